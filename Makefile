@@ -1,0 +1,44 @@
+# `make demo` and `make test` do all set-up themselves: they make .venv and install into it.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+TORCH := $(shell grep '^torch==' constraints.txt)
+
+.PHONY: demo check test test-all format build clean
+
+demo: .venv/core
+	$(BIN)/motet demo
+
+check: .venv/test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/pytest
+
+test-all: check
+	$(BIN)/pytest -m "slow or not slow"
+
+format: .venv/test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+build: .venv/test
+	$(PIP) build hatchling
+	$(BIN)/python -m build --no-isolation
+
+clean:
+	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+# torch goes first and pinned: asked for by another package, pip may choose a build of many gigabytes
+.venv/core: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) $(TORCH)
+	$(PIP) --editable .
+	touch $@
+
+.venv/test: .venv/core
+	$(PIP) --editable '.[test]'
+	touch $@

@@ -1,0 +1,1 @@
+"""motet: multi-task learning on PyTorch."""

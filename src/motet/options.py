@@ -1,0 +1,410 @@
+"""What a member may be told: its keyword-only arguments, read without importing it.
+
+A member's typed keyword-only arguments are its config schema, written once. Built-in members are
+torch modules, so their signatures and docstrings are read from source; those that users registered
+are imported anyway. `checked` holds direct calls from Python to the same annotations.
+"""
+
+import ast
+import functools
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
+
+from pydantic import (
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+    validate_call,
+)
+from pydantic_core import core_schema
+from typing_extensions import TypedDict, Unpack
+
+from motet.problems import InputError, explain, hint
+from motet.registry import KINDS, Registry
+
+__all__ = [
+    "Annotated",
+    "Any",
+    "Callable",
+    "Chosen",
+    "Fraction",
+    "Literal",
+    "Mapping",
+    "Named",
+    "NonNegativeFloat",
+    "NonNegativeInt",
+    "OnlyWith",
+    "Option",
+    "PositiveFloat",
+    "PositiveInt",
+    "Sequence",
+    "TaskOptions",
+    "Unpack",
+    "checked",
+    "create",
+    "read_options",
+    "summary",
+]
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+"""A share of something: 0 <= x < 1."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """Marks a text that names a member of ``kind``: one of ``names`` or one a user registered."""
+
+    kind: str
+    names: tuple[str, ...]
+
+    def fitting(self) -> tuple[str, ...]:
+        """List the names that can be used now."""
+        registry = KINDS[self.kind]
+        own = (name for name in registry if not isinstance(registry.place(name), str))
+        return (*self.names, *own)
+
+    def check(self, name: str) -> str:
+        """Return ``name``, or raise with the nearest one that fits."""
+        if name not in self.fitting():
+            why = "does not fit here" if name in KINDS[self.kind] else "is not known"
+            raise ValueError(f"the {self.kind} {name!r} {why}; {hint(name, self.fitting())}")
+        return name
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self.fitting())}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Marks a mapping ``{type: name, option: value, ...}`` that chooses a member of ``kind``."""
+
+    kind: str
+    default: str | None = None
+
+
+@dataclass(frozen=True)
+class OnlyWith:
+    """Marks an option, None when not given, that only some values of another option read."""
+
+    option: str
+    values: tuple[Any, ...]
+
+    def complaint(self, name: str, chosen: object) -> str:
+        """Say that ``name`` would be ignored and what to do."""
+        fitting = " or ".join(map(str, self.values))
+        return (
+            f"{name} is read only with {self.option}: {fitting}, found {self.option}: {chosen}; "
+            f"remove {name} or set {self.option}: {fitting}"
+        )
+
+
+class TaskOptions(TypedDict, total=False):
+    """Options that every kind of task has.
+
+    Args:
+        column: Column that holds the labels; the task's name if left out.
+        weight: How much the task counts; what that means depends on the balancer.
+        main: Whether the task is one of those that the monitored score averages. If no task is
+            marked, all are.
+        enabled: Whether the task is trained and predicted from the start.
+        learning_rate: Learning rate of the task's own parameters; the optimizer's if left out.
+        metrics: Names of the metrics to report; the first is the one that scores.
+        head: Head that turns the representation into the raw output.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
+
+    column: str | None
+    weight: PositiveFloat
+    main: bool
+    enabled: bool
+    learning_rate: PositiveFloat | None
+    metrics: Sequence[Annotated[str, Named("metric", tuple(KINDS["metric"]))] | Callable[..., Any]]
+    head: Annotated[Mapping[str, Any], Chosen("head", default="mlp")] | Callable[..., Any]
+
+
+TASK_DEFAULTS: dict[str, Any] = {
+    "column": None,
+    "weight": 1.0,
+    "main": False,
+    "enabled": True,
+    "learning_rate": None,
+    "metrics": (),
+    "head": {"type": "mlp"},
+}
+
+REQUIRED = object()
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a member, as a config may give it."""
+
+    name: str
+    annotation: Any
+    default: Any
+    description: str
+
+    @property
+    def required(self) -> bool:
+        """Whether there is no default."""
+        return self.default is REQUIRED
+
+    @property
+    def only_with(self) -> OnlyWith | None:
+        """The marker that ties this option to a value of another."""
+        return _only_with(self.annotation)
+
+
+def read_options(registry: Registry, name: str) -> tuple[Option, ...]:
+    """Read the options of a member that a config can express, in the order of its signature.
+
+    Options that only Python can give (callables, modules) are left out.
+
+    Raises:
+        InputError: If the name is unknown.
+    """
+    place = registry.place(name)
+    return _from_source(place) if isinstance(place, str) else _from_object(place)
+
+
+def summary(registry: Registry, name: str) -> str:
+    """Return the first line of a member's docstring."""
+    place = registry.place(name)
+    text = ast.get_docstring(_definition(place)) if isinstance(place, str) else place.__doc__
+    return (text or "").strip().partition("\n")[0]
+
+
+def create(registry: Registry, name: str, *arguments: Any, **options: Any) -> Any:
+    """Build the member ``name`` with its options.
+
+    Raises:
+        InputError: If the name or an option is unknown or an option has a wrong value.
+    """
+    member = registry[name]
+    known = [p.name for p in inspect.signature(member).parameters.values()]
+    takes_any = any(
+        p.kind is p.VAR_KEYWORD and get_origin(p.annotation) is not Unpack
+        for p in inspect.signature(member).parameters.values()
+    )
+    if not takes_any:
+        known += [option.name for option in read_options(registry, name)]
+        for option in options:
+            if option not in known:
+                raise InputError(
+                    f"{registry.kind} {name!r} has no option {option!r}; {hint(option, known)}"
+                )
+    return member(*arguments, **options)
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """Hold the arguments of a public function or constructor to their annotations.
+
+    A wrong argument raises `InputError` with all that is wrong in one message, and so does an option
+    that the others leave without effect (`OnlyWith`).
+    """
+    signature = inspect.signature(function)
+    owner = function.__qualname__.removesuffix(".__init__")
+
+    @functools.cache
+    def validated() -> Callable[P, R]:
+        return validate_call(config=ConfigDict(arbitrary_types_allowed=True))(function)
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        _refuse_unread(owner, signature, kwargs)
+        try:
+            return validated()(*args, **kwargs)
+        except ValidationError as error:
+            raise InputError(_complaints(owner, signature, error)) from None
+
+    return wrapper
+
+
+def _refuse_unread(owner: str, signature: inspect.Signature, given: Mapping[str, Any]) -> None:
+    parameters = signature.parameters
+    for name in given.keys() & parameters.keys():
+        marker = _only_with(parameters[name].annotation)
+        if marker is None or given[name] is None:
+            continue
+        chosen = given.get(marker.option, parameters[marker.option].default)
+        if chosen not in marker.values:
+            raise InputError(f"{owner}: {marker.complaint(name, chosen)}")
+
+
+def _complaints(owner: str, signature: inspect.Signature, error: ValidationError) -> str:
+    parameters = list(signature.parameters.values())
+    known = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD and p.name != "self"]
+    if any(get_origin(p.annotation) is Unpack for p in parameters):
+        known += TaskOptions.__annotations__
+    lines: dict[str, str] = {}  # the first complaint about each place; more are branches of a union
+    for each in error.errors():
+        first, *rest = each["loc"] or ("",)
+        first = parameters[first].name if isinstance(first, int) else first
+        where = ".".join([str(first), *(str(part) for part in rest if str(part).isidentifier())])
+        if each["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            lines[where] = f"no option {where!r}; {hint(where, known)}"
+        elif each["type"].startswith("missing"):
+            lines[where] = f"{where} is missing, but required"
+        else:
+            lines.setdefault(str(first), f"{where}: {explain(dict(each))}")
+    return f"{owner}: " + "; ".join(lines.values())
+
+
+def _only_with(annotation: Any) -> OnlyWith | None:
+    markers = getattr(annotation, "__metadata__", ())
+    return next((marker for marker in markers if isinstance(marker, OnlyWith)), None)
+
+
+# From source ---------------------------------------------------------------------------------
+
+
+@functools.cache
+def _module(name: str) -> ast.Module:
+    path = Path(__file__).parent.joinpath(*name.split(".")[1:])
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def _definition(place: str) -> ast.ClassDef | ast.FunctionDef:
+    module, _, name = place.partition(":")
+    for node in _module(module).body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == name:
+            return node
+    raise AssertionError(f"the registry points to {place}, which does not exist")
+
+
+@functools.cache
+def _from_source(place: str) -> tuple[Option, ...]:
+    node = _definition(place)
+    function: ast.FunctionDef | None = node if isinstance(node, ast.FunctionDef) else None
+    if isinstance(node, ast.ClassDef):
+        methods = (n for n in node.body if isinstance(n, ast.FunctionDef))
+        function = next((n for n in methods if n.name == "__init__"), None)
+    if function is None:
+        return ()
+    texts = _described(ast.get_docstring(node) or "")
+    options = []
+    for argument, default in zip(
+        function.args.kwonlyargs, function.args.kw_defaults, strict=True
+    ):
+        annotation = _evaluated(argument.annotation) if argument.annotation else Any
+        value = ast.literal_eval(default) if default is not None else REQUIRED
+        if annotation is not None:
+            options.append(
+                Option(argument.arg, annotation, value, texts.get(argument.arg, ""))
+            )
+    if function.args.kwarg and function.args.kwarg.annotation:
+        extra = ast.unparse(function.args.kwarg.annotation)
+        options += _of_tasks() if extra == "Unpack[TaskOptions]" else []
+    return tuple(options)
+
+
+def _evaluated(node: ast.expr) -> Any:
+    """Evaluate an annotation without the branches of a union that a config cannot express."""
+    branches = []
+    for branch in _branches(node):
+        try:
+            value = eval(ast.unparse(branch), globals())  # our own source, names of this module
+        except NameError:
+            continue
+        branches.append(value)
+    return _expressible(branches)
+
+
+def _branches(node: ast.expr) -> Iterator[ast.expr]:
+    if isinstance(node, ast.BinOp):
+        yield from _branches(node.left)
+        yield from _branches(node.right)
+    else:
+        yield node
+
+
+def _described(docstring: str) -> dict[str, str]:
+    """Read the ``Args`` section of a docstring in Google style."""
+    _, _, section = docstring.partition("Args:\n")
+    texts: dict[str, str] = {}
+    name = ""
+    for line in textwrap.dedent(section).splitlines():
+        if line and not line.startswith(" "):
+            head, colon, text = line.partition(":")
+            if not colon or " " in head:
+                break
+            name, texts[head] = head, text.strip()
+        elif line.strip() and name:
+            texts[name] += " " + line.strip()
+        elif not line.strip() and name:
+            break
+    return texts
+
+
+# From objects --------------------------------------------------------------------------------
+
+
+@functools.cache
+def _from_object(member: Any) -> tuple[Option, ...]:
+    texts = _described(inspect.getdoc(member) or "")
+    options = []
+    for parameter in inspect.signature(member, eval_str=True).parameters.values():
+        if get_origin(parameter.annotation) is Unpack:
+            options += _of_tasks()
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            continue
+        given = parameter.annotation
+        annotation = Any if given is parameter.empty else _expressible([given])
+        default = REQUIRED if parameter.default is parameter.empty else parameter.default
+        if annotation is not None:
+            text = texts.get(parameter.name, "")
+            options.append(Option(parameter.name, annotation, default, text))
+    return tuple(options)
+
+
+@functools.cache
+def _of_tasks() -> list[Option]:
+    texts = _described(inspect.getdoc(TaskOptions) or "")
+    return [
+        Option(name, _expressible([annotation]), TASK_DEFAULTS[name], texts[name])
+        for name, annotation in TaskOptions.__annotations__.items()
+    ]
+
+
+def _expressible(branches: Sequence[Any]) -> Any:
+    """Join the branches of a union that YAML can hold; None if there is none."""
+    kept = []
+    for branch in branches:
+        if get_origin(branch) in (Union, UnionType):
+            branch = _expressible(get_args(branch))
+        elif get_origin(branch) is Sequence:
+            inner = _expressible(get_args(branch))
+            branch = None if inner is None else Sequence[inner]  # type: ignore[valid-type]  # built at run time
+        if branch is not None and _fits_yaml(branch):
+            kept.append(branch)
+    return Union[tuple(kept)] if set(kept) - {NoneType} else None
+
+
+def _fits_yaml(branch: Any) -> bool:
+    try:
+        TypeAdapter(branch).json_schema()
+    except Exception:  # pydantic has no one error for "this type has no JSON form"
+        return False
+    return True

@@ -1,0 +1,82 @@
+"""Errors in the user's words: what was found, what was expected, what to type next.
+
+``InputError`` is raised at every public door for wrong input; the command line turns it into one
+message and exit code 2. Pydantic's findings are translated here, for configs and arguments alike.
+"""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+
+class InputError(ValueError):
+    """The user's input cannot be used; the message says what was found and what to do."""
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """Say which known name ``name`` may have meant, or list the known ones."""
+    names = [str(each) for each in known]
+    near = get_close_matches(name, names, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"known: {', '.join(names)}" if names else "none is known"
+
+
+def shown(value: object) -> str:
+    """Quote a value for a message, cut to one short line."""
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, (list, tuple)) and len(repr(value)) > 60:
+        return f"a list of {len(value)}"
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "a text",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "model_type": "a mapping",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "sequence_str": "a list of texts",
+    "greater_than": "a number > {gt}",
+    "greater_than_equal": "a number >= {ge}",
+    "less_than": "a number < {lt}",
+    "less_than_equal": "a number <= {le}",
+    "literal_error": "{expected}",
+    "is_instance_of": "a {class}",
+    "callable_type": "a function",
+    "none_required": "null",
+    "too_short": "at least {min_length} entries",
+    "too_long": "at most {max_length} entries",
+    "string_too_short": "a text that is not empty",
+}
+
+
+def explain(error: Mapping[str, Any]) -> str:
+    """Translate one of pydantic's error details into "found ..., expected ..."."""
+    kind, context = str(error["type"]), error.get("ctx", {})
+    if kind == "missing":
+        return "missing, but required"
+    if kind == "value_error":
+        return str(context["error"])
+    expected = _EXPECTED.get(kind)
+    if expected is None or kind.startswith("too_"):
+        expected = (expected or str(error["msg"])).format(**context)
+        return f"found {shown(error['input'])}, expected {expected}"
+    expected = expected.format(**context)
+    answer = f"found {shown(error['input'])}, expected {expected}"
+    if kind == "literal_error" and isinstance(error["input"], str):
+        names = [part.strip("'") for part in expected.replace(" or ", ", ").split(", ")]
+        near = get_close_matches(error["input"], names, n=1)
+        answer += f"; did you mean {near[0]!r}?" if near else ""
+    return answer

@@ -1,0 +1,170 @@
+"""Names to places: which balancer, task, encoder, ... stands behind a name in a config.
+
+Each kind has one literal table. Nothing is imported until a name is asked for, so listing names and
+checking a config need no torch. Users add members of their own with `register`.
+"""
+
+from collections.abc import Iterator
+from pkgutil import resolve_name
+from typing import Any
+
+from motet.problems import InputError, hint
+
+
+class Registry:
+    """The members of one kind: ``registry["name"]`` imports that member and returns it."""
+
+    def __init__(self, kind: str, **places: str) -> None:
+        self.kind = kind
+        self.version = 0  # grows with every registration, so that schemas know they are old
+        self._places: dict[str, Any] = dict(places)
+
+    def __getitem__(self, name: str) -> Any:
+        place = self._places[self.known(name)]
+        return resolve_name(place) if isinstance(place, str) else place
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def known(self, name: str) -> str:
+        """Return ``name`` if a member has it.
+
+        Raises:
+            InputError: If none has; the message names the nearest.
+        """
+        if name not in self._places:
+            raise InputError(f"no {self.kind} is named {name!r}; {hint(name, self._places)}")
+        return name
+
+    def place(self, name: str) -> Any:
+        """Return "module:object" for a built-in member, the object itself for a user's."""
+        return self._places[self.known(name)]
+
+    def add(self, name: str, member: Any) -> None:
+        """Register a member under a free name.
+
+        Raises:
+            InputError: If the name is taken or no name.
+        """
+        if not name.isidentifier():
+            raise InputError(f"{name!r} cannot name a {self.kind}: use letters, digits and _")
+        if name in self._places:
+            raise InputError(f"the {self.kind} name {name!r} is taken; choose another")
+        self._places[name] = member
+        self.version += 1
+
+
+BALANCERS = Registry(
+    "balancer",
+    equal="motet.balancing.equal:Equal",
+    manual="motet.balancing.manual:Manual",
+    uncertainty="motet.balancing.uncertainty:Uncertainty",
+)
+SHARING = Registry(
+    "sharing",
+    hard="motet.sharing.hard:Hard",
+)
+TASKS = Registry(
+    "task",
+    classification="motet.tasks.classification:Classification",
+    regression="motet.tasks.regression:Regression",
+    multi_label="motet.tasks.multi_label:MultiLabel",
+)
+HEADS = Registry(
+    "head",
+    mlp="motet.tasks.heads:TaskHead",
+)
+LOSSES = Registry(
+    "loss",
+    cross_entropy="motet.tasks.losses:cross_entropy",
+    focal="motet.tasks.losses:focal",
+    binary_cross_entropy="motet.tasks.losses:binary_cross_entropy",
+    mse="motet.tasks.losses:mse",
+    mae="motet.tasks.losses:mae",
+    huber="motet.tasks.losses:huber",
+    log_cosh="motet.tasks.losses:log_cosh",
+)
+METRICS = Registry(
+    "metric",
+    accuracy="motet.tasks.metrics:accuracy",
+    macro_f1="motet.tasks.metrics:macro_f1",
+    auroc="motet.tasks.metrics:auroc",
+    average_precision="motet.tasks.metrics:average_precision",
+    log_loss="motet.tasks.metrics:log_loss",
+    mae="motet.tasks.metrics:mae",
+    rmse="motet.tasks.metrics:rmse",
+    r2="motet.tasks.metrics:r2",
+)
+INPUTS = Registry(
+    "input",
+    number="motet.data.inputs.number:Number",
+    category="motet.data.inputs.category:Category",
+    vector="motet.data.inputs.vector:Vector",
+)
+ENCODERS = Registry(
+    "encoder",
+    mlp="motet.encoders.mlp:MLP",
+)
+OPTIMIZERS = Registry(
+    "optimizer",
+    adamw="motet.training.optimizers:adamw",
+    adam="motet.training.optimizers:adam",
+    sgd="motet.training.optimizers:sgd",
+    rmsprop="motet.training.optimizers:rmsprop",
+)
+LR_SCHEDULES = Registry(
+    "lr_schedule",
+    constant="motet.training.lr_schedules:constant",
+    cosine="motet.training.lr_schedules:cosine",
+    linear="motet.training.lr_schedules:linear",
+    step="motet.training.lr_schedules:step",
+)
+DATASETS = Registry(
+    "dataset",
+    adult="motet.datasets:adult",
+)
+
+KINDS = {
+    registry.kind: registry
+    for registry in (
+        BALANCERS,
+        SHARING,
+        TASKS,
+        HEADS,
+        LOSSES,
+        METRICS,
+        INPUTS,
+        ENCODERS,
+        OPTIMIZERS,
+        LR_SCHEDULES,
+        DATASETS,
+    )
+}
+
+
+def register(kind: str, name: str, member: Any) -> None:
+    """Add a member of your own under a name that configs can use.
+
+    Args:
+        kind: One of ``KINDS``, for example "balancer", "task", "encoder", "loss" or "metric".
+        name: A free name.
+        member: The class or function; its keyword-only arguments become its options.
+
+    Raises:
+        InputError: If the kind is unknown or the name is taken.
+
+    Example:
+        >>> register("balancer", "equal", object)
+        Traceback (most recent call last):
+            ...
+        motet.problems.InputError: the balancer name 'equal' is taken; choose another
+    """
+    if kind not in KINDS:
+        raise InputError(f"no kind is named {kind!r}; {hint(kind, KINDS)}")
+    KINDS[kind].add(name, member)
