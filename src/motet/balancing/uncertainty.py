@@ -1,0 +1,99 @@
+"""Weighting by learned uncertainty."""
+
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from motet.balancing.base import LossBalancer, by_task
+from motet.options import Literal, Mapping, Sequence, checked
+from motet.problems import InputError
+
+_LOSS_FACTOR = {"regression": 0.5, "classification": 1.0, "laplace": 1.0}
+_LOG_FACTOR = {"regression": 0.5, "classification": 0.5, "laplace": 1.0}
+
+
+@final
+class Uncertainty(LossBalancer):
+    """Weigh tasks by learned noise (Kendall, Gal & Cipolla, CVPR 2018, arXiv:1705.07115).
+
+    Each task has a learned s, the log of its noise variance (of its scale for Laplace noise)::
+
+        regression      1/2 exp(-s) L + 1/2 s      L a mean squared error
+        classification      exp(-s) L + 1/2 s      L a cross-entropy
+        laplace             exp(-s) L +     s      L a mean absolute error
+
+    ``form="revised"`` is Liebel & Körner (2018, arXiv:1805.06334): L / (2 c^2) + ln(1 + c^2), whose
+    second term cannot become negative. We learn s = ln c^2 instead of c, so that c^2 stays positive.
+
+    We differ in one more point: s acts as if clamped to [-10, 10], and its gradient is taken there,
+    so that a loss near 0 cannot send a weight to infinity and s can always come back.
+
+    The ``log_variance`` parameters (T,) belong in an optimizer group without weight decay;
+    `motet.Trainer` sees to that.
+
+    Args:
+        tasks: Names of the tasks.
+        kinds: Noise model by task. `motet.Trainer` fills in what fits each task's loss; otherwise
+            "regression" is used for tasks not named.
+        form: "kendall" or "revised".
+        initial: First value of s, one for all tasks or by name.
+
+    Raises:
+        InputError: If ``kinds`` or ``initial`` names no task, or ``kinds`` is given with
+            ``form="revised"``, which has one form for all.
+    """
+
+    task_axes: ClassVar[Mapping[str, int]] = {"log_variance": 1}
+    refuses_weight: ClassVar[str] = (
+        "the learned uncertainties undo it (at their optimum the weight is 1 / (2 L), whatever "
+        "the task weight); use `equal` or `manual`"
+    )
+
+    @checked
+    def __init__(
+        self,
+        tasks: Sequence[str],
+        *,
+        kinds: Mapping[str, Literal["regression", "classification", "laplace"]] | None = None,
+        form: Literal["kendall", "revised"] = "kendall",
+        initial: float | Mapping[str, float] = 0.0,
+    ) -> None:
+        super().__init__(tasks)
+        if kinds and form == "revised":
+            raise InputError(
+                "kinds is read only with form: kendall (revised has one form for all kinds of "
+                "loss); remove kinds or set form: kendall"
+            )
+        self.form = form
+        self.kinds = ["regression"] * len(self.tasks)
+        for index, kind in by_task(kinds or {}, tasks, "kinds", complete=False):
+            self.kinds[index] = kind
+        start = torch.zeros(len(tasks))
+        if isinstance(initial, Mapping):
+            for index, value in by_task(initial, tasks, "initial", complete=False):
+                start[index] = value
+        else:
+            start += initial
+        self.log_variance = nn.Parameter(start)
+        self.loss_factor = nn.Buffer(
+            torch.tensor([_LOSS_FACTOR[kind] for kind in self.kinds]), persistent=False
+        )
+        self.log_factor = nn.Buffer(
+            torch.tensor([_LOG_FACTOR[kind] for kind in self.kinds]), persistent=False
+        )
+
+    def forward(self, losses: Tensor, present: Tensor) -> Tensor:
+        s = self.log_variance[present]
+        s = s + (s.clamp(-10, 10) - s).detach()
+        if self.form == "revised":
+            return (0.5 * torch.exp(-s) * losses + softplus(s)).sum()
+        weighted = self.loss_factor[present] * torch.exp(-s) * losses
+        return (weighted + self.log_factor[present] * s).sum()
+
+    def uncertainties(self) -> dict[str, float]:
+        """Return the learned noise of each task: sigma (b for Laplace noise, c for "revised")."""
+        halves = [1.0 if kind == "laplace" else 0.5 for kind in self.kinds]
+        values = (self.log_variance.detach().cpu() * torch.tensor(halves)).exp().tolist()
+        return dict(zip(self.tasks, values, strict=True))

@@ -1,0 +1,97 @@
+"""Config forms of registry members: ``{type: name, option: value, ...}`` or just ``name``.
+
+Every member's form is built from its signature (`motet.options`), and every place that chooses a
+member is a union over its registry. So a member that is registered can be configured, and nothing
+is described twice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model
+from pydantic_core import core_schema
+
+from motet.options import Chosen, Option, read_options
+from motet.registry import KINDS
+
+
+class Section(BaseModel):
+    """A part of the config: immutable, every key known."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
+    )
+
+
+class Member(Section):
+    """A chosen member: its registered name and its options."""
+
+    type: str
+    """The member's name."""
+
+    def options(self) -> dict[str, Any]:
+        """Return the options as plain values, defaults included."""
+        return self.model_dump(exclude={"type"})
+
+
+@dataclass(frozen=True)
+class MemberOf:
+    """Annotates a `Member` of ``kind``; without ``type`` it is the ``default``, if there is one."""
+
+    kind: str
+    default: str | None = None
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        registry = KINDS[self.kind]
+        choices = {
+            name: handler.generate_schema(model_of(self.kind, name, registry.version))
+            for name in registry
+        }
+        union = core_schema.tagged_union_schema(
+            cast("dict[Any, core_schema.CoreSchema]", choices), discriminator=_name
+        )
+        return core_schema.no_info_before_validator_function(self._spelled_out, union)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        names = {"type": "string", "enum": list(KINDS[self.kind])}
+        return {"anyOf": [names, handler(schema)]}
+
+    def _spelled_out(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"type": value}
+        if isinstance(value, Mapping) and "type" not in value and self.default is not None:
+            return {"type": self.default, **value}
+        return value
+
+
+def _name(value: Any) -> Any:
+    return value.get("type") if isinstance(value, Mapping) else getattr(value, "type", None)
+
+
+@cache
+def model_of(kind: str, name: str, version: int) -> type[Member]:
+    """Build the config form of one member; ``version`` is the registry's, and only keys the cache."""
+    fields: dict[str, Any] = {
+        option.name: _field(option)
+        # those that are read only with some value of another come after it, to see that value
+        for option in sorted(read_options(KINDS[kind], name), key=lambda o: o.only_with is not None)
+    }
+    return cast(
+        "type[Member]",
+        create_model(
+            f"{kind}_{name}", __base__=Member, type=(Literal[name], Field(name)), **fields
+        ),
+    )
+
+
+def _field(option: Option) -> tuple[Any, Any]:
+    default = ... if option.required else option.default
+    annotation = option.annotation
+    for marker in getattr(annotation, "__metadata__", ()):
+        if isinstance(marker, Chosen):
+            annotation = Annotated[Member, MemberOf(marker.kind, marker.default)]
+    return annotation, Field(default, description=option.description)

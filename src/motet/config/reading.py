@@ -1,0 +1,331 @@
+"""Reading a config from YAML, a mapping or Python, with every problem reported at once.
+
+A problem names ``file:line:column  key: found, expected, did you mean``. What is valid beside the
+problems is kept in `ConfigError.partial`, so that the data it names can be checked in the same go.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from motet.config.members import MemberOf, model_of
+from motet.config.schema import Config, current
+from motet.config.yaml_positions import Document, Position, parse, parse_value
+from motet.problems import InputError, explain, hint, shown
+from motet.registry import KINDS
+
+Key = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a config came from, to say in which file and line a problem stands."""
+
+    file: Path | None = None
+    document: Document = field(default_factory=lambda: Document(None, {}, {}, []))
+    overrides: Mapping[Key, str] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Folder that relative paths in the config start from."""
+        return self.file.parent if self.file else Path.cwd()
+
+    def problem(self, key: Key, message: str, *, at_key: bool = False) -> "Problem":
+        """Say what is wrong at a key, and where that key was given."""
+        given = next((text for path, text in self.overrides.items() if key[: len(path)] == path), "")
+        if given:
+            return Problem(key, message, f"override {given!r}", None)
+        name = str(self.file) if self.file else "config"
+        return Problem(key, message, name, self._position(key, at_key))
+
+    def _position(self, key: Key, at_key: bool) -> Position | None:
+        keys, values = self.document.keys, self.document.values
+        for end in range(len(key), -1, -1):
+            at = key[:end]
+            own, inside = keys.get(at), values.get(at)
+            if end < len(key) or at_key or (own and inside and inside.line > own.line):
+                inside = own or inside  # a missing part, or a block that starts below its key
+            if inside:
+                return inside
+        return None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a config."""
+
+    key: Key
+    message: str
+    place: str
+    position: Position | None
+
+    def __str__(self) -> str:
+        where = ":".join([self.place, *map(str, self.position or ())])
+        return f"{where}  {'.'.join(map(str, self.key)) or 'config'}: {self.message}"
+
+
+class ConfigError(InputError):
+    """A config cannot be used; ``problems`` holds all that is wrong with it."""
+
+    def __init__(
+        self, problems: Iterable[Problem], partial: Config | None = None, origin: Origin | None = None
+    ) -> None:
+        last = Position(1 << 30, 0)
+        self.problems = sorted(problems, key=lambda problem: problem.position or last)
+        self.partial = partial
+        self.origin = origin or Origin()
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def read(
+    source: str | Path | Mapping[str, Any] | Config, overrides: Sequence[str] = ()
+) -> tuple[Config, Origin]:
+    """Read and validate a config.
+
+    Args:
+        source: Path of a YAML file, a mapping, or a `Config`.
+        overrides: Changes such as ``"training.epochs=3"``, applied in order.
+
+    Returns:
+        The config and where it came from.
+
+    Raises:
+        ConfigError: If anything is wrong; it names every problem.
+    """
+    if isinstance(source, Config):
+        document, file = Document(source.model_dump(exclude_unset=True), {}, {}, []), None
+    elif isinstance(source, Mapping):
+        document, file = Document(deepcopy(dict(source)), {}, {}, []), None
+    else:
+        file = Path(source)
+        document = _parsed(file)
+    origin = Origin(file, document, {})
+    data = {} if document.data is None else document.data
+    if not isinstance(data, dict):
+        message = f"found {shown(data)}, expected a mapping with `data` and `tasks`"
+        raise ConfigError([origin.problem((), message)], origin=origin)
+    origin = Origin(file, document, _override(data, overrides))
+    problems = [
+        Problem(key, "is given twice; keep one", str(file), position)
+        for key, position in document.doubled
+    ]
+    config, found = _validated(data, origin)
+    problems += found
+    if config is not None:
+        problems += _cross_checked(config, origin)
+    if problems or config is None:
+        raise ConfigError(problems, config, origin)
+    return config, origin
+
+
+def _parsed(file: Path) -> Document:
+    try:
+        return parse(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        near = [path.name for path in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
+        message = f"there is no file {str(file)!r}; {hint(file.name, near)}"
+    except (IsADirectoryError, PermissionError) as error:
+        message = f"{str(file)!r} cannot be read: {error.strerror}; expected a YAML file"
+    except UnicodeDecodeError:
+        message = f"{str(file)!r} is not UTF-8 text; expected a YAML file"
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        position = Position(mark.line + 1, mark.column + 1) if mark else None
+        message = f"not valid YAML: {error.problem}"
+        raise ConfigError([Problem((), message, str(file), position)]) from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError([Problem((), f"not valid YAML: {reason}", str(file), None)]) from None
+    raise InputError(message)
+
+
+def _override(data: dict[str, Any], overrides: Sequence[str]) -> dict[Key, str]:
+    """Apply ``key=value`` texts to ``data`` in place."""
+    places: dict[Key, str] = {}
+    for text in overrides:
+        name, equals, value = text.partition("=")
+        if not equals or not all(name.split(".")):
+            raise InputError(f"found the override {text!r}, expected key=value")
+        key = tuple(name.split("."))
+        here = data
+        for part in key[:-1]:
+            inner = here.get(part)
+            if isinstance(inner, str):
+                inner = {"type": inner}
+            here[part] = inner if isinstance(inner, dict) else {}
+            here = here[part]
+        try:
+            here[key[-1]] = parse_value(value)
+        except yaml.YAMLError:
+            raise InputError(f"the value in the override {text!r} is not valid YAML") from None
+        places[key] = text
+    return places
+
+
+def _validated(data: dict[str, Any], origin: Origin) -> tuple[Config | None, list[Problem]]:
+    """Validate; on problems also try to build the config without the parts that are wrong."""
+    try:
+        return current().model_validate(data), []
+    except ValidationError as error:
+        found = error.errors()
+    problems = [_problem(dict(each), data, origin) for each in found]
+    kept = deepcopy(data)
+    for each in found:
+        _prune(kept, _path(each["loc"], data))
+    try:
+        return current().model_validate(kept), problems
+    except ValidationError:
+        return None, problems
+
+
+def _path(loc: tuple[str | int, ...], data: Any) -> Key:
+    """Keep of pydantic's location what the user wrote: no names of members or union branches."""
+    path: list[str | int] = []
+    here: Any = data
+    for index, part in enumerate(loc):
+        if isinstance(here, Mapping) and part in here:
+            here = here[part]
+        elif isinstance(here, (list, tuple)) and isinstance(part, int):
+            here = here[part] if part < len(here) else None
+        elif index < len(loc) - 1 or isinstance(here, (str, int, float, bool)):
+            if isinstance(here, str) and index == len(loc) - 1 and part != here:
+                path.append(part)  # a required option of a member given by its name alone
+            continue
+        path.append(part)
+    return tuple(path)
+
+
+def _prune(data: Any, path: Key) -> None:
+    for part in path[:-1]:
+        if not (isinstance(data, dict) and part in data):
+            return
+        data = data[part]
+    if isinstance(data, dict) and path:
+        data.pop(path[-1], None)
+
+
+def _problem(error: dict[str, Any], data: Any, origin: Origin) -> Problem:
+    loc = error["loc"]
+    path = _path(loc, data)
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        known = _keys_at(loc[:-1])
+        return origin.problem(path, f"unknown key; {_elsewhere(str(loc[-1]), known)}", at_key=True)
+    if kind == "missing":
+        return origin.problem(path, "missing, but required", at_key=True)
+    if kind == "union_tag_invalid":
+        registry = KINDS[_kind_at(loc)]
+        name = error["ctx"]["tag"]
+        message = f"found {name!r}, expected a {registry.kind}; {hint(str(name), registry)}"
+        given_short = isinstance(error["input"], str) or not origin.document.values.get(
+            (*path, "type")
+        )
+        return origin.problem(path if given_short else (*path, "type"), message)
+    if kind == "union_tag_not_found":
+        registry = KINDS[_kind_at(loc)]
+        found = shown(error["input"])
+        if isinstance(error["input"], Mapping):
+            found += " without `type`"
+        return origin.problem(path, f"found {found}, expected {{type: {' | '.join(registry)}}}")
+    if kind == "string_pattern_mismatch" and path[-1:] == ("device",):
+        expected = "auto, cpu, cuda, cuda:N or mps"
+        return origin.problem(path, f"found {shown(error['input'])}, expected {expected}")
+    return origin.problem(path, explain(error))
+
+
+def _elsewhere(name: str, known: Sequence[str]) -> str:
+    """Hint at a near key here, else at the section that has the key, else list what is known."""
+    if not get_close_matches(name, known, n=1):
+        for section in ("data", "model", "training"):
+            model = Config.model_fields[section].annotation
+            if isinstance(model, type) and issubclass(model, BaseModel) and name in model.model_fields:
+                return f"did you mean {section}.{name}?"
+    return hint(name, known)
+
+
+def _annotation_at(loc: tuple[str | int, ...]) -> Any:
+    """Follow pydantic's location through the schema to the model, or annotation, found there."""
+    here: Any = Config
+    for part in loc:
+        member = next((m for m in getattr(here, "metadata", ()) if isinstance(m, MemberOf)), None)
+        if member is not None and part in KINDS[member.kind]:
+            here = model_of(member.kind, str(part), KINDS[member.kind].version)
+            continue
+        model = _model_in(here)
+        if model is not None:
+            here = model.model_fields.get(str(part))
+        else:  # a mapping of members: tasks, inputs
+            here = _member_field(here)
+        if here is None:
+            return None
+    return here
+
+
+def _model_in(here: Any) -> type[BaseModel] | None:
+    annotation = getattr(here, "annotation", here)
+    for each in (annotation, *get_args(annotation)):
+        if isinstance(each, type) and issubclass(each, BaseModel):
+            return each
+    return None
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """The value type of a mapping of members, with the shape of a pydantic field."""
+
+    metadata: tuple[Any, ...]
+    annotation: Any = None
+
+
+def _member_field(here: Any) -> _Entry | None:
+    todo = [getattr(here, "annotation", here)]
+    while todo:
+        annotation = todo.pop()
+        metadata = getattr(annotation, "__metadata__", ())
+        if any(isinstance(marker, MemberOf) for marker in metadata):
+            return _Entry(metadata)
+        todo += get_args(annotation)
+    return None
+
+
+def _keys_at(loc: tuple[str | int, ...]) -> list[str]:
+    model = _model_in(_annotation_at(loc))
+    return list(model.model_fields) if model else []
+
+
+def _kind_at(loc: tuple[str | int, ...]) -> str:
+    metadata = getattr(_annotation_at(loc), "metadata", ())
+    return next(marker.kind for marker in metadata if isinstance(marker, MemberOf))
+
+
+def _cross_checked(config: Config, origin: Origin) -> list[Problem]:
+    """Find what is wrong between keys that are valid alone."""
+    problems = []
+    columns = {task.options().get("column") or name: name for name, task in config.tasks.items()}
+    for name, chosen in (config.inputs or {}).items():
+        column = chosen.options().get("column") or name
+        if column in columns:
+            message = f"the column {column!r} is the target of task {columns[column]!r}; remove it"
+            problems.append(origin.problem(("inputs", name), message, at_key=True))
+    if len(columns) < len(config.tasks):
+        for name, task in config.tasks.items():
+            column = task.options().get("column") or name
+            if columns[column] != name:
+                message = f"tasks {name!r} and {columns[column]!r} both have the column {column!r}"
+                problems.append(origin.problem(("tasks", name), message, at_key=True))
+    if config.data.split.column in columns:
+        message = f"{config.data.split.column!r} is the target of a task, expected another column"
+        problems.append(origin.problem(("data", "split", "column"), message))
+    monitored = ("mean", "worst", "loss", *config.tasks)
+    if config.training.monitor not in monitored:
+        message = f"found {config.training.monitor!r}; {hint(config.training.monitor, monitored)}"
+        problems.append(origin.problem(("training", "monitor"), message))
+    if not any(task.options().get("enabled", True) for task in config.tasks.values()):
+        problems.append(origin.problem(("tasks",), "no task is enabled; enable one", at_key=True))
+    return problems

@@ -1,0 +1,142 @@
+"""The config of a run: what data, which inputs and tasks, what model, how it is trained.
+
+The docstring below each key is its one explanation; ``motet schema`` and the docs are made from it.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from motet.config.members import Member, MemberOf, Section
+from motet.options import Fraction
+from motet.registry import KINDS
+
+
+def _by_name(name: str) -> Any:
+    """Default to a member with its default options."""
+    return Field(default_factory=lambda: {"type": name})
+
+
+class SplitConfig(Section):
+    """How rows are parted for training, validation and test: by fractions, or by a column."""
+
+    column: str | None = None
+    """Column that says which part a row belongs to; rows are drawn at random if left out."""
+    train: str = "train"
+    """Value of ``column`` that marks the training part."""
+    validation: Fraction | str | None = None
+    """Fraction of the rows (0.15 if left out), or the value of ``column`` ("validation")."""
+    test: Fraction | str | None = None
+    """Fraction of the rows (0.15 if left out), or the value of ``column`` ("test")."""
+    seed: NonNegativeInt = 0
+    """Seed of the random parts."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "SplitConfig":
+        for name in ("validation", "test"):
+            value = getattr(self, name)
+            if self.column is None and isinstance(value, str):
+                raise ValueError(
+                    f"{name} is {value!r}, which names a value of a column; "
+                    f"give `column` too, or a fraction such as {name}: 0.15"
+                )
+            if self.column is not None and isinstance(value, float):
+                raise ValueError(
+                    f"{name} is {value}, a fraction, but `column` is given; "
+                    f"name the value of {self.column!r} that marks the {name} part"
+                )
+        if self.column is None and "train" in self.model_fields_set:
+            raise ValueError("train names a value of a column; give `column` too, or remove train")
+        return self
+
+
+class DataConfig(Section):
+    """Where the rows come from."""
+
+    source: str | None = None
+    """Path of a CSV or Parquet file, relative to the config file, or a bundled data set such as
+    ``motet://adult``. Left out when data are passed from Python."""
+    split: SplitConfig = SplitConfig()
+    """How rows are parted."""
+
+
+class ModelConfig(Section):
+    """Encoder and sharing."""
+
+    encoder: Annotated[Member, MemberOf("encoder", default="mlp")] = _by_name("mlp")
+    """Encoder of number, category and vector inputs."""
+    sharing: Annotated[Member, MemberOf("sharing")] = _by_name("hard")
+    """Which parameters the tasks have in common."""
+
+
+class EarlyStoppingConfig(Section):
+    """When to stop before the last epoch."""
+
+    patience: PositiveInt = 5
+    """Epochs without a better monitored value before training stops."""
+
+
+class TrainingConfig(Section):
+    """The loop."""
+
+    epochs: PositiveInt = 20
+    """Most epochs; early stopping may end before."""
+    batch_size: PositiveInt = 512
+    """Rows per optimizer step."""
+    optimizer: Annotated[Member, MemberOf("optimizer", default="adamw")] = _by_name("adamw")
+    """Optimizer and its learning rate."""
+    lr_schedule: Annotated[Member, MemberOf("lr_schedule")] = _by_name("cosine")
+    """How the learning rate changes from step to step."""
+    clip_norm: PositiveFloat | None = None
+    """Largest norm of the whole gradient; no clipping if left out."""
+    seed: NonNegativeInt = 0
+    """Seed of initial weights, batch order and dropout."""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
+    """``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the forward pass; parameters and losses stay float32."""
+    monitor: str = "mean"
+    """What early stopping and the best checkpoint watch on the validation part: ``mean`` or
+    ``worst`` normalised score of the main tasks, the name of a task, or ``loss``."""
+    early_stopping: EarlyStoppingConfig | None = EarlyStoppingConfig()
+    """When to stop early; null never does."""
+
+
+class Config(Section):
+    """A whole run."""
+
+    data: DataConfig = DataConfig()
+    """Where the rows come from and how they are split."""
+    inputs: dict[str, Annotated[Member, MemberOf("input")]] | None = None
+    """Columns the model sees; left out: every column that is not a target, types inferred."""
+    tasks: dict[str, Annotated[Member, MemberOf("task")]] = Field(min_length=1)
+    """Columns the model predicts."""
+    model: ModelConfig = Field(default_factory=lambda: ModelConfig())
+    """Encoder and sharing."""
+    balancing: Annotated[Member, MemberOf("balancer")] = _by_name("equal")
+    """How the tasks' losses or gradients become one update."""
+    training: TrainingConfig = Field(default_factory=lambda: TrainingConfig())
+    """The loop."""
+
+
+_built_for = -1
+
+
+def current() -> type[Config]:
+    """Return `Config`, rebuilt first if members were registered since it was last built."""
+    global _built_for
+    version = sum(registry.version for registry in KINDS.values())
+    if version != _built_for:
+        if _built_for >= 0 or version > 0:
+            for section in (ModelConfig, TrainingConfig, Config):
+                section.model_rebuild(force=True)
+        _built_for = version
+    return Config
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of the config, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **current().model_json_schema(),
+    }

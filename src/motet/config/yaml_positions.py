@@ -1,0 +1,104 @@
+"""YAML with the line and column of every key and value.
+
+YAML 1.2's core rules for plain scalars: only ``true`` and ``false`` are booleans (a column may be
+called ``no``), and ``1e-3`` is a number.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import yaml
+
+Path = tuple[str | int, ...]
+
+
+class Position(NamedTuple):
+    """A place in a file, counted from 1."""
+
+    line: int
+    column: int
+
+
+class Document(NamedTuple):
+    """A parsed file: plain data, where each key and value stands, and keys that stand twice."""
+
+    data: Any
+    keys: dict[Path, Position]
+    values: dict[Path, Position]
+    doubled: list[tuple[Path, Position]]
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with the scalars of YAML 1.2."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  # the name and type PyYAML asks for
+        first: [
+            (tag, pattern)
+            for tag, pattern in resolvers
+            if tag.rpartition(":")[2] not in ("bool", "float", "int", "timestamp")
+        ]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_NUMBER = r"[-+]?(\d[\d_]*)"
+for tag, pattern, starts in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", rf"{_NUMBER}", "-+0123456789"),
+    (
+        "float",
+        r"[-+]?(\d[\d_]*\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"^({pattern})$"), starts)
+_Loader.add_constructor(  # PyYAML reads 010 as octal; YAML 1.2 does not
+    "tag:yaml.org,2002:int", lambda loader, node: int(node.value.replace("_", ""))
+)
+
+
+def parse(text: str) -> Document:
+    """Parse one YAML document.
+
+    Raises:
+        yaml.MarkedYAMLError: If the text is not YAML.
+    """
+    loader = _Loader(text)
+    try:
+        root = loader.get_single_node()
+        document = Document(None, {}, {}, [])
+        if root is None:
+            return document
+        for path, key, value in _walk(root, ()):
+            if key is not None:
+                if path in document.keys:
+                    document.doubled.append((path, _position(key)))
+                document.keys[path] = _position(key)
+            document.values.setdefault(path, _position(value))
+        return document._replace(data=loader.construct_document(root))
+    finally:
+        loader.dispose()
+
+
+def parse_value(text: str) -> Any:
+    """Parse a single value, such as the right side of ``key=value``."""
+    return yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader
+
+
+def _walk(node: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:
+    if not path:
+        yield path, None, node
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            child = (*path, str(key.value))
+            yield child, key, value
+            yield from _walk(value, child)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield (*path, index), None, value
+            yield from _walk(value, (*path, index))
+
+
+def _position(node: Any) -> Position:
+    return Position(node.start_mark.line + 1, node.start_mark.column + 1)

@@ -1,0 +1,26 @@
+"""Encoders: from one kind of input to features (B, D)."""
+
+from typing import Any
+
+from torch import nn
+
+from motet.encoders.mlp import MLP
+from motet.options import create as _create
+from motet.registry import ENCODERS
+
+__all__ = ["MLP", "available", "create"]
+
+
+def create(name: str, *sizes: Any, **options: Any) -> nn.Module:
+    """Build an encoder by name; what sizes it needs is for the encoder to say.
+
+    Raises:
+        InputError: If the name or an option is unknown, or an option has a wrong value.
+    """
+    encoder: nn.Module = _create(ENCODERS, name, *sizes, **options)
+    return encoder
+
+
+def available() -> list[str]:
+    """Return the names of all encoders."""
+    return list(ENCODERS)

@@ -1,0 +1,266 @@
+"""The multi-task model: inputs through an encoder and a sharing scheme to one head per task."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from motet.problems import InputError, hint
+from motet.sharing import Hard, SharedModule, Sharing
+from motet.tasks import Prediction, Task
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class MultiTaskModel(nn.Module):
+    """An encoder, a sharing scheme and a head per task.
+
+    ``model(inputs)`` gives the raw outputs, ``{task: tensor}``; `decode` turns them into
+    predictions, `losses` compares them with targets. Disabled tasks are not computed at all.
+
+    Args:
+        encoder: Any module that maps the inputs to features (B, width).
+        tasks: The tasks; their order is the order of every ``{task: ...}``.
+        width: Width of the features; read from the encoder's last layer if left out.
+        sharing: Sharing scheme; hard sharing if left out.
+
+    Raises:
+        InputError: If the width cannot be read, or a task name is doubled or cannot be used.
+
+    Example:
+        >>> from motet.tasks import Classification, Regression
+        >>> tasks = [Classification("digit", classes=10), Regression("area")]
+        >>> model = MultiTaskModel(nn.Linear(4, 8), tasks)
+        >>> {task: tuple(raw.shape) for task, raw in model(torch.zeros(3, 4)).items()}
+        {'digit': (3, 10), 'area': (3,)}
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        tasks: Sequence[Task],
+        width: int | None = None,
+        sharing: Sharing | None = None,
+    ) -> None:
+        super().__init__()
+        names = _names(tasks)
+        width = width or _width_of(encoder)
+        shared = (sharing or Hard()).build([encoder], names, width)
+        heads = {task.name: task.make_head(shared.width) for task in tasks}
+        self._assemble(shared, tasks, heads)
+
+    def _assemble(
+        self, shared: SharedModule, tasks: Sequence[Task], heads: Mapping[str, nn.Module]
+    ) -> None:
+        self.shared = shared
+        self.tasks: ByTask[Task] = ByTask({task.name: task for task in tasks})
+        self.heads: ByTask[nn.Module] = ByTask(heads)
+        self._enabled = {task.name: task.enabled for task in tasks}
+
+    @classmethod
+    def wrap(
+        cls,
+        module: nn.Module,
+        tasks: Sequence[Task],
+        heads: Mapping[str, nn.Module] | None = None,
+    ) -> "MultiTaskModel":
+        """Make a model of a module that already returns ``{task: raw output}``.
+
+        Args:
+            module: Called with the inputs; its outputs are taken as they are.
+            tasks: The tasks, named as in the module's output.
+            heads: The parts of ``module`` that belong to one task alone, by task name. Needed only
+                to train them at a task's own learning rate or to tell them from shared parameters.
+
+        Returns:
+            A model that computes exactly what ``module`` computes.
+
+        Raises:
+            InputError: If ``heads`` names no task.
+        """
+        names = _names(tasks)
+        for name in heads or {}:
+            if name not in names:
+                raise InputError(f"heads names {name!r}, which is no task; {hint(name, names)}")
+        model = cls.__new__(cls)
+        nn.Module.__init__(model)
+        model._assemble(_Wrapped(module, heads or {}), tasks, {n: nn.Identity() for n in names})
+        return model
+
+    @property
+    def active_tasks(self) -> tuple[str, ...]:
+        """Names of the enabled tasks."""
+        return tuple(name for name, enabled in self._enabled.items() if enabled)
+
+    def enable_task(self, task: str) -> None:
+        """Compute and train a task again."""
+        self._enabled[self._known(task)] = True
+
+    def disable_task(self, task: str) -> None:
+        """Leave a task out: its head is neither computed nor trained, and costs nothing."""
+        self._enabled[self._known(task)] = False
+
+    def forward(self, inputs: Any, tasks: Iterable[str] | None = None) -> dict[str, Tensor]:
+        """Compute raw outputs.
+
+        Args:
+            inputs: What the encoder takes.
+            tasks: Which tasks to compute; all enabled ones if left out.
+
+        Returns:
+            The raw output of each task, in the order asked for.
+
+        Raises:
+            InputError: If a task is unknown or the encoder's output does not fit the heads.
+        """
+        chosen = self.active_tasks if tasks is None else tuple(map(self._known, tasks))
+        states = self.shared(inputs, chosen)
+        return {task: self.heads[task](self._fitting(states[task])) for task in chosen}
+
+    def loss_terms(
+        self, raw: Mapping[str, Tensor], targets: Mapping[str, Tensor | None]
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """Compute ``{task: (sum, count)}`` over labelled elements, for tasks that have targets."""
+        terms = {}
+        for task, output in raw.items():
+            target = targets.get(self._known(task))
+            if target is not None:
+                terms[task] = self.tasks[task].loss(output, target)
+        return terms
+
+    def losses(
+        self, raw: Mapping[str, Tensor], targets: Mapping[str, Tensor | None]
+    ) -> dict[str, Tensor]:
+        """Compute the mean loss of each task; tasks without any label are left out.
+
+        Args:
+            raw: Raw outputs, as the model returns them.
+            targets: Targets by task. NaN, -100 or None stand for "not labelled".
+
+        Returns:
+            A scalar per task.
+        """
+        return mean_losses(self.loss_terms(raw, targets))
+
+    def decode(self, raw: Mapping[str, Tensor]) -> dict[str, Prediction]:
+        """Turn raw outputs into predictions in original units."""
+        return {task: self.tasks[self._known(task)].decode(output) for task, output in raw.items()}
+
+    def task_parameters(self, task: str) -> list[nn.Parameter]:
+        """List the parameters that only this task reaches."""
+        own = (
+            self.heads[self._known(task)].parameters(),
+            self.tasks[task].parameters(),
+            self.shared.task_parameters(task),
+        )
+        return [parameter for parameters in own for parameter in parameters]
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """List the parameters that several tasks may reach."""
+        own = {id(p) for task in self.tasks.names for p in self.task_parameters(task)}
+        return [parameter for parameter in self.parameters() if id(parameter) not in own]
+
+    def _known(self, task: str) -> str:
+        if task not in self._enabled:
+            raise InputError(f"no task is named {task!r}; {hint(task, self._enabled)}")
+        return task
+
+    def _fitting(self, state: Tensor) -> Tensor:
+        width = self.shared.width
+        if width and (state.dim() < 2 or state.shape[-1] != width):
+            raise InputError(
+                f"the encoder gave features of shape {tuple(state.shape)}, expected (B, {width}); "
+                "flatten them, or say the right width with MultiTaskModel(..., width=)"
+            )
+        return state
+
+
+def mean_losses(terms: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    """Divide sums by counts, without the tasks whose count is 0. Costs one device sync."""
+    if not terms:
+        return {}
+    counts = torch.stack([count.detach().double() for _, count in terms.values()]).tolist()
+    return {
+        task: total / count
+        for (task, (total, count)), some in zip(terms.items(), counts, strict=True)
+        if some
+    }
+
+
+class ByTask(nn.Module, Generic[M]):
+    """Modules by task name. Unlike ``nn.ModuleDict`` it takes names such as "items" or "type"."""
+
+    def __init__(self, modules: Mapping[str, M]) -> None:
+        super().__init__()
+        self._modules.update(modules)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The tasks."""
+        return tuple(self._modules)
+
+    def __getitem__(self, task: str) -> M:
+        return self._modules[task]  # type: ignore[return-value]  # what __init__ put there
+
+    def __iter__(self) -> Iterator[M]:
+        return iter(self._modules.values())  # type: ignore[arg-type]  # what __init__ put there
+
+
+class _Wrapped(SharedModule):
+    """A user's module that has its heads inside."""
+
+    width = 0  # unknown: outputs go through as they are
+
+    def __init__(self, module: nn.Module, heads: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.module = module
+        self._heads = {task: list(head.parameters()) for task, head in heads.items()}
+
+    def forward(self, inputs: Any, tasks: Sequence[str]) -> dict[str, Tensor]:
+        outputs = self.module(inputs)
+        if not isinstance(outputs, Mapping):
+            raise InputError(
+                f"the wrapped module returned {type(outputs).__name__}, expected {{task: tensor}}"
+            )
+        missing = [task for task in tasks if task not in outputs]
+        if missing:
+            raise InputError(
+                f"the wrapped module returned {', '.join(map(str, outputs))}, "
+                f"expected also {', '.join(missing)}"
+            )
+        return {task: outputs[task] for task in tasks}
+
+    def task_parameters(self, task: str) -> Iterator[nn.Parameter]:
+        yield from self._heads.get(task, ())
+
+
+def _names(tasks: Sequence[Task]) -> tuple[str, ...]:
+    names = tuple(task.name for task in tasks)
+    if not names:
+        raise InputError("found no task, expected at least one")
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"two tasks are named {name!r}; give each a name of its own")
+        if not name or "." in name:
+            raise InputError(f"{name!r} cannot name a task: names are not empty and have no dot")
+    return names
+
+
+_WIDTHS = ("width", "out_features", "out_channels", "embedding_dim", "num_features")
+
+
+def _width_of(encoder: nn.Module) -> int:
+    """Read the width of the features from the encoder, or its last layer that tells."""
+    for module in (encoder, *reversed(list(encoder.modules()))):
+        if isinstance(module, nn.RNNBase):
+            return module.hidden_size * (2 if module.bidirectional else 1)
+        if isinstance(module, nn.LayerNorm):
+            return int(module.normalized_shape[-1])
+        for name in _WIDTHS:
+            if isinstance(getattr(module, name, None), int):
+                return int(getattr(module, name))
+    raise InputError(
+        f"the width of the features of {type(encoder).__name__} cannot be read from its layers; "
+        "give it with MultiTaskModel(..., width=)"
+    )

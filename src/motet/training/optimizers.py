@@ -1,0 +1,148 @@
+"""Optimizers by name, and which parameters each of their groups holds."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from motet.balancing import Balancer
+from motet.model import MultiTaskModel
+from motet.options import Fraction, NonNegativeFloat, PositiveFloat, Sequence
+
+Groups = list[dict[str, Any]]
+OptimizerFactory = Callable[[Groups], Optimizer]
+
+
+def parameter_groups(model: MultiTaskModel, balancer: Balancer) -> Groups:
+    """Group trainable parameters by learning rate and weight decay.
+
+    Norms, biases, embeddings and the balancer's own parameters do not decay. A task's parameters
+    have its learning rate, if it has one; all others have the optimizer's.
+    """
+    rates = {
+        id(parameter): task.learning_rate
+        for task in model.tasks
+        for parameter in model.task_parameters(task.name)
+    }
+    embeddings = {
+        id(module.weight)
+        for module in model.modules()
+        if isinstance(module, (nn.Embedding, nn.EmbeddingBag))
+    }
+    groups: dict[tuple[float | None, bool], dict[str, Any]] = {}
+    for parameter in (*model.parameters(), *balancer.parameters()):
+        if not parameter.requires_grad:
+            continue
+        own = parameter.dim() < 2 or id(parameter) in embeddings
+        rate = rates.get(id(parameter))
+        group = groups.setdefault((rate, own), {"params": []})
+        group["params"].append(parameter)
+        group |= ({"lr": rate} if rate else {}) | ({"weight_decay": 0.0} if own else {})
+    return list(groups.values())
+
+
+def adamw(
+    groups: Iterable[dict[str, Any]],
+    *,
+    learning_rate: PositiveFloat = 1e-3,
+    weight_decay: NonNegativeFloat = 1e-2,
+    betas: Sequence[Fraction] = (0.9, 0.999),
+    eps: PositiveFloat = 1e-8,
+) -> Optimizer:
+    """Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019, arXiv:1711.05101).
+
+    Args:
+        groups: Parameter groups.
+        learning_rate: Step size.
+        weight_decay: Decay per step, times the learning rate.
+        betas: Decay of the averages of the gradient and of its square.
+        eps: Added to the root of the average square.
+    """
+    first, second = betas
+    return torch.optim.AdamW(
+        groups,
+        lr=learning_rate,
+        weight_decay=weight_decay,
+        betas=(first, second),
+        eps=eps,
+        fused=True,
+    )
+
+
+def adam(
+    groups: Iterable[dict[str, Any]],
+    *,
+    learning_rate: PositiveFloat = 1e-3,
+    weight_decay: NonNegativeFloat = 0.0,
+    betas: Sequence[Fraction] = (0.9, 0.999),
+    eps: PositiveFloat = 1e-8,
+) -> Optimizer:
+    """Adam (Kingma & Ba, ICLR 2015, arXiv:1412.6980), its weight decay a part of the gradient.
+
+    Args:
+        groups: Parameter groups.
+        learning_rate: Step size.
+        weight_decay: L2 penalty, added to the gradient.
+        betas: Decay of the averages of the gradient and of its square.
+        eps: Added to the root of the average square.
+    """
+    first, second = betas
+    return torch.optim.Adam(
+        groups,
+        lr=learning_rate,
+        weight_decay=weight_decay,
+        betas=(first, second),
+        eps=eps,
+        fused=True,
+    )
+
+
+def sgd(
+    groups: Iterable[dict[str, Any]],
+    *,
+    learning_rate: PositiveFloat = 1e-2,
+    momentum: Fraction = 0.9,
+    nesterov: bool = False,
+    weight_decay: NonNegativeFloat = 0.0,
+) -> Optimizer:
+    """Stochastic gradient descent with momentum.
+
+    Args:
+        groups: Parameter groups.
+        learning_rate: Step size.
+        momentum: Share of the last step that is kept.
+        nesterov: Whether the gradient is taken after the momentum step.
+        weight_decay: L2 penalty, added to the gradient.
+    """
+    return torch.optim.SGD(
+        groups,
+        lr=learning_rate,
+        momentum=momentum,
+        nesterov=nesterov,
+        weight_decay=weight_decay,
+        fused=True,
+    )
+
+
+def rmsprop(
+    groups: Iterable[dict[str, Any]],
+    *,
+    learning_rate: PositiveFloat = 1e-3,
+    alpha: Fraction = 0.99,
+    momentum: Fraction = 0.0,
+    weight_decay: NonNegativeFloat = 0.0,
+) -> Optimizer:
+    """Gradient over the root of its average square (Tieleman & Hinton, 2012).
+
+    Args:
+        groups: Parameter groups.
+        learning_rate: Step size.
+        alpha: Decay of the average square.
+        momentum: Share of the last step that is kept.
+        weight_decay: L2 penalty, added to the gradient.
+    """
+    return torch.optim.RMSprop(
+        groups, lr=learning_rate, alpha=alpha, momentum=momentum, weight_decay=weight_decay
+    )

@@ -1,0 +1,416 @@
+"""The training loop: batches in, one balanced update a step, the best model kept.
+
+`Trainer.fit` reads as the loop it is: epochs of `train_step`, an evaluation after each, early
+stopping on the monitored score. Every part can be called alone.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from motet.balancing import Balancer, backward
+from motet.balancing import create as create_balancer
+from motet.data.batches import ArrayData
+from motet.model import MultiTaskModel, mean_losses
+from motet.options import Literal, PositiveFloat, PositiveInt, checked, create
+from motet.problems import InputError, hint
+from motet.registry import LR_SCHEDULES, OPTIMIZERS
+from motet.training.evaluation import Report, evaluate, predict
+from motet.training.history import History
+from motet.training.lr_schedules import LRSchedule
+from motet.training.optimizers import OptimizerFactory, parameter_groups
+from motet.training.randomness import own_generators, seed_generators
+
+LOG_EVERY = 50
+"""Steps between two step records."""
+PATIENCE_FOR_NON_FINITE = 10
+"""Skipped steps in a row after which a run stops."""
+
+Chosen = str | Mapping[str, Any]
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says why and what to try."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one training step did. Tensors stay on the device."""
+
+    losses: dict[str, Tensor]
+    weights: dict[str, Tensor]
+    gradient_norm: Tensor | None
+    skipped: bool
+
+
+class Trainer:
+    """Trains a `MultiTaskModel`.
+
+    Args:
+        model: The model; moved to the device and trained in place.
+        balancer: A balancer, its name, or ``{"type": name, option: value}``.
+        learning_rate: Learning rate; the optimizer's default if left out. A task's own
+            ``learning_rate`` goes before it, for that task's parameters.
+        batch_size: Rows per step, and per forward pass in evaluation.
+        optimizer: Name, ``{"type": name, option: value}``, or a function from parameter groups to an
+            optimizer.
+        lr_schedule: Name or ``{"type": name, option: value}``.
+        clip_norm: Largest norm of the whole gradient; no clipping if left out.
+        patience: Epochs without a better monitored value before `fit` stops; None never stops.
+        monitor: What `fit` watches on the validation data: the ``mean`` or ``worst`` normalised
+            score of the main tasks, the name of a task, or ``loss``.
+        metrics: Metrics by task, names or functions, in place of each task's own.
+        seed: Seed of batch order and dropout.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        precision: Arithmetic of the forward pass.
+        on_record: Called with each record as it is made: steps, epochs.
+
+    Raises:
+        InputError: If a name is unknown or a value does not fit.
+    """
+
+    @checked
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        balancer: Balancer | Chosen = "equal",
+        *,
+        learning_rate: PositiveFloat | None = None,
+        batch_size: PositiveInt = 512,
+        optimizer: Chosen | OptimizerFactory = "adamw",
+        lr_schedule: Chosen = "cosine",
+        clip_norm: PositiveFloat | None = None,
+        patience: PositiveInt | None = 5,
+        monitor: str = "mean",
+        metrics: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        device: str = "auto",
+        precision: Literal["float32", "bfloat16"] = "float32",
+        on_record: Callable[[dict[str, Any]], object] | None = None,
+    ) -> None:
+        names = model.tasks.names
+        if monitor not in ("mean", "worst", "loss", *names):
+            known = ("mean", "worst", "loss", *names)
+            raise InputError(f"monitor is {monitor!r}; {hint(monitor, known)}")
+        self.device = _device(device)
+        self.model = model.to(self.device)
+        self.balancer = _balancer(balancer, model).to(self.device)
+        self.optimizer = _optimizer(optimizer, learning_rate, self.model, self.balancer)
+        self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
+        self._schedule: LRSchedule | None = None
+        name, options = _spelled_out(lr_schedule)
+        LR_SCHEDULES.known(name)
+        self._make_schedule = lambda total: create(LR_SCHEDULES, name, total, **options)
+        self.batch_size, self.clip_norm, self.seed = batch_size, clip_norm, seed
+        self.patience, self.monitor, self.metrics = patience, monitor, metrics
+        self.precision, self.on_record = precision, on_record
+        self.history = History()
+        self.step = 0
+        self.epoch = 0
+        self._non_finite_in_a_row = 0
+
+    # Training --------------------------------------------------------------------------------
+
+    def fit(self, data: Any, validation: Any = None, *, epochs: int = 20) -> History:
+        """Train, and end with the weights of the epoch that was best on the validation data.
+
+        Args:
+            data: ``(inputs, {task: targets})``, arrays or tensors with rows along the first axis.
+                NaN, -100 or None stand for "not labelled".
+            validation: The same; without it there is no early stopping and the last weights stay.
+            epochs: Most epochs.
+
+        Returns:
+            What happened, epoch by epoch.
+
+        Raises:
+            InputError: If the data do not fit the tasks.
+            TrainingError: If losses or gradients stay non-finite.
+        """
+        train = self._data(data, "the training data")
+        valid = None if validation is None else self._data(validation, "the validation data")
+        for task in self.model.tasks:
+            task.prepare(train.targets.get(task.name))
+        self._schedule = self._make_schedule(epochs * math.ceil(len(train) / self.batch_size))
+        best, best_state, stale = -math.inf, None, 0
+        with own_generators(self.device):
+            for _ in range(epochs):
+                self.train_epoch(train)
+                if valid is None:
+                    continue
+                value = self._validate(valid)
+                if value > best:
+                    best, stale = value, 0
+                    best_state = {k: v.clone() for k, v in self.model.state_dict().items()}
+                    self.history.best_epoch = self.epoch
+                else:
+                    stale += 1
+                    if stale == self.patience:
+                        break
+        if best_state is not None:
+            self.model.load_state_dict(best_state)
+        return self.history
+
+    def train_epoch(self, data: Any) -> dict[str, float]:
+        """Train on every row once, in an order drawn from (seed, epoch).
+
+        Returns:
+            The mean training loss of each task.
+        """
+        train = self._data(data, "the training data")
+        started = perf_counter()
+        order = train.order(self.seed, self.epoch)
+        self.epoch += 1
+        totals = Totals()
+        self.model.train()
+        for batch in train.batches(self.batch_size, order):
+            result = self.train_step(batch, totals)
+            if self.step % LOG_EVERY == 0:
+                self._record_step(result)
+        means = totals.means()
+        weights = {task: float(weight) for task, weight in result.weights.items()}
+        tasks = {
+            task: {"loss": loss, **({"weight": weights[task]} if task in weights else {})}
+            for task, loss in means.items()
+        }
+        self._record("epoch", "train", tasks, seconds=perf_counter() - started)
+        return means
+
+    def train_step(self, batch: Mapping[str, Any], totals: "Totals | None" = None) -> StepResult:
+        """Make one update from a batch ``{"inputs": ..., "targets": {task: tensor}}``.
+
+        A step whose losses or gradients are not finite changes nothing and is counted.
+
+        Args:
+            batch: Inputs and targets, on the trainer's device.
+            totals: Adds up losses over steps, if given.
+
+        Returns:
+            The losses, the weight each had, and the norm of the whole gradient.
+
+        Raises:
+            TrainingError: If too many steps in a row were not finite.
+        """
+        seed_generators(self.device, self.seed, "step", self.step)
+        self._set_learning_rate()
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"
+        ):
+            raw = self.model(batch["inputs"])
+        raw = {task: output.float() for task, output in raw.items()}
+        terms = self.model.loss_terms(raw, batch["targets"])
+        losses = mean_losses(terms)
+        self.step += 1
+        if not losses:
+            return StepResult({}, {}, None, skipped=False)
+        result = backward(losses, self.balancer, penalty=self.model.shared.penalty())
+        norm = self._clipped_norm()
+        # the one device sync of a step
+        if not torch.isfinite(torch.stack([norm, *result.losses.values()])).all():
+            self._skip(result.losses)
+            return StepResult(result.losses, result.weights, norm, skipped=True)
+        self._non_finite_in_a_row = 0
+        self.optimizer.step()
+        if totals is not None:
+            totals.add(terms)
+        return StepResult(result.losses, result.weights, norm, skipped=False)
+
+    # Evaluation ------------------------------------------------------------------------------
+
+    def evaluate(self, data: Any) -> Report:
+        """Compute every metric of every enabled task over the whole of ``data``.
+
+        Returns:
+            ``{task: {metric: value, "loss": ..., "count": ...}, "score": mean normalised score}``.
+        """
+        return evaluate(
+            self.model,
+            self._data(data, "the evaluation data"),
+            batch_size=self.batch_size,
+            metrics=self.metrics,
+        )
+
+    def predict(self, inputs: Any) -> dict[str, Any]:
+        """Predict: class indices, values in original units, or 0/1 labels, as NumPy arrays.
+
+        Args:
+            inputs: Inputs as in `fit`, without targets; rows along the first axis.
+
+        Returns:
+            An array with one entry per row for each enabled task.
+        """
+        data = ArrayData(inputs, {}).to(self.device)
+        predictions = predict(self.model, data, batch_size=self.batch_size)
+        return {task: prediction.value.numpy() for task, prediction in predictions.items()}
+
+    def predict_probabilities(self, inputs: Any) -> dict[str, Any]:
+        """Predict class probabilities (N, C) of the tasks that have classes, as NumPy arrays."""
+        data = ArrayData(inputs, {}).to(self.device)
+        predictions = predict(self.model, data, batch_size=self.batch_size)
+        return {
+            task: prediction.probabilities.numpy()
+            for task, prediction in predictions.items()
+            if prediction.probabilities is not None
+        }
+
+    # Parts -----------------------------------------------------------------------------------
+
+    def _data(self, data: Any, what: str) -> ArrayData:
+        if not isinstance(data, ArrayData):
+            if not isinstance(data, tuple) or len(data) != 2 or not isinstance(data[1], Mapping):
+                raise InputError(
+                    f"{what} is {type(data).__name__}, expected (inputs, {{task: targets}})"
+                )
+            data = ArrayData(*data)
+        for name in data.targets:
+            if name not in self.model.tasks.names:
+                raise InputError(
+                    f"{what} has targets for {name!r}, which is no task; "
+                    f"{hint(name, self.model.tasks.names)}"
+                )
+        return data.to(self.device)
+
+    def _validate(self, valid: ArrayData) -> float:
+        """Evaluate, record, and return the monitored value; higher is better."""
+        started = perf_counter()
+        report = self.evaluate(valid)
+        tasks = {task: report[task] for task in self.model.active_tasks}
+        seconds = perf_counter() - started
+        self._record("epoch", "validation", tasks, seconds=seconds, score=report["score"])
+        if self.monitor == "loss":
+            return -sum(
+                self.model.tasks[task].weight * values["loss"] for task, values in tasks.items()
+            )
+        scores = report.scores
+        if self.monitor in scores:
+            return scores[self.monitor]
+        return report.worst if self.monitor == "worst" else report["score"]
+
+    def _set_learning_rate(self) -> None:
+        if self._schedule is not None:
+            factor = self._schedule(self.step)
+            for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
+                group["lr"] = rate * factor
+
+    def _clipped_norm(self) -> Tensor:
+        parameters = [p for p in self.model.parameters() if p.grad is not None]
+        if self.clip_norm is not None:
+            return nn.utils.clip_grad_norm_(parameters, self.clip_norm)
+        return nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+
+    def _skip(self, losses: Mapping[str, Tensor]) -> None:
+        self.history.skipped_steps += 1
+        self._non_finite_in_a_row += 1
+        if self._non_finite_in_a_row < PATIENCE_FOR_NON_FINITE:
+            return
+        bad = [task for task, loss in losses.items() if not torch.isfinite(loss)]
+        what = f"the loss of {', '.join(bad)}" if bad else "the gradient"
+        raise TrainingError(
+            f"{what} was not finite in {PATIENCE_FOR_NON_FINITE} steps in a row (up to step "
+            f"{self.step}); try a lower learning rate, clip_norm, or look for extreme values in "
+            "the inputs and targets"
+        )
+
+    def _record_step(self, result: StepResult) -> None:
+        tasks = {
+            task: {"loss": float(loss), "weight": float(result.weights[task])}
+            for task, loss in result.losses.items()
+        }
+        norm = None if result.gradient_norm is None else float(result.gradient_norm)
+        self._record("step", "train", tasks, gradient_norm=norm)
+
+    def _record(self, event: str, split: str, tasks: Mapping[str, Any], **more: Any) -> None:
+        rate = max(group["lr"] for group in self.optimizer.param_groups)
+        record = {"event": event, "step": self.step, "epoch": self.epoch, "split": split, **more}
+        record |= {"tasks": tasks, "learning_rate": rate}
+        if event == "epoch":
+            self.history.records.append(record)
+        if self.on_record is not None:
+            self.on_record(record)
+
+
+class Totals:
+    """Adds up sums and counts of losses over steps, without a device sync."""
+
+    def __init__(self) -> None:
+        self._terms: dict[str, Tensor] = {}
+
+    def add(self, terms: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+        """Add ``{task: (sum, count)}``."""
+        for task, (total, count) in terms.items():
+            pair = torch.stack([total.detach().double(), count.double()])
+            self._terms[task] = self._terms[task] + pair if task in self._terms else pair
+
+    def means(self) -> dict[str, float]:
+        """Return the mean loss of each task that had a label."""
+        pairs = {task: pair.tolist() for task, pair in self._terms.items()}
+        return {task: total / count for task, (total, count) in pairs.items() if count}
+
+
+def _spelled_out(chosen: Chosen) -> tuple[str, dict[str, Any]]:
+    if isinstance(chosen, str):
+        return chosen, {}
+    options = dict(chosen)
+    return options.pop("type"), options
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device {name!r} cannot be used here: {reason}") from None
+    return device
+
+
+def _balancer(chosen: Balancer | Chosen, model: MultiTaskModel) -> Balancer:
+    names = model.tasks.names
+    if isinstance(chosen, Balancer):
+        if set(chosen.tasks) != set(names):
+            raise InputError(
+                f"the balancer has the tasks {', '.join(chosen.tasks)}, "
+                f"expected those of the model: {', '.join(names)}"
+            )
+        balancer = chosen
+    else:
+        name, options = _spelled_out(chosen)
+        if name == "uncertainty" and options.get("form") != "revised":
+            kinds = {task.name: task.uncertainty_kind for task in model.tasks}
+            options["kinds"] = {**kinds, **(options.get("kinds") or {})}
+        balancer = create_balancer(name, names, **options)
+    for task in model.tasks:
+        if task.weight != 1:
+            balancer.set_weight(task.name, balancer.weight(task.name) * task.weight)
+    return balancer
+
+
+def _optimizer(
+    chosen: Chosen | OptimizerFactory,
+    learning_rate: float | None,
+    model: MultiTaskModel,
+    balancer: Balancer,
+) -> torch.optim.Optimizer:
+    groups = parameter_groups(model, balancer)
+    if callable(chosen):
+        if learning_rate is not None:
+            groups = [{"lr": learning_rate, **group} for group in groups]
+        return chosen(groups)
+    name, options = _spelled_out(chosen)
+    if learning_rate is not None:
+        if options.get("learning_rate", learning_rate) != learning_rate:
+            raise InputError(
+                f"learning_rate is {learning_rate}, but the optimizer's is "
+                f"{options['learning_rate']}; give one of them"
+            )
+        options["learning_rate"] = learning_rate
+    optimizer: torch.optim.Optimizer = create(OPTIMIZERS, name, groups, **options)
+    return optimizer
