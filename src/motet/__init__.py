@@ -1,1 +1,68 @@
-"""motet: multi-task learning on PyTorch."""
+"""motet: multi-task learning on PyTorch.
+
+Names are imported when first used, so ``import motet`` is quick and needs no torch.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from motet import balancing, config, data, encoders, sharing, tasks
+    from motet.balancing import backward
+    from motet.config import Config
+    from motet.model import MultiTaskModel
+    from motet.problems import InputError
+    from motet.registry import register
+    from motet.run import Run, load, train
+    from motet.tasks import TaskMetrics
+    from motet.training import Trainer
+
+__all__ = [
+    "Config",
+    "InputError",
+    "MultiTaskModel",
+    "Run",
+    "TaskMetrics",
+    "Trainer",
+    "backward",
+    "balancing",
+    "config",
+    "data",
+    "encoders",
+    "load",
+    "register",
+    "sharing",
+    "tasks",
+    "train",
+]
+
+try:
+    __version__ = version("motet")
+except PackageNotFoundError:  # a source tree that was never installed
+    __version__ = "0+unknown"
+
+_PLACES = {
+    "Config": "motet.config",
+    "InputError": "motet.problems",
+    "MultiTaskModel": "motet.model",
+    "Run": "motet.run",
+    "TaskMetrics": "motet.tasks",
+    "Trainer": "motet.training",
+    "backward": "motet.balancing",
+    "load": "motet.run",
+    "register": "motet.registry",
+    "train": "motet.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
+    if name in __all__:
+        return import_module(f"motet.{name}")
+    raise AttributeError(f"module 'motet' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

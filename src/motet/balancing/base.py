@@ -1,6 +1,9 @@
-"""What every balancer is, and the kinds told apart by what they read.
+"""What every balancer is, and the three kinds told apart by what they read.
 
-A `LossBalancer` reads the losses (T',) and costs one backward pass, whatever the number of tasks.
+A `LossBalancer` reads the losses (T',): one backward pass, whatever the number of tasks. A
+`GramianBalancer` reads the inner products of the task gradients (T', T'), a `JacobianBalancer` the
+gradients themselves (T', P): T' passes through the shared part each, and the last keeps T' x P
+numbers. T' counts the tasks that are present.
 
 What a balancer remembers is a buffer, or a parameter where the caller's optimizer trains it, with
 its task axes in the order of ``balancer.tasks``. It is saved together with those names and loaded
@@ -10,7 +13,7 @@ by name, so a task may be added, dropped or moved between two runs.
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -131,6 +134,80 @@ class LossBalancer(Balancer):
     @abstractmethod
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
         """Combine losses (T',), already times the task weights, into a scalar."""
+
+
+class GramianBalancer(Balancer):
+    """Finds task weights from the inner products of the task gradients.
+
+    The direction is the weighted sum of the gradients. ``forward`` gives weights in the scale of the
+    paper; the caller gets them in the scale asked for.
+
+    Args:
+        tasks: Names of the tasks.
+        scale: "sum": T equal gradients g give T g, as the plain sum does; "mean": they give g;
+            "paper": the formula of the source.
+        every: Steps for which weights are used before they are computed anew.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[str],
+        *,
+        scale: Literal["sum", "mean", "paper"] = "sum",
+        every: int = 1,
+    ) -> None:
+        super().__init__(tasks)
+        self.scale, self.every = scale, every
+        self.status = "ok"
+        """How the last solve went: "ok", or what was done instead and why."""
+
+    def __call__(
+        self, gramian: Tensor, losses: Tensor | None = None, present: Tensor | None = None
+    ) -> Tensor:
+        """Weigh the tasks that ``present`` (T',) indexes, all by default.
+
+        Args:
+            gramian: Inner products of the task gradients, (T', T').
+            losses: Losses (T',), for methods that read them.
+            present: Which tasks the rows are.
+
+        Returns:
+            Weights (T',), float64 on the CPU.
+
+        Raises:
+            InputError: If the Gramian is not (T', T').
+        """
+        if present is None:
+            present = torch.arange(len(self.tasks))
+        count = len(present)
+        if gramian.shape != (count, count):
+            raise InputError(
+                f"gramian has shape {tuple(gramian.shape)}, expected ({count}, {count}): the inner "
+                "products of one gradient per task"
+            )
+        own = self.task_weights.double().cpu()[present] if self.scales_rows else 1.0
+        inner = gramian.detach().double().cpu()  # the one transfer of a step
+        scaled = inner * torch.outer(own, own) if isinstance(own, Tensor) else inner
+        self.status = "ok"
+        weights: Tensor = super().__call__(scaled, losses, present)
+        factor = {"paper": 1.0, "sum": self.sum_factor(count), "mean": self.sum_factor(count) / count}
+        return weights * own * factor[self.scale]
+
+    scales_rows: ClassVar[bool] = False
+    """Whether a task weight scales the task's gradient; other methods read `preference`."""
+
+    def preference(self, present: Tensor) -> Tensor:
+        """Return the weights of the present tasks (T',), scaled to mean 1, float64."""
+        weights = self.task_weights.double().cpu()[present]
+        return weights / weights.mean()
+
+    def sum_factor(self, count: int) -> float:
+        """Return what turns weights in the paper's scale into the "sum" scale."""
+        return 1.0
+
+    @abstractmethod
+    def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
+        """Find weights (T',) from a Gramian (T', T'), float64 on the CPU."""
 
 
 def by_task(

@@ -1,23 +1,115 @@
-"""Evaluation and prediction over a whole data set."""
+"""Evaluation and prediction over a whole data set, and scores against trivial predictors."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from motet.data.batches import ArrayData
 from motet.model import MultiTaskModel
-from motet.tasks import Prediction, TaskMetrics
+from motet.tasks import Prediction, Task, TaskMetrics
+from motet.tasks.scores import normalised_score
+
+Trivial = Mapping[str, Mapping[str, Prediction]]
+"""For each task and metric, the best constant prediction, fitted on the training labels."""
 
 
 class Report(dict[str, Any]):
-    """``{task: {metric: value, "loss": ..., "count": ...}, "score": ...}`` and what it rests on."""
+    """``{task: {metric: value, "loss": ..., "count": ...}, "score": ...}`` and what it rests on.
 
-    scores: dict[str, float]
-    """Normalised score of each task: 0 is a predictor that ignores the inputs, 1 is perfect."""
-    trivial: dict[str, dict[str, float]]
-    """Metrics of that predictor, on the same rows."""
-    worst: float
-    """Lowest score of the main tasks; NaN if there is none."""
-    notes: dict[str, str]
-    """Why a metric is NaN, by ``task.metric``."""
+    ``score`` is the mean normalised score of the main tasks; NaN if none has one.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self.trivial: dict[str, dict[str, float]] = {}
+        """Metrics of a predictor that ignores the inputs, on the same rows."""
+        self.scores: dict[str, float] = {}
+        """Normalised score of each task: 0 is that predictor, 1 is perfect."""
+        self.worst = math.nan
+        """Lowest score of the main tasks."""
+        self.notes: dict[str, str] = {}
+        """Why a metric is NaN, by ``task.metric``."""
+
+
+def fit_trivial(tasks: Iterable[Task], data: ArrayData) -> Trivial:
+    """Find the best constant predictions for every metric of every task that has labels."""
+    return {
+        task.name: {
+            _name(metric): task.trivial(data.targets[task.name], _name(metric))
+            for metric in task.metrics
+        }
+        for task in tasks
+        if task.name in data.targets
+    }
+
+
+def evaluate(
+    model: MultiTaskModel,
+    data: ArrayData,
+    *,
+    batch_size: int,
+    metrics: Mapping[str, Any] | None = None,
+    trivial: Trivial | None = None,
+) -> Report:
+    """Compute every metric of every enabled task that has targets in ``data``.
+
+    Args:
+        model: The model; its mode is given back as it was.
+        data: Inputs and targets, on the model's device.
+        batch_size: Rows per forward pass.
+        metrics: Metrics by task, in place of each task's own.
+        trivial: Constant predictions to score against; without them scores are NaN.
+    """
+    tasks = [model.tasks[name] for name in model.active_tasks if name in data.targets]
+    found = TaskMetrics(tasks, metrics)
+    for batch, raw in _forward(model, data, batch_size, [task.name for task in tasks]):
+        found.update(raw, batch["targets"], model.loss_terms(raw, batch["targets"]))
+    report = Report(found.compute())
+    report.notes = dict(found.notes)
+    if trivial is not None:
+        report.trivial = _trivial_metrics(tasks, data, metrics, trivial)
+    report.scores = {task.name: _score(task, found, report) for task in tasks}
+    main = [task.name for task in tasks if task.main] or [task.name for task in tasks]
+    scores = [report.scores[name] for name in main if not math.isnan(report.scores[name])]
+    report["score"] = sum(scores) / len(scores) if scores else math.nan
+    report.worst = min(scores, default=math.nan)
+    return report
+
+
+def predict(
+    model: MultiTaskModel,
+    data: ArrayData,
+    *,
+    batch_size: int,
+    tasks: Iterable[str] | None = None,
+) -> dict[str, Prediction]:
+    """Predict every row, in order; tensors on the CPU."""
+    names = list(model.active_tasks if tasks is None else tasks)
+    parts: dict[str, list[Prediction]] = {name: [] for name in names}
+    for _, raw in _forward(model, data, batch_size, names):
+        for name, prediction in model.decode(raw).items():
+            parts[name].append(prediction)
+    return {name: _joined(predictions) for name, predictions in parts.items()}
+
+
+def _forward(
+    model: MultiTaskModel, data: ArrayData, batch_size: int, tasks: list[str]
+) -> Iterator[tuple[dict[str, Any], dict[str, Tensor]]]:
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for batch in data.batches(batch_size):
+                yield batch, model(batch["inputs"], tasks)
+    finally:
+        model.train(was_training)
+
+
+def _joined(parts: list[Prediction]) -> Prediction:
+    value = torch.cat([part.value for part in parts]).cpu()
+    if parts[0].probabilities is None:
+        return Prediction(value, None)
+    return Prediction(value, torch.cat([p.probabilities for p in parts if p.probabilities is not None]).cpu())

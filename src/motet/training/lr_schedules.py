@@ -3,11 +3,12 @@
 import math
 from collections.abc import Callable
 
-from motet.options import Fraction, NonNegativeFloat, PositiveInt
+from motet.options import Fraction, NonNegativeFloat, PositiveInt, checked
 
 LRSchedule = Callable[[int], float]
 
 
+@checked
 def constant(total: int, *, warmup: Fraction = 0.0) -> LRSchedule:
     """Keep the learning rate.
 
@@ -18,6 +19,7 @@ def constant(total: int, *, warmup: Fraction = 0.0) -> LRSchedule:
     return lambda step: _warm(step, total, warmup)
 
 
+@checked
 def cosine(total: int, *, warmup: Fraction = 0.05, final: NonNegativeFloat = 0.0) -> LRSchedule:
     """Fall along half a cosine (Loshchilov & Hutter, ICLR 2017, arXiv:1608.03983), one cycle.
 
@@ -34,6 +36,7 @@ def cosine(total: int, *, warmup: Fraction = 0.05, final: NonNegativeFloat = 0.0
     return factor
 
 
+@checked
 def linear(total: int, *, warmup: Fraction = 0.05, final: NonNegativeFloat = 0.0) -> LRSchedule:
     """Fall along a line.
 
@@ -50,6 +53,7 @@ def linear(total: int, *, warmup: Fraction = 0.05, final: NonNegativeFloat = 0.0
     return factor
 
 
+@checked
 def step(total: int, *, drops: PositiveInt = 2, factor: Fraction = 0.1) -> LRSchedule:
     """Fall in equal steps.
 

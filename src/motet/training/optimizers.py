@@ -1,6 +1,6 @@
 """Optimizers by name, and which parameters each of their groups holds."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from motet.balancing import Balancer
 from motet.model import MultiTaskModel
-from motet.options import Fraction, NonNegativeFloat, PositiveFloat, Sequence
+from motet.options import Fraction, NonNegativeFloat, PositiveFloat, Sequence, checked
 
 Groups = list[dict[str, Any]]
 OptimizerFactory = Callable[[Groups], Optimizer]
@@ -43,8 +43,9 @@ def parameter_groups(model: MultiTaskModel, balancer: Balancer) -> Groups:
     return list(groups.values())
 
 
+@checked
 def adamw(
-    groups: Iterable[dict[str, Any]],
+    groups: Groups,
     *,
     learning_rate: PositiveFloat = 1e-3,
     weight_decay: NonNegativeFloat = 1e-2,
@@ -71,8 +72,9 @@ def adamw(
     )
 
 
+@checked
 def adam(
-    groups: Iterable[dict[str, Any]],
+    groups: Groups,
     *,
     learning_rate: PositiveFloat = 1e-3,
     weight_decay: NonNegativeFloat = 0.0,
@@ -99,8 +101,9 @@ def adam(
     )
 
 
+@checked
 def sgd(
-    groups: Iterable[dict[str, Any]],
+    groups: Groups,
     *,
     learning_rate: PositiveFloat = 1e-2,
     momentum: Fraction = 0.9,
@@ -126,8 +129,9 @@ def sgd(
     )
 
 
+@checked
 def rmsprop(
-    groups: Iterable[dict[str, Any]],
+    groups: Groups,
     *,
     learning_rate: PositiveFloat = 1e-3,
     alpha: Fraction = 0.99,

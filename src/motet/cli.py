@@ -1,0 +1,219 @@
+"""The command line: parse, call, print.
+
+Torch is imported inside the commands that need it, so that ``--help``, ``list``, ``schema`` and
+config errors answer at once. Exit codes: 0 done, 1 failed while running, 2 wrong input, 130
+interrupted.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+app = typer.Typer(
+    name="motet",
+    help="Multi-task learning on PyTorch: one model, several tasks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Output = Annotated[
+    Optional[Path],
+    typer.Option("--output", "-o", help="The run folder itself; runs/NAME-NNN if left out."),
+]
+Tasks = Annotated[Optional[str], typer.Option(help="Only these tasks, separated by commas.")]
+RunFolder = Annotated[Path, typer.Argument(help="Run folder, or its model/ alone.")]
+
+
+@app.callback()
+def _main(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+) -> None:
+    """Take options that every command has; `main` reads ``--debug``, wherever it stands."""
+
+
+@app.command()
+def demo(output: Output = None) -> None:
+    """Train three tasks of a real, bundled table; under a minute on two cores."""
+    from motet.datasets import demo as config
+
+    _train(config(), [], output, name="demo")
+
+
+@app.command()
+def validate(
+    config: Annotated[Path, typer.Argument(help="YAML config.")],
+    overrides: Annotated[Optional[list[str]], typer.Argument(help="key=value ...")] = None,
+) -> None:
+    """Check a config and the data it names, without training."""
+    from motet.run import prepare
+
+    prepared = prepare(config, overrides=overrides or [])
+    for line in prepared.summary():
+        typer.echo(line)
+    typer.echo(f"{config} is valid")
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML config.")],
+    overrides: Annotated[
+        Optional[list[str]], typer.Argument(help="key=value ..., such as training.epochs=3")
+    ] = None,
+    output: Output = None,
+) -> None:
+    """Train a model from a config, and leave a run folder."""
+    _train(config, overrides or [], output)
+
+
+def _train(config: Any, overrides: list[str], output: Path | None, name: str | None = None) -> None:
+    from motet.run import train
+
+    console = _Console()
+    with console:
+        run = train(
+            config, overrides=overrides, output=output, name=name, say=console.say, step=console.step
+        )
+    typer.echo(f"saved      {run.path}")
+    typer.echo(f"next       motet predict {run.path} ROWS.csv --output predictions.csv")
+
+
+@app.command()
+def evaluate(
+    run: RunFolder,
+    data: Annotated[str, typer.Argument(help="CSV or Parquet file with labels.")],
+    tasks: Tasks = None,
+) -> None:
+    """Compute every metric of a trained model on labelled rows."""
+    from motet.run import load, report_lines
+
+    loaded = load(run)
+    report = loaded.evaluate(data, tasks=_names(tasks))
+    for line in report_lines(loaded.model, report):
+        typer.echo(line)
+
+
+@app.command()
+def predict(
+    run: RunFolder,
+    data: Annotated[str, typer.Argument(help="CSV or Parquet file; label columns may be absent.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help=".csv or .parquet file.")],
+    tasks: Tasks = None,
+) -> None:
+    """Predict for the rows of a file, in their order."""
+    from motet.run import check_prediction_file, load, write_predictions
+
+    check_prediction_file(output)
+    predictions = load(run).predict(data, tasks=_names(tasks))
+    write_predictions(predictions, output)
+    typer.echo(f"wrote      {predictions.num_rows:,} rows to {output}")
+
+
+@app.command(name="list")
+def list_members(
+    kind: Annotated[Optional[str], typer.Argument(help="balancers, tasks, losses, ...")] = None,
+) -> None:
+    """List the names that a config can use, with a line on each."""
+    from motet.options import summary
+    from motet.problems import InputError, hint
+    from motet.registry import KINDS
+
+    registries = {_plural(name): registry for name, registry in KINDS.items()}
+    if kind is not None and kind not in registries:
+        raise InputError(f"nothing is listed under {kind!r}; {hint(kind, registries)}")
+    for plural in [kind] if kind else registries:
+        registry = registries[plural]
+        if kind is None:
+            typer.echo(plural)
+        width = max(map(len, registry), default=0)
+        for name in registry:
+            indent = "" if kind else "  "
+            typer.echo(f"{indent}{name:<{width}}  {summary(registry, name)}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the config, for editors."""
+    import json
+
+    from motet.config.schema import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+def _plural(kind: str) -> str:
+    return {"sharing": kind, "loss": "losses"}.get(kind, kind + "s")
+
+
+def _names(tasks: str | None) -> list[str] | None:
+    return None if tasks is None else [name.strip() for name in tasks.split(",")]
+
+
+class _Console:
+    """Prints lines; on a terminal, also a live line about the step in progress."""
+
+    def __init__(self) -> None:
+        self._status: Any = None
+        if sys.stdout.isatty():
+            from rich.console import Console
+
+            self._console = Console(highlight=False)
+            self._status = self._console.status("")
+
+    def __enter__(self) -> "_Console":
+        if self._status is not None:
+            self._status.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def say(self, line: str) -> None:
+        if self._status is not None:
+            self._console.print(line, markup=False, soft_wrap=True)
+        else:
+            typer.echo(line)
+
+    def step(self, line: str) -> None:
+        if self._status is not None:
+            self._status.update(line)
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    try:
+        code = app([each for each in arguments if each != "--debug"], standalone_mode=False)
+    except KeyboardInterrupt:
+        code = _fail("interrupted", 130)
+    except Exception as error:  # the last door: one readable message, a traceback on request
+        if debug:
+            raise
+        code = _explained(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explained(error: Exception) -> int:
+    from motet.problems import InputError
+
+    if isinstance(error, InputError):
+        return _fail(str(error), 2)
+    if hasattr(error, "format_message"):  # click: a wrong option or argument
+        return _fail(error.format_message() or "try motet --help", 2)
+    if type(error).__name__ == "TrainingError":
+        return _fail(str(error), 1)
+    return _fail(f"{type(error).__name__}: {error} (motet --debug ... shows where)", 1)
+
+
+def _fail(message: str, code: int) -> int:
+    typer.echo(f"motet: {message}" if "\n" not in message else message, err=True)
+    return code
+
+
+if __name__ == "__main__":
+    main()

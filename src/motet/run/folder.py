@@ -1,0 +1,137 @@
+"""The run folder: what lies where, and writing that leaves nothing half done.
+
+::
+
+    runs/<name>-NNN/
+      config.yaml  metrics.jsonl  environment.json  predictions/test.parquet
+      model/{model.safetensors, config.json, preprocessing.json, README.md}
+      checkpoints/{last,best}/
+"""
+
+import json
+import math
+import os
+import platform
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from motet.problems import InputError
+
+CONFIG = "config.yaml"
+METRICS = "metrics.jsonl"
+ENVIRONMENT = "environment.json"
+MODEL = "model"
+TEST_PREDICTIONS = "predictions/test.parquet"
+
+
+def create(output: str | Path | None, name: str) -> Path:
+    """Make the run folder: ``output`` itself, or the next free ``runs/<name>-NNN``.
+
+    Raises:
+        InputError: If ``output`` holds something already or cannot be made.
+    """
+    if output is None:
+        runs = Path("runs")
+        taken = [path.name for path in runs.glob(f"{name}-*")] if runs.is_dir() else []
+        numbers = [int(t.rpartition("-")[2]) for t in taken if t.rpartition("-")[2].isdigit()]
+        output = runs / f"{name}-{max(numbers, default=0) + 1:03d}"
+    path = Path(output)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            raise InputError(f"the output folder {path} is not empty; name another, or remove it")
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise InputError(
+            f"the output folder {path} cannot be written ({reason}); name another with --output"
+        ) from None
+    return path
+
+
+def check_output(path: str | Path, suffixes: tuple[str, ...]) -> Path:
+    """Check that a file can be written at ``path`` without replacing one.
+
+    Raises:
+        InputError: If the suffix is none of ``suffixes``, the file is there, or its folder is not.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in suffixes:
+        raise InputError(
+            f"the output {path} ends in {path.suffix or 'nothing'}, expected {' or '.join(suffixes)}"
+        )
+    if path.exists():
+        raise InputError(f"the output {path} exists; name another file, or remove it")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"the folder of the output {path} does not exist; make it first")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise InputError(f"the folder of the output {path} cannot be written; name another")
+    return path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a path to write to; it takes the place of ``path`` only when all went well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in one go."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write strict JSON, indented."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def environment() -> dict[str, Any]:
+    """Describe what a run was made with."""
+    packages = {}
+    for name in ("motet", "torch", "numpy", "pyarrow", "pydantic", "safetensors", "torchmetrics"):
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = "unknown"
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "packages": packages,
+    }
+
+
+class JsonLines:
+    """Appends records to a file, one JSON object a line; NaN becomes null."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Append one record."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(finite(record), allow_nan=False) + "\n")
+
+
+def finite(value: Any) -> Any:
+    """Replace numbers that JSON does not have by None."""
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+

@@ -1,0 +1,121 @@
+"""Losses as (sum, count) over labelled elements, so that parts of a batch add up to the whole.
+
+The loss of a task is sum / count, added over micro-batches and processes before dividing. Labels
+that are missing leave no trace, not even NaN, in the sum or in a gradient. There are two ways:
+
+`sum_masked` gives the formula harmless numbers where a label is missing and drops the result. Shapes
+stay fixed and the device never waits for the host, but the formula must act element by element.
+`sum_selected` takes any callable of a user and shows it labelled rows only; on a GPU this waits for
+the device once a call.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from motet.problems import InputError
+
+
+def sum_masked(
+    function: Callable[[Tensor, Tensor], Tensor], raw: Tensor, target: Tensor, labelled: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Add up an elementwise loss over the labelled elements.
+
+    Both arguments are cleaned *before* the formula: multiplying by 0 after it leaves NaN in the
+    loss, choosing after it leaves NaN in the gradient.
+
+    Args:
+        function: Gives one loss per element, in the shape of ``labelled``.
+        raw: Raw outputs, in the shape of ``labelled``, perhaps with one more axis.
+        target: Labels, in the shape of ``labelled``, perhaps with one more axis.
+        labelled: Mask of the elements that count, (B,) or (B, K).
+
+    Returns:
+        Differentiable sum () and count () of the labelled elements.
+    """
+    losses = function(_clean(raw, labelled), _clean(target, labelled))
+    return losses.where(labelled, 0).sum(), number_of(labelled)
+
+
+def sum_selected(
+    function: Callable[[Tensor, Tensor], Any], raw: Tensor, target: Tensor, labelled: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Add up a user's loss, called on the rows that have a label.
+
+    What the function returns, for n rows with labels, may be
+
+    * a loss per element, in the shape of the labels (n,) or (n, K): cells without a label see the
+      target 0 and are left out;
+    * more axes than the labels have: these are averaged, so (n, C) for n class labels is fine;
+    * a loss per row (n,) for labels (n, K), or one number (): the mean over the row or over all. It
+      cannot leave single cells out, so a row that is only partly labelled is refused.
+
+    Args:
+        function: Called as ``function(raw, target)``.
+        raw: Raw outputs, shape (B, ...).
+        target: Labels, shape (B, ...).
+        labelled: Mask of the elements that count, (B,) or (B, K).
+
+    Returns:
+        Differentiable sum () and count () of the labelled elements; (0, 0) if there are none, and
+        then the function is not called.
+
+    Raises:
+        InputError: If the function returns no tensor, a shape that does not fit, or a mean that
+            would include missing labels.
+
+    Example:
+        >>> raw, target = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.0, torch.nan, 1.0])
+        >>> sum_selected(torch.nn.L1Loss(), raw, target, ~target.isnan())
+        (tensor(3.), tensor(2.))
+    """
+    rows = labelled if labelled.ndim == 1 else labelled.any(dim=-1)
+    raw, target, labelled = raw[rows], target[rows], labelled[rows]  # waits for the device
+    count = number_of(labelled)
+    if len(target) == 0:
+        return raw.new_zeros(()), count
+    losses = function(raw, _clean(target, labelled))
+    if not isinstance(losses, Tensor):
+        raise InputError(
+            f"the loss {_name(function)} returned {type(losses).__name__}, expected a tensor: "
+            "compute it with torch operations, so that it has a gradient"
+        )
+    if losses.shape[: labelled.ndim] == labelled.shape:
+        losses = (
+            losses.flatten(labelled.ndim).mean(dim=-1) if losses.ndim > labelled.ndim else losses
+        )
+        return losses.where(labelled, 0).sum(), count
+    return _sum_of_means(function, losses, labelled), count
+
+
+def _sum_of_means(function: Callable[..., Any], losses: Tensor, labelled: Tensor) -> Tensor:
+    """Undo the mean over rows' cells (n,), or over everything ()."""
+    n = len(labelled)
+    if losses.numel() != 1 and losses.shape != (n,):
+        shape = tuple(labelled.shape)
+        raise InputError(
+            f"the loss {_name(function)} returned the shape {tuple(losses.shape)}, expected "
+            f"{shape}, one loss per label, or (), their mean"
+        )
+    if not bool(labelled.all()):  # waits for the device
+        raise InputError(
+            f"the loss {_name(function)} returned a mean, {tuple(losses.shape)}, where some rows "
+            f"are only partly labelled, so it includes missing labels; return one loss per label, "
+            f"{tuple(labelled.shape)}, for example with reduction='none'"
+        )
+    return losses.sum() * (labelled.numel() / losses.numel())
+
+
+def number_of(labelled: Tensor) -> Tensor:
+    """Count the labelled elements, as a floating-point tensor ()."""
+    return labelled.sum().float()
+
+
+def _clean(values: Tensor, labelled: Tensor) -> Tensor:
+    return values.where(labelled if values.ndim == labelled.ndim else labelled.unsqueeze(-1), 0)
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return repr(getattr(function, "__name__", type(function).__name__))

@@ -1,0 +1,242 @@
+"""A task: all that is special about one thing to predict.
+
+It says how labels are read, which head gives the raw output, what the loss of a raw output is and
+how it becomes a prediction. Labels may be missing anywhere; losses come as (sum, count) over the
+labels that are there, so that batches, micro-batches and processes add up to the same number.
+
+Write your own by subclassing `Task` with two methods, ``loss`` and ``decode``:
+
+    >>> import torch
+    >>> from motet.tasks.base import Prediction, Task
+    >>> class Count(Task):
+    ...     '''Counts, by the Poisson likelihood with a log link.'''
+    ...
+    ...     kind = "count"
+    ...     labels = "number"  # one number a row, NaN where missing
+    ...
+    ...     def loss(self, raw, target):
+    ...         return self.add_up(lambda raw, target: raw.exp() - target * raw, raw, target)
+    ...
+    ...     def decode(self, raw):
+    ...         return Prediction(raw.double().exp(), None)
+    >>> visits = Count("visits", weight=2.0)
+    >>> visits.loss(torch.zeros(3), torch.tensor([2.0, torch.nan, 0.0]))  # (sum, count)
+    (tensor(2.), tensor(2.))
+    >>> visits.decode(torch.zeros(2)).value
+    tensor([1., 1.], dtype=torch.float64)
+
+Its head, its metrics (r2, mae, rmse), its trivial prediction and the treatment of missing labels
+follow from ``labels``. Keyword-only arguments of its constructor, passed on as ``**common``, become
+options in a config once it is registered: ``motet.register("task", "count", Count)``.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, NamedTuple, cast
+
+from torch import Tensor, nn
+
+from motet.options import TASK_DEFAULTS, TaskOptions, Unpack, checked, create
+from motet.problems import InputError
+from motet.registry import HEADS, LOSSES
+from motet.tasks.additive import number_of, sum_selected
+from motet.tasks.heads import SingleOutput, TaskHead, custom_head
+from motet.tasks.labels import Labels, as_vector, present
+
+DEFAULT_METRICS: dict[Labels, tuple[str, ...]] = {
+    "class": ("accuracy", "macro_f1", "auroc", "log_loss"),
+    "number": ("r2", "mae", "rmse"),
+    "indicators": ("average_precision", "auroc", "accuracy"),
+}
+
+
+class Prediction(NamedTuple):
+    """What a task says about each row of a batch."""
+
+    value: Tensor
+    """Class index (B,) int64; number(s) in original units (B,) or (B, K) float64; or 0/1 (B, C)."""
+    probabilities: Tensor | None = None
+    """Of each class or label (B, C), where the task has them."""
+
+
+class Task(nn.Module, ABC):
+    """One thing to predict. Subclasses must have ``loss`` and ``decode``, and may refine the rest.
+
+    A module, so that weights of classes move and are saved with the model; the head belongs to the
+    model, not to the task.
+
+    Args:
+        name: The task's name, in configs, results and messages.
+        **common: What every task may be told; see `motet.options.TaskOptions`.
+
+    Raises:
+        InputError: If an option is unknown or wrong.
+    """
+
+    kind: ClassVar[str] = "custom"
+    """Name in the registry."""
+    labels: ClassVar[Labels] = "number"
+    """How a label column becomes a target; see `motet.tasks.labels`."""
+    outputs: int = 1
+    """Numbers per row of the raw output; 0 while the number of classes is not known."""
+    class_names: tuple[str, ...] | None = None
+    """Names of the classes, labels or outputs, if they have any."""
+
+    @checked
+    def __init__(self, name: str, **common: Unpack[TaskOptions]) -> None:
+        super().__init__()
+        options: dict[str, Any] = {**TASK_DEFAULTS, **common}
+        self.name = name
+        self.column: str = options["column"] or name
+        self.weight: float = options["weight"]
+        self.main: bool = options["main"]
+        self.enabled: bool = options["enabled"]
+        self.learning_rate: float | None = options["learning_rate"]
+        self._head_and_metrics = options["head"], tuple(options["metrics"])  # not as submodules
+
+    # What a kind of task must say ----------------------------------------------------------------
+
+    @abstractmethod
+    def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Add up the loss over the labelled elements.
+
+        Args:
+            raw: Raw output, as the head gives it: (B, outputs), or (B,) for one number.
+            target: Labels of the same rows, some perhaps missing.
+
+        Returns:
+            Differentiable sum () and count (); (0, 0) if no label is there, never NaN.
+        """
+
+    @abstractmethod
+    def decode(self, raw: Tensor) -> Prediction:
+        """Make predictions, in original units, from raw outputs (B, ...)."""
+
+    # What follows from ``labels``, and may be refined --------------------------------------------
+
+    def count(self, target: Tensor) -> Tensor:
+        """Give the count that ``loss`` would return (), without a forward pass."""
+        return number_of(self.labelled(target))
+
+    def labelled(self, target: Tensor) -> Tensor:
+        """Tell which rows have at least one label, (B,)."""
+        found = present(target, self.labels)
+        return found if found.ndim == 1 else found.any(dim=-1)
+
+    def restore(self, target: Tensor) -> Tensor:
+        """Return labels in original units, which is what metrics compare predictions with."""
+        return as_vector(target).double() if self.labels == "number" else target
+
+    def check(self, target: Tensor) -> None:
+        """Look once at all labels of a data set; the steps of training trust them.
+
+        Raises:
+            InputError: If a label cannot be one.
+        """
+
+    def prepare(self, target: Tensor) -> None:
+        """Look once at all training labels, for what is learned from them, as balanced weights."""
+
+    def trivial(self, target: Tensor, metric: str) -> Prediction:
+        """Predict one row without looking at any input.
+
+        Args:
+            target: All training labels, shape (N, ...).
+            metric: The metric that will judge it: mae has the median, others the mean.
+
+        Returns:
+            The best constant, as a prediction of one row.
+
+        Raises:
+            InputError: If the labels are not numbers; such a task has to say what is trivial.
+        """
+        if self.labels != "number":
+            raise InputError(
+                f"task {self.name!r} of kind {self.kind!r} has no trivial prediction to compare "
+                "with; define trivial(target, metric) -> Prediction in its class"
+            )
+        known = self.restore(target)
+        value = known.nanmedian(dim=0).values if metric == "mae" else known.nanmean(dim=0)
+        return Prediction(value.unsqueeze(0))
+
+    @property
+    def uncertainty_kind(self) -> Literal["classification", "regression", "laplace"]:
+        """The likelihood that uncertainty weighting should assume."""
+        return "regression" if self.labels == "number" else "classification"
+
+    @property
+    def default_metrics(self) -> tuple[str, ...]:
+        """Metrics to report if none were asked for; the first is the one that scores."""
+        return DEFAULT_METRICS[self.labels]
+
+    # The same for all ----------------------------------------------------------------------------
+
+    @property
+    def metrics(self) -> tuple[str | Callable[..., Any], ...]:
+        """Metrics to report: names and functions; the first is the one that scores."""
+        return self._head_and_metrics[1] or self.default_metrics
+
+    @property
+    def head(self) -> Any:
+        """What the head option says: a mapping, a module or a function that makes one."""
+        return self._head_and_metrics[0]
+
+    def make_head(self, width: int) -> nn.Module:
+        """Build the head, from features (B, width) to raw outputs.
+
+        A module given as ``head`` is used as it is, not copied.
+
+        Args:
+            width: Features per row.
+
+        Returns:
+            Module that gives (B, outputs), or (B,) for one number per row.
+
+        Raises:
+            InputError: If the number of outputs is not known, or the head option does not fit.
+        """
+        if self.outputs < 1:
+            raise InputError(self._needs_classes())
+        head = self._bare_head(width)
+        return SingleOutput(head) if self.labels == "number" and self.outputs == 1 else head
+
+    def add_up(
+        self, function: Callable[[Tensor, Tensor], Any], raw: Tensor, target: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Turn a loss ``function(raw, target)`` into (sum, count) over the labels that are there.
+
+        It sees only rows with labels, and may return a loss per label or their mean; see
+        `motet.tasks.additive.sum_selected`.
+        """
+        return sum_selected(function, raw, target, present(target, self.labels))
+
+    def extra_repr(self) -> str:
+        return f"{self.name!r}, outputs={self.outputs}"
+
+    def _bare_head(self, width: int) -> nn.Module:
+        if not isinstance(self.head, dict):
+            return custom_head(self.head, width, self.outputs)
+        options = {"type": "mlp", **self.head}
+        head = create(HEADS, options.pop("type"), width, self.outputs, **options)
+        return head if isinstance(head, TaskHead) else custom_head(head, width, self.outputs)
+
+    def _needs_classes(self) -> str:
+        return (
+            f"task {self.name!r}: the number of classes is not known; give classes=10, or the names "
+            "of the classes. A run from a config learns it from the data"
+        )
+
+    def _expect(self, raw: Tensor, shape: tuple[int, ...]) -> None:
+        if not self.outputs:
+            raise InputError(self._needs_classes())
+        if raw.shape != shape:
+            raise InputError(
+                f"task {self.name!r}: the raw output has the shape {tuple(raw.shape)}, expected "
+                f"{shape}; the last layer of its head must give {self.outputs} per row"
+            )
+
+
+def find_loss(given: str | Callable[..., Any]) -> Callable[..., Any]:
+    """Return the loss behind a name; a registered class is made into its instance."""
+    found = LOSSES[given] if isinstance(given, str) else given
+    return cast(Callable[..., Any], found() if isinstance(found, type) else found)

@@ -1,0 +1,203 @@
+"""Classification: one of C classes per row. Two classes have two logits like any other number."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal, final
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from motet.options import (
+    Callable,
+    Fraction,
+    Named,
+    NonNegativeFloat,
+    OnlyWith,
+    PositiveFloat,
+    TaskOptions,
+    Unpack,
+    checked,
+)
+from motet.problems import InputError
+from motet.tasks.additive import number_of, sum_masked, sum_selected
+from motet.tasks.base import Prediction, Task, find_loss
+from motet.tasks.labels import (
+    MISSING,
+    Labels,
+    as_vector,
+    at_least_float32,
+    is_soft,
+    named_classes,
+    present,
+)
+from motet.tasks.weights import LabelWeights, balanced_classes
+
+BUILT_IN = ("cross_entropy", "focal")
+
+
+@final
+class Classification(Task):
+    """Predict one of C classes.
+
+    Targets are class indices (B,), -100 or NaN where missing, or shares of classes (B, C), "soft
+    labels", where a row with NaN is missing. With class weights w, cross-entropy counts the *weights*
+    of its labels (sum_c p_c w_c for soft ones), as PyTorch's mean does; focal loss and losses of
+    your own count rows.
+
+    Args:
+        name: The task's name.
+        classes: Number of classes, or their names in the order of their indices. A run from a
+            config learns it from the training labels if left out.
+        loss: Loss to train on, by name; from Python also a function ``(raw, target)`` of logits
+            (n, C) and labels that returns a loss per row or their mean.
+        class_weights: One weight per class, or balanced: inverse to how often classes occur in the
+            training labels.
+        label_smoothing: Share of every label that is spread over all classes; 0 if left out.
+        gamma: How strongly focal loss plays down rows that are already right; 2 if left out.
+        **common: What every task may be told; see `motet.options.TaskOptions`.
+
+    Raises:
+        InputError: If an option is unknown, wrong, or would be ignored.
+
+    Example:
+        >>> digit = Classification("digit", classes=2)
+        >>> digit.loss(torch.tensor([[2.0, 0.0], [5.0, 5.0]]), torch.tensor([0, -100]))
+        (tensor(0.1269), tensor(1.))
+    """
+
+    kind: ClassVar[str] = "classification"
+    labels: ClassVar[Labels] = "class"
+
+    @checked
+    def __init__(
+        self,
+        name: str,
+        *,
+        classes: Annotated[int, Field(ge=2)]
+        | Annotated[Sequence[str], Field(min_length=2)]
+        | None = None,
+        loss: Annotated[str, Named("loss", ("cross_entropy", "focal"))]
+        | Callable[..., Any] = "cross_entropy",
+        class_weights: Annotated[
+            Literal["balanced"] | Sequence[PositiveFloat] | None,
+            OnlyWith("loss", ("cross_entropy", "focal")),
+        ] = None,
+        label_smoothing: Annotated[Fraction | None, OnlyWith("loss", ("cross_entropy",))] = None,
+        gamma: Annotated[NonNegativeFloat | None, OnlyWith("loss", ("focal",))] = None,
+        **common: Unpack[TaskOptions],
+    ) -> None:
+        super().__init__(name, **common)
+        self.outputs, self.class_names = named_classes(f"task {name!r}: classes", classes)
+        if class_weights is not None and not self.outputs:
+            raise InputError(self._needs_classes())
+        self.loss_name = loss if isinstance(loss, str) else "custom"
+        self.loss_function = find_loss(loss)
+        self.weights: LabelWeights | None = None
+        if class_weights is not None:
+            where = f"task {name!r}: class_weights"
+            self.weights = LabelWeights(class_weights, self.outputs, where)
+        if loss == "cross_entropy":
+            self.loss_function = partial(self.loss_function, label_smoothing=label_smoothing or 0.0)
+        elif loss == "focal":
+            self.loss_function = partial(self.loss_function, gamma=2.0 if gamma is None else gamma)
+
+    def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        self._expect(raw, (len(target), self.outputs))
+        raw, (target, labelled) = at_least_float32(raw), self._read(target)
+        if self.loss_name not in BUILT_IN:
+            return sum_selected(self.loss_function, raw, target, labelled)
+        weights = self.weights() if self.weights else None
+        function = partial(self.loss_function, class_weights=weights)
+        total, _ = sum_masked(function, raw, target, labelled)
+        return total, self._count(target, labelled)
+
+    def count(self, target: Tensor) -> Tensor:
+        return self._count(*self._read(target))
+
+    def decode(self, raw: Tensor) -> Prediction:
+        probabilities = at_least_float32(raw).softmax(dim=-1)
+        return Prediction(raw.argmax(dim=-1), probabilities)
+
+    def restore(self, target: Tensor) -> Tensor:
+        """Return class indices (B,), -100 where missing; soft labels give their largest class."""
+        clean, labelled = self._read(target)
+        return (clean.argmax(dim=-1) if is_soft(clean) else clean).where(labelled, MISSING)
+
+    def check(self, target: Tensor) -> None:
+        """Hold all labels of a data set to their range.
+
+        Raises:
+            InputError: If a label is no whole number from 0 to C - 1, or soft labels are not shares.
+        """
+        if is_soft(target):
+            self._check_shares(target)
+            return
+        found = as_vector(target)
+        if found.ndim != 1:
+            raise InputError(
+                f"task {self.name!r}: the labels have the shape {tuple(found.shape)}, expected "
+                f"(B,), class indices, or (B, {self.outputs}), shares as floating-point numbers"
+            )
+        found = found[present(found, self.labels)]
+        wrong = found[(found < 0) | (found >= self.outputs) | (found != found.long())]
+        if len(wrong):
+            raise InputError(
+                f"task {self.name!r}: found the label {wrong[0].item()}, expected a class index "
+                f"from 0 to {self.outputs - 1}, or -100 or NaN where missing; give classes= at "
+                "least one more than the largest index"
+            )
+
+    def prepare(self, target: Tensor) -> None:
+        """Learn balanced class weights from all training labels."""
+        if self.weights and self.weights.learned:
+            labels = self.restore(target)
+            self.weights.learn(balanced_classes(labels[labels != MISSING], self.outputs))
+
+    def trivial(self, target: Tensor, metric: str) -> Prediction:
+        """Predict the most frequent class, with the classes' shares as probabilities."""
+        labels = self.restore(target)
+        counts = torch.bincount(labels[labels != MISSING], minlength=self.outputs)
+        shares = (counts / counts.sum().clamp(min=1)).double()
+        return Prediction(counts.argmax().unsqueeze(0), shares.unsqueeze(0))
+
+    @property
+    def default_metrics(self) -> tuple[str, ...]:
+        """Two classes are judged by their order first: auroc; more by accuracy."""
+        if self.outputs == 2:
+            return ("auroc", "accuracy", "macro_f1", "log_loss")
+        return ("accuracy", "macro_f1", "auroc", "log_loss")
+
+    def _read(self, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Labels without missing ones, int64 (B,) or shares (B, C), and which were there (B,)."""
+        labelled = present(target, self.labels)
+        if is_soft(target):
+            return target.where(labelled.unsqueeze(-1), 0), labelled
+        return as_vector(target).where(labelled, 0).long(), labelled
+
+    def _count(self, target: Tensor, labelled: Tensor) -> Tensor:
+        if not self.weights or self.loss_name == "focal":
+            return number_of(labelled)
+        weights = self.weights()
+        if is_soft(target):
+            return (target.to(weights.dtype) @ weights).sum()
+        return weights[target].where(labelled, 0).sum()
+
+    def _check_shares(self, target: Tensor) -> None:
+        self._expect_shares(target)
+        shares = target[present(target, self.labels)].double()
+        partly = target.isnan().any(dim=-1) & ~target.isnan().all(dim=-1)
+        off = (shares < 0).any(dim=-1) | ((shares.sum(dim=-1) - 1).abs() > 1e-3)
+        if bool(off.any()) or bool(partly.any()):
+            row = (target[partly] if bool(partly.any()) else shares[off])[0].tolist()
+            raise InputError(
+                f"task {self.name!r}: found the soft label {row}, expected shares >= 0 with the sum "
+                "1, or NaN throughout where missing"
+            )
+
+    def _expect_shares(self, target: Tensor) -> None:
+        if target.shape[-1] != self.outputs:
+            raise InputError(
+                f"task {self.name!r}: the soft labels have the shape {tuple(target.shape)}, expected "
+                f"(B, {self.outputs}), one share per class"
+            )

@@ -1,0 +1,156 @@
+"""Heads: from features (B, D) to the raw output of one task (B, outputs).
+
+`TaskHead` is the built-in one. Any module of a user serves as well: `CustomHead` holds it to its
+promise, so that a wrong width is an error in words rather than a broadcast.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from motet.options import Fraction, PositiveInt, checked
+from motet.problems import InputError
+from motet.tasks.labels import as_vector
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "elu": nn.ELU,
+    "leaky_relu": nn.LeakyReLU,
+}
+
+
+class TaskHead(nn.Module):
+    """Linear layers with an activation between them; one linear layer if nothing is asked.
+
+    Args:
+        width: Features D that come in.
+        outputs: Numbers per row that go out.
+        hidden: Widths of the layers in between.
+        activation: What follows each of them.
+        dropout: Share of the numbers dropped in training after each activation; of the features,
+            if there is no hidden layer.
+
+    Raises:
+        InputError: If an argument is wrong, or an activation is chosen where no layer has one.
+
+    Example:
+        >>> TaskHead(32, 3, hidden=[16], activation="gelu")
+        TaskHead(
+          (layers): Sequential(
+            (0): Linear(in_features=32, out_features=16, bias=True)
+            (1): GELU(approximate='none')
+            (2): Linear(in_features=16, out_features=3, bias=True)
+          )
+        )
+    """
+
+    @checked
+    def __init__(
+        self,
+        width: PositiveInt,
+        outputs: PositiveInt,
+        *,
+        hidden: Sequence[PositiveInt] = (),
+        activation: Literal["relu", "gelu", "silu", "tanh", "elu", "leaky_relu"] = "relu",
+        dropout: Fraction = 0.0,
+    ) -> None:
+        super().__init__()
+        if not hidden and activation != "relu":
+            raise InputError(
+                f"TaskHead: activation {activation!r} would be ignored, as there is no hidden "
+                "layer; give hidden: [width, ...] or remove activation"
+            )
+        self.layers = nn.Sequential()
+        for into in hidden:
+            self.layers.extend([nn.Linear(width, into), ACTIVATIONS[activation]()])
+            if dropout:
+                self.layers.append(nn.Dropout(dropout))
+            width = into
+        if dropout and not hidden:
+            self.layers.append(nn.Dropout(dropout))
+        self.layers.append(nn.Linear(width, outputs))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (B, D) to raw outputs (B, outputs)."""
+        raw: Tensor = self.layers(features)
+        return raw
+
+
+class CustomHead(nn.Module):
+    """A head around a module of your own, which must give the number of outputs the task needs.
+
+    Args:
+        module: Maps features (B, D) to raw outputs (B, outputs), or (B,) for one output.
+        outputs: Numbers per row it must give; not checked if None.
+    """
+
+    def __init__(self, module: nn.Module, outputs: int | None = None) -> None:
+        super().__init__()
+        self.module, self.outputs = module, outputs
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (B, D) to raw outputs (B, outputs).
+
+        Raises:
+            InputError: If the module gives another width.
+        """
+        raw: Tensor = self.module(features)
+        found = raw.shape[-1] if raw.ndim > 1 else 1
+        if self.outputs is not None and found != self.outputs:
+            raise InputError(
+                f"the head {type(self.module).__name__} gave the shape {tuple(raw.shape)}, "
+                f"expected {self.outputs} outputs per row; end it with nn.Linear(..., "
+                f"{self.outputs})"
+            )
+        return raw
+
+
+class SingleOutput(nn.Module):
+    """A head of one output whose raw output is (B,), so that it cannot broadcast against (B,)."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (B, D) to raw outputs (B,)."""
+        return as_vector(self.head(features))
+
+
+def custom_head(given: Callable[..., Any], width: int, outputs: int) -> CustomHead:
+    """Build a head from what Python gave.
+
+    Args:
+        given: A module, used as it is (not copied); or a function or class, called with
+            (width, outputs), or with (width) if it takes only that, to make one.
+        width: Features that come in.
+        outputs: Numbers per row that must go out.
+
+    Returns:
+        The module, held to ``outputs``.
+
+    Raises:
+        InputError: If the function makes something else than a module.
+    """
+    module = given
+    if not isinstance(given, nn.Module):
+        module = given(width, outputs) if _takes_two(given) else given(width)
+    if not isinstance(module, nn.Module):
+        raise InputError(
+            f"head {getattr(given, '__name__', given)!r} made {type(module).__name__}, expected "
+            "an nn.Module; give a module, or a function (width, outputs) that returns one"
+        )
+    return CustomHead(module.module if isinstance(module, CustomHead) else module, outputs)
+
+
+def _takes_two(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind(0, 0)
+    except TypeError:
+        return False
+    return True

@@ -1,0 +1,98 @@
+"""Which labels are there: missing ones are found once, at the door, and become a mask.
+
+A label column becomes a target in one of three ways, named by ``Task.labels``:
+
+==============  =======================================  ======================================
+``"class"``     whole numbers (B,), or class shares      missing: -100 or NaN; a row of shares is
+                (B, C), "soft labels"                    missing if any of its numbers is NaN
+``"indicators"``  0 or 1, (B, C)                         missing: -100 or NaN, cell by cell
+``"number"``    (B,), or (B, K) for several outputs      missing: NaN, number by number
+==============  =======================================  ======================================
+
+-100 is a number like any other for ``"number"``: it may be a temperature.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from motet.problems import InputError
+
+Labels = Literal["class", "number", "indicators"]
+
+MISSING = -100
+"""The class index that means "not labelled", as in PyTorch."""
+
+
+def as_tensor(values: Any) -> Tensor:
+    """Turn an array, a list or a tensor into a tensor; None in a list means NaN."""
+    if isinstance(values, Tensor):
+        return values.detach()
+    array = np.asarray(values)
+    return torch.as_tensor(array.astype(np.float64) if array.dtype == object else array)
+
+
+def as_vector(values: Tensor) -> Tensor:
+    """Drop a last axis of length one: (B, 1) becomes (B,), all else stays as it is."""
+    return values.squeeze(-1) if values.ndim == 2 and values.shape[-1] == 1 else values
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Widen half precision, in which a sum over a batch would lose digits."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
+def is_soft(target: Tensor) -> bool:
+    """Whether class labels are shares (B, C) rather than class indices (B,)."""
+    return target.ndim == 2 and target.shape[-1] > 1 and target.is_floating_point()
+
+
+def present(target: Tensor, labels: Labels) -> Tensor:
+    """Tell which labels are there.
+
+    Args:
+        target: Labels, shape (B,) or (B, K).
+        labels: How they are to be read; see the top of this module.
+
+    Returns:
+        Mask: (B,) where a row has one label (class shares too), else (B, K).
+
+    Example:
+        >>> present(torch.tensor([3, -100]), "class")
+        tensor([ True, False])
+        >>> present(torch.tensor([-100.0, torch.nan]), "number")
+        tensor([ True, False])
+    """
+    if labels == "class" and is_soft(target):
+        return ~target.isnan().any(dim=-1)
+    found = ~target.isnan() if target.is_floating_point() else torch.ones_like(target).bool()
+    if labels != "number" and target.dtype.is_signed:  # as uint8, -100 would be 156
+        found = found & (target != MISSING)
+    return as_vector(found) if labels != "indicators" else found
+
+
+def named_classes(
+    where: str, classes: int | Sequence[str] | None
+) -> tuple[int, tuple[str, ...] | None]:
+    """Read an option that gives classes by number or by name.
+
+    Args:
+        where: What an error calls the option.
+        classes: Their number, their names, or None if not known yet.
+
+    Returns:
+        Their number, 0 if not known yet, and their names, if they have any.
+
+    Raises:
+        InputError: If a name comes twice.
+    """
+    if classes is None or isinstance(classes, int):
+        return classes or 0, None
+    names = tuple(classes)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{where} has {twice!r} twice, expected names that differ")
+    return len(names), names

@@ -1,0 +1,135 @@
+"""The built-in losses: pure formulas, one number per labelled element.
+
+Missing labels never come here (`motet.tasks.additive`), and nothing is reduced here. In the
+formulas x is the raw output, y the target, r = y - x, and p the softmax of x.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from motet.options import Fraction, NonNegativeFloat, PositiveFloat
+from motet.tasks.labels import is_soft
+
+
+def cross_entropy(
+    raw: Tensor,
+    target: Tensor,
+    *,
+    class_weights: Tensor | None = None,
+    label_smoothing: Fraction = 0.0,
+) -> Tensor:
+    """(1 - e) w_y (-log p_y) + (e / C) sum_c w_c (-log p_c), for label smoothing e.
+
+    Args:
+        raw: Logits, shape (B, C).
+        target: Class indices (B,), or class shares (B, C), over which the formula is averaged.
+        class_weights: One weight w per class, shape (C,).
+        label_smoothing: Share e of every label that is spread over all classes.
+
+    Returns:
+        One loss per row, shape (B,).
+    """
+    return functional.cross_entropy(
+        raw,
+        target.to(raw.dtype) if is_soft(target) else target,
+        weight=None if class_weights is None else class_weights.to(raw.dtype),
+        label_smoothing=label_smoothing,
+        reduction="none",
+    )
+
+
+def focal(
+    raw: Tensor,
+    target: Tensor,
+    *,
+    class_weights: Tensor | None = None,
+    gamma: NonNegativeFloat = 2.0,
+) -> Tensor:
+    """w_y (1 - p_y)^gamma (-log p_y): rows that are already right count less.
+
+    Lin et al., ICCV 2017, arXiv:1708.02002, for any number of classes, and computed from log p, so
+    that it is exact for confident rows. ``gamma`` 0 is cross-entropy.
+
+    Args:
+        raw: Logits, shape (B, C).
+        target: Class indices (B,), or class shares (B, C), over which the formula is averaged.
+        class_weights: One weight w per class, shape (C,); the paper's alpha.
+        gamma: How strongly rows that are already right are played down.
+
+    Returns:
+        One loss per row, shape (B,).
+    """
+    log_p = raw.log_softmax(dim=-1)
+    if class_weights is not None:
+        class_weights = class_weights.to(raw.dtype)
+    if is_soft(target):
+        shares = target if class_weights is None else target * class_weights
+        return (shares.to(raw.dtype) * _focal(log_p, gamma)).sum(dim=-1)
+    losses = _focal(log_p.gather(-1, target.unsqueeze(-1)).squeeze(-1), gamma)
+    return losses if class_weights is None else class_weights[target] * losses
+
+
+def _focal(log_p: Tensor, gamma: float) -> Tensor:
+    wrong = (-log_p.expm1()).clamp(min=torch.finfo(log_p.dtype).tiny)  # 0^(gamma - 1) has no slope
+    return -(wrong**gamma) * log_p
+
+
+def binary_cross_entropy(
+    raw: Tensor, target: Tensor, *, pos_weight: Tensor | None = None
+) -> Tensor:
+    """w y softplus(-x) + (1 - y) softplus(x); for w = 1 that is softplus(x) - x y.
+
+    Args:
+        raw: Logits, shape (B, C).
+        target: 0 or 1, shape (B, C).
+        pos_weight: Weight w of the ones of each label, shape (C,).
+
+    Returns:
+        One loss per cell, shape (B, C).
+    """
+    return functional.binary_cross_entropy_with_logits(
+        raw,
+        target.to(raw.dtype),
+        pos_weight=None if pos_weight is None else pos_weight.to(raw.dtype),
+        reduction="none",
+    )
+
+
+def mse(raw: Tensor, target: Tensor) -> Tensor:
+    """r^2, per element."""
+    return functional.mse_loss(raw, target, reduction="none")
+
+
+def mae(raw: Tensor, target: Tensor) -> Tensor:
+    """|r|, per element."""
+    return functional.l1_loss(raw, target, reduction="none")
+
+
+def huber(raw: Tensor, target: Tensor, *, delta: PositiveFloat = 1.0) -> Tensor:
+    """r^2 / 2 up to |r| = delta, then the straight line delta (|r| - delta / 2), per element.
+
+    Huber, Annals of Mathematical Statistics 35 (1964).
+
+    Args:
+        raw: Predictions, any shape.
+        target: Labels, same shape.
+        delta: Where the line begins, in the unit of the target (standardised, if that was asked).
+
+    Returns:
+        One loss per element, same shape.
+    """
+    return functional.huber_loss(raw, target, reduction="none", delta=delta)
+
+
+def log_cosh(raw: Tensor, target: Tensor) -> Tensor:
+    """log cosh r = |r| + softplus(-2 |r|) - log 2, per element; cosh alone overflows at 90.
+
+    Example:
+        >>> log_cosh(torch.tensor([0.0, 1.0, 1000.0]), torch.zeros(3))
+        tensor([  0.0000,   0.4338, 999.3069])
+    """
+    distance = (raw - target).abs()
+    return distance + functional.softplus(-2 * distance) - math.log(2)

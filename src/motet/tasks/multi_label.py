@@ -1,0 +1,159 @@
+"""Multi-label: any number of C labels per row, each there or not."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal, final
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from motet.options import (
+    Callable,
+    Fraction,
+    Named,
+    OnlyWith,
+    PositiveFloat,
+    PositiveInt,
+    TaskOptions,
+    Unpack,
+    checked,
+)
+from motet.problems import InputError
+from motet.tasks.additive import number_of, sum_masked, sum_selected
+from motet.tasks.base import Prediction, Task, find_loss
+
+from motet.tasks.labels import Labels, at_least_float32, named_classes, present
+from motet.tasks.weights import LabelWeights, balanced_labels
+
+
+@final
+class MultiLabel(Task):
+    """Predict for each of C labels whether a row has it.
+
+    Targets are 0 or 1, (B, C); -100 or NaN where missing, cell by cell. The count is the number of
+    labelled cells.
+
+    Args:
+        name: The task's name.
+        classes: Number of labels, or their names in the order of the columns. A run from a config
+            learns it from ``columns`` if left out.
+        columns: Columns that hold the labels, one each: a pattern such as "tag_*", or their names.
+        loss: Loss to train on, by name; from Python also a function ``(raw, target)`` of logits
+            (n, C) and labels that returns a loss per cell.
+        pos_weight: Weight of the ones of each label, or balanced: zeros / ones in the training
+            labels.
+        threshold: Probability from which a label is predicted.
+        **common: What every task may be told; see `motet.options.TaskOptions`.
+
+    Raises:
+        InputError: If an option is unknown, wrong, or would be ignored.
+
+    Example:
+        >>> tags = MultiLabel("tags", classes=["red", "round"])
+        >>> tags.loss(torch.tensor([[2.0, -1.0]]), torch.tensor([[1.0, torch.nan]]))
+        (tensor(0.1269), tensor(1.))
+    """
+
+    kind: ClassVar[str] = "multi_label"
+    labels: ClassVar[Labels] = "indicators"
+
+    @checked
+    def __init__(
+        self,
+        name: str,
+        *,
+        classes: PositiveInt | Annotated[Sequence[str], Field(min_length=1)] | None = None,
+        columns: str | Annotated[Sequence[str], Field(min_length=1)] | None = None,
+        loss: Annotated[str, Named("loss", ("binary_cross_entropy",))]
+        | Callable[..., Any] = "binary_cross_entropy",
+        pos_weight: Annotated[
+            Literal["balanced"] | Sequence[PositiveFloat] | None,
+            OnlyWith("loss", ("binary_cross_entropy",)),
+        ] = None,
+        threshold: Fraction = 0.5,
+        **common: Unpack[TaskOptions],
+    ) -> None:
+        super().__init__(name, **common)
+        self.columns = columns if columns is None or isinstance(columns, str) else tuple(columns)
+        named = self.columns if isinstance(self.columns, tuple) else None
+        where = f"task {name!r}: {'columns' if classes is None else 'classes'}"
+        self.outputs, self.class_names = named_classes(where, named if classes is None else classes)
+        self._check_columns(common.get("column"), named)
+        self.threshold = threshold
+        self.loss_name = loss if isinstance(loss, str) else "custom"
+        self.loss_function = find_loss(loss)
+        self.weights: LabelWeights | None = None
+        if pos_weight is not None:
+            if not self.outputs:
+                raise InputError(self._needs_classes())
+            self.weights = LabelWeights(pos_weight, self.outputs, f"task {name!r}: pos_weight")
+
+    def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        raw = at_least_float32(raw)
+        self._expect(raw, (len(target), self.outputs))
+        target, labelled = self._read(target)
+        if self.loss_name != "binary_cross_entropy":
+            return sum_selected(self.loss_function, raw, target.to(raw.dtype), labelled)
+        function = self.loss_function
+        if self.weights:
+            function = partial(function, pos_weight=self.weights())
+        return sum_masked(function, raw, target, labelled)
+
+    def count(self, target: Tensor) -> Tensor:
+        return number_of(self._read(target)[1])
+
+    def decode(self, raw: Tensor) -> Prediction:
+        probabilities = at_least_float32(raw).sigmoid()
+        return Prediction((probabilities >= self.threshold).long(), probabilities)
+
+    def restore(self, target: Tensor) -> Tensor:
+        """Return 0, 1, or NaN where missing, as floating-point numbers (B, C)."""
+        target, labelled = self._read(target)
+        return target.float().where(labelled, torch.nan)
+
+    def check(self, target: Tensor) -> None:
+        """Hold all labels of a data set to 0 and 1.
+
+        Raises:
+            InputError: If a label is neither, or there are not C of them per row.
+        """
+        if self._table(target).shape != (len(target), self.outputs):
+            raise InputError(
+                f"task {self.name!r}: the labels have the shape {tuple(target.shape)}, expected "
+                f"(B, {self.outputs}), one column per label"
+            )
+        values, labelled = self._read(target)
+        wrong = values[labelled & (values != 0) & (values != 1)]
+        if len(wrong):
+            raise InputError(
+                f"task {self.name!r}: found the label {wrong[0].item()}, expected 0 or 1, or -100 or "
+                "NaN where missing"
+            )
+
+    def prepare(self, target: Tensor) -> None:
+        """Learn balanced weights from all training labels."""
+        if self.weights and self.weights.learned:
+            self.weights.learn(balanced_labels(self.restore(target)))
+
+    def trivial(self, target: Tensor, metric: str) -> Prediction:
+        """Predict each label with the probability of its share among the training labels."""
+        shares = self.restore(target).double().nanmean(dim=0, keepdim=True)
+        return Prediction((shares >= self.threshold).long(), shares)
+
+    def _table(self, target: Tensor) -> Tensor:
+        return target.unsqueeze(-1) if target.ndim == 1 and self.outputs == 1 else target
+
+    def _read(self, target: Tensor) -> tuple[Tensor, Tensor]:
+        target = self._table(target)
+        labelled = present(target, self.labels)
+        return target.where(labelled, 0), labelled
+
+    def _check_columns(self, column: str | None, named: tuple[str, ...] | None) -> None:
+        if column is not None and self.columns is not None:
+            raise InputError(f"task {self.name!r}: found column and columns, expected one of them")
+        if named is not None and len(named) != self.outputs:
+            raise InputError(
+                f"task {self.name!r}: classes has {self.outputs} entries and columns {len(named)}, "
+                "expected one class per column; remove classes to name them like the columns"
+            )

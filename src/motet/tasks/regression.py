@@ -1,0 +1,146 @@
+"""Regression: one number per row, or several."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal, final
+
+import torch
+from torch import Tensor
+
+from motet.options import (
+    Callable,
+    Named,
+    OnlyWith,
+    PositiveFloat,
+    PositiveInt,
+    TaskOptions,
+    Unpack,
+    checked,
+)
+from motet.problems import InputError
+from motet.tasks.additive import number_of, sum_masked, sum_selected
+from motet.tasks.base import Prediction, Task, find_loss
+from motet.tasks.labels import Labels, as_vector, at_least_float32, present
+
+BUILT_IN = ("mse", "mae", "huber", "log_cosh")
+
+Scaling = tuple[float | Sequence[float], float | Sequence[float]]
+"""Mean and standard deviation; Python only, as a config scales in its preprocessing."""
+
+
+@final
+class Regression(Task):
+    """Predict a number, or several.
+
+    Targets are numbers (B,), or (B, outputs), NaN where missing, one by one; the count is the
+    number of labels. A bare `Regression` never scales: raw output, target and prediction have one
+    unit. ``scaling`` says that the targets were standardised by it before they came here. The loss
+    then works on standardised numbers; predictions and metrics are in original units, float64.
+
+    Args:
+        name: The task's name.
+        loss: Loss to train on, by name; from Python also a function ``(raw, target)`` that returns
+            a loss per number or their mean.
+        delta: Distance at which huber's loss goes over to a straight line, in the unit of the
+            target (standardised, if it is); 1 if left out.
+        outputs: Numbers to predict per row.
+        scaling: Mean and standard deviation by which targets were standardised, one number each,
+            or one per output.
+        **common: What every task may be told; see `motet.options.TaskOptions`.
+
+    Raises:
+        InputError: If an option is unknown, wrong, or would be ignored.
+
+    Example:
+        >>> area = Regression("area", loss="huber", delta=1.0)
+        >>> area.loss(torch.tensor([3.0, 0.0]), torch.tensor([0.0, torch.nan]))
+        (tensor(2.5000), tensor(1.))
+        >>> Regression("area", scaling=(100.0, 20.0)).decode(torch.tensor([1.5])).value
+        tensor([130.], dtype=torch.float64)
+    """
+
+    kind: ClassVar[str] = "regression"
+    labels: ClassVar[Labels] = "number"
+
+    @checked
+    def __init__(
+        self,
+        name: str,
+        *,
+        loss: Annotated[str, Named("loss", ("mse", "mae", "huber", "log_cosh"))]
+        | Callable[..., Any] = "mse",
+        delta: Annotated[PositiveFloat | None, OnlyWith("loss", ("huber",))] = None,
+        outputs: PositiveInt = 1,
+        scaling: Scaling | None = None,
+        **common: Unpack[TaskOptions],
+    ) -> None:
+        super().__init__(name, **common)
+        self.outputs = outputs
+        self.scaling = self._valid(scaling)
+        self.loss_name = loss if isinstance(loss, str) else "custom"
+        self.loss_function = find_loss(loss)
+        if loss == "huber":
+            self.loss_function = partial(self.loss_function, delta=delta or 1.0)
+
+    def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        raw, target = at_least_float32(as_vector(raw)), as_vector(target)
+        self._expect(raw, self._shape(target))
+        target = target.to(raw.dtype)
+        add_up = sum_masked if self.loss_name in BUILT_IN else sum_selected
+        return add_up(self.loss_function, raw, target, present(target, self.labels))
+
+    def count(self, target: Tensor) -> Tensor:
+        return number_of(present(target, self.labels))
+
+    def decode(self, raw: Tensor) -> Prediction:
+        return Prediction(self.restore(raw))
+
+    def restore(self, target: Tensor) -> Tensor:
+        """Return numbers in original units, float64, shape (B,) or (B, outputs)."""
+        values = as_vector(target).double()
+        if self.scaling is None:
+            return values
+        mean, std = (torch.tensor(part).to(values) for part in self.scaling)
+        return values * std + mean
+
+    def check(self, target: Tensor) -> None:
+        """Hold all labels of a data set to their shape.
+
+        Raises:
+            InputError: If a label is infinite, or there are not ``outputs`` of them per row.
+        """
+        found = as_vector(target)
+        if found.shape != self._shape(found):
+            raise InputError(
+                f"task {self.name!r}: the labels have the shape {tuple(target.shape)}, expected "
+                f"{self._shape(found)}; give outputs= the number of labels per row"
+            )
+        if bool(found.isinf().any()):
+            raise InputError(
+                f"task {self.name!r}: found an infinite label in row "
+                f"{int(found.isinf().nonzero()[0, 0])}, expected numbers, or NaN where missing"
+            )
+
+    @property
+    def uncertainty_kind(self) -> Literal["regression", "laplace"]:
+        """Laplace for the absolute error, whose likelihood that is."""
+        return "laplace" if self.loss_name == "mae" else "regression"
+
+    def _shape(self, target: Tensor) -> tuple[int, ...]:
+        return (len(target),) if self.outputs == 1 else (len(target), self.outputs)
+
+    def _valid(self, scaling: Scaling | None) -> tuple[Any, Any] | None:
+        if scaling is None:
+            return None
+        for part in scaling:
+            if isinstance(part, Sequence) and len(part) != self.outputs:
+                raise InputError(
+                    f"task {self.name!r}: scaling has {len(part)} numbers, expected one, or one "
+                    f"for each of {self.outputs} outputs"
+                )
+        if bool((torch.tensor(scaling[1]) <= 0).any()):
+            raise InputError(
+                f"task {self.name!r}: scaling has the standard deviation {scaling[1]}, expected > "
+                "0; use 1 for a constant"
+            )
+        return scaling

@@ -1,0 +1,241 @@
+"""Metrics of all tasks over a split, fed batch by batch.
+
+`TaskMetrics.update` keeps references to raw outputs and targets where they are, on the device, and
+computes nothing, so a batch costs microseconds and no wait for the device. The price is memory: all
+raw outputs of the split, outputs x 4 bytes per row and task. Everything is computed at once, in
+`TaskMetrics.compute`.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import isnan, nan
+from typing import Any, overload
+
+import torch
+from torch import Tensor
+
+from motet.problems import InputError, hint
+from motet.registry import METRICS
+from motet.tasks.base import Prediction, Task
+from motet.tasks.labels import as_tensor, as_vector
+from motet.tasks.metrics import Metric, Score, Split, of_arrays
+
+Chosen = Sequence[str | Callable[..., Any]]
+
+
+class TaskMetrics:
+    """Loss, metrics and number of labelled rows of each task over a whole split.
+
+    Args:
+        tasks: The tasks.
+        metrics: For some tasks, the metrics to compute instead of the task's own: names, or
+            functions ``(predictions, targets) -> float`` on NumPy arrays. A function is named as it
+            was defined, a lambda for its place in the list: metric_1, metric_2, ...
+
+    Raises:
+        InputError: If a metric or task is unknown, or does not suit the other.
+
+    Example:
+        >>> from motet.tasks import Regression
+        >>> metrics = TaskMetrics([Regression("area", metrics=["mae"])])
+        >>> metrics.update({"area": [1.0, 2.0]}, {"area": [1.0, None]})
+        >>> metrics.update({"area": [3.0]}, {"area": [5.0]})
+        >>> metrics.compute("area")
+        {'mae': 1.0, 'loss': 2.0, 'count': 2}
+    """
+
+    metrics: dict[str, dict[str, Metric]]
+    """The metrics of each task by name; the first is the one that scores."""
+    notes: dict[str, str]
+    """What the last `compute` has to say about "task.metric": why it is NaN, or what it left out."""
+
+    def __init__(self, tasks: Iterable[Task], metrics: Mapping[str, Chosen] | None = None) -> None:
+        self.tasks = {task.name: task for task in tasks}
+        self.metrics = find_metrics(self.tasks.values(), metrics)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        self.notes = {}
+        self._raw: defaultdict[str, list[Tensor]] = defaultdict(list)
+        self._targets: defaultdict[str, list[Tensor]] = defaultdict(list)
+        self._losses: defaultdict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+
+    def update(
+        self,
+        raw: Mapping[str, Any],
+        targets: Mapping[str, Any],
+        losses: Mapping[str, tuple[Tensor, Tensor]] | None = None,
+    ) -> None:
+        """Take in a batch. Tensors are kept, not copied: do not change them afterwards.
+
+        Args:
+            raw: Raw outputs of each task, as ``model(x)`` returns them; tensors or arrays.
+            targets: Labels of each task. A task without any (left out, or None) is skipped.
+            losses: (sum, count) of each task, if they are known already; otherwise `compute`
+                computes the loss.
+
+        Raises:
+            InputError: If a task is unknown or the numbers of rows differ.
+        """
+        for name in raw:
+            if name not in self.tasks:
+                raise InputError(f"no task is named {name!r}; {hint(name, self.tasks)}")
+            if targets.get(name) is not None:
+                self._keep(name, as_tensor(raw[name]), as_tensor(targets[name]))
+                if losses is not None and name in losses:
+                    total, count = losses[name]
+                    self._losses[name].append((total.detach(), count.detach()))
+
+    @overload
+    def compute(self) -> dict[str, dict[str, float]]: ...
+    @overload
+    def compute(self, task: str) -> dict[str, float]: ...
+    def compute(self, task: str | None = None) -> dict[str, Any]:
+        """Compute everything, of all tasks or of one.
+
+        Args:
+            task: A task's name, or None for all.
+
+        Returns:
+            For each task, or for the one: its metrics by name, ``"loss"``, and ``"count"``, the
+            number of rows with a label. NaN where there is nothing to compute; see ``notes``.
+
+        Raises:
+            InputError: If the task is unknown.
+        """
+        if task is None:
+            return {name: self._compute(self.tasks[name]) for name in self.tasks}
+        if task not in self.tasks:
+            raise InputError(f"no task is named {task!r}; {hint(task, self.tasks)}")
+        return self._compute(self.tasks[task])
+
+    def _keep(self, name: str, raw: Tensor, target: Tensor) -> None:
+        if len(raw) != len(target):
+            raise InputError(
+                f"task {name!r}: found {len(raw)} raw outputs and {len(target)} labels, expected "
+                "one of each per row"
+            )
+        self._raw[name].append(as_vector(raw) if self.tasks[name].labels == "number" else raw)
+        self._targets[name].append(as_vector(target))
+
+    @torch.no_grad()
+    def _compute(self, task: Task) -> dict[str, float]:
+        batches = self._raw[task.name]
+        metrics = self.metrics[task.name]
+        if not batches:
+            return self._report(task, dict.fromkeys(metrics, NO_LABELS), nan, 0)
+        raw, target = torch.cat(batches), torch.cat(self._targets[task.name]).to(batches[0].device)
+        rows = task.labelled(target)
+        loss = self._loss(task, raw, target)
+        count = int(rows.sum())
+        if not count:
+            return self._report(task, dict.fromkeys(metrics, NO_LABELS), nan, 0)
+        scores = score(task, metrics, task.decode(raw[rows]), task.restore(target[rows]))
+        return self._report(task, scores, loss, count)
+
+    def _loss(self, task: Task, raw: Tensor, target: Tensor) -> float:
+        known = self._losses[task.name]
+        if len(known) == len(self._raw[task.name]):
+            total, count = (torch.stack(parts).double().sum() for parts in zip(*known, strict=True))
+        else:
+            total, count = task.loss(raw, target)
+        return float(total / count) if count else nan
+
+    def _report(
+        self, task: Task, scores: Mapping[str, Score], loss: float, count: int
+    ) -> dict[str, float]:
+        for name, found in scores.items():
+            self.notes.pop(f"{task.name}.{name}", None)
+            if found.note:
+                self.notes[f"{task.name}.{name}"] = found.note
+        return {name: found.value for name, found in scores.items()} | {
+            "loss": loss,
+            "count": count,
+        }
+
+
+NO_LABELS = Score(nan, "no row has a label")
+
+
+def score(
+    task: Task, metrics: Mapping[str, Metric], prediction: Prediction, target: Tensor
+) -> dict[str, Score]:
+    """Compute metrics for predictions of labelled rows.
+
+    Args:
+        task: The task.
+        metrics: Its metrics by name.
+        prediction: Of N rows that have labels.
+        target: Their labels in original units, as ``task.restore`` gives them.
+
+    Returns:
+        What each metric found, by name.
+    """
+    split = Split(prediction.value, prediction.probabilities, target, task.class_names)
+    found = {name: metric(split) for name, metric in metrics.items()}
+    return {
+        name: each if each.note or not isnan(each.value) else Score(nan, "a prediction is NaN")
+        for name, each in found.items()
+    }
+
+
+def find_metrics(
+    tasks: Iterable[Task], chosen: Mapping[str, Chosen] | None = None
+) -> dict[str, dict[str, Metric]]:
+    """Find the metrics of each task.
+
+    Args:
+        tasks: The tasks.
+        chosen: For some tasks, names and functions instead of the task's own.
+
+    Returns:
+        Metrics by name, by task.
+
+    Raises:
+        InputError: If a metric or task is unknown, or does not suit the other.
+    """
+    by_name = {task.name: task for task in tasks}
+    for name in chosen or {}:
+        if name not in by_name:
+            raise InputError(f"metrics: no task is named {name!r}; {hint(name, by_name)}")
+    return {
+        name: _of_task(task, (chosen or {}).get(name, task.metrics))
+        for name, task in by_name.items()
+    }
+
+
+def _of_task(task: Task, chosen: Chosen) -> dict[str, Metric]:
+    found: dict[str, Metric] = {}
+    for place, each in enumerate([chosen] if isinstance(chosen, str) else chosen, start=1):
+        metric = _metric(each, place)
+        if task.labels not in metric.labels:
+            raise InputError(
+                f"task {task.name!r}: the metric {metric.name!r} does not suit {task.kind}; these "
+                f"do: {', '.join(_suiting(task))}"
+            )
+        if metric.name in ("loss", "count", *found):
+            raise InputError(
+                f"task {task.name!r}: a second metric is named {metric.name!r}; rename the function"
+            )
+        found[metric.name] = metric
+    return found
+
+
+def _metric(given: str | Callable[..., Any], place: int) -> Metric:
+    member = METRICS[given] if isinstance(given, str) else given
+    if isinstance(member, Metric):
+        return member
+    if not callable(member):
+        raise InputError(
+            f"metrics: found {member!r}, expected a name or a function (predictions, targets) -> "
+            f"float; names: {', '.join(METRICS)}"
+        )
+    own = getattr(member, "__name__", "<lambda>")
+    unnamed = f"metric_{place}" if own == "<lambda>" else own
+    return of_arrays(member, given if isinstance(given, str) else unnamed)
+
+
+def _suiting(task: Task) -> list[str]:
+    members = {name: METRICS[name] for name in METRICS}
+    return [n for n, m in members.items() if not isinstance(m, Metric) or task.labels in m.labels]

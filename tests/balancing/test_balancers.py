@@ -1,0 +1,150 @@
+"""Every registered balancer: state by name, task weights, and its own known answers."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.testing import assert_close
+
+from motet.balancing import available, create
+from motet.problems import InputError
+
+TASKS = ("a", "b", "c")
+OPTIONS = {"manual": {"weights": {"a": 1.0, "b": 0.5, "c": 3.0}}}
+LOSSES = st.lists(st.floats(1e-3, 1e3), min_size=3, max_size=3).map(torch.tensor)
+
+
+def make(name, tasks=TASKS):
+    return create(name, tasks, **OPTIONS.get(name, {}))
+
+
+def disturb(balancer):
+    """Give every state a value of its own."""
+    for index, key in enumerate(("task_weights", *balancer.task_axes)):
+        tensor = getattr(balancer, key)
+        tensor.data += torch.arange(tensor.numel()).reshape(tensor.shape) * 0.1 + index
+    return balancer
+
+
+@pytest.mark.parametrize("name", available())
+@given(losses=LOSSES)
+def test_a_loaded_balancer_combines_as_the_saved_one_did(name, losses):
+    saved, loaded = disturb(make(name)), make(name)
+    loaded.load_state_dict(saved.state_dict())
+    assert_close(loaded(losses), saved(losses), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", available())
+def test_state_is_loaded_by_task_name(name):
+    saved = disturb(make(name))
+    moved = create(name, ("c", "new", "a"), **_options(name, ("c", "new", "a")))
+    before = moved.task_weights[1].item()
+    moved.load_state_dict(saved.state_dict())
+    for key in ("task_weights", *moved.task_axes):
+        ours, theirs = getattr(moved, key), getattr(saved, key)
+        assert_close(ours[[2, 0]].data, theirs[[0, 2]].data)
+    assert moved.task_weights[1].item() == before
+
+
+def _options(name, tasks):
+    return {"weights": dict.fromkeys(tasks, 1.0)} if name == "manual" else {}
+
+
+@pytest.mark.parametrize("name", available())
+def test_a_task_weight_acts_or_is_refused(name):
+    balancer, losses = make(name), torch.tensor([1.0, 2.0, 3.0])
+    before = balancer(losses)
+    if balancer.refuses_weight:
+        with pytest.raises(InputError, match="takes no weight for 'a'"):
+            balancer.set_weight("a", 2.0)
+    else:
+        balancer.set_weight("a", balancer.weight("a") * 2)
+        assert balancer(losses) != before
+
+
+@pytest.mark.parametrize("name", available())
+def test_the_order_of_the_tasks_does_not_matter(name):
+    losses = dict(zip(TASKS, torch.tensor([0.5, 2.0, 7.0]), strict=True))
+    totals = [
+        create(name, order, **OPTIONS.get(name, {}))(torch.stack([losses[t] for t in order]))
+        for order in (TASKS, TASKS[::-1])
+    ]
+    assert_close(*totals)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: create("manul", TASKS), "did you mean 'manual'"),
+        (lambda: create("manual", TASKS, weights={"a": 1.0}), "leaves out b, c"),
+        (lambda: create("manual", ["a"], weights={"a": 1.0, "z": 1.0}), "'z', which is no task"),
+        (lambda: create("manual", ["a"], weights={"a": -1.0}), "expected a number > 0"),
+        (lambda: create("manual", ["a"], weigths={"a": 1.0}), "did you mean 'weights'"),
+        (lambda: create("equal", []), "expected one or more names"),
+        (lambda: create("equal", ["a", "a"]), "each once"),
+        (lambda: create("equal", ["a"]).set_weight("a", math.nan), "expected a finite number > 0"),
+        (lambda: create("equal", ["a"])(torch.ones(2)), r"shape \(2,\), expected \(1,\)"),
+        (
+            lambda: create("uncertainty", ["a"], kinds={"a": "laplace"}, form="revised"),
+            "only with form: kendall",
+        ),
+    ],
+)
+def test_wrong_use_is_a_clear_error(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
+
+
+# Uncertainty (methods, section 2) ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "optimum", "weight"),
+    [
+        ({"kinds": {"a": "regression"}}, math.log(0.3), 1 / 0.6),
+        ({"kinds": {"a": "classification"}}, math.log(0.6), 1 / 0.6),
+        ({"kinds": {"a": "laplace"}}, math.log(0.3), 1 / 0.3),
+    ],
+)
+def test_uncertainty_settles_where_theory_says(options, optimum, weight):
+    balancer = create("uncertainty", ["a"], **options)
+    optimizer = torch.optim.Adam(balancer.parameters(), lr=0.05)
+    for _ in range(600):
+        loss = torch.tensor([0.3], requires_grad=True)
+        optimizer.zero_grad()
+        balancer(loss).backward()
+        optimizer.step()
+    assert balancer.log_variance.item() == pytest.approx(optimum, abs=1e-3)
+    assert loss.grad.item() == pytest.approx(weight, rel=1e-3)
+
+
+@pytest.mark.parametrize(("loss", "optimum"), [(1.0, 1.0), (0.1, 0.25), (7.0, 4.311738)])
+def test_the_revised_form_settles_at_its_closed_form(loss, optimum):
+    balancer = create("uncertainty", ["a"], form="revised")
+    optimizer = torch.optim.Adam(balancer.parameters(), lr=0.05)
+    for _ in range(800):
+        optimizer.zero_grad()
+        balancer(torch.tensor([loss])).backward()
+        optimizer.step()
+    assert balancer.log_variance.exp().item() == pytest.approx(optimum, rel=1e-3)
+    assert balancer.uncertainties()["a"] == pytest.approx(math.sqrt(optimum), rel=1e-3)
+
+
+def test_a_vanishing_loss_cannot_send_its_weight_to_infinity_and_the_weight_comes_back():
+    balancer = create("uncertainty", ["a"], initial=-30.0)
+    loss = torch.tensor([1.0], requires_grad=True)
+    balancer(loss).backward()
+    assert loss.grad.item() == pytest.approx(0.5 * math.exp(10))
+    assert balancer.log_variance.grad.item() < 0  # descending raises s again
+
+
+def test_uncertainties_are_standard_deviations():
+    balancer = create(
+        "uncertainty",
+        ["a", "b"],
+        kinds={"b": "laplace"},
+        initial={"a": math.log(4.0), "b": math.log(3.0)},
+    )
+    assert balancer.uncertainties() == pytest.approx({"a": 2.0, "b": 3.0})

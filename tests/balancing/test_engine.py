@@ -1,0 +1,109 @@
+"""`motet.balancing.backward`: the gradient it leaves behind, and what it refuses."""
+
+import pytest
+import torch
+from torch import nn
+
+from motet.balancing import Equal, LossBalancer, Manual, Uncertainty, backward
+from motet.problems import InputError
+
+
+def two_losses(x):
+    return {"a": (x**2).sum(), "b": (3 * x).sum()}
+
+
+def test_equal_leaves_the_gradient_of_the_sum():
+    x = torch.tensor([1.0, -2.0], requires_grad=True)
+    backward(two_losses(x), Equal(["a", "b"]))
+    torch.testing.assert_close(x.grad, 2 * x.detach() + 3)
+
+
+def test_gradients_are_accumulated_as_torch_does():
+    x = torch.tensor([1.0], requires_grad=True)
+    for _ in range(2):
+        backward(two_losses(x), Equal(["a", "b"]))
+    torch.testing.assert_close(x.grad, torch.tensor([10.0]))
+
+
+def test_a_task_weight_scales_that_task_alone():
+    x = torch.tensor([1.0], requires_grad=True)
+    balancer = Equal(["a", "b"])
+    balancer.set_weight("b", 5)
+    result = backward(two_losses(x), balancer)
+    torch.testing.assert_close(x.grad, torch.tensor([2.0 + 15.0]))
+    assert result.weights["b"] == 5
+    assert result.losses["b"] == 3  # reported as given, without the weight
+
+
+def test_a_sequence_of_losses_follows_the_order_of_the_tasks():
+    x = torch.tensor([1.0], requires_grad=True)
+    backward(list(two_losses(x).values()), Manual(["a", "b"], weights={"b": 2.0, "a": 1.0}))
+    torch.testing.assert_close(x.grad, torch.tensor([2.0 + 6.0]))
+
+
+def test_the_penalty_is_added_without_weights():
+    x = torch.tensor([1.0], requires_grad=True)
+    balancer = Manual(["a"], weights={"a": 10.0})
+    backward({"a": x.sum()}, balancer, penalty=(x**2).sum())
+    torch.testing.assert_close(x.grad, torch.tensor([12.0]))
+
+
+def test_reported_weights_are_the_ones_used():
+    """An inverted report is a mistake seen elsewhere (methods, section 14)."""
+    x = torch.tensor([2.0, 3.0], requires_grad=True)
+    balancer = Uncertainty(["a", "b"], initial={"a": 1.0, "b": -2.0})
+    result = backward({"a": x[0] ** 2, "b": x[1] ** 2}, balancer)
+    used = x.grad / (2 * x.detach())
+    torch.testing.assert_close(torch.stack(list(result.weights.values())), used)
+
+
+def test_tasks_left_out_keep_the_state_of_the_balancer():
+    x = torch.tensor([1.0], requires_grad=True)
+    balancer = Uncertainty(["a", "b", "c"])
+    backward({"b": 3 * x.sum()}, balancer)
+    assert balancer.log_variance.grad.tolist()[0::2] == [0, 0]
+    assert balancer.log_variance.grad[1] != 0
+
+
+def test_half_precision_losses_are_balanced_in_float32():
+    x = torch.tensor([1.0], requires_grad=True)
+    result = backward({"a": x.bfloat16().sum(), "b": (2 * x).sum()}, Equal(["a", "b"]))
+    assert result.losses["a"].dtype == torch.float32
+    torch.testing.assert_close(x.grad, torch.tensor([3.0]))
+
+
+def test_a_balancer_of_ones_own_is_one_method():
+    class Worst(LossBalancer):
+        def forward(self, losses, present):
+            return losses.max()
+
+    x = torch.tensor([1.0], requires_grad=True)
+    result = backward(two_losses(x), Worst(["a", "b"]))
+    assert [weight.item() for weight in result.weights.values()] == [0, 1]
+    torch.testing.assert_close(x.grad, torch.tensor([3.0]))
+
+
+class Constant(LossBalancer):
+    def forward(self, losses, present):
+        return nn.Parameter(torch.tensor(1.0))
+
+
+X = torch.tensor([1.0], requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("losses", "balancer", "message"),
+    [
+        ({"a": X.sum(), "z": X.sum()}, Equal(["a", "b"]), "'z', which is no task; known: a, b"),
+        ({"a": X * 2}, Equal(["a"]), r"shape \(1,\), expected a scalar"),
+        ({"a": torch.tensor(1.0)}, Equal(["a"]), "has no graph"),
+        ([X.sum()], Equal(["a", "b"]), "found 1 losses, expected 2: a, b"),
+        ({}, Equal(["a"]), "found no loss"),
+        ({"a": X.sum()}, "equal", "expected a motet balancer"),
+        ({"a": X.sum()}, Constant(["a"]), "does not depend on the losses"),
+    ],
+)
+def test_wrong_use_is_a_clear_error(losses, balancer, message):
+    with pytest.raises(InputError, match=message):
+        backward(losses, balancer)
+    assert X.grad is None

@@ -1,0 +1,132 @@
+"""Reading a config: every problem at once, each with its place, in the user's words."""
+
+import pytest
+
+from motet.config import Config, ConfigError, read
+from motet.problems import InputError
+
+GOOD = {"data": {"source": "motet://adult"}, "tasks": {"income": {"type": "classification"}}}
+
+
+def written(tmp_path, text):
+    path = tmp_path / "config.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def problems(source, *overrides):
+    with pytest.raises(ConfigError) as caught:
+        read(source, overrides)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_five_mistakes_are_five_lines_with_their_positions(tmp_path):
+    path = written(
+        tmp_path,
+        """\
+data: {source: table.csv}
+inputs:
+  age: numbr
+tasks:
+  churn: {type: classification, wieght: 2.0}
+  spend: {type: regression, loss: hubr}
+balancing:
+  type: equall
+training:
+  epochs: many
+""",
+    )
+    assert problems(path) == [
+        f"{path}:3:8  inputs.age: found 'numbr', expected a input; did you mean 'number'?",
+        f"{path}:5:33  tasks.churn.wieght: unknown key; did you mean 'weight'?",
+        f"{path}:6:35  tasks.spend.loss: the loss 'hubr' is not known; did you mean 'huber'?",
+        f"{path}:8:9  balancing.type: found 'equall', expected a balancer; did you mean 'equal'?",
+        f"{path}:10:11  training.epochs: found 'many', expected a whole number",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("tasks: {a: {type: regression}}\nepochs: 3", "2:1  epochs: unknown key; did you mean training.epochs?"),
+        ("tasks: {a: {type: regression}}\ndata:\n  sorce: x", "3:3  data.sorce: unknown key; did you mean 'source'?"),
+        ("tasks: {a: {}}", "1:12  tasks.a: found a mapping without `type`, expected {type: "),
+        ("tasks: {a: 7}", "1:12  tasks.a: found 7, expected {type: "),
+        ("tasks: {}", "1:8  tasks: found a mapping, expected at least 1 entries"),
+        ("data: {source: x.csv}", "1:1  tasks: missing, but required"),
+        ("tasks: {a: {type: regression, delta: 2}}", "1:38  tasks.a.delta: delta is read only with loss: huber, found loss: mse"),
+        ("tasks: {a: {type: regression, loss: huber, delta: -1}}", "1:51  tasks.a.delta: found -1, expected a number > 0"),
+        ("tasks: {a: {type: regression, head: {hiden: [3]}}}", "1:38  tasks.a.head.hiden: unknown key; did you mean 'hidden'?"),
+        ("tasks: {a: {type: regression}}\nbalancing: manual", "2:12  balancing.weights: missing, but required"),
+        ("tasks: {a: {type: regression}}\nbalancing: {type: manual, weights: {a: much}}", "2:40  balancing.weights.a: found 'much', expected a number"),
+        ("tasks: {a: {type: regression}, a: {type: regression}}", "1:32  tasks.a: is given twice; keep one"),
+        ("tasks: {a: {type: regression}}\ninputs: {a: number}", "2:10  inputs.a: the column 'a' is the target of task 'a'; remove it"),
+        ("tasks: {a: {type: regression}, b: {type: regression, column: a}}", "both have the column 'a'"),
+        ("tasks: {a: {type: regression}}\ntraining: {monitor: bb}", "2:21  training.monitor: found 'bb'; known: mean, worst, loss, a"),
+        ("tasks: {a: {type: regression, enabled: false}}", "1:1  tasks: no task is enabled"),
+        ("tasks: {a: {type: regression}}\ntraining: {device: gpu}", "2:20  training.device: found 'gpu', expected auto, cpu, cuda, cuda:N or mps"),
+        ("tasks: {a: {type: regression}}\ndata: {split: {validation: dev}}", "`column` too"),
+        ("- a\n- b", "1:1  config: found ['a', 'b'], expected a mapping with `data` and `tasks`"),
+        ("tasks: {a: {type: regression", "not valid YAML"),
+        ("tasks: [1, 2]", "1:8  tasks: found [1, 2], expected a mapping"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_explained_where_it_stands(tmp_path, text, expected):
+    path = written(tmp_path, text)
+    found = problems(path)
+    assert len(found) == 1
+    assert expected in found[0]
+    assert found[0].startswith(f"{path}:")
+
+
+def test_an_override_that_is_wrong_is_named_as_such():
+    assert problems(GOOD, "training.epohcs=3") == [
+        "override 'training.epohcs=3'  training.epohcs: unknown key; did you mean 'epochs'?"
+    ]
+
+
+@pytest.mark.parametrize("override", ["training.epochs", "=3", "training..epochs=3"])
+def test_an_override_must_be_key_and_value(override):
+    with pytest.raises(InputError, match="expected key=value"):
+        read(GOOD, [override])
+
+
+def test_overrides_reach_members_given_by_name_alone():
+    config, _ = read({**GOOD, "balancing": "uncertainty"}, ["balancing.form=revised"])
+    assert config.balancing.type == "uncertainty"
+    assert config.balancing.options()["form"] == "revised"
+
+
+def test_a_file_a_mapping_and_an_object_give_the_same_config(tmp_path):
+    path = written(
+        tmp_path, "data: {source: motet://adult}\ntasks: {income: {type: classification}}"
+    )
+    from_file, from_mapping = read(path)[0], read(GOOD)[0]
+    assert from_file == from_mapping == read(from_file)[0]
+    assert read(from_mapping.model_dump(mode="json"))[0] == from_mapping
+
+
+def test_scalars_are_those_of_yaml_1_2(tmp_path):
+    """A column may be called "no", and 1e-3 is a number."""
+    path = written(
+        tmp_path,
+        "tasks: {no: {type: regression, learning_rate: 1e-3}, on: {type: regression}}\n",
+    )
+    config, _ = read(path)
+    assert list(config.tasks) == ["no", "on"]
+    assert config.tasks["no"].options()["learning_rate"] == 1e-3
+
+
+def test_what_is_right_beside_the_mistakes_is_kept(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        read({**GOOD, "training": {"epochs": -1, "seed": 7}, "banana": 1})
+    partial = caught.value.partial
+    assert isinstance(partial, Config)
+    assert partial.training.seed == 7
+    assert partial.training.epochs == 20
+
+
+@pytest.mark.parametrize("name", ["missing.yaml", ""])
+def test_a_file_that_cannot_be_read_is_one_clear_message(tmp_path, name):
+    with pytest.raises(InputError, match=r"there is no file|cannot be read"):
+        read(tmp_path / name)
