@@ -113,6 +113,19 @@ class OnlyWith:
             f"remove {name} or set {self.option}: {fitting}"
         )
 
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Check inside a config, where options validated before are at hand."""
+
+        def check(value: Any, info: core_schema.ValidationInfo) -> Any:
+            chosen = (info.data or {}).get(self.option, self.values[0])
+            if value is not None and chosen not in self.values:
+                raise ValueError(self.complaint(str(info.field_name), chosen))
+            return value
+
+        return core_schema.with_info_after_validator_function(check, handler(source))
+
 
 class TaskOptions(TypedDict, total=False):
     """Options that every kind of task has.
@@ -328,7 +341,7 @@ def _evaluated(node: ast.expr) -> Any:
             value = eval(ast.unparse(branch), globals())  # our own source, names of this module
         except NameError:
             continue
-        branches.append(value)
+        branches.append(NoneType if value is None else value)
     return _expressible(branches)
 
 
@@ -389,14 +402,14 @@ def _of_tasks() -> list[Option]:
 
 
 def _expressible(branches: Sequence[Any]) -> Any:
-    """Join the branches of a union that YAML can hold; None if there is none."""
+    """Join the branches of a union that YAML can hold, sequences as tuples; None if none can."""
     kept = []
     for branch in branches:
         if get_origin(branch) in (Union, UnionType):
             branch = _expressible(get_args(branch))
         elif get_origin(branch) is Sequence:
             inner = _expressible(get_args(branch))
-            branch = None if inner is None else Sequence[inner]  # type: ignore[valid-type]  # built at run time
+            branch = None if inner is None else tuple[inner, ...]  # type: ignore[valid-type]  # built at run time
         if branch is not None and _fits_yaml(branch):
             kept.append(branch)
     return Union[tuple(kept)] if set(kept) - {NoneType} else None

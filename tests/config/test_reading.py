@@ -57,7 +57,7 @@ training:
         ("tasks: {a: {type: regression, delta: 2}}", "1:38  tasks.a.delta: delta is read only with loss: huber, found loss: mse"),
         ("tasks: {a: {type: regression, loss: huber, delta: -1}}", "1:51  tasks.a.delta: found -1, expected a number > 0"),
         ("tasks: {a: {type: regression, head: {hiden: [3]}}}", "1:38  tasks.a.head.hiden: unknown key; did you mean 'hidden'?"),
-        ("tasks: {a: {type: regression}}\nbalancing: manual", "2:12  balancing.weights: missing, but required"),
+        ("tasks: {a: {type: regression}}\nbalancing: manual", "2:1  balancing.weights: missing, but required"),
         ("tasks: {a: {type: regression}}\nbalancing: {type: manual, weights: {a: much}}", "2:40  balancing.weights.a: found 'much', expected a number"),
         ("tasks: {a: {type: regression}, a: {type: regression}}", "1:32  tasks.a: is given twice; keep one"),
         ("tasks: {a: {type: regression}}\ninputs: {a: number}", "2:10  inputs.a: the column 'a' is the target of task 'a'; remove it"),

@@ -114,6 +114,7 @@ def read(
     problems = [
         Problem(key, "is given twice; keep one", str(file), position)
         for key, position in document.doubled
+        if not any(key[: len(outer)] == outer != key for outer, _ in document.doubled)
     ]
     config, found = _validated(data, origin)
     problems += found

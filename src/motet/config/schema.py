@@ -22,8 +22,8 @@ class SplitConfig(Section):
 
     column: str | None = None
     """Column that says which part a row belongs to; rows are drawn at random if left out."""
-    train: str = "train"
-    """Value of ``column`` that marks the training part."""
+    train: str | None = None
+    """Value of ``column`` that marks the training part ("train")."""
     validation: Fraction | str | None = None
     """Fraction of the rows (0.15 if left out), or the value of ``column`` ("validation")."""
     test: Fraction | str | None = None
@@ -45,7 +45,7 @@ class SplitConfig(Section):
                     f"{name} is {value}, a fraction, but `column` is given; "
                     f"name the value of {self.column!r} that marks the {name} part"
                 )
-        if self.column is None and "train" in self.model_fields_set:
+        if self.column is None and self.train is not None:
             raise ValueError("train names a value of a column; give `column` too, or remove train")
         return self
 

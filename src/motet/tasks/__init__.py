@@ -7,10 +7,10 @@ from motet.registry import TASKS
 from motet.tasks.base import Prediction, Task
 from motet.tasks.classification import Classification
 from motet.tasks.heads import CustomHead, TaskHead
-from motet.tasks.metrics import Metric, Score, Split
+from motet.tasks.metric import Metric, Score, Split
 from motet.tasks.multi_label import MultiLabel
 from motet.tasks.regression import Regression
-from motet.tasks.scores import normalised_score, trivial_metrics
+from motet.tasks.scores import fit_trivial, normalised_score, score_trivial, trivial_metrics
 from motet.tasks.task_metrics import TaskMetrics
 
 __all__ = [
@@ -27,13 +27,15 @@ __all__ = [
     "TaskMetrics",
     "available",
     "create",
+    "fit_trivial",
     "normalised_score",
+    "score_trivial",
     "trivial_metrics",
 ]
 
 
 def available() -> list[str]:
-    """List the kinds of task, those of users too.
+    """Return the kinds of task, those of users too.
 
     Example:
         >>> available()[:3]
@@ -42,7 +44,7 @@ def available() -> list[str]:
     return list(TASKS)
 
 
-def create(kind: str, name: str, **settings: Any) -> Any:
+def create(kind: str, name: str, **settings: Any) -> Task:
     """Make a task of a kind, as a config does.
 
     Args:
@@ -51,13 +53,11 @@ def create(kind: str, name: str, **settings: Any) -> Any:
         **settings: Options of that kind.
 
     Returns:
-        The task.
-
-    Raises:
-        InputError: If the kind or an option is unknown, or an option has a wrong value.
+        The task; a kind or an option that is unknown or wrong is an ``InputError``.
 
     Example:
         >>> create("classification", "digit", classes=10)
         Classification('digit', outputs=10)
     """
-    return options.create(TASKS, kind, name, **settings)
+    task: Task = options.create(TASKS, kind, name, **settings)
+    return task

@@ -3,16 +3,15 @@
 The loss of a task is sum / count, added over micro-batches and processes before dividing. Labels
 that are missing leave no trace, not even NaN, in the sum or in a gradient. There are two ways:
 
-`sum_masked` gives the formula harmless numbers where a label is missing and drops the result. Shapes
-stay fixed and the device never waits for the host, but the formula must act element by element.
-`sum_selected` takes any callable of a user and shows it labelled rows only; on a GPU this waits for
-the device once a call.
+`sum_masked` gives the formula harmless numbers where a label is missing and drops the result.
+Shapes stay fixed and the host never waits for the device, but the formula must act element by
+element. `sum_selected` takes any callable of a user and shows it labelled rows only; on a GPU the
+host waits for the device once a call.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from motet.problems import InputError
@@ -67,6 +66,7 @@ def sum_selected(
             would include missing labels.
 
     Example:
+        >>> import torch
         >>> raw, target = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.0, torch.nan, 1.0])
         >>> sum_selected(torch.nn.L1Loss(), raw, target, ~target.isnan())
         (tensor(3.), tensor(2.))
@@ -83,16 +83,14 @@ def sum_selected(
             "compute it with torch operations, so that it has a gradient"
         )
     if losses.shape[: labelled.ndim] == labelled.shape:
-        losses = (
-            losses.flatten(labelled.ndim).mean(dim=-1) if losses.ndim > labelled.ndim else losses
-        )
+        extra = tuple(range(labelled.ndim, losses.ndim))
+        losses = losses.mean(dim=extra) if extra else losses
         return losses.where(labelled, 0).sum(), count
     return _sum_of_means(function, losses, labelled), count
 
 
 def _sum_of_means(function: Callable[..., Any], losses: Tensor, labelled: Tensor) -> Tensor:
-    """Undo the mean over rows' cells (n,), or over everything ()."""
-    n = len(labelled)
+    n = len(labelled)  # rows; undo the mean over each row's cells, (n,), or over everything, ()
     if losses.numel() != 1 and losses.shape != (n,):
         shape = tuple(labelled.shape)
         raise InputError(
@@ -109,7 +107,7 @@ def _sum_of_means(function: Callable[..., Any], losses: Tensor, labelled: Tensor
 
 
 def number_of(labelled: Tensor) -> Tensor:
-    """Count the labelled elements, as a floating-point tensor ()."""
+    """Return the number of labelled elements, as a floating-point tensor ()."""
     return labelled.sum().float()
 
 

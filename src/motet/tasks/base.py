@@ -31,7 +31,7 @@ options in a config once it is registered: ``motet.register("task", "count", Cou
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 from torch import Tensor, nn
@@ -115,11 +115,11 @@ class Task(nn.Module, ABC):
     # What follows from ``labels``, and may be refined --------------------------------------------
 
     def count(self, target: Tensor) -> Tensor:
-        """Give the count that ``loss`` would return (), without a forward pass."""
+        """Return the count that ``loss`` would give (), without a forward pass."""
         return number_of(self.labelled(target))
 
     def labelled(self, target: Tensor) -> Tensor:
-        """Tell which rows have at least one label, (B,)."""
+        """Return which rows have at least one label, (B,)."""
         found = present(target, self.labels)
         return found if found.ndim == 1 else found.any(dim=-1)
 
@@ -203,9 +203,9 @@ class Task(nn.Module, ABC):
     def add_up(
         self, function: Callable[[Tensor, Tensor], Any], raw: Tensor, target: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Turn a loss ``function(raw, target)`` into (sum, count) over the labels that are there.
+        """Return (sum, count) of a loss ``function(raw, target)`` over the labels that are there.
 
-        It sees only rows with labels, and may return a loss per label or their mean; see
+        The function sees only rows with labels, and may return a loss per label or their mean; see
         `motet.tasks.additive.sum_selected`.
         """
         return sum_selected(function, raw, target, present(target, self.labels))
@@ -214,7 +214,7 @@ class Task(nn.Module, ABC):
         return f"{self.name!r}, outputs={self.outputs}"
 
     def _bare_head(self, width: int) -> nn.Module:
-        if not isinstance(self.head, dict):
+        if not isinstance(self.head, Mapping):
             return custom_head(self.head, width, self.outputs)
         options = {"type": "mlp", **self.head}
         head = create(HEADS, options.pop("type"), width, self.outputs, **options)
@@ -222,8 +222,8 @@ class Task(nn.Module, ABC):
 
     def _needs_classes(self) -> str:
         return (
-            f"task {self.name!r}: the number of classes is not known; give classes=10, or the names "
-            "of the classes. A run from a config learns it from the data"
+            f"task {self.name!r}: the number of classes is not known; give classes=10, or "
+            "their names. A run from a config learns it from the data"
         )
 
     def _expect(self, raw: Tensor, shape: tuple[int, ...]) -> None:

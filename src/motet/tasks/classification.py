@@ -41,9 +41,9 @@ class Classification(Task):
     """Predict one of C classes.
 
     Targets are class indices (B,), -100 or NaN where missing, or shares of classes (B, C), "soft
-    labels", where a row with NaN is missing. With class weights w, cross-entropy counts the *weights*
-    of its labels (sum_c p_c w_c for soft ones), as PyTorch's mean does; focal loss and losses of
-    your own count rows.
+    labels", where a row with NaN is missing. With class weights w, cross-entropy counts the
+    *weights* of its labels (sum_c p_c w_c for soft ones), as PyTorch's mean does; focal loss and
+    losses of your own count rows.
 
     Args:
         name: The task's name.
@@ -128,8 +128,11 @@ class Classification(Task):
         """Hold all labels of a data set to their range.
 
         Raises:
-            InputError: If a label is no whole number from 0 to C - 1, or soft labels are not shares.
+            InputError: If a label is no class index, soft labels are not shares, or the number of
+                classes is not known.
         """
+        if not self.outputs:
+            raise InputError(self._needs_classes())
         if is_soft(target):
             self._check_shares(target)
             return
@@ -155,7 +158,7 @@ class Classification(Task):
             self.weights.learn(balanced_classes(labels[labels != MISSING], self.outputs))
 
     def trivial(self, target: Tensor, metric: str) -> Prediction:
-        """Predict the most frequent class, with the classes' shares as probabilities."""
+        """Return the most frequent class, with the classes' shares as probabilities."""
         labels = self.restore(target)
         counts = torch.bincount(labels[labels != MISSING], minlength=self.outputs)
         shares = (counts / counts.sum().clamp(min=1)).double()
@@ -169,7 +172,7 @@ class Classification(Task):
         return ("accuracy", "macro_f1", "auroc", "log_loss")
 
     def _read(self, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Labels without missing ones, int64 (B,) or shares (B, C), and which were there (B,)."""
+        """Return labels, int64 (B,) or shares (B, C), 0 where missing, and which were there."""
         labelled = present(target, self.labels)
         if is_soft(target):
             return target.where(labelled.unsqueeze(-1), 0), labelled
@@ -180,8 +183,8 @@ class Classification(Task):
             return number_of(labelled)
         weights = self.weights()
         if is_soft(target):
-            return (target.to(weights.dtype) @ weights).sum()
-        return weights[target].where(labelled, 0).sum()
+            return torch.mv(target.to(weights.dtype), weights).sum()
+        return torch.where(labelled, weights[target], 0).sum()
 
     def _check_shares(self, target: Tensor) -> None:
         self._expect_shares(target)
@@ -191,13 +194,13 @@ class Classification(Task):
         if bool(off.any()) or bool(partly.any()):
             row = (target[partly] if bool(partly.any()) else shares[off])[0].tolist()
             raise InputError(
-                f"task {self.name!r}: found the soft label {row}, expected shares >= 0 with the sum "
-                "1, or NaN throughout where missing"
+                f"task {self.name!r}: found the soft label {row}, expected shares >= 0 that add "
+                "up to 1, or NaN throughout where missing"
             )
 
     def _expect_shares(self, target: Tensor) -> None:
         if target.shape[-1] != self.outputs:
             raise InputError(
-                f"task {self.name!r}: the soft labels have the shape {tuple(target.shape)}, expected "
-                f"(B, {self.outputs}), one share per class"
+                f"task {self.name!r}: the soft labels have the shape {tuple(target.shape)}, "
+                f"expected (B, {self.outputs}), one share per class"
             )

@@ -76,7 +76,7 @@ class TaskHead(nn.Module):
         self.layers.append(nn.Linear(width, outputs))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (B, D) to raw outputs (B, outputs)."""
+        """Return raw outputs (B, outputs) for features (B, D)."""
         raw: Tensor = self.layers(features)
         return raw
 
@@ -94,7 +94,7 @@ class CustomHead(nn.Module):
         self.module, self.outputs = module, outputs
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (B, D) to raw outputs (B, outputs).
+        """Return raw outputs (B, outputs) for features (B, D).
 
         Raises:
             InputError: If the module gives another width.
@@ -118,7 +118,7 @@ class SingleOutput(nn.Module):
         self.head = head
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (B, D) to raw outputs (B,)."""
+        """Return raw outputs (B,) for features (B, D)."""
         return as_vector(self.head(features))
 
 

@@ -28,25 +28,25 @@ MISSING = -100
 
 
 def as_tensor(values: Any) -> Tensor:
-    """Turn an array, a list or a tensor into a tensor; None in a list means NaN."""
+    """Return a tensor of an array or list (copied; None means NaN), or a tensor as it is."""
     if isinstance(values, Tensor):
         return values.detach()
     array = np.asarray(values)
-    return torch.as_tensor(array.astype(np.float64) if array.dtype == object else array)
+    return torch.tensor(array.astype(np.float64) if array.dtype == object else array)
 
 
 def as_vector(values: Tensor) -> Tensor:
-    """Drop a last axis of length one: (B, 1) becomes (B,), all else stays as it is."""
+    """Return (B, 1) as (B,), without its last axis, and all else as it is."""
     return values.squeeze(-1) if values.ndim == 2 and values.shape[-1] == 1 else values
 
 
 def at_least_float32(values: Tensor) -> Tensor:
-    """Widen half precision, in which a sum over a batch would lose digits."""
+    """Return half precision widened, as a sum over a batch would lose digits in it."""
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
 def is_soft(target: Tensor) -> bool:
-    """Whether class labels are shares (B, C) rather than class indices (B,)."""
+    """Return whether class labels are shares (B, C) rather than class indices (B,)."""
     return target.ndim == 2 and target.shape[-1] > 1 and target.is_floating_point()
 
 

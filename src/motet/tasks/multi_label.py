@@ -22,7 +22,6 @@ from motet.options import (
 from motet.problems import InputError
 from motet.tasks.additive import number_of, sum_masked, sum_selected
 from motet.tasks.base import Prediction, Task, find_loss
-
 from motet.tasks.labels import Labels, at_least_float32, named_classes, present
 from motet.tasks.weights import LabelWeights, balanced_labels
 
@@ -127,8 +126,8 @@ class MultiLabel(Task):
         wrong = values[labelled & (values != 0) & (values != 1)]
         if len(wrong):
             raise InputError(
-                f"task {self.name!r}: found the label {wrong[0].item()}, expected 0 or 1, or -100 or "
-                "NaN where missing"
+                f"task {self.name!r}: found the label {wrong[0].item()}, expected 0 or 1, or -100 "
+                "or NaN where missing"
             )
 
     def prepare(self, target: Tensor) -> None:
@@ -137,8 +136,8 @@ class MultiLabel(Task):
             self.weights.learn(balanced_labels(self.restore(target)))
 
     def trivial(self, target: Tensor, metric: str) -> Prediction:
-        """Predict each label with the probability of its share among the training labels."""
-        shares = self.restore(target).double().nanmean(dim=0, keepdim=True)
+        """Return each label's share of the training labels as its probability; 0 without any."""
+        shares = self.restore(target).double().nanmean(dim=0, keepdim=True).nan_to_num(0.0)
         return Prediction((shares >= self.threshold).long(), shares)
 
     def _table(self, target: Tensor) -> Tensor:

@@ -100,7 +100,7 @@ class Regression(Task):
         values = as_vector(target).double()
         if self.scaling is None:
             return values
-        mean, std = (torch.tensor(part).to(values) for part in self.scaling)
+        mean, std = (values.new_tensor(part) for part in self.scaling)
         return values * std + mean
 
     def check(self, target: Tensor) -> None:

@@ -12,8 +12,11 @@ from torch import Tensor
 
 from motet.tasks.base import Prediction, Task
 from motet.tasks.labels import as_tensor
-from motet.tasks.metrics import Metric
+from motet.tasks.metric import Metric
 from motet.tasks.task_metrics import Chosen, find_metrics, score
+
+Trivial = Mapping[str, Mapping[str, Prediction]]
+"""The best constant prediction, one row, for each metric of each task."""
 
 
 def normalised_score(value: float, trivial: float, best: float | None) -> float:
@@ -36,54 +39,100 @@ def normalised_score(value: float, trivial: float, best: float | None) -> float:
     return (value - trivial) / (best - trivial)
 
 
-def trivial_metrics(
+def fit_trivial(
     tasks: Iterable[Task],
     train_targets: Mapping[str, Any],
-    targets: Mapping[str, Any],
     metrics: Mapping[str, Chosen] | None = None,
-) -> dict[str, dict[str, float]]:
-    """Score each task's constant prediction, the m0 of `normalised_score`.
+) -> Trivial:
+    """Find the best constant prediction for each metric of each task that has labels.
 
     Args:
         tasks: The tasks.
-        train_targets: All training labels of each task, to which the constant is fitted.
-        targets: Labels of the split that is evaluated.
-        metrics: For some tasks, the metrics to compute instead of the task's own.
+        train_targets: All training labels of each task.
+        metrics: For some tasks, the metrics to fit for instead of the task's own.
+
+    Returns:
+        Predictions of one row by metric, by task.
+    """
+    tasks = list(tasks)
+    found: dict[str, dict[str, Prediction]] = {}
+    for task, chosen in zip(tasks, find_metrics(tasks, metrics).values(), strict=True):
+        known = _known(task, train_targets.get(task.name))
+        if known is not None:
+            found[task.name] = {metric: task.trivial(known, metric) for metric in chosen}
+    return found
+
+
+def score_trivial(
+    tasks: Iterable[Task],
+    trivial: Trivial,
+    targets: Mapping[str, Any],
+    metrics: Mapping[str, Chosen] | None = None,
+) -> dict[str, dict[str, float]]:
+    """Score constant predictions on a split, with the metrics that judge a model there.
+
+    Args:
+        tasks: The tasks.
+        trivial: What `fit_trivial` found.
+        targets: Labels of the split.
+        metrics: For some tasks, the metrics to compute instead of the task's own, as above.
 
     Returns:
         Metrics by name, by task; NaN where a split has no label.
     """
     tasks = list(tasks)
     return {
-        task.name: _trivial(task, chosen, train_targets.get(task.name), targets.get(task.name))
+        task.name: _scored(task, chosen, trivial.get(task.name), targets.get(task.name))
         for task, chosen in zip(tasks, find_metrics(tasks, metrics).values(), strict=True)
     }
 
 
-def _trivial(
-    task: Task, metrics: Mapping[str, Metric], train: Any, target: Any
+def trivial_metrics(
+    tasks: Iterable[Task],
+    train_targets: Mapping[str, Any],
+    targets: Mapping[str, Any],
+    metrics: Mapping[str, Chosen] | None = None,
+) -> dict[str, dict[str, float]]:
+    """Fit constant predictions to training labels and score them on a split.
+
+    Args:
+        tasks: The tasks.
+        train_targets: All training labels of each task.
+        targets: Labels of the split.
+        metrics: For some tasks, the metrics to compute instead of the task's own.
+
+    Returns:
+        Metrics by name, by task: the m0 of `normalised_score`; NaN where a split has no label.
+    """
+    tasks = list(tasks)
+    return score_trivial(tasks, fit_trivial(tasks, train_targets, metrics), targets, metrics)
+
+
+def _scored(
+    task: Task, metrics: Mapping[str, Metric], trivial: Mapping[str, Prediction] | None, target: Any
 ) -> dict[str, float]:
-    fitted, judged = _known(task, train), _known(task, target)
-    if fitted is None or judged is None:
+    known = _known(task, target)
+    if trivial is None or known is None:
         return dict.fromkeys(metrics, nan)
-    truth = task.restore(judged)
-    found = {}
-    for name, metric in metrics.items():
-        constant = _repeated(task.trivial(fitted, name), len(truth))
-        found[name] = score(task, {name: metric}, constant, truth)[name].value
-    return found
+    truth = task.restore(known)
+    return {
+        name: score(task, {name: metric}, _repeated(trivial[name], truth), truth)[name].value
+        for name, metric in metrics.items()
+    }
 
 
 def _known(task: Task, target: Any) -> Tensor | None:
-    """Rows with a label, or None if there are none."""
     if target is None:
         return None
-    known = as_tensor(target).cpu()
-    known = known[task.labelled(known)]
-    return known if len(known) else None
+    labels = as_tensor(target)
+    labels = labels[task.labelled(labels)]
+    return labels if len(labels) else None
 
 
-def _repeated(prediction: Prediction, rows: int) -> Prediction:
-    return Prediction(
-        *(None if part is None else part.expand(rows, *part.shape[1:]) for part in prediction)
+def _repeated(prediction: Prediction, truth: Tensor) -> Prediction:
+    value, probabilities = (
+        None if part is None else part.to(truth.device).expand(len(truth), *part.shape[1:])
+        for part in prediction
     )
+    assert value is not None
+    return Prediction(value, probabilities)

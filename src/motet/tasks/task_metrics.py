@@ -8,7 +8,7 @@ raw outputs of the split, outputs x 4 bytes per row and task. Everything is comp
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import isnan, nan
+from math import nan
 from typing import Any, overload
 
 import torch
@@ -18,7 +18,7 @@ from motet.problems import InputError, hint
 from motet.registry import METRICS
 from motet.tasks.base import Prediction, Task
 from motet.tasks.labels import as_tensor, as_vector
-from motet.tasks.metrics import Metric, Score, Split, of_arrays
+from motet.tasks.metric import Metric, Score, Split, of_arrays
 
 Chosen = Sequence[str | Callable[..., Any]]
 
@@ -47,7 +47,7 @@ class TaskMetrics:
     metrics: dict[str, dict[str, Metric]]
     """The metrics of each task by name; the first is the one that scores."""
     notes: dict[str, str]
-    """What the last `compute` has to say about "task.metric": why it is NaN, or what it left out."""
+    """What `compute` has to say about "task.metric": why it is NaN, or what it left out."""
 
     def __init__(self, tasks: Iterable[Task], metrics: Mapping[str, Chosen] | None = None) -> None:
         self.tasks = {task.name: task for task in tasks}
@@ -110,6 +110,10 @@ class TaskMetrics:
             raise InputError(f"no task is named {task!r}; {hint(task, self.tasks)}")
         return self._compute(self.tasks[task])
 
+    def primary(self, task: str) -> Metric:
+        """Return the metric that scores a task: its first."""
+        return next(iter(self.metrics[task].values()))
+
     def _keep(self, name: str, raw: Tensor, target: Tensor) -> None:
         if len(raw) != len(target):
             raise InputError(
@@ -149,10 +153,8 @@ class TaskMetrics:
             self.notes.pop(f"{task.name}.{name}", None)
             if found.note:
                 self.notes[f"{task.name}.{name}"] = found.note
-        return {name: found.value for name, found in scores.items()} | {
-            "loss": loss,
-            "count": count,
-        }
+        values = {name: found.value for name, found in scores.items()}
+        return {**values, "loss": loss, "count": count}
 
 
 NO_LABELS = Score(nan, "no row has a label")
@@ -172,12 +174,10 @@ def score(
     Returns:
         What each metric found, by name.
     """
+    if any(part is not None and bool(part.isnan().any()) for part in prediction):
+        return dict.fromkeys(metrics, Score(nan, "a prediction is NaN"))
     split = Split(prediction.value, prediction.probabilities, target, task.class_names)
-    found = {name: metric(split) for name, metric in metrics.items()}
-    return {
-        name: each if each.note or not isnan(each.value) else Score(nan, "a prediction is NaN")
-        for name, each in found.items()
-    }
+    return {name: metric(split) for name, metric in metrics.items()}
 
 
 def find_metrics(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.problems import InputError
+from motet.tasks.labels import at_least_float32
 
 
 class LabelWeights(nn.Module):
@@ -31,7 +32,7 @@ class LabelWeights(nn.Module):
         if self.known and len(given) != outputs:
             raise InputError(f"{where} has {len(given)} numbers, expected {outputs}, one per class")
         self.values = nn.Buffer(torch.ones(outputs) if self.learned else torch.tensor([*given]))
-        self.register_load_state_dict_post_hook(_known)
+        self.register_load_state_dict_post_hook(_known)  # type: ignore[no-untyped-call]  # torch's
 
     def learn(self, values: Tensor) -> None:
         """Take the weights found in the training labels, shape (C,)."""
@@ -49,7 +50,7 @@ class LabelWeights(nn.Module):
                 f"{self.where}: balanced has not seen the training labels; call "
                 "task.prepare(targets) once before training, or give the numbers"
             )
-        return self.values
+        return at_least_float32(self.values)
 
 
 def balanced_classes(labels: Tensor, classes: int) -> Tensor:

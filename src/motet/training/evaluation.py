@@ -10,11 +10,7 @@ from torch import Tensor
 from motet.data.batches import ArrayData
 from motet.model import MultiTaskModel
 from motet.tasks import Prediction, Task, TaskMetrics
-from motet.tasks.scores import normalised_score
-
-Trivial = Mapping[str, Mapping[str, Prediction]]
-"""For each task and metric, the best constant prediction, fitted on the training labels."""
-
+from motet.tasks.scores import Trivial, normalised_score, score_trivial
 
 class Report(dict[str, Any]):
     """``{task: {metric: value, "loss": ..., "count": ...}, "score": ...}`` and what it rests on.
@@ -32,18 +28,6 @@ class Report(dict[str, Any]):
         """Lowest score of the main tasks."""
         self.notes: dict[str, str] = {}
         """Why a metric is NaN, by ``task.metric``."""
-
-
-def fit_trivial(tasks: Iterable[Task], data: ArrayData) -> Trivial:
-    """Find the best constant predictions for every metric of every task that has labels."""
-    return {
-        task.name: {
-            _name(metric): task.trivial(data.targets[task.name], _name(metric))
-            for metric in task.metrics
-        }
-        for task in tasks
-        if task.name in data.targets
-    }
 
 
 def evaluate(
@@ -64,19 +48,32 @@ def evaluate(
         trivial: Constant predictions to score against; without them scores are NaN.
     """
     tasks = [model.tasks[name] for name in model.active_tasks if name in data.targets]
-    found = TaskMetrics(tasks, metrics)
+    chosen = {task.name: metrics[task.name] for task in tasks if task.name in (metrics or {})}
+    found = TaskMetrics(tasks, chosen)
     for batch, raw in _forward(model, data, batch_size, [task.name for task in tasks]):
         found.update(raw, batch["targets"], model.loss_terms(raw, batch["targets"]))
     report = Report(found.compute())
     report.notes = dict(found.notes)
-    if trivial is not None:
-        report.trivial = _trivial_metrics(tasks, data, metrics, trivial)
-    report.scores = {task.name: _score(task, found, report) for task in tasks}
-    main = [task.name for task in tasks if task.main] or [task.name for task in tasks]
-    scores = [report.scores[name] for name in main if not math.isnan(report.scores[name])]
+    report.trivial = score_trivial(tasks, trivial or {}, data.targets, chosen)
+    report.scores = {task.name: _score(task.name, found, report) for task in tasks}
+    names = main_tasks(tasks)
+    scores = [report.scores[name] for name in names if not math.isnan(report.scores[name])]
     report["score"] = sum(scores) / len(scores) if scores else math.nan
     report.worst = min(scores, default=math.nan)
     return report
+
+
+def main_tasks(tasks: Iterable[Task]) -> list[str]:
+    """Return the names of the tasks marked as main, or of all if none is."""
+    tasks = list(tasks)
+    return [task.name for task in tasks if task.main] or [task.name for task in tasks]
+
+
+def _score(task: str, metrics: TaskMetrics, report: Report) -> float:
+    metric = metrics.primary(task)
+    return normalised_score(
+        report[task][metric.name], report.trivial[task][metric.name], metric.best
+    )
 
 
 def predict(
@@ -109,7 +106,8 @@ def _forward(
 
 
 def _joined(parts: list[Prediction]) -> Prediction:
-    value = torch.cat([part.value for part in parts]).cpu()
-    if parts[0].probabilities is None:
-        return Prediction(value, None)
-    return Prediction(value, torch.cat([p.probabilities for p in parts if p.probabilities is not None]).cpu())
+    columns = zip(*parts, strict=True)
+    value, probabilities = (None if c[0] is None else torch.cat(c).cpu() for c in columns)
+    assert value is not None
+    return Prediction(value, probabilities)
+

@@ -20,6 +20,7 @@ from motet.model import MultiTaskModel, mean_losses
 from motet.options import Literal, PositiveFloat, PositiveInt, checked, create
 from motet.problems import InputError, hint
 from motet.registry import LR_SCHEDULES, OPTIMIZERS
+from motet.tasks.scores import Trivial, fit_trivial
 from motet.training.evaluation import Report, evaluate, predict
 from motet.training.history import History
 from motet.training.lr_schedules import LRSchedule
@@ -110,6 +111,7 @@ class Trainer:
         self.patience, self.monitor, self.metrics = patience, monitor, metrics
         self.precision, self.on_record = precision, on_record
         self.history = History()
+        self.trivial: Trivial = {}
         self.step = 0
         self.epoch = 0
         self._non_finite_in_a_row = 0
@@ -135,7 +137,9 @@ class Trainer:
         train = self._data(data, "the training data")
         valid = None if validation is None else self._data(validation, "the validation data")
         for task in self.model.tasks:
-            task.prepare(train.targets.get(task.name))
+            if task.name in train.targets:
+                task.prepare(train.targets[task.name])
+        self.trivial = fit_trivial(self.model.tasks, train.targets, self.metrics)
         self._schedule = self._make_schedule(epochs * math.ceil(len(train) / self.batch_size))
         best, best_state, stale = -math.inf, None, 0
         with own_generators(self.device):
@@ -234,6 +238,7 @@ class Trainer:
             self._data(data, "the evaluation data"),
             batch_size=self.batch_size,
             metrics=self.metrics,
+            trivial=self.trivial,
         )
 
     def predict(self, inputs: Any) -> dict[str, Any]:
@@ -268,6 +273,7 @@ class Trainer:
                     f"{what} is {type(data).__name__}, expected (inputs, {{task: targets}})"
                 )
             data = ArrayData(*data)
+            self._check(data)
         for name in data.targets:
             if name not in self.model.tasks.names:
                 raise InputError(

@@ -1,0 +1,100 @@
+"""What every input can do: be fitted on the training part, and then turn any rows into arrays.
+
+An input gives columns of numbers, of category indices, or both; the encoder is sized by ``width``
+and ``sizes``. Its state is plain JSON and holds all that ``apply`` needs, options included, so a
+model folder predicts without the training data.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+
+class Input(ABC):
+    """One named part of an example.
+
+    A new kind of input takes its name first and has defaults for all its options, which are
+    keyword-only and become options in a config.
+    """
+
+    name: str
+
+    @abstractmethod
+    def columns(self, available: Sequence[str]) -> tuple[str, ...]:
+        """Name the raw columns that are read.
+
+        Args:
+            available: The columns there are, which matters for patterns before `fit`.
+
+        Returns:
+            Names of columns; those seen in training once fitted.
+
+        Raises:
+            InputError: If a pattern matches none.
+        """
+
+    @abstractmethod
+    def fit(self, table: pa.Table) -> None:
+        """Learn scales, vocabularies and so on.
+
+        Args:
+            table: The training part, and nothing else.
+
+        Raises:
+            InputError: If a column cannot be read, or has no value at all.
+        """
+
+    @abstractmethod
+    def apply(self, table: pa.Table) -> dict[str, NDArray[Any]]:
+        """Turn rows into arrays.
+
+        Args:
+            table: N rows, from training or later, with or without missing values.
+
+        Returns:
+            "numbers", float32 (N, width), and "categories", int64 (N, len(sizes)); one that has no
+            columns is left out.
+
+        Raises:
+            InputError: If a column cannot be read.
+        """
+
+    @property
+    @abstractmethod
+    def number_names(self) -> tuple[str, ...]:
+        """A name for each column of numbers."""
+
+    @property
+    @abstractmethod
+    def sizes(self) -> tuple[int, ...]:
+        """For each column of categories, how many values it has."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Return what was learned and the options, as JSON can hold it."""
+
+    @abstractmethod
+    def load(self, state: dict[str, Any]) -> None:
+        """Take on a state; ``apply`` then gives the same arrays as where it came from."""
+
+
+def with_indicator(values: NDArray[Any], missing: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+    """Fill NaN with 0 and append a column that says which rows had missing values.
+
+    Args:
+        values: Scaled numbers, shape (N, w).
+        missing: Which rows to mark, shape (N,); None appends no column.
+
+    Returns:
+        Finite numbers, shape (N, w) or (N, w + 1).
+    """
+    width = values.shape[1]
+    filled = np.zeros((len(values), width + (missing is not None)), np.float32)
+    np.copyto(filled[:, :width], values, where=~np.isnan(values), casting="same_kind")
+    if missing is not None:
+        filled[:, width] = missing
+    return filled

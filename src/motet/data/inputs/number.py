@@ -1,0 +1,111 @@
+"""A number per row: scaled, with missing values filled and marked."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from motet.data.inputs.base import Input, with_indicator
+from motet.data.inputs.scaling import SCALINGS
+from motet.data.selection import require_columns
+from motet.data.values import as_floats, refuse_infinite
+from motet.options import OnlyWith, PositiveInt, checked
+from motet.problems import InputError
+
+_BINS = 32
+
+
+@final
+class Number(Input):
+    """A number per row.
+
+    Integers, truth values and texts that spell numbers are numbers too. A missing value becomes 0
+    after scaling; if there were missing values in training, a further column marks them.
+
+    Args:
+        name: The input's name.
+        column: Column to read; the input's name if left out.
+        scaling: How the network sees it. standard: shifted and divided to mean 0 and standard
+            deviation 1. quantile: its rank among the training values as a normal score, so that
+            outliers and skew go. piecewise: standard, and beside it how much of each of some
+            quantile bins lies below the value.
+        bins: Most bins of piecewise; 32 if left out.
+
+    Raises:
+        InputError: If an option is unknown, wrong, or would be ignored.
+
+    Example:
+        >>> age = Number("age")
+        >>> age.fit(pa.table({"age": [20, 40, None]}))
+        >>> age.apply(pa.table({"age": [50, None]}))["numbers"]
+        array([[2., 0.],
+               [0., 1.]], dtype=float32)
+    """
+
+    @checked
+    def __init__(
+        self,
+        name: str,
+        *,
+        column: str | None = None,
+        scaling: Literal["standard", "quantile", "piecewise"] = "standard",
+        bins: Annotated[PositiveInt | None, OnlyWith("scaling", ("piecewise",))] = None,
+    ) -> None:
+        self.name = name
+        self._column = column or name
+        self._scaling: str = scaling
+        self._bins = bins or _BINS
+        self._fitted: dict[str, Any] = {}
+        self._missing = False
+
+    def columns(self, available: Sequence[str]) -> tuple[str, ...]:
+        return (self._column,)
+
+    def fit(self, table: pa.Table) -> None:
+        values = self._values(table)
+        missing = np.isnan(values)
+        if missing.all():
+            raise InputError(
+                f"{self._where} has no value in the {len(values):,} training rows; leave it out"
+            )
+        self._fitted = SCALINGS[self._scaling].fit(values[~missing], self._bins)
+        self._missing = bool(missing.any())
+
+    def apply(self, table: pa.Table) -> dict[str, NDArray[Any]]:
+        values = self._values(table)
+        scaled = SCALINGS[self._scaling].transform(values, self._fitted)
+        return {"numbers": with_indicator(scaled, np.isnan(values) if self._missing else None)}
+
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        bins = len(self._fitted["edges"]) - 1 if self._scaling == "piecewise" else 0
+        names = (self.name, *(f"{self.name}_bin_{place}" for place in range(bins)))
+        return (*names, f"{self.name}_missing") if self._missing else names
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return ()
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "column": self._column,
+            "scaling": self._scaling,
+            "fitted": self._fitted,
+            "missing": self._missing,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        self._column, self._scaling = state["column"], state["scaling"]
+        self._fitted, self._missing = state["fitted"], state["missing"]
+
+    def _values(self, table: pa.Table) -> NDArray[np.float64]:
+        require_columns(table, [self._column], f"input {self.name!r}")
+        values = as_floats(table[self._column], self._where)
+        refuse_infinite(values, self._where)
+        return values
+
+    @property
+    def _where(self) -> str:
+        return f"input {self.name!r}: column {self._column!r}"

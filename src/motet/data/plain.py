@@ -1,0 +1,101 @@
+"""Few column types: what files and frames bring becomes plain Arrow, once, so all else stays simple.
+
+After `plain`, texts are ``string``, lists are ``list`` or ``fixed_size_list``, decimals are
+``double``, nothing is dictionary-encoded, and "missing" is null: NaN in a column of numbers is null
+too. Infinite numbers stay, for whoever reads the column to refuse. Columns that change are copied.
+"""
+
+from collections import Counter
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from motet.problems import InputError
+
+
+def plain(table: pa.Table, what: str) -> pa.Table:
+    """Bring a table to the few types that the rest of `motet.data` knows.
+
+    Args:
+        table: Any table.
+        what: What the table was read from, to begin messages with.
+
+    Returns:
+        Table with the same rows and columns, without metadata.
+
+    Raises:
+        InputError: If there are no rows, or the columns' names are not distinct texts.
+    """
+    check_names(table.column_names, what)
+    if not table.num_rows:
+        names = ", ".join(table.column_names) or "none"
+        raise InputError(f"{what} has no rows (columns: {names}); expected one row per example")
+    columns = [_plain_column(column) for column in table.columns]
+    return pa.table(columns, names=table.column_names)
+
+
+def check_names(names: list[Any], what: str) -> None:
+    """Check that columns have names, and no two the same.
+
+    Raises:
+        InputError: If not; the message says which.
+    """
+    texts = [str(name) for name in names]
+    empty = [str(place) for place, name in enumerate(texts, 1) if not name.strip()]
+    if empty:
+        raise InputError(
+            f"{what}: column {', '.join(empty)} of {len(texts)} has no name; name it, or remove it "
+            "(pandas writes its index as a column without a name: use to_csv(index=False))"
+        )
+    twice = [name for name, count in Counter(texts).items() if count > 1]
+    if twice:
+        raise InputError(
+            f"{what} has more than one column named {', '.join(map(repr, twice))}; rename or "
+            "remove all but one"
+        )
+
+
+def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_run_end_encoded(column.type):
+        column = pc.run_end_decode(column)
+    wanted = _plain_type(column.type)
+    if wanted != column.type:
+        column = _converted(column, wanted)
+    if pa.types.is_floating(wanted) and pc.any(pc.is_nan(column)).as_py():
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, wanted), column)
+    return column
+
+
+def _plain_type(found: pa.DataType) -> pa.DataType:
+    kinds = pa.types
+    if isinstance(found, pa.BaseExtensionType):
+        return _plain_type(found.storage_type)
+    if kinds.is_dictionary(found) or kinds.is_run_end_encoded(found):
+        return _plain_type(found.value_type)
+    if kinds.is_large_string(found) or kinds.is_string_view(found):
+        return pa.string()
+    if kinds.is_large_binary(found) or kinds.is_binary_view(found):
+        return pa.binary()
+    if kinds.is_decimal(found):
+        return pa.float64()
+    if kinds.is_float16(found):
+        return pa.float32()
+    if kinds.is_fixed_size_list(found):
+        return pa.list_(_plain_type(found.value_type), found.list_size)
+    if kinds.is_list(found) or kinds.is_large_list(found) or _is_list_view(found):
+        return pa.list_(_plain_type(found.value_type))
+    return found
+
+
+def _converted(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    if _is_list_view(column.type):  # Arrow's own cast loses values; rare, so slow is good enough
+        return pa.chunked_array([pa.array(column.to_pylist(), wanted)])
+    if isinstance(column.type, pa.BaseExtensionType):
+        storage = [chunk.storage for chunk in column.chunks]
+        column = pa.chunked_array(storage, column.type.storage_type)
+    return column.cast(wanted, safe=False)
+
+
+def _is_list_view(found: pa.DataType) -> bool:
+    return bool(pa.types.is_list_view(found) or pa.types.is_large_list_view(found))

@@ -1,0 +1,80 @@
+"""Which columns are meant: by name, by pattern, and what to say when they are not there."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Any
+
+from motet.problems import InputError
+
+_LISTED = 20
+
+
+def require_columns(table: Any, columns: Iterable[str], what: str) -> None:
+    """Check that a table has all columns that something needs.
+
+    Args:
+        table: A `pyarrow.Table`.
+        columns: Names that must be there.
+        what: What needs them, to begin the message with.
+
+    Raises:
+        InputError: If some are not there; one message names them all, each with its near match.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> require_columns(pa.table({"age": [1], "job": ["a"]}), ["agee"], "the inputs")
+        Traceback (most recent call last):
+            ...
+        motet.problems.InputError: the inputs: the data have no column 'agee' (did you mean 'age'?); \
+columns: age, job
+    """
+    there = table.column_names
+    missing = [name for name in dict.fromkeys(columns) if name not in there]
+    if missing:
+        raise InputError(
+            f"{what}: the data have no column {', '.join(_with_near(m, there) for m in missing)}; "
+            f"columns: {listed(there)}"
+        )
+
+
+def matching(wanted: str | Sequence[str], available: Sequence[str], what: str) -> tuple[str, ...]:
+    """Resolve names and patterns such as "clip_*".
+
+    Args:
+        wanted: A name or pattern, or several; one that is a column's very name is not a pattern.
+        available: The columns there are; a pattern's matches come in their order.
+        what: What wants them, to begin the message with.
+
+    Returns:
+        Names of columns, none twice.
+
+    Raises:
+        InputError: If one matches no column.
+    """
+    patterns = [wanted] if isinstance(wanted, str) else list(wanted)
+    found: list[str] = []
+    for pattern in patterns:
+        if pattern in available:
+            found.append(pattern)
+            continue
+        matches = [name for name in available if fnmatchcase(name, pattern)]
+        if not matches:
+            raise InputError(
+                f"{what}: no column matches {_with_near(pattern, available)}; "
+                f"columns: {listed(available)}"
+            )
+        found += matches
+    return tuple(dict.fromkeys(found))
+
+
+def listed(values: Iterable[object]) -> str:
+    """Join values for a message; of many, the first ones and how many more there are."""
+    names = [str(value) for value in values]
+    more = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _with_near(name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"{name!r} (did you mean {near[0]!r}?)" if near else repr(name)

@@ -1,0 +1,14 @@
+"""Targets: what label columns become. The names are those of ``Task.labels``."""
+
+from motet.data.targets.base import Target
+from motet.data.targets.classes import ClassTarget
+from motet.data.targets.indicators import IndicatorTarget
+from motet.data.targets.number import NumberTarget
+
+__all__ = ["TARGETS", "ClassTarget", "IndicatorTarget", "NumberTarget", "Target"]
+
+TARGETS: dict[str, type[Target]] = {
+    "class": ClassTarget,
+    "number": NumberTarget,
+    "indicators": IndicatorTarget,
+}

@@ -1,0 +1,213 @@
+"""Labels of which a row has any number: one 0 or 1 for each."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from motet.data.selection import listed, matching, require_columns
+from motet.data.targets.base import Target, probability_columns
+from motet.data.values import Floats, as_floats, as_matrix, described, is_list, is_number
+from motet.problems import InputError, hint, shown
+
+MOST_LABELS = 1000
+
+
+@final
+class IndicatorTarget(Target):
+    """Any number of C labels per row, as an array (N, C) of 0, 1, and NaN where missing.
+
+    They are read from one column of lists of texts, the labels a row has (null: not labelled;
+    empty: has none); from one column of lists of C zeros and ones; or from C columns of zeros and
+    ones or truth values. Predictions are the same for all: ``<task>``, the list of labels predicted,
+    and ``<task>_probability_<label>``.
+
+    Args:
+        name: The task's name.
+        column: Column of lists to read; the task's name if left out.
+        columns: Columns to read instead, one per label: a pattern such as "tag_*", or their names.
+        labels: Names of the labels, in order, or how many there are; learned from the training
+            part if left out.
+
+    Example:
+        >>> tags = IndicatorTarget("tags")
+        >>> tags.fit(pa.table({"tags": [["red"], ["red", "big"], None]}))
+        >>> tags.names
+        ('big', 'red')
+        >>> tags.encode(pa.table({"tags": [["big"], None]}))
+        array([[ 1.,  0.],
+               [nan, nan]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        column: str | None = None,
+        columns: str | Sequence[str] | None = None,
+        labels: int | Sequence[str] | None = None,
+    ) -> None:
+        self.name = name
+        self._wanted = columns
+        self._labels = labels
+        self._columns = (column or name,) if columns is None else ()  # several: known once fitted
+        self._layout: Literal["texts", "lists", "columns"] = "columns"
+        self.names: tuple[str, ...] = ()
+
+    def columns(self, available: Sequence[str]) -> tuple[str, ...]:
+        if self._columns or self._wanted is None:
+            return self._columns
+        return matching(self._wanted, available, f"task {self.name!r}")
+
+    def fit(self, table: pa.Table) -> None:
+        if self._wanted is not None:
+            self._columns = matching(self._wanted, table.column_names, f"task {self.name!r}")
+        require_columns(table, self._columns, f"task {self.name!r}")
+        self._layout = "columns" if self._wanted is not None else self._layout_of(table)
+        self.names = self._names_in(table)
+        self._check_names()
+        strange = self.unseen(table)
+        if strange:
+            label = next(iter(strange))
+            raise InputError(
+                f"{self._where} has the label {shown(label)}, which classes does not name; "
+                f"{hint(label, self.names)}"
+            )
+        self._look_at(self.encode(table))
+
+    def encode(self, table: pa.Table) -> NDArray[Any]:
+        require_columns(table, self._columns, f"task {self.name!r}")
+        if self._layout == "texts":
+            return self._from_texts(self._lists_of_texts(table))
+        if self._layout == "lists":
+            values: Floats = as_matrix(table[self._columns[0]], self._where, len(self.names))
+        else:
+            where = f"task {self.name!r}: column"
+            columns = [as_floats(table[name], f"{where} {name!r}") for name in self._columns]
+            values = np.column_stack(columns)
+        self._refuse_others(values)
+        return values.astype(np.float32)
+
+    def unseen(self, table: pa.Table) -> dict[Any, int]:
+        if self._layout != "texts":
+            return {}
+        texts = self._lists_of_texts(table).flatten().drop_null()
+        counts = texts.value_counts().to_pylist()
+        return {c["values"]: c["counts"] for c in counts if c["values"] not in self.names}
+
+    def predictions(
+        self, value: NDArray[Any], probabilities: NDArray[Any] | None = None
+    ) -> dict[str, pa.Array]:
+        chosen = value > 0
+        ends = np.concatenate([[0], chosen.sum(axis=1).cumsum()]).astype(np.int32)
+        texts = pa.array(self.names, pa.string()).take(pa.array(np.nonzero(chosen)[1]))
+        lists = pa.ListArray.from_arrays(pa.array(ends), texts)
+        return {self.name: lists, **probability_columns(self.name, self.names, probabilities)}
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "columns": list(self._columns),
+            "layout": self._layout,
+            "names": list(self.names),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        self._columns, self._layout = tuple(state["columns"]), state["layout"]
+        self.names = tuple(state["names"])
+
+    # Reading -------------------------------------------------------------------------------------
+
+    def _layout_of(self, table: pa.Table) -> Literal["texts", "lists"]:
+        kind = table[self._columns[0]].type
+        inner = kind.value_type if is_list(kind) else None
+        if inner is not None and (pa.types.is_string(inner) or pa.types.is_null(inner)):
+            return "texts"
+        if inner is not None and (is_number(inner) or pa.types.is_boolean(inner)):
+            return "lists"
+        raise InputError(
+            f"{self._where} holds {described(kind)}, expected lists of labels (texts), or of zeros "
+            "and ones; for labels in several columns give columns, e.g. columns: tag_*"
+        )
+
+    def _names_in(self, table: pa.Table) -> tuple[str, ...]:
+        if self._labels is not None and not isinstance(self._labels, int):
+            return tuple(self._labels)
+        if self._layout == "columns":
+            return self._columns
+        if self._layout == "texts":
+            texts = self._lists_of_texts(table).flatten().drop_null()
+            return tuple(sorted(texts.unique().to_pylist()))
+        width = as_matrix(table[self._columns[0]], self._where).shape[1]
+        return tuple(str(place) for place in range(width))
+
+    def _lists_of_texts(self, table: pa.Table) -> pa.Array:
+        column = table[self._columns[0]]
+        if column.null_count < len(column) and not is_list(column.type):
+            raise InputError(
+                f"{self._where} holds {described(column.type)}, expected lists of texts as in "
+                "training"
+            )
+        return pa.concat_arrays(column.cast(pa.list_(pa.string())).chunks)
+
+    def _from_texts(self, lists: pa.Array) -> NDArray[np.float32]:
+        there = lists.is_valid().to_numpy(zero_copy_only=False)
+        found = np.full((len(there), len(self.names)), np.nan, np.float32)
+        found[there] = 0
+        places = pc.index_in(lists.flatten(), pa.array(self.names, pa.string()))
+        rows = pc.list_parent_indices(lists).filter(places.is_valid())
+        found[rows.to_numpy(), places.drop_null().to_numpy()] = 1
+        return found
+
+    # Checks --------------------------------------------------------------------------------------
+
+    def _check_names(self) -> None:
+        expected = self._labels if isinstance(self._labels, int) else None
+        if self._layout == "columns" and len(self.names) != len(self._columns):
+            expected = len(self._columns)
+        if expected is not None and len(self.names) != expected:
+            raise InputError(
+                f"{self._where} has {len(self.names)} labels ({listed(self.names)}), expected "
+                f"{expected}; correct or remove classes"
+            )
+        if not self.names:
+            raise InputError(
+                f"{self._where} has no label in the training rows; check it, or remove the task"
+            )
+        if len(self.names) > MOST_LABELS and self._labels is None:
+            raise InputError(
+                f"{self._where} has {len(self.names):,} different labels, expected at most "
+                f"{MOST_LABELS:,}; if they are right, list them in classes"
+            )
+
+    def _refuse_others(self, values: Floats) -> None:
+        wrong = ~(np.isnan(values) | (values == 0) | (values == 1))
+        if wrong.any():
+            row, place = np.argwhere(wrong)[0]
+            raise InputError(
+                f"{self._where}: label {self.names[place]!r} is {values[row, place]:g} in row {row}, "
+                "expected 0 or 1, or nothing where it is not known"
+            )
+
+    def _look_at(self, found: NDArray[Any]) -> None:
+        if np.isnan(found).all():
+            raise InputError(
+                f"{self._where} has no label in the {len(found):,} training rows; check it, or "
+                "remove the task"
+            )
+        never = [
+            name for name, most in zip(self.names, np.nansum(found, axis=0), strict=True) if not most
+        ]
+        self.notes = (
+            (f"task {self.name!r}: no training row has {listed(map(repr, never))}",)
+            if never
+            else ()
+        )
+
+    @property
+    def _where(self) -> str:
+        if self._layout == "columns" and self._wanted is not None:
+            return f"task {self.name!r}"
+        return f"task {self.name!r}: column {self._columns[0]!r}"

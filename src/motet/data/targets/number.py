@@ -1,0 +1,132 @@
+"""Labels that are numbers: one per row, or several."""
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from motet.data.inputs.scaling import mean_and_std
+from motet.data.selection import require_columns
+from motet.data.targets.base import Target
+from motet.data.values import Floats, as_floats, as_matrix, is_list, refuse_infinite
+from motet.problems import InputError
+
+
+@final
+class NumberTarget(Target):
+    """Numbers, standardised by the training labels so that losses are near 1 whatever the unit.
+
+    A column of numbers gives targets (N,), one of lists of D numbers (N, D), NaN where missing.
+    Predictions come back in original units: the task undoes ``scaling``, not this class.
+
+    Args:
+        name: The task's name.
+        column: Column to read; the task's name if left out.
+        scale: Whether to standardise.
+
+    Example:
+        >>> spend = NumberTarget("spend")
+        >>> spend.fit(pa.table({"spend": [10.0, 30.0, None]}))
+        >>> spend.encode(pa.table({"spend": [40.0, None]}))
+        array([ 2., nan], dtype=float32)
+        >>> spend.scaling
+        (20.0, 10.0)
+    """
+
+    def __init__(self, name: str, *, column: str | None = None, scale: bool = True) -> None:
+        self.name = name
+        self._column = column or name
+        self._scale = scale
+        self._mean: Any = 0.0
+        self._std: Any = 1.0
+        self._lists = False
+
+    @property
+    def scaling(self) -> tuple[float | tuple[float, ...], float | tuple[float, ...]] | None:
+        """Mean and standard deviation, one each, or one per output; None if nothing is scaled."""
+        if not self._scale:
+            return None
+        return (tuple(self._mean), tuple(self._std)) if self._lists else (self._mean, self._std)
+
+    @property
+    def outputs(self) -> int:
+        """Numbers per row."""
+        return len(self._mean) if self._lists else 1
+
+    def columns(self, available: Sequence[str]) -> tuple[str, ...]:
+        return (self._column,)
+
+    def fit(self, table: pa.Table) -> None:
+        values = self._values(table)
+        mean, std = mean_and_std(values)
+        self._refuse_useless(values, std)
+        self._lists = values.ndim == 2
+        self._mean, self._std = mean.tolist(), std.tolist()
+
+    def encode(self, table: pa.Table) -> NDArray[Any]:
+        values = self._values(table)
+        outputs = values.shape[1] if values.ndim == 2 else 1
+        if (values.ndim == 2) != self._lists or outputs != self.outputs:
+            raise InputError(
+                f"{self._where} has {outputs} numbers per row, expected {self.outputs} as in "
+                "training"
+            )
+        if self._scale:
+            values = (values - np.array(self._mean)) / np.array(self._std)
+        return values.astype(np.float32)
+
+    def unseen(self, table: pa.Table) -> dict[Any, int]:
+        return {}
+
+    def predictions(
+        self, value: NDArray[Any], probabilities: NDArray[Any] | None = None
+    ) -> dict[str, pa.Array]:
+        value = value.astype(np.float64)
+        if not self._lists:
+            return {self.name: pa.array(value.reshape(len(value)))}
+        return {f"{self.name}_{place}": pa.array(each) for place, each in enumerate(value.T)}
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "column": self._column,
+            "scale": self._scale,
+            "mean": self._mean,
+            "std": self._std,
+            "lists": self._lists,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        self._column, self._scale = state["column"], state["scale"]
+        self._mean, self._std, self._lists = state["mean"], state["std"], state["lists"]
+
+    def _values(self, table: pa.Table) -> Floats:
+        require_columns(table, [self._column], f"task {self.name!r}")
+        column = table[self._column]
+        width = self.outputs if self._lists else None
+        values: Floats
+        if is_list(column.type) or (self._lists and column.null_count == len(column)):
+            values = as_matrix(column, self._where, width)
+        else:
+            values = as_floats(column, self._where)
+        refuse_infinite(values, self._where)
+        return values
+
+    def _refuse_useless(self, values: Floats, std: NDArray[np.float64]) -> None:
+        counts = np.atleast_1d((~np.isnan(values)).sum(axis=0))
+        if not counts.size or counts.min() < 2:
+            raise InputError(
+                f"{self._where} has {counts.min(initial=0)} labels in the {len(values):,} training "
+                "rows, expected at least 2; check the column, or remove the task"
+            )
+        if not np.all(std > 0):
+            which = f"number {np.argmin(std)} of its lists" if values.ndim == 2 else "it"
+            raise InputError(
+                f"{self._where}: {which} is the same in every training row, so there is nothing "
+                "to learn; check the column, or remove the task"
+            )
+
+    @property
+    def _where(self) -> str:
+        return f"task {self.name!r}: column {self._column!r}"

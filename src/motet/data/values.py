@@ -1,0 +1,198 @@
+"""What a raw column holds, read as numbers, as a matrix or as texts: the same way for all users.
+
+``what`` is always how a message begins, e.g. "input 'age': column 'age'". Rows are counted from 0.
+"""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from motet.problems import InputError, shown
+
+Floats = NDArray[np.floating[Any]]
+
+_EXACT = 2.0**63  # whole floats below this have an int64
+
+
+def as_floats(column: pa.ChunkedArray, what: str) -> NDArray[np.float64]:
+    """Read numbers, truth values, or texts that spell numbers.
+
+    Args:
+        column: A column of N values.
+        what: Whose column it is.
+
+    Returns:
+        float64 (N,), NaN where missing. Integers beyond 2**53 lose digits.
+
+    Raises:
+        InputError: If the column holds something else.
+    """
+    kind = column.type
+    if pa.types.is_null(kind):
+        return np.full(len(column), np.nan)
+    if pa.types.is_string(kind):
+        column = _parsed(column, what)
+    elif not is_number(kind) and not pa.types.is_boolean(kind):
+        raise InputError(
+            f"{what} holds {described(kind)}, expected numbers; turn it into numbers first, or "
+            "leave it out"
+        )
+    values: NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy()
+    return values
+
+
+def as_matrix(column: pa.ChunkedArray, what: str, width: int | None = None) -> Floats:
+    """Read a column of lists of numbers, all of one length.
+
+    Args:
+        column: A column of N lists.
+        what: Whose column it is.
+        width: The length they must have; if left out, that of the first.
+
+    Returns:
+        float32 (N, width) if the column holds those, else float64; NaN where missing.
+
+    Raises:
+        InputError: If the column holds no lists of numbers, or one of another length.
+    """
+    if width is not None and column.null_count == len(column):
+        return np.full((len(column), width), np.nan)
+    if not is_list(column.type):
+        raise InputError(
+            f"{what} holds {described(column.type)}, expected a list of numbers in every row"
+        )
+    lists = column.combine_chunks()
+    lists = pa.concat_arrays(lists.chunks) if isinstance(lists, pa.ChunkedArray) else lists
+    lengths = pc.list_value_length(lists)
+    there = lists.is_valid().to_numpy(zero_copy_only=False)
+    sizes = lengths.filter(lists.is_valid()).to_numpy(zero_copy_only=False)
+    if width is None:
+        width = int(sizes[0]) if len(sizes) else 0
+    wrong = np.flatnonzero(sizes != width)
+    if len(wrong):
+        row = np.flatnonzero(there)[wrong[0]]
+        raise InputError(
+            f"{what} has a list of {sizes[wrong[0]]} in row {row}, expected {width} numbers as in "
+            "the other rows"
+        )
+    flat = lists.flatten()
+    single = pa.types.is_float32(flat.type)
+    values = (
+        flat.to_numpy(zero_copy_only=False)
+        if single
+        else as_floats(pa.chunked_array([flat]), f"{what}, lists laid end to end,")
+    )
+    if there.all():
+        return values.reshape(len(there), width)
+    matrix = np.full((len(there), width), np.nan, np.float32 if single else np.float64)
+    matrix[there] = values.reshape(-1, width)
+    return matrix
+
+
+def as_texts(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
+    """Spell scalars so that equal values are equal texts, whatever type they were stored in.
+
+    The number 3 is "3", as an integer and as 3.0; truth values are "true" and "false".
+
+    Args:
+        column: A column of N scalars.
+        what: Whose column it is.
+
+    Returns:
+        Texts (N,), null where missing.
+
+    Raises:
+        InputError: If the column holds lists or other things that are no scalars.
+    """
+    kind = column.type
+    if pa.types.is_string(kind):
+        return column
+    if pa.types.is_floating(kind):
+        whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), _EXACT))
+        integers = pc.if_else(whole, column, pa.scalar(0, kind)).cast(pa.int64(), safe=False)
+        return pc.if_else(whole, integers.cast(pa.string()), column.cast(pa.string()))
+    if pa.types.is_timestamp(kind):
+        column = column.cast(pa.timestamp("us", kind.tz), safe=False)
+    elif not (
+        pa.types.is_integer(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_date(kind)
+        or pa.types.is_time(kind)
+        or pa.types.is_null(kind)
+    ):
+        raise InputError(
+            f"{what} holds {described(kind)}, expected texts, numbers or truth values"
+        )
+    return column.cast(pa.string())
+
+
+def refuse_infinite(values: Floats, what: str) -> None:
+    """Check that numbers (N,) or (N, D) are finite or NaN.
+
+    Raises:
+        InputError: If some are infinite; the message says how many rows and the first.
+    """
+    infinite = np.isinf(values).reshape(len(values), -1).any(axis=1)
+    if infinite.any():
+        raise InputError(
+            f"{what} is infinite in {infinite.sum():,} of {len(values):,} rows, first in row "
+            f"{infinite.argmax()}; write missing values there, or the largest number that can be"
+        )
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether a type holds integers or floating-point numbers."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a type holds lists, of one length or of several."""
+    return bool(pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def described(kind: pa.DataType) -> str:
+    """Name a type in everyday words."""
+    kinds = pa.types
+    if is_list(kind):
+        return f"lists of {described(kind.value_type)}"
+    for holds, words in (
+        (kinds.is_null(kind), "no values"),
+        (kinds.is_string(kind), "texts"),
+        (kinds.is_boolean(kind), "truth values"),
+        (is_number(kind), "numbers"),
+        (kinds.is_date(kind), "dates"),
+        (kinds.is_timestamp(kind), "points in time"),
+        (kinds.is_time(kind), "times of day"),
+        (kinds.is_duration(kind), "durations"),
+        (kinds.is_binary(kind) or kinds.is_fixed_size_binary(kind), "bytes"),
+        (kinds.is_struct(kind), "records"),
+    ):
+        if holds:
+            return words
+    return f"values of the type {kind}"
+
+
+def _parsed(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
+    trimmed = pc.utf8_trim_whitespace(column)
+    trimmed = pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
+    try:
+        return trimmed.cast(pa.float64())
+    except pa.ArrowInvalid:
+        row, text = next(
+            (row, text) for row, text in enumerate(trimmed.to_pylist()) if not _spells_number(text)
+        )
+        raise InputError(
+            f"{what} has {shown(text)} in row {row}, expected a number; correct it, or leave it "
+            "out; if the column holds texts, they are categories or classes"
+        ) from None
+
+
+def _spells_number(text: str | None) -> bool:
+    try:
+        pa.scalar(text, pa.string()).cast(pa.float64())
+    except pa.ArrowInvalid:
+        return False
+    return True

@@ -1,0 +1,112 @@
+"""What a metric is: a function of all labelled rows of a split at once."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import nan
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from motet.problems import InputError
+from motet.tasks.labels import Labels
+
+
+class Score(NamedTuple):
+    """What a metric found."""
+
+    value: float
+    note: str = ""
+    """Why it is NaN, or what was left out."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """All rows of a split that have a label for one task."""
+
+    value: Tensor
+    """Predictions: classes (N,), numbers (N,) or (N, K) in original units, or 0/1 (N, C)."""
+    probabilities: Tensor | None
+    """Of classes or labels, (N, C)."""
+    target: Tensor
+    """Labels in the form of ``value``; NaN where a cell (N, C) or number (N, K) is missing."""
+    names: tuple[str, ...] | None = None
+    """Of the classes, labels or outputs."""
+
+    def name(self, index: int) -> str:
+        """Return what a note calls a class, label or output."""
+        return repr(self.names[index]) if self.names else str(index)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric and what is known about it; call it with a `Split`."""
+
+    name: str
+    function: Callable[[Split], Score]
+    labels: tuple[Labels, ...]
+    """Which kinds of label it can judge."""
+    best: float | None
+    """Its value for perfect predictions; None if not known."""
+    higher_is_better: bool | None
+    ranks: bool = False
+    """Whether it needs probabilities, which a task may not give."""
+
+    def __call__(self, split: Split) -> Score:
+        if self.ranks and split.probabilities is None:
+            return Score(nan, "the task predicts no probabilities")
+        return self.function(split)
+
+
+def metric(
+    *labels: Labels, best: float = 1.0, ranks: bool = False
+) -> Callable[[Callable[[Split], Score]], Metric]:
+    """Return a decorator that makes a built-in metric; with ``best=0`` the lower the better."""
+
+    def make(function: Callable[[Split], Score]) -> Metric:
+        return Metric(function.__name__, function, labels, best, best > 0, ranks)
+
+    return make
+
+
+def of_arrays(function: Callable[..., Any], name: str) -> Metric:
+    """Make a metric of a function ``(predictions, targets) -> float`` on NumPy arrays.
+
+    It is called once with all labelled rows of a split; if it has a parameter ``probabilities``, it
+    gets those too. What would be perfect is not known, unless the function says so in attributes
+    ``best`` and ``higher_is_better``.
+
+    Args:
+        function: The function.
+        name: What to call the metric.
+
+    Returns:
+        The metric, for every kind of task.
+    """
+
+    def call(split: Split) -> Score:
+        arrays = {} if not reads else {"probabilities": _array(split.probabilities)}
+        found = function(_array(split.value), _array(split.target), **arrays)
+        try:
+            value = float(found)
+        except (TypeError, ValueError):
+            raise InputError(
+                f"the metric {name!r} returned {type(found).__name__}, expected one number"
+            ) from None
+        return Score(value, "the function returned NaN" if value != value else "")
+
+    reads = "probabilities" in _parameters(function)
+    best = getattr(function, "best", None)
+    higher = getattr(function, "higher_is_better", None)
+    return Metric(name, call, ("class", "number", "indicators"), best, higher)
+
+
+def _array(values: Tensor | None) -> Any:
+    return None if values is None else values.cpu().numpy()
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    try:
+        return tuple(inspect.signature(function).parameters)
+    except ValueError:  # written in C, without a signature
+        return ()

@@ -1,0 +1,7 @@
+"""Training: the loop, optimizers, learning-rate schedules, evaluation."""
+
+from motet.training.evaluation import Report
+from motet.training.history import History
+from motet.training.trainer import StepResult, Trainer, TrainingError
+
+__all__ = ["History", "Report", "StepResult", "Trainer", "TrainingError"]
