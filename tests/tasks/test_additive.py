@@ -60,7 +60,7 @@ def test_losses_per_label_per_row_and_their_mean_are_one_and_the_same(loss):
 
 @pytest.mark.parametrize("dim", [None, -1], ids=["mean", "per row"])
 def test_a_mean_over_partly_labelled_rows_is_refused(dim):
-    with pytest.raises(InputError, match="partly labelled.*reduction='none'"):
+    with pytest.raises(InputError, match=r"partly labelled.*reduction='none'"):
         sum_selected(lambda r, t: squares(r, t).mean(dim=dim), RAW, CELLS, ~CELLS.isnan())
 
 
@@ -74,11 +74,11 @@ def test_without_any_label_the_function_is_not_called_and_nothing_is_nan():
 
 
 def test_a_loss_without_a_gradient_or_of_a_wrong_shape_is_an_error_in_words():
+
+    def loss(raw, target):
+        return 1.0
+
     with pytest.raises(InputError, match="'loss' returned float, expected a tensor"):
-
-        def loss(raw, target):
-            return 1.0
-
         sum_selected(loss, RAW, FULL, ~FULL.isnan())
     with pytest.raises(InputError, match=r"returned the shape \(7,\), expected \(2, 2\)"):
         sum_selected(lambda raw, target: torch.zeros(7), RAW, FULL, ~FULL.isnan())

@@ -1,4 +1,4 @@
-"""Few column types: what files and frames bring becomes plain Arrow, once, so all else stays simple.
+"""Few column types: what files and frames bring becomes plain Arrow, once, for all who read it.
 
 After `plain`, texts are ``string``, lists are ``list`` or ``fixed_size_list``, decimals are
 ``double``, nothing is dictionary-encoded, and "missing" is null: NaN in a column of numbers is null
@@ -91,10 +91,16 @@ def _plain_type(found: pa.DataType) -> pa.DataType:
 def _converted(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     if _is_list_view(column.type):  # Arrow's own cast loses values; rare, so slow is good enough
         return pa.chunked_array([pa.array(column.to_pylist(), wanted)])
+    if pa.types.is_dictionary(column.type):  # polars keeps its texts in a type Arrow cannot decode
+        return pa.chunked_array([_decoded(chunk, wanted) for chunk in column.chunks], wanted)
     if isinstance(column.type, pa.BaseExtensionType):
         storage = [chunk.storage for chunk in column.chunks]
         column = pa.chunked_array(storage, column.type.storage_type)
     return column.cast(wanted, safe=False)
+
+
+def _decoded(chunk: pa.DictionaryArray, wanted: pa.DataType) -> pa.Array:
+    return chunk.dictionary.cast(wanted, safe=False).take(chunk.indices)
 
 
 def _is_list_view(found: pa.DataType) -> bool:

@@ -23,10 +23,10 @@ def require_columns(table: Any, columns: Iterable[str], what: str) -> None:
 
     Example:
         >>> import pyarrow as pa
-        >>> require_columns(pa.table({"age": [1], "job": ["a"]}), ["agee"], "the inputs")
+        >>> require_columns(pa.table({"age": [1], "job": ["a"]}), ["agee"], "inputs")
         Traceback (most recent call last):
             ...
-        motet.problems.InputError: the inputs: the data have no column 'agee' (did you mean 'age'?); \
+        motet.problems.InputError: inputs: the data have no column 'agee' (did you mean 'age'?); \
 columns: age, job
     """
     there = table.column_names
@@ -69,7 +69,7 @@ def matching(wanted: str | Sequence[str], available: Sequence[str], what: str) -
 
 
 def listed(values: Iterable[object]) -> str:
-    """Join values for a message; of many, the first ones and how many more there are."""
+    """Return values joined for a message; of many, the first and how many more there are."""
     names = [str(value) for value in values]
     more = len(names) - _LISTED
     return ", ".join(names[:_LISTED]) + (f" and {more:,} more" if more > 0 else "")

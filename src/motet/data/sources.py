@@ -20,7 +20,7 @@ _BUNDLED = "motet://"
 
 
 def read(source: Any, base: Path | None = None, *, strings: Collection[str] = ()) -> pa.Table:
-    """Read rows from wherever they are.
+    """Read rows from wherever they are; what cannot be read as a table raises `InputError`.
 
     Args:
         source: A path of a .csv or .parquet file; ``motet://NAME``, a bundled data set; a frame of
@@ -32,9 +32,6 @@ def read(source: Any, base: Path | None = None, *, strings: Collection[str] = ()
 
     Returns:
         Table with at least one row; missing values are null, also where the source has NaN.
-
-    Raises:
-        InputError: If the source cannot be read as a table, or has no rows.
 
     Example:
         >>> read({"age": [30.0, float("nan")], "clip": np.zeros((2, 3))}).schema

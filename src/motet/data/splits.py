@@ -1,12 +1,14 @@
 """Which rows train, which choose the best epoch, and which are kept for the last judgement.
 
 Rows are drawn by the seed alone, or told apart by a column. Row order is kept within each part.
+What leaves the training or validation part empty is an `InputError`, and so is a row in no part.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from motet.data.selection import listed, require_columns
@@ -54,10 +56,6 @@ def split(
         The parts. Without any validation row in ``column``, 15 % of the training rows are drawn for
         it, and a note says so.
 
-    Raises:
-        InputError: If fractions do not fit, the training or validation part would be empty, or the
-            column is not there, has missing values, or has values that mark no part.
-
     Example:
         >>> parts = split(pa.table({"x": range(10)}), validation=0.2, test=0.1, seed=0)
         >>> len(parts.train), len(parts.validation), len(parts.test)
@@ -74,12 +72,12 @@ def _by_fraction(rows: int, validation: float, test: float, seed: int) -> Split:
             f"split: found validation {validation:g} and test {test:g}, expected fractions whose "
             "sum is below 1, and validation above 0: it chooses the best epoch"
         )
-    for_validation = max(1, round(rows * validation))
-    for_test = max(1, round(rows * test)) if test else 0
+    for_validation = _share(rows, validation)
+    for_test = _share(rows, test) if test else 0
     if for_validation + for_test >= rows:
         raise InputError(
-            f"split: {rows} rows are too few for a training, a validation and a test part; expected "
-            "at least one row in each"
+            f"split: {rows} rows are too few for training, validation and test parts; expected at "
+            "least one row in each"
         )
     order = _shuffled(rows, seed)
     ends = [for_test, for_test + for_validation]
@@ -99,14 +97,15 @@ def _by_column(
             f"split: train, validation and test are marked by {', '.join(marks)}; expected "
             "different values"
         )
-    values = np.array(as_texts(table[column], f"split: column {column!r}").to_pylist(), object)
-    _check_values(values, column, marks)
-    parts = {mark: np.flatnonzero(values == mark).astype(np.int64) for mark in marks}
+    texts = as_texts(table[column], f"split: column {column!r}")
+    found = {each["values"]: each["counts"] for each in texts.value_counts().to_pylist()}
+    _check_values(found, column, marks)
+    parts = {mark: np.flatnonzero(pc.equal(texts, mark)).astype(np.int64) for mark in marks}
     train_rows = parts[train]
     if not len(train_rows):
         raise InputError(
             f"split: no row of column {column!r} is {train!r}; it has "
-            f"{_tally(values)}; set train to the value that marks the training part"
+            f"{_tally(found)}; set train to the value that marks the training part"
         )
     nothing = np.array([], np.int64)
     notes = []
@@ -123,8 +122,8 @@ def _by_column(
 
 
 def _drawn(rows: Rows, seed: int) -> tuple[Rows, Rows]:
-    """Take a validation part out of the training rows."""
-    count = max(1, round(len(rows) * _FRACTION))
+    # a validation part out of the training rows
+    count = _share(len(rows), _FRACTION)
     if count >= len(rows):
         raise InputError(
             f"split: {len(rows)} training row is too few to take a validation part from; expected "
@@ -134,21 +133,19 @@ def _drawn(rows: Rows, seed: int) -> tuple[Rows, Rows]:
     return np.sort(rows[order[count:]]), np.sort(rows[order[:count]])
 
 
-def _check_values(values: NDArray[np.object_], column: str, marks: list[str]) -> None:
-    strange = sorted({value for value in values if value is not None and value not in marks})
-    missing = sum(value is None for value in values)
-    if strange or missing:
-        found = [shown(value) for value in strange] + ["missing values"] * bool(missing)
+def _check_values(found: dict[str | None, int], column: str, marks: list[str]) -> None:
+    strange = [value for value in found if value not in marks]
+    if strange:
+        words = ["missing values" if value is None else shown(value) for value in strange]
         raise InputError(
-            f"split: column {column!r} has {listed(found)}, which mark no part; expected "
+            f"split: column {column!r} has {listed(sorted(words))}, which mark no part; expected "
             f"{', '.join(map(repr, marks))}; remove those rows, or name the values with train, "
             "validation and test"
         )
 
 
-def _tally(values: NDArray[np.object_]) -> str:
-    found, counts = np.unique(values.astype(str), return_counts=True)
-    return listed(f"{value!r} {count:,} times" for value, count in zip(found, counts, strict=True))
+def _tally(found: dict[str | None, int]) -> str:
+    return listed(f"{value!r} {count:,} times" for value, count in found.items())
 
 
 def _marker(value: float | str | None) -> str | None:
@@ -166,6 +163,10 @@ def _fraction(value: float | str | None) -> float:
             f"split: found {value!r} without a column; give column too, or a fraction such as 0.15"
         )
     return _FRACTION if value is None else value
+
+
+def _share(rows: int, fraction: float) -> int:
+    return max(1, int(rows * fraction + 1e-9))  # 0.29 of 100 is 29, not 28
 
 
 def _shuffled(count: int, seed: int) -> Rows:

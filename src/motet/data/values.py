@@ -123,9 +123,7 @@ def as_texts(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
         or pa.types.is_time(kind)
         or pa.types.is_null(kind)
     ):
-        raise InputError(
-            f"{what} holds {described(kind)}, expected texts, numbers or truth values"
-        )
+        raise InputError(f"{what} holds {described(kind)}, expected texts, numbers or truth values")
     return column.cast(pa.string())
 
 
@@ -144,17 +142,17 @@ def refuse_infinite(values: Floats, what: str) -> None:
 
 
 def is_number(kind: pa.DataType) -> bool:
-    """Whether a type holds integers or floating-point numbers."""
+    """Return whether a type holds integers or floating-point numbers."""
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Whether a type holds lists, of one length or of several."""
+    """Return whether a type holds lists, of one length or of several."""
     return bool(pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def described(kind: pa.DataType) -> str:
-    """Name a type in everyday words."""
+    """Return a type in everyday words."""
     kinds = pa.types
     if is_list(kind):
         return f"lists of {described(kind.value_type)}"

@@ -79,8 +79,11 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a path to write to; it takes the place of ``path`` only when all went well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    temporary.touch()
+    usual = temporary.stat().st_mode
     try:
         yield temporary
+        temporary.chmod(usual)  # some writers narrow it
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

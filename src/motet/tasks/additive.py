@@ -34,8 +34,13 @@ def sum_masked(
     Returns:
         Differentiable sum () and count () of the labelled elements.
     """
-    losses = function(_clean(raw, labelled), _clean(target, labelled))
+    losses = function(clean(raw, labelled), clean(target, labelled))
     return losses.where(labelled, 0).sum(), number_of(labelled)
+
+
+def clean(values: Tensor, labelled: Tensor) -> Tensor:
+    """Return raw outputs or labels with 0 in place of those that do not count."""
+    return values.where(labelled if values.ndim == labelled.ndim else labelled.unsqueeze(-1), 0)
 
 
 def sum_selected(
@@ -76,7 +81,7 @@ def sum_selected(
     count = number_of(labelled)
     if len(target) == 0:
         return raw.new_zeros(()), count
-    losses = function(raw, _clean(target, labelled))
+    losses = function(raw, clean(target, labelled))
     if not isinstance(losses, Tensor):
         raise InputError(
             f"the loss {_name(function)} returned {type(losses).__name__}, expected a tensor: "
@@ -109,10 +114,6 @@ def _sum_of_means(function: Callable[..., Any], losses: Tensor, labelled: Tensor
 def number_of(labelled: Tensor) -> Tensor:
     """Return the number of labelled elements, as a floating-point tensor ()."""
     return labelled.sum().float()
-
-
-def _clean(values: Tensor, labelled: Tensor) -> Tensor:
-    return values.where(labelled if values.ndim == labelled.ndim else labelled.unsqueeze(-1), 0)
 
 
 def _name(function: Callable[..., Any]) -> str:

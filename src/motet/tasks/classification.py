@@ -20,7 +20,7 @@ from motet.options import (
     checked,
 )
 from motet.problems import InputError
-from motet.tasks.additive import number_of, sum_masked, sum_selected
+from motet.tasks.additive import clean, number_of, sum_selected
 from motet.tasks.base import Prediction, Task, find_loss
 from motet.tasks.labels import (
     MISSING,
@@ -74,9 +74,7 @@ class Classification(Task):
         self,
         name: str,
         *,
-        classes: Annotated[int, Field(ge=2)]
-        | Annotated[Sequence[str], Field(min_length=2)]
-        | None = None,
+        classes: Annotated[int, Field(ge=2)] | Sequence[str] | None = None,
         loss: Annotated[str, Named("loss", ("cross_entropy", "focal"))]
         | Callable[..., Any] = "cross_entropy",
         class_weights: Annotated[
@@ -88,7 +86,7 @@ class Classification(Task):
         **common: Unpack[TaskOptions],
     ) -> None:
         super().__init__(name, **common)
-        self.outputs, self.class_names = named_classes(f"task {name!r}: classes", classes)
+        self.outputs, self.class_names = named_classes(f"task {name!r}: classes", classes, least=2)
         if class_weights is not None and not self.outputs:
             raise InputError(self._needs_classes())
         self.loss_name = loss if isinstance(loss, str) else "custom"
@@ -108,9 +106,8 @@ class Classification(Task):
         if self.loss_name not in BUILT_IN:
             return sum_selected(self.loss_function, raw, target, labelled)
         weights = self.weights() if self.weights else None
-        function = partial(self.loss_function, class_weights=weights)
-        total, _ = sum_masked(function, raw, target, labelled)
-        return total, self._count(target, labelled)
+        losses = self.loss_function(clean(raw, labelled), target, class_weights=weights)
+        return losses.where(labelled, 0).sum(), self._count(target, labelled)
 
     def count(self, target: Tensor) -> Tensor:
         return self._count(*self._read(target))
@@ -175,8 +172,8 @@ class Classification(Task):
         """Return labels, int64 (B,) or shares (B, C), 0 where missing, and which were there."""
         labelled = present(target, self.labels)
         if is_soft(target):
-            return target.where(labelled.unsqueeze(-1), 0), labelled
-        return as_vector(target).where(labelled, 0).long(), labelled
+            return clean(target, labelled), labelled
+        return clean(as_vector(target), labelled).long(), labelled
 
     def _count(self, target: Tensor, labelled: Tensor) -> Tensor:
         if not self.weights or self.loss_name == "focal":

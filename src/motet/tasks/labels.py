@@ -75,23 +75,26 @@ def present(target: Tensor, labels: Labels) -> Tensor:
 
 
 def named_classes(
-    where: str, classes: int | Sequence[str] | None
+    where: str, classes: int | Sequence[str] | None, *, least: int = 1
 ) -> tuple[int, tuple[str, ...] | None]:
     """Read an option that gives classes by number or by name.
 
     Args:
         where: What an error calls the option.
         classes: Their number, their names, or None if not known yet.
+        least: How many names there must be.
 
     Returns:
         Their number, 0 if not known yet, and their names, if they have any.
 
     Raises:
-        InputError: If a name comes twice.
+        InputError: If there are too few names or one comes twice.
     """
     if classes is None or isinstance(classes, int):
         return classes or 0, None
     names = tuple(classes)
+    if len(names) < least:
+        raise InputError(f"{where} has {len(names)} names, expected at least {least}")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(f"{where} has {twice!r} twice, expected names that differ")

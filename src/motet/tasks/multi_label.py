@@ -5,7 +5,6 @@ from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, final
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from motet.options import (
@@ -20,7 +19,7 @@ from motet.options import (
     checked,
 )
 from motet.problems import InputError
-from motet.tasks.additive import number_of, sum_masked, sum_selected
+from motet.tasks.additive import clean, number_of, sum_masked, sum_selected
 from motet.tasks.base import Prediction, Task, find_loss
 from motet.tasks.labels import Labels, at_least_float32, named_classes, present
 from motet.tasks.weights import LabelWeights, balanced_labels
@@ -62,8 +61,8 @@ class MultiLabel(Task):
         self,
         name: str,
         *,
-        classes: PositiveInt | Annotated[Sequence[str], Field(min_length=1)] | None = None,
-        columns: str | Annotated[Sequence[str], Field(min_length=1)] | None = None,
+        classes: PositiveInt | Sequence[str] | None = None,
+        columns: str | Sequence[str] | None = None,
         loss: Annotated[str, Named("loss", ("binary_cross_entropy",))]
         | Callable[..., Any] = "binary_cross_entropy",
         pos_weight: Annotated[
@@ -146,7 +145,7 @@ class MultiLabel(Task):
     def _read(self, target: Tensor) -> tuple[Tensor, Tensor]:
         target = self._table(target)
         labelled = present(target, self.labels)
-        return target.where(labelled, 0), labelled
+        return clean(target, labelled), labelled
 
     def _check_columns(self, column: str | None, named: tuple[str, ...] | None) -> None:
         if column is not None and self.columns is not None:

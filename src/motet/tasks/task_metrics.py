@@ -135,7 +135,8 @@ class TaskMetrics:
         count = int(rows.sum())
         if not count:
             return self._report(task, dict.fromkeys(metrics, NO_LABELS), nan, 0)
-        scores = score(task, metrics, task.decode(raw[rows]), task.restore(target[rows]))
+        prediction = task.decode(raw[rows].double())  # in float32, sure predictions would tie at 1
+        scores = score(task, metrics, prediction, task.restore(target[rows]))
         return self._report(task, scores, loss, count)
 
     def _loss(self, task: Task, raw: Tensor, target: Tensor) -> float:

@@ -2,6 +2,6 @@
 
 from motet.training.evaluation import Report
 from motet.training.history import History
-from motet.training.trainer import StepResult, Trainer, TrainingError
+from motet.training.trainer import StepResult, Trainer, TrainingError, make_balancer
 
-__all__ = ["History", "Report", "StepResult", "Trainer", "TrainingError"]
+__all__ = ["History", "Report", "StepResult", "Trainer", "TrainingError", "make_balancer"]

@@ -1,6 +1,8 @@
 """What happened in training, epoch by epoch."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +21,18 @@ class History:
         """Epoch whose weights the model has now; None without validation data."""
         self.skipped_steps = 0
         """Steps left out because a loss or gradient was not finite."""
+
+    @staticmethod
+    def read(path: Path) -> "History":
+        """Read the epochs of a ``metrics.jsonl``; empty if there is none."""
+        history = History()
+        if path.is_file():
+            lines = path.read_text(encoding="utf-8").splitlines()
+            records = [json.loads(line) for line in lines]
+            history.records = [record for record in records if record["event"] == "epoch"]
+            tests = [record["epoch"] for record in records if record["event"] == "test"]
+            history.best_epoch = tests[-1] if tests else None
+        return history
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self.records)

@@ -100,7 +100,7 @@ class Trainer:
             raise InputError(f"monitor is {monitor!r}; {hint(monitor, known)}")
         self.device = _device(device)
         self.model = model.to(self.device)
-        self.balancer = _balancer(balancer, model).to(self.device)
+        self.balancer = make_balancer(balancer, model).to(self.device)
         self.optimizer = _optimizer(optimizer, learning_rate, self.model, self.balancer)
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self._schedule: LRSchedule | None = None
@@ -114,6 +114,7 @@ class Trainer:
         self.trivial: Trivial = {}
         self.step = 0
         self.epoch = 0
+        self._epoch_started = perf_counter()
         self._non_finite_in_a_row = 0
 
     # Training --------------------------------------------------------------------------------
@@ -167,7 +168,7 @@ class Trainer:
             The mean training loss of each task.
         """
         train = self._data(data, "the training data")
-        started = perf_counter()
+        self._epoch_started = perf_counter()
         order = train.order(self.seed, self.epoch)
         self.epoch += 1
         totals = Totals()
@@ -182,7 +183,7 @@ class Trainer:
             task: {"loss": loss, **({"weight": weights[task]} if task in weights else {})}
             for task, loss in means.items()
         }
-        self._record("epoch", "train", tasks, seconds=perf_counter() - started)
+        self._record("epoch", "train", tasks, seconds=perf_counter() - self._epoch_started)
         return means
 
     def train_step(self, batch: Mapping[str, Any], totals: "Totals | None" = None) -> StepResult:
@@ -266,6 +267,12 @@ class Trainer:
 
     # Parts -----------------------------------------------------------------------------------
 
+    def _check(self, data: ArrayData) -> None:
+        """Hold targets that came from a user to what their tasks expect, once."""
+        for task in self.model.tasks:
+            if task.name in data.targets:
+                task.check(data.targets[task.name])
+
     def _data(self, data: Any, what: str) -> ArrayData:
         if not isinstance(data, ArrayData):
             if not isinstance(data, tuple) or len(data) != 2 or not isinstance(data[1], Mapping):
@@ -284,19 +291,25 @@ class Trainer:
 
     def _validate(self, valid: ArrayData) -> float:
         """Evaluate, record, and return the monitored value; higher is better."""
-        started = perf_counter()
         report = self.evaluate(valid)
-        tasks = {task: report[task] for task in self.model.active_tasks}
-        seconds = perf_counter() - started
-        self._record("epoch", "validation", tasks, seconds=seconds, score=report["score"])
+        seconds = perf_counter() - self._epoch_started
+        tasks = {task: report[task] for task in report.scores}
         if self.monitor == "loss":
-            return -sum(
-                self.model.tasks[task].weight * values["loss"] for task, values in tasks.items()
+            losses = [self.model.tasks[t].weight * values["loss"] for t, values in tasks.items()]
+            value = -sum(losses)
+        elif self.monitor in report.scores:
+            value = report.scores[self.monitor]
+        else:
+            value = report.worst if self.monitor == "worst" else report["score"]
+        if math.isnan(value):
+            raise InputError(
+                f"the monitored value ({self.monitor}) cannot be computed on the validation data: "
+                f"{'; '.join(f'{key}: {note}' for key, note in report.notes.items())}. Give it "
+                "more rows, or watch something else, e.g. monitor: loss"
             )
-        scores = report.scores
-        if self.monitor in scores:
-            return scores[self.monitor]
-        return report.worst if self.monitor == "worst" else report["score"]
+        more = {"score": report["score"], "monitored": value, "seconds": seconds}
+        self._record("epoch", "validation", tasks, **more)
+        return value
 
     def _set_learning_rate(self) -> None:
         if self._schedule is not None:
@@ -378,7 +391,14 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _balancer(chosen: Balancer | Chosen, model: MultiTaskModel) -> Balancer:
+def make_balancer(chosen: Balancer | Chosen, model: MultiTaskModel) -> Balancer:
+    """Make the balancer of a model's tasks, their weights and kinds of loss filled in.
+
+    A balancer that was made already is taken as it is.
+
+    Raises:
+        InputError: If it does not fit the tasks, or would undo a task's weight.
+    """
     names = model.tasks.names
     if isinstance(chosen, Balancer):
         if set(chosen.tasks) != set(names):
@@ -386,13 +406,12 @@ def _balancer(chosen: Balancer | Chosen, model: MultiTaskModel) -> Balancer:
                 f"the balancer has the tasks {', '.join(chosen.tasks)}, "
                 f"expected those of the model: {', '.join(names)}"
             )
-        balancer = chosen
-    else:
-        name, options = _spelled_out(chosen)
-        if name == "uncertainty" and options.get("form") != "revised":
-            kinds = {task.name: task.uncertainty_kind for task in model.tasks}
-            options["kinds"] = {**kinds, **(options.get("kinds") or {})}
-        balancer = create_balancer(name, names, **options)
+        return chosen
+    name, options = _spelled_out(chosen)
+    if name == "uncertainty" and options.get("form") != "revised":
+        kinds = {task.name: task.uncertainty_kind for task in model.tasks}
+        options["kinds"] = {**kinds, **(options.get("kinds") or {})}
+    balancer = create_balancer(name, names, **options)
     for task in model.tasks:
         if task.weight != 1:
             balancer.set_weight(task.name, balancer.weight(task.name) * task.weight)

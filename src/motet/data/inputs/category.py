@@ -41,9 +41,7 @@ class Category(Input):
     """
 
     @checked
-    def __init__(
-        self, name: str, *, column: str | None = None, min_count: PositiveInt = 2
-    ) -> None:
+    def __init__(self, name: str, *, column: str | None = None, min_count: PositiveInt = 2) -> None:
         self.name = name
         self._column = column or name
         self._min_count = min_count

@@ -1,11 +1,12 @@
 """Three ways to show a number to a network, each a pure pair of functions: fit, transform.
 
 ``fit`` takes the training values (n,), finite and at least one, and the number of bins; what it
-returns holds plain numbers only, so that it can be written as JSON. ``transform`` takes values (N,),
-NaN where missing, and returns columns (N, w), NaN where missing.
+returns holds plain numbers only, so that it can be written as JSON. ``transform`` takes values
+(N,), NaN where missing, and returns columns (N, w), NaN where missing.
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -30,8 +31,8 @@ class Scaling(NamedTuple):
 def mean_and_std(values: NDArray[Any]) -> tuple[Values, Values]:
     """Return mean and population standard deviation along the first axis, ignoring NaN.
 
-    Computed in float64 on values brought near 1, so that no square overflows; the standard deviation
-    of what is constant is exactly 0. Columns without a value have mean 0 and standard deviation 0.
+    Computed in float64 on values brought near 1, so that no square overflows; the standard
+    deviation of what is constant is exactly 0. Columns without a value have mean 0 too.
 
     Args:
         values: Finite numbers or NaN, shape (N, ...), N at least 1.
@@ -45,7 +46,7 @@ def mean_and_std(values: NDArray[Any]) -> tuple[Values, Values]:
     low = np.min(values, axis=0, where=there, initial=np.inf)
     high = np.max(values, axis=0, where=there, initial=-np.inf)
     unit = np.where(there.any(axis=0), np.maximum(np.abs(low), np.abs(high)), 1)
-    unit = np.where(unit > 0, unit, 1)
+    unit = np.where(unit > 0, np.ldexp(1.0, np.frexp(unit)[1] - 1), 1)  # powers of 2 divide exactly
     near = values / unit
     mean = near.sum(axis=0) / count
     spread = np.sqrt(np.square(np.where(there, near - mean, 0)).sum(axis=0) / count)
@@ -54,9 +55,10 @@ def mean_and_std(values: NDArray[Any]) -> tuple[Values, Values]:
 
 
 def standardise(values: NDArray[Any], mean: Any, std: Any) -> NDArray[Any]:
-    """Shift by the mean and divide by the standard deviation; cut what is absurdly far."""
+    """Return values less their mean over their standard deviation, cut where absurdly far."""
     with np.errstate(over="ignore"):
-        return np.clip((values - mean) / std, -_FARTHEST, _FARTHEST)
+        near: NDArray[Any] = np.clip((values - mean) / std, -_FARTHEST, _FARTHEST)
+    return near
 
 
 def _fit_standard(values: Values, bins: int) -> Fitted:
@@ -69,7 +71,8 @@ def _standard(values: Values, fitted: Fitted) -> NDArray[Any]:
 
 
 def _fit_quantile(values: Values, bins: int) -> Fitted:
-    """Keep at most 1,000 training quantiles and the normal score of each; ties share one score."""
+    # at most 1,000 training quantiles and the normal score of each; ties share the score of their
+    # mean level
     count = min(_KNOTS, len(values))
     levels = np.linspace(0, 1, count) if count > 1 else np.array([0.5])
     knots, which = np.unique(np.quantile(values, levels), return_inverse=True)
@@ -89,7 +92,7 @@ def _fit_piecewise(values: Values, bins: int) -> Fitted:
 
 
 def _piecewise(values: Values, fitted: Fitted) -> NDArray[Any]:
-    """Say how much of each bin lies below the value; the first column is the standardised value.
+    """Return the standardised value, and how much of each bin lies below the value.
 
     Piecewise-linear encoding of Gorishniy et al. (NeurIPS 2022, arXiv:2203.05556), equation 1, with
     quantile bins. We differ in that the outer bins are cut at 0 and 1 too: how far outside a value
@@ -98,7 +101,7 @@ def _piecewise(values: Values, fitted: Fitted) -> NDArray[Any]:
     edges = fitted["edges"]
     columns = np.empty((len(values), len(edges)), np.float32)
     columns[:, 0] = _standard(values, fitted)[:, 0]
-    for place, ends in enumerate(zip(edges, edges[1:], strict=False), 1):
+    for place, ends in enumerate(pairwise(edges), 1):
         columns[:, place] = np.interp(values, ends, (0.0, 1.0))
     return columns
 

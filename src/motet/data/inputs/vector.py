@@ -54,7 +54,8 @@ class Vector(Input):
             )
         self.name = name
         self._wanted = columns
-        self._names = (column or name,) if columns is None else ()  # of columns: known once fitted
+        self._names: tuple[str, ...] = (column or name,) if columns is None else ()
+        # several columns are known once fitted
         self._mean: list[float] = []
         self._std: list[float] = []
         self._missing = False
@@ -82,7 +83,7 @@ class Vector(Input):
     def apply(self, table: pa.Table) -> dict[str, NDArray[Any]]:
         values = self._values(table, width=len(self._mean))
         scaled = standardise(values, np.array(self._mean), np.array(self._std))
-        missing = np.isnan(values).any(axis=1) if self._missing else None
+        missing = np.asarray(np.isnan(values).any(axis=1)) if self._missing else None
         return {"numbers": with_indicator(scaled, missing)}
 
     @property

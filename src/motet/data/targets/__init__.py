@@ -1,5 +1,7 @@
 """Targets: what label columns become. The names are those of ``Task.labels``."""
 
+from collections.abc import Callable
+
 from motet.data.targets.base import Target
 from motet.data.targets.classes import ClassTarget
 from motet.data.targets.indicators import IndicatorTarget
@@ -7,7 +9,7 @@ from motet.data.targets.number import NumberTarget
 
 __all__ = ["TARGETS", "ClassTarget", "IndicatorTarget", "NumberTarget", "Target"]
 
-TARGETS: dict[str, type[Target]] = {
+TARGETS: dict[str, Callable[..., Target]] = {
     "class": ClassTarget,
     "number": NumberTarget,
     "indicators": IndicatorTarget,

@@ -89,7 +89,7 @@ class Target(ABC):
 def probability_columns(
     name: str, classes: Sequence[str], probabilities: NDArray[Any] | None
 ) -> dict[str, pa.Array]:
-    """Name one column of probabilities per class or label, float64."""
+    """Return one column of probabilities per class or label, float64, by name."""
     if probabilities is None:
         return {}
     columns = probabilities.astype("float64").T

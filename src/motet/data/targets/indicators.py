@@ -22,8 +22,8 @@ class IndicatorTarget(Target):
 
     They are read from one column of lists of texts, the labels a row has (null: not labelled;
     empty: has none); from one column of lists of C zeros and ones; or from C columns of zeros and
-    ones or truth values. Predictions are the same for all: ``<task>``, the list of labels predicted,
-    and ``<task>_probability_<label>``.
+    ones or truth values. Predictions are the same for all: ``<task>``, the list of labels
+    predicted, and ``<task>_probability_<label>``.
 
     Args:
         name: The task's name.
@@ -53,8 +53,9 @@ class IndicatorTarget(Target):
         self.name = name
         self._wanted = columns
         self._labels = labels
-        self._columns = (column or name,) if columns is None else ()  # several: known once fitted
-        self._layout: Literal["texts", "lists", "columns"] = "columns"
+        self._columns: tuple[str, ...] = (column or name,) if columns is None else ()
+        # several columns are known once fitted
+        self._layout: Literal["texts", "lists", "columns"] = "columns" if columns else "texts"
         self.names: tuple[str, ...] = ()
 
     def columns(self, available: Sequence[str]) -> tuple[str, ...]:
@@ -66,7 +67,8 @@ class IndicatorTarget(Target):
         if self._wanted is not None:
             self._columns = matching(self._wanted, table.column_names, f"task {self.name!r}")
         require_columns(table, self._columns, f"task {self.name!r}")
-        self._layout = "columns" if self._wanted is not None else self._layout_of(table)
+        if self._layout != "columns":
+            self._layout = self._layout_of(table)
         self.names = self._names_in(table)
         self._check_names()
         strange = self.unseen(table)
@@ -129,7 +131,7 @@ class IndicatorTarget(Target):
             return "lists"
         raise InputError(
             f"{self._where} holds {described(kind)}, expected lists of labels (texts), or of zeros "
-            "and ones; for labels in several columns give columns, e.g. columns: tag_*"
+            'and ones; for labels in several columns give columns, e.g. columns: "tag_*"'
         )
 
     def _names_in(self, table: pa.Table) -> tuple[str, ...]:
@@ -187,8 +189,8 @@ class IndicatorTarget(Target):
         if wrong.any():
             row, place = np.argwhere(wrong)[0]
             raise InputError(
-                f"{self._where}: label {self.names[place]!r} is {values[row, place]:g} in row {row}, "
-                "expected 0 or 1, or nothing where it is not known"
+                f"{self._where}: label {self.names[place]!r} is {values[row, place]:g} in row "
+                f"{row}, expected 0 or 1, or nothing where it is not known"
             )
 
     def _look_at(self, found: NDArray[Any]) -> None:
@@ -198,7 +200,9 @@ class IndicatorTarget(Target):
                 "remove the task"
             )
         never = [
-            name for name, most in zip(self.names, np.nansum(found, axis=0), strict=True) if not most
+            name
+            for name, most in zip(self.names, np.nansum(found, axis=0), strict=True)
+            if not most
         ]
         self.notes = (
             (f"task {self.name!r}: no training row has {listed(map(repr, never))}",)
@@ -208,6 +212,6 @@ class IndicatorTarget(Target):
 
     @property
     def _where(self) -> str:
-        if self._layout == "columns" and self._wanted is not None:
+        if self._layout == "columns":
             return f"task {self.name!r}"
         return f"task {self.name!r}: column {self._columns[0]!r}"

@@ -115,9 +115,10 @@ class NumberTarget(Target):
 
     def _refuse_useless(self, values: Floats, std: NDArray[np.float64]) -> None:
         counts = np.atleast_1d((~np.isnan(values)).sum(axis=0))
-        if not counts.size or counts.min() < 2:
+        fewest = counts.min() if counts.size else 0
+        if fewest < 2:
             raise InputError(
-                f"{self._where} has {counts.min(initial=0)} labels in the {len(values):,} training "
+                f"{self._where} has {fewest} labels in the {len(values):,} training "
                 "rows, expected at least 2; check the column, or remove the task"
             )
         if not np.all(std > 0):

@@ -1,0 +1,162 @@
+"""Minimum-norm point and dual-cone projection: one complementarity problem, solved on its faces.
+
+Both are: given M (T, T), positive semi-definite with a unit diagonal, and q, find x with
+
+    x ≥ 0,    y = M x + q ≥ 0,    x·y = 0.
+
+If the face {k: x_k > 0} is known, x solves a linear system. Block pivoting (Júdice & Pires 1994;
+Kim & Park 2011 for several right-hand sides) guesses the face and exchanges all wrong entries at
+once: 1 to 6 systems instead of T. The few right-hand sides for which the guesses go in circles
+(rank-deficient M) are solved by active set (Lawson & Hanson 1974), one entry at a time.
+"""
+
+import numpy as np
+
+from motet.balancing.solvers.solution import (
+    Array,
+    Solution,
+    inverse_lengths,
+    judged,
+    not_finite,
+    unit_rows,
+)
+
+_RIDGE = 1e-12  # added to the unit diagonal, so that singular faces have a least-norm solution
+_TOLERANCE = 1e-11  # a sign is wrong beyond this share of the largest entry
+_ROUNDING = 1e-14  # below this share of what was summed up, q is 0
+
+
+def min_norm_point(gramian: Array) -> Solution:
+    """Find the point of least norm in the convex hull of the rows: min wᵀGw, w ≥ 0, Σw = 1.
+
+    With unit rows and z_k = min(n) / n_k, the problem is min ‖Ĵᵀv‖² + (z·v - 1)², v ≥ 0, and then
+    w_k ∝ v_k / n_k. If rows are 0, they share the weight.
+
+    Args:
+        gramian: Inner products of the rows, (T, T).
+
+    Returns:
+        Weights (T,) that sum to 1.
+
+    Example:
+        >>> min_norm_point(np.diag([9.0, 16.0])).weights.round(6)
+        array([0.64, 0.36])
+    """
+    if not np.isfinite(gramian).all():
+        return not_finite(len(gramian))
+    lengths, cosines = unit_rows(gramian)
+    zero = lengths == 0
+    if zero.any():
+        return Solution(zero / zero.sum(), 0.0)
+    z = lengths.min() / lengths
+    v, residual = _complementary(cosines + np.outer(z, z), -z[None])
+    weights = v[0] * z  # not v / lengths: no overflow
+    return judged(weights / weights.sum(), residual)
+
+
+def project_on_dual_cone(gramian: Array, combinations: Array) -> Solution:
+    """Project combinations of the rows on their dual cone, the d with g_k·d ≥ 0 for every k.
+
+    The projection of Jᵀu is Jᵀv, where v minimises vᵀGv over v ≥ u.
+
+    Args:
+        gramian: Inner products of the rows, (T, T).
+        combinations: Weights u of N combinations, (N, T).
+
+    Returns:
+        Weights v of the N projections, (N, T).
+
+    Example:
+        >>> c = np.array([[1.0, -1.0], [-1.0, 2.0]])  # rows (1, 0) and (-1, 1)
+        >>> project_on_dual_cone(c, np.eye(2) / 2).weights
+        array([[0.5 , 0.25],
+               [0.5 , 0.5 ]])
+    """
+    if not (np.isfinite(gramian).all() and np.isfinite(combinations).all()):
+        failed = not_finite(len(gramian))
+        return Solution(combinations * np.nan, failed.residual, failed.status)
+    lengths, cosines = unit_rows(gramian)
+    onto_units = combinations * lengths
+    size = np.abs(onto_units).max(axis=1, keepdims=True)
+    u = np.divide(onto_units, size, out=np.zeros_like(onto_units), where=size > 0)
+    q = u @ cosines
+    q[np.abs(q).max(axis=1) <= _ROUNDING * np.abs(u).sum(axis=1)] = 0.0
+    x, residual = _complementary(cosines, q)
+    return judged(combinations + size * x * inverse_lengths(lengths), residual)
+
+
+def _complementary(matrix: Array, q: Array, *, repaired: bool = False) -> tuple[Array, float]:
+    """Solve for every row of q (N, T); return x (N, T) and the residual max |min(x, y)| / max |q|."""
+    scale = np.abs(q).max(axis=1, keepdims=True)
+    free = q < -_TOLERANCE * scale
+    x, open_rows = np.zeros_like(q), np.flatnonzero(free.any(axis=1))
+    for _ in range(12):
+        if not len(open_rows):
+            break
+        face = free[open_rows]
+        solved, y = _on_face(matrix, q[open_rows], face)
+        x[open_rows] = solved
+        too_low = -_TOLERANCE * np.where(
+            face, np.abs(solved).max(axis=1, keepdims=True), scale[open_rows]
+        )
+        wrong = np.where(face, solved, y) < too_low
+        free[open_rows] = face ^ wrong
+        open_rows = open_rows[wrong.any(axis=1)]
+    for row in open_rows:
+        x[row] = _one_by_one(matrix, q[row])
+    x = np.maximum(x, 0.0)
+    missed = np.abs(np.minimum(x, x @ matrix + q)).max(axis=1, keepdims=True)
+    residual = float(np.divide(missed, scale, out=missed, where=scale > 0).max())
+    if residual > 1e-8 and not repaired:  # float32 Gramians may have slightly negative eigenvalues
+        values, vectors = np.linalg.eigh(matrix)
+        matrix = (vectors * np.maximum(values, 0.0)) @ vectors.T
+        return _complementary(matrix, q, repaired=True)
+    return x, residual
+
+
+def _on_face(matrix: Array, q: Array, face: Array) -> tuple[Array, Array]:
+    """Solve M_FF x_F = -q_F, 0 elsewhere, for N faces (N, T) at once; return x and y = M x + q."""
+    width = int(face.sum(axis=1).max())
+    rows = np.arange(len(q))[:, None]
+    chosen = np.argsort(~face, axis=1, kind="stable")[:, :width]  # entries of the face come first
+    real = face[rows, chosen]
+    systems = matrix.ravel().take(chosen[:, :, None] * len(matrix) + chosen[:, None, :])
+    systems *= real[:, :, None] & real[:, None, :]
+    diagonal = np.arange(width)
+    systems[:, diagonal, diagonal] = np.where(real, matrix.diagonal()[chosen] + _RIDGE, 1.0)
+
+    x = np.zeros_like(q)
+    x[rows, chosen] = np.linalg.solve(systems, (-q[rows, chosen] * real)[..., None])[..., 0]
+    y = x @ matrix + q
+    # one step of iterative refinement takes the ridge out again, where it is felt
+    felt = (np.abs(y) * face).max(axis=1) > 10 * _RIDGE * np.abs(q).max(axis=1)
+    if felt.any():
+        rest = (y[rows, chosen] * real)[felt, :, None]
+        x[rows[felt], chosen[felt]] -= np.linalg.solve(systems[felt], rest)[..., 0]
+        y = x @ matrix + q
+    return x, y
+
+
+def _one_by_one(matrix: Array, q: Array) -> Array:
+    """Solve for one q (T,) by active set: the face grows or shrinks by one entry, and never cycles."""
+    x, face, refused = np.zeros_like(q), np.zeros(len(q), dtype=bool), np.zeros(len(q), dtype=bool)
+    y = q
+    for _ in range(10 * len(q)):
+        entering = int(np.argmin(np.where(face | refused, np.inf, y)))
+        if face[entering] or refused[entering] or y[entering] >= -_TOLERANCE * np.abs(q).max():
+            break
+        face[entering] = True
+        target, _ = _on_face(matrix, q[None], face[None])
+        if target[0, entering] <= 0:  # only rounding says that it should enter
+            face[entering], refused[entering] = False, True
+            continue
+        while face.any() and (target[0][face] < 0).any():
+            below = face & (target[0] < 0)
+            step = (x[below] / (x[below] - target[0][below])).min()
+            x = x + step * (target[0] - x)
+            face &= x > _TOLERANCE * np.abs(x).max()
+            x[~face] = 0.0
+            target, _ = _on_face(matrix, q[None], face[None])
+        x, refused[:] = target[0], False
+        y = x @ matrix + q
+    return x

@@ -1,0 +1,107 @@
+"""Nash and FairGrad: (Gw)_k = w_k^(-1/α), w > 0, by damped Newton.
+
+On unit rows, with u_k = n_k w_k and a_k = n_k^(1/α - 1), this is u_k (ρu)_k = b_k, where
+b_k = a_k u_k^(1 - 1/α): the stationary point of the strictly convex
+
+    ½ uᵀρu - Σ a_k u_k^(1 - 1/α) / (1 - 1/α)        (Σ log u_k for α = 1)
+
+on u > 0. It exists exactly if 0 is not in the convex hull of the rows: then some direction has a
+positive product with each, and otherwise u grows without end.
+"""
+
+import numpy as np
+
+from motet.balancing.solvers.cones import min_norm_point
+from motet.balancing.solvers.solution import (
+    Array,
+    Solution,
+    all_zero,
+    inverse_lengths,
+    judged,
+    not_finite,
+    unit_rows,
+)
+
+ZERO_ROWS = "a gradient is 0: its weight is 0, and the others are solved without it"
+STATIONARY = (
+    "0 is in the convex hull of the gradients, so no direction improves every task: "
+    "the weights of their minimum-norm combination, whose direction is 0"
+)
+
+_STEPS = 100  # 5 to 12 suffice unless 0 is almost in the hull
+_TOLERANCE = 1e-11
+_IN_HULL = 1e-6  # ‖Σ u ĝ‖ / Σ u below this is 0, to what a Gramian can tell (the square of it)
+
+
+def fair_weights(gramian: Array, alpha: float = 1.0) -> Solution:
+    """Solve (Gw)_k = w_k^(-1/α); α = 1 is Nash bargaining.
+
+    Args:
+        gramian: Inner products of the rows, (T, T).
+        alpha: Fairness > 0: 0 is the sum, 1 proportional (Nash), infinity max-min.
+
+    Returns:
+        Positive weights (T,). The status says if there are none, and what is given instead.
+
+    Example:
+        >>> fair_weights(np.diag([9.0, 16.0])).weights.round(6)
+        array([0.333333, 0.25    ])
+    """
+    if not np.isfinite(gramian).all():
+        return not_finite(len(gramian))
+    lengths, cosines = unit_rows(gramian)
+    some = lengths > 0
+    if not some.any():
+        return all_zero(len(gramian))
+    size = np.exp(np.log(lengths[some]).mean())  # solved for rows of geometric mean length 1
+    n, rho = lengths[some] / size, cosines[np.ix_(some, some)]
+    u, residual = _newton(rho, n ** (1 / alpha - 1), alpha)
+    solution = judged(u / n, residual)
+    if residual > _TOLERANCE or _span(rho, u) < _IN_HULL:
+        v = min_norm_point(rho).weights
+        if _span(rho, v) < _IN_HULL:
+            solution = Solution(v / n, residual, STATIONARY)
+    weights = np.zeros_like(lengths)
+    weights[some] = solution.weights * size ** (-2 * alpha / (1 + alpha))
+    status = solution.status if some.all() else ZERO_ROWS
+    return Solution(weights, solution.residual, status)
+
+
+def _newton(rho: Array, a: Array, alpha: float) -> tuple[Array, float]:
+    """Minimise from the best multiple of the solution for orthogonal rows."""
+    u = a ** (alpha / (1 + alpha))
+    power = 1 - 1 / alpha
+    flat = u @ rho @ u
+    if flat > 0:
+        u = u * ((a * u**power).sum() / flat) ** (alpha / (1 + alpha))
+    for _ in range(_STEPS):
+        pull, b = u * (rho @ u), a * u**power
+        gap = b - pull
+        residual = _relative(gap, u, rho, b)
+        if residual <= _TOLERANCE or _span(rho, u) < _IN_HULL:
+            break
+        # relative steps s = Δu / u: (UρU + B/α) s = b - Uρu, brought to a unit diagonal
+        scale = 1 / np.sqrt(u * u + b / alpha)
+        hessian = rho * np.outer(u * scale, u * scale)
+        hessian[np.diag_indices_from(hessian)] = 1.0
+        s = scale * np.linalg.solve(hessian, scale * gap)
+        # a shrinking entry shrinks by exp(s), which is 1 + s to first order and stays above 0
+        slope, t = gap @ s, 1.0
+        while True:
+            new = u * np.where(s > 0, 1 + t * s, np.exp(np.minimum(t * s, 0.0)))
+            along = np.where(s > 0, s / (1 + t * np.maximum(s, 0.0)), s)
+            if (new * (rho @ new) - a * new**power) @ along <= 0.9 * slope or t < 1e-4:
+                break
+            t /= 2
+        u = new
+    return u, residual
+
+
+def _relative(gap: Array, u: Array, rho: Array, b: Array) -> float:
+    """Compare the gap with what cancels in it, as far as rounding lets it be told."""
+    return float((np.abs(gap) / (b + 1e-4 * u * (np.abs(rho) @ u))).max())
+
+
+def _span(rho: Array, u: Array) -> float:
+    """Return ‖Σ u ĝ‖ / Σ u."""
+    return float(np.sqrt(max(u @ rho @ u, 0.0)) / u.sum())

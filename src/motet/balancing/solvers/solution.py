@@ -1,0 +1,65 @@
+"""What every solver works on and gives back: unit rows, relative tolerances, a reported status.
+
+A Gramian G = J Jᵀ is always solved for rows of unit length: ρ_kl = G_kl / (n_k n_l) with lengths
+n_k = ‖g_k‖. So gradients of size 1e-8 and 1e8, or rows of very uneven length, meet the same
+thresholds, and the weight of row k is its weight on the unit row divided by n_k.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[np.float64]
+
+OK = "ok"
+NOT_FINITE = "a gradient is not finite: the weights are NaN"
+ALL_ZERO = "every gradient is 0: equal weights"
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Weights, how well they fit, and what happened."""
+
+    weights: Array
+    """Task weights, (T,) or one row per right-hand side."""
+    residual: float
+    """How far the optimality conditions are missed, relative to the terms in them."""
+    status: str = OK
+    """"ok", or what went wrong and what the weights are instead."""
+
+
+def not_finite(count: int) -> Solution:
+    """Pass NaN on, so that a loss scaler can skip the step."""
+    return Solution(np.full(count, np.nan), np.nan, NOT_FINITE)
+
+
+def all_zero(count: int) -> Solution:
+    """Give the weights where no row has a direction."""
+    return Solution(np.full(count, 1.0 / count), 0.0, ALL_ZERO)
+
+
+def judged(weights: Array, residual: float, limit: float = 1e-6) -> Solution:
+    """Report a residual above ``limit``."""
+    if residual <= limit:
+        return Solution(weights, residual)
+    status = f"the solver stopped at a relative residual of {residual:.0e}: its last weights"
+    return Solution(weights, residual, status)
+
+
+def unit_rows(gramian: Array) -> tuple[Array, Array]:
+    """Split G (T, T) into lengths (T,) and cosines ρ (T, T) with a diagonal of 1.
+
+    A zero row has length 0, and cosine 0 with all others.
+    """
+    lengths = np.sqrt(np.maximum(gramian.diagonal(), 0.0))
+    inverse = inverse_lengths(lengths)
+    cosines = np.clip(gramian * inverse * inverse[:, None], -1.0, 1.0)
+    np.fill_diagonal(cosines, 1.0)
+    return lengths, cosines
+
+
+def inverse_lengths(lengths: Array) -> Array:
+    """Return 1 / n_k, 0 for zero rows."""
+    return np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)

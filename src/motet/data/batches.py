@@ -1,0 +1,162 @@
+"""Rows in memory as tensors, cut into batches by tensor indexing alone.
+
+A batch costs one ``index_select`` per tensor, and nothing per row; batches in the rows' own order
+are views and cost nothing. float32 arrays and tensors are used as they are, without a copy.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from motet.problems import InputError, shown
+from motet.seeds import derive
+
+Tree = Tensor | dict[str, Any]
+"""A tensor, or a mapping of names to trees."""
+
+
+class ArrayData:
+    """Inputs and targets of N rows.
+
+    Args:
+        inputs: An array or tensor (N, ...), or a mapping, perhaps nested, of those. float64 arrays
+            become float32, as models are; integers and tensors stay as they are.
+        targets: For each task an array, list or tensor (N, ...), None in it meaning missing; a task
+            that is None has no labels here.
+
+    Raises:
+        InputError: If something is no array of numbers, or the numbers of rows differ.
+
+    Example:
+        >>> data = ArrayData(np.eye(5), {"a": [0, 1, 2, 3, 4], "b": None})
+        >>> for batch in data.batches(2, order=torch.tensor([4, 3, 2, 1, 0])):
+        ...     print(batch["targets"])
+        {'a': tensor([4, 3])}
+        {'a': tensor([2, 1])}
+        {'a': tensor([0])}
+    """
+
+    def __init__(self, inputs: Any, targets: Mapping[str, Any]) -> None:
+        self.inputs = _tree(inputs, "inputs")
+        self.targets: dict[str, Tensor] = {
+            task: _tensor(values, f"targets of task {task!r}")
+            for task, values in targets.items()
+            if values is not None
+        }
+        lengths = {**_lengths(self.inputs, "inputs"), **_lengths(self.targets, "targets")}
+        if len(set(lengths.values())) != 1:
+            found = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
+            raise InputError(
+                f"the numbers of rows differ: {found}; expected one row per example in all"
+                if lengths
+                else "inputs is an empty mapping, expected at least one array"
+            )
+        self._length = next(iter(lengths.values()))
+
+    def __len__(self) -> int:
+        return self._length
+
+    def batches(self, size: int, order: Tensor | None = None) -> Iterator[dict[str, Any]]:
+        """Cut the rows into batches ``{"inputs": ..., "targets": {task: tensor}}``.
+
+        Args:
+            size: Rows per batch; the last may have fewer.
+            order: Row numbers (n,), each batch takes the next of them; the rows' own order if left
+                out, in which case batches are views.
+
+        Yields:
+            One batch after the other, on the device of the data.
+        """
+        if order is None:
+            for start in range(0, len(self), size):
+                end = min(start + size, len(self))
+                yield self._batch(lambda values: values[start:end])  # noqa: B023  # used at once
+            return
+        order = order.to(self.device)
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            yield self._batch(lambda values: values.index_select(0, rows))  # noqa: B023  # as above
+
+    def order(self, seed: int, epoch: int) -> Tensor:
+        """Return the order of an epoch, drawn from (seed, epoch) alone: int64 (N,), on the CPU."""
+        generator = torch.Generator().manual_seed(derive(seed, "order", epoch))
+        return torch.randperm(len(self), generator=generator)
+
+    def rows(self, indices: Any) -> "ArrayData":
+        """Return the rows with these numbers, as a copy."""
+        chosen = torch.as_tensor(indices, device=self.device)
+        return self._mapped(lambda values: values.index_select(0, chosen))
+
+    def to(self, device: torch.device | str) -> "ArrayData":
+        """Return the same rows on a device; those already there are not copied."""
+        return self._mapped(lambda values: values.to(device))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the rows are."""
+        tree: Any = self.inputs
+        while not isinstance(tree, Tensor):
+            tree = next(iter(tree.values()))
+        return tree.device
+
+    def _batch(self, function: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+        targets = {task: function(values) for task, values in self.targets.items()}
+        return {"inputs": _map(function, self.inputs), "targets": targets}
+
+    def _mapped(self, function: Callable[[Tensor], Tensor]) -> "ArrayData":
+        return ArrayData(**self._batch(function))
+
+
+def _map(function: Callable[[Tensor], Tensor], tree: Tree) -> Tree:
+    if isinstance(tree, Tensor):
+        return function(tree)
+    return {name: _map(function, each) for name, each in tree.items()}
+
+
+def _tree(values: Any, what: str) -> Tree:
+    if isinstance(values, Mapping):
+        return {str(name): _tree(each, f"{what}[{name!r}]") for name, each in values.items()}
+    return _tensor(values, what)
+
+
+def _tensor(values: Any, what: str) -> Tensor:
+    tensor = values if isinstance(values, Tensor) else _from_array(values, what)
+    if not tensor.ndim:
+        raise InputError(f"{what} is the single number {tensor.item()}, expected one per row")
+    return tensor
+
+
+def _from_array(values: Any, what: str) -> Tensor:
+    try:
+        array = np.asarray(values)
+        if array.dtype == object:  # None among numbers
+            array = array.astype(np.float32)
+    except (TypeError, ValueError):
+        raise InputError(_not_numbers(values, what)) from None
+    if array.dtype.kind not in "fiub":
+        raise InputError(_not_numbers(values, what))
+    if array.dtype.kind == "f" and array.dtype != np.float16:
+        array = array.astype(np.float32, copy=False)
+    elif array.dtype.kind == "u" and array.dtype != np.uint8:  # torch indexes no others
+        array = array.astype(np.int64)
+    array = np.require(array, requirements=["C", "W"])  # copies what torch cannot share
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+
+
+def _not_numbers(values: Any, what: str) -> str:
+    return (
+        f"{what} is {shown(values)}, expected an array of numbers with rows along the first axis; "
+        "turn texts into numbers first, e.g. classes into 0, 1, 2"
+    )
+
+
+def _lengths(tree: Tree, what: str) -> dict[str, int]:
+    if isinstance(tree, Tensor):
+        return {what: len(tree)}
+    found: dict[str, int] = {}
+    for name, each in tree.items():
+        found |= _lengths(each, f"{what}[{name!r}]")
+    return found

@@ -1,0 +1,236 @@
+"""From a table to the arrays a model takes, and all of it in one JSON text.
+
+`Preprocessing` is fitted on the training part and then applied to any part, or, from the model
+folder, to rows that come later. Its JSON holds no NaN, no path and nothing that runs.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from motet.data.inputs.base import Input
+from motet.data.selection import require_columns
+from motet.data.targets import TARGETS, Target
+from motet.problems import InputError
+from motet.registry import INPUTS
+
+_VERSION = 1
+
+At = Callable[[str, str], AbstractContextManager[None]]
+
+
+def _raising(section: str, name: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+class Preprocessing:
+    """Inputs and targets of a run.
+
+    Args:
+        inputs: By name; their order is that of the arrays' columns.
+        targets: By task.
+
+    Raises:
+        InputError: If there is no input.
+
+    Example:
+        >>> from motet.data.inputs.category import Category
+        >>> from motet.data.inputs.number import Number
+        >>> table = pa.table({"age": [20, 40], "job": ["cook", "cook"], "spend": [1.0, 2.0]})
+        >>> inputs = {"age": Number("age"), "job": Category("job")}
+        >>> preprocessing = Preprocessing(inputs, {"spend": TARGETS["number"]("spend")})
+        >>> preprocessing.fit(table)
+        >>> again = Preprocessing.from_json(preprocessing.to_json())
+        >>> again.inputs(table)
+        {'numbers': array([[-1.],
+               [ 1.]], dtype=float32), 'categories': array([[2],
+               [2]])}
+        >>> again.targets(table)
+        {'spend': array([-1.,  1.], dtype=float32)}
+    """
+
+    def __init__(self, inputs: Mapping[str, Input], targets: Mapping[str, Target]) -> None:
+        if not inputs:
+            raise InputError("there is no input; name at least one column under inputs")
+        self._inputs = dict(inputs)
+        self._targets = dict(targets)
+        self.strings: tuple[str, ...] = ()
+        """Columns that held texts in training, so that `read` can keep them as texts."""
+
+    def fit(self, table: pa.Table, at: At = _raising) -> None:
+        """Learn everything from the training part.
+
+        Columns that are missing, cannot be read, or serve as input and target raise `InputError`.
+
+        Args:
+            table: The training part, and nothing else.
+            at: Called with ("inputs", name) or ("tasks", name); the part is fitted in the context
+                it gives, which may collect errors to tell them all at once.
+        """
+        read = {name: part.columns(table.column_names) for name, part in self._inputs.items()}
+        predicted = {task: part.columns(table.column_names) for task, part in self._targets.items()}
+        self._refuse_leaks(read, predicted)
+        columns = [each for part in (*read.values(), *predicted.values()) for each in part]
+        require_columns(table, columns, "inputs and tasks")
+        for name, part in self._inputs.items():
+            with at("inputs", name):
+                part.fit(table)
+        for task, target in self._targets.items():
+            with at("tasks", task):
+                target.fit(table)
+        self.strings = tuple(
+            name for name in dict.fromkeys(columns) if pa.types.is_string(table[name].type)
+        )
+
+    def inputs(self, table: pa.Table) -> dict[str, NDArray[Any]]:
+        """Turn rows into what the encoder takes; missing columns are named all at once.
+
+        Args:
+            table: N rows; label columns are not needed.
+
+        Returns:
+            "numbers", float32 (N, numbers), and "categories", int64 (N, len(categories)); one that
+            has no columns is left out.
+        """
+        names = table.column_names
+        columns = [name for part in self._inputs.values() for name in part.columns(names)]
+        require_columns(table, columns, "inputs")
+        arrays: dict[str, NDArray[Any]] = {
+            "numbers": np.empty((len(table), self.numbers), np.float32),
+            "categories": np.empty((len(table), len(self.categories)), np.int64),
+        }
+        filled = dict.fromkeys(arrays, 0)
+        for part in self._inputs.values():
+            for kind, columns_of_part in part.apply(table).items():
+                start, width = filled[kind], columns_of_part.shape[1]
+                arrays[kind][:, start : start + width] = columns_of_part
+                filled[kind] += width
+        return {kind: array for kind, array in arrays.items() if array.shape[1]}
+
+    def targets(self, table: pa.Table) -> dict[str, NDArray[Any]]:
+        """Turn labels into what the losses take.
+
+        Args:
+            table: N rows; a task without any of its columns there is left out.
+
+        Returns:
+            Targets (N, ...) by task, -100 or NaN where missing.
+        """
+        return {
+            task: target.encode(table)
+            for task, target in self._targets.items()
+            if any(name in table.column_names for name in target.columns(table.column_names))
+        }
+
+    def target(self, task: str) -> Target:
+        """Return the target of a task: its classes, its scale, its columns of predictions."""
+        return self._targets[task]
+
+    @property
+    def numbers(self) -> int:
+        """Columns of numbers per row."""
+        return len(self.number_names)
+
+    @property
+    def categories(self) -> tuple[int, ...]:
+        """For each column of categories, how many values it has."""
+        return tuple(size for part in self._inputs.values() for size in part.sizes)
+
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        """A name for each column of numbers."""
+        return tuple(name for part in self._inputs.values() for name in part.number_names)
+
+    @property
+    def category_names(self) -> tuple[str, ...]:
+        """A name for each column of categories: the input it comes from."""
+        return tuple(name for name, part in self._inputs.items() for _ in part.sizes)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What `fit` saw that people should know."""
+        return tuple(note for target in self._targets.values() for note in target.notes)
+
+    # JSON ----------------------------------------------------------------------------------------
+
+    def to_json(self) -> str:
+        """Return everything that was learned as strict JSON."""
+        inputs = {
+            name: {"type": _name_of(part), "state": part.state()}
+            for name, part in self._inputs.items()
+        }
+        kinds: dict[Any, str] = {member: kind for kind, member in TARGETS.items()}
+        targets = {
+            task: {"type": kinds[type(target)], "state": target.state()}
+            for task, target in self._targets.items()
+        }
+        content = {
+            "version": _VERSION,
+            "strings": list(self.strings),
+            "inputs": inputs,
+            "targets": targets,
+        }
+        return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+    @staticmethod
+    def from_json(text: str) -> "Preprocessing":
+        """Return the fitted preprocessing that `to_json` wrote.
+
+        Raises:
+            InputError: If the text is something else, or of a later version.
+        """
+        try:
+            content = json.loads(text)
+            version = content["version"]
+            if version != _VERSION:
+                raise InputError(
+                    f"the preprocessing has the format version {version}, expected {_VERSION}; use "
+                    "the version of motet that wrote it"
+                )
+            inputs = {name: _loaded(name, each) for name, each in content["inputs"].items()}
+            targets: dict[str, Target] = {}
+            for task, each in content["targets"].items():
+                targets[task] = TARGETS[each["type"]](task)
+                targets[task].load(each["state"])
+            made = Preprocessing(inputs, targets)
+            made.strings = tuple(content["strings"])
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"the preprocessing is not what motet writes ({type(error).__name__}: {error}); "
+                "use the preprocessing.json of a model folder, unchanged"
+            ) from None
+        return made
+
+    def _refuse_leaks(
+        self, read: Mapping[str, tuple[str, ...]], predicted: Mapping[str, tuple[str, ...]]
+    ) -> None:
+        for task, labels in predicted.items():
+            for name, columns in read.items():
+                both = [column for column in columns if column in labels]
+                if both:
+                    raise InputError(
+                        f"input {name!r} reads the column {both[0]!r}, which task {task!r} "
+                        "predicts; remove it from the inputs"
+                    )
+
+
+def _name_of(part: Input) -> str:
+    place = f"{type(part).__module__}:{type(part).__qualname__}"
+    for name in INPUTS:
+        if INPUTS.place(name) in (place, type(part)):
+            return name
+    raise InputError(
+        f"the input {part.name!r} is of the class {type(part).__qualname__}, which has no name; "
+        "register it: motet.register('input', name, the class)"
+    )
+
+
+def _loaded(name: str, content: Mapping[str, Any]) -> Input:
+    part: Input = INPUTS[content["type"]](name)
+    part.load(content["state"])
+    return part

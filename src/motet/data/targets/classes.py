@@ -1,0 +1,241 @@
+"""Labels that are one of C classes, or shares of all of them."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from motet.data.selection import listed, require_columns
+from motet.data.targets.base import Target, probability_columns
+from motet.data.targets.shares import read_shares
+from motet.data.values import as_texts, described, is_list, refuse_infinite
+from motet.problems import InputError, hint, shown
+
+MISSING = -100
+"""The class index that means "not labelled", as in PyTorch."""
+MOST_CLASSES = 1000
+MOST_FLOATS = 100
+
+Value = str | int | float | bool
+_Kind = Literal["text", "integer", "number", "truth"]
+_TYPES = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "truth": pa.bool_()}
+
+
+@final
+class ClassTarget(Target):
+    """Class indices (N,), int64, -100 where missing; or soft labels (N, C), NaN where missing.
+
+    Classes keep the type they have in the data, and predictions come back in it: texts, whole
+    numbers (also those a frame with missing values stores as 3.0), truth values, numbers. Labels
+    are compared by how they are spelt, so that 3, 3.0 and "3" are one class. Soft labels are lists
+    of C shares that add up to 1.
+
+    Args:
+        name: The task's name.
+        column: Column to read; the task's name if left out.
+        classes: The classes in order, or how many there are; the values found in training, sorted,
+            if left out. Whole numbers with a count C are the classes 0 to C - 1.
+
+    Example:
+        >>> churn = ClassTarget("churn")
+        >>> churn.fit(pa.table({"churn": ["yes", "no", None, "yes"]}))
+        >>> churn.names
+        ('no', 'yes')
+        >>> churn.encode(pa.table({"churn": ["yes", "perhaps", None]}))
+        array([   1, -100, -100])
+        >>> churn.unseen(pa.table({"churn": ["yes", "perhaps", None]}))
+        {'perhaps': 1}
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        column: str | None = None,
+        classes: int | Sequence[Value] | None = None,
+    ) -> None:
+        self.name = name
+        self._column = column or name
+        self._given = classes
+        self._kind: _Kind = "text"
+        self._soft = False
+        self.values: tuple[Value, ...] = ()
+        """The classes, in their own type."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """How the classes are spelt, in order."""
+        return tuple(as_texts(self._typed_values(), self._where).to_pylist())
+
+    def columns(self, available: Sequence[str]) -> tuple[str, ...]:
+        return (self._column,)
+
+    def fit(self, table: pa.Table) -> None:
+        column = self._labels(table)
+        labels = column.drop_null()
+        if not len(labels):
+            raise InputError(
+                f"{self._where} has no label in the {len(column):,} training rows; check it, or "
+                "remove the task"
+            )
+        self._soft = is_list(column.type)
+        if self._soft:
+            self._fit_soft(column)
+        else:
+            self._kind = self._kind_of(labels)
+            distinct = labels.unique()
+            self.values = self._chosen(distinct)
+            self._check_classes(distinct)
+
+    def encode(self, table: pa.Table) -> NDArray[Any]:
+        column = self._labels(table)
+        if self._soft:
+            return read_shares(column, self._where, len(self.values))
+        places = pc.index_in(as_texts(column, self._where), pa.array(self.names))
+        encoded: NDArray[np.int64] = pc.fill_null(places.cast(pa.int64()), MISSING).to_numpy()
+        return encoded
+
+    def unseen(self, table: pa.Table) -> dict[Any, int]:
+        column = self._labels(table)
+        if self._soft:
+            return {}
+        known = pc.is_in(as_texts(column, self._where), pa.array(self.names))
+        counts = column.filter(pc.invert(known)).drop_null().value_counts()
+        return {each["values"]: each["counts"] for each in counts.to_pylist()}
+
+    def predictions(
+        self, value: NDArray[Any], probabilities: NDArray[Any] | None = None
+    ) -> dict[str, pa.Array]:
+        classes = self._typed_values().take(pa.array(value.astype(np.int64)))
+        return {
+            self.name: classes.combine_chunks(),
+            **probability_columns(self.name, self.names, probabilities),
+        }
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "column": self._column,
+            "kind": self._kind,
+            "soft": self._soft,
+            "classes": list(self.values),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        self._column, self._kind, self._soft = state["column"], state["kind"], state["soft"]
+        self.values = tuple(state["classes"])
+
+    # Reading -------------------------------------------------------------------------------------
+
+    def _labels(self, table: pa.Table) -> pa.ChunkedArray:
+        require_columns(table, [self._column], f"task {self.name!r}")
+        return table[self._column]
+
+    def _typed_values(self) -> pa.ChunkedArray:
+        return pa.chunked_array([pa.array(self.values, _TYPES[self._kind])])
+
+    def _kind_of(self, labels: pa.ChunkedArray) -> _Kind:
+        kind = labels.type
+        if pa.types.is_boolean(kind):
+            return "truth"
+        if pa.types.is_string(kind):
+            return "text"
+        if pa.types.is_integer(kind):
+            return "integer"
+        if not pa.types.is_floating(kind):
+            raise InputError(
+                f"{self._where} holds {described(kind)}, expected classes: texts, whole numbers or "
+                "truth values"
+            )
+        refuse_infinite(labels.to_numpy(), self._where)
+        whole = pc.all(pc.equal(pc.floor(labels), labels)).as_py()
+        return "integer" if whole else "number"
+
+    def _chosen(self, distinct: pa.ChunkedArray) -> tuple[Value, ...]:
+        if isinstance(self._given, int) and self._kind == "integer":
+            return tuple(range(self._given))
+        if self._given is None or isinstance(self._given, int):
+            values = sorted(distinct.to_pylist())
+            return (
+                tuple(int(value) for value in values) if self._kind == "integer" else tuple(values)
+            )
+        return tuple(self._own_type(value) for value in self._given)
+
+    def _own_type(self, value: Value) -> Value:
+        # a config may spell a class as a text
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        try:
+            if self._kind == "truth":
+                return {"true": True, "false": False}[text.lower()]
+            return int(text) if self._kind == "integer" else self._other_type(text)
+        except (KeyError, ValueError):
+            raise InputError(
+                f"{self._where} holds {described(_TYPES[self._kind])}, but classes names "
+                f"{shown(value)}; correct classes, or leave it out to learn them from the data"
+            ) from None
+
+    def _other_type(self, text: str) -> Value:
+        return float(text) if self._kind == "number" else text
+
+    # Checks --------------------------------------------------------------------------------------
+
+    def _check_classes(self, distinct: pa.ChunkedArray) -> None:
+        found = len(distinct)
+        if self._given is None:
+            self._refuse_many(found)
+        if isinstance(self._given, int) and self._kind != "integer" and found != self._given:
+            raise InputError(
+                f"{self._where} has {found:,} classes ({listed(self.values)}), expected "
+                f"{self._given}; correct or remove classes"
+            )
+        texts = as_texts(distinct, self._where).to_pylist()
+        strange = sorted(set(texts) - set(self.names))
+        if strange:
+            near = hint(strange[0], self.names[:20])
+            raise InputError(
+                f"{self._where} has {listed(map(repr, strange))}, which classes does not name "
+                f"({near}); correct the labels, or remove classes to learn them from the data"
+            )
+        if found < 2:
+            raise InputError(
+                f"{self._where} is {shown(texts[0])} in every labelled training row, expected at "
+                "least two classes; check the column, or remove the task"
+            )
+
+    def _refuse_many(self, found: int) -> None:
+        if self._kind == "number" and found > MOST_FLOATS:
+            raise InputError(
+                f"{self._where}: a number with {found:,} distinct values is not a class; use "
+                "type: regression"
+            )
+        if found > MOST_CLASSES:
+            other = "" if self._kind == "text" else "use type: regression, or "
+            raise InputError(
+                f"{self._where} has {found:,} distinct values, expected at most {MOST_CLASSES:,} "
+                f"classes; {other}list them in classes if they are right"
+            )
+
+    # Soft labels ---------------------------------------------------------------------------------
+
+    def _fit_soft(self, column: pa.ChunkedArray) -> None:
+        width = read_shares(column, self._where).shape[1]
+        given: tuple[Value, ...] = tuple(range(width))
+        if isinstance(self._given, int):
+            given = tuple(range(self._given))
+        elif self._given is not None:
+            given = tuple(str(value) for value in self._given)
+        if len(given) != width:
+            raise InputError(
+                f"{self._where} has lists of {width} shares, but classes says {len(given)}; "
+                "expected one share per class"
+            )
+        if width < 2:
+            raise InputError(f"{self._where} has lists of one share, expected at least two classes")
+        self._kind = "text" if isinstance(given[0], str) else "integer"
+        self.values = given
+
+    @property
+    def _where(self) -> str:
+        return f"task {self.name!r}: column {self._column!r}"

@@ -1,0 +1,39 @@
+"""Soft labels: for every row the shares of all classes, as annotators who disagree give them."""
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from motet.data.values import as_matrix, refuse_infinite
+from motet.problems import InputError
+
+_ROUNDING = 1e-3
+
+
+def read_shares(
+    column: pa.ChunkedArray, what: str, width: int | None = None
+) -> NDArray[np.float32]:
+    """Read a column of lists of shares.
+
+    Args:
+        column: A column of N lists.
+        what: Whose column it is, to begin messages with.
+        width: Number of classes C; that of the first list if left out.
+
+    Returns:
+        float32 (N, C); a row that lacks any share is NaN throughout.
+
+    Raises:
+        InputError: If a row is no list of C numbers >= 0 whose sum is 1 to 3 digits.
+    """
+    shares = as_matrix(column, what, width).astype(np.float32)
+    refuse_infinite(shares, what)
+    shares[np.isnan(shares).any(axis=1)] = np.nan
+    wrong = (shares < 0).any(axis=1) | (np.abs(shares.sum(axis=1) - 1) > _ROUNDING)
+    if wrong.any():
+        row = wrong.argmax()
+        found = ", ".join(f"{share:g}" for share in shares[row])
+        raise InputError(
+            f"{what} has the shares {found} in row {row}, expected numbers >= 0 that add up to 1"
+        )
+    return shares

@@ -1,0 +1,21 @@
+"""Small real data sets that come with the package, as ``motet://NAME``; see LICENCES.md."""
+
+from pathlib import Path
+
+
+def adult() -> Path:
+    """Census income: 48,842 adults of the United States in 1994.
+
+    Made from the data set "Adult" of the UCI Machine Learning Repository by B. Becker and R. Kohavi
+    (1996), DOI 10.24432/C5XW20, under CC BY 4.0. Changed: ``fnlwgt``, ``relationship`` and
+    ``marital_status`` are dropped, ``never_married`` (yes, no) is made from the last, and ``split``
+    says which rows were UCI's training part (32,561) and which its test part (16,281).
+
+    Natural tasks are ``income`` (24 % earn more than $50,000), ``never_married`` (33 %) and
+    ``hours_per_week``. ``race`` and ``sex`` are protected attributes: fine for a benchmark, not for
+    decisions about people.
+
+    Returns:
+        Path of the Parquet file.
+    """
+    return Path(__file__).parent / "adult.parquet"

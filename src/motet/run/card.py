@@ -1,0 +1,54 @@
+"""The model card: ``model/README.md``."""
+
+from collections.abc import Iterator
+
+import motet
+from motet.model import MultiTaskModel
+from motet.run.lines import data_lines, report_lines
+from motet.run.preparing import Prepared
+from motet.training import Report, Trainer
+
+
+def card(
+    prepared: Prepared, model: MultiTaskModel, trainer: Trainer, report: Report | None
+) -> str:
+    """Describe the model: what it predicts from what, how it was trained, how good it is."""
+    return "\n".join(_lines(prepared, model, trainer, report)) + "\n"
+
+
+def _lines(
+    prepared: Prepared, model: MultiTaskModel, trainer: Trainer, report: Report | None
+) -> Iterator[str]:
+    config = prepared.config
+    count = sum(parameter.numel() for parameter in model.parameters())
+    shared = sum(parameter.numel() for parameter in model.shared_parameters())
+    yield f"# A model for {', '.join(model.tasks.names)}"
+    yield ""
+    yield f"Trained with motet {motet.__version__}: {config.model.sharing.type} sharing,"
+    yield f"{config.balancing.type} balancing, {trainer.step:,} steps of {trainer.batch_size} rows."
+    yield f"It has {count:,} parameters, {shared:,} of them shared by all tasks."
+    yield ""
+    yield "## Use"
+    yield ""
+    yield "```python"
+    yield "import motet"
+    yield ""
+    yield 'motet.load("model").predict("rows.csv")'
+    yield "```"
+    yield ""
+    yield "## Data"
+    yield ""
+    yield "```"
+    yield from data_lines(prepared)
+    yield "```"
+    yield ""
+    yield "## Quality"
+    yield ""
+    if report is None:
+        yield "There was no test part, so the quality on new rows is not known."
+    else:
+        yield "On the test part, which nothing was chosen on:"
+        yield ""
+        yield "```"
+        yield from report_lines(model, report)
+        yield "```"

@@ -1,0 +1,127 @@
+"""What a run says to people: lines of plain text, for terminals and logs alike."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motet.data.targets.classes import MISSING
+from motet.model import MultiTaskModel
+from motet.run.preparing import Prepared
+from motet.training import Report
+
+_PARTS = ("train", "validation", "test")
+
+
+def data_lines(prepared: Prepared) -> Iterator[str]:
+    """Say what rows there are, which inputs are used and why, and how many labels each task has."""
+    rows = prepared.rows
+    counts = {part: len(getattr(rows.split, part)) for part in _PARTS}
+    parts = ", ".join(f"{count:,} {part}" for part, count in counts.items())
+    source = prepared.config.data.source or "data from Python"
+    yield _line("data", f"{source}: {len(rows.table):,} rows: {parts}")
+    yield from (_line("", note) for note in rows.split.notes)
+    chosen = {name: member.type for name, member in (prepared.config.inputs or {}).items()}
+    if rows.guesses:
+        found = [(g.column, g.type or "not used", g.reason) for g in rows.guesses]
+        yield from _titled("inputs", _table(found))
+    else:
+        yield from _titled("inputs", _table(list(chosen.items())))
+    yield from _titled("tasks", _table(list(_label_counts(prepared))))
+    yield from (_line("note", note) for note in _notes(prepared))
+
+
+def epoch_line(record: Mapping[str, Any], epochs: int, model: MultiTaskModel, best: bool) -> str:
+    """Say in one line how each task does after an epoch."""
+    tasks = []
+    for name, values in record["tasks"].items():
+        metric = next(iter(values))
+        tasks.append(f"{name} {metric} {_number(values[metric])}")
+    score = f"score {_number(record['score'])}{' *' if best else ''}"
+    count = f"{record['epoch']:>{len(str(epochs))}}/{epochs}"
+    return _line("epoch", "  ".join([count, *tasks, score, f"{record['seconds']:.1f} s"]))
+
+
+def report_lines(model: MultiTaskModel, report: Report) -> Iterator[str]:
+    """Show every metric beside that of a predictor that ignores the inputs."""
+    rows: list[Sequence[str]] = [("task", "metric", "model", "trivial", "score", "rows")]
+    for name in report.scores:
+        values = report[name]
+        metrics = [metric for metric in values if metric not in ("loss", "count")]
+        for place, metric in enumerate(metrics):
+            first = place == 0
+            rows.append(
+                (
+                    name if first else "",
+                    metric,
+                    _number(values[metric]),
+                    _number(report.trivial[name].get(metric, math.nan)),
+                    _number(report.scores[name]) if first else "",
+                    f"{values['count']:,}" if first else "",
+                )
+            )
+    yield from _table(rows, right=(2, 3, 4, 5))
+    yield f"mean score {_number(report['score'])} (0: a predictor that ignores the inputs, 1: perfect)"
+    for key, note in report.notes.items():
+        yield f"note: {key}: {note}"
+
+
+def _label_counts(prepared: Prepared) -> Iterator[Sequence[str]]:
+    for name, member in prepared.config.tasks.items():
+        target = prepared.preprocessing.target(name)
+        labelled = _labelled(prepared.targets[name])
+        counts = []
+        for part in _PARTS:
+            rows = getattr(prepared.rows.split, part)
+            if len(rows):
+                count = int(labelled[rows].sum())
+                counts.append(f"{count:,} {part} ({count / len(rows):.0%})")
+        names = getattr(target, "names", ())
+        what = f"{len(names)} classes" if names else "number"
+        yield name, member.type, what, "labelled: " + ", ".join(counts)
+
+
+def _labelled(targets: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell which rows have a label."""
+    known = ~np.isnan(targets) if targets.dtype.kind == "f" else targets != MISSING
+    return known.reshape(len(known), -1).any(axis=1)
+
+
+def _notes(prepared: Prepared) -> Iterator[str]:
+    yield from prepared.preprocessing.notes
+    for name in prepared.config.tasks:
+        unseen = prepared.preprocessing.target(name).unseen(prepared.rows.table)
+        if unseen:
+            found = ", ".join(f"{value!r} ({count:,})" for value, count in unseen.items())
+            yield (
+                f"task {name!r}: labels that the training part does not have count as missing: "
+                f"{found}"
+            )
+
+
+def _number(value: float | None) -> str:
+    if value is None or math.isnan(value):
+        return "nan"
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.4g}"
+
+
+def _table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> Iterator[str]:
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))] if rows else []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if place in right else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
+
+
+def _titled(title: str, lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        yield _line(title, line)
+        title = ""
+
+
+def _line(title: str, text: str) -> str:
+    return f"{title:<10} {text}"

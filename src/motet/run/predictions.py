@@ -1,0 +1,42 @@
+"""Predictions as files."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from motet.run.folder import check_output, replacing
+
+
+def _write_csv(table: pa.Table, path: Path) -> None:
+    columns = [
+        pa.array([";".join(row) for row in column.to_pylist()])  # CSV has no lists
+        if pa.types.is_list(column.type)
+        else column
+        for column in table.columns
+    ]
+    pa.csv.write_csv(pa.table(columns, table.column_names), path)
+
+
+_WRITERS: dict[str, Callable[[pa.Table, Path], Any]] = {
+    ".csv": _write_csv,
+    ".parquet": pq.write_table,
+}
+
+
+def check_prediction_file(path: Path) -> None:
+    """Check that predictions can be written to ``path``.
+
+    Raises:
+        InputError: If the suffix is not known, the file is there already, or its folder is not.
+    """
+    check_output(path, tuple(_WRITERS))
+
+
+def write_predictions(table: pa.Table, path: Path) -> None:
+    """Write predictions in the format of the suffix; labels of a list are joined by ";" in CSV."""
+    with replacing(path) as temporary:
+        _WRITERS[path.suffix.lower()](table, temporary)

@@ -1,0 +1,244 @@
+"""From a config to everything that training needs, with all checks before anything is written.
+
+What is wrong is collected and raised together, each problem at the key that caused it. Everything up
+to `read_rows` needs no torch, so mistakes in a config or its data are told at once.
+"""
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from motet import config as configs
+from motet.config import Config, ConfigError, Member, Origin, Problem
+from motet.data.inference import Guess, infer_inputs
+from motet.data.inputs.base import Input
+from motet.data.preprocessing import Preprocessing
+from motet.data.selection import matching, require_columns
+from motet.data.sources import read
+from motet.data.splits import Split, split
+from motet.data.targets import TARGETS, Target
+from motet.options import create
+from motet.problems import InputError
+from motet.registry import INPUTS, TASKS
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A config with its inputs spelled out, the table it names, and how that is split."""
+
+    config: Config
+    origin: Origin
+    table: pa.Table
+    split: Split
+    guesses: tuple[Guess, ...]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Rows and what was learned from the training part about inputs and labels."""
+
+    rows: Rows
+    preprocessing: Preprocessing
+    inputs: dict[str, NDArray[Any]]
+    """What the encoder takes, for all rows."""
+    targets: dict[str, NDArray[Any]]
+    """What the losses take, for all rows."""
+
+    @property
+    def config(self) -> Config:
+        """The config, with its inputs spelled out."""
+        return self.rows.config
+
+    def part(self, name: str) -> pa.Table:
+        """Return the raw rows of "train", "validation" or "test"."""
+        return self.rows.table.take(pa.array(getattr(self.rows.split, name)))
+
+
+class Collector:
+    """Collects problems instead of stopping at the first."""
+
+    def __init__(self, origin: Origin, problems: Sequence[Problem] = ()) -> None:
+        self.origin = origin
+        self.problems = list(problems)
+
+    @contextmanager
+    def at(self, *key: str) -> Iterator[None]:
+        """Turn an `InputError` into a problem at ``key``, unless one is known there already."""
+        try:
+            yield
+        except InputError as error:
+            if not any(_overlap(key, known.key) for known in self.problems):
+                at_key = len(key) > 1
+                self.problems.append(self.origin.problem(key, str(error), at_key=at_key))
+
+    def stop(self, partial: Config | None = None) -> None:
+        """Raise what was collected, if anything."""
+        if self.problems:
+            raise ConfigError(self.problems, partial, self.origin)
+
+
+def _overlap(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    return all(a == b for a, b in zip(one, other, strict=False))
+
+
+def read_rows(
+    config: str | Path | Mapping[str, Any] | Config,
+    *,
+    data: Any = None,
+    overrides: Sequence[str] = (),
+) -> Rows:
+    """Read a config and its data, and check that they fit each other.
+
+    Args:
+        config: YAML file, mapping or `Config`.
+        data: Rows to use instead of ``data.source``: whatever `motet.data.sources.read` takes.
+        overrides: Changes such as ``"training.epochs=3"``.
+
+    Raises:
+        ConfigError: If anything is wrong with the config or its data.
+    """
+    collector, found = _read_config(config, overrides)
+    table = None
+    with collector.at("data", "source"):
+        table = _read_table(found, collector.origin, data)
+    if table is None:
+        collector.stop()
+        raise AssertionError("a table that could not be read is a problem")
+    parts = None
+    with collector.at("data", "split"):
+        parts = _split(found, table)
+    used = {found.data.split.column} - {None}
+    for name, task in found.tasks.items():
+        with collector.at("tasks", name):
+            used |= set(_label_columns(name, task, table))
+    guesses: tuple[Guess, ...] = ()
+    if found.inputs is None:
+        guesses = tuple(infer_inputs(table, exclude=[str(column) for column in used]))
+        with collector.at("inputs"):
+            found = _with_inputs(found, guesses)
+    for name, chosen in (found.inputs or {}).items():
+        with collector.at("inputs", name):
+            _check_input(name, chosen, table, used)
+    collector.stop()
+    assert parts is not None
+    return Rows(found, collector.origin, table, parts, guesses)
+
+
+def prepare(
+    config: str | Path | Mapping[str, Any] | Config,
+    *,
+    data: Any = None,
+    overrides: Sequence[str] = (),
+) -> Prepared:
+    """Read a config and its data, and fit the preprocessing on the training part.
+
+    Raises:
+        ConfigError: If anything is wrong with the config or its data.
+    """
+    rows = read_rows(config, data=data, overrides=overrides)
+    collector = Collector(rows.origin)
+    train = rows.table.take(pa.array(rows.split.train))
+    inputs: dict[str, Input] = {}
+    for name, chosen in (rows.config.inputs or {}).items():
+        with collector.at("inputs", name):
+            inputs[name] = create(INPUTS, chosen.type, name, **chosen.options())
+    targets: dict[str, Target] = {}
+    for name, chosen in rows.config.tasks.items():
+        with collector.at("tasks", name):
+            targets[name] = make_target(name, chosen)
+    collector.stop()
+    preprocessing = Preprocessing(inputs, targets)
+    preprocessing.fit(train)
+    collector.stop()
+    # every row of every part must be readable before training starts
+    arrays: dict[str, dict[str, NDArray[Any]]] = {}
+    with collector.at("inputs"):
+        arrays["inputs"] = preprocessing.inputs(rows.table)
+    with collector.at("tasks"):
+        arrays["targets"] = preprocessing.targets(rows.table)
+    collector.stop()
+    return Prepared(rows, preprocessing, **arrays)
+
+
+def make_target(name: str, task: Member) -> Target:
+    """Make what turns a task's label columns into targets, not fitted yet."""
+    member, options = TASKS[task.type], task.options()
+    column, classes = options.get("column"), options.get("classes")
+    if member.labels == "class":
+        return TARGETS["class"](name, column=column, classes=classes)
+    if member.labels == "indicators":
+        columns = options.get("columns")
+        return TARGETS["indicators"](name, column=column, columns=columns, labels=classes)
+    scale = "scaling" in inspect.signature(member).parameters
+    return TARGETS["number"](name, column=column, scale=scale)
+
+
+def _read_config(
+    config: str | Path | Mapping[str, Any] | Config, overrides: Sequence[str]
+) -> tuple[Collector, Config]:
+    """Read the config; if some of it is wrong, go on with the rest to find what else is."""
+    try:
+        found, origin = configs.read(config, overrides)
+    except ConfigError as error:
+        if error.partial is None:
+            raise
+        return Collector(error.origin, error.problems), error.partial
+    return Collector(origin), found
+
+
+def _read_table(config: Config, origin: Origin, data: Any) -> pa.Table:
+    if data is not None:
+        if config.data.source is not None:
+            raise InputError(
+                f"data were given, and data.source too ({config.data.source!r}); leave one out"
+            )
+        return read(data)
+    if config.data.source is None:
+        raise InputError("there are no data; give data.source, or data= from Python")
+    return read(config.data.source, origin.folder)
+
+
+def _split(config: Config, table: pa.Table) -> Split:
+    chosen = config.data.split
+    return split(
+        table,
+        validation=chosen.validation,
+        test=chosen.test,
+        seed=chosen.seed,
+        column=chosen.column,
+        train=chosen.train or "train",
+    )
+
+
+def _label_columns(name: str, task: Member, table: pa.Table) -> tuple[str, ...]:
+    options = task.options()
+    if options.get("columns") is not None:
+        return matching(options["columns"], table.column_names, f"task {name!r}")
+    column = options.get("column") or name
+    require_columns(table, [column], f"task {name!r}")
+    return (column,)
+
+
+def _with_inputs(config: Config, guesses: Sequence[Guess]) -> Config:
+    inputs = {guess.column: guess.type for guess in guesses if guess.type is not None}
+    if not inputs:
+        raise InputError(
+            "no column is left that the model could see; "
+            + "; ".join(f"{guess.column}: {guess.reason}" for guess in guesses)
+        )
+    return configs.read({**config.model_dump(), "inputs": inputs})[0]
+
+
+def _check_input(name: str, chosen: Member, table: pa.Table, used: set[str | None]) -> None:
+    made: Input = create(INPUTS, chosen.type, name, **chosen.options())
+    columns = made.columns(table.column_names)
+    require_columns(table, columns, f"input {name!r}")
+    for column in columns:
+        if column in used:
+            raise InputError(f"it reads {column!r}, which is a target or the split; leave it out")

@@ -1,0 +1,167 @@
+"""A finished run: predict, evaluate, and look at what it did."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from motet import config as configs
+from motet.config import Config
+from motet.data.batches import ArrayData
+from motet.data.preprocessing import Preprocessing
+from motet.data.sources import read
+from motet.model import MultiTaskModel
+from motet.problems import InputError, hint
+from motet.run import folder, saving
+from motet.tasks.scores import Trivial
+from motet.training import History, Report
+from motet.training.evaluation import evaluate, predict
+
+
+class Run:
+    """A trained model with its preprocessing. Made by `motet.train` or `motet.load`."""
+
+    def __init__(
+        self,
+        path: Path,
+        config: Config,
+        preprocessing: Preprocessing,
+        model: MultiTaskModel,
+        trivial: Trivial,
+    ) -> None:
+        self.path = path
+        """The run folder, or the model folder if only that is there."""
+        self.config = config
+        """The config, every default spelled out."""
+        self.model = model
+        """The model, with the weights of the best epoch."""
+        self._preprocessing = preprocessing
+        self._trivial = trivial
+
+    @property
+    def history(self) -> History:
+        """What happened in training, from ``metrics.jsonl``; empty if only the model is there."""
+        return History.read(self.path / folder.METRICS)
+
+    def predict(self, data: Any, *, tasks: Iterable[str] | None = None) -> pa.Table:
+        """Predict for rows, in their order.
+
+        Args:
+            data: A path of a CSV or Parquet file, a frame, or whatever else holds rows; label
+                columns may be absent.
+            tasks: Which tasks; all enabled ones if left out.
+
+        Returns:
+            For each task ``<task>``, in the labels' own type and unit, and for each class
+            ``<task>_probability_<class>``.
+
+        Raises:
+            InputError: If the data lack an input column or a task is unknown.
+        """
+        return self.predict_arrays(self.preprocess(data), tasks)
+
+    def predict_arrays(
+        self, inputs: dict[str, NDArray[Any]], tasks: Iterable[str] | None = None
+    ) -> pa.Table:
+        """Predict for preprocessed rows; see `predict`."""
+        predictions = predict(
+            self.model, self._data(inputs, {}), batch_size=_BATCH, tasks=self._chosen(tasks)
+        )
+        columns: dict[str, pa.Array] = {}
+        for task, (value, probabilities) in predictions.items():
+            known = None if probabilities is None else probabilities.numpy()
+            columns |= self._preprocessing.target(task).predictions(value.numpy(), known)
+        return pa.table(columns)
+
+    def evaluate(self, data: Any, *, tasks: Iterable[str] | None = None) -> Report:
+        """Compute every metric on labelled rows.
+
+        Args:
+            data: As for `predict`, with the label columns of at least one task.
+            tasks: Which tasks; all enabled ones with label columns if left out.
+
+        Returns:
+            ``{task: {metric: value, "loss": ..., "count": ...}, "score": mean normalised score}``.
+
+        Raises:
+            InputError: If the data lack an input column or the labels of a task asked for.
+        """
+        table = self._read(data)
+        chosen = self._chosen(tasks)
+        targets = self._preprocessing.targets(table)
+        missing = [task for task in chosen if task not in targets]
+        if missing and (tasks is not None or len(missing) == len(chosen)):
+            raise InputError(
+                f"the data have no labels for {', '.join(missing)}; expected their columns, "
+                f"found {', '.join(table.column_names)}"
+            )
+        kept = {task: targets[task] for task in chosen if task in targets}
+        return self.evaluate_arrays(self._preprocessing.inputs(table), kept)
+
+    def evaluate_arrays(
+        self, inputs: dict[str, NDArray[Any]], targets: dict[str, NDArray[Any]]
+    ) -> Report:
+        """Evaluate preprocessed rows; see `evaluate`."""
+        data = self._data(inputs, targets)
+        return evaluate(self.model, data, batch_size=_BATCH, trivial=self._trivial)
+
+    def preprocess(self, data: Any) -> dict[str, NDArray[Any]]:
+        """Turn rows into the arrays that ``run.model`` takes.
+
+        Returns:
+            "numbers", float32 (N, n), and "categories", int64 (N, c).
+        """
+        return self._preprocessing.inputs(self._read(data))
+
+    def _read(self, data: Any) -> pa.Table:
+        return read(data, strings=self._preprocessing.strings)
+
+    def _data(self, inputs: dict[str, NDArray[Any]], targets: dict[str, Any]) -> ArrayData:
+        device = next(self.model.parameters()).device
+        return ArrayData(inputs, targets).to(device)
+
+    def _chosen(self, tasks: Iterable[str] | None) -> list[str]:
+        names = self.model.tasks.names
+        for task in tasks or ():
+            if task not in names:
+                raise InputError(f"no task is named {task!r}; {hint(task, names)}")
+        return list(self.model.active_tasks if tasks is None else tasks)
+
+
+_BATCH = 4096
+"""Rows per forward pass."""
+
+
+def load(path: str | Path) -> Run:
+    """Load a run folder, or its ``model/`` folder alone.
+
+    Raises:
+        InputError: If there is no trained model.
+
+    Returns:
+        The run, on the CPU.
+    """
+    path = Path(path)
+    inside = path / folder.MODEL
+    config, preprocessing, model, trivial = saving.load(inside if inside.is_dir() else path)
+    if (path / folder.CONFIG).is_file():
+        config = configs.read(path / folder.CONFIG)[0]
+    return Run(path, config, preprocessing, model, trivial)
+
+
+def with_truth(predictions: pa.Table, table: pa.Table, preprocessing: Preprocessing, tasks: Iterable[str]) -> pa.Table:
+    """Put ``<task>_true``, the labels as they were given, before each task's predictions."""
+    columns: dict[str, Any] = {}
+    for task in tasks:
+        labels = preprocessing.target(task).columns(table.column_names)
+        if len(labels) == 1:
+            columns[f"{task}_true"] = table[labels[0]]
+        else:
+            columns |= {f"{task}_true_{label}": table[label] for label in labels}
+    for name in predictions.column_names:
+        columns[name] = predictions[name]
+    return pa.table(columns)

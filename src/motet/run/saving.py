@@ -1,0 +1,107 @@
+"""The ``model/`` folder: all that is needed to predict, and nothing that runs.
+
+``config.json`` says how the model is built, ``preprocessing.json`` what was learned from the
+training part about inputs and labels, ``model.safetensors`` holds the weights. No pickle, no path.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_model, save_model
+
+import motet
+from motet import config as configs
+from motet.config import Config
+from motet.data.preprocessing import Preprocessing
+from motet.model import MultiTaskModel
+from motet.problems import InputError
+from motet.run.building import build_model
+from motet.run.folder import finite, replacing, write_json, write_text
+from motet.tasks import Prediction
+from motet.tasks.scores import Trivial
+
+WEIGHTS, SETTINGS, PREPROCESSING, CARD = (
+    "model.safetensors",
+    "config.json",
+    "preprocessing.json",
+    "README.md",
+)
+
+
+def save(
+    folder: Path,
+    config: Config,
+    preprocessing: Preprocessing,
+    model: MultiTaskModel,
+    trivial: Trivial,
+    card: str,
+) -> None:
+    """Write the folder; the settings last, so that a folder that has them is complete."""
+    with replacing(folder / WEIGHTS) as path:
+        save_model(model, str(path))
+    write_text(folder / PREPROCESSING, preprocessing.to_json())
+    write_text(folder / CARD, card)
+    kept = config.model_dump(mode="json", exclude={"data"})
+    content = {"motet": motet.__version__, "config": kept, "trivial": _plain(trivial)}
+    write_json(folder / SETTINGS, content)
+
+
+def load(folder: Path) -> tuple[Config, Preprocessing, MultiTaskModel, Trivial]:
+    """Read what `save` wrote.
+
+    Raises:
+        InputError: If the folder is none, or incomplete.
+    """
+    missing = [
+        name for name in (SETTINGS, PREPROCESSING, WEIGHTS) if not (folder / name).is_file()
+    ]
+    if missing:
+        raise InputError(
+            f"{folder} holds no trained model: {', '.join(missing)} not found; "
+            "expected a run folder, or its model/ folder"
+        )
+    try:
+        content = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        config = configs.read(content["config"])[0]
+        trivial = _predictions(content["trivial"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{folder / SETTINGS} is not what motet writes: {error}") from None
+    preprocessing = Preprocessing.from_json((folder / PREPROCESSING).read_text(encoding="utf-8"))
+    model = build_model(config, preprocessing)
+    try:
+        load_model(model, str(folder / WEIGHTS))
+    except (RuntimeError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{folder / WEIGHTS} does not hold this model: {reason}") from None
+    model.eval()
+    return config, preprocessing, model, trivial
+
+
+def _plain(trivial: Trivial) -> dict[str, Any]:
+    return {
+        task: {
+            metric: [None if part is None else finite(part.tolist()) for part in prediction]
+            for metric, prediction in metrics.items()
+        }
+        for task, metrics in trivial.items()
+    }
+
+
+def _predictions(content: dict[str, Any]) -> Trivial:
+    return {
+        task: {
+            metric: Prediction(
+                *(None if part is None else _tensor(part) for part in parts)  # type: ignore[arg-type]  # a value is there
+            )
+            for metric, parts in metrics.items()
+        }
+        for task, metrics in content.items()
+    }
+
+
+def _tensor(values: list[Any]) -> torch.Tensor:
+    array = np.array(values)
+    return torch.from_numpy(array.astype(float) if array.dtype == object else array)

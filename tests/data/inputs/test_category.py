@@ -1,0 +1,84 @@
+"""Categories: the vocabulary, what is unknown and what is missing."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from motet.data.inputs.category import Category
+from motet.problems import InputError
+
+TEXTS = st.lists(st.text(max_size=3) | st.none(), min_size=1, max_size=30)
+
+
+def fitted(values, **options):
+    category = Category("c", **options)
+    category.fit(pa.table({"c": values}))
+    return category
+
+
+def indices(category, values):
+    return category.apply(pa.table({"c": pa.array(values)}))["categories"][:, 0].tolist()
+
+
+def test_unknown_is_0_missing_is_1_and_values_follow_sorted():
+    category = fitted(["b", "a", "b", "a", "once", None])
+    assert indices(category, ["a", "b", "once", "new", None]) == [2, 3, 0, 0, 1]
+    assert category.sizes == (4,)
+
+
+def test_min_count_says_how_often_a_value_must_occur():
+    assert fitted(["a", "b", "b", "c", "c", "c"], min_count=1).sizes == (5,)
+    assert fitted(["a", "b", "b", "c", "c", "c"], min_count=3).sizes == (3,)
+
+
+@pytest.mark.parametrize(
+    ("training", "later"),
+    [
+        ([3, 3, 4, 4], [3.0, None, 4.0]),
+        ([3.0, 3.0, None, 4.0, 4.0], [3, None, 4]),
+        ([3, 3, 4, 4], ["3", None, "4"]),
+        ([True, True, False, False], ["true", None, "false"][::-1]),
+        ([10**15, 10**15, 2 * 10**15, 2 * 10**15], [1e15, None, 2e15]),
+    ],
+)
+def test_equal_values_agree_whatever_type_they_are_stored_in(training, later):
+    assert indices(fitted(training), later) == [2, 1, 3]
+
+
+def test_numbers_that_are_not_whole_keep_their_digits():
+    category = fitted([0.5, 0.5, 1.0, 1.0])
+    assert indices(category, np.float32([0.5, 1.0, 1.25])) == [2, 3, 0]
+
+
+def test_a_column_without_any_value_is_missing_throughout():
+    assert indices(fitted(["a", "a"]), [None, None]) == [1, 1]
+
+
+def test_dates_are_categories_when_asked_for_and_lists_are_not():
+    days = pa.array([1, 1, 2, 2], pa.int32()).cast(pa.date32())
+    assert fitted(days).sizes == (4,)
+    with pytest.raises(InputError, match="input 'c': column 'c' holds lists of texts"):
+        fitted([["a"]])
+
+
+def test_a_column_without_a_training_value_is_refused():
+    with pytest.raises(InputError, match="no value in the 1 training rows"):
+        fitted(pa.array([None], pa.string()))
+
+
+@given(training=TEXTS.filter(any), later=TEXTS, min_count=st.integers(1, 3))
+def test_every_index_fits_the_size_and_survives_loading(training, later, min_count):
+    category = fitted(training, min_count=min_count)
+    loaded = Category("c")
+    loaded.load(json.loads(json.dumps(category.state(), allow_nan=False)))
+    found = indices(category, later)
+    assert indices(loaded, later) == found
+    assert loaded.sizes == category.sizes
+    for value, index in zip(later, found, strict=True):
+        assert index < category.sizes[0]
+        assert (index == 1) == (value is None)
+        assert (index == 0) == (value is not None and training.count(value) < min_count)

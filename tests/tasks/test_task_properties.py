@@ -1,0 +1,201 @@
+"""What is true of every kind of task; a new one is tested the day it is registered."""
+
+import copy
+import pickle
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.testing import assert_close
+
+from motet.registry import TASKS
+from motet.tasks import Classification, MultiLabel, Regression
+from motet.tasks.base import Task
+
+NAN = torch.nan
+ROWS = 8
+
+
+def weighed(task, target):
+    task.prepare(target)
+    return task
+
+
+def classes(generator):
+    return torch.randint(0, 3, (ROWS,), generator=generator)
+
+
+def shares(generator):
+    return torch.rand(ROWS, 3, generator=generator).softmax(dim=-1)
+
+
+def number(generator):
+    return torch.randn(ROWS, generator=generator)
+
+
+def numbers(generator):
+    return torch.randn(ROWS, 3, generator=generator)
+
+
+def indicators(generator):
+    return torch.randint(0, 2, (ROWS, 3), generator=generator).float()
+
+
+def absolute(raw, target):
+    return (raw - target).abs()
+
+
+def mean_absolute(raw, target):
+    return (raw - target).abs().mean()
+
+
+CE = torch.nn.CrossEntropyLoss
+CASES = {
+    "classification": [
+        (Classification("a", classes=3), classes),
+        (Classification("a", classes=3), shares),
+        (Classification("a", classes=3, class_weights=[1.0, 2.0, 5.0]), classes),
+        (Classification("a", classes=3, class_weights=[1.0, 2.0, 5.0]), shares),
+        (
+            Classification("a", classes=3, class_weights=[1.0, 2.0, 5.0], label_smoothing=0.1),
+            classes,
+        ),
+        (Classification("a", classes=3, loss="focal"), classes),
+        (
+            Classification("a", classes=3, loss="focal", class_weights=[1.0, 2.0, 5.0]),
+            shares,
+        ),
+        (Classification("a", classes=3, loss=CE()), classes),
+        (Classification("a", classes=3, loss=CE(reduction="none")), shares),
+    ],
+    "regression": [
+        *((Regression("a", loss=loss), number) for loss in ("mse", "mae", "huber", "log_cosh")),
+        *((Regression("a", loss=loss, outputs=3), numbers) for loss in ("mse", "huber")),
+        (Regression("a", scaling=(3.0, 2.0)), number),
+        (Regression("a", loss=mean_absolute), number),
+        (Regression("a", loss=absolute, outputs=3), numbers),
+    ],
+    "multi_label": [
+        (MultiLabel("a", classes=3), indicators),
+        (MultiLabel("a", classes=3, pos_weight=[1.0, 2.0, 5.0]), indicators),
+        (
+            MultiLabel("a", classes=3, loss=torch.nn.BCEWithLogitsLoss(reduction="none")),
+            indicators,
+        ),
+    ],
+}
+ALL = [pytest.param(*case, id=f"{kind}{i}") for kind in CASES for i, case in enumerate(CASES[kind])]
+SEEDS = st.integers(0, 2**32)
+
+
+def case(task, make, seed):
+    """Raw outputs, complete targets, and the same with a row and some cells missing."""
+    generator = torch.Generator().manual_seed(seed)
+    width = () if task.labels == "number" and task.outputs == 1 else (task.outputs,)
+    raw = 3 * torch.randn(ROWS, *width, generator=generator)
+    target = make(generator)
+    gaps = torch.rand(target.shape, generator=generator) < 0.3
+    if make is shares:
+        gaps = gaps.any(dim=-1, keepdim=True).expand_as(gaps).clone()
+    gaps[0] = True
+    return raw, target, target.masked_fill(gaps, -100 if make is classes else NAN)
+
+
+def test_every_kind_of_task_has_a_case():
+    assert set(CASES) == {name for name in TASKS if isinstance(TASKS.place(name), str)}
+    assert all(task.kind == kind for kind in CASES for task, _ in CASES[kind])
+
+
+@pytest.mark.parametrize(("task", "make"), ALL)
+@given(seed=SEEDS, cuts=st.lists(st.integers(0, ROWS), max_size=3))
+def test_sums_and_counts_of_parts_add_up_to_those_of_the_whole(task: Task, make, seed, cuts):
+    raw, _, target = case(task, make, seed)
+    total, count = task.loss(raw, target)
+    edges = [0, *sorted(cuts), ROWS]
+    parts = [task.loss(raw[a:b], target[a:b]) for a, b in pairwise(edges)]
+    assert_close(sum(part[0] for part in parts), total, atol=1e-4, rtol=1e-4)
+    assert_close(sum(part[1] for part in parts), count)
+
+
+@pytest.mark.parametrize(("task", "make"), ALL)
+@given(seed=SEEDS)
+def test_the_count_needs_no_forward_pass(task: Task, make, seed):
+    raw, complete, target = case(task, make, seed)
+    for labels in (complete, target):
+        assert_close(task.count(labels), task.loss(raw, labels)[1])
+
+
+@pytest.mark.parametrize(("task", "make"), ALL)
+@given(seed=SEEDS)
+def test_rows_without_labels_leave_no_trace_even_if_their_outputs_are_nan(task, make, seed):
+    raw, _, target = case(task, make, seed)
+    known = task.labelled(target)
+    assert not known[0]
+    expected = task.loss(raw[known], target[known])
+    raw[~known] = NAN
+    raw.requires_grad_()
+    found = task.loss(raw, target)
+    assert_close(found, expected)
+    if known.any():
+        found[0].backward()
+        assert raw.grad.isfinite().all()
+        assert (raw.grad[~known] == 0).all()
+
+
+@pytest.mark.parametrize(("task", "make"), ALL)
+def test_no_label_at_all_is_a_zero_count_and_never_nan(task, make):
+    raw, _, target = case(task, make, 0)
+    total, count = task.loss(raw[:1], target[:1])
+    assert (total.item(), count.item()) == (0, 0)
+    total, count = task.loss(raw[:0], target[:0])
+    assert (total.item(), count.item()) == (0, 0)
+
+
+@pytest.mark.parametrize(("task", "make"), ALL)
+def test_the_loss_falls_under_gradient_descent(task, make):
+    raw, _, target = case(task, make, 0)
+    raw.requires_grad_()
+    before = task.loss(raw, target)[0]
+    before.backward()
+    after = task.loss(raw - 1e-3 * raw.grad, target)[0]
+    assert after < before
+
+
+@pytest.mark.parametrize(("task", "make"), ALL)
+def test_labels_pass_the_check_and_give_predictions_in_their_own_form(task, make):
+    raw, complete, target = case(task, make, 0)
+    for labels in (complete, target):
+        task.check(labels)
+    prediction, truth = task.decode(raw), task.restore(target)
+    assert prediction.value.shape == truth.shape
+    assert len(task.labelled(target)) == ROWS
+    if prediction.probabilities is not None:
+        assert prediction.probabilities.shape == (ROWS, task.outputs)
+    for metric in task.metrics:
+        constant = task.trivial(target, metric)
+        assert constant.value.shape == (1, *truth.shape[1:])
+        assert constant.value.dtype == prediction.value.dtype
+
+
+@pytest.mark.parametrize(("task", "make"), ALL)
+def test_half_precision_outputs_are_added_up_in_single_precision(task, make):
+    raw, _, target = case(task, make, 0)
+    total, count = task.loss(raw.bfloat16(), target)
+    assert total.dtype == count.dtype == torch.float32
+    assert_close(total, task.loss(raw.bfloat16().float(), target)[0])
+
+
+@pytest.mark.parametrize(("task", "make"), ALL)
+def test_a_raw_output_of_the_wrong_width_is_an_error_in_words(task, make):
+    _, _, target = case(task, make, 0)
+    with pytest.raises(ValueError, match="task 'a': the raw output has the shape"):
+        task.loss(torch.zeros(ROWS, 7), target)
+
+
+@pytest.mark.parametrize(("task", "make"), ALL)
+def test_a_task_survives_copying_and_pickling(task, make):
+    raw, _, target = case(task, make, 0)
+    for again in (copy.deepcopy(task), pickle.loads(pickle.dumps(task))):
+        assert_close(again.loss(raw, target), task.loss(raw, target))
