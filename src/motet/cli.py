@@ -7,7 +7,7 @@ interrupted.
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -21,10 +21,10 @@ app = typer.Typer(
 )
 
 Output = Annotated[
-    Optional[Path],
+    Path | None,
     typer.Option("--output", "-o", help="The run folder itself; runs/NAME-NNN if left out."),
 ]
-Tasks = Annotated[Optional[str], typer.Option(help="Only these tasks, separated by commas.")]
+Tasks = Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")]
 RunFolder = Annotated[Path, typer.Argument(help="Run folder, or its model/ alone.")]
 
 
@@ -38,21 +38,21 @@ def _main(
 @app.command()
 def demo(output: Output = None) -> None:
     """Train three tasks of a real, bundled table; under a minute on two cores."""
-    from motet.datasets import demo as config
+    from motet.datasets import DEMO
 
-    _train(config(), [], output, name="demo")
+    _train(DEMO, [], output)
 
 
 @app.command()
 def validate(
     config: Annotated[Path, typer.Argument(help="YAML config.")],
-    overrides: Annotated[Optional[list[str]], typer.Argument(help="key=value ...")] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
 ) -> None:
     """Check a config and the data it names, without training."""
-    from motet.run import prepare
+    from motet.run import check, data_lines
 
-    prepared = prepare(config, overrides=overrides or [])
-    for line in prepared.summary():
+    prepared = check(config, overrides=overrides or [])
+    for line in data_lines(prepared):
         typer.echo(line)
     typer.echo(f"{config} is valid")
 
@@ -61,7 +61,7 @@ def validate(
 def train(
     config: Annotated[Path, typer.Argument(help="YAML config.")],
     overrides: Annotated[
-        Optional[list[str]], typer.Argument(help="key=value ..., such as training.epochs=3")
+        list[str] | None, typer.Argument(help="key=value ..., such as training.epochs=3")
     ] = None,
     output: Output = None,
 ) -> None:
@@ -69,13 +69,18 @@ def train(
     _train(config, overrides or [], output)
 
 
-def _train(config: Any, overrides: list[str], output: Path | None, name: str | None = None) -> None:
+def _train(config: Path, overrides: list[str], output: Path | None) -> None:
     from motet.run import train
 
     console = _Console()
     with console:
         run = train(
-            config, overrides=overrides, output=output, name=name, say=console.say, step=console.step
+            config,
+            overrides=overrides,
+            output=output,
+            name=name,
+            say=console.say,
+            step=console.step,
         )
     typer.echo(f"saved      {run.path}")
     typer.echo(f"next       motet predict {run.path} ROWS.csv --output predictions.csv")
@@ -114,7 +119,7 @@ def predict(
 
 @app.command(name="list")
 def list_members(
-    kind: Annotated[Optional[str], typer.Argument(help="balancers, tasks, losses, ...")] = None,
+    kind: Annotated[str | None, typer.Argument(help="balancers, tasks, losses, ...")] = None,
 ) -> None:
     """List the names that a config can use, with a line on each."""
     from motet.options import summary

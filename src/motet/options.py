@@ -188,7 +188,8 @@ class Option:
 def read_options(registry: Registry, name: str) -> tuple[Option, ...]:
     """Read the options of a member that a config can express, in the order of its signature.
 
-    Options that only Python can give (callables, modules) are left out.
+    Returns:
+        The options, without those that only Python can give (callables, modules).
 
     Raises:
         InputError: If the name is unknown.
@@ -206,6 +207,9 @@ def summary(registry: Registry, name: str) -> str:
 
 def create(registry: Registry, name: str, *arguments: Any, **options: Any) -> Any:
     """Build the member ``name`` with its options.
+
+    Returns:
+        What the member's class or function returns.
 
     Raises:
         InputError: If the name or an option is unknown or an option has a wrong value.
@@ -233,8 +237,9 @@ R = TypeVar("R")
 def checked(function: Callable[P, R]) -> Callable[P, R]:
     """Hold the arguments of a public function or constructor to their annotations.
 
-    A wrong argument raises `InputError` with all that is wrong in one message, and so does an option
-    that the others leave without effect (`OnlyWith`).
+    Returns:
+        The same function; it raises `InputError` with all that is wrong in one message, also for an
+        option that the others leave without effect (`OnlyWith`).
     """
     signature = inspect.signature(function)
     owner = function.__qualname__.removesuffix(".__init__")
@@ -318,15 +323,11 @@ def _from_source(place: str) -> tuple[Option, ...]:
         return ()
     texts = _described(ast.get_docstring(node) or "")
     options = []
-    for argument, default in zip(
-        function.args.kwonlyargs, function.args.kw_defaults, strict=True
-    ):
+    for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
         annotation = _evaluated(argument.annotation) if argument.annotation else Any
         value = ast.literal_eval(default) if default is not None else REQUIRED
         if annotation is not None:
-            options.append(
-                Option(argument.arg, annotation, value, texts.get(argument.arg, ""))
-            )
+            options.append(Option(argument.arg, annotation, value, texts.get(argument.arg, "")))
     if function.args.kwarg and function.args.kwarg.annotation:
         extra = ast.unparse(function.args.kwarg.annotation)
         options += _of_tasks() if extra == "Unpack[TaskOptions]" else []
@@ -358,7 +359,7 @@ def _described(docstring: str) -> dict[str, str]:
     _, _, section = docstring.partition("Args:\n")
     texts: dict[str, str] = {}
     name = ""
-    for line in textwrap.dedent(section).splitlines():
+    for line in textwrap.dedent(section.partition("\n\n")[0]).splitlines():
         if line and not line.startswith(" "):
             head, colon, text = line.partition(":")
             if not colon or " " in head:
@@ -412,7 +413,7 @@ def _expressible(branches: Sequence[Any]) -> Any:
             branch = None if inner is None else tuple[inner, ...]  # type: ignore[valid-type]  # built at run time
         if branch is not None and _fits_yaml(branch):
             kept.append(branch)
-    return Union[tuple(kept)] if set(kept) - {NoneType} else None
+    return Union[tuple(kept)] if set(kept) - {NoneType} else None  # noqa: UP007  # at run time
 
 
 def _fits_yaml(branch: Any) -> bool:

@@ -8,10 +8,14 @@ from hashlib import blake2b
 
 
 def derive(seed: int, purpose: str, step: int = 0) -> int:
-    """Derive a non-negative 63-bit seed.
+    """Derive a seed.
 
-    >>> derive(0, "order", 1) == derive(0, "order", 1) != derive(0, "order", 2)
-    True
+    Returns:
+        A non-negative number of 63 bits.
+
+    Example:
+        >>> derive(0, "order", 1) == derive(0, "order", 1) != derive(0, "order", 2)
+        True
     """
     digest = blake2b(f"{seed}/{purpose}/{step}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # a config and its message read best on one line
 """Reading a config: every problem at once, each with its place, in the user's words."""
 
 import pytest

@@ -63,6 +63,7 @@ def test_without_validation_rows_some_training_rows_serve_and_a_note_says_so(tes
     parts = split(table, column="part", test=test, seed=3)
     assert (len(parts.train), len(parts.validation), len(parts.test)) == (85, 15, 10)
     assert sorted([*parts.train, *parts.validation]) == list(range(100))
+    assert all((np.diff(part) > 0).all() for part in (parts.train, parts.validation))
     assert parts.notes == (
         "column 'part' marks no validation rows: 15 of the 100 training rows (15 %, seed 3) serve "
         "for validation",

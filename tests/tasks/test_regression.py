@@ -85,3 +85,9 @@ def test_huber_keeps_the_slope_of_large_errors():
     raw = torch.tensor([100.0], requires_grad=True)
     Regression("a", loss="huber").loss(raw, torch.zeros(1))[0].backward()
     assert_close(raw.grad, torch.ones(1))
+
+
+def test_delta_says_where_hubers_line_begins():
+    assert Regression("a", loss="huber").loss(torch.tensor([3.0]), torch.zeros(1))[0] == 2.5
+    task = Regression("a", loss="huber", delta=2.0)
+    assert task.loss(torch.tensor([3.0]), torch.zeros(1))[0] == 4

@@ -1,6 +1,8 @@
 """References: scikit-learn, over the whole split at once; values of methods.md 17.2 and 17.6."""
 
 import math
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -173,6 +175,17 @@ def test_the_loss_is_the_sum_over_the_count_given_or_computed(given_always):
         metrics.update({"a": raw[rows]}, {"a": y[rows]}, losses)
     total, count = task.loss(raw, y)
     assert metrics.compute("a")["loss"] == pytest.approx((total / count).item())
+
+
+def test_macro_f1_counts_a_class_that_is_predicted_but_never_occurs_as_wrong():
+    raw, y = torch.eye(4)[[0, 0, 1, 2]], torch.tensor([0, 0, 1, 1])
+    found = fed(Classification("a", classes=4), raw, y, cuts=()).compute("a")["macro_f1"]
+    assert found == pytest.approx(sk.f1_score(y, raw.argmax(dim=-1), average="macro"))
+
+
+def test_torchmetrics_is_not_imported_before_it_is_needed():
+    code = "import sys, motet.tasks; sys.exit('torchmetrics' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_batches_of_one_class_only_do_not_average():

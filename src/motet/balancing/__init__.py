@@ -26,6 +26,9 @@ __all__ = [
 def create(name: str, tasks: Any, **options: Any) -> Balancer:
     """Build a balancer by name for the tasks named.
 
+    Returns:
+        The balancer, its state fresh.
+
     Raises:
         InputError: If the name or an option is unknown, or an option has a wrong value.
     """

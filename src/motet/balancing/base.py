@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from motet.balancing.solvers.solution import NOT_FINITE, OK, Solution
 from motet.problems import InputError, hint
 
 _NAMES = "task_names"
@@ -118,6 +119,9 @@ class LossBalancer(Balancer):
     def __call__(self, losses: Tensor, present: Tensor | None = None) -> Tensor:
         """Combine losses (T',) of the tasks that ``present`` (T',) indexes, all by default.
 
+        Returns:
+            The total to minimise, a scalar.
+
         Raises:
             InputError: If there is not one loss per present task.
         """
@@ -139,15 +143,32 @@ class LossBalancer(Balancer):
 class GramianBalancer(Balancer):
     """Finds task weights from the inner products of the task gradients.
 
-    The direction is the weighted sum of the gradients. ``forward`` gives weights in the scale of the
-    paper; the caller gets them in the scale asked for.
+    The direction is the weighted sum of the gradients. ``forward`` finds weights in the scale of the
+    paper; the caller gets them in the scale asked for. One present task alone has weight 1 in every
+    scale: there is nothing to balance. Gradients that are not finite give NaN weights and leave the
+    balancer as it was, so that the step can be skipped.
+
+    A method of your own is one method::
+
+        class Smallest(GramianBalancer):
+            def forward(self, gramian, losses, present):
+                return (gramian.diagonal() == gramian.diagonal().min()).double()
 
     Args:
         tasks: Names of the tasks.
         scale: "sum": T equal gradients g give T g, as the plain sum does; "mean": they give g;
             "paper": the formula of the source.
-        every: Steps for which weights are used before they are computed anew.
+        every: Steps for which weights are used before they are found anew. They are found at once
+            if other tasks are present.
     """
+
+    task_axes: ClassVar[Mapping[str, int]] = {"kept": 1, "kept_for": 1}
+
+    scales_rows: bool = False
+    """Whether a task weight scales the task's gradient; other methods read `preference`."""
+
+    max_norm: float | None = None
+    """Longest direction, for methods whose recipe has one; acts in the paper's scale."""
 
     def __init__(
         self,
@@ -158,8 +179,14 @@ class GramianBalancer(Balancer):
     ) -> None:
         super().__init__(tasks)
         self.scale, self.every = scale, every
-        self.status = "ok"
+        self.status = OK
         """How the last solve went: "ok", or what was done instead and why."""
+        self.resolution = 0.0
+        """Relative size below which an eigenvalue of the last Gramian is rounding."""
+        self.kept = nn.Buffer(torch.zeros(len(tasks)))
+        """Weights found last, in the paper's scale, (T,)."""
+        self.kept_for = nn.Buffer(torch.zeros(len(tasks)))
+        """Further steps for which each task's weight holds, (T,); 0 for tasks that were absent."""
 
     def __call__(
         self, gramian: Tensor, losses: Tensor | None = None, present: Tensor | None = None
@@ -177,37 +204,153 @@ class GramianBalancer(Balancer):
         Raises:
             InputError: If the Gramian is not (T', T').
         """
-        if present is None:
-            present = torch.arange(len(self.tasks))
+        present = torch.arange(len(self.tasks)) if present is None else present.cpu()
         count = len(present)
         if gramian.shape != (count, count):
             raise InputError(
                 f"gramian has shape {tuple(gramian.shape)}, expected ({count}, {count}): the inner "
                 "products of one gradient per task"
             )
-        own = self.task_weights.double().cpu()[present] if self.scales_rows else 1.0
-        inner = gramian.detach().double().cpu()  # the one transfer of a step
-        scaled = inner * torch.outer(own, own) if isinstance(own, Tensor) else inner
-        self.status = "ok"
-        weights: Tensor = super().__call__(scaled, losses, present)
-        factor = {"paper": 1.0, "sum": self.sum_factor(count), "mean": self.sum_factor(count) / count}
-        return weights * own * factor[self.scale]
+        inner = gramian.detach().cpu().double()  # the one transfer of a step
+        if not inner.isfinite().all():
+            self.status = NOT_FINITE
+            return torch.full((count,), torch.nan, dtype=torch.float64)
+        self.resolution = count * torch.finfo(gramian.dtype).eps
+        own = self._own(present)
+        rows = own if self.scales_rows else torch.ones_like(own)
+        weights = self.reuse(present)
+        if weights is None:
+            self.status = OK
+            weights = self._found(inner * torch.outer(rows, rows), losses, present, own / rows)
+            self._keep(weights, present)
+        if self.scale != "paper" and count > 1:
+            weights = self.in_sum_scale(weights) / (count if self.scale == "mean" else 1)
+        weights = weights * rows
+        if self.scale == "paper" and self.max_norm is not None:
+            length = (weights @ inner @ weights).clamp(min=0).sqrt()
+            weights = weights * (self.max_norm / length).clamp(max=1)
+        return weights
 
-    scales_rows: ClassVar[bool] = False
-    """Whether a task weight scales the task's gradient; other methods read `preference`."""
+    def reuse(self, present: Tensor) -> Tensor | None:
+        """Count a step and return the kept weights (T',) in the paper's scale, if they still hold.
+
+        None says that a Gramian is needed. Until then a caller may save the T' passes for it.
+        """
+        if self.every == 1:
+            return None
+        left = self.kept_for.cpu()
+        here = torch.zeros(len(self.tasks), dtype=torch.bool)
+        here[present] = True
+        if not torch.equal(left > 0, here):
+            return None
+        self.kept_for[present.to(self.kept_for.device)] -= 1
+        return self.kept.cpu().double()[present]
 
     def preference(self, present: Tensor) -> Tensor:
-        """Return the weights of the present tasks (T',), scaled to mean 1, float64."""
-        weights = self.task_weights.double().cpu()[present]
-        return weights / weights.mean()
+        """Return the task weights of the present tasks (T',), float64 on the CPU."""
+        return self._own(present)
 
-    def sum_factor(self, count: int) -> float:
-        """Return what turns weights in the paper's scale into the "sum" scale."""
-        return 1.0
+    def in_sum_scale(self, weights: Tensor) -> Tensor:
+        """Turn weights (T',) from the paper's scale into the one in which T equal g give T g."""
+        return weights
+
+    def accept(self, solution: Solution) -> Tensor:
+        """Take over what a solver reports; return its weights."""
+        self.status = solution.status
+        return torch.from_numpy(solution.weights)
 
     @abstractmethod
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
         """Find weights (T',) from a Gramian (T', T'), float64 on the CPU."""
+
+    def _found(
+        self, gramian: Tensor, losses: Tensor | None, present: Tensor, alone: Tensor
+    ) -> Tensor:
+        if len(present) == 1:
+            return torch.ones(1, dtype=torch.float64) if self.refuses_weight else alone
+        weights: Tensor = super().__call__(gramian, losses, present)
+        if self.status != OK:
+            still = gramian.diagonal() == 0
+            zero = [self.tasks[index] for index in present[still]]
+            self.status += f" (gradient 0: {', '.join(zero)})" if zero else ""
+        return weights
+
+    def _keep(self, weights: Tensor, present: Tensor) -> None:
+        if self.every > 1:
+            self.kept.zero_()
+            self.kept_for.zero_()
+            here = present.to(self.kept.device)
+            self.kept[here] = weights.to(self.kept)
+            self.kept_for[here] = float(self.every - 1)
+
+    def _own(self, present: Tensor) -> Tensor:
+        return self.task_weights.detach().cpu().double()[present]
+
+
+class JacobianBalancer(Balancer):
+    """Finds the direction from the task gradients themselves, where inner products do not suffice.
+
+    A task weight scales the task's gradient. ``forward`` finds the direction in the scale of the
+    paper. Gradients that are not finite give a direction of NaN and leave the balancer as it was.
+
+    Args:
+        tasks: Names of the tasks.
+        scale: "sum": T equal gradients g give T g, as the plain sum does; "mean": they give g;
+            "paper": the formula of the source.
+    """
+
+    def __init__(
+        self, tasks: Sequence[str], *, scale: Literal["sum", "mean", "paper"] = "sum"
+    ) -> None:
+        super().__init__(tasks)
+        self.scale = scale
+        self.status = OK
+        """How the last step went: "ok", or what was done instead and why."""
+
+    def __call__(
+        self, jacobian: Tensor, losses: Tensor | None = None, present: Tensor | None = None
+    ) -> Tensor:
+        """Combine the gradients of the tasks that ``present`` (T',) indexes, all by default.
+
+        Args:
+            jacobian: One flattened gradient per task, (T', P).
+            losses: Losses (T',), for methods that read them.
+            present: Which tasks the rows are.
+
+        Returns:
+            The direction (P,), same dtype and device.
+
+        Raises:
+            InputError: If there is not one row per present task.
+        """
+        if present is None:
+            present = torch.arange(len(self.tasks), device=jacobian.device)
+        if jacobian.dim() != 2 or len(jacobian) != len(present):
+            raise InputError(
+                f"jacobian has shape {tuple(jacobian.shape)}, expected ({len(present)}, P): one "
+                "flattened gradient per task"
+            )
+        rows = jacobian.detach()
+        largest = torch.linalg.vector_norm(rows, torch.inf) if rows.numel() else rows.new_zeros(())
+        if not bool(largest.isfinite()):  # a device sync
+            self.status = NOT_FINITE
+            return torch.full_like(rows[0], torch.nan)
+        own = self.task_weights[present.to(self.task_weights.device)].to(rows)
+        if bool((own != 1).any()):
+            rows = rows * own[:, None]  # a copy of J
+        self.status = OK
+        direction: Tensor = super().__call__(rows, losses, present)
+        if self.scale != "paper" and len(rows) > 1:
+            direction = self.in_sum_scale(direction, len(rows))
+        return direction / len(rows) if self.scale == "mean" else direction
+
+    def in_sum_scale(self, direction: Tensor, count: int) -> Tensor:
+        """Turn a direction from the paper's scale into the one in which T equal g give T g."""
+        return direction
+
+    @abstractmethod
+    def forward(self, jacobian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
+        """Find the direction (P,) from gradients (T', P)."""
 
 
 def by_task(

@@ -62,13 +62,17 @@ def backward(
     if not isinstance(balancer, LossBalancer):
         raise InputError(f"balancer is {balancer!r}, expected a motet balancer")
     named = _named(losses, balancer.tasks)
-    values = torch.stack([loss.to(torch.promote_types(loss.dtype, torch.float32)) for loss in named.values()])
+    values = torch.stack(
+        [loss.to(torch.promote_types(loss.dtype, torch.float32)) for loss in named.values()]
+    )
     present = torch.tensor([balancer.tasks.index(task) for task in named], device=values.device)
     read = values.detach().requires_grad_()
-    balancer(read, present).backward()
+    torch.autograd.backward([balancer(read, present)])
     if read.grad is None:
         name = type(balancer).__name__
-        raise InputError(f"the total of {name} does not depend on the losses, so nothing would train")
+        raise InputError(
+            f"the total of {name} does not depend on the losses, so nothing would train"
+        )
     weights = read.grad
     if penalty is None:
         torch.autograd.backward([values], [weights])
@@ -82,7 +86,9 @@ def backward(
     )
 
 
-def _named(losses: Mapping[str, Tensor] | Sequence[Tensor], tasks: Sequence[str]) -> dict[str, Tensor]:
+def _named(
+    losses: Mapping[str, Tensor] | Sequence[Tensor], tasks: Sequence[str]
+) -> dict[str, Tensor]:
     if not isinstance(losses, Mapping):
         if len(losses) != len(tasks):
             raise InputError(

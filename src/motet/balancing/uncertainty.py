@@ -1,13 +1,13 @@
 """Weighting by learned uncertainty."""
 
-from typing import ClassVar, final
+from typing import ClassVar, Literal, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from motet.balancing.base import LossBalancer, by_task
-from motet.options import Literal, Mapping, Sequence, checked
+from motet.options import Mapping, Sequence, checked
 from motet.problems import InputError
 
 _LOSS_FACTOR = {"regression": 0.5, "classification": 1.0, "laplace": 1.0}
@@ -25,7 +25,7 @@ class Uncertainty(LossBalancer):
         laplace             exp(-s) L +     s      L a mean absolute error
 
     ``form="revised"`` is Liebel & Körner (2018, arXiv:1805.06334): L / (2 c^2) + ln(1 + c^2), whose
-    second term cannot become negative. We learn s = ln c^2 instead of c, so that c^2 stays positive.
+    second term cannot become negative. We learn s = ln c^2 instead of c: so c^2 stays positive.
 
     We differ in one more point: s acts as if clamped to [-10, 10], and its gradient is taken there,
     so that a loss near 0 cannot send a weight to infinity and s can always come back.

@@ -74,18 +74,14 @@ def _name(value: Any) -> Any:
 
 @cache
 def model_of(kind: str, name: str, version: int) -> type[Member]:
-    """Build the config form of one member; ``version`` is the registry's, and only keys the cache."""
+    """Build the config form of one member; ``version``, the registry's, only keys the cache."""
     fields: dict[str, Any] = {
         option.name: _field(option)
         # those that are read only with some value of another come after it, to see that value
         for option in sorted(read_options(KINDS[kind], name), key=lambda o: o.only_with is not None)
     }
-    return cast(
-        "type[Member]",
-        create_model(
-            f"{kind}_{name}", __base__=Member, type=(Literal[name], Field(name)), **fields
-        ),
-    )
+    fields["type"] = (Literal[name], Field(name))
+    return cast("type[Member]", create_model(f"{kind}_{name}", __base__=Member, **fields))
 
 
 def _field(option: Option) -> tuple[Any, Any]:

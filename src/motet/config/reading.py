@@ -38,7 +38,9 @@ class Origin:
 
     def problem(self, key: Key, message: str, *, at_key: bool = False) -> "Problem":
         """Say what is wrong at a key, and where that key was given."""
-        given = next((text for path, text in self.overrides.items() if key[: len(path)] == path), "")
+        given = next(
+            (text for path, text in self.overrides.items() if key[: len(path)] == path), ""
+        )
         if given:
             return Problem(key, message, f"override {given!r}", None)
         name = str(self.file) if self.file else "config"
@@ -74,7 +76,10 @@ class ConfigError(InputError):
     """A config cannot be used; ``problems`` holds all that is wrong with it."""
 
     def __init__(
-        self, problems: Iterable[Problem], partial: Config | None = None, origin: Origin | None = None
+        self,
+        problems: Iterable[Problem],
+        partial: Config | None = None,
+        origin: Origin | None = None,
     ) -> None:
         last = Position(1 << 30, 0)
         self.problems = sorted(problems, key=lambda problem: problem.position or last)
@@ -245,7 +250,11 @@ def _elsewhere(name: str, known: Sequence[str]) -> str:
     if not get_close_matches(name, known, n=1):
         for section in ("data", "model", "training"):
             model = Config.model_fields[section].annotation
-            if isinstance(model, type) and issubclass(model, BaseModel) and name in model.model_fields:
+            if (
+                isinstance(model, type)
+                and issubclass(model, BaseModel)
+                and name in model.model_fields
+            ):
                 return f"did you mean {section}.{name}?"
     return hint(name, known)
 
@@ -259,10 +268,8 @@ def _annotation_at(loc: tuple[str | int, ...]) -> Any:
             here = model_of(member.kind, str(part), KINDS[member.kind].version)
             continue
         model = _model_in(here)
-        if model is not None:
-            here = model.model_fields.get(str(part))
-        else:  # a mapping of members: tasks, inputs
-            here = _member_field(here)
+        # without a model it is a mapping of members: tasks, inputs
+        here = model.model_fields.get(str(part)) if model else _member_field(here)
         if here is None:
             return None
     return here

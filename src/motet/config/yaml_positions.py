@@ -61,6 +61,9 @@ _Loader.add_constructor(  # PyYAML reads 010 as octal; YAML 1.2 does not
 def parse(text: str) -> Document:
     """Parse one YAML document.
 
+    Returns:
+        Its data and positions; data are None if it is empty.
+
     Raises:
         yaml.MarkedYAMLError: If the text is not YAML.
     """
@@ -83,7 +86,7 @@ def parse(text: str) -> Document:
 
 def parse_value(text: str) -> Any:
     """Parse a single value, such as the right side of ``key=value``."""
-    return yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader
+    return yaml.load(text, Loader=_Loader)  # a SafeLoader
 
 
 def _walk(node: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from motet.data.inputs.base import Input
+from motet.data.inputs.base import Expansion, Input
 from motet.data.selection import require_columns
 from motet.data.targets import TARGETS, Target
 from motet.problems import InputError
@@ -145,6 +145,11 @@ class Preprocessing:
     def number_names(self) -> tuple[str, ...]:
         """A name for each column of numbers."""
         return tuple(name for part in self._inputs.values() for name in part.number_names)
+
+    @property
+    def expansions(self) -> tuple[Expansion | None, ...]:
+        """For each column of numbers, how an encoder can spread it over bins."""
+        return tuple(each for part in self._inputs.values() for each in part.expansions)
 
     @property
     def category_names(self) -> tuple[str, ...]:

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+DEMO = Path(__file__).parent / "demo.yaml"
+"""The config that ``motet demo`` trains."""
+
 
 def adult() -> Path:
     """Census income: 48,842 adults of the United States in 1994.

@@ -14,6 +14,9 @@ __all__ = ["MLP", "available", "create"]
 def create(name: str, *sizes: Any, **options: Any) -> nn.Module:
     """Build an encoder by name; what sizes it needs is for the encoder to say.
 
+    Returns:
+        A module that has a ``width``.
+
     Raises:
         InputError: If the name or an option is unknown, or an option has a wrong value.
     """

@@ -1,12 +1,13 @@
 """Encoder of table rows: category embeddings and numbers through fully connected layers."""
 
 import math
-from typing import Any, final
+from itertools import pairwise
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor, nn
 
-from motet.options import Fraction, Literal, PositiveInt, Sequence, checked
+from motet.options import Fraction, PositiveInt, Sequence, checked
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -22,7 +23,11 @@ def embedding_width(size: int) -> int:
     >>> [embedding_width(size) for size in (2, 10, 1000)]
     [3, 6, 50]
     """
-    return min(50, math.ceil(1.6 * size**0.56))
+    return min(50, math.ceil(1.6 * math.pow(size, 0.56)))
+
+
+Expansion = tuple[Sequence[float], float, Sequence[float], Sequence[float]]
+"""Starts (T,), slope, means (T,) and standard deviations (T,) of the bins of a number."""
 
 
 @final
@@ -33,6 +38,7 @@ class MLP(nn.Module):
         numbers: How many numbers a row has.
         categories: For each category, how many values it has; value 0 stands for "unknown" and
             starts as a zero vector, so that it says nothing unless training taught it to.
+        expansions: For each number, the bins to spread it over; None takes it as it is.
         hidden: Widths of the layers; the last is the width of the representation.
         activation: Activation after each layer.
         dropout: Dropout after each activation.
@@ -43,21 +49,23 @@ class MLP(nn.Module):
         self,
         numbers: int,
         categories: Sequence[int] = (),
+        expansions: Sequence[Expansion | None] = (),
         *,
         hidden: Sequence[PositiveInt] = (256, 128),
         activation: Literal["relu", "gelu", "silu", "tanh"] = "relu",
         dropout: Fraction = 0.1,
     ) -> None:
         super().__init__()
-        first = _Row(numbers, categories)
+        first = _Row(expansions or [None] * numbers, categories)
         widths = [first.width, *hidden]
         self.stages = nn.ModuleList([first])
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers = nn.Linear(before, after), _ACTIVATIONS[activation](), nn.Dropout(dropout)
             self.stages.append(nn.Sequential(*layers))
         self.width = widths[-1]
 
     def forward(self, inputs: Any) -> Tensor:
+        """Encode ``{"numbers": (B, n), "categories": (B, c)}``; what is empty may be left out."""
         state = inputs
         for stage in self.stages:
             state = stage(state)
@@ -66,11 +74,11 @@ class MLP(nn.Module):
 
 
 class _Row(nn.Module):
-    """Numbers and embedded categories of a row, side by side."""
+    """Numbers, spread over bins, and embedded categories of a row, side by side."""
 
-    def __init__(self, numbers: int, categories: Sequence[int]) -> None:
+    def __init__(self, expansions: Sequence[Expansion | None], categories: Sequence[int]) -> None:
         super().__init__()
-        self.has_numbers = numbers > 0
+        self.numbers = _Numbers(expansions) if expansions else None
         self.embeddings = nn.ModuleList(
             nn.Embedding(size, embedding_width(size)) for size in categories
         )
@@ -78,11 +86,61 @@ class _Row(nn.Module):
             assert isinstance(embedding, nn.Embedding)
             with torch.no_grad():
                 embedding.weight[0] = 0
-        self.width = numbers + sum(embedding_width(size) for size in categories)
+        self.width = sum(embedding_width(size) for size in categories)
+        self.width += self.numbers.width if self.numbers else 0
 
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
-        parts = [inputs["numbers"]] if self.has_numbers else []
+        parts = [] if self.numbers is None else [self.numbers(inputs["numbers"])]
         if self.embeddings:
             columns = inputs["categories"].unbind(dim=1)
             parts += [embed(column) for embed, column in zip(self.embeddings, columns, strict=True)]
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+
+
+class _Numbers(nn.Module):
+    """Numbers (B, n) as they are or spread over their bins (B, width); see `Expansion`.
+
+    The bins come with the preprocessing, so they are no part of the saved weights.
+    """
+
+    plain: Tensor
+    column: Tensor
+    slope: Tensor
+    offset: Tensor
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, expansions: Sequence[Expansion | None]) -> None:
+        super().__init__()
+        plain = [place for place, each in enumerate(expansions) if each is None]
+        # one row (column, start, slope, mean, std) per bin
+        bins = [
+            (place, start, each[1], mean, std)
+            for place, each in enumerate(expansions)
+            if each is not None
+            for start, mean, std in zip(each[0], each[2], each[3], strict=True)
+        ]
+        _, start, slope, mean, std = (
+            torch.tensor(bins, dtype=torch.float64).reshape(-1, 5).unbind(1)
+        )
+        self._hold("plain", torch.tensor(plain, dtype=torch.long))
+        self._hold("column", torch.tensor([each[0] for each in bins], dtype=torch.long))
+        self._hold("slope", slope)
+        self._hold("offset", -start * slope)
+        self._hold("scale", 1 / std)
+        self._hold("shift", -mean / std)
+        self.width = len(plain) + len(bins)
+
+    def _hold(self, name: str, values: Tensor) -> None:
+        held = values.float() if values.is_floating_point() else values
+        self.register_buffer(name, held, persistent=False)
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        if not len(self.column):
+            return numbers
+        spread = numbers.index_select(1, self.column)
+        spread = torch.addcmul(self.offset, spread, self.slope).clamp(0, 1)
+        spread = torch.addcmul(self.shift, spread, self.scale)
+        if not len(self.plain):
+            return spread
+        return torch.cat([numbers.index_select(1, self.plain), spread], dim=1)

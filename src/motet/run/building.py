@@ -1,18 +1,20 @@
 """From a config and fitted preprocessing to a model, and to its trainer."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from motet.config import Config, Origin
+from motet.config import Config, Member, Origin
 from motet.data.preprocessing import Preprocessing
 from motet.data.targets import Target
 from motet.model import MultiTaskModel
 from motet.options import create
 from motet.registry import ENCODERS, SHARING, TASKS
-from motet.run.preparing import Collector
+from motet.run.preparing import Collector, Prepared, prepare
 from motet.tasks import Task
 from motet.training import Trainer, make_balancer
 from motet.training.randomness import own_generators, seed_generators
@@ -23,16 +25,26 @@ def build_model(config: Config, preprocessing: Preprocessing) -> MultiTaskModel:
     cpu = torch.device("cpu")
     with own_generators(cpu):
         seed_generators(cpu, config.training.seed, "model")
-        encoder = create(
-            ENCODERS,
-            config.model.encoder.type,
-            preprocessing.numbers,
-            preprocessing.categories,
-            **config.model.encoder.options(),
-        )
+        encoder = _build_encoder(config.model.encoder, preprocessing)
         tasks = [build_task(config, name, preprocessing.target(name)) for name in config.tasks]
         sharing = create(SHARING, config.model.sharing.type, **config.model.sharing.options())
         return MultiTaskModel(encoder, tasks, sharing=sharing)
+
+
+def _build_encoder(chosen: Member, preprocessing: Preprocessing) -> nn.Module:
+    """Build the encoder from (numbers, categories) and, if it takes them, the numbers' bins."""
+    sizes: dict[str, Any] = {}
+    if "expansions" in inspect.signature(ENCODERS[chosen.type]).parameters:
+        sizes["expansions"] = preprocessing.expansions
+    encoder: nn.Module = create(
+        ENCODERS,
+        chosen.type,
+        preprocessing.numbers,
+        preprocessing.categories,
+        **sizes,
+        **chosen.options(),
+    )
+    return encoder
 
 
 def build_task(config: Config, name: str, target: Target) -> Task:
@@ -53,6 +65,25 @@ def build_task(config: Config, name: str, target: Target) -> Task:
     return task
 
 
+def check(
+    config: str | Path | Mapping[str, Any] | Config,
+    *,
+    data: Any = None,
+    overrides: Sequence[str] = (),
+) -> Prepared:
+    """Check all of a config and its data, down to every option of model and training.
+
+    Returns:
+        What training would start from.
+
+    Raises:
+        ConfigError: If anything is wrong; every problem is named.
+    """
+    prepared = prepare(config, data=data, overrides=overrides)
+    build_trainer(prepared.config, prepared.rows.origin, prepared.preprocessing)
+    return prepared
+
+
 def build_trainer(
     config: Config,
     origin: Origin,
@@ -60,6 +91,9 @@ def build_trainer(
     on_record: Callable[[dict[str, Any]], object] | None = None,
 ) -> Trainer:
     """Build model and trainer.
+
+    Returns:
+        The trainer, which holds the model.
 
     Raises:
         ConfigError: If an option does not fit the tasks or the machine.

@@ -9,9 +9,7 @@ from motet.run.preparing import Prepared
 from motet.training import Report, Trainer
 
 
-def card(
-    prepared: Prepared, model: MultiTaskModel, trainer: Trainer, report: Report | None
-) -> str:
+def card(prepared: Prepared, model: MultiTaskModel, trainer: Trainer, report: Report | None) -> str:
     """Describe the model: what it predicts from what, how it was trained, how good it is."""
     return "\n".join(_lines(prepared, model, trainer, report)) + "\n"
 

@@ -31,6 +31,9 @@ TEST_PREDICTIONS = "predictions/test.parquet"
 def create(output: str | Path | None, name: str) -> Path:
     """Make the run folder: ``output`` itself, or the next free ``runs/<name>-NNN``.
 
+    Returns:
+        Path of the folder, empty.
+
     Raises:
         InputError: If ``output`` holds something already or cannot be made.
     """
@@ -57,13 +60,17 @@ def create(output: str | Path | None, name: str) -> Path:
 def check_output(path: str | Path, suffixes: tuple[str, ...]) -> Path:
     """Check that a file can be written at ``path`` without replacing one.
 
+    Returns:
+        The path.
+
     Raises:
         InputError: If the suffix is none of ``suffixes``, the file is there, or its folder is not.
     """
     path = Path(path)
     if path.suffix.lower() not in suffixes:
         raise InputError(
-            f"the output {path} ends in {path.suffix or 'nothing'}, expected {' or '.join(suffixes)}"
+            f"the output {path} ends in {path.suffix or 'nothing'}, "
+            f"expected {' or '.join(suffixes)}"
         )
     if path.exists():
         raise InputError(f"the output {path} exists; name another file, or remove it")
@@ -137,4 +144,3 @@ def finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-

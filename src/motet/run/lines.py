@@ -63,7 +63,8 @@ def report_lines(model: MultiTaskModel, report: Report) -> Iterator[str]:
                 )
             )
     yield from _table(rows, right=(2, 3, 4, 5))
-    yield f"mean score {_number(report['score'])} (0: a predictor that ignores the inputs, 1: perfect)"
+    mean = _number(report["score"])
+    yield f"mean score {mean} (0: a predictor that ignores the inputs, 1: perfect)"
     for key, note in report.notes.items():
         yield f"note: {key}: {note}"
 
@@ -86,7 +87,8 @@ def _label_counts(prepared: Prepared) -> Iterator[Sequence[str]]:
 def _labelled(targets: NDArray[Any]) -> NDArray[np.bool_]:
     """Tell which rows have a label."""
     known = ~np.isnan(targets) if targets.dtype.kind == "f" else targets != MISSING
-    return known.reshape(len(known), -1).any(axis=1)
+    rows: NDArray[np.bool_] = known.reshape(len(known), -1).any(axis=1)
+    return rows
 
 
 def _notes(prepared: Prepared) -> Iterator[str]:

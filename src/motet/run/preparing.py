@@ -1,7 +1,7 @@
 """From a config to everything that training needs, with all checks before anything is written.
 
-What is wrong is collected and raised together, each problem at the key that caused it. Everything up
-to `read_rows` needs no torch, so mistakes in a config or its data are told at once.
+What is wrong is collected and raised together, each problem at the key that caused it. `read_rows`
+needs no torch, so mistakes in a config or its data are told at once.
 """
 
 import inspect
@@ -100,6 +100,9 @@ def read_rows(
         data: Rows to use instead of ``data.source``: whatever `motet.data.sources.read` takes.
         overrides: Changes such as ``"training.epochs=3"``.
 
+    Returns:
+        Config, table and split.
+
     Raises:
         ConfigError: If anything is wrong with the config or its data.
     """
@@ -109,7 +112,7 @@ def read_rows(
         table = _read_table(found, collector.origin, data)
     if table is None:
         collector.stop()
-        raise AssertionError("a table that could not be read is a problem")
+    assert table is not None
     parts = None
     with collector.at("data", "split"):
         parts = _split(found, table)
@@ -137,6 +140,9 @@ def prepare(
     overrides: Sequence[str] = (),
 ) -> Prepared:
     """Read a config and its data, and fit the preprocessing on the training part.
+
+    Returns:
+        All that a model and its training need.
 
     Raises:
         ConfigError: If anything is wrong with the config or its data.

@@ -4,9 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from motet import config as configs
@@ -153,7 +151,9 @@ def load(path: str | Path) -> Run:
     return Run(path, config, preprocessing, model, trivial)
 
 
-def with_truth(predictions: pa.Table, table: pa.Table, preprocessing: Preprocessing, tasks: Iterable[str]) -> pa.Table:
+def with_truth(
+    predictions: pa.Table, table: pa.Table, preprocessing: Preprocessing, tasks: Iterable[str]
+) -> pa.Table:
     """Put ``<task>_true``, the labels as they were given, before each task's predictions."""
     columns: dict[str, Any] = {}
     for task in tasks:

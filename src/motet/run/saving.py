@@ -52,12 +52,13 @@ def save(
 def load(folder: Path) -> tuple[Config, Preprocessing, MultiTaskModel, Trivial]:
     """Read what `save` wrote.
 
+    Returns:
+        Config, preprocessing, model in evaluation mode, and constant predictions.
+
     Raises:
         InputError: If the folder is none, or incomplete.
     """
-    missing = [
-        name for name in (SETTINGS, PREPROCESSING, WEIGHTS) if not (folder / name).is_file()
-    ]
+    missing = [name for name in (SETTINGS, PREPROCESSING, WEIGHTS) if not (folder / name).is_file()]
     if missing:
         raise InputError(
             f"{folder} holds no trained model: {', '.join(missing)} not found; "

@@ -27,7 +27,6 @@ def train(
     overrides: Sequence[str] = (),
     output: str | Path | None = None,
     *,
-    name: str | None = None,
     say: Say | None = None,
     step: Say | None = None,
 ) -> Run:
@@ -41,7 +40,6 @@ def train(
         data: Rows in place of ``data.source``: a frame, an Arrow table, a mapping of arrays.
         overrides: Changes such as ``"training.epochs=3"``.
         output: The run folder itself; ``runs/<config name>-NNN`` if left out.
-        name: Name of the run in place of the config file's.
         say: Called with each line of progress, for example ``print``.
         step: Called with a line about the step in progress, more often.
 
@@ -61,7 +59,7 @@ def train(
     )
     progress.trainer = trainer
     origin = prepared.rows.origin.file
-    path = folder.create(output, name or (origin.stem if origin else "run"))
+    path = folder.create(output, origin.stem if origin else "run")
     progress.write_to(path)
     for line in data_lines(prepared):
         say(line)

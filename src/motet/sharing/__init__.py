@@ -13,6 +13,9 @@ __all__ = ["Hard", "SharedModule", "Sharing", "available", "create"]
 def create(name: str, **options: Any) -> Sharing:
     """Build the options of a sharing scheme by name.
 
+    Returns:
+        The scheme; its ``build`` makes the module.
+
     Raises:
         InputError: If the name or an option is unknown, or an option has a wrong value.
     """

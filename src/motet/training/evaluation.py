@@ -12,6 +12,7 @@ from motet.model import MultiTaskModel
 from motet.tasks import Prediction, Task, TaskMetrics
 from motet.tasks.scores import Trivial, normalised_score, score_trivial
 
+
 class Report(dict[str, Any]):
     """``{task: {metric: value, "loss": ..., "count": ...}, "score": ...}`` and what it rests on.
 
@@ -46,9 +47,12 @@ def evaluate(
         batch_size: Rows per forward pass.
         metrics: Metrics by task, in place of each task's own.
         trivial: Constant predictions to score against; without them scores are NaN.
+
+    Returns:
+        Metrics, losses and scores.
     """
     tasks = [model.tasks[name] for name in model.active_tasks if name in data.targets]
-    chosen = {task.name: metrics[task.name] for task in tasks if task.name in (metrics or {})}
+    chosen = {task.name: metrics[task.name] for task in tasks if metrics and task.name in metrics}
     found = TaskMetrics(tasks, chosen)
     for batch, raw in _forward(model, data, batch_size, [task.name for task in tasks]):
         found.update(raw, batch["targets"], model.loss_terms(raw, batch["targets"]))
@@ -110,4 +114,3 @@ def _joined(parts: list[Prediction]) -> Prediction:
     value, probabilities = (None if c[0] is None else torch.cat(c).cpu() for c in columns)
     assert value is not None
     return Prediction(value, probabilities)
-

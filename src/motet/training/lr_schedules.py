@@ -15,6 +15,9 @@ def constant(total: int, *, warmup: Fraction = 0.0) -> LRSchedule:
     Args:
         total: Steps in all.
         warmup: Share of the steps over which it first rises from 0.
+
+    Returns:
+        The factor as a function of the step.
     """
     return lambda step: _warm(step, total, warmup)
 
@@ -27,6 +30,9 @@ def cosine(total: int, *, warmup: Fraction = 0.05, final: NonNegativeFloat = 0.0
         total: Steps in all.
         warmup: Share of the steps over which the learning rate first rises from 0.
         final: Factor at the end.
+
+    Returns:
+        The factor as a function of the step.
     """
 
     def factor(step: int) -> float:
@@ -44,6 +50,9 @@ def linear(total: int, *, warmup: Fraction = 0.05, final: NonNegativeFloat = 0.0
         total: Steps in all.
         warmup: Share of the steps over which the learning rate first rises from 0.
         final: Factor at the end.
+
+    Returns:
+        The factor as a function of the step.
     """
 
     def factor(step: int) -> float:
@@ -61,6 +70,9 @@ def step(total: int, *, drops: PositiveInt = 2, factor: Fraction = 0.1) -> LRSch
         total: Steps in all.
         drops: How many times the learning rate drops, evenly spread.
         factor: What it is multiplied with at each drop.
+
+    Returns:
+        The factor as a function of the step.
     """
     return lambda now: factor ** min(drops, now * (drops + 1) // max(total, 1))
 

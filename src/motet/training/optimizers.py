@@ -18,8 +18,10 @@ OptimizerFactory = Callable[[Groups], Optimizer]
 def parameter_groups(model: MultiTaskModel, balancer: Balancer) -> Groups:
     """Group trainable parameters by learning rate and weight decay.
 
-    Norms, biases, embeddings and the balancer's own parameters do not decay. A task's parameters
-    have its learning rate, if it has one; all others have the optimizer's.
+    Returns:
+        Groups for an optimizer. Norms, biases, embeddings and the balancer's own parameters do not
+        decay. A task's parameters have its learning rate, if it has one; all others have the
+        optimizer's.
     """
     rates = {
         id(parameter): task.learning_rate
@@ -60,6 +62,9 @@ def adamw(
         weight_decay: Decay per step, times the learning rate.
         betas: Decay of the averages of the gradient and of its square.
         eps: Added to the root of the average square.
+
+    Returns:
+        The optimizer.
     """
     first, second = betas
     return torch.optim.AdamW(
@@ -89,6 +94,9 @@ def adam(
         weight_decay: L2 penalty, added to the gradient.
         betas: Decay of the averages of the gradient and of its square.
         eps: Added to the root of the average square.
+
+    Returns:
+        The optimizer.
     """
     first, second = betas
     return torch.optim.Adam(
@@ -118,6 +126,9 @@ def sgd(
         momentum: Share of the last step that is kept.
         nesterov: Whether the gradient is taken after the momentum step.
         weight_decay: L2 penalty, added to the gradient.
+
+    Returns:
+        The optimizer.
     """
     return torch.optim.SGD(
         groups,
@@ -146,6 +157,9 @@ def rmsprop(
         alpha: Decay of the average square.
         momentum: Share of the last step that is kept.
         weight_decay: L2 penalty, added to the gradient.
+
+    Returns:
+        The optimizer.
     """
     return torch.optim.RMSprop(
         groups, lr=learning_rate, alpha=alpha, momentum=momentum, weight_decay=weight_decay

@@ -1,4 +1,4 @@
-"""Random numbers of a run: seeded anew for every purpose and step, the user's generators untouched."""
+"""Random numbers of a run: seeded for every purpose and step, the user's generators untouched."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

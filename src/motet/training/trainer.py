@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from motet.balancing import Balancer, backward
 from motet.balancing import create as create_balancer
 from motet.data.batches import ArrayData
 from motet.model import MultiTaskModel, mean_losses
-from motet.options import Literal, PositiveFloat, PositiveInt, checked, create
+from motet.options import PositiveFloat, PositiveInt, checked, create
 from motet.problems import InputError, hint
 from motet.registry import LR_SCHEDULES, OPTIMIZERS
 from motet.tasks.scores import Trivial, fit_trivial
@@ -58,8 +58,8 @@ class Trainer:
         learning_rate: Learning rate; the optimizer's default if left out. A task's own
             ``learning_rate`` goes before it, for that task's parameters.
         batch_size: Rows per step, and per forward pass in evaluation.
-        optimizer: Name, ``{"type": name, option: value}``, or a function from parameter groups to an
-            optimizer.
+        optimizer: Name, ``{"type": name, option: value}``, or a function from parameter groups to
+            an optimizer.
         lr_schedule: Name or ``{"type": name, option: value}``.
         clip_norm: Largest norm of the whole gradient; no clipping if left out.
         patience: Epochs without a better monitored value before `fit` stops; None never stops.
@@ -106,7 +106,7 @@ class Trainer:
         self._schedule: LRSchedule | None = None
         name, options = _spelled_out(lr_schedule)
         LR_SCHEDULES.known(name)
-        self._make_schedule = lambda total: create(LR_SCHEDULES, name, total, **options)
+        self._lr_schedule = name, options
         self.batch_size, self.clip_norm, self.seed = batch_size, clip_norm, seed
         self.patience, self.monitor, self.metrics = patience, monitor, metrics
         self.precision, self.on_record = precision, on_record
@@ -141,7 +141,9 @@ class Trainer:
             if task.name in train.targets:
                 task.prepare(train.targets[task.name])
         self.trivial = fit_trivial(self.model.tasks, train.targets, self.metrics)
-        self._schedule = self._make_schedule(epochs * math.ceil(len(train) / self.batch_size))
+        name, options = self._lr_schedule
+        total = epochs * math.ceil(len(train) / self.batch_size)
+        self._schedule = create(LR_SCHEDULES, name, total, **options)
         best, best_state, stale = -math.inf, None, 0
         with own_generators(self.device):
             for _ in range(epochs):
@@ -204,9 +206,7 @@ class Trainer:
         seed_generators(self.device, self.seed, "step", self.step)
         self._set_learning_rate()
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"
-        ):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             raw = self.model(batch["inputs"])
         raw = {task: output.float() for task, output in raw.items()}
         terms = self.model.loss_terms(raw, batch["targets"])
@@ -274,6 +274,7 @@ class Trainer:
                 task.check(data.targets[task.name])
 
     def _data(self, data: Any, what: str) -> ArrayData:
+        """Take what a user may give for data, on the trainer's device."""
         if not isinstance(data, ArrayData):
             if not isinstance(data, tuple) or len(data) != 2 or not isinstance(data[1], Mapping):
                 raise InputError(
@@ -281,19 +282,21 @@ class Trainer:
                 )
             data = ArrayData(*data)
             self._check(data)
-        for name in data.targets:
+        found: ArrayData = data
+        for name in found.targets:
             if name not in self.model.tasks.names:
                 raise InputError(
                     f"{what} has targets for {name!r}, which is no task; "
                     f"{hint(name, self.model.tasks.names)}"
                 )
-        return data.to(self.device)
+        return found.to(self.device)
 
     def _validate(self, valid: ArrayData) -> float:
         """Evaluate, record, and return the monitored value; higher is better."""
         report = self.evaluate(valid)
         seconds = perf_counter() - self._epoch_started
         tasks = {task: report[task] for task in report.scores}
+        value: float
         if self.monitor == "loss":
             losses = [self.model.tasks[t].weight * values["loss"] for t, values in tasks.items()]
             value = -sum(losses)
@@ -394,7 +397,8 @@ def _device(name: str) -> torch.device:
 def make_balancer(chosen: Balancer | Chosen, model: MultiTaskModel) -> Balancer:
     """Make the balancer of a model's tasks, their weights and kinds of loss filled in.
 
-    A balancer that was made already is taken as it is.
+    Returns:
+        The balancer; one that was made already is taken as it is.
 
     Raises:
         InputError: If it does not fit the tasks, or would undo a task's weight.

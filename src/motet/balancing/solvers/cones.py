@@ -10,7 +10,10 @@ once: 1 to 6 systems instead of T. The few right-hand sides for which the guesse
 (rank-deficient M) are solved by active set (Lawson & Hanson 1974), one entry at a time.
 """
 
+from typing import TypeAlias
+
 import numpy as np
+from numpy.typing import NDArray
 
 from motet.balancing.solvers.solution import (
     Array,
@@ -21,12 +24,14 @@ from motet.balancing.solvers.solution import (
     unit_rows,
 )
 
+Faces: TypeAlias = NDArray[np.bool_]  # (N, T)
+
 _RIDGE = 1e-12  # added to the unit diagonal, so that singular faces have a least-norm solution
 _TOLERANCE = 1e-11  # a sign is wrong beyond this share of the largest entry
 _ROUNDING = 1e-14  # below this share of what was summed up, q is 0
 
 
-def min_norm_point(gramian: Array) -> Solution:
+def min_norm_point(gramian: Array, guess: Faces | None = None) -> Solution:
     """Find the point of least norm in the convex hull of the rows: min wᵀGw, w ≥ 0, Σw = 1.
 
     With unit rows and z_k = min(n) / n_k, the problem is min ‖Ĵᵀv‖² + (z·v - 1)², v ≥ 0, and then
@@ -34,6 +39,7 @@ def min_norm_point(gramian: Array) -> Solution:
 
     Args:
         gramian: Inner products of the rows, (T, T).
+        guess: Which rows will have weight, (T,), if a similar problem was solved before.
 
     Returns:
         Weights (T,) that sum to 1.
@@ -49,7 +55,8 @@ def min_norm_point(gramian: Array) -> Solution:
     if zero.any():
         return Solution(zero / zero.sum(), 0.0)
     z = lengths.min() / lengths
-    v, residual = _complementary(cosines + np.outer(z, z), -z[None])
+    face = None if guess is None else guess[None]
+    v, residual = _complementary(cosines + np.outer(z, z), -z[None], face)
     weights = v[0] * z  # not v / lengths: no overflow
     return judged(weights / weights.sum(), residual)
 
@@ -85,10 +92,12 @@ def project_on_dual_cone(gramian: Array, combinations: Array) -> Solution:
     return judged(combinations + size * x * inverse_lengths(lengths), residual)
 
 
-def _complementary(matrix: Array, q: Array, *, repaired: bool = False) -> tuple[Array, float]:
+def _complementary(
+    matrix: Array, q: Array, guess: Faces | None = None, *, repaired: bool = False
+) -> tuple[Array, float]:
     """Solve for every row of q (N, T); return x (N, T) and the residual max |min(x, y)| / max |q|."""
     scale = np.abs(q).max(axis=1, keepdims=True)
-    free = q < -_TOLERANCE * scale
+    free = q < -_TOLERANCE * scale if guess is None else guess.copy()
     x, open_rows = np.zeros_like(q), np.flatnonzero(free.any(axis=1))
     for _ in range(12):
         if not len(open_rows):
@@ -110,11 +119,11 @@ def _complementary(matrix: Array, q: Array, *, repaired: bool = False) -> tuple[
     if residual > 1e-8 and not repaired:  # float32 Gramians may have slightly negative eigenvalues
         values, vectors = np.linalg.eigh(matrix)
         matrix = (vectors * np.maximum(values, 0.0)) @ vectors.T
-        return _complementary(matrix, q, repaired=True)
+        return _complementary(matrix, q, free, repaired=True)
     return x, residual
 
 
-def _on_face(matrix: Array, q: Array, face: Array) -> tuple[Array, Array]:
+def _on_face(matrix: Array, q: Array, face: Faces) -> tuple[Array, Array]:
     """Solve M_FF x_F = -q_F, 0 elsewhere, for N faces (N, T) at once; return x and y = M x + q."""
     width = int(face.sum(axis=1).max())
     rows = np.arange(len(q))[:, None]

@@ -16,7 +16,6 @@ from motet.balancing.solvers.solution import (
     Array,
     Solution,
     all_zero,
-    inverse_lengths,
     judged,
     not_finite,
     unit_rows,
@@ -85,15 +84,15 @@ def _newton(rho: Array, a: Array, alpha: float) -> tuple[Array, float]:
         hessian = rho * np.outer(u * scale, u * scale)
         hessian[np.diag_indices_from(hessian)] = 1.0
         s = scale * np.linalg.solve(hessian, scale * gap)
-        # a shrinking entry shrinks by exp(s), which is 1 + s to first order and stays above 0
-        slope, t = gap @ s, 1.0
-        while True:
-            new = u * np.where(s > 0, 1 + t * s, np.exp(np.minimum(t * s, 0.0)))
-            along = np.where(s > 0, s / (1 + t * np.maximum(s, 0.0)), s)
-            if (new * (rho @ new) - a * new**power) @ along <= 0.9 * slope or t < 1e-4:
+        slope = gap @ s
+        t = min(1.0, 0.95 / max(-s.min(), 1e-9))
+        while t > 1e-4:  # along the step a convex function may fall flat, but not rise steeply
+            new = u * (1 + t * s)
+            rise = (new * (rho @ new) - a * new**power) @ (s / (1 + t * s))
+            if rise <= 0.9 * slope:
                 break
             t /= 2
-        u = new
+        u = u * (1 + t * s)
     return u, residual
 
 

@@ -7,11 +7,25 @@ model folder predicts without the training data.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+
+class Expansion(NamedTuple):
+    """How an encoder can spread a column x of numbers over T bins, of equal width in x.
+
+    Bin t becomes ``(clip((x - starts[t]) * slope, 0, 1) - means[t]) / stds[t]``, the
+    piecewise-linear encoding of Gorishniy et al. (NeurIPS 2022, arXiv:2203.05556). We differ
+    in that the outer bins are cut at 0 and 1 too, and that each bin is standardised.
+    """
+
+    starts: Sequence[float]
+    slope: float
+    means: Sequence[float]
+    stds: Sequence[float]
 
 
 class Input(ABC):
@@ -67,6 +81,11 @@ class Input(ABC):
     @abstractmethod
     def number_names(self) -> tuple[str, ...]:
         """A name for each column of numbers."""
+
+    @property
+    def expansions(self) -> tuple[Expansion | None, ...]:
+        """For each column of numbers, how to spread it over bins; None to take it as it is."""
+        return (None,) * len(self.number_names)
 
     @property
     @abstractmethod

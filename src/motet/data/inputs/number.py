@@ -7,14 +7,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from motet.data.inputs.base import Input, with_indicator
+from motet.data.inputs.base import Expansion, Input, with_indicator
 from motet.data.inputs.scaling import SCALINGS
 from motet.data.selection import require_columns
 from motet.data.values import as_floats, refuse_infinite
 from motet.options import OnlyWith, PositiveInt, checked
 from motet.problems import InputError
 
-_BINS = 32
+_BINS = 64
 
 
 @final
@@ -27,17 +27,18 @@ class Number(Input):
     Args:
         name: The input's name.
         column: Column to read; the input's name if left out.
-        scaling: How the network sees it. standard: shifted and divided to mean 0 and standard
+        scaling: How the network sees it. piecewise: its place among knots, some of the training
+            values, which an encoder that knows them spreads over a column per bin, so that the
+            network can bend at every knot. standard: shifted and divided to mean 0 and standard
             deviation 1. quantile: its rank among the training values as a normal score, so that
-            outliers and skew go. piecewise: standard, and beside it how much of each of some
-            quantile bins lies below the value.
-        bins: Most bins of piecewise; 32 if left out.
+            outliers and skew go.
+        bins: Most bins of piecewise; 64 if left out.
 
     Raises:
         InputError: If an option is unknown, wrong, or would be ignored.
 
     Example:
-        >>> age = Number("age")
+        >>> age = Number("age", scaling="standard")
         >>> age.fit(pa.table({"age": [20, 40, None]}))
         >>> age.apply(pa.table({"age": [50, None]}))["numbers"]
         array([[2., 0.],
@@ -50,7 +51,7 @@ class Number(Input):
         name: str,
         *,
         column: str | None = None,
-        scaling: Literal["standard", "quantile", "piecewise"] = "standard",
+        scaling: Literal["standard", "quantile", "piecewise"] = "piecewise",
         bins: Annotated[PositiveInt | None, OnlyWith("scaling", ("piecewise",))] = None,
     ) -> None:
         self.name = name
@@ -80,9 +81,16 @@ class Number(Input):
 
     @property
     def number_names(self) -> tuple[str, ...]:
-        bins = len(self._fitted["edges"]) - 1 if self._scaling == "piecewise" else 0
-        names = (self.name, *(f"{self.name}_bin_{place}" for place in range(bins)))
-        return (*names, f"{self.name}_missing") if self._missing else names
+        return (self.name, f"{self.name}_missing") if self._missing else (self.name,)
+
+    @property
+    def expansions(self) -> tuple[Expansion | None, ...]:
+        own = None
+        if self._scaling == "piecewise":
+            mean, std = self._fitted["mean"], self._fitted["std"]
+            starts = [(start - mean) / std for start in range(len(self._fitted["bin_means"]))]
+            own = Expansion(starts, std, self._fitted["bin_means"], self._fitted["bin_stds"])
+        return (own, None) if self._missing else (own,)
 
     @property
     def sizes(self) -> tuple[int, ...]:

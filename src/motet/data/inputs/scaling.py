@@ -6,7 +6,6 @@ returns holds plain numbers only, so that it can be written as JSON. ``transform
 """
 
 from collections.abc import Callable
-from itertools import pairwise
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -19,6 +18,8 @@ Fitted = dict[str, Any]
 _FARTHEST = 1e6
 """Standard deviations from the mean beyond which a value is cut, to stay finite in float32."""
 _KNOTS = 1000
+_LEAST_STD = 0.05
+"""Standard deviation that a bin is given at least, so that one with few values stays below 20."""
 
 
 class Scaling(NamedTuple):
@@ -87,23 +88,41 @@ def _quantile(values: Values, fitted: Fitted) -> NDArray[Any]:
 
 
 def _fit_piecewise(values: Values, bins: int) -> Fitted:
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)))
-    return {**_fit_standard(values, bins), "edges": edges.tolist()}
+    knots = _knots(values, bins)
+    fitted: Fitted = {"knots": knots.tolist(), "mean": 0.0, "std": 1.0}
+    places = _piecewise(values, fitted)[:, 0]
+    mean, std = mean_and_std(places)
+    parts = [mean_and_std(np.clip(places - start, 0, 1)) for start in range(len(knots) - 1)]
+    return {
+        "knots": knots.tolist(),
+        "mean": float(mean),
+        "std": float(std) or 1.0,
+        "bin_means": [float(mean) for mean, _ in parts],
+        "bin_stds": [max(float(std), _LEAST_STD) for _, std in parts],
+    }
+
+
+def _knots(values: Values, bins: int) -> Values:
+    """Choose at most bins + 1 of the values."""
+    # Quantiles in which a value that occurs n times counts sqrt(n): quantiles proper would spend
+    # all knots of a column that is mostly 0 on the zeros.
+    distinct, counts = np.unique(values, return_counts=True)
+    if len(distinct) <= bins + 1:
+        return distinct
+    weights = np.sqrt(counts)
+    places = weights.cumsum() - weights / 2
+    places = (places - places[0]) / (places[-1] - places[0])
+    chosen = np.searchsorted(places, np.linspace(0, 1, bins + 1) - 1e-9)
+    chosen[-1] = len(distinct) - 1
+    return distinct[np.unique(chosen)]
 
 
 def _piecewise(values: Values, fitted: Fitted) -> NDArray[Any]:
-    """Return the standardised value, and how much of each bin lies below the value.
-
-    Piecewise-linear encoding of Gorishniy et al. (NeurIPS 2022, arXiv:2203.05556), equation 1, with
-    quantile bins. We differ in that the outer bins are cut at 0 and 1 too: how far outside a value
-    lies is told by the standardised value.
-    """
-    edges = fitted["edges"]
-    columns = np.empty((len(values), len(edges)), np.float32)
-    columns[:, 0] = _standard(values, fitted)[:, 0]
-    for place, ends in enumerate(pairwise(edges), 1):
-        columns[:, place] = np.interp(values, ends, (0.0, 1.0))
-    return columns
+    """Place a value among the knots: 2.5 is halfway from the third to the fourth; standardised."""
+    knots = np.array(fitted["knots"])
+    unit = np.abs(knots).max() or 1.0
+    places = np.interp(values / unit, knots / unit, np.arange(len(knots)))
+    return standardise(places, fitted["mean"], fitted["std"])[:, None]
 
 
 SCALINGS = {
