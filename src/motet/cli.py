@@ -78,7 +78,6 @@ def _train(config: Path, overrides: list[str], output: Path | None) -> None:
             config,
             overrides=overrides,
             output=output,
-            name=name,
             say=console.say,
             step=console.step,
         )

@@ -160,7 +160,7 @@ def prepare(
             targets[name] = make_target(name, chosen)
     collector.stop()
     preprocessing = Preprocessing(inputs, targets)
-    preprocessing.fit(train)
+    preprocessing.fit(train, collector.at)
     collector.stop()
     # every row of every part must be readable before training starts
     arrays: dict[str, dict[str, NDArray[Any]]] = {}
