@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from motet.model import MultiTaskModel
     from motet.problems import InputError
     from motet.registry import register
-    from motet.run import Run, load, train
+    from motet.run import Run, load, resume, train
     from motet.tasks import TaskMetrics
     from motet.training import Trainer
 
@@ -32,6 +32,7 @@ __all__ = [
     "encoders",
     "load",
     "register",
+    "resume",
     "sharing",
     "tasks",
     "train",
@@ -52,6 +53,7 @@ _PLACES = {
     "backward": "motet.balancing",
     "load": "motet.run",
     "register": "motet.registry",
+    "resume": "motet.run",
     "train": "motet.run",
 }
 

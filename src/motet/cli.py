@@ -72,8 +72,7 @@ def train(
 def _train(config: Path, overrides: list[str], output: Path | None) -> None:
     from motet.run import train
 
-    console = _Console()
-    with console:
+    with _Console() as console:
         run = train(
             config,
             overrides=overrides,
@@ -81,8 +80,22 @@ def _train(config: Path, overrides: list[str], output: Path | None) -> None:
             say=console.say,
             step=console.step,
         )
-    typer.echo(f"saved      {run.path}")
-    typer.echo(f"next       motet predict {run.path} ROWS.csv --output predictions.csv")
+    _say_what_is_next(run.path)
+
+
+@app.command()
+def resume(run: Annotated[Path, typer.Argument(help="Folder of an unfinished run.")]) -> None:
+    """Go on with a run that was interrupted, exactly as if it had never stopped."""
+    from motet.run import resume
+
+    with _Console() as console:
+        finished = resume(run, say=console.say, step=console.step)
+    _say_what_is_next(finished.path)
+
+
+def _say_what_is_next(path: Path) -> None:
+    typer.echo(f"saved      {path}")
+    typer.echo(f"next       motet predict {path} ROWS.csv --output predictions.csv")
 
 
 @app.command()

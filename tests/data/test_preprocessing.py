@@ -51,10 +51,10 @@ def test_inputs_are_one_matrix_of_numbers_and_one_of_categories():
     preprocessing = made()
     inputs = preprocessing.inputs(TABLE)
     assert {name: (array.dtype, array.shape) for name, array in inputs.items()} == {
-        "numbers": (np.float32, (4, 7)),
+        "numbers": (np.float32, (4, 5)),
         "categories": (np.int64, (4, 1)),
     }
-    assert preprocessing.numbers == 7
+    assert preprocessing.numbers == 5
     assert preprocessing.categories == (3,)
     assert preprocessing.number_names == (
         "age",
@@ -62,11 +62,14 @@ def test_inputs_are_one_matrix_of_numbers_and_one_of_categories():
         "clip_0",
         "clip_1",
         "size",
-        "size_bin_0",
-        "size_bin_1",
     )
     assert preprocessing.category_names == ("job",)
     np.testing.assert_array_equal(inputs["numbers"][:, 1], [0, 1, 0, 0])
+
+
+def test_each_column_of_numbers_says_over_which_bins_it_can_be_spread():
+    bins = [each and len(each.starts) for each in made().expansions]
+    assert bins == [2, None, None, None, 2]  # age, age_missing, clip, clip, size
 
 
 def test_a_kind_of_array_without_columns_is_left_out():
@@ -88,6 +91,7 @@ def test_what_was_written_as_json_does_the_same():
         for name in one:
             np.testing.assert_array_equal(one[name], other[name])
     assert again.number_names == preprocessing.number_names
+    assert again.expansions == preprocessing.expansions
     assert again.categories == preprocessing.categories
     assert again.strings == preprocessing.strings == ("job", "churn")
     assert again.target("churn").names == ("no", "yes")
@@ -97,7 +101,7 @@ def test_what_was_written_as_json_does_the_same():
 def test_rows_to_predict_need_no_labels_and_tasks_without_columns_are_left_out():
     later = TABLE.drop_columns(["churn", "t_a", "t_b"])
     preprocessing = made()
-    assert preprocessing.inputs(later)["numbers"].shape == (4, 7)
+    assert preprocessing.inputs(later)["numbers"].shape == (4, 5)
     assert list(preprocessing.targets(later)) == ["spend"]
 
 

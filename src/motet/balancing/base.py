@@ -143,10 +143,10 @@ class LossBalancer(Balancer):
 class GramianBalancer(Balancer):
     """Finds task weights from the inner products of the task gradients.
 
-    The direction is the weighted sum of the gradients. ``forward`` finds weights in the scale of the
-    paper; the caller gets them in the scale asked for. One present task alone has weight 1 in every
-    scale: there is nothing to balance. Gradients that are not finite give NaN weights and leave the
-    balancer as it was, so that the step can be skipped.
+    The direction is the weighted sum of the gradients. ``forward`` finds weights in the scale of
+    the paper; the caller gets them in the scale asked for. One present task alone has weight 1 in
+    every scale: there is nothing to balance. Gradients that are not finite give NaN weights and
+    leave the balancer as it was, so that the step can be skipped.
 
     A method of your own is one method::
 
@@ -215,7 +215,8 @@ class GramianBalancer(Balancer):
         if not inner.isfinite().all():
             self.status = NOT_FINITE
             return torch.full((count,), torch.nan, dtype=torch.float64)
-        self.resolution = count * torch.finfo(gramian.dtype).eps
+        dtype = gramian.dtype if gramian.is_floating_point() else torch.float64
+        self.resolution = 4 * count * torch.finfo(dtype).eps
         own = self._own(present)
         rows = own if self.scales_rows else torch.ones_like(own)
         weights = self.reuse(present)
@@ -232,9 +233,10 @@ class GramianBalancer(Balancer):
         return weights
 
     def reuse(self, present: Tensor) -> Tensor | None:
-        """Count a step and return the kept weights (T',) in the paper's scale, if they still hold.
+        """Count a step for which no Gramian is needed, if kept weights still hold.
 
-        None says that a Gramian is needed. Until then a caller may save the T' passes for it.
+        Returns:
+            The weights (T',) in the paper's scale; None says that a Gramian is needed.
         """
         if self.every == 1:
             return None
@@ -267,7 +269,7 @@ class GramianBalancer(Balancer):
         self, gramian: Tensor, losses: Tensor | None, present: Tensor, alone: Tensor
     ) -> Tensor:
         if len(present) == 1:
-            return torch.ones(1, dtype=torch.float64) if self.refuses_weight else alone
+            return alone
         weights: Tensor = super().__call__(gramian, losses, present)
         if self.status != OK:
             still = gramian.diagonal() == 0

@@ -58,7 +58,13 @@ class MemberOf:
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         names = {"type": "string", "enum": list(KINDS[self.kind])}
-        return {"anyOf": [names, handler(schema)]}
+        form = handler(schema)
+        default = form["discriminator"]["mapping"].get(self.default)
+        form["oneOf"] = [  # without `type`, the options of several members would fit
+            each if each["$ref"] == default else {**each, "required": ["type"]}
+            for each in form["oneOf"]
+        ]
+        return {"anyOf": [names, form]}
 
     def _spelled_out(self, value: Any) -> Any:
         if isinstance(value, str):

@@ -73,7 +73,7 @@ class EarlyStoppingConfig(Section):
     """When to stop before the last epoch."""
 
     patience: PositiveInt = 5
-    """Epochs without a better monitored value before training stops."""
+    """Evaluations without a better monitored value before training stops."""
 
 
 class TrainingConfig(Section):
@@ -100,6 +100,10 @@ class TrainingConfig(Section):
     ``worst`` normalised score of the main tasks, the name of a task, or ``loss``."""
     early_stopping: EarlyStoppingConfig | None = EarlyStoppingConfig()
     """When to stop early; null never does."""
+    evaluate_every: Literal["epoch"] | PositiveInt = "epoch"
+    """``epoch``, or a number of steps between two evaluations on the validation part."""
+    checkpoint_every: PositiveInt | None = None
+    """Steps between two checkpoints within an epoch; there is always one after each epoch."""
 
 
 class Config(Section):

@@ -4,7 +4,7 @@ from motet.run.building import check
 from motet.run.lines import data_lines, report_lines
 from motet.run.predictions import check_prediction_file, write_predictions
 from motet.run.runs import Run, load
-from motet.run.training import train
+from motet.run.training import resume, train
 
 __all__ = [
     "Run",
@@ -13,6 +13,7 @@ __all__ = [
     "data_lines",
     "load",
     "report_lines",
+    "resume",
     "train",
     "write_predictions",
 ]

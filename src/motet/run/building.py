@@ -1,7 +1,7 @@
 """From a config and fitted preprocessing to a model, and to its trainer."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +88,9 @@ def build_trainer(
     config: Config,
     origin: Origin,
     preprocessing: Preprocessing,
-    on_record: Callable[[dict[str, Any]], object] | None = None,
+    **hooks: Any,
 ) -> Trainer:
-    """Build model and trainer.
+    """Build model and trainer; ``hooks`` are arguments of the trainer that no config has.
 
     Returns:
         The trainer, which holds the model.
@@ -119,7 +119,9 @@ def build_trainer(
             seed=chosen.seed,
             device=chosen.device,
             precision=chosen.precision,
-            on_record=on_record,
+            evaluate_every=chosen.evaluate_every,
+            checkpoint_every=chosen.checkpoint_every,
+            **hooks,
         )
     collector.stop()
     return trainer

@@ -33,13 +33,13 @@ def data_lines(prepared: Prepared) -> Iterator[str]:
     yield from (_line("note", note) for note in _notes(prepared))
 
 
-def epoch_line(record: Mapping[str, Any], epochs: int, model: MultiTaskModel, best: bool) -> str:
-    """Say in one line how each task does after an epoch."""
+def epoch_line(record: Mapping[str, Any], epochs: int) -> str:
+    """Say in one line how each task does on the validation part; * marks the best so far."""
     tasks = []
     for name, values in record["tasks"].items():
         metric = next(iter(values))
         tasks.append(f"{name} {metric} {_number(values[metric])}")
-    score = f"score {_number(record['score'])}{' *' if best else ''}"
+    score = f"score {_number(record['score'])}{' *' if record['best'] else ''}"
     count = f"{record['epoch']:>{len(str(epochs))}}/{epochs}"
     return _line("epoch", "  ".join([count, *tasks, score, f"{record['seconds']:.1f} s"]))
 

@@ -1,22 +1,27 @@
-"""`motet.train`: from a config to a run folder."""
+"""`motet.train` and `motet.resume`: from a config to a run folder, also in several goes."""
 
-from collections.abc import Callable, Mapping, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow.parquet as pq
 import yaml
 
 from motet.config import Config
 from motet.data.batches import ArrayData
+from motet.problems import InputError
 from motet.run import folder, saving
 from motet.run.building import build_trainer
 from motet.run.card import card
+from motet.run.checkpoints import Checkpoints, digest
 from motet.run.lines import data_lines, epoch_line, report_lines
 from motet.run.preparing import Prepared, prepare
 from motet.run.runs import Run, with_truth
-from motet.training import Report, Trainer
+from motet.training import History, Interrupted, Report, Trainer
 
 Say = Callable[[str], object]
 
@@ -33,7 +38,7 @@ def train(
     """Train a model as a config says, and leave a run folder.
 
     Everything that can be wrong with the config, the data and the output is checked before anything
-    is written.
+    is written. Ctrl-C leaves a run that `resume` goes on with.
 
     Args:
         config: A YAML file, a mapping, or a `motet.Config`.
@@ -50,63 +55,160 @@ def train(
         ConfigError: If the config or the data cannot be used; every problem is named.
         InputError: If the output folder cannot be used.
         TrainingError: If losses stay non-finite.
+        Interrupted: At Ctrl-C, a KeyboardInterrupt.
     """
-    say, step = say or _silent, step or _silent
     prepared = prepare(config, data=data, overrides=overrides)
-    progress = _Progress(prepared, say, step)
-    trainer = build_trainer(
-        prepared.config, prepared.rows.origin, prepared.preprocessing, progress.record
-    )
-    progress.trainer = trainer
+    attempt = _Attempt(prepared, say or _silent, step or _silent)
     origin = prepared.rows.origin.file
-    path = folder.create(output, origin.stem if origin else "run")
-    progress.write_to(path)
+    attempt.use(folder.create(output, origin.stem if origin else "run"))
+    _write_beginning(attempt.path, prepared)
     for line in data_lines(prepared):
-        say(line)
-    _write_beginning(path, prepared)
-    trainer.fit(
-        _part(prepared, "train"),
-        _part(prepared, "validation"),
-        epochs=prepared.config.training.epochs,
-    )
-    return _finish(path, prepared, trainer, progress)
+        attempt.say(line)
+    return attempt.carry_out()
 
 
-def _finish(path: Path, prepared: Prepared, trainer: Trainer, progress: "_Progress") -> Run:
-    model = trainer.model.eval()
-    run = Run(path, prepared.config, prepared.preprocessing, model, trainer.trivial)
-    progress.say(f"{'best':<10} epoch {trainer.history.best_epoch}, its weights are kept")
-    if trainer.history.skipped_steps:
-        progress.say(f"{'note':<10} {trainer.history.skipped_steps} steps were not finite, skipped")
-    report = _test(path, run, prepared, progress) if len(prepared.rows.split.test) else None
-    text = card(prepared, model, trainer, report)
-    saving.save(
-        path / folder.MODEL, prepared.config, prepared.preprocessing, model, trainer.trivial, text
-    )
-    return run
+def resume(
+    path: str | Path, data: Any = None, *, say: Say | None = None, step: Say | None = None
+) -> Run:
+    """Go on with a run that was interrupted, exactly as if it had never stopped.
+
+    Args:
+        path: The run folder.
+        data: The rows, if the run was given them from Python.
+        say: Called with each line of progress.
+        step: Called with a line about the step in progress.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        InputError: If the folder holds no unfinished run, or data or checkpoints do not fit.
+        TrainingError: If losses stay non-finite.
+        Interrupted: At Ctrl-C.
+    """
+    path = Path(path)
+    if not (path / folder.CONFIG).is_file():
+        raise InputError(f"{path} is no run folder: it has no {folder.CONFIG}")
+    if (path / folder.MODEL / saving.SETTINGS).is_file():
+        raise InputError(f"the run {path} is finished; there is nothing to resume")
+    prepared = prepare(path / folder.CONFIG, data=data)
+    attempt = _Attempt(prepared, say or _silent, step or _silent)
+    attempt.use(path)
+    attempt.go_back()
+    return attempt.carry_out()
 
 
-def _test(path: Path, run: Run, prepared: Prepared, progress: "_Progress") -> Report:
-    """Judge the model on the test part, once, and keep its predictions."""
-    rows = prepared.rows.split.test
-    inputs = {kind: values[rows] for kind, values in prepared.inputs.items()}
-    started = perf_counter()
-    report = run.evaluate_arrays(
-        inputs, {task: values[rows] for task, values in prepared.targets.items()}
-    )
-    progress.test(report, perf_counter() - started)
-    progress.say(f"{'test':<10} {len(rows):,} rows, seen by nothing before")
-    for line in report_lines(run.model, report):
-        progress.say(line)
-    predictions = with_truth(
-        run.predict_arrays(inputs),
-        prepared.part("test"),
-        prepared.preprocessing,
-        run.model.active_tasks,
-    )
-    with folder.replacing(path / folder.TEST_PREDICTIONS) as file:
-        pq.write_table(predictions, file)
-    return report
+class _Attempt:
+    """One go at a run: what `train` and `resume` have in common."""
+
+    def __init__(self, prepared: Prepared, say: Say, step: Say) -> None:
+        self.prepared, self.say, self.step = prepared, say, step
+        self.trainer = build_trainer(
+            prepared.config,
+            prepared.rows.origin,
+            prepared.preprocessing,
+            on_record=self._record,
+            on_checkpoint=self._checkpoint,
+        )
+
+    def use(self, path: Path) -> None:
+        """Write to this folder from now on."""
+        self.path = path
+        self._metrics = folder.JsonLines(path / folder.METRICS)
+        self._checkpoints = Checkpoints(path, digest(self.prepared))
+
+    def go_back(self) -> None:
+        """Put everything back to the last good checkpoint."""
+        for note in self._checkpoints.load(self.trainer):
+            self.say(f"{'note':<10} {note}")
+        self.trainer.history = History.read(self.path / folder.METRICS)
+        self.say(f"{'resume':<10} from step {self.trainer.step}")
+
+    def carry_out(self) -> Run:
+        """Train to the end, judge the model on the test part, and save it."""
+        prepared, trainer = self.prepared, self.trainer
+        try:
+            with _stopping_at_interrupt(trainer):
+                trainer.fit(
+                    _part(prepared, "train"),
+                    _part(prepared, "validation"),
+                    epochs=prepared.config.training.epochs,
+                )
+        except Interrupted:
+            self.say(f"stopped    at step {trainer.step}; go on with: motet resume {self.path}")
+            raise
+        model = trainer.model.eval()
+        run = Run(self.path, prepared.config, prepared.preprocessing, model, trainer.trivial)
+        self.say(f"{'best':<10} epoch {trainer.history.best_epoch}, its weights are kept")
+        if trainer.progress.skipped:
+            self.say(f"{'note':<10} {trainer.progress.skipped} steps were not finite, skipped")
+        report = self._test(run) if len(prepared.rows.split.test) else None
+        text = card(prepared, model, trainer, report)
+        where = self.path / folder.MODEL
+        saving.save(where, prepared.config, prepared.preprocessing, model, trainer.trivial, text)
+        return run
+
+    def _test(self, run: Run) -> Report:
+        """Judge the model on the test part, once, and keep its predictions."""
+        prepared, rows = self.prepared, self.prepared.rows.split.test
+        inputs = {kind: values[rows] for kind, values in prepared.inputs.items()}
+        started = perf_counter()
+        report = run.evaluate_arrays(
+            inputs, {task: values[rows] for task, values in prepared.targets.items()}
+        )
+        self._metrics.write(
+            {
+                "event": "test",
+                "step": self.trainer.step,
+                "epoch": self.trainer.history.best_epoch,
+                "split": "test",
+                "seconds": perf_counter() - started,
+                "tasks": {task: report[task] for task in report.scores},
+                "score": report["score"],
+            }
+        )
+        self.say(f"{'test':<10} {len(rows):,} rows, seen by nothing before")
+        for line in report_lines(run.model, report):
+            self.say(line)
+        predictions = with_truth(
+            run.predict_arrays(inputs),
+            prepared.part("test"),
+            prepared.preprocessing,
+            run.model.active_tasks,
+        )
+        with folder.replacing(self.path / folder.TEST_PREDICTIONS) as file:
+            pq.write_table(predictions, file)
+        return report
+
+    def _record(self, record: dict[str, Any]) -> None:
+        self._metrics.write(record)
+        epochs = self.prepared.config.training.epochs
+        if record["split"] == "validation":
+            self.say(epoch_line(record, epochs))
+        elif record["event"] == "step":
+            losses = "  ".join(f"{t} loss {v['loss']:.4f}" for t, v in record["tasks"].items())
+            self.step(f"epoch {record['epoch']}/{epochs}  step {record['step']}  {losses}")
+
+    def _checkpoint(self, kind: Literal["last", "best"]) -> None:
+        self._checkpoints.save(kind, self.trainer)
+
+
+@contextmanager
+def _stopping_at_interrupt(trainer: Trainer) -> Iterator[None]:
+    """Let the first Ctrl-C end training after the step in progress, and a second one at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        trainer.stop_requested = True
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _part(prepared: Prepared, name: str) -> ArrayData:
@@ -125,43 +227,6 @@ def _write_beginning(path: Path, prepared: Prepared) -> None:
     text = yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
     folder.write_text(path / folder.CONFIG, text)
     folder.write_json(path / folder.ENVIRONMENT, folder.environment())
-
-
-class _Progress:
-    """Writes records to ``metrics.jsonl`` and says in words what they hold."""
-
-    trainer: Trainer
-
-    def __init__(self, prepared: Prepared, say: Say, step: Say) -> None:
-        self.epochs = prepared.config.training.epochs
-        self.say, self.step = say, step
-        self._best = float("-inf")
-
-    def write_to(self, path: Path) -> None:
-        self._file = folder.JsonLines(path / folder.METRICS)
-
-    def record(self, record: dict[str, Any]) -> None:
-        self._file.write(record)
-        if record["event"] == "step":
-            losses = "  ".join(f"{t} loss {v['loss']:.4f}" for t, v in record["tasks"].items())
-            self.step(f"epoch {record['epoch']}/{self.epochs}  step {record['step']}  {losses}")
-        elif record["split"] == "validation":
-            best = record["monitored"] > self._best
-            self._best = max(self._best, record["monitored"])
-            self.say(epoch_line(record, self.epochs, self.trainer.model, best))
-
-    def test(self, report: Report, seconds: float) -> None:
-        self._file.write(
-            {
-                "event": "test",
-                "step": self.trainer.step,
-                "epoch": self.trainer.history.best_epoch,
-                "split": "test",
-                "seconds": seconds,
-                "tasks": {task: report[task] for task in report.scores},
-                "score": report["score"],
-            }
-        )
 
 
 def _silent(line: str) -> None:

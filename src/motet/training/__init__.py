@@ -2,6 +2,20 @@
 
 from motet.training.evaluation import Report
 from motet.training.history import History
-from motet.training.trainer import StepResult, Trainer, TrainingError, make_balancer
+from motet.training.trainer import (
+    Interrupted,
+    StepResult,
+    Trainer,
+    TrainingError,
+    make_balancer,
+)
 
-__all__ = ["History", "Report", "StepResult", "Trainer", "TrainingError", "make_balancer"]
+__all__ = [
+    "History",
+    "Interrupted",
+    "Report",
+    "StepResult",
+    "Trainer",
+    "TrainingError",
+    "make_balancer",
+]

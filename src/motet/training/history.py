@@ -1,7 +1,7 @@
 """What happened in training, epoch by epoch."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +15,25 @@ class History:
     ``learning_rate``, ``score`` and ``tasks``: ``{task: {"loss": ..., <metric>: ...}}``.
     """
 
-    def __init__(self) -> None:
-        self.records: list[dict[str, Any]] = []
-        self.best_epoch: int | None = None
-        """Epoch whose weights the model has now; None without validation data."""
-        self.skipped_steps = 0
+    def __init__(self, records: Iterable[dict[str, Any]] = ()) -> None:
+        self.records = list(records)
+
+    @property
+    def best_epoch(self) -> int | None:
+        """Epoch whose weights are kept; None without validation data."""
+        return next((r["epoch"] for r in reversed(self.records) if r.get("best")), None)
+
+    @property
+    def skipped_steps(self) -> int:
         """Steps left out because a loss or gradient was not finite."""
+        return next((r["skipped"] for r in reversed(self.records) if "skipped" in r), 0)
 
     @staticmethod
     def read(path: Path) -> "History":
         """Read the epochs of a ``metrics.jsonl``; empty if there is none."""
-        history = History()
-        if path.is_file():
-            lines = path.read_text(encoding="utf-8").splitlines()
-            records = [json.loads(line) for line in lines]
-            history.records = [record for record in records if record["event"] == "epoch"]
-            tests = [record["epoch"] for record in records if record["event"] == "test"]
-            history.best_epoch = tests[-1] if tests else None
-        return history
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        records = map(json.loads, lines)
+        return History(r for r in records if r["event"] == "epoch" or r["split"] == "validation")
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self.records)

@@ -1,12 +1,14 @@
-"""The training loop: batches in, one balanced update a step, the best model kept.
+"""The training loop: batches in, one balanced update a step, the best weights kept.
 
 `Trainer.fit` reads as the loop it is: epochs of `train_step`, an evaluation after each, early
-stopping on the monitored score. Every part can be called alone.
+stopping on the monitored score. Every part can be called alone. What the loop must remember is in
+`Trainer.progress` and `motet.training.state`, so that it can stop anywhere and go on exactly there.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import Any, Literal
 
@@ -26,6 +28,7 @@ from motet.training.history import History
 from motet.training.lr_schedules import LRSchedule
 from motet.training.optimizers import OptimizerFactory, parameter_groups
 from motet.training.randomness import own_generators, seed_generators
+from motet.training.state import Progress, Totals, load_tensors, tensors_of
 
 LOG_EVERY = 50
 """Steps between two step records."""
@@ -49,6 +52,10 @@ class StepResult:
     skipped: bool
 
 
+class Interrupted(KeyboardInterrupt):
+    """Training was asked to stop; its state was saved and it can go on from there."""
+
+
 class Trainer:
     """Trains a `MultiTaskModel`.
 
@@ -62,14 +69,19 @@ class Trainer:
             an optimizer.
         lr_schedule: Name or ``{"type": name, option: value}``.
         clip_norm: Largest norm of the whole gradient; no clipping if left out.
-        patience: Epochs without a better monitored value before `fit` stops; None never stops.
+        patience: Evaluations without a better monitored value before `fit` stops; None never stops.
         monitor: What `fit` watches on the validation data: the ``mean`` or ``worst`` normalised
             score of the main tasks, the name of a task, or ``loss``.
+        evaluate_every: "epoch", or a number of steps between two evaluations in `fit`.
         metrics: Metrics by task, names or functions, in place of each task's own.
         seed: Seed of batch order and dropout.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         precision: Arithmetic of the forward pass.
         on_record: Called with each record as it is made: steps, epochs.
+        on_checkpoint: Called in `fit` when the state should be saved: with "best" after an
+            evaluation that was the best so far, with "last" after each epoch, after each
+            ``checkpoint_every`` steps, and when asked to stop.
+        checkpoint_every: Steps between two checkpoints within an epoch; none if left out.
 
     Raises:
         InputError: If a name is unknown or a value does not fit.
@@ -88,11 +100,14 @@ class Trainer:
         clip_norm: PositiveFloat | None = None,
         patience: PositiveInt | None = 5,
         monitor: str = "mean",
+        evaluate_every: Literal["epoch"] | PositiveInt = "epoch",
         metrics: Mapping[str, Any] | None = None,
         seed: int = 0,
         device: str = "auto",
         precision: Literal["float32", "bfloat16"] = "float32",
         on_record: Callable[[dict[str, Any]], object] | None = None,
+        on_checkpoint: Callable[[Literal["last", "best"]], object] | None = None,
+        checkpoint_every: PositiveInt | None = None,
     ) -> None:
         names = model.tasks.names
         if monitor not in ("mean", "worst", "loss", *names):
@@ -109,24 +124,36 @@ class Trainer:
         self._lr_schedule = name, options
         self.batch_size, self.clip_norm, self.seed = batch_size, clip_norm, seed
         self.patience, self.monitor, self.metrics = patience, monitor, metrics
-        self.precision, self.on_record = precision, on_record
+        self.evaluate_every, self.checkpoint_every = evaluate_every, checkpoint_every
+        self.precision, self.on_record, self.on_checkpoint = precision, on_record, on_checkpoint
         self.history = History()
         self.trivial: Trivial = {}
-        self.step = 0
-        self.epoch = 0
-        self._epoch_started = perf_counter()
-        self._non_finite_in_a_row = 0
+        self.progress = Progress()
+        self.stop_requested = False
+        """Set it, for example in a signal handler, to make `fit` save its state and stop."""
+        self._totals = Totals()
+        self._weights: dict[str, Tensor] = {}  # of the last step that had any
+        self._best: dict[str, Tensor] | None = None
+        self._started = perf_counter()
+        self._generators_owned = False
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps made."""
+        return self.progress.step
 
     # Training --------------------------------------------------------------------------------
 
     def fit(self, data: Any, validation: Any = None, *, epochs: int = 20) -> History:
-        """Train, and end with the weights of the epoch that was best on the validation data.
+        """Train, and end with the weights that were best on the validation data.
+
+        A trainer whose state was loaded goes on where that state was saved.
 
         Args:
             data: ``(inputs, {task: targets})``, arrays or tensors with rows along the first axis.
                 NaN, -100 or None stand for "not labelled".
             validation: The same; without it there is no early stopping and the last weights stay.
-            epochs: Most epochs.
+            epochs: Epochs to reach in all.
 
         Returns:
             What happened, epoch by epoch.
@@ -134,33 +161,35 @@ class Trainer:
         Raises:
             InputError: If the data do not fit the tasks.
             TrainingError: If losses or gradients stay non-finite.
+            Interrupted: If `stop_requested` was set.
         """
         train = self._data(data, "the training data")
         valid = None if validation is None else self._data(validation, "the validation data")
-        for task in self.model.tasks:
-            if task.name in train.targets:
-                task.prepare(train.targets[task.name])
-        self.trivial = fit_trivial(self.model.tasks, train.targets, self.metrics)
+        self._look_at(train)
         name, options = self._lr_schedule
         total = epochs * math.ceil(len(train) / self.batch_size)
         self._schedule = create(LR_SCHEDULES, name, total, **options)
-        best, best_state, stale = -math.inf, None, 0
-        with own_generators(self.device):
-            for _ in range(epochs):
-                self.train_epoch(train)
-                if valid is None:
-                    continue
-                value = self._validate(valid)
-                if value > best:
-                    best, stale = value, 0
-                    best_state = {k: v.clone() for k, v in self.model.state_dict().items()}
-                    self.history.best_epoch = self.epoch
-                else:
-                    stale += 1
-                    if stale == self.patience:
+        progress = self.progress
+        with self._own_generators():
+            while progress.epoch < epochs and not progress.stopped:
+                self._started = perf_counter()
+                for batch in self._rest_of_epoch(train):
+                    self._step_of_epoch(batch)
+                    if self.evaluate_every != "epoch" and self.step % self.evaluate_every == 0:
+                        self._validate(valid)
+                    if self.checkpoint_every and self.step % self.checkpoint_every == 0:
+                        self._checkpoint("last")
+                    if self.stop_requested:
+                        self._checkpoint("last")
+                        raise Interrupted
+                    if progress.stopped:
                         break
-        if best_state is not None:
-            self.model.load_state_dict(best_state)
+                self._end_epoch()
+                if self.evaluate_every == "epoch":
+                    self._validate(valid)
+                self._checkpoint("last")
+        if self._best is not None:
+            self.model.load_state_dict(self._best)
         return self.history
 
     def train_epoch(self, data: Any) -> dict[str, float]:
@@ -170,32 +199,19 @@ class Trainer:
             The mean training loss of each task.
         """
         train = self._data(data, "the training data")
-        self._epoch_started = perf_counter()
-        order = train.order(self.seed, self.epoch)
-        self.epoch += 1
-        totals = Totals()
-        self.model.train()
-        for batch in train.batches(self.batch_size, order):
-            result = self.train_step(batch, totals)
-            if self.step % LOG_EVERY == 0:
-                self._record_step(result)
-        means = totals.means()
-        weights = {task: float(weight) for task, weight in result.weights.items()}
-        tasks = {
-            task: {"loss": loss, **({"weight": weights[task]} if task in weights else {})}
-            for task, loss in means.items()
-        }
-        self._record("epoch", "train", tasks, seconds=perf_counter() - self._epoch_started)
-        return means
+        self._started = perf_counter()
+        with self._own_generators():
+            for batch in self._rest_of_epoch(train):
+                self._step_of_epoch(batch)
+        return self._end_epoch()
 
-    def train_step(self, batch: Mapping[str, Any], totals: "Totals | None" = None) -> StepResult:
+    def train_step(self, batch: Mapping[str, Any]) -> StepResult:
         """Make one update from a batch ``{"inputs": ..., "targets": {task: tensor}}``.
 
         A step whose losses or gradients are not finite changes nothing and is counted.
 
         Args:
             batch: Inputs and targets, on the trainer's device.
-            totals: Adds up losses over steps, if given.
 
         Returns:
             The losses, the weight each had, and the norm of the whole gradient.
@@ -203,28 +219,119 @@ class Trainer:
         Raises:
             TrainingError: If too many steps in a row were not finite.
         """
-        seed_generators(self.device, self.seed, "step", self.step)
-        self._set_learning_rate()
-        self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            raw = self.model(batch["inputs"])
-        raw = {task: output.float() for task, output in raw.items()}
-        terms = self.model.loss_terms(raw, batch["targets"])
-        losses = mean_losses(terms)
-        self.step += 1
-        if not losses:
-            return StepResult({}, {}, None, skipped=False)
-        result = backward(losses, self.balancer, penalty=self.model.shared.penalty())
+        with self._own_generators():
+            seed_generators(self.device, self.seed, "step", self.step)
+            self._set_learning_rate()
+            self.optimizer.zero_grad(set_to_none=True)
+            with torch.autocast(
+                self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"
+            ):
+                raw = self.model(batch["inputs"])
+            raw = {task: output.float() for task, output in raw.items()}
+            terms = self.model.loss_terms(raw, batch["targets"])
+            losses = mean_losses(terms)
+            self.progress.step += 1
+            if not losses:
+                return StepResult({}, {}, None, skipped=False)
+            result = backward(losses, self.balancer, penalty=self.model.shared.penalty())
         norm = self._clipped_norm()
         # the one device sync of a step
         if not torch.isfinite(torch.stack([norm, *result.losses.values()])).all():
             self._skip(result.losses)
             return StepResult(result.losses, result.weights, norm, skipped=True)
-        self._non_finite_in_a_row = 0
+        self.progress.skipped_in_a_row = 0
         self.optimizer.step()
-        if totals is not None:
-            totals.add(terms)
+        self._totals.add(terms)
         return StepResult(result.losses, result.weights, norm, skipped=False)
+
+    def _look_at(self, train: ArrayData) -> None:
+        """Learn from all training labels at once: class weights, constant predictions."""
+        for task in self.model.tasks:
+            if task.name in train.targets:
+                task.prepare(train.targets[task.name])
+        self.trivial = fit_trivial(self.model.tasks, train.targets, self.metrics)
+
+    def _rest_of_epoch(self, train: ArrayData) -> Iterator[dict[str, Any]]:
+        """Yield the batches of the epoch in progress that are not done yet."""
+        self.model.train()
+        order = train.order(self.seed, self.progress.epoch)
+        yield from train.batches(self.batch_size, order[self.progress.batch * self.batch_size :])
+
+    def _step_of_epoch(self, batch: Mapping[str, Any]) -> None:
+        result = self.train_step(batch)
+        self.progress.batch += 1
+        if result.weights:
+            self._weights = result.weights
+        if self.step % LOG_EVERY == 0:
+            self._record_step(result)
+
+    def _end_epoch(self) -> dict[str, float]:
+        """Record the epoch and begin the next one."""
+        totals = self._totals.means()
+        means = {task: totals[task] for task in self.model.tasks.names if task in totals}
+        weights = {task: float(weight) for task, weight in self._weights.items()}
+        tasks = {
+            task: {"loss": loss} | ({"weight": weights[task]} if task in weights else {})
+            for task, loss in means.items()
+        }
+        self.progress.epoch += 1
+        self.progress.batch = 0
+        self._totals = Totals()
+        seconds, skipped = perf_counter() - self._started, self.progress.skipped
+        self._record("epoch", "train", tasks, seconds=seconds, skipped=skipped)
+        return means
+
+    # State -----------------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return all that `load_state` needs: tensors, and numbers that JSON can hold."""
+        modules = {"model": self.model, "balancer": self.balancer}
+        parts = {"totals": self._totals.terms, "weights": self._weights, "best": self._best or {}}
+        tensors = tensors_of(modules, self.optimizer, parts)
+        header = {
+            "progress": asdict(self.progress),
+            "tasks": list(self.model.tasks.names),
+            "enabled": list(self.model.active_tasks),
+        }
+        return tensors, header
+
+    def load_state(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+        """Go back to a state that `state` returned.
+
+        Raises:
+            InputError: If it is the state of another model.
+        """
+        names = list(self.model.tasks.names)
+        if header["tasks"] != names:
+            raise InputError(
+                f"the state is of the tasks {', '.join(header['tasks'])}, "
+                f"expected {', '.join(names)}"
+            )
+        modules = {"model": self.model, "balancer": self.balancer}
+        parts = load_tensors(tensors, modules, self.optimizer)
+        self._totals.terms, self._weights = parts["totals"], parts["weights"]
+        self._best = parts["best"] or None
+        self.progress = Progress(**header["progress"])
+        for name in names:
+            enable = name in header["enabled"]
+            (self.model.enable_task if enable else self.model.disable_task)(name)
+
+    def _checkpoint(self, kind: Literal["last", "best"]) -> None:
+        if self.on_checkpoint is not None:
+            self.on_checkpoint(kind)
+
+    @contextmanager
+    def _own_generators(self) -> Iterator[None]:
+        """Leave the user's random generators as they are; nested calls cost nothing."""
+        if self._generators_owned:
+            yield
+            return
+        self._generators_owned = True
+        try:
+            with own_generators(self.device):
+                yield
+        finally:
+            self._generators_owned = False
 
     # Evaluation ------------------------------------------------------------------------------
 
@@ -291,28 +398,50 @@ class Trainer:
                 )
         return found.to(self.device)
 
-    def _validate(self, valid: ArrayData) -> float:
-        """Evaluate, record, and return the monitored value; higher is better."""
+    def _validate(self, valid: ArrayData | None) -> None:
+        """Evaluate, keep the weights if they are the best so far, and decide whether to stop."""
+        if valid is None:
+            return
         report = self.evaluate(valid)
-        seconds = perf_counter() - self._epoch_started
-        tasks = {task: report[task] for task in report.scores}
-        value: float
+        self.model.train()
+        value = self._monitored(report)
+        progress = self.progress
+        better = progress.best is None or value > progress.best
+        if better:
+            progress.best, progress.best_epoch, progress.stale = value, progress.epoch, 0
+            self._best = {name: each.clone() for name, each in self.model.state_dict().items()}
+        else:
+            progress.stale += 1
+            progress.stopped = progress.stale == self.patience
+        self._record(
+            "epoch" if self.evaluate_every == "epoch" else "step",
+            "validation",
+            {task: report[task] for task in report.scores},
+            score=report["score"],
+            monitored=value,
+            best=better,
+            seconds=perf_counter() - self._started,
+        )
+        if better:
+            self._checkpoint("best")
+
+    def _monitored(self, report: Report) -> float:
+        """Return the monitored value; higher is better."""
         if self.monitor == "loss":
-            losses = [self.model.tasks[t].weight * values["loss"] for t, values in tasks.items()]
-            value = -sum(losses)
+            weights = {task: self.model.tasks[task].weight for task in report.scores}
+            value = -sum(weight * report[task]["loss"] for task, weight in weights.items())
         elif self.monitor in report.scores:
             value = report.scores[self.monitor]
         else:
             value = report.worst if self.monitor == "worst" else report["score"]
         if math.isnan(value):
-            raise InputError(
-                f"the monitored value ({self.monitor}) cannot be computed on the validation data: "
-                f"{'; '.join(f'{key}: {note}' for key, note in report.notes.items())}. Give it "
-                "more rows, or watch something else, e.g. monitor: loss"
+            notes = "; ".join(f"{key}: {note}" for key, note in report.notes.items())
+            raise TrainingError(
+                f"the monitored value ({self.monitor}) is not a number on the validation data"
+                f"{f' ({notes})' if notes else ''}; give it more rows, watch something else, e.g. "
+                "monitor: loss, or lower the learning rate if training diverges"
             )
-        more = {"score": report["score"], "monitored": value, "seconds": seconds}
-        self._record("epoch", "validation", tasks, **more)
-        return value
+        return float(value)
 
     def _set_learning_rate(self) -> None:
         if self._schedule is not None:
@@ -327,9 +456,9 @@ class Trainer:
         return nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
 
     def _skip(self, losses: Mapping[str, Tensor]) -> None:
-        self.history.skipped_steps += 1
-        self._non_finite_in_a_row += 1
-        if self._non_finite_in_a_row < PATIENCE_FOR_NON_FINITE:
+        self.progress.skipped += 1
+        self.progress.skipped_in_a_row += 1
+        if self.progress.skipped_in_a_row < PATIENCE_FOR_NON_FINITE:
             return
         bad = [task for task, loss in losses.items() if not torch.isfinite(loss)]
         what = f"the loss of {', '.join(bad)}" if bad else "the gradient"
@@ -349,30 +478,13 @@ class Trainer:
 
     def _record(self, event: str, split: str, tasks: Mapping[str, Any], **more: Any) -> None:
         rate = max(group["lr"] for group in self.optimizer.param_groups)
-        record = {"event": event, "step": self.step, "epoch": self.epoch, "split": split, **more}
+        epoch = self.progress.epoch + (event == "step")
+        record = {"event": event, "step": self.step, "epoch": epoch, "split": split, **more}
         record |= {"tasks": tasks, "learning_rate": rate}
-        if event == "epoch":
+        if event == "epoch" or split == "validation":
             self.history.records.append(record)
         if self.on_record is not None:
             self.on_record(record)
-
-
-class Totals:
-    """Adds up sums and counts of losses over steps, without a device sync."""
-
-    def __init__(self) -> None:
-        self._terms: dict[str, Tensor] = {}
-
-    def add(self, terms: Mapping[str, tuple[Tensor, Tensor]]) -> None:
-        """Add ``{task: (sum, count)}``."""
-        for task, (total, count) in terms.items():
-            pair = torch.stack([total.detach().double(), count.double()])
-            self._terms[task] = self._terms[task] + pair if task in self._terms else pair
-
-    def means(self) -> dict[str, float]:
-        """Return the mean loss of each task that had a label."""
-        pairs = {task: pair.tolist() for task, pair in self._terms.items()}
-        return {task: total / count for task, (total, count) in pairs.items() if count}
 
 
 def _spelled_out(chosen: Chosen) -> tuple[str, dict[str, Any]]:

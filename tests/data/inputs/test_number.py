@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from motet.data.inputs.number import Number
 from motet.data.inputs.scaling import SCALINGS, mean_and_std
+from motet.encoders.mlp import MLP
 from motet.problems import InputError
 
 VALUES = st.floats(-1e300, 1e300, allow_subnormal=True)
@@ -32,15 +34,17 @@ def numbers(number, values):
     return number.apply(table(values))["numbers"]
 
 
-def test_standard_scaling_gives_mean_zero_and_deviation_one():
+@pytest.mark.parametrize("options", [{"scaling": "standard"}, {"scaling": "piecewise"}, {}])
+def test_training_values_have_mean_zero_and_deviation_one(options):
     values = np.random.default_rng(0).lognormal(size=500)
-    scaled = numbers(fitted(values), values)
+    scaled = numbers(fitted(values, **options), values)
     assert scaled.dtype == np.float32
     np.testing.assert_allclose([scaled.mean(), scaled.std()], [0, 1], atol=1e-6)
 
 
 def test_a_constant_becomes_zero_and_other_values_their_distance():
-    assert numbers(fitted([0.1] * 3), [0.1, 2.1]).tolist() == [[0.0], [2.0]]
+    number = fitted([0.1] * 3, scaling="standard")
+    assert numbers(number, [0.1, 2.1]).tolist() == [[0.0], [2.0]]
 
 
 def test_missing_values_are_marked_only_if_there_were_some_in_training():
@@ -101,7 +105,7 @@ def test_an_absent_column_is_named():
 
 def test_bins_without_piecewise_would_be_ignored_and_are_refused():
     with pytest.raises(InputError, match="bins is read only with scaling: piecewise"):
-        Number("x", bins=8)
+        Number("x", scaling="standard", bins=8)
     with pytest.raises(InputError, match="did you mean 'quantile'"):
         Number("x", scaling="quantil")
 
@@ -119,17 +123,141 @@ def test_quantile_scaling_gives_ties_one_score_in_the_middle_of_their_ranks():
     assert numbers(number, [-9.0, 1e9])[:, 0].tolist() == [low, end]
 
 
-def test_piecewise_encoding_is_that_of_the_paper_beside_the_standardised_value():
-    number = fitted([0.0, 1.0, 2.0, 4.0, 8.0], scaling="piecewise", bins=4)
-    assert number.number_names == ("x", "x_bin_0", "x_bin_1", "x_bin_2", "x_bin_3")
-    found = numbers(number, [0.5, 3.0, 100.0])[:, 1:]
-    assert found.tolist() == [[0.5, 0, 0, 0], [1, 1, 0.5, 0], [1, 1, 1, 1]]
+# Piecewise: one column for the place among the knots, spread over the bins by the encoder ------
 
 
-def test_piecewise_bins_that_coincide_are_one():
-    number = fitted([0.0] * 95 + [1.0] * 5, scaling="piecewise", bins=10)
-    assert numbers(number, [0.0]).shape == (1, 2)
-    assert numbers(fitted([3.0, 3.0], scaling="piecewise"), [3.0]).tolist() == [[0.0]]
+def spread(number, values):
+    """Expand a column as the table MLP does: (N, bins)."""
+    encoder = MLP(len(number.number_names), expansions=number.expansions, hidden=[1])
+    column = torch.from_numpy(numbers(number, values))
+    return encoder.stages[0]({"numbers": column}).detach().numpy()
+
+
+def encoded(values, knots):
+    """Piecewise-linear encoding by its definition, value by value and bin by bin: (N, T)."""
+    rows = []
+    for value in values:
+        row = []
+        for low, high in zip(knots[:-1], knots[1:], strict=True):
+            share = (value - low) / (high - low)
+            row.append(min(max(share, 0.0), 1.0))
+        rows.append(row)
+    return np.array(rows, np.float64).reshape(len(values), len(knots) - 1)
+
+
+def standardised(values, training, knots):
+    known = encoded(training, knots)
+    return (encoded(values, knots) - known.mean(axis=0)) / np.maximum(known.std(axis=0), 0.05)
+
+
+def knots_of(number):
+    return number.state()["fitted"]["knots"]
+
+
+def test_piecewise_is_the_default_with_64_bins_and_one_column():
+    values = np.random.default_rng(0).normal(size=500)
+    number = fitted(values)
+    assert number.state()["scaling"] == "piecewise"
+    assert len(knots_of(number)) == 65
+    assert number.number_names == ("x",)
+    assert numbers(number, values).shape == (500, 1)
+    assert spread(number, values).shape == (500, 64)
+
+
+def test_piecewise_places_a_value_among_the_knots():
+    number = fitted([0.0, 1.0, 2.0, 4.0, 8.0], bins=4)
+    fit = number.state()["fitted"]
+    assert fit["knots"] == [0.0, 1.0, 2.0, 4.0, 8.0]
+    places = numbers(number, [0.5, 3.0, 8.0])[:, 0] * fit["std"] + fit["mean"]
+    np.testing.assert_allclose(places, [0.5, 2.5, 4.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("bins", [1, 2, 5, 64])
+def test_the_encoder_spreads_a_value_as_the_paper_does_and_standardises_each_bin(bins):
+    rng = np.random.default_rng(bins)
+    training = np.exp(2 * rng.normal(size=300))
+    number = fitted(training, bins=bins)
+    later = np.concatenate([training[:50], np.exp(2 * rng.normal(size=50))])
+    expected = standardised(later, training, knots_of(number))
+    assert expected.shape == (100, bins)
+    np.testing.assert_allclose(spread(number, later), expected, atol=2e-4)
+
+
+@given(
+    training=st.lists(st.floats(-1e300, 1e300), min_size=2, max_size=30, unique=True),
+    later=st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=5),
+)
+def test_the_spread_is_right_whatever_the_range(training, later):
+    number = fitted(training, bins=8)
+    unit = max(map(abs, training))  # the reference itself would overflow
+    knots = np.array(knots_of(number)) / unit
+    if np.diff(knots).min() < 1e-12:
+        return  # too near for float64 to divide by
+    later, training = (np.array(values) / unit for values in (later, training))
+    expected = standardised(np.clip(later, -9, 9), training, knots)
+    found = spread(number, np.clip(later, -9, 9) * unit if unit < 1e299 else later * unit)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_values_out_of_range_are_those_at_the_ends():
+    number = fitted([0.0, 1.0, 5.0, 9.0])
+    found = spread(number, [-1e300, -3.0, 0.0, 9.0, 1e9, 1e300])
+    assert (found[:3] == found[2]).all()
+    assert (found[3:] == found[3]).all()
+
+
+def test_missing_values_are_marked_beside_the_bins_and_have_the_mean_place():
+    training = [0.0, 1.0, None, 3.0]
+    number = fitted(training)
+    assert number.number_names == ("x", "x_missing")
+    assert [each is None for each in number.expansions] == [False, True]
+    found = spread(number, [None, 1.0])
+    # columns taken as they are come first
+    assert found[:, 0].tolist() == [1.0, 0.0]
+    places = [0, 1, 2]
+    mean = np.interp(np.mean(places), places, [0.0, 1.0, 3.0])
+    expected = standardised([mean, 1.0], [0.0, 1.0, 3.0], [0.0, 1.0, 3.0])
+    np.testing.assert_allclose(found[:, 1:], expected, atol=1e-6)
+
+
+def test_few_distinct_values_are_all_knots():
+    number = fitted([3.0, 1.0, 1.0, 2.0, 3.0], bins=2)
+    assert knots_of(number) == [1.0, 2.0, 3.0]
+
+
+def test_a_value_that_occurs_n_times_counts_sqrt_n_for_the_knots():
+    """Half of the knots would be wasted on the zeros if they counted in full."""
+    training = [0.0] * 900 + [float(each) for each in range(1, 91)]
+    knots = knots_of(fitted(training, bins=12))
+    # by the definition: weights 30, 1, 1, ..., 1; places are their running middles
+    weights = np.sqrt([900] + [1] * 90)
+    middles = np.cumsum(weights) - weights / 2
+    levels = (middles - middles[0]) / (middles[-1] - middles[0])
+    expected = {int(np.argmax(levels >= level - 1e-9)) for level in np.linspace(0, 1, 13)}
+    assert knots == sorted(float(each) for each in expected)
+    assert len(knots) >= 11
+
+
+def test_knots_are_some_of_the_training_values_from_the_least_to_the_greatest():
+    training = np.random.default_rng(0).integers(-400, 400, size=700).astype(float)
+    knots = knots_of(fitted(training, bins=16))
+    assert len(knots) == 17
+    assert set(knots) <= set(training)
+    assert (knots[0], knots[-1]) == (training.min(), training.max())
+
+
+def test_a_constant_has_no_bins_and_is_taken_as_it_is():
+    number = fitted([3.0, 3.0])
+    assert numbers(number, [3.0, 9.0]).tolist() == [[0.0], [0.0]]
+    assert number.expansions == (None,)
+    marked = fitted([3.0, None])
+    assert marked.expansions == (None, None)
+    assert spread(marked, [3.0, None]).tolist() == [[0.0, 0.0], [0.0, 1.0]]
+
+
+def test_other_scalings_have_nothing_to_spread():
+    for scaling in ("standard", "quantile"):
+        assert fitted([1.0, None, 2.0], scaling=scaling).expansions == (None, None)
 
 
 @pytest.mark.parametrize("scaling", list(SCALINGS))

@@ -95,7 +95,7 @@ def project_on_dual_cone(gramian: Array, combinations: Array) -> Solution:
 def _complementary(
     matrix: Array, q: Array, guess: Faces | None = None, *, repaired: bool = False
 ) -> tuple[Array, float]:
-    """Solve for every row of q (N, T); return x (N, T) and the residual max |min(x, y)| / max |q|."""
+    """Solve for every row of q (N, T); give x (N, T) and the worst max |min(x, y)| / max |q|."""
     scale = np.abs(q).max(axis=1, keepdims=True)
     free = q < -_TOLERANCE * scale if guess is None else guess.copy()
     x, open_rows = np.zeros_like(q), np.flatnonzero(free.any(axis=1))
@@ -147,7 +147,7 @@ def _on_face(matrix: Array, q: Array, face: Faces) -> tuple[Array, Array]:
 
 
 def _one_by_one(matrix: Array, q: Array) -> Array:
-    """Solve for one q (T,) by active set: the face grows or shrinks by one entry, and never cycles."""
+    """Solve for one q (T,) by active set: faces differ by one entry and never come again."""
     x, face, refused = np.zeros_like(q), np.zeros(len(q), dtype=bool), np.zeros(len(q), dtype=bool)
     y = q
     for _ in range(10 * len(q)):

@@ -64,18 +64,18 @@ def conflict_averse(gramian: Array, c: float) -> Solution:
         short = radius**2 - kappa2 * norm2
         if abs(short) <= _TOLERANCE * radius**2:
             break
-        if short > 0 and norm2 < (_IN_HULL * (w @ lengths) / size) ** 2:
+        if short > 0 and norm2 <= (_IN_HULL * (w @ lengths) / size) ** 2:
             projection = project_on_dual_cone(g, mean[None])
             moved = projection.weights[0] - mean
             if moved @ g @ moved <= radius**2:
                 return Solution(projection.weights[0], projection.residual, projection.status)
         low, high = (kappa2, high) if short > 0 else (low, kappa2)
-        if high - low <= 1e-14 * high:  # as near as rounding lets it come
+        if (1 - 1e-14) * high <= low:  # as near as rounding lets it come
             break
         kappa2 += short / _flat_norm2(g, w > 0)
         if not low < kappa2 < high:  # bisect, in the logarithm
             kappa2 = 16 * low if high == np.inf else np.sqrt(low * high) if low else high / 16
-    kappa = radius / np.sqrt(norm2)
+    kappa = radius / np.sqrt(max(norm2, 1e-300))
     gains = with_mean + kappa * (g @ w)  # g_k·d, equal for all with w_k > 0, no less for others
     scale = np.maximum(lengths / size, w @ lengths / size) * (1 + c) * radius / c
     residual = float(np.maximum((w @ gains - gains) / scale, 0.0).max())
@@ -87,4 +87,4 @@ def _flat_norm2(gramian: Array, chosen: NDArray[np.bool_]) -> float:
     lengths, cosines = unit_rows(gramian[np.ix_(chosen, chosen)])
     inverse = inverse_lengths(lengths)
     cosines[np.diag_indices_from(cosines)] += 1e-12  # rows may repeat
-    return float(1 / max(inverse @ np.linalg.solve(cosines, inverse), 1e-12))
+    return 1 / max(float(inverse @ np.linalg.solve(cosines, inverse)), 1e-12)

@@ -54,9 +54,9 @@ def fair_weights(gramian: Array, alpha: float = 1.0) -> Solution:
         return all_zero(len(gramian))
     size = np.exp(np.log(lengths[some]).mean())  # solved for rows of geometric mean length 1
     n, rho = lengths[some] / size, cosines[np.ix_(some, some)]
-    u, residual = _newton(rho, n ** (1 / alpha - 1), alpha)
+    u, residual, missed = _newton(rho, n ** (1 / alpha - 1), alpha)
     solution = judged(u / n, residual)
-    if residual > _TOLERANCE or _span(rho, u) < _IN_HULL:
+    if missed > 1e-6 or _span(rho, u) < _IN_HULL:
         v = min_norm_point(rho).weights
         if _span(rho, v) < _IN_HULL:
             solution = Solution(v / n, residual, STATIONARY)
@@ -66,8 +66,12 @@ def fair_weights(gramian: Array, alpha: float = 1.0) -> Solution:
     return Solution(weights, solution.residual, status)
 
 
-def _newton(rho: Array, a: Array, alpha: float) -> tuple[Array, float]:
-    """Minimise from the best multiple of the solution for orthogonal rows."""
+def _newton(rho: Array, a: Array, alpha: float) -> tuple[Array, float, float]:
+    """Minimise from the best multiple of the solution for orthogonal rows.
+
+    Returns:
+        u, and how far b is missed: as far as rounding lets it be told, and at all.
+    """
     u = a ** (alpha / (1 + alpha))
     power = 1 - 1 / alpha
     flat = u @ rho @ u
@@ -93,7 +97,7 @@ def _newton(rho: Array, a: Array, alpha: float) -> tuple[Array, float]:
                 break
             t /= 2
         u = u * (1 + t * s)
-    return u, residual
+    return u, residual, float((np.abs(gap) / b).max())
 
 
 def _relative(gap: Array, u: Array, rho: Array, b: Array) -> float:
@@ -103,4 +107,4 @@ def _relative(gap: Array, u: Array, rho: Array, b: Array) -> float:
 
 def _span(rho: Array, u: Array) -> float:
     """Return ‖Σ u ĝ‖ / Σ u."""
-    return float(np.sqrt(max(u @ rho @ u, 0.0)) / u.sum())
+    return float(np.sqrt(max(float(u @ rho @ u), 0.0)) / u.sum())

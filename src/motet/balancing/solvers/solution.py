@@ -51,7 +51,8 @@ def judged(weights: Array, residual: float, limit: float = 1e-6) -> Solution:
 def unit_rows(gramian: Array) -> tuple[Array, Array]:
     """Split G (T, T) into lengths (T,) and cosines ρ (T, T) with a diagonal of 1.
 
-    A zero row has length 0, and cosine 0 with all others.
+    Returns:
+        Lengths and cosines. A zero row has length 0, and cosine 0 with all others.
     """
     lengths = np.sqrt(np.maximum(gramian.diagonal(), 0.0))
     inverse = inverse_lengths(lengths)

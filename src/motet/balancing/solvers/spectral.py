@@ -23,8 +23,9 @@ def eigenpairs(matrix: Array, tolerance: float | None = None) -> tuple[Array, Ar
 def given_cosines(
     gramian: Array, targets: Array, tolerance: float | None = None
 ) -> tuple[Array, Array]:
-    """Find a direction whose products with the unit rows are ``targets`` (T,), a least-squares one
-    if the rows are dependent.
+    """Find a direction whose products with the unit rows are ``targets`` (T,), or nearest to them.
+
+    They are reached if the rows are independent.
 
     Returns:
         Weights v (T,) on the unit rows, 0 for zero rows, and the products ρv (T,) reached.
@@ -70,4 +71,5 @@ def aligned(
         "median": values[(len(values) - 1) // 2],
         "rmse": values.mean(),
     }[scaling]
-    return vectors @ (np.sqrt(length2 / values) * (vectors.T @ preference))
+    weights: Array = vectors @ (np.sqrt(length2 / values) * (vectors.T @ preference))
+    return weights

@@ -86,7 +86,7 @@ class Number(Input):
     @property
     def expansions(self) -> tuple[Expansion | None, ...]:
         own = None
-        if self._scaling == "piecewise":
+        if self._scaling == "piecewise" and self._fitted["bin_means"]:  # a constant has none
             mean, std = self._fitted["mean"], self._fitted["std"]
             starts = [(start - mean) / std for start in range(len(self._fitted["bin_means"]))]
             own = Expansion(starts, std, self._fitted["bin_means"], self._fitted["bin_stds"])

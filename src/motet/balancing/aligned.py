@@ -1,0 +1,53 @@
+"""Aligned multi-task learning."""
+
+from typing import Literal, final
+
+import torch
+from torch import Tensor
+
+from motet.balancing.base import GramianBalancer
+from motet.balancing.solvers import aligned
+from motet.options import PositiveInt, Sequence, checked
+
+
+@final
+class AlignedMTL(GramianBalancer):
+    """Make the principal directions of the gradients equally long, then add up.
+
+    Source: Senushkin et al. (CVPR 2023, arXiv:2305.19000)::
+
+        G = VΛVᵀ:    w = σ VΛ^(-½)Vᵀ p,  σ² = λ_min,  p = 1 / T
+
+    The aligned gradients are orthogonal and of one length, so none dominates. Eigenvalues below
+    T times the rounding of G's numbers, relative to the largest, count as 0; nearly opposed
+    gradients turn on this line. From three tasks on, a task may be in conflict.
+
+    A task weight multiplies its preference p.
+
+    Args:
+        tasks: Names of the tasks.
+        scaling: Common length σ: the smallest singular value ("min"), the median, or the root of
+            the mean square ("rmse"), of those that are not 0.
+        scale: "sum": T equal gradients g give T g, as the plain sum does; "mean" and "paper": they
+            give g.
+        every: Steps for which weights are used before they are found anew.
+    """
+
+    @checked
+    def __init__(
+        self,
+        tasks: Sequence[str],
+        *,
+        scaling: Literal["min", "median", "rmse"] = "min",
+        scale: Literal["sum", "mean", "paper"] = "sum",
+        every: PositiveInt = 1,
+    ) -> None:
+        super().__init__(tasks, scale=scale, every=every)
+        self.scaling = scaling
+
+    def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
+        p = self.preference(present).numpy() / len(present)
+        return torch.from_numpy(aligned(gramian.numpy(), p, self.scaling, self.resolution))
+
+    def in_sum_scale(self, weights: Tensor) -> Tensor:
+        return weights * len(weights)

@@ -1,0 +1,62 @@
+"""Conflict-free gradients with given cosines."""
+
+from typing import Literal, final
+
+import torch
+from torch import Tensor
+
+from motet.balancing.base import GramianBalancer
+from motet.balancing.solvers import OK, given_cosines, min_norm_point
+from motet.balancing.solvers.solution import ALL_ZERO, Array, inverse_lengths, unit_rows
+from motet.options import PositiveInt, Sequence, checked
+
+
+@final
+class ConFIG(GramianBalancer):
+    """Find the direction with the same angle to all gradients.
+
+    Source: Liu, Chu & Thuerey (ICLR 2025, arXiv:2408.11104)::
+
+        u = unit(Ĵ⁺ π),  Ĵ the unit gradients:    d = (Σ_k g_k·u) u
+
+    With independent gradients no task is in conflict. Dependent ones get the direction whose
+    cosines are nearest to equal; if that is 0, as for two opposed gradients, the status says so.
+
+    A task weight π_k is a preference: the cosines are proportional to it. Scaling all weights
+    together changes nothing.
+
+    Args:
+        tasks: Names of the tasks.
+        scale: "sum" and "paper": T equal gradients g give T g; "mean": they give g.
+        every: Steps for which weights are used before they are found anew.
+    """
+
+    @checked
+    def __init__(
+        self,
+        tasks: Sequence[str],
+        *,
+        scale: Literal["sum", "mean", "paper"] = "sum",
+        every: PositiveInt = 1,
+    ) -> None:
+        super().__init__(tasks, scale=scale, every=every)
+
+    def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
+        targets = self.preference(present).numpy()
+        weights, self.status = common_angle(gramian.numpy(), targets, self.resolution)
+        return torch.from_numpy(weights)
+
+
+def common_angle(gramian: Array, targets: Array, tolerance: float) -> tuple[Array, str]:
+    """Return weights (T,) and a status; see `ConFIG`."""
+    lengths, _ = unit_rows(gramian)
+    some = lengths > 0
+    if not some.any():
+        return targets, ALL_ZERO
+    on_units, reached = given_cosines(gramian, targets * some, tolerance)
+    norm2 = on_units @ reached  # ‖Ĵ⁺π‖²
+    if norm2 < 1e-8 * (targets @ targets):
+        status = "no direction is nearer to the cosines asked for than 0: minimum-norm weights"
+        return min_norm_point(gramian).weights, status
+    weights = on_units * inverse_lengths(lengths) * ((lengths @ reached) / norm2)
+    return weights, OK if some.all() else "a gradient is 0: its weight is 0"

@@ -1,0 +1,58 @@
+"""Gradient sign dropout."""
+
+from typing import Literal, final
+
+import torch
+from torch import Tensor, nn
+
+from motet.balancing.base import JacobianBalancer
+from motet.options import Fraction, Sequence, checked
+from motet.seeds import derive
+
+
+@final
+class GradDrop(JacobianBalancer):
+    """Where gradients disagree in sign, keep one sign by chance.
+
+    Source: Chen et al. (NeurIPS 2020, arXiv:2010.06808). For each coordinate::
+
+        p = ½ (1 + Σg / Σ|g|),  u ~ U(0, 1):    keep positive entries if p > u, else negative ones
+
+    and add up what is kept; a share ``leak`` of all passes anyway. Where all signs agree this is
+    the sum.
+
+    We differ in three points: a coordinate is a shared parameter, where the paper takes the
+    features of the representation; the leak is the same for all tasks; and the draw depends on
+    (seed, step) alone, so every process of a run, and a run that was resumed, sees the same.
+
+    Args:
+        tasks: Names of the tasks.
+        leak: Share of the gradients that is never dropped, below 1; 1 would be the plain sum.
+        seed: Seed of the draws.
+        scale: "sum" and "paper": T equal gradients g give T g; "mean": they give g.
+    """
+
+    @checked
+    def __init__(
+        self,
+        tasks: Sequence[str],
+        *,
+        leak: Fraction = 0.0,
+        seed: int = 0,
+        scale: Literal["sum", "mean", "paper"] = "sum",
+    ) -> None:
+        super().__init__(tasks, scale=scale)
+        self.leak, self.seed = leak, seed
+        self.step = nn.Buffer(torch.tensor(0))
+
+    def forward(self, jacobian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
+        device = jacobian.device
+        seed = derive(self.seed, "graddrop", int(self.step))  # int: a device sync on GPUs
+        self.step.add_(1)
+        u = torch.rand(
+            jacobian.shape[1], generator=torch.Generator(device).manual_seed(seed), device=device
+        )
+        positive = jacobian.clamp(min=0).sum(dim=0)  # (P,); p = positive / (positive - negative)
+        negative = jacobian.clamp(max=0).sum(dim=0)
+        kept = torch.where(positive > u * (positive - negative), positive, negative)
+        return torch.lerp(kept, positive + negative, self.leak)

@@ -1,0 +1,103 @@
+"""Gradient vaccine."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from motet.balancing.base import GramianBalancer
+from motet.balancing.pcgrad import random_orders
+from motet.balancing.solvers.solution import Array, inverse_lengths, unit_rows
+from motet.options import Fraction, PositiveInt, Sequence, checked
+from motet.seeds import derive
+
+_LARGEST_TARGET = 1 - 1e-6  # nearer to 1, g_i' would turn into a huge multiple of g_j
+
+
+@final
+class GradVac(GramianBalancer):
+    """Turn each gradient towards the others until they agree as much as they used to.
+
+    Source: Wang et al. (ICLR 2021, arXiv:2010.05874). With φ_ij = cos(g_i', g_j) and the target
+    φ̂_ij, its running mean::
+
+        g_i' = g_i;  for j ≠ i in random order:
+            if φ_ij < φ̂_ij:  g_i' += g_j ‖g_i'‖ (φ̂ √(1-φ²) - φ √(1-φ̂²)) / (‖g_j‖ √(1-φ̂²))
+            φ̂_ij ← (1-β) φ̂_ij + β φ_ij
+        d = Σ g_i'
+
+    after which cos(g_i', g_j) = φ̂_ij. With φ̂ = 0, as at the start, this is PCGrad.
+
+    We differ in two points: there is one target per pair of tasks for all shared parameters, not
+    one per layer; and the order depends on (seed, step) alone, as in `PCGrad`. A gradient of 0 has
+    no cosine, and leaves the targets alone.
+
+    Args:
+        tasks: Names of the tasks.
+        beta: Share β of the newest cosine in the target.
+        seed: Seed of the random order.
+        scale: "sum" and "paper": T equal gradients g give T g; "mean": they give g.
+        every: Steps for which weights are used before they are found anew.
+    """
+
+    task_axes: ClassVar[Mapping[str, int]] = {**GramianBalancer.task_axes, "target": 2}
+    scales_rows = True
+
+    @checked
+    def __init__(
+        self,
+        tasks: Sequence[str],
+        *,
+        beta: Fraction = 1e-2,
+        seed: int = 0,
+        scale: Literal["sum", "mean", "paper"] = "sum",
+        every: PositiveInt = 1,
+    ) -> None:
+        super().__init__(tasks, scale=scale, every=every)
+        self.beta, self.seed = beta, seed
+        self.step = nn.Buffer(torch.tensor(0))
+        self.target = nn.Buffer(torch.zeros(len(self.tasks), len(self.tasks)))
+
+    def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
+        seed = derive(self.seed, "gradvac", int(self.step))
+        self.step.add_(1)
+        orders = random_orders(seed, len(self.tasks), present)
+        pairs = present.to(self.target.device)[:, None], present.to(self.target.device)
+        target = self.target[pairs].cpu().double().numpy()
+        weights = vaccinate(gramian.numpy(), target, orders, self.beta)
+        self.target[pairs] = torch.from_numpy(target).to(self.target)
+        return torch.from_numpy(weights)
+
+
+def vaccinate(gramian: Array, target: Array, orders: NDArray[np.int64], beta: float) -> Array:
+    """Return the weights (T,) of Σ g_i'; moves ``target`` (T, T) towards the cosines met.
+
+    Args:
+        gramian: Inner products of the gradients, (T, T).
+        target: Cosines φ̂_ij aimed at, (T, T); changed in place.
+        orders: The other tasks of each task, in the order in which they are met, (T, T - 1).
+        beta: Share of the newest cosine.
+
+    Returns:
+        The weights.
+    """
+    lengths, cosines = unit_rows(gramian)
+    everyone = np.arange(len(gramian))
+    # row i holds g_i' / ‖g_i‖: its weights on the unit gradients, its products with them
+    weights, products = np.eye(len(gramian)), cosines.copy()
+    for other in orders.T:  # all tasks at once meet their next other one
+        length2 = np.maximum((weights * products).sum(axis=1), 0.0)
+        meet = (lengths > 0) & (lengths[other] > 0) & (length2 > 1e-14)
+        length = np.sqrt(np.where(meet, length2, 1.0))
+        phi = np.clip(products[everyone, other] / length, -1.0, 1.0)
+        aim = np.clip(target[everyone, other], -_LARGEST_TARGET, _LARGEST_TARGET)
+        pull = length * (aim * np.sqrt((1 - phi**2) / (1 - aim**2)) - phi)
+        pull[~meet | (phi >= aim)] = 0.0
+        weights[everyone, other] += pull
+        products += pull[:, None] * cosines[other]
+        target[everyone, other] += np.where(meet, beta * (phi - target[everyone, other]), 0.0)
+    total: Array = (lengths @ weights) * inverse_lengths(lengths) + (lengths == 0)
+    return total

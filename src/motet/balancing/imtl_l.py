@@ -1,0 +1,45 @@
+"""Impartial multi-task learning, loss balance."""
+
+from collections.abc import Mapping
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor, nn
+
+from motet.balancing.base import LossBalancer
+from motet.options import Sequence, checked
+
+
+@final
+class IMTLL(LossBalancer):
+    """Scale losses until all are equally large (Liu et al., ICLR 2021).
+
+    Each task has a learned s::
+
+        Σ exp(s_k) L_k - s_k    so that at the optimum every exp(s_k) L_k = 1
+
+    We differ in one point: s acts as if clamped to [-10, 10], and its gradient is taken there, so
+    that a loss near 0 cannot send a weight to infinity and s can always come back.
+
+    The ``log_scale`` parameters (T,) belong in an optimizer group without weight decay;
+    `motet.Trainer` sees to that.
+
+    Args:
+        tasks: Names of the tasks.
+    """
+
+    task_axes: ClassVar[Mapping[str, int]] = {"log_scale": 1}
+    refuses_weight = (
+        "the learned scales undo it (at their optimum the weight is 1 / L, whatever the task "
+        "weight); use `equal` or `manual`"
+    )
+
+    @checked
+    def __init__(self, tasks: Sequence[str]) -> None:
+        super().__init__(tasks)
+        self.log_scale = nn.Parameter(torch.zeros(len(self.tasks)))
+
+    def forward(self, losses: Tensor, present: Tensor) -> Tensor:
+        s = self.log_scale[present]
+        s = s + (s.clamp(-10, 10) - s).detach()
+        return (torch.exp(s) * losses - s).sum()

@@ -1,0 +1,57 @@
+"""Nash bargaining between tasks."""
+
+from typing import Literal, final
+
+from torch import Tensor
+
+from motet.balancing.base import GramianBalancer
+from motet.balancing.solvers import fair_weights
+from motet.options import PositiveFloat, PositiveInt, Sequence, checked
+
+
+@final
+class Nash(GramianBalancer):
+    """Agree on a direction by Nash bargaining (Navon et al., ICML 2022, arXiv:2202.01017).
+
+    ::
+
+        w_k (Gw)_k = 1, w > 0:    maximises Σ log g_k·d among directions of one length
+
+    The direction does not change if a loss is scaled, and has length √T, before it is clipped to
+    ``max_norm``; the clip is part of the recipe.
+
+    We differ in two points: the equation is solved by Newton's method to rounding, where the paper
+    takes 20 rounds of convex programs. And it has no solution if 0 is in the convex hull of the
+    gradients, for instance if one is 0: then the status says so, and the weights are those of the
+    minimum-norm combination, whose direction is 0; a task with gradient 0 is left out.
+
+    Args:
+        tasks: Names of the tasks.
+        max_norm: Longest direction, None for no clip. Acts in the paper's scale; the others fix
+            the sum of the weights instead.
+        scale: "paper": the length is √T, clipped; "sum": the weights sum to T; "mean": to 1.
+        every: Steps for which weights are used before they are found anew.
+    """
+
+    refuses_weight = (
+        "the direction does not change if a gradient is scaled; use `upgrad`, or `fairgrad` with "
+        "alpha < 1"
+    )
+
+    @checked
+    def __init__(
+        self,
+        tasks: Sequence[str],
+        *,
+        max_norm: PositiveFloat | None = 1.0,
+        scale: Literal["sum", "mean", "paper"] = "paper",
+        every: PositiveInt = 1,
+    ) -> None:
+        super().__init__(tasks, scale=scale, every=every)
+        self.max_norm = max_norm
+
+    def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
+        return self.accept(fair_weights(gramian.numpy()))
+
+    def in_sum_scale(self, weights: Tensor) -> Tensor:
+        return weights * len(weights) / weights.sum()

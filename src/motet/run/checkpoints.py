@@ -1,0 +1,94 @@
+"""Checkpoints of a run: the newest two, and the best.
+
+Each says how long ``metrics.jsonl`` was when it was written and what data it belongs to, so that a
+resumed run continues both exactly.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from torch import Tensor
+
+from motet.problems import InputError
+from motet.run.preparing import Prepared
+from motet.training import Trainer
+from motet.training.checkpoint import SUFFIX, read_checkpoint, write_checkpoint
+
+KEPT = {"last": 2, "best": 1}
+
+
+class Checkpoints:
+    """The checkpoints in a run folder.
+
+    Args:
+        path: The run folder.
+        data: Digest of the data that the run trains on; see `digest`.
+    """
+
+    def __init__(self, path: Path, data: str) -> None:
+        self._folder = path / "checkpoints"
+        self._metrics = path / "metrics.jsonl"
+        self._data = data
+
+    def save(self, kind: Literal["last", "best"], trainer: Trainer) -> None:
+        """Write a checkpoint, then remove those that are no longer kept."""
+        tensors, header = trainer.state()
+        length = self._metrics.stat().st_size if self._metrics.exists() else 0
+        header |= {"metrics_length": length, "data": self._data}
+        folder = self._folder / kind
+        write_checkpoint(folder / f"step-{trainer.step:09d}{SUFFIX}", tensors, header)
+        for old in _newest_first(folder)[KEPT[kind] :]:
+            old.unlink()
+
+    def load(self, trainer: Trainer) -> list[str]:
+        """Put the trainer and ``metrics.jsonl`` back to the newest good checkpoint.
+
+        Returns:
+            What there is to say: which checkpoints were bad and which is used instead.
+
+        Raises:
+            InputError: If no checkpoint is good, or the data have changed.
+        """
+        tensors, header, notes = self._newest_good()
+        if header is not None:
+            if header["data"] != self._data:
+                raise InputError(
+                    "the data are not those that the run began with, so it cannot go on exactly; "
+                    "give the same data, or start a new run"
+                )
+            trainer.load_state(tensors, header)
+        if self._metrics.exists():
+            with self._metrics.open("r+b") as file:
+                file.truncate(header["metrics_length"] if header else 0)
+        return notes
+
+    def _newest_good(self) -> tuple[dict[str, Tensor], dict[str, Any] | None, list[str]]:
+        paths = _newest_first(self._folder / "last") + _newest_first(self._folder / "best")
+        bad: list[str] = []
+        for path in paths:
+            try:
+                tensors, header = read_checkpoint(path)
+            except InputError as error:
+                bad.append(str(error))
+                continue
+            notes = [f"{'; '.join(bad)}; going on from {path}"] if bad else []
+            return tensors, header, notes
+        if bad:
+            raise InputError(f"no checkpoint can be used: {'; '.join(bad)}; start a new run")
+        return {}, None, ["there is no checkpoint yet; starting from the beginning"]
+
+
+def digest(prepared: Prepared) -> str:
+    """Compute a digest of all that training reads: preprocessing, arrays and split."""
+    found = hashlib.blake2b(prepared.preprocessing.to_json().encode(), digest_size=16)
+    split = prepared.rows.split
+    arrays = [*prepared.inputs.values(), *prepared.targets.values()]
+    for array in [*arrays, split.train, split.validation, split.test]:
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"step-*{SUFFIX}"), reverse=True)

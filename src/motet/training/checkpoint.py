@@ -1,0 +1,67 @@
+"""Checkpoint files: tensors and a JSON header in one safetensors file, with a checksum.
+
+A file appears whole or not at all, and one that was cut or edited is recognised when it is read.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from motet.problems import InputError
+
+SUFFIX = ".safetensors"
+
+
+def write_checkpoint(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    """Write a checkpoint in place of ``path``, atomically; tensors are copied to the CPU."""
+    # copies, because safetensors takes no two tensors that share memory, as tied weights do
+    kept = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+    text = json.dumps(header, allow_nan=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}-{os.getpid()}{SUFFIX}")
+    try:
+        save_file(kept, temporary, {"header": text, "checksum": _checksum(kept, text)})
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())  # on the disk before it takes the place of the old one
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a checkpoint onto the CPU.
+
+    Returns:
+        Its tensors and its header.
+
+    Raises:
+        InputError: If the file is not there, was cut, or was changed since it was written.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no iterator
+        header, checksum = metadata["header"], metadata["checksum"]
+    except FileNotFoundError:
+        raise InputError(f"there is no checkpoint {path}") from None
+    except (SafetensorError, OSError, KeyError) as error:
+        raise InputError(f"the checkpoint {path} is cut or damaged ({error})") from None
+    if _checksum(tensors, header) != checksum:
+        raise InputError(f"the checkpoint {path} was changed since it was written")
+    return tensors, json.loads(header)
+
+
+def _checksum(tensors: dict[str, Tensor], header: str) -> str:
+    digest = hashlib.sha256(header.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

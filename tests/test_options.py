@@ -1,0 +1,173 @@
+"""Options are written once, in signatures: read from source they are what Python sees."""
+
+import inspect
+import json
+
+import pytest
+from jsonschema import Draft202012Validator
+from pydantic import TypeAdapter
+from typing_extensions import Unpack, get_origin
+
+from motet import options
+from motet.config import json_schema, read
+from motet.options import REQUIRED, TASK_DEFAULTS, TaskOptions, checked, create, read_options
+from motet.problems import InputError
+from motet.registry import ENCODERS, KINDS, TASKS
+
+MEMBERS = [(kind, name) for kind, registry in KINDS.items() for name in registry]
+PYTHON_ONLY = {
+    ("loss", "cross_entropy"): {"class_weights"},  # tensors
+    ("loss", "focal"): {"class_weights"},
+    ("loss", "binary_cross_entropy"): {"pos_weight"},
+    ("task", "regression"): {"scaling"},  # learned by the preprocessing
+}
+
+
+def signature_of(kind, name):
+    """Keyword-only parameters and defaults as Python sees them, those of every task included."""
+    found = {}
+    for parameter in inspect.signature(KINDS[kind][name]).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            empty = parameter.default is parameter.empty
+            found[parameter.name] = REQUIRED if empty else parameter.default
+        elif get_origin(parameter.annotation) is Unpack:
+            found |= {each: TASK_DEFAULTS[each] for each in TaskOptions.__annotations__}
+    return found
+
+
+@pytest.mark.parametrize(("kind", "name"), MEMBERS)
+def test_options_read_from_source_are_those_of_the_signature(kind, name):
+    expected = signature_of(kind, name)
+    for each in PYTHON_ONLY.get((kind, name), ()):
+        del expected[each]
+    found = {option.name: option.default for option in read_options(KINDS[kind], name)}
+    assert found == expected
+    assert list(found) == list(expected)
+
+
+@pytest.mark.parametrize(("kind", "name"), MEMBERS)
+def test_annotations_read_from_source_mean_what_the_imported_ones_mean(kind, name):
+    from_source = read_options(KINDS[kind], name)
+    imported = {option.name: option for option in options._from_object(KINDS[kind][name])}
+    for option in from_source:
+        one, other = (
+            TypeAdapter(each.annotation).json_schema() for each in (option, imported[option.name])
+        )
+        assert one == other, option.name
+        assert option.only_with == imported[option.name].only_with
+        assert option.description == imported[option.name].description
+
+
+@pytest.mark.parametrize(("kind", "name"), MEMBERS)
+def test_every_member_and_option_is_described(kind, name):
+    assert options.summary(KINDS[kind], name).endswith((".", ":"))
+    for option in read_options(KINDS[kind], name):
+        assert option.description.rstrip(")").endswith("."), f"{option.name}: {option.description}"
+
+
+@pytest.mark.parametrize(("kind", "name"), MEMBERS)
+def test_defaults_are_values_that_the_option_takes(kind, name):
+    for option in read_options(KINDS[kind], name):
+        if not option.required and option.only_with is None:
+            TypeAdapter(option.annotation).validate_python(option.default)
+
+
+def test_defaults_of_task_options_are_those_for_all_of_them():
+    assert list(TASK_DEFAULTS) == list(TaskOptions.__annotations__)
+
+
+# JSON schema ---------------------------------------------------------------------------------
+
+
+def accepts(config):
+    return Draft202012Validator(json_schema()).is_valid(config)
+
+
+def test_the_json_schema_is_valid_and_says_which_draft_it_is():
+    schema = json_schema()
+    Draft202012Validator.check_schema(schema)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    json.dumps(schema, allow_nan=False)
+
+
+GOOD = {"tasks": {"a": {"type": "classification", "class_weights": "balanced"}}}
+
+
+@pytest.mark.parametrize(
+    ("change", "valid"),
+    [
+        ({}, True),
+        ({"balancing": "equal"}, True),
+        ({"balancing": {"type": "uncertainty", "form": "revised"}}, True),
+        ({"inputs": {"x": "number", "j": {"type": "category", "min_count": 3}}}, True),
+        ({"model": {"encoder": {"hidden": [3]}}}, True),
+        ({"training": {"optimizer": {"learning_rate": 0.1}}}, True),
+        ({"tasks": {"a": {"type": "regression", "head": {"type": "mlp", "hidden": [8]}}}}, True),
+        ({"tasks": {}}, False),
+        ({"tasks": {"a": {"type": "regresion"}}}, False),
+        ({"balancing": "equall"}, False),
+        ({"balancing": {"type": "uncertainty", "form": "revise"}}, False),
+        ({"inputs": {"x": "nubmer"}}, False),
+        ({"banana": 1}, False),
+        ({"training": {"epochs": "many"}}, False),
+        ({"training": {"epochs": 0}}, False),
+        ({"tasks": {"a": {"type": "classification", "losss": "focal"}}}, False),
+    ],
+)
+def test_an_editor_that_reads_the_json_schema_agrees_with_motet(change, valid):
+    config = {**GOOD, **change}
+    assert accepts(config) == valid
+    if valid:
+        read(config)
+    else:
+        with pytest.raises(InputError):
+            read(config)
+
+
+def test_the_json_schema_explains_every_key():
+    for name, model in json_schema()["$defs"].items():
+        for key, field in model.get("properties", {}).items():
+            assert key == "type" or "description" in field, f"{name}.{key}"
+
+
+# Calls from Python ---------------------------------------------------------------------------
+
+
+class Thing:
+    @checked
+    def __init__(self, name: str, *, size: options.PositiveInt = 1, ratio: float = 0.5) -> None:
+        self.name, self.size, self.ratio = name, size, ratio
+
+
+def test_all_that_is_wrong_with_a_call_is_one_message():
+    with pytest.raises(InputError) as caught:
+        Thing("a", size=0, ratio="much", sizze=3)
+    message = str(caught.value)
+    assert message.startswith("Thing: ")
+    for part in ("size: found 0, expected a number > 0", "ratio: found 'much'", "mean 'size'?"):
+        assert part in message
+
+
+def test_a_missing_argument_is_told():
+    with pytest.raises(InputError, match="Thing: name is missing"):
+        Thing()
+
+
+def test_arguments_that_fit_go_through():
+    thing = Thing("a", size=3)
+    assert (thing.name, thing.size, thing.ratio) == ("a", 3, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: create(ENCODERS, "mlp", 3, dropuot=0.1), "no option 'dropuot'; did you mean 'dr"),
+        (lambda: create(TASKS, "regression", "a", wieght=2.0), "did you mean 'weight'"),
+        (lambda: create(TASKS, "regression", "a", delta=2.0), "only with loss: huber"),
+        (lambda: create(TASKS, "regression", "a", loss="focal"), "'focal' does not fit here"),
+        (lambda: create(TASKS, "regresion", "a"), "did you mean 'regression'"),
+    ],
+)
+def test_a_wrong_option_names_the_nearest_one(call, message):
+    with pytest.raises(InputError, match=message):
+        call()

@@ -1,0 +1,104 @@
+"""Importing is quick and lazy; the schema and the errors need no torch."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import motet
+
+HEAVY = ("torch", "torchmetrics", "pyarrow", "numpy", "pandas")
+
+
+def modules_after(code, *, status=0):
+    """Run code in a fresh interpreter; return which heavy modules it imported and its output."""
+    script = f"""
+import sys, json, contextlib, io
+out = io.StringIO()
+code = 0
+try:
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+{"".join(f"        {line}" + chr(10) for line in code.splitlines())}
+except SystemExit as error:
+    code = error.code or 0
+found = [name for name in {HEAVY!r} if name in sys.modules]
+print(json.dumps([code, found, out.getvalue()]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    code, found, text = json.loads(done.stdout)
+    assert code == status, text
+    return set(found), text
+
+
+def cli(*arguments, status=0):
+    call = f"import sys\nsys.argv = {['motet', *arguments]!r}\nfrom motet.cli import main\nmain()"
+    return modules_after(call, status=status)
+
+
+def test_importing_motet_imports_nothing_heavy():
+    assert modules_after("import motet\nmotet.__version__\ndir(motet)")[0] == set()
+
+
+@pytest.mark.parametrize("name", motet.__all__)
+def test_every_public_name_is_there(name):
+    assert getattr(motet, name) is not None
+    assert name in dir(motet)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="has no attribute 'banana'"):
+        _ = motet.banana
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--help"], "Multi-task learning on PyTorch"),
+        (["train", "--help"], "key=value"),
+        (["list"], "uncertainty"),
+        (["list", "balancers"], "Add the losses up"),
+        (["schema"], "json-schema.org/draft/2020-12"),
+    ],
+)
+def test_help_list_and_schema_import_no_torch(arguments, expected):
+    found, text = cli(*arguments)
+    assert found == set()
+    assert expected in text
+
+
+def test_config_errors_import_no_torch(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("tasks: {a: {type: regresion}}\nbalancing: equall\n")
+    for command in ("validate", "train"):
+        found, text = cli(command, str(path), status=2)
+        assert not found & {"torch", "torchmetrics"}, command
+        assert "did you mean 'regression'?" in text
+        assert "did you mean 'equal'?" in text
+
+
+@pytest.mark.parametrize("command", ["validate", "train"])
+def test_errors_in_a_config_that_is_not_there_import_no_torch(command):
+    found, text = cli(command, "missing.yaml", status=2)
+    assert not found & {"torch", "torchmetrics"}
+    assert "there is no file 'missing.yaml'" in text
+
+
+def test_reading_a_config_in_python_imports_no_torch():
+    call = "import motet.config as c\nc.read({'tasks': {'a': {'type': 'regression'}}})"
+    assert not modules_after(call)[0] & {"torch", "torchmetrics", "pyarrow"}
+
+
+def test_the_installed_command_is_main():
+    done = subprocess.run(
+        [sys.executable, "-m", "motet", "list", "tasks"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    names = [line.split()[0] for line in done.stdout.splitlines()]
+    assert names == ["classification", "regression", "multi_label"]
