@@ -44,6 +44,31 @@ def demo(output: Output = None) -> None:
 
 
 @app.command()
+def init(
+    data: Annotated[
+        str, typer.Argument(help="CSV, Parquet or JSON lines file, pattern, or motet://adult.")
+    ],
+    targets: Annotated[
+        str, typer.Option("--targets", "-t", help="Columns to predict, separated by commas.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="YAML file to write; printed if left out."),
+    ] = None,
+) -> None:
+    """Write a config for a table, with the reason for every guess."""
+    from motet.run import initial_config, initialise
+
+    names = _names(targets) or []
+    if output is None:
+        typer.echo(initial_config(data, names), nl=False)
+        return
+    path = initialise(data, names, output)
+    typer.echo(f"wrote      {path}")
+    typer.echo(f"next       motet train {path}")
+
+
+@app.command()
 def validate(
     config: Annotated[Path, typer.Argument(help="YAML config.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,

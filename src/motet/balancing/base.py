@@ -182,7 +182,7 @@ class GramianBalancer(Balancer):
         self.status = OK
         """How the last solve went: "ok", or what was done instead and why."""
         self.resolution = 0.0
-        """Relative size below which an eigenvalue of the last Gramian is rounding."""
+        """Share of the largest eigenvalue below which one is the last Gramian's rounding."""
         self.kept = nn.Buffer(torch.zeros(len(tasks)))
         """Weights found last, in the paper's scale, (T,)."""
         self.kept_for = nn.Buffer(torch.zeros(len(tasks)))

@@ -15,6 +15,7 @@ from motet.options import Fraction, PositiveInt, Sequence, checked
 from motet.seeds import derive
 
 _LARGEST_TARGET = 1 - 1e-6  # nearer to 1, g_i' would turn into a huge multiple of g_j
+_NOTHING_LEFT = 1e-14  # of ‖g_i‖²: below, g_i' is rounding
 
 
 @final
@@ -86,18 +87,22 @@ def vaccinate(gramian: Array, target: Array, orders: NDArray[np.int64], beta: fl
     """
     lengths, cosines = unit_rows(gramian)
     everyone = np.arange(len(gramian))
+    pairs = everyone, orders.T  # (T - 1, T): all tasks at once meet their next other one
+    aims = np.clip(target[pairs], -_LARGEST_TARGET, _LARGEST_TARGET)
+    sines = np.sqrt(1 - aims**2)
+    met, phis = (lengths > 0) & (lengths[orders.T] > 0), np.zeros_like(aims)
     # row i holds g_i' / ‖g_i‖: its weights on the unit gradients, its products with them
     weights, products = np.eye(len(gramian)), cosines.copy()
-    for other in orders.T:  # all tasks at once meet their next other one
-        length2 = np.maximum((weights * products).sum(axis=1), 0.0)
-        meet = (lengths > 0) & (lengths[other] > 0) & (length2 > 1e-14)
-        length = np.sqrt(np.where(meet, length2, 1.0))
-        phi = np.clip(products[everyone, other] / length, -1.0, 1.0)
-        aim = np.clip(target[everyone, other], -_LARGEST_TARGET, _LARGEST_TARGET)
-        pull = length * (aim * np.sqrt((1 - phi**2) / (1 - aim**2)) - phi)
-        pull[~meet | (phi >= aim)] = 0.0
+    for step, other in enumerate(orders.T):
+        length2 = np.einsum("ij,ij->i", weights, products)
+        met[step] &= length2 > _NOTHING_LEFT
+        length = np.sqrt(np.maximum(length2, _NOTHING_LEFT))
+        phi, aim = products[everyone, other] / length, aims[step]
+        pull = length * (aim * np.sqrt(np.maximum(1 - phi * phi, 0.0)) / sines[step] - phi)
+        pull *= met[step] & (phi < aim)
         weights[everyone, other] += pull
         products += pull[:, None] * cosines[other]
-        target[everyone, other] += np.where(meet, beta * (phi - target[everyone, other]), 0.0)
+        phis[step] = phi
+    target[pairs] += beta * met * (np.clip(phis, -1.0, 1.0) - target[pairs])
     total: Array = (lengths @ weights) * inverse_lengths(lengths) + (lengths == 0)
     return total

@@ -3,5 +3,25 @@
 from motet.config.members import Member
 from motet.config.reading import ConfigError, Origin, Problem, read
 from motet.config.schema import Config, json_schema
+from motet.config.shortcuts import (
+    classification_task,
+    hard_sharing,
+    multi_label_task,
+    regression_task,
+    table,
+)
 
-__all__ = ["Config", "ConfigError", "Member", "Origin", "Problem", "json_schema", "read"]
+__all__ = [
+    "Config",
+    "ConfigError",
+    "Member",
+    "Origin",
+    "Problem",
+    "classification_task",
+    "hard_sharing",
+    "json_schema",
+    "multi_label_task",
+    "read",
+    "regression_task",
+    "table",
+]

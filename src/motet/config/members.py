@@ -57,14 +57,12 @@ class MemberOf:
         return core_schema.no_info_before_validator_function(self._spelled_out, union)
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        names = {"type": "string", "enum": list(KINDS[self.kind])}
-        form = handler(schema)
-        default = form["discriminator"]["mapping"].get(self.default)
-        form["oneOf"] = [  # without `type`, the options of several members would fit
-            each if each["$ref"] == default else {**each, "required": ["type"]}
-            for each in form["oneOf"]
+        registry = KINDS[self.kind]
+        forms = [  # without `type`, the options of several members would fit
+            form if name == self.default else {**form, "required": ["type"]}
+            for name, form in zip(registry, handler(schema)["oneOf"], strict=True)
         ]
-        return {"anyOf": [names, form]}
+        return {"anyOf": [{"type": "string", "enum": list(registry)}, {"oneOf": forms}]}
 
     def _spelled_out(self, value: Any) -> Any:
         if isinstance(value, str):

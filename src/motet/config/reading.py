@@ -6,7 +6,7 @@ problems is kept in `ConfigError.partial`, so that the data it names can be chec
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
@@ -180,18 +180,34 @@ def _validated(data: dict[str, Any], origin: Origin) -> tuple[Config | None, lis
         return current().model_validate(data), []
     except ValidationError as error:
         found = error.errors()
-    problems = [_problem(dict(each), data, origin) for each in found]
+    problems = _merged([_problem(dict(each), data, origin) for each in found])
     kept = deepcopy(data)
     for each in found:
-        _prune(kept, _path(each["loc"], data))
+        _prune(kept, _path(each, data))
     try:
         return current().model_validate(kept), problems
     except ValidationError:
         return None, problems
 
 
-def _path(loc: tuple[str | int, ...], data: Any) -> Key:
+def _merged(problems: Sequence[Problem]) -> list[Problem]:
+    """Say once what all branches of a union say about a place; only what is deepest inside."""
+    outer = {problem.key[:end] for problem in problems for end in range(len(problem.key))}
+    merged: dict[tuple[Key, str], Problem] = {}
+    for problem in problems:
+        found, expected, fits = problem.message.partition(", expected ")
+        same = merged.get((problem.key, found))
+        if problem.key in outer:
+            continue
+        if same is not None and expected:
+            problem = replace(same, message=f"{same.message} or {fits}")
+        merged[problem.key, found] = problem
+    return list(merged.values())
+
+
+def _path(error: Mapping[str, Any], data: Any) -> Key:
     """Keep of pydantic's location what the user wrote: no names of members or union branches."""
+    loc = error["loc"]
     path: list[str | int] = []
     here: Any = data
     for index, part in enumerate(loc):
@@ -199,26 +215,26 @@ def _path(loc: tuple[str | int, ...], data: Any) -> Key:
             here = here[part]
         elif isinstance(here, (list, tuple)) and isinstance(part, int):
             here = here[part] if part < len(here) else None
-        elif index < len(loc) - 1 or isinstance(here, (str, int, float, bool)):
-            if isinstance(here, str) and index == len(loc) - 1 and part != here:
-                path.append(part)  # a required option of a member given by its name alone
+        elif index < len(loc) - 1 or error["type"] not in ("missing", "extra_forbidden"):
             continue
         path.append(part)
     return tuple(path)
 
 
 def _prune(data: Any, path: Key) -> None:
-    for part in path[:-1]:
+    """Remove the innermost key on the way that a mapping has."""
+    for depth, part in enumerate(path, 1):
         if not (isinstance(data, dict) and part in data):
             return
+        if depth == len(path) or not isinstance(data[part], dict):
+            del data[part]
+            return
         data = data[part]
-    if isinstance(data, dict) and path:
-        data.pop(path[-1], None)
 
 
 def _problem(error: dict[str, Any], data: Any, origin: Origin) -> Problem:
     loc = error["loc"]
-    path = _path(loc, data)
+    path = _path(error, data)
     kind = error["type"]
     if kind == "extra_forbidden":
         known = _keys_at(loc[:-1])

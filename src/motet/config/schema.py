@@ -30,6 +30,9 @@ class SplitConfig(Section):
     """Fraction of the rows (0.15 if left out), or the value of ``column`` ("test")."""
     seed: NonNegativeInt = 0
     """Seed of the random parts."""
+    stratify: str | None = None
+    """Column, usually a task's, whose classes have the same shares in all random parts; of a column
+    of many numbers, its tenths."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> "SplitConfig":
@@ -47,15 +50,18 @@ class SplitConfig(Section):
                 )
         if self.column is None and self.train is not None:
             raise ValueError("train names a value of a column; give `column` too, or remove train")
+        if self.stratify is not None and self.stratify == self.column:
+            raise ValueError(f"stratify and column are both {self.column!r}; remove stratify")
         return self
 
 
 class DataConfig(Section):
     """Where the rows come from."""
 
-    source: str | None = None
-    """Path of a CSV or Parquet file, relative to the config file, or a bundled data set such as
-    ``motet://adult``. Left out when data are passed from Python."""
+    source: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Path of a CSV, Parquet or JSON lines file, relative to the config file; a pattern such as
+    ``data/*.parquet``, or a list of paths, for one table in several files; or a bundled data set
+    such as ``motet://adult``. Left out when data are passed from Python."""
     split: SplitConfig = SplitConfig()
     """How rows are parted."""
 

@@ -1,11 +1,11 @@
-"""Rows in memory as tensors, cut into batches by tensor indexing alone.
+"""What training and evaluation read, and rows in memory, cut into batches by indexing alone.
 
 A batch costs one ``index_select`` per tensor, and nothing per row; batches in the rows' own order
 are views and cost nothing. float32 arrays and tensors are used as they are, without a copy.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,6 +16,29 @@ from motet.seeds import derive
 
 Tree = Tensor | dict[str, Any]
 """A tensor, or a mapping of names to trees."""
+
+Batch = dict[str, Any]
+"""``{"inputs": tree, "targets": {task: tensor}}``; tasks without labels may be absent."""
+
+
+class Data(Protocol):
+    """Rows with inputs and targets: `ArrayData`, or `motet.data.loaders.LoaderData`."""
+
+    @property
+    def targets(self) -> Mapping[str, Tensor]:
+        """All targets by task, for what is learned from them at once, such as class weights."""
+
+    def steps(self, size: int) -> int:
+        """Return how many batches of ``size`` rows an epoch has."""
+
+    def epoch(self, size: int, *, seed: int, number: int, done: int = 0) -> Iterator[Batch]:
+        """Yield the batches of one epoch of training, without the first ``done``."""
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Yield batches of all rows, in the rows' own order."""
+
+    def to(self, device: torch.device | str) -> "Data":
+        """Return the same rows, whose batches are on a device."""
 
 
 class ArrayData:
@@ -59,7 +82,25 @@ class ArrayData:
     def __len__(self) -> int:
         return self._length
 
-    def batches(self, size: int, order: Tensor | None = None) -> Iterator[dict[str, Any]]:
+    def steps(self, size: int) -> int:
+        """Return how many batches of ``size`` rows there are, the last one perhaps smaller."""
+        return -(-len(self) // size)
+
+    def epoch(self, size: int, *, seed: int, number: int, done: int = 0) -> Iterator[Batch]:
+        """Cut the rows into the batches of an epoch of training.
+
+        Args:
+            size: Rows per batch; the last may have fewer.
+            seed: With ``number`` decides the order; see `order`.
+            number: Number of the epoch.
+            done: How many batches to leave out, because they were trained on before.
+
+        Returns:
+            The batches that are left.
+        """
+        return self.batches(size, self.order(seed, number)[done * size :])
+
+    def batches(self, size: int, order: Tensor | None = None) -> Iterator[Batch]:
         """Cut the rows into batches ``{"inputs": ..., "targets": {task: tensor}}``.
 
         Args:
@@ -102,7 +143,7 @@ class ArrayData:
             tree = next(iter(tree.values()))
         return tree.device
 
-    def _batch(self, function: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+    def _batch(self, function: Callable[[Tensor], Tensor]) -> Batch:
         targets = {task: function(values) for task, values in self.targets.items()}
         return {"inputs": _map(function, self.inputs), "targets": targets}
 

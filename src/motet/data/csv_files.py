@@ -12,18 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from motet.data.signatures import refuse_binary
 from motet.problems import InputError, shown
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
-_SIGNATURES = {
-    b"PAR1": "a Parquet file",
-    b"PK\x03\x04": "a zip archive or an Excel workbook",
-    b"\x1f\x8b": "a gzip archive",
-    b"\x28\xb5\x2f\xfd": "a zstd archive",
-    b"\xff\xfe": "UTF-16 text",
-    b"\xfe\xff": "UTF-16 text",
-    b"ARROW1": "an Arrow file",
-}
 
 
 def read_csv(path: Path, strings: Collection[str] = ()) -> pa.Table:
@@ -39,7 +31,7 @@ def read_csv(path: Path, strings: Collection[str] = ()) -> pa.Table:
     Raises:
         InputError: If it is no CSV; the message says in which row, and what to do.
     """
-    _refuse_binary(path)
+    refuse_binary(path, "CSV")
     bad: list[pa.csv.InvalidRow] = []
     try:
         table = _parse(path, strings, bad, threads=True)
@@ -88,20 +80,6 @@ def _uneven_row(path: Path, strings: Collection[str]) -> str:
         f"expected {row.expected_columns}: {shown(row.text)}; put quotes around values that hold "
         "commas"
     )
-
-
-def _refuse_binary(path: Path) -> None:
-    with path.open("rb") as file:
-        start = file.read(1 << 16)
-    found = next((what for sign, what in _SIGNATURES.items() if start.startswith(sign)), None)
-    if found is None and b"\0" in start:
-        found = "binary"
-    if found:
-        raise InputError(
-            f"{path} is {found}, not CSV; rename it, or save it as CSV in UTF-8 or as Parquet"
-        )
-    if not start.strip():
-        raise InputError(f"{path} is empty; expected column names and rows")
 
 
 def _refuse_other_separator(path: Path, names: list[str]) -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from motet.data.csv_files import read_csv
+from motet.data.json_lines import read_json_lines
 from motet.problems import InputError
 
 
@@ -39,7 +40,7 @@ def read_file(path: Path, strings: Collection[str] = ()) -> pa.Table:
             "with pandas or polars and pass the frame instead"
         )
     if not path.exists():
-        raise InputError(f"there is no file {path}{_near_files(path)}")
+        raise InputError(f"there is no file {path}{near_files(path)}")
     try:
         if path.stat().st_size == 0:
             raise InputError(f"{path} is empty; expected column names and rows")
@@ -48,7 +49,8 @@ def read_file(path: Path, strings: Collection[str] = ()) -> pa.Table:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-def _near_files(path: Path) -> str:
+def near_files(path: Path) -> str:
+    """Return the end of a message about a file that is not there: which ones are."""
     folder = path.parent
     if not folder.is_dir():
         return f", nor the folder {folder}"
@@ -83,4 +85,6 @@ READERS: dict[str, Callable[[Path, Collection[str]], pa.Table]] = {
     ".csv": read_csv,
     ".parquet": read_parquet,
     ".pq": read_parquet,
+    ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
 }

@@ -1,11 +1,18 @@
-"""What kind of input each column seems to be, and why, for configs that leave ``inputs`` out."""
+"""What each column seems to be, and why: what kind of input, and which kind of task.
 
-from collections.abc import Collection
-from dataclasses import dataclass
+Every guess comes with what was seen, for people to read.
+"""
 
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
+from motet.data.selection import require_columns
+from motet.data.targets.classes import MOST_CLASSES
 from motet.data.values import as_matrix, described, is_list, is_number
 from motet.problems import InputError
 
@@ -13,6 +20,17 @@ _MOST_CATEGORIES = 1000
 _MOST_WORDS = 3
 _IDENTIFIER_ROWS = 20
 """Rows from which texts that all differ are taken for names of the rows."""
+_MOST_WHOLE_CLASSES = 20
+"""Distinct whole numbers up to which a target may be a class."""
+_ROWS_PER_CLASS = 5
+"""Rows that each of them has, on average, if it is."""
+
+_SPLIT_NAMES = ("split", "fold", "part", "partition", "subset")
+_MARKS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing"),
+}
 
 
 @dataclass(frozen=True)
@@ -21,17 +39,32 @@ class Guess:
 
     column: str
     type: str | None
-    """Name of an input; None if the column is better not used."""
+    """Name of an input, or of a task; None if the column is better not used."""
     reason: str
     """What was seen, for people to read."""
 
 
-def infer_inputs(table: pa.Table, exclude: Collection[str] = ()) -> list[Guess]:
+@dataclass(frozen=True)
+class SplitColumn:
+    """A column that says which rows are for training."""
+
+    column: str
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """Values that mark "train", "validation" and "test"; those that there are."""
+
+
+# Inputs --------------------------------------------------------------------------------------
+
+
+def infer_inputs(
+    table: pa.Table, exclude: Collection[str] = (), train: NDArray[np.int64] | None = None
+) -> list[Guess]:
     """Guess an input type for every column.
 
     Args:
         table: The rows.
         exclude: Columns to pass over: targets, the split column.
+        train: Numbers of the training rows, in which a column must have a value; all if left out.
 
     Returns:
         One guess per column left, in the table's order.
@@ -43,8 +76,18 @@ def infer_inputs(table: pa.Table, exclude: Collection[str] = ()) -> list[Guess]:
         age: number (2 distinct whole numbers)
         job: category (1 distinct text, 50 % missing)
     """
-    names = [name for name in table.column_names if name not in exclude]
-    return [Guess(name, *_guess(table[name])) for name in names]
+    excluded = set(exclude)
+    names = [name for name in table.column_names if name not in excluded]
+    return [
+        Guess(name, *_guess(table[name]))
+        if train is None or _has_values(table[name], train)
+        else Guess(name, None, "no values in the training rows")
+        for name in names
+    ]
+
+
+def _has_values(column: pa.ChunkedArray, rows: NDArray[np.int64]) -> bool:
+    return not column.null_count or bool(column.is_valid().to_numpy()[rows].any())
 
 
 def _guess(column: pa.ChunkedArray) -> tuple[str | None, str]:
@@ -55,7 +98,7 @@ def _guess(column: pa.ChunkedArray) -> tuple[str | None, str]:
         return _guess_list(column)
     if not (is_number(kind) or kinds.is_boolean(kind) or kinds.is_string(kind)):
         return None, f"{described(kind)}; turn them into numbers or texts to use them"
-    distinct = pc.count_distinct(column, mode="only_valid").as_py()
+    distinct = _distinct(column)
     if distinct == 1 and not column.null_count:
         return None, "the same value in every row"
     missing = _missing(column)
@@ -63,6 +106,8 @@ def _guess(column: pa.ChunkedArray) -> tuple[str | None, str]:
         return _guess_text(column, distinct, missing)
     if kinds.is_boolean(kind):
         return "category", f"{_counted(distinct, 'truth value')}{missing}"
+    if kinds.is_floating(kind) and pc.any(pc.is_inf(column)).as_py():
+        return None, "infinite numbers; write missing values there to use it"
     whole = "whole " if kinds.is_integer(kind) else ""
     return "number", f"{_counted(distinct, f'{whole}number')}{missing}"
 
@@ -81,10 +126,150 @@ def _guess_list(column: pa.ChunkedArray) -> tuple[str | None, str]:
     if not is_number(column.type.value_type):
         return None, f"{described(column.type)}; only lists of numbers can be used"
     try:
-        width = as_matrix(column, "the column").shape[1]
+        matrix = as_matrix(column, "the column")
     except InputError:
         return None, "lists of numbers of different lengths; only one length can be used"
-    return "vector", f"lists of {width:,} numbers{_missing(column)}"
+    if np.isinf(matrix).any():
+        return None, "lists with infinite numbers; write missing values there to use it"
+    if np.isnan(matrix).all(axis=0).any():
+        return None, "lists of numbers, some of which are missing in every row"
+    return "vector", f"lists of {matrix.shape[1]:,} numbers{_missing(column)}"
+
+
+# Tasks ---------------------------------------------------------------------------------------
+
+
+def infer_tasks(table: pa.Table, targets: Sequence[str]) -> list[Guess]:
+    """Guess the type of task of every target.
+
+    Texts and truth values are classes, and so are whole numbers of which there are few; other
+    numbers are regression; lists of texts, or of zeros and ones, are several labels at once.
+
+    Args:
+        table: The rows.
+        targets: Columns to predict.
+
+    Returns:
+        One guess per target, in their order.
+
+    Raises:
+        InputError: If a target is not there, is there twice, or cannot be predicted; all are named.
+
+    Example:
+        >>> table = pa.table({"churn": ["yes", "no", "no"], "spend": [1.5, None, 7.25]})
+        >>> for guess in infer_tasks(table, ["churn", "spend"]):
+        ...     print(f"{guess.column}: {guess.type} ({guess.reason})")
+        churn: classification (2 distinct texts)
+        spend: regression (2 distinct numbers, 33 % missing)
+    """
+    require_columns(table, targets, "targets")
+    if not targets or len(set(targets)) < len(targets):
+        raise InputError(
+            f"found the targets {', '.join(targets) or 'none'}, expected at least one column, none "
+            "twice"
+        )
+    guesses = [Guess(name, *_guess_task(table[name])) for name in targets]
+    wrong = [f"{guess.column!r} ({guess.reason})" for guess in guesses if guess.type is None]
+    if wrong:
+        raise InputError(f"targets: cannot predict {', '.join(wrong)}; choose other columns")
+    return guesses
+
+
+def _guess_task(column: pa.ChunkedArray) -> tuple[str | None, str]:
+    kind, kinds = column.type, pa.types
+    if column.null_count == len(column):
+        return None, "no values"
+    if is_list(kind):
+        return _guess_list_task(column)
+    if not (is_number(kind) or kinds.is_boolean(kind) or kinds.is_string(kind)):
+        return None, f"{described(kind)}; turn them into numbers or texts to predict them"
+    distinct, missing = _distinct(column), _missing(column)
+    if distinct == 1:
+        return None, f"the same value in every row that has one{missing}"
+    if kinds.is_string(kind):
+        seen = f"{_counted(distinct, 'text')}{missing}"
+        if distinct == len(column) - column.null_count:
+            return None, f"{seen}, a different one in every row"
+        if distinct > MOST_CLASSES:
+            return None, f"{seen}; only up to {MOST_CLASSES:,} can be classes"
+        return "classification", seen
+    if kinds.is_boolean(kind):
+        return "classification", f"{_counted(distinct, 'truth value')}{missing}"
+    if kinds.is_floating(kind) and pc.any(pc.is_inf(column)).as_py():
+        return None, "infinite numbers; write missing values there"
+    return _guess_number_task(column, distinct, missing)
+
+
+def _guess_number_task(
+    column: pa.ChunkedArray, distinct: int, missing: str
+) -> tuple[str | None, str]:
+    # a frame stores whole numbers with missing values as 3.0
+    whole = bool(pc.all(pc.equal(pc.floor(column), column)).as_py())
+    seen = f"{_counted(distinct, 'whole number' if whole else 'number')}{missing}"
+    labelled = len(column) - column.null_count
+    few = max(2, min(_MOST_WHOLE_CLASSES, labelled // _ROWS_PER_CLASS))
+    if whole and distinct <= few:
+        return "classification", seen
+    return "regression", seen
+
+
+def _guess_list_task(column: pa.ChunkedArray) -> tuple[str | None, str]:
+    inner, missing = column.type.value_type, _missing(column)
+    if pa.types.is_string(inner):
+        return "multi_label", f"lists of texts{missing}"
+    if not is_number(inner) and not pa.types.is_boolean(inner):
+        return None, f"{described(column.type)}; only lists of texts or numbers can be predicted"
+    try:
+        values = as_matrix(column, "the column")
+    except InputError:
+        return None, "lists of numbers of different lengths; only one length can be used"
+    known, width = values[~np.isnan(values)], values.shape[1]
+    if np.isinf(known).any():
+        return None, "lists with infinite numbers; write missing values there"
+    if np.isin(known, (0, 1)).all():
+        return "multi_label", f"lists of {width:,} zeros and ones{missing}"
+    return "regression", f"lists of {width:,} numbers{missing}"
+
+
+# Split ---------------------------------------------------------------------------------------
+
+
+def infer_split(table: pa.Table, exclude: Collection[str] = ()) -> SplitColumn | None:
+    """Find a column that says which rows are for training, validation and test.
+
+    Args:
+        table: The rows.
+        exclude: Columns to pass over: targets.
+
+    Returns:
+        A column named split, fold, part, partition or subset whose values mark nothing but parts,
+        among them training rows; None if there is none.
+
+    Example:
+        >>> infer_split(pa.table({"Split": ["train", "val", "train"]}))
+        SplitColumn(column='Split', marks={'train': 'train', 'validation': 'val'})
+    """
+    for name in table.column_names:
+        column = table[name]
+        known = name.lower() in _SPLIT_NAMES and name not in exclude
+        if known and pa.types.is_string(column.type) and not column.null_count:
+            values = column.unique().to_pylist()
+            marks = {
+                part: value
+                for part, words in _MARKS.items()
+                for value in values
+                if value.lower() in words
+            }
+            if "train" in marks and 1 < len(marks) == len(values):
+                return SplitColumn(name, marks)
+    return None
+
+
+# Words ---------------------------------------------------------------------------------------
+
+
+def _distinct(column: pa.ChunkedArray) -> int:
+    return int(pc.count_distinct(column, mode="only_valid").as_py())
 
 
 def _counted(count: int, thing: str) -> str:

@@ -28,7 +28,7 @@ def plain(table: pa.Table, what: str) -> pa.Table:
         InputError: If there are no rows, or the columns' names are not distinct texts.
     """
     check_names(table.column_names, what)
-    if not table.num_rows:
+    if not (table.num_rows and table.num_columns):
         names = ", ".join(table.column_names) or "none"
         raise InputError(f"{what} has no rows (columns: {names}); expected one row per example")
     columns = [_plain_column(column) for column in table.columns]

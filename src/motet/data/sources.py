@@ -1,18 +1,23 @@
 """Where rows come from: files, bundled data sets, frames and arrays, all read into one table.
 
+Several files, by a pattern or a list, are the parts of one table, in the order of their names or of
+the list.
+
 The whole table is in memory, about the size of the columns; types are brought down to a few by
 `motet.data.plain`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from glob import escape, glob
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import pyarrow as pa
 
-from motet.data.files import read_file
+from motet.data.files import near_files, read_file
 from motet.data.plain import check_names, plain
+from motet.data.uniting import texts_in_some, unite
 from motet.problems import InputError, shown
 from motet.registry import DATASETS
 
@@ -23,11 +28,12 @@ def read(source: Any, base: Path | None = None, *, strings: Collection[str] = ()
     """Read rows from wherever they are; what cannot be read as a table raises `InputError`.
 
     Args:
-        source: A path of a .csv or .parquet file; ``motet://NAME``, a bundled data set; a frame of
-            pandas or polars, or any other object with the Arrow stream interface; or a mapping from
-            column to array, (N,) or (N, D).
+        source: A path of a .csv, .parquet or .jsonl file, a pattern such as "data/*.parquet", or a
+            list of those; ``motet://NAME``, a bundled data set; a frame of pandas or polars, or any
+            other object with the Arrow stream interface; or a mapping from column to array, (N,) or
+            (N, D).
         base: Folder that relative paths start from; the working folder if left out.
-        strings: Columns of a CSV file to keep as text, whatever they look like: what was a text in
+        strings: Columns of a text file to keep as text, whatever they look like: what was a text in
             training must not become a number because today's values happen to be digits.
 
     Returns:
@@ -39,8 +45,9 @@ def read(source: Any, base: Path | None = None, *, strings: Collection[str] = ()
         clip: fixed_size_list<item: double>[3]
           child 0, item: double
     """
-    if isinstance(source, (str, Path)):
-        return _read_place(source, base, strings)
+    if isinstance(source, (str, Path)) or _are_places(source):
+        places = [source] if isinstance(source, (str, Path)) else source
+        return _read_files([file for place in places for file in _files(place, base)], strings)
     if isinstance(source, pa.Table):
         return plain(source, "the table")
     if isinstance(source, Mapping):
@@ -48,12 +55,67 @@ def read(source: Any, base: Path | None = None, *, strings: Collection[str] = ()
     return plain(_from_frame(source), "the frame")
 
 
-def _read_place(source: str | Path, base: Path | None, strings: Collection[str]) -> pa.Table:
+def absolute(source: str | Sequence[str], base: Path) -> str | list[str]:
+    """Return paths and patterns as they are to be written down, to mean the same from any folder.
+
+    Args:
+        source: What a config gives: a path, a pattern, ``motet://NAME``, or several of those.
+        base: Folder that relative paths start from.
+
+    Returns:
+        The same with absolute paths; patterns are still patterns, and new files match them.
+    """
+    if not isinstance(source, str):
+        return [str(absolute(each, base)) for each in source]
+    if source.startswith(_BUNDLED):
+        return source
+    path = Path(source).expanduser()
+    if _is_pattern(source, base / path):
+        return str(Path(escape(str(base.resolve()))) / path)
+    return str((base / path).resolve())
+
+
+def _are_places(source: Any) -> TypeGuard[Sequence[str | Path]]:
+    """Tell whether something is a list of paths."""
+    return (
+        isinstance(source, (list, tuple))
+        and bool(source)
+        and all(isinstance(each, (str, Path)) for each in source)
+    )
+
+
+def _is_pattern(source: str | Path, path: Path) -> bool:
+    return any(sign in str(source) for sign in "*?[") and not path.exists()
+
+
+def _files(source: str | Path, base: Path | None) -> Iterator[tuple[str, Path]]:
+    """Yield the files that a place stands for, each with its name in messages."""
     if str(source).startswith(_BUNDLED):
-        path = DATASETS[str(source).removeprefix(_BUNDLED)]()
-    else:
-        path = (base or Path()) / Path(source).expanduser()
-    return plain(read_file(path, strings), str(source))
+        yield str(source), DATASETS[str(source).removeprefix(_BUNDLED)]()
+        return
+    given = Path(source).expanduser()
+    path = (base or Path()) / given
+    if not _is_pattern(source, path):
+        yield str(source), path
+        return
+    found = glob(str(Path(escape(str(base or Path()))) / given), recursive=True)
+    files = sorted(file for file in map(Path, found) if file.is_file())
+    if not files:
+        raise InputError(f"no file matches the pattern {str(path)!r}{near_files(path)}")
+    yield from ((str(file), file) for file in files)
+
+
+def _read_files(files: Sequence[tuple[str, Path]], strings: Collection[str]) -> pa.Table:
+    names = [name for name, _ in files]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"the source has {name} twice; name it once, or its rows count double")
+    tables = {name: plain(read_file(path, strings), name) for name, path in files}
+    texts = texts_in_some(tables.values())
+    if texts:  # what one file holds as digits another holds as texts, so it is a column of texts
+        strings = {*strings, *texts}
+        tables = {name: plain(read_file(path, strings), name) for name, path in files}
+    return unite(tables)
 
 
 def _from_frame(frame: Any) -> pa.Table:

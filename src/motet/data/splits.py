@@ -1,7 +1,8 @@
 """Which rows train, which choose the best epoch, and which are kept for the last judgement.
 
-Rows are drawn by the seed alone, or told apart by a column. Row order is kept within each part.
-What leaves the training or validation part empty is an `InputError`, and so is a row in no part.
+Rows are drawn by the seed alone, class by class if asked, or told apart by a column. Row order is
+kept within each part. What leaves the training or validation part empty is an `InputError`, and so
+is a row in no part.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from motet.data.selection import listed, require_columns
+from motet.data.strata import Strata, find_strata
 from motet.data.values import as_texts
 from motet.problems import InputError, shown
 from motet.seeds import derive
@@ -40,6 +42,7 @@ def split(
     seed: int = 0,
     column: str | None = None,
     train: str = "train",
+    stratify: str | None = None,
 ) -> Split:
     """Part the rows of a table.
 
@@ -51,6 +54,8 @@ def split(
         seed: Seed of whatever is drawn.
         column: Column that says which part a row belongs to; rows are drawn if left out.
         train: Value of ``column`` that marks the training part.
+        stratify: Column whose classes are drawn one by one, so that all parts have the same shares
+            of them; of a column of many numbers, its tenths.
 
     Returns:
         The parts. Without any validation row in ``column``, 15 % of the training rows are drawn for
@@ -61,32 +66,99 @@ def split(
         >>> len(parts.train), len(parts.validation), len(parts.test)
         (7, 2, 1)
     """
+    strata = None if stratify is None else find_strata(table, stratify)
     if column is not None:
-        return _by_column(table, column, train, _marker(validation), _marker(test), seed)
-    return _by_fraction(len(table), _fraction(validation), _fraction(test), seed)
+        return _by_column(table, column, train, _marker(validation), _marker(test), seed, strata)
+    fractions = _Fractions(_fraction(validation), _fraction(test))
+    if strata is not None:
+        return _by_class(strata, np.arange(len(table)), fractions, seed)
+    return _by_fraction(np.arange(len(table)), fractions, seed)
 
 
-def _by_fraction(rows: int, validation: float, test: float, seed: int) -> Split:
-    if validation <= 0 or test < 0 or validation + test >= 1:
+@dataclass(frozen=True)
+class _Fractions:
+    """Shares of the rows that are for validation and test, checked."""
+
+    validation: float
+    test: float
+
+    def __post_init__(self) -> None:
+        if self.validation <= 0 or self.test < 0 or self.validation + self.test >= 1:
+            raise InputError(
+                f"split: found validation {self.validation:g} and test {self.test:g}, expected "
+                "fractions whose sum is below 1, and validation above 0: it chooses the best epoch"
+            )
+
+    @property
+    def parts(self) -> int:
+        return 3 if self.test else 2
+
+
+def _by_fraction(rows: Rows, fractions: _Fractions, seed: int) -> Split:
+    for_validation = _share(len(rows), fractions.validation)
+    for_test = _share(len(rows), fractions.test) if fractions.test else 0
+    if for_validation + for_test >= len(rows):
         raise InputError(
-            f"split: found validation {validation:g} and test {test:g}, expected fractions whose "
-            "sum is below 1, and validation above 0: it chooses the best epoch"
+            f"split: {len(rows)} rows are too few for training, validation and test parts; "
+            "expected at least one row in each"
         )
-    for_validation = _share(rows, validation)
-    for_test = _share(rows, test) if test else 0
-    if for_validation + for_test >= rows:
+    order = rows[_shuffled(len(rows), seed)]
+    return _cut(order, for_validation, for_test)
+
+
+def _cut(order: Rows, for_validation: int, for_test: int) -> Split:
+    test, validation, train = np.split(order, [for_test, for_test + for_validation])
+    return Split(np.sort(train), np.sort(validation), np.sort(test))
+
+
+def _by_class(strata: Strata, rows: Rows, fractions: _Fractions, seed: int) -> Split:
+    """Part the rows of each class by the fractions; a class too small for it trains first."""
+    order = rows[_shuffled(len(rows), seed)]
+    order = order[np.argsort(strata.codes[order], kind="stable")]
+    ends = np.flatnonzero(np.diff(strata.codes[order])) + 1
+    parts = [_cut(each, *_counts(len(each), fractions)) for each in np.split(order, ends)]
+    train, validation, test = (
+        np.sort(np.concatenate([getattr(part, name) for part in parts]))
+        for name in ("train", "validation", "test")
+    )
+    if not len(validation) or (fractions.test and not len(test)):
         raise InputError(
-            f"split: {rows} rows are too few for training, validation and test parts; expected at "
-            "least one row in each"
+            f"split: no class of column {strata.column!r} has the {fractions.parts} rows that one "
+            "in each part needs; stratify by a column with fewer values, or remove stratify"
         )
-    order = _shuffled(rows, seed)
-    ends = [for_test, for_test + for_validation]
-    test_rows, validation_rows, train_rows = (np.sort(part) for part in np.split(order, ends))
-    return Split(train_rows, validation_rows, test_rows)
+    small = [
+        f"{strata.names[strata.codes[each[0]]]} ({len(each)})"
+        for each in np.split(order, ends)
+        if len(each) < fractions.parts
+    ]
+    notes = ()
+    if small:
+        notes = (
+            f"column {strata.column!r}: {listed(small)} have fewer rows than the "
+            f"{fractions.parts} parts, so some parts have none of them",
+        )
+    return Split(train, validation, test, notes)
+
+
+def _counts(rows: int, fractions: _Fractions) -> tuple[int, int]:
+    """Return how many of a class's rows are for validation and for test."""
+    if rows < fractions.parts:
+        return rows - 1, 0
+    validation = max(1, round(rows * fractions.validation))
+    test = max(1, round(rows * fractions.test)) if fractions.test else 0
+    while validation + test >= rows:  # at least one row trains
+        validation, test = (validation - 1, test) if validation > test else (validation, test - 1)
+    return validation, test
 
 
 def _by_column(
-    table: pa.Table, column: str, train: str, validation: str | None, test: str | None, seed: int
+    table: pa.Table,
+    column: str,
+    train: str,
+    validation: str | None,
+    test: str | None,
+    seed: int,
+    strata: Strata | None,
 ) -> Split:
     require_columns(table, [column], "split")
     test = test or ("test" if validation != "test" else None)
@@ -108,29 +180,35 @@ def _by_column(
             f"{_tally(found)}; set train to the value that marks the training part"
         )
     nothing = np.array([], np.int64)
-    notes = []
     test_rows = parts.get(test, nothing) if test is not None else nothing
     validation_rows = parts.get(validation, nothing) if validation is not None else nothing
-    if not len(validation_rows):
-        train_rows, validation_rows = _drawn(train_rows, seed)
-        both = len(train_rows) + len(validation_rows)
-        notes.append(
-            f"column {column!r} marks no validation rows: {len(validation_rows):,} of the {both:,} "
-            f"training rows ({_FRACTION:.0%}, seed {seed}) serve for validation".replace("%", " %")
-        )
-    return Split(train_rows, validation_rows, test_rows, tuple(notes))
+    if len(validation_rows):
+        if strata is not None:
+            raise InputError(
+                f"split: column {column!r} marks the validation rows too, so stratify would have "
+                "no effect; remove it, or the column"
+            )
+        return Split(train_rows, validation_rows, test_rows)
+    drawn = _drawn(train_rows, seed, strata)
+    note = (
+        f"column {column!r} marks no validation rows: {len(drawn.validation):,} of the "
+        f"{len(train_rows):,} training rows ({100 * _FRACTION:.0f} %, seed {seed}) serve for "
+        "validation"
+    )
+    return Split(drawn.train, drawn.validation, test_rows, (note, *drawn.notes))
 
 
-def _drawn(rows: Rows, seed: int) -> tuple[Rows, Rows]:
-    # a validation part out of the training rows
-    count = _share(len(rows), _FRACTION)
-    if count >= len(rows):
+def _drawn(rows: Rows, seed: int, strata: Strata | None) -> Split:
+    """Take a validation part out of the training rows."""
+    if len(rows) < 2:
         raise InputError(
             f"split: {len(rows)} training row is too few to take a validation part from; expected "
             "at least 2, or rows marked for validation"
         )
-    order = _shuffled(len(rows), seed)
-    return np.sort(rows[order[count:]]), np.sort(rows[order[:count]])
+    fractions = _Fractions(_FRACTION, 0)
+    if strata is not None:
+        return _by_class(strata, rows, fractions, seed)
+    return _by_fraction(rows, fractions, seed)
 
 
 def _check_values(found: dict[str | None, int], column: str, marks: list[str]) -> None:

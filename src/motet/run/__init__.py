@@ -1,19 +1,49 @@
-"""A run: one config carried out, and the folder it leaves."""
+"""A run: one config carried out, and the folder it leaves.
 
-from motet.run.building import check
-from motet.run.lines import data_lines, report_lines
-from motet.run.predictions import check_prediction_file, write_predictions
-from motet.run.runs import Run, load
-from motet.run.training import resume, train
+Names are imported when first used, because most of them need torch and `motet init` does not.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from motet.run.building import check
+    from motet.run.initialising import initial_config, initialise
+    from motet.run.lines import data_lines, report_lines
+    from motet.run.predictions import check_prediction_file, write_predictions
+    from motet.run.runs import Run, load
+    from motet.run.training import resume, train
+
+_PLACES = {
+    "Run": "runs",
+    "check": "building",
+    "check_prediction_file": "predictions",
+    "data_lines": "lines",
+    "initial_config": "initialising",
+    "initialise": "initialising",
+    "load": "runs",
+    "report_lines": "lines",
+    "resume": "training",
+    "train": "training",
+    "write_predictions": "predictions",
+}
 
 __all__ = [
     "Run",
     "check",
     "check_prediction_file",
     "data_lines",
+    "initial_config",
+    "initialise",
     "load",
     "report_lines",
     "resume",
     "train",
     "write_predictions",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(import_module(f"motet.run.{_PLACES[name]}"), name)
+    raise AttributeError(f"module 'motet.run' has no attribute {name!r}")

@@ -16,6 +16,7 @@ from motet.options import create
 from motet.registry import ENCODERS, SHARING, TASKS
 from motet.run.preparing import Collector, Prepared, prepare
 from motet.tasks import Task
+from motet.tasks.task_metrics import find_metrics
 from motet.training import Trainer, make_balancer
 from motet.training.randomness import own_generators, seed_generators
 
@@ -100,6 +101,10 @@ def build_trainer(
     """
     collector = Collector(origin)
     chosen = config.training
+    for name in config.tasks:
+        with collector.at("tasks", name):
+            find_metrics([build_task(config, name, preprocessing.target(name))])
+    collector.stop()
     with collector.at("model"):
         model = build_model(config, preprocessing)
     collector.stop()

@@ -1,5 +1,6 @@
 """Predictions as files."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from motet.run.folder import check_output, replacing
+from motet.run.folder import check_output, finite, replacing
 
 
 def _write_csv(table: pa.Table, path: Path) -> None:
@@ -21,9 +22,20 @@ def _write_csv(table: pa.Table, path: Path) -> None:
     pa.csv.write_csv(pa.table(columns, table.column_names), path)
 
 
+def _write_json_lines(table: pa.Table, path: Path) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for rows in table.to_batches(max_chunksize=_ROWS):
+            for row in rows.to_pylist():
+                file.write(json.dumps(finite(row), ensure_ascii=False, allow_nan=False) + "\n")
+
+
+_ROWS = 10_000
+"""Rows that are Python objects at a time."""
+
 _WRITERS: dict[str, Callable[[pa.Table, Path], Any]] = {
     ".csv": _write_csv,
     ".parquet": pq.write_table,
+    ".jsonl": _write_json_lines,
 }
 
 

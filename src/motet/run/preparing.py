@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from motet import config as configs
 from motet.config import Config, ConfigError, Member, Origin, Problem
+from motet.config.schema import current
 from motet.data.inference import Guess, infer_inputs
 from motet.data.inputs.base import Input
 from motet.data.preprocessing import Preprocessing
@@ -122,7 +123,8 @@ def read_rows(
             used |= set(_label_columns(name, task, table))
     guesses: tuple[Guess, ...] = ()
     if found.inputs is None:
-        guesses = tuple(infer_inputs(table, exclude=[str(column) for column in used]))
+        train = None if parts is None else parts.train
+        guesses = tuple(infer_inputs(table, [str(column) for column in used], train))
         with collector.at("inputs"):
             found = _with_inputs(found, guesses)
     for name, chosen in (found.inputs or {}).items():
@@ -219,6 +221,7 @@ def _split(config: Config, table: pa.Table) -> Split:
         seed=chosen.seed,
         column=chosen.column,
         train=chosen.train or "train",
+        stratify=chosen.stratify,
     )
 
 
@@ -238,7 +241,8 @@ def _with_inputs(config: Config, guesses: Sequence[Guess]) -> Config:
             "no column is left that the model could see; "
             + "; ".join(f"{guess.column}: {guess.reason}" for guess in guesses)
         )
-    return configs.read({**config.model_dump(), "inputs": inputs})[0]
+    # `config` may be what is left of a wrong one: what was said about that is not said again
+    return current().model_validate({**config.model_dump(), "inputs": inputs})
 
 
 def _check_input(name: str, chosen: Member, table: pa.Table, used: set[str | None]) -> None:

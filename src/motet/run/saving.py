@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 
 import motet
@@ -70,11 +71,15 @@ def load(folder: Path) -> tuple[Config, Preprocessing, MultiTaskModel, Trivial]:
         trivial = _predictions(content["trivial"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{folder / SETTINGS} is not what motet writes: {error}") from None
-    preprocessing = Preprocessing.from_json((folder / PREPROCESSING).read_text(encoding="utf-8"))
+    try:
+        text = (folder / PREPROCESSING).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{folder / PREPROCESSING} is not what motet writes: no text") from None
+    preprocessing = Preprocessing.from_json(text)
     model = build_model(config, preprocessing)
     try:
         load_model(model, str(folder / WEIGHTS))
-    except (RuntimeError, OSError, ValueError) as error:
+    except (RuntimeError, OSError, ValueError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{folder / WEIGHTS} does not hold this model: {reason}") from None
     model.eval()

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from motet.balancing import Balancer
 from motet.model import MultiTaskModel
-from motet.options import Fraction, NonNegativeFloat, PositiveFloat, Sequence, checked
+from motet.options import Fraction, NonNegativeFloat, PositiveFloat, checked
 
 Groups = list[dict[str, Any]]
 OptimizerFactory = Callable[[Groups], Optimizer]
@@ -51,7 +51,7 @@ def adamw(
     *,
     learning_rate: PositiveFloat = 1e-3,
     weight_decay: NonNegativeFloat = 1e-2,
-    betas: Sequence[Fraction] = (0.9, 0.999),
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999),
     eps: PositiveFloat = 1e-8,
 ) -> Optimizer:
     """Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019, arXiv:1711.05101).
@@ -66,12 +66,11 @@ def adamw(
     Returns:
         The optimizer.
     """
-    first, second = betas
     return torch.optim.AdamW(
         groups,
         lr=learning_rate,
         weight_decay=weight_decay,
-        betas=(first, second),
+        betas=betas,
         eps=eps,
         fused=True,
     )
@@ -83,7 +82,7 @@ def adam(
     *,
     learning_rate: PositiveFloat = 1e-3,
     weight_decay: NonNegativeFloat = 0.0,
-    betas: Sequence[Fraction] = (0.9, 0.999),
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999),
     eps: PositiveFloat = 1e-8,
 ) -> Optimizer:
     """Adam (Kingma & Ba, ICLR 2015, arXiv:1412.6980), its weight decay a part of the gradient.
@@ -98,12 +97,11 @@ def adam(
     Returns:
         The optimizer.
     """
-    first, second = betas
     return torch.optim.Adam(
         groups,
         lr=learning_rate,
         weight_decay=weight_decay,
-        betas=(first, second),
+        betas=betas,
         eps=eps,
         fused=True,
     )

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from motet.balancing import Balancer, backward
+from motet.balancing import BackwardResult, Balancer, LossBalancer, backward
 from motet.balancing import create as create_balancer
 from motet.data.batches import ArrayData
 from motet.model import MultiTaskModel, mean_losses
@@ -47,9 +47,11 @@ class StepResult:
     """What one training step did. Tensors stay on the device."""
 
     losses: dict[str, Tensor]
-    weights: dict[str, Tensor]
-    gradient_norm: Tensor | None
-    skipped: bool
+    gradient_norm: Tensor | None = None
+    """Norm of the whole gradient."""
+    balanced: BackwardResult | None = None
+    """What the balancer did; None if no task had a label."""
+    skipped: bool = False
 
 
 class Interrupted(KeyboardInterrupt):
@@ -232,17 +234,26 @@ class Trainer:
             losses = mean_losses(terms)
             self.progress.step += 1
             if not losses:
-                return StepResult({}, {}, None, skipped=False)
-            result = backward(losses, self.balancer, penalty=self.model.shared.penalty())
+                return StepResult({})
+            result = backward(
+                losses, self.balancer, penalty=self.model.shared.penalty(), **self._parameters()
+            )
         norm = self._clipped_norm()
         # the one device sync of a step
         if not torch.isfinite(torch.stack([norm, *result.losses.values()])).all():
             self._skip(result.losses)
-            return StepResult(result.losses, result.weights, norm, skipped=True)
+            return StepResult(result.losses, norm, result, skipped=True)
         self.progress.skipped_in_a_row = 0
         self.optimizer.step()
         self._totals.add(terms)
-        return StepResult(result.losses, result.weights, norm, skipped=False)
+        return StepResult(result.losses, norm, result)
+
+    def _parameters(self) -> dict[str, Any]:
+        """Tell the balancer's backward pass what it would have to read off the graph."""
+        if isinstance(self.balancer, LossBalancer):
+            return {}
+        own = {task: self.model.task_parameters(task) for task in self.model.tasks.names}
+        return {"shared": self.model.shared_parameters(), "task_parameters": own}
 
     def _look_at(self, train: ArrayData) -> None:
         """Learn from all training labels at once: class weights, constant predictions."""
@@ -260,8 +271,8 @@ class Trainer:
     def _step_of_epoch(self, batch: Mapping[str, Any]) -> None:
         result = self.train_step(batch)
         self.progress.batch += 1
-        if result.weights:
-            self._weights = result.weights
+        if result.balanced and result.balanced.weights:
+            self._weights = result.balanced.weights
         if self.step % LOG_EVERY == 0:
             self._record_step(result)
 
@@ -469,12 +480,19 @@ class Trainer:
         )
 
     def _record_step(self, result: StepResult) -> None:
+        if result.balanced is None:
+            return
+        weights, norms = result.balanced.weights or {}, result.balanced.gradient_norms or {}
         tasks = {
-            task: {"loss": float(loss), "weight": float(result.weights[task])}
+            task: {"loss": float(loss)}
+            | ({"weight": float(weights[task])} if task in weights else {})
+            | ({"gradient_norm": norms[task]} if task in norms else {})
             for task, loss in result.losses.items()
         }
-        norm = None if result.gradient_norm is None else float(result.gradient_norm)
-        self._record("step", "train", tasks, gradient_norm=norm)
+        more: dict[str, Any] = {"gradient_norm": float(result.gradient_norm or 0)}
+        if result.balanced.cosines is not None:
+            more |= {"cosines": result.balanced.cosines.tolist(), "status": result.balanced.status}
+        self._record("step", "train", tasks, **more)
 
     def _record(self, event: str, split: str, tasks: Mapping[str, Any], **more: Any) -> None:
         rate = max(group["lr"] for group in self.optimizer.param_groups)

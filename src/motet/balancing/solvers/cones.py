@@ -6,8 +6,10 @@ Both are: given M (T, T), positive semi-definite with a unit diagonal, and q, fi
 
 If the face {k: x_k > 0} is known, x solves a linear system. Block pivoting (Júdice & Pires 1994;
 Kim & Park 2011 for several right-hand sides) guesses the face and exchanges all wrong entries at
-once: 1 to 6 systems instead of T. The few right-hand sides for which the guesses go in circles
-(rank-deficient M) are solved by active set (Lawson & Hanson 1974), one entry at a time.
+once: 1 to 6 systems instead of T. A face of more than T / 2 is solved through the entries that are
+not on it, with the inverse of M, so that no system is larger. The few right-hand sides for which
+the guesses go in circles (rank-deficient M) are solved by active set (Lawson & Hanson 1974), one
+entry at a time.
 """
 
 from typing import TypeAlias
@@ -21,12 +23,13 @@ from motet.balancing.solvers.solution import (
     inverse_lengths,
     judged,
     not_finite,
+    solve,
     unit_rows,
 )
 
 Faces: TypeAlias = NDArray[np.bool_]  # (N, T)
 
-_RIDGE = 1e-12  # added to the unit diagonal, so that singular faces have a least-norm solution
+_RIDGE = 1e-13  # added to the unit diagonal, so that singular faces have a least-norm solution
 _TOLERANCE = 1e-11  # a sign is wrong beyond this share of the largest entry
 _ROUNDING = 1e-14  # below this share of what was summed up, q is 0
 
@@ -99,11 +102,12 @@ def _complementary(
     scale = np.abs(q).max(axis=1, keepdims=True)
     free = q < -_TOLERANCE * scale if guess is None else guess.copy()
     x, open_rows = np.zeros_like(q), np.flatnonzero(free.any(axis=1))
+    inverse = _sound_inverse(matrix) if len(open_rows) > 1 else None
     for _ in range(12):
         if not len(open_rows):
             break
         face = free[open_rows]
-        solved, y = _on_face(matrix, q[open_rows], face)
+        solved, y = _on_face(matrix, q[open_rows], face, inverse)
         x[open_rows] = solved
         too_low = -_TOLERANCE * np.where(
             face, np.abs(solved).max(axis=1, keepdims=True), scale[open_rows]
@@ -123,27 +127,49 @@ def _complementary(
     return x, residual
 
 
-def _on_face(matrix: Array, q: Array, face: Faces) -> tuple[Array, Array]:
-    """Solve M_FF x_F = -q_F, 0 elsewhere, for N faces (N, T) at once; return x and y = M x + q."""
-    width = int(face.sum(axis=1).max())
-    rows = np.arange(len(q))[:, None]
-    chosen = np.argsort(~face, axis=1, kind="stable")[:, :width]  # entries of the face come first
-    real = face[rows, chosen]
-    systems = matrix.ravel().take(chosen[:, :, None] * len(matrix) + chosen[:, None, :])
-    systems *= real[:, :, None] & real[:, None, :]
-    diagonal = np.arange(width)
-    systems[:, diagonal, diagonal] = np.where(real, matrix.diagonal()[chosen] + _RIDGE, 1.0)
-
+def _on_face(matrix: Array, q: Array, face: Faces, inverse: Array | None) -> tuple[Array, Array]:
+    """Solve M_FF x_F = -q_F, 0 elsewhere, for N faces (N, T) at once; give x and y = M x + q."""
+    ridged = matrix.copy()
+    ridged.flat[:: len(matrix) + 1] += _RIDGE
+    large = (face.sum(axis=1) > len(matrix) / 2) & (inverse is not None)
     x = np.zeros_like(q)
-    x[rows, chosen] = np.linalg.solve(systems, (-q[rows, chosen] * real)[..., None])[..., 0]
+    if not large.all():
+        x[~large] = -_reduced(ridged, q[~large], face[~large])
+    if inverse is not None and large.any():  # the few y off the face: (M⁻¹)_CC y_C = (M⁻¹q)_C
+        y = _reduced(inverse, q[large] @ inverse, ~face[large])
+        x[large] = np.where(face[large], (y - q[large]) @ inverse, 0.0)
     y = x @ matrix + q
     # one step of iterative refinement takes the ridge out again, where it is felt
-    felt = (np.abs(y) * face).max(axis=1) > 10 * _RIDGE * np.abs(q).max(axis=1)
+    felt = (np.abs(y) * face).max(axis=1) > 100 * _RIDGE * np.abs(q).max(axis=1)
     if felt.any():
-        rest = (y[rows, chosen] * real)[felt, :, None]
-        x[rows[felt], chosen[felt]] -= np.linalg.solve(systems[felt], rest)[..., 0]
+        x[felt] -= _reduced(ridged, y[felt], face[felt])
         y = x @ matrix + q
     return x, y
+
+
+def _reduced(matrix: Array, rhs: Array, chosen: Faces) -> Array:
+    """Solve A_SS z_S = r_S, 0 elsewhere, for N choices S (N, T) at once."""
+    width = int(chosen.sum(axis=1).max())
+    rows = np.arange(len(rhs))[:, None]
+    entries = np.argsort(~chosen, axis=1, kind="stable")[:, :width]  # those chosen come first
+    real = chosen[rows, entries]
+    systems = matrix.ravel().take(entries[:, :, None] * len(matrix) + entries[:, None, :])
+    systems *= real[:, :, None] & real[:, None, :]
+    diagonal = np.arange(width)
+    systems[:, diagonal, diagonal] += ~real
+    z = np.zeros_like(rhs)
+    z[rows, entries] = solve(systems, rhs[rows, entries] * real)
+    return z
+
+
+def _sound_inverse(matrix: Array) -> Array | None:
+    """Invert M, unless it is near enough to singular to spoil the faces."""
+    try:
+        np.linalg.cholesky(matrix)
+        inverse = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+    except np.linalg.LinAlgError:
+        return None
+    return inverse if inverse.diagonal().max() < 1e4 else None
 
 
 def _one_by_one(matrix: Array, q: Array) -> Array:
@@ -155,7 +181,7 @@ def _one_by_one(matrix: Array, q: Array) -> Array:
         if face[entering] or refused[entering] or y[entering] >= -_TOLERANCE * np.abs(q).max():
             break
         face[entering] = True
-        target, _ = _on_face(matrix, q[None], face[None])
+        target, _ = _on_face(matrix, q[None], face[None], None)
         if target[0, entering] <= 0:  # only rounding says that it should enter
             face[entering], refused[entering] = False, True
             continue
@@ -165,7 +191,7 @@ def _one_by_one(matrix: Array, q: Array) -> Array:
             x = x + step * (target[0] - x)
             face &= x > _TOLERANCE * np.abs(x).max()
             x[~face] = 0.0
-            target, _ = _on_face(matrix, q[None], face[None])
+            target, _ = _on_face(matrix, q[None], face[None], None)
         x, refused[:] = target[0], False
         y = x @ matrix + q
     return x

@@ -16,6 +16,7 @@ from motet.balancing.solvers.solution import (
     inverse_lengths,
     judged,
     not_finite,
+    solve,
     unit_rows,
 )
 
@@ -87,4 +88,4 @@ def _flat_norm2(gramian: Array, chosen: NDArray[np.bool_]) -> float:
     lengths, cosines = unit_rows(gramian[np.ix_(chosen, chosen)])
     inverse = inverse_lengths(lengths)
     cosines[np.diag_indices_from(cosines)] += 1e-12  # rows may repeat
-    return 1 / max(float(inverse @ np.linalg.solve(cosines, inverse)), 1e-12)
+    return 1 / max(float(inverse @ solve(cosines, inverse)), 1e-12)

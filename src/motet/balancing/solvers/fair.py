@@ -18,6 +18,7 @@ from motet.balancing.solvers.solution import (
     all_zero,
     judged,
     not_finite,
+    solve,
     unit_rows,
 )
 
@@ -72,37 +73,35 @@ def _newton(rho: Array, a: Array, alpha: float) -> tuple[Array, float, float]:
     Returns:
         u, and how far b is missed: as far as rounding lets it be told, and at all.
     """
-    u = a ** (alpha / (1 + alpha))
-    power = 1 - 1 / alpha
-    flat = u @ rho @ u
+    u, power, magnitudes = a ** (alpha / (1 + alpha)), 1 - 1 / alpha, np.abs(rho)
+    flat = float(u @ rho @ u)
     if flat > 0:
-        u = u * ((a * u**power).sum() / flat) ** (alpha / (1 + alpha))
-    for _ in range(_STEPS):
-        pull, b = u * (rho @ u), a * u**power
+        u = u * (float((a * u**power).sum()) / flat) ** (alpha / (1 + alpha))
+    pull, b = u * (rho @ u), a * u**power
+    for step in range(_STEPS + 1):
         gap = b - pull
-        residual = _relative(gap, u, rho, b)
-        if residual <= _TOLERANCE or _span(rho, u) < _IN_HULL:
+        # an equation is met if the gap is small beside b, or beside what cancels in the pull
+        residual = float((np.abs(gap) / (b + 1e-4 * u * (magnitudes @ u))).max())
+        span2 = float(pull.sum()) / float(u.sum()) ** 2
+        if residual <= _TOLERANCE or span2 < _IN_HULL**2 or step == _STEPS:
             break
         # relative steps s = Δu / u: (UρU + B/α) s = b - Uρu, brought to a unit diagonal
         scale = 1 / np.sqrt(u * u + b / alpha)
-        hessian = rho * np.outer(u * scale, u * scale)
-        hessian[np.diag_indices_from(hessian)] = 1.0
-        s = scale * np.linalg.solve(hessian, scale * gap)
-        slope = gap @ s
-        t = min(1.0, 0.95 / max(-s.min(), 1e-9))
-        while t > 1e-4:  # along the step a convex function may fall flat, but not rise steeply
-            new = u * (1 + t * s)
-            rise = (new * (rho @ new) - a * new**power) @ (s / (1 + t * s))
-            if rise <= 0.9 * slope:
+        side = u * scale
+        hessian = rho * side * side[:, None]
+        hessian.flat[:: len(u) + 1] = 1.0
+        s = scale * solve(hessian, scale * gap)
+        slope = float(gap @ s)
+        t = min(1.0, 0.95 / max(-float(s.min()), 1e-9))
+        while True:  # along the step a convex function may fall flat, but not rise steeply
+            factor = 1 + t * s
+            new = u * factor
+            pull, b = new * (rho @ new), a * new**power
+            if float((pull - b) @ (s / factor)) <= 0.9 * slope or t < 1e-4:
                 break
             t /= 2
-        u = u * (1 + t * s)
+        u = new
     return u, residual, float((np.abs(gap) / b).max())
-
-
-def _relative(gap: Array, u: Array, rho: Array, b: Array) -> float:
-    """Compare the gap with what cancels in it, as far as rounding lets it be told."""
-    return float((np.abs(gap) / (b + 1e-4 * u * (np.abs(rho) @ u))).max())
 
 
 def _span(rho: Array, u: Array) -> float:

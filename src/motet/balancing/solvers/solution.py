@@ -64,3 +64,12 @@ def unit_rows(gramian: Array) -> tuple[Array, Array]:
 def inverse_lengths(lengths: Array) -> Array:
     """Return 1 / n_k, 0 for zero rows."""
     return np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+
+
+def solve(systems: Array, rhs: Array) -> Array:
+    """Solve linear systems (..., T, T), those that are singular by least squares."""
+    try:
+        solved = np.linalg.solve(systems, rhs[..., None])
+    except np.linalg.LinAlgError:
+        solved = np.linalg.pinv(systems) @ rhs[..., None]
+    return np.asarray(solved[..., 0], dtype=np.float64)

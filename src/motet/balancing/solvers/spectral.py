@@ -54,7 +54,7 @@ def aligned(
         gramian: Inner products of the rows, (T, T) = VΛVᵀ.
         preference: Weights p of the rows, (T,).
         scaling: σ² is the least, the (lower) median or the mean eigenvalue of those kept.
-        tolerance: Relative rank tolerance.
+        tolerance: Relative rank tolerance, on unit rows: a short row is no rounding.
 
     Returns:
         Weights (T,).
@@ -63,13 +63,18 @@ def aligned(
         >>> aligned(np.diag([9.0, 16.0]), np.ones(2))
         array([1.  , 0.75])
     """
-    values, vectors = eigenpairs(gramian, tolerance)
+    lengths, cosines = unit_rows(gramian)
+    cosines[lengths == 0] = 0.0
+    values, vectors = eigenpairs(cosines, tolerance)
     if not len(values):
         return preference
-    length2 = {
-        "min": values[0],
-        "median": values[(len(values) - 1) // 2],
-        "rmse": values.mean(),
+    # singular values of a root A of G = AAᵀ are as exact as those of J; eigenvalues of G are not
+    root = lengths[:, None] * vectors * np.sqrt(values)  # (T, R)
+    vectors, lambdas, _ = np.linalg.svd(root, full_matrices=False)  # descending
+    length = {
+        "min": lambdas[-1],
+        "median": lambdas[len(lambdas) // 2],
+        "rmse": np.sqrt((lambdas**2).mean()),
     }[scaling]
-    weights: Array = vectors @ (np.sqrt(length2 / values) * (vectors.T @ preference))
+    weights: Array = vectors @ ((length / lambdas) * (vectors.T @ preference))
     return weights

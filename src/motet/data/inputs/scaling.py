@@ -121,7 +121,9 @@ def _piecewise(values: Values, fitted: Fitted) -> NDArray[Any]:
     """Place a value among the knots: 2.5 is halfway from the third to the fourth; standardised."""
     knots = np.array(fitted["knots"])
     unit = np.abs(knots).max() or 1.0
-    places = np.interp(values / unit, knots / unit, np.arange(len(knots)))
+    with np.errstate(over="ignore"):  # what is too far for float64 is beyond the last knot
+        near = values / unit
+    places = np.interp(near, knots / unit, np.arange(len(knots)))
     return standardise(places, fitted["mean"], fitted["std"])[:, None]
 
 

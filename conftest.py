@@ -1,0 +1,31 @@
+"""Markdown that runs: every ``python`` block of a page, in order and in one namespace."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser
+
+pytest_collect_file = Sybil(parsers=[PythonCodeBlockParser()], patterns=["*.md"]).pytest()
+
+
+@pytest.fixture(scope="session")
+def people():
+    """A made-up table: numbers and categories, some missing, and two tasks, some labels missing."""
+    rng = np.random.default_rng(0)
+    rows = 240
+    age = rng.integers(18, 80, rows).astype(float)
+    income = np.exp(rng.normal(3, 1, rows))
+    city = rng.choice(["Berlin", "Kyoto", "Lima"], rows)
+    risk = (age - 50) / 15 + (city == "Lima") * 2 + rng.normal(size=rows)
+    churn = np.where(risk > 0, "yes", "no")
+    spend = 20 + 2 * np.log(income) - 0.1 * age + rng.normal(size=rows)
+    return pa.table(
+        {
+            "age": pa.array(age, mask=rng.random(rows) < 0.1),
+            "income": income.round(3),
+            "city": pa.array(city.tolist(), mask=rng.random(rows) < 0.1),
+            "churn": pa.array(churn.tolist(), mask=rng.random(rows) < 0.2),
+            "spend": pa.array(spend.round(3), mask=rng.random(rows) < 0.2),
+        }
+    )

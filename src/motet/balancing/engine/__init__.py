@@ -1,0 +1,6 @@
+"""The backward pass on behalf of a balancer; `motet.backward` is the door."""
+
+from motet.balancing.engine.backward import backward
+from motet.balancing.engine.result import BackwardResult
+
+__all__ = ["BackwardResult", "backward"]

@@ -1,0 +1,169 @@
+"""The backward pass on behalf of a balancer: from several losses to one gradient.
+
+``backward`` takes the place of ``sum(losses).backward()`` in any training loop. It is the only code
+that touches autograd for a balancer.
+
+A loss balancer costs one backward pass. A Gramian or Jacobian balancer needs the gradient of each
+task on the shared parameters: T' vector-Jacobian products through the shared part, each task's own
+part once, a buffer of T' x P numbers, and one transfer of T' x T' numbers to the CPU. Which leaves
+the losses reach is read off the graph, unless ``task_parameters`` tells.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.amp.grad_scaler import GradScaler
+
+from motet.balancing.base import Balancer, GramianBalancer, JacobianBalancer, LossBalancer
+from motet.balancing.engine.call import Call
+from motet.balancing.engine.leaves import Shared, find_leaves
+from motet.balancing.engine.paths import by_rows, in_pieces, one_pass
+from motet.balancing.engine.representation import at_representation
+from motet.balancing.engine.result import BackwardResult
+from motet.problems import InputError, hint
+
+
+def backward(
+    losses: Mapping[str, Tensor] | Sequence[Tensor],
+    balancer: Balancer,
+    shared: Shared | None = None,
+    *,
+    at: Literal["parameters", "representation"] = "parameters",
+    representation: Tensor | Sequence[Tensor] | None = None,
+    heads: Literal["plain", "weighted"] = "plain",
+    task_parameters: Mapping[str, Iterable[Tensor]] | None = None,
+    penalty: Tensor | None = None,
+    scaler: GradScaler | None = None,
+    solve: bool = True,
+    previous: BackwardResult | None = None,
+    memory: Literal["normal", "low"] = "normal",
+) -> BackwardResult:
+    """Add the balanced gradient of several losses to ``.grad``, as ``loss.backward()`` would.
+
+    Shared parameters get the balancer's direction. Every other leaf that the losses reach gets the
+    plain sum of the tasks' gradients, weighted for loss balancers, which weigh the losses
+    themselves, and with ``heads="weighted"``.
+
+    Args:
+        losses: A scalar loss per task, by name, or in the order of ``balancer.tasks``. Tasks may be
+            left out of a mapping; their state in the balancer stays as it is.
+        balancer: What combines the losses or gradients.
+        shared: Parameters to balance on, or the module that has them. If left out, all leaves that
+            at least two losses reach. Loss balancers need none.
+        at: Where gradients are compared: on the shared parameters, or at the representation, where
+            one backward pass of the shared part serves all tasks. The second is another method, an
+            upper bound of the first (Sener & Koltun, NeurIPS 2018, arXiv:1810.04650).
+        representation: What the shared part hands to the tasks' own parts, with
+            ``at="representation"``; found in the graph if left out.
+        heads: What leaves that are not shared get.
+        task_parameters: Parameters of each task alone, if known; they save the walk of the graph.
+        penalty: A scalar added after balancing, unweighted, such as a scheme's regulariser.
+        scaler: The loss scaler of mixed precision. Gradients are unscaled in float32 before
+            balancing, and ``.grad`` is left scaled, as ``scaler.step`` expects it.
+        solve: With False, only the task gradients are computed and returned, to be added up over
+            micro-batches by ``previous``.
+        previous: Result of the micro-batch before, whose task gradients are added to these. Losses
+            must be scaled so that they add up to those of the whole batch.
+        memory: "low" computes the Gramian from a quarter of the parameters at a time, so that the
+            buffer is a quarter as large, for about twice the time.
+
+    Returns:
+        What was done: weights, losses, Gramian, status.
+
+    Raises:
+        InputError: If a loss is not scalar, has no graph or names no task; if no loss reaches a
+            shared parameter; or if options do not go together.
+
+    Example:
+        >>> from motet.balancing import PCGrad
+        >>> x = torch.tensor([2.0, 3.0], requires_grad=True)
+        >>> result = backward({"a": x[0], "b": x[1] - x[0]}, PCGrad(["a", "b"]), shared=[x])
+        >>> x.grad, result.cosines[0, 1]
+        (tensor([0.5000, 1.5000]), tensor(-0.7071, dtype=torch.float64))
+    """
+    _refuse(balancer, at, representation, heads, memory, partial=not solve or previous is not None)
+    call = Call(
+        losses=_named(losses, balancer.tasks),
+        balancer=balancer,
+        scale=scaler.get_scale() if scaler is not None and scaler.is_enabled() else 1.0,
+        weighted=heads == "weighted" or isinstance(balancer, LossBalancer),
+        keep_graph=penalty is not None,
+    )
+    if isinstance(balancer, LossBalancer) and solve and previous is None:
+        result = one_pass(call)
+    elif at == "representation":
+        result = at_representation(call, shared, representation)
+    else:
+        leaves = find_leaves(call, shared, task_parameters)
+        if memory == "low":
+            result = in_pieces(call, leaves)
+        else:
+            result = by_rows(call, leaves, solve=solve, previous=previous)
+    if penalty is not None:
+        torch.autograd.backward([penalty * call.scale])
+    return result
+
+
+def _refuse(
+    balancer: Balancer,
+    at: str,
+    representation: object,
+    heads: str,
+    memory: str,
+    *,
+    partial: bool,
+) -> None:
+    """Refuse options that do not go together."""
+    name = type(balancer).__name__
+    if not isinstance(balancer, (LossBalancer, GramianBalancer, JacobianBalancer)):
+        raise InputError(f"balancer is {balancer!r}, expected a motet balancer")
+    for option, value, allowed in (
+        ("at", at, ("parameters", "representation")),
+        ("heads", heads, ("plain", "weighted")),
+        ("memory", memory, ("normal", "low")),
+    ):
+        if value not in allowed:
+            raise InputError(f"{option} is {value!r}, expected {' or '.join(map(repr, allowed))}")
+    if representation is not None and at == "parameters":
+        raise InputError('representation is read only with at="representation"; remove one')
+    if at == "representation" and isinstance(balancer, LossBalancer):
+        raise InputError(f'{name} reads only losses; at="representation" would not change it')
+    if heads == "weighted" and isinstance(balancer, JacobianBalancer):
+        raise InputError(f'{name} gives no task weights, so heads="weighted" cannot be had')
+    if memory == "low" and not isinstance(balancer, GramianBalancer):
+        raise InputError(f'memory="low" is for Gramian balancers; {name} is none')
+    if partial and (at == "representation" or memory == "low"):
+        raise InputError(
+            "solve=False and previous= add up task gradients on the parameters; they do not go "
+            'with at="representation" or memory="low"'
+        )
+
+
+def _named(
+    losses: Mapping[str, Tensor] | Sequence[Tensor], tasks: Sequence[str]
+) -> dict[str, Tensor]:
+    if not isinstance(losses, Mapping):
+        if len(losses) != len(tasks):
+            raise InputError(
+                f"found {len(losses)} losses, expected {len(tasks)}: {', '.join(tasks)}. "
+                "To leave tasks out, give a mapping of task names to losses."
+            )
+        losses = dict(zip(tasks, losses, strict=True))
+    if not losses:
+        raise InputError("found no loss, expected at least one")
+    for task, loss in losses.items():
+        if task not in tasks:
+            raise InputError(f"found a loss for {task!r}, which is no task; {hint(task, tasks)}")
+        if loss.dim() != 0:
+            raise InputError(
+                f"the loss of {task!r} has shape {tuple(loss.shape)}, expected a scalar; "
+                "reduce it first, e.g. with `.mean()`"
+            )
+        if not loss.requires_grad:
+            raise InputError(
+                f"the loss of {task!r} has no graph: it depends on no parameter that trains; "
+                "leave the task out, or check for `detach()` and `no_grad()` before it"
+            )
+    return dict(losses)

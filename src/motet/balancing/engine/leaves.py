@@ -1,0 +1,84 @@
+"""Which leaves are shared, and which belong to tasks alone."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from motet.balancing.engine.call import Call
+from motet.balancing.engine.graph import walk
+from motet.problems import InputError
+
+Shared = Iterable[Tensor] | nn.Module
+
+
+@dataclass(frozen=True)
+class Leaves:
+    """The leaves that gradients are wanted for."""
+
+    shared: list[Tensor]
+    own: dict[str, list[Tensor]]
+    """Other leaves that each task reaches."""
+
+
+def find_leaves(
+    call: Call, shared: Shared | None, task_parameters: Mapping[str, Iterable[Tensor]] | None
+) -> Leaves:
+    """Find the leaves that a call is about, by walking the graph unless all are told."""
+    if shared is not None and task_parameters is not None:
+        return _told_leaves(call, listed(shared), task_parameters)
+    graph = walk(call.losses)
+    if shared is None:
+        several = [leaf for leaf, bits in graph.leaves.items() if bits & (bits - 1)]
+        common = several or list(graph.leaves)  # nothing in common: every task by itself
+    else:
+        reached = {id(leaf) for leaf in graph.leaves}
+        common = [leaf for leaf in listed(shared) if id(leaf) in reached]
+        if not common:
+            raise InputError(
+                "no loss reaches a parameter in `shared`; give the parameters that the losses "
+                "were computed with (after .to(), compile or copy they may be others)"
+            )
+    rest = {id(leaf) for leaf in common}
+    own = {
+        task: [
+            leaf for leaf, bits in graph.leaves.items() if bits >> bit & 1 and id(leaf) not in rest
+        ]
+        for bit, task in enumerate(call.tasks)
+    }
+    return Leaves(common, own)
+
+
+def _told_leaves(
+    call: Call, shared: list[Tensor], task_parameters: Mapping[str, Iterable[Tensor]]
+) -> Leaves:
+    common = {id(leaf) for leaf in shared}
+    own = {}
+    for task in call.tasks:
+        own[task] = [leaf for leaf in task_parameters.get(task, ()) if leaf.requires_grad]
+        if any(id(leaf) in common for leaf in own[task]):
+            raise InputError(f"a parameter of {task!r} is listed in `shared` too; list it once")
+    return Leaves(shared, own)
+
+
+def listed(shared: Shared) -> list[Tensor]:
+    """List what can be trained in ``shared``, each once."""
+    given = list(shared.parameters()) if isinstance(shared, nn.Module) else list(shared)
+    for leaf in given:
+        if not isinstance(leaf, Tensor) or not leaf.is_leaf:
+            found = "a tensor that was computed" if isinstance(leaf, Tensor) else repr(leaf)
+            raise InputError(
+                f"`shared` holds {found}, expected parameters; to balance on what an encoder "
+                'gives, use at="representation", representation=...'
+            )
+    trained = unique([[leaf for leaf in given if leaf.requires_grad]])
+    if not trained:
+        raise InputError(
+            "`shared` holds no parameter that trains; give an encoder that is not frozen"
+        )
+    return trained
+
+
+def unique(groups: Iterable[Iterable[Tensor]]) -> list[Tensor]:
+    """List tensors, each once."""
+    return list({id(leaf): leaf for group in groups for leaf in group}.values())

@@ -1,0 +1,47 @@
+"""What one backward pass on behalf of a balancer did."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from motet.balancing.engine.rows import Rows
+
+
+@dataclass(frozen=True)
+class BackwardResult:
+    """What one call of `motet.backward` did. Every T' follows ``tasks``."""
+
+    tasks: tuple[str, ...]
+    """Tasks that took part."""
+    losses: dict[str, Tensor]
+    """Their losses, detached."""
+    weights: dict[str, Tensor] | None
+    """How much each task counted; None where there are no weights, or not yet."""
+    path: str
+    """How the gradients were computed."""
+    gramian: Tensor | None = None
+    """Inner products of the task gradients (T', T'), float64 on the CPU, where they were needed."""
+    status: str = "ok"
+    """How the balancer fared: "ok", or what it did instead and why."""
+    components: tuple[tuple[str, ...], ...] = ()
+    """Groups of tasks that share parameters; each was balanced on its own."""
+    rows: tuple[Rows, ...] = field(default=(), repr=False)
+    """Task gradients on the shared leaves, and on others if they are to be weighted, while they
+    wait to be solved (``solve=False``)."""
+
+    @property
+    def cosines(self) -> Tensor | None:
+        """Cosines between task gradients (T', T'); 0 with a zero gradient; None without Gramian."""
+        if self.gramian is None:
+            return None
+        lengths = self.gramian.diagonal().sqrt()
+        lengths = torch.where(lengths > 0, lengths, torch.inf)
+        return self.gramian / torch.outer(lengths, lengths)
+
+    @property
+    def gradient_norms(self) -> dict[str, float] | None:
+        """Length of each task's gradient on the shared parameters; None without Gramian."""
+        if self.gramian is None:
+            return None
+        return dict(zip(self.tasks, self.gramian.diagonal().sqrt().tolist(), strict=True))

@@ -1,0 +1,133 @@
+"""Task gradients side by side: one flat row per task, T' x P numbers in one buffer.
+
+Memory: the buffer is the one large thing that a Gramian or Jacobian balancer adds to a step.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+CHUNK = 1 << 16
+"""Columns of the buffer that are read at once: their T' pieces stay in the cache."""
+
+
+class Rows:
+    """Gradients of T' tasks on some leaves.
+
+    Args:
+        leaves: The P numbers that the gradients are with respect to.
+        tasks: Names of the rows.
+    """
+
+    def __init__(self, leaves: Sequence[Tensor], tasks: Sequence[str]) -> None:
+        self.leaves = list(leaves)
+        self.tasks = list(tasks)
+        self.reached = [[False] * len(self.leaves) for _ in self.tasks]
+        """Which leaves each task reaches."""
+        dtype, device = torch.float32, None
+        for leaf in self.leaves:
+            dtype, device = torch.promote_types(dtype, leaf.dtype), leaf.device
+        self._sizes = [leaf.numel() for leaf in self.leaves]
+        self.jacobian = torch.empty(len(self.tasks), sum(self._sizes), dtype=dtype, device=device)
+
+    def fill(self, task: int, gradients: Iterable[Tensor | None], scale: float = 1.0) -> None:
+        """Write the gradients of one task; None where it does not reach a leaf."""
+        targets, sources = [], []
+        views = self.views(self.jacobian[task])
+        for place, (view, gradient) in enumerate(zip(views, gradients, strict=True)):
+            self.reached[task][place] = gradient is not None
+            if gradient is None:
+                view.zero_()
+            else:
+                targets.append(view)
+                sources.append(gradient.to_dense() if gradient.is_sparse else gradient)
+        torch._foreach_copy_(targets, sources)
+        if scale != 1.0:
+            self.jacobian[task].mul_(scale)
+
+    def gramian(self) -> Tensor:
+        """Compute the inner products of the rows (T', T'), float64, on the device."""
+        count = len(self.tasks)
+        found = torch.zeros(count, count, dtype=torch.float64, device=self.jacobian.device)
+        with _full_precision(self.jacobian):
+            for chunk in torch.split(self.jacobian, CHUNK, dim=1):
+                found += chunk @ chunk.T
+        return found
+
+    def combine(self, weights: Tensor) -> Tensor:
+        """Compute the weighted sum of the rows (P,)."""
+        return weights.to(self.jacobian) @ self.jacobian
+
+    def add_to_grad(self, direction: Tensor) -> None:
+        """Add a direction (P,) to ``.grad`` of the leaves that some task reaches."""
+        for place, (leaf, part) in enumerate(zip(self.leaves, self.views(direction), strict=True)):
+            if any(row[place] for row in self.reached):
+                add_to_grad(leaf, part)
+
+    def plus(self, other: "Rows") -> "Rows":
+        """Add the rows of another micro-batch, by task and leaf; tasks may be in one alone."""
+        names = [*other.tasks, *(task for task in self.tasks if task not in other.tasks)]
+        both = Rows(self.leaves, names)
+        both.jacobian.zero_()
+        for part in (self, other):
+            if len(part.leaves) != len(self.leaves) or any(
+                a is not b for a, b in zip(part.leaves, self.leaves, strict=True)
+            ):
+                raise ValueError("rows of different leaves")
+            for row, task in enumerate(part.tasks):
+                both.jacobian[names.index(task)] += part.jacobian[row]
+                reached = both.reached[names.index(task)]
+                for place, own in enumerate(part.reached[row]):
+                    reached[place] |= own
+        return both
+
+    def components(self) -> list[list[int]]:
+        """Group the rows that reach a common leaf, directly or through others."""
+        return components(self.reached)
+
+    def views(self, flat: Tensor) -> list[Tensor]:
+        """Cut P numbers into the shapes of the leaves; no copies."""
+        parts = torch.split(flat, self._sizes)
+        return [part.view(leaf.shape) for part, leaf in zip(parts, self.leaves, strict=True)]
+
+
+def components(reached: Sequence[Sequence[bool]]) -> list[list[int]]:
+    """Group tasks that reach a common leaf, directly or through others.
+
+    Args:
+        reached: For each task, which leaves it reaches.
+
+    Returns:
+        Places of the tasks, ascending in each group.
+    """
+    groups: list[set[int]] = [{task} for task in range(len(reached))]
+    for column in zip(*reached, strict=True):
+        together = {task for task, here in enumerate(column) if here}
+        joined = [group for group in groups if group & together]
+        if len(joined) > 1:
+            groups = [group for group in groups if group not in joined]
+            groups.append(set().union(*joined))
+    return sorted(sorted(group) for group in groups)
+
+
+def add_to_grad(leaf: Tensor, gradient: Tensor) -> None:
+    """Add to ``.grad`` as backward does, in the leaf's own dtype."""
+    gradient = gradient.to(leaf.dtype)
+    leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
+
+
+class _full_precision:  # reads as a statement
+    """Keep a matrix product out of TF32, whose rounding would decide signs of inner products."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._cuda = tensor.is_cuda
+
+    def __enter__(self) -> None:
+        if self._cuda:
+            self._before = torch.backends.cuda.matmul.allow_tf32
+            torch.backends.cuda.matmul.allow_tf32 = False
+
+    def __exit__(self, *exception: object) -> None:
+        if self._cuda:
+            torch.backends.cuda.matmul.allow_tf32 = self._before

@@ -1,0 +1,100 @@
+"""From task gradients to weights or a direction, each component on its own.
+
+Tasks that reach no common leaf, directly or through others, have nothing to balance between them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from motet.balancing.base import Balancer, GramianBalancer, JacobianBalancer, LossBalancer
+from motet.balancing.engine.call import Call, stacked
+from motet.balancing.engine.result import BackwardResult
+from motet.balancing.engine.rows import Rows
+from motet.balancing.solvers.solution import NOT_FINITE, OK
+from motet.problems import InputError
+
+
+@dataclass(frozen=True)
+class Solved:
+    """What a balancer made of the task gradients."""
+
+    direction: Tensor
+    weights: Tensor | None
+    gramian: Tensor | None
+    status: str
+    components: tuple[tuple[str, ...], ...]
+
+
+def balance(call: Call, rows: Rows) -> Solved:
+    """Balance each component on its own."""
+    values = stacked(list(call.losses.values()))
+    groups = rows.components()
+    components = tuple(tuple(rows.tasks[place] for place in group) for group in groups)
+    if isinstance(call.balancer, LossBalancer):
+        weights, status = loss_weights(call, values)
+        return Solved(rows.combine(weights), weights, None, status, components)
+    if isinstance(call.balancer, JacobianBalancer):
+        direction = torch.zeros_like(rows.jacobian[0])
+        statuses = []
+        for group in groups:
+            present = torch.tensor(places(call.balancer, [rows.tasks[place] for place in group]))
+            direction += call.balancer(rows.jacobian[group], values[group], present)
+            statuses.append(call.balancer.status)
+        return Solved(direction, None, None, _joined(statuses), components)
+    weights, gramian, status = weigh(call, rows.gramian(), groups)
+    return Solved(rows.combine(weights), weights, gramian, status, components)
+
+
+def weigh(
+    call: Call, gramian: Tensor, groups: Sequence[Sequence[int]]
+) -> tuple[Tensor, Tensor, str]:
+    """Return weights (T',) and Gramian, both on the CPU, and the balancer's status."""
+    assert isinstance(call.balancer, GramianBalancer)
+    values = stacked(list(call.losses.values())).detach().double()
+    count = len(values)
+    together = torch.cat([gramian.flatten(), values.to(gramian.device)]).cpu()  # the one transfer
+    inner, losses = together[:-count].view(count, count), together[-count:]
+    weights = torch.ones(count, dtype=torch.float64)
+    statuses = []
+    for group in groups:
+        present = torch.tensor(places(call.balancer, [call.tasks[place] for place in group]))
+        weights[group] = call.balancer(inner[group][:, group], losses[group], present)
+        statuses.append(call.balancer.status)
+    return weights, inner, _joined(statuses)
+
+
+def solved_result(call: Call, solved: Solved, path: str) -> BackwardResult:
+    """Tell what was done."""
+    weights = solved.weights
+    return call.result(
+        weights=None if weights is None else dict(zip(call.tasks, weights.unbind(), strict=True)),
+        path=path,
+        gramian=solved.gramian,
+        status=solved.status,
+        components=solved.components,
+    )
+
+
+def loss_weights(call: Call, values: Tensor) -> tuple[Tensor, str]:
+    """Return weights (T',) and status; the balancer's parameters get their gradients, scaled."""
+    if not torch.isfinite(values).all():  # a device sync
+        return torch.full_like(values, torch.nan), NOT_FINITE
+    present = torch.tensor(places(call.balancer, call.tasks), device=values.device)
+    read = values.requires_grad_()
+    torch.autograd.backward([call.balancer(read, present) * call.scale])
+    if read.grad is None:
+        name = type(call.balancer).__name__
+        raise InputError(f"the total of {name} does not depend on the losses: nothing would train")
+    return read.grad / call.scale, OK
+
+
+def places(balancer: Balancer, tasks: Sequence[str]) -> list[int]:
+    """Return the indices of tasks in a balancer's order."""
+    return [balancer.tasks.index(task) for task in tasks]
+
+
+def _joined(statuses: Sequence[str]) -> str:
+    return "; ".join(dict.fromkeys(status for status in statuses if status != OK)) or OK

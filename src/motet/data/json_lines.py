@@ -1,0 +1,119 @@
+"""JSON lines: one object in each line, whose keys are the columns; Arrow recognises the types.
+
+A key that a line leaves out is missing there, and so is null. Empty lines are passed over. Texts
+that are all dates or times become those, unless the column is named in ``strings``.
+"""
+
+import json
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.json
+
+from motet.data.signatures import refuse_binary
+from motet.problems import InputError, shown
+
+_BLOCK = 1 << 20
+_KINDS = {
+    bool: "a truth value",
+    int: "a number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    dict: "an object",
+}
+
+
+def read_json_lines(path: Path, strings: Collection[str] = ()) -> pa.Table:
+    """Read a file of JSON lines.
+
+    Args:
+        path: The file.
+        strings: Columns whose texts stay texts, even if they are all dates.
+
+    Returns:
+        The table, perhaps without rows.
+
+    Raises:
+        InputError: If a line is no object, or a column changes its type; the message says which.
+    """
+    refuse_binary(path, "JSON lines")
+    longest = _longest_line(path)
+    try:
+        table = _parse(path, (), longest)
+        dates = [
+            field.name
+            for field in table.schema
+            if field.name in strings and pa.types.is_timestamp(field.type)
+        ]
+        if dates:
+            table = _parse(path, dates, longest)
+        table.validate(full=True)  # Arrow takes bytes for texts unseen
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {_complaint(path) or error}") from None
+    return table
+
+
+def _parse(path: Path, texts: Collection[str], longest: int) -> pa.Table:
+    schema = pa.schema([(name, pa.string()) for name in texts])
+    return pa.json.read_json(
+        path,
+        pa.json.ReadOptions(block_size=max(_BLOCK, 2 * longest)),  # a line must fit in two blocks
+        pa.json.ParseOptions(explicit_schema=schema),
+    )
+
+
+def _longest_line(path: Path) -> int:
+    """Look at every line as far as to see that Arrow, which `null` alone can crash, may read it."""
+    longest = 0
+    for number, line in _lines(path):
+        longest = max(longest, len(line))
+        if not (line.startswith(b"{") and line.endswith(b"}")):
+            raise InputError(f"{path}: {_no_object(number, line)}")
+    return longest
+
+
+def _complaint(path: Path) -> str | None:
+    """Find the first line that cannot be read, slowly, and say why."""
+    seen: dict[str, tuple[str, int]] = {}
+    for number, line in _lines(path):
+        try:
+            row = json.loads(line.decode(), object_pairs_hook=_distinct)
+        except UnicodeDecodeError:
+            return f"line {number} is not UTF-8 text; save the file as UTF-8"
+        except (ValueError, RecursionError) as error:
+            return f"{_no_object(number, line)} ({error})"
+        for name, value in row.items():
+            kind = _KINDS.get(type(value))
+            first, where = seen.setdefault(name, (kind, number)) if kind else (None, 0)
+            if first != kind:
+                return (
+                    f"column {name!r} is {kind} in line {number}, but {first} in line {where}; "
+                    "expected one type in all lines"
+                )
+    return None
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield each line that is not empty, trimmed, and its number from 1."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            trimmed = line.removeprefix(b"\xef\xbb\xbf").strip()
+            if trimmed:
+                yield number, trimmed
+
+
+def _no_object(number: int, line: bytes) -> str:
+    text = line[:200].decode(errors="replace")
+    return f'line {number} is {shown(text)}, expected one object per line, such as {{"age": 30}}'
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} is there twice")
+    return row

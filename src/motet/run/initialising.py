@@ -1,0 +1,220 @@
+"""`motet init`: from a table to a config that says what was guessed, and why.
+
+Needs no torch. The text is a config that `motet validate` accepts as it stands; commented out in it
+are the columns that are not used, and settings with their defaults.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pydantic import BaseModel
+
+from motet.config import Config, json_schema
+from motet.config.shortcuts import Chosen, chosen_tasks, split_options
+from motet.data.inference import Guess, infer_inputs, infer_split, infer_tasks
+from motet.data.sources import read
+from motet.data.splits import split
+from motet.data.values import is_list
+from motet.problems import InputError
+from motet.registry import INPUTS
+from motet.run.folder import check_output, write_text
+
+SCHEMA = "motet.schema.json"
+"""Name of the JSON Schema beside the config, for editors; the same for all configs in a folder."""
+
+_SHOWN = {
+    "model": ("encoder", "sharing"),
+    "balancing": (),
+    "training": (
+        "epochs",
+        "batch_size",
+        "optimizer",
+        "lr_schedule",
+        "clip_norm",
+        "seed",
+        "monitor",
+        "early_stopping",
+    ),
+}
+"""Settings that are shown with their defaults: sections, or some of their keys."""
+
+_WIDEST = 44
+"""Column at which comments begin, unless the line itself is longer."""
+
+Line = tuple[str, str]
+"""YAML, and the comment beside it."""
+
+
+def initialise(source: str, targets: Sequence[str], output: str | Path) -> Path:
+    """Write a config for a table, and beside it the JSON Schema that its first line names.
+
+    Args:
+        source: Path or pattern of data files, relative to the working folder; or ``motet://NAME``.
+        targets: Columns to predict.
+        output: Where the config goes, a .yaml or .yml file.
+
+    Returns:
+        Path of the config.
+
+    Raises:
+        InputError: If the output is there already or cannot be written, the data cannot be read, or
+            a target is not there or cannot be predicted.
+    """
+    path = check_output(output, (".yaml", ".yml"))
+    text = initial_config(source, targets, path.absolute().parent)
+    write_text(path.with_name(SCHEMA), json.dumps(json_schema(), indent=1) + "\n")
+    write_text(path, f"# yaml-language-server: $schema={SCHEMA}\n{text}")
+    return path
+
+
+def initial_config(source: str, targets: Sequence[str], folder: Path | None = None) -> str:
+    """Make the text of a config for a table.
+
+    Args:
+        source: Path or pattern of data files, relative to the working folder; or ``motet://NAME``.
+        targets: Columns to predict.
+        folder: Where the config will lie; the working folder if left out.
+
+    Returns:
+        YAML with comments.
+
+    Raises:
+        InputError: If the data cannot be read, a target is not there or cannot be predicted, or no
+            other column can be used.
+
+    Example:
+        >>> print(*initial_config("motet://adult", ["income"]).splitlines()[:8], sep="\\n")
+        # Each guess has its reason beside it.
+        <BLANKLINE>
+        data:
+          source: motet://adult
+          split: {column: split}  # marks train and test; 15 % of train serve to validate
+        <BLANKLINE>
+        inputs:                     # what the model sees
+          age: number               # 74 distinct whole numbers
+    """
+    table = read(source)
+    tasks = infer_tasks(table, targets)
+    chosen, reason = _choose_split(table, tasks)
+    used = {*targets, chosen.get("column")}
+    inputs = infer_inputs(table, [str(name) for name in used], split(table, **chosen).train)
+    if not any(guess.type for guess in inputs):
+        seen = "".join(f"; {guess.column}: {guess.reason}" for guess in inputs)
+        raise InputError(f"no column is left that the model could see{seen}")
+    sections = (
+        _of_data(_relative(source, folder), chosen, reason),
+        _of_inputs(inputs),
+        _of_tasks(tasks),
+        _of_settings(),
+    )
+    return "\n".join(["# Each guess has its reason beside it.\n", *map(_aligned, sections)])
+
+
+# Sections ------------------------------------------------------------------------------------
+
+
+def _choose_split(table: pa.Table, tasks: Sequence[Guess]) -> tuple[Chosen, str]:
+    found = infer_split(table, exclude=[guess.column for guess in tasks])
+    if found is not None:
+        reason = f"marks {' and '.join(found.marks)}"
+        if "validation" not in found.marks:
+            reason += "; 15 % of train serve to validate"
+        return split_options(found), reason
+    options: Chosen = {"validation": 0.15, "test": 0.15, "seed": 0}
+    for guess in tasks:
+        if guess.type == "classification" and not is_list(table[guess.column].type):
+            return {**options, "stratify": guess.column}, "drawn at random, class by class"
+    return options, "drawn at random"
+
+
+def _relative(source: str, folder: Path | None) -> str:
+    if folder is None or "://" in source or Path(source).expanduser().is_absolute():
+        return source
+    return os.path.relpath(source, folder)
+
+
+def _of_data(source: str, chosen: Chosen, reason: str) -> Iterator[Line]:
+    yield "data:", ""
+    yield f"  source: {_yaml(source)}", ""
+    yield f"  split: {_yaml(chosen)}", reason
+
+
+def _of_inputs(guesses: Sequence[Guess]) -> Iterator[Line]:
+    yield "inputs:", "what the model sees"
+    for guess in guesses:
+        if guess.type is not None:
+            yield f"  {_yaml(guess.column)}: {guess.type}", guess.reason
+    left = [guess for guess in guesses if guess.type is None]
+    if left:
+        yield f"  # not used; to use one, remove the # and write its type: {' '.join(INPUTS)}", ""
+    for guess in left:
+        yield f"  # {_yaml(guess.column)}:", guess.reason
+
+
+def _of_tasks(guesses: Sequence[Guess]) -> Iterator[Line]:
+    yield "tasks:", "what it predicts"
+    for (name, options), guess in zip(chosen_tasks(guesses).items(), guesses, strict=True):
+        yield f"  {_yaml(name)}: {_yaml(options)}", guess.reason
+
+
+def _of_settings() -> Iterator[Line]:
+    """Show settings with their defaults, which are those of the schema."""
+    yield "# What follows are defaults; to change one, remove its #. Names: motet list", ""
+    defaults = Config(tasks={"any": {"type": "regression"}})  # type: ignore[dict-item]  # validated
+    for section, keys in _SHOWN.items():
+        value = getattr(defaults, section)
+        if not keys:
+            yield f"# {section}: {_yaml(_plain(value))}", _first_words(Config, section)
+            continue
+        yield f"# {section}:", ""
+        for key in keys:
+            text = _yaml(_plain(getattr(value, key)))
+            yield f"#   {key}: {text}", _first_words(type(value), key)
+
+
+def _plain(value: Any) -> Any:
+    """Turn a member into its options, without those that are not set."""
+    return (
+        value.model_dump(mode="json", exclude_none=True) if isinstance(value, BaseModel) else value
+    )
+
+
+def _first_words(model: type[BaseModel], key: str) -> str:
+    text = model.model_fields[key].description or ""
+    return re.split(r"[.;:]\s", " ".join(text.split()).rstrip(".") + ". ")[0]
+
+
+# YAML ----------------------------------------------------------------------------------------
+
+
+def _aligned(lines: Iterator[Line]) -> str:
+    lines = list(lines)
+    width = min(_WIDEST, max(len(line) for line, comment in lines if comment))
+    return "".join(
+        f"{line:<{width}}  # {comment}\n" if comment else f"{line}\n" for line, comment in lines
+    )
+
+
+_PLAIN = re.compile(r"(motet://)?[A-Za-z_]([\w ./-]*\w)?", re.ASCII)
+_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
+"""What some reader of YAML takes for something other than a text."""
+
+
+def _yaml(value: Any) -> str:
+    """Spell a value on one line, so that every reader of YAML reads the same value."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_yaml(key)}: {_yaml(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_yaml, value)) + "]"
+    if isinstance(value, str):
+        if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
+            return value
+        quoted = json.dumps(value, ensure_ascii=False)
+        return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)
+    text = json.dumps(value)
+    return text.replace("e", ".0e") if isinstance(value, float) and "." not in text else text

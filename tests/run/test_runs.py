@@ -1,0 +1,210 @@
+"""A finished run: predictions in the user's words, evaluation, and loading."""
+
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from safetensors import safe_open
+
+import motet
+from motet.problems import InputError
+
+CONFIG = {
+    "tasks": {"churn": {"type": "classification"}, "spend": {"type": "regression"}},
+    "model": {"encoder": {"hidden": [8]}},
+    "training": {"epochs": 2, "batch_size": 32},
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, people):
+    return motet.train(CONFIG, data=people, output=tmp_path_factory.mktemp("runs") / "run")
+
+
+@pytest.fixture(scope="module")
+def rows(people):
+    return people.drop_columns(["churn", "spend"])
+
+
+# Predictions -----------------------------------------------------------------------------------
+
+
+def test_predictions_are_class_names_probabilities_and_original_units(run, rows, people):
+    predicted = run.predict(rows)
+    assert predicted.column_names == [
+        "churn",
+        "churn_probability_no",
+        "churn_probability_yes",
+        "spend",
+    ]
+    no, yes = (predicted[f"churn_probability_{name}"].to_numpy() for name in ("no", "yes"))
+    np.testing.assert_allclose(no + yes, 1, atol=1e-6)
+    expected = np.where(yes > no, "yes", "no").tolist()
+    assert predicted["churn"].to_pylist() == expected
+    spend = predicted["spend"].to_numpy()
+    known = people["spend"].drop_null().to_numpy()
+    assert abs(spend.mean() - known.mean()) < known.std()
+    assert known.mean() > 5  # so that standardised values would not do
+
+
+def test_row_order_is_kept_and_a_row_is_predicted_as_if_alone(run, rows):
+    whole = run.predict(rows)
+    places = [17, 3, 200, 3]
+    some = run.predict(rows.take(pa.array(places)))
+    assert some["churn"].to_pylist() == [whole["churn"][place].as_py() for place in places]
+    np.testing.assert_allclose(
+        some["spend"].to_numpy(), whole["spend"].to_numpy()[places], rtol=1e-5
+    )
+    alone = run.predict(rows.slice(17, 1))
+    np.testing.assert_allclose(alone["spend"].to_numpy(), some["spend"].to_numpy()[:1], rtol=1e-5)
+
+
+def test_values_never_seen_and_missing_values_can_be_predicted(run):
+    strange = {
+        "age": [None, -5.0, 1e300],
+        "income": [None, 1e-300, -1e300],
+        "city": ["Atlantis", None, ""],
+    }
+    predicted = run.predict(strange)
+    assert np.isfinite(predicted["spend"].to_numpy()).all()
+    assert set(predicted["churn"].to_pylist()) <= {"yes", "no"}
+
+
+def test_columns_that_are_not_inputs_are_ignored_and_their_order_does_not_matter(run, rows):
+    more = rows.select(["city", "income", "age"]).append_column("extra", pa.array(["x"] * 240))
+    assert run.predict(more) == run.predict(rows)
+
+
+def test_only_the_tasks_asked_for_are_predicted(run, rows):
+    assert run.predict(rows, tasks=["spend"]).column_names == ["spend"]
+    with pytest.raises(InputError, match="no task is named 'spent'; did you mean 'spend'"):
+        run.predict(rows, tasks=["spent"])
+
+
+def test_an_input_column_that_is_absent_is_named(run, rows):
+    with pytest.raises(InputError, match="no column 'city'"):
+        run.predict(rows.drop_columns(["city"]))
+
+
+def test_classes_keep_the_type_they_have_in_the_data(tmp_path, people):
+    truth = pa.array([None if each is None else each == "yes" for each in people["churn"].to_pylist()])
+    digits = pa.array([None if each is None else 7 + each for each in truth.to_pylist()])
+    for name, labels in (("truth", truth), ("digits", digits)):
+        table = people.set_column(3, "churn", labels)
+        run = motet.train(CONFIG, data=table, output=tmp_path / name)
+        found = set(run.predict(table)["churn"].to_pylist())
+        assert found <= ({True, False} if name == "truth" else {7, 8})
+        assert {type(each) for each in found} == {bool if name == "truth" else int}
+
+
+# Evaluation ------------------------------------------------------------------------------------
+
+
+def test_evaluation_has_every_metric_loss_and_count_of_every_task(run, people):
+    report = run.evaluate(people)
+    assert list(report) == ["churn", "spend", "score"]
+    assert list(report["churn"]) == ["auroc", "accuracy", "macro_f1", "log_loss", "loss", "count"]
+    assert list(report["spend"]) == ["r2", "mae", "rmse", "loss", "count"]
+    assert report["spend"]["count"] == 240 - people["spend"].null_count
+    predicted = run.predict(people)
+    pairs = zip(predicted["churn"].to_pylist(), people["churn"].to_pylist(), strict=True)
+    right = np.mean([one == other for one, other in pairs if other is not None])
+    assert report["churn"]["accuracy"] == pytest.approx(right)
+    known = people["spend"].is_valid().to_numpy()
+    errors = predicted["spend"].to_numpy()[known] - people["spend"].to_numpy()[known]
+    assert report["spend"]["mae"] == pytest.approx(np.abs(errors).mean())
+
+
+def test_evaluation_of_some_tasks(run, people):
+    assert list(run.evaluate(people, tasks=["spend"])) == ["spend", "score"]
+    assert list(run.evaluate(people.drop_columns(["churn"]))) == ["spend", "score"]
+    with pytest.raises(InputError, match="no labels for churn"):
+        run.evaluate(people.drop_columns(["churn"]), tasks=["churn"])
+
+
+# Loading -----------------------------------------------------------------------------------------
+
+
+def test_a_loaded_run_does_what_the_trained_one_did(run, people, rows):
+    loaded = motet.load(run.path)
+    assert loaded.predict(rows) == run.predict(rows)
+    assert loaded.evaluate(people) == run.evaluate(people)
+    assert loaded.evaluate(people).trivial == run.evaluate(people).trivial
+    assert loaded.history.records == run.history.records
+    assert loaded.config.tasks == run.config.tasks
+    assert not loaded.model.training
+
+
+def test_the_model_folder_predicts_without_everything_else(run, rows, tmp_path):
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(run.path / "model", moved)
+    loaded = motet.load(moved)
+    assert loaded.predict(rows) == run.predict(rows)
+    assert loaded.history.records == []
+
+
+def test_loading_leaves_the_random_generators_alone(run):
+    before = torch.get_rng_state()
+    motet.load(run.path)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_weights_are_those_of_the_model_and_plain_tensors(run):
+    with safe_open(run.path / "model/model.safetensors", "pt") as file:
+        names = set(file.keys())
+        for name in names:
+            assert torch.equal(file.get_tensor(name), run.model.state_dict()[name])
+    assert names == set(run.model.state_dict())
+
+
+def test_preprocessed_rows_are_what_the_model_takes(run, rows):
+    arrays = run.preprocess(rows)
+    assert {name: array.dtype for name, array in arrays.items()} == {
+        "numbers": np.float32,
+        "categories": np.int64,
+    }
+    raw = run.model({name: torch.from_numpy(array) for name, array in arrays.items()})
+    found = run.model.decode(raw)["spend"].value.numpy(force=True)
+    np.testing.assert_allclose(found, run.predict(rows)["spend"].to_numpy(), rtol=1e-5)
+
+
+def damaged(run, folder, name, change):
+    shutil.copytree(run.path / "model", folder)
+    path = folder / name
+    content = change(path.read_bytes())
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("model.safetensors", lambda old: None, r"model\.safetensors not found"),
+        ("config.json", lambda old: None, r"config\.json not found"),
+        ("preprocessing.json", lambda old: None, r"preprocessing\.json not found"),
+        ("model.safetensors", lambda old: old[:50], "does not hold this model"),
+        ("model.safetensors", lambda old: b"", "does not hold this model"),
+        ("config.json", lambda old: old[:50], "is not what motet writes"),
+        ("config.json", lambda old: b"[]", "is not what motet writes"),
+        ("config.json", lambda old: old.replace(b'"mlp"', b'"mpl"'), "did you mean 'mlp'"),
+        ("config.json", lambda old: old.replace(b"8\n", b"9\n", 1), "does not hold this model"),
+        ("preprocessing.json", lambda old: old[:50], "not what motet writes"),
+        ("preprocessing.json", lambda old: b"\xff", "not what motet writes"),
+        ("preprocessing.json", lambda old: old.replace(b'"version": 1', b'"version": 9'), "version 9"),
+    ],
+)  # fmt: skip
+def test_a_damaged_model_folder_is_told(run, tmp_path, name, change, message):
+    folder = damaged(run, tmp_path / "model", name, change)
+    with pytest.raises(InputError, match=message):
+        motet.load(folder)
+
+
+@pytest.mark.parametrize("place", ["nowhere", "."])
+def test_a_folder_without_a_model_is_told(tmp_path, place):
+    with pytest.raises(InputError, match="holds no trained model"):
+        motet.load(tmp_path / place)

@@ -1,0 +1,278 @@
+"""Names to places; a member that users register is as good as a built-in one."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from torch import nn
+
+import motet
+from motet.balancing import LossBalancer
+from motet.config import read
+from motet.data.inputs.base import Input
+from motet.options import PositiveFloat, PositiveInt, TaskOptions, Unpack, checked, read_options
+from motet.problems import InputError
+from motet.registry import KINDS, register
+from motet.sharing import SharedModule, Sharing
+from motet.tasks import Prediction, Task
+
+
+@pytest.fixture
+def add():
+    """Register for the length of a test."""
+    added = []
+
+    def add(kind, name, member):
+        register(kind, name, member)
+        added.append((kind, name))
+
+    yield add
+    for kind, name in added:
+        del KINDS[kind]._places[name]
+        KINDS[kind].version += 1
+
+
+# Names ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_every_built_in_name_leads_to_a_member(kind):
+    assert all(callable(KINDS[kind][name]) for name in KINDS[kind])
+
+
+def test_an_unknown_name_lists_the_nearest_or_all():
+    balancers = KINDS["balancer"]
+    with pytest.raises(InputError, match="no balancer is named 'equall'; did you mean 'equal'"):
+        balancers["equall"]
+    with pytest.raises(InputError, match="no sharing is named 'qqq'; known: hard"):
+        KINDS["sharing"].known("qqq")
+    with pytest.raises(InputError, match="no kind is named 'balancers'; did you mean 'balancer'"):
+        register("balancers", "mine", nn.Identity)
+
+
+def test_a_taken_name_is_refused_and_stays_what_it_was(add):
+    before = KINDS["balancer"]["equal"]
+    for member in (nn.Identity, before):
+        with pytest.raises(InputError, match="'equal' is taken; choose another"):
+            register("balancer", "equal", member)
+    assert KINDS["balancer"]["equal"] is before
+    add("loss", "mine", nn.L1Loss)
+    with pytest.raises(InputError, match="'mine' is taken"):
+        register("loss", "mine", nn.MSELoss)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a.b", "1a", "a-b"])
+def test_a_name_must_be_usable_in_a_config(name):
+    with pytest.raises(InputError, match="use letters, digits and _"):
+        register("loss", name, nn.L1Loss)
+
+
+def test_a_name_registered_later_is_known_to_configs_at_once(add):
+    config = {"tasks": {"a": {"type": "regression"}}, "balancing": {"type": "worst", "power": 2.0}}
+    with pytest.raises(InputError, match="expected a balancer"):
+        read(config)
+    add("balancer", "worst", Worst)
+    assert read(config)[0].balancing.options() == {"power": 2.0}
+    with pytest.raises(InputError, match="did you mean 'power'"):
+        read({**config, "balancing": {"type": "worst", "powr": 2.0}})
+    with pytest.raises(InputError, match="expected a number > 0"):
+        read({**config, "balancing": {"type": "worst", "power": -2.0}})
+    with pytest.raises(InputError, match="did you mean 'worst'"):
+        read({**config, "balancing": "wurst"})
+
+
+def test_options_of_a_registered_member_are_its_keyword_only_arguments(add):
+    add("balancer", "worst", Worst)
+    (option,) = read_options(KINDS["balancer"], "worst")
+    assert (option.name, option.default) == ("power", 1.0)
+    assert option.description == "How strongly."
+
+
+# A member of each kind in a run --------------------------------------------------------------
+
+
+class Worst(LossBalancer):
+    """Weigh tasks by their loss.
+
+    Args:
+        tasks: Names of the tasks.
+        power: How strongly.
+    """
+
+    @checked
+    def __init__(self, tasks: tuple[str, ...], *, power: PositiveFloat = 1.0) -> None:
+        super().__init__(tasks)
+        self.power = power
+
+    def forward(self, losses, present):
+        return (losses ** (1 + self.power)).sum()
+
+
+class Twice(Sharing):
+    """Every representation, twice as wide."""
+
+    def build(self, stages, tasks, width):
+        return _Twice(nn.Sequential(*stages), 2 * width)
+
+
+class _Twice(SharedModule):
+    def __init__(self, encoder, width):
+        super().__init__()
+        self.encoder, self.width = encoder, width
+
+    def forward(self, inputs, tasks):
+        return dict.fromkeys(tasks, self.encoder(inputs).repeat(1, 2))
+
+    def task_parameters(self, task):
+        yield from ()
+
+
+class Visits(Task):
+    """Counts, by the Poisson likelihood."""
+
+    kind = "visits"
+    labels = "number"
+
+    def __init__(
+        self, name: str, *, floor: PositiveFloat = 1e-3, **common: Unpack[TaskOptions]
+    ) -> None:
+        super().__init__(name, **common)
+        self.floor = floor
+
+    def loss(self, raw, target):
+        return self.add_up(lambda raw, target: raw.exp() - target * raw, raw, target)
+
+    def decode(self, raw):
+        return Prediction(raw.double().exp().clamp(min=self.floor), None)
+
+
+class Tiny(nn.Module):
+    """One layer over the numbers alone."""
+
+    def __init__(self, numbers: int, categories: object, *, units: PositiveInt = 3) -> None:
+        super().__init__()
+        self.layer, self.width = nn.Linear(numbers, units), units
+
+    def forward(self, inputs):
+        return self.layer(inputs["numbers"]).tanh()
+
+
+class Length(Input):
+    """Letters of a text."""
+
+    def __init__(self, name: str, *, column: str | None = None) -> None:
+        self.name, self._column = name, column or name
+
+    def columns(self, available):
+        return (self._column,)
+
+    def fit(self, table):
+        self._unit = max(len(text or "") for text in table[self._column].to_pylist())
+
+    def apply(self, table):
+        letters = [len(text or "") / self._unit for text in table[self._column].to_pylist()]
+        return {"numbers": np.array(letters, np.float32)[:, None]}
+
+    @property
+    def number_names(self):
+        return (self.name,)
+
+    @property
+    def sizes(self):
+        return ()
+
+    def state(self):
+        return {"column": self._column, "unit": self._unit}
+
+    def load(self, state):
+        self._column, self._unit = state["column"], state["unit"]
+
+
+def narrow(width: int, outputs: int, *, waist: PositiveInt = 2) -> nn.Module:
+    """Two layers with a waist."""
+    return nn.Sequential(nn.Linear(width, waist), nn.Linear(waist, outputs))
+
+
+def quartic(raw, target):
+    """Fourth power of the residual."""
+    return (raw - target) ** 4
+
+
+def worst_error(predictions, targets):
+    """Largest error."""
+    return abs(predictions - targets).max()
+
+
+def plain_sgd(groups, *, learning_rate: PositiveFloat = 0.5):
+    """Plain gradient descent."""
+    return torch.optim.SGD(groups, lr=learning_rate)
+
+
+def halving(total: int, *, start: PositiveFloat = 1.0):
+    """Half as much at every step."""
+    return lambda step: start * 0.5**step
+
+
+MINE = {
+    "balancer": (Worst, {"balancing": {"type": "mine", "power": 2.0}}),
+    "sharing": (Twice, {"model": {"sharing": "mine", "encoder": {"hidden": [4]}}}),
+    "task": (Visits, {"tasks": {"visits": {"type": "mine", "floor": 0.5, "weight": 2.0}}}),
+    "head": (narrow, {"tasks": {"spend": {"type": "regression", "head": {"type": "mine"}}}}),
+    "loss": (quartic, {"tasks": {"spend": {"type": "regression", "loss": "mine"}}}),
+    "metric": (worst_error, {"tasks": {"spend": {"type": "regression", "metrics": ["r2", "mine"]}}}),
+    "input": (Length, {"inputs": {"age": "number", "name": {"type": "mine", "column": "city"}}}),
+    "encoder": (Tiny, {"model": {"encoder": {"type": "mine", "units": 5}}}),
+    "optimizer": (plain_sgd, {"training": {"optimizer": {"type": "mine", "learning_rate": 0.25}}}),
+    "lr_schedule": (halving, {"training": {"lr_schedule": {"type": "mine", "start": 0.5}}}),
+    "dataset": (None, {"data": {"source": "motet://mine"}}),
+}
+
+
+def test_there_is_an_example_of_every_kind():
+    assert set(MINE) == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_registered_member_is_used_by_a_run_from_its_name_alone(kind, add, people, tmp_path):
+    member, change = MINE[kind]
+    visits = np.arange(len(people), dtype=float) % 7
+    table = people.append_column("visits", pa.array(visits))
+    if kind == "dataset":
+        pq.write_table(table, tmp_path / "mine.parquet")
+        member = lambda: tmp_path / "mine.parquet"  # noqa: E731  # a data set needs no docstring
+    add(kind, "mine", member)
+    training = {"epochs": 1, "batch_size": 64, **change.get("training", {})}
+    config = {"tasks": {"spend": {"type": "regression"}}, **change, "training": training}
+    data = None if kind == "dataset" else table
+    run = motet.train(config, data=data, output=tmp_path / "run")
+    predicted = run.predict(table)
+    assert all(np.isfinite(column.to_numpy()).all() for column in predicted.columns)
+    assert motet.load(tmp_path / "run").predict(table) == predicted
+    _look(kind, run, predicted)
+
+
+def _look(kind, run, predicted):
+    """See the member at work."""
+    records = run.history.records
+    if kind == "task":
+        assert (predicted["visits"].to_numpy() >= 0.5).all()
+        assert run.model.tasks["visits"].weight == 2.0
+    elif kind == "sharing":
+        assert run.model.heads["spend"].head.layers[-1].in_features == 8
+    elif kind == "head":
+        assert len(list(run.model.heads["spend"].parameters())) == 4
+    elif kind == "loss":
+        assert run.model.tasks["spend"].loss_function is quartic
+    elif kind == "metric":
+        assert records[-1]["tasks"]["spend"]["mine"] > 0
+    elif kind == "encoder":
+        assert run.model.shared.width == 5
+    elif kind == "input":
+        assert list(run.config.inputs) == ["age", "name"]
+    elif kind == "optimizer":
+        assert records[0]["learning_rate"] <= 0.25
+        assert records[0]["learning_rate"] > 0.001
+    elif kind == "lr_schedule":
+        last = records[-1]["step"] - 1
+        assert records[-1]["learning_rate"] == pytest.approx(1e-3 * 0.5 * 0.5**last)

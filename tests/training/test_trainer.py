@@ -1,0 +1,650 @@
+"""The loop: what a step does, what an epoch does, and what must not happen."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.testing import assert_close
+
+from motet import balancing
+from motet.balancing import LossBalancer
+from motet.data.batches import ArrayData
+from motet.model import MultiTaskModel
+from motet.problems import InputError
+from motet.tasks import Classification, CustomHead, Regression
+from motet.training import Trainer, TrainingError
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(96, 6)).astype(np.float32)
+DIGIT = (X[:, 0] > 0).astype(np.int64) + (X[:, 1] > 0.5)
+DIGIT[::3] = -100
+AREA = X[:, 2] * 2 - X[:, 3] + 0.1 * RNG.normal(size=96).astype(np.float32)
+AREA[1::4] = np.nan
+DATA = (X, {"digit": DIGIT, "area": AREA})
+BATCH = {"inputs": torch.from_numpy(X), "targets": {k: torch.from_numpy(v) for k, v in DATA[1].items()}}  # fmt: skip
+SGD = {"type": "sgd", "momentum": 0.0}
+
+
+def made(digit=None, area=None, dropout=0.0):
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Dropout(dropout))
+    tasks = [
+        Classification("digit", classes=3, **(digit or {})),
+        Regression("area", **(area or {})),
+    ]
+    return MultiTaskModel(encoder, tasks)
+
+
+def weights_of(module):
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+
+def assert_same(one, other):
+    assert list(one) == list(other)
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+
+
+def moves(model, trainer):
+    """By how much one step moves each parameter."""
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    trainer.train_step(BATCH)
+    return {name: p.detach() - before[name] for name, p in model.named_parameters()}
+
+
+# Equal to a plain loop -----------------------------------------------------------------------
+
+
+def plain_loop(model, epochs, batch_size, seed):
+    """What anybody would write with PyTorch alone."""
+    decays = [p for p in model.parameters() if p.dim() > 1]
+    others = [p for p in model.parameters() if p.dim() < 2]
+    optimizer = torch.optim.AdamW(
+        [{"params": decays, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}], lr=1e-2
+    )
+    x, digit, area = BATCH["inputs"], BATCH["targets"]["digit"], BATCH["targets"]["area"]
+    encoder = model.shared.stages[0]
+    for epoch in range(epochs):
+        order = ArrayData(x, {}).order(seed, epoch)
+        for rows in order.split(batch_size):
+            features = encoder(x[rows])
+            logits, value = model.heads["digit"](features), model.heads["area"](features)
+            known = ~area[rows].isnan()
+            loss = functional.cross_entropy(logits, digit[rows], ignore_index=-100)
+            loss = loss + functional.mse_loss(value[known], area[rows][known])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+def test_the_trainer_does_what_a_plain_loop_does():
+    ours, plain = made(), made()
+    Trainer(ours, batch_size=20, learning_rate=1e-2, lr_schedule="constant", seed=3).fit(
+        DATA, epochs=4
+    )
+    plain_loop(plain, epochs=4, batch_size=20, seed=3)
+    for name, value in ours.state_dict().items():
+        assert_close(value, plain.state_dict()[name], rtol=1e-5, atol=1e-6)
+        assert not torch.equal(value, made().state_dict()[name])
+
+
+def test_every_row_is_used_once_in_an_epoch():
+    seen = []
+    model = made()
+    model.shared.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    Trainer(model, batch_size=20).train_epoch(DATA)
+    assert [len(batch) for batch in seen] == [20, 20, 20, 20, 16]
+    rows = torch.cat(seen)
+    assert not torch.equal(rows, BATCH["inputs"])
+    assert_close(rows.sort(dim=0).values, BATCH["inputs"].sort(dim=0).values, rtol=0, atol=0)
+
+
+def test_an_epoch_returns_the_mean_loss_over_all_labels():
+    model = made()
+    # no batch is the mean of another: 96 rows in 20s; nothing moves
+    trainer = Trainer(model, batch_size=20, optimizer=SGD, learning_rate=1e-30)
+    means = trainer.train_epoch(DATA)
+    losses = model.losses(model(BATCH["inputs"]), BATCH["targets"])
+    assert means == pytest.approx({task: loss.item() for task, loss in losses.items()})
+
+
+# Learning rates, decay, clipping -------------------------------------------------------------
+
+
+def test_a_tasks_own_learning_rate_moves_its_head_and_nothing_else():
+    plain, own = made(), made(digit={"learning_rate": 0.3})
+    one, other = (
+        moves(model, Trainer(model, optimizer=SGD, learning_rate=0.1)) for model in (plain, own)
+    )
+    for name, move in one.items():
+        assert_close(other[name], move * 3 if name.startswith("heads.digit") else move)
+        assert move.any()
+
+
+def test_a_tasks_own_learning_rate_follows_the_schedule_too():
+    model = made(digit={"learning_rate": 0.3})
+    schedule = {"type": "linear", "warmup": 0.0}
+    trainer = Trainer(model, optimizer=SGD, learning_rate=0.1, lr_schedule=schedule, batch_size=24)
+    trainer.fit(DATA, epochs=1)  # 4 steps; the last at 1/4 of the way down
+    rates = {round(group["lr"], 6) for group in trainer.optimizer.param_groups}
+    assert rates == {0.025, 0.075}
+
+
+class Mixed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed, self.linear = nn.Embedding(5, 6), nn.Linear(6, 16)
+        self.norm = nn.LayerNorm(16)
+
+    def forward(self, inputs):
+        return self.norm(self.linear(inputs + self.embed.weight[0]))
+
+
+def test_weight_decay_leaves_norms_biases_embeddings_and_balancers_alone():
+    def flat(raw, target):  # no gradient, so that only decay moves
+        return (raw * 0).sum(dim=-1) if raw.ndim > 1 else raw * 0
+
+    torch.manual_seed(0)
+    model = MultiTaskModel(
+        Mixed(),
+        [Classification("digit", classes=3, loss=flat), Regression("area", loss=flat)],
+        width=16,
+    )
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 1
+    before = weights_of(model)
+    trainer = Trainer(
+        model,
+        {"type": "uncertainty", "initial": 1.0},
+        optimizer={"type": "adamw", "weight_decay": 0.5},
+        learning_rate=0.1,
+    )
+    trainer.train_step(BATCH)
+    for name, value in model.state_dict().items():
+        decays = name.endswith("weight") and "embed" not in name and "norm" not in name
+        assert_close(value, before[name] * 0.95 if decays else before[name])
+    # it has a gradient of its own, and moves by Adam's first step alone
+    assert trainer.balancer.log_variance.tolist() == pytest.approx([0.9, 0.9])
+
+
+def test_the_gradient_is_clipped_to_its_norm_over_all_parameters():
+    free, clipped, short = made(), made(), made()
+    step = moves(free, Trainer(free, optimizer=SGD, learning_rate=1.0))
+    norm = torch.cat([move.flatten() for move in step.values()]).norm()
+    trainer = Trainer(clipped, optimizer=SGD, learning_rate=1.0, clip_norm=0.1)
+    for name, move in moves(clipped, trainer).items():
+        assert_close(move, step[name] * 0.1 / norm)
+    trainer = Trainer(short, optimizer=SGD, learning_rate=1.0, clip_norm=1e3)
+    for name, move in moves(short, trainer).items():
+        assert_close(move, step[name])
+
+
+def test_the_norm_of_the_whole_gradient_is_told_before_clipping():
+    model = made()
+    result = Trainer(model, clip_norm=0.1).train_step(BATCH)
+    again = made()
+    sum(again.losses(again(BATCH["inputs"]), BATCH["targets"]).values()).backward()
+    expected = torch.cat([p.grad.flatten() for p in again.parameters()]).norm()
+    assert_close(result.gradient_norm, expected)
+
+
+def test_an_optimizer_may_come_from_a_function():
+    model = made()
+    trainer = Trainer(model, optimizer=lambda groups: torch.optim.Adagrad(groups, lr=0.5))
+    assert isinstance(trainer.optimizer, torch.optim.Adagrad)
+    trainer.fit(DATA, epochs=1)
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "rmsprop"])
+def test_every_optimizer_lowers_the_losses(name):
+    trainer = Trainer(made(), optimizer=name, learning_rate=0.02, batch_size=24)
+    history = trainer.fit(DATA, epochs=8)
+    for task in ("digit", "area"):
+        curve = history.curve(task, split="train")
+        assert curve[-1] < 0.95 * curve[0]
+
+
+# Random numbers ------------------------------------------------------------------------------
+
+
+def trained(seed, **options):
+    model = made(dropout=0.5)
+    Trainer(model, seed=seed, batch_size=20, **options).fit(DATA, DATA, epochs=3)
+    return weights_of(model)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not():
+    first = trained(seed=1)
+    torch.manual_seed(99)
+    assert_same(trained(seed=1), first)
+    assert not torch.equal(trained(seed=2)["shared.stages.0.0.weight"], first["shared.stages.0.0.weight"])  # fmt: skip
+
+
+def test_the_users_random_generators_stay_as_they_are():
+    model = made(dropout=0.5)
+    trainer = Trainer(model, batch_size=20)
+    before, before_numpy = torch.get_rng_state(), np.random.get_state()[1].copy()
+    trainer.train_step(BATCH)
+    assert torch.equal(torch.get_rng_state(), before)
+    trainer.train_epoch(DATA)
+    assert torch.equal(torch.get_rng_state(), before)
+    trainer.fit(DATA, DATA, epochs=3)
+    trainer.evaluate(DATA)
+    trainer.predict(X)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert (np.random.get_state()[1] == before_numpy).all()
+
+
+def test_dropout_differs_from_step_to_step():
+    model = made(dropout=0.5)
+    seen = []
+    model.shared.register_forward_hook(lambda module, given, out: seen.append(out["digit"] == 0))
+    trainer = Trainer(model, optimizer=SGD, learning_rate=1e-30)
+    for _ in range(2):
+        trainer.train_step(BATCH)
+    assert not torch.equal(*seen)
+
+
+# Steps that are not finite -------------------------------------------------------------------
+
+
+class Counter(LossBalancer):
+    """Remembers something at every step."""
+
+    def __init__(self, tasks):
+        super().__init__(tasks)
+        self.steps = nn.Buffer(torch.tensor(0))
+
+    def forward(self, losses, present):
+        self.steps += 1
+        return losses.sum()
+
+
+def poisoned():
+    return {"inputs": BATCH["inputs"] * torch.nan, "targets": BATCH["targets"]}
+
+
+def around_a_bad_step(model, balancer):
+    """Model, balancer and optimizer before and after a step that is not finite."""
+    trainer = Trainer(model, balancer)
+    trainer.train_step(BATCH)
+    parts = (model, trainer.balancer, trainer.optimizer)
+    before = copy.deepcopy([part.state_dict() for part in parts])
+    assert trainer.train_step(poisoned()).skipped
+    after = copy.deepcopy([part.state_dict() for part in parts])
+    assert not trainer.train_step(BATCH).skipped
+    return before, after
+
+
+def test_a_step_that_is_not_finite_changes_no_parameter_and_no_moment():
+    before, after = around_a_bad_step(made(), "uncertainty")
+    assert_same(before[0], after[0])
+    assert_same(before[1], after[1])
+    assert str(before[2]) == str(after[2])
+
+
+def test_a_step_that_is_not_finite_leaves_the_memory_of_the_balancer_alone():
+    before, after = around_a_bad_step(made(), Counter(["digit", "area"]))
+    assert_same(before[1], after[1])
+
+
+def test_a_step_that_is_not_finite_leaves_the_averages_of_norms_alone():
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8))
+    model = MultiTaskModel(encoder, [Classification("digit", classes=3), Regression("area")])
+    before, after = around_a_bad_step(model, "equal")
+    assert_same(before[0], after[0])
+
+
+def test_skipped_steps_are_counted():
+    x = X.copy()
+    x[0] = np.nan  # one batch of five in each epoch
+    history = Trainer(made(), batch_size=20).fit((x, DATA[1]), epochs=3)
+    assert history.skipped_steps == 3
+
+
+def test_an_epoch_leaves_skipped_steps_out_of_its_losses():
+    x = X.copy()
+    x[0] = np.nan
+    history = Trainer(made(), batch_size=20).fit((x, DATA[1]), epochs=1)
+    assert all(math.isfinite(history.curve(task, split="train")[0]) for task in DATA[1])
+
+
+def test_ten_steps_in_a_row_that_are_not_finite_stop_the_run():
+    trainer = Trainer(made())
+    for _ in range(9):
+        trainer.train_step(poisoned())
+    trainer.train_step(BATCH)
+    for _ in range(9):
+        trainer.train_step(poisoned())
+    with pytest.raises(TrainingError, match="loss of digit, area was not finite in 10 steps in a"):
+        trainer.train_step(poisoned())
+
+
+def test_the_message_names_the_task_whose_loss_was_not_finite():
+    model = made(area={"loss": lambda raw, target: raw * torch.inf})
+    with pytest.raises(TrainingError, match="the loss of area was not finite"):
+        Trainer(model, batch_size=8).fit(DATA, epochs=1)
+
+
+def test_a_gradient_that_is_not_finite_counts_too():
+    model = made(area={"loss": lambda raw, target: (raw * 0).abs().sqrt()})
+    before = weights_of(model)
+    trainer = Trainer(model)
+    assert trainer.train_step(BATCH).skipped
+    assert_same(weights_of(model), before)
+    with pytest.raises(TrainingError, match="the gradient was not finite"):
+        trainer.fit(DATA, epochs=20)
+
+
+# Validation: monitor, early stopping, best weights --------------------------------------------
+
+NOISE = (X[:40], {"digit": DIGIT[::-1][:40].copy(), "area": AREA[::-1][:40].copy()})
+"""Labels that belong to other rows, so that every epoch overfits."""
+VALID = (X[40:], {task: y[40:] for task, y in DATA[1].items()})
+
+
+def test_training_stops_without_progress_and_keeps_the_best_weights():
+    trainer = Trainer(made(), learning_rate=0.05, batch_size=8, patience=3, lr_schedule="constant")
+    states = []
+    trainer.on_record = lambda record: states.append((record, weights_of(trainer.model)))
+    history = trainer.fit(NOISE, VALID, epochs=40)
+    curve = [record["monitored"] for record in history if record["split"] == "validation"]
+    best = int(np.argmax(curve))
+    assert len(history) == len(curve) == best + 1 + 3 < 40
+    assert history.best_epoch == best + 1
+    assert trainer.evaluate(VALID)["score"] == pytest.approx(curve[best])
+    after = [state for record, state in states if record["split"] == "validation"]
+    assert_same(weights_of(trainer.model), after[best])
+
+
+def test_without_patience_training_goes_on_and_still_keeps_the_best_weights():
+    trainer = Trainer(made(), learning_rate=0.05, batch_size=8, patience=None)
+    history = trainer.fit(NOISE, VALID, epochs=12)
+    curve = [record["monitored"] for record in history if record["split"] == "validation"]
+    assert len(curve) == 12
+    assert np.argmax(curve) < 11
+    assert trainer.evaluate(VALID)["score"] == pytest.approx(max(curve))
+
+
+def test_without_validation_data_the_last_weights_stay():
+    model, again = made(), made()
+    history = Trainer(model, batch_size=20, lr_schedule="constant").fit(DATA, epochs=3)
+    trainer = Trainer(again, batch_size=20)
+    for _ in range(3):
+        trainer.train_epoch(DATA)
+    assert_same(weights_of(model), weights_of(again))
+    assert history.best_epoch is None
+
+
+@pytest.mark.parametrize(
+    ("monitor", "options", "expected"),
+    [
+        ("mean", {}, lambda report: (report.scores["digit"] + report.scores["area"]) / 2),
+        ("mean", {"main": True}, lambda report: report.scores["area"]),
+        ("worst", {}, lambda report: min(report.scores.values())),
+        ("worst", {"main": True}, lambda report: report.scores["area"]),
+        ("digit", {}, lambda report: report.scores["digit"]),
+        ("area", {"weight": 3.0}, lambda report: report.scores["area"]),
+        ("loss", {}, lambda report: -report["digit"]["loss"] - report["area"]["loss"]),
+        ("loss", {"weight": 3.0}, lambda report: -report["digit"]["loss"] - 3 * report["area"]["loss"]),
+    ],
+)  # fmt: skip
+def test_what_is_monitored_is_what_was_asked_for(monitor, options, expected):
+    trainer = Trainer(made(area=options), monitor=monitor, batch_size=20)
+    history = trainer.fit(DATA, VALID, epochs=1)
+    assert history.records[-1]["monitored"] == pytest.approx(expected(trainer.evaluate(VALID)))
+
+
+@pytest.mark.parametrize("monitor", ["mean", "worst", "digit", "loss"])
+def test_a_monitored_value_that_is_no_number_is_an_error(monitor):
+    unlabelled = {"digit": np.full(56, -100), "area": np.full(56, np.nan)}
+    trainer = Trainer(made(), monitor=monitor)
+    with pytest.raises((InputError, TrainingError), match=rf"monitored value \({monitor}\)"):
+        trainer.fit(DATA, (X[40:], unlabelled), epochs=1)
+
+
+def test_an_unknown_monitor_is_refused_at_once():
+    with pytest.raises(InputError, match="monitor is 'digits'; did you mean 'digit'"):
+        Trainer(made(), monitor="digits")
+
+
+# Balancers -----------------------------------------------------------------------------------
+
+
+def test_a_tasks_weight_multiplies_its_loss():
+    heavy, plain = made(area={"weight": 3.0}), made()
+    result = Trainer(heavy).train_step(BATCH)
+    assert {task: weight.item() for task, weight in result.weights.items()} == {"digit": 1, "area": 3}  # fmt: skip
+    losses = plain.losses(plain(BATCH["inputs"]), BATCH["targets"])
+    (losses["digit"] + 3 * losses["area"]).backward()
+    for ours, theirs in zip(heavy.parameters(), plain.parameters(), strict=True):
+        assert_close(ours.grad, theirs.grad)
+    assert_close(result.losses["area"], losses["area"].detach())
+
+
+def test_a_weight_that_the_balancer_would_undo_is_refused():
+    with pytest.raises(InputError, match="Uncertainty takes no weight for 'area'"):
+        Trainer(made(area={"weight": 3.0}), "uncertainty")
+
+
+class Worst(LossBalancer):
+    """The largest loss alone, by one method."""
+
+    def forward(self, losses, present):
+        return losses.max()
+
+
+def test_a_balancer_of_a_users_own_is_one_method():
+    model = made()
+    trainer = Trainer(model, Worst(["digit", "area"]), batch_size=20)
+    result = trainer.train_step(BATCH)
+    largest = max(result.losses, key=result.losses.get)
+    assert {t: w.item() for t, w in result.weights.items()} == {
+        task: float(task == largest) for task in ("digit", "area")
+    }
+    history = trainer.fit(DATA, VALID, epochs=2)
+    weights = [record["tasks"]["area"]["weight"] for record in history if record["split"] == "train"]  # fmt: skip
+    assert all(weight in (0.0, 1.0) for weight in weights)
+
+
+def test_a_balancer_must_be_of_the_models_tasks():
+    with pytest.raises(InputError, match="has the tasks a, b, expected those of the model: digit"):
+        Trainer(made(), Worst(["a", "b"]))
+
+
+def test_uncertainty_learns_and_knows_what_kind_each_loss_is():
+    model = made(area={"loss": "mae"})
+    trainer = Trainer(model, "uncertainty", learning_rate=0.05, batch_size=20)
+    assert trainer.balancer.kinds == ["classification", "laplace"]
+    trainer.fit(DATA, epochs=5)
+    assert (trainer.balancer.log_variance.detach().abs() > 0.1).all()
+
+
+@pytest.mark.parametrize("name", balancing.available())
+def test_every_balancer_trains(name):
+    options = {"weights": {"digit": 1.0, "area": 2.0}} if name == "manual" else {}
+    trainer = Trainer(made(), {"type": name, **options}, learning_rate=0.01, batch_size=20)
+    history = trainer.fit(DATA, VALID, epochs=5)
+    for task in DATA[1]:
+        curve = history.curve(task, split="train")
+        assert curve[-1] < curve[0]
+
+
+# Losses, metrics and heads of users -------------------------------------------------------------
+
+
+def test_losses_metrics_and_heads_may_be_any_callable():
+    def cubic(raw, target):
+        assert len(raw) == len(target) < 20  # labelled rows alone
+        return ((raw - target).abs() ** 3).mean()
+
+    def worst_error(predictions, targets):
+        assert isinstance(predictions, np.ndarray)
+        return float(np.abs(predictions - targets).max())
+
+    head = nn.Sequential(nn.Linear(16, 4), nn.Tanh(), nn.Linear(4, 1))
+    model = made(area={"loss": cubic, "head": CustomHead(head), "metrics": ["r2", worst_error]})
+    trainer = Trainer(model, batch_size=20, metrics={"digit": ["accuracy", worst_error]})
+    before = weights_of(head)
+    history = trainer.fit(DATA, VALID, epochs=1)
+    assert not torch.equal(head[0].weight, before["0.weight"])
+    assert list(history.records[-1]["tasks"]["area"]) == ["r2", "worst_error", "loss", "count"]
+    assert list(trainer.evaluate(VALID)["digit"]) == ["accuracy", "worst_error", "loss", "count"]
+    known = ~np.isnan(VALID[1]["area"])
+    error = np.abs(trainer.predict(VALID[0])["area"] - VALID[1]["area"])[known].max()
+    assert trainer.evaluate(VALID)["area"]["worst_error"] == pytest.approx(error)
+
+
+# Data in, predictions out -----------------------------------------------------------------------
+
+
+def test_arrays_go_in_and_arrays_come_out_in_their_order():
+    trainer = Trainer(made(), batch_size=20)
+    trainer.fit(DATA, epochs=2)
+    predicted = trainer.predict(X)
+    assert all(isinstance(values, np.ndarray) for values in predicted.values())
+    raw = trainer.model(torch.from_numpy(X))
+    np.testing.assert_array_equal(predicted["digit"], raw["digit"].argmax(dim=1))
+    np.testing.assert_allclose(predicted["area"], raw["area"].detach(), rtol=1e-5)
+    probabilities = trainer.predict_probabilities(X)
+    assert list(probabilities) == ["digit"]
+    np.testing.assert_allclose(probabilities["digit"], raw["digit"].softmax(1).detach(), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        DIGIT.tolist(),
+        [None if label < 0 else int(label) for label in DIGIT],
+        np.where(DIGIT < 0, np.nan, DIGIT),
+        torch.from_numpy(DIGIT),
+        torch.from_numpy(DIGIT).int(),
+    ],
+)
+def test_labels_may_come_in_any_usual_form(labels):
+    model, expected = made(), made()
+    Trainer(expected, batch_size=20).fit(DATA, epochs=1)
+    Trainer(model, batch_size=20).fit((X, {"digit": labels, "area": AREA.tolist()}), epochs=1)
+    assert_same(weights_of(model), weights_of(expected))
+
+
+def test_rows_without_a_label_of_one_task_train_the_others():
+    digit = np.full(96, -100)
+    digit[0] = 1
+    model = made()
+    trainer = Trainer(model, batch_size=8)
+    history = trainer.fit((X, {"digit": digit, "area": AREA}), epochs=1)
+    assert trainer.step == 12
+    assert set(history.records[-1]["tasks"]) == {"digit", "area"}
+    report = trainer.evaluate((X, {"digit": digit, "area": AREA}))
+    assert (report["digit"]["count"], report["area"]["count"]) == (1, 72)
+
+
+def test_a_batch_without_any_label_moves_nothing():
+    model = made()
+    before = weights_of(model)
+    nothing = {"digit": torch.full((96,), -100), "area": torch.full((96,), torch.nan)}
+    result = Trainer(model).train_step({"inputs": BATCH["inputs"], "targets": nothing})
+    assert (result.losses, result.skipped) == ({}, False)
+    assert_same(weights_of(model), before)
+
+
+def test_a_task_whose_labels_are_left_out_is_not_trained():
+    model = made()
+    before = weights_of(model)
+    history = Trainer(model, batch_size=20).fit((X, {"area": AREA}), epochs=1)
+    after = weights_of(model)
+    assert torch.equal(after["heads.digit.layers.0.weight"], before["heads.digit.layers.0.weight"])
+    assert list(history.records[-1]["tasks"]) == ["area"]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (X, r"the training data is ndarray, expected \(inputs, \{task: targets\}\)"),
+        ((X, AREA), "the training data is tuple"),
+        ((X, {"digits": DIGIT}), "'digits', which is no task; did you mean 'digit'"),
+        ((X, {"digit": DIGIT[:5]}), "numbers of rows differ"),
+        ((X, {"digit": DIGIT + 7}), "expected a class index from 0 to 2"),
+        ((X, {"area": AREA + np.inf}), "found an infinite label"),
+        ((X, {"digit": np.array(["a"] * 96)}), "turn texts into numbers first"),
+    ],
+)
+def test_data_that_do_not_fit_are_explained(data, message):
+    with pytest.raises(InputError, match=message):
+        Trainer(made()).fit(data, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"balancer": "equall"}, "did you mean 'equal'"),
+        ({"balancer": {"type": "uncertainty", "from": "revised"}}, "did you mean 'form'"),
+        ({"optimizer": "adanw"}, "did you mean 'adamw'"),
+        ({"optimizer": {"type": "sgd", "momentun": 0.5}}, "did you mean 'momentum'"),
+        ({"lr_schedule": "cosin"}, "did you mean 'cosine'"),
+        ({"batch_size": 0}, "batch_size: found 0, expected a number > 0"),
+        ({"learning_rate": -1.0}, "learning_rate: found -1.0"),
+        ({"learning_rate": 0.1, "optimizer": {"type": "sgd", "learning_rate": 0.2}}, "give one"),
+        ({"device": "gpu"}, "device 'gpu' cannot be used here"),
+        ({"precision": "float61"}, "precision"),
+        ({"bacth_size": 3}, "did you mean 'batch_size'"),
+    ],
+)
+def test_wrong_options_are_explained(options, message):
+    with pytest.raises(InputError, match=message):
+        Trainer(made(), **options)
+
+
+# Precision and records --------------------------------------------------------------------------
+
+
+def test_bfloat16_computes_the_forward_pass_alone_in_it():
+    model, exact = made(), made()
+    result = Trainer(model, precision="bfloat16").train_step(BATCH)
+    expected = Trainer(exact).train_step(BATCH)
+    for task, loss in result.losses.items():
+        assert loss.dtype == torch.float32
+        assert loss != expected.losses[task]
+        assert_close(loss, expected.losses[task], rtol=0.02, atol=0.02)
+    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+    history = Trainer(made(), precision="bfloat16", batch_size=20).fit(DATA, VALID, epochs=3)
+    assert history.curve("area", split="train")[-1] < history.curve("area", split="train")[0]
+
+
+def test_history_has_two_records_an_epoch_with_every_task():
+    records = []
+    trainer = Trainer(made(), batch_size=20, on_record=records.append)
+    history = trainer.fit(DATA, VALID, epochs=2)
+    assert len(history) == 2
+    assert [(r["event"], r["epoch"], r["split"], r["step"]) for r in history] == [
+        ("epoch", 1, "train", 5),
+        ("epoch", 1, "validation", 5),
+        ("epoch", 2, "train", 10),
+        ("epoch", 2, "validation", 10),
+    ]
+    assert list(history) == records
+    for record in history:
+        assert record["seconds"] >= 0
+        assert record["learning_rate"] > 0
+        assert list(record["tasks"]) == ["digit", "area"]
+    train, valid = history.records[:2]
+    assert train["tasks"]["digit"].keys() == {"loss", "weight"}
+    assert valid["tasks"]["area"].keys() == {"r2", "mae", "rmse", "loss", "count"}
+    assert valid["score"] == valid["monitored"]
+
+
+def test_a_step_is_recorded_every_50():
+    records = []
+    trainer = Trainer(made(), batch_size=1, on_record=records.append)
+    trainer.fit((X[:60], {task: y[:60] for task, y in DATA[1].items()}), epochs=2)
+    steps = [r for r in records if r["event"] == "step"]
+    assert [r["step"] for r in steps] == [50, 100]
+    assert [r["epoch"] for r in steps] == [1, 2]
+    assert all("gradient_norm" in r for r in steps)
