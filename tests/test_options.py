@@ -2,11 +2,12 @@
 
 import inspect
 import json
+from typing import get_origin
 
 import pytest
 from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
-from typing_extensions import Unpack, get_origin
+from typing_extensions import Unpack
 
 from motet import options
 from motet.config import json_schema, read

@@ -9,7 +9,7 @@ from torch import nn
 
 import motet
 from motet.balancing import LossBalancer
-from motet.config import read
+from motet.config import json_schema, read
 from motet.data.inputs.base import Input
 from motet.options import PositiveFloat, PositiveInt, TaskOptions, Unpack, checked, read_options
 from motet.problems import InputError
@@ -80,6 +80,15 @@ def test_a_name_registered_later_is_known_to_configs_at_once(add):
         read({**config, "balancing": {"type": "worst", "power": -2.0}})
     with pytest.raises(InputError, match="did you mean 'worst'"):
         read({**config, "balancing": "wurst"})
+
+
+def test_a_member_that_another_holds_is_known_at_once_too(add):
+    config = {"tasks": {"a": {"type": "regression", "head": {"type": "waist", "waist": 3}}}}
+    with pytest.raises(InputError, match="known: mlp"):
+        read(config)
+    add("head", "waist", narrow)
+    assert read(config)[0].tasks["a"].options()["head"]["waist"] == 3
+    json_schema()
 
 
 def test_options_of_a_registered_member_are_its_keyword_only_arguments(add):
@@ -220,7 +229,10 @@ MINE = {
     "task": (Visits, {"tasks": {"visits": {"type": "mine", "floor": 0.5, "weight": 2.0}}}),
     "head": (narrow, {"tasks": {"spend": {"type": "regression", "head": {"type": "mine"}}}}),
     "loss": (quartic, {"tasks": {"spend": {"type": "regression", "loss": "mine"}}}),
-    "metric": (worst_error, {"tasks": {"spend": {"type": "regression", "metrics": ["r2", "mine"]}}}),
+    "metric": (
+        worst_error,
+        {"tasks": {"spend": {"type": "regression", "metrics": ["r2", "mine"]}}},
+    ),
     "input": (Length, {"inputs": {"age": "number", "name": {"type": "mine", "column": "city"}}}),
     "encoder": (Tiny, {"model": {"encoder": {"type": "mine", "units": 5}}}),
     "optimizer": (plain_sgd, {"training": {"optimizer": {"type": "mine", "learning_rate": 0.25}}}),

@@ -74,6 +74,7 @@ def validate(
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
 ) -> None:
     """Check a config and the data it names, without training."""
+    _tell_config_errors(config, overrides or [])
     from motet.run import check, data_lines
 
     prepared = check(config, overrides=overrides or [])
@@ -95,6 +96,7 @@ def train(
 
 
 def _train(config: Path, overrides: list[str], output: Path | None) -> None:
+    _tell_config_errors(config, overrides)
     from motet.run import train
 
     with _Console() as console:
@@ -116,6 +118,18 @@ def resume(run: Annotated[Path, typer.Argument(help="Folder of an unfinished run
     with _Console() as console:
         finished = resume(run, say=console.say, step=console.step)
     _say_what_is_next(finished.path)
+
+
+def _tell_config_errors(config: Path, overrides: list[str]) -> None:
+    """Raise what is wrong with a config, and with the data it names, before torch is imported."""
+    from motet.config import ConfigError, read
+
+    try:
+        read(config, overrides)
+    except ConfigError:
+        from motet.run.preparing import read_rows
+
+        read_rows(config, overrides=overrides)  # raises: those of the config and of the data
 
 
 def _say_what_is_next(path: Path) -> None:
@@ -243,6 +257,9 @@ def main() -> None:
 def _explained(error: Exception) -> int:
     from motet.problems import InputError
 
+    if hasattr(error, "problems"):  # of a config, a line each, and each begins with its place
+        typer.echo(str(error), err=True)
+        return 2
     if isinstance(error, InputError):
         return _fail(str(error), 2)
     if hasattr(error, "format_message"):  # click: a wrong option or argument
@@ -253,7 +270,7 @@ def _explained(error: Exception) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    typer.echo(f"motet: {message}" if "\n" not in message else message, err=True)
+    typer.echo(f"motet: {message}", err=True)
     return code
 
 

@@ -16,7 +16,7 @@ class Registry:
 
     def __init__(self, kind: str, **places: str) -> None:
         self.kind = kind
-        self.version = 0  # grows with every registration, so that schemas know they are old
+        self.version = 0  # grows with every registration
         self._places: dict[str, Any] = dict(places)
 
     def __getitem__(self, name: str) -> Any:
@@ -146,6 +146,11 @@ KINDS = {
         DATASETS,
     )
 }
+
+
+def version() -> int:
+    """Return a number that grows with every registration, of whatever kind: members hold others."""
+    return sum(registry.version for registry in KINDS.values())
 
 
 def register(kind: str, name: str, member: Any) -> None:

@@ -68,7 +68,7 @@ def test_tasks_left_out_keep_the_state_of_the_balancer():
 def test_half_precision_losses_are_balanced_in_float32():
     x = torch.tensor([1.0], requires_grad=True)
     result = backward({"a": x.bfloat16().sum(), "b": (2 * x).sum()}, Equal(["a", "b"]))
-    assert result.losses["a"].dtype == torch.float32
+    assert result.weights["a"].dtype == torch.float32
     torch.testing.assert_close(x.grad, torch.tensor([3.0]))
 
 

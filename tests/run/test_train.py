@@ -248,7 +248,7 @@ def test_the_model_has_the_weights_of_the_best_epoch(tmp_path, people):
         "early_stopping": {"patience": 3},
     }
     table = people.append_column(
-        "part", pa.array((["train"] * 40 + ["validation"] * 100 + ["test"] * 100))
+        "part", pa.array(["train"] * 40 + ["validation"] * 100 + ["test"] * 100)
     )
     config = changed(training=training, data={"split": {"column": "part"}})
     run = motet.train(config, data=table, output=tmp_path / "run")
@@ -279,7 +279,7 @@ def test_multi_label_and_vectors_go_all_the_way(tmp_path):
     assert motet.load(run.path).predict({"clip": clip}) == predicted
 
 
-# Shipped configs and documents ---------------------------------------------------------------------
+# Shipped configs and documents -----------------------------------------------------------------
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 

@@ -25,7 +25,10 @@ DIGIT[::3] = -100
 AREA = X[:, 2] * 2 - X[:, 3] + 0.1 * RNG.normal(size=96).astype(np.float32)
 AREA[1::4] = np.nan
 DATA = (X, {"digit": DIGIT, "area": AREA})
-BATCH = {"inputs": torch.from_numpy(X), "targets": {k: torch.from_numpy(v) for k, v in DATA[1].items()}}  # fmt: skip
+BATCH = {
+    "inputs": torch.from_numpy(X),
+    "targets": {task: torch.from_numpy(labels) for task, labels in DATA[1].items()},
+}
 SGD = {"type": "sgd", "momentum": 0.0}
 
 
@@ -222,7 +225,8 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not():
     first = trained(seed=1)
     torch.manual_seed(99)
     assert_same(trained(seed=1), first)
-    assert not torch.equal(trained(seed=2)["shared.stages.0.0.weight"], first["shared.stages.0.0.weight"])  # fmt: skip
+    name = "shared.stages.0.0.weight"
+    assert not torch.equal(trained(seed=2)[name], first[name])
 
 
 def test_the_users_random_generators_stay_as_they_are():
@@ -392,9 +396,13 @@ def test_without_validation_data_the_last_weights_stay():
         ("digit", {}, lambda report: report.scores["digit"]),
         ("area", {"weight": 3.0}, lambda report: report.scores["area"]),
         ("loss", {}, lambda report: -report["digit"]["loss"] - report["area"]["loss"]),
-        ("loss", {"weight": 3.0}, lambda report: -report["digit"]["loss"] - 3 * report["area"]["loss"]),
+        (
+            "loss",
+            {"weight": 3.0},
+            lambda report: -report["digit"]["loss"] - 3 * report["area"]["loss"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_monitored_is_what_was_asked_for(monitor, options, expected):
     trainer = Trainer(made(area=options), monitor=monitor, batch_size=20)
     history = trainer.fit(DATA, VALID, epochs=1)
@@ -420,7 +428,8 @@ def test_an_unknown_monitor_is_refused_at_once():
 def test_a_tasks_weight_multiplies_its_loss():
     heavy, plain = made(area={"weight": 3.0}), made()
     result = Trainer(heavy).train_step(BATCH)
-    assert {task: weight.item() for task, weight in result.weights.items()} == {"digit": 1, "area": 3}  # fmt: skip
+    weights = {task: weight.item() for task, weight in result.balanced.weights.items()}
+    assert weights == {"digit": 1, "area": 3}
     losses = plain.losses(plain(BATCH["inputs"]), BATCH["targets"])
     (losses["digit"] + 3 * losses["area"]).backward()
     for ours, theirs in zip(heavy.parameters(), plain.parameters(), strict=True):
@@ -445,11 +454,10 @@ def test_a_balancer_of_a_users_own_is_one_method():
     trainer = Trainer(model, Worst(["digit", "area"]), batch_size=20)
     result = trainer.train_step(BATCH)
     largest = max(result.losses, key=result.losses.get)
-    assert {t: w.item() for t, w in result.weights.items()} == {
-        task: float(task == largest) for task in ("digit", "area")
-    }
+    weights = {task: weight.item() for task, weight in result.balanced.weights.items()}
+    assert weights == {task: float(task == largest) for task in ("digit", "area")}
     history = trainer.fit(DATA, VALID, epochs=2)
-    weights = [record["tasks"]["area"]["weight"] for record in history if record["split"] == "train"]  # fmt: skip
+    weights = history.curve("area", "weight", split="train")
     assert all(weight in (0.0, 1.0) for weight in weights)
 
 

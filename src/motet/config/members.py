@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_
 from pydantic_core import core_schema
 
 from motet.options import Chosen, Option, read_options
-from motet.registry import KINDS
+from motet.registry import KINDS, version
 
 
 class Section(BaseModel):
@@ -48,8 +48,7 @@ class MemberOf:
     ) -> core_schema.CoreSchema:
         registry = KINDS[self.kind]
         choices = {
-            name: handler.generate_schema(model_of(self.kind, name, registry.version))
-            for name in registry
+            name: handler.generate_schema(model_of(self.kind, name, version())) for name in registry
         }
         union = core_schema.tagged_union_schema(
             cast("dict[Any, core_schema.CoreSchema]", choices), discriminator=_name
@@ -77,8 +76,8 @@ def _name(value: Any) -> Any:
 
 
 @cache
-def model_of(kind: str, name: str, version: int) -> type[Member]:
-    """Build the config form of one member; ``version``, the registry's, only keys the cache."""
+def model_of(kind: str, name: str, at: int) -> type[Member]:
+    """Build the config form of one member; ``at``, the registries' version, only keys the cache."""
     fields: dict[str, Any] = {
         option.name: _field(option)
         # those that are read only with some value of another come after it, to see that value

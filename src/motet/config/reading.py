@@ -18,9 +18,12 @@ from motet.config.members import MemberOf, model_of
 from motet.config.schema import Config, current
 from motet.config.yaml_positions import Document, Position, parse, parse_value
 from motet.problems import InputError, explain, hint, shown
-from motet.registry import KINDS
+from motet.registry import KINDS, version
 
 Key = tuple[str | int, ...]
+
+RESERVED = "score"
+"""What no task is named: `Report` has the mean score under it."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ class Problem:
 
     def __str__(self) -> str:
         where = ":".join([self.place, *map(str, self.position or ())])
-        return f"{where}  {'.'.join(map(str, self.key)) or 'config'}: {self.message}"
+        key = ".".join(map(str, self.key)) or "config"
+        return f"{where}  {key if key.isprintable() else repr(key)}: {self.message}"
 
 
 class ConfigError(InputError):
@@ -143,11 +147,14 @@ def _parsed(file: Path) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         position = Position(mark.line + 1, mark.column + 1) if mark else None
-        message = f"not valid YAML: {error.problem}"
+        message = (
+            f"not valid YAML: {error.problem}; check indentation (by spaces), quotes, brackets"
+        )
         raise ConfigError([Problem((), message, str(file), position)]) from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError([Problem((), f"not valid YAML: {reason}", str(file), None)]) from None
+        message = f"not valid YAML: {reason}; expected plain text"
+        raise ConfigError([Problem((), message, str(file), None)]) from None
     raise InputError(message)
 
 
@@ -281,7 +288,7 @@ def _annotation_at(loc: tuple[str | int, ...]) -> Any:
     for part in loc:
         member = next((m for m in getattr(here, "metadata", ()) if isinstance(m, MemberOf)), None)
         if member is not None and part in KINDS[member.kind]:
-            here = model_of(member.kind, str(part), KINDS[member.kind].version)
+            here = model_of(member.kind, str(part), version())
             continue
         model = _model_in(here)
         # without a model it is a mapping of members: tasks, inputs
@@ -346,6 +353,12 @@ def _cross_checked(config: Config, origin: Origin) -> list[Problem]:
     if config.data.split.column in columns:
         message = f"{config.data.split.column!r} is the target of a task, expected another column"
         problems.append(origin.problem(("data", "split", "column"), message))
+    if RESERVED in config.tasks:
+        message = (
+            f"{RESERVED!r} is the mean score in every report; give the task another name, and "
+            f"column: {config.tasks[RESERVED].options().get('column') or RESERVED}"
+        )
+        problems.append(origin.problem(("tasks", RESERVED), message, at_key=True))
     monitored = ("mean", "worst", "loss", *config.tasks)
     if config.training.monitor not in monitored:
         message = f"found {config.training.monitor!r}; {hint(config.training.monitor, monitored)}"

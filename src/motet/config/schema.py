@@ -9,7 +9,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 
 from motet.config.members import Member, MemberOf, Section
 from motet.options import Fraction
-from motet.registry import KINDS
+from motet.registry import version
 
 
 def _by_name(name: str) -> Any:
@@ -135,12 +135,12 @@ _built_for = -1
 def current() -> type[Config]:
     """Return `Config`, rebuilt first if members were registered since it was last built."""
     global _built_for
-    version = sum(registry.version for registry in KINDS.values())
-    if version != _built_for:
-        if _built_for >= 0 or version > 0:
+    now = version()
+    if now != _built_for:
+        if _built_for >= 0 or now > 0:
             for section in (ModelConfig, TrainingConfig, Config):
                 section.model_rebuild(force=True)
-        _built_for = version
+        _built_for = now
     return Config
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motet.config.reading import read
+from motet.config.reading import RESERVED, read
 from motet.config.schema import Config
 
 if TYPE_CHECKING:
@@ -106,12 +106,12 @@ def hard_sharing(**options: Any) -> Chosen:
 
 
 def chosen_tasks(guesses: Sequence["Guess"]) -> dict[str, Chosen]:
-    """Name a task for every guess: as its column, but for dots, which no task's name may have."""
+    """Name a task for every guess: as its column, but for dots and what reports call otherwise."""
     tasks: dict[str, Chosen] = {}
     columns = {guess.column for guess in guesses}
     for guess in guesses:
         name = guess.column.replace(".", "_")
-        while name != guess.column and (name in columns or name in tasks):
+        while name == RESERVED or (name != guess.column and name in columns | set(tasks)):
             name += "_"
         own = {} if name == guess.column else {"column": guess.column}
         tasks[name] = {"type": guess.type, **own}

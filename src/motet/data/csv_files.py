@@ -4,9 +4,10 @@ Missing are empty values and the usual NA, NaN, null; in quotes only the empty o
 can be a name.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,35 +33,28 @@ def read_csv(path: Path, strings: Collection[str] = ()) -> pa.Table:
         InputError: If it is no CSV; the message says in which row, and what to do.
     """
     refuse_binary(path, "CSV")
-    bad: list[pa.csv.InvalidRow] = []
     try:
-        table = _parse(path, strings, bad, threads=True)
+        table = _parse(path, strings)
         names = table.column_names  # decoded only now
     except UnicodeDecodeError:
         raise InputError(_not_utf8(path)) from None
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        if bad:
-            raise InputError(_uneven_row(path, strings)) from None
-        if "invalid UTF8" in str(error):
-            raise InputError(_not_utf8(path)) from None
-        raise InputError(f"{path} cannot be read as CSV: {error}") from None
+        complaint = _not_utf8(path) or _uneven_row(path, strings)
+        raise InputError(complaint or f"{path} cannot be read as CSV: {error}; expected column names and rows") from None
     if any(pa.types.is_binary(kind) for kind in table.schema.types):
         raise InputError(_not_utf8(path))
-    _refuse_other_separator(path, names)
+    _refuse_other_format(path, names)
     named = zip(names, table.columns, strict=True)
     return pa.table([_recognised(column, name in strings) for name, column in named], names=names)
 
 
 def _parse(
-    path: Path, strings: Collection[str], bad: list[pa.csv.InvalidRow], *, threads: bool
+    path: Path, strings: Collection[str], on_bad_row: Callable[[Any], str] | None = None
 ) -> pa.Table:
-    def on_bad_row(row: pa.csv.InvalidRow) -> str:
-        bad.append(row)
-        return "error"
-
     return pa.csv.read_csv(
         path,
-        read_options=pa.csv.ReadOptions(use_threads=threads),
+        # one thread is slower, but knows the number of a row
+        read_options=pa.csv.ReadOptions(use_threads=on_bad_row is None),
         parse_options=pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=on_bad_row),
         convert_options=pa.csv.ConvertOptions(
             strings_can_be_null=True,
@@ -70,10 +64,18 @@ def _parse(
     )
 
 
-def _uneven_row(path: Path, strings: Collection[str]) -> str:
+def _uneven_row(path: Path, strings: Collection[str]) -> str | None:
+    """Find the first row with too few or too many values; Arrow prints what is not UTF-8."""
     bad: list[pa.csv.InvalidRow] = []
-    with suppress(pa.ArrowInvalid):  # one thread is slower, but knows the row's number
-        _parse(path, strings, bad, threads=False)
+
+    def keep(row: pa.csv.InvalidRow) -> str:
+        bad.append(row)
+        return "error"
+
+    with suppress(pa.ArrowInvalid):
+        _parse(path, strings, keep)
+    if not bad:
+        return None
     row = bad[0]
     return (
         f"{path}: row {row.number} (the column names are row 1) has {row.actual_columns} values, "
@@ -82,7 +84,9 @@ def _uneven_row(path: Path, strings: Collection[str]) -> str:
     )
 
 
-def _refuse_other_separator(path: Path, names: list[str]) -> None:
+def _refuse_other_format(path: Path, names: list[str]) -> None:
+    if names[0].startswith("{"):
+        raise InputError(f"{path} begins as JSON does, not CSV; if it is JSON lines, rename it to .jsonl")
     for separator, word in _SEPARATORS.items():
         if len(names) == 1 and separator in names[0]:
             raise InputError(
@@ -92,18 +96,18 @@ def _refuse_other_separator(path: Path, names: list[str]) -> None:
             )
 
 
-def _not_utf8(path: Path) -> str:
-    number = 0
+def _not_utf8(path: Path) -> str | None:
+    """Find the first line that is not UTF-8, if there is one."""
     with path.open("rb") as file:
-        for number, line in enumerate(file, 1):  # noqa: B007  # the last line if none is found
+        for number, line in enumerate(file, 1):
             try:
                 line.decode("utf-8")
             except UnicodeDecodeError:
-                break
-    return (
-        f"{path} is not UTF-8 text (first seen in line {number}); save it as UTF-8, for example "
-        f"with `iconv -f WINDOWS-1252 -t UTF-8 {path.name} > utf8.csv`"
-    )
+                return (
+                    f"{path} is not UTF-8 text (first seen in line {number}); save it as UTF-8, "
+                    f"for example with `iconv -f WINDOWS-1252 -t UTF-8 {path.name} > utf8.csv`"
+                )
+    return None
 
 
 def _recognised(column: pa.ChunkedArray, is_string: bool) -> pa.ChunkedArray:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from motet.data.selection import require_columns
+from motet.data.selection import listed, require_columns
 from motet.data.targets.classes import MOST_CLASSES
 from motet.data.values import as_matrix, described, is_list, is_number
 from motet.problems import InputError
@@ -84,6 +84,28 @@ def infer_inputs(
         else Guess(name, None, "no values in the training rows")
         for name in names
     ]
+
+
+def usable(guesses: Sequence[Guess]) -> dict[str, str]:
+    """Return the type of each column that can be an input.
+
+    Args:
+        guesses: What `infer_inputs` found.
+
+    Returns:
+        Types by column.
+
+    Raises:
+        InputError: If there is none.
+    """
+    found = {guess.column: guess.type for guess in guesses if guess.type is not None}
+    if not found:
+        seen = listed(f"{guess.column}: {guess.reason}" for guess in guesses)
+        raise InputError(
+            "expected at least one column that the model can see, besides targets and the split, "
+            f"found {seen or 'no other column'}"
+        )
+    return found
 
 
 def _has_values(column: pa.ChunkedArray, rows: NDArray[np.int64]) -> bool:

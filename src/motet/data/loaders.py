@@ -61,9 +61,9 @@ class LoaderData:
 
     def epoch(self, size: int, *, seed: int, number: int, done: int = 0) -> Iterator[Batch]:
         """Yield the loader's batches, without the first ``done``; the rest is the loader's own."""
-        sampler = getattr(self._loader, "sampler", None)
-        if hasattr(sampler, "set_epoch"):  # a DistributedSampler shuffles by it
-            sampler.set_epoch(number)
+        set_epoch = getattr(getattr(self._loader, "sampler", None), "set_epoch", None)
+        if set_epoch is not None:  # a DistributedSampler shuffles by it
+            set_epoch(number)
         return islice(self.batches(size), done, None)
 
     def batches(self, size: int) -> Iterator[Batch]:

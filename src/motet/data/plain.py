@@ -1,8 +1,9 @@
 """Few column types: what files and frames bring becomes plain Arrow, once, for all who read it.
 
-After `plain`, texts are ``string``, lists are ``list`` or ``fixed_size_list``, decimals are
-``double``, nothing is dictionary-encoded, and "missing" is null: NaN in a column of numbers is null
-too. Infinite numbers stay, for whoever reads the column to refuse. Columns that change are copied.
+After `plain`, texts are ``string``, lists are ``list`` or ``fixed_size_list``, decimals and integers
+beyond 64 bits with a sign are ``double``, nothing is dictionary-encoded, and "missing" is null: NaN
+in a column of numbers is null too. Infinite numbers stay, for whoever reads the column to refuse.
+Columns that change are copied.
 """
 
 from collections import Counter
@@ -60,6 +61,8 @@ def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_run_end_encoded(column.type):
         column = pc.run_end_decode(column)
     wanted = _plain_type(column.type)
+    if pa.types.is_uint64(wanted):
+        wanted = pa.int64() if (pc.max(column).as_py() or 0) < 1 << 63 else pa.float64()
     if wanted != column.type:
         column = _converted(column, wanted)
     if pa.types.is_floating(wanted) and pc.any(pc.is_nan(column)).as_py():

@@ -160,7 +160,7 @@ def _from_array(values: Any, name: Any) -> Any:
             return pa.FixedSizeListArray.from_arrays(flat, array.shape[1])
         if not isinstance(array, np.ndarray) or array.ndim == 1:
             return pa.array(array, from_pandas=True)
-    except (pa.ArrowException, TypeError, ValueError, RuntimeError) as error:
+    except (pa.ArrowException, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise InputError(
             f"column {name!r} cannot be read ({error}); expected an array with one number or text "
             "per row, (N,), or one row of numbers per row, (N, D)"

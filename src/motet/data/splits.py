@@ -131,7 +131,7 @@ def _by_class(strata: Strata, rows: Rows, fractions: _Fractions, seed: int) -> S
         for each in np.split(order, ends)
         if len(each) < fractions.parts
     ]
-    notes = ()
+    notes: tuple[str, ...] = ()
     if small:
         notes = (
             f"column {strata.column!r}: {listed(small)} have fewer rows than the "

@@ -14,7 +14,8 @@ from motet.problems import InputError, shown
 
 Floats = NDArray[np.floating[Any]]
 
-_EXACT = 2.0**63  # whole floats below this have an int64
+EXACT = 2.0**63
+"""Whole floating-point numbers below this have an integer of 64 bits."""
 
 
 def as_floats(column: pa.ChunkedArray, what: str) -> NDArray[np.float64]:
@@ -71,6 +72,8 @@ def as_matrix(column: pa.ChunkedArray, what: str, width: int | None = None) -> F
     sizes = lengths.filter(lists.is_valid()).to_numpy(zero_copy_only=False)
     if width is None:
         width = int(sizes[0]) if len(sizes) else 0
+        if len(sizes) and not width:
+            raise InputError(f"{what} has an empty list in row {there.argmax()}, expected numbers")
     wrong = np.flatnonzero(sizes != width)
     if len(wrong):
         row = np.flatnonzero(there)[wrong[0]]
@@ -111,7 +114,7 @@ def as_texts(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
     if pa.types.is_string(kind):
         return column
     if pa.types.is_floating(kind):
-        whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), _EXACT))
+        whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), EXACT))
         integers = pc.if_else(whole, column, pa.scalar(0, kind)).cast(pa.int64(), safe=False)
         return pc.if_else(whole, integers.cast(pa.string()), column.cast(pa.string()))
     if pa.types.is_timestamp(kind):

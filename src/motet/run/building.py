@@ -13,6 +13,7 @@ from motet.data.preprocessing import Preprocessing
 from motet.data.targets import Target
 from motet.model import MultiTaskModel
 from motet.options import create
+from motet.problems import InputError
 from motet.registry import ENCODERS, SHARING, TASKS
 from motet.run.preparing import Collector, Prepared, prepare
 from motet.tasks import Task
@@ -62,7 +63,14 @@ def build_task(config: Config, name: str, target: Target) -> Task:
         )
         if option in accepted and hasattr(target, attribute)
     }
-    task: Task = create(TASKS, chosen.type, name, **{**chosen.options(), **learned})
+    options = chosen.options()
+    outputs = options.get("outputs", 1)
+    if outputs not in (1, learned.get("outputs", outputs)):
+        raise InputError(
+            f"outputs is {outputs}, but a row has {learned['outputs']} of its labels; "
+            "remove outputs"
+        )
+    task: Task = create(TASKS, chosen.type, name, **{**options, **learned})
     return task
 
 

@@ -16,11 +16,10 @@ from pydantic import BaseModel
 
 from motet.config import Config, json_schema
 from motet.config.shortcuts import Chosen, chosen_tasks, split_options
-from motet.data.inference import Guess, infer_inputs, infer_split, infer_tasks
+from motet.data.inference import Guess, infer_inputs, infer_split, infer_tasks, usable
 from motet.data.sources import read
 from motet.data.splits import split
 from motet.data.values import is_list
-from motet.problems import InputError
 from motet.registry import INPUTS
 from motet.run.folder import check_output, write_text
 
@@ -88,7 +87,8 @@ def initial_config(source: str, targets: Sequence[str], folder: Path | None = No
             other column can be used.
 
     Example:
-        >>> print(*initial_config("motet://adult", ["income"]).splitlines()[:8], sep="\\n")
+        >>> for line in initial_config("motet://adult", ["income"]).splitlines()[:8]:
+        ...     print(line)
         # Each guess has its reason beside it.
         <BLANKLINE>
         data:
@@ -103,9 +103,7 @@ def initial_config(source: str, targets: Sequence[str], folder: Path | None = No
     chosen, reason = _choose_split(table, tasks)
     used = {*targets, chosen.get("column")}
     inputs = infer_inputs(table, [str(name) for name in used], split(table, **chosen).train)
-    if not any(guess.type for guess in inputs):
-        seen = "".join(f"; {guess.column}: {guess.reason}" for guess in inputs)
-        raise InputError(f"no column is left that the model could see{seen}")
+    usable(inputs)
     sections = (
         _of_data(_relative(source, folder), chosen, reason),
         _of_inputs(inputs),
@@ -165,7 +163,7 @@ def _of_tasks(guesses: Sequence[Guess]) -> Iterator[Line]:
 def _of_settings() -> Iterator[Line]:
     """Show settings with their defaults, which are those of the schema."""
     yield "# What follows are defaults; to change one, remove its #. Names: motet list", ""
-    defaults = Config(tasks={"any": {"type": "regression"}})  # type: ignore[dict-item]  # validated
+    defaults = Config(tasks={"any": {"type": "regression"}})
     for section, keys in _SHOWN.items():
         value = getattr(defaults, section)
         if not keys:
@@ -192,8 +190,8 @@ def _first_words(model: type[BaseModel], key: str) -> str:
 # YAML ----------------------------------------------------------------------------------------
 
 
-def _aligned(lines: Iterator[Line]) -> str:
-    lines = list(lines)
+def _aligned(section: Iterator[Line]) -> str:
+    lines = list(section)
     width = min(_WIDEST, max(len(line) for line, comment in lines if comment))
     return "".join(
         f"{line:<{width}}  # {comment}\n" if comment else f"{line}\n" for line, comment in lines

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from motet import config as configs
 from motet.config import Config, ConfigError, Member, Origin, Problem
 from motet.config.schema import current
-from motet.data.inference import Guess, infer_inputs
+from motet.data.inference import Guess, infer_inputs, usable
 from motet.data.inputs.base import Input
 from motet.data.preprocessing import Preprocessing
 from motet.data.selection import matching, require_columns
@@ -109,7 +109,9 @@ def read_rows(
     """
     collector, found = _read_config(config, overrides)
     table = None
-    with collector.at("data", "source"):
+    # nothing is said about a source left out where `data` is wrong: its key may be misspelt
+    named = data is not None or found.data.source is not None
+    with collector.at(*("data", "source") if named else ("data",)):
         table = _read_table(found, collector.origin, data)
     if table is None:
         collector.stop()
@@ -235,14 +237,8 @@ def _label_columns(name: str, task: Member, table: pa.Table) -> tuple[str, ...]:
 
 
 def _with_inputs(config: Config, guesses: Sequence[Guess]) -> Config:
-    inputs = {guess.column: guess.type for guess in guesses if guess.type is not None}
-    if not inputs:
-        raise InputError(
-            "no column is left that the model could see; "
-            + "; ".join(f"{guess.column}: {guess.reason}" for guess in guesses)
-        )
     # `config` may be what is left of a wrong one: what was said about that is not said again
-    return current().model_validate({**config.model_dump(), "inputs": inputs})
+    return current().model_validate({**config.model_dump(), "inputs": usable(guesses)})
 
 
 def _check_input(name: str, chosen: Member, table: pa.Table, used: set[str | None]) -> None:

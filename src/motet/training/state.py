@@ -47,7 +47,7 @@ class Totals:
     def add(self, terms: Mapping[str, tuple[Tensor, Tensor]]) -> None:
         """Add ``{task: (sum, count)}``."""
         for task, (total, count) in terms.items():
-            pair = torch.stack([total.detach().double(), count.double()])
+            pair = torch.stack([total.detach(), count]).double()
             self.terms[task] = self.terms[task] + pair if task in self.terms else pair
 
     def means(self) -> dict[str, float]:

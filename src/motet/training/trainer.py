@@ -119,6 +119,7 @@ class Trainer:
         self.model = model.to(self.device)
         self.balancer = make_balancer(balancer, model).to(self.device)
         self.optimizer = _optimizer(optimizer, learning_rate, self.model, self.balancer)
+        self._parameters = list(self.model.parameters())
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self._schedule: LRSchedule | None = None
         name, options = _spelled_out(lr_schedule)
@@ -236,11 +237,11 @@ class Trainer:
             if not losses:
                 return StepResult({})
             result = backward(
-                losses, self.balancer, penalty=self.model.shared.penalty(), **self._parameters()
+                losses, self.balancer, penalty=self.model.shared.penalty(), **self._leaves()
             )
         norm = self._clipped_norm()
-        # the one device sync of a step
-        if not torch.isfinite(torch.stack([norm, *result.losses.values()])).all():
+        # a device sync
+        if not math.isfinite(sum(result.losses.values(), norm).item()):
             self._skip(result.losses)
             return StepResult(result.losses, norm, result, skipped=True)
         self.progress.skipped_in_a_row = 0
@@ -248,7 +249,7 @@ class Trainer:
         self._totals.add(terms)
         return StepResult(result.losses, norm, result)
 
-    def _parameters(self) -> dict[str, Any]:
+    def _leaves(self) -> dict[str, Any]:
         """Tell the balancer's backward pass what it would have to read off the graph."""
         if isinstance(self.balancer, LossBalancer):
             return {}
@@ -461,7 +462,7 @@ class Trainer:
                 group["lr"] = rate * factor
 
     def _clipped_norm(self) -> Tensor:
-        parameters = [p for p in self.model.parameters() if p.grad is not None]
+        parameters = [p for p in self._parameters if p.grad is not None]
         if self.clip_norm is not None:
             return nn.utils.clip_grad_norm_(parameters, self.clip_norm)
         return nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])

@@ -1,6 +1,7 @@
 """Numbers: scaling, missing values, and what is not a number."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -138,7 +139,7 @@ def encoded(values, knots):
     rows = []
     for value in values:
         row = []
-        for low, high in zip(knots[:-1], knots[1:], strict=True):
+        for low, high in pairwise(knots):
             share = (value - low) / (high - low)
             row.append(min(max(share, 0.0), 1.0))
         rows.append(row)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from motet.data.selection import listed, require_columns
 from motet.data.targets.base import Target, probability_columns
 from motet.data.targets.shares import read_shares
-from motet.data.values import as_texts, described, is_list, refuse_infinite
+from motet.data.values import EXACT, as_texts, described, is_list, refuse_infinite
 from motet.problems import InputError, hint, shown
 
 MISSING = -100
@@ -150,8 +150,8 @@ class ClassTarget(Target):
                 "truth values"
             )
         refuse_infinite(labels.to_numpy(), self._where)
-        whole = pc.all(pc.equal(pc.floor(labels), labels)).as_py()
-        return "integer" if whole else "number"
+        whole = pc.and_(pc.equal(pc.floor(labels), labels), pc.less(pc.abs(labels), EXACT))
+        return "integer" if pc.all(whole).as_py() else "number"
 
     def _chosen(self, distinct: pa.ChunkedArray) -> tuple[Value, ...]:
         if isinstance(self._given, int) and self._kind == "integer":
