@@ -40,7 +40,9 @@ def read_csv(path: Path, strings: Collection[str] = ()) -> pa.Table:
         raise InputError(_not_utf8(path)) from None
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         complaint = _not_utf8(path) or _uneven_row(path, strings)
-        raise InputError(complaint or f"{path} cannot be read as CSV: {error}; expected column names and rows") from None
+        raise InputError(
+            complaint or f"{path} cannot be read as CSV: {error}; expected column names and rows"
+        ) from None
     if any(pa.types.is_binary(kind) for kind in table.schema.types):
         raise InputError(_not_utf8(path))
     _refuse_other_format(path, names)
@@ -86,7 +88,9 @@ def _uneven_row(path: Path, strings: Collection[str]) -> str | None:
 
 def _refuse_other_format(path: Path, names: list[str]) -> None:
     if names[0].startswith("{"):
-        raise InputError(f"{path} begins as JSON does, not CSV; if it is JSON lines, rename it to .jsonl")
+        raise InputError(
+            f"{path} begins as JSON does, not CSV; if it is JSON lines, rename it to .jsonl"
+        )
     for separator, word in _SEPARATORS.items():
         if len(names) == 1 and separator in names[0]:
             raise InputError(

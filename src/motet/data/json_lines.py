@@ -52,7 +52,8 @@ def read_json_lines(path: Path, strings: Collection[str] = ()) -> pa.Table:
             table = _parse(path, dates, longest)
         table.validate(full=True)  # Arrow takes bytes for texts unseen
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {_complaint(path) or error}") from None
+        complaint = _complaint(path) or f"{error} (the first row is 0); correct that row"
+        raise InputError(f"{path}: {complaint}") from None
     return table
 
 

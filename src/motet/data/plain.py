@@ -1,9 +1,9 @@
 """Few column types: what files and frames bring becomes plain Arrow, once, for all who read it.
 
-After `plain`, texts are ``string``, lists are ``list`` or ``fixed_size_list``, decimals and integers
-beyond 64 bits with a sign are ``double``, nothing is dictionary-encoded, and "missing" is null: NaN
-in a column of numbers is null too. Infinite numbers stay, for whoever reads the column to refuse.
-Columns that change are copied.
+After `plain`, texts are ``string``, lists are ``list`` or ``fixed_size_list``, decimals and
+integers beyond ``int64`` are ``double``, nothing is dictionary-encoded, and "missing" is null:
+NaN in a column of numbers is null too. Infinite numbers stay, for whoever reads the column to
+refuse. Columns that change are copied.
 """
 
 from collections import Counter

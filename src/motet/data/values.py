@@ -169,7 +169,7 @@ def described(kind: pa.DataType) -> str:
         (kinds.is_time(kind), "times of day"),
         (kinds.is_duration(kind), "durations"),
         (kinds.is_binary(kind) or kinds.is_fixed_size_binary(kind), "bytes"),
-        (kinds.is_struct(kind), "records"),
+        (kinds.is_struct(kind), "nested objects"),
     ):
         if holds:
             return words

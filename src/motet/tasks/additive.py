@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from motet.problems import InputError
+from motet.tasks.labels import complete
 
 
 def sum_masked(
@@ -35,11 +36,13 @@ def sum_masked(
         Differentiable sum () and count () of the labelled elements.
     """
     losses = function(clean(raw, labelled), clean(target, labelled))
-    return losses.where(labelled, 0).sum(), number_of(labelled)
+    return clean(losses, labelled).sum(), number_of(labelled)
 
 
 def clean(values: Tensor, labelled: Tensor) -> Tensor:
-    """Return raw outputs or labels with 0 in place of those that do not count."""
+    """Return raw outputs, labels or losses with 0 in place of those that do not count."""
+    if complete(labelled):
+        return values
     return values.where(labelled if values.ndim == labelled.ndim else labelled.unsqueeze(-1), 0)
 
 

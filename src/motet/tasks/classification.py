@@ -107,7 +107,7 @@ class Classification(Task):
             return sum_selected(self.loss_function, raw, target, labelled)
         weights = self.weights() if self.weights else None
         losses = self.loss_function(clean(raw, labelled), target, class_weights=weights)
-        return losses.where(labelled, 0).sum(), self._count(target, labelled)
+        return clean(losses, labelled).sum(), self._count(target, labelled)
 
     def count(self, target: Tensor) -> Tensor:
         return self._count(*self._read(target))

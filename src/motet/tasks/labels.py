@@ -68,10 +68,18 @@ def present(target: Tensor, labels: Labels) -> Tensor:
     """
     if labels == "class" and is_soft(target):
         return ~target.isnan().any(dim=-1)
-    found = ~target.isnan() if target.is_floating_point() else torch.ones_like(target).bool()
-    if labels != "number" and target.dtype.is_signed:  # as uint8, -100 would be 156
-        found = found & (target != MISSING)
+    has_missing = labels != "number" and target.dtype.is_signed  # as uint8, -100 would be 156
+    if target.is_floating_point():
+        found = ~target.isnan()
+        found = found & (target != MISSING) if has_missing else found
+    else:
+        found = target != MISSING if has_missing else torch.ones_like(target).bool()
     return as_vector(found) if labels != "indicators" else found
+
+
+def complete(labelled: Tensor) -> bool:
+    """Tell whether no label is missing, where looking costs nothing: a GPU would have to wait."""
+    return labelled.device.type == "cpu" and bool(labelled.all())
 
 
 def named_classes(
