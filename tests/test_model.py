@@ -13,7 +13,14 @@ from motet import balancing, sharing
 from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.sharing import SharedModule, Sharing
-from motet.tasks import Classification, CustomHead, MultiLabel, Regression
+from motet.tasks import (
+    Classification,
+    CustomHead,
+    MultiLabel,
+    Prediction,
+    Regression,
+    Task,
+)
 from motet.training import Trainer
 
 X = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
@@ -305,6 +312,30 @@ def test_only_its_own_loss_reaches_a_parameter_of_one_task():
     assert all(p.grad is not None for p in model.task_parameters("digit"))
     assert all(p.grad is None for p in model.task_parameters("area"))
     assert all(p.grad is not None for p in model.shared_parameters())
+
+
+class Tempered(Task):
+    """A task that learns something of its own."""
+
+    def __init__(self, name):
+        super().__init__(name)
+        self.temperature = nn.Parameter(torch.tensor(2.0))
+
+    def loss(self, raw, target):
+        return self.add_up(lambda raw, target: (raw * self.temperature - target) ** 2, raw, target)
+
+    def decode(self, raw):
+        return Prediction(raw.double())
+
+
+def test_what_a_task_learns_is_its_own_and_trains():
+    torch.manual_seed(0)
+    task = Tempered("area")
+    model = MultiTaskModel(nn.Linear(4, 8), [Classification("digit", classes=3), task])
+    assert any(parameter is task.temperature for parameter in model.task_parameters("area"))
+    assert not any(parameter is task.temperature for parameter in model.shared_parameters())
+    Trainer(model).fit((X, TARGETS), epochs=1)
+    assert task.temperature.item() != 2.0
 
 
 class PerTask(Sharing):

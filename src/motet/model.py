@@ -101,6 +101,46 @@ class MultiTaskModel(nn.Module):
         """Leave a task out: its head is neither computed nor trained, and costs nothing."""
         self._enabled[self._known(task)] = False
 
+    def freeze(self, part: str) -> None:
+        """Stop training a part: "encoder" (all that tasks share) or a task's own parameters."""
+        self._set_trained(part, trained=False)
+
+    def unfreeze(self, part: str) -> None:
+        """Train a part again."""
+        self._set_trained(part, trained=True)
+
+    def _set_trained(self, part: str, *, trained: bool) -> None:
+        if part != "encoder" and part not in self._enabled:
+            known = ("encoder", *self._enabled)
+            raise InputError(f"the model has no part {part!r}; {hint(part, known)}")
+        own = self.shared_parameters() if part == "encoder" else self.task_parameters(part)
+        for parameter in own:
+            parameter.requires_grad_(trained)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the model is made of, as plain values.
+
+        ``shared`` and each task under ``tasks`` say how many parameters they have and how many of
+        those are frozen; a task also says its kind, outputs, loss and metrics.
+        """
+        tasks = {
+            task.name: {
+                "kind": task.kind,
+                "enabled": self._enabled[task.name],
+                "main": task.main,
+                "outputs": task.outputs,
+                "metrics": [m if isinstance(m, str) else m.__name__ for m in task.metrics],
+                **_sizes(self.task_parameters(task.name)),
+            }
+            for task in self.tasks
+        }
+        return {
+            "active_tasks": list(self.active_tasks),
+            "width": self.shared.width,
+            "shared": _sizes(self.shared_parameters()),
+            "tasks": tasks,
+        }
+
     def forward(self, inputs: Any, tasks: Iterable[str] | None = None) -> dict[str, Tensor]:
         """Compute raw outputs.
 
@@ -245,6 +285,14 @@ def _names(tasks: Sequence[Task]) -> tuple[str, ...]:
         if not name or "." in name:
             raise InputError(f"{name!r} cannot name a task: names are not empty and have no dot")
     return names
+
+
+def _sizes(parameters: list[nn.Parameter]) -> dict[str, int]:
+    frozen = [parameter for parameter in parameters if not parameter.requires_grad]
+    return {
+        "parameters": sum(parameter.numel() for parameter in parameters),
+        "frozen": sum(parameter.numel() for parameter in frozen),
+    }
 
 
 _WIDTHS = ("width", "out_features", "out_channels", "embedding_dim", "num_features")

@@ -131,3 +131,44 @@ def test_what_is_right_beside_the_mistakes_is_kept(tmp_path):
 def test_a_file_that_cannot_be_read_is_one_clear_message(tmp_path, name):
     with pytest.raises(InputError, match=r"there is no file|cannot be read"):
         read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (5, "data.source: found 5, expected a text or a list"),
+        ({"a": 1}, "data.source: found a mapping, expected a text or a list"),
+        (["a.csv", 7], "data.source.1: found 7, expected a text"),
+    ],
+)
+def test_a_value_that_fits_no_branch_of_a_union_is_one_problem(source, expected):
+    found = problems({**GOOD, "data": {"source": source}})
+    assert len(found) == 1
+    assert expected in found[0]
+
+
+def test_a_list_of_sources_is_kept_in_order():
+    config, _ = read({**GOOD, "data": {"source": ["b.csv", "a/*.csv"]}})
+    assert config.data.source == ("b.csv", "a/*.csv")
+    assert read(config.model_dump(mode="json"))[0] == config
+
+
+def test_what_is_wrong_deep_inside_a_list_leaves_the_rest_to_be_checked():
+    with pytest.raises(ConfigError) as caught:
+        read({**GOOD, "data": {"source": [7]}, "training": {"seed": 7}})
+    assert caught.value.partial.training.seed == 7
+
+
+def test_a_key_with_a_line_break_stays_on_one_line():
+    assert "\n" not in problems({**GOOD, "a\nb": 1})[0]
+
+
+def test_a_task_is_not_named_as_the_score_is():
+    (found,) = problems({"tasks": {"score": {"type": "regression"}}})
+    assert "give the task another name, and column: score" in found
+    assert read({"tasks": {"points": {"type": "regression", "column": "score"}}})
+
+
+def test_stratifying_by_the_split_column_is_refused():
+    (found,) = problems({**GOOD, "data": {"split": {"column": "part", "stratify": "part"}}})
+    assert "stratify and column are both 'part'; remove stratify" in found

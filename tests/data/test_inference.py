@@ -5,8 +5,9 @@ import datetime
 import numpy as np
 import pytest
 
-from motet.data.inference import infer_inputs
+from motet.data.inference import infer_inputs, infer_split, infer_tasks, usable
 from motet.data.sources import read
+from motet.problems import InputError
 from motet.registry import INPUTS
 
 N = 100
@@ -59,3 +60,100 @@ def test_adult_is_understood_but_for_nothing():
     assert guesses["age"] == guesses["capital_gain"] == "number"
     assert guesses["native_country"] == "category"
     assert None not in guesses.values()
+
+
+RNG = np.random.default_rng(0)
+TASKS = {
+    "words": (WORDS, "classification", "7 distinct texts"),
+    "truth": ([True, False, None, True] * 25, "classification", "2 distinct truth values, 25 %"),
+    "digits": ([i % 10 for i in range(N)], "classification", "10 distinct whole numbers"),
+    "gaps": ([1.0, 2.0, None, 2.0] * 25, "classification", "2 distinct whole numbers, 25 %"),
+    "hours": ([i % 50 for i in range(500)], "regression", "50 distinct whole numbers"),
+    "few_rows": (list(range(8)), "regression", "8 distinct whole numbers"),
+    "zero_one": ([0, 1, 1], "classification", "2 distinct whole numbers"),
+    "half": ([0.5, 1.5] * 50, "regression", "2 distinct numbers"),
+    "price": (list(RNG.normal(size=N)), "regression", "100 distinct numbers"),
+    "tags": ([["red"], [], None], "multi_label", "lists of texts, 33 % missing"),
+    "flags": (RNG.integers(0, 2, (N, 4)), "multi_label", "lists of 4 zeros and ones"),
+    "place": (RNG.normal(size=(N, 2)), "regression", "lists of 2 numbers"),
+}
+HOPELESS = {
+    "name": ([f"id{i}" for i in range(5)], "a different one in every row"),
+    "many": ([f"{i % 1500}" for i in range(3000)], "only up to 1,000 can be classes"),
+    "same": ([7, 7, None], "the same value in every row that has one, 33 % missing"),
+    "nothing": ([None, None], "no values"),
+    "day": ([datetime.date(2020, 1, 1)] * 2, "dates"),
+    "infinite": ([1.0, float("inf"), 2.0], "infinite numbers"),
+    "uneven": ([[1.0], [1.0, 2.0]], "different lengths"),
+}
+
+
+@pytest.mark.parametrize("name", list(TASKS))
+def test_a_target_gets_a_type_of_task_and_a_reason(name):
+    values, kind, reason = TASKS[name]
+    (guess,) = infer_tasks(read({name: values}), [name])
+    assert (guess.column, guess.type) == (name, kind)
+    assert reason in guess.reason
+
+
+@pytest.mark.parametrize("name", list(HOPELESS))
+def test_a_target_that_cannot_be_predicted_is_refused_with_the_reason(name):
+    values, reason = HOPELESS[name]
+    with pytest.raises(InputError) as caught:
+        infer_tasks(read({name: values}), [name])
+    assert f"cannot predict '{name}'" in str(caught.value)
+    assert reason in str(caught.value)
+
+
+def test_all_hopeless_and_unknown_targets_are_named_at_once():
+    table = read({"a": [None, None], "b": [1, 1], "c": [1, 2]})
+    with pytest.raises(InputError, match=r"'a' \(no values\), 'b' \(the same"):
+        infer_tasks(table, ["a", "c", "b"])
+    with pytest.raises(InputError, match="did you mean 'c'"):
+        infer_tasks(read({"cc": [1, 2], "c": [1, 2]}), ["c_"])
+    for none_or_twice in ([], ["c", "c"]):
+        with pytest.raises(InputError, match="expected at least one column, none twice"):
+            infer_tasks(table, none_or_twice)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "marks"),
+    [
+        ("split", ["train", "test"], {"train": "train", "test": "test"}),
+        ("Fold", ["Training", "Dev"], {"train": "Training", "validation": "Dev"}),
+        (
+            "subset",
+            ["train", "val", "test"],
+            {"train": "train", "validation": "val", "test": "test"},
+        ),
+    ],
+)
+def test_a_column_that_marks_parts_is_found(name, values, marks):
+    found = infer_split(read({"x": list(range(9)), name: (values * 9)[:9]}))
+    assert (found.column, found.marks) == (name, marks)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("kind", ["train", "test"]),
+        ("split", ["train", "banana"]),
+        ("split", ["train", "train"]),
+        ("split", ["test", "validation"]),
+        ("split", ["train", None]),
+        ("fold", [0, 1]),
+        ("split", ["train", "training"]),
+    ],
+)
+def test_a_column_that_marks_no_parts_is_left_alone(name, values):
+    assert infer_split(read({name: values})) is None
+    assert infer_split(read({"split": ["train", "test"]}), exclude=["split"]) is None
+
+
+def test_a_column_without_training_values_and_one_with_infinite_ones_are_not_used():
+    table = read({"a": [None, None, 1.0], "b": [1.0, 2.0, float("inf")], "c": [1, 2, 3]})
+    guesses = infer_inputs(table, train=np.array([0, 1]))
+    assert [guess.type for guess in guesses] == [None, None, "number"]
+    assert usable(guesses) == {"c": "number"}
+    with pytest.raises(InputError, match="at least one column that the model can see"):
+        usable(guesses[:2])

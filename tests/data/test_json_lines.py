@@ -30,7 +30,9 @@ def test_a_key_left_out_is_missing_and_lists_become_lists(tmp_path):
     assert table.to_pydict() == {"clip": [[1.0, 2.5], [3.0, 4.0]], "tags": [["red"], None]}
 
 
-@pytest.mark.parametrize("content", ['{"a": 1}\n\n  \n{"a": 2}', '\ufeff{"a": 1}\r\n\r\n{"a": 2}\r\n'])
+@pytest.mark.parametrize(
+    "content", ['{"a": 1}\n\n  \n{"a": 2}', '\ufeff{"a": 1}\r\n\r\n{"a": 2}\r\n']
+)
 def test_empty_lines_and_byte_order_marks_are_nothing(tmp_path, content):
     assert read(written(tmp_path, content)).to_pydict() == {"a": [1, 2]}
 
@@ -59,7 +61,10 @@ def test_dates_stay_texts_where_training_had_texts(tmp_path):
         ('{\n"a": 1\n}', ["line 1 is '{'", "one object per line"]),
         ('{"a": 1}\n\n{"a": tru}\n', ["line 3", "one object per line"]),
         ('{"a": 1}\n{"a": "x"}\n', ["column 'a' is a text in line 2, but a number in line 1"]),
-        ('{"a": true}\n{"a": null}\n{"a": 0}\n', ["a number in line 3, but a truth value in line 1"]),
+        (
+            '{"a": true}\n{"a": null}\n{"a": 0}\n',
+            ["a number in line 3, but a truth value in line 1"],
+        ),
         ('{"a": 1, "a": 2}\n', ["line 1", "the key 'a' is there twice"]),
         ('{"a": [1, "x"]}\n', ["correct that row"]),
         (b'{"a": "ok"}\n{"a": "\xff"}\n', ["line 2 is not UTF-8"]),

@@ -92,3 +92,82 @@ def test_parts_that_cannot_be_made_are_refused(table, options, said):
     with pytest.raises(InputError) as caught:
         split(table, **options)
     assert said in str(caught.value)
+
+
+CLASSES = st.lists(st.sampled_from("aaaaaaabbbcd") | st.none(), min_size=30, max_size=300)
+
+
+@given(
+    labels=CLASSES, validation=st.floats(0.05, 0.4), test=st.floats(0, 0.4), seed=st.integers(0, 99)
+)
+def test_every_class_is_parted_by_the_fractions(labels, validation, test, seed):
+    table = pa.table({"y": pa.array(labels, pa.string())})
+    parts = split(table, validation=validation, test=test, seed=seed, stratify="y")
+    found = [getattr(parts, name) for name in PARTS]
+    assert sorted(np.concatenate(found)) == list(range(len(labels)))
+    assert all((np.diff(part) > 0).all() for part in found)
+    count = 3 if test else 2
+    for label in set(labels):
+        rows = labels.count(label)
+        train, valid, tested = ([labels[row] for row in part].count(label) for part in found)
+        if rows < count:
+            assert (train, valid, tested) == (1, rows - 1, 0)
+            continue
+        assert train >= 1
+        assert valid == max(1, round(rows * validation)) or train == 1
+        assert tested == (max(1, round(rows * test)) if test else 0) or train == 1
+
+
+def test_classes_too_small_for_all_parts_train_first_and_a_note_says_so():
+    table = pa.table({"y": ["a"] * 20 + ["b"] * 2 + ["c"]})
+    parts = split(table, stratify="y")
+    assert {20, 21} & set(parts.train.tolist())
+    assert 22 in parts.train
+    assert parts.notes == (
+        "column 'y': 'b' (2), 'c' (1) have fewer rows than the 3 parts, so some parts have none of "
+        "them",
+    )
+
+
+def test_rows_without_a_label_are_a_class_of_their_own():
+    table = pa.table({"y": ["a"] * 40 + [None] * 20})
+    parts = split(table, validation=0.25, test=0.25, stratify="y")
+    assert [sum(row >= 40 for row in getattr(parts, name)) for name in PARTS] == [10, 5, 5]
+
+
+def test_many_numbers_are_parted_by_their_tenths():
+    values = [float(value) for value in np.random.default_rng(0).permutation(1000)]
+    parts = split(pa.table({"y": [*values, None, None, None]}), stratify="y", seed=2)
+    for name, expected in (("train", 70), ("validation", 15), ("test", 15)):
+        rows = getattr(parts, name)
+        tenths = np.histogram([values[row] for row in rows if row < 1000], 10, (0, 1000))[0]
+        assert (abs(tenths - expected) <= 1).all()
+        assert (rows >= 1000).sum() == 1
+
+
+def test_infinite_numbers_can_be_stratified():
+    values = [*map(float, range(60)), float("inf"), float("-inf")]
+    assert len(split(pa.table({"y": values}), stratify="y").train) > 40
+
+
+def test_with_a_column_stratify_serves_the_validation_part_drawn_from_train():
+    table = marked(train=100, test=10).append_column("y", pa.array(["a"] * 80 + ["b"] * 30))
+    parts = split(table, column="part", stratify="y")
+    assert [sum(row >= 80 for row in rows) for rows in (parts.train, parts.validation)] == [17, 3]
+    assert len(parts.validation) == 15
+    assert "15 of the 100 training rows" in parts.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "said"),
+    [
+        (marked(train=9, validation=3), {"column": "part", "stratify": "part"}, "no effect"),
+        (pa.table({"y": ["a", "b", "c", "d"]}), {"stratify": "y"}, "no class of column 'y'"),
+        (pa.table({"y": [["a"], ["b"]] * 4}), {"stratify": "y"}, "holds lists of texts"),
+        (pa.table({"yy": ["a"] * 9}), {"stratify": "y"}, "no column 'y' (did you mean 'yy'?)"),
+    ],
+)
+def test_columns_that_cannot_be_stratified_by_are_refused(table, options, said):
+    with pytest.raises(InputError) as caught:
+        split(table, **options)
+    assert said in str(caught.value)

@@ -135,6 +135,12 @@ class ArrayData:
         """Return the same rows on a device; those already there are not copied."""
         return self._mapped(lambda values: values.to(device))
 
+    def single(self) -> "ArrayData":
+        """Return the same rows, float64 as float32."""
+        return self._mapped(
+            lambda values: values.float() if values.dtype == torch.float64 else values
+        )
+
     @property
     def device(self) -> torch.device:
         """Where the rows are."""

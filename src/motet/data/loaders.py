@@ -23,7 +23,8 @@ class LoaderData:
 
     Args:
         loader: Yields ``{"inputs": ..., "targets": {task: ...}}``, whose values are as `ArrayData`
-            takes them; a task may be absent from some batches, and ``targets`` where nothing but
+            takes them, but that float64 tensors become float32 too: a DataLoader makes them of
+            arrays. A task may be absent from some batches, and ``targets`` where nothing but
             predictions is asked for.
         device: Where batches are put.
 
@@ -119,7 +120,9 @@ def as_data(data: Any, what: str) -> ArrayData | LoaderData:
         return data
     if isinstance(data, tuple) and len(data) == 2 and isinstance(data[1], Mapping):
         return ArrayData(*data)
-    if isinstance(data, Iterable) and not isinstance(data, (str, bytes, Mapping, tuple, Tensor)):
+    if isinstance(data, Iterable) and not (
+        isinstance(data, (str, bytes, Mapping, tuple)) or hasattr(data, "shape")
+    ):
         return LoaderData(data)
     raise InputError(
         f"{what} is {type(data).__name__}, expected (inputs, {{task: targets}}), or a DataLoader "
@@ -137,6 +140,6 @@ def _rows(batch: Any, what: str) -> ArrayData:
     if "inputs" not in batch or not isinstance(targets, Mapping):
         raise InputError(f"{what} has {', '.join(map(str, batch))}, {_EXPECTED}")
     try:
-        return ArrayData(batch["inputs"], targets)
+        return ArrayData(batch["inputs"], targets).single()
     except InputError as error:
         raise InputError(f"{what}: {error}") from None

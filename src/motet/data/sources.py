@@ -106,10 +106,11 @@ def _files(source: str | Path, base: Path | None) -> Iterator[tuple[str, Path]]:
 
 
 def _read_files(files: Sequence[tuple[str, Path]], strings: Collection[str]) -> pa.Table:
-    names = [name for name, _ in files]
-    for name in names:
-        if names.count(name) > 1:
+    seen: set[Path] = set()
+    for name, path in files:
+        if path.resolve() in seen:
             raise InputError(f"the source has {name} twice; name it once, or its rows count double")
+        seen.add(path.resolve())
     tables = {name: plain(read_file(path, strings), name) for name, path in files}
     texts = texts_in_some(tables.values())
     if texts:  # what one file holds as digits another holds as texts, so it is a column of texts

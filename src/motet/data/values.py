@@ -51,7 +51,7 @@ def as_matrix(column: pa.ChunkedArray, what: str, width: int | None = None) -> F
     Args:
         column: A column of N lists.
         what: Whose column it is.
-        width: The length they must have; if left out, that of the first.
+        width: The length they must have; if left out, that of the first, or 0 if all are missing.
 
     Returns:
         float32 (N, width) if the column holds those, else float64; NaN where missing.
@@ -71,8 +71,10 @@ def as_matrix(column: pa.ChunkedArray, what: str, width: int | None = None) -> F
     there = lists.is_valid().to_numpy(zero_copy_only=False)
     sizes = lengths.filter(lists.is_valid()).to_numpy(zero_copy_only=False)
     if width is None:
-        width = int(sizes[0]) if len(sizes) else 0
-        if len(sizes) and not width:
+        if not len(sizes):
+            return np.empty((len(column), 0))
+        width = int(sizes[0])
+        if not width:
             raise InputError(f"{what} has an empty list in row {there.argmax()}, expected numbers")
     wrong = np.flatnonzero(sizes != width)
     if len(wrong):

@@ -22,6 +22,7 @@ def data_lines(prepared: Prepared) -> Iterator[str]:
     counts = {part: len(getattr(rows.split, part)) for part in _PARTS}
     parts = ", ".join(f"{count:,} {part}" for part, count in counts.items())
     source = prepared.config.data.source or "data from Python"
+    source = source if isinstance(source, str) else ", ".join(source)
     source = source if isinstance(source, str) else listed(source)
     yield _line("data", f"{source}: {len(rows.table):,} rows: {parts}")
     yield from (_line("", note) for note in rows.split.notes)

@@ -221,9 +221,11 @@ def _part(prepared: Prepared, name: str) -> ArrayData:
 
 def _write_beginning(path: Path, prepared: Prepared) -> None:
     resolved = prepared.config.model_dump(mode="json")
-    source = prepared.config.data.source
-    if source is not None and "://" not in source:
-        resolved["data"]["source"] = str((prepared.rows.origin.folder / source).resolve())
+    base, source = prepared.rows.origin.folder, prepared.config.data.source
+    if source is not None:  # paths that hold wherever the run folder goes on this machine
+        places = [source] if isinstance(source, str) else source
+        found = [place if "://" in place else str((base / place).resolve()) for place in places]
+        resolved["data"]["source"] = found[0] if isinstance(source, str) else found
     text = yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
     folder.write_text(path / folder.CONFIG, text)
     folder.write_json(path / folder.ENVIRONMENT, folder.environment())

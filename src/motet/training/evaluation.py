@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motet.data.batches import ArrayData
+from motet.data.batches import Data
 from motet.model import MultiTaskModel
 from motet.tasks import Prediction, Task, TaskMetrics
 from motet.tasks.scores import Trivial, normalised_score, score_trivial
@@ -33,7 +33,7 @@ class Report(dict[str, Any]):
 
 def evaluate(
     model: MultiTaskModel,
-    data: ArrayData,
+    data: Data,
     *,
     batch_size: int,
     metrics: Mapping[str, Any] | None = None,
@@ -82,7 +82,7 @@ def _score(task: str, metrics: TaskMetrics, report: Report) -> float:
 
 def predict(
     model: MultiTaskModel,
-    data: ArrayData,
+    data: Data,
     *,
     batch_size: int,
     tasks: Iterable[str] | None = None,
@@ -97,7 +97,7 @@ def predict(
 
 
 def _forward(
-    model: MultiTaskModel, data: ArrayData, batch_size: int, tasks: list[str]
+    model: MultiTaskModel, data: Data, batch_size: int, tasks: list[str]
 ) -> Iterator[tuple[dict[str, Any], dict[str, Tensor]]]:
     was_training = model.training
     model.eval()

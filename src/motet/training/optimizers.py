@@ -16,7 +16,7 @@ OptimizerFactory = Callable[[Groups], Optimizer]
 
 
 def parameter_groups(model: MultiTaskModel, balancer: Balancer) -> Groups:
-    """Group trainable parameters by learning rate and weight decay.
+    """Group parameters by learning rate and weight decay, frozen ones too: they may thaw.
 
     Returns:
         Groups for an optimizer. Norms, biases, embeddings and the balancer's own parameters do not
@@ -35,8 +35,6 @@ def parameter_groups(model: MultiTaskModel, balancer: Balancer) -> Groups:
     }
     groups: dict[tuple[float | None, bool], dict[str, Any]] = {}
     for parameter in (*model.parameters(), *balancer.parameters()):
-        if not parameter.requires_grad:
-            continue
         own = parameter.dim() < 2 or id(parameter) in embeddings
         rate = rates.get(id(parameter))
         group = groups.setdefault((rate, own), {"params": []})

@@ -6,7 +6,7 @@ purpose, step).
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -36,6 +36,8 @@ class Progress:
     skipped: int = 0
     """Steps that were not finite."""
     skipped_in_a_row: int = 0
+    gradients: dict[str, list[float]] = field(default_factory=dict)
+    """Running moments of the norms of the tasks' gradients; see `motet.training.statistics`."""
 
 
 class Totals:

@@ -8,7 +8,7 @@ stopping on the monitored score. Every part can be called alone. What the loop m
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from time import perf_counter
 from typing import Any, Literal
 
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from motet.balancing import BackwardResult, Balancer, LossBalancer, backward
 from motet.balancing import create as create_balancer
-from motet.data.batches import ArrayData
+from motet.data.batches import ArrayData, Batch, Data
+from motet.data.loaders import LoaderData, as_data
 from motet.model import MultiTaskModel, mean_losses
 from motet.options import PositiveFloat, PositiveInt, checked, create
 from motet.problems import InputError, hint
@@ -29,6 +30,12 @@ from motet.training.lr_schedules import LRSchedule
 from motet.training.optimizers import OptimizerFactory, parameter_groups
 from motet.training.randomness import own_generators, seed_generators
 from motet.training.state import Progress, Totals, load_tensors, tensors_of
+from motet.training.statistics import (
+    GRADIENTS_EVERY,
+    add_norms,
+    gradient_norms,
+    gradient_stats,
+)
 
 LOG_EVERY = 50
 """Steps between two step records."""
@@ -52,6 +59,8 @@ class StepResult:
     balanced: BackwardResult | None = None
     """What the balancer did; None if no task had a label."""
     skipped: bool = False
+    gradient_norms: Mapping[str, float] = field(default_factory=dict)
+    """Norms of the tasks' gradients on the shared parameters, at the steps where they are known."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -153,8 +162,9 @@ class Trainer:
         A trainer whose state was loaded goes on where that state was saved.
 
         Args:
-            data: ``(inputs, {task: targets})``, arrays or tensors with rows along the first axis.
-                NaN, -100 or None stand for "not labelled".
+            data: ``(inputs, {task: targets})``, arrays or tensors with rows along the first axis,
+                or a DataLoader of batches ``{"inputs": ..., "targets": {task: ...}}``. NaN, -100 or
+                None stand for "not labelled".
             validation: The same; without it there is no early stopping and the last weights stay.
             epochs: Epochs to reach in all.
 
@@ -170,7 +180,7 @@ class Trainer:
         valid = None if validation is None else self._data(validation, "the validation data")
         self._look_at(train)
         name, options = self._lr_schedule
-        total = epochs * math.ceil(len(train) / self.batch_size)
+        total = epochs * train.steps(self.batch_size)
         self._schedule = create(LR_SCHEDULES, name, total, **options)
         progress = self.progress
         with self._own_generators():
@@ -232,10 +242,12 @@ class Trainer:
                 raw = self.model(batch["inputs"])
             raw = {task: output.float() for task, output in raw.items()}
             terms = self.model.loss_terms(raw, batch["targets"])
-            losses = mean_losses(terms)
+            # a task whose head and encoder are frozen has nothing to train
+            losses = {t: loss for t, loss in mean_losses(terms).items() if loss.requires_grad}
             self.progress.step += 1
             if not losses:
                 return StepResult({})
+            norms = self._norms_of_loss_gradients(losses)
             result = backward(
                 losses, self.balancer, penalty=self.model.shared.penalty(), **self._leaves()
             )
@@ -247,7 +259,16 @@ class Trainer:
         self.progress.skipped_in_a_row = 0
         self.optimizer.step()
         self._totals.add(terms)
-        return StepResult(result.losses, norm, result)
+        norms = result.gradient_norms or norms
+        add_norms(self.progress.gradients, norms)
+        return StepResult(result.losses, norm, result, gradient_norms=norms)
+
+    def _norms_of_loss_gradients(self, losses: Mapping[str, Tensor]) -> dict[str, float]:
+        """Look at the tasks' gradients now and then, where the balancer only reads losses."""
+        due = self.step % GRADIENTS_EVERY == LOG_EVERY
+        if not due or not isinstance(self.balancer, LossBalancer):
+            return {}
+        return gradient_norms(losses, self.model.shared_parameters())
 
     def _leaves(self) -> dict[str, Any]:
         """Tell the balancer's backward pass what it would have to read off the graph."""
@@ -256,18 +277,20 @@ class Trainer:
         own = {task: self.model.task_parameters(task) for task in self.model.tasks.names}
         return {"shared": self.model.shared_parameters(), "task_parameters": own}
 
-    def _look_at(self, train: ArrayData) -> None:
+    def _look_at(self, train: Data) -> None:
         """Learn from all training labels at once: class weights, constant predictions."""
         for task in self.model.tasks:
             if task.name in train.targets:
                 task.prepare(train.targets[task.name])
         self.trivial = fit_trivial(self.model.tasks, train.targets, self.metrics)
 
-    def _rest_of_epoch(self, train: ArrayData) -> Iterator[dict[str, Any]]:
-        """Yield the batches of the epoch in progress that are not done yet."""
+    def _rest_of_epoch(self, train: Data) -> Iterator[Batch]:
+        """Return the batches of the epoch in progress that are not done yet."""
         self.model.train()
-        order = train.order(self.seed, self.progress.epoch)
-        yield from train.batches(self.batch_size, order[self.progress.batch * self.batch_size :])
+        progress = self.progress
+        return train.epoch(
+            self.batch_size, seed=self.seed, number=progress.epoch, done=progress.batch
+        )
 
     def _step_of_epoch(self, batch: Mapping[str, Any]) -> None:
         result = self.train_step(batch)
@@ -292,6 +315,21 @@ class Trainer:
         seconds, skipped = perf_counter() - self._started, self.progress.skipped
         self._record("epoch", "train", tasks, seconds=seconds, skipped=skipped)
         return means
+
+    def statistics(self) -> dict[str, Any]:
+        """Return where training is: steps, epochs, weights, and the tasks' gradients.
+
+        ``gradients`` has, for each task, the mean ``norm`` of its gradient on the shared
+        parameters, the ``variance`` of that norm, and the ``count`` of steps looked at: all steps
+        for balancers that need the gradients, one in 200 for others.
+        """
+        return {
+            "step": self.progress.step,
+            "epoch": self.progress.epoch,
+            "skipped": self.progress.skipped,
+            "weights": {task: float(weight) for task, weight in self._weights.items()},
+            "gradients": gradient_stats(self.progress.gradients),
+        }
 
     # State -----------------------------------------------------------------------------------
 
@@ -386,31 +424,21 @@ class Trainer:
 
     # Parts -----------------------------------------------------------------------------------
 
-    def _check(self, data: ArrayData) -> None:
-        """Hold targets that came from a user to what their tasks expect, once."""
-        for task in self.model.tasks:
-            if task.name in data.targets:
-                task.check(data.targets[task.name])
-
-    def _data(self, data: Any, what: str) -> ArrayData:
+    def _data(self, data: Any, what: str) -> Data:
         """Take what a user may give for data, on the trainer's device."""
-        if not isinstance(data, ArrayData):
-            if not isinstance(data, tuple) or len(data) != 2 or not isinstance(data[1], Mapping):
-                raise InputError(
-                    f"{what} is {type(data).__name__}, expected (inputs, {{task: targets}})"
-                )
-            data = ArrayData(*data)
-            self._check(data)
-        found: ArrayData = data
-        for name in found.targets:
+        if isinstance(data, (ArrayData, LoaderData)):
+            return data.to(self.device)
+        found = as_data(data, what)
+        for name, target in found.targets.items():
             if name not in self.model.tasks.names:
                 raise InputError(
                     f"{what} has targets for {name!r}, which is no task; "
                     f"{hint(name, self.model.tasks.names)}"
                 )
+            self.model.tasks[name].check(target)
         return found.to(self.device)
 
-    def _validate(self, valid: ArrayData | None) -> None:
+    def _validate(self, valid: Data | None) -> None:
         """Evaluate, keep the weights if they are the best so far, and decide whether to stop."""
         if valid is None:
             return
@@ -483,7 +511,7 @@ class Trainer:
     def _record_step(self, result: StepResult) -> None:
         if result.balanced is None:
             return
-        weights, norms = result.balanced.weights or {}, result.balanced.gradient_norms or {}
+        weights, norms = result.balanced.weights or {}, result.gradient_norms
         tasks = {
             task: {"loss": float(loss)}
             | ({"weight": float(weights[task])} if task in weights else {})

@@ -200,6 +200,19 @@ def test_the_spread_is_right_whatever_the_range(training, later):
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
+def test_the_largest_numbers_have_a_place_too():
+    number = fitted([-1.7e308, 1.7e308])  # so far apart that the distance is infinite
+    expected = standardised([-0.5, 0.25], [-1.0, 1.0], [-1.0, 1.0])
+    np.testing.assert_allclose(spread(number, [-0.85e308, 0.425e308]), expected, atol=1e-6)
+
+
+def test_a_bin_with_few_values_stays_small():
+    training = [0.0] * 9999 + [1.0]  # its deviation is 0.01
+    found = spread(fitted(training), [1.0])
+    np.testing.assert_allclose(found, standardised([1.0], training, [0.0, 1.0]), rtol=1e-4)
+    assert 19 < found.item() < 20
+
+
 def test_values_out_of_range_are_those_at_the_ends():
     number = fitted([0.0, 1.0, 5.0, 9.0])
     found = spread(number, [-1e300, -3.0, 0.0, 9.0, 1e9, 1e300])

@@ -1,6 +1,7 @@
 """What one call of `backward` works on, and the autograd it needs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +11,13 @@ from torch.autograd.graph import GradientEdge
 
 from motet.balancing.base import Balancer
 from motet.balancing.engine.result import BackwardResult
-from motet.balancing.engine.rows import add_to_grad
 from motet.problems import InputError
 
-Wanted = Sequence[Tensor] | Sequence[Tensor | GradientEdge]
+Wanted = Sequence[Tensor] | Sequence[GradientEdge] | Sequence[Tensor | GradientEdge]
 """Places in a graph to take gradients at."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Call:
     """What one call works on."""
 
@@ -36,10 +36,15 @@ class Call:
 
     def gradients(self, task: str, wanted: Wanted) -> tuple[Tensor | None, ...]:
         """Compute the scaled gradients of one task, None where it does not reach."""
-        if not wanted:
-            return ()
-        loss = self.losses[task] if self.scale == 1 else self.losses[task] * self.scale
-        return gradients([loss], wanted, retain=self.keep_graph or task != self.tasks[-1])
+        loss = self.losses[task]
+        if loss.dtype.itemsize < 4:  # half precision cannot hold the scale
+            loss = stacked([loss])[0]
+        given = None if self.scale == 1 else [torch.full_like(loss, self.scale)]
+        return gradients([loss], wanted, given, retain=self.keep_graph or task != self.tasks[-1])
+
+    def values(self) -> Tensor:
+        """Stack the losses (T',), without their graph, in float32 or better."""
+        return stacked([loss.detach() for loss in self.losses.values()])
 
     def result(self, **more: Any) -> BackwardResult:
         losses = {task: loss.detach() for task, loss in self.losses.items()}
@@ -49,8 +54,10 @@ class Call:
 def gradients(
     outputs: Wanted, wanted: Wanted, given: Sequence[Tensor] | None = None, *, retain: bool
 ) -> tuple[Tensor | None, ...]:
-    """Compute gradients of ``outputs`` at ``wanted``, None where they do not reach."""
-    try:
+    """Compute gradients of ``outputs``, ``given`` theirs, at ``wanted``; None without a path."""
+    if not wanted:
+        return ()
+    with advice():
         return torch.autograd.grad(  # tensors and edges may be mixed
             outputs,  # type: ignore[arg-type]
             wanted,  # type: ignore[arg-type]
@@ -58,6 +65,13 @@ def gradients(
             retain_graph=retain,
             allow_unused=True,
         )
+
+
+@contextmanager
+def advice() -> Iterator[None]:
+    """Say what to do about errors of autograd that a user meets here first."""
+    try:
+        yield
     except RuntimeError as error:
         if "donated buffer" not in str(error):
             raise
@@ -67,20 +81,10 @@ def gradients(
         ) from None
 
 
-def add_all(
-    leaves: Sequence[Tensor],
-    gradients: Sequence[Tensor | None],
-    factor: Tensor | None = None,
-) -> None:
-    """Add gradients, times a factor, to ``.grad`` of the leaves."""
-    for leaf, gradient in zip(leaves, gradients, strict=True):
-        if gradient is not None:
-            add_to_grad(leaf, gradient if factor is None else gradient * factor.to(gradient))
-
-
 def stacked(losses: Sequence[Tensor]) -> Tensor:
     """Stack scalar losses (T',), in float32 or better."""
     dtype = torch.float32
     for loss in losses:
         dtype = torch.promote_types(dtype, loss.dtype)
-    return torch.stack([loss.to(dtype) for loss in losses])
+    with torch.enable_grad():
+        return torch.stack([loss.to(dtype) for loss in losses])

@@ -3,12 +3,15 @@
 One walk visits every node of the graph once, in Python, at a microsecond or two per node.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
-from torch.autograd.graph import GradientEdge
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+
+Place = tuple[Any, int]
+"""A node of the graph and the number of one of its outputs."""
 
 
 @dataclass(frozen=True)
@@ -17,57 +20,59 @@ class Graph:
 
     leaves: dict[Tensor, int]
     """Every leaf that some loss reaches, and which: bit k stands for the k-th loss."""
-    cuts: tuple[tuple[GradientEdge, ...], ...]
-    """For each loss, the edges from its own part of the graph into what it shares with others."""
+    cuts: dict[Place, None]
+    """The edges from what one loss reaches into what several reach, in order."""
 
 
-def walk(losses: Mapping[str, Tensor]) -> Graph:
-    """Walk the graph of some losses.
+def place(tensor: Tensor) -> Place:
+    """Return where a tensor stands in its graph."""
+    edge = get_gradient_edge(tensor)
+    return edge.node, edge.output_nr
+
+
+def walk(starts: Sequence[Place], stops: Collection[Place] = ()) -> Graph:
+    """Walk a graph from some places, those of losses say, and not beyond others.
 
     Returns:
-        The leaves and, for each loss, the cut between its own part and the shared part.
+        The leaves, and the cut between what belongs to one loss and what several share.
     """
-    roots = [loss.grad_fn for loss in losses.values()]
-    order = _topological([root for root in roots if root is not None])
+    order = _topological([node for node, _ in starts], stops)
     reached = dict.fromkeys(order, 0)
-    for bit, root in enumerate(roots):
-        if root is not None:
-            reached[root] |= 1 << bit
-    leaves = {
-        loss: 1 << bit
-        for bit, (loss, root) in enumerate(zip(losses.values(), roots, strict=True))
-        if root is None
-    }
-    cuts: list[dict[tuple[Any, int], None]] = [{} for _ in roots]
-    for bit, root in enumerate(roots):
-        if root is not None and _several(reached[root]):
-            cuts[bit][root, losses_output(list(losses.values())[bit])] = None
-    for node in order:
-        for child, _ in node.next_functions:
-            if child is not None:
-                reached[child] |= reached[node]
+    for bit, (node, _) in enumerate(starts):
+        reached[node] |= 1 << bit
+    leaves: dict[Tensor, int] = {}
+    cuts = {(node, output): None for node, output in starts if several(reached[node])}
     for node in order:
         tasks = reached[node]
-        if hasattr(node, "variable"):
+        if is_leaf(node):
             leaves[node.variable] = tasks
-        if not _several(tasks):
-            for child, place in node.next_functions:
-                if child is not None and _several(reached[child]):
-                    cuts[tasks.bit_length() - 1][child, place] = None
-    edges = tuple(tuple(GradientEdge(node, place) for node, place in cut) for cut in cuts)
-    return Graph(leaves, edges)
+        for child in node.next_functions:
+            if child[0] is not None and child not in stops:
+                reached[child[0]] |= tasks
+    for node in order:
+        if not several(reached[node]):
+            for child in node.next_functions:
+                if child[0] is not None and child not in stops and several(reached[child[0]]):
+                    cuts[child] = None
+    return Graph(leaves, cuts)
 
 
-def losses_output(loss: Tensor) -> int:
-    """Return which output of its node a tensor is."""
-    return loss.output_nr
+def is_leaf(node: Any) -> bool:
+    """Tell whether a node adds to ``.grad`` of a tensor."""
+    return type(node).__name__ == "AccumulateGrad"
 
 
-def _several(tasks: int) -> bool:
+def several(tasks: int) -> bool:
+    """Tell whether more than one bit is set."""
     return bool(tasks & (tasks - 1))
 
 
-def _topological(roots: list[Any]) -> list[Any]:
+def edges(places: Collection[Place]) -> list[GradientEdge]:
+    """Return places as autograd takes them."""
+    return [GradientEdge(node, output) for node, output in places]
+
+
+def _topological(roots: Sequence[Any], stops: Collection[Place]) -> list[Any]:
     """Order all nodes so that each comes before those it passes gradients on to."""
     order: list[Any] = []
     seen: set[Any] = set()
@@ -78,10 +83,10 @@ def _topological(roots: list[Any]) -> list[Any]:
         stack = [(root, iter(root.next_functions))]
         while stack:
             node, children = stack[-1]
-            for child, _ in children:
-                if child is not None and child not in seen:
-                    seen.add(child)
-                    stack.append((child, iter(child.next_functions)))
+            for child in children:
+                if child[0] is not None and child[0] not in seen and child not in stops:
+                    seen.add(child[0])
+                    stack.append((child[0], iter(child[0].next_functions)))
                     break
             else:
                 order.append(node)

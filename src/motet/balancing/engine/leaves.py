@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from motet.balancing.engine.call import Call
-from motet.balancing.engine.graph import walk
+from motet.balancing.engine.graph import place, several, walk
 from motet.problems import InputError
 
 Shared = Iterable[Tensor] | nn.Module
@@ -27,26 +27,30 @@ def find_leaves(
     """Find the leaves that a call is about, by walking the graph unless all are told."""
     if shared is not None and task_parameters is not None:
         return _told_leaves(call, listed(shared), task_parameters)
-    graph = walk(call.losses)
+    reached = walk([place(loss) for loss in call.losses.values()]).leaves
     if shared is None:
-        several = [leaf for leaf, bits in graph.leaves.items() if bits & (bits - 1)]
-        common = several or list(graph.leaves)  # nothing in common: every task by itself
+        common = [leaf for leaf, tasks in reached.items() if several(tasks)]
+        common = common or list(reached)  # nothing in common: every task by itself
     else:
-        reached = {id(leaf) for leaf in graph.leaves}
-        common = [leaf for leaf in listed(shared) if id(leaf) in reached]
+        here = {id(leaf) for leaf in reached}
+        common = [leaf for leaf in listed(shared) if id(leaf) in here]
         if not common:
             raise InputError(
                 "no loss reaches a parameter in `shared`; give the parameters that the losses "
                 "were computed with (after .to(), compile or copy they may be others)"
             )
+    return Leaves(common, own_leaves(call, reached, common))
+
+
+def own_leaves(
+    call: Call, reached: Mapping[Tensor, int], common: Iterable[Tensor]
+) -> dict[str, list[Tensor]]:
+    """List for each task the leaves that it reaches, without those in ``common``."""
     rest = {id(leaf) for leaf in common}
-    own = {
-        task: [
-            leaf for leaf, bits in graph.leaves.items() if bits >> bit & 1 and id(leaf) not in rest
-        ]
+    return {
+        task: [leaf for leaf, tasks in reached.items() if tasks >> bit & 1 and id(leaf) not in rest]
         for bit, task in enumerate(call.tasks)
     }
-    return Leaves(common, own)
 
 
 def _told_leaves(
@@ -55,7 +59,7 @@ def _told_leaves(
     common = {id(leaf) for leaf in shared}
     own = {}
     for task in call.tasks:
-        own[task] = [leaf for leaf in task_parameters.get(task, ()) if leaf.requires_grad]
+        own[task] = unique([leaf for leaf in task_parameters.get(task, ()) if leaf.requires_grad])
         if any(id(leaf) in common for leaf in own[task]):
             raise InputError(f"a parameter of {task!r} is listed in `shared` too; list it once")
     return Leaves(shared, own)
@@ -71,7 +75,7 @@ def listed(shared: Shared) -> list[Tensor]:
                 f"`shared` holds {found}, expected parameters; to balance on what an encoder "
                 'gives, use at="representation", representation=...'
             )
-    trained = unique([[leaf for leaf in given if leaf.requires_grad]])
+    trained = unique(leaf for leaf in given if leaf.requires_grad)
     if not trained:
         raise InputError(
             "`shared` holds no parameter that trains; give an encoder that is not frozen"
@@ -79,6 +83,6 @@ def listed(shared: Shared) -> list[Tensor]:
     return trained
 
 
-def unique(groups: Iterable[Iterable[Tensor]]) -> list[Tensor]:
+def unique(leaves: Iterable[Tensor]) -> list[Tensor]:
     """List tensors, each once."""
-    return list({id(leaf): leaf for group in groups for leaf in group}.values())
+    return list({id(leaf): leaf for leaf in leaves}.values())

@@ -6,18 +6,28 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from motet.balancing.engine.call import Call, add_all, gradients, stacked
+from motet.balancing.engine import workspace
+from motet.balancing.engine.call import Call, advice, gradients, stacked
+from motet.balancing.engine.grad import add_all
 from motet.balancing.engine.leaves import Leaves, unique
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.rows import Rows, components
-from motet.balancing.engine.solving import Solved, balance, loss_weights, solved_result, weigh
+from motet.balancing.engine.solving import (
+    Solved,
+    balance,
+    loss_weights,
+    solved_result,
+    weigh,
+)
+from motet.problems import InputError
 
 
 def one_pass(call: Call) -> BackwardResult:
     """Let a loss balancer combine the losses; its weights are d total / d losses."""
     values = stacked(list(call.losses.values()))
     weights, status = loss_weights(call, values.detach())
-    torch.autograd.backward([values], [weights * call.scale], retain_graph=call.keep_graph)
+    with advice():
+        torch.autograd.backward([values], [weights * call.scale], retain_graph=call.keep_graph)
     return call.result(
         weights=dict(zip(call.tasks, weights.unbind(), strict=True)), path="loss", status=status
     )
@@ -27,35 +37,50 @@ def by_rows(
     call: Call, leaves: Leaves, *, solve: bool, previous: BackwardResult | None
 ) -> BackwardResult:
     """Compute the gradient of each task on the shared leaves, and combine them."""
-    rows = Rows(leaves.shared, call.tasks)
-    others = Rows(unique(leaves.own.values()), call.tasks) if call.weighted else None
-    count = len(leaves.shared)
+    rows = Rows(leaves.shared, call.tasks, workspace.lend(call.balancer))
+    memory = rows.memory
+    own: list[tuple[str, Tensor, Tensor]] = []
     for place, task in enumerate(call.tasks):
         found = call.gradients(task, [*leaves.shared, *leaves.own[task]])
-        rows.fill(place, found[:count], 1 / call.scale)
-        if others is None:
-            add_all(leaves.own[task], found[count:])
+        rows.fill(place, found[: len(leaves.shared)], 1 / call.scale)
+        rest = found[len(leaves.shared) :]
+        if call.weighted:
+            pairs = zip(leaves.own[task], rest, strict=True)
+            own += [(task, leaf, gradient) for leaf, gradient in pairs if gradient is not None]
         else:
-            known = {id(leaf): g for leaf, g in zip(leaves.own[task], found[count:], strict=True)}
-            others.fill(place, [known.get(id(leaf)) for leaf in others.leaves], 1 / call.scale)
-    waiting: tuple[Rows, ...] = (rows,) if others is None else (rows, others)
-    losses = {task: loss.detach() for task, loss in call.losses.items()}
+            add_all(leaves.own[task], rest)
+    if not any(map(any, rows.reached)):
+        raise InputError("no loss reaches a shared parameter; check `shared`")
     if previous is not None:
-        waiting = tuple(old.plus(new) for old, new in zip(previous.rows, waiting, strict=True))
-        zero = torch.zeros(())
-        losses = {
-            task: previous.losses.get(task, zero) + losses.get(task, zero)
-            for task in waiting[0].tasks
-        }
-    call = replace(call, losses=losses)
+        call, rows, own = _added(call, rows, own, previous)
     if not solve:
-        return call.result(weights=None, path="rows", rows=waiting)
-    solved = balance(call, waiting[0])
-    waiting[0].add_to_grad(solved.direction * call.scale)
-    if len(waiting) > 1:
+        return call.result(weights=None, path="rows", rows=rows, own=tuple(own))
+    solved = balance(call, rows)
+    rows.add_to_grad(solved.direction if call.scale == 1 else solved.direction * call.scale)
+    if own:
         assert solved.weights is not None
-        waiting[1].add_to_grad(waiting[1].combine(solved.weights) * call.scale)
+        weights = dict(zip(call.tasks, solved.weights, strict=True))
+        for task, leaf, gradient in own:
+            add_all([leaf], [gradient], weights[task])
+    workspace.give_back(call.balancer, memory)
     return solved_result(call, solved, "rows")
+
+
+def _added(
+    call: Call, rows: Rows, own: list[tuple[str, Tensor, Tensor]], previous: BackwardResult
+) -> tuple[Call, Rows, list[tuple[str, Tensor, Tensor]]]:
+    """Add the losses and gradients of the micro-batch before."""
+    if previous.rows is None:
+        raise InputError("previous= has no task gradients; make it with solve=False")
+    rows = rows.plus(previous.rows)
+    now = {task: loss.detach() for task, loss in call.losses.items()}
+    losses = {
+        task: sum(
+            (part[task] for part in (previous.losses, now) if task in part), torch.tensor(0.0)
+        )
+        for task in rows.tasks
+    }
+    return replace(call, losses=losses), rows, [*previous.own, *own]
 
 
 _PIECES = 4
@@ -66,8 +91,9 @@ def in_pieces(call: Call, leaves: Leaves) -> BackwardResult:
     kept = replace(call, keep_graph=True)
     gramian: Tensor | None = None
     reached: list[list[bool]] = [[] for _ in call.tasks]
+    memory = workspace.lend(call.balancer)
     for number, piece in enumerate(_pieces(leaves.shared)):
-        rows = Rows(piece, call.tasks)
+        rows = Rows(piece, call.tasks, memory)
         for place, task in enumerate(call.tasks):
             own = leaves.own[task] if number == 0 and not call.weighted else []
             found = kept.gradients(task, [*piece, *own])
@@ -75,15 +101,19 @@ def in_pieces(call: Call, leaves: Leaves) -> BackwardResult:
             reached[place] += rows.reached[place]
             add_all(own, found[len(piece) :])
         gramian = rows.gramian() if gramian is None else gramian + rows.gramian()
+        memory = rows.memory
     assert gramian is not None
+    assert memory is not None
+    workspace.give_back(call.balancer, memory)
     groups = components(reached)
     weights, inner, status = weigh(call, gramian, groups)
-    wanted = unique([leaves.shared, *(leaves.own.values() if call.weighted else ())])
+    others = [leaf for task in call.tasks for leaf in leaves.own[task]] if call.weighted else []
+    wanted = unique([*leaves.shared, *others])
     values = stacked(list(call.losses.values()))
-    total = weights.to(values) @ values * call.scale
-    add_all(wanted, gradients([total], wanted, retain=call.keep_graph))
+    factors = weights.to(values) * call.scale
+    add_all(wanted, gradients([values], wanted, [factors], retain=call.keep_graph))
     named = tuple(tuple(call.tasks[place] for place in group) for group in groups)
-    return solved_result(call, Solved(total, weights, inner, status, named), "pieces")
+    return solved_result(call, Solved(factors, weights, inner, status, named), "pieces")
 
 
 def _pieces(leaves: Sequence[Tensor]) -> list[list[Tensor]]:

@@ -1,75 +1,103 @@
 """Balancing at the representation: one pass through the shared part for all tasks."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from motet.balancing.engine.call import Call, add_all, gradients
-from motet.balancing.engine.graph import walk
-from motet.balancing.engine.leaves import Leaves, Shared, listed
+from motet.balancing.engine.call import Call, gradients
+from motet.balancing.engine.grad import add_all
+from motet.balancing.engine.graph import Place, edges, is_leaf, place, several, walk
+from motet.balancing.engine.leaves import Shared, listed, own_leaves
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.rows import Rows
 from motet.balancing.engine.solving import balance, solved_result
 from motet.problems import InputError
 
 
+@dataclass(frozen=True)
+class _Sides:
+    """A graph, cut in two at the representation."""
+
+    representation: list[GradientEdge]
+    shared: list[Tensor]
+    """Leaves behind it that get the balanced gradient."""
+    plain: list[Tensor]
+    """Leaves behind it that get the plain sum."""
+    own: dict[str, list[Tensor]]
+    """Leaves that each task reaches before it."""
+
+
 def at_representation(
     call: Call, shared: Shared | None, representation: Tensor | Sequence[Tensor] | None
 ) -> BackwardResult:
     """Balance on the gradients at the representation, then go back through the shared part once."""
-    leaves, edges = _around(call, shared, representation)
+    sides = _cut(call, shared, representation)
+    count = len(sides.representation)
     kept = replace(call, keep_graph=True)  # for the way back
-    found = {task: kept.gradients(task, [*edges, *leaves.own[task]]) for task in call.tasks}
-    cotangents = [[found[task][place] for task in call.tasks] for place in range(len(edges))]
-    known = [next(each for each in column if each is not None) for column in cotangents]
-    rows = Rows(known, call.tasks)
-    own = []
-    for place, task in enumerate(call.tasks):
-        rows.fill(place, found[task][: len(edges)], 1 / call.scale)
-        own.append(found[task][len(edges) :])
-    solved = balance(call, rows)
-    for place, task in enumerate(call.tasks):
-        factor = solved.weights[place] if call.weighted and solved.weights is not None else None
-        add_all(leaves.own[task], own[place], factor)
-    parts = [
-        (part * call.scale).to(like.dtype)
-        for part, like in zip(rows.views(solved.direction), known, strict=True)
+    found = {
+        task: kept.gradients(task, [*sides.representation, *sides.own[task]]) for task in call.tasks
+    }
+    likes = [
+        next((part for part in column if part is not None), None)
+        for column in zip(*(found[task][:count] for task in call.tasks), strict=True)
     ]
-    back = gradients(edges, leaves.shared, parts, retain=call.keep_graph)
-    add_all(leaves.shared, back)
+    known = [like for like in likes if like is not None]
+    if len(known) < count:
+        raise InputError("no loss reaches a tensor in `representation`; give what heads were given")
+    rows = Rows(known, call.tasks)
+    for row, task in enumerate(call.tasks):
+        rows.fill(row, found[task][:count], 1 / call.scale)
+    solved = balance(call, rows)
+    for row, task in enumerate(call.tasks):
+        factor = solved.weights[row] if call.weighted and solved.weights is not None else None
+        add_all(sides.own[task], found[task][count:], factor)
+
+    def back(direction: Tensor, leaves: list[Tensor], retain: bool) -> None:
+        parts = zip(rows.views(direction * call.scale), known, strict=True)
+        given = [part.to(like.dtype) for part, like in parts]
+        add_all(leaves, gradients(sides.representation, leaves, given, retain=retain))
+
+    if sides.plain:
+        back(rows.jacobian.sum(dim=0), sides.plain, retain=True)
+    back(solved.direction, sides.shared, retain=call.keep_graph)
     return solved_result(call, solved, "representation")
 
 
-def _around(
+def _cut(
     call: Call, shared: Shared | None, representation: Tensor | Sequence[Tensor] | None
-) -> tuple[Leaves, list[Tensor | GradientEdge]]:
-    """Return the leaves on both sides of the representation, and the representation itself."""
-    graph = walk(call.losses)
-    if any(hasattr(edge.node, "variable") for cut in graph.cuts for edge in cut):
+) -> _Sides:
+    """Cut the graph at the representation."""
+    losses = [place(loss) for loss in call.losses.values()]
+    whole = walk(losses)
+    cut = whole.cuts if representation is None else _given(representation)
+    before = walk(losses, stops=cut).leaves
+    behind = walk(list(cut)).leaves
+    if any(is_leaf(node) for node, _ in cut) or not before.keys().isdisjoint(behind.keys()):
         raise InputError(
-            "a shared parameter is used by a task's own part too (tied weights), so no "
-            'representation parts the two; use at="parameters"'
+            "a parameter behind the representation is also reached around it, as tied weights are, "
+            'so no representation parts shared from own; use at="parameters"'
         )
-    behind = [leaf for leaf, bits in graph.leaves.items() if bits & (bits - 1)]
     if shared is not None:
-        asked = {id(leaf) for leaf in listed(shared)}
-        behind = [leaf for leaf in behind if id(leaf) in asked]
-    if not behind:
-        raise InputError("no shared parameter lies behind the losses of two tasks; check `shared`")
-    hidden = {id(leaf) for leaf in behind}
-    own = {
-        task: [
-            leaf
-            for leaf, bits in graph.leaves.items()
-            if bits >> bit & 1 and id(leaf) not in hidden and not bits & (bits - 1)
-        ]
-        for bit, task in enumerate(call.tasks)
-    }
-    edges: list[Tensor | GradientEdge]
-    if representation is None:
-        edges = list(dict.fromkeys(edge for cut in graph.cuts for edge in cut))
+        wanted = {id(leaf) for leaf in listed(shared)}
+        if any(id(leaf) in wanted for leaf in before):
+            raise InputError("`shared` holds a parameter that comes after the representation")
     else:
-        edges = [representation] if isinstance(representation, Tensor) else list(representation)
-    return Leaves(behind, own), edges
+        wanted = {id(leaf) for leaf, tasks in whole.leaves.items() if several(tasks)}
+    balanced = [leaf for leaf in behind if id(leaf) in wanted or call.weighted]
+    if not any(id(leaf) in wanted for leaf in balanced):
+        raise InputError("no shared parameter lies behind the losses of two tasks; check `shared`")
+    plain = [leaf for leaf in behind if id(leaf) not in wanted and not call.weighted]
+    return _Sides(edges(cut), balanced, plain, own_leaves(call, before, ()))
+
+
+def _given(representation: Tensor | Sequence[Tensor]) -> dict[Place, None]:
+    tensors = [representation] if isinstance(representation, Tensor) else list(representation)
+    for tensor in tensors:
+        if not isinstance(tensor, Tensor) or tensor.grad_fn is None:
+            raise InputError(
+                "`representation` holds what no graph computed; give the tensors that the tasks' "
+                "own parts were given, not detached"
+            )
+    return dict.fromkeys(map(place, tensors))

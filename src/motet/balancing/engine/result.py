@@ -26,9 +26,10 @@ class BackwardResult:
     """How the balancer fared: "ok", or what it did instead and why."""
     components: tuple[tuple[str, ...], ...] = ()
     """Groups of tasks that share parameters; each was balanced on its own."""
-    rows: tuple[Rows, ...] = field(default=(), repr=False)
-    """Task gradients on the shared leaves, and on others if they are to be weighted, while they
-    wait to be solved (``solve=False``)."""
+    rows: Rows | None = field(default=None, repr=False)
+    """Task gradients on the shared leaves, while they wait to be solved (``solve=False``)."""
+    own: tuple[tuple[str, Tensor, Tensor], ...] = field(default=(), repr=False)
+    """Task, leaf and gradient of what waits to be weighted with them."""
 
     @property
     def cosines(self) -> Tensor | None:

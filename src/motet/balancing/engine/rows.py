@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from motet.balancing.engine.grad import add_to_grad
+
 CHUNK = 1 << 16
 """Columns of the buffer that are read at once: their T' pieces stay in the cache."""
 
@@ -18,9 +20,12 @@ class Rows:
     Args:
         leaves: The P numbers that the gradients are with respect to.
         tasks: Names of the rows.
+        memory: Numbers to write to, if there are enough of the right kind.
     """
 
-    def __init__(self, leaves: Sequence[Tensor], tasks: Sequence[str]) -> None:
+    def __init__(
+        self, leaves: Sequence[Tensor], tasks: Sequence[str], memory: Tensor | None = None
+    ) -> None:
         self.leaves = list(leaves)
         self.tasks = list(tasks)
         self.reached = [[False] * len(self.leaves) for _ in self.tasks]
@@ -29,7 +34,16 @@ class Rows:
         for leaf in self.leaves:
             dtype, device = torch.promote_types(dtype, leaf.dtype), leaf.device
         self._sizes = [leaf.numel() for leaf in self.leaves]
-        self.jacobian = torch.empty(len(self.tasks), sum(self._sizes), dtype=dtype, device=device)
+        width = sum(self._sizes)
+        count = len(self.tasks) * width
+        if (
+            memory is None
+            or (memory.dtype, memory.device) != (dtype, device)
+            or len(memory) < count
+        ):
+            memory = torch.empty(count, dtype=dtype, device=device)
+        self.memory = memory
+        self.jacobian = memory[:count].view(len(self.tasks), width)
 
     def fill(self, task: int, gradients: Iterable[Tensor | None], scale: float = 1.0) -> None:
         """Write the gradients of one task; None where it does not reach a leaf."""
@@ -42,7 +56,8 @@ class Rows:
             else:
                 targets.append(view)
                 sources.append(gradient.to_dense() if gradient.is_sparse else gradient)
-        torch._foreach_copy_(targets, sources)
+        if targets:
+            torch._foreach_copy_(targets, sources)
         if scale != 1.0:
             self.jacobian[task].mul_(scale)
 
@@ -57,29 +72,34 @@ class Rows:
 
     def combine(self, weights: Tensor) -> Tensor:
         """Compute the weighted sum of the rows (P,)."""
-        return weights.to(self.jacobian) @ self.jacobian
+        with _full_precision(self.jacobian):
+            return weights.to(self.jacobian) @ self.jacobian
 
     def add_to_grad(self, direction: Tensor) -> None:
-        """Add a direction (P,) to ``.grad`` of the leaves that some task reaches."""
+        """Add a direction (P,) to ``.grad`` of the leaves that some task reaches.
+
+        Where there is no ``.grad`` yet, the direction's own memory becomes it.
+        """
         for place, (leaf, part) in enumerate(zip(self.leaves, self.views(direction), strict=True)):
             if any(row[place] for row in self.reached):
-                add_to_grad(leaf, part)
+                add_to_grad(leaf, part, owned=True)
 
     def plus(self, other: "Rows") -> "Rows":
-        """Add the rows of another micro-batch, by task and leaf; tasks may be in one alone."""
-        names = [*other.tasks, *(task for task in self.tasks if task not in other.tasks)]
-        both = Rows(self.leaves, names)
+        """Add the rows of another micro-batch; tasks and leaves may be in one of them alone."""
+        leaves = list({id(leaf): leaf for leaf in [*other.leaves, *self.leaves]}.values())
+        tasks = list(dict.fromkeys([*other.tasks, *self.tasks]))
+        both = Rows(leaves, tasks)
         both.jacobian.zero_()
+        column = {id(leaf): place for place, leaf in enumerate(leaves)}
         for part in (self, other):
-            if len(part.leaves) != len(self.leaves) or any(
-                a is not b for a, b in zip(part.leaves, self.leaves, strict=True)
-            ):
-                raise ValueError("rows of different leaves")
             for row, task in enumerate(part.tasks):
-                both.jacobian[names.index(task)] += part.jacobian[row]
-                reached = both.reached[names.index(task)]
-                for place, own in enumerate(part.reached[row]):
-                    reached[place] |= own
+                line = tasks.index(task)
+                sums = both.views(both.jacobian[line])
+                for place, view in enumerate(part.views(part.jacobian[row])):
+                    if part.reached[row][place]:
+                        there = column[id(part.leaves[place])]
+                        sums[there].add_(view)
+                        both.reached[line][there] = True
         return both
 
     def components(self) -> list[list[int]]:
@@ -102,19 +122,13 @@ def components(reached: Sequence[Sequence[bool]]) -> list[list[int]]:
         Places of the tasks, ascending in each group.
     """
     groups: list[set[int]] = [{task} for task in range(len(reached))]
-    for column in zip(*reached, strict=True):
+    for column in set(zip(*reached, strict=True)):
         together = {task for task, here in enumerate(column) if here}
         joined = [group for group in groups if group & together]
         if len(joined) > 1:
             groups = [group for group in groups if group not in joined]
             groups.append(set().union(*joined))
     return sorted(sorted(group) for group in groups)
-
-
-def add_to_grad(leaf: Tensor, gradient: Tensor) -> None:
-    """Add to ``.grad`` as backward does, in the leaf's own dtype."""
-    gradient = gradient.to(leaf.dtype)
-    leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
 
 
 class _full_precision:  # reads as a statement

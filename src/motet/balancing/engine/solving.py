@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from motet.balancing.base import Balancer, GramianBalancer, JacobianBalancer, LossBalancer
-from motet.balancing.engine.call import Call, stacked
+from motet.balancing.engine.call import Call
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.rows import Rows
 from motet.balancing.solvers.solution import NOT_FINITE, OK
@@ -30,22 +30,31 @@ class Solved:
 
 def balance(call: Call, rows: Rows) -> Solved:
     """Balance each component on its own."""
-    values = stacked(list(call.losses.values()))
+    values = call.values()
     groups = rows.components()
     components = tuple(tuple(rows.tasks[place] for place in group) for group in groups)
     if isinstance(call.balancer, LossBalancer):
         weights, status = loss_weights(call, values)
         return Solved(rows.combine(weights), weights, None, status, components)
     if isinstance(call.balancer, JacobianBalancer):
-        direction = torch.zeros_like(rows.jacobian[0])
-        statuses = []
-        for group in groups:
-            present = torch.tensor(places(call.balancer, [rows.tasks[place] for place in group]))
-            direction += call.balancer(rows.jacobian[group], values[group], present)
-            statuses.append(call.balancer.status)
-        return Solved(direction, None, None, _joined(statuses), components)
+        direction, status = _directions(call.balancer, rows, values, groups)
+        return Solved(direction, None, None, status, components)
     weights, gramian, status = weigh(call, rows.gramian(), groups)
     return Solved(rows.combine(weights), weights, gramian, status, components)
+
+
+def _directions(
+    balancer: JacobianBalancer, rows: Rows, values: Tensor, groups: Sequence[Sequence[int]]
+) -> tuple[Tensor, str]:
+    """Return the sum of the components' directions (P,), in memory of its own, and the status."""
+    total = torch.zeros_like(rows.jacobian[0])
+    statuses = []
+    for group in groups:
+        present = torch.tensor(places(balancer, [rows.tasks[place] for place in group]))
+        jacobian = rows.jacobian if len(groups) == 1 else rows.jacobian[group]  # else a copy
+        total += balancer(jacobian, values[group], present)
+        statuses.append(balancer.status)
+    return total, _joined(statuses)
 
 
 def weigh(
@@ -53,7 +62,7 @@ def weigh(
 ) -> tuple[Tensor, Tensor, str]:
     """Return weights (T',) and Gramian, both on the CPU, and the balancer's status."""
     assert isinstance(call.balancer, GramianBalancer)
-    values = stacked(list(call.losses.values())).detach().double()
+    values = call.values().double()
     count = len(values)
     together = torch.cat([gramian.flatten(), values.to(gramian.device)]).cpu()  # the one transfer
     inner, losses = together[:-count].view(count, count), together[-count:]

@@ -1,0 +1,41 @@
+"""Adding to ``.grad`` as torch's backward does."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def add_all(
+    leaves: Sequence[Tensor],
+    gradients: Sequence[Tensor | None],
+    factor: Tensor | None = None,
+) -> None:
+    """Add gradients, times a factor, to ``.grad`` of the leaves; None adds nothing."""
+    for leaf, gradient in zip(leaves, gradients, strict=True):
+        if gradient is not None:
+            add_to_grad(leaf, gradient if factor is None else gradient * factor.to(gradient))
+
+
+def add_to_grad(leaf: Tensor, gradient: Tensor, *, owned: bool = False) -> None:
+    """Add to ``.grad``: in place, in the leaf's dtype and memory format, sparse if all is sparse.
+
+    Args:
+        leaf: A leaf of the graph.
+        gradient: What to add. Autograd may hand the same memory to several leaves, or expand it, so
+            a first gradient is copied.
+        owned: Promises that nobody else has the gradient's memory, which then need not be copied.
+    """
+    with torch.no_grad():
+        if leaf.grad is None:
+            like = owned and (gradient.dtype, gradient.device) == (leaf.dtype, leaf.device)
+            if like and gradient.stride() == leaf.stride():
+                leaf.grad = gradient
+            elif gradient.is_sparse:
+                leaf.grad = gradient.to(leaf.dtype, copy=True)
+            else:
+                leaf.grad = torch.empty_like(leaf).copy_(gradient)
+        elif leaf.grad.is_sparse and not gradient.is_sparse:
+            leaf.grad = gradient + leaf.grad
+        else:
+            leaf.grad.add_(gradient)

@@ -1,0 +1,100 @@
+"""Configs made in Python are what the same YAML would be."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import motet
+from motet.config import Config, classification_task, multi_label_task, regression_task, table
+from motet.config.shortcuts import chosen_tasks
+from motet.data.inference import Guess
+from motet.problems import InputError
+
+ROWS = {
+    "x": np.arange(60.0),
+    "churn": ["yes", "no", "no"] * 20,
+    "spend": np.linspace(0, 9, 60),
+    "tags": [["red"], [], ["red", "big"]] * 20,
+}
+
+
+def test_types_of_tasks_are_inferred_and_the_rest_is_default():
+    config = table(ROWS, targets=["churn", "spend", "tags"])
+    assert config == Config(
+        tasks={
+            "churn": classification_task(),
+            "spend": regression_task(),
+            "tags": multi_label_task(),
+        }
+    )
+
+
+def test_a_source_that_is_a_place_is_written_down(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("x,y\n1,2\n3,4\n")
+    assert table(path, targets=["y"]).data.source == str(path)
+    assert table([path], targets=["y"]).data.source == (str(path),)
+
+
+def test_given_types_and_sections_go_into_the_config():
+    config = table(
+        ROWS,
+        {"churn": "classification", "money": regression_task(column="spend", weight=2.0)},
+        training={"epochs": 3},
+        data={"split": {"stratify": "churn"}},
+    )
+    assert config.tasks["money"].options()["weight"] == 2.0
+    assert config.training.epochs == 3
+    assert config.data.split.stratify == "churn"
+
+
+def test_a_column_that_marks_the_parts_is_used_unless_a_split_is_given():
+    rows = {**ROWS, "fold": ["train", "train", "dev"] * 20}
+    found = table(rows, ["churn"]).data.split
+    assert (found.column, found.train, found.validation) == ("fold", None, "dev")
+    assert table(rows, ["churn"], data={"split": {"seed": 1}}).data.split.column is None
+
+
+@pytest.mark.parametrize(
+    ("targets", "sections", "said"),
+    [
+        (["chrun"], {}, "no column 'chrun' (did you mean 'churn'?)"),
+        ({"churn": "clasification"}, {}, "did you mean 'classification'?"),
+        (["churn"], {"trainig": {}}, "trainig: unknown key; did you mean 'training'?"),
+        ({"churn": classification_task(wieght=2)}, {}, "did you mean 'weight'?"),
+    ],
+)
+def test_mistakes_are_told_as_in_yaml(targets, sections, said):
+    with pytest.raises(InputError) as caught:
+        table(ROWS, targets, **sections)
+    assert said in str(caught.value)
+
+
+def test_tasks_are_named_as_their_columns_but_for_names_that_no_task_can_have():
+    columns = ["a.b", "a_b", "score", "c"]
+    tasks = chosen_tasks([Guess(column, "regression", "") for column in columns])
+    assert {name: task.get("column", name) for name, task in tasks.items()} == {
+        "a_b_": "a.b",
+        "a_b": "a_b",
+        "score_": "score",
+        "c": "c",
+    }
+
+
+def test_such_a_config_trains(tmp_path):
+    config = table(ROWS, ["churn", "spend"], training={"epochs": 1})
+    run = motet.train(config, data=ROWS, output=tmp_path / "run")
+    assert run.predict(pa.table({"x": [1.0], "tags": [["red"]]})).column_names[0] == "churn"
+
+
+def test_reading_a_config_needs_no_arrow():
+    program = """
+import sys
+import motet.config
+motet.config.read({"tasks": {"a": "regression"}})
+assert not {"torch", "pyarrow"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

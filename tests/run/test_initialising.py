@@ -1,0 +1,167 @@
+"""`motet init` writes a config that is valid as it stands, and says why it guessed what."""
+
+import json
+import re
+import subprocess
+import sys
+
+import jsonschema
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from motet.config import read
+from motet.config.yaml_positions import parse_value
+from motet.problems import InputError
+from motet.run import check, initial_config, initialise
+from motet.run.initialising import SCHEMA, _yaml
+
+ROWS = 60
+COLUMNS = {
+    "age": list(range(ROWS)),
+    "job": ["cook", "nurse", None] * (ROWS // 3),
+    "row_name": [f"id{row}" for row in range(ROWS)],
+    "day": pa.array([18_000 + row for row in range(ROWS)], pa.date32()),
+    "no": [1.5, 2.5] * (ROWS // 2),
+    "1e5": [3, 4, 5] * (ROWS // 3),
+    "a: b # c": ["x", "y"] * (ROWS // 2),
+    "churn": ["yes", "no", "no"] * (ROWS // 3),
+    "spend.total": list(np.linspace(0, 9, ROWS)),
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    pa.csv.write_csv(pa.table(COLUMNS), tmp_path / "rows.csv")
+    pq.write_table(pa.table(COLUMNS), tmp_path / "rows.parquet")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("source", ["rows.csv", "rows.parquet", "rows.*v", "motet://adult"])
+def test_what_it_writes_is_valid_as_it_stands(folder, source):
+    targets = ["income", "hours_per_week"] if "://" in source else ["churn", "spend.total"]
+    path = initialise(source, targets, "config.yaml")
+    prepared = check(path)
+    assert [task.type for task in prepared.config.tasks.values()] == [
+        "classification",
+        "regression",
+    ]
+    assert prepared.rows.guesses == ()  # every input is spelled out
+
+
+def test_every_guess_has_its_reason_beside_it(folder):
+    lines = initial_config("rows.csv", ["churn", "spend.total"]).splitlines()
+    told = {line.partition("#")[0].strip(): line.partition("#")[2].strip() for line in lines}
+    assert told["age: number"] == "60 distinct whole numbers"
+    assert told["job: category"] == "2 distinct texts, 33 % missing"
+    assert told["churn: {type: classification}"] == "2 distinct texts"
+    assert told["spend_total: {type: regression, column: spend.total}"] == "60 distinct numbers"
+    assert told["split: {validation: 0.15, test: 0.15, seed: 0, stratify: churn}"] == (
+        "drawn at random, class by class"
+    )
+    unused = [line for line in lines if line.startswith("  # ") and ":  " in line]
+    assert [line.split()[1] for line in unused] == ["row_name:", "day:"]
+    assert "as if it named them" in unused[0]
+    assert "dates" in unused[1]
+
+
+def test_the_settings_in_comments_are_the_defaults(folder):
+    text = initial_config("rows.csv", ["churn"])
+    beginning, _, settings = text.partition("remove its #.")
+    settings = re.sub(r"^# ?", "", settings.partition("\n")[2], flags=re.MULTILINE)
+    with_settings, without = (folder / name for name in ("with.yaml", "without.yaml"))
+    with_settings.write_text(f"{beginning}\n{settings}")
+    without.write_text(text)
+    assert read(with_settings)[0] == read(without)[0]
+    assert "training:" in settings
+
+
+def test_the_first_line_names_a_schema_that_lies_beside_and_fits(folder):
+    path = initialise("rows.csv", ["churn"], "config.yaml")
+    assert path.read_text().startswith(f"# yaml-language-server: $schema={SCHEMA}\n")
+    schema = json.loads((folder / SCHEMA).read_text())
+    jsonschema.validate(yaml.safe_load(path.read_text()), schema)
+    initialise("rows.csv", ["churn"], "second.yml")  # the schema is shared
+
+
+def test_the_source_is_relative_to_the_config(folder):
+    (folder / "configs").mkdir()
+    path = initialise("rows.csv", ["churn"], "configs/churn.yaml")
+    assert read(path)[0].data.source == "../rows.csv"
+    assert check(path)
+    assert "source: rows.csv" in initial_config("rows.csv", ["churn"])
+
+
+def test_a_column_that_marks_the_parts_is_found(folder):
+    marked = {**COLUMNS, "fold": ["train", "val", "test", "train"] * (ROWS // 4)}
+    pq.write_table(pa.table(marked), "marked.parquet")
+    text = initial_config("marked.parquet", ["churn"])
+    assert "split: {column: fold, validation: val}" in text
+    assert "# marks train and validation and test" in text
+    assert "\n  fold:" not in text
+
+
+@pytest.mark.parametrize(
+    ("targets", "output", "said"),
+    [
+        (["chrun"], "c.yaml", "no column 'chrun' (did you mean 'churn'?)"),
+        (["row_name"], "c.yaml", "cannot predict 'row_name'"),
+        (["churn", "churn"], "c.yaml", "none twice"),
+        ([], "c.yaml", "expected at least one column"),
+        (["churn"], "c.txt", "expected .yaml or .yml"),
+        (["churn"], "there.yaml", "exists"),
+        (["churn"], "none/c.yaml", "does not exist"),
+    ],
+)
+def test_mistakes_are_told_and_nothing_is_written(folder, targets, output, said):
+    (folder / "there.yaml").write_text("mine")
+    before = sorted(folder.iterdir())
+    with pytest.raises(InputError) as caught:
+        initialise("rows.csv", targets, output)
+    assert said in str(caught.value)
+    assert sorted(folder.iterdir()) == before
+    assert (folder / "there.yaml").read_text() == "mine"
+
+
+def test_a_table_without_anything_to_see_is_refused(folder):
+    pq.write_table(pa.table({"churn": COLUMNS["churn"]}), "only.parquet")
+    with pytest.raises(InputError, match="at least one column that the model can see"):
+        initial_config("only.parquet", ["churn"])
+
+
+VALUES = st.recursive(
+    st.text() | st.sampled_from(["no", "1e3", "null", "~", "a: b", "x #y", "<<", "=", "motet://a"])
+    | st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)  # fmt: skip
+
+
+@given(VALUES)
+def test_every_reader_of_yaml_reads_the_same_value(value):
+    text = f"key: {_yaml(value)}\n"
+    assert parse_value(text) == yaml.safe_load(text) == {"key": value}
+
+
+def test_it_needs_no_torch(folder):
+    program = """
+import sys
+sys.argv = ["motet", "init", "rows.csv", "--targets", "churn, spend.total", "-o", "config.yaml"]
+from motet.cli import main
+try:
+    main()
+except SystemExit as done:
+    assert not done.code
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert "wrote      config.yaml" in done.stdout
+    assert (folder / "config.yaml").is_file()
