@@ -38,7 +38,7 @@ def main() -> None:
         tell("manual", static)
 
     # the same model goes on; the trainer's optimizer trains the balancer's parameters as well
-    dynamic = motet.Trainer(model, balancer="uncertainty", learning_rate=2e-2, batch_size=100)
+    dynamic = motet.Trainer(model, balancer="uncertainty", learning_rate=3e-2, batch_size=50)
     for _ in range(10):
         dynamic.train_epoch(data)
         tell("uncertainty", dynamic)

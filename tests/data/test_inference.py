@@ -150,10 +150,15 @@ def test_a_column_that_marks_no_parts_is_left_alone(name, values):
     assert infer_split(read({"split": ["train", "test"]}), exclude=["split"]) is None
 
 
-def test_a_column_without_training_values_and_one_with_infinite_ones_are_not_used():
-    table = read({"a": [None, None, 1.0], "b": [1.0, 2.0, float("inf")], "c": [1, 2, 3]})
+def test_a_column_without_training_values_is_not_used():
+    table = read({"a": [None, None, 1.0], "c": [1, 2, 3]})
     guesses = infer_inputs(table, train=np.array([0, 1]))
-    assert [guess.type for guess in guesses] == [None, None, "number"]
     assert usable(guesses) == {"c": "number"}
     with pytest.raises(InputError, match="at least one column that the model can see"):
-        usable(guesses[:2])
+        usable(guesses[:1])
+
+
+def test_infinite_numbers_are_not_hidden_but_left_for_training_to_refuse():
+    (guess,) = infer_inputs(read({"b": [1.0, 2.0, float("inf")]}))
+    assert guess.type == "number"
+    assert "infinite" in guess.reason

@@ -129,7 +129,7 @@ def _guess(column: pa.ChunkedArray) -> tuple[str | None, str]:
     if kinds.is_boolean(kind):
         return "category", f"{_counted(distinct, 'truth value')}{missing}"
     if kinds.is_floating(kind) and pc.any(pc.is_inf(column)).as_py():
-        return None, "infinite numbers; write missing values there to use it"
+        return "number", "infinite numbers; write missing values there"  # to be refused, not hidden
     whole = "whole " if kinds.is_integer(kind) else ""
     return "number", f"{_counted(distinct, f'{whole}number')}{missing}"
 
@@ -152,7 +152,7 @@ def _guess_list(column: pa.ChunkedArray) -> tuple[str | None, str]:
     except InputError:
         return None, "lists of numbers of different lengths; only one length can be used"
     if np.isinf(matrix).any():
-        return None, "lists with infinite numbers; write missing values there to use it"
+        return "vector", "lists with infinite numbers; write missing values there"
     if np.isnan(matrix).all(axis=0).any():
         return None, "lists of numbers, some of which are missing in every row"
     return "vector", f"lists of {matrix.shape[1]:,} numbers{_missing(column)}"

@@ -137,4 +137,7 @@ def build_trainer(
             **hooks,
         )
     collector.stop()
+    with collector.at("training", "monitor"):
+        trainer.check_monitor(config.tasks)
+    collector.stop()
     return trainer

@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from motet.config import Config, json_schema
 from motet.config.shortcuts import Chosen, chosen_tasks, split_options
 from motet.data.inference import Guess, infer_inputs, infer_split, infer_tasks, usable
 from motet.data.sources import read
-from motet.data.splits import split
-from motet.data.values import is_list
+from motet.data.splits import Split, split
+from motet.problems import InputError
 from motet.registry import INPUTS
 from motet.run.folder import check_output, write_text
 
@@ -100,9 +101,9 @@ def initial_config(source: str, targets: Sequence[str], folder: Path | None = No
     """
     table = read(source)
     tasks = infer_tasks(table, targets)
-    chosen, reason = _choose_split(table, tasks)
+    chosen, parts, reason = _choose_split(table, tasks)
     used = {*targets, chosen.get("column")}
-    inputs = infer_inputs(table, [str(name) for name in used], split(table, **chosen).train)
+    inputs = infer_inputs(table, [str(name) for name in used], parts.train)
     usable(inputs)
     sections = (
         _of_data(_relative(source, folder), chosen, reason),
@@ -116,18 +117,22 @@ def initial_config(source: str, targets: Sequence[str], folder: Path | None = No
 # Sections ------------------------------------------------------------------------------------
 
 
-def _choose_split(table: pa.Table, tasks: Sequence[Guess]) -> tuple[Chosen, str]:
+def _choose_split(table: pa.Table, tasks: Sequence[Guess]) -> tuple[Chosen, Split, str]:
+    """Choose by a column that marks the parts, else at random by classes if there are enough."""
     found = infer_split(table, exclude=[guess.column for guess in tasks])
     if found is not None:
+        options = split_options(found)
         reason = f"marks {' and '.join(found.marks)}"
         if "validation" not in found.marks:
             reason += "; 15 % of train serve to validate"
-        return split_options(found), reason
-    options: Chosen = {"validation": 0.15, "test": 0.15, "seed": 0}
+        return options, split(table, **options), reason
+    options = {"validation": 0.15, "test": 0.15, "seed": 0}
     for guess in tasks:
-        if guess.type == "classification" and not is_list(table[guess.column].type):
-            return {**options, "stratify": guess.column}, "drawn at random, class by class"
-    return options, "drawn at random"
+        if guess.type == "classification":
+            by_class = {**options, "stratify": guess.column}
+            with suppress(InputError):  # too few rows in each class
+                return by_class, split(table, **by_class), "drawn at random, class by class"
+    return options, split(table, **options), "drawn at random"
 
 
 def _relative(source: str, folder: Path | None) -> str:

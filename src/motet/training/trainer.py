@@ -6,7 +6,7 @@ stopping on the monitored score. Every part can be called alone. What the loop m
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
@@ -24,7 +24,8 @@ from motet.options import PositiveFloat, PositiveInt, checked, create
 from motet.problems import InputError, hint
 from motet.registry import LR_SCHEDULES, OPTIMIZERS
 from motet.tasks.scores import Trivial, fit_trivial
-from motet.training.evaluation import Report, evaluate, predict
+from motet.tasks.task_metrics import find_metrics
+from motet.training.evaluation import Report, evaluate, main_tasks, predict
 from motet.training.history import History
 from motet.training.lr_schedules import LRSchedule
 from motet.training.optimizers import OptimizerFactory, parameter_groups
@@ -129,6 +130,8 @@ class Trainer:
         self.balancer = make_balancer(balancer, model).to(self.device)
         self.optimizer = _optimizer(optimizer, learning_rate, self.model, self.balancer)
         self._parameters = list(self.model.parameters())
+        saved = self.model.state_dict(keep_vars=True).values()
+        self._averages = [each for each in saved if not isinstance(each, nn.Parameter)]
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self._schedule: LRSchedule | None = None
         name, options = _spelled_out(lr_schedule)
@@ -178,6 +181,8 @@ class Trainer:
         """
         train = self._data(data, "the training data")
         valid = None if validation is None else self._data(validation, "the validation data")
+        if valid is not None:
+            self.check_monitor(valid.targets)
         self._look_at(train)
         name, options = self._lr_schedule
         total = epochs * train.steps(self.batch_size)
@@ -236,6 +241,7 @@ class Trainer:
             seed_generators(self.device, self.seed, "step", self.step)
             self._set_learning_rate()
             self.optimizer.zero_grad(set_to_none=True)
+            before = [average.clone() for average in self._averages]
             with torch.autocast(
                 self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"
             ):
@@ -254,6 +260,8 @@ class Trainer:
         norm = self._clipped_norm()
         # a device sync
         if not math.isfinite(sum(result.losses.values(), norm).item()):
+            for average, value in zip(self._averages, before, strict=True):
+                average.copy_(value)
             self._skip(result.losses)
             return StepResult(result.losses, norm, result, skipped=True)
         self.progress.skipped_in_a_row = 0
@@ -421,6 +429,35 @@ class Trainer:
             for task, prediction in predictions.items()
             if prediction.probabilities is not None
         }
+
+    def check_monitor(self, targets: Container[str]) -> None:
+        """Check that the monitored value can be computed on data with these tasks' targets.
+
+        Raises:
+            InputError: If it rests on a task that is disabled or has no targets, or on a metric
+                whose best value is not known.
+        """
+        if self.monitor == "loss":
+            return
+        tasks = [self.model.tasks[name] for name in self.model.active_tasks if name in targets]
+        names = main_tasks(tasks) if self.monitor in ("mean", "worst") else [self.monitor]
+        known = {task.name for task in tasks}
+        if not names or not known.issuperset(names):
+            what = ", ".join(name for name in names if name not in known) or "any task"
+            raise InputError(
+                f"monitor is {self.monitor!r}, but {what} is disabled or has no validation "
+                "targets; watch something else, e.g. monitor: loss"
+            )
+        metrics = find_metrics(tasks, {n: m for n, m in (self.metrics or {}).items() if n in known})
+        for name in names:
+            metric = next(iter(metrics[name].values()))
+            if metric.best is None:
+                raise InputError(
+                    f"monitor is {self.monitor!r}, but nobody knows the best value of "
+                    f"{metric.name!r}, the first metric of {name!r}; say it by "
+                    f"{metric.name}.best = ... and {metric.name}.higher_is_better = ..., put "
+                    "another metric first, or monitor: loss"
+                )
 
     # Parts -----------------------------------------------------------------------------------
 

@@ -1,0 +1,325 @@
+"""Time the backward pass of every balancer, beside the plain sum, its floor and torchjd.
+
+    python benchmarks/step_cost.py [--quick] [--models mlp,cnn] [--tasks 2,16] [--threads 1]
+
+Three models, T heads on one shared encoder. In each round every method makes one step, in an order
+drawn anew; a ratio is the median over rounds of the ratio within a round. "plain" is
+``sum(losses).backward()``; "floor" is T bare vector-Jacobian products, nothing kept. Loss balancers
+are compared with plain by whole steps (forward pass, backward pass), all others with the floor by
+the backward pass alone. torchjd is shown at the best of its settings, method by method.
+
+Memory is the peak of a process that does nothing else, less what it had before its first step.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import subprocess
+import sys
+import time
+
+import torch
+from torch import nn
+
+from motet.balancing import available, backward, create
+from motet.balancing.base import LossBalancer
+
+MEMORY = ("plain", "floor", "pcgrad", "graddrop", "pcgrad, memory=low")
+
+
+# Models ----------------------------------------------------------------------------------------
+
+
+class MeanOverTokens(nn.Module):
+    def forward(self, tokens):
+        return tokens.mean(dim=1)
+
+
+def mlp():
+    layers = [layer for _ in range(4) for layer in (nn.Linear(384, 384), nn.ReLU())]
+    return nn.Sequential(*layers), torch.randn(128, 384), 384
+
+
+def transformer():
+    layer = nn.TransformerEncoderLayer(128, 4, 512, dropout=0.0, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+    return nn.Sequential(encoder, MeanOverTokens()), torch.randn(16, 32, 128), 128
+
+
+def cnn():
+    widths = (3, 32, 32, 64, 64, 128, 128)
+    layers = []
+    for place, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+        layers += [nn.Conv2d(before, after, 3, stride=1 + place % 2, padding=1), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), torch.randn(
+        8, 3, 32, 32
+    ), 128
+
+
+MODELS = {"mlp": mlp, "transformer": transformer, "cnn": cnn}
+
+
+class Problem:
+    """T regressions on one encoder."""
+
+    def __init__(self, model, count):
+        torch.manual_seed(0)
+        self.encoder, self.inputs, width = MODELS[model]()
+        self.tasks = [f"task {k}" for k in range(count)]
+        self.heads = nn.ModuleList(nn.Linear(width, 1) for _ in self.tasks)
+        self.targets = [torch.randn(len(self.inputs), 1) for _ in self.tasks]
+        self.shared = list(self.encoder.parameters())
+        self.own = {
+            task: list(head.parameters()) for task, head in zip(self.tasks, self.heads, strict=True)
+        }
+
+    def losses(self):
+        self.features = self.encoder(self.inputs)
+        outputs = [head(self.features) for head in self.heads]
+        pairs = zip(outputs, self.targets, strict=True)
+        return {
+            task: nn.functional.mse_loss(output, target)
+            for task, (output, target) in zip(self.tasks, pairs, strict=True)
+        }
+
+    def reset(self):
+        for parameter in [*self.shared, *self.heads.parameters()]:
+            parameter.grad = None
+
+
+# Methods: each maps losses to gradients --------------------------------------------------------
+
+
+def plain(problem):
+    return lambda losses: sum(losses.values()).backward()
+
+
+def floor(problem):
+    def run(losses):
+        *before, last = problem.tasks
+        for task in [*before, last]:
+            wanted = [*problem.shared, *problem.own[task]]
+            torch.autograd.grad(losses[task], wanted, retain_graph=task != last)
+
+    return run
+
+
+def ours(name, **options):
+    def made(problem):
+        balancer = create(name, problem.tasks)
+        known = {"shared": problem.shared, "task_parameters": problem.own}
+        if isinstance(balancer, LossBalancer):
+            return lambda losses: backward(losses, balancer)
+        return lambda losses: backward(losses, balancer, **known, **options)
+
+    return made
+
+
+def peers():
+    """Return torchjd's ways to do what a balancer does: {balancer: {setting: method}}."""
+    try:
+        import torchjd
+        from torchjd import aggregation as theirs
+    except ImportError:
+        return {}
+    del torchjd
+    names = {"upgrad": "UPGrad", "mgda": "MGDA", "pcgrad": "PCGrad", "imtl_g": "IMTLG"}
+    names |= {"dualproj": "DualProj", "aligned": "AlignedMTL"}
+    return {
+        name: {
+            "rows one by one": jacobian(getattr(theirs, peer), 1),
+            "rows at once": jacobian(getattr(theirs, peer), None),
+            "gramian engine": engine(getattr(theirs, f"{peer}Weighting")),
+        }
+        for name, peer in names.items()
+    }
+
+
+def jacobian(aggregator, chunk):
+    def made(problem):
+        from torchjd.autojac import jac_to_grad, mtl_backward
+
+        combine = aggregator()
+
+        def run(losses):
+            mtl_backward(
+                list(losses.values()),
+                features=problem.features,
+                tasks_params=list(problem.own.values()),
+                shared_params=problem.shared,
+                retain_graph=chunk is None,
+                parallel_chunk_size=chunk,
+            )
+            jac_to_grad(problem.shared, combine)
+
+        return run
+
+    return made
+
+
+def engine(weighting):
+    def made(problem):
+        from torchjd.autogram import Engine
+
+        weigh, gram = weighting(), Engine(problem.encoder, batch_dim=None)
+
+        def run(losses):
+            values = torch.stack(list(losses.values()))
+            values.backward(weigh(gram.compute_gramian(values)))
+
+        return run
+
+    return made
+
+
+# Measurements ----------------------------------------------------------------------------------
+
+
+def times(problem, methods, rounds, clock):
+    """Return for each method its seconds per round, (forward, backward)."""
+    ready = {name: made(problem) for name, made in methods.items()}
+    found = {name: [] for name in ready}
+    order, draw = list(ready), random.Random(0)
+    for turn in range(rounds + 2):
+        draw.shuffle(order)
+        for name in order:
+            problem.reset()
+            start = clock()
+            losses = problem.losses()
+            middle = clock()
+            ready[name](losses)
+            end = clock()
+            del losses
+            if turn >= 2:  # the first steps reserve memory
+                found[name].append((middle - start, end - middle))
+    return found
+
+
+def ratio(found, name, reference, whole):
+    """Return the median over rounds of the ratio of two methods."""
+    pairs = zip(found[name], found[reference], strict=True)
+    return statistics.median(sum(a) / sum(b) if whole else a[1] / b[1] for a, b in pairs)
+
+
+def usable(problem, methods):
+    """Leave out what cannot run, with a line that says so."""
+    good = {}
+    for name, made in methods.items():
+        problem.reset()
+        try:
+            made(problem)(problem.losses())
+            good[name] = made
+        except Exception as error:  # noqa: BLE001: a peer may fail in any way
+            print(f"  ({name}: {type(error).__name__}: {str(error).splitlines()[0][:90]})")
+    return good
+
+
+def measure(model, count, rounds, clock):
+    problem = Problem(model, count)
+    names = [name for name in available() if name != "manual"]
+    methods = {"plain": plain, "floor": floor} | {name: ours(name) for name in names}
+    methods["pcgrad, memory=low"] = ours("pcgrad", memory="low")
+    found = times(problem, usable(problem, methods), rounds, clock)
+    for name in found:
+        median = statistics.median(sum(pair) for pair in found[name])
+        cells = [f"{model:12}{count:4}  {name:22}{median * 1e3:9.2f} ms"]
+        if name in names and isinstance(create(name, ["a"]), LossBalancer) or name == "plain":
+            cells.append(f"{ratio(found, name, 'plain', whole=True):7.3f} x plain")
+        else:
+            cells.append(f"{ratio(found, name, 'floor', whole=False):7.3f} x floor")
+        print("".join(cells), flush=True)
+    compare(model, count, rounds, clock)
+
+
+def compare(model, count, rounds, clock):
+    """Time torchjd beside motet; its hooks stay on a model, so each setting has its own."""
+    for name, settings in peers().items():
+        if name not in available():
+            continue
+        speeds = {}
+        for setting, made in settings.items():
+            problem = Problem(model, count)
+            methods = usable(problem, {"motet": ours(name), f"torchjd, {setting}": made})
+            if len(methods) == 2 and setting != "gramian engine":
+                found = times(problem, methods, max(3, rounds // 2), clock)
+                speeds[setting] = ratio(found, f"torchjd, {setting}", "motet", whole=False)
+            elif len(methods) == 2:  # its hooks would slow motet's passes down
+                other = Problem(model, count)
+                del methods["motet"]
+                speeds[setting] = apart(problem, methods, other, name, max(3, rounds // 2), clock)
+        if speeds:
+            best = min(speeds, key=lambda setting: speeds[setting])
+            told = ", ".join(f"{setting} {speed:.2f}" for setting, speed in speeds.items())
+            print(f"{model:12}{count:4}  {name:22}{speeds[best]:7.2f} x faster than torchjd ({told})")
+
+
+def apart(problem, methods, other, name, rounds, clock):
+    """Return how much longer one method takes on its problem than motet's on another."""
+    ratios = []
+    for _ in range(rounds):
+        theirs = times(problem, methods, 1, clock)
+        mine = times(other, {name: ours(name)}, 1, clock)
+        ratios.append(next(iter(theirs.values()))[0][1] / mine[name][0][1])
+    return statistics.median(ratios)
+
+
+def memory(model, count, name):
+    """Return the peak of this process in MiB, less what it had before the first step."""
+    problem = Problem(model, count)
+    base, _, low = name.partition(", memory=")
+    method = {"plain": plain, "floor": floor}.get(base)
+    run = (method or ours(base, **({"memory": low} if low else {})))(problem)
+    tiny = Problem(model, 2)  # what the libraries set up at first use is not ours
+    sum(tiny.losses().values()).backward()
+    before = status("VmRSS")
+    for _ in range(4):
+        problem.reset()
+        run(problem.losses())
+    return (status("VmHWM") - before) / 1024
+
+
+def status(key):
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith(key))
+
+
+def memories(model, count):
+    extra = 4 * count * sum(p.numel() for p in Problem(model, count).shared) / 2**20
+    print(f"{model:12}{count:4}  T x P x 4 bytes       {extra:9.1f} MiB")
+    for name in MEMORY:
+        if name.split(",")[0] in (*available(), "plain", "floor"):
+            call = [sys.executable, __file__, "--memory", json.dumps([model, count, name])]
+            done = subprocess.run(call, capture_output=True, text=True, check=True)
+            print(f"{model:12}{count:4}  {name:22}{float(done.stdout):9.1f} MiB", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="few rounds, T in 2 and 16")
+    parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--tasks", default=None, help="such as 2,16")
+    parser.add_argument("--rounds", type=int, default=None)
+    parser.add_argument("--threads", type=int, default=None, help="torch's own choice if left out")
+    parser.add_argument("--memory", default=None, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    if given.memory:
+        print(memory(*json.loads(given.memory)))
+        return
+    # other programs do not count in the time of a single thread
+    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
+    counts = [int(t) for t in (given.tasks or ("2,16" if given.quick else "2,4,8,16")).split(",")]
+    rounds = given.rounds or (5 if given.quick else 25)
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {rounds} rounds\n")
+    for model in given.models.split(","):
+        for count in counts:
+            measure(model, count, rounds, clock)
+            print()
+        memories(model, counts[-1])
+        print()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Three related tasks, judged by metrics of your own on NumPy arrays.
+
+A visitor's interests (several labels), the class of customer, and what they spend. A metric is any
+function `(predictions, targets) -> float`; it sees the labelled rows of the whole split, in
+original units, and class probabilities if it has a parameter of that name. With `best` it also
+scores the task: 0 ignores the inputs, 1 is perfect. Prints every metric, the score of each task,
+and the loss of each task over the epochs.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+import motet
+
+Array = NDArray[np.float64]
+
+
+def within_one(predictions: Array, targets: Array) -> float:
+    return float(np.mean(np.abs(predictions - targets) < 1))
+
+
+within_one.best = 1.0  # what a perfect prediction reaches
+
+
+def all_right(predictions: Array, targets: Array) -> float:
+    return float((predictions == targets).all(axis=1).mean())
+
+
+def in_top_two(predictions: Array, targets: Array, probabilities: Array) -> float:
+    top = probabilities.argsort(axis=1)[:, -2:]
+    return float((top == targets[:, None]).any(axis=1).mean())
+
+
+def main() -> None:
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(1500, 6)).astype("float32")
+    taste = inputs[:, :3] + 0.5 * inputs[:, 3:] + 0.2 * rng.normal(size=(1500, 3))
+    labels = {
+        "interests": (taste > 0.3).astype("float32"),  # (N, 3) of 0 and 1
+        "customer": taste.argmax(axis=1),
+        "spend": 2 * np.maximum(taste, 0).sum(axis=1),
+    }
+    train, test = (
+        (inputs[part], {task: values[part] for task, values in labels.items()})
+        for part in (slice(0, 1000), slice(1000, None))
+    )
+    torch.manual_seed(0)
+    tasks = [
+        motet.tasks.MultiLabel("interests", classes=["books", "music", "sport"]),
+        motet.tasks.Classification("customer", classes=3),
+        motet.tasks.Regression("spend"),
+    ]
+    metrics = {
+        "interests": ["average_precision", all_right],
+        "customer": ["accuracy", in_top_two],
+        "spend": [within_one, "mae"],
+    }
+    model = motet.MultiTaskModel(nn.Sequential(nn.Linear(6, 64), nn.ReLU()), tasks)
+    trainer = motet.Trainer(model, learning_rate=1e-2, batch_size=50, metrics=metrics)
+    history = trainer.fit(train, epochs=8)
+
+    report = trainer.evaluate(test)
+    for task, score in report.scores.items():
+        told = (f"{name} {value:.3f}" for name, value in report[task].items())
+        print(f"{task}: score {score:.3f};", ", ".join(told))
+    for task in model.tasks.names:
+        print(f"{task} losses:", *(f"{loss:.2f}" for loss in history.curve(task, split="train")))
+
+
+if __name__ == "__main__":
+    main()
