@@ -13,6 +13,7 @@ import motet
 
 
 def main() -> None:
+    """Train on 1,000 rows, judge on 500."""
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(1500, 8)).astype("float32")
     kind = np.digitize(inputs[:, 0] + inputs[:, 1], [-0.6, 0.6])  # 0, 1 or 2

@@ -1,9 +1,9 @@
 """A balancer of your own: one method, and everything else works.
 
 `SmoothWorst` minimises the log-sum-exp of the losses, a smooth maximum: the task with the larger
-loss counts more, and the weights add up to 1. Registered under a name it can be used from a config;
-its weights are recorded, a task's own `weight` reaches it, and `motet list` shows it. Prints loss
-and weight of each task after each epoch.
+loss counts more, and the weights add up to 1. Registered under a name, a config can choose it; its
+weights are recorded like any other's. Prints loss and weight of each task after each epoch, what
+the run's config says, and how well the loaded run does on the easy task.
 """
 
 import tempfile
@@ -25,6 +25,7 @@ class SmoothWorst(LossBalancer):
 
 
 def main() -> None:
+    """Register the balancer, and train a table with it."""
     motet.register("balancer", "smooth_worst", SmoothWorst)
     config = {
         "tasks": {"easy": {"type": "regression"}, "hard": {"type": "regression"}},
@@ -46,7 +47,7 @@ def main() -> None:
                 for task in losses
             )
             print(f"epoch {epoch + 1}", *told, sep="  ")
-        print("in the run's config:", run.config.balancing.type)
+        print("balancing:", run.config.balancing.type)
         print("R2 of easy:", round(motet.load(folder).evaluate(data)["easy"]["r2"], 3))
 
 

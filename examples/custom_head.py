@@ -1,8 +1,7 @@
 """Three ways to choose a head: options of the built-in one, a class of your own, its name.
 
-The heads of prices end in softplus, so that no price can be negative, whatever the input; a plain
-head does not know. Prints the head of each task and the lowest price each predicts far away from
-the training data.
+A head that ends in softplus cannot predict a negative price, whatever the input; a plain head does
+not know. Prints how well each fits, and the lowest price it predicts far from the training data.
 """
 
 import numpy as np
@@ -32,6 +31,7 @@ class Positive(nn.Module):
 
 
 def main() -> None:
+    """Train one task three times, each with another head."""
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(1000, 4)).astype("float32")
     price = np.exp(inputs[:, 0])
@@ -52,7 +52,6 @@ def main() -> None:
     lowest = {task: prices.min() for task, prices in trainer.predict(4 * inputs).items()}
     for task in model.tasks.names:
         print(f"{task}: R2 {report[task]['r2']:.3f}, lowest price {lowest[task]:.3f}")
-    print(model.heads["by_name"])
 
 
 if __name__ == "__main__":

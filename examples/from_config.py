@@ -39,6 +39,7 @@ MAPPING = {
 
 
 def main() -> None:
+    """Carry out the same run three times, and a fourth with another seed."""
     houses = made_up_houses()
     python = motet.config.table(
         houses,
@@ -69,6 +70,7 @@ def main() -> None:
 
 
 def made_up_houses() -> dict[str, np.ndarray]:
+    """Make a table: two inputs and two targets of 500 houses."""
     rng = np.random.default_rng(0)
     area, rooms = rng.normal(100, 30, 500), rng.integers(1, 6, 500)
     price = 2000 * area + 9000 * rooms + rng.normal(0, 5000, 500)

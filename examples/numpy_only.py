@@ -13,6 +13,7 @@ import motet
 
 
 def rows(count: int, seed: int) -> dict[str, np.ndarray]:
+    """Make up rows: five sensors in one array, a site, and what to predict."""
     rng = np.random.default_rng(seed)
     sensors = rng.normal(size=(count, 5))
     site = rng.choice(["north", "south"], count)
@@ -22,10 +23,12 @@ def rows(count: int, seed: int) -> dict[str, np.ndarray]:
 
 
 def share_within_two(predictions: np.ndarray, targets: np.ndarray) -> float:
+    """Share of predictions at most 2 off."""
     return float(np.mean(np.abs(predictions - targets) <= 2))
 
 
 def main() -> None:
+    """Train on 1,500 rows, judge on 500 others."""
     motet.register("metric", "share_within_two", share_within_two)
     config = {
         "tasks": {

@@ -16,6 +16,7 @@ NOISE = {"precise": 0.3, "noisy": 3.0}
 
 
 def main() -> None:
+    """Train with weights given by hand, then go on with learned ones."""
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(2000, 6)).astype("float32")
     truth = 2 * inputs[:, 0] - inputs[:, 1]
@@ -47,6 +48,7 @@ def main() -> None:
 
 
 def tell(balancer: str, trainer: motet.Trainer) -> None:
+    """Print the weights that the last epoch ended with."""
     weights = {
         task: trainer.history.curve(task, "weight", "train")[-1]
         for task in trainer.model.active_tasks

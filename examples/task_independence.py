@@ -13,6 +13,7 @@ import motet
 
 
 def main() -> None:
+    """Train three tasks, switch one off and on again."""
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(800, 6)).astype("float32")
     targets = {

@@ -193,6 +193,15 @@ def test_dwa_compares_blocks_of_steps():
     assert_close(weights_of(balancer, [1.0, 2.0]), expected, rtol=0, atol=2e-4)
 
 
+def test_a_task_weight_changed_on_the_way_is_no_progress_to_dwa():
+    balancer = DWA(["a", "b"], unit="steps")
+    for weight in (1.0, 5.0):
+        balancer.set_weight("a", weight)
+        for _ in range(2):
+            balancer(torch.tensor([1.0, 1.0]))
+    assert_close(weights_of(balancer, [1.0, 1.0]), torch.tensor([5.0, 1.0]).double())
+
+
 def test_dwa_keeps_what_it_knows_of_an_absent_task():
     balancer = DWA(TASKS)
     for means in ({"a": 2.0, "b": 1.0, "c": 1.0}, {"a": 1.0, "b": 1.0}, {"b": 1.0, "c": 1.0}):

@@ -2,23 +2,67 @@
 
 from typing import Any
 
-from motet.balancing.base import Balancer, LossBalancer
-from motet.balancing.engine import BackwardResult, backward
+from motet.balancing.aligned import AlignedMTL
+from motet.balancing.base import (
+    Balancer,
+    GramianBalancer,
+    JacobianBalancer,
+    LossBalancer,
+    ReadsEpochs,
+)
+from motet.balancing.cagrad import CAGrad
+from motet.balancing.conflict_free import ConFIG
+from motet.balancing.dualproj import DualProj
+from motet.balancing.dwa import DWA
+from motet.balancing.engine import BackwardResult, backward, combine
 from motet.balancing.equal import Equal
+from motet.balancing.fairgrad import FairGrad
+from motet.balancing.geometric import Geometric
+from motet.balancing.graddrop import GradDrop
+from motet.balancing.gradvac import GradVac
+from motet.balancing.imtl_g import IMTLG
+from motet.balancing.imtl_l import IMTLL
+from motet.balancing.log import LogLoss
 from motet.balancing.manual import Manual
+from motet.balancing.mgda import MGDA
+from motet.balancing.nash import Nash
+from motet.balancing.pcgrad import PCGrad
+from motet.balancing.random import RLW
 from motet.balancing.uncertainty import Uncertainty
+from motet.balancing.upgrad import UPGrad
 from motet.options import create as _create
 from motet.registry import BALANCERS
 
 __all__ = [
+    "DWA",
+    "IMTLG",
+    "IMTLL",
+    "MGDA",
+    "RLW",
+    "AlignedMTL",
     "BackwardResult",
     "Balancer",
+    "CAGrad",
+    "ConFIG",
+    "DualProj",
     "Equal",
+    "FairGrad",
+    "Geometric",
+    "GradDrop",
+    "GradVac",
+    "GramianBalancer",
+    "JacobianBalancer",
+    "LogLoss",
     "LossBalancer",
     "Manual",
+    "Nash",
+    "PCGrad",
+    "ReadsEpochs",
+    "UPGrad",
     "Uncertainty",
     "available",
     "backward",
+    "combine",
     "create",
 ]
 

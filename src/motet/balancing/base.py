@@ -13,7 +13,7 @@ by name, so a task may be added, dropped or moved between two runs.
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,14 @@ from motet.balancing.solvers.solution import NOT_FINITE, OK, Solution
 from motet.problems import InputError, hint
 
 _NAMES = "task_names"
+
+
+@runtime_checkable
+class ReadsEpochs(Protocol):
+    """A balancer that wants the mean loss of each task after every epoch."""
+
+    def end_epoch(self, means: Mapping[str, float]) -> None:
+        """Take note of the mean losses of an epoch, over all its rows and processes."""
 
 
 class Balancer(nn.Module, ABC):
@@ -184,7 +192,7 @@ class GramianBalancer(Balancer):
         self.resolution = 0.0
         """Share of the largest eigenvalue below which one is the last Gramian's rounding."""
         self.kept = nn.Buffer(torch.zeros(len(tasks)))
-        """Weights found last, in the paper's scale, (T,)."""
+        """Weights found last, (T,)."""
         self.kept_for = nn.Buffer(torch.zeros(len(tasks)))
         """Further steps for which each task's weight holds, (T,); 0 for tasks that were absent."""
 
@@ -219,24 +227,25 @@ class GramianBalancer(Balancer):
         self.resolution = 4 * count * torch.finfo(dtype).eps
         own = self._own(present)
         rows = own if self.scales_rows else torch.ones_like(own)
-        weights = self.reuse(present)
-        if weights is None:
-            self.status = OK
-            weights = self._found(inner * torch.outer(rows, rows), losses, present, own / rows)
-            self._keep(weights, present)
+        kept = self.reuse(present)
+        if kept is not None:
+            return kept
+        self.status = OK
+        weights = self._found(inner * torch.outer(rows, rows), losses, present, own / rows)
         if self.scale != "paper" and count > 1:
             weights = self.in_sum_scale(weights) / (count if self.scale == "mean" else 1)
         weights = weights * rows
         if self.scale == "paper" and self.max_norm is not None:
             length = (weights @ inner @ weights).clamp(min=0).sqrt()
             weights = weights * (self.max_norm / length).clamp(max=1)
+        self._keep(weights, present)
         return weights
 
     def reuse(self, present: Tensor) -> Tensor | None:
         """Count a step for which no Gramian is needed, if kept weights still hold.
 
         Returns:
-            The weights (T',) in the paper's scale; None says that a Gramian is needed.
+            The weights (T',); None says that a Gramian is needed.
         """
         if self.every == 1:
             return None

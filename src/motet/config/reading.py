@@ -348,7 +348,10 @@ def _cross_checked(config: Config, origin: Origin) -> list[Problem]:
         for name, task in config.tasks.items():
             column = task.options().get("column") or name
             if columns[column] != name:
-                message = f"tasks {name!r} and {columns[column]!r} both have the column {column!r}"
+                message = (
+                    f"tasks {name!r} and {columns[column]!r} both have the column {column!r}; "
+                    "give one of them another, or remove it"
+                )
                 problems.append(origin.problem(("tasks", name), message, at_key=True))
     if config.data.split.column in columns:
         message = f"{config.data.split.column!r} is the target of a task, expected another column"

@@ -72,8 +72,9 @@ class Preprocessing:
             at: Called with ("inputs", name) or ("tasks", name); the part is fitted in the context
                 it gives, which may collect errors to tell them all at once.
         """
-        read = {name: part.columns(table.column_names) for name, part in self._inputs.items()}
-        predicted = {task: part.columns(table.column_names) for task, part in self._targets.items()}
+        there = table.column_names
+        read = {name: part.columns(there) for name, part in self._inputs.items()}
+        predicted = {task: part.columns(there) for task, part in self._targets.items()}
         self._refuse_leaks(read, predicted)
         columns = [each for part in (*read.values(), *predicted.values()) for each in part]
         require_columns(table, columns, "inputs and tasks")

@@ -129,9 +129,10 @@ def read_rows(
         guesses = tuple(infer_inputs(table, [str(column) for column in used], train))
         with collector.at("inputs"):
             found = _with_inputs(found, guesses)
+    there = table.column_names
     for name, chosen in (found.inputs or {}).items():
         with collector.at("inputs", name):
-            _check_input(name, chosen, table, used)
+            _check_input(name, chosen, table, there, used)
     collector.stop()
     assert parts is not None
     return Rows(found, collector.origin, table, parts, guesses)
@@ -241,9 +242,11 @@ def _with_inputs(config: Config, guesses: Sequence[Guess]) -> Config:
     return current().model_validate({**config.model_dump(), "inputs": usable(guesses)})
 
 
-def _check_input(name: str, chosen: Member, table: pa.Table, used: set[str | None]) -> None:
+def _check_input(
+    name: str, chosen: Member, table: pa.Table, there: Sequence[str], used: set[str | None]
+) -> None:
     made: Input = create(INPUTS, chosen.type, name, **chosen.options())
-    columns = made.columns(table.column_names)
+    columns = made.columns(there)
     require_columns(table, columns, f"input {name!r}")
     for column in columns:
         if column in used:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from motet.balancing import BackwardResult, Balancer, LossBalancer, backward
+from motet.balancing import BackwardResult, Balancer, LossBalancer, ReadsEpochs, backward
 from motet.balancing import create as create_balancer
 from motet.data.batches import ArrayData, Batch, Data
 from motet.data.loaders import LoaderData, as_data
@@ -312,6 +312,8 @@ class Trainer:
         """Record the epoch and begin the next one."""
         totals = self._totals.means()
         means = {task: totals[task] for task in self.model.tasks.names if task in totals}
+        if isinstance(self.balancer, ReadsEpochs):
+            self.balancer.end_epoch(means)
         weights = {task: float(weight) for task, weight in self._weights.items()}
         tasks = {
             task: {"loss": loss} | ({"weight": weights[task]} if task in weights else {})

@@ -82,3 +82,11 @@ def test_another_number_of_outputs_later_is_refused():
         fitted([1.0, 2.0]).encode(read({"y": [[1.0, 2.0]]}))
     with pytest.raises(InputError, match="1 numbers per row, expected 2"):
         fitted([[1.0, 2.0], [2.0, 3.0]]).encode(read({"y": [1.0]}))
+
+
+@pytest.mark.parametrize("scale", [True, False])
+def test_a_label_beyond_what_float32_holds_is_refused_with_its_row(scale):
+    target = NumberTarget("y", scale=scale)
+    target.fit(read({"y": [1.0, 2.0]}))
+    with pytest.raises(InputError, match="too large in row 1: beyond 3e38"):
+        target.encode(read({"y": [1.0, 1e300]}))

@@ -1,6 +1,7 @@
 """The backward pass on behalf of a balancer; `motet.backward` is the door."""
 
 from motet.balancing.engine.backward import backward
+from motet.balancing.engine.combine import combine
 from motet.balancing.engine.result import BackwardResult
 
-__all__ = ["BackwardResult", "backward"]
+__all__ = ["BackwardResult", "backward", "combine"]

@@ -19,7 +19,13 @@ from torch.amp.grad_scaler import GradScaler
 from motet.balancing.base import Balancer, GramianBalancer, JacobianBalancer, LossBalancer
 from motet.balancing.engine.call import Call
 from motet.balancing.engine.leaves import Shared, find_leaves
-from motet.balancing.engine.paths import by_rows, in_pieces, one_pass
+from motet.balancing.engine.paths import (
+    by_rows,
+    in_pieces,
+    kept_weights,
+    one_pass,
+    with_weights,
+)
 from motet.balancing.engine.representation import at_representation
 from motet.balancing.engine.result import BackwardResult
 from motet.problems import InputError, hint
@@ -97,7 +103,11 @@ def backward(
         result = at_representation(call, shared, representation)
     else:
         leaves = find_leaves(call, shared, task_parameters)
-        if memory == "low":
+        alone = solve and previous is None
+        weights = kept_weights(call) if alone and isinstance(balancer, GramianBalancer) else None
+        if weights is not None:
+            result = with_weights(call, leaves, weights)
+        elif memory == "low":
             result = in_pieces(call, leaves)
         else:
             result = by_rows(call, leaves, solve=solve, previous=previous)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from motet.balancing.base import GramianBalancer
 from motet.balancing.engine import workspace
 from motet.balancing.engine.call import Call, advice, gradients, stacked
 from motet.balancing.engine.grad import add_all
@@ -16,6 +17,7 @@ from motet.balancing.engine.solving import (
     Solved,
     balance,
     loss_weights,
+    places,
     solved_result,
     weigh,
 )
@@ -81,6 +83,25 @@ def _added(
         for task in rows.tasks
     }
     return replace(call, losses=losses), rows, [*previous.own, *own]
+
+
+def kept_weights(call: Call) -> Tensor | None:
+    """Return weights (T',) that a Gramian balancer keeps for this step (``every``), if any."""
+    assert isinstance(call.balancer, GramianBalancer)
+    return call.balancer.reuse(torch.tensor(places(call.balancer, call.tasks)))
+
+
+def with_weights(call: Call, leaves: Leaves, weights: Tensor) -> BackwardResult:
+    """Go back once through the shared part, with weights that are known already."""
+    values = stacked(list(call.losses.values()))
+    factors = weights.to(values) * call.scale
+    plain = factors if call.weighted else torch.full_like(factors, call.scale)
+    others = unique(leaf for task in call.tasks for leaf in leaves.own[task])
+    add_all(leaves.shared, gradients([values], leaves.shared, [factors], retain=True))
+    if others:
+        add_all(others, gradients([values], others, [plain], retain=call.keep_graph))
+    named = dict(zip(call.tasks, weights.unbind(), strict=True))
+    return call.result(weights=named, path="kept weights")
 
 
 _PIECES = 4

@@ -62,15 +62,18 @@ def weigh(
 ) -> tuple[Tensor, Tensor, str]:
     """Return weights (T',) and Gramian, both on the CPU, and the balancer's status."""
     assert isinstance(call.balancer, GramianBalancer)
-    values = call.values().double()
-    count = len(values)
-    together = torch.cat([gramian.flatten(), values.to(gramian.device)]).cpu()  # the one transfer
+    values = call.values()
+    dtype, count = values.dtype, len(values)
+    together = torch.cat([gramian.flatten(), values.double().to(gramian.device)])
+    together = together.cpu()  # the one transfer
     inner, losses = together[:-count].view(count, count), together[-count:]
+    # in the precision of the rows it was computed from, which says how far it can be trusted
+    read = inner.to(dtype) if inner.abs().max() < torch.finfo(dtype).max else inner
     weights = torch.ones(count, dtype=torch.float64)
     statuses = []
     for group in groups:
         present = torch.tensor(places(call.balancer, [call.tasks[place] for place in group]))
-        weights[group] = call.balancer(inner[group][:, group], losses[group], present)
+        weights[group] = call.balancer(read[group][:, group], losses[group], present)
         statuses.append(call.balancer.status)
     return weights, inner, _joined(statuses)
 

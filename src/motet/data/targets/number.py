@@ -74,8 +74,9 @@ class NumberTarget(Target):
                 "training"
             )
         if self._scale:
-            values = (values - np.array(self._mean)) / np.array(self._std)
-        return values.astype(np.float32)
+            with np.errstate(over="ignore"):
+                values = (values - np.array(self._mean)) / np.array(self._std)
+        return self._single(values)
 
     def unseen(self, table: pa.Table) -> dict[Any, int]:
         return {}
@@ -112,6 +113,18 @@ class NumberTarget(Target):
             values = as_floats(column, self._where)
         refuse_infinite(values, self._where)
         return values
+
+    def _single(self, scaled: Floats) -> NDArray[np.float32]:
+        with np.errstate(over="ignore"):
+            found = scaled.astype(np.float32)
+        infinite = np.isinf(found).reshape(len(found), -1).any(axis=1)
+        if infinite.any():
+            raise InputError(
+                f"{self._where} is too large in row {infinite.argmax()}: beyond 3e38"
+                f"{' standard deviations of the training labels' * self._scale}; correct it, or "
+                "write a missing value there"
+            )
+        return found
 
     def _refuse_useless(self, values: Floats, std: NDArray[np.float64]) -> None:
         counts = np.atleast_1d((~np.isnan(values)).sum(axis=0))

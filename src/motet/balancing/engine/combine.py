@@ -1,0 +1,45 @@
+"""Balancing an explicit Jacobian, without autograd."""
+
+import torch
+from torch import Tensor
+
+from motet.balancing.base import Balancer, GramianBalancer, JacobianBalancer, LossBalancer
+from motet.problems import InputError
+
+
+def combine(jacobian: Tensor, balancer: Balancer, losses: Tensor | None = None) -> Tensor:
+    """Combine task gradients into one direction.
+
+    Args:
+        jacobian: One flattened gradient per task, (T, P), in the order of ``balancer.tasks``.
+        balancer: What combines them.
+        losses: Losses (T,), for balancers that read them.
+
+    Returns:
+        The direction (P,), same dtype and device.
+
+    Raises:
+        InputError: If the shapes do not fit the tasks, or a balancer that reads losses gets none.
+
+    Example:
+        >>> from motet.balancing import create
+        >>> rows = torch.tensor([[3.0, 0.0], [0.0, 4.0]])
+        >>> combine(rows, create("mgda", ["a", "b"], scale="paper"))
+        tensor([1.9200, 1.4400])
+    """
+    if jacobian.dim() != 2 or len(jacobian) != len(balancer.tasks):
+        raise InputError(
+            f"jacobian has shape {tuple(jacobian.shape)}, expected ({len(balancer.tasks)}, P): "
+            f"one flattened gradient for each of {', '.join(balancer.tasks)}"
+        )
+    if isinstance(balancer, JacobianBalancer):
+        return balancer(jacobian, losses)
+    if isinstance(balancer, GramianBalancer):
+        wide = jacobian.detach().to(torch.promote_types(jacobian.dtype, torch.float32))
+        return balancer(wide @ wide.T, losses).to(jacobian) @ jacobian
+    assert isinstance(balancer, LossBalancer)
+    if losses is None:
+        raise InputError(f"{type(balancer).__name__} reads the losses; give losses= (T,)")
+    read = losses.detach().clone().requires_grad_()
+    (weights,) = torch.autograd.grad(balancer(read), read)
+    return weights.to(jacobian) @ jacobian

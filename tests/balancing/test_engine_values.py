@@ -1,0 +1,95 @@
+"""The gradient of every parameter, against one computed task by task and leaf by leaf."""
+
+import graphs
+import pytest
+import torch
+from graphs import GRAPHS, Agreed, Shorter, Worst, assert_gradients, make, naive
+
+from motet.balancing import Equal, Uncertainty, backward
+from motet.balancing.mgda import MGDA
+from motet.balancing.pcgrad import PCGrad
+from motet.balancing.upgrad import UPGrad
+
+GRADIENT = (PCGrad, MGDA, UPGrad, Shorter, Agreed)
+EXACT = {"rtol": 1e-8, "atol": 1e-10}
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+@pytest.mark.parametrize("kind", [*GRADIENT, Equal, Uncertainty, Worst])
+def test_every_gradient_is_the_naive_one(graph, kind):
+    losses, leaves = make(graph)
+    balancer = kind(list(losses))
+    expected = naive(losses, leaves, balancer, weighted=kind in (Equal, Uncertainty, Worst))
+    backward(losses, balancer)
+    assert_gradients(leaves, expected, **EXACT)
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+@pytest.mark.parametrize("kind", [PCGrad, MGDA, UPGrad, Shorter])
+def test_weighted_heads_count_as_much_as_their_task(graph, kind):
+    losses, leaves = make(graph)
+    expected = naive(losses, leaves, kind(list(losses)), weighted=True)
+    backward(losses, kind(list(losses)), heads="weighted")
+    assert_gradients(leaves, expected, **EXACT)
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+@pytest.mark.parametrize("kind", GRADIENT)
+def test_only_what_is_listed_as_shared_is_balanced(graph, kind):
+    losses, leaves = make(graph)
+    shared = [leaf for leaf in leaves[:2] if leaf.requires_grad] or leaves[2:3]
+    expected = naive(losses, leaves, kind(list(losses)), shared=shared)
+    backward(losses, kind(list(losses)), shared=shared)
+    assert_gradients(leaves, expected, **EXACT)
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+@pytest.mark.parametrize("heads", ["plain", "weighted"])
+def test_low_memory_changes_nothing(graph, heads):
+    losses, leaves = make(graph)
+    expected = naive(losses, leaves, Shorter(list(losses)), weighted=heads == "weighted")
+    result = backward(losses, Shorter(list(losses)), memory="low", heads=heads)
+    assert_gradients(leaves, expected, **EXACT)
+    assert result.path == "pieces"
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_a_subset_of_the_tasks_is_balanced_as_if_there_were_no_other(graph):
+    losses, leaves = make(graph)
+    some = dict(list(losses.items())[1:]) or losses
+    expected = naive(some, leaves, Shorter("abcdefgh"))
+    result = backward(some, Shorter("abcdefgh"))
+    assert_gradients(leaves, expected, **EXACT)
+    assert list(result.weights) == list(some)
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_known_parameters_save_the_walk_and_change_nothing(graph):
+    losses, leaves = make(graph)
+    shared = [leaf for leaf in leaves[:2] if leaf.requires_grad] or leaves[2:3]
+    names = {id(leaf) for leaf in shared}
+    own = {
+        task: [
+            leaf
+            for leaf in leaves
+            if id(leaf) not in names
+            and leaf.requires_grad
+            and torch.autograd.grad(loss, leaf, retain_graph=True, allow_unused=True)[0] is not None
+        ]
+        for task, loss in losses.items()
+    }
+    expected = naive(losses, leaves, Shorter(list(losses)), shared=shared)
+    backward(losses, Shorter(list(losses)), shared=shared, task_parameters=own)
+    assert_gradients(leaves, expected, **EXACT)
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+@pytest.mark.parametrize("kind", GRADIENT)
+def test_float32_agrees_to_its_precision(graph, kind, monkeypatch):
+    losses, leaves = make(graph)
+    expected = naive(losses, leaves, kind(list(losses)))
+    monkeypatch.setattr(graphs, "DTYPE", torch.float32)
+    losses, leaves = make(graph)
+    backward(losses, kind(list(losses)))
+    assert {leaf.dtype for leaf in leaves} == {torch.float32}
+    assert_gradients(leaves, expected, rtol=1e-3, atol=1e-5)

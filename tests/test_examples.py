@@ -1,0 +1,200 @@
+"""Every script in examples/ runs, and what it prints is what its docstring claims."""
+
+import ast
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from motet.registry import KINDS
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+NUMBER = r"(-?[\d,]+(?:\.\d+)?)"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Runs an example in an empty folder; returns what it printed, and leaves nothing behind."""
+
+    def runs(name):
+        with torch.random.fork_rng(devices=[]):
+            runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+        assert not list(tmp_path.iterdir())
+        return capsys.readouterr().out
+
+    monkeypatch.chdir(tmp_path)
+    before = {kind: set(registry) for kind, registry in KINDS.items()}
+    yield runs
+    for kind, registry in KINDS.items():
+        for name in set(registry) - before[kind]:
+            del registry._places[name]
+            registry.version += 1
+
+
+def numbers(pattern, text):
+    """The groups of every match, numbers where they are numbers."""
+    found = re.findall(pattern.replace("#", NUMBER), text)
+    assert found, f"{pattern!r} is not in what was printed:\n{text}"
+    rows = [groups if isinstance(groups, tuple) else (groups,) for groups in found]
+    return [tuple(_number(group) for group in row) for row in rows]
+
+
+def _number(text):
+    return float(text.replace(",", "")) if re.fullmatch(NUMBER, text) else text
+
+
+def test_every_example_is_run_by_a_test_here():
+    tests = Path(__file__).read_text(encoding="utf-8")
+    names = [path.stem for path in EXAMPLES.glob("*.py")]
+    assert len(names) >= 11
+    assert [name for name in names if f'run("{name}")' not in tests] == []
+
+
+def test_the_basic_model_beats_a_predictor_that_ignores_the_inputs(run):
+    text = run("basic_model")
+    found = {
+        (task, metric): (model, trivial, count)
+        for task, metric, model, trivial, count in numbers(r"(kind|area)  (\w+) +# +# +(\d+)", text)
+    }
+    assert len(found) == 7
+    for (_, metric), (model, trivial, _) in found.items():
+        if metric in ("log_loss", "mae", "rmse"):
+            assert model < trivial / 2
+        else:
+            assert model > trivial + 0.3
+    assert found["kind", "accuracy"][2] < found["area", "r2"][2] == 500
+    assert "first rows: {'kind': [" in text
+
+
+def test_a_task_that_is_off_costs_nothing_and_changes_nothing_for_the_others(run):
+    text = run("task_independence")
+    for line in (
+        "active: size, warm",
+        "predicted: size, warm",
+        "largest difference in the others: 0.0",
+        "trained: size, warm",
+        "head of depth unchanged: True",
+        "active again: size, warm, depth",
+        "trained again: size, warm, depth",
+    ):
+        assert line in text.splitlines()
+    [(accuracy, count)] = numbers(r"warm alone: .*'accuracy': #.*'count': #", text)
+    assert accuracy > 0.9
+    assert count == 800
+
+
+def test_weights_follow_the_hand_and_learned_noise_is_the_true_noise(run):
+    text = run("static_and_dynamic_balancing")
+    by_hand = numbers("manual +precise # noisy #", text)
+    assert by_hand == [(1.0, 1.0), (1.0, 0.5), (1.0, 0.1)]
+    learned = numbers("uncertainty precise # noisy #", text)
+    assert len(set(learned)) == len(learned) == 10
+    noise = numbers("(precise|noisy): learned noise #, true noise #", text)
+    assert len(noise) == 2
+    for (_, found, true), weight in zip(noise, learned[-1], strict=True):
+        assert found == pytest.approx(true, rel=0.15)
+        assert weight == pytest.approx(1 / (2 * true**2), rel=0.3)
+
+
+def test_a_head_of_ones_own_keeps_its_promise_where_a_plain_one_does_not(run):
+    found = numbers(r"(\w+): R2 #, lowest price #", run("custom_head"))
+    assert [task for task, _, _ in found] == ["plain", "by_class", "by_name"]
+    assert all(r2 > 0.8 for _, r2, _ in found)
+    plain, by_class, by_name = (lowest for _, _, lowest in found)
+    assert plain < 0 <= min(by_class, by_name)
+
+
+def test_yaml_mapping_and_python_give_the_same_model_to_the_last_bit(run):
+    found = numbers(r"([\w ]+): score #, equals yaml: (\w+)", run("from_config"))
+    assert [(way, equal) for way, _, equal in found] == [
+        ("yaml", "True"),
+        ("mapping", "True"),
+        ("python", "True"),
+        ("other seed", "False"),
+    ]
+    assert all(score > 0.8 for _, score, _ in found)
+
+
+def test_the_loop_written_by_hand_learns_and_its_saved_model_is_the_same(run):
+    text = run("full_loop")
+    epochs = numbers("epoch #  weights: kind #  area #  accuracy #  R2 #", text)
+    assert [epoch for epoch, *_ in epochs] == [1, 2, 3, 4, 5]
+    assert len({tuple(weights) for _, *weights, _, _ in epochs}) == 5
+    assert epochs[-1][3] > 0.85
+    assert epochs[-1][4] > 0.95
+    assert "loaded model equal: {'kind': True, 'area': True}" in text
+
+
+def test_a_balancer_of_ones_own_does_what_its_one_method_says(run):
+    text = run("custom_balancer")
+    epochs = numbers("easy loss # weight #  hard loss # weight #", text)
+    assert len(epochs) == 6
+    for easy_loss, easy_weight, hard_loss, hard_weight in epochs:
+        assert easy_loss < hard_loss
+        assert easy_weight < hard_weight
+        assert easy_weight + hard_weight == pytest.approx(1, abs=2e-3)
+    assert "balancing: smooth_worst" in text
+    assert numbers("R2 of easy: #", text)[0][0] > 0.9
+
+
+def test_digits_are_read_from_images_and_parity_from_half_its_labels(run):
+    text = run("digits")
+    found = {
+        (task, metric): (model, trivial)
+        for task, metric, model, trivial in numbers(
+            r"(\w+) (\w+): # \(ignoring the image #\)", text
+        )
+    }
+    for judged in (("digit", "accuracy"), ("parity", "accuracy"), ("mass", "r2")):
+        model, trivial = found[judged]
+        assert model > max(0.8, trivial + 0.3)
+    assert found["mass", "mae"][0] < found["mass", "mae"][1] / 2
+    assert numbers("training images: # with parity: #", text) == [(1100, 550)]
+
+
+def test_without_scikit_learn_the_digits_say_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(SystemExit, match="pip install scikit-learn"):
+        runpy.run_path(str(EXAMPLES / "digits.py"), run_name="__main__")
+
+
+def test_standardised_prices_are_learned_and_judged_in_euros(run):
+    text = run("regression_and_classification")
+    (raw, trivial), (scaled, _) = numbers(r"price MAE # euros \(trivial #\)", text)
+    assert scaled < trivial / 3
+    assert raw > trivial > 10_000
+    for accuracy, of_trivial in numbers(r"sold accuracy # \(trivial #\)", text):
+        assert accuracy > of_trivial + 0.2
+    [(rows, price, sold)] = numbers("test rows #, with price #, with sold #", text)
+    assert max(price, sold) < rows == 500
+
+
+def test_three_tasks_are_judged_by_functions_on_numpy_arrays(run):
+    text = run("three_tasks_with_metrics")
+    scores = dict(numbers(r"(\w+): score #", text))
+    assert set(scores) == {"interests", "customer", "spend"}
+    assert min(scores.values()) > 0.5
+    [(accuracy, top_two)] = numbers("accuracy #, in_top_two #", text)
+    assert 1 >= top_two > accuracy > 0.8
+    [(all_right,)] = numbers("all_right #", text)
+    [(within_one,)] = numbers("within_one #", text)
+    assert min(all_right, within_one) > 0.6
+    for task in scores:
+        [(line,)] = numbers(f"{task} losses: (.*)", text)
+        first, *_, last = map(float, line.split())
+        assert last < first
+
+
+def test_numpy_goes_in_and_out_without_torch_in_the_users_code(run):
+    text = run("numpy_only")
+    for _, _, model, trivial in numbers(r"(\w+) (\w+): # \(trivial #\)", text):
+        assert model > trivial + 0.15
+    assert len(numbers(r"loads: \[.*\] alarms: \[.*\]", text)) == 1
+
+    tree = ast.parse((EXAMPLES / "numpy_only.py").read_text(encoding="utf-8"))
+    statements = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    imported = {alias.name for node in statements for alias in node.names}
+    assert imported == {"tempfile", "numpy", "motet"}
