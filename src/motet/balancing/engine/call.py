@@ -37,8 +37,6 @@ class Call:
     def gradients(self, task: str, wanted: Wanted) -> tuple[Tensor | None, ...]:
         """Compute the scaled gradients of one task, None where it does not reach."""
         loss = self.losses[task]
-        if loss.dtype.itemsize < 4:  # half precision cannot hold the scale
-            loss = stacked([loss])[0]
         given = None if self.scale == 1 else [torch.full_like(loss, self.scale)]
         return gradients([loss], wanted, given, retain=self.keep_graph or task != self.tasks[-1])
 

@@ -97,7 +97,8 @@ def with_weights(call: Call, leaves: Leaves, weights: Tensor) -> BackwardResult:
     factors = weights.to(values) * call.scale
     plain = factors if call.weighted else torch.full_like(factors, call.scale)
     others = unique(leaf for task in call.tasks for leaf in leaves.own[task])
-    add_all(leaves.shared, gradients([values], leaves.shared, [factors], retain=True))
+    retain = call.keep_graph or bool(others)
+    add_all(leaves.shared, gradients([values], leaves.shared, [factors], retain=retain))
     if others:
         add_all(others, gradients([values], others, [plain], retain=call.keep_graph))
     named = dict(zip(call.tasks, weights.unbind(), strict=True))

@@ -96,7 +96,9 @@ def loss_weights(call: Call, values: Tensor) -> tuple[Tensor, str]:
         return torch.full_like(values, torch.nan), NOT_FINITE
     present = torch.tensor(places(call.balancer, call.tasks), device=values.device)
     read = values.requires_grad_()
-    torch.autograd.backward([call.balancer(read, present) * call.scale])
+    with torch.enable_grad():
+        total = call.balancer(read, present) * call.scale
+    torch.autograd.backward([total])
     if read.grad is None:
         name = type(call.balancer).__name__
         raise InputError(f"the total of {name} does not depend on the losses: nothing would train")

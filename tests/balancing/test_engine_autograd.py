@@ -1,0 +1,481 @@
+"""The engine in every corner of autograd: precision, recomputation, hooks, memory, passes."""
+
+import gc
+import time
+from copy import deepcopy
+
+import pytest
+import torch
+import torch._functorch.config
+from graphs import Agreed, Shorter, Worst, assert_gradients, data, linear, make, naive, squares
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from motet.balancing import Equal, backward
+from motet.balancing.base import JacobianBalancer
+from motet.balancing.engine import workspace
+from motet.balancing.engine.graph import place, walk
+from motet.balancing.mgda import MGDA
+from motet.balancing.pcgrad import PCGrad
+from motet.problems import InputError
+
+AB = ["a", "b"]
+
+
+def small(dtype=torch.float32):
+    """An encoder, two heads, and a function that computes their losses."""
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.Linear(3, 4), nn.Tanh()).to(dtype)
+    heads = nn.ModuleList(nn.Linear(4, 1) for _ in AB).to(dtype)
+    x = torch.randn(6, 3, dtype=dtype)
+
+    def losses(encoder=encoder):
+        z = encoder(x)
+        return {
+            task: (head(z) - k).pow(2).mean()
+            for k, (task, head) in enumerate(zip(AB, heads, strict=True))
+        }
+
+    return encoder, heads, losses
+
+
+def all_of(*modules):
+    return [leaf for module in modules for leaf in module.parameters()]
+
+
+# Precision ---------------------------------------------------------------------------------------
+
+
+def test_under_autocast_rows_are_float32_and_gradients_are_the_naive_ones():
+    encoder, heads, losses = small()
+    with torch.autocast("cpu", torch.bfloat16):
+        values = losses()
+    leaves = all_of(encoder, heads)
+    expected = naive(values, leaves, Shorter(AB))
+    result = backward(values, Shorter(AB), solve=False)
+    assert result.rows.jacobian.dtype == torch.float32
+    encoder.zero_grad()
+    heads.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16):
+        values = losses()
+    backward(values, Shorter(AB))
+    assert_gradients(leaves, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_bfloat16_parameters_are_balanced_in_float32_and_get_bfloat16_gradients():
+    encoder, heads, losses = small(torch.bfloat16)
+    leaves = all_of(encoder, heads)
+    values = losses()
+    expected = naive(values, leaves, Shorter(AB))
+    result = backward(values, Shorter(AB), solve=False)
+    assert result.rows.jacobian.dtype == torch.float32
+    for leaf in leaves:
+        leaf.grad = None
+    for _ in range(2):
+        backward(losses(), Shorter(AB))
+    assert {leaf.grad.dtype for leaf in leaves} == {torch.bfloat16}
+    assert_gradients(leaves, [2 * part.double() for part in expected], rtol=2e-2, atol=1e-3)
+
+
+# Loss scaling ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [Shorter, PCGrad, Agreed, Equal, Worst])
+@pytest.mark.parametrize(
+    "options", [{}, {"memory": "low"}, {"heads": "weighted"}, {"at": "representation"}]
+)
+def test_a_loss_scale_changes_nothing_once_it_is_taken_out(kind, options):
+    if (kind in (Equal, Worst) and "at" in options) or (
+        options.get("memory") and kind not in (Shorter, PCGrad)
+    ):
+        pytest.skip("refused")
+    if kind is Agreed and options.get("heads"):
+        pytest.skip("refused")
+    encoder, heads, losses = small()
+    leaves = all_of(encoder, heads)
+    penalty = 0.1 * sum(leaf.pow(2).sum() for leaf in leaves)
+    backward(losses(), kind(AB), penalty=penalty, **options)
+    expected = [leaf.grad for leaf in leaves]
+    for leaf in leaves:
+        leaf.grad = None
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    optimizer = torch.optim.SGD(leaves, lr=1.0)
+    scaler.scale(torch.ones(()))
+    penalty = 0.1 * sum(leaf.pow(2).sum() for leaf in leaves)
+    backward(losses(), kind(AB), penalty=penalty, scaler=scaler, **options)
+    scaler.unscale_(optimizer)
+    assert_gradients(leaves, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"memory": "low"}, {"at": "representation"}])
+def test_one_infinite_gradient_skips_the_step_and_leaves_the_balancer_alone(options):
+    encoder, heads, losses = small()
+    leaves = all_of(encoder, heads)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    scaler.scale(torch.ones(()))
+    optimizer = torch.optim.SGD(leaves, lr=1.0)
+    balancer = PCGrad(AB)
+    before, weights = deepcopy(balancer.state_dict()), [leaf.detach().clone() for leaf in leaves]
+    values = losses()
+    values["a"] = values["a"] * float("inf")
+    result = backward(values, balancer, scaler=scaler, **options)
+    assert "not finite" in result.status
+    scaler.step(optimizer)
+    scaler.update()
+    assert scaler.get_scale() == 512
+    for leaf, old in zip(leaves, weights, strict=True):
+        assert torch.equal(leaf, old)
+    for key, value in balancer.state_dict().items():
+        assert torch.equal(value, before[key])
+
+
+def test_a_disabled_scaler_is_none():
+    encoder, _, losses = small()
+    backward(losses(), Shorter(AB), scaler=torch.amp.GradScaler("cpu", enabled=False))
+    expected = [leaf.grad for leaf in encoder.parameters()]
+    encoder.zero_grad()
+    backward(losses(), Shorter(AB))
+    assert_gradients(list(encoder.parameters()), expected, rtol=0, atol=0)
+
+
+# Penalty -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"memory": "low"}, {"at": "representation"}])
+def test_a_penalty_may_share_its_graph_with_the_losses(options):
+    encoder, head = linear(3, 4), linear(4, 2)
+    leaves = all_of(encoder, head)
+
+    def made():
+        z = encoder(data(5, 3)).tanh()
+        return squares(head(z).unbind(1)), z.pow(2).mean()
+
+    losses, penalty = made()
+    plus = torch.autograd.grad(penalty, leaves, allow_unused=True)
+    backward(made()[0], Shorter(AB), **options)
+    expected = [leaf.grad if p is None else leaf.grad + p for leaf, p in zip(leaves, plus, strict=True)]
+    for leaf in leaves:
+        leaf.grad = None
+    losses, penalty = made()
+    backward(losses, Shorter(AB), penalty=penalty, **options)
+    assert_gradients(leaves, expected)
+
+
+# Recomputation, compilation ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"memory": "low"}, {"at": "representation"}])
+@pytest.mark.parametrize("width", [4, 40])
+def test_checkpointed_layers_get_the_same_gradients(options, width):
+    torch.manual_seed(0)
+    encoder = nn.Sequential(linear(3, width), nn.ReLU(), linear(width, width), nn.Tanh())
+    heads = nn.ModuleList(linear(width, 1) for _ in AB)
+    leaves = all_of(encoder, heads)
+
+    def losses(z):
+        return squares([head(z) for head in heads])
+
+    backward(losses(encoder(data(5, 3))), Shorter(AB), **options)
+    expected = [leaf.grad for leaf in leaves]
+    for leaf in leaves:
+        leaf.grad = None
+    z = checkpoint(encoder, data(5, 3), use_reentrant=False)
+    backward(losses(z), Shorter(AB), **options)
+    assert_gradients(leaves, expected)
+
+
+def compiled(encoder):
+    torch._dynamo.reset()
+    return torch.compile(encoder, backend="aot_eager")
+
+
+@torch._functorch.config.patch(donated_buffer=False)
+def test_a_compiled_encoder_gets_the_same_gradients():
+    encoder, heads, losses = small()
+    backward(losses(), Shorter(AB))
+    expected = [leaf.grad for leaf in all_of(encoder, heads)]
+    for leaf in all_of(encoder, heads):
+        leaf.grad = None
+    backward(losses(compiled(encoder)), Shorter(AB), shared=encoder)
+    assert_gradients(all_of(encoder, heads), expected)
+
+
+@torch._functorch.config.patch(donated_buffer=True)
+def test_buffers_that_a_compiled_encoder_gives_away_are_explained():
+    encoder, _, losses = small()
+    encoder.append(nn.Softplus())
+    with pytest.raises(InputError, match=r"donated_buffer = False before it is compiled"):
+        backward(losses(compiled(encoder)), Shorter(AB))
+
+
+def test_batch_norm_counts_one_batch_a_step():
+    encoder = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    for options in ({}, {"memory": "low"}, {"at": "representation"}):
+        z = encoder(torch.randn(6, 3))
+        backward({"a": z.sum(), "b": z.pow(2).sum()}, Shorter(AB), **options)
+    assert encoder[1].num_batches_tracked == 3
+
+
+# Passes ------------------------------------------------------------------------------------------
+
+
+class Counted(torch.autograd.Function):
+    passes = 0
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        Counted.passes += 1
+        return gradient
+
+
+@pytest.mark.parametrize(
+    ("balancer", "options", "passes"),
+    [
+        (Equal, {}, 1),
+        (Worst, {}, 1),
+        (Shorter, {}, 3),
+        (Agreed, {}, 3),
+        (Shorter, {"heads": "weighted"}, 3),
+        (Shorter, {"at": "representation"}, 1),
+        (Agreed, {"at": "representation"}, 1),
+    ],
+)
+def test_the_shared_part_is_passed_as_often_as_the_kind_of_balancer_says(balancer, options, passes):
+    encoder = linear(3, 4)
+    z = Counted.apply(encoder(data(5, 3)))
+    Counted.passes = 0
+    backward(squares([z.sin(), z.cos(), z.tanh()]), balancer("abc"), **options)
+    assert Counted.passes == passes
+
+
+def test_each_tasks_own_part_is_passed_once():
+    z = linear(3, 4)(data(5, 3))
+    outputs = [Counted.apply(z) * 2, Counted.apply(z) * 3]
+    Counted.passes = 0
+    backward(squares(outputs), Shorter(AB))
+    assert Counted.passes == 2
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"memory": "low"}, {"at": "representation"}, {"heads": "weighted"}]
+)
+@pytest.mark.parametrize("kind", [Equal, Shorter])
+def test_a_second_backward_over_the_graph_raises_as_in_torch(kind, options):
+    if kind is Equal and options:
+        pytest.skip("loss balancers have one way")
+    _, _, losses = small()
+    values = losses()
+    backward(values, kind(AB), **options)
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        backward(values, kind(AB), **options)
+
+
+def test_the_walk_visits_each_node_once_however_deep_the_graph():
+    x = torch.ones((), requires_grad=True)
+    y = x
+    for _ in range(10_000):
+        y = y + y  # two ways to each node
+    start = time.perf_counter()
+    graph = walk([place(y * 2), place(y * 3)])
+    assert time.perf_counter() - start < 1
+    assert graph.leaves == {x: 0b11}
+    assert list(graph.cuts) == [(y.grad_fn, 0)]
+
+
+# What .grad holds --------------------------------------------------------------------------------
+
+
+def test_gradients_of_different_leaves_share_no_memory():
+    a, b, c = (torch.ones(3, requires_grad=True) for _ in range(3))
+    z = torch.ones(3, requires_grad=True)
+    losses = {"a": ((a + b).sum() * z.sum()).pow(2), "b": (c * z).sum()}
+    backward(losses, Shorter(AB), shared=[z])
+    for leaf in (a, b, c, z):
+        expected = leaf.grad.clone() * 2
+        leaf.grad.mul_(2)  # as clipping does
+        torch.testing.assert_close(leaf.grad, expected)
+    torch.testing.assert_close(a.grad, b.grad)
+
+
+@pytest.mark.parametrize("kind", [Shorter, Agreed, Equal])
+def test_gradients_are_added_in_place_to_what_is_there(kind):
+    encoder, heads, losses = small()
+    leaves = all_of(encoder, heads)
+    backward(losses(), kind(AB))
+    there = [leaf.grad for leaf in leaves]
+    expected = [2 * leaf.grad for leaf in leaves]
+    backward(losses(), kind(AB))
+    assert all(leaf.grad is old for leaf, old in zip(leaves, there, strict=True))
+    assert_gradients(leaves, expected)
+
+
+@pytest.mark.parametrize("kind", [Shorter, Agreed])
+def test_gradients_keep_their_values_while_later_steps_use_the_same_memory(kind):
+    encoder, heads, losses = small()
+    leaves, balancer = all_of(encoder, heads), kind(AB)
+    backward(losses(), balancer)
+    held = [leaf.grad for leaf in leaves]
+    values = [gradient.clone() for gradient in held]
+    for leaf in leaves:
+        leaf.grad = None
+        leaf.data.mul_(-1)
+    backward(losses(), balancer)
+    for gradient, value in zip(held, values, strict=True):
+        assert torch.equal(gradient, value)
+
+
+def test_a_direction_that_is_a_row_is_no_view_of_the_rows():
+    class First(JacobianBalancer):
+        def forward(self, jacobian, losses, present):
+            return jacobian[0]
+
+    x = torch.ones(2, requires_grad=True)
+    balancer = First(AB, scale="paper")
+    backward({"a": x.sum(), "b": 2 * x.sum()}, balancer)
+    held = x.grad
+    x.grad = None
+    backward({"a": 5 * x.sum(), "b": 2 * x.sum()}, balancer)
+    assert held.tolist() == [1, 1]
+    assert x.grad.tolist() == [5, 5]
+
+
+def test_memory_kept_between_steps_is_no_state_and_goes_with_the_balancer():
+    encoder, _, losses = small()
+    balancer = Shorter(AB)
+    keys = set(balancer.state_dict())
+    backward(losses(), balancer)
+    assert set(balancer.state_dict()) == keys
+    size = sum(leaf.numel() for leaf in encoder.parameters())
+    assert len(workspace._KEPT[balancer]) == 2 * size
+    kept = len(workspace._KEPT)
+    deepcopy(balancer)
+    del balancer
+    gc.collect()
+    assert len(workspace._KEPT) == kept - 1
+
+
+def test_fewer_or_more_tasks_fit_into_the_memory_kept():
+    losses, leaves = make("hard_sharing")
+    balancer = Shorter("abc")
+    for some in ("ab", "abc", "c", "bc"):
+        for leaf in leaves:
+            leaf.grad = None
+        losses, leaves = make("hard_sharing")
+        chosen = {task: losses[task] for task in some}
+        shared = leaves[:4]
+        expected = naive(chosen, leaves, balancer, shared=shared)
+        backward(chosen, balancer, shared=shared)
+        assert_gradients(leaves, expected)
+
+
+def test_gradients_follow_the_memory_format_of_their_parameters():
+    x = torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last).requires_grad_()
+    own = torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last).requires_grad_()
+    backward({"a": (x * own).sum(), "b": x.pow(2).sum()}, Shorter(AB))
+    assert x.grad.stride() == x.stride()
+    assert own.grad.stride() == own.stride()
+
+
+def test_hooks_on_shared_parameters_act_on_every_row():
+    for width in (4, 60):  # also where layers are read as products
+        torch.manual_seed(0)
+        encoder = nn.Sequential(linear(width, width), nn.ReLU(), linear(width, width))
+        encoder[0].weight.register_hook(lambda gradient: 2 * gradient)
+        heads = [linear(width, 1) for _ in range(8)]
+        z = encoder(data(2, width))
+        z.register_hook(lambda gradient: 3 * gradient)
+        losses = squares([head(z) for head in heads])
+        leaves = [*encoder.parameters()]
+        expected = naive(losses, leaves, Shorter("abcdefgh"))
+        backward(losses, Shorter("abcdefgh"))
+        assert_gradients(leaves, expected)
+
+
+def test_it_may_be_called_where_gradients_are_off():
+    encoder, heads, losses = small()
+    values, again = losses(), losses()
+    for kind in (Shorter, Agreed, Equal, Worst):
+        values, again = losses(), losses()
+        encoder.zero_grad()
+        backward(values, kind(AB))
+        expected = [leaf.grad for leaf in encoder.parameters()]
+        encoder.zero_grad()
+        with torch.no_grad():
+            backward(again, kind(AB))
+        assert_gradients(list(encoder.parameters()), expected)
+
+
+# Sparse, empty, odd ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"memory": "low"}, {"heads": "weighted"}])
+def test_sparse_gradients_are_balanced_and_stay_sparse_where_they_are_plain(options):
+    torch.manual_seed(0)
+    shared = nn.Embedding(7, 3, sparse=True, dtype=torch.float64)
+    own = nn.Embedding(7, 3, sparse=True, dtype=torch.float64)
+    heads = [linear(3, 1) for _ in AB]
+
+    def losses():
+        z = shared(torch.tensor([1, 2, 2]))
+        return squares([heads[0](z + own(torch.tensor([3, 3, 4]))), heads[1](z)])
+
+    dense = [shared.weight, own.weight]
+    for module in (shared, own):
+        module.sparse = False
+    expected = naive(losses(), dense, Shorter(AB), weighted="heads" in options)
+    for module in (shared, own):
+        module.sparse = True
+    for _ in range(2):
+        backward(losses(), Shorter(AB), **options)
+    assert own.weight.grad.is_sparse
+    assert_gradients(dense, [2 * part for part in expected])
+
+
+def test_empty_and_scalar_parameters_take_part():
+    empty = torch.zeros(0, 3, dtype=torch.float64, requires_grad=True)
+    scalar = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+    losses = {"a": empty.sum() + scalar.pow(2), "b": empty.sum() - scalar}
+    backward(losses, PCGrad(AB))
+    assert empty.grad.shape == (0, 3)
+    torch.testing.assert_close(scalar.grad, torch.tensor(0.0, dtype=torch.float64))
+
+
+def test_empty_parameters_alone_have_nothing_to_say():
+    empty = torch.zeros(0, requires_grad=True)
+    result = backward({"a": empty.sum(), "b": empty.sum()}, MGDA(AB))
+    assert empty.grad.shape == (0,)
+    assert torch.equal(result.gramian, torch.zeros(2, 2, dtype=torch.float64))
+
+
+def test_a_loss_may_be_a_parameter_itself():
+    x = torch.tensor(3.0, requires_grad=True)
+    backward({"a": x, "b": 2 * x}, Shorter(AB))
+    torch.testing.assert_close(x.grad, torch.tensor(1 * 4 / 3 + 2 * 2 / 3))
+
+
+def test_one_loss_may_be_given_for_two_tasks():
+    x = torch.tensor([3.0], requires_grad=True)
+    loss = x.pow(2).sum()
+    backward({"a": loss, "b": loss}, Shorter(AB))
+    torch.testing.assert_close(x.grad, torch.tensor([12.0]))
+
+
+def test_a_function_of_ones_own_may_keep_what_it_likes():
+    class Odd(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.variable = x
+            return 2 * x
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return 2 * gradient
+
+    x = torch.tensor([3.0], requires_grad=True)
+    y = Odd.apply(x * 1)
+    backward({"a": y.sum(), "b": 3 * y.sum()}, Shorter(AB))
+    torch.testing.assert_close(x.grad, torch.tensor([2 * 3 / 2 + 6 / 2]))
