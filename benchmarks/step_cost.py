@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -50,11 +51,13 @@ def transformer():
 def cnn():
     widths = (3, 32, 32, 64, 64, 128, 128)
     layers = []
-    for place, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+    for place, (before, after) in enumerate(pairwise(widths)):
         layers += [nn.Conv2d(before, after, 3, stride=1 + place % 2, padding=1), nn.ReLU()]
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), torch.randn(
-        8, 3, 32, 32
-    ), 128
+    return (
+        nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        torch.randn(8, 3, 32, 32),
+        128,
+    )
 
 
 MODELS = {"mlp": mlp, "transformer": transformer, "cnn": cnn}
@@ -221,10 +224,11 @@ def measure(model, count, rounds, clock):
     methods = {"plain": plain, "floor": floor} | {name: ours(name) for name in names}
     methods["pcgrad, memory=low"] = ours("pcgrad", memory="low")
     found = times(problem, usable(problem, methods), rounds, clock)
+    losses = [name for name in names if isinstance(create(name, ["a"]), LossBalancer)]
     for name in found:
         median = statistics.median(sum(pair) for pair in found[name])
         cells = [f"{model:12}{count:4}  {name:22}{median * 1e3:9.2f} ms"]
-        if name in names and isinstance(create(name, ["a"]), LossBalancer) or name == "plain":
+        if name in ("plain", *losses):
             cells.append(f"{ratio(found, name, 'plain', whole=True):7.3f} x plain")
         else:
             cells.append(f"{ratio(found, name, 'floor', whole=False):7.3f} x floor")
@@ -251,7 +255,9 @@ def compare(model, count, rounds, clock):
         if speeds:
             best = min(speeds, key=lambda setting: speeds[setting])
             told = ", ".join(f"{setting} {speed:.2f}" for setting, speed in speeds.items())
-            print(f"{model:12}{count:4}  {name:22}{speeds[best]:7.2f} x faster than torchjd ({told})")
+            print(
+                f"{model:12}{count:4}  {name:22}{speeds[best]:7.2f} x faster than torchjd ({told})"
+            )
 
 
 def apart(problem, methods, other, name, rounds, clock):

@@ -51,7 +51,7 @@ def test_every_example_is_run_by_a_test_here():
     tests = Path(__file__).read_text(encoding="utf-8")
     names = [path.stem for path in EXAMPLES.glob("*.py")]
     assert len(names) >= 11
-    assert [name for name in names if f'run("{name}")' not in tests] == []
+    assert [name for name in names if f'run("{name}"' not in tests] == []
 
 
 def test_the_basic_model_beats_a_predictor_that_ignores_the_inputs(run):

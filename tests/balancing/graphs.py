@@ -110,7 +110,9 @@ def stitched_streams():
     stitch = nn.Parameter(torch.tensor([[0.9, 0.1], [0.2, 0.8]], dtype=DTYPE))
     flow = torch.stack([data(B, 4)] * 2)
     for depth in range(2):
-        flow = torch.stack([stream[depth](z).tanh() for stream, z in zip(streams, flow, strict=True)])
+        flow = torch.stack(
+            [stream[depth](z).tanh() for stream, z in zip(streams, flow, strict=True)]
+        )
         flow = torch.einsum("st,tbd->sbd", stitch, flow)
     outputs = [head(z) for head, z in zip(heads, flow, strict=True)]
     return squares(outputs), [streams, stitch, heads]
@@ -163,13 +165,18 @@ def one_task():
 
 
 def wide_layers():
-    """Wider than the batch, so a product of small factors is cheaper than the gradient itself."""
-    encoder = nn.Sequential(linear(40, 40), nn.ReLU(), linear(40, 60, bias=False), nn.ReLU())
-    twice = linear(60, 60)  # used twice
-    norm = nn.LayerNorm(60).to(DTYPE)
-    heads = nn.ModuleList(linear(60, 1) for _ in range(8))
-    z = norm(twice(twice(encoder(data(2, 3, 40))).relu()))
-    return squares([head(z) for head in heads]), [encoder, twice, norm, heads]
+    """Wider than the batch, so products of cotangents cost less than gradients."""
+    encoder = nn.Sequential(
+        linear(150, 150), nn.ReLU(), linear(150, 160, bias=False), nn.ReLU(), linear(160, 150)
+    )
+    encoder[4].bias.requires_grad_(False)
+    twice = linear(150, 150)  # used twice
+    lent = linear(150, 150)  # its bias is used elsewhere too
+    norm = nn.LayerNorm(150).to(DTYPE)
+    heads = nn.ModuleList(linear(150, 1) for _ in range(8))
+    z = norm(twice(twice(encoder(data(2, 3, 150))).relu()) + lent.bias)
+    outputs = [head(lent(z) if k % 2 else z) for k, head in enumerate(heads)]
+    return squares(outputs), [encoder, twice, lent, norm, heads]
 
 
 def pictures():
@@ -241,7 +248,10 @@ def naive(losses, leaves, balancer, *, shared=None, weighted=False):
         dense = [leaf if row is None else row for row, leaf, here in parts if here]
         known = [row is not None for row, here in zip(rows[task], common, strict=True) if here]
         return torch.cat(
-            [(part * here).detach().double().flatten() for part, here in zip(dense, known, strict=True)]
+            [
+                (part * here).detach().double().flatten()
+                for part, here in zip(dense, known, strict=True)
+            ]
         )
 
     jacobian = torch.stack([flat(task) for task in names])

@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch import nn
 
-from motet.balancing import Equal, LossBalancer, Manual, Uncertainty, backward
+from motet.balancing import (
+    Equal,
+    GradDrop,
+    LossBalancer,
+    Manual,
+    PCGrad,
+    Uncertainty,
+    backward,
+)
 from motet.problems import InputError
 
 
@@ -107,3 +115,53 @@ def test_wrong_use_is_a_clear_error(losses, balancer, message):
     with pytest.raises(InputError, match=message):
         backward(losses, balancer)
     assert X.grad is None
+
+
+NET = nn.Linear(2, 2)
+HEAD = nn.Linear(2, 1)
+FROZEN = nn.Linear(2, 2).requires_grad_(False)
+
+
+@pytest.mark.parametrize(
+    ("balancer", "options", "message"),
+    [
+        (PCGrad, {"shared": nn.Linear(2, 2)}, "no loss reaches a parameter in `shared`"),
+        (PCGrad, {"shared": FROZEN}, "no parameter that trains; give an encoder that is not"),
+        (PCGrad, {"shared": []}, "no parameter that trains"),
+        (PCGrad, {"shared": [NET(torch.ones(1, 2))]}, "a tensor that was computed"),
+        (PCGrad, {"shared": ["weight"]}, "`shared` holds 'weight', expected parameters"),
+        (
+            PCGrad,
+            {"shared": NET, "task_parameters": {"a": [NET.weight]}},
+            "a parameter of 'a' is listed in `shared` too; list it once",
+        ),
+        (
+            PCGrad,
+            {"shared": nn.Linear(2, 2), "task_parameters": {}},
+            "no loss reaches a shared parameter",
+        ),
+        (PCGrad, {"at": "encoder"}, "at is 'encoder', expected 'parameters' or 'representation'"),
+        (PCGrad, {"heads": "none"}, "heads is 'none', expected 'plain' or 'weighted'"),
+        (PCGrad, {"memory": "tiny"}, "memory is 'tiny', expected 'normal' or 'low'"),
+        (Equal, {"at": "representation"}, "Equal reads only losses"),
+        (GradDrop, {"heads": "weighted"}, "GradDrop gives no task weights"),
+        (GradDrop, {"memory": "low"}, "for Gramian balancers; GradDrop is none"),
+        (Equal, {"memory": "low"}, "for Gramian balancers; Equal is none"),
+        (PCGrad, {"memory": "low", "solve": False}, "do not go with"),
+        (PCGrad, {"at": "representation", "solve": False}, "do not go with"),
+    ],
+)
+def test_options_that_cannot_be_had_are_clear_errors(balancer, options, message):
+    z = NET(torch.ones(3, 2))
+    losses = {"a": HEAD(z).sum(), "b": z.pow(2).sum()}
+    with pytest.raises(InputError, match=message):
+        backward(losses, balancer(["a", "b"]), **options)
+    assert NET.weight.grad is None
+
+
+def test_doubled_names_are_a_clear_error():
+    with pytest.raises(InputError, match="expected one or more names, each once"):
+        PCGrad(["a", "a"])
+    x = torch.tensor([1.0], requires_grad=True)
+    with pytest.raises(InputError, match="found 2 losses, expected 1: a"):
+        backward([x.sum(), x.sum()], PCGrad(["a"]))

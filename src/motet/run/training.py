@@ -87,8 +87,8 @@ def resume(
         Interrupted: At Ctrl-C.
     """
     path = Path(path)
-    if not (path / folder.CONFIG).is_file():
-        raise InputError(f"{path} is no run folder: it has no {folder.CONFIG}")
+    if not ((path / folder.CONFIG).is_file() and (path / folder.ENVIRONMENT).is_file()):
+        raise InputError(f"{path} is no run folder: expected what `motet train` leaves")
     if (path / folder.MODEL / saving.SETTINGS).is_file():
         raise InputError(f"the run {path} is finished; there is nothing to resume")
     prepared = prepare(path / folder.CONFIG, data=data)

@@ -36,12 +36,12 @@ def walk(starts: Sequence[Place], stops: Collection[Place] = ()) -> Graph:
     Returns:
         The leaves, and the cut between what belongs to one loss and what several share.
     """
-    order = _topological([node for node, _ in starts], stops)
+    bits = {1 << bit: start for bit, start in enumerate(starts) if start not in stops}
+    order = _topological([node for node, _ in bits.values()], stops)
     reached = dict.fromkeys(order, 0)
-    for bit, (node, _) in enumerate(starts):
-        reached[node] |= 1 << bit
+    for bit, (node, _) in bits.items():
+        reached[node] |= bit
     leaves: dict[Tensor, int] = {}
-    cuts = {(node, output): None for node, output in starts if several(reached[node])}
     for node in order:
         tasks = reached[node]
         if is_leaf(node):
@@ -49,12 +49,34 @@ def walk(starts: Sequence[Place], stops: Collection[Place] = ()) -> Graph:
         for child in node.next_functions:
             if child[0] is not None and child not in stops:
                 reached[child[0]] |= tasks
+    cuts = dict.fromkeys(start for start in bits.values() if several(reached[start[0]]))
     for node in order:
         if not several(reached[node]):
             for child in node.next_functions:
                 if child[0] is not None and child not in stops and several(reached[child[0]]):
                     cuts[child] = None
     return Graph(leaves, cuts)
+
+
+def users(roots: Collection[Any]) -> dict[Any, list[Any]]:
+    """Map every node behind some roots to the nodes that use it, once for each use."""
+    above: dict[Any, list[Any]] = {root: [] for root in roots}
+    waiting = list(above)
+    while waiting:
+        node = waiting.pop()
+        for child, _ in node.next_functions:
+            if child is not None:
+                if child not in above:
+                    above[child] = []
+                    waiting.append(child)
+                above[child].append(node)
+    return above
+
+
+def nested(places: Collection[Place]) -> bool:
+    """Tell whether one of some places lies behind another."""
+    order = _topological([node for node, _ in places], ())
+    return any(child in places for node in order for child in node.next_functions)
 
 
 def is_leaf(node: Any) -> bool:

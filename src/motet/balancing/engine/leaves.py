@@ -19,6 +19,8 @@ class Leaves:
     shared: list[Tensor]
     own: dict[str, list[Tensor]]
     """Other leaves that each task reaches."""
+    told: bool
+    """Whether the caller said which are shared."""
 
 
 def find_leaves(
@@ -39,7 +41,7 @@ def find_leaves(
                 "no loss reaches a parameter in `shared`; give the parameters that the losses "
                 "were computed with (after .to(), compile or copy they may be others)"
             )
-    return Leaves(common, own_leaves(call, reached, common))
+    return Leaves(common, own_leaves(call, reached, common), told=shared is not None)
 
 
 def own_leaves(
@@ -62,7 +64,7 @@ def _told_leaves(
         own[task] = unique([leaf for leaf in task_parameters.get(task, ()) if leaf.requires_grad])
         if any(id(leaf) in common for leaf in own[task]):
             raise InputError(f"a parameter of {task!r} is listed in `shared` too; list it once")
-    return Leaves(shared, own)
+    return Leaves(shared, own, told=True)
 
 
 def listed(shared: Shared) -> list[Tensor]:

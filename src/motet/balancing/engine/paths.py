@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import GradientEdge
 
 from motet.balancing.base import GramianBalancer
 from motet.balancing.engine import workspace
 from motet.balancing.engine.call import Call, advice, gradients, stacked
 from motet.balancing.engine.grad import add_all
+from motet.balancing.engine.layers import cheaper_layers, cotangents
 from motet.balancing.engine.leaves import Leaves, unique
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.rows import Rows, components
@@ -39,13 +41,20 @@ def by_rows(
     call: Call, leaves: Leaves, *, solve: bool, previous: BackwardResult | None
 ) -> BackwardResult:
     """Compute the gradient of each task on the shared leaves, and combine them."""
-    rows = Rows(leaves.shared, call.tasks, workspace.lend(call.balancer))
+    gramian = isinstance(call.balancer, GramianBalancer) and solve and previous is None
+    layers = cheaper_layers(call.losses.values(), leaves.shared) if gramian else []
+    inside = {id(leaf) for layer in layers for leaf in layer.leaves}
+    outside = [leaf for leaf in leaves.shared if id(leaf) not in inside]
+    rows = Rows(outside, call.tasks, workspace.lend(call.balancer), layers)
+    wanted: list[Tensor | GradientEdge] = [*outside, *(layer.edge for layer in layers)]
     memory = rows.memory
     own: list[tuple[str, Tensor, Tensor]] = []
     for place, task in enumerate(call.tasks):
-        found = call.gradients(task, [*leaves.shared, *leaves.own[task]])
-        rows.fill(place, found[: len(leaves.shared)], 1 / call.scale)
-        rest = found[len(leaves.shared) :]
+        with cotangents(layers) as seen:
+            found = call.gradients(task, [*wanted, *leaves.own[task]])
+        products = [seen.get(k, found[len(outside) + k]) for k in range(len(layers))]
+        rows.fill(place, [*found[: len(outside)], *products], 1 / call.scale)
+        rest = found[len(wanted) :]
         if call.weighted:
             pairs = zip(leaves.own[task], rest, strict=True)
             own += [(task, leaf, gradient) for leaf, gradient in pairs if gradient is not None]
@@ -54,6 +63,13 @@ def by_rows(
     if not any(map(any, rows.reached)):
         raise InputError("no loss reaches a shared parameter; check `shared`")
     if previous is not None:
+        if previous.rows is None:
+            raise InputError("previous= has no task gradients; make it with solve=False")
+        if not (leaves.told or call.weighted or rows.same_leaves(previous.rows)):
+            raise InputError(
+                "the graphs of two micro-batches disagree on what is shared, as different tasks "
+                "are in them; say it with shared="
+            )
         call, rows, own = _added(call, rows, own, previous)
     if not solve:
         return call.result(weights=None, path="rows", rows=rows, own=tuple(own))
@@ -65,15 +81,14 @@ def by_rows(
         for task, leaf, gradient in own:
             add_all([leaf], [gradient], weights[task])
     workspace.give_back(call.balancer, memory)
-    return solved_result(call, solved, "rows")
+    return solved_result(call, solved, "layers" if layers else "rows")
 
 
 def _added(
     call: Call, rows: Rows, own: list[tuple[str, Tensor, Tensor]], previous: BackwardResult
 ) -> tuple[Call, Rows, list[tuple[str, Tensor, Tensor]]]:
     """Add the losses and gradients of the micro-batch before."""
-    if previous.rows is None:
-        raise InputError("previous= has no task gradients; make it with solve=False")
+    assert previous.rows is not None
     rows = rows.plus(previous.rows)
     now = {task: loss.detach() for task, loss in call.losses.items()}
     losses = {

@@ -8,7 +8,7 @@ from torch.autograd.graph import GradientEdge
 
 from motet.balancing.engine.call import Call, gradients
 from motet.balancing.engine.grad import add_all
-from motet.balancing.engine.graph import Place, edges, is_leaf, place, several, walk
+from motet.balancing.engine.graph import Place, edges, is_leaf, nested, place, several, walk
 from motet.balancing.engine.leaves import Shared, listed, own_leaves
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.rows import Rows
@@ -78,6 +78,11 @@ def _cut(
         raise InputError(
             "a parameter behind the representation is also reached around it, as tied weights are, "
             'so no representation parts shared from own; use at="parameters"'
+        )
+    if nested(cut):
+        raise InputError(
+            "tasks part at several depths, so no one representation comes before all of them; "
+            'use at="parameters"'
         )
     if shared is not None:
         wanted = {id(leaf) for leaf in listed(shared)}

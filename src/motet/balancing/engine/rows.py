@@ -3,12 +3,14 @@
 Memory: the buffer is the one large thing that a Gramian or Jacobian balancer adds to a step.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from motet.balancing.engine.grad import add_to_grad
+from motet.balancing.engine.layers import Layer
 
 CHUNK = 1 << 16
 """Columns of the buffer that are read at once: their T' pieces stay in the cache."""
@@ -21,19 +23,26 @@ class Rows:
         leaves: The P numbers that the gradients are with respect to.
         tasks: Names of the rows.
         memory: Numbers to write to, if there are enough of the right kind.
+        layers: Layers for which a row has cotangents in place of gradients, after the leaves.
     """
 
     def __init__(
-        self, leaves: Sequence[Tensor], tasks: Sequence[str], memory: Tensor | None = None
+        self,
+        leaves: Sequence[Tensor],
+        tasks: Sequence[str],
+        memory: Tensor | None = None,
+        layers: Sequence[Layer] = (),
     ) -> None:
         self.leaves = list(leaves)
         self.tasks = list(tasks)
-        self.reached = [[False] * len(self.leaves) for _ in self.tasks]
-        """Which leaves each task reaches."""
+        self.layers = list(layers)
+        self._shapes = [*(leaf.shape for leaf in leaves), *(layer.shape for layer in layers)]
+        self.reached = [[False] * len(self._shapes) for _ in self.tasks]
+        """Which leaves, then which layers, each task reaches."""
         dtype, device = torch.float32, None
-        for leaf in self.leaves:
+        for leaf in [*self.leaves, *(layer.weight for layer in self.layers)]:
             dtype, device = torch.promote_types(dtype, leaf.dtype), leaf.device
-        self._sizes = [leaf.numel() for leaf in self.leaves]
+        self._sizes = [math.prod(shape) for shape in self._shapes]
         width = sum(self._sizes)
         count = len(self.tasks) * width
         if (
@@ -44,6 +53,11 @@ class Rows:
             memory = torch.empty(count, dtype=dtype, device=device)
         self.memory = memory
         self.jacobian = memory[:count].view(len(self.tasks), width)
+
+    @property
+    def _parts(self) -> list[int]:
+        count = len(self.leaves)
+        return [sum(self._sizes[:count]), *self._sizes[count:]]
 
     def fill(self, task: int, gradients: Iterable[Tensor | None], scale: float = 1.0) -> None:
         """Write the gradients of one task; None where it does not reach a leaf."""
@@ -66,8 +80,12 @@ class Rows:
         count = len(self.tasks)
         found = torch.zeros(count, count, dtype=torch.float64, device=self.jacobian.device)
         with _full_precision(self.jacobian):
-            for chunk in torch.split(self.jacobian, CHUNK, dim=1):
+            leaves, *layers = torch.split(self.jacobian, self._parts, dim=1)
+            for chunk in torch.split(leaves, CHUNK, dim=1):
                 found += chunk @ chunk.T
+            for layer, cotangents in zip(self.layers, layers, strict=True):
+                rotated = layer.rotated(cotangents.view(count, *layer.shape))
+                found += rotated @ rotated.T
         return found
 
     def combine(self, weights: Tensor) -> Tensor:
@@ -80,9 +98,16 @@ class Rows:
 
         Where there is no ``.grad`` yet, the direction's own memory becomes it.
         """
-        for place, (leaf, part) in enumerate(zip(self.leaves, self.views(direction), strict=True)):
-            if any(row[place] for row in self.reached):
+        reached = [any(column) for column in zip(*self.reached, strict=True)]
+        parts = self.views(direction)
+        count = len(self.leaves)
+        for leaf, part, here in zip(self.leaves, parts[:count], reached[:count], strict=True):
+            if here:
                 add_to_grad(leaf, part, owned=True)
+        for layer, part, here in zip(self.layers, parts[count:], reached[count:], strict=True):
+            if here:
+                for leaf, gradient in zip(layer.leaves, layer.gradients(part), strict=True):
+                    add_to_grad(leaf, gradient, owned=True)
 
     def plus(self, other: "Rows") -> "Rows":
         """Add the rows of another micro-batch; tasks and leaves may be in one of them alone."""
@@ -102,14 +127,18 @@ class Rows:
                         both.reached[line][there] = True
         return both
 
+    def same_leaves(self, other: "Rows") -> bool:
+        """Tell whether other rows are with respect to the same leaves, in any order."""
+        return {id(leaf) for leaf in self.leaves} == {id(leaf) for leaf in other.leaves}
+
     def components(self) -> list[list[int]]:
         """Group the rows that reach a common leaf, directly or through others."""
         return components(self.reached)
 
     def views(self, flat: Tensor) -> list[Tensor]:
-        """Cut P numbers into the shapes of the leaves; no copies."""
+        """Cut P numbers into the shapes of the leaves, and cotangents of layers; no copies."""
         parts = torch.split(flat, self._sizes)
-        return [part.view(leaf.shape) for part, leaf in zip(parts, self.leaves, strict=True)]
+        return [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
 
 
 def components(reached: Sequence[Sequence[bool]]) -> list[list[int]]:

@@ -26,14 +26,15 @@ def read_shares(
     Raises:
         InputError: If a row is no list of C numbers >= 0 whose sum is 1 to 3 digits.
     """
-    shares = as_matrix(column, what, width).astype(np.float32)
+    shares = as_matrix(column, what, width)
     refuse_infinite(shares, what)
-    shares[np.isnan(shares).any(axis=1)] = np.nan
-    wrong = (shares < 0).any(axis=1) | (np.abs(shares.sum(axis=1) - 1) > _ROUNDING)
+    shares = np.where(np.isnan(shares).any(axis=1, keepdims=True), np.nan, shares)
+    with np.errstate(over="ignore"):
+        wrong = (shares < 0).any(axis=1) | (np.abs(shares.sum(axis=1) - 1) > _ROUNDING)
     if wrong.any():
         row = wrong.argmax()
         found = ", ".join(f"{share:g}" for share in shares[row])
         raise InputError(
             f"{what} has the shares {found} in row {row}, expected numbers >= 0 that add up to 1"
         )
-    return shares
+    return shares.astype(np.float32)

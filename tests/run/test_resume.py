@@ -1,0 +1,179 @@
+"""A run that was stopped, however roughly, ends as if it had never been."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import motet
+from motet.problems import InputError
+
+CONFIG = """\
+data: {source: rows.parquet}
+tasks: {a: classification, b: regression}
+model: {encoder: {type: mlp, hidden: [32]}}
+balancing: uncertainty
+training: {epochs: 6, batch_size: 32, checkpoint_every: 3, optimizer: {learning_rate: 1e-2}}
+"""
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(500, 3))
+    columns = {f"x{i}": x[:, i] for i in range(3)}
+    columns["a"] = np.where(x[:, 0] > 0, "yes", "no")
+    columns["b"] = x[:, 1] + rng.normal(size=500)
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "config.yaml"
+
+
+def records(path):
+    """All that a run wrote down, but for the time it took."""
+    lines = (path / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+
+
+def weights(path):
+    return (path / "model" / "model.safetensors").read_bytes()
+
+
+class Stop(Exception):  # noqa: N818  # stands for a power cut
+    pass
+
+
+def cut_short(config, output, monkeypatch, after):
+    """Start a run that dies within its ``after``-th step."""
+    steps = 0
+    step = motet.Trainer.train_step
+
+    def dying(self, batch):
+        nonlocal steps
+        steps += 1
+        if steps == after:
+            raise Stop
+        return step(self, batch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(motet.Trainer, "train_step", dying)
+        with pytest.raises(Stop):
+            motet.train(config, output=output)
+
+
+@pytest.mark.parametrize("after", [1, 2, 5, 12, 13, 40])
+def test_it_goes_on_bit_for_bit_wherever_it_died(config, tmp_path, monkeypatch, after):
+    whole = motet.train(config, output=tmp_path / "whole")
+    cut_short(config, tmp_path / "parts", monkeypatch, after)
+    parts = motet.resume(tmp_path / "parts")
+    assert weights(parts.path) == weights(whole.path)
+    assert records(parts.path) == records(whole.path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "edited"])
+def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
+    config, tmp_path, monkeypatch, damage
+):
+    whole = motet.train(config, output=tmp_path / "whole")
+    cut_short(config, tmp_path / "parts", monkeypatch, 30)
+    older, newest = sorted((tmp_path / "parts" / "checkpoints" / "last").iterdir())
+    content = bytearray(newest.read_bytes())
+    if damage == "cut":
+        del content[-100:]
+    else:
+        content[-5] ^= 1
+    newest.write_bytes(content)
+    said = []
+    parts = motet.resume(tmp_path / "parts", say=said.append)
+    told = next(line for line in said if "going on from" in line)
+    assert str(newest) in told
+    assert str(older) in told
+    assert weights(parts.path) == weights(whole.path)
+
+
+def test_nothing_good_left_is_an_error_that_names_all(config, tmp_path, monkeypatch):
+    cut_short(config, tmp_path / "parts", monkeypatch, 30)
+    for path in (tmp_path / "parts" / "checkpoints").glob("*/*"):
+        path.write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"no checkpoint can be used.*start a new run"):
+        motet.resume(tmp_path / "parts")
+
+
+def test_other_data_are_refused(config, tmp_path, monkeypatch):
+    cut_short(config, tmp_path / "parts", monkeypatch, 30)
+    table = pq.read_table("rows.parquet")
+    pq.write_table(table.slice(1), "rows.parquet")
+    with pytest.raises(InputError, match="the data are not those that the run began with"):
+        motet.resume(tmp_path / "parts")
+
+
+def test_a_finished_run_and_a_folder_that_is_none_are_refused(config, tmp_path):
+    motet.train(config, output=tmp_path / "whole", overrides=["training.epochs=1"])
+    with pytest.raises(InputError, match="is finished"):
+        motet.resume(tmp_path / "whole")
+    with pytest.raises(InputError, match="is no run folder"):
+        motet.resume(tmp_path)
+
+
+def start(*arguments):
+    with open("errors.txt", "a") as errors:
+        return subprocess.Popen(
+            [sys.executable, "-m", "motet", *arguments],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+        )
+
+
+def wait_for_checkpoint(path, process):
+    deadline = time.monotonic() + 60
+    while not list(path.glob("checkpoints/last/*")) and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+LONG = ["training.epochs=200", "training.early_stopping=null"]
+
+
+def test_ctrl_c_leaves_a_run_to_resume_and_exits_with_130(config, tmp_path):
+    process = start("train", "config.yaml", *LONG, "--output", "parts")
+    wait_for_checkpoint(tmp_path / "parts", process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    assert "Traceback" not in (tmp_path / "errors.txt").read_text()
+    assert not (tmp_path / "parts" / "model").exists()
+    said = []
+    motet.resume(tmp_path / "parts", say=said.append)
+    assert any(line.startswith("resume") for line in said)
+
+
+@pytest.mark.slow
+def test_killed_ten_times_at_random_it_ends_bit_for_bit_the_same(config, tmp_path):
+    changes = ["training.epochs=400", "training.early_stopping=null"]
+    whole = motet.train(config, output=tmp_path / "whole", overrides=changes)
+    rng = random.Random(0)
+    process = start("train", "config.yaml", *changes, "--output", "parts")
+    kills = 0
+    while True:
+        wait_for_checkpoint(tmp_path / "parts", process)
+        try:
+            process.wait(rng.uniform(2.5, 4.0) if kills < 10 else 300)
+            break
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+            process = start("resume", "parts")
+    assert process.returncode == 0, (tmp_path / "errors.txt").read_text()
+    assert kills == 10
+    assert weights(tmp_path / "parts") == weights(whole.path)
+    assert records(tmp_path / "parts") == records(whole.path)
