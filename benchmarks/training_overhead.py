@@ -52,9 +52,16 @@ class Plain(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.encoder = nn.Sequential(
-            nn.Linear(50, 256), nn.ReLU(), nn.Dropout(0.1), nn.Linear(256, 128), nn.ReLU(), nn.Dropout(0.1)
+            nn.Linear(50, 256),
+            nn.ReLU(),
+            nn.Dropout(0.1),
+            nn.Linear(256, 128),
+            nn.ReLU(),
+            nn.Dropout(0.1),
         )
-        self.heads = nn.ModuleDict({"a": nn.Linear(128, 2), "b": nn.Linear(128, 1), "c": nn.Linear(128, 5)})
+        self.heads = nn.ModuleDict(
+            {"a": nn.Linear(128, 2), "b": nn.Linear(128, 1), "c": nn.Linear(128, 5)}
+        )
 
     def forward(self, x):
         z = self.encoder(x)
@@ -101,7 +108,9 @@ def main():
             if pair:  # the first pair warms up
                 times[name].append(time.perf_counter() - start)
     ratios = [a / b for a, b in zip(times["motet"], times["by hand"], strict=True)]
-    print(f"{arguments.rows:,} rows x 50, three tasks, batch {BATCH}, {torch.get_num_threads()} threads")
+    print(
+        f"{arguments.rows:,} rows x 50, three tasks, batch {BATCH}, {torch.get_num_threads()} threads"
+    )
     for name, values in times.items():
         print(f"{name:8} {statistics.median(values):7.3f} s an epoch (median of {len(values)})")
     print(

@@ -209,9 +209,13 @@ class MultiTaskModel(nn.Module):
     def _fitting(self, state: Tensor) -> Tensor:
         width = self.shared.width
         if width and (state.dim() < 2 or state.shape[-1] != width):
+            right = state.shape[-1]
+            remedy = (
+                f"give MultiTaskModel(..., width={right})" if state.dim() == 2 else "flatten them"
+            )
             raise InputError(
                 f"the encoder gave features of shape {tuple(state.shape)}, expected (B, {width}); "
-                "flatten them, or say the right width with MultiTaskModel(..., width=)"
+                f"{remedy}"
             )
         return state
 
@@ -282,8 +286,10 @@ def _names(tasks: Sequence[Task]) -> tuple[str, ...]:
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"two tasks are named {name!r}; give each a name of its own")
-        if not name or "." in name:
-            raise InputError(f"{name!r} cannot name a task: names are not empty and have no dot")
+        if not name or "." in name or name == "score":
+            raise InputError(
+                f'{name!r} cannot name a task: names are not empty, have no dot and are not "score"'
+            )
     return names
 
 

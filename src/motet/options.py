@@ -282,6 +282,8 @@ def _complaints(owner: str, signature: inspect.Signature, error: ValidationError
         where = ".".join([str(first), *(str(part) for part in rest if str(part).isidentifier())])
         if each["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
             lines[where] = f"no option {where!r}; {hint(where, known)}"
+        elif each["type"] == "unexpected_positional_argument":
+            lines[where] = f"found {each['input']!r} by position; give options by name"
         elif each["type"].startswith("missing"):
             lines[where] = f"{where} is missing, but required"
         else:

@@ -141,6 +141,12 @@ class LossBalancer(Balancer):
                 "for each present task. Reduce each task's loss first, e.g. with `.mean()`."
             )
         total: Tensor = super().__call__(losses * self.task_weights[present].to(losses), present)
+        if not isinstance(total, Tensor) or total.dim() != 0:
+            found = tuple(total.shape) if isinstance(total, Tensor) else type(total).__name__
+            raise InputError(
+                f"forward of {type(self).__name__} returned {found}, expected a scalar tensor: "
+                "the total to minimise, e.g. the sum of the weighted losses"
+            )
         return total
 
     @abstractmethod

@@ -35,8 +35,8 @@ class Uncertainty(LossBalancer):
 
     Args:
         tasks: Names of the tasks.
-        kinds: Noise model by task. `motet.Trainer` fills in what fits each task's loss; otherwise
-            "regression" is used for tasks not named.
+        kinds: Noise model by task; "regression" for tasks not named. `motet.Trainer` fills in what
+            fits each task's loss when it makes the balancer by name.
         form: "kendall" or "revised".
         initial: First value of s, one for all tasks or by name.
 

@@ -65,8 +65,11 @@ class MLP(nn.Module):
         self.width = widths[-1]
 
     def forward(self, inputs: Any) -> Tensor:
-        """Encode ``{"numbers": (B, n), "categories": (B, c)}``; what is empty may be left out."""
-        state = inputs
+        """Encode ``{"numbers": (B, n), "categories": (B, c)}``; what is empty may be left out.
+
+        Without categories, the numbers alone will do.
+        """
+        state: Any = {"numbers": inputs} if isinstance(inputs, Tensor) else inputs
         for stage in self.stages:
             state = stage(state)
         encoded: Tensor = state

@@ -13,6 +13,7 @@ import yaml
 
 from motet.config import Config
 from motet.data.batches import ArrayData
+from motet.data.sources import absolute
 from motet.problems import InputError
 from motet.run import folder, saving
 from motet.run.building import build_trainer
@@ -221,11 +222,9 @@ def _part(prepared: Prepared, name: str) -> ArrayData:
 
 def _write_beginning(path: Path, prepared: Prepared) -> None:
     resolved = prepared.config.model_dump(mode="json")
-    base, source = prepared.rows.origin.folder, prepared.config.data.source
-    if source is not None:  # paths that hold wherever the run folder goes on this machine
-        places = [source] if isinstance(source, str) else source
-        found = [place if "://" in place else str((base / place).resolve()) for place in places]
-        resolved["data"]["source"] = found[0] if isinstance(source, str) else found
+    source = prepared.config.data.source
+    if source is not None:
+        resolved["data"]["source"] = absolute(source, prepared.rows.origin.folder)
     text = yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
     folder.write_text(path / folder.CONFIG, text)
     folder.write_json(path / folder.ENVIRONMENT, folder.environment())

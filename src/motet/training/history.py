@@ -1,11 +1,14 @@
 """What happened in training, epoch by epoch."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+
+from motet.problems import InputError
 
 
 class History:
@@ -42,8 +45,21 @@ class History:
         return max((record["epoch"] for record in self.records), default=0)
 
     def curve(self, task: str, metric: str = "loss", split: str = "validation") -> list[float]:
-        """Return one number per epoch: a metric of a task, or its loss."""
-        return [r["tasks"][task][metric] for r in self.records if r["split"] == split]
+        """Return one number per epoch: a metric of a task, its loss or its weight.
+
+        NaN where the task was disabled.
+
+        Raises:
+            InputError: If no epoch of the split has such a number.
+        """
+        tasks = [record["tasks"] for record in self.records if record["split"] == split]
+        if not any(metric in values.get(task, ()) for values in tasks):
+            known = {f"{t} {m}" for values in tasks for t in values for m in values[t]}
+            raise InputError(
+                f"no epoch has {metric!r} of {task!r} on the {split} split; "
+                f"it has: {', '.join(sorted(known)) or 'nothing'}"
+            )
+        return [values.get(task, {}).get(metric, math.nan) for values in tasks]
 
     def table(self) -> pa.Table:
         """Return one row per epoch, split, task and metric."""

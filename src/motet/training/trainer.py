@@ -6,6 +6,7 @@ stopping on the monitored score. Every part can be called alone. What the loop m
 """
 
 import math
+import warnings
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -23,6 +24,7 @@ from motet.model import MultiTaskModel, mean_losses
 from motet.options import PositiveFloat, PositiveInt, checked, create
 from motet.problems import InputError, hint
 from motet.registry import LR_SCHEDULES, OPTIMIZERS
+from motet.tasks import Task
 from motet.tasks.scores import Trivial, fit_trivial
 from motet.tasks.task_metrics import find_metrics
 from motet.training.evaluation import Report, evaluate, main_tasks, predict
@@ -139,6 +141,7 @@ class Trainer:
         self._lr_schedule = name, options
         self.batch_size, self.clip_norm, self.seed = batch_size, clip_norm, seed
         self.patience, self.monitor, self.metrics = patience, monitor, metrics
+        find_metrics(self.model.tasks, metrics)  # so that a wrong name is told now
         self.evaluate_every, self.checkpoint_every = evaluate_every, checkpoint_every
         self.precision, self.on_record, self.on_checkpoint = precision, on_record, on_checkpoint
         self.history = History()
@@ -149,6 +152,7 @@ class Trainer:
         self._totals = Totals()
         self._weights: dict[str, Tensor] = {}  # of the last step that had any
         self._best: dict[str, Tensor] | None = None
+        self._bad = ""
         self._started = perf_counter()
         self._generators_owned = False
 
@@ -188,6 +192,7 @@ class Trainer:
         total = epochs * train.steps(self.batch_size)
         self._schedule = create(LR_SCHEDULES, name, total, **options)
         progress = self.progress
+        self._set_learning_rate(max(self.step - 1, 0))  # that of the last step, for the records
         with self._own_generators():
             while progress.epoch < epochs and not progress.stopped:
                 self._started = perf_counter()
@@ -229,7 +234,7 @@ class Trainer:
         A step whose losses or gradients are not finite changes nothing and is counted.
 
         Args:
-            batch: Inputs and targets, on the trainer's device.
+            batch: Inputs and targets, tensors on the trainer's device or NumPy arrays.
 
         Returns:
             The losses, the weight each had, and the norm of the whole gradient.
@@ -237,9 +242,10 @@ class Trainer:
         Raises:
             TrainingError: If too many steps in a row were not finite.
         """
+        batch = self._batch(batch)
         with self._own_generators():
             seed_generators(self.device, self.seed, "step", self.step)
-            self._set_learning_rate()
+            self._set_learning_rate(self.step)
             self.optimizer.zero_grad(set_to_none=True)
             before = [average.clone() for average in self._averages]
             with torch.autocast(
@@ -287,9 +293,15 @@ class Trainer:
 
     def _look_at(self, train: Data) -> None:
         """Learn from all training labels at once: class weights, constant predictions."""
+        if not any(name in train.targets for name in self.model.active_tasks):
+            raise InputError(
+                f"the training data have no targets for {', '.join(self.model.active_tasks)}, or "
+                "all tasks are disabled: there is nothing to train"
+            )
         for task in self.model.tasks:
             if task.name in train.targets:
                 task.prepare(train.targets[task.name])
+                _warn_of_units(task, train.targets[task.name])
         self.trivial = fit_trivial(self.model.tasks, train.targets, self.metrics)
 
     def _rest_of_epoch(self, train: Data) -> Iterator[Batch]:
@@ -319,6 +331,8 @@ class Trainer:
             task: {"loss": loss} | ({"weight": weights[task]} if task in weights else {})
             for task, loss in means.items()
         }
+        if not means and self.progress.skipped:
+            raise self._not_finite("in any step of the epoch")
         self.progress.epoch += 1
         self.progress.batch = 0
         self._totals = Totals()
@@ -463,6 +477,14 @@ class Trainer:
 
     # Parts -----------------------------------------------------------------------------------
 
+    def _batch(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Turn a batch of arrays into one of tensors; one of tensors is taken as it is."""
+        targets = batch["targets"].values()
+        if all(target is None or isinstance(target, Tensor) for target in targets):
+            return batch
+        data = ArrayData(batch["inputs"], batch["targets"]).to(self.device)
+        return {"inputs": data.inputs, "targets": data.targets}
+
     def _data(self, data: Any, what: str) -> Data:
         """Take what a user may give for data, on the trainer's device."""
         if isinstance(data, (ArrayData, LoaderData)):
@@ -522,9 +544,9 @@ class Trainer:
             )
         return float(value)
 
-    def _set_learning_rate(self) -> None:
+    def _set_learning_rate(self, step: int) -> None:
         if self._schedule is not None:
-            factor = self._schedule(self.step)
+            factor = self._schedule(step)
             for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
                 group["lr"] = rate * factor
 
@@ -537,14 +559,17 @@ class Trainer:
     def _skip(self, losses: Mapping[str, Tensor]) -> None:
         self.progress.skipped += 1
         self.progress.skipped_in_a_row += 1
-        if self.progress.skipped_in_a_row < PATIENCE_FOR_NON_FINITE:
-            return
         bad = [task for task, loss in losses.items() if not torch.isfinite(loss)]
-        what = f"the loss of {', '.join(bad)}" if bad else "the gradient"
-        raise TrainingError(
-            f"{what} was not finite in {PATIENCE_FOR_NON_FINITE} steps in a row (up to step "
-            f"{self.step}); try a lower learning rate, clip_norm, or look for extreme values in "
-            "the inputs and targets"
+        self._bad = f"the loss of {', '.join(bad)}" if bad else "the gradient"
+        if self.progress.skipped_in_a_row == PATIENCE_FOR_NON_FINITE:
+            raise self._not_finite(
+                f"in {PATIENCE_FOR_NON_FINITE} steps in a row (up to step {self.step})"
+            )
+
+    def _not_finite(self, when: str) -> TrainingError:
+        return TrainingError(
+            f"{self._bad} was not finite {when}; try a lower learning rate, clip_norm, or look "
+            "for NaN or extreme values in the inputs and targets"
         )
 
     def _record_step(self, result: StepResult) -> None:
@@ -573,10 +598,28 @@ class Trainer:
             self.on_record(record)
 
 
+def _warn_of_units(task: Task, target: Tensor) -> None:
+    """Warn of numbers in a unit that makes their loss drown the other tasks'."""
+    if task.labels != "number" or getattr(task, "scaling", None) is not None:
+        return
+    known = target[~target.isnan()].double()
+    mean, std = float(known.mean()), float(known.std(correction=0))
+    if abs(mean) > 10 or not 0.01 < std < 10:
+        warnings.warn(
+            f"the targets of {task.name!r} have mean {mean:.4g} and standard deviation {std:.4g}, "
+            "so its loss may drown the other tasks' or take long to learn; train on (y - mean) / "
+            f"std with {type(task).__name__}({task.name!r}, scaling=(mean, std)), which predicts "
+            "in the original unit",
+            stacklevel=4,
+        )
+
+
 def _spelled_out(chosen: Chosen) -> tuple[str, dict[str, Any]]:
     if isinstance(chosen, str):
         return chosen, {}
     options = dict(chosen)
+    if "type" not in options:
+        raise InputError(f'found {options}, expected {{"type": name, option: value, ...}}')
     return options.pop("type"), options
 
 
@@ -596,24 +639,25 @@ def make_balancer(chosen: Balancer | Chosen, model: MultiTaskModel) -> Balancer:
     """Make the balancer of a model's tasks, their weights and kinds of loss filled in.
 
     Returns:
-        The balancer; one that was made already is taken as it is.
+        The balancer.
 
     Raises:
         InputError: If it does not fit the tasks, or would undo a task's weight.
     """
     names = model.tasks.names
     if isinstance(chosen, Balancer):
-        if set(chosen.tasks) != set(names):
+        balancer = chosen
+        if set(balancer.tasks) != set(names):
             raise InputError(
-                f"the balancer has the tasks {', '.join(chosen.tasks)}, "
+                f"the balancer has the tasks {', '.join(balancer.tasks)}, "
                 f"expected those of the model: {', '.join(names)}"
             )
-        return chosen
-    name, options = _spelled_out(chosen)
-    if name == "uncertainty" and options.get("form") != "revised":
-        kinds = {task.name: task.uncertainty_kind for task in model.tasks}
-        options["kinds"] = {**kinds, **(options.get("kinds") or {})}
-    balancer = create_balancer(name, names, **options)
+    else:
+        name, options = _spelled_out(chosen)
+        if name == "uncertainty" and options.get("form") != "revised":
+            kinds = {task.name: task.uncertainty_kind for task in model.tasks}
+            options["kinds"] = {**kinds, **(options.get("kinds") or {})}
+        balancer = create_balancer(name, names, **options)
     for task in model.tasks:
         if task.weight != 1:
             balancer.set_weight(task.name, balancer.weight(task.name) * task.weight)

@@ -26,16 +26,15 @@ def add_to_grad(leaf: Tensor, gradient: Tensor, *, owned: bool = False) -> None:
             a first gradient is copied.
         owned: Promises that nobody else has the gradient's memory, which then need not be copied.
     """
-    with torch.no_grad():
-        if leaf.grad is None:
-            like = owned and (gradient.dtype, gradient.device) == (leaf.dtype, leaf.device)
-            if like and gradient.stride() == leaf.stride():
-                leaf.grad = gradient
-            elif gradient.is_sparse:
-                leaf.grad = gradient.to(leaf.dtype, copy=True)
-            else:
-                leaf.grad = torch.empty_like(leaf).copy_(gradient)
-        elif leaf.grad.is_sparse and not gradient.is_sparse:
-            leaf.grad = gradient + leaf.grad
+    if leaf.grad is None:
+        like = owned and (gradient.dtype, gradient.device) == (leaf.dtype, leaf.device)
+        if like and gradient.stride() == leaf.stride():
+            leaf.grad = gradient
+        elif gradient.is_sparse:
+            leaf.grad = gradient.to(leaf.dtype, copy=True)
         else:
-            leaf.grad.add_(gradient)
+            leaf.grad = torch.empty_like(leaf).copy_(gradient)
+    elif leaf.grad.is_sparse and not gradient.is_sparse:
+        leaf.grad = gradient + leaf.grad
+    else:
+        leaf.grad.add_(gradient)

@@ -83,7 +83,7 @@ class Layer:
 def cheaper_layers(losses: Collection[Tensor], shared: Sequence[Tensor]) -> list[Layer]:
     """Find the layers whose products cost less than their gradients, for T' losses."""
     wide = {id(leaf) for leaf in shared if leaf.dim() == 2 and leaf.numel() >= _LEAST}
-    if not wide or len({leaf.dtype for leaf in shared}) > 1 or len(losses) == 1:
+    if not wide or len({leaf.dtype for leaf in shared}) > 1 or len(losses) < _FEWEST:
         return []  # a walk would cost more than it saves
     known = {id(leaf) for leaf in shared}
     layers = _layers([place(loss)[0] for loss in losses], wide, known)
@@ -92,6 +92,8 @@ def cheaper_layers(losses: Collection[Tensor], shared: Sequence[Tensor]) -> list
 
 _LEAST = 1 << 14
 """Numbers in the smallest weight that is worth a look."""
+_FEWEST = 3
+"""Tasks from which on there is something to save."""
 
 
 @contextmanager

@@ -29,12 +29,10 @@ from motet.problems import InputError
 def one_pass(call: Call) -> BackwardResult:
     """Let a loss balancer combine the losses; its weights are d total / d losses."""
     values = stacked(list(call.losses.values()))
-    weights, status = loss_weights(call, values.detach())
     with advice():
-        torch.autograd.backward([values], [weights * call.scale], retain_graph=call.keep_graph)
-    return call.result(
-        weights=dict(zip(call.tasks, weights.unbind(), strict=True)), path="loss", status=status
-    )
+        weights, status = loss_weights(call, values, retain=call.keep_graph)
+    named = dict(zip(call.tasks, weights.unbind(), strict=True))
+    return call.result(weights=named, path="loss", status=status)
 
 
 def by_rows(
@@ -60,6 +58,7 @@ def by_rows(
             own += [(task, leaf, gradient) for leaf, gradient in pairs if gradient is not None]
         else:
             add_all(leaves.own[task], rest)
+    del found, rest  # the direction can have their memory
     if not any(map(any, rows.reached)):
         raise InputError("no loss reaches a shared parameter; check `shared`")
     if previous is not None:

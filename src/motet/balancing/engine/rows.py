@@ -12,8 +12,8 @@ from torch import Tensor
 from motet.balancing.engine.grad import add_to_grad
 from motet.balancing.engine.layers import Layer
 
-CHUNK = 1 << 16
-"""Columns of the buffer that are read at once: their T' pieces stay in the cache."""
+CHUNK = 1 << 20
+"""Numbers of the buffer that are read at once, few enough to stay in the cache."""
 
 
 class Rows:
@@ -53,6 +53,12 @@ class Rows:
             memory = torch.empty(count, dtype=dtype, device=device)
         self.memory = memory
         self.jacobian = memory[:count].view(len(self.tasks), width)
+        parts = torch.split(self.jacobian, self._sizes, dim=1)
+        each = [
+            part.view(len(self.tasks), *shape).unbind()
+            for part, shape in zip(parts, self._shapes, strict=True)
+        ]
+        self._views = list(zip(*each, strict=True))
 
     @property
     def _parts(self) -> list[int]:
@@ -62,8 +68,8 @@ class Rows:
     def fill(self, task: int, gradients: Iterable[Tensor | None], scale: float = 1.0) -> None:
         """Write the gradients of one task; None where it does not reach a leaf."""
         targets, sources = [], []
-        views = self.views(self.jacobian[task])
-        for place, (view, gradient) in enumerate(zip(views, gradients, strict=True)):
+        pairs = zip(self._views[task], gradients, strict=True)
+        for place, (view, gradient) in enumerate(pairs):
             self.reached[task][place] = gradient is not None
             if gradient is None:
                 view.zero_()
@@ -81,7 +87,7 @@ class Rows:
         found = torch.zeros(count, count, dtype=torch.float64, device=self.jacobian.device)
         with _full_precision(self.jacobian):
             leaves, *layers = torch.split(self.jacobian, self._parts, dim=1)
-            for chunk in torch.split(leaves, CHUNK, dim=1):
+            for chunk in torch.split(leaves, max(1, CHUNK // count), dim=1):
                 found += chunk @ chunk.T
             for layer, cotangents in zip(self.layers, layers, strict=True):
                 rotated = layer.rotated(cotangents.view(count, *layer.shape))
@@ -119,11 +125,10 @@ class Rows:
         for part in (self, other):
             for row, task in enumerate(part.tasks):
                 line = tasks.index(task)
-                sums = both.views(both.jacobian[line])
-                for place, view in enumerate(part.views(part.jacobian[row])):
+                for place, view in enumerate(part._views[row]):
                     if part.reached[row][place]:
                         there = column[id(part.leaves[place])]
-                        sums[there].add_(view)
+                        both._views[line][there].add_(view)
                         both.reached[line][there] = True
         return both
 

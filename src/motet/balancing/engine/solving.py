@@ -73,7 +73,10 @@ def weigh(
     statuses = []
     for group in groups:
         present = torch.tensor(places(call.balancer, [call.tasks[place] for place in group]))
-        weights[group] = call.balancer(read[group][:, group], losses[group], present)
+        if len(groups) == 1:
+            weights = call.balancer(read, losses, present)
+        else:
+            weights[group] = call.balancer(read[group][:, group], losses[group], present)
         statuses.append(call.balancer.status)
     return weights, inner, _joined(statuses)
 
@@ -90,19 +93,30 @@ def solved_result(call: Call, solved: Solved, path: str) -> BackwardResult:
     )
 
 
-def loss_weights(call: Call, values: Tensor) -> tuple[Tensor, str]:
-    """Return weights (T',) and status; the balancer's parameters get their gradients, scaled."""
+def loss_weights(call: Call, values: Tensor, *, retain: bool = False) -> tuple[Tensor, str]:
+    """Go back from a loss balancer's total to its parameters, the losses (T'), and their graph.
+
+    Returns:
+        The weights (T',), which are d total / d losses, and the status.
+
+    Raises:
+        InputError: If the total does not depend on the losses.
+    """
     if not torch.isfinite(values).all():  # a device sync
-        return torch.full_like(values, torch.nan), NOT_FINITE
+        weights = torch.full_like(values, torch.nan)
+        if values.requires_grad:
+            torch.autograd.backward([values], [weights], retain_graph=retain)
+        return weights, NOT_FINITE
     present = torch.tensor(places(call.balancer, call.tasks), device=values.device)
-    read = values.requires_grad_()
+    values.requires_grad_().retain_grad()
     with torch.enable_grad():
-        total = call.balancer(read, present) * call.scale
-    torch.autograd.backward([total])
-    if read.grad is None:
+        total = call.balancer(values, present)
+    scale = None if call.scale == 1 else [torch.full_like(total, call.scale)]
+    torch.autograd.backward([total], scale, retain_graph=retain)
+    if values.grad is None:
         name = type(call.balancer).__name__
         raise InputError(f"the total of {name} does not depend on the losses: nothing would train")
-    return read.grad / call.scale, OK
+    return values.grad if call.scale == 1 else values.grad / call.scale, OK
 
 
 def places(balancer: Balancer, tasks: Sequence[str]) -> list[int]:
