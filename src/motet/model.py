@@ -57,6 +57,14 @@ class MultiTaskModel(nn.Module):
         self.tasks: ByTask[Task] = ByTask({task.name: task for task in tasks})
         self.heads: ByTask[nn.Module] = ByTask(heads)
         self._enabled = {task.name: task.enabled for task in tasks}
+        owners: dict[int, str] = {}
+        for name in self._enabled:
+            for parameter in self.task_parameters(name):
+                if owners.setdefault(id(parameter), name) != name:
+                    raise InputError(
+                        f"tasks {owners[id(parameter)]!r} and {name!r} have a head in common; give "
+                        "each a head of its own, e.g. with copy.deepcopy"
+                    )
 
     @classmethod
     def wrap(
@@ -83,6 +91,17 @@ class MultiTaskModel(nn.Module):
         for name in heads or {}:
             if name not in names:
                 raise InputError(f"heads names {name!r}, which is no task; {hint(name, names)}")
+        for task in tasks:
+            if task.learning_rate is not None and task.name not in (heads or {}):
+                raise InputError(
+                    f"task {task.name!r} has a learning rate of its own; say which part of the "
+                    f"module it is for: wrap(..., heads={{{task.name!r}: module.part}})"
+                )
+            if task.head != {"type": "mlp"}:
+                raise InputError(
+                    f"task {task.name!r} has a head of its own, but a wrapped module has its heads "
+                    "inside; remove head"
+                )
         model = cls.__new__(cls)
         nn.Module.__init__(model)
         model._assemble(_Wrapped(module, heads or {}), tasks, {n: nn.Identity() for n in names})
@@ -129,6 +148,7 @@ class MultiTaskModel(nn.Module):
                 "enabled": self._enabled[task.name],
                 "main": task.main,
                 "outputs": task.outputs,
+                "loss": getattr(task, "loss_name", "custom"),
                 "metrics": [m if isinstance(m, str) else m.__name__ for m in task.metrics],
                 **_sizes(self.task_parameters(task.name)),
             }
@@ -162,6 +182,8 @@ class MultiTaskModel(nn.Module):
         self, raw: Mapping[str, Tensor], targets: Mapping[str, Tensor | None]
     ) -> dict[str, tuple[Tensor, Tensor]]:
         """Compute ``{task: (sum, count)}`` over labelled elements, for tasks that have targets."""
+        for task in targets:
+            self._known(task)
         terms = {}
         for task, output in raw.items():
             target = targets.get(self._known(task))
@@ -279,6 +301,10 @@ class _Wrapped(SharedModule):
         yield from self._heads.get(task, ())
 
 
+RESERVED = ("score", "loss", "mean", "worst", "encoder")
+"""Names with a meaning of their own: in reports, as monitored values, as parts to freeze."""
+
+
 def _names(tasks: Sequence[Task]) -> tuple[str, ...]:
     names = tuple(task.name for task in tasks)
     if not names:
@@ -286,9 +312,10 @@ def _names(tasks: Sequence[Task]) -> tuple[str, ...]:
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"two tasks are named {name!r}; give each a name of its own")
-        if not name or "." in name or name == "score":
+        if not name or "." in name or name in RESERVED:
             raise InputError(
-                f'{name!r} cannot name a task: names are not empty, have no dot and are not "score"'
+                f"{name!r} cannot name a task: names are not empty, have no dot and are none of "
+                f"{', '.join(RESERVED)}"
             )
     return names
 

@@ -2,13 +2,9 @@
 
 from motet.training.evaluation import Report
 from motet.training.history import History
-from motet.training.trainer import (
-    Interrupted,
-    StepResult,
-    Trainer,
-    TrainingError,
-    make_balancer,
-)
+from motet.training.making import make_balancer
+from motet.training.monitoring import TrainingError
+from motet.training.trainer import Interrupted, StepResult, Trainer
 
 __all__ = [
     "History",

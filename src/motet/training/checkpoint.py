@@ -22,7 +22,9 @@ SUFFIX = ".safetensors"
 def write_checkpoint(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
     """Write a checkpoint in place of ``path``, atomically; tensors are copied to the CPU."""
     # copies, because safetensors takes no two tensors that share memory, as tied weights do
-    kept = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+    kept = {
+        name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()
+    }
     text = json.dumps(header, allow_nan=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}-{os.getpid()}{SUFFIX}")

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from motet.balancing import Balancer
 from motet.model import MultiTaskModel
 from motet.options import Fraction, NonNegativeFloat, PositiveFloat, checked
+from motet.problems import InputError
 
 Groups = list[dict[str, Any]]
 OptimizerFactory = Callable[[Groups], Optimizer]
@@ -35,11 +36,11 @@ def parameter_groups(model: MultiTaskModel, balancer: Balancer) -> Groups:
     }
     groups: dict[tuple[float | None, bool], dict[str, Any]] = {}
     for parameter in (*model.parameters(), *balancer.parameters()):
-        own = parameter.dim() < 2 or id(parameter) in embeddings
+        steady = parameter.dim() < 2 or id(parameter) in embeddings
         rate = rates.get(id(parameter))
-        group = groups.setdefault((rate, own), {"params": []})
+        group = groups.setdefault((rate, steady), {"params": []})
         group["params"].append(parameter)
-        group |= ({"lr": rate} if rate else {}) | ({"weight_decay": 0.0} if own else {})
+        group |= ({"lr": rate} if rate else {}) | ({"weight_decay": 0.0} if steady else {})
     return list(groups.values())
 
 
@@ -125,7 +126,12 @@ def sgd(
 
     Returns:
         The optimizer.
+
+    Raises:
+        InputError: If ``nesterov`` is asked for without momentum.
     """
+    if nesterov and not momentum:
+        raise InputError("nesterov is read only with momentum > 0; set momentum or remove nesterov")
     return torch.optim.SGD(
         groups,
         lr=learning_rate,

@@ -20,4 +20,7 @@ def seed_generators(device: torch.device, seed: int, purpose: str, step: int = 0
     value = derive(seed, purpose, step)
     torch.default_generator.manual_seed(value)
     if device.type == "cuda":
-        torch.cuda.manual_seed(value)
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(value)
+    elif device.type == "mps":
+        torch.mps.manual_seed(value)

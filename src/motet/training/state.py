@@ -28,7 +28,8 @@ class Progress:
     """Batches of the epoch in progress that are done."""
     best: float | None = None
     """Best monitored value so far; higher is better."""
-    best_epoch: int | None = None
+    evaluated: int = 0
+    """Evaluations made."""
     stale: int = 0
     """Evaluations since the best one."""
     stopped: bool = False

@@ -6,7 +6,6 @@ stopping on the monitored score. Every part can be called alone. What the loop m
 """
 
 import math
-import warnings
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -17,20 +16,28 @@ import torch
 from torch import Tensor, nn
 
 from motet.balancing import BackwardResult, Balancer, LossBalancer, ReadsEpochs, backward
-from motet.balancing import create as create_balancer
 from motet.data.batches import ArrayData, Batch, Data
 from motet.data.loaders import LoaderData, as_data
 from motet.model import MultiTaskModel, mean_losses
 from motet.options import PositiveFloat, PositiveInt, checked, create
 from motet.problems import InputError, hint
-from motet.registry import LR_SCHEDULES, OPTIMIZERS
-from motet.tasks import Task
+from motet.registry import LR_SCHEDULES
+from motet.tasks.labels import at_least_float32
 from motet.tasks.scores import Trivial, fit_trivial
 from motet.tasks.task_metrics import find_metrics
-from motet.training.evaluation import Report, evaluate, main_tasks, predict
+from motet.training.evaluation import Report, evaluate, predict
 from motet.training.history import History
 from motet.training.lr_schedules import LRSchedule
-from motet.training.optimizers import OptimizerFactory, parameter_groups
+from motet.training.making import (
+    Chosen,
+    device_of,
+    make_balancer,
+    make_optimizer,
+    spelled_out,
+    warn_of_units,
+)
+from motet.training.monitoring import TrainingError, check_monitor, monitored_value
+from motet.training.optimizers import OptimizerFactory
 from motet.training.randomness import own_generators, seed_generators
 from motet.training.state import Progress, Totals, load_tensors, tensors_of
 from motet.training.statistics import (
@@ -44,12 +51,6 @@ LOG_EVERY = 50
 """Steps between two step records."""
 PATIENCE_FOR_NON_FINITE = 10
 """Skipped steps in a row after which a run stops."""
-
-Chosen = str | Mapping[str, Any]
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message says why and what to try."""
 
 
 @dataclass(frozen=True)
@@ -127,21 +128,22 @@ class Trainer:
         if monitor not in ("mean", "worst", "loss", *names):
             known = ("mean", "worst", "loss", *names)
             raise InputError(f"monitor is {monitor!r}; {hint(monitor, known)}")
-        self.device = _device(device)
+        self.device = device_of(device)
         self.model = model.to(self.device)
         self.balancer = make_balancer(balancer, model).to(self.device)
-        self.optimizer = _optimizer(optimizer, learning_rate, self.model, self.balancer)
+        self.optimizer = make_optimizer(optimizer, learning_rate, self.model, self.balancer)
         self._parameters = list(self.model.parameters())
         saved = self.model.state_dict(keep_vars=True).values()
         self._averages = [each for each in saved if not isinstance(each, nn.Parameter)]
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self._schedule: LRSchedule | None = None
-        name, options = _spelled_out(lr_schedule)
+        name, options = spelled_out(lr_schedule)
         LR_SCHEDULES.known(name)
         self._lr_schedule = name, options
         self.batch_size, self.clip_norm, self.seed = batch_size, clip_norm, seed
         self.patience, self.monitor, self.metrics = patience, monitor, metrics
         find_metrics(self.model.tasks, metrics)  # so that a wrong name is told now
+        create(LR_SCHEDULES, name, 1, **options)
         self.evaluate_every, self.checkpoint_every = evaluate_every, checkpoint_every
         self.precision, self.on_record, self.on_checkpoint = precision, on_record, on_checkpoint
         self.history = History()
@@ -183,6 +185,7 @@ class Trainer:
             TrainingError: If losses or gradients stay non-finite.
             Interrupted: If `stop_requested` was set.
         """
+        self.stop_requested = False
         train = self._data(data, "the training data")
         valid = None if validation is None else self._data(validation, "the validation data")
         if valid is not None:
@@ -191,7 +194,7 @@ class Trainer:
         name, options = self._lr_schedule
         total = epochs * train.steps(self.batch_size)
         self._schedule = create(LR_SCHEDULES, name, total, **options)
-        progress = self.progress
+        progress, evaluated = self.progress, self.progress.evaluated
         self._set_learning_rate(max(self.step - 1, 0))  # that of the last step, for the records
         with self._own_generators():
             while progress.epoch < epochs and not progress.stopped:
@@ -211,7 +214,9 @@ class Trainer:
                 if self.evaluate_every == "epoch":
                     self._validate(valid)
                 self._checkpoint("last")
-        if self._best is not None:
+        if valid is not None and progress.evaluated == evaluated == 0:
+            self._validate(valid)  # evaluate_every was longer than training
+        if valid is not None and self._best is not None:
             self.model.load_state_dict(self._best)
         return self.history
 
@@ -252,7 +257,7 @@ class Trainer:
                 self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"
             ):
                 raw = self.model(batch["inputs"])
-            raw = {task: output.float() for task, output in raw.items()}
+            raw = {task: at_least_float32(output) for task, output in raw.items()}
             terms = self.model.loss_terms(raw, batch["targets"])
             # a task whose head and encoder are frozen has nothing to train
             losses = {t: loss for t, loss in mean_losses(terms).items() if loss.requires_grad}
@@ -271,7 +276,8 @@ class Trainer:
             self._skip(result.losses)
             return StepResult(result.losses, norm, result, skipped=True)
         self.progress.skipped_in_a_row = 0
-        self.optimizer.step()
+        with self._kept_for_absent(losses):
+            self.optimizer.step()
         self._totals.add(terms)
         norms = result.gradient_norms or norms
         add_norms(self.progress.gradients, norms)
@@ -293,15 +299,22 @@ class Trainer:
 
     def _look_at(self, train: Data) -> None:
         """Learn from all training labels at once: class weights, constant predictions."""
-        if not any(name in train.targets for name in self.model.active_tasks):
+        active = [name for name in self.model.active_tasks if name in train.targets]
+        if not active:
             raise InputError(
-                f"the training data have no targets for {', '.join(self.model.active_tasks)}, or "
-                "all tasks are disabled: there is nothing to train"
+                "no task is both enabled and has targets, so there is nothing to train; give "
+                "targets, or enable a task"
             )
+        for name in active:
+            if not self.model.tasks[name].labelled(train.targets[name]).any():
+                raise InputError(
+                    f"the training data have no label for {name!r}; give some, or leave the task "
+                    f"out with model.disable_task({name!r})"
+                )
         for task in self.model.tasks:
             if task.name in train.targets:
                 task.prepare(train.targets[task.name])
-                _warn_of_units(task, train.targets[task.name])
+                warn_of_units(task, train.targets[task.name])
         self.trivial = fit_trivial(self.model.tasks, train.targets, self.metrics)
 
     def _rest_of_epoch(self, train: Data) -> Iterator[Batch]:
@@ -366,6 +379,7 @@ class Trainer:
             "progress": asdict(self.progress),
             "tasks": list(self.model.tasks.names),
             "enabled": list(self.model.active_tasks),
+            "frozen": [n for n, p in self.model.named_parameters() if not p.requires_grad],
         }
         return tensors, header
 
@@ -389,10 +403,23 @@ class Trainer:
         for name in names:
             enable = name in header["enabled"]
             (self.model.enable_task if enable else self.model.disable_task)(name)
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(name not in header["frozen"])
 
     def _checkpoint(self, kind: Literal["last", "best"]) -> None:
         if self.on_checkpoint is not None:
             self.on_checkpoint(kind)
+
+    @contextmanager
+    def _kept_for_absent(self, losses: Mapping[str, Tensor]) -> Iterator[None]:
+        """Keep what the balancer learned of absent tasks: an optimizer's momentum would move it."""
+        absent = [i for i, task in enumerate(self.balancer.tasks) if task not in losses]
+        learned = list(self.balancer.parameters()) if absent else []
+        before = [parameter[absent].clone() for parameter in learned]
+        yield
+        with torch.no_grad():
+            for parameter, rows in zip(learned, before, strict=True):
+                parameter[absent] = rows
 
     @contextmanager
     def _own_generators(self) -> Iterator[None]:
@@ -453,27 +480,7 @@ class Trainer:
             InputError: If it rests on a task that is disabled or has no targets, or on a metric
                 whose best value is not known.
         """
-        if self.monitor == "loss":
-            return
-        tasks = [self.model.tasks[name] for name in self.model.active_tasks if name in targets]
-        names = main_tasks(tasks) if self.monitor in ("mean", "worst") else [self.monitor]
-        known = {task.name for task in tasks}
-        if not names or not known.issuperset(names):
-            what = ", ".join(name for name in names if name not in known) or "any task"
-            raise InputError(
-                f"monitor is {self.monitor!r}, but {what} is disabled or has no validation "
-                "targets; watch something else, e.g. monitor: loss"
-            )
-        metrics = find_metrics(tasks, {n: m for n, m in (self.metrics or {}).items() if n in known})
-        for name in names:
-            metric = next(iter(metrics[name].values()))
-            if metric.best is None:
-                raise InputError(
-                    f"monitor is {self.monitor!r}, but nobody knows the best value of "
-                    f"{metric.name!r}, the first metric of {name!r}; say it by "
-                    f"{metric.name}.best = ... and {metric.name}.higher_is_better = ..., put "
-                    "another metric first, or monitor: loss"
-                )
+        check_monitor(self.monitor, self.model, targets, self.metrics)
 
     # Parts -----------------------------------------------------------------------------------
 
@@ -505,11 +512,12 @@ class Trainer:
             return
         report = self.evaluate(valid)
         self.model.train()
-        value = self._monitored(report)
+        self.progress.evaluated += 1
+        value = monitored_value(self.monitor, self.model, report)
         progress = self.progress
         better = progress.best is None or value > progress.best
         if better:
-            progress.best, progress.best_epoch, progress.stale = value, progress.epoch, 0
+            progress.best, progress.stale = value, 0
             self._best = {name: each.clone() for name, each in self.model.state_dict().items()}
         else:
             progress.stale += 1
@@ -525,24 +533,6 @@ class Trainer:
         )
         if better:
             self._checkpoint("best")
-
-    def _monitored(self, report: Report) -> float:
-        """Return the monitored value; higher is better."""
-        if self.monitor == "loss":
-            weights = {task: self.model.tasks[task].weight for task in report.scores}
-            value = -sum(weight * report[task]["loss"] for task, weight in weights.items())
-        elif self.monitor in report.scores:
-            value = report.scores[self.monitor]
-        else:
-            value = report.worst if self.monitor == "worst" else report["score"]
-        if math.isnan(value):
-            notes = "; ".join(f"{key}: {note}" for key, note in report.notes.items())
-            raise TrainingError(
-                f"the monitored value ({self.monitor}) is not a number on the validation data"
-                f"{f' ({notes})' if notes else ''}; give it more rows, watch something else, e.g. "
-                "monitor: loss, or lower the learning rate if training diverges"
-            )
-        return float(value)
 
     def _set_learning_rate(self, step: int) -> None:
         if self._schedule is not None:
@@ -590,98 +580,10 @@ class Trainer:
     def _record(self, event: str, split: str, tasks: Mapping[str, Any], **more: Any) -> None:
         rate = max(group["lr"] for group in self.optimizer.param_groups)
         epoch = self.progress.epoch + (event == "step")
+        more.setdefault("seconds", perf_counter() - self._started)
         record = {"event": event, "step": self.step, "epoch": epoch, "split": split, **more}
         record |= {"tasks": tasks, "learning_rate": rate}
         if event == "epoch" or split == "validation":
             self.history.records.append(record)
         if self.on_record is not None:
             self.on_record(record)
-
-
-def _warn_of_units(task: Task, target: Tensor) -> None:
-    """Warn of numbers in a unit that makes their loss drown the other tasks'."""
-    if task.labels != "number" or getattr(task, "scaling", None) is not None:
-        return
-    known = target[~target.isnan()].double()
-    mean, std = float(known.mean()), float(known.std(correction=0))
-    if abs(mean) > 10 or not 0.01 < std < 10:
-        warnings.warn(
-            f"the targets of {task.name!r} have mean {mean:.4g} and standard deviation {std:.4g}, "
-            "so its loss may drown the other tasks' or take long to learn; train on (y - mean) / "
-            f"std with {type(task).__name__}({task.name!r}, scaling=(mean, std)), which predicts "
-            "in the original unit",
-            stacklevel=4,
-        )
-
-
-def _spelled_out(chosen: Chosen) -> tuple[str, dict[str, Any]]:
-    if isinstance(chosen, str):
-        return chosen, {}
-    options = dict(chosen)
-    if "type" not in options:
-        raise InputError(f'found {options}, expected {{"type": name, option: value, ...}}')
-    return options.pop("type"), options
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"device {name!r} cannot be used here: {reason}") from None
-    return device
-
-
-def make_balancer(chosen: Balancer | Chosen, model: MultiTaskModel) -> Balancer:
-    """Make the balancer of a model's tasks, their weights and kinds of loss filled in.
-
-    Returns:
-        The balancer.
-
-    Raises:
-        InputError: If it does not fit the tasks, or would undo a task's weight.
-    """
-    names = model.tasks.names
-    if isinstance(chosen, Balancer):
-        balancer = chosen
-        if set(balancer.tasks) != set(names):
-            raise InputError(
-                f"the balancer has the tasks {', '.join(balancer.tasks)}, "
-                f"expected those of the model: {', '.join(names)}"
-            )
-    else:
-        name, options = _spelled_out(chosen)
-        if name == "uncertainty" and options.get("form") != "revised":
-            kinds = {task.name: task.uncertainty_kind for task in model.tasks}
-            options["kinds"] = {**kinds, **(options.get("kinds") or {})}
-        balancer = create_balancer(name, names, **options)
-    for task in model.tasks:
-        if task.weight != 1:
-            balancer.set_weight(task.name, balancer.weight(task.name) * task.weight)
-    return balancer
-
-
-def _optimizer(
-    chosen: Chosen | OptimizerFactory,
-    learning_rate: float | None,
-    model: MultiTaskModel,
-    balancer: Balancer,
-) -> torch.optim.Optimizer:
-    groups = parameter_groups(model, balancer)
-    if callable(chosen):
-        if learning_rate is not None:
-            groups = [{"lr": learning_rate, **group} for group in groups]
-        return chosen(groups)
-    name, options = _spelled_out(chosen)
-    if learning_rate is not None:
-        if options.get("learning_rate", learning_rate) != learning_rate:
-            raise InputError(
-                f"learning_rate is {learning_rate}, but the optimizer's is "
-                f"{options['learning_rate']}; give one of them"
-            )
-        options["learning_rate"] = learning_rate
-    optimizer: torch.optim.Optimizer = create(OPTIMIZERS, name, groups, **options)
-    return optimizer

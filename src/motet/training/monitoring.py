@@ -1,0 +1,75 @@
+"""What training watches on the validation data: for early stopping and for the weights to keep."""
+
+import math
+from collections.abc import Container, Mapping
+from typing import Any
+
+from motet.model import MultiTaskModel
+from motet.problems import InputError
+from motet.tasks.task_metrics import find_metrics
+from motet.training.evaluation import Report, main_tasks
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says why and what to try."""
+
+
+def check_monitor(
+    monitor: str, model: MultiTaskModel, targets: Container[str], metrics: Mapping[str, Any] | None
+) -> None:
+    """Check that the monitored value can be computed on data with these tasks' targets.
+
+    Raises:
+        InputError: If it rests on a task that is disabled or has no targets, or on a metric whose
+            best value is not known.
+    """
+    tasks = [model.tasks[name] for name in model.active_tasks if name in targets]
+    known = {task.name for task in tasks}
+    names = main_tasks(tasks) if monitor in ("mean", "worst", "loss") else [monitor]
+    if not names or not known.issuperset(names):
+        what = ", ".join(name for name in names if name not in known) or "every task"
+        raise InputError(
+            f"monitor is {monitor!r}, but {what} is disabled or has no validation targets; "
+            "give some, or watch something else"
+        )
+    if monitor == "loss":
+        return
+    found = find_metrics(tasks, {n: m for n, m in (metrics or {}).items() if n in known})
+    for name in names:
+        metric = next(iter(found[name].values()))
+        if metric.best is None:
+            raise InputError(
+                f"monitor is {monitor!r}, but nobody knows the best value of {metric.name!r}, the "
+                f"first metric of {name!r}; say it by {metric.name}.best = ... and "
+                f"{metric.name}.higher_is_better = ..., put another metric first, or monitor: loss"
+            )
+
+
+def monitored_value(monitor: str, model: MultiTaskModel, report: Report) -> float:
+    """Return the monitored value; higher is better.
+
+    Raises:
+        TrainingError: If it is not a number, or a task's predictions are not.
+    """
+    broken = [key for key, note in report.notes.items() if note == "a prediction is NaN"]
+    if broken:
+        raise TrainingError(
+            f"predictions on the validation data are NaN ({', '.join(broken)}); lower the learning "
+            "rate, or look for NaN or extreme values in the inputs"
+        )
+    if monitor == "loss":
+        weights = {t: model.tasks[t].weight for t in report.scores if report[t]["count"]}
+        value = -sum(weight * report[t]["loss"] for t, weight in weights.items())
+        value = value if weights else math.nan
+    elif monitor in report.scores:
+        value = report.scores[monitor]
+    else:
+        value = report.worst if monitor == "worst" else report["score"]
+    if math.isnan(value):
+        notes = "; ".join(f"{key}: {note}" for key, note in report.notes.items())
+        other = "" if monitor == "loss" else ", or watch something else, e.g. monitor: loss"
+        raise TrainingError(
+            f"the monitored value ({monitor}) is not a number on the validation data"
+            f"{f' ({notes})' if notes else ''}; give it more labelled rows{other}"
+        )
+    return float(value)
