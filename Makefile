@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: demo check test test-all format build clean
+.PHONY: demo check test test-all bench format build clean
 
 demo: .venv/core
 	$(BIN)/motet demo
@@ -20,6 +20,12 @@ test: check
 
 test-all: check
 	$(BIN)/pytest -m "slow or not slow"
+
+bench: .venv/core # quick; docs/benchmarks.md says how to measure in earnest
+	$(BIN)/python benchmarks/step_cost.py --quick
+	$(BIN)/python benchmarks/solvers.py
+	$(BIN)/python benchmarks/training_overhead.py --pairs 3
+	$(BIN)/python benchmarks/number_scaling.py --seeds 1
 
 format: .venv/test
 	$(BIN)/ruff format .

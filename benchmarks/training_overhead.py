@@ -108,9 +108,8 @@ def main():
             if pair:  # the first pair warms up
                 times[name].append(time.perf_counter() - start)
     ratios = [a / b for a, b in zip(times["motet"], times["by hand"], strict=True)]
-    print(
-        f"{arguments.rows:,} rows x 50, three tasks, batch {BATCH}, {torch.get_num_threads()} threads"
-    )
+    threads = torch.get_num_threads()
+    print(f"{arguments.rows:,} rows x 50, three tasks, batch {BATCH}, {threads} threads")
     for name, values in times.items():
         print(f"{name:8} {statistics.median(values):7.3f} s an epoch (median of {len(values)})")
     print(

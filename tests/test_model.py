@@ -418,3 +418,48 @@ def test_inputs_may_be_any_structure_the_encoder_takes():
         ({"left": X, "more": {"right": X.numpy()}}, TARGETS), epochs=2
     )
     assert len(history) == 2
+
+
+def test_describe_counts_what_is_shared_frozen_and_each_task_s_own():
+    model = MultiTaskModel(nn.Linear(3, 4), [Regression("a"), Classification("b", classes=3)])
+    model.freeze("encoder")
+    model.freeze("a")
+    model.unfreeze("a")
+    model.disable_task("b")
+    told = model.describe()
+    assert told["active_tasks"] == ["a"]
+    assert told["shared"] == {"parameters": 16, "frozen": 16}
+    assert told["tasks"]["a"]["parameters"] == 5
+    assert told["tasks"]["a"]["frozen"] == 0
+    assert told["tasks"]["b"]["kind"] == "classification"
+    assert told["tasks"]["b"]["loss"] == "cross_entropy"
+    with pytest.raises(InputError, match="no part 'encode'; did you mean 'encoder'"):
+        model.freeze("encode")
+
+
+def test_a_frozen_part_does_not_move_and_a_thawed_one_does():
+    model = MultiTaskModel(nn.Linear(3, 4), [Regression("a")])
+    model.freeze("encoder")
+    trainer = Trainer(model, learning_rate=0.1)
+    batch = {"inputs": torch.ones(5, 3), "targets": {"a": torch.arange(5.0)}}
+    before = model.shared_parameters()[0].detach().clone()
+    trainer.train_step(batch)
+    assert model.shared_parameters()[0].equal(before)
+    model.unfreeze("encoder")
+    trainer.train_step(batch)
+    assert not model.shared_parameters()[0].equal(before)
+
+
+def test_a_head_for_two_tasks_and_reserved_names_are_refused():
+    head = nn.Linear(4, 1)
+    with pytest.raises(InputError, match="'a' and 'b' have a head in common"):
+        MultiTaskModel(nn.Linear(3, 4), [Regression(name, head=head) for name in "ab"])
+    with pytest.raises(InputError, match="'score' cannot name a task"):
+        MultiTaskModel(nn.Linear(3, 4), [Regression("score")])
+
+
+def test_options_that_a_wrapped_module_would_ignore_are_refused():
+    with pytest.raises(InputError, match="has a learning rate of its own"):
+        MultiTaskModel.wrap(nn.Linear(3, 1), [Regression("a", learning_rate=1.0)])
+    with pytest.raises(InputError, match="has a head of its own"):
+        MultiTaskModel.wrap(nn.Linear(3, 1), [Regression("a", head={"hidden": [7]})])

@@ -140,7 +140,9 @@ def _say_what_is_next(path: Path) -> None:
 @app.command()
 def evaluate(
     run: RunFolder,
-    data: Annotated[str, typer.Argument(help="CSV or Parquet file with labels.")],
+    data: Annotated[
+        str, typer.Argument(help=".csv, .parquet or .jsonl file (or pattern) with labels.")
+    ],
     tasks: Tasks = None,
 ) -> None:
     """Compute every metric of a trained model on labelled rows."""
@@ -155,8 +157,11 @@ def evaluate(
 @app.command()
 def predict(
     run: RunFolder,
-    data: Annotated[str, typer.Argument(help="CSV or Parquet file; label columns may be absent.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help=".csv or .parquet file.")],
+    data: Annotated[
+        str,
+        typer.Argument(help=".csv, .parquet or .jsonl file (or pattern); labels may be absent."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help=".csv, .parquet or .jsonl file.")],
     tasks: Tasks = None,
 ) -> None:
     """Predict for the rows of a file, in their order."""
@@ -249,7 +254,9 @@ def main() -> None:
         code = _fail("interrupted", 130)
     except Exception as error:  # the last door: one readable message, a traceback on request
         if debug:
-            raise
+            import traceback
+
+            traceback.print_exc()
         code = _explained(error)
     sys.exit(code if isinstance(code, int) else 0)
 

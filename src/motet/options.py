@@ -15,19 +15,17 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
+import numpy as np
 from pydantic import (
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
     TypeAdapter,
     ValidationError,
     validate_call,
 )
-from pydantic_core import core_schema
+from pydantic_core import PydanticKnownError, core_schema
 from typing_extensions import TypedDict, Unpack
 
 from motet.problems import InputError, explain, hint
@@ -57,7 +55,27 @@ __all__ = [
     "summary",
 ]
 
-Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+def _whole(value: Any) -> Any:
+    return _refused(value, "int_type")
+
+
+def _real(value: Any) -> Any:
+    return _refused(value, "float_type")
+
+
+def _refused(value: Any, kind: Literal["int_type", "float_type"]) -> Any:
+    """Refuse what pydantic would turn into a number; NumPy's numbers, and 3 for 3.0, go through."""
+    if isinstance(value, (bool, np.bool_, str, bytes)):
+        raise PydanticKnownError(kind)
+    return value
+
+
+PositiveInt = Annotated[int, Field(gt=0), BeforeValidator(_whole)]
+NonNegativeInt = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
+PositiveFloat = Annotated[float, Field(gt=0), BeforeValidator(_real)]
+NonNegativeFloat = Annotated[float, Field(ge=0), BeforeValidator(_real)]
+Fraction = Annotated[float, Field(ge=0, lt=1), BeforeValidator(_real)]
 """A share of something: 0 <= x < 1."""
 
 

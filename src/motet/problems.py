@@ -22,8 +22,22 @@ def hint(name: str, known: Iterable[str]) -> str:
     return f"known: {', '.join(names)}" if names else "none is known"
 
 
+def with_article(word: str) -> str:
+    """Put "a" or "an" before a word."""
+    return f"{'an' if word.lower().startswith((*'aeiou', 'lr_')) else 'a'} {word}"
+
+
+def reason(error: Exception) -> str:
+    """Say why a file could not be read, from what Python raised."""
+    if isinstance(error, KeyError):
+        return f"it has no {error}"
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
 def shown(value: object) -> str:
     """Quote a value for a message, cut to one short line."""
+    if value is None or isinstance(value, bool):  # as YAML spells them
+        return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, Mapping):
         return "a mapping"
     if isinstance(value, (list, tuple)) and len(repr(value)) > 60:
@@ -53,7 +67,7 @@ _EXPECTED = {
     "less_than": "a number < {lt:g}",
     "less_than_equal": "a number <= {le:g}",
     "literal_error": "{expected}",
-    "is_instance_of": "a {class}",
+    "is_instance_of": "{class}",
     "callable_type": "a function",
     "none_required": "null",
     "too_short": "at least {min_length} entries",
@@ -72,8 +86,11 @@ def explain(error: Mapping[str, Any]) -> str:
     expected = _EXPECTED.get(kind)
     if expected is None or kind.startswith("too_"):
         expected = (expected or str(error["msg"])).format(**context)
+        expected = expected.replace(" 1 entries", " one entry")
         return f"found {shown(error['input'])}, expected {expected}"
     expected = expected.format(**context)
+    if kind == "is_instance_of":
+        expected = with_article(expected)
     answer = f"found {shown(error['input'])}, expected {expected}"
     if kind == "literal_error" and isinstance(error["input"], str):
         names = [part.strip("'") for part in expected.replace(" or ", ", ").split(", ")]

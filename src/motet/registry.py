@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pkgutil import resolve_name
 from typing import Any
 
-from motet.problems import InputError, hint
+from motet.problems import InputError, hint, with_article
 
 
 class Registry:
@@ -18,6 +18,11 @@ class Registry:
         self.kind = kind
         self.version = 0  # grows with every registration
         self._places: dict[str, Any] = dict(places)
+
+    @property
+    def one(self) -> str:
+        """What messages call one member: its kind with the article."""
+        return "a way of sharing" if self.kind == "sharing" else with_article(self.kind)
 
     def __getitem__(self, name: str) -> Any:
         place = self._places[self.known(name)]
@@ -53,7 +58,7 @@ class Registry:
             InputError: If the name is taken or no name.
         """
         if not name.isidentifier():
-            raise InputError(f"{name!r} cannot name a {self.kind}: use letters, digits and _")
+            raise InputError(f"{name!r} cannot name {self.one}: use letters, digits and _")
         if name in self._places:
             raise InputError(f"the {self.kind} name {name!r} is taken; choose another")
         self._places[name] = member

@@ -48,7 +48,7 @@ def weights(path):
     return (path / "model" / "model.safetensors").read_bytes()
 
 
-class Stop(Exception):  # noqa: N818  # stands for a power cut
+class Stop(Exception):  # stands for a power cut
     pass
 
 

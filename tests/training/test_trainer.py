@@ -656,3 +656,75 @@ def test_a_step_is_recorded_every_50():
     assert [r["step"] for r in steps] == [50, 100]
     assert [r["epoch"] for r in steps] == [1, 2]
     assert all("gradient_norm" in r for r in steps)
+
+
+def test_a_balancer_given_as_an_object_honours_task_weights():
+    model = made(area={"weight": 3.0})
+    trainer = Trainer(model, balancing.Equal(model.tasks.names))
+    assert trainer.balancer.weight("area") == 3
+    with pytest.raises(InputError, match="takes no weight for 'area'"):
+        Trainer(model, balancing.Uncertainty(model.tasks.names))
+
+
+def test_what_is_learned_of_a_task_stays_while_the_task_is_absent():
+    """Momentum would go on moving it."""
+    model = made()
+    trainer = Trainer(model, "uncertainty", learning_rate=0.1)
+    for _ in range(5):
+        trainer.train_step(BATCH)
+    model.disable_task("area")
+    place = trainer.balancer.tasks.index("area")
+    before = trainer.balancer.log_variance.detach().clone()
+    for _ in range(5):
+        trainer.train_step(BATCH)
+    after = trainer.balancer.log_variance.detach()
+    assert after[place] == before[place]
+    assert not after.equal(before)
+
+
+def test_numbers_in_an_unhandy_unit_are_warned_of():
+    model = made()
+    targets = {"area": 1000 * AREA + 5000}
+    with pytest.warns(
+        UserWarning, match=r"the targets of 'area' have mean .* scaling=\(mean, std\)"
+    ):
+        Trainer(model, batch_size=20).fit((X, targets), epochs=1)
+
+
+def test_a_second_fit_without_validation_keeps_what_it_learned():
+    model = made()
+    trainer = Trainer(model, batch_size=20)
+    trainer.fit((X, {"area": AREA}), (X, {"area": AREA}), epochs=1)
+    before = weights_of(model)
+    trainer.fit((X, {"area": AREA}), epochs=2)
+    assert any(not before[name].equal(value) for name, value in weights_of(model).items())
+
+
+def test_evaluation_intervals_longer_than_training_still_end_with_one():
+    trainer = Trainer(made(), batch_size=20, evaluate_every=10_000)
+    history = trainer.fit((X, {"area": AREA}), (X, {"area": AREA}), epochs=1)
+    assert [record["split"] for record in history] == ["train", "validation"]
+
+
+def test_labels_that_are_all_missing_are_told():
+    with pytest.raises(InputError, match="the training data have no label for 'area'"):
+        Trainer(made()).fit((X, {"area": AREA * torch.nan}), epochs=1)
+
+
+def test_what_was_frozen_is_frozen_again_when_a_state_is_loaded():
+    first, second = Trainer(made()), Trainer(made())
+    first.model.freeze("encoder")
+    second.load_state(*first.state())
+    assert not any(p.requires_grad for p in second.model.shared_parameters())
+    assert all(p.requires_grad for p in second.model.task_parameters("area"))
+
+
+def test_statistics_tell_the_gradients_of_each_task():
+    trainer = Trainer(made(), "pcgrad")
+    for _ in range(4):
+        result = trainer.train_step(BATCH)
+    found = trainer.statistics()
+    assert found["step"] == 4
+    assert found["gradients"]["area"]["count"] == 4
+    assert found["gradients"]["area"]["variance"] > 0
+    assert result.balanced.gradient_norms.keys() == found["gradients"].keys()

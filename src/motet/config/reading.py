@@ -99,7 +99,7 @@ def read(
 
     Args:
         source: Path of a YAML file, a mapping, or a `Config`.
-        overrides: Changes such as ``"training.epochs=3"``, applied in order.
+        overrides: Changes such as ``"training.epochs=3"``, applied in order; or one alone.
 
     Returns:
         The config and where it came from.
@@ -119,6 +119,7 @@ def read(
     if not isinstance(data, dict):
         message = f"found {shown(data)}, expected a mapping with `data` and `tasks`"
         raise ConfigError([origin.problem((), message)], origin=origin)
+    overrides = [overrides] if isinstance(overrides, str) else overrides
     origin = Origin(file, document, _override(data, overrides))
     problems = [
         Problem(key, "is given twice; keep one", str(file), position)
@@ -132,6 +133,11 @@ def read(
     if problems or config is None:
         raise ConfigError(problems, config, origin)
     return config, origin
+
+
+def invalid(error: ValidationError, data: dict[str, Any]) -> ConfigError:
+    """Translate what pydantic found in ``data``."""
+    return ConfigError(_problems(error, data, Origin()))
 
 
 def _parsed(file: Path) -> Document:
@@ -186,8 +192,7 @@ def _validated(data: dict[str, Any], origin: Origin) -> tuple[Config | None, lis
     try:
         return current().model_validate(data), []
     except ValidationError as error:
-        found = error.errors()
-    problems = _merged([_problem(dict(each), data, origin) for each in found])
+        found, problems = error.errors(), _problems(error, data, origin)
     kept = deepcopy(data)
     for each in found:
         _prune(kept, _path(each, data))
@@ -195,6 +200,10 @@ def _validated(data: dict[str, Any], origin: Origin) -> tuple[Config | None, lis
         return current().model_validate(kept), problems
     except ValidationError:
         return None, problems
+
+
+def _problems(error: ValidationError, data: Any, origin: Origin) -> list[Problem]:
+    return _merged([_problem(dict(each), data, origin) for each in error.errors()])
 
 
 def _merged(problems: Sequence[Problem]) -> list[Problem]:
@@ -243,6 +252,10 @@ def _problem(error: dict[str, Any], data: Any, origin: Origin) -> Problem:
     loc = error["loc"]
     path = _path(error, data)
     kind = error["type"]
+    if kind == "invalid_key" or loc[-1:] == ("[key]",):
+        return _unquoted(error["input"], path, origin)
+    if kind == "too_short" and path in (("tasks",), ("inputs",)):
+        return origin.problem(path, f"found no {path[0][:-1]}, expected at least one")
     if kind == "extra_forbidden":
         known = _keys_at(loc[:-1])
         return origin.problem(path, f"unknown key; {_elsewhere(str(loc[-1]), known)}", at_key=True)
@@ -251,7 +264,7 @@ def _problem(error: dict[str, Any], data: Any, origin: Origin) -> Problem:
     if kind == "union_tag_invalid":
         registry = KINDS[_kind_at(loc)]
         name = error["ctx"]["tag"]
-        message = f"found {name!r}, expected a {registry.kind}; {hint(str(name), registry)}"
+        message = f"found {name!r}, expected {registry.one}; {hint(str(name), registry)}"
         given_short = isinstance(error["input"], str) or not origin.document.values.get(
             (*path, "type")
         )
@@ -266,6 +279,13 @@ def _problem(error: dict[str, Any], data: Any, origin: Origin) -> Problem:
         expected = "auto, cpu, cuda, cuda:N or mps"
         return origin.problem(path, f"found {shown(error['input'])}, expected {expected}")
     return origin.problem(path, explain(error))
+
+
+def _unquoted(found: object, path: Key, origin: Origin) -> Problem:
+    spelt = shown(found)
+    outer = path[:-1] if path[-1:] == (found,) else path
+    message = f"found the key {spelt}, expected a text; quote the key: {spelt!r}"
+    return origin.problem((*outer, spelt), message, at_key=True)
 
 
 def _elsewhere(name: str, known: Sequence[str]) -> str:
@@ -362,6 +382,13 @@ def _cross_checked(config: Config, origin: Origin) -> list[Problem]:
             f"column: {config.tasks[RESERVED].options().get('column') or RESERVED}"
         )
         problems.append(origin.problem(("tasks", RESERVED), message, at_key=True))
+    for name, task in config.tasks.items():
+        if "." in name:
+            message = (
+                f"found the name {name!r}, expected one without a dot; give the task another name, "
+                f"and column: {task.options().get('column') or name}"
+            )
+            problems.append(origin.problem(("tasks", name), message, at_key=True))
     monitored = ("mean", "worst", "loss", *config.tasks)
     if config.training.monitor not in monitored:
         message = f"found {config.training.monitor!r}; {hint(config.training.monitor, monitored)}"

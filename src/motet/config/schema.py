@@ -5,10 +5,10 @@ The docstring below each key is its one explanation; ``motet schema`` and the do
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from motet.config.members import Member, MemberOf, Section
-from motet.options import Fraction
+from motet.options import Fraction, NonNegativeInt, PositiveFloat, PositiveInt
 from motet.registry import version
 
 
@@ -117,7 +117,9 @@ class Config(Section):
 
     data: DataConfig = DataConfig()
     """Where the rows come from and how they are split."""
-    inputs: dict[str, Annotated[Member, MemberOf("input")]] | None = None
+    inputs: (
+        Annotated[dict[str, Annotated[Member, MemberOf("input")]], Field(min_length=1)] | None
+    ) = None
     """Columns the model sees; left out: every column that is not a target, types inferred."""
     tasks: dict[str, Annotated[Member, MemberOf("task")]] = Field(min_length=1)
     """Columns the model predicts."""
@@ -127,6 +129,23 @@ class Config(Section):
     """How the tasks' losses or gradients become one update."""
     training: TrainingConfig = Field(default_factory=lambda: TrainingConfig())
     """The loop."""
+
+    def __init__(self, **sections: Any) -> None:
+        """Check the sections against what is registered now.
+
+        Raises:
+            ConfigError: If any is wrong; it names every problem.
+        """
+        from motet.config.reading import invalid  # which reads this schema
+
+        current()
+        try:
+            super().__init__(**sections)
+        except ValidationError as error:
+            raise invalid(error, sections) from None
+
+    # pydantic's own mark: `model_validate` does not call this, and so raises its own error
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # as RootModel has it
 
 
 _built_for = -1

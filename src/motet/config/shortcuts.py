@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Chosen = dict[str, Any]
 
 
-def table(source: Any, targets: Sequence[str] | Mapping[str, Any], **sections: Any) -> Config:
+def table(source: Any, targets: str | Sequence[str] | Mapping[str, Any], **sections: Any) -> Config:
     """Make the config of a table: what to predict is given, the rest is inferred or left default.
 
     The inputs are inferred when the config is trained: every column that is no target.
@@ -26,8 +26,8 @@ def table(source: Any, targets: Sequence[str] | Mapping[str, Any], **sections: A
     Args:
         source: Path, pattern or list of files, ``motet://NAME``; or a frame or mapping of arrays,
             which is then given to ``motet.train(config, data=...)`` too.
-        targets: Columns to predict, whose types of task are inferred; or ``{task: type}``, where a
-            type is a name or ``{"type": name, option: value}``.
+        targets: Columns to predict, or one alone, whose types of task are inferred; or
+            ``{task: type}``, where a type is a name or ``{"type": name, option: value}``.
         **sections: Other parts of the config, such as ``training={"epochs": 5}``. Without
             ``data={"split": ...}``, a column that marks training and test rows is found by itself.
 
@@ -46,6 +46,7 @@ def table(source: Any, targets: Sequence[str] | Mapping[str, Any], **sections: A
         'split'
     """
     from motet.data.inference import infer_split, infer_tasks
+    from motet.data.selection import label_columns
     from motet.data.sources import read as read_rows
 
     rows = read_rows(source)
@@ -53,14 +54,20 @@ def table(source: Any, targets: Sequence[str] | Mapping[str, Any], **sections: A
     if isinstance(targets, Mapping):
         tasks = dict(targets)
     else:
+        targets = [targets] if isinstance(targets, str) else targets
         tasks = chosen_tasks(infer_tasks(rows, targets))
-    split = infer_split(rows, exclude=targets)
-    if split is not None:
-        data.setdefault("split", split_options(split))
     if isinstance(source, (str, Path)):
         data["source"] = str(source)
     elif isinstance(source, (list, tuple)):
         data["source"] = [str(each) for each in source]
+    config = read({"data": data, "tasks": tasks, **sections})[0]
+    used: set[str] = set()
+    for name, task in config.tasks.items():
+        used.update(label_columns(name, task.options(), rows))
+    split = infer_split(rows, exclude=used)
+    if split is None or "split" in data:
+        return config
+    data["split"] = split_options(split)
     return read({"data": data, "tasks": tasks, **sections})[0]
 
 

@@ -64,7 +64,7 @@ def infer_inputs(
     Args:
         table: The rows.
         exclude: Columns to pass over: targets, the split column.
-        train: Numbers of the training rows, in which a column must have a value; all if left out.
+        train: Numbers of the training rows, which alone are looked at; all if left out.
 
     Returns:
         One guess per column left, in the table's order.
@@ -78,12 +78,10 @@ def infer_inputs(
     """
     excluded = set(exclude)
     names = [name for name in table.column_names if name not in excluded]
-    return [
-        Guess(name, *_guess(table[name]))
-        if train is None or _has_values(table[name], train)
-        else Guess(name, None, "no values in the training rows")
-        for name in names
-    ]
+    if train is None:
+        return [Guess(name, *_guess(table[name])) for name in names]
+    rows = pa.array(train)
+    return [Guess(name, *_guess_from(table[name].take(rows), table[name])) for name in names]
 
 
 def usable(guesses: Sequence[Guess]) -> dict[str, str]:
@@ -108,8 +106,10 @@ def usable(guesses: Sequence[Guess]) -> dict[str, str]:
     return found
 
 
-def _has_values(column: pa.ChunkedArray, rows: NDArray[np.int64]) -> bool:
-    return not column.null_count or bool(column.is_valid().to_numpy()[rows].any())
+def _guess_from(train: pa.ChunkedArray, whole: pa.ChunkedArray) -> tuple[str | None, str]:
+    if train.null_count == len(train) and whole.null_count < len(whole):
+        return None, "no values in the training rows"
+    return _guess(train)
 
 
 def _guess(column: pa.ChunkedArray) -> tuple[str | None, str]:

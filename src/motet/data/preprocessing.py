@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from motet.data.inputs.base import Expansion, Input
 from motet.data.selection import require_columns
 from motet.data.targets import TARGETS, Target
-from motet.problems import InputError
+from motet.problems import InputError, hint, reason
 from motet.registry import INPUTS
 
 _VERSION = 1
@@ -88,11 +88,12 @@ class Preprocessing:
             name for name in dict.fromkeys(columns) if pa.types.is_string(table[name].type)
         )
 
-    def inputs(self, table: pa.Table) -> dict[str, NDArray[Any]]:
+    def inputs(self, table: pa.Table, at: At = _raising) -> dict[str, NDArray[Any]]:
         """Turn rows into what the encoder takes; missing columns are named all at once.
 
         Args:
             table: N rows; label columns are not needed.
+            at: As for `fit`.
 
         Returns:
             "numbers", float32 (N, numbers), and "categories", int64 (N, len(categories)); one that
@@ -106,30 +107,40 @@ class Preprocessing:
             "categories": np.empty((len(table), len(self.categories)), np.int64),
         }
         filled = dict.fromkeys(arrays, 0)
-        for part in self._inputs.values():
-            for kind, columns_of_part in part.apply(table).items():
-                start, width = filled[kind], columns_of_part.shape[1]
-                arrays[kind][:, start : start + width] = columns_of_part
-                filled[kind] += width
+        for name, part in self._inputs.items():
+            with at("inputs", name):
+                for kind, columns_of_part in part.apply(table).items():
+                    start, width = filled[kind], columns_of_part.shape[1]
+                    arrays[kind][:, start : start + width] = columns_of_part
+                    filled[kind] += width
         return {kind: array for kind, array in arrays.items() if array.shape[1]}
 
-    def targets(self, table: pa.Table) -> dict[str, NDArray[Any]]:
+    def targets(self, table: pa.Table, at: At = _raising) -> dict[str, NDArray[Any]]:
         """Turn labels into what the losses take.
 
         Args:
             table: N rows; a task without any of its columns there is left out.
+            at: As for `fit`.
 
         Returns:
             Targets (N, ...) by task, -100 or NaN where missing.
         """
-        return {
-            task: target.encode(table)
-            for task, target in self._targets.items()
-            if any(name in table.column_names for name in target.columns(table.column_names))
-        }
+        arrays: dict[str, NDArray[Any]] = {}
+        for task, target in self._targets.items():
+            if any(name in table.column_names for name in target.columns(table.column_names)):
+                with at("tasks", task):
+                    arrays[task] = target.encode(table)
+        return arrays
 
     def target(self, task: str) -> Target:
-        """Return the target of a task: its classes, its scale, its columns of predictions."""
+        """Return the target of a task: its classes, its scale, its columns of predictions.
+
+        Raises:
+            InputError: If it has no such task.
+        """
+        if task not in self._targets:
+            known = hint(task, self._targets)
+            raise InputError(f"the preprocessing has no task {task!r}; {known}")
         return self._targets[task]
 
     @property
@@ -207,7 +218,7 @@ class Preprocessing:
             made.strings = tuple(content["strings"])
         except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                f"the preprocessing is not what motet writes ({type(error).__name__}: {error}); "
+                f"the preprocessing is not what motet writes ({reason(error)}); "
                 "use the preprocessing.json of a model folder, unchanged"
             ) from None
         return made

@@ -1,6 +1,6 @@
 """Which columns are meant: by name, by pattern, and what to say when they are not there."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
@@ -37,6 +37,24 @@ columns: age, job
             f"{what}: the data have no column {', '.join(_with_near(m, there) for m in missing)}; "
             f"columns: {listed(there)}"
         )
+
+
+def label_columns(task: str, options: Mapping[str, Any], table: Any) -> tuple[str, ...]:
+    """Name the columns that hold a task's labels.
+
+    Args:
+        task: The task's name, and its column if the options name none.
+        options: The task's options; "column" and "columns" are read.
+        table: A `pyarrow.Table`.
+
+    Returns:
+        Names of columns, all of them there; those that are not raise `InputError`.
+    """
+    if options.get("columns") is not None:
+        return matching(options["columns"], table.column_names, f"task {task!r}")
+    column = options.get("column") or task
+    require_columns(table, [column], f"task {task!r}")
+    return (column,)
 
 
 def matching(wanted: str | Sequence[str], available: Sequence[str], what: str) -> tuple[str, ...]:

@@ -65,10 +65,7 @@ class MLP(nn.Module):
         self.width = widths[-1]
 
     def forward(self, inputs: Any) -> Tensor:
-        """Encode ``{"numbers": (B, n), "categories": (B, c)}``; what is empty may be left out.
-
-        Without categories, the numbers alone will do.
-        """
+        """Encode ``{"numbers": (B, n), "categories": (B, c)}``, or numbers alone."""
         state: Any = {"numbers": inputs} if isinstance(inputs, Tensor) else inputs
         for stage in self.stages:
             state = stage(state)

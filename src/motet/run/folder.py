@@ -14,7 +14,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -38,11 +38,9 @@ def create(output: str | Path | None, name: str) -> Path:
         InputError: If ``output`` holds something already or cannot be made.
     """
     if output is None:
-        runs = Path("runs")
-        taken = [path.name for path in runs.glob(f"{name}-*")] if runs.is_dir() else []
-        numbers = [int(t.rpartition("-")[2]) for t in taken if t.rpartition("-")[2].isdigit()]
-        output = runs / f"{name}-{max(numbers, default=0) + 1:03d}"
-    path = Path(output)
+        path = _next_free(Path("runs"), name)
+    else:
+        path = Path(output)
     try:
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()):
@@ -50,11 +48,31 @@ def create(output: str | Path | None, name: str) -> Path:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise InputError(
-            f"the output folder {path} cannot be written ({reason}); name another with --output"
-        ) from None
+        raise _unwritable(path, error) from None
     return path
+
+
+def _next_free(runs: Path, name: str) -> Path:
+    """Make the folder with the number after the last; another run may start at the same time."""
+    try:
+        runs.mkdir(exist_ok=True)
+        taken = [path.name.removeprefix(f"{name}-") for path in runs.iterdir()]
+        number = max((int(each) for each in taken if each.isdigit()), default=0)
+        while True:
+            number += 1
+            path = runs / f"{name}-{number:03d}"
+            with suppress(FileExistsError):
+                path.mkdir()
+                return path
+    except OSError as error:
+        raise _unwritable(runs, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    reason = error.strerror or type(error).__name__
+    return InputError(
+        f"the output folder {path} cannot be written ({reason}); name another with --output"
+    )
 
 
 def check_output(path: str | Path, suffixes: tuple[str, ...]) -> Path:

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from motet.data.selection import listed
+from motet.data.targets.base import Target
 from motet.data.targets.classes import MISSING
 from motet.model import MultiTaskModel
 from motet.run.preparing import Prepared
@@ -97,13 +99,18 @@ def _labelled(targets: NDArray[Any]) -> NDArray[np.bool_]:
 def _notes(prepared: Prepared) -> Iterator[str]:
     yield from prepared.preprocessing.notes
     for name in prepared.config.tasks:
-        unseen = prepared.preprocessing.target(name).unseen(prepared.rows.table)
-        if unseen:
-            found = ", ".join(f"{value!r} ({count:,})" for value, count in unseen.items())
-            yield (
-                f"task {name!r}: labels that the training part does not have count as missing: "
-                f"{found}"
-            )
+        note = unseen_note(prepared.preprocessing.target(name), prepared.rows.table)
+        if note:
+            yield f"task {name!r}: {note}"
+
+
+def unseen_note(target: Target, table: pa.Table) -> str:
+    """Say which labels of a table training did not have; nothing if it had all."""
+    unseen = target.unseen(table)
+    if not unseen:
+        return ""
+    found = listed(f"{value!r} ({count:,})" for value, count in unseen.items())
+    return f"labels that the training part does not have count as missing: {found}"
 
 
 def _number(value: float | None) -> str:

@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 
 from motet import config as configs
 from motet.config import Config, ConfigError, Member, Origin, Problem
-from motet.config.schema import current
+from motet.config.schema import TrainingConfig, current
 from motet.data.inference import Guess, infer_inputs, usable
 from motet.data.inputs.base import Input
 from motet.data.preprocessing import Preprocessing
-from motet.data.selection import matching, require_columns
+from motet.data.selection import label_columns, require_columns
 from motet.data.sources import read
 from motet.data.splits import Split, split
 from motet.data.targets import TARGETS, Target
+from motet.data.targets.base import prediction_names
 from motet.options import create
 from motet.problems import InputError
 from motet.registry import INPUTS, TASKS
@@ -74,14 +75,24 @@ class Collector:
         try:
             yield
         except InputError as error:
+            message = _without_place(key, str(error))
+            first = message.partition(" ")[0]
+            if key == ("training",) and first in TrainingConfig.model_fields:
+                key = ("training", first)  # such as "device 'cuda' cannot be used"
             if not any(_overlap(key, known.key) for known in self.problems):
                 at_key = len(key) > 1
-                self.problems.append(self.origin.problem(key, str(error), at_key=at_key))
+                self.problems.append(self.origin.problem(key, message, at_key=at_key))
 
     def stop(self, partial: Config | None = None) -> None:
         """Raise what was collected, if anything."""
         if self.problems:
             raise ConfigError(self.problems, partial, self.origin)
+
+
+def _without_place(key: Sequence[str], message: str) -> str:
+    """Leave out how a message begins if the key says the same."""
+    part = key[0].removesuffix("s")
+    return message.removeprefix(f"{part} {key[-1]!r}: ").removeprefix(f"{key[-1]}: ")
 
 
 def _overlap(one: Sequence[Any], other: Sequence[Any]) -> bool:
@@ -122,7 +133,7 @@ def read_rows(
     used = {found.data.split.column} - {None}
     for name, task in found.tasks.items():
         with collector.at("tasks", name):
-            used |= set(_label_columns(name, task, table))
+            used |= set(label_columns(name, task.options(), table))
     guesses: tuple[Guess, ...] = ()
     if found.inputs is None:
         train = None if parts is None else parts.train
@@ -168,13 +179,27 @@ def prepare(
     preprocessing.fit(train, collector.at)
     collector.stop()
     # every row of every part must be readable before training starts
-    arrays: dict[str, dict[str, NDArray[Any]]] = {}
-    with collector.at("inputs"):
-        arrays["inputs"] = preprocessing.inputs(rows.table)
-    with collector.at("tasks"):
-        arrays["targets"] = preprocessing.targets(rows.table)
+    encoder_inputs = preprocessing.inputs(rows.table, collector.at)
+    labels = preprocessing.targets(rows.table, collector.at)
+    _check_predictions(targets, rows.table, collector)
     collector.stop()
-    return Prepared(rows, preprocessing, **arrays)
+    return Prepared(rows, preprocessing, encoder_inputs, labels)
+
+
+def _check_predictions(
+    targets: Mapping[str, Target], table: pa.Table, collector: Collector
+) -> None:
+    """Find tasks whose predictions would have a column of one name."""
+    owners: dict[str, str] = {}
+    for task, target in targets.items():
+        for column in prediction_names(target, table.column_names):
+            with collector.at("tasks", task):
+                if owners.setdefault(column, task) != task:
+                    raise InputError(
+                        f"its predictions and those of task {owners[column]!r} both have a column "
+                        f"{column!r}; give the task another name, and column: "
+                        f"{target.columns(table.column_names)[0]}"
+                    )
 
 
 def make_target(name: str, task: Member) -> Target:
@@ -226,15 +251,6 @@ def _split(config: Config, table: pa.Table) -> Split:
         train=chosen.train or "train",
         stratify=chosen.stratify,
     )
-
-
-def _label_columns(name: str, task: Member, table: pa.Table) -> tuple[str, ...]:
-    options = task.options()
-    if options.get("columns") is not None:
-        return matching(options["columns"], table.column_names, f"task {name!r}")
-    column = options.get("column") or name
-    require_columns(table, [column], f"task {name!r}")
-    return (column,)
 
 
 def _with_inputs(config: Config, guesses: Sequence[Guess]) -> Config:

@@ -12,9 +12,11 @@ from motet.config import Config
 from motet.data.batches import ArrayData
 from motet.data.preprocessing import Preprocessing
 from motet.data.sources import read
+from motet.data.targets.base import true_columns
 from motet.model import MultiTaskModel
 from motet.problems import InputError, hint
 from motet.run import folder, saving
+from motet.run.lines import unseen_note
 from motet.tasks.scores import Trivial
 from motet.training import History, Report
 from motet.training.evaluation import evaluate, predict
@@ -49,16 +51,16 @@ class Run:
         """Predict for rows, in their order.
 
         Args:
-            data: A path of a CSV or Parquet file, a frame, or whatever else holds rows; label
-                columns may be absent.
-            tasks: Which tasks; all enabled ones if left out.
+            data: A path of a CSV, Parquet or JSON lines file, a frame, or whatever else holds rows;
+                label columns may be absent.
+            tasks: Which tasks, or the name of one; all enabled ones if left out.
 
         Returns:
             For each task ``<task>``, in the labels' own type and unit, and for each class
             ``<task>_probability_<class>``.
 
         Raises:
-            InputError: If the data lack an input column or a task is unknown.
+            InputError: If the data lack an input column, or a task is unknown or disabled.
         """
         return self.predict_arrays(self.preprocess(data), tasks)
 
@@ -80,10 +82,11 @@ class Run:
 
         Args:
             data: As for `predict`, with the label columns of at least one task.
-            tasks: Which tasks; all enabled ones with label columns if left out.
+            tasks: Which tasks, or the name of one; all enabled ones with label columns if left out.
 
         Returns:
-            ``{task: {metric: value, "loss": ..., "count": ...}, "score": mean normalised score}``.
+            ``{task: {metric: value, "loss": ..., "count": ...}, "score": mean normalised score}``;
+            its ``notes`` say which labels training did not have.
 
         Raises:
             InputError: If the data lack an input column or the labels of a task asked for.
@@ -98,7 +101,12 @@ class Run:
                 f"found {', '.join(table.column_names)}"
             )
         kept = {task: targets[task] for task in chosen if task in targets}
-        return self.evaluate_arrays(self._preprocessing.inputs(table), kept)
+        report = self.evaluate_arrays(self._preprocessing.inputs(table), kept)
+        for task in kept:
+            note = unseen_note(self._preprocessing.target(task), table)
+            if note:
+                report.notes[task] = note
+        return report
 
     def evaluate_arrays(
         self, inputs: dict[str, NDArray[Any]], targets: dict[str, NDArray[Any]]
@@ -123,11 +131,19 @@ class Run:
         return ArrayData(inputs, targets).to(device)
 
     def _chosen(self, tasks: Iterable[str] | None) -> list[str]:
-        names = self.model.tasks.names
-        for task in tasks or ():
-            if task not in names:
-                raise InputError(f"no task is named {task!r}; {hint(task, names)}")
-        return list(self.model.active_tasks if tasks is None else tasks)
+        enabled = self.model.active_tasks
+        if tasks is None:
+            return list(enabled)
+        chosen = [tasks] if isinstance(tasks, str) else list(tasks)
+        for task in chosen:
+            if task not in self.model.tasks.names:
+                raise InputError(f"no task is named {task!r}; {hint(task, enabled)}")
+            if task not in enabled:
+                raise InputError(
+                    f"task {task!r} is disabled and was not trained; leave it out, or train again "
+                    "with it enabled"
+                )
+        return chosen
 
 
 _BATCH = 4096
@@ -157,11 +173,8 @@ def with_truth(
     """Put ``<task>_true``, the labels as they were given, before each task's predictions."""
     columns: dict[str, Any] = {}
     for task in tasks:
-        labels = preprocessing.target(task).columns(table.column_names)
-        if len(labels) == 1:
-            columns[f"{task}_true"] = table[labels[0]]
-        else:
-            columns |= {f"{task}_true_{label}": table[label] for label in labels}
+        labels = true_columns(task, preprocessing.target(task).columns(table.column_names))
+        columns |= {name: table[label] for name, label in labels.items()}
     for name in predictions.column_names:
         columns[name] = predictions[name]
     return pa.table(columns)

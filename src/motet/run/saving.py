@@ -17,8 +17,10 @@ import motet
 from motet import config as configs
 from motet.config import Config
 from motet.data.preprocessing import Preprocessing
+from motet.data.targets import TARGETS
 from motet.model import MultiTaskModel
-from motet.problems import InputError
+from motet.problems import InputError, reason
+from motet.registry import TASKS
 from motet.run.building import build_model
 from motet.run.folder import finite, replacing, write_json, write_text
 from motet.tasks import Prediction
@@ -70,20 +72,34 @@ def load(folder: Path) -> tuple[Config, Preprocessing, MultiTaskModel, Trivial]:
         config = configs.read(content["config"])[0]
         trivial = _predictions(content["trivial"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{folder / SETTINGS} is not what motet writes: {error}") from None
+        raise InputError(f"{folder / SETTINGS} is not what motet writes: {reason(error)}") from None
     try:
         text = (folder / PREPROCESSING).read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise InputError(f"{folder / PREPROCESSING} is not what motet writes: no text") from None
     preprocessing = Preprocessing.from_json(text)
+    _check_fit(folder, config, preprocessing)
     model = build_model(config, preprocessing)
     try:
         load_model(model, str(folder / WEIGHTS))
     except (RuntimeError, OSError, ValueError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{folder / WEIGHTS} does not hold this model: {reason}") from None
+        raise InputError(f"{folder / WEIGHTS} does not hold this model: {reason(error)}") from None
     model.eval()
     return config, preprocessing, model, trivial
+
+
+def _check_fit(folder: Path, config: Config, preprocessing: Preprocessing) -> None:
+    """Refuse files of two models in one folder."""
+    for name, task in config.tasks.items():
+        try:
+            fits = type(preprocessing.target(name)) is TARGETS[TASKS[task.type].labels]
+        except InputError:
+            fits = False
+        if not fits:
+            raise InputError(
+                f"{folder / PREPROCESSING} does not fit {folder / SETTINGS}: it has no "
+                f"{task.type} task {name!r}; use both from one run"
+            )
 
 
 def _plain(trivial: Trivial) -> dict[str, Any]:

@@ -44,21 +44,14 @@ def by_rows(
     inside = {id(leaf) for layer in layers for leaf in layer.leaves}
     outside = [leaf for leaf in leaves.shared if id(leaf) not in inside]
     rows = Rows(outside, call.tasks, workspace.lend(call.balancer), layers)
-    wanted: list[Tensor | GradientEdge] = [*outside, *(layer.edge for layer in layers)]
     memory = rows.memory
     own: list[tuple[str, Tensor, Tensor]] = []
     for place, task in enumerate(call.tasks):
-        with cotangents(layers) as seen:
-            found = call.gradients(task, [*wanted, *leaves.own[task]])
-        products = [seen.get(k, found[len(outside) + k]) for k in range(len(layers))]
-        rows.fill(place, [*found[: len(outside)], *products], 1 / call.scale)
-        rest = found[len(wanted) :]
         if call.weighted:
-            pairs = zip(leaves.own[task], rest, strict=True)
+            pairs = zip(leaves.own[task], _row(call, rows, place, leaves.own[task]), strict=True)
             own += [(task, leaf, gradient) for leaf, gradient in pairs if gradient is not None]
         else:
-            add_all(leaves.own[task], rest)
-    del found, rest  # the direction can have their memory
+            add_all(leaves.own[task], _row(call, rows, place, leaves.own[task]))
     if not any(map(any, rows.reached)):
         raise InputError("no loss reaches a shared parameter; check `shared`")
     if previous is not None:
@@ -81,6 +74,20 @@ def by_rows(
             add_all([leaf], [gradient], weights[task])
     workspace.give_back(call.balancer, memory)
     return solved_result(call, solved, "layers" if layers else "rows")
+
+
+def _row(call: Call, rows: Rows, place: int, own: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
+    """Write the gradient of one task; return that on its own leaves.
+
+    The next task can have the memory of all else, while it is in the cache.
+    """
+    wanted: list[Tensor | GradientEdge] = [*rows.leaves, *(layer.edge for layer in rows.layers)]
+    with cotangents(rows.layers) as seen:
+        found = call.gradients(call.tasks[place], [*wanted, *own])
+    count = len(rows.leaves)
+    products = [seen.get(k, found[count + k]) for k in range(len(rows.layers))]
+    rows.fill(place, [*found[:count], *products], 1 / call.scale)
+    return found[len(wanted) :]
 
 
 def _added(
@@ -132,10 +139,8 @@ def in_pieces(call: Call, leaves: Leaves) -> BackwardResult:
         rows = Rows(piece, call.tasks, memory)
         for place, task in enumerate(call.tasks):
             own = leaves.own[task] if number == 0 and not call.weighted else []
-            found = kept.gradients(task, [*piece, *own])
-            rows.fill(place, found[: len(piece)], 1 / call.scale)
+            add_all(own, _row(kept, rows, place, own))
             reached[place] += rows.reached[place]
-            add_all(own, found[len(piece) :])
         gramian = rows.gramian() if gramian is None else gramian + rows.gramian()
         memory = rows.memory
     assert gramian is not None
@@ -147,7 +152,8 @@ def in_pieces(call: Call, leaves: Leaves) -> BackwardResult:
     wanted = unique([*leaves.shared, *others])
     values = stacked(list(call.losses.values()))
     factors = weights.to(values) * call.scale
-    add_all(wanted, gradients([values], wanted, [factors], retain=call.keep_graph))
+    with advice():
+        torch.autograd.backward([values], [factors], retain_graph=call.keep_graph, inputs=wanted)
     named = tuple(tuple(call.tasks[place] for place in group) for group in groups)
     return solved_result(call, Solved(factors, weights, inner, status, named), "pieces")
 

@@ -86,6 +86,27 @@ class Target(ABC):
         """Take on a state."""
 
 
+def prediction_names(target: Target, available: Sequence[str]) -> list[str]:
+    """Name the columns that stand for a fitted target in the predictions of a test part."""
+    labels = getattr(target, "names", ())
+    return [
+        target.name,
+        *(_probability(target.name, label) for label in labels),
+        *true_columns(target.name, target.columns(available)),
+    ]
+
+
+def true_columns(task: str, labels: Sequence[str]) -> dict[str, str]:
+    """Map the names that true labels have beside predictions to the columns they come from."""
+    if len(labels) == 1:
+        return {f"{task}_true": labels[0]}
+    return {f"{task}_true_{label}": label for label in labels}
+
+
+def _probability(task: str, label: str) -> str:
+    return f"{task}_probability_{label}"
+
+
 def probability_columns(
     name: str, classes: Sequence[str], probabilities: NDArray[Any] | None
 ) -> dict[str, pa.Array]:
@@ -94,6 +115,6 @@ def probability_columns(
         return {}
     columns = probabilities.astype("float64").T
     return {
-        f"{name}_probability_{label}": pa.array(column)
+        _probability(name, label): pa.array(column)
         for label, column in zip(classes, columns, strict=True)
     }
