@@ -9,7 +9,7 @@ from torch.autograd.graph import GradientEdge
 
 from motet.balancing.base import GramianBalancer
 from motet.balancing.engine import workspace
-from motet.balancing.engine.call import Call, advice, gradients, stacked
+from motet.balancing.engine.call import Call, advice, stacked
 from motet.balancing.engine.grad import add_all
 from motet.balancing.engine.layers import cheaper_layers, cotangents
 from motet.balancing.engine.leaves import Leaves, unique
@@ -77,9 +77,10 @@ def by_rows(
 
 
 def _row(call: Call, rows: Rows, place: int, own: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
-    """Write the gradient of one task; return that on its own leaves.
+    """Write the gradient of one task, and let go of it while its memory is in the cache.
 
-    The next task can have the memory of all else, while it is in the cache.
+    Returns:
+        The gradient on the task's own leaves.
     """
     wanted: list[Tensor | GradientEdge] = [*rows.leaves, *(layer.edge for layer in rows.layers)]
     with cotangents(rows.layers) as seen:
@@ -119,9 +120,10 @@ def with_weights(call: Call, leaves: Leaves, weights: Tensor) -> BackwardResult:
     plain = factors if call.weighted else torch.full_like(factors, call.scale)
     others = unique(leaf for task in call.tasks for leaf in leaves.own[task])
     retain = call.keep_graph or bool(others)
-    add_all(leaves.shared, gradients([values], leaves.shared, [factors], retain=retain))
-    if others:
-        add_all(others, gradients([values], others, [plain], retain=call.keep_graph))
+    with advice():
+        torch.autograd.backward([values], [factors], retain_graph=retain, inputs=leaves.shared)
+        if others:
+            torch.autograd.backward([values], [plain], retain_graph=call.keep_graph, inputs=others)
     named = dict(zip(call.tasks, weights.unbind(), strict=True))
     return call.result(weights=named, path="kept weights")
 
