@@ -8,7 +8,7 @@ drawn anew; a ratio is the median over rounds of the ratio within a round. "plai
 are compared with plain by whole steps (forward pass, backward pass), all others with the floor by
 the backward pass alone. torchjd is shown at the best of its settings, method by method.
 
-Memory is the peak of a process that does nothing else, less what it had before its first step.
+Memory is the peak of what torch allocates in a first step, forward pass and kept buffers included.
 """
 
 import argparse
@@ -18,10 +18,11 @@ import statistics
 import subprocess
 import sys
 import time
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 from torch import nn
+from torch.profiler import ProfilerActivity, profile
 
 from motet.balancing import available, backward, create
 from motet.balancing.base import LossBalancer
@@ -271,23 +272,16 @@ def apart(problem, methods, other, name, rounds, clock):
 
 
 def memory(model, count, name):
-    """Return the peak of this process in MiB, less what it had before the first step."""
+    """Return the peak in MiB of what torch allocates in a first step, from losses to gradients."""
     problem = Problem(model, count)
     base, _, low = name.partition(", memory=")
     method = {"plain": plain, "floor": floor}.get(base)
     run = (method or ours(base, **({"memory": low} if low else {})))(problem)
-    tiny = Problem(model, 2)  # what the libraries set up at first use is not ours
-    sum(tiny.losses().values()).backward()
-    before = status("VmRSS")
-    for _ in range(4):
-        problem.reset()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         run(problem.losses())
-    return (status("VmHWM") - before) / 1024
-
-
-def status(key):
-    with open("/proc/self/status") as lines:
-        return next(int(line.split()[1]) for line in lines if line.startswith(key))
+    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
+    sizes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
+    return max(accumulate(sizes)) / 2**20
 
 
 def memories(model, count):

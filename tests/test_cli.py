@@ -374,9 +374,25 @@ def test_a_mistake_of_ours_is_exit_code_1_and_debug_shows_where(here, motet, mon
     assert code == 1
     assert err == "motet: RuntimeError: broken (motet --debug ... shows where)\n"
     for arguments in (["--debug", "train", "people.yaml"], ["train", "people.yaml", "--debug"]):
-        monkeypatch.setattr(sys, "argv", ["motet", *arguments])
-        with pytest.raises(RuntimeError, match="broken"):
-            cli.main()
+        code, _, err = motet(*arguments)
+        assert code == 1
+        assert "Traceback" in err
+        assert "in broken" in err
+
+
+def test_debug_does_not_change_the_exit_code_of_wrong_input(here, motet):
+    code, _, err = motet("--debug", "train", "people.yaml", "training.epochs=none")
+    assert code == 2
+    assert "Traceback" in err
+    assert "training.epochs: found 'none', expected a whole number" in err
+
+
+def test_help_names_every_format(motet):
+    for command in ("predict", "evaluate"):
+        _, out, _ = motet(command, "--help")
+        assert ".csv" in out
+        assert ".parquet" in out
+        assert ".jsonl" in out
 
 
 def test_a_run_that_diverges_is_exit_code_1(here, motet):

@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from motet.options import RESERVED_TASK_NAMES
 from motet.problems import InputError, hint
 from motet.sharing import Hard, SharedModule, Sharing
 from motet.tasks import Prediction, Task
@@ -301,10 +302,6 @@ class _Wrapped(SharedModule):
         yield from self._heads.get(task, ())
 
 
-RESERVED = ("score", "loss", "mean", "worst", "encoder")
-"""Names with a meaning of their own: in reports, as monitored values, as parts to freeze."""
-
-
 def _names(tasks: Sequence[Task]) -> tuple[str, ...]:
     names = tuple(task.name for task in tasks)
     if not names:
@@ -312,10 +309,10 @@ def _names(tasks: Sequence[Task]) -> tuple[str, ...]:
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"two tasks are named {name!r}; give each a name of its own")
-        if not name or "." in name or name in RESERVED:
+        if not name or "." in name or name in RESERVED_TASK_NAMES:
             raise InputError(
                 f"{name!r} cannot name a task: names are not empty, have no dot and are none of "
-                f"{', '.join(RESERVED)}"
+                f"{', '.join(RESERVED_TASK_NAMES)}"
             )
     return names
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
-import numpy as np
 from pydantic import (
     BeforeValidator,
     ConfigDict,
@@ -32,6 +31,7 @@ from motet.problems import InputError, explain, hint
 from motet.registry import KINDS, Registry
 
 __all__ = [
+    "RESERVED_TASK_NAMES",
     "Annotated",
     "Any",
     "Callable",
@@ -66,7 +66,7 @@ def _real(value: Any) -> Any:
 
 def _refused(value: Any, kind: Literal["int_type", "float_type"]) -> Any:
     """Refuse what pydantic would turn into a number; NumPy's numbers, and 3 for 3.0, go through."""
-    if isinstance(value, (bool, np.bool_, str, bytes)):
+    if isinstance(value, (bool, str, bytes)):
         raise PydanticKnownError(kind)
     return value
 
@@ -169,6 +169,9 @@ class TaskOptions(TypedDict, total=False):
     metrics: Sequence[Annotated[str, Named("metric", tuple(KINDS["metric"]))] | Callable[..., Any]]
     head: Annotated[Mapping[str, Any], Chosen("head", default="mlp")] | Callable[..., Any]
 
+
+RESERVED_TASK_NAMES = ("score", "loss", "mean", "worst", "encoder")
+"""Names with a meaning of their own: in reports, as monitored values, as parts to freeze."""
 
 TASK_DEFAULTS: dict[str, Any] = {
     "column": None,

@@ -1,10 +1,12 @@
 # ruff: noqa: E501  # a config and its message read best on one line
 """Reading a config: every problem at once, each with its place, in the user's words."""
 
+import numpy as np
 import pytest
 
 from motet.config import Config, ConfigError, read
 from motet.problems import InputError
+from motet.registry import BALANCERS, register
 
 GOOD = {"data": {"source": "motet://adult"}, "tasks": {"income": {"type": "classification"}}}
 
@@ -38,7 +40,7 @@ training:
 """,
     )
     assert problems(path) == [
-        f"{path}:3:8  inputs.age: found 'numbr', expected a input; did you mean 'number'?",
+        f"{path}:3:8  inputs.age: found 'numbr', expected an input; did you mean 'number'?",
         f"{path}:5:33  tasks.churn.wieght: unknown key; did you mean 'weight'?",
         f"{path}:6:35  tasks.spend.loss: the loss 'hubr' is not known; did you mean 'huber'?",
         f"{path}:8:9  balancing.type: found 'equall', expected a balancer; did you mean 'equal'?",
@@ -53,7 +55,22 @@ training:
         ("tasks: {a: {type: regression}}\ndata:\n  sorce: x", "3:3  data.sorce: unknown key; did you mean 'source'?"),
         ("tasks: {a: {}}", "1:12  tasks.a: found a mapping without `type`, expected {type: "),
         ("tasks: {a: 7}", "1:12  tasks.a: found 7, expected {type: "),
-        ("tasks: {}", "1:8  tasks: found a mapping, expected at least 1 entries"),
+        ("tasks: {}", "1:8  tasks: found no task, expected at least one"),
+        ("tasks: {a: {type: regression}}\ninputs: {}", "2:9  inputs: found no input, expected at least one"),
+        ("tasks: {a: {type: regression}}\ndata: {source: []}", "data.source: found [], expected a text or at least one entry"),
+        ("tasks: {1: regression}", "1:9  tasks.1: found the key 1, expected a text; quote the key: '1'"),
+        ("tasks: {true: regression}", "1:9  tasks.true: found the key true, expected a text; quote the key: 'true'"),
+        ("tasks: {a: {type: regression, 3: 4}}", "1:31  tasks.a.3: found the key 3, expected a text; quote the key: '3'"),
+        ("tasks: {a: {type: regression}}\n5: 6", "2:1  5: found the key 5, expected a text; quote the key: '5'"),
+        ("tasks: {a.b: {type: regression}}", "1:9  tasks.a.b: found the name 'a.b', expected one without a dot; give the task another name, and column: a.b"),
+        ("tasks: {a: {type: regression}}\nmodel: {sharing: soft_}", "2:18  model.sharing: found 'soft_', expected a way of sharing"),
+        ("tasks: {a: {type: regression}}\nmodel: {encoder: mpl}", "2:18  model.encoder: found 'mpl', expected an encoder"),
+        ("tasks: {a: {type: regression}}\ntraining: {epochs: null}", "2:20  training.epochs: found null, expected a whole number"),
+        ("tasks: {a: {type: regression}}\ntraining: {epochs: true}", "2:20  training.epochs: found true, expected a whole number"),
+        ("tasks: {a: {type: regression}}\ntraining: {batch_size: '64'}", "2:24  training.batch_size: found '64', expected a whole number"),
+        ("tasks: {a: {type: regression}}\ntraining: {clip_norm: '1'}", "2:23  training.clip_norm: found '1', expected a number"),
+        ("tasks: {a: {type: regression}}\nmodel: {encoder: {hidden: [true]}}", "found true, expected a whole number"),
+        ("tasks: {a: {type: regression, weight: true}}", "1:39  tasks.a.weight: found true, expected a number"),
         ("data: {source: x.csv}", "1:1  tasks: missing, but required"),
         ("tasks: {a: {type: regression, delta: 2}}", "1:38  tasks.a.delta: delta is read only with loss: huber, found loss: mse"),
         ("tasks: {a: {type: regression, loss: huber, delta: -1}}", "1:51  tasks.a.delta: found -1, expected a number > 0"),
@@ -90,6 +107,38 @@ def test_an_override_that_is_wrong_is_named_as_such():
 def test_an_override_must_be_key_and_value(override):
     with pytest.raises(InputError, match="expected key=value"):
         read(GOOD, [override])
+
+
+def test_one_override_may_stand_alone():
+    assert read(GOOD, "training.epochs=3")[0].training.epochs == 3
+
+
+def test_numbers_of_numpy_and_whole_numbers_for_fractions_are_taken():
+    training = {"epochs": np.int64(3), "clip_norm": np.float64(2.5), "batch_size": 8.0}
+    config = Config(tasks={"a": "regression"}, training=training, data={"split": {"test": 0}})
+    assert config.training.epochs == 3
+    assert config.training.clip_norm == 2.5
+    assert config.training.batch_size == 8
+
+
+def test_a_config_made_in_python_tells_mistakes_as_a_file_does():
+    with pytest.raises(ConfigError) as caught:
+        Config(tasks={"a": "regresion"}, training={"epohcs": 3})
+    assert str(caught.value).splitlines() == [
+        "config  tasks.a: found 'regresion', expected a task; did you mean 'regression'?",
+        "config  training.epohcs: unknown key; did you mean 'epochs'?",
+    ]
+
+
+def test_a_config_made_in_python_knows_members_registered_since(monkeypatch):
+    Config(tasks={"a": "regression"})
+    monkeypatch.setattr(BALANCERS, "_places", dict(BALANCERS._places))
+    register("balancer", "late", BALANCERS.place("equal"))
+    config = Config(tasks={"a": "regression"}, balancing="late")
+    assert config.balancing.type == "late"
+    assert read(config)[0] == config
+    monkeypatch.undo()
+    BALANCERS.version += 1  # so that the schema is built without it again
 
 
 def test_overrides_reach_members_given_by_name_alone():

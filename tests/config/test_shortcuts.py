@@ -84,6 +84,23 @@ def test_tasks_are_named_as_their_columns_but_for_names_that_no_task_can_have():
     }
 
 
+def test_one_target_may_stand_alone():
+    assert table(ROWS, "churn") == table(ROWS, ["churn"])
+
+
+def test_columns_of_given_types_are_looked_for():
+    with pytest.raises(InputError, match=r"no column 'chrun' \(did you mean 'churn'\?\)"):
+        table(ROWS, {"chrun": "classification"})
+    with pytest.raises(InputError, match="no column 'money'"):
+        table(ROWS, {"spend": regression_task(column="money")})
+
+
+def test_a_target_that_is_named_otherwise_does_not_mark_the_parts():
+    rows = {**ROWS, "fold": ["train", "train", "dev"] * 20}
+    config = table(rows, {"part_of": classification_task(column="fold")})
+    assert config.data.split.column is None
+
+
 def test_such_a_config_trains(tmp_path):
     config = table(ROWS, ["churn", "spend"], training={"epochs": 1})
     run = motet.train(config, data=ROWS, output=tmp_path / "run")

@@ -126,6 +126,27 @@ def test_evaluation_of_some_tasks(run, people):
         run.evaluate(people.drop_columns(["churn"]), tasks=["churn"])
 
 
+def test_labels_that_training_did_not_have_are_told(run, people):
+    churn = pa.array(["perhaps", "never", "perhaps", *people["churn"].to_pylist()[3:]])
+    report = run.evaluate(people.set_column(3, "churn", churn))
+    assert "'perhaps' (2), 'never' (1)" in report.notes["churn"]
+    assert "spend" not in report.notes
+    assert "churn" not in run.evaluate(people).notes
+
+
+def test_one_task_may_be_named_alone(run, rows, people):
+    assert run.predict(rows, tasks="spend") == run.predict(rows, tasks=["spend"])
+    assert list(run.evaluate(people, tasks="spend")) == ["spend", "score"]
+
+
+def test_a_disabled_task_cannot_be_asked_for(tmp_path, people):
+    tasks = {**CONFIG["tasks"], "churn": {"type": "classification", "enabled": False}}
+    run = motet.train({**CONFIG, "tasks": tasks}, data=people, output=tmp_path / "run")
+    for ask in (run.predict, run.evaluate, motet.load(run.path).predict):
+        with pytest.raises(InputError, match="task 'churn' is disabled and was not trained"):
+            ask(people, tasks=["churn"])
+
+
 # Loading -----------------------------------------------------------------------------------------
 
 
@@ -198,6 +219,10 @@ def damaged(run, folder, name, change):
         ("preprocessing.json", lambda old: old[:50], "not what motet writes"),
         ("preprocessing.json", lambda old: b"\xff", "not what motet writes"),
         ("preprocessing.json", lambda old: old.replace(b'"version": 1', b'"version": 9'), "ion 9"),
+        ("preprocessing.json", lambda old: b"{}", r"\(it has no 'version'\)"),
+        ("preprocessing.json", lambda old: old.replace(b'"churn": {', b'"chrun": {'), "not fit"),
+        ("config.json", lambda old: old.replace(b'"spend": {', b'"spent": {'), "not fit"),
+        ("config.json", lambda old: b"{}", "it has no 'config'"),
     ],
 )
 def test_a_damaged_model_folder_is_told(run, tmp_path, name, change, message):

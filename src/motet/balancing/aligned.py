@@ -18,8 +18,8 @@ class AlignedMTL(GramianBalancer):
 
         G = VΛVᵀ:    w = σ VΛ^(-½)Vᵀ p,  σ² = λ_min,  p = 1 / T
 
-    The aligned gradients are orthogonal and of one length, so none dominates. From three tasks on,
-    a task may be in conflict.
+    The aligned gradients are orthogonal and of one length, so none dominates. A task may
+    be in conflict.
 
     We differ in one point: the rank is that of the unit gradients, so that a short gradient is not
     taken for rounding. Their eigenvalues below 4 T times the rounding of G's numbers, relative to

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.balancing.base import JacobianBalancer
-from motet.options import Fraction, Sequence, checked
+from motet.options import Fraction, NonNegativeInt, Sequence, checked
 from motet.seeds import derive
 
 
@@ -38,7 +38,7 @@ class GradDrop(JacobianBalancer):
         tasks: Sequence[str],
         *,
         leak: Fraction = 0.0,
-        seed: int = 0,
+        seed: NonNegativeInt = 0,
         scale: Literal["sum", "mean", "paper"] = "sum",
     ) -> None:
         super().__init__(tasks, scale=scale)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from motet.balancing.base import GramianBalancer
 from motet.balancing.pcgrad import random_orders
 from motet.balancing.solvers.solution import Array, inverse_lengths, unit_rows
-from motet.options import Fraction, PositiveInt, Sequence, checked
+from motet.options import Fraction, NonNegativeInt, PositiveInt, Sequence, checked
 from motet.seeds import derive
 
 _LARGEST_TARGET = 1 - 1e-6  # nearer to 1, g_i' would turn into a huge multiple of g_j
@@ -53,7 +53,7 @@ class GradVac(GramianBalancer):
         tasks: Sequence[str],
         *,
         beta: Fraction = 1e-2,
-        seed: int = 0,
+        seed: NonNegativeInt = 0,
         scale: Literal["sum", "mean", "paper"] = "sum",
         every: PositiveInt = 1,
     ) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from motet.balancing.base import GramianBalancer
 from motet.balancing.solvers.solution import Array, inverse_lengths, unit_rows
-from motet.options import PositiveInt, Sequence, checked
+from motet.options import NonNegativeInt, PositiveInt, Sequence, checked
 from motet.seeds import derive
 
 
@@ -41,7 +41,7 @@ class PCGrad(GramianBalancer):
         self,
         tasks: Sequence[str],
         *,
-        seed: int = 0,
+        seed: NonNegativeInt = 0,
         scale: Literal["sum", "mean", "paper"] = "sum",
         every: PositiveInt = 1,
     ) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.balancing.base import LossBalancer
-from motet.options import Sequence, checked
+from motet.options import NonNegativeInt, Sequence, checked
 from motet.seeds import derive
 
 
@@ -34,7 +34,7 @@ class RLW(LossBalancer):
         tasks: Sequence[str],
         *,
         distribution: Literal["normal", "dirichlet", "bernoulli"] = "normal",
-        seed: int = 0,
+        seed: NonNegativeInt = 0,
         scale: Literal["sum", "mean", "paper"] = "sum",
     ) -> None:
         super().__init__(tasks)

@@ -17,13 +17,11 @@ from pydantic import BaseModel, ValidationError
 from motet.config.members import MemberOf, model_of
 from motet.config.schema import Config, current
 from motet.config.yaml_positions import Document, Position, parse, parse_value
+from motet.options import RESERVED_TASK_NAMES
 from motet.problems import InputError, explain, hint, shown
 from motet.registry import KINDS, version
 
 Key = tuple[str | int, ...]
-
-RESERVED = "score"
-"""What no task is named: `Report` has the mean score under it."""
 
 
 @dataclass(frozen=True)
@@ -135,11 +133,6 @@ def read(
     return config, origin
 
 
-def invalid(error: ValidationError, data: dict[str, Any]) -> ConfigError:
-    """Translate what pydantic found in ``data``."""
-    return ConfigError(_problems(error, data, Origin()))
-
-
 def _parsed(file: Path) -> Document:
     try:
         return parse(file.read_text(encoding="utf-8"))
@@ -192,7 +185,7 @@ def _validated(data: dict[str, Any], origin: Origin) -> tuple[Config | None, lis
     try:
         return current().model_validate(data), []
     except ValidationError as error:
-        found, problems = error.errors(), _problems(error, data, origin)
+        found, problems = error.errors(), translated(error, data, origin)
     kept = deepcopy(data)
     for each in found:
         _prune(kept, _path(each, data))
@@ -202,7 +195,8 @@ def _validated(data: dict[str, Any], origin: Origin) -> tuple[Config | None, lis
         return None, problems
 
 
-def _problems(error: ValidationError, data: Any, origin: Origin) -> list[Problem]:
+def translated(error: ValidationError, data: Any, origin: Origin) -> list[Problem]:
+    """Say what pydantic found in ``data`` in the user's words."""
     return _merged([_problem(dict(each), data, origin) for each in error.errors()])
 
 
@@ -376,12 +370,13 @@ def _cross_checked(config: Config, origin: Origin) -> list[Problem]:
     if config.data.split.column in columns:
         message = f"{config.data.split.column!r} is the target of a task, expected another column"
         problems.append(origin.problem(("data", "split", "column"), message))
-    if RESERVED in config.tasks:
-        message = (
-            f"{RESERVED!r} is the mean score in every report; give the task another name, and "
-            f"column: {config.tasks[RESERVED].options().get('column') or RESERVED}"
-        )
-        problems.append(origin.problem(("tasks", RESERVED), message, at_key=True))
+    for name in RESERVED_TASK_NAMES:
+        if name in config.tasks:
+            message = (
+                f"{name!r} has a meaning of its own in reports or options; give the task another "
+                f"name, and column: {config.tasks[name].options().get('column') or name}"
+            )
+            problems.append(origin.problem(("tasks", name), message, at_key=True))
     for name, task in config.tasks.items():
         if "." in name:
             message = (

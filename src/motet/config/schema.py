@@ -136,13 +136,13 @@ class Config(Section):
         Raises:
             ConfigError: If any is wrong; it names every problem.
         """
-        from motet.config.reading import invalid  # which reads this schema
+        from motet.config.reading import ConfigError, Origin, translated  # read it
 
         current()
         try:
             super().__init__(**sections)
         except ValidationError as error:
-            raise invalid(error, sections) from None
+            raise ConfigError(translated(error, sections, Origin())) from None
 
     # pydantic's own mark: `model_validate` does not call this, and so raises its own error
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # as RootModel has it

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from motet.config.reading import RESERVED, read
+from motet.config.reading import read
 from motet.config.schema import Config
+from motet.options import RESERVED_TASK_NAMES
 
 if TYPE_CHECKING:
     from motet.data.inference import Guess, SplitColumn
@@ -118,7 +119,9 @@ def chosen_tasks(guesses: Sequence["Guess"]) -> dict[str, Chosen]:
     columns = {guess.column for guess in guesses}
     for guess in guesses:
         name = guess.column.replace(".", "_")
-        while name == RESERVED or (name != guess.column and name in columns | set(tasks)):
+        while name in RESERVED_TASK_NAMES or (
+            name != guess.column and name in columns | set(tasks)
+        ):
             name += "_"
         own = {} if name == guess.column else {"column": guess.column}
         tasks[name] = {"type": guess.type, **own}

@@ -37,42 +37,34 @@ def create(output: str | Path | None, name: str) -> Path:
     Raises:
         InputError: If ``output`` holds something already or cannot be made.
     """
-    if output is None:
-        path = _next_free(Path("runs"), name)
-    else:
-        path = Path(output)
+    path = Path("runs" if output is None else output)
     try:
         path.mkdir(parents=True, exist_ok=True)
+        if output is None:
+            path = _next_free(path, name)
         if any(path.iterdir()):
             raise InputError(f"the output folder {path} is not empty; name another, or remove it")
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise _unwritable(path, error) from None
+        reason = error.strerror or type(error).__name__
+        raise InputError(
+            f"the output folder {path} cannot be written ({reason}); name another with --output"
+        ) from None
     return path
 
 
 def _next_free(runs: Path, name: str) -> Path:
     """Make the folder with the number after the last; another run may start at the same time."""
-    try:
-        runs.mkdir(exist_ok=True)
-        taken = [path.name.removeprefix(f"{name}-") for path in runs.iterdir()]
-        number = max((int(each) for each in taken if each.isdigit()), default=0)
-        while True:
-            number += 1
-            path = runs / f"{name}-{number:03d}"
-            with suppress(FileExistsError):
-                path.mkdir()
-                return path
-    except OSError as error:
-        raise _unwritable(runs, error) from None
-
-
-def _unwritable(path: Path, error: OSError) -> InputError:
-    reason = error.strerror or type(error).__name__
-    return InputError(
-        f"the output folder {path} cannot be written ({reason}); name another with --output"
-    )
+    start = f"{name}-"
+    taken = [path.name[len(start) :] for path in runs.iterdir() if path.name.startswith(start)]
+    number = max((int(each) for each in taken if each.isdecimal()), default=0)
+    while True:
+        number += 1
+        path = runs / f"{start}{number:03d}"
+        with suppress(FileExistsError):
+            path.mkdir()
+            return path
 
 
 def check_output(path: str | Path, suffixes: tuple[str, ...]) -> Path:

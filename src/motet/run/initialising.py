@@ -97,7 +97,7 @@ def initial_config(source: str, targets: Sequence[str], folder: Path | None = No
           split: {column: split}  # marks train and test; 15 % of train serve to validate
         <BLANKLINE>
         inputs:                     # what the model sees
-          age: number               # 74 distinct whole numbers
+          age: number               # 73 distinct whole numbers
     """
     table = read(source)
     tasks = infer_tasks(table, targets)

@@ -19,7 +19,7 @@ from motet.balancing import BackwardResult, Balancer, LossBalancer, ReadsEpochs,
 from motet.data.batches import ArrayData, Batch, Data
 from motet.data.loaders import LoaderData, as_data
 from motet.model import MultiTaskModel, mean_losses
-from motet.options import PositiveFloat, PositiveInt, checked, create
+from motet.options import NonNegativeInt, PositiveFloat, PositiveInt, checked, create
 from motet.problems import InputError, hint
 from motet.registry import LR_SCHEDULES
 from motet.tasks.labels import at_least_float32
@@ -117,7 +117,7 @@ class Trainer:
         monitor: str = "mean",
         evaluate_every: Literal["epoch"] | PositiveInt = "epoch",
         metrics: Mapping[str, Any] | None = None,
-        seed: int = 0,
+        seed: NonNegativeInt = 0,
         device: str = "auto",
         precision: Literal["float32", "bfloat16"] = "float32",
         on_record: Callable[[dict[str, Any]], object] | None = None,

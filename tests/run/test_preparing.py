@@ -1,0 +1,84 @@
+"""Checks of a config against its data: all told at once, each at the key that caused it."""
+
+import pytest
+import torch
+
+from motet.config import ConfigError
+from motet.run import check
+from motet.run.folder import create
+from motet.run.preparing import prepare, read_rows
+
+ROWS = {
+    "x": [float(row) for row in range(60)],
+    "churn": ["yes", "no", "no"] * 20,
+    "spend": [row / 7 for row in range(60)],
+    "part": ["train"] * 40 + ["validation"] * 10 + ["test"] * 10,
+}
+SPLIT = {"split": {"column": "part"}}
+
+
+def problems(call, tasks, rows=ROWS, **sections):
+    with pytest.raises(ConfigError) as caught:
+        call({"data": SPLIT, "tasks": tasks, **sections}, data=rows)
+    return {".".join(map(str, each.key)): each.message for each in caught.value.problems}
+
+
+@pytest.mark.parametrize("other", ["churn_probability_no", "churn_true"])
+def test_two_tasks_whose_predictions_have_one_name_are_refused(other):
+    tasks = {"churn": "classification", other: {"type": "regression", "column": "spend"}}
+    found = problems(prepare, tasks)
+    assert list(found) == [f"tasks.{other}"]
+    assert f"those of task 'churn' both have a column '{other}'" in found[f"tasks.{other}"]
+
+
+def test_all_bad_columns_outside_the_training_part_are_told_each_at_its_key():
+    bad = {name: [*range(59), float("inf")] for name in ("a", "b", "c", "d")}
+    found = problems(
+        prepare,
+        {"c": "regression", "d": "regression"},
+        {**ROWS, **bad},
+        inputs={"a": "number", "b": "number", "x": "number"},
+    )
+    assert list(found) == ["inputs.a", "inputs.b", "tasks.c", "tasks.d"]
+    assert all("infinite" in message for message in found.values())
+
+
+def test_a_message_does_not_repeat_its_key():
+    found = problems(prepare, {"chrun": "classification"}, inputs={"agee": "number"})
+    assert found["tasks.chrun"].startswith("the data have no column 'chrun'")
+    assert found["inputs.agee"].startswith("the data have no column 'agee'")
+    found = problems(prepare, {"churn": "regression"})
+    assert found["tasks.churn"].startswith("column 'churn' has 'yes'")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the device can be used")
+def test_a_device_that_cannot_be_used_is_told_at_its_key():
+    found = problems(check, {"churn": "classification"}, training={"device": "cuda"})
+    assert list(found) == ["training.device"]
+
+
+def test_types_of_inputs_are_inferred_from_training_rows_alone():
+    constant = {**ROWS, "flag": [1.0] * 40 + [2.0] * 20}
+    rows = read_rows({"data": SPLIT, "tasks": {"churn": "classification"}}, data=constant)
+    assert list(rows.config.inputs) == ["x", "spend"]
+    assert "same value" in next(each.reason for each in rows.guesses if each.column == "flag")
+
+
+def test_two_runs_started_at_once_take_two_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pathlib.Path.iterdir", lambda self: iter(()))  # none sees the other
+    assert [create(None, "run").name for _ in range(3)] == ["run-001", "run-002", "run-003"]
+
+
+def test_numbers_of_runs_are_those_of_the_very_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("[ab]-004", "a-007", "[ab]-more-009", "[ab]-x"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    assert create(None, "[ab]").name == "[ab]-005"
+    assert create(None, "a").name == "a-008"
+
+
+def test_an_output_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="cannot be written"):
+        create(tmp_path / "file", "run")
