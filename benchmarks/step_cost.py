@@ -214,7 +214,7 @@ def usable(problem, methods):
         try:
             made(problem)(problem.losses())
             good[name] = made
-        except Exception as error:  # noqa: BLE001: a peer may fail in any way
+        except Exception as error:  # a peer may fail in any way
             print(f"  ({name}: {type(error).__name__}: {str(error).splitlines()[0][:90]})")
     return good
 

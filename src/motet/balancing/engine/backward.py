@@ -5,8 +5,9 @@ that touches autograd for a balancer.
 
 A loss balancer costs one backward pass. A Gramian or Jacobian balancer needs the gradient of each
 task on the shared parameters: T' vector-Jacobian products through the shared part, each task's own
-part once, a buffer of T' x P numbers, and one transfer of T' x T' numbers to the CPU. Which leaves
-the losses reach is read off the graph, unless ``task_parameters`` tells.
+part once, a buffer of T' x P numbers, and one transfer of T' x T' numbers to the CPU; less for wide
+linear layers and small batches (`motet.balancing.engine.layers`). Which leaves the losses reach is
+read off the graph, unless ``task_parameters`` tells.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
