@@ -271,6 +271,28 @@ def test_each_tasks_own_part_is_passed_once():
     assert Counted.passes == 2
 
 
+def test_a_step_with_kept_weights_passes_once_and_lets_the_graph_go():
+    balancer = Shorter(AB, every=2)
+    encoder = linear(3, 4)
+    leaves = list(encoder.parameters())
+    for step, passes in enumerate((2, 1, 2)):
+        z = Counted.apply(encoder(data(5, 3) + step))
+        losses = squares([z.sin(), z.cos()])
+        rows = [torch.autograd.grad(loss, leaves, retain_graph=True) for loss in losses.values()]
+        encoder.zero_grad()
+        Counted.passes = 0
+        result = backward(losses, balancer)
+        assert Counted.passes == passes
+        weights = result.weights.values()
+        expected = [
+            sum(weight * g for weight, g in zip(weights, column, strict=True))
+            for column in zip(*rows, strict=True)
+        ]
+        assert_gradients(leaves, expected)
+        with pytest.raises(RuntimeError, match="a second time"):
+            next(iter(losses.values())).backward()
+
+
 @pytest.mark.parametrize(
     "options", [{}, {"memory": "low"}, {"at": "representation"}, {"heads": "weighted"}]
 )
@@ -441,6 +463,14 @@ def test_wide_layers_are_read_as_products_only_where_that_is_cheaper():
     assert path(60, tasks=2) == "rows"  # the root of A Aᵀ would not pay
     assert path(5, kind=Agreed) == "rows"  # reads the rows themselves
     assert path(5, solve=False) == "rows"
+
+
+def test_inputs_that_would_be_recomputed_are_left_to_autograd():
+    torch.manual_seed(0)
+    encoder, heads = linear(150, 150), [linear(150, 1) for _ in range(8)]
+    z = checkpoint(encoder, data(5, 150), use_reentrant=False)
+    losses = squares([head(z) for head in heads])
+    assert backward(losses, Shorter("abcdefgh")).path == "rows"
 
 
 @pytest.mark.parametrize("inputs", ["dependent", "zero", "huge", "tiny"])

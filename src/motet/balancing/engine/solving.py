@@ -68,7 +68,10 @@ def weigh(
     together = together.cpu()  # the one transfer
     inner, losses = together[:-count].view(count, count), together[-count:]
     # in the precision of the rows it was computed from, which says how far it can be trusted
-    read = inner.to(dtype) if inner.abs().max() < torch.finfo(dtype).max else inner
+    squares = inner.diagonal()[inner.diagonal() > 0]
+    range_ = torch.finfo(dtype)
+    fits = bool((squares < range_.max).all() and (squares > range_.tiny / range_.eps).all())
+    read = inner.to(dtype) if fits else inner
     weights = torch.ones(count, dtype=torch.float64)
     statuses = []
     for group in groups:
