@@ -27,6 +27,8 @@ def combine(jacobian: Tensor, balancer: Balancer, losses: Tensor | None = None) 
         >>> combine(rows, create("mgda", ["a", "b"], scale="paper"))
         tensor([1.9200, 1.4400])
     """
+    if not isinstance(balancer, (LossBalancer, GramianBalancer, JacobianBalancer)):
+        raise InputError(f"balancer is {balancer!r}, expected a motet balancer")
     if jacobian.dim() != 2 or len(jacobian) != len(balancer.tasks):
         raise InputError(
             f"jacobian has shape {tuple(jacobian.shape)}, expected ({len(balancer.tasks)}, P): "
@@ -37,7 +39,6 @@ def combine(jacobian: Tensor, balancer: Balancer, losses: Tensor | None = None) 
     if isinstance(balancer, GramianBalancer):
         wide = jacobian.detach().to(torch.promote_types(jacobian.dtype, torch.float32))
         return balancer(wide @ wide.T, losses).to(jacobian) @ jacobian
-    assert isinstance(balancer, LossBalancer)
     if losses is None:
         raise InputError(f"{type(balancer).__name__} reads the losses; give losses= (T,)")
     read = losses.detach().clone().requires_grad_()
