@@ -22,6 +22,7 @@ from motet.model import MultiTaskModel, mean_losses
 from motet.options import NonNegativeInt, PositiveFloat, PositiveInt, checked, create
 from motet.problems import InputError, hint
 from motet.registry import LR_SCHEDULES
+from motet.tasks import Prediction
 from motet.tasks.labels import at_least_float32
 from motet.tasks.scores import Trivial, fit_trivial
 from motet.tasks.task_metrics import find_metrics
@@ -459,17 +460,14 @@ class Trainer:
         Returns:
             An array with one entry per row for each enabled task.
         """
-        data = ArrayData(inputs, {}).to(self.device)
-        predictions = predict(self.model, data, batch_size=self.batch_size)
-        return {task: prediction.value.numpy() for task, prediction in predictions.items()}
+        found = self._predictions(inputs)
+        return {task: prediction.value.numpy() for task, prediction in found.items()}
 
     def predict_probabilities(self, inputs: Any) -> dict[str, Any]:
         """Predict class probabilities (N, C) of the tasks that have classes, as NumPy arrays."""
-        data = ArrayData(inputs, {}).to(self.device)
-        predictions = predict(self.model, data, batch_size=self.batch_size)
         return {
             task: prediction.probabilities.numpy()
-            for task, prediction in predictions.items()
+            for task, prediction in self._predictions(inputs).items()
             if prediction.probabilities is not None
         }
 
@@ -483,6 +481,10 @@ class Trainer:
         check_monitor(self.monitor, self.model, targets, self.metrics)
 
     # Parts -----------------------------------------------------------------------------------
+
+    def _predictions(self, inputs: Any) -> dict[str, Prediction]:
+        data = ArrayData(inputs, {}).to(self.device)
+        return predict(self.model, data, batch_size=self.batch_size)
 
     def _batch(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
         """Turn a batch of arrays into one of tensors; one of tensors is taken as it is."""
