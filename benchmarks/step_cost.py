@@ -25,7 +25,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from motet.balancing import available, backward, create
-from motet.balancing.base import LossBalancer
+from motet.balancing.families import LossBalancer
 
 MEMORY = ("plain", "floor", "pcgrad", "graddrop", "pcgrad, memory=low")
 

@@ -5,7 +5,7 @@ from copy import deepcopy
 import torch
 from torch import nn
 
-from motet.balancing.base import GramianBalancer, JacobianBalancer, LossBalancer
+from motet.balancing.families import GramianBalancer, JacobianBalancer, LossBalancer
 
 B = 5
 DTYPE = torch.float64

@@ -12,9 +12,9 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from motet.balancing import Equal, backward
-from motet.balancing.base import JacobianBalancer
 from motet.balancing.engine import workspace
 from motet.balancing.engine.graph import place, walk
+from motet.balancing.families import JacobianBalancer
 from motet.balancing.mgda import MGDA
 from motet.balancing.pcgrad import PCGrad
 from motet.problems import InputError

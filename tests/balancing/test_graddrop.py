@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from motet.balancing.base import JacobianBalancer
+from motet.balancing.families import JacobianBalancer
 from motet.balancing.graddrop import GradDrop
 from motet.problems import InputError
 

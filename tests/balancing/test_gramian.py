@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from motet.balancing.aligned import AlignedMTL
-from motet.balancing.base import GramianBalancer
 from motet.balancing.cagrad import CAGrad
 from motet.balancing.conflict_free import ConFIG
 from motet.balancing.dualproj import DualProj
 from motet.balancing.fairgrad import FairGrad
+from motet.balancing.families import GramianBalancer
 from motet.balancing.gradvac import GradVac, vaccinate
 from motet.balancing.imtl_g import IMTLG
 from motet.balancing.mgda import MGDA

@@ -3,13 +3,6 @@
 from typing import Any
 
 from motet.balancing.aligned import AlignedMTL
-from motet.balancing.base import (
-    Balancer,
-    GramianBalancer,
-    JacobianBalancer,
-    LossBalancer,
-    ReadsEpochs,
-)
 from motet.balancing.cagrad import CAGrad
 from motet.balancing.conflict_free import ConFIG
 from motet.balancing.dualproj import DualProj
@@ -17,6 +10,13 @@ from motet.balancing.dwa import DWA
 from motet.balancing.engine import BackwardResult, backward, combine
 from motet.balancing.equal import Equal
 from motet.balancing.fairgrad import FairGrad
+from motet.balancing.families import (
+    Balancer,
+    GramianBalancer,
+    JacobianBalancer,
+    LossBalancer,
+    ReadsEpochs,
+)
 from motet.balancing.geometric import Geometric
 from motet.balancing.graddrop import GradDrop
 from motet.balancing.gradvac import GradVac

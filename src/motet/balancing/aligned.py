@@ -5,7 +5,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from motet.balancing.base import GramianBalancer
+from motet.balancing.families import GramianBalancer
 from motet.balancing.solvers import aligned
 from motet.options import PositiveInt, Sequence, checked
 

@@ -4,7 +4,7 @@ from typing import Literal, final
 
 from torch import Tensor
 
-from motet.balancing.base import GramianBalancer
+from motet.balancing.families import GramianBalancer
 from motet.balancing.solvers import conflict_averse
 from motet.options import NonNegativeFloat, PositiveInt, Sequence, checked
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, final
 import torch
 from torch import Tensor, nn
 
-from motet.balancing.base import LossBalancer, by_task
+from motet.balancing.families import LossBalancer, by_task
 from motet.options import PositiveFloat, PositiveInt, Sequence, checked
 from motet.problems import InputError
 

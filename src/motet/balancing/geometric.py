@@ -4,7 +4,7 @@ from typing import final
 
 from torch import Tensor
 
-from motet.balancing.base import LossBalancer
+from motet.balancing.families import LossBalancer
 from motet.balancing.log import positive
 
 

@@ -5,7 +5,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from motet.balancing.base import JacobianBalancer
+from motet.balancing.families import JacobianBalancer
 from motet.options import Fraction, NonNegativeInt, Sequence, checked
 from motet.seeds import derive
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motet.balancing.base import GramianBalancer
+from motet.balancing.families import GramianBalancer
 from motet.balancing.solvers import OK, given_cosines, min_norm_point
 from motet.balancing.solvers.solution import ALL_ZERO, Array, inverse_lengths, unit_rows
 from motet.options import PositiveInt, Sequence, checked

@@ -6,7 +6,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from motet.balancing.base import LossBalancer
+from motet.balancing.families import LossBalancer
 from motet.options import Sequence, checked
 
 

@@ -5,7 +5,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from motet.balancing.base import LossBalancer
+from motet.balancing.families import LossBalancer
 from motet.options import Sequence
 from motet.problems import InputError
 

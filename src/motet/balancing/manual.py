@@ -4,7 +4,7 @@ from typing import final
 
 from torch import Tensor
 
-from motet.balancing.base import LossBalancer, by_task
+from motet.balancing.families import LossBalancer, by_task
 from motet.options import Mapping, PositiveFloat, Sequence, checked
 
 

@@ -4,7 +4,7 @@ from typing import Literal, final
 
 from torch import Tensor
 
-from motet.balancing.base import GramianBalancer
+from motet.balancing.families import GramianBalancer
 from motet.balancing.solvers import fair_weights
 from motet.options import PositiveFloat, PositiveInt, Sequence, checked
 

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from motet.balancing.base import GramianBalancer
+from motet.balancing.families import GramianBalancer
 from motet.balancing.solvers.solution import Array, inverse_lengths, unit_rows
 from motet.options import NonNegativeInt, PositiveInt, Sequence, checked
 from motet.seeds import derive

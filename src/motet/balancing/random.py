@@ -5,7 +5,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from motet.balancing.base import LossBalancer
+from motet.balancing.families import LossBalancer
 from motet.options import NonNegativeInt, Sequence, checked
 from motet.seeds import derive
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from motet.balancing.base import LossBalancer, by_task
+from motet.balancing.families import LossBalancer, by_task
 from motet.options import Mapping, Sequence, checked
 from motet.problems import InputError
 

@@ -5,7 +5,7 @@ from typing import Literal, final
 import numpy as np
 from torch import Tensor
 
-from motet.balancing.base import GramianBalancer
+from motet.balancing.families import GramianBalancer
 from motet.balancing.solvers import project_on_dual_cone
 from motet.options import PositiveInt, Sequence, checked
 

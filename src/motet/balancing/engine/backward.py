@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
-from motet.balancing.base import Balancer, GramianBalancer, JacobianBalancer, LossBalancer
 from motet.balancing.engine.call import Call
 from motet.balancing.engine.leaves import Shared, find_leaves
 from motet.balancing.engine.paths import (
@@ -29,6 +28,7 @@ from motet.balancing.engine.paths import (
 )
 from motet.balancing.engine.representation import at_representation
 from motet.balancing.engine.result import BackwardResult
+from motet.balancing.families import Balancer, GramianBalancer, JacobianBalancer, LossBalancer
 from motet.problems import InputError, hint
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from motet.balancing.base import Balancer
 from motet.balancing.engine.result import BackwardResult
+from motet.balancing.families import Balancer
 from motet.problems import InputError
 
 Wanted = Sequence[Tensor] | Sequence[GradientEdge] | Sequence[Tensor | GradientEdge]

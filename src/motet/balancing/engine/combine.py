@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from motet.balancing.base import Balancer, GramianBalancer, JacobianBalancer, LossBalancer
+from motet.balancing.families import Balancer, GramianBalancer, JacobianBalancer, LossBalancer
 from motet.problems import InputError
 
 

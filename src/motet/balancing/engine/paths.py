@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from motet.balancing.base import GramianBalancer
 from motet.balancing.engine import workspace
 from motet.balancing.engine.call import Call, advice, stacked
 from motet.balancing.engine.grad import add_all
@@ -23,6 +22,7 @@ from motet.balancing.engine.solving import (
     solved_result,
     weigh,
 )
+from motet.balancing.families import GramianBalancer
 from motet.problems import InputError
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from motet.balancing.base import Balancer, GramianBalancer, JacobianBalancer, LossBalancer
 from motet.balancing.engine.call import Call
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.rows import Rows
+from motet.balancing.families import Balancer, GramianBalancer, JacobianBalancer, LossBalancer
 from motet.balancing.solvers.solution import NOT_FINITE, OK
 from motet.problems import InputError
 

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
-from motet.balancing.base import Balancer
+from motet.balancing.families import Balancer
 
 _KEPT: WeakKeyDictionary[Balancer, Tensor] = WeakKeyDictionary()
 

@@ -1,0 +1,22 @@
+"""The three kinds of balancer, told apart by what they read.
+
+A `LossBalancer` reads the losses (T',): one backward pass, whatever the number of tasks. A
+`GramianBalancer` reads the inner products of the task gradients (T', T'), a `JacobianBalancer` the
+gradients themselves (T', P): T' passes through the shared part each, and the last keeps T' x P
+numbers. T' counts the tasks that are present. What a method needs beyond that is a protocol.
+"""
+
+from motet.balancing.families.balancer import Balancer, by_task
+from motet.balancing.families.gramian import GramianBalancer
+from motet.balancing.families.jacobian import JacobianBalancer
+from motet.balancing.families.loss import LossBalancer
+from motet.balancing.families.protocols import ReadsEpochs
+
+__all__ = [
+    "Balancer",
+    "GramianBalancer",
+    "JacobianBalancer",
+    "LossBalancer",
+    "ReadsEpochs",
+    "by_task",
+]

@@ -1,0 +1,122 @@
+"""What every balancer is: task names, task weights, and state that is loaded by task name.
+
+What a balancer remembers is a buffer, or a parameter where the caller's optimizer trains it, with
+its task axes in the order of ``balancer.tasks``. It is saved together with those names and loaded
+by name, so a task may be added, dropped or moved between two runs.
+"""
+
+import json
+from abc import ABC
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from motet.problems import InputError, hint
+
+_NAMES = "task_names"
+
+
+class Balancer(nn.Module, ABC):
+    """Turns what several tasks say about the shared parameters into one update.
+
+    Args:
+        tasks: Names of the tasks; T and every ``(T, ...)`` follow their order.
+
+    Raises:
+        InputError: If there is no task or a name is given twice.
+    """
+
+    task_axes: ClassVar[Mapping[str, int]] = {}
+    """Buffers and parameters with one row per task, and how many leading axes are tasks."""
+
+    refuses_weight: ClassVar[str] = ""
+    """Why a task weight would have no effect; empty if it has one."""
+
+    def __init__(self, tasks: Sequence[str]) -> None:
+        super().__init__()
+        if not tasks or len(set(tasks)) < len(tasks):
+            raise InputError(f"tasks is {list(tasks)}, expected one or more names, each once")
+        self.tasks = tuple(tasks)
+        self.task_weights = nn.Buffer(torch.ones(len(tasks)))
+
+    def weight(self, task: str) -> float:
+        """Return the user's weight of a task, 1 unless set."""
+        return float(self.task_weights[self._index(task)])
+
+    def set_weight(self, task: str, weight: float) -> None:
+        """Say how much a task counts; takes effect at the next step.
+
+        Raises:
+            InputError: If the task is unknown, the weight is not positive, or the balancer would
+                undo it.
+        """
+        index = self._index(task)
+        if not weight > 0 or weight == float("inf"):
+            raise InputError(f"weight of {task!r} is {weight}, expected a finite number > 0")
+        if self.refuses_weight and weight != 1:
+            name = type(self).__name__
+            raise InputError(f"{name} takes no weight for {task!r}: {self.refuses_weight}")
+        self.task_weights[index] = weight
+
+    def _index(self, task: str) -> int:
+        if task not in self.tasks:
+            raise InputError(f"no task is named {task!r}; {hint(task, self.tasks)}")
+        return self.tasks.index(task)
+
+    # State by name: beside the tensors, a state dict holds the names their rows stand for, as
+    # bytes in a tensor, so that safetensors can hold them too.
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        names = json.dumps(self.tasks).encode()
+        destination[prefix + _NAMES] = torch.tensor(list(names), dtype=torch.uint8)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *arguments: Any
+    ) -> None:
+        stored = state_dict.pop(prefix + _NAMES, None)
+        names = self.tasks if stored is None else json.loads(bytes(stored.tolist()))
+        if tuple(names) != self.tasks:
+            for key, axes in {"task_weights": 1, **self.task_axes}.items():
+                if prefix + key in state_dict:
+                    own, saved = getattr(self, key).detach(), state_dict[prefix + key]
+                    state_dict[prefix + key] = _reordered(own, saved, self.tasks, names, axes)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+
+
+def _reordered(
+    own: Tensor, saved: Tensor, tasks: Sequence[str], names: Sequence[str], axes: int
+) -> Tensor:
+    """Put the saved rows of known tasks where ``own`` has them; other rows stay as they are."""
+    both = [task for task in tasks if task in names]
+    here = torch.tensor([tasks.index(task) for task in both], dtype=torch.long)
+    there = torch.tensor([list(names).index(task) for task in both], dtype=torch.long)
+    result = own.clone()
+    result[torch.meshgrid(*[here] * axes, indexing="ij")] = saved[
+        torch.meshgrid(*[there] * axes, indexing="ij")
+    ].to(result)
+    return result
+
+
+def by_task(
+    values: Mapping[str, Any], tasks: Sequence[str], what: str, *, complete: bool
+) -> Iterator[tuple[int, Any]]:
+    """Match a mapping of task names to the order of ``tasks``.
+
+    Yields:
+        The index of each named task and its value.
+
+    Raises:
+        InputError: If a name is no task, or ``complete`` and a task is not named.
+    """
+    for name in values:
+        if name not in tasks:
+            raise InputError(f"{what} names {name!r}, which is no task; {hint(name, tasks)}")
+    missing = [task for task in tasks if task not in values]
+    if complete and missing:
+        raise InputError(f"{what} leaves out {', '.join(missing)}; expected a value for each task")
+    for index, task in enumerate(tasks):
+        if task in values:
+            yield index, values[task]

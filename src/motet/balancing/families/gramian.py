@@ -1,0 +1,162 @@
+"""Balancers that read the inner products of the task gradients."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from motet.balancing.families.balancer import Balancer
+from motet.balancing.solvers.solution import NOT_FINITE, OK, Solution
+from motet.problems import InputError
+
+
+class GramianBalancer(Balancer):
+    """Finds task weights from the inner products of the task gradients.
+
+    The direction is the weighted sum of the gradients. ``forward`` finds weights in the scale of
+    the paper; the caller gets them in the scale asked for. One present task alone has weight 1 in
+    every scale: there is nothing to balance. Gradients that are not finite give NaN weights and
+    leave the balancer as it was, so that the step can be skipped.
+
+    A method of your own is one method::
+
+        class Smallest(GramianBalancer):
+            def forward(self, gramian, losses, present):
+                return (gramian.diagonal() == gramian.diagonal().min()).double()
+
+    Args:
+        tasks: Names of the tasks.
+        scale: "sum": T equal gradients g give T g, as the plain sum does; "mean": they give g;
+            "paper": the formula of the source.
+        every: Steps for which weights are used before they are found anew. They are found at once
+            if other tasks are present.
+    """
+
+    task_axes: ClassVar[Mapping[str, int]] = {"kept": 1, "kept_for": 1}
+
+    scales_rows: bool = False
+    """Whether a task weight scales the task's gradient; other methods read `preference`."""
+
+    max_norm: float | None = None
+    """Longest direction, for methods whose recipe has one; acts in the paper's scale."""
+
+    def __init__(
+        self,
+        tasks: Sequence[str],
+        *,
+        scale: Literal["sum", "mean", "paper"] = "sum",
+        every: int = 1,
+    ) -> None:
+        super().__init__(tasks)
+        self.scale, self.every = scale, every
+        self.status = OK
+        """How the last solve went: "ok", or what was done instead and why."""
+        self.resolution = 0.0
+        """Share of the largest eigenvalue below which one is the last Gramian's rounding."""
+        self.kept = nn.Buffer(torch.zeros(len(tasks)))
+        """Weights found last, (T,)."""
+        self.kept_for = nn.Buffer(torch.zeros(len(tasks)))
+        """Further steps for which each task's weight holds, (T,); 0 for tasks that were absent."""
+
+    def __call__(
+        self, gramian: Tensor, losses: Tensor | None = None, present: Tensor | None = None
+    ) -> Tensor:
+        """Weigh the tasks that ``present`` (T',) indexes, all by default.
+
+        Args:
+            gramian: Inner products of the task gradients, (T', T').
+            losses: Losses (T',), for methods that read them.
+            present: Which tasks the rows are.
+
+        Returns:
+            Weights (T',), float64 on the CPU.
+
+        Raises:
+            InputError: If the Gramian is not (T', T').
+        """
+        present = torch.arange(len(self.tasks)) if present is None else present.cpu()
+        count = len(present)
+        if gramian.shape != (count, count):
+            raise InputError(
+                f"gramian has shape {tuple(gramian.shape)}, expected ({count}, {count}): the inner "
+                "products of one gradient per task"
+            )
+        inner = gramian.detach().cpu().double()  # the one transfer of a step
+        if not inner.isfinite().all():
+            self.status = NOT_FINITE
+            return torch.full((count,), torch.nan, dtype=torch.float64)
+        dtype = gramian.dtype if gramian.is_floating_point() else torch.float64
+        self.resolution = 4 * count * torch.finfo(dtype).eps
+        own = self._own(present)
+        rows = own if self.scales_rows else torch.ones_like(own)
+        kept = self.reuse(present)
+        if kept is not None:
+            return kept
+        self.status = OK
+        weights = self._found(inner * torch.outer(rows, rows), losses, present, own / rows)
+        if self.scale != "paper" and count > 1:
+            weights = self.in_sum_scale(weights) / (count if self.scale == "mean" else 1)
+        weights = weights * rows
+        if self.scale == "paper" and self.max_norm is not None:
+            length = (weights @ inner @ weights).clamp(min=0).sqrt()
+            weights = weights * (self.max_norm / length).clamp(max=1)
+        self._keep(weights, present)
+        return weights
+
+    def reuse(self, present: Tensor) -> Tensor | None:
+        """Count a step for which no Gramian is needed, if kept weights still hold.
+
+        Returns:
+            The weights (T',); None says that a Gramian is needed.
+        """
+        if self.every == 1:
+            return None
+        left = self.kept_for.cpu()
+        here = torch.zeros(len(self.tasks), dtype=torch.bool)
+        here[present] = True
+        if not torch.equal(left > 0, here):
+            return None
+        self.kept_for[present.to(self.kept_for.device)] -= 1
+        return self.kept.cpu().double()[present]
+
+    def preference(self, present: Tensor) -> Tensor:
+        """Return the task weights of the present tasks (T',), float64 on the CPU."""
+        return self._own(present)
+
+    def in_sum_scale(self, weights: Tensor) -> Tensor:
+        """Turn weights (T',) from the paper's scale into the one in which T equal g give T g."""
+        return weights
+
+    def accept(self, solution: Solution) -> Tensor:
+        """Take over what a solver reports; return its weights."""
+        self.status = solution.status
+        return torch.from_numpy(solution.weights)
+
+    @abstractmethod
+    def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
+        """Find weights (T',) from a Gramian (T', T'), float64 on the CPU."""
+
+    def _found(
+        self, gramian: Tensor, losses: Tensor | None, present: Tensor, alone: Tensor
+    ) -> Tensor:
+        if len(present) == 1:
+            return alone
+        weights: Tensor = super().__call__(gramian, losses, present)
+        if self.status != OK:
+            still = gramian.diagonal() == 0
+            zero = [self.tasks[index] for index in present[still]]
+            self.status += f" (gradient 0: {', '.join(zero)})" if zero else ""
+        return weights
+
+    def _keep(self, weights: Tensor, present: Tensor) -> None:
+        if self.every > 1:
+            self.kept.zero_()
+            self.kept_for.zero_()
+            here = present.to(self.kept.device)
+            self.kept[here] = weights.to(self.kept)
+            self.kept_for[here] = float(self.every - 1)
+
+    def _own(self, present: Tensor) -> Tensor:
+        return self.task_weights.detach().cpu().double()[present]

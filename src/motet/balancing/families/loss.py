@@ -1,0 +1,49 @@
+"""Balancers that read losses."""
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from motet.balancing.families.balancer import Balancer
+from motet.problems import InputError
+
+
+class LossBalancer(Balancer):
+    """Combines the losses into one number to minimise: one backward pass for all tasks.
+
+    A method of your own is one method::
+
+        class Worst(LossBalancer):
+            def forward(self, losses, present):
+                return losses.max()
+    """
+
+    def __call__(self, losses: Tensor, present: Tensor | None = None) -> Tensor:
+        """Combine losses (T',) of the tasks that ``present`` (T',) indexes, all by default.
+
+        Returns:
+            The total to minimise, a scalar.
+
+        Raises:
+            InputError: If there is not one loss per present task.
+        """
+        if present is None:
+            present = torch.arange(len(self.tasks), device=losses.device)
+        if losses.shape != present.shape:
+            raise InputError(
+                f"losses has shape {tuple(losses.shape)}, expected ({len(present)},): one number "
+                "for each present task. Reduce each task's loss first, e.g. with `.mean()`."
+            )
+        total: Tensor = super().__call__(losses * self.task_weights[present].to(losses), present)
+        if not isinstance(total, Tensor) or total.dim() != 0:
+            found = tuple(total.shape) if isinstance(total, Tensor) else type(total).__name__
+            raise InputError(
+                f"forward of {type(self).__name__} returned {found}, expected a scalar tensor: "
+                "the total to minimise, e.g. the sum of the weighted losses"
+            )
+        return total
+
+    @abstractmethod
+    def forward(self, losses: Tensor, present: Tensor) -> Tensor:
+        """Combine losses (T',), already times the task weights, into a scalar."""
