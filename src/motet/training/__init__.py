@@ -4,7 +4,8 @@ from motet.training.evaluation import Report
 from motet.training.history import History
 from motet.training.making import make_balancer
 from motet.training.monitoring import TrainingError
-from motet.training.trainer import Interrupted, StepResult, Trainer
+from motet.training.step import StepResult
+from motet.training.trainer import Interrupted, Trainer
 
 __all__ = [
     "History",

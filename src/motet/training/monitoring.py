@@ -8,6 +8,7 @@ from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.tasks.task_metrics import find_metrics
 from motet.training.evaluation import Report, main_tasks
+from motet.training.state import Progress
 
 
 class TrainingError(RuntimeError):
@@ -73,3 +74,19 @@ def monitored_value(monitor: str, model: MultiTaskModel, report: Report) -> floa
             f"{f' ({notes})' if notes else ''}; give it more labelled rows{other}"
         )
     return float(value)
+
+
+def judge(progress: Progress, value: float, patience: int | None) -> bool:
+    """Take note of a monitored value; without a better one for too long, training is to stop.
+
+    Returns:
+        Whether it is the best so far.
+    """
+    progress.evaluated += 1
+    better = progress.best is None or value > progress.best
+    if better:
+        progress.best, progress.stale = value, 0
+    else:
+        progress.stale += 1
+        progress.stopped = progress.stale == patience
+    return better

@@ -6,13 +6,14 @@ purpose, step).
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from motet.model import MultiTaskModel
 from motet.problems import InputError
 
 
@@ -37,6 +38,8 @@ class Progress:
     skipped: int = 0
     """Steps that were not finite."""
     skipped_in_a_row: int = 0
+    not_finite: str = ""
+    """What was not finite in the last skipped step."""
     gradients: dict[str, list[float]] = field(default_factory=dict)
     """Running moments of the norms of the tasks' gradients; see `motet.training.statistics`."""
 
@@ -44,8 +47,8 @@ class Progress:
 class Totals:
     """Adds up sums and counts of losses over an epoch, without a device sync."""
 
-    def __init__(self) -> None:
-        self.terms: dict[str, Tensor] = {}
+    def __init__(self, terms: Mapping[str, Tensor] | None = None) -> None:
+        self.terms = dict(terms or {})
 
     def add(self, terms: Mapping[str, tuple[Tensor, Tensor]]) -> None:
         """Add ``{task: (sum, count)}``."""
@@ -59,16 +62,22 @@ class Totals:
         return {task: total / count for task, (total, count) in pairs.items() if count}
 
 
-Parts = Mapping[str, nn.Module]
+@dataclass
+class Memory:
+    """Tensors that training remembers beside those of model, balancer and optimizer."""
+
+    totals: Totals = field(default_factory=Totals)
+    """Sums of the losses of the epoch in progress."""
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    """Weights of the tasks in the last step that had any."""
+    best: dict[str, Tensor] = field(default_factory=dict)
+    """The model at the best evaluation so far; empty before there was one."""
 
 
-PARTS = ("totals", "weights", "best")
-"""Parts of a state that are no modules: sums of the epoch, last weights, best weights."""
+Modules = Mapping[str, nn.Module]
 
 
-def tensors_of(
-    modules: Parts, optimizer: Optimizer, parts: Mapping[str, Mapping[str, Tensor]]
-) -> dict[str, Tensor]:
+def tensors_of(modules: Modules, optimizer: Optimizer, memory: Memory) -> dict[str, Tensor]:
     """Gather every tensor of a trainer's state under one flat name each.
 
     Returns:
@@ -83,18 +92,17 @@ def tensors_of(
             for key, value in values.items()
             if value is not None
         }
-    for part in PARTS:
-        found |= {f"{part}/{name}": tensor for name, tensor in parts[part].items()}
+    parts = {"totals": memory.totals.terms, "weights": memory.weights, "best": memory.best}
+    for part, named in parts.items():
+        found |= {f"{part}/{name}": tensor for name, tensor in named.items()}
     return found
 
 
-def load_tensors(
-    tensors: Mapping[str, Tensor], modules: Parts, optimizer: Optimizer
-) -> dict[str, dict[str, Tensor]]:
+def load_tensors(tensors: Mapping[str, Tensor], modules: Modules, optimizer: Optimizer) -> Memory:
     """Put tensors that `tensors_of` gathered back where they were.
 
     Returns:
-        The parts that are no modules, on the model's device.
+        What is in no module, on the model's device.
 
     Raises:
         InputError: If they are of another model, balancer or optimizer.
@@ -113,7 +121,44 @@ def load_tensors(
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
     device = next(modules["model"].parameters()).device
-    return {part: {name: t.to(device) for name, t in _under(tensors, part)} for part in PARTS}
+    totals, weights, best = (
+        {name: tensor.to(device) for name, tensor in _under(tensors, part)}
+        for part in ("totals", "weights", "best")
+    )
+    return Memory(Totals(totals), weights, best)
+
+
+def header_of(model: MultiTaskModel, progress: Progress) -> dict[str, Any]:
+    """Gather what is no tensor, as JSON can hold it."""
+    return {
+        "progress": asdict(progress),
+        "tasks": list(model.tasks.names),
+        "enabled": list(model.active_tasks),
+        "frozen": [name for name, p in model.named_parameters() if not p.requires_grad],
+    }
+
+
+def check_header(header: Mapping[str, Any], model: MultiTaskModel) -> None:
+    """Refuse a state before anything is changed by it.
+
+    Raises:
+        InputError: If it is of other tasks.
+    """
+    if header["tasks"] != list(model.tasks.names):
+        raise InputError(
+            f"the state is of the tasks {', '.join(header['tasks'])}, "
+            f"expected {', '.join(model.tasks.names)}"
+        )
+
+
+def load_header(header: Mapping[str, Any], model: MultiTaskModel) -> Progress:
+    """Enable and freeze what was enabled and frozen, and return where training was."""
+    for name in model.tasks.names:
+        enable = name in header["enabled"]
+        (model.enable_task if enable else model.disable_task)(name)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name not in header["frozen"])
+    return Progress(**header["progress"])
 
 
 def _under(tensors: Mapping[str, Tensor], part: str) -> Iterator[tuple[str, Tensor]]:

@@ -8,26 +8,25 @@ stopping on the monitored score. Every part can be called alone. What the loop m
 import math
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from time import perf_counter
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from motet.balancing import BackwardResult, Balancer, LossBalancer, ReadsEpochs, backward
+from motet.balancing import Balancer, LossBalancer, ReadsEpochs, backward
 from motet.data.batches import ArrayData, Batch, Data
-from motet.data.loaders import LoaderData, as_data
 from motet.model import MultiTaskModel, mean_losses
 from motet.options import NonNegativeInt, PositiveFloat, PositiveInt, checked, create
 from motet.problems import InputError, hint
 from motet.registry import LR_SCHEDULES
 from motet.tasks import Prediction
 from motet.tasks.labels import at_least_float32
-from motet.tasks.scores import Trivial, fit_trivial
+from motet.tasks.scores import Trivial
 from motet.tasks.task_metrics import find_metrics
 from motet.training.evaluation import Report, evaluate, predict
 from motet.training.history import History
+from motet.training.intake import learn_from_labels, take_batch, take_data
 from motet.training.lr_schedules import LRSchedule
 from motet.training.making import (
     Chosen,
@@ -35,37 +34,36 @@ from motet.training.making import (
     make_balancer,
     make_optimizer,
     spelled_out,
-    warn_of_units,
 )
-from motet.training.monitoring import TrainingError, check_monitor, monitored_value
+from motet.training.monitoring import TrainingError, check_monitor, judge, monitored_value
 from motet.training.optimizers import OptimizerFactory
 from motet.training.randomness import own_generators, seed_generators
-from motet.training.state import Progress, Totals, load_tensors, tensors_of
+from motet.training.recording import LOG_EVERY, epoch_entries, step_entries, step_values
+from motet.training.state import (
+    Memory,
+    Progress,
+    Totals,
+    check_header,
+    header_of,
+    load_header,
+    load_tensors,
+    tensors_of,
+)
 from motet.training.statistics import (
     GRADIENTS_EVERY,
     add_norms,
     gradient_norms,
     gradient_stats,
 )
-
-LOG_EVERY = 50
-"""Steps between two step records."""
-PATIENCE_FOR_NON_FINITE = 10
-"""Skipped steps in a row after which a run stops."""
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """What one training step did. Tensors stay on the device."""
-
-    losses: dict[str, Tensor]
-    gradient_norm: Tensor | None = None
-    """Norm of the whole gradient."""
-    balanced: BackwardResult | None = None
-    """What the balancer did; None if no task had a label."""
-    skipped: bool = False
-    gradient_norms: Mapping[str, float] = field(default_factory=dict)
-    """Norms of the tasks' gradients on the shared parameters, at the steps where they are known."""
+from motet.training.step import (
+    Averages,
+    StepResult,
+    clipped_norm,
+    count_skipped,
+    kept_for_absent,
+    known_leaves,
+    not_finite,
+)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -134,8 +132,7 @@ class Trainer:
         self.balancer = make_balancer(balancer, model).to(self.device)
         self.optimizer = make_optimizer(optimizer, learning_rate, self.model, self.balancer)
         self._parameters = list(self.model.parameters())
-        saved = self.model.state_dict(keep_vars=True).values()
-        self._averages = [each for each in saved if not isinstance(each, nn.Parameter)]
+        self._averages = Averages(self.model)
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self._schedule: LRSchedule | None = None
         name, options = spelled_out(lr_schedule)
@@ -152,10 +149,7 @@ class Trainer:
         self.progress = Progress()
         self.stop_requested = False
         """Set it, for example in a signal handler, to make `fit` save its state and stop."""
-        self._totals = Totals()
-        self._weights: dict[str, Tensor] = {}  # of the last step that had any
-        self._best: dict[str, Tensor] | None = None
-        self._bad = ""
+        self._memory = Memory()
         self._started = perf_counter()
         self._generators_owned = False
 
@@ -191,7 +185,7 @@ class Trainer:
         valid = None if validation is None else self._data(validation, "the validation data")
         if valid is not None:
             self.check_monitor(valid.targets)
-        self._look_at(train)
+        self.trivial = learn_from_labels(self.model, train, self.metrics)
         name, options = self._lr_schedule
         total = epochs * train.steps(self.batch_size)
         self._schedule = create(LR_SCHEDULES, name, total, **options)
@@ -217,8 +211,8 @@ class Trainer:
                 self._checkpoint("last")
         if valid is not None and progress.evaluated == evaluated == 0:
             self._validate(valid)  # evaluate_every was longer than training
-        if valid is not None and self._best is not None:
-            self.model.load_state_dict(self._best)
+        if valid is not None and self._memory.best:
+            self.model.load_state_dict(self._memory.best)
         return self.history
 
     def train_epoch(self, data: Any) -> dict[str, float]:
@@ -248,12 +242,12 @@ class Trainer:
         Raises:
             TrainingError: If too many steps in a row were not finite.
         """
-        batch = self._batch(batch)
+        batch = take_batch(batch, self.device)
         with self._own_generators():
             seed_generators(self.device, self.seed, "step", self.step)
             self._set_learning_rate(self.step)
             self.optimizer.zero_grad(set_to_none=True)
-            before = [average.clone() for average in self._averages]
+            self._averages.keep()
             with torch.autocast(
                 self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"
             ):
@@ -266,20 +260,19 @@ class Trainer:
             if not losses:
                 return StepResult({})
             norms = self._norms_of_loss_gradients(losses)
-            result = backward(
-                losses, self.balancer, penalty=self.model.shared.penalty(), **self._leaves()
-            )
-        norm = self._clipped_norm()
+            leaves = known_leaves(self.model, self.balancer)
+            penalty = self.model.shared.penalty()
+            result = backward(losses, self.balancer, penalty=penalty, **leaves)
+        norm = clipped_norm(self._parameters, self.clip_norm)
         # a device sync
         if not math.isfinite(sum(result.losses.values(), norm).item()):
-            for average, value in zip(self._averages, before, strict=True):
-                average.copy_(value)
-            self._skip(result.losses)
+            self._averages.put_back()
+            count_skipped(self.progress, result.losses)
             return StepResult(result.losses, norm, result, skipped=True)
         self.progress.skipped_in_a_row = 0
-        with self._kept_for_absent(losses):
+        with kept_for_absent(self.balancer, losses):
             self.optimizer.step()
-        self._totals.add(terms)
+        self._memory.totals.add(terms)
         norms = result.gradient_norms or norms
         add_norms(self.progress.gradients, norms)
         return StepResult(result.losses, norm, result, gradient_norms=norms)
@@ -290,33 +283,6 @@ class Trainer:
         if not due or not isinstance(self.balancer, LossBalancer):
             return {}
         return gradient_norms(losses, self.model.shared_parameters())
-
-    def _leaves(self) -> dict[str, Any]:
-        """Tell the balancer's backward pass what it would have to read off the graph."""
-        if isinstance(self.balancer, LossBalancer):
-            return {}
-        own = {task: self.model.task_parameters(task) for task in self.model.tasks.names}
-        return {"shared": self.model.shared_parameters(), "task_parameters": own}
-
-    def _look_at(self, train: Data) -> None:
-        """Learn from all training labels at once: class weights, constant predictions."""
-        active = [name for name in self.model.active_tasks if name in train.targets]
-        if not active:
-            raise InputError(
-                "no task is both enabled and has targets, so there is nothing to train; give "
-                "targets, or enable a task"
-            )
-        for name in active:
-            if not self.model.tasks[name].labelled(train.targets[name]).any():
-                raise InputError(
-                    f"the training data have no label for {name!r}; give some, or leave the task "
-                    f"out with model.disable_task({name!r})"
-                )
-        for task in self.model.tasks:
-            if task.name in train.targets:
-                task.prepare(train.targets[task.name])
-                warn_of_units(task, train.targets[task.name])
-        self.trivial = fit_trivial(self.model.tasks, train.targets, self.metrics)
 
     def _rest_of_epoch(self, train: Data) -> Iterator[Batch]:
         """Return the batches of the epoch in progress that are not done yet."""
@@ -330,28 +296,23 @@ class Trainer:
         result = self.train_step(batch)
         self.progress.batch += 1
         if result.balanced and result.balanced.weights:
-            self._weights = result.balanced.weights
-        if self.step % LOG_EVERY == 0:
-            self._record_step(result)
+            self._memory.weights = result.balanced.weights
+        if self.step % LOG_EVERY == 0 and result.balanced is not None:
+            self._record("step", "train", step_entries(result), **step_values(result))
 
     def _end_epoch(self) -> dict[str, float]:
         """Record the epoch and begin the next one."""
-        totals = self._totals.means()
+        totals = self._memory.totals.means()
         means = {task: totals[task] for task in self.model.tasks.names if task in totals}
         if isinstance(self.balancer, ReadsEpochs):
             self.balancer.end_epoch(means)
-        weights = {task: float(weight) for task, weight in self._weights.items()}
-        tasks = {
-            task: {"loss": loss} | ({"weight": weights[task]} if task in weights else {})
-            for task, loss in means.items()
-        }
         if not means and self.progress.skipped:
-            raise self._not_finite("in any step of the epoch")
+            raise TrainingError(not_finite(self.progress, "in any step of the epoch"))
         self.progress.epoch += 1
         self.progress.batch = 0
-        self._totals = Totals()
-        seconds, skipped = perf_counter() - self._started, self.progress.skipped
-        self._record("epoch", "train", tasks, seconds=seconds, skipped=skipped)
+        self._memory.totals = Totals()
+        tasks = epoch_entries(means, self._memory.weights)
+        self._record("epoch", "train", tasks, skipped=self.progress.skipped)
         return means
 
     def statistics(self) -> dict[str, Any]:
@@ -365,7 +326,7 @@ class Trainer:
             "step": self.progress.step,
             "epoch": self.progress.epoch,
             "skipped": self.progress.skipped,
-            "weights": {task: float(weight) for task, weight in self._weights.items()},
+            "weights": {task: float(weight) for task, weight in self._memory.weights.items()},
             "gradients": gradient_stats(self.progress.gradients),
         }
 
@@ -374,15 +335,8 @@ class Trainer:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return all that `load_state` needs: tensors, and numbers that JSON can hold."""
         modules = {"model": self.model, "balancer": self.balancer}
-        parts = {"totals": self._totals.terms, "weights": self._weights, "best": self._best or {}}
-        tensors = tensors_of(modules, self.optimizer, parts)
-        header = {
-            "progress": asdict(self.progress),
-            "tasks": list(self.model.tasks.names),
-            "enabled": list(self.model.active_tasks),
-            "frozen": [n for n, p in self.model.named_parameters() if not p.requires_grad],
-        }
-        return tensors, header
+        tensors = tensors_of(modules, self.optimizer, self._memory)
+        return tensors, header_of(self.model, self.progress)
 
     def load_state(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
         """Go back to a state that `state` returned.
@@ -390,37 +344,14 @@ class Trainer:
         Raises:
             InputError: If it is the state of another model.
         """
-        names = list(self.model.tasks.names)
-        if header["tasks"] != names:
-            raise InputError(
-                f"the state is of the tasks {', '.join(header['tasks'])}, "
-                f"expected {', '.join(names)}"
-            )
+        check_header(header, self.model)
         modules = {"model": self.model, "balancer": self.balancer}
-        parts = load_tensors(tensors, modules, self.optimizer)
-        self._totals.terms, self._weights = parts["totals"], parts["weights"]
-        self._best = parts["best"] or None
-        self.progress = Progress(**header["progress"])
-        for name in names:
-            enable = name in header["enabled"]
-            (self.model.enable_task if enable else self.model.disable_task)(name)
-        for name, parameter in self.model.named_parameters():
-            parameter.requires_grad_(name not in header["frozen"])
+        self._memory = load_tensors(tensors, modules, self.optimizer)
+        self.progress = load_header(header, self.model)
 
     def _checkpoint(self, kind: Literal["last", "best"]) -> None:
         if self.on_checkpoint is not None:
             self.on_checkpoint(kind)
-
-    @contextmanager
-    def _kept_for_absent(self, losses: Mapping[str, Tensor]) -> Iterator[None]:
-        """Keep what the balancer learned of absent tasks: an optimizer's momentum would move it."""
-        absent = [i for i, task in enumerate(self.balancer.tasks) if task not in losses]
-        learned = list(self.balancer.parameters()) if absent else []
-        before = [parameter[absent].clone() for parameter in learned]
-        yield
-        with torch.no_grad():
-            for parameter, rows in zip(learned, before, strict=True):
-                parameter[absent] = rows
 
     @contextmanager
     def _own_generators(self) -> Iterator[None]:
@@ -486,27 +417,8 @@ class Trainer:
         data = ArrayData(inputs, {}).to(self.device)
         return predict(self.model, data, batch_size=self.batch_size)
 
-    def _batch(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Turn a batch of arrays into one of tensors; one of tensors is taken as it is."""
-        targets = batch["targets"].values()
-        if all(target is None or isinstance(target, Tensor) for target in targets):
-            return batch
-        data = ArrayData(batch["inputs"], batch["targets"]).to(self.device)
-        return {"inputs": data.inputs, "targets": data.targets}
-
     def _data(self, data: Any, what: str) -> Data:
-        """Take what a user may give for data, on the trainer's device."""
-        if isinstance(data, (ArrayData, LoaderData)):
-            return data.to(self.device)
-        found = as_data(data, what)
-        for name, target in found.targets.items():
-            if name not in self.model.tasks.names:
-                raise InputError(
-                    f"{what} has targets for {name!r}, which is no task; "
-                    f"{hint(name, self.model.tasks.names)}"
-                )
-            self.model.tasks[name].check(target)
-        return found.to(self.device)
+        return take_data(data, what, self.model, self.device)
 
     def _validate(self, valid: Data | None) -> None:
         """Evaluate, keep the weights if they are the best so far, and decide whether to stop."""
@@ -514,16 +426,10 @@ class Trainer:
             return
         report = self.evaluate(valid)
         self.model.train()
-        self.progress.evaluated += 1
         value = monitored_value(self.monitor, self.model, report)
-        progress = self.progress
-        better = progress.best is None or value > progress.best
+        better = judge(self.progress, value, self.patience)
         if better:
-            progress.best, progress.stale = value, 0
-            self._best = {name: each.clone() for name, each in self.model.state_dict().items()}
-        else:
-            progress.stale += 1
-            progress.stopped = progress.stale == self.patience
+            self._memory.best = {n: each.clone() for n, each in self.model.state_dict().items()}
         self._record(
             "epoch" if self.evaluate_every == "epoch" else "step",
             "validation",
@@ -531,7 +437,6 @@ class Trainer:
             score=report["score"],
             monitored=value,
             best=better,
-            seconds=perf_counter() - self._started,
         )
         if better:
             self._checkpoint("best")
@@ -542,49 +447,12 @@ class Trainer:
             for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
                 group["lr"] = rate * factor
 
-    def _clipped_norm(self) -> Tensor:
-        parameters = [p for p in self._parameters if p.grad is not None]
-        if self.clip_norm is not None:
-            return nn.utils.clip_grad_norm_(parameters, self.clip_norm)
-        return nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-
-    def _skip(self, losses: Mapping[str, Tensor]) -> None:
-        self.progress.skipped += 1
-        self.progress.skipped_in_a_row += 1
-        bad = [task for task, loss in losses.items() if not torch.isfinite(loss)]
-        self._bad = f"the loss of {', '.join(bad)}" if bad else "the gradient"
-        if self.progress.skipped_in_a_row == PATIENCE_FOR_NON_FINITE:
-            raise self._not_finite(
-                f"in {PATIENCE_FOR_NON_FINITE} steps in a row (up to step {self.step})"
-            )
-
-    def _not_finite(self, when: str) -> TrainingError:
-        return TrainingError(
-            f"{self._bad} was not finite {when}; try a lower learning rate, clip_norm, or look "
-            "for NaN or extreme values in the inputs and targets"
-        )
-
-    def _record_step(self, result: StepResult) -> None:
-        if result.balanced is None:
-            return
-        weights, norms = result.balanced.weights or {}, result.gradient_norms
-        tasks = {
-            task: {"loss": float(loss)}
-            | ({"weight": float(weights[task])} if task in weights else {})
-            | ({"gradient_norm": norms[task]} if task in norms else {})
-            for task, loss in result.losses.items()
-        }
-        more: dict[str, Any] = {"gradient_norm": float(result.gradient_norm or 0)}
-        if result.balanced.cosines is not None:
-            more |= {"cosines": result.balanced.cosines.tolist(), "status": result.balanced.status}
-        self._record("step", "train", tasks, **more)
-
     def _record(self, event: str, split: str, tasks: Mapping[str, Any], **more: Any) -> None:
         rate = max(group["lr"] for group in self.optimizer.param_groups)
         epoch = self.progress.epoch + (event == "step")
-        more.setdefault("seconds", perf_counter() - self._started)
+        seconds = perf_counter() - self._started
         record = {"event": event, "step": self.step, "epoch": epoch, "split": split, **more}
-        record |= {"tasks": tasks, "learning_rate": rate}
+        record |= {"seconds": seconds, "tasks": tasks, "learning_rate": rate}
         if event == "epoch" or split == "validation":
             self.history.records.append(record)
         if self.on_record is not None:

@@ -1,0 +1,100 @@
+"""What one update needs beyond the forward and backward pass, and what it tells."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from motet.balancing import BackwardResult, Balancer, LossBalancer
+from motet.model import MultiTaskModel
+from motet.training.monitoring import TrainingError
+from motet.training.state import Progress
+
+PATIENCE_FOR_NON_FINITE = 10
+"""Skipped steps in a row after which a run stops."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one training step did. Tensors stay on the device."""
+
+    losses: dict[str, Tensor]
+    gradient_norm: Tensor | None = None
+    """Norm of the whole gradient."""
+    balanced: BackwardResult | None = None
+    """What the balancer did; None if no task had a label."""
+    skipped: bool = False
+    gradient_norms: Mapping[str, float] = field(default_factory=dict)
+    """Norms of the tasks' gradients on the shared parameters, at the steps where they are known."""
+
+
+class Averages:
+    """What a forward pass moves by itself, such as BatchNorm's averages, to be put back."""
+
+    def __init__(self, model: nn.Module) -> None:
+        saved = model.state_dict(keep_vars=True).values()
+        self._tensors = [each for each in saved if not isinstance(each, nn.Parameter)]
+        self._kept: list[Tensor] = []
+
+    def keep(self) -> None:
+        """Remember them as they are."""
+        self._kept = [each.clone() for each in self._tensors]
+
+    def put_back(self) -> None:
+        """Make them what they were."""
+        for each, kept in zip(self._tensors, self._kept, strict=True):
+            each.copy_(kept)
+
+
+def known_leaves(model: MultiTaskModel, balancer: Balancer) -> dict[str, Any]:
+    """Tell a balancer's backward pass what it would have to read off the graph."""
+    if isinstance(balancer, LossBalancer):
+        return {}
+    own = {task: model.task_parameters(task) for task in model.tasks.names}
+    return {"shared": model.shared_parameters(), "task_parameters": own}
+
+
+def clipped_norm(parameters: Sequence[Tensor], limit: float | None) -> Tensor:
+    """Clip the whole gradient, if there is a limit, and return the norm it had before."""
+    trained = [p for p in parameters if p.grad is not None]
+    if limit is not None:
+        return nn.utils.clip_grad_norm_(trained, limit)
+    return nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
+
+
+@contextmanager
+def kept_for_absent(balancer: Balancer, losses: Mapping[str, Tensor]) -> Iterator[None]:
+    """Keep what the balancer learned of absent tasks: an optimizer's momentum would move it."""
+    absent = [i for i, task in enumerate(balancer.tasks) if task not in losses]
+    learned = list(balancer.parameters()) if absent else []
+    before = [parameter[absent].clone() for parameter in learned]
+    yield
+    with torch.no_grad():
+        for parameter, rows in zip(learned, before, strict=True):
+            parameter[absent] = rows
+
+
+def count_skipped(progress: Progress, losses: Mapping[str, Tensor]) -> None:
+    """Count a step that was not finite.
+
+    Raises:
+        TrainingError: If it is the last of too many in a row.
+    """
+    progress.skipped += 1
+    progress.skipped_in_a_row += 1
+    bad = [task for task, loss in losses.items() if not torch.isfinite(loss)]
+    progress.not_finite = f"the loss of {', '.join(bad)}" if bad else "the gradient"
+    if progress.skipped_in_a_row == PATIENCE_FOR_NON_FINITE:
+        when = f"in {PATIENCE_FOR_NON_FINITE} steps in a row (up to step {progress.step})"
+        raise TrainingError(not_finite(progress, when))
+
+
+def not_finite(progress: Progress, when: str) -> str:
+    """Say what was not finite, and what may help."""
+    return (
+        f"{progress.not_finite} was not finite {when}; try a lower learning rate, clip_norm, or "
+        "look for NaN or extreme values in the inputs and targets"
+    )
