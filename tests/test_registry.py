@@ -279,7 +279,7 @@ def _look(kind, run, predicted):
     elif kind == "metric":
         assert records[-1]["tasks"]["spend"]["mine"] > 0
     elif kind == "encoder":
-        assert run.model.shared.width == 5
+        assert run.model.sharing.width == 5
     elif kind == "input":
         assert list(run.config.inputs) == ["age", "name"]
     elif kind == "optimizer":

@@ -84,7 +84,7 @@ def counted():
 
 def test_raw_outputs_are_the_heads_of_the_shared_features():
     model = made()
-    features = model.shared.stages[0](X)
+    features = model.sharing.stages[0](X)
     raw = model(X)
     assert list(raw) == ["digit", "area"]
     parameters = [dict(model.heads[task].named_parameters()) for task in raw]
@@ -118,7 +118,7 @@ def test_missing_labels_leave_no_trace_in_the_gradient():
         inputs = X if len(gradients) < 2 else X[known]
         target = target if len(gradients) < 2 else target[known]
         model.losses(model(inputs), {"digit": target})["digit"].backward()
-        gradients.append(model.shared.stages[0][0].weight.grad)
+        gradients.append(model.sharing.stages[0][0].weight.grad)
     assert_close(gradients[0], gradients[1])
     assert_close(gradients[0], gradients[2])
 
@@ -191,7 +191,7 @@ def test_an_unknown_task_is_told_with_the_nearest_name(method):
 
 def test_a_wrapped_module_gives_exactly_its_own_outputs():
     model = wrapped()
-    expected = model.shared.module(X)
+    expected = model.sharing.module(X)
     raw = model(X)
     assert list(raw) == ["digit", "area"]
     for task, output in raw.items():
@@ -206,7 +206,7 @@ def test_a_wrapped_module_trains_with_every_balancer_and_can_be_saved_and_loaded
         model, {"type": name, **BALANCER_OPTIONS.get(name, {})}, batch_size=4, learning_rate=0.01
     )
     trainer.fit((X, TARGETS), epochs=3)
-    for key in ("shared.module.body.weight", "shared.module.digit.weight"):
+    for key in ("sharing.module.body.weight", "sharing.module.digit.weight"):
         assert not torch.equal(model.state_dict()[key], before[key])
     save_model(model, str(tmp_path / "model.safetensors"))
     again = MultiTaskModel.wrap(TwoOutputs(), tasks())
@@ -367,7 +367,7 @@ def test_a_scheme_of_a_users_own_computes_trains_and_adds_its_penalty():
     assert [tuple(raw.shape) for raw in model(X).values()] == [(12, 3), (12,)]
     assert len(model.task_parameters("area")) == 4
     model.disable_task("digit")
-    penalised = model.shared.own["digit"].weight
+    penalised = model.sharing.own["digit"].weight
     before = penalised.norm().item()
     trainer = Trainer(model, optimizer={"type": "sgd", "momentum": 0.0}, learning_rate=0.01)
     trainer.train_step({"inputs": X, "targets": TARGETS})

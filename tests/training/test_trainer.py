@@ -70,7 +70,7 @@ def plain_loop(model, epochs, batch_size, seed):
         [{"params": decays, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}], lr=1e-2
     )
     x, digit, area = BATCH["inputs"], BATCH["targets"]["digit"], BATCH["targets"]["area"]
-    encoder = model.shared.stages[0]
+    encoder = model.sharing.stages[0]
     for epoch in range(epochs):
         order = ArrayData(x, {}).order(seed, epoch)
         for rows in order.split(batch_size):
@@ -98,7 +98,7 @@ def test_the_trainer_does_what_a_plain_loop_does():
 def test_every_row_is_used_once_in_an_epoch():
     seen = []
     model = made()
-    model.shared.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    model.sharing.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
     Trainer(model, batch_size=20).train_epoch(DATA)
     assert [len(batch) for batch in seen] == [20, 20, 20, 20, 16]
     rows = torch.cat(seen)
@@ -225,7 +225,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not():
     first = trained(seed=1)
     torch.manual_seed(99)
     assert_same(trained(seed=1), first)
-    name = "shared.stages.0.0.weight"
+    name = "sharing.stages.0.0.weight"
     assert not torch.equal(trained(seed=2)[name], first[name])
 
 
@@ -247,7 +247,7 @@ def test_the_users_random_generators_stay_as_they_are():
 def test_dropout_differs_from_step_to_step():
     model = made(dropout=0.5)
     seen = []
-    model.shared.register_forward_hook(lambda module, given, out: seen.append(out["digit"] == 0))
+    model.sharing.register_forward_hook(lambda module, given, out: seen.append(out["digit"] == 0))
     trainer = Trainer(model, optimizer=SGD, learning_rate=1e-30)
     for _ in range(2):
         trainer.train_step(BATCH)

@@ -54,7 +54,7 @@ class MultiTaskModel(nn.Module):
     def _assemble(
         self, shared: SharedModule, tasks: Sequence[Task], heads: Mapping[str, nn.Module]
     ) -> None:
-        self.shared = shared
+        self.sharing = shared
         self.tasks: ByTask[Task] = ByTask({task.name: task for task in tasks})
         self.heads: ByTask[nn.Module] = ByTask(heads)
         self._enabled = {task.name: task.enabled for task in tasks}
@@ -157,7 +157,7 @@ class MultiTaskModel(nn.Module):
         }
         return {
             "active_tasks": list(self.active_tasks),
-            "width": self.shared.width,
+            "width": self.sharing.width,
             "shared": _sizes(self.shared_parameters()),
             "tasks": tasks,
         }
@@ -176,7 +176,7 @@ class MultiTaskModel(nn.Module):
             InputError: If a task is unknown or the encoder's output does not fit the heads.
         """
         chosen = self.active_tasks if tasks is None else tuple(map(self._known, tasks))
-        states = self.shared(inputs, chosen)
+        states = self.sharing(inputs, chosen)
         return {task: self.heads[task](self._fitting(states[task])) for task in chosen}
 
     def loss_terms(
@@ -215,7 +215,7 @@ class MultiTaskModel(nn.Module):
         own = (
             self.heads[self._known(task)].parameters(),
             self.tasks[task].parameters(),
-            self.shared.task_parameters(task),
+            self.sharing.task_parameters(task),
         )
         return [parameter for parameters in own for parameter in parameters]
 
@@ -230,7 +230,7 @@ class MultiTaskModel(nn.Module):
         return task
 
     def _fitting(self, state: Tensor) -> Tensor:
-        width = self.shared.width
+        width = self.sharing.width
         if width and (state.dim() < 2 or state.shape[-1] != width):
             right = state.shape[-1]
             remedy = (

@@ -261,7 +261,7 @@ class Trainer:
                 return StepResult({})
             norms = self._norms_of_loss_gradients(losses)
             leaves = known_leaves(self.model, self.balancer)
-            penalty = self.model.shared.penalty()
+            penalty = self.model.sharing.penalty()
             result = backward(losses, self.balancer, penalty=penalty, **leaves)
         norm = clipped_norm(self._parameters, self.clip_norm)
         # a device sync
