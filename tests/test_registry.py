@@ -10,7 +10,7 @@ from torch import nn
 import motet
 from motet.balancing import LossBalancer
 from motet.config import json_schema, read
-from motet.data.inputs.base import Input
+from motet.data.inputs.base import Declared, Input
 from motet.options import PositiveFloat, PositiveInt, TaskOptions, Unpack, checked, read_options
 from motet.problems import InputError
 from motet.registry import KINDS, register
@@ -262,6 +262,20 @@ def test_a_registered_member_is_used_by_a_run_from_its_name_alone(kind, add, peo
     assert all(np.isfinite(column.to_numpy()).all() for column in predicted.columns)
     assert motet.load(tmp_path / "run").predict(table) == predicted
     _look(kind, run, predicted)
+
+
+def test_an_input_of_your_own_serves_a_model_without_data_once_it_declares_its_columns(add):
+    class Declaring(Length):
+        def declared(self):
+            return Declared(numbers=1)
+
+    add("input", "mine", Length)
+    add("input", "declaring", Declaring)
+    sections = {"tasks": {"spend": "regression"}}
+    with pytest.raises(InputError, match=r"inputs\.name: .*define declared\(\) in Length"):
+        motet.MultiTaskModel.from_config({"inputs": {"name": "mine"}, **sections})
+    model = motet.MultiTaskModel.from_config({"inputs": {"name": "declaring"}, **sections})
+    assert model({"numbers": torch.zeros(3, 1)})["spend"].shape == (3,)
 
 
 def _look(kind, run, predicted):

@@ -120,5 +120,5 @@ def test_a_registered_head_is_used_by_name_with_its_options():
 
 
 def test_a_task_that_does_not_know_its_classes_says_how_to_tell_it():
-    with pytest.raises(InputError, match="give classes=10, or their names"):
+    with pytest.raises(InputError, match="give classes, as a number or as names"):
         Classification("a").make_head(8)

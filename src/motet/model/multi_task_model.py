@@ -1,7 +1,8 @@
 """The multi-task model: inputs through an encoder and a sharing scheme to one head per task."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,9 @@ from motet.options import RESERVED_TASK_NAMES
 from motet.problems import InputError, hint
 from motet.sharing import Hard, SharedModule, Sharing
 from motet.tasks import Prediction, Task
+
+if TYPE_CHECKING:
+    from motet.config import Config
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -107,6 +111,42 @@ class MultiTaskModel(nn.Module):
         nn.Module.__init__(model)
         model._assemble(_Wrapped(module, heads or {}), tasks, {n: nn.Identity() for n in names})
         return model
+
+    @staticmethod
+    def from_config(config: "str | Path | Mapping[str, Any] | Config") -> "MultiTaskModel":
+        """Build the model of a config that tells all sizes; no data are read.
+
+        A category tells its ``size``, a vector its ``width``, a classification or multi-label task
+        its ``classes``. Of the rest of the config, only ``training.seed`` counts: the first weights
+        are those of the same objects made after ``torch.manual_seed(seed)``.
+
+        The model takes what its encoder takes, in the order of the inputs: ``{"numbers": (B, n),
+        "categories": (B, c)}``, either left out if there is none. A number is one column and a
+        vector ``width`` columns of numbers, which enter as they are; scales and bins are learned
+        from data, by a run. A category is an index: 0 unknown, 1 missing, 2 to ``size`` + 1.
+        Regressions predict in the unit of the targets that they are trained on.
+
+        Args:
+            config: YAML file, mapping or `motet.Config`.
+
+        Returns:
+            The model, untrained.
+
+        Raises:
+            ConfigError: If anything is wrong or a size is missing; every problem is named.
+
+        Example:
+            >>> model = MultiTaskModel.from_config({
+            ...     "inputs": {"age": "number", "job": {"type": "category", "size": 12}},
+            ...     "tasks": {"churn": {"type": "classification", "classes": ["no", "yes"]}},
+            ... })
+            >>> rows = {"numbers": torch.tensor([[40.0]]), "categories": torch.tensor([[2]])}
+            >>> tuple(model(rows)["churn"].shape)
+            (1, 2)
+        """
+        from motet.model.building import build_without_data  # it needs this class
+
+        return build_without_data(config)
 
     @property
     def active_tasks(self) -> tuple[str, ...]:

@@ -5,8 +5,7 @@ needs no torch, so mistakes in a config or its data are told at once.
 """
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from motet import config as configs
-from motet.config import Config, ConfigError, Member, Origin, Problem
-from motet.config.schema import TrainingConfig, current
+from motet.config import Config, Member, Origin
+from motet.config.collecting import Collector, read_on
+from motet.config.schema import current
 from motet.data.inference import Guess, infer_inputs, usable
 from motet.data.inputs.base import Input
 from motet.data.preprocessing import Preprocessing
@@ -62,43 +61,6 @@ class Prepared:
         return self.rows.table.take(pa.array(getattr(self.rows.split, name)))
 
 
-class Collector:
-    """Collects problems instead of stopping at the first."""
-
-    def __init__(self, origin: Origin, problems: Sequence[Problem] = ()) -> None:
-        self.origin = origin
-        self.problems = list(problems)
-
-    @contextmanager
-    def at(self, *key: str) -> Iterator[None]:
-        """Turn an `InputError` into a problem at ``key``, unless one is known there already."""
-        try:
-            yield
-        except InputError as error:
-            message = _without_place(key, str(error))
-            first = message.partition(" ")[0]
-            if key == ("training",) and first in TrainingConfig.model_fields:
-                key = ("training", first)  # such as "device 'cuda' cannot be used"
-            if not any(_overlap(key, known.key) for known in self.problems):
-                at_key = len(key) > 1
-                self.problems.append(self.origin.problem(key, message, at_key=at_key))
-
-    def stop(self, partial: Config | None = None) -> None:
-        """Raise what was collected, if anything."""
-        if self.problems:
-            raise ConfigError(self.problems, partial, self.origin)
-
-
-def _without_place(key: Sequence[str], message: str) -> str:
-    """Leave out how a message begins if the key says the same."""
-    part = key[0].removesuffix("s")
-    return message.removeprefix(f"{part} {key[-1]!r}: ").removeprefix(f"{key[-1]}: ")
-
-
-def _overlap(one: Sequence[Any], other: Sequence[Any]) -> bool:
-    return all(a == b for a, b in zip(one, other, strict=False))
-
-
 def read_rows(
     config: str | Path | Mapping[str, Any] | Config,
     *,
@@ -118,7 +80,7 @@ def read_rows(
     Raises:
         ConfigError: If anything is wrong with the config or its data.
     """
-    collector, found = _read_config(config, overrides)
+    collector, found = read_on(config, overrides)
     table = None
     # nothing is said about a source left out where `data` is wrong: its key may be misspelt
     named = data is not None or found.data.source is not None
@@ -212,20 +174,8 @@ def make_target(name: str, task: Member) -> Target:
         columns = options.get("columns")
         return TARGETS["indicators"](name, column=column, columns=columns, labels=classes)
     scale = "scaling" in inspect.signature(member).parameters
-    return TARGETS["number"](name, column=column, scale=scale)
-
-
-def _read_config(
-    config: str | Path | Mapping[str, Any] | Config, overrides: Sequence[str]
-) -> tuple[Collector, Config]:
-    """Read the config; if some of it is wrong, go on with the rest to find what else is."""
-    try:
-        found, origin = configs.read(config, overrides)
-    except ConfigError as error:
-        if error.partial is None:
-            raise
-        return Collector(error.origin, error.problems), error.partial
-    return Collector(origin), found
+    outputs = options.get("outputs")
+    return TARGETS["number"](name, column=column, scale=scale, outputs=outputs)
 
 
 def _read_table(config: Config, origin: Origin, data: Any) -> pa.Table:

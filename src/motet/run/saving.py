@@ -19,9 +19,9 @@ from motet.config import Config
 from motet.data.preprocessing import Preprocessing
 from motet.data.targets import TARGETS
 from motet.model import MultiTaskModel
+from motet.model.building import build_model, learned_sizes
 from motet.problems import InputError, reason
 from motet.registry import TASKS
-from motet.run.building import build_model
 from motet.run.folder import finite, replacing, write_json, write_text
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
@@ -79,7 +79,7 @@ def load(folder: Path) -> tuple[Config, Preprocessing, MultiTaskModel, Trivial]:
         raise InputError(f"{folder / PREPROCESSING} is not what motet writes: no text") from None
     preprocessing = Preprocessing.from_json(text)
     _check_fit(folder, config, preprocessing)
-    model = build_model(config, preprocessing)
+    model = build_model(config, learned_sizes(config, preprocessing))
     try:
         load_model(model, str(folder / WEIGHTS))
     except (RuntimeError, OSError, ValueError, SafetensorError) as error:

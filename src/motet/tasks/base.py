@@ -195,8 +195,7 @@ class Task(nn.Module, ABC):
         Raises:
             InputError: If the number of outputs is not known, or the head option does not fit.
         """
-        if self.outputs < 1:
-            raise InputError(self._needs_classes())
+        self.require_outputs()
         head = self._bare_head(width)
         return SingleOutput(head) if self.labels == "number" and self.outputs == 1 else head
 
@@ -220,15 +219,20 @@ class Task(nn.Module, ABC):
         head = create(HEADS, options.pop("type"), width, self.outputs, **options)
         return head if isinstance(head, TaskHead) else custom_head(head, width, self.outputs)
 
-    def _needs_classes(self) -> str:
-        return (
-            f"task {self.name!r}: the number of classes is not known; give classes=10, or "
-            "their names. A run from a config learns it from the data"
-        )
+    def require_outputs(self) -> None:
+        """Check that the number of outputs is known, which that of classes may not be yet.
+
+        Raises:
+            InputError: If it is not.
+        """
+        if self.outputs < 1:
+            raise InputError(
+                f"task {self.name!r}: the number of classes is not known; give classes, as a "
+                "number or as names; only a run learns them from data"
+            )
 
     def _expect(self, raw: Tensor, shape: tuple[int, ...]) -> None:
-        if not self.outputs:
-            raise InputError(self._needs_classes())
+        self.require_outputs()
         if raw.shape != shape:
             raise InputError(
                 f"task {self.name!r}: the raw output has the shape {tuple(raw.shape)}, expected "

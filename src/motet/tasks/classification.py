@@ -87,12 +87,11 @@ class Classification(Task):
     ) -> None:
         super().__init__(name, **common)
         self.outputs, self.class_names = named_classes(f"task {name!r}: classes", classes, least=2)
-        if class_weights is not None and not self.outputs:
-            raise InputError(self._needs_classes())
         self.loss_name = loss if isinstance(loss, str) else "custom"
         self.loss_function = find_loss(loss)
         self.weights: LabelWeights | None = None
         if class_weights is not None:
+            self.require_outputs()
             where = f"task {name!r}: class_weights"
             self.weights = LabelWeights(class_weights, self.outputs, where)
         if loss == "cross_entropy":
@@ -128,8 +127,7 @@ class Classification(Task):
             InputError: If a label is no class index, soft labels are not shares, or the number of
                 classes is not known.
         """
-        if not self.outputs:
-            raise InputError(self._needs_classes())
+        self.require_outputs()
         if is_soft(target):
             self._check_shares(target)
             return

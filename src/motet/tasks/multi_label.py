@@ -83,8 +83,7 @@ class MultiLabel(Task):
         self.loss_function = find_loss(loss)
         self.weights: LabelWeights | None = None
         if pos_weight is not None:
-            if not self.outputs:
-                raise InputError(self._needs_classes())
+            self.require_outputs()
             self.weights = LabelWeights(pos_weight, self.outputs, f"task {name!r}: pos_weight")
 
     def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -43,7 +43,8 @@ class Regression(Task):
             a loss per number or their mean.
         delta: Distance at which huber's loss goes over to a straight line, in the unit of the
             target (standardised, if it is); 1 if left out.
-        outputs: Numbers to predict per row.
+        outputs: Numbers to predict per row; 1 if left out. A run from a config learns it from the
+            labels if left out.
         scaling: Mean and standard deviation by which targets were standardised, one number each,
             or one per output.
         **common: What every task may be told; see `motet.options.TaskOptions`.
@@ -70,12 +71,12 @@ class Regression(Task):
         loss: Annotated[str, Named("loss", ("mse", "mae", "huber", "log_cosh"))]
         | Callable[..., Any] = "mse",
         delta: Annotated[PositiveFloat | None, OnlyWith("loss", ("huber",))] = None,
-        outputs: PositiveInt = 1,
+        outputs: PositiveInt | None = None,
         scaling: Scaling | None = None,
         **common: Unpack[TaskOptions],
     ) -> None:
         super().__init__(name, **common)
-        self.outputs = outputs
+        self.outputs = outputs or 1
         self.scaling = self._valid(scaling)
         self.loss_name = loss if isinstance(loss, str) else "custom"
         self.loss_function = find_loss(loss)

@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from motet.problems import InputError
+
 
 class Expansion(NamedTuple):
     """How an encoder can spread a column x of numbers over T bins, of equal width in x.
@@ -26,6 +28,15 @@ class Expansion(NamedTuple):
     slope: float
     means: Sequence[float]
     stds: Sequence[float]
+
+
+class Declared(NamedTuple):
+    """What an input's options alone say about its columns."""
+
+    numbers: int = 0
+    """How many columns of numbers."""
+    sizes: tuple[int, ...] = ()
+    """For each column of categories, how many values it has."""
 
 
 class Input(ABC):
@@ -91,6 +102,17 @@ class Input(ABC):
     @abstractmethod
     def sizes(self) -> tuple[int, ...]:
         """For each column of categories, how many values it has."""
+
+    def declared(self) -> Declared:
+        """Return the columns to expect if no missing value occurs, for a model without data.
+
+        Raises:
+            InputError: If the options do not tell; the message says which would.
+        """
+        raise InputError(
+            f"input {self.name!r}: only data tell how wide it is, and without data a model cannot "
+            f"be built; define declared() in {type(self).__name__}, or train a run"
+        )
 
     @abstractmethod
     def state(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from motet.data.inputs.base import Input
+from motet.data.inputs.base import Declared, Input
 from motet.data.selection import require_columns
 from motet.data.values import as_texts
 from motet.options import PositiveInt, checked
@@ -27,6 +27,8 @@ class Category(Input):
         name: The input's name.
         column: Column to read; the input's name if left out.
         min_count: How often a value must occur in training to have an index of its own.
+        size: How many values have an index of their own, at most: 2 to size + 1. As many as occur
+            in training if left out.
 
     Raises:
         InputError: If an option is unknown or wrong.
@@ -41,10 +43,18 @@ class Category(Input):
     """
 
     @checked
-    def __init__(self, name: str, *, column: str | None = None, min_count: PositiveInt = 2) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        column: str | None = None,
+        min_count: PositiveInt = 2,
+        size: PositiveInt | None = None,
+    ) -> None:
         self.name = name
         self._column = column or name
         self._min_count = min_count
+        self._size = size
         self._values: list[str] = []
 
     def columns(self, available: Sequence[str]) -> tuple[str, ...]:
@@ -58,7 +68,13 @@ class Category(Input):
             )
         counts = texts.value_counts()
         often = pc.greater_equal(counts.field("counts"), self._min_count)
-        self._values = sorted(counts.field("values").filter(often).to_pylist())
+        values = sorted(counts.field("values").filter(often).to_pylist())
+        if self._size is not None and len(values) > self._size:
+            raise InputError(
+                f"{self._where} has {len(values):,} values that occur at least {self._min_count} "
+                f"times in training, expected at most size: {self._size}; raise size or min_count"
+            )
+        self._values = values
 
     def apply(self, table: pa.Table) -> dict[str, NDArray[Any]]:
         texts = self._texts(table)
@@ -73,14 +89,27 @@ class Category(Input):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        return (_FIRST + len(self._values),)
+        return (_FIRST + (self._size or len(self._values)),)
+
+    def declared(self) -> Declared:
+        if self._size is None:
+            raise InputError(
+                f"input {self.name!r}: how many values it has is not known without data; give "
+                "size, for example size: 12"
+            )
+        return Declared(sizes=self.sizes)
 
     def state(self) -> dict[str, Any]:
-        return {"column": self._column, "min_count": self._min_count, "values": self._values}
+        return {
+            "column": self._column,
+            "min_count": self._min_count,
+            "size": self._size,
+            "values": self._values,
+        }
 
     def load(self, state: dict[str, Any]) -> None:
         self._column, self._min_count = state["column"], state["min_count"]
-        self._values = list(state["values"])
+        self._size, self._values = state["size"], list(state["values"])
 
     def _texts(self, table: pa.Table) -> pa.ChunkedArray:
         require_columns(table, [self._column], f"input {self.name!r}")

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from motet.data.inputs.base import Expansion, Input, with_indicator
+from motet.data.inputs.base import Declared, Expansion, Input, with_indicator
 from motet.data.inputs.scaling import SCALINGS
 from motet.data.selection import require_columns
 from motet.data.values import as_floats, refuse_infinite
@@ -57,7 +57,7 @@ class Number(Input):
         self.name = name
         self._column = column or name
         self._scaling: str = scaling
-        self._bins = bins or _BINS
+        self._bins = bins
         self._fitted: dict[str, Any] = {}
         self._missing = False
 
@@ -71,7 +71,7 @@ class Number(Input):
             raise InputError(
                 f"{self._where} has no value in the {len(values):,} training rows; leave it out"
             )
-        self._fitted = SCALINGS[self._scaling].fit(values[~missing], self._bins)
+        self._fitted = SCALINGS[self._scaling].fit(values[~missing], self._bins or _BINS)
         self._missing = bool(missing.any())
 
     def apply(self, table: pa.Table) -> dict[str, NDArray[Any]]:
@@ -95,6 +95,14 @@ class Number(Input):
     @property
     def sizes(self) -> tuple[int, ...]:
         return ()
+
+    def declared(self) -> Declared:
+        if self._bins is not None:
+            raise InputError(
+                f"input {self.name!r}: bins are placed by training values, and without data there "
+                "are none; remove bins, and the number enters as it is"
+            )
+        return Declared(numbers=1)
 
     def state(self) -> dict[str, Any]:
         return {

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from motet.data.inputs.base import Input, with_indicator
+from motet.data.inputs.base import Declared, Input, with_indicator
 from motet.data.inputs.scaling import mean_and_std, standardise
 from motet.data.selection import matching, require_columns
 from motet.data.values import Floats, as_floats, as_matrix, refuse_infinite
-from motet.options import checked
+from motet.options import PositiveInt, checked
 from motet.problems import InputError
 
 
@@ -28,6 +28,7 @@ class Vector(Input):
         column: Column of lists to read; the input's name if left out.
         columns: Columns of numbers to read instead: a pattern such as "clip_*", or their names.
             Their order in training counts, not that in later data.
+        width: How many numbers a vector has; learned from the training part if left out.
 
     Raises:
         InputError: If an option is unknown or wrong, or both column and columns are given.
@@ -46,6 +47,7 @@ class Vector(Input):
         *,
         column: str | None = None,
         columns: str | Sequence[str] | None = None,
+        width: PositiveInt | None = None,
     ) -> None:
         if column is not None and columns is not None:
             raise InputError(
@@ -54,6 +56,7 @@ class Vector(Input):
             )
         self.name = name
         self._wanted = columns
+        self._width = width
         self._names: tuple[str, ...] = (column or name,) if columns is None else ()
         # several columns are known once fitted
         self._mean: list[float] = []
@@ -69,6 +72,11 @@ class Vector(Input):
         if self._wanted is not None:
             self._names = matching(self._wanted, table.column_names, f"input {self.name!r}")
         values = self._values(table, width=None)
+        if self._width not in (None, values.shape[1]):
+            raise InputError(
+                f"{self._where} has {values.shape[1]} numbers per row, expected width: "
+                f"{self._width}; correct width, or leave it out"
+            )
         missing = np.isnan(values)
         empty = missing.all(axis=0)
         if not values.size or empty.any():
@@ -96,6 +104,14 @@ class Vector(Input):
     @property
     def sizes(self) -> tuple[int, ...]:
         return ()
+
+    def declared(self) -> Declared:
+        if self._width is None:
+            raise InputError(
+                f"input {self.name!r}: how many numbers it has is not known without data; give "
+                "width, for example width: 512"
+            )
+        return Declared(numbers=self._width)
 
     def state(self) -> dict[str, Any]:
         return {

@@ -25,6 +25,7 @@ class NumberTarget(Target):
         name: The task's name.
         column: Column to read; the task's name if left out.
         scale: Whether to standardise.
+        outputs: How many numbers a row must have; learned from the training part if left out.
 
     Example:
         >>> spend = NumberTarget("spend")
@@ -35,10 +36,18 @@ class NumberTarget(Target):
         (20.0, 10.0)
     """
 
-    def __init__(self, name: str, *, column: str | None = None, scale: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        column: str | None = None,
+        scale: bool = True,
+        outputs: int | None = None,
+    ) -> None:
         self.name = name
         self._column = column or name
         self._scale = scale
+        self._expected = outputs
         self._mean: Any = 0.0
         self._std: Any = 1.0
         self._lists = False
@@ -60,6 +69,12 @@ class NumberTarget(Target):
 
     def fit(self, table: pa.Table) -> None:
         values = self._values(table)
+        outputs = values.shape[1] if values.ndim == 2 else 1
+        if self._expected not in (None, outputs):
+            raise InputError(
+                f"{self._where} has {outputs} numbers per row, expected outputs: {self._expected}; "
+                "correct outputs, or leave it out"
+            )
         mean, std = mean_and_std(values)
         self._refuse_useless(values, std)
         self._lists = values.ndim == 2

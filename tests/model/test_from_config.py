@@ -1,0 +1,158 @@
+"""Models from configs that tell all sizes: the same whatever the config came as, without data."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+import motet
+from motet import sharing
+from motet.config import ConfigError
+from motet.encoders import MLP
+from motet.model import MultiTaskModel
+from motet.tasks import Classification, MultiLabel, Regression
+
+YAML = """\
+inputs:
+  job: {type: category, size: 12}
+  age: number
+  clip: {type: vector, width: 4}
+tasks:
+  churn: {type: classification, classes: [stay, go, ask]}
+  spend: {type: regression, outputs: 2, loss: huber}
+  tags: {type: multi_label, classes: 5}
+model:
+  encoder: {type: mlp, hidden: [8, 6]}
+  sharing: {type: hard, shared_width: 7}
+training: {seed: 3}
+"""
+MAPPING = {
+    "inputs": {
+        "job": {"type": "category", "size": 12},
+        "age": "number",
+        "clip": {"type": "vector", "width": 4},
+    },
+    "tasks": {
+        "churn": {"type": "classification", "classes": ["stay", "go", "ask"]},
+        "spend": {"type": "regression", "outputs": 2, "loss": "huber"},
+        "tags": {"type": "multi_label", "classes": 5},
+    },
+    "model": {
+        "encoder": {"type": "mlp", "hidden": [8, 6]},
+        "sharing": {"type": "hard", "shared_width": 7},
+    },
+    "training": {"seed": 3},
+}
+
+
+def of_objects():
+    torch.manual_seed(3)
+    return MultiTaskModel(
+        MLP(5, [14], hidden=(8, 6)),
+        [
+            Classification("churn", classes=["stay", "go", "ask"]),
+            Regression("spend", outputs=2, loss="huber"),
+            MultiLabel("tags", classes=5),
+        ],
+        sharing=sharing.create("hard", shared_width=7),
+    )
+
+
+def written(folder, text):
+    (folder / "model.yaml").write_text(text)
+    return folder / "model.yaml"
+
+
+def complaints(config):
+    with pytest.raises(ConfigError) as caught:
+        MultiTaskModel.from_config(config)
+    return str(caught.value).splitlines()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        lambda folder: written(folder, YAML),
+        lambda folder: str(written(folder, YAML)),
+        lambda folder: MAPPING,
+        lambda folder: motet.Config(**MAPPING),
+    ],
+    ids=["yaml", "path as text", "mapping", "config"],
+)
+def test_a_config_gives_the_model_that_the_same_objects_give(tmp_path, config):
+    model, expected = MultiTaskModel.from_config(config(tmp_path)), of_objects()
+    assert model.describe() == expected.describe()
+    assert_close(model.state_dict(), expected.state_dict(), rtol=0, atol=0)
+    rows = {"numbers": torch.randn(6, 5), "categories": torch.arange(8, 14).unsqueeze(1)}
+    assert_close(model.eval()(rows), expected.eval()(rows), rtol=0, atol=0)
+
+
+def test_the_seed_decides_the_weights_and_the_users_generator_is_left_alone():
+    torch.manual_seed(0)
+    one, drawn = MultiTaskModel.from_config(MAPPING), torch.rand(3)
+    other = MultiTaskModel.from_config({**MAPPING, "training": {"seed": 4}})
+    torch.manual_seed(0)
+    assert_close(drawn, torch.rand(3), rtol=0, atol=0)
+    weights = (model.heads["churn"].state_dict().values() for model in (one, other))
+    assert any(not torch.equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+def test_any_seed_that_a_config_takes_can_be_used():
+    MultiTaskModel.from_config({**MAPPING, "training": {"seed": 2**70}})
+
+
+def test_the_classes_named_are_the_outputs_in_their_order():
+    model = MultiTaskModel.from_config(MAPPING)
+    assert model.tasks["churn"].class_names == ("stay", "go", "ask")
+    assert model.tasks["churn"].outputs == 3
+
+
+def test_all_sizes_that_are_missing_are_told_at_once_with_what_to_add(tmp_path):
+    path = written(
+        tmp_path,
+        """\
+inputs:
+  job: category
+  age: number
+  clip: {type: vector, columns: "clip_*"}
+  height: {type: number, bins: 8}
+tasks:
+  churn: classification
+  tags: {type: multi_label}
+  spend: regression
+""",
+    )
+    found = complaints(path)
+    assert [line.removeprefix(f"{path}:").partition(": ")[0] for line in found] == [
+        "2:3  inputs.job",
+        "4:3  inputs.clip",
+        "5:3  inputs.height",
+        "7:3  tasks.churn",
+        "8:3  tasks.tags",
+    ]
+    for line, remedy in zip(
+        found,
+        ["size: 12", "width: 512", "remove bins", "give classes", "give classes"],
+        strict=True,
+    ):
+        assert remedy in line
+
+
+def test_inputs_left_out_cannot_be_inferred_without_data():
+    (found,) = complaints({"tasks": {"spend": "regression"}})
+    assert found == (
+        "config  inputs: missing; without data, expected each input with its type and size"
+    )
+
+
+def test_what_is_wrong_otherwise_is_told_beside_the_missing_sizes(tmp_path):
+    path = written(tmp_path, YAML.replace("size: 12", "sise: 12").replace("{seed: 3}", "{sede: 3}"))
+    found = complaints(path)
+    assert len(found) == 2
+    assert f"{path}:2:25  inputs.job.sise: unknown key; did you mean 'size'?" in found
+    assert "training.sede" in found[1]
+
+
+def test_a_metric_that_does_not_suit_its_task_is_told_at_the_task():
+    tasks = {"spend": {"type": "regression", "metrics": ["auroc"]}}
+    (found,) = complaints({"inputs": {"age": "number"}, "tasks": tasks})
+    assert "tasks.spend: the metric 'auroc' does not suit regression" in found
