@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from motet.data.ragged import Ragged, bucketed
 from motet.problems import InputError, shown
 from motet.seeds import derive
 
-Tree = Tensor | dict[str, Any]
-"""A tensor, or a mapping of names to trees."""
+Tree = Tensor | Ragged | dict[str, Any]
+"""A tensor, rows of different length, or a mapping of names to trees."""
 
 Batch = dict[str, Any]
 """``{"inputs": tree, "targets": {task: tensor}}``; tasks without labels may be absent."""
@@ -45,8 +46,9 @@ class ArrayData:
     """Inputs and targets of N rows.
 
     Args:
-        inputs: An array or tensor (N, ...), or a mapping, perhaps nested, of those. float64 arrays
-            become float32, as models are; integers and tensors stay as they are.
+        inputs: An array or tensor (N, ...) or a `motet.data.ragged.Ragged`, whose batches are
+            padded, or a mapping, perhaps nested, of those. float64 arrays become float32, as models
+            are; integers and tensors stay as they are.
         targets: For each task an array, list or tensor (N, ...), None in it meaning missing; a task
             that is None has no labels here.
 
@@ -89,6 +91,8 @@ class ArrayData:
     def epoch(self, size: int, *, seed: int, number: int, done: int = 0) -> Iterator[Batch]:
         """Cut the rows into the batches of an epoch of training.
 
+        If rows have different lengths, those of a batch have like ones; see `bucketed`.
+
         Args:
             size: Rows per batch; the last may have fewer.
             seed: With ``number`` decides the order; see `order`.
@@ -98,7 +102,11 @@ class ArrayData:
         Returns:
             The batches that are left.
         """
-        return self.batches(size, self.order(seed, number)[done * size :])
+        order = self.order(seed, number)
+        lengths = _row_lengths(self.inputs)
+        if lengths is not None:
+            order = bucketed(order, lengths.cpu(), size, seed, number)
+        return self.batches(size, order[done * size :])
 
     def batches(self, size: int, order: Tensor | None = None) -> Iterator[Batch]:
         """Cut the rows into batches ``{"inputs": ..., "targets": {task: tensor}}``.
@@ -145,28 +153,37 @@ class ArrayData:
     def device(self) -> torch.device:
         """Where the rows are."""
         tree: Any = self.inputs
-        while not isinstance(tree, Tensor):
+        while isinstance(tree, dict):
             tree = next(iter(tree.values()))
-        return tree.device
+        device: torch.device = tree.device
+        return device
 
-    def _batch(self, function: Callable[[Tensor], Tensor]) -> Batch:
+    def _batch(self, function: Callable[[Any], Any]) -> Batch:
         targets = {task: function(values) for task, values in self.targets.items()}
         return {"inputs": _map(function, self.inputs), "targets": targets}
 
-    def _mapped(self, function: Callable[[Tensor], Tensor]) -> "ArrayData":
+    def _mapped(self, function: Callable[[Any], Any]) -> "ArrayData":
         return ArrayData(**self._batch(function))
 
 
-def _map(function: Callable[[Tensor], Tensor], tree: Tree) -> Tree:
-    if isinstance(tree, Tensor):
-        return function(tree)
-    return {name: _map(function, each) for name, each in tree.items()}
+def _map(function: Callable[[Any], Any], tree: Tree) -> Any:
+    if isinstance(tree, dict):
+        return {name: _map(function, each) for name, each in tree.items()}
+    return function(tree)
+
+
+def _row_lengths(tree: Tree) -> Tensor | None:
+    """Return the lengths (N,) of the first rows that have different ones."""
+    if isinstance(tree, dict):
+        found = (_row_lengths(each) for each in tree.values())
+        return next((lengths for lengths in found if lengths is not None), None)
+    return tree.lengths if isinstance(tree, Ragged) else None
 
 
 def _tree(values: Any, what: str) -> Tree:
     if isinstance(values, Mapping):
         return {str(name): _tree(each, f"{what}[{name!r}]") for name, each in values.items()}
-    return _tensor(values, what)
+    return values if isinstance(values, Ragged) else _tensor(values, what)
 
 
 def _tensor(values: Any, what: str) -> Tensor:
@@ -201,7 +218,7 @@ def _not_numbers(values: Any, what: str) -> str:
 
 
 def _lengths(tree: Tree, what: str) -> dict[str, int]:
-    if isinstance(tree, Tensor):
+    if not isinstance(tree, dict):
         return {what: len(tree)}
     found: dict[str, int] = {}
     for name, each in tree.items():
