@@ -4,6 +4,7 @@ import gc
 import time
 from copy import deepcopy
 
+import graphs
 import pytest
 import torch
 import torch._functorch.config
@@ -11,7 +12,7 @@ from graphs import Agreed, Shorter, Worst, assert_gradients, data, linear, make,
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from motet.balancing import Equal, backward
+from motet.balancing import Equal, backward, combine
 from motet.balancing.engine import workspace
 from motet.balancing.engine.graph import place, walk
 from motet.balancing.families import JacobianBalancer
@@ -60,6 +61,45 @@ def test_under_autocast_rows_are_float32_and_gradients_are_the_naive_ones():
         values = losses()
     backward(values, Shorter(AB))
     assert_gradients(leaves, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (PCGrad, {}),
+        (PCGrad, {"memory": "low"}),
+        (PCGrad, {"at": "representation"}),
+        (Agreed, {}),
+        (Equal, {}),
+    ],
+)
+def test_a_loop_that_calls_it_under_autocast_gets_the_same_to_the_last_bit(kind, options):
+    encoder, heads, losses = small()
+    leaves = all_of(encoder, heads)
+    with torch.autocast("cpu", torch.bfloat16):
+        outside = losses()
+    before = backward(outside, kind(AB), shared=encoder, **options)
+    expected = [leaf.grad.clone() for leaf in leaves]
+    encoder.zero_grad()
+    heads.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = backward(losses(), kind(AB), shared=encoder, **options)
+        assert torch.is_autocast_enabled("cpu")
+        rows = torch.tensor([[1.0, 1e-3], [1.0, -1e-3]])
+        assert torch.equal(combine(rows, Equal(AB), torch.ones(2)), torch.tensor([2.0, 0.0]))
+        assert combine(rows, PCGrad(AB)).dtype == torch.float32
+    assert all(torch.equal(leaf.grad, grad) for leaf, grad in zip(leaves, expected, strict=True))
+    assert before.gramian is None or torch.equal(before.gramian, inside.gramian)
+
+
+def test_wide_layers_are_read_in_full_precision_under_autocast(monkeypatch):
+    monkeypatch.setattr(graphs, "DTYPE", torch.float32)
+    losses, leaves = wide(data(5, 150))
+    expected = naive(losses, leaves, Shorter("abcdefgh"))
+    with torch.autocast("cpu", torch.bfloat16):
+        result = backward(losses, Shorter("abcdefgh"), shared=leaves)
+    assert result.path == "layers"
+    assert_gradients(leaves, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_bfloat16_parameters_are_balanced_in_float32_and_get_bfloat16_gradients():

@@ -26,12 +26,14 @@ from motet.balancing.engine.paths import (
     one_pass,
     with_weights,
 )
+from motet.balancing.engine.precision import without_autocast
 from motet.balancing.engine.representation import at_representation
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.families import Balancer, GramianBalancer, JacobianBalancer, LossBalancer
 from motet.problems import InputError, hint
 
 
+@without_autocast
 def backward(
     losses: Mapping[str, Tensor] | Sequence[Tensor],
     balancer: Balancer,

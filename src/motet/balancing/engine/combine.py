@@ -3,10 +3,12 @@
 import torch
 from torch import Tensor
 
+from motet.balancing.engine.precision import without_autocast
 from motet.balancing.families import Balancer, GramianBalancer, JacobianBalancer, LossBalancer
 from motet.problems import InputError
 
 
+@without_autocast
 def combine(jacobian: Tensor, balancer: Balancer, losses: Tensor | None = None) -> Tensor:
     """Combine task gradients into one direction.
 
