@@ -75,6 +75,7 @@ BALANCERS = Registry(
     geometric="motet.balancing.geometric:Geometric",
     log="motet.balancing.log:LogLoss",
     imtl_l="motet.balancing.imtl_l:IMTLL",
+    stch="motet.balancing.stch:STCH",
     mgda="motet.balancing.mgda:MGDA",
     pcgrad="motet.balancing.pcgrad:PCGrad",
     gradvac="motet.balancing.gradvac:GradVac",

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from steps import step
 from torch.testing import assert_close
 
 from motet.balancing import LossBalancer, available, create
@@ -20,6 +21,9 @@ NAMES = [name for name in available() if issubclass(BALANCERS[name], LossBalance
 DRAWN_BY_PLACE = {"random"}  # its draws follow the order of the tasks
 OPTIONS = {"manual": {"weights": {"a": 1.0, "b": 0.5, "c": 3.0}}}
 LOSSES = st.lists(st.floats(1e-3, 1e3), min_size=3, max_size=3).map(torch.tensor)
+
+
+STEPS = st.tuples(LOSSES, st.sampled_from([[0, 1, 2], [2, 0], [1]]).map(torch.tensor))
 
 
 def make(name, tasks=TASKS):
@@ -39,7 +43,31 @@ def disturb(balancer):
 def test_a_loaded_balancer_combines_as_the_saved_one_did(name, losses):
     saved, loaded = disturb(make(name)), make(name)
     loaded.load_state_dict(saved.state_dict())
-    assert_close(loaded(losses), saved(losses), rtol=0, atol=0)
+    assert_close(step(loaded, losses), step(saved, losses), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(before=st.lists(STEPS, max_size=4), after=st.lists(STEPS, min_size=1, max_size=4))
+def test_a_resumed_balancer_goes_on_as_if_it_had_never_stopped(name, before, after):
+    kept, resumed = make(name), make(name)
+    for losses, present in before:
+        step(kept, losses[present], present)
+    resumed.load_state_dict(kept.state_dict())
+    for losses, present in after:
+        ours, theirs = (step(each, losses[present], present) for each in (resumed, kept))
+        assert_close(ours, theirs, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(losses=LOSSES)
+def test_the_state_of_an_absent_task_stays_as_it_is(name, losses):
+    balancer = make(name)
+    step(balancer, [1.0, 2.0, 3.0])
+    before = {key: getattr(balancer, key).detach().clone() for key in balancer.task_axes}
+    for _ in range(2):
+        assert step(balancer, losses[:2], torch.tensor([2, 0])).isfinite().all()
+    for key, value in before.items():
+        assert_close(getattr(balancer, key).detach()[1], value[1], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -60,14 +88,14 @@ def _options(name, tasks):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_task_weight_acts_or_is_refused(name):
-    balancer, losses = make(name), torch.tensor([1.0, 2.0, 3.0])
-    before = balancer(losses)
+    balancer, again = make(name), make(name)
     if balancer.refuses_weight:
         with pytest.raises(InputError, match="takes no weight for 'a'"):
             balancer.set_weight("a", 2.0)
     else:
-        balancer.set_weight("a", balancer.weight("a") * 2)
-        assert balancer(losses) != before
+        again.set_weight("a", again.weight("a") * 2)
+        before, after = (step(each, [1.0, 2.0, 3.0]) for each in (balancer, again))
+        assert after[0] / after[1] > before[0] / before[1]
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - DRAWN_BY_PLACE))

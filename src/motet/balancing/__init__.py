@@ -16,6 +16,7 @@ from motet.balancing.families import (
     JacobianBalancer,
     LossBalancer,
     ReadsEpochs,
+    ReadsScores,
 )
 from motet.balancing.geometric import Geometric
 from motet.balancing.graddrop import GradDrop
@@ -28,6 +29,7 @@ from motet.balancing.mgda import MGDA
 from motet.balancing.nash import Nash
 from motet.balancing.pcgrad import PCGrad
 from motet.balancing.random import RLW
+from motet.balancing.stch import STCH
 from motet.balancing.uncertainty import Uncertainty
 from motet.balancing.upgrad import UPGrad
 from motet.options import create as _create
@@ -39,6 +41,7 @@ __all__ = [
     "IMTLL",
     "MGDA",
     "RLW",
+    "STCH",
     "AlignedMTL",
     "BackwardResult",
     "Balancer",
@@ -58,6 +61,7 @@ __all__ = [
     "Nash",
     "PCGrad",
     "ReadsEpochs",
+    "ReadsScores",
     "UPGrad",
     "Uncertainty",
     "available",

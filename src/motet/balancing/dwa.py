@@ -1,17 +1,14 @@
 """Dynamic weight average."""
 
-import warnings
 from collections.abc import Mapping
 from typing import ClassVar, Literal, final
 
 import torch
 from torch import Tensor, nn
 
-from motet.balancing.families import LossBalancer, by_task
+from motet.balancing.families import LONG_EPOCH, LossBalancer, by_task
 from motet.options import PositiveFloat, PositiveInt, Sequence, checked
 from motet.problems import InputError
-
-_PATIENCE = 2000  # steps without `end_epoch` after which a loop is suspected never to call it
 
 
 @final
@@ -58,14 +55,18 @@ class DWA(LossBalancer):
         """Mean losses, the newest last, (T, window); 0 where unknown."""
         self.block_sum = nn.Buffer(torch.zeros(len(tasks)))
         self.block_steps = nn.Buffer(torch.zeros(len(tasks)))
-        self._unannounced = 0  # about the loop, not the method, so no state
+        if unit == "epoch":
+            self.expect(
+                "end_epoch(means)",
+                within=LONG_EPOCH,
+                otherwise="its weights are still 1. Call it after every epoch, or choose "
+                "unit='steps'; if your epochs are longer than that, all is well",
+            )
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
         weights = self.weights(present)
         if self.unit == "steps":
             self._observe(losses.detach() / self.task_weights[present].to(losses), present)
-        elif self._unannounced >= 0:
-            self._wait()
         return (weights.to(losses) * losses).sum()
 
     def weights(self, present: Tensor) -> Tensor:
@@ -84,7 +85,7 @@ class DWA(LossBalancer):
         Raises:
             InputError: If a name is no task.
         """
-        self._unannounced = -1
+        self.heard("end_epoch")
         if self.unit == "epoch":
             for index, mean in by_task(means, self.tasks, "means", complete=False):
                 self._remember(index, torch.as_tensor(mean).to(self.means))
@@ -103,14 +104,3 @@ class DWA(LossBalancer):
     def _remember(self, index: int, mean: Tensor) -> None:
         if mean.isfinite():
             self.means[index] = torch.cat([self.means[index, 1:], mean[None]])
-
-    def _wait(self) -> None:
-        self._unannounced += 1
-        if self._unannounced == _PATIENCE:
-            warnings.warn(
-                f"dwa has seen {_PATIENCE} steps and no `end_epoch(means)`, so its weights are "
-                "still 1. Call it after every epoch, or choose unit='steps'; if your epochs are "
-                "longer than that, all is well.",
-                stacklevel=2,
-            )
-            self._unannounced = -1

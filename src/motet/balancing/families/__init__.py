@@ -6,17 +6,19 @@ gradients themselves (T', P): T' passes through the shared part each, and the la
 numbers. T' counts the tasks that are present. What a method needs beyond that is a protocol.
 """
 
-from motet.balancing.families.balancer import Balancer, by_task
+from motet.balancing.families.balancer import LONG_EPOCH, Balancer, by_task
 from motet.balancing.families.gramian import GramianBalancer
 from motet.balancing.families.jacobian import JacobianBalancer
 from motet.balancing.families.loss import LossBalancer
-from motet.balancing.families.protocols import ReadsEpochs
+from motet.balancing.families.protocols import ReadsEpochs, ReadsScores
 
 __all__ = [
+    "LONG_EPOCH",
     "Balancer",
     "GramianBalancer",
     "JacobianBalancer",
     "LossBalancer",
     "ReadsEpochs",
+    "ReadsScores",
     "by_task",
 ]

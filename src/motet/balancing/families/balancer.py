@@ -6,8 +6,10 @@ by name, so a task may be added, dropped or moved between two runs.
 """
 
 import json
+import warnings
 from abc import ABC
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -15,7 +17,19 @@ from torch import Tensor, nn
 
 from motet.problems import InputError, hint
 
+LONG_EPOCH = 2000
+"""Steps without an `end_epoch` after which a loop is suspected never to call it."""
 _NAMES = "task_names"
+
+
+@dataclass
+class _Expected:
+    """A call that a loop has not made yet."""
+
+    call: str
+    within: int
+    otherwise: str
+    steps: int = 0
 
 
 class Balancer(nn.Module, ABC):
@@ -40,6 +54,7 @@ class Balancer(nn.Module, ABC):
             raise InputError(f"tasks is {list(tasks)}, expected one or more names, each once")
         self.tasks = tuple(tasks)
         self.task_weights = nn.Buffer(torch.ones(len(tasks)))
+        self._expected: dict[str, _Expected] = {}  # about the loop, not the method, so no state
 
     def weight(self, task: str) -> float:
         """Return the user's weight of a task, 1 unless set."""
@@ -65,6 +80,38 @@ class Balancer(nn.Module, ABC):
             raise InputError(f"no task is named {task!r}; {hint(task, self.tasks)}")
         return self.tasks.index(task)
 
+    def expect(self, call: str, *, within: int, otherwise: str) -> None:
+        """Declare a call that the training loop must make, so that a loop that never does is told.
+
+        Args:
+            call: The method, as messages write it: ``end_epoch(means)``.
+            within: Steps after which its absence is warned of, once; with 0 it is an error, at
+                every step.
+            otherwise: What follows without the call, and what to do; the end of the message.
+        """
+        self._expected[_name_of(call)] = _Expected(call, within, otherwise)
+
+    def heard(self, call: str) -> None:
+        """Note that an expected call came; once is enough."""
+        self._expected.pop(call, None)
+
+    def count_step(self) -> None:
+        """Count a step, and speak up about calls that should have come by now.
+
+        Raises:
+            InputError: If the method means nothing without one of them.
+        """
+        name = type(self).__name__
+        for each in list(self._expected.values()):
+            each.steps += 1
+            if each.within == 0:
+                raise InputError(f"{name} needs `{each.call}` before a step: {each.otherwise}")
+            if each.steps == each.within:
+                warnings.warn(
+                    f"{name} has seen {each.within} steps and no `{each.call}`: {each.otherwise}",
+                    stacklevel=3,
+                )
+
     # State by name: beside the tensors, a state dict holds the names their rows stand for, as
     # bytes in a tensor, so that safetensors can hold them too.
 
@@ -84,6 +131,10 @@ class Balancer(nn.Module, ABC):
                     own, saved = getattr(self, key).detach(), state_dict[prefix + key]
                     state_dict[prefix + key] = _reordered(own, saved, self.tasks, names, axes)
         super()._load_from_state_dict(state_dict, prefix, *arguments)
+
+
+def _name_of(call: str) -> str:
+    return call.partition("(")[0]
 
 
 def _reordered(

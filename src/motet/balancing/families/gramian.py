@@ -89,6 +89,7 @@ class GramianBalancer(Balancer):
             return torch.full((count,), torch.nan, dtype=torch.float64)
         dtype = gramian.dtype if gramian.is_floating_point() else torch.float64
         self.resolution = 4 * count * torch.finfo(dtype).eps
+        self.count_step()
         own = self._own(present)
         rows = own if self.scales_rows else torch.ones_like(own)
         kept = self.reuse(present)

@@ -60,6 +60,7 @@ class JacobianBalancer(Balancer):
         if not bool(largest.isfinite()):  # a device sync
             self.status = NOT_FINITE
             return torch.full_like(rows[0], torch.nan)
+        self.count_step()
         own = self.task_weights[present.to(self.task_weights.device)].to(rows)
         if bool((own != 1).any()):
             rows = rows * own[:, None]  # a copy of J

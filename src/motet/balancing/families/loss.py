@@ -35,6 +35,7 @@ class LossBalancer(Balancer):
                 f"losses has shape {tuple(losses.shape)}, expected ({len(present)},): one number "
                 "for each present task. Reduce each task's loss first, e.g. with `.mean()`."
             )
+        self.count_step()
         total: Tensor = super().__call__(losses * self.task_weights[present].to(losses), present)
         if not isinstance(total, Tensor) or total.dim() != 0:
             found = tuple(total.shape) if isinstance(total, Tensor) else type(total).__name__

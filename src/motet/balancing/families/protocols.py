@@ -1,4 +1,9 @@
-"""What a balancer may ask of the training loop beyond losses or gradients, a protocol each."""
+"""What a balancer may ask of the training loop beyond losses or gradients, a protocol each.
+
+A balancer has a protocol when it has its methods; the loop makes the calls. `motet.backward` and
+`motet.Trainer` make all of theirs. A balancer that is lost without a call says so by
+`Balancer.expect`.
+"""
 
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
@@ -10,3 +15,11 @@ class ReadsEpochs(Protocol):
 
     def end_epoch(self, means: Mapping[str, float]) -> None:
         """Take note of the mean losses of an epoch, over all its rows and processes."""
+
+
+@runtime_checkable
+class ReadsScores(Protocol):
+    """A balancer that wants to know how well each task does, whenever the loop finds out."""
+
+    def observe_scores(self, scores: Mapping[str, float]) -> None:
+        """Take note of normalised scores: 0 ignores the input, 1 is perfect."""
