@@ -46,6 +46,7 @@ __all__ = [
     "Option",
     "PositiveFloat",
     "PositiveInt",
+    "PositiveShare",
     "Sequence",
     "TaskOptions",
     "Unpack",
@@ -77,6 +78,8 @@ PositiveFloat = Annotated[float, Field(gt=0), BeforeValidator(_real)]
 NonNegativeFloat = Annotated[float, Field(ge=0), BeforeValidator(_real)]
 Fraction = Annotated[float, Field(ge=0, lt=1), BeforeValidator(_real)]
 """A share of something: 0 <= x < 1."""
+PositiveShare = Annotated[float, Field(gt=0, le=1), BeforeValidator(_real)]
+"""A share that is not nothing: 0 < x <= 1."""
 
 
 @dataclass(frozen=True)

@@ -82,12 +82,16 @@ BALANCERS = Registry(
     graddrop="motet.balancing.graddrop:GradDrop",
     cagrad="motet.balancing.cagrad:CAGrad",
     imtl_g="motet.balancing.imtl_g:IMTLG",
+    imtl="motet.balancing.imtl:IMTL",
     nash="motet.balancing.nash:Nash",
     fairgrad="motet.balancing.fairgrad:FairGrad",
     aligned="motet.balancing.aligned:AlignedMTL",
     upgrad="motet.balancing.upgrad:UPGrad",
     dualproj="motet.balancing.dualproj:DualProj",
     conflict_free="motet.balancing.conflict_free:ConFIG",
+    db_mtl="motet.balancing.db_mtl:DBMTL",
+    moco="motet.balancing.moco:MoCo",
+    excess="motet.balancing.excess:ExcessMTL",
 )
 SHARING = Registry(
     "sharing",

@@ -16,6 +16,7 @@ from motet.balancing.solvers import (
     given_cosines,
     min_norm_point,
     project_on_dual_cone,
+    project_on_simplex,
 )
 
 O = np.array([[3.0, 0.0], [0.0, 4.0]])  # noqa: E741  # the name in methods.md
@@ -346,3 +347,33 @@ def test_aligned_ignores_directions_that_are_only_rounding():
 def test_the_common_length_of_aligned_gradients(scaling, length):
     gramian = np.diag([9.0, 16.0, 49.0])
     assert_allclose(aligned(gramian, np.ones(3), scaling), length / np.array([3, 4, 7]))
+
+
+# The simplex ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("point", "nearest"),
+    [
+        ([0.6, 0.6], [0.5, 0.5]),
+        ([2.0, 0.0], [1.0, 0.0]),
+        ([0.5, 0.2, -0.1], [0.63333333, 0.33333333, 0.03333333]),
+        ([7.0], [1.0]),
+    ],
+)
+def test_known_projections_on_the_simplex(point, nearest):
+    assert_allclose(project_on_simplex(np.array(point)), nearest, atol=1e-8)
+
+
+@given(point=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=12).map(np.array))
+def test_a_projection_is_the_nearest_point_of_the_simplex(point):
+    """No corner lies on the far side of the plane through the projection: (v - w)·(e - w) ≤ 0."""
+    w = project_on_simplex(point)
+    assert w.min() >= 0
+    assert w.sum() == pytest.approx(1)
+    away = point - w
+    assert (away - away @ w).max() <= 1e-9 * max(1.0, np.abs(point).max())
+
+
+def test_a_projection_passes_on_what_is_not_finite():
+    assert np.isnan(project_on_simplex(np.array([1.0, np.inf]))).all()

@@ -5,10 +5,12 @@ from typing import Any
 from motet.balancing.aligned import AlignedMTL
 from motet.balancing.cagrad import CAGrad
 from motet.balancing.conflict_free import ConFIG
+from motet.balancing.db_mtl import DBMTL
 from motet.balancing.dualproj import DualProj
 from motet.balancing.dwa import DWA
 from motet.balancing.engine import BackwardResult, backward, combine
 from motet.balancing.equal import Equal
+from motet.balancing.excess import ExcessMTL
 from motet.balancing.fairgrad import FairGrad
 from motet.balancing.families import (
     Balancer,
@@ -21,11 +23,13 @@ from motet.balancing.families import (
 from motet.balancing.geometric import Geometric
 from motet.balancing.graddrop import GradDrop
 from motet.balancing.gradvac import GradVac
+from motet.balancing.imtl import IMTL
 from motet.balancing.imtl_g import IMTLG
 from motet.balancing.imtl_l import IMTLL
 from motet.balancing.log import LogLoss
 from motet.balancing.manual import Manual
 from motet.balancing.mgda import MGDA
+from motet.balancing.moco import MoCo
 from motet.balancing.nash import Nash
 from motet.balancing.pcgrad import PCGrad
 from motet.balancing.random import RLW
@@ -36,7 +40,9 @@ from motet.options import create as _create
 from motet.registry import BALANCERS
 
 __all__ = [
+    "DBMTL",
     "DWA",
+    "IMTL",
     "IMTLG",
     "IMTLL",
     "MGDA",
@@ -49,6 +55,7 @@ __all__ = [
     "ConFIG",
     "DualProj",
     "Equal",
+    "ExcessMTL",
     "FairGrad",
     "Geometric",
     "GradDrop",
@@ -58,6 +65,7 @@ __all__ = [
     "LogLoss",
     "LossBalancer",
     "Manual",
+    "MoCo",
     "Nash",
     "PCGrad",
     "ReadsEpochs",

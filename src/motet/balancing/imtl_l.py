@@ -40,6 +40,10 @@ class IMTLL(LossBalancer):
         self.log_scale = nn.Parameter(torch.zeros(len(self.tasks)))
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
-        s = self.log_scale[present]
-        s = s + (s.clamp(-10, 10) - s).detach()
+        s = bounded(self.log_scale[present])
         return (torch.exp(s) * losses - s).sum()
+
+
+def bounded(s: Tensor) -> Tensor:
+    """Clamp to [-10, 10] without touching the gradient, so that s can come back."""
+    return s + (s.clamp(-10, 10) - s).detach()

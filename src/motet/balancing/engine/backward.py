@@ -29,6 +29,7 @@ from motet.balancing.engine.paths import (
 from motet.balancing.engine.precision import without_autocast
 from motet.balancing.engine.representation import at_representation
 from motet.balancing.engine.result import BackwardResult
+from motet.balancing.engine.solving import teach
 from motet.balancing.families import Balancer, GramianBalancer, JacobianBalancer, LossBalancer
 from motet.problems import InputError, hint
 
@@ -114,6 +115,8 @@ def backward(
             result = in_pieces(call, leaves)
         else:
             result = by_rows(call, leaves, solve=solve, previous=previous)
+    if solve and not isinstance(balancer, LossBalancer):
+        teach(balancer, result, call.scale)
     if penalty is not None:
         torch.autograd.backward([penalty * call.scale])
     return result
@@ -143,7 +146,13 @@ def _refuse(
         raise InputError('representation is read only with at="representation"; remove one')
     if at == "representation" and isinstance(balancer, LossBalancer):
         raise InputError(f'{name} reads only losses; at="representation" would not change it')
-    if heads == "weighted" and isinstance(balancer, JacobianBalancer):
+    jacobian = isinstance(balancer, JacobianBalancer)
+    if at == "representation" and jacobian and balancer.column_state:
+        raise InputError(
+            f"{name} remembers gradients from step to step; those at a representation are of other "
+            'rows of data each time. Use at="parameters"'
+        )
+    if heads == "weighted" and jacobian and not balancer.combines:
         raise InputError(f'{name} gives no task weights, so heads="weighted" cannot be had')
     if memory == "low" and not isinstance(balancer, GramianBalancer):
         raise InputError(f'memory="low" is for Gramian balancers; {name} is none')

@@ -31,6 +31,11 @@ class Call:
     """Whether the graph is needed after the last task."""
 
     @property
+    def own_waits(self) -> bool:
+        """Whether gradients of the tasks' own leaves are to be weighted, once weights are known."""
+        return self.weighted or self.balancer.scales_losses
+
+    @property
     def tasks(self) -> tuple[str, ...]:
         return tuple(self.losses)
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from motet.balancing.engine.call import Call
 from motet.balancing.engine.graph import place, several, walk
+from motet.balancing.families import JacobianBalancer
 from motet.problems import InputError
 
 Shared = Iterable[Tensor] | nn.Module
@@ -27,6 +28,12 @@ def find_leaves(
     call: Call, shared: Shared | None, task_parameters: Mapping[str, Iterable[Tensor]] | None
 ) -> Leaves:
     """Find the leaves that a call is about, by walking the graph unless all are told."""
+    columns = isinstance(call.balancer, JacobianBalancer) and bool(call.balancer.column_state)
+    if columns and shared is None:
+        raise InputError(
+            f"{type(call.balancer).__name__} remembers a number per shared parameter, so it must "
+            "know which these are in every step; give shared="
+        )
     if shared is not None and task_parameters is not None:
         return _told_leaves(call, listed(shared), task_parameters)
     reached = walk([place(loss) for loss in call.losses.values()]).leaves
@@ -35,8 +42,8 @@ def find_leaves(
         common = common or list(reached)  # nothing in common: every task by itself
     else:
         here = {id(leaf) for leaf in reached}
-        common = [leaf for leaf in listed(shared) if id(leaf) in here]
-        if not common:
+        common = [leaf for leaf in listed(shared) if columns or id(leaf) in here]
+        if not any(id(leaf) in here for leaf in common):
             raise InputError(
                 "no loss reaches a parameter in `shared`; give the parameters that the losses "
                 "were computed with (after .to(), compile or copy they may be others)"

@@ -18,6 +18,7 @@ from motet.balancing.engine.solving import (
     Solved,
     balance,
     loss_weights,
+    own_weights,
     places,
     solved_result,
     weigh,
@@ -47,7 +48,7 @@ def by_rows(
     memory = rows.memory
     own: list[tuple[str, Tensor, Tensor]] = []
     for place, task in enumerate(call.tasks):
-        if call.weighted:
+        if call.own_waits:
             pairs = zip(leaves.own[task], _row(call, rows, place, leaves.own[task]), strict=True)
             own += [(task, leaf, gradient) for leaf, gradient in pairs if gradient is not None]
         else:
@@ -57,7 +58,7 @@ def by_rows(
     if previous is not None:
         if previous.rows is None:
             raise InputError("previous= has no task gradients; make it with solve=False")
-        if not (leaves.told or call.weighted or rows.same_leaves(previous.rows)):
+        if not (leaves.told or call.own_waits or rows.same_leaves(previous.rows)):
             raise InputError(
                 "the graphs of two micro-batches disagree on what is shared, as different tasks "
                 "are in them; say it with shared="
@@ -68,8 +69,9 @@ def by_rows(
     solved = balance(call, rows)
     rows.add_to_grad(solved.direction if call.scale == 1 else solved.direction * call.scale)
     if own:
-        assert solved.weights is not None
-        weights = dict(zip(call.tasks, solved.weights, strict=True))
+        found = own_weights(call, solved.weights)
+        assert found is not None
+        weights = dict(zip(call.tasks, found, strict=True))
         for task, leaf, gradient in own:
             add_all([leaf], [gradient], weights[task])
     workspace.give_back(call.balancer, memory)
@@ -115,17 +117,29 @@ def kept_weights(call: Call) -> Tensor | None:
 
 def with_weights(call: Call, leaves: Leaves, weights: Tensor) -> BackwardResult:
     """Go back once through the shared part, with weights that are known already."""
-    values = stacked(list(call.losses.values()))
-    factors = weights.to(values) * call.scale
-    plain = factors if call.weighted else torch.full_like(factors, call.scale)
     others = unique(leaf for task in call.tasks for leaf in leaves.own[task])
-    retain = call.keep_graph or bool(others)
-    with advice():
-        torch.autograd.backward([values], [factors], retain_graph=retain, inputs=leaves.shared)
-        if others:
-            torch.autograd.backward([values], [plain], retain_graph=call.keep_graph, inputs=others)
+    _go_back(call, leaves.shared, others, weights)
     named = dict(zip(call.tasks, weights.unbind(), strict=True))
     return call.result(weights=named, path="kept weights")
+
+
+def _go_back(
+    call: Call, shared: Sequence[Tensor], others: Sequence[Tensor], weights: Tensor
+) -> None:
+    """Go back once from the weighted losses, and once more for the tasks' own leaves if need be."""
+    values = stacked(list(call.losses.values()))
+    factors = weights.to(values) * call.scale
+    own = own_weights(call, weights)
+    own = torch.ones_like(factors) if own is None else own.to(values)
+    together = [*shared, *others] if call.weighted else shared
+    apart = [] if call.weighted else others
+    retain = call.keep_graph or bool(apart)
+    with advice():
+        torch.autograd.backward([values], [factors], retain_graph=retain, inputs=together)
+        if apart:
+            torch.autograd.backward(
+                [values], [own * call.scale], retain_graph=call.keep_graph, inputs=apart
+            )
 
 
 _PIECES = 4
@@ -140,7 +154,7 @@ def in_pieces(call: Call, leaves: Leaves) -> BackwardResult:
     for number, piece in enumerate(_pieces(leaves.shared)):
         rows = Rows(piece, call.tasks, memory)
         for place, task in enumerate(call.tasks):
-            own = leaves.own[task] if number == 0 and not call.weighted else []
+            own = leaves.own[task] if number == 0 and not call.own_waits else []
             add_all(own, _row(kept, rows, place, own))
             reached[place] += rows.reached[place]
         gramian = rows.gramian() if gramian is None else gramian + rows.gramian()
@@ -150,14 +164,10 @@ def in_pieces(call: Call, leaves: Leaves) -> BackwardResult:
     workspace.give_back(call.balancer, memory)
     groups = components(reached)
     weights, inner, status = weigh(call, gramian, groups)
-    others = [leaf for task in call.tasks for leaf in leaves.own[task]] if call.weighted else []
-    wanted = unique([*leaves.shared, *others])
-    values = stacked(list(call.losses.values()))
-    factors = weights.to(values) * call.scale
-    with advice():
-        torch.autograd.backward([values], [factors], retain_graph=call.keep_graph, inputs=wanted)
+    waiting = [leaf for task in call.tasks for leaf in leaves.own[task]] if call.own_waits else []
+    _go_back(call, leaves.shared, unique(waiting), weights)
     named = tuple(tuple(call.tasks[place] for place in group) for group in groups)
-    return solved_result(call, Solved(factors, weights, inner, status, named), "pieces")
+    return solved_result(call, Solved(weights, weights, inner, status, named), "pieces")
 
 
 def _pieces(leaves: Sequence[Tensor]) -> list[list[Tensor]]:

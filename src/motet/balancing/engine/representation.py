@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
@@ -12,7 +13,7 @@ from motet.balancing.engine.graph import Place, edges, is_leaf, nested, place, s
 from motet.balancing.engine.leaves import Shared, listed, own_leaves
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.rows import Rows
-from motet.balancing.engine.solving import balance, solved_result
+from motet.balancing.engine.solving import balance, own_weights, solved_result
 from motet.problems import InputError
 
 
@@ -50,8 +51,9 @@ def at_representation(
     for row, task in enumerate(call.tasks):
         rows.fill(row, found[task][:count], 1 / call.scale)
     solved = balance(call, rows)
+    weights = own_weights(call, solved.weights)
     for row, task in enumerate(call.tasks):
-        factor = solved.weights[row] if call.weighted and solved.weights is not None else None
+        factor = None if weights is None else weights[row]
         add_all(sides.own[task], found[task][count:], factor)
 
     def back(direction: Tensor, leaves: list[Tensor], retain: bool) -> None:
@@ -60,7 +62,8 @@ def at_representation(
         add_all(leaves, gradients(sides.representation, leaves, given, retain=retain))
 
     if sides.plain:
-        back(rows.jacobian.sum(dim=0), sides.plain, retain=True)
+        ones = torch.ones(len(call.tasks))
+        back(rows.combine(ones if weights is None else weights), sides.plain, retain=True)
     back(solved.direction, sides.shared, retain=call.keep_graph)
     return solved_result(call, solved, "representation")
 

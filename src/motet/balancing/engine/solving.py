@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from motet.balancing.engine.call import Call
+from motet.balancing.engine.call import Call, stacked
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.rows import Rows
 from motet.balancing.families import Balancer, GramianBalancer, JacobianBalancer, LossBalancer
@@ -37,24 +37,30 @@ def balance(call: Call, rows: Rows) -> Solved:
         weights, status = loss_weights(call, values)
         return Solved(rows.combine(weights), weights, None, status, components)
     if isinstance(call.balancer, JacobianBalancer):
-        direction, status = _directions(call.balancer, rows, values, groups)
-        return Solved(direction, None, None, status, components)
+        direction, found, status = _directions(call.balancer, rows, values, groups)
+        return Solved(direction, found, None, status, components)
     weights, gramian, status = weigh(call, rows.gramian(), groups)
     return Solved(rows.combine(weights), weights, gramian, status, components)
 
 
 def _directions(
     balancer: JacobianBalancer, rows: Rows, values: Tensor, groups: Sequence[Sequence[int]]
-) -> tuple[Tensor, str]:
-    """Return the sum of the components' directions (P,), in memory of its own, and the status."""
+) -> tuple[Tensor, Tensor | None, str]:
+    """Return the sum of the components' directions (P,), the weights (T',), and the status.
+
+    The direction is in memory of its own.
+    """
     total = torch.zeros_like(rows.jacobian[0])
+    weights = torch.ones(len(values), dtype=torch.float64) if balancer.combines else None
     statuses = []
     for group in groups:
         present = torch.tensor(places(balancer, [rows.tasks[place] for place in group]))
         jacobian = rows.jacobian if len(groups) == 1 else rows.jacobian[group]  # else a copy
         total += balancer(jacobian, values[group], present)
+        if weights is not None and balancer.weights is not None:
+            weights[group] = balancer.weights
         statuses.append(balancer.status)
-    return total, _joined(statuses)
+    return total, weights, _joined(statuses)
 
 
 def weigh(
@@ -82,6 +88,22 @@ def weigh(
             weights[group] = call.balancer(read[group][:, group], losses[group], present)
         statuses.append(call.balancer.status)
     return weights, inner, _joined(statuses)
+
+
+def own_weights(call: Call, weights: Tensor | None) -> Tensor | None:
+    """Return what the gradients of the tasks' own leaves are multiplied by (T',); None: nothing."""
+    if call.weighted or not call.balancer.scales_losses:
+        return weights if call.weighted else None
+    return call.balancer.loss_scales(torch.tensor(places(call.balancer, call.tasks)))
+
+
+def teach(balancer: Balancer, result: BackwardResult, scale: float) -> None:
+    """Go back to the parameters of a balancer that reads gradients, if it has any."""
+    present = torch.tensor(places(balancer, result.tasks))
+    with torch.enable_grad():
+        total = balancer.objective(stacked(list(result.losses.values())), present)
+    if total is not None:
+        torch.autograd.backward([total * scale])
 
 
 def solved_result(call: Call, solved: Solved, path: str) -> BackwardResult:

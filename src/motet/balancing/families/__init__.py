@@ -8,7 +8,7 @@ numbers. T' counts the tasks that are present. What a method needs beyond that i
 
 from motet.balancing.families.balancer import LONG_EPOCH, Balancer, by_task
 from motet.balancing.families.gramian import GramianBalancer
-from motet.balancing.families.jacobian import JacobianBalancer
+from motet.balancing.families.jacobian import JacobianBalancer, rows_of
 from motet.balancing.families.loss import LossBalancer
 from motet.balancing.families.protocols import ReadsEpochs, ReadsScores
 
@@ -21,4 +21,5 @@ __all__ = [
     "ReadsEpochs",
     "ReadsScores",
     "by_task",
+    "rows_of",
 ]

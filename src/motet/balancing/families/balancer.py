@@ -48,6 +48,10 @@ class Balancer(nn.Module, ABC):
     refuses_weight: ClassVar[str] = ""
     """Why a task weight would have no effect; empty if it has one."""
 
+    scales_losses: ClassVar[bool] = False
+    """Whether a balancer that reads gradients also scales the losses, as seen by the tasks' own
+    parameters; see `loss_scales`."""
+
     def __init__(self, tasks: Sequence[str]) -> None:
         super().__init__()
         if not tasks or len(set(tasks)) < len(tasks):
@@ -74,6 +78,19 @@ class Balancer(nn.Module, ABC):
             name = type(self).__name__
             raise InputError(f"{name} takes no weight for {task!r}: {self.refuses_weight}")
         self.task_weights[index] = weight
+
+    def loss_scales(self, present: Tensor) -> Tensor:
+        """Return the factors (T',) of losses that the tasks' own parameters see."""
+        return torch.ones(len(present))
+
+    def objective(self, losses: Tensor, present: Tensor) -> Tensor | None:
+        """Return what the parameters of a balancer that reads gradients minimise, if it has any.
+
+        Args:
+            losses: Losses (T',), without a graph.
+            present: Which tasks they are of.
+        """
+        return None
 
     def _index(self, task: str) -> int:
         if task not in self.tasks:

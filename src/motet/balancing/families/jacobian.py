@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -16,13 +16,23 @@ class JacobianBalancer(Balancer):
     """Finds the direction from the task gradients themselves, where inner products do not suffice.
 
     A task weight scales the task's gradient. ``forward`` finds the direction in the scale of the
-    paper. Gradients that are not finite give a direction of NaN and leave the balancer as it was.
+    paper. What is not finite gives a direction of NaN and leaves the balancer as it was.
+
+    A method may remember a number per task and shared parameter, in buffers that begin as (T, 0)
+    and are opened to (T, P), as zeros, at the first step. Columns are told apart by their place:
+    every step must have the same shared parameters in the same order.
 
     Args:
         tasks: Names of the tasks.
         scale: "sum": T equal gradients g give T g, as the plain sum does; "mean": they give g;
             "paper": the formula of the source.
     """
+
+    column_state: ClassVar[tuple[str, ...]] = ()
+    """Buffers (T, P) that remember a number per shared parameter."""
+
+    combines: ClassVar[bool] = False
+    """Whether ``forward`` sets `weights`: the direction is a weighted sum of gradients."""
 
     def __init__(
         self, tasks: Sequence[str], *, scale: Literal["sum", "mean", "paper"] = "sum"
@@ -31,6 +41,8 @@ class JacobianBalancer(Balancer):
         self.scale = scale
         self.status = OK
         """How the last step went: "ok", or what was done instead and why."""
+        self.weights: Tensor | None = None
+        """How much each present task counted in the last direction (T',), float64 on the CPU."""
 
     def __call__(
         self, jacobian: Tensor, losses: Tensor | None = None, present: Tensor | None = None
@@ -57,23 +69,62 @@ class JacobianBalancer(Balancer):
             )
         rows = jacobian.detach()
         largest = torch.linalg.vector_norm(rows, torch.inf) if rows.numel() else rows.new_zeros(())
-        if not bool(largest.isfinite()):  # a device sync
+        finite = largest.isfinite()
+        if losses is not None:
+            finite = finite & losses.isfinite().all().to(finite.device)
+        if not bool(finite):  # a device sync
             self.status = NOT_FINITE
+            if self.combines:
+                self.weights = torch.full((len(rows),), torch.nan, dtype=torch.float64)
             return torch.full_like(rows[0], torch.nan)
         self.count_step()
         own = self.task_weights[present.to(self.task_weights.device)].to(rows)
         if bool((own != 1).any()):
             rows = rows * own[:, None]  # a copy of J
         self.status = OK
+        self._open_columns(rows)
         direction: Tensor = super().__call__(rows, losses, present)
-        if self.scale != "paper" and len(rows) > 1:
-            direction = self.in_sum_scale(direction, len(rows))
-        return direction / len(rows) if self.scale == "mean" else direction
+        if self.weights is not None:
+            self.weights = self._in_scale(self.weights, len(rows)) * own.cpu().double()
+        return self._in_scale(direction, len(rows))
+
+    def _in_scale(self, values: Tensor, count: int) -> Tensor:
+        if self.scale != "paper" and count > 1:
+            values = self.in_sum_scale(values, count)
+        return values / count if self.scale == "mean" else values
+
+    def _open_columns(self, rows: Tensor) -> None:
+        for name in self.column_state:
+            known, width = getattr(self, name).shape[1], rows.shape[1]
+            if known not in (0, width):
+                raise InputError(
+                    f"{type(self).__name__} remembers gradients on {known:,} shared parameters, "
+                    f"found {width:,}: what is shared, or frozen, has changed. Make a new "
+                    "balancer, which begins anew, or share the same parameters in every step"
+                )
+            if known != width:
+                setattr(self, name, rows.new_zeros(len(self.tasks), width))
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *arguments: Any
+    ) -> None:
+        for name in self.column_state:
+            own, saved = getattr(self, name), state_dict.get(prefix + name)
+            if saved is not None and 0 in (own.shape[1], saved.shape[1]):  # else torch compares
+                width = saved.shape[1]
+                setattr(self, name, own.new_zeros(len(self.tasks), width, dtype=saved.dtype))
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     def in_sum_scale(self, direction: Tensor, count: int) -> Tensor:
-        """Turn a direction from the paper's scale into the one in which T equal g give T g."""
+        """Turn a direction, or weights, from the paper's scale into the one where T g give T g."""
         return direction
 
     @abstractmethod
     def forward(self, jacobian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
         """Find the direction (P,) from gradients (T', P)."""
+
+
+def rows_of(state: Tensor, present: Tensor) -> Tensor:
+    """Return the rows of the present tasks (T', P), copied only if some are absent or moved."""
+    everyone = torch.arange(len(state), device=present.device)
+    return state if torch.equal(present, everyone) else state[present]

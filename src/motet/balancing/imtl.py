@@ -1,0 +1,74 @@
+"""Impartial multi-task learning, whole: losses and gradients."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal, final
+
+import torch
+from torch import Tensor, nn
+
+from motet.balancing.families import GramianBalancer
+from motet.balancing.imtl_g import equal_projections
+from motet.balancing.imtl_l import bounded
+from motet.options import PositiveInt, Sequence, checked
+
+
+@final
+class IMTL(GramianBalancer):
+    """Scale the losses until all are equally large, and balance the gradients of what comes out.
+
+    Source: Liu et al. (ICLR 2021). Each task has a learned s_k, as in `IMTLL`; shared parameters
+    move by `IMTLG` on the scaled losses::
+
+        s_k minimises exp(s_k) L_k - s_k
+        d·g_k / ‖g_k‖ equal for all k,  Σ v_k = 1:    d = Σ v_k exp(s_k) g_k
+
+    Weights v_k exp(s_k) may be negative. Parameters of a task alone get the gradient of its scaled
+    loss, so they feel the scales alone, and shared parameters only in the length of d.
+
+    We differ as `IMTLL` and `IMTLG` do: s acts as if clamped to [-10, 10], and directions that
+    nearly cancel are guarded.
+
+    The ``log_scale`` parameters (T,) belong in an optimizer group without weight decay;
+    `motet.Trainer` sees to that.
+
+    Args:
+        tasks: Names of the tasks.
+        scale: "sum": T equal gradients g of scaled losses give T g, as the plain sum does; "mean"
+            and "paper": they give g.
+        every: Steps for which weights are used before they are found anew.
+    """
+
+    task_axes: ClassVar[Mapping[str, int]] = {**GramianBalancer.task_axes, "log_scale": 1}
+    scales_losses = True
+    refuses_weight = (
+        "the learned scales undo it, and the projections come out equal whatever a gradient's "
+        "length; use `conflict_free`, where a weight is a preference"
+    )
+
+    @checked
+    def __init__(
+        self,
+        tasks: Sequence[str],
+        *,
+        scale: Literal["sum", "mean", "paper"] = "sum",
+        every: PositiveInt = 1,
+    ) -> None:
+        super().__init__(tasks, scale=scale, every=every)
+        self.log_scale = nn.Parameter(torch.zeros(len(self.tasks)))
+
+    def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
+        scales = self.loss_scales(present).cpu().double()
+        scaled = gramian * torch.outer(scales, scales)
+        weights, self.status = equal_projections(scaled.numpy(), self.resolution)
+        return torch.from_numpy(weights) * scales
+
+    def in_sum_scale(self, weights: Tensor) -> Tensor:
+        return weights * len(weights)
+
+    def loss_scales(self, present: Tensor) -> Tensor:
+        """Return exp(s) of the present tasks (T',)."""
+        return bounded(self.log_scale.detach()[present.to(self.log_scale.device)]).exp()
+
+    def objective(self, losses: Tensor, present: Tensor) -> Tensor:
+        s = bounded(self.log_scale[present.to(self.log_scale.device)])
+        return (torch.exp(s) * losses.to(s.device) - s).sum()
