@@ -9,9 +9,17 @@ from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
 from typing_extensions import Unpack
 
-from motet import options
+from motet import options, sharing
 from motet.config import json_schema, read
-from motet.options import REQUIRED, TASK_DEFAULTS, TaskOptions, checked, create, read_options
+from motet.options import (
+    REQUIRED,
+    TASK_DEFAULTS,
+    TaskOptions,
+    checked,
+    common_options,
+    create,
+    read_options,
+)
 from motet.problems import InputError
 from motet.registry import ENCODERS, KINDS, TASKS
 
@@ -41,6 +49,7 @@ def test_options_read_from_source_are_those_of_the_signature(kind, name):
     expected = signature_of(kind, name)
     for each in PYTHON_ONLY.get((kind, name), ()):
         del expected[each]
+    expected |= {each.name: each.default for each in common_options(KINDS[kind])}
     found = {option.name: option.default for option in read_options(KINDS[kind], name)}
     assert found == expected
     assert list(found) == list(expected)
@@ -48,7 +57,8 @@ def test_options_read_from_source_are_those_of_the_signature(kind, name):
 
 @pytest.mark.parametrize(("kind", "name"), MEMBERS)
 def test_annotations_read_from_source_mean_what_the_imported_ones_mean(kind, name):
-    from_source = read_options(KINDS[kind], name)
+    common = common_options(KINDS[kind])
+    from_source = [each for each in read_options(KINDS[kind], name) if each not in common]
     imported = {option.name: option for option in options._from_object(KINDS[kind][name])}
     for option in from_source:
         one, other = (
@@ -71,6 +81,14 @@ def test_defaults_are_values_that_the_option_takes(kind, name):
     for option in read_options(KINDS[kind], name):
         if not option.required and option.only_with is None:
             TypeAdapter(option.annotation).validate_python(option.default)
+
+
+def test_options_common_to_a_kind_are_those_of_the_function_that_creates_its_members():
+    (groups, embedding) = common_options(KINDS["sharing"])
+    found = inspect.signature(sharing.create).parameters
+    assert (groups.name, embedding.name) == ("groups", "task_embedding")
+    assert groups.default is found["groups"].default is None
+    assert embedding.default is found["task_embedding"].default is None
 
 
 def test_defaults_of_task_options_are_those_for_all_of_them():

@@ -51,6 +51,7 @@ __all__ = [
     "TaskOptions",
     "Unpack",
     "checked",
+    "common_options",
     "create",
     "read_options",
     "summary",
@@ -219,7 +220,17 @@ def read_options(registry: Registry, name: str) -> tuple[Option, ...]:
         InputError: If the name is unknown.
     """
     place = registry.place(name)
-    return _from_source(place) if isinstance(place, str) else _from_object(place)
+    own = _from_source(place) if isinstance(place, str) else _from_object(place)
+    return (*own, *common_options(registry))
+
+
+_COMMON = {"sharing": "motet.sharing:create"}
+"""Functions whose options go with every member of a kind, because they act around it."""
+
+
+def common_options(registry: Registry) -> tuple[Option, ...]:
+    """Read the options that every member of a kind has without declaring them."""
+    return _from_source(_COMMON[registry.kind]) if registry.kind in _COMMON else ()
 
 
 def summary(registry: Registry, name: str) -> str:

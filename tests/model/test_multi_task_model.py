@@ -358,7 +358,7 @@ class _PerTask(SharedModule):
     def task_parameters(self, task):
         yield from self.own[task].parameters()
 
-    def penalty(self):
+    def penalty(self, tasks=None):
         return sum(layer.weight.square().sum() for layer in self.own.values())
 
 

@@ -66,7 +66,7 @@ class MLP(nn.Module):
 
     def forward(self, inputs: Any) -> Tensor:
         """Encode ``{"numbers": (B, n), "categories": (B, c)}``, or numbers alone."""
-        state: Any = {"numbers": inputs} if isinstance(inputs, Tensor) else inputs
+        state = inputs
         for stage in self.stages:
             state = stage(state)
         encoded: Tensor = state
@@ -82,14 +82,19 @@ class _Row(nn.Module):
         self.embeddings = nn.ModuleList(
             nn.Embedding(size, embedding_width(size)) for size in categories
         )
-        for embedding in self.embeddings:
-            assert isinstance(embedding, nn.Embedding)
-            with torch.no_grad():
-                embedding.weight[0] = 0
+        self.reset_parameters()
         self.width = sum(embedding_width(size) for size in categories)
         self.width += self.numbers.width if self.numbers else 0
 
-    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+    def reset_parameters(self) -> None:
+        for embedding in self.embeddings:
+            assert isinstance(embedding, nn.Embedding)
+            embedding.reset_parameters()
+            with torch.no_grad():
+                embedding.weight[0] = 0
+
+    def forward(self, given: dict[str, Tensor] | Tensor) -> Tensor:
+        inputs = {"numbers": given} if isinstance(given, Tensor) else given
         parts = [] if self.numbers is None else [self.numbers(inputs["numbers"])]
         if self.embeddings:
             columns = inputs["categories"].unbind(dim=1)

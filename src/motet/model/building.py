@@ -16,7 +16,8 @@ from motet.data.preprocessing import Preprocessing
 from motet.model.multi_task_model import MultiTaskModel
 from motet.options import create
 from motet.problems import InputError
-from motet.registry import ENCODERS, INPUTS, SHARING, TASKS
+from motet.registry import ENCODERS, INPUTS, TASKS
+from motet.sharing import create as create_sharing
 from motet.tasks import Task
 from motet.tasks.task_metrics import find_metrics
 
@@ -58,10 +59,11 @@ def build_model(config: Config, sizes: Sizes) -> MultiTaskModel:
     """Build the model of a config, its first weights drawn from the config's seed."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(config.training.seed % 2**64)
-        encoder = _build_encoder(config.model.encoder, sizes)
         tasks = [build_task(config, name, sizes) for name in config.tasks]
-        sharing = create(SHARING, config.model.sharing.type, **config.model.sharing.options())
-        return MultiTaskModel(encoder, tasks, sharing=sharing)
+        sharing = create_sharing(config.model.sharing.type, **config.model.sharing.options())
+        return MultiTaskModel(
+            lambda: _build_encoder(config.model.encoder, sizes), tasks, sharing=sharing
+        )
 
 
 def _build_encoder(chosen: Member, sizes: Sizes) -> nn.Module:

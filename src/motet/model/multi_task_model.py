@@ -2,20 +2,18 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from motet.options import RESERVED_TASK_NAMES
 from motet.problems import InputError, hint
-from motet.sharing import Hard, SharedModule, Sharing
+from motet.sharing import Backbone, ByTask, Hard, SharedModule, Sharing, Stages
 from motet.tasks import Prediction, Task
 
 if TYPE_CHECKING:
     from motet.config import Config
-
-M = TypeVar("M", bound=nn.Module)
 
 
 class MultiTaskModel(nn.Module):
@@ -25,7 +23,9 @@ class MultiTaskModel(nn.Module):
     predictions, `losses` compares them with targets. Disabled tasks are not computed at all.
 
     Args:
-        encoder: Any module that maps the inputs to features (B, width).
+        encoder: Any module that maps the inputs to features (B, width). Schemes that split it or
+            need several cut it into stages: the layers of an ``nn.Sequential``, a list of modules,
+            what a module lists in ``stages``, or what a function without arguments makes of these.
         tasks: The tasks; their order is the order of every ``{task: ...}``.
         width: Width of the features; read from the encoder's last layer if left out.
         sharing: Sharing scheme; hard sharing if left out.
@@ -43,15 +43,16 @@ class MultiTaskModel(nn.Module):
 
     def __init__(
         self,
-        encoder: nn.Module,
+        encoder: Backbone,
         tasks: Sequence[Task],
         width: int | None = None,
         sharing: Sharing | None = None,
     ) -> None:
         super().__init__()
         names = _names(tasks)
-        width = width or _width_of(encoder)
-        shared = (sharing or Hard()).build([encoder], names, width)
+        stages = Stages.of(encoder)
+        width = width or _width_of(stages)
+        shared = (sharing or Hard()).build(stages, names, width)
         heads = {task.name: task.make_head(shared.width) for task in tasks}
         self._assemble(shared, tasks, heads)
 
@@ -174,6 +175,8 @@ class MultiTaskModel(nn.Module):
             known = ("encoder", *self._enabled)
             raise InputError(f"the model has no part {part!r}; {hint(part, known)}")
         own = self.shared_parameters() if part == "encoder" else self.task_parameters(part)
+        if not own:
+            raise InputError(f"the tasks share no parameter; name tasks in place of {part!r}")
         for parameter in own:
             parameter.requires_grad_(trained)
 
@@ -181,7 +184,8 @@ class MultiTaskModel(nn.Module):
         """Return what the model is made of, as plain values.
 
         ``shared`` and each task under ``tasks`` say how many parameters they have and how many of
-        those are frozen; a task also says its kind, outputs, loss and metrics.
+        those are frozen; a task also says its kind, outputs, loss and metrics. ``sharing`` is what
+        ``model.sharing.describe()`` says.
         """
         tasks = {
             task.name: {
@@ -199,6 +203,7 @@ class MultiTaskModel(nn.Module):
             "active_tasks": list(self.active_tasks),
             "width": self.sharing.width,
             "shared": _sizes(self.shared_parameters()),
+            "sharing": self.sharing.describe(),
             "tasks": tasks,
         }
 
@@ -295,25 +300,6 @@ def mean_losses(terms: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]
     }
 
 
-class ByTask(nn.Module, Generic[M]):
-    """Modules by task name. Unlike ``nn.ModuleDict`` it takes names such as "items" or "type"."""
-
-    def __init__(self, modules: Mapping[str, M]) -> None:
-        super().__init__()
-        self._modules.update(modules)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The tasks."""
-        return tuple(self._modules)
-
-    def __getitem__(self, task: str) -> M:
-        return self._modules[task]  # type: ignore[return-value]  # what __init__ put there
-
-    def __iter__(self) -> Iterator[M]:
-        return iter(self._modules.values())  # type: ignore[arg-type]  # what __init__ put there
-
-
 class _Wrapped(SharedModule):
     """A user's module that has its heads inside."""
 
@@ -365,20 +351,10 @@ def _sizes(parameters: list[nn.Parameter]) -> dict[str, int]:
     }
 
 
-_WIDTHS = ("width", "out_features", "out_channels", "embedding_dim", "num_features")
-
-
-def _width_of(encoder: nn.Module) -> int:
-    """Read the width of the features from the encoder, or its last layer that tells."""
-    for module in (encoder, *reversed(list(encoder.modules()))):
-        if isinstance(module, nn.RNNBase):
-            return module.hidden_size * (2 if module.bidirectional else 1)
-        if isinstance(module, nn.LayerNorm):
-            return int(module.normalized_shape[-1])
-        for name in _WIDTHS:
-            if isinstance(getattr(module, name, None), int):
-                return int(getattr(module, name))
-    raise InputError(
-        f"the width of the features of {type(encoder).__name__} cannot be read from its layers; "
-        "give it with MultiTaskModel(..., width=)"
-    )
+def _width_of(stages: Stages) -> int:
+    if stages.last is None:
+        raise InputError(
+            f"the width of the features of {stages} cannot be read from its layers; "
+            "give it with MultiTaskModel(..., width=)"
+        )
+    return stages.last.width

@@ -2,16 +2,50 @@
 
 from typing import Any
 
+from motet.options import PositiveInt, Sequence, checked
 from motet.options import create as _create
 from motet.registry import SHARING
-from motet.sharing.base import SharedModule, Sharing
+from motet.sharing.base import SharedModule, Sharing, Special
+from motet.sharing.by_task import ByTask
+from motet.sharing.conditioned import DEFAULT_WIDTH, Conditioned
+from motet.sharing.features import Features
+from motet.sharing.grouped import Grouped
 from motet.sharing.hard import Hard
+from motet.sharing.stages import Backbone, Stages
 
-__all__ = ["Hard", "SharedModule", "Sharing", "available", "create"]
+__all__ = [
+    "Backbone",
+    "ByTask",
+    "Conditioned",
+    "Features",
+    "Grouped",
+    "Hard",
+    "SharedModule",
+    "Sharing",
+    "Special",
+    "Stages",
+    "available",
+    "create",
+]
 
 
-def create(name: str, **options: Any) -> Sharing:
+@checked
+def create(
+    name: str,
+    *,
+    groups: Sequence[Sequence[str]] | None = None,
+    task_embedding: PositiveInt | bool | None = None,
+    **options: Any,
+) -> Sharing:
     """Build the options of a sharing scheme by name.
+
+    Args:
+        name: A name of ``available()``.
+        groups: Groups of tasks; each shares on its own, and nothing between groups. All tasks are
+            one group if left out.
+        task_embedding: Width of a learned vector of each task that conditions the layers; true is
+            64. None if left out.
+        options: The scheme's own options.
 
     Returns:
         The scheme; its ``build`` makes the module.
@@ -20,7 +54,9 @@ def create(name: str, **options: Any) -> Sharing:
         InputError: If the name or an option is unknown, or an option has a wrong value.
     """
     scheme: Sharing = _create(SHARING, name, **options)
-    return scheme
+    if task_embedding:
+        scheme = Conditioned(scheme, DEFAULT_WIDTH if task_embedding is True else task_embedding)
+    return scheme if groups is None else Grouped(scheme, groups)
 
 
 def available() -> list[str]:

@@ -6,9 +6,18 @@ representation per task.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
+
+
+class Special(NamedTuple):
+    """How the optimizer treats a parameter that is no ordinary weight."""
+
+    rate: float = 1.0
+    """Factor on the learning rate."""
+    decays: bool = True
+    """Whether weight decay applies."""
 
 
 class SharedModule(nn.Module, ABC):
@@ -22,11 +31,23 @@ class SharedModule(nn.Module, ABC):
 
     @abstractmethod
     def task_parameters(self, task: str) -> Iterator[nn.Parameter]:
-        """Yield the parameters that only ``task`` reaches."""
+        """Yield the parameters that only ``task`` reaches; all others are shared."""
 
-    def penalty(self) -> Tensor | None:
-        """Return the scheme's regulariser, added after balancing, or None."""
+    def penalty(self, tasks: Sequence[str] | None = None) -> Tensor | None:
+        """Return the scheme's regulariser, added after balancing, or None.
+
+        Args:
+            tasks: The enabled tasks; what only others reach is left out. All if left out.
+        """
         return None
+
+    def describe(self) -> dict[str, Any]:
+        """Return what was learned or drawn about sharing, as plain values; logged each epoch."""
+        return {}
+
+    def special_parameters(self) -> Iterator[tuple[nn.Parameter, Special]]:
+        """Yield the parameters that an optimizer should treat in a way of their own, and how."""
+        yield from ()
 
 
 class Sharing(ABC):
@@ -38,7 +59,7 @@ class Sharing(ABC):
 
         Args:
             stages: The encoder, cut into stages that are called one after the other; the first
-                takes the inputs, the last gives (B, width).
+                takes the inputs, the last gives (B, width). `Stages.of` adds what is known of them.
             tasks: Names of the tasks.
             width: Width of the last stage's output.
         """

@@ -5,41 +5,86 @@ from typing import Any, final
 
 from torch import Tensor, nn
 
-from motet.options import PositiveInt, Sequence, checked
+from motet.options import NonNegativeInt, PositiveInt, Sequence, checked
+from motet.problems import InputError
 from motet.sharing.base import SharedModule, Sharing
+from motet.sharing.by_task import ByTask
+from motet.sharing.stages import Stages
 
 
 @final
 class Hard(Sharing):
-    """Share the whole encoder; each task adds only its head (Caruana, Machine Learning 1997).
+    """Share the encoder, or its first stages; each task adds its head (Caruana, ML 1997).
 
     Args:
+        shared_layers: How many stages of the encoder the tasks share; all but ``task_layers`` if
+            left out.
+        task_layers: How many stages, the last, each task has for itself; those that are not shared
+            if left out.
         shared_width: Width of one more shared layer (linear, ReLU) between the encoder and the
             heads; none if left out.
     """
 
     @checked
-    def __init__(self, *, shared_width: PositiveInt | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        shared_layers: PositiveInt | None = None,
+        task_layers: NonNegativeInt | None = None,
+        shared_width: PositiveInt | None = None,
+    ) -> None:
+        self.shared_layers, self.task_layers = shared_layers, task_layers
         self.shared_width = shared_width
 
     def build(self, stages: Sequence[nn.Module], tasks: Sequence[str], width: int) -> SharedModule:
-        layers = list(stages)
+        stages = Stages.of(stages)
+        count = self._shared(stages)
+        if count < len(stages):
+            own = stages[count:].copies(len(tasks))
+            towers = {task: copy.chain() for task, copy in zip(tasks, own, strict=True)}
+            return _HardModule(list(stages[:count]), ByTask(towers), width)
+        layers = list(stages) if stages.whole is None else [stages.whole]
         if self.shared_width is not None:
             layers.append(nn.Sequential(nn.Linear(width, self.shared_width), nn.ReLU()))
-        return _HardModule(layers, self.shared_width or width)
+        return _HardModule(layers, None, self.shared_width or width)
+
+    def _shared(self, stages: Stages) -> int:
+        """Return how many stages are shared."""
+        count, shared, own = len(stages), self.shared_layers, self.task_layers
+        if shared is None:
+            shared = count - (own or 0)
+        own = count - shared if own is None else own
+        if shared < 1 or own < 0 or shared + own != count:
+            asked = f"shared_layers is {self.shared_layers} and task_layers is {self.task_layers}"
+            raise InputError(
+                f"{asked}, but the encoder has {count} stages ({stages}); give numbers that add up "
+                "to that, at least one of them shared, or leave one out"
+            )
+        if own and self.shared_width is not None:
+            raise InputError(
+                "shared_width is one more shared layer before the heads, where with task_layers "
+                "nothing is shared; remove one of them"
+            )
+        return shared
 
 
 class _HardModule(SharedModule):
-    def __init__(self, stages: Sequence[nn.Module], width: int) -> None:
+    def __init__(
+        self, stages: Sequence[nn.Module], own: ByTask[nn.Module] | None, width: int
+    ) -> None:
         super().__init__()
         self.stages = nn.ModuleList(stages)
+        self.own = own
         self.width = width
 
     def forward(self, inputs: Any, tasks: Sequence[str]) -> dict[str, Tensor]:
         state = inputs
         for stage in self.stages:
             state = stage(state)
-        return dict.fromkeys(tasks, state)
+        if self.own is None:
+            return dict.fromkeys(tasks, state)
+        return {task: self.own[task](state) for task in tasks}
 
     def task_parameters(self, task: str) -> Iterator[nn.Parameter]:
-        yield from ()
+        if self.own is not None:
+            yield from self.own[task].parameters()

@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motet.balancing import Balancer
+from motet.balancing import Balancer, LossBalancer
 from motet.balancing import create as create_balancer
 from motet.model import MultiTaskModel
 from motet.options import create
 from motet.problems import InputError
 from motet.registry import OPTIMIZERS
 from motet.tasks import Task
-from motet.training.optimizers import OptimizerFactory, parameter_groups
+from motet.training.optimizers import OptimizerFactory, parameter_groups, scale_rates
 
 Chosen = str | Mapping[str, Any]
 """A member's name, or ``{"type": name, option: value, ...}``."""
@@ -85,7 +85,19 @@ def make_balancer(chosen: Balancer | Chosen, model: MultiTaskModel) -> Balancer:
     for task in model.tasks:
         if task.weight != 1:
             balancer.set_weight(task.name, balancer.weight(task.name) * task.weight)
+    _warn_of_nothing_shared(balancer, model)
     return balancer
+
+
+def _warn_of_nothing_shared(balancer: Balancer, model: MultiTaskModel) -> None:
+    if isinstance(balancer, LossBalancer) or len(model.tasks.names) == 1:
+        return
+    if not model.shared_parameters():
+        warnings.warn(
+            f"the tasks share no parameter, so {type(balancer).__name__} has nothing to balance: "
+            "each task follows its own gradient; choose balancing: equal, which costs less",
+            stacklevel=4,
+        )
 
 
 def make_optimizer(
@@ -99,7 +111,7 @@ def make_optimizer(
     if callable(chosen):
         if learning_rate is not None:
             groups = [{"lr": learning_rate, **group} for group in groups]
-        return chosen(groups)
+        return scale_rates(chosen(groups))
     name, options = spelled_out(chosen)
     if learning_rate is not None:
         if options.get("learning_rate", learning_rate) != learning_rate:
@@ -109,4 +121,4 @@ def make_optimizer(
             )
         options["learning_rate"] = learning_rate
     optimizer: torch.optim.Optimizer = create(OPTIMIZERS, name, groups, **options)
-    return optimizer
+    return scale_rates(optimizer)

@@ -11,6 +11,7 @@ from motet.balancing import Balancer
 from motet.model import MultiTaskModel
 from motet.options import Fraction, NonNegativeFloat, PositiveFloat, checked
 from motet.problems import InputError
+from motet.sharing import Special
 
 Groups = list[dict[str, Any]]
 OptimizerFactory = Callable[[Groups], Optimizer]
@@ -22,7 +23,7 @@ def parameter_groups(model: MultiTaskModel, balancer: Balancer) -> Groups:
     Returns:
         Groups for an optimizer. Norms, biases, embeddings and the balancer's own parameters do not
         decay. A task's parameters have its learning rate, if it has one; all others have the
-        optimizer's.
+        optimizer's, times ``rate`` where the sharing scheme says so.
     """
     rates = {
         id(parameter): task.learning_rate
@@ -34,14 +35,29 @@ def parameter_groups(model: MultiTaskModel, balancer: Balancer) -> Groups:
         for module in model.modules()
         if isinstance(module, (nn.Embedding, nn.EmbeddingBag))
     }
-    groups: dict[tuple[float | None, bool], dict[str, Any]] = {}
+    special = {id(parameter): how for parameter, how in model.sharing.special_parameters()}
+    groups: dict[tuple[float | None, float, bool], dict[str, Any]] = {}
     for parameter in (*model.parameters(), *balancer.parameters()):
-        steady = parameter.dim() < 2 or id(parameter) in embeddings
-        rate = rates.get(id(parameter))
-        group = groups.setdefault((rate, steady), {"params": []})
+        how = special.get(id(parameter), Special())
+        steady = parameter.dim() < 2 or id(parameter) in embeddings or not how.decays
+        lr = rates.get(id(parameter))
+        group = groups.setdefault((lr, how.rate, steady), {"params": []})
         group["params"].append(parameter)
-        group |= ({"lr": rate} if rate else {}) | ({"weight_decay": 0.0} if steady else {})
+        group |= {"lr": lr} if lr else {}
+        group |= {"rate": how.rate} if how.rate != 1 else {}
+        group |= {"weight_decay": 0.0} if steady else {}
     return list(groups.values())
+
+
+def scale_rates(optimizer: Optimizer) -> Optimizer:
+    """Multiply the learning rate of each group by its ``rate``, if it has one.
+
+    Returns:
+        The same optimizer.
+    """
+    for group in optimizer.param_groups:
+        group["lr"] *= group.get("rate", 1.0)
+    return optimizer
 
 
 @checked

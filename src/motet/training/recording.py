@@ -29,6 +29,8 @@ def step_values(result: StepResult) -> dict[str, Any]:
     if result.balanced is not None and result.balanced.cosines is not None:
         values["cosines"] = result.balanced.cosines.tolist()
         values["status"] = result.balanced.status
+    if result.penalty is not None:
+        values["penalty"] = float(result.penalty)
     return values
 
 

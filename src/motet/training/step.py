@@ -26,6 +26,8 @@ class StepResult:
     """Norm of the whole gradient."""
     balanced: BackwardResult | None = None
     """What the balancer did; None if no task had a label."""
+    penalty: Tensor | None = None
+    """The regulariser of the sharing scheme, if it has one."""
     skipped: bool = False
     gradient_norms: Mapping[str, float] = field(default_factory=dict)
     """Norms of the tasks' gradients on the shared parameters, at the steps where they are known."""
@@ -54,7 +56,10 @@ def known_leaves(model: MultiTaskModel, balancer: Balancer) -> dict[str, Any]:
     if isinstance(balancer, LossBalancer):
         return {}
     own = {task: model.task_parameters(task) for task in model.tasks.names}
-    return {"shared": model.shared_parameters(), "task_parameters": own}
+    shared = model.shared_parameters()
+    if not shared:  # every task by itself
+        return {"shared": list(model.parameters()), "task_parameters": {}}
+    return {"shared": shared, "task_parameters": own}
 
 
 def clipped_norm(parameters: Sequence[Tensor], limit: float | None) -> Tensor:

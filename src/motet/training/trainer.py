@@ -261,21 +261,22 @@ class Trainer:
                 return StepResult({})
             norms = self._norms_of_loss_gradients(losses)
             leaves = known_leaves(self.model, self.balancer)
-            penalty = self.model.sharing.penalty()
+            penalty = self.model.sharing.penalty(self.model.active_tasks)
             result = backward(losses, self.balancer, penalty=penalty, **leaves)
+            penalty = None if penalty is None else penalty.detach()
         norm = clipped_norm(self._parameters, self.clip_norm)
         # a device sync
         if not math.isfinite(sum(result.losses.values(), norm).item()):
             self._averages.put_back()
             count_skipped(self.progress, result.losses)
-            return StepResult(result.losses, norm, result, skipped=True)
+            return StepResult(result.losses, norm, result, penalty, skipped=True)
         self.progress.skipped_in_a_row = 0
         with kept_for_absent(self.balancer, losses):
             self.optimizer.step()
         self._memory.totals.add(terms)
         norms = result.gradient_norms or norms
         add_norms(self.progress.gradients, norms)
-        return StepResult(result.losses, norm, result, gradient_norms=norms)
+        return StepResult(result.losses, norm, result, penalty, gradient_norms=norms)
 
     def _norms_of_loss_gradients(self, losses: Mapping[str, Tensor]) -> dict[str, float]:
         """Look at the tasks' gradients now and then, where the balancer only reads losses."""
@@ -312,7 +313,9 @@ class Trainer:
         self.progress.batch = 0
         self._memory.totals = Totals()
         tasks = epoch_entries(means, self._memory.weights)
-        self._record("epoch", "train", tasks, skipped=self.progress.skipped)
+        sharing = self.model.sharing.describe()
+        more = {"sharing": sharing} if sharing else {}
+        self._record("epoch", "train", tasks, skipped=self.progress.skipped, **more)
         return means
 
     def statistics(self) -> dict[str, Any]:
@@ -448,7 +451,7 @@ class Trainer:
                 group["lr"] = rate * factor
 
     def _record(self, event: str, split: str, tasks: Mapping[str, Any], **more: Any) -> None:
-        rate = max(group["lr"] for group in self.optimizer.param_groups)
+        rate = max(group["lr"] / group.get("rate", 1.0) for group in self.optimizer.param_groups)
         epoch = self.progress.epoch + (event == "step")
         seconds = perf_counter() - self._started
         record = {"event": event, "step": self.step, "epoch": epoch, "split": split, **more}

@@ -1,0 +1,198 @@
+"""A backbone, cut into stages that are called one after the other.
+
+Schemes that split a network, or need several of a kind, work on `Stages`. They come from a module
+that lists them, an ``nn.Sequential``, a list, or a function that builds any of these anew.
+"""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from typing import Any, Union, final, overload
+
+from torch import nn
+
+from motet.problems import InputError
+from motet.sharing.features import Features, features_between
+from motet.sharing.first_weights import draw_first_weights
+
+Backbone = Union[nn.Module, Sequence[nn.Module], Callable[[], Any]]  # noqa: UP007  # at run time
+"""What a user may give for an encoder."""
+
+HOW = (
+    "give for the encoder an nn.Sequential, a list of modules that are called one after the other, "
+    "a module that lists them in an attribute `stages`, or a function that makes one of these"
+)
+
+
+@final
+class Stages(Sequence[nn.Module]):
+    """Stages of a backbone; the first takes the inputs, the last gives (B, D)."""
+
+    def __init__(
+        self,
+        modules: Sequence[nn.Module],
+        features: Sequence[Features | None],
+        whole: nn.Module | None = None,
+        make: Callable[[], Sequence[nn.Module]] | None = None,
+    ) -> None:
+        self._modules, self._features = list(modules), list(features)
+        self.whole = whole
+        """The module that was cut, if it was one; calling it is calling the stages in turn."""
+        self._make = make
+
+    @staticmethod
+    def of(backbone: Backbone) -> "Stages":
+        """Cut a backbone into its stages.
+
+        Args:
+            backbone: A module: its ``stages`` if it lists all that it is made of, the layers of an
+                ``nn.Sequential`` (each with what follows it and has no weight matrix: activation,
+                norm, dropout), else the module as one stage. Or a list of stages. Or a function
+                without arguments that makes one of these, called again for each copy.
+
+        Returns:
+            The stages.
+
+        Raises:
+            InputError: If it is none of these.
+        """
+        if isinstance(backbone, Stages):
+            return backbone
+        if isinstance(backbone, nn.Module) and not isinstance(backbone, nn.ModuleList):
+            return _staged(_cut(backbone), backbone)
+        if isinstance(backbone, (Sequence, nn.ModuleList)) and not isinstance(backbone, str):
+            modules = list(backbone)
+            if modules and all(isinstance(module, nn.Module) for module in modules):
+                return _staged(modules)
+        elif callable(backbone):
+            made = backbone()
+            if isinstance(made, (nn.Module, Sequence)):
+                first = Stages.of(made)
+                return Stages(first, first._features, first.whole, lambda: Stages.of(backbone()))
+        raise InputError(f"the encoder is {backbone!r}; {HOW}")
+
+    @overload
+    def __getitem__(self, place: int) -> nn.Module: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Stages": ...
+    def __getitem__(self, place: int | slice) -> "nn.Module | Stages":
+        if isinstance(place, int):
+            return self._modules[place]
+        make = self._make
+        remake = None if make is None else lambda: list(make())[place]
+        return Stages(self._modules[place], self._features[place], None, remake)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __str__(self) -> str:
+        return ", ".join(map(_name, self._modules))
+
+    def features(self, place: int) -> Features:
+        """Return what the stage at a place gives.
+
+        Raises:
+            InputError: If no layer tells.
+        """
+        found = self._features[place]
+        if found is None:
+            raise InputError(
+                f"the width of the features of {_name(self._modules[place])} cannot be read from "
+                "its layers; give it an attribute `width`"
+            )
+        return found
+
+    @property
+    def last(self) -> Features | None:
+        """What the last stage gives, None if no layer tells."""
+        return self._features[-1]
+
+    def require(self, least: int, why: str) -> None:
+        """Refuse a backbone with too few stages.
+
+        Args:
+            least: How many there must be.
+            why: What for, as a clause.
+
+        Raises:
+            InputError: If there are fewer.
+        """
+        if len(self) < least:
+            found = "1 stage" if len(self) == 1 else f"{len(self)} stages"
+            raise InputError(
+                f"{why}, so the encoder must have at least {least} stages; found {found}: {self}. "
+                f"Add layers, or, if the encoder has them but they were not found, {HOW}"
+            )
+
+    def wrapped(self, wrap: Callable[[int, nn.Module], nn.Module]) -> "Stages":
+        """Return the stages, each wrapped into a module that gives features of the same width."""
+        make = self._make
+
+        def remake() -> list[nn.Module]:
+            assert make is not None
+            return [wrap(place, module) for place, module in enumerate(make())]
+
+        modules = [wrap(place, module) for place, module in enumerate(self)]
+        return Stages(modules, self._features, None, None if make is None else remake)
+
+    def fresh(self) -> "Stages":
+        """Copy the stages, with first weights of their own.
+
+        Returns:
+            The copy.
+
+        Raises:
+            InputError: If a part cannot draw its weights anew.
+        """
+        if self._make is not None:
+            modules = list(self._make())
+        else:
+            copies = deepcopy(nn.ModuleList(self))
+            draw_first_weights(copies)
+            modules = list(copies)
+        return Stages(modules, self._features, None, self._make)
+
+    def copies(self, count: int) -> "list[Stages]":
+        """Return these stages themselves, and as many fresh copies as make ``count`` in all."""
+        return [self, *(self.fresh() for _ in range(count - 1))]
+
+    def chain(self) -> nn.Module:
+        """Return a module that calls the stages in turn."""
+        return self._modules[0] if len(self) == 1 else nn.Sequential(*self)
+
+
+def _staged(modules: Sequence[nn.Module], whole: nn.Module | None = None) -> Stages:
+    after = [*modules[1:], None]
+    features = [features_between(one, other) for one, other in zip(modules, after, strict=True)]
+    if whole is not None and isinstance(getattr(whole, "width", None), int):
+        features[-1] = Features(whole.width)  # type: ignore[arg-type]  # just looked at
+    return Stages(modules, features, whole)
+
+
+def _cut(module: nn.Module) -> list[nn.Module]:
+    stages = getattr(module, "stages", None)
+    if isinstance(stages, (nn.ModuleList, nn.Sequential)) and len(stages):
+        inside = {id(parameter) for parameter in stages.parameters()}
+        if all(id(parameter) in inside for parameter in module.parameters()):
+            return list(stages)
+    if type(module).forward is nn.Sequential.forward and len(module):  # type: ignore[arg-type]
+        return _layers(list(module.children()))
+    return [module]
+
+
+def _layers(children: Sequence[nn.Module]) -> list[nn.Module]:
+    """Put each child without a weight matrix together with the one before."""
+    groups: list[list[nn.Module]] = []
+    heavy = False  # whether the last group has a weight matrix
+    for child in children:
+        weighs = any(parameter.dim() > 1 for parameter in child.parameters())
+        if not groups or (weighs and heavy):
+            groups.append([])
+            heavy = False
+        groups[-1].append(child)
+        heavy = heavy or weighs
+    return [group[0] if len(group) == 1 else nn.Sequential(*group) for group in groups]
+
+
+def _name(stage: nn.Module) -> str:
+    parts = stage.children() if isinstance(stage, nn.Sequential) else [stage]
+    return "+".join(type(part).__name__.lstrip("_") for part in parts)
