@@ -1,4 +1,4 @@
-"""Hard sharing, and what holds for every scheme."""
+"""Hard sharing: the known answers of a scheme that does next to nothing."""
 
 import pytest
 import torch
@@ -43,21 +43,43 @@ def test_one_more_shared_layer_can_come_before_the_heads():
     assert module.width == 7
 
 
-@pytest.mark.parametrize("name", sharing.available())
-def test_a_scheme_computes_the_tasks_asked_for_in_its_width(name):
-    module = sharing.create(name).build(stages(), TASKS, 3)
-    states = module(X, ("c", "a"))
-    assert list(states) == ["c", "a"]
-    assert all(state.shape == (5, module.width) for state in states.values())
-    assert module.penalty() is None or module.penalty().dim() == 0
+def test_each_task_has_the_last_stages_for_itself_if_asked():
+    first, second = stages()
+    module = sharing.create("hard", task_layers=1).build([first, second], TASKS, 3)
+    states = module(X, TASKS)
+    assert_close(states["a"], second(first(X)))
+    for task in "bc":
+        assert_close(states[task], module.own[task](first(X)))
+        assert not torch.allclose(states[task], states["a"])
+    assert [len(list(module.task_parameters(task))) for task in TASKS] == [2, 2, 2]
 
 
-@pytest.mark.parametrize("name", sharing.available())
-def test_only_its_own_task_reaches_the_parameters_of_a_task(name):
-    module = sharing.create(name).build(stages(), TASKS, 3)
-    module(X, TASKS)["a"].sum().backward()
-    for task in ("b", "c"):
-        assert all(p.grad is None or not p.grad.any() for p in module.task_parameters(task))
+@pytest.mark.parametrize("options", [{"shared_layers": 1}, {"shared_layers": 1, "task_layers": 1}])
+def test_numbers_of_stages_may_be_told_from_either_side(options):
+    torch.manual_seed(1)
+    one = sharing.create("hard", task_layers=1).build(stages(), TASKS, 3)
+    torch.manual_seed(1)
+    other = sharing.create("hard", **options).build(stages(), TASKS, 3)
+    assert_close(one(X, TASKS), other(X, TASKS))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"shared_layers": 3}, "shared_layers is 3 and task_layers is None"),
+        ({"task_layers": 2}, "shared_layers is None and task_layers is 2"),
+        ({"shared_layers": 1, "task_layers": 0}, "shared_layers is 1 and task_layers is 0"),
+    ],
+)
+def test_numbers_that_do_not_fit_the_stages_are_told_with_the_stages(options, told):
+    fits = rf"{told}, but the encoder has 2 stages \(Linear, Tanh\+Linear\)"
+    with pytest.raises(InputError, match=fits):
+        sharing.create("hard", **options).build(stages(), TASKS, 3)
+
+
+def test_a_shared_layer_before_the_heads_does_not_go_with_layers_of_tasks():
+    with pytest.raises(InputError, match="remove one of them"):
+        sharing.create("hard", task_layers=1, shared_width=3).build(stages(), TASKS, 3)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +88,9 @@ def test_only_its_own_task_reaches_the_parameters_of_a_task(name):
         ("hart", {}, "did you mean 'hard'"),
         ("hard", {"shared_widht": 3}, "did you mean 'shared_width'"),
         ("hard", {"shared_width": 0}, "expected a number > 0"),
+        ("hard", {"task_embedding": 0}, "expected a number > 0"),
+        ("hard", {"task_embedding": "big"}, "task_embedding"),
+        ("hard", {"groups": "ab"}, "groups"),
     ],
 )
 def test_wrong_use_is_a_clear_error(name, options, message):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from motet.options import PositiveInt, Sequence, checked
+from motet.options import PositiveInt, Sequence, StrictBool, checked
 from motet.options import create as _create
 from motet.registry import SHARING
 from motet.sharing.base import SharedModule, Sharing, Special
@@ -34,7 +34,7 @@ def create(
     name: str,
     *,
     groups: Sequence[Sequence[str]] | None = None,
-    task_embedding: PositiveInt | bool | None = None,
+    task_embedding: PositiveInt | StrictBool | None = None,
     **options: Any,
 ) -> Sharing:
     """Build the options of a sharing scheme by name.

@@ -1,0 +1,56 @@
+"""Every registered scheme on one small network, in float64."""
+
+import torch
+from torch import nn
+
+from motet import sharing
+from motet.model import MultiTaskModel
+from motet.tasks import Classification, Regression
+
+TASKS = ("a", "b", "c")
+WIDTH = 3
+OPTIONS = {}
+"""Options that make a scheme small, or that it cannot be without."""
+
+X = torch.randn(7, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+TARGETS = {
+    "a": torch.linspace(-1, 1, 7, dtype=torch.float64),
+    "b": torch.tensor([0, 1, -100, 2, 1, -100, 0]),
+    "c": torch.tensor([0.3, torch.nan, 1.0, -2.0, torch.nan, 0.0, 1.0], dtype=torch.float64),
+}
+
+
+def backbone():
+    """Four stages, each with an activation."""
+    sizes = ((4, 6), (6, 5), (5, 5), (5, WIDTH))
+    layers = [layer for size in sizes for layer in (nn.Linear(*size), nn.Tanh())]
+    return nn.Sequential(*layers)
+
+
+def scheme(name, **more):
+    return sharing.create(name, **{**OPTIONS.get(name, {}), **more})
+
+
+def module(name, seed=0, **more):
+    torch.manual_seed(seed)
+    stages = sharing.Stages.of(backbone())
+    return scheme(name, **more).build(stages, TASKS, WIDTH).double()
+
+
+def model(name, seed=0, encoder=backbone, **more):
+    torch.manual_seed(seed)
+    tasks = [Regression("a"), Classification("b", classes=3), Regression("c")]
+    return MultiTaskModel(encoder(), tasks, sharing=scheme(name, **more)).double()
+
+
+def reached(found):
+    """For each parameter, the tasks whose representation reaches it."""
+    states = found(X, TASKS)
+    parameters = list(found.parameters())
+    tasks = {}
+    for task, state in states.items():
+        each = torch.autograd.grad(state.sum(), parameters, retain_graph=True, allow_unused=True)
+        for parameter, gradient in zip(parameters, each, strict=True):
+            if gradient is not None:
+                tasks.setdefault(parameter, set()).add(task)
+    return tasks

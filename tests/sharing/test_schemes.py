@@ -1,0 +1,240 @@
+"""What holds for every registered scheme, whatever it is."""
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from schemes import TARGETS, TASKS, WIDTH, X, backbone, model, module, reached, scheme
+from torch.testing import assert_close
+from torch.utils.flop_counter import FlopCounterMode
+
+from motet import balancing, sharing
+from motet.balancing import JacobianBalancer, LossBalancer, backward
+from motet.model import MultiTaskModel
+from motet.tasks import Regression
+from motet.training import Trainer
+from motet.training.step import known_leaves
+
+AROUND = (
+    {},
+    {"groups": [["a", "c"], ["b"]]},
+    {"task_embedding": 5},
+    {"groups": [["b"], ["c", "a"]], "task_embedding": 4},
+    {"groups": [["a"], ["b"], ["c"]]},
+)
+every_scheme = pytest.mark.parametrize("name", sharing.available())
+also_around = pytest.mark.parametrize("around", AROUND, ids=str)
+
+
+@every_scheme
+@also_around
+def test_it_computes_the_tasks_asked_for_in_its_width(name, around):
+    found = module(name, **around)
+    states = found(X, ("c", "a"))
+    assert list(states) == ["c", "a"]
+    assert all(state.shape == (len(X), found.width) for state in states.values())
+
+
+@every_scheme
+@also_around
+def test_a_task_is_the_same_alone_as_with_the_others(name, around):
+    found = module(name, **around).eval()
+    together = found(X, TASKS)
+    for task in TASKS:
+        assert_close(found(X, [task])[task], together[task])
+
+
+@every_scheme
+@also_around
+def test_its_own_are_exactly_the_parameters_that_one_task_alone_reaches(name, around):
+    found = module(name, **around)
+    tasks = reached(found)
+    assert set(tasks) == set(found.parameters())
+    for task in TASKS:
+        own = {parameter for parameter, who in tasks.items() if who == {task}}
+        assert set(found.task_parameters(task)) == own
+
+
+@every_scheme
+@also_around
+def test_every_parameter_receives_a_gradient(name, around):
+    found = module(name, **around)
+    with torch.no_grad():  # what starts at zero hides what comes before it
+        for parameter in found.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    total = sum((state**2).sum() for state in found(X, TASKS).values())
+    penalty = found.penalty()
+    (total if penalty is None else total + penalty).backward()
+    flat = [n for n, p in found.named_parameters() if p.grad is None or not p.grad.any()]
+    assert flat == []
+
+
+@every_scheme
+@pytest.mark.parametrize("balancer", ["uncertainty", "upgrad", "graddrop"])
+@also_around
+@pytest.mark.filterwarnings("ignore:the tasks share no parameter")
+def test_gradients_are_those_of_a_naive_computation_task_by_task(name, balancer, around):
+    found, expected = model(name, **around).eval(), model(name, **around).eval()
+    made = balancing.create(balancer, TASKS).double()
+    losses = found.losses(found(X), TARGETS)
+    backward(losses, made, **known_leaves(found, made))
+    naive(expected, balancing.create(balancer, TASKS).double())
+    pairs = zip(found.named_parameters(), expected.parameters(), strict=True)
+    for (parameter, one), other in pairs:
+        assert_close(one.grad, other.grad, msg=parameter)
+
+
+def naive(expected, balancer):
+    """Leave in .grad what a balancer makes of gradients computed one by one."""
+    losses = expected.losses(expected(X), TARGETS)
+    if isinstance(balancer, LossBalancer):
+        balancer(torch.stack(list(losses.values())), torch.arange(len(TASKS))).backward()
+        return
+    tasks = reached_by_losses(expected, losses)
+    shared = [parameter for parameter, who in tasks.items() if len(who) > 1] or list(tasks)
+    jacobian = torch.stack([gradient(loss, shared) for loss in losses.values()])
+    values = torch.stack([loss.detach() for loss in losses.values()])
+    direction = torch.zeros_like(jacobian[0])
+    for group in components({parameter: tasks[parameter] for parameter in shared}):
+        places = torch.tensor(sorted(TASKS.index(task) for task in group))
+        direction += direction_of(jacobian[places], balancer, values[places], places)
+    parts = direction.split([parameter.numel() for parameter in shared])
+    for parameter, part in zip(shared, parts, strict=True):
+        parameter.grad = part.view_as(parameter)
+    for parameter, (task, *_) in tasks.items():
+        if parameter.grad is None:
+            parameter.grad = gradient(losses[task], [parameter]).view_as(parameter)
+
+
+def reached_by_losses(expected, losses):
+    tasks = {}
+    for parameter in expected.parameters():
+        for task, loss in losses.items():
+            (found,) = torch.autograd.grad(loss, parameter, retain_graph=True, allow_unused=True)
+            if found is not None:
+                tasks.setdefault(parameter, set()).add(task)
+    return tasks
+
+
+def components(tasks):
+    groups = [{task} for task in TASKS]
+    for who in tasks.values():
+        joined = [group for group in groups if group & who]
+        groups = [group for group in groups if group not in joined] + [set().union(*joined)]
+    return sorted(groups, key=min)
+
+
+def gradient(loss, parameters):
+    found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+    pairs = zip(found, parameters, strict=True)
+    return torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for g, p in pairs])
+
+
+def direction_of(jacobian, balancer, losses, places):
+    if isinstance(balancer, JacobianBalancer):
+        return balancer(jacobian, losses, places)
+    return balancer(jacobian @ jacobian.T, losses, places).to(jacobian) @ jacobian
+
+
+@every_scheme
+@also_around
+def test_a_disabled_task_costs_nothing_and_its_own_parameters_do_not_move(name, around):
+    found = model(name, **around)
+    with FlopCounterMode(display=False) as whole:
+        found(X)
+    found.disable_task("b")
+    with FlopCounterMode(display=False) as without:
+        found(X)
+    assert without.get_total_flops() < whole.get_total_flops()
+    before = [parameter.clone() for parameter in found.task_parameters("b")]
+    used = []
+    own = {id(parameter) for parameter in found.task_parameters("b")}
+    for part in found.modules():
+        if any(id(parameter) in own for parameter in part.parameters(recurse=False)):
+            part.register_forward_hook(lambda part, *_: used.append(part))
+    trainer = Trainer(found, optimizer={"type": "sgd", "weight_decay": 0.1}, batch_size=7)
+    for _ in range(2):
+        trainer.train_step({"inputs": X, "targets": TARGETS})
+    assert used == []
+    for parameter, kept in zip(found.task_parameters("b"), before, strict=True):
+        assert parameter.equal(kept)
+
+
+@every_scheme
+@also_around
+def test_it_is_saved_and_loaded_by_its_state(name, around, tmp_path):
+    found, other = model(name, **around), model(name, seed=1, **around)
+    Trainer(found, batch_size=7).train_step({"inputs": X, "targets": TARGETS})
+    save_file({key: value.clone() for key, value in found.state_dict().items()}, tmp_path / "m")
+    other.load_state_dict(load_file(tmp_path / "m"))
+    for task, raw in found.eval()(X).items():
+        assert raw.equal(other.eval()(X)[task])
+    assert found.sharing.describe() == other.sharing.describe()
+
+
+@every_scheme
+def test_the_seed_alone_decides_the_first_weights(name):
+    for one, other in zip(model(name).parameters(), model(name).parameters(), strict=True):
+        assert one.equal(other)
+
+
+@every_scheme
+def test_inputs_may_be_several(name):
+    class Sum(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.left, self.right, self.width = torch.nn.Linear(2, 6), torch.nn.Linear(2, 6), 6
+
+        def forward(self, inputs):
+            return self.left(inputs["left"]) + self.right(inputs["right"])
+
+    def stages():
+        return [Sum(), *list(sharing.Stages.of(backbone()))[1:]]
+
+    found = model(name, encoder=lambda: stages)
+    raw = found({"left": X[:, :2], "right": X[:, 2:]})
+    assert list(raw) == list(TASKS)
+
+
+@every_scheme
+def test_one_task_alone_can_have_it(name):
+    found = MultiTaskModel(backbone(), [Regression("a")], sharing=scheme(name))
+    assert found(X.float())["a"].shape == (7,)
+    assert found.sharing.width == WIDTH or name != "hard"
+
+
+@every_scheme
+@also_around
+def test_what_it_describes_are_plain_values(name, around):
+    found = module(name, **around)
+    found(X, TASKS)
+
+    def plain(value):
+        if isinstance(value, dict):
+            return all(isinstance(key, str) and plain(each) for key, each in value.items())
+        if isinstance(value, list):
+            return all(map(plain, value))
+        return isinstance(value, (str, int, float))
+
+    assert plain(found.describe())
+
+
+@every_scheme
+def test_tasks_of_different_groups_share_nothing(name):
+    tasks = reached(module(name, groups=[["a", "c"], ["b"]]))
+    assert all(who <= {"a", "c"} or who == {"b"} for who in tasks.values())
+
+
+@every_scheme
+def test_task_embeddings_change_nothing_at_first_and_something_when_trained(name):
+    found = module(name, task_embedding=True).eval()
+    assert found.embeddings["a"].weight.shape == (1, 64)
+    before = found(X, TASKS)
+    with torch.no_grad():
+        found.embeddings["a"].weight.add_(1)
+    assert_close(found(X, TASKS), before, rtol=0, atol=0)
+    with torch.no_grad():
+        for key, parameter in found.named_parameters():
+            if key.endswith("map.weight"):
+                parameter.add_(0.1)
+    for task, state in found(X, TASKS).items():
+        assert not torch.allclose(state, before[task])
