@@ -70,7 +70,8 @@ def _real(value: Any) -> Any:
 
 def _refused(value: Any, kind: Literal["int_type", "float_type"]) -> Any:
     """Refuse what pydantic would turn into a number; NumPy's numbers, and 3 for 3.0, go through."""
-    if isinstance(value, (bool, str, bytes)):
+    of_numpy = getattr(getattr(value, "dtype", None), "kind", None)
+    if isinstance(value, (bool, str, bytes)) or of_numpy == "b":
         raise PydanticKnownError(kind)
     return value
 

@@ -1,6 +1,9 @@
 # ruff: noqa: E501  # a config and its message read best on one line
 """Reading a config: every problem at once, each with its place, in the user's words."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -221,3 +224,23 @@ def test_a_task_is_not_named_as_the_score_is():
 def test_stratifying_by_the_split_column_is_refused():
     (found,) = problems({**GOOD, "data": {"split": {"column": "part", "stratify": "part"}}})
     assert "stratify and column are both 'part'; remove stratify" in found
+
+
+def test_a_config_can_be_pickled_and_copied():
+    config = Config(
+        tasks={"a": {"type": "regression", "weight": 2.0}, "b": "classification"},
+        inputs={"clip": {"type": "vector", "width": 3}},
+        balancing="uncertainty",
+    )
+    for again in (pickle.loads(pickle.dumps(config)), copy.deepcopy(config)):
+        assert again == config
+        assert again.model_dump(exclude_unset=True) == config.model_dump(exclude_unset=True)
+        assert again.tasks["a"].options() == config.tasks["a"].options()
+
+
+@pytest.mark.parametrize("value", [True, np.True_, "3", 2.5])
+def test_what_is_no_whole_number_is_no_size(value):
+    with pytest.raises(ConfigError, match=r"inputs\.clip\.width: found .*, expected a whole num"):
+        Config(tasks={"a": "regression"}, inputs={"clip": {"type": "vector", "width": value}})
+    with pytest.raises(ConfigError, match=r"tasks\.a\.classes: found .*, expected a whole number"):
+        Config(tasks={"a": {"type": "classification", "classes": value}})

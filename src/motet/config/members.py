@@ -8,7 +8,7 @@ is described twice.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model
 from pydantic_core import core_schema
@@ -28,12 +28,22 @@ class Section(BaseModel):
 class Member(Section):
     """A chosen member: its registered name and its options."""
 
+    _kind: ClassVar[str]
     type: str
     """The member's name."""
 
     def options(self) -> dict[str, Any]:
         """Return the options as plain values, defaults included."""
         return self.model_dump(exclude={"type"})
+
+    def __reduce__(self) -> Any:
+        # pickle looks classes up by name, and those of members are made at run time
+        return _blank, (self._kind, self.type), self.__getstate__()
+
+
+def _blank(kind: str, name: str) -> Member:
+    form = model_of(kind, name, version())
+    return form.__new__(form)
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,9 @@ def model_of(kind: str, name: str, at: int) -> type[Member]:
         for option in sorted(read_options(KINDS[kind], name), key=lambda o: o.only_with is not None)
     }
     fields["type"] = (Literal[name], Field(name))
-    return cast("type[Member]", create_model(f"{kind}_{name}", __base__=Member, **fields))
+    form = create_model(f"{kind}_{name}", __base__=Member, **fields)
+    form._kind = kind
+    return form
 
 
 def _field(option: Option) -> tuple[Any, Any]:

@@ -19,7 +19,7 @@ from motet.config.schema import current
 from motet.data.inference import Guess, infer_inputs, usable
 from motet.data.inputs.base import Input
 from motet.data.preprocessing import Preprocessing
-from motet.data.selection import label_columns, require_columns
+from motet.data.selection import label_columns, listed, require_columns
 from motet.data.sources import read
 from motet.data.splits import Split, split
 from motet.data.targets import TARGETS, Target
@@ -143,9 +143,26 @@ def prepare(
     # every row of every part must be readable before training starts
     encoder_inputs = preprocessing.inputs(rows.table, collector.at)
     labels = preprocessing.targets(rows.table, collector.at)
+    _check_named(rows.config, targets, rows.table, collector)
     _check_predictions(targets, rows.table, collector)
     collector.stop()
     return Prepared(rows, preprocessing, encoder_inputs, labels)
+
+
+def _check_named(
+    config: Config, targets: Mapping[str, Target], table: pa.Table, collector: Collector
+) -> None:
+    """Find labels, outside the training part too, that are none of the classes given."""
+    for task, target in targets.items():
+        if config.tasks[task].options().get("classes") is None:
+            continue
+        with collector.at("tasks", task):
+            strange = target.unseen(table)
+            if strange:
+                raise InputError(
+                    f"its labels have {listed(map(repr, strange))}, which is none of its classes; "
+                    "correct the labels, or remove classes to take such labels as missing"
+                )
 
 
 def _check_predictions(

@@ -15,6 +15,7 @@ from motet.options import (
     NonNegativeFloat,
     OnlyWith,
     PositiveFloat,
+    PositiveInt,
     TaskOptions,
     Unpack,
     checked,
@@ -74,7 +75,7 @@ class Classification(Task):
         self,
         name: str,
         *,
-        classes: Annotated[int, Field(ge=2)] | Sequence[str] | None = None,
+        classes: Annotated[PositiveInt, Field(ge=2)] | Sequence[str] | None = None,
         loss: Annotated[str, Named("loss", ("cross_entropy", "focal"))]
         | Callable[..., Any] = "cross_entropy",
         class_weights: Annotated[

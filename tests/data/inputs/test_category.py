@@ -82,3 +82,17 @@ def test_every_index_fits_the_size_and_survives_loading(training, later, min_cou
         assert index < category.sizes[0]
         assert (index == 1) == (value is None)
         assert (index == 0) == (value is not None and training.count(value) < min_count)
+
+
+def test_size_is_how_many_values_may_have_an_index_of_their_own():
+    category = fitted(["a", "a", "b", "b", "once"], size=2)
+    assert category.sizes == (4,)
+    assert fitted(["a", "a"], size=7).sizes == (9,)
+    with pytest.raises(InputError, match="expected at most size: 2; raise size or min_count"):
+        fitted(["a", "a", "b", "b", "c", "c"], size=2)
+
+
+def test_size_is_kept_with_what_was_learned():
+    category = Category("c")
+    category.load(json.loads(json.dumps(fitted(["a", "a"], size=7).state())))
+    assert category.sizes == (9,)

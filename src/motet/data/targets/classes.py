@@ -188,7 +188,7 @@ class ClassTarget(Target):
         if isinstance(self._given, int) and self._kind != "integer" and found != self._given:
             raise InputError(
                 f"{self._where} has {found:,} classes ({listed(self.values)}), expected "
-                f"{self._given}; correct or remove classes"
+                f"{self._given} in the training part; list them in classes, correct it or remove it"
             )
         texts = as_texts(distinct, self._where).to_pylist()
         strange = sorted(set(texts) - set(self.names))

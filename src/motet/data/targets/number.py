@@ -72,8 +72,8 @@ class NumberTarget(Target):
         outputs = values.shape[1] if values.ndim == 2 else 1
         if self._expected not in (None, outputs):
             raise InputError(
-                f"{self._where} has {outputs} numbers per row, expected outputs: {self._expected}; "
-                "correct outputs, or leave it out"
+                f"{self._where} has {outputs} {'numbers' if outputs > 1 else 'number'} per row, "
+                f"expected outputs: {self._expected}; correct outputs, or leave it out"
             )
         mean, std = mean_and_std(values)
         self._refuse_useless(values, std)
