@@ -185,6 +185,12 @@ def test_a_file_that_cannot_be_read_is_one_clear_message(tmp_path, name):
         read(tmp_path / name)
 
 
+@pytest.mark.parametrize("source", [None, 5, ["config.yaml"]])
+def test_what_is_no_config_at_all_is_one_clear_message(source):
+    with pytest.raises(InputError, match="for a config, expected the path of a YAML file, a map"):
+        read(source)
+
+
 @pytest.mark.parametrize(
     ("source", "expected"),
     [

@@ -105,6 +105,14 @@ def test_data_that_do_not_have_the_sizes_told_are_named_at_their_keys(file):
     assert complaints(path) == expected
 
 
+def test_a_list_of_patterns_is_as_good_as_one_pattern():
+    rows = {"x": ROWS["age"], **{f"t_{place}": [0, 1, 1] * 20 for place in "abc"}}
+    tasks = {"tags": {"type": "multi_label", "columns": ["t_a", "t_*"], "classes": ["A", "B", "C"]}}
+    assert check({"tasks": tasks}, data=rows).targets["tags"].shape == (60, 3)
+    del tasks["tags"]["classes"]
+    assert check({"tasks": tasks}, data=rows).targets["tags"].shape == (60, 3)
+
+
 @pytest.mark.parametrize("classes", ["[yes, no]", "2"])
 def test_labels_of_no_class_are_refused_in_the_other_parts_too(file, classes):
     rows = {

@@ -103,6 +103,8 @@ def test_names_of_classes_give_their_number():
     tags = MultiLabel("a", columns=["red", "round"])
     assert (tags.outputs, tags.class_names) == (2, ("red", "round"))
     assert MultiLabel("a", columns="tag_*").outputs == 0
+    assert MultiLabel("a", columns=["tag_*", "round"]).outputs == 0
+    assert MultiLabel("a", columns=["tag_*", "round"], classes=4).outputs == 4
 
 
 def test_uncertainty_weighting_is_told_the_likelihood():

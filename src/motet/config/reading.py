@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from os import PathLike
 from pathlib import Path
 from typing import Any, get_args
 
@@ -104,14 +105,20 @@ def read(
 
     Raises:
         ConfigError: If anything is wrong; it names every problem.
+        InputError: If the source is none of these, or an override is not ``key=value``.
     """
     if isinstance(source, Config):
         document, file = Document(source.model_dump(exclude_unset=True), {}, {}, []), None
     elif isinstance(source, Mapping):
         document, file = Document(deepcopy(dict(source)), {}, {}, []), None
-    else:
+    elif isinstance(source, (str, PathLike)):
         file = Path(source)
         document = _parsed(file)
+    else:
+        raise InputError(
+            f"found {shown(source)} for a config, expected the path of a YAML file, a mapping or a "
+            "motet.Config"
+        )
     origin = Origin(file, document, {})
     data = {} if document.data is None else document.data
     if not isinstance(data, dict):

@@ -36,7 +36,8 @@ class MultiLabel(Task):
         name: The task's name.
         classes: Number of labels, or their names in the order of the columns. A run from a config
             learns it from ``columns`` if left out.
-        columns: Columns that hold the labels, one each: a pattern such as "tag_*", or their names.
+        columns: Columns that hold the labels, one each: a pattern such as "tag_*", or a list of
+            names and patterns.
         loss: Loss to train on, by name; from Python also a function ``(raw, target)`` of logits
             (n, C) and labels that returns a loss per cell.
         pos_weight: Weight of the ones of each label, or balanced: zeros / ones in the training
@@ -74,7 +75,9 @@ class MultiLabel(Task):
     ) -> None:
         super().__init__(name, **common)
         self.columns = columns if columns is None or isinstance(columns, str) else tuple(columns)
-        named = self.columns if isinstance(self.columns, tuple) else None
+        named = None  # patterns tell no number
+        if isinstance(self.columns, tuple) and not any({"*", "?"} & set(c) for c in self.columns):
+            named = self.columns
         where = f"task {name!r}: {'columns' if classes is None else 'classes'}"
         self.outputs, self.class_names = named_classes(where, named if classes is None else classes)
         self._check_columns(common.get("column"), named)
