@@ -19,6 +19,7 @@ from motet.registry import BALANCERS
 TASKS = ("a", "b", "c")
 NAMES = [name for name in available() if issubclass(BALANCERS[name], LossBalancer)]
 DRAWN_BY_PLACE = {"random"}  # its draws follow the order of the tasks
+OF_THE_LAST_STEP = {("famo", "before")}  # says which tasks that step had
 OPTIONS = {"manual": {"weights": {"a": 1.0, "b": 0.5, "c": 3.0}}}
 LOSSES = st.lists(st.floats(1e-3, 1e3), min_size=3, max_size=3).map(torch.tensor)
 
@@ -63,7 +64,8 @@ def test_a_resumed_balancer_goes_on_as_if_it_had_never_stopped(name, before, aft
 def test_the_state_of_an_absent_task_stays_as_it_is(name, losses):
     balancer = make(name)
     step(balancer, [1.0, 2.0, 3.0])
-    before = {key: getattr(balancer, key).detach().clone() for key in balancer.task_axes}
+    keys = [key for key in balancer.task_axes if (name, key) not in OF_THE_LAST_STEP]
+    before = {key: getattr(balancer, key).detach().clone() for key in keys}
     for _ in range(2):
         assert step(balancer, losses[:2], torch.tensor([2, 0])).isfinite().all()
     for key, value in before.items():

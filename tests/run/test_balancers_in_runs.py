@@ -9,6 +9,8 @@ import motet
 from motet.registry import BALANCERS
 
 OPTIONS = {"manual": {"weights": {"income": 1.0, "hours_per_week": 0.5}}}
+VARIANTS = {"famo exact": {"type": "famo", "exact": True}}
+NAMES = [*BALANCERS, *VARIANTS]
 
 
 @pytest.fixture(scope="module")
@@ -21,16 +23,20 @@ def rows():
     return table
 
 
+def chosen(name):
+    return VARIANTS.get(name, {"type": name, **OPTIONS.get(name, {})})
+
+
 def config(name):
     return {
         "tasks": {"income": "classification", "hours_per_week": "regression"},
-        "balancing": {"type": name, **OPTIONS.get(name, {})},
+        "balancing": chosen(name),
         "model": {"encoder": {"type": "mlp", "hidden": [16]}},
         "training": {"epochs": 12, "batch_size": 64, "optimizer": {"learning_rate": 1e-2}},
     }
 
 
-@pytest.mark.parametrize("name", list(BALANCERS))
+@pytest.mark.parametrize("name", NAMES)
 def test_a_run_learns_with_it_and_records_what_it_did(name, rows, tmp_path):
     run = motet.train(config(name), data=rows, output=tmp_path / "run")
     assert run.evaluate(rows)["score"] > 0.3
@@ -44,7 +50,7 @@ def test_a_run_learns_with_it_and_records_what_it_did(name, rows, tmp_path):
         assert step["tasks"]["income"]["gradient_norm"] > 0
 
 
-@pytest.mark.parametrize("name", list(BALANCERS))
+@pytest.mark.parametrize("name", NAMES)
 def test_a_run_stopped_in_the_middle_ends_as_if_it_had_not_been(name, rows, tmp_path, monkeypatch):
     changes = ["training.epochs=4", "training.checkpoint_every=3"]
     whole = motet.train(config(name), rows, changes, tmp_path / "whole")
@@ -71,4 +77,5 @@ def _records(path):
 
 
 def _balancer(name):
-    return motet.balancing.create(name, ["income", "hours_per_week"], **OPTIONS.get(name, {}))
+    options = dict(chosen(name))
+    return motet.balancing.create(options.pop("type"), ["income", "hours_per_week"], **options)

@@ -17,9 +17,12 @@ from motet.balancing.families import (
     GramianBalancer,
     JacobianBalancer,
     LossBalancer,
+    ReadsAfterStep,
     ReadsEpochs,
     ReadsScores,
 )
+from motet.balancing.famo import FAMO
+from motet.balancing.focal import Focal
 from motet.balancing.geometric import Geometric
 from motet.balancing.graddrop import GradDrop
 from motet.balancing.gradvac import GradVac
@@ -42,6 +45,7 @@ from motet.registry import BALANCERS
 __all__ = [
     "DBMTL",
     "DWA",
+    "FAMO",
     "IMTL",
     "IMTLG",
     "IMTLL",
@@ -57,6 +61,7 @@ __all__ = [
     "Equal",
     "ExcessMTL",
     "FairGrad",
+    "Focal",
     "Geometric",
     "GradDrop",
     "GradVac",
@@ -68,6 +73,7 @@ __all__ = [
     "MoCo",
     "Nash",
     "PCGrad",
+    "ReadsAfterStep",
     "ReadsEpochs",
     "ReadsScores",
     "UPGrad",

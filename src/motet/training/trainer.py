@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from motet.balancing import Balancer, LossBalancer, ReadsEpochs, backward
+from motet.balancing import Balancer, LossBalancer, backward
 from motet.data.batches import ArrayData, Batch, Data
 from motet.model import MultiTaskModel, mean_losses
 from motet.options import NonNegativeInt, PositiveFloat, PositiveInt, checked, create
@@ -36,6 +36,7 @@ from motet.training.making import (
     spelled_out,
 )
 from motet.training.monitoring import TrainingError, check_monitor, judge, monitored_value
+from motet.training.needs import tell_epoch, tell_losses_after, tell_scores
 from motet.training.optimizers import OptimizerFactory
 from motet.training.randomness import own_generators, seed_generators
 from motet.training.recording import LOG_EVERY, epoch_entries, step_entries, step_values
@@ -248,12 +249,7 @@ class Trainer:
             self._set_learning_rate(self.step)
             self.optimizer.zero_grad(set_to_none=True)
             self._averages.keep()
-            with torch.autocast(
-                self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"
-            ):
-                raw = self.model(batch["inputs"])
-            raw = {task: at_least_float32(output) for task, output in raw.items()}
-            terms = self.model.loss_terms(raw, batch["targets"])
+            terms = self._loss_terms(batch)
             # a task whose head and encoder are frozen has nothing to train
             losses = {t: loss for t, loss in mean_losses(terms).items() if loss.requires_grad}
             self.progress.step += 1
@@ -273,10 +269,27 @@ class Trainer:
         self.progress.skipped_in_a_row = 0
         with kept_for_absent(self.balancer, losses):
             self.optimizer.step()
+        tell_losses_after(self.balancer, lambda: self._losses_again(batch))
         self._memory.totals.add(terms)
         norms = result.gradient_norms or norms
         add_norms(self.progress.gradients, norms)
         return StepResult(result.losses, norm, result, penalty, gradient_norms=norms)
+
+    def _loss_terms(self, batch: Mapping[str, Any]) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return sums and counts of the losses, from a forward pass in training mode."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            raw = self.model(batch["inputs"])
+        raw = {task: at_least_float32(output) for task, output in raw.items()}
+        return self.model.loss_terms(raw, batch["targets"])
+
+    def _losses_again(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Return the losses after the step: the same dropout, and BatchNorm's averages stay."""
+        with self._own_generators():
+            seed_generators(self.device, self.seed, "step", self.step - 1)
+            self._averages.keep()
+            losses = mean_losses(self._loss_terms(batch))
+            self._averages.put_back()
+        return losses
 
     def _norms_of_loss_gradients(self, losses: Mapping[str, Tensor]) -> dict[str, float]:
         """Look at the tasks' gradients now and then, where the balancer only reads losses."""
@@ -305,8 +318,7 @@ class Trainer:
         """Record the epoch and begin the next one."""
         totals = self._memory.totals.means()
         means = {task: totals[task] for task in self.model.tasks.names if task in totals}
-        if isinstance(self.balancer, ReadsEpochs):
-            self.balancer.end_epoch(means)
+        tell_epoch(self.balancer, means)
         if not means and self.progress.skipped:
             raise TrainingError(not_finite(self.progress, "in any step of the epoch"))
         self.progress.epoch += 1
@@ -429,6 +441,7 @@ class Trainer:
             return
         report = self.evaluate(valid)
         self.model.train()
+        tell_scores(self.balancer, report.scores)
         value = monitored_value(self.monitor, self.model, report)
         better = judge(self.progress, value, self.patience)
         if better:

@@ -10,7 +10,7 @@ from motet.balancing.families.balancer import LONG_EPOCH, Balancer, by_task
 from motet.balancing.families.gramian import GramianBalancer
 from motet.balancing.families.jacobian import JacobianBalancer, rows_of
 from motet.balancing.families.loss import LossBalancer
-from motet.balancing.families.protocols import ReadsEpochs, ReadsScores
+from motet.balancing.families.protocols import ReadsAfterStep, ReadsEpochs, ReadsScores
 
 __all__ = [
     "LONG_EPOCH",
@@ -18,6 +18,7 @@ __all__ = [
     "GramianBalancer",
     "JacobianBalancer",
     "LossBalancer",
+    "ReadsAfterStep",
     "ReadsEpochs",
     "ReadsScores",
     "by_task",

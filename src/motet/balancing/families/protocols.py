@@ -8,6 +8,8 @@ A balancer has a protocol when it has its methods; the loop makes the calls. `mo
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
+from torch import Tensor
+
 
 @runtime_checkable
 class ReadsEpochs(Protocol):
@@ -23,3 +25,14 @@ class ReadsScores(Protocol):
 
     def observe_scores(self, scores: Mapping[str, float]) -> None:
         """Take note of normalised scores: 0 ignores the input, 1 is perfect."""
+
+
+@runtime_checkable
+class ReadsAfterStep(Protocol):
+    """A balancer that wants the losses of the same batch once more, after the step."""
+
+    exact: bool
+    """Whether it does; the loop needs an extra forward pass for it."""
+
+    def after_step(self, losses: Mapping[str, Tensor]) -> None:
+        """Take note of the losses after the step, computed with the same dropout as before it."""

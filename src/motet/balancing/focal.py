@@ -1,0 +1,90 @@
+"""Dynamic task prioritisation: the focal loss, one level up."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal, final
+
+import torch
+from torch import Tensor, nn
+
+from motet.balancing.families import LossBalancer, by_task
+from motet.options import Fraction, NonNegativeFloat, Sequence, checked
+
+_SMALLEST = 1e-3
+
+
+@final
+class Focal(LossBalancer):
+    """Turn to the tasks that are still hard (Guo et al., ECCV 2018: dynamic task prioritisation).
+
+    Each task has an indicator κ of how well it does, 1 at best, and its average κ̄::
+
+        w_k = -(1 - κ̄_k)^γ log κ̄_k,    κ̄ <- rate κ + (1 - rate) κ̄
+
+    κ is the task's normalised score (0 ignores the input, 1 is perfect) once the loop has told one
+    by `observe_scores`; `motet.Trainer` tells those of every evaluation on the validation data.
+    Until then, and without any, it is exp(-L) of each step's loss L, for a cross-entropy the mean
+    probability of the true class.
+
+    We differ in two points. κ̄ is held in [0.001, 0.999], so that no task is left alone for good.
+    And our default "sum" scale divides by the mean weight: else the update would vanish as all
+    tasks get better. For the loss of single examples see ``loss: focal`` of a classification.
+
+    Args:
+        tasks: Names of the tasks.
+        gamma: γ; the larger, the more hard tasks go before easy ones.
+        rate: Share of the newest κ in its average.
+        scale: "sum": the weights sum to T; "mean": to 1; "paper": the formula.
+    """
+
+    task_axes: ClassVar[Mapping[str, int]] = {"indicator": 1, "source": 1}
+
+    @checked
+    def __init__(
+        self,
+        tasks: Sequence[str],
+        *,
+        gamma: NonNegativeFloat = 2.0,
+        rate: Fraction = 0.1,
+        scale: Literal["sum", "mean", "paper"] = "sum",
+    ) -> None:
+        super().__init__(tasks)
+        self.gamma, self.rate, self.scale = gamma, rate, scale
+        self.indicator = nn.Buffer(torch.zeros(len(tasks)))
+        """κ̄ of each task, (T,)."""
+        self.source = nn.Buffer(torch.zeros(len(tasks)))
+        """What κ̄ is an average of, (T,): 0 nothing yet, 1 losses, 2 scores."""
+
+    def forward(self, losses: Tensor, present: Tensor) -> Tensor:
+        plain = losses.detach() / self.task_weights[present].to(losses)
+        self._observe(torch.exp(-plain), present, source=1)
+        return (self.weights(present).to(losses) * losses).sum()
+
+    def weights(self, present: Tensor) -> Tensor:
+        """Return the weights (T',) of the present tasks."""
+        kappa = self.indicator[present].clamp(_SMALLEST, 1 - _SMALLEST)
+        weights = -((1 - kappa) ** self.gamma) * kappa.log()
+        if self.scale == "paper":
+            return weights
+        return weights / (weights.sum() if self.scale == "mean" else weights.mean())
+
+    def observe_scores(self, scores: Mapping[str, float]) -> None:
+        """Take note of how well tasks do; from then on their losses are not looked at.
+
+        Args:
+            scores: Normalised scores by task; those that are NaN are passed over.
+
+        Raises:
+            InputError: If a name is no task.
+        """
+        found = list(by_task(scores, self.tasks, "scores", complete=False))
+        if found:
+            indices, values = (torch.tensor(each) for each in zip(*found, strict=True))
+            self._observe(values.to(self.indicator), indices.to(self.indicator.device), source=2)
+
+    def _observe(self, kappa: Tensor, present: Tensor, *, source: int) -> None:
+        own, known = self.indicator[present], self.source[present]
+        kappa = kappa.to(own).clamp(_SMALLEST, 1 - _SMALLEST)
+        average = torch.where(known == source, torch.lerp(own, kappa, self.rate), kappa)
+        wanted = (known <= source) & kappa.isfinite()
+        self.indicator[present] = torch.where(wanted, average, own)
+        self.source[present] = torch.where(wanted, float(source), known)
