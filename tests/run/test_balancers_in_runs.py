@@ -9,7 +9,10 @@ import motet
 from motet.registry import BALANCERS
 
 OPTIONS = {"manual": {"weights": {"income": 1.0, "hours_per_week": 0.5}}}
-VARIANTS = {"famo exact": {"type": "famo", "exact": True}}
+VARIANTS = {
+    "famo exact": {"type": "famo", "exact": True},
+    "gradient_ratio pair": {"type": "gradient_ratio", "form": "pair", "layer": "all"},
+}
 NAMES = [*BALANCERS, *VARIANTS]
 
 

@@ -17,14 +17,18 @@ from motet.balancing.families import (
     GramianBalancer,
     JacobianBalancer,
     LossBalancer,
+    PenalizesNorms,
     ReadsAfterStep,
     ReadsEpochs,
+    ReadsNorms,
     ReadsScores,
 )
 from motet.balancing.famo import FAMO
 from motet.balancing.focal import Focal
 from motet.balancing.geometric import Geometric
 from motet.balancing.graddrop import GradDrop
+from motet.balancing.gradient_ratio import GradientRatio
+from motet.balancing.gradnorm import GradNorm
 from motet.balancing.gradvac import GradVac
 from motet.balancing.imtl import IMTL
 from motet.balancing.imtl_g import IMTLG
@@ -64,7 +68,9 @@ __all__ = [
     "Focal",
     "Geometric",
     "GradDrop",
+    "GradNorm",
     "GradVac",
+    "GradientRatio",
     "GramianBalancer",
     "JacobianBalancer",
     "LogLoss",
@@ -73,8 +79,10 @@ __all__ = [
     "MoCo",
     "Nash",
     "PCGrad",
+    "PenalizesNorms",
     "ReadsAfterStep",
     "ReadsEpochs",
+    "ReadsNorms",
     "ReadsScores",
     "UPGrad",
     "Uncertainty",

@@ -19,6 +19,7 @@ from torch.amp.grad_scaler import GradScaler
 
 from motet.balancing.engine.call import Call
 from motet.balancing.engine.leaves import Shared, find_leaves
+from motet.balancing.engine.norms import observed_pass, penalized_pass
 from motet.balancing.engine.paths import (
     by_rows,
     in_pieces,
@@ -30,7 +31,14 @@ from motet.balancing.engine.precision import without_autocast
 from motet.balancing.engine.representation import at_representation
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.solving import teach
-from motet.balancing.families import Balancer, GramianBalancer, JacobianBalancer, LossBalancer
+from motet.balancing.families import (
+    Balancer,
+    GramianBalancer,
+    JacobianBalancer,
+    LossBalancer,
+    PenalizesNorms,
+    ReadsNorms,
+)
 from motet.problems import InputError, hint
 
 
@@ -102,7 +110,12 @@ def backward(
         keep_graph=penalty is not None,
     )
     if isinstance(balancer, LossBalancer) and solve and previous is None:
-        result = one_pass(call)
+        if isinstance(balancer, PenalizesNorms):
+            result = penalized_pass(call, shared)
+        elif isinstance(balancer, ReadsNorms):
+            result = observed_pass(call, shared)
+        else:
+            result = one_pass(call)
     elif at == "representation":
         result = at_representation(call, shared, representation)
     else:
@@ -156,6 +169,16 @@ def _refuse(
         raise InputError(f'{name} gives no task weights, so heads="weighted" cannot be had')
     if memory == "low" and not isinstance(balancer, GramianBalancer):
         raise InputError(f'memory="low" is for Gramian balancers; {name} is none')
+    if partial and isinstance(balancer, PenalizesNorms):
+        raise InputError(
+            f"{name} needs the whole batch at once: norms of gradients do not add up over "
+            "micro-batches; leave solve=False and previous= out"
+        )
+    if partial and isinstance(balancer, ReadsNorms) and balancer.layer != "all":
+        raise InputError(
+            f"over micro-batches {name} reads norms on all of `shared`; create it with "
+            'layer="all", and give the parameters of the last shared layer as `shared`'
+        )
     if partial and (at == "representation" or memory == "low"):
         raise InputError(
             "solve=False and previous= add up task gradients on the parameters; they do not go "

@@ -4,7 +4,15 @@ import torch
 from torch import Tensor
 
 from motet.balancing.engine.precision import without_autocast
-from motet.balancing.families import Balancer, GramianBalancer, JacobianBalancer, LossBalancer
+from motet.balancing.engine.solving import tell_norms
+from motet.balancing.families import (
+    Balancer,
+    GramianBalancer,
+    JacobianBalancer,
+    LossBalancer,
+    PenalizesNorms,
+    ReadsNorms,
+)
 from motet.problems import InputError
 
 
@@ -41,8 +49,16 @@ def combine(jacobian: Tensor, balancer: Balancer, losses: Tensor | None = None) 
     if isinstance(balancer, GramianBalancer):
         wide = jacobian.detach().to(torch.promote_types(jacobian.dtype, torch.float32))
         return balancer(wide @ wide.T, losses).to(jacobian) @ jacobian
+    if isinstance(balancer, PenalizesNorms):
+        raise InputError(
+            f"{type(balancer).__name__} differentiates the gradients once more, so it needs their "
+            "graph and not their values; use motet.backward"
+        )
     if losses is None:
         raise InputError(f"{type(balancer).__name__} reads the losses; give losses= (T,)")
     read = losses.detach().clone().requires_grad_()
     (weights,) = torch.autograd.grad(balancer(read), read)
+    if isinstance(balancer, ReadsNorms):
+        lengths = torch.linalg.vector_norm(jacobian.detach(), dim=1).to(losses)
+        tell_norms(balancer, lengths, losses.detach(), balancer.tasks)
     return weights.to(jacobian) @ jacobian

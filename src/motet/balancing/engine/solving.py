@@ -12,7 +12,13 @@ from torch import Tensor
 from motet.balancing.engine.call import Call, stacked
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.rows import Rows
-from motet.balancing.families import Balancer, GramianBalancer, JacobianBalancer, LossBalancer
+from motet.balancing.families import (
+    Balancer,
+    GramianBalancer,
+    JacobianBalancer,
+    LossBalancer,
+    ReadsNorms,
+)
 from motet.balancing.solvers.solution import NOT_FINITE, OK
 from motet.problems import InputError
 
@@ -34,7 +40,11 @@ def balance(call: Call, rows: Rows) -> Solved:
     groups = rows.components()
     components = tuple(tuple(rows.tasks[place] for place in group) for group in groups)
     if isinstance(call.balancer, LossBalancer):
+        plain = values.clone()
         weights, status = loss_weights(call, values)
+        if status == OK and isinstance(call.balancer, ReadsNorms):
+            lengths = torch.linalg.vector_norm(rows.jacobian, dim=1)
+            tell_norms(call.balancer, lengths.to(plain), plain, rows.tasks)
         return Solved(rows.combine(weights), weights, None, status, components)
     if isinstance(call.balancer, JacobianBalancer):
         direction, found, status = _directions(call.balancer, rows, values, groups)
@@ -142,6 +152,14 @@ def loss_weights(call: Call, values: Tensor, *, retain: bool = False) -> tuple[T
         name = type(call.balancer).__name__
         raise InputError(f"the total of {name} does not depend on the losses: nothing would train")
     return values.grad if call.scale == 1 else values.grad / call.scale, OK
+
+
+def tell_norms(balancer: ReadsNorms, norms: Tensor, values: Tensor, tasks: Sequence[str]) -> None:
+    """Tell norms of gradients (T',) and the losses (T',), unless a norm is not finite."""
+    if norms.isfinite().all():  # a device sync
+        assert isinstance(balancer, Balancer)
+        present = torch.tensor(places(balancer, tasks), device=values.device)
+        balancer.observe_norms(norms, values, present)
 
 
 def places(balancer: Balancer, tasks: Sequence[str]) -> list[int]:

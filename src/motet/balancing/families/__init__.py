@@ -10,7 +10,13 @@ from motet.balancing.families.balancer import LONG_EPOCH, Balancer, by_task
 from motet.balancing.families.gramian import GramianBalancer
 from motet.balancing.families.jacobian import JacobianBalancer, rows_of
 from motet.balancing.families.loss import LossBalancer
-from motet.balancing.families.protocols import ReadsAfterStep, ReadsEpochs, ReadsScores
+from motet.balancing.families.protocols import (
+    PenalizesNorms,
+    ReadsAfterStep,
+    ReadsEpochs,
+    ReadsNorms,
+    ReadsScores,
+)
 
 __all__ = [
     "LONG_EPOCH",
@@ -18,8 +24,10 @@ __all__ = [
     "GramianBalancer",
     "JacobianBalancer",
     "LossBalancer",
+    "PenalizesNorms",
     "ReadsAfterStep",
     "ReadsEpochs",
+    "ReadsNorms",
     "ReadsScores",
     "by_task",
     "rows_of",

@@ -6,7 +6,7 @@ A balancer has a protocol when it has its methods; the loop makes the calls. `mo
 """
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -36,3 +36,25 @@ class ReadsAfterStep(Protocol):
 
     def after_step(self, losses: Mapping[str, Tensor]) -> None:
         """Take note of the losses after the step, computed with the same dropout as before it."""
+
+
+@runtime_checkable
+class ReadsNorms(Protocol):
+    """A loss balancer that learns from the norms of the tasks' gradients."""
+
+    layer: Literal["last", "all"]
+    """On which shared parameters they are taken: those of the last layer, or all."""
+
+    def observe_norms(self, norms: Tensor, losses: Tensor, present: Tensor) -> None:
+        """Take note of norms (T',) of the unweighted losses (T',), after they were combined."""
+
+
+@runtime_checkable
+class PenalizesNorms(Protocol):
+    """A loss balancer that minimises a function of the norms of the tasks' gradients too."""
+
+    layer: Literal["last", "all"]
+    """On which shared parameters they are taken: those of the last layer, or all."""
+
+    def penalty(self, norms: Tensor, present: Tensor) -> Tensor:
+        """Return what to add to the total, given the norms (T',) times a common factor."""

@@ -1,0 +1,185 @@
+"""Norms of the tasks' gradients on the last shared layer, for loss balancers that look at them.
+
+Each norm costs a pass through the task's own part down to that layer, with ``layer="all"`` through
+all of the shared part; those that are differentiated, a second one through all of it. Which layer
+is the last is read off the graph, in a walk or two at a microsecond or two per node.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from motet.balancing.engine.call import Call, stacked
+from motet.balancing.engine.grad import add_all
+from motet.balancing.engine.graph import is_leaf, place, several, users, walk
+from motet.balancing.engine.leaves import Shared, listed
+from motet.balancing.engine.result import BackwardResult
+from motet.balancing.engine.solving import loss_weights, places, tell_norms
+from motet.balancing.families import Balancer, LossBalancer, PenalizesNorms, ReadsNorms
+from motet.balancing.solvers.solution import OK
+from motet.problems import InputError
+
+
+def observed_pass(call: Call, shared: Shared | None) -> BackwardResult:
+    """Let a loss balancer combine the losses, and tell it the norms of the gradients."""
+    assert isinstance(call.balancer, ReadsNorms)
+    layer = norm_leaves(call, shared, call.balancer.layer)
+    kept = replace(call, keep_graph=True)
+    values = stacked(list(call.losses.values()))
+    plain = values.detach().clone()
+    norms = [_norm(kept.gradients(task, layer), plain) for task in call.tasks]
+    weights, status = loss_weights(call, values, retain=call.keep_graph)
+    if status == OK:
+        lengths = torch.stack(norms).to(plain) / call.scale
+        tell_norms(call.balancer, lengths, plain, call.tasks)
+    named = dict(zip(call.tasks, weights.unbind(), strict=True))
+    return call.result(weights=named, path="loss and norms", status=status)
+
+
+def penalized_pass(call: Call, shared: Shared | None) -> BackwardResult:
+    """Minimise what a loss balancer makes of the losses, plus its penalty on the norms.
+
+    Norms are taken from the scaled losses: only their ratios count.
+
+    Returns:
+        What was done.
+
+    Raises:
+        InputError: If part of the model cannot be differentiated twice; no gradient is written.
+    """
+    balancer = call.balancer
+    assert isinstance(balancer, LossBalancer)
+    assert isinstance(balancer, PenalizesNorms)
+    reached = list(walk([place(loss) for loss in call.losses.values()]).leaves)
+    values = stacked(list(call.losses.values()))
+    weights, status = loss_weights(call, values.detach())
+    outputs, given = [values], [weights * call.scale]
+    if status == OK:
+        layer = norm_leaves(call, shared, balancer.layer)
+        with _twice_differentiable(balancer):
+            norms = [_norm(_with_graph(call, task, layer), values.detach()) for task in call.tasks]
+        present = torch.tensor(places(balancer, call.tasks), device=values.device)
+        penalty = balancer.penalty(torch.stack(norms), present)
+        if penalty.grad_fn is not None:  # else no norm depends on a parameter
+            if any(type(node).__name__ in _NO_DERIVATIVE for node in users([penalty.grad_fn])):
+                raise InputError(_not_twice(balancer))
+            outputs.append(penalty)
+            given.append(torch.full_like(penalty, call.scale))
+    with _twice_differentiable(balancer):  # before anything is written
+        gradients = torch.autograd.grad(
+            outputs, reached, given, retain_graph=call.keep_graph, allow_unused=True
+        )
+    add_all(reached, gradients)
+    named = dict(zip(call.tasks, weights.unbind(), strict=True))
+    return call.result(weights=named, path="loss and norms", status=status)
+
+
+def norm_leaves(call: Call, shared: Shared | None, layer: str) -> list[Tensor]:
+    """List the leaves that norms are taken on.
+
+    The last layer are the weights with no other shared weight between them and the losses, and the
+    biases used together with them. A weight has at least two axes; scales of norms have one.
+
+    Returns:
+        The leaves.
+
+    Raises:
+        InputError: If no two losses reach a common leaf.
+    """
+    roots = [place(loss) for loss in call.losses.values()]
+    reached = walk(roots).leaves
+    common = {leaf: tasks for leaf, tasks in reached.items() if several(tasks)}
+    if len(roots) == 1:
+        common = reached
+    if shared is not None:
+        asked = {id(leaf) for leaf in listed(shared)}
+        common = {leaf: tasks for leaf, tasks in common.items() if id(leaf) in asked}
+    if not common:
+        raise InputError(
+            f"{type(call.balancer).__name__} compares gradients where tasks meet, but no two "
+            "losses reach the same shared parameter; check `shared`, or use `equal`"
+        )
+    return list(common) if layer == "all" else _last_layer([node for node, _ in roots], common)
+
+
+def _last_layer(roots: list[Any], common: Mapping[Tensor, int]) -> list[Tensor]:
+    above = users(roots)
+    uses = {
+        node.variable: _operations(node, above)
+        for node in above
+        if is_leaf(node) and node.variable in common
+    }
+    weights = [leaf for leaf in uses if leaf.dim() > 1] or list(uses)
+    behind = _behind({operation for weight in weights for operation in uses[weight]})
+    last = {operation for weight in weights for operation in uses[weight] - behind}
+    return [leaf for leaf, operations in uses.items() if operations & last]
+
+
+_SAME = {"TBackward0", "TransposeBackward0", "PermuteBackward0", "ViewBackward0", "ToCopyBackward0"}
+"""Nodes that only show a weight in another form."""
+
+
+def _operations(leaf: Any, above: Mapping[Any, list[Any]]) -> set[Any]:
+    """Return the operations that a leaf takes part in."""
+    found: set[Any] = set()
+    waiting = [leaf]
+    while waiting:
+        for user in above[waiting.pop()]:
+            (waiting.append if type(user).__name__ in _SAME else found.add)(user)
+    return found
+
+
+def _behind(operations: set[Any]) -> set[Any]:
+    """Return those of some operations whose outputs reach the losses only through others."""
+    waiting, seen = list(operations), set()
+    while waiting:
+        for child, _ in waiting.pop().next_functions:
+            if child is not None and child not in seen:
+                seen.add(child)
+                waiting.append(child)
+    return operations & seen
+
+
+def _with_graph(call: Call, task: str, layer: list[Tensor]) -> tuple[Tensor | None, ...]:
+    loss = call.losses[task]
+    given = torch.full_like(loss, call.scale)
+    return torch.autograd.grad(loss, layer, given, create_graph=True, allow_unused=True)
+
+
+def _norm(gradients: tuple[Tensor | None, ...], like: Tensor) -> Tensor:
+    """Return the length of a gradient, in float32 or better; 0 has derivative 0."""
+    parts = [
+        torch.linalg.vector_norm(each.to(torch.promote_types(each.dtype, torch.float32)))
+        for each in gradients
+        if each is not None
+    ]
+    return torch.linalg.vector_norm(torch.stack(parts)) if parts else like.new_zeros(())
+
+
+_NO_DERIVATIVE = {"Error", "NotImplemented"}
+"""Nodes that stand where autograd has no formula. It may pass them over without a word."""
+
+
+@contextmanager
+def _twice_differentiable(balancer: Balancer) -> Iterator[None]:
+    """Say what to do where an operation has no second derivative and autograd complains."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        if not any(sign in reason.lower() for sign in ("twice", "double back", "derivative for")):
+            raise
+        raise InputError(_not_twice(balancer, f" ({reason})")) from None
+
+
+def _not_twice(balancer: Balancer, reason: str = "") -> str:
+    return (
+        f"{type(balancer).__name__} differentiates gradients, and part of the model cannot be "
+        f"differentiated twice{reason}. For attention, sdpa_kernel(SDPBackend.MATH) helps; for an "
+        "RNN on a GPU, torch.backends.cudnn.flags(enabled=False); or use a balancer without "
+        "second derivatives, such as `gradnorm`"
+    )
