@@ -101,4 +101,4 @@ def test_the_installed_command_is_main():
         check=True,
     )
     names = [line.split()[0] for line in done.stdout.splitlines()]
-    assert names == ["classification", "regression", "multi_label"]
+    assert names == ["classification", "regression", "multi_label", "sequence_labelling"]

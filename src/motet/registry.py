@@ -106,6 +106,7 @@ TASKS = Registry(
     classification="motet.tasks.classification:Classification",
     regression="motet.tasks.regression:Regression",
     multi_label="motet.tasks.multi_label:MultiLabel",
+    sequence_labelling="motet.tasks.sequence_labelling:SequenceLabelling",
 )
 HEADS = Registry(
     "head",
@@ -131,6 +132,9 @@ METRICS = Registry(
     mae="motet.tasks.metrics:mae",
     rmse="motet.tasks.metrics:rmse",
     r2="motet.tasks.metrics:r2",
+    span_f1="motet.tasks.span_metrics:span_f1",
+    span_f1_conlleval="motet.tasks.span_metrics:span_f1_conlleval",
+    token_accuracy="motet.tasks.span_metrics:token_accuracy",
 )
 INPUTS = Registry(
     "input",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from motet.registry import TASKS
-from motet.tasks import Classification, MultiLabel, Regression
+from motet.tasks import Classification, MultiLabel, Regression, SequenceLabelling
 from motet.tasks.base import Task
 
 NAN = torch.nan
@@ -41,6 +41,10 @@ def numbers(generator):
 
 def indicators(generator):
     return torch.randint(0, 2, (ROWS, 3), generator=generator).float()
+
+
+def tags(generator):
+    return torch.randint(0, 3, (ROWS, 4), generator=generator)
 
 
 def absolute(raw, target):
@@ -85,6 +89,14 @@ CASES = {
             indicators,
         ),
     ],
+    "sequence_labelling": [
+        *(
+            (SequenceLabelling("a", classes=["O", "B", "I"], decoder=decoder), tags)
+            for decoder in ("linear", "lstm", "crf")
+        ),
+        (SequenceLabelling("a", classes=3, decoder="crf"), tags),
+        (SequenceLabelling("a", classes=3, class_weights=[1.0, 2.0, 5.0]), tags),
+    ],
 }
 ALL = [pytest.param(*case, id=f"{kind}{i}") for kind in CASES for i, case in enumerate(CASES[kind])]
 SEEDS = st.integers(0, 2**32)
@@ -94,13 +106,13 @@ def case(task, make, seed):
     """Raw outputs, complete targets, and the same with a row and some cells missing."""
     generator = torch.Generator().manual_seed(seed)
     width = () if task.labels == "number" and task.outputs == 1 else (task.outputs,)
-    raw = 3 * torch.randn(ROWS, *width, generator=generator)
     target = make(generator)
+    raw = 3 * torch.randn(*target.shape[: 2 if make is tags else 1], *width, generator=generator)
     gaps = torch.rand(target.shape, generator=generator) < 0.3
     if make is shares:
         gaps = gaps.any(dim=-1, keepdim=True).expand_as(gaps).clone()
     gaps[0] = True
-    return raw, target, target.masked_fill(gaps, -100 if make is classes else NAN)
+    return raw, target, target.masked_fill(gaps, -100 if make in (classes, tags) else NAN)
 
 
 def test_every_kind_of_task_has_a_case():
@@ -175,7 +187,8 @@ def test_labels_pass_the_check_and_give_predictions_in_their_own_form(task, make
         assert prediction.probabilities.shape == (ROWS, task.outputs)
     for metric in task.metrics:
         constant = task.trivial(target, metric)
-        assert constant.value.shape == (1, *truth.shape[1:])
+        one_for_any_length = make is tags
+        assert constant.value.shape == ((1, 1) if one_for_any_length else (1, *truth.shape[1:]))
         assert constant.value.dtype == prediction.value.dtype
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from motet.data.batches import ArrayData, Batch
 from motet.problems import InputError, hint, shown
+from motet.states import join_rows
 
 _EXPECTED = 'expected {"inputs": ..., "targets": {task: ...}}'
 
@@ -99,7 +100,7 @@ class LoaderData:
                     parts.setdefault(task, []).append(values)
             if not steps:
                 raise InputError("the loader has no batch, expected at least one")
-            self._known = {task: torch.cat(values) for task, values in parts.items()}, steps
+            self._known = {task: join_rows(values) for task, values in parts.items()}, steps
         return self._known
 
 

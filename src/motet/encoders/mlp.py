@@ -44,6 +44,8 @@ class MLP(nn.Module):
         dropout: Dropout after each activation.
     """
 
+    gives_tokens = False
+
     @checked
     def __init__(
         self,

@@ -9,7 +9,16 @@ from torch import Tensor, nn
 
 from motet.options import RESERVED_TASK_NAMES
 from motet.problems import InputError, hint
-from motet.sharing import Backbone, ByTask, Hard, SharedModule, Sharing, Stages
+from motet.sharing import (
+    Backbone,
+    ByTask,
+    Hard,
+    Representation,
+    SharedModule,
+    Sharing,
+    Stages,
+)
+from motet.states import TokenStates
 from motet.tasks import Prediction, Task
 
 if TYPE_CHECKING:
@@ -23,15 +32,18 @@ class MultiTaskModel(nn.Module):
     predictions, `losses` compares them with targets. Disabled tasks are not computed at all.
 
     Args:
-        encoder: Any module that maps the inputs to features (B, width). Schemes that split it or
-            need several cut it into stages: the layers of an ``nn.Sequential``, a list of modules,
-            what a module lists in ``stages``, or what a function without arguments makes of these.
+        encoder: Any module that maps the inputs to features (B, width), or to
+            `motet.states.TokenStates` of that width, which tasks that label words need. Schemes
+            that split it or need several cut it into stages: the layers of an ``nn.Sequential``, a
+            list of modules, what a module lists in ``stages``, or what a function without
+            arguments makes of these.
         tasks: The tasks; their order is the order of every ``{task: ...}``.
         width: Width of the features; read from the encoder's last layer if left out.
         sharing: Sharing scheme; hard sharing if left out.
 
     Raises:
-        InputError: If the width cannot be read, or a task name is doubled or cannot be used.
+        InputError: If the width cannot be read, a task name is doubled or cannot be used, or a task
+            reads tokens where there are none.
 
     Example:
         >>> from motet.tasks import Classification, Regression
@@ -50,9 +62,10 @@ class MultiTaskModel(nn.Module):
     ) -> None:
         super().__init__()
         names = _names(tasks)
-        stages = Stages.of(encoder)
+        stages, sharing = Stages.of(encoder), sharing or Hard()
+        _check_tokens(tasks, stages, sharing)
         width = width or _width_of(stages)
-        shared = (sharing or Hard()).build(stages, names, width)
+        shared = sharing.build(stages, names, width)
         heads = {task.name: task.make_head(shared.width) for task in tasks}
         self._assemble(shared, tasks, heads)
 
@@ -222,7 +235,7 @@ class MultiTaskModel(nn.Module):
         """
         chosen = self.active_tasks if tasks is None else tuple(map(self._known, tasks))
         states = self.sharing(inputs, chosen)
-        return {task: self.heads[task](self._fitting(states[task])) for task in chosen}
+        return {task: self.heads[task](self._fitting(task, states[task])) for task in chosen}
 
     def loss_terms(
         self, raw: Mapping[str, Tensor], targets: Mapping[str, Tensor | None]
@@ -274,9 +287,16 @@ class MultiTaskModel(nn.Module):
             raise InputError(f"no task is named {task!r}; {hint(task, self._enabled)}")
         return task
 
-    def _fitting(self, state: Tensor) -> Tensor:
+    def _fitting(self, task: str, state: Representation) -> Representation:
+        """Return what the task reads of its representation, held to the width of its head."""
         width = self.sharing.width
-        if width and (state.dim() < 2 or state.shape[-1] != width):
+        if not width:
+            return state
+        if self.tasks[task].reads == "tokens":
+            return self._tokens(task, state)
+        if isinstance(state, TokenStates):
+            state = state.pooled
+        if state.dim() < 2 or state.shape[-1] != width:
             right = state.shape[-1]
             remedy = (
                 f"give MultiTaskModel(..., width={right})" if state.dim() == 2 else "flatten them"
@@ -284,6 +304,17 @@ class MultiTaskModel(nn.Module):
             raise InputError(
                 f"the encoder gave features of shape {tuple(state.shape)}, expected (B, {width}); "
                 f"{remedy}"
+            )
+        return state
+
+    def _tokens(self, task: str, state: Representation) -> TokenStates:
+        if not isinstance(state, TokenStates):
+            raise InputError(_needs_tokens(self.tasks[task], f"gave {tuple(state.shape)}"))
+        width, (states, padding, _) = self.sharing.width, state
+        if states.shape[2:] != (width,) or padding.shape != states.shape[:2]:
+            raise InputError(
+                f"the encoder gave states of shape {tuple(states.shape)} and padding of shape "
+                f"{tuple(padding.shape)}, expected (B, L, {width}) and (B, L)"
             )
         return state
 
@@ -349,6 +380,25 @@ def _sizes(parameters: list[nn.Parameter]) -> dict[str, int]:
         "parameters": sum(parameter.numel() for parameter in parameters),
         "frozen": sum(parameter.numel() for parameter in frozen),
     }
+
+
+def _check_tokens(tasks: Sequence[Task], stages: Stages, sharing: Sharing) -> None:
+    last = stages.whole or stages[-1]
+    for task in tasks:
+        if task.reads == "tokens" and not getattr(last, "gives_tokens", True):
+            raise InputError(_needs_tokens(task, "gives one state per row"))
+        if task.reads == "tokens" and not sharing.reads_tokens:
+            raise InputError(
+                f"task {task.name!r} labels words, but sharing {type(sharing).__name__} has one "
+                "state per row; use sharing: hard"
+            )
+
+
+def _needs_tokens(task: Task, found: str) -> str:
+    return (
+        f"task {task.name!r} labels words, but the encoder {found}; expected an encoder that "
+        "returns motet.states.TokenStates, one state per word"
+    )
 
 
 def _width_of(stages: Stages) -> int:

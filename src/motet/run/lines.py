@@ -109,7 +109,11 @@ def unseen_note(target: Target, table: pa.Table) -> str:
     unseen = target.unseen(table)
     if not unseen:
         return ""
-    found = listed(f"{value!r} ({count:,})" for value, count in unseen.items())
+    rows = {value: target.first_row(table, value) for value in unseen}
+    found = listed(
+        f"{value!r} ({count:,}{'' if rows[value] is None else f', first in row {rows[value]:,}'})"
+        for value, count in unseen.items()
+    )
     return f"labels that the training part does not have count as missing: {found}"
 
 

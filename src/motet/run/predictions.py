@@ -14,12 +14,16 @@ from motet.run.folder import check_output, finite, replacing
 
 def _write_csv(table: pa.Table, path: Path) -> None:
     columns = [
-        pa.array([";".join(row) for row in column.to_pylist()])  # CSV has no lists
-        if pa.types.is_list(column.type)
-        else column
-        for column in table.columns
+        _joined(column) if pa.types.is_list(column.type) else column for column in table.columns
     ]
     pa.csv.write_csv(pa.table(columns, table.column_names), path)
+
+
+def _joined(column: pa.ChunkedArray) -> pa.Array:
+    """Turn lists, which CSV has not, into texts."""
+    if pa.types.is_struct(column.type.value_type):
+        return pa.array([json.dumps(row, ensure_ascii=False) for row in column.to_pylist()])
+    return pa.array([";".join(map(str, row)) for row in column.to_pylist()])
 
 
 def _write_json_lines(table: pa.Table, path: Path) -> None:
@@ -49,6 +53,9 @@ def check_prediction_file(path: Path) -> None:
 
 
 def write_predictions(table: pa.Table, path: Path) -> None:
-    """Write predictions in the format of the suffix; labels of a list are joined by ";" in CSV."""
+    """Write predictions in the format of the suffix.
+
+    In CSV the labels of a list are joined by ";", and spans are JSON.
+    """
     with replacing(path) as temporary:
         _WRITERS[path.suffix.lower()](table, temporary)

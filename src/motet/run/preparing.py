@@ -190,6 +190,9 @@ def make_target(name: str, task: Member) -> Target:
     if member.labels == "indicators":
         columns = options.get("columns")
         return TARGETS["indicators"](name, column=column, columns=columns, labels=classes)
+    if member.labels == "tags":
+        scheme = options.get("scheme")
+        return TARGETS["tags"](name, column=column, classes=classes, scheme=scheme)
     scale = "scaling" in inspect.signature(member).parameters
     outputs = options.get("outputs")
     return TARGETS["number"](name, column=column, scale=scale, outputs=outputs)

@@ -5,7 +5,7 @@ from typing import Any
 from motet.options import PositiveInt, Sequence, StrictBool, checked
 from motet.options import create as _create
 from motet.registry import SHARING
-from motet.sharing.base import SharedModule, Sharing, Special
+from motet.sharing.base import Representation, SharedModule, Sharing, Special
 from motet.sharing.by_task import ByTask
 from motet.sharing.conditioned import DEFAULT_WIDTH, Conditioned
 from motet.sharing.features import Features
@@ -20,6 +20,7 @@ __all__ = [
     "Features",
     "Grouped",
     "Hard",
+    "Representation",
     "SharedModule",
     "Sharing",
     "Special",

@@ -5,10 +5,14 @@ representation per task.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
+
+from motet.states import TokenStates
+
+Representation = Tensor | TokenStates
 
 
 class Special(NamedTuple):
@@ -21,12 +25,12 @@ class Special(NamedTuple):
 
 
 class SharedModule(nn.Module, ABC):
-    """Maps inputs to ``{task: representation (B, width)}``."""
+    """Maps inputs to ``{task: representation}``: (B, width), or `TokenStates` of that width."""
 
     width: int
 
     @abstractmethod
-    def forward(self, inputs: Any, tasks: Sequence[str]) -> dict[str, Tensor]:
+    def forward(self, inputs: Any, tasks: Sequence[str]) -> Mapping[str, Representation]:
         """Compute the representations of ``tasks``, and nothing that only others need."""
 
     @abstractmethod
@@ -52,6 +56,9 @@ class SharedModule(nn.Module, ABC):
 
 class Sharing(ABC):
     """Options of a sharing scheme."""
+
+    reads_tokens: bool = False
+    """Whether it takes `TokenStates` of an encoder, and hands them on to tasks that read tokens."""
 
     @abstractmethod
     def build(self, stages: Sequence[nn.Module], tasks: Sequence[str], width: int) -> SharedModule:

@@ -5,7 +5,7 @@ from typing import Any, final
 
 from torch import Tensor, nn
 
-from motet.sharing.base import SharedModule, Sharing, Special
+from motet.sharing.base import Representation, SharedModule, Sharing, Special
 from motet.sharing.by_task import ByTask
 from motet.sharing.features import Features
 from motet.sharing.stages import Stages
@@ -77,8 +77,8 @@ class _ConditionedModule(SharedModule):
         self.width = inner.width
         self._films = [module for module in inner.modules() if isinstance(module, _Film)]
 
-    def forward(self, inputs: Any, tasks: Sequence[str]) -> dict[str, Tensor]:
-        states: dict[str, Tensor] = {}
+    def forward(self, inputs: Any, tasks: Sequence[str]) -> dict[str, Representation]:
+        states: dict[str, Representation] = {}
         try:
             for task in tasks:
                 self._tell(self.embeddings[task].weight[0])

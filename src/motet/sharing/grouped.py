@@ -7,7 +7,7 @@ from typing import Any, final
 from torch import Tensor, nn
 
 from motet.problems import InputError, hint
-from motet.sharing.base import SharedModule, Sharing, Special
+from motet.sharing.base import Representation, SharedModule, Sharing, Special
 from motet.sharing.stages import Stages
 
 
@@ -22,6 +22,7 @@ class Grouped(Sharing):
 
     def __init__(self, scheme: Sharing, groups: Sequence[Sequence[str]]) -> None:
         self.scheme, self.groups = scheme, [list(group) for group in groups]
+        self.reads_tokens = scheme.reads_tokens
 
     def build(self, stages: Sequence[nn.Module], tasks: Sequence[str], width: int) -> SharedModule:
         self._check(tasks)
@@ -61,8 +62,8 @@ class _GroupedModule(SharedModule):
             assert isinstance(part, SharedModule)
             yield part, group
 
-    def forward(self, inputs: Any, tasks: Sequence[str]) -> dict[str, Tensor]:
-        states: dict[str, Tensor] = {}
+    def forward(self, inputs: Any, tasks: Sequence[str]) -> dict[str, Representation]:
+        states: dict[str, Representation] = {}
         for part, group in self._pairs():
             asked = [task for task in tasks if task in group]
             if asked:

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from motet.options import NonNegativeInt, PositiveInt, Sequence, checked
 from motet.problems import InputError
-from motet.sharing.base import SharedModule, Sharing
+from motet.sharing.base import Representation, SharedModule, Sharing
 from motet.sharing.by_task import ByTask
 from motet.sharing.stages import Stages
+from motet.states import TokenStates
 
 
 @final
@@ -24,6 +25,8 @@ class Hard(Sharing):
         shared_width: Width of one more shared layer (linear, ReLU) between the encoder and the
             heads; none if left out.
     """
+
+    reads_tokens = True
 
     @checked
     def __init__(
@@ -45,7 +48,7 @@ class Hard(Sharing):
             return _HardModule(list(stages[:count]), ByTask(towers), width)
         layers = list(stages) if stages.whole is None else [stages.whole]
         if self.shared_width is not None:
-            layers.append(nn.Sequential(nn.Linear(width, self.shared_width), nn.ReLU()))
+            layers.append(_Layer(nn.Linear(width, self.shared_width), nn.ReLU()))
         return _HardModule(layers, None, self.shared_width or width)
 
     def _shared(self, stages: Stages) -> int:
@@ -68,6 +71,21 @@ class Hard(Sharing):
         return shared
 
 
+class _Layer(nn.Sequential):
+    """The same for every row, or for every token and for the row."""
+
+    def forward(self, state: Tensor | TokenStates) -> Tensor | TokenStates:
+        if isinstance(state, Tensor):
+            return self._layers(state)
+        states, padding, pooled = state
+        return TokenStates(self._layers(states), padding, self._layers(pooled))
+
+    def _layers(self, state: Tensor) -> Tensor:
+        for layer in self:
+            state = layer(state)
+        return state
+
+
 class _HardModule(SharedModule):
     def __init__(
         self, stages: Sequence[nn.Module], own: ByTask[nn.Module] | None, width: int
@@ -77,7 +95,7 @@ class _HardModule(SharedModule):
         self.own = own
         self.width = width
 
-    def forward(self, inputs: Any, tasks: Sequence[str]) -> dict[str, Tensor]:
+    def forward(self, inputs: Any, tasks: Sequence[str]) -> dict[str, Representation]:
         state = inputs
         for stage in self.stages:
             state = stage(state)

@@ -11,6 +11,7 @@ from motet.tasks.metric import Metric, Score, Split
 from motet.tasks.multi_label import MultiLabel
 from motet.tasks.regression import Regression
 from motet.tasks.scores import fit_trivial, normalised_score, score_trivial, trivial_metrics
+from motet.tasks.sequence_labelling import SequenceLabelling
 from motet.tasks.task_metrics import TaskMetrics
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Prediction",
     "Regression",
     "Score",
+    "SequenceLabelling",
     "Split",
     "Task",
     "TaskHead",

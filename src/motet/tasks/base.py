@@ -39,22 +39,28 @@ from torch import Tensor, nn
 from motet.options import TASK_DEFAULTS, TaskOptions, Unpack, checked, create
 from motet.problems import InputError
 from motet.registry import HEADS, LOSSES
+from motet.tags import TagSet
 from motet.tasks.additive import number_of, sum_selected
 from motet.tasks.heads import SingleOutput, TaskHead, custom_head
 from motet.tasks.labels import Labels, as_vector, present
+from motet.tasks.token_heads import TokenHead
 
 DEFAULT_METRICS: dict[Labels, tuple[str, ...]] = {
     "class": ("accuracy", "macro_f1", "auroc", "log_loss"),
     "number": ("r2", "mae", "rmse"),
     "indicators": ("average_precision", "auroc", "accuracy"),
+    "tags": ("token_accuracy",),
 }
+
+Reads = Literal["row", "tokens"]
 
 
 class Prediction(NamedTuple):
     """What a task says about each row of a batch."""
 
     value: Tensor
-    """Class index (B,) int64; number(s) in original units (B,) or (B, K) float64; or 0/1 (B, C)."""
+    """Class index (B,) int64; number(s) in original units (B,) or (B, K) float64; 0/1 (B, C); or
+    tags (B, L) int64, -100 where there is no word."""
     probabilities: Tensor | None = None
     """Of each class or label (B, C), where the task has them."""
 
@@ -77,10 +83,14 @@ class Task(nn.Module, ABC):
     """Name in the registry."""
     labels: ClassVar[Labels] = "number"
     """How a label column becomes a target; see `motet.tasks.labels`."""
+    reads: ClassVar[Reads] = "row"
+    """What its head gets: features (B, D), or `motet.states.TokenStates`."""
     outputs: int = 1
     """Numbers per row of the raw output; 0 while the number of classes is not known."""
     class_names: tuple[str, ...] | None = None
-    """Names of the classes, labels or outputs, if they have any."""
+    """Names of the classes, labels, tags or outputs, if they have any."""
+    tags: TagSet | None = None
+    """What its tags mean, if it has tags."""
 
     @checked
     def __init__(self, name: str, **common: Unpack[TaskOptions]) -> None:
@@ -101,7 +111,8 @@ class Task(nn.Module, ABC):
         """Add up the loss over the labelled elements.
 
         Args:
-            raw: Raw output, as the head gives it: (B, outputs), or (B,) for one number.
+            raw: Raw output, as the head gives it: (B, outputs), or (B,) for one number; of a task
+                that reads tokens (B, L, outputs), NaN where there is no word.
             target: Labels of the same rows, some perhaps missing.
 
         Returns:
@@ -182,21 +193,23 @@ class Task(nn.Module, ABC):
         return self._head_and_metrics[0]
 
     def make_head(self, width: int) -> nn.Module:
-        """Build the head, from features (B, width) to raw outputs.
+        """Build the head, from what the task reads to raw outputs.
 
-        A module given as ``head`` is used as it is, not copied.
+        A module given as ``head`` is used as it is, not copied; of a task that reads tokens it gets
+        their states (B, L, width).
 
         Args:
-            width: Features per row.
+            width: Features per row or token.
 
         Returns:
-            Module that gives (B, outputs), or (B,) for one number per row.
+            Module that gives (B, outputs), or (B,) for one number per row, or (B, L, outputs).
 
         Raises:
             InputError: If the number of outputs is not known, or the head option does not fit.
         """
-        self.require_outputs()
         head = self._bare_head(width)
+        if self.reads == "tokens":
+            return TokenHead(head)
         return SingleOutput(head) if self.labels == "number" and self.outputs == 1 else head
 
     def add_up(
@@ -213,6 +226,7 @@ class Task(nn.Module, ABC):
         return f"{self.name!r}, outputs={self.outputs}"
 
     def _bare_head(self, width: int) -> nn.Module:
+        self.require_outputs()
         if not isinstance(self.head, Mapping):
             return custom_head(self.head, width, self.outputs)
         options = {"type": "mlp", **self.head}

@@ -1,11 +1,13 @@
 """Which labels are there: missing ones are found once, at the door, and become a mask.
 
-A label column becomes a target in one of three ways, named by ``Task.labels``:
+A label column becomes a target in one of four ways, named by ``Task.labels``:
 
 ==============  =======================================  ======================================
 ``"class"``     whole numbers (B,), or class shares      missing: -100 or NaN; a row of shares is
                 (B, C), "soft labels"                    missing if any of its numbers is NaN
 ``"indicators"``  0 or 1, (B, C)                         missing: -100 or NaN, cell by cell
+``"tags"``      whole numbers (B, L), one per word       missing: -100 or NaN, word by word, and
+                                                         after the last word of a row
 ``"number"``    (B,), or (B, K) for several outputs      missing: NaN, number by number
 ==============  =======================================  ======================================
 
@@ -20,11 +22,9 @@ import torch
 from torch import Tensor
 
 from motet.problems import InputError
+from motet.states import MISSING as MISSING
 
-Labels = Literal["class", "number", "indicators"]
-
-MISSING = -100
-"""The class index that means "not labelled", as in PyTorch."""
+Labels = Literal["class", "number", "indicators", "tags"]
 
 
 def as_tensor(values: Any) -> Tensor:
@@ -54,11 +54,11 @@ def present(target: Tensor, labels: Labels) -> Tensor:
     """Tell which labels are there.
 
     Args:
-        target: Labels, shape (B,) or (B, K).
+        target: Labels, shape (B,), (B, K) or (B, L).
         labels: How they are to be read; see the top of this module.
 
     Returns:
-        Mask: (B,) where a row has one label (class shares too), else (B, K).
+        Mask: (B,) where a row has one label (class shares too), else (B, K) or (B, L).
 
     Example:
         >>> present(torch.tensor([3, -100]), "class")
@@ -74,7 +74,7 @@ def present(target: Tensor, labels: Labels) -> Tensor:
         found = found & (target != MISSING) if has_missing else found
     else:
         found = target != MISSING if has_missing else torch.ones_like(target).bool()
-    return as_vector(found) if labels != "indicators" else found
+    return as_vector(found) if labels in ("class", "number") else found
 
 
 def complete(labelled: Tensor) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from motet.problems import InputError
+from motet.tags import TagSet
 from motet.tasks.labels import Labels
 
 
@@ -25,13 +26,17 @@ class Split:
     """All rows of a split that have a label for one task."""
 
     value: Tensor
-    """Predictions: classes (N,), numbers (N,) or (N, K) in original units, or 0/1 (N, C)."""
+    """Predictions: classes (N,), numbers (N,) or (N, K) in original units, 0/1 (N, C), or tags
+    (N, L)."""
     probabilities: Tensor | None
     """Of classes or labels, (N, C)."""
     target: Tensor
-    """Labels in the form of ``value``; NaN where a cell (N, C) or number (N, K) is missing."""
+    """Labels in the form of ``value``; where a cell (N, C) or number (N, K) is missing NaN, where a
+    tag is -100."""
     names: tuple[str, ...] | None = None
-    """Of the classes, labels or outputs."""
+    """Of the classes, labels, tags or outputs."""
+    tags: TagSet | None = None
+    """What tags mean."""
 
     def name(self, index: int) -> str:
         """Return what a note calls a class, label or output."""
@@ -98,7 +103,7 @@ def of_arrays(function: Callable[..., Any], name: str) -> Metric:
     reads = "probabilities" in _parameters(function)
     best = getattr(function, "best", None)
     higher = getattr(function, "higher_is_better", None)
-    return Metric(name, call, ("class", "number", "indicators"), best, higher)
+    return Metric(name, call, ("class", "number", "indicators", "tags"), best, higher)
 
 
 def _array(values: Tensor | None) -> Any:

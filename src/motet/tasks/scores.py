@@ -116,7 +116,7 @@ def _scored(
         return dict.fromkeys(metrics, nan)
     truth = task.restore(known)
     return {
-        name: score(task, {name: metric}, _repeated(trivial[name], truth), truth)[name].value
+        name: score(task, {name: metric}, _repeated(task, trivial[name], truth), truth)[name].value
         for name, metric in metrics.items()
     }
 
@@ -129,10 +129,11 @@ def _known(task: Task, target: Any) -> Tensor | None:
     return labels if len(labels) else None
 
 
-def _repeated(prediction: Prediction, truth: Tensor) -> Prediction:
+def _repeated(task: Task, prediction: Prediction, truth: Tensor) -> Prediction:
     value, probabilities = (
         None if part is None else part.to(truth.device).expand(len(truth), *part.shape[1:])
         for part in prediction
     )
     assert value is not None
-    return Prediction(value, probabilities)
+    # one tag serves for any number of words
+    return Prediction(value.expand_as(truth) if task.labels == "tags" else value, probabilities)

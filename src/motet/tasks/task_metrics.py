@@ -3,7 +3,8 @@
 `TaskMetrics.update` keeps references to raw outputs and targets where they are, on the device, and
 computes nothing, so a batch costs microseconds and no wait for the device. The price is memory: all
 raw outputs of the split, outputs x 4 bytes per row and task. Everything is computed at once, in
-`TaskMetrics.compute`.
+`TaskMetrics.compute`. Only tasks that read tokens are decoded batch by batch, as the tags take far
+less room than the scores of all tags.
 """
 
 from collections import defaultdict
@@ -16,8 +17,9 @@ from torch import Tensor
 
 from motet.problems import InputError, hint
 from motet.registry import METRICS
+from motet.states import join_rows, lengthened
 from motet.tasks.base import Prediction, Task
-from motet.tasks.labels import as_tensor, as_vector
+from motet.tasks.labels import MISSING, as_tensor, as_vector
 from motet.tasks.metric import Metric, Score, Split, of_arrays
 
 Chosen = Sequence[str | Callable[..., Any]]
@@ -82,10 +84,8 @@ class TaskMetrics:
             if name not in self.tasks:
                 raise InputError(f"no task is named {name!r}; {hint(name, self.tasks)}")
             if targets.get(name) is not None:
-                self._keep(name, as_tensor(raw[name]), as_tensor(targets[name]))
-                if losses is not None and name in losses:
-                    total, count = losses[name]
-                    self._losses[name].append((total.detach(), count.detach()))
+                known = None if losses is None else losses.get(name)
+                self._keep(name, as_tensor(raw[name]), as_tensor(targets[name]), known)
 
     @overload
     def compute(self) -> dict[str, dict[str, float]]: ...
@@ -114,14 +114,23 @@ class TaskMetrics:
         """Return the metric that scores a task: its first."""
         return next(iter(self.metrics[task].values()))
 
-    def _keep(self, name: str, raw: Tensor, target: Tensor) -> None:
+    @torch.no_grad()
+    def _keep(
+        self, name: str, raw: Tensor, target: Tensor, loss: tuple[Tensor, Tensor] | None
+    ) -> None:
         if len(raw) != len(target):
             raise InputError(
                 f"task {name!r}: found {len(raw)} raw outputs and {len(target)} labels, expected "
                 "one of each per row"
             )
-        self._raw[name].append(as_vector(raw) if self.tasks[name].labels == "number" else raw)
-        self._targets[name].append(as_vector(target))
+        task = self.tasks[name]
+        if task.reads == "tokens":
+            loss = loss or task.loss(raw, target)
+            raw = task.decode(raw).value
+        if loss is not None:
+            self._losses[name].append((loss[0].detach(), loss[1].detach()))
+        self._raw[name].append(as_vector(raw) if task.labels == "number" else raw)
+        self._targets[name].append(target if task.labels == "tags" else as_vector(target))
 
     @torch.no_grad()
     def _compute(self, task: Task) -> dict[str, float]:
@@ -129,14 +138,15 @@ class TaskMetrics:
         metrics = self.metrics[task.name]
         if not batches:
             return self._report(task, dict.fromkeys(metrics, NO_LABELS), nan, 0)
-        raw, target = torch.cat(batches), torch.cat(self._targets[task.name]).to(batches[0].device)
+        raw, target = join_rows(batches), join_rows(self._targets[task.name]).to(batches[0].device)
         rows = task.labelled(target)
         loss = self._loss(task, raw, target)
         count = int(rows.sum())
         if not count:
             return self._report(task, dict.fromkeys(metrics, NO_LABELS), nan, 0)
-        prediction = task.decode(raw[rows].double())  # in float32, sure predictions would tie at 1
-        scores = score(task, metrics, prediction, task.restore(target[rows]))
+        # in float32, sure predictions would tie at 1
+        decoded = task.decode(raw[rows].double()) if task.reads == "row" else Prediction(raw[rows])
+        scores = score(task, metrics, decoded, task.restore(target[rows]))
         return self._report(task, scores, loss, count)
 
     def _loss(self, task: Task, raw: Tensor, target: Tensor) -> float:
@@ -175,10 +185,21 @@ def score(
     Returns:
         What each metric found, by name.
     """
-    if any(part is not None and bool(part.isnan().any()) for part in prediction):
+    value, probabilities = prediction
+    if task.labels == "tags":
+        value, target = (
+            lengthened(each, max(value.shape[1], target.shape[1])) for each in (value, target)
+        )
+    if _is_broken(task, value, probabilities, target):
         return dict.fromkeys(metrics, Score(nan, "a prediction is NaN"))
-    split = Split(prediction.value, prediction.probabilities, target, task.class_names)
+    split = Split(value, probabilities, target, task.class_names, task.tags)
     return {name: metric(split) for name, metric in metrics.items()}
+
+
+def _is_broken(task: Task, value: Tensor, probabilities: Tensor | None, target: Tensor) -> bool:
+    if task.labels == "tags":  # a word whose scores are NaN gets no tag
+        return bool(((value == MISSING) & (target != MISSING)).any())
+    return any(part is not None and bool(part.isnan().any()) for part in (value, probabilities))
 
 
 def find_metrics(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from motet.data.batches import Data
 from motet.model import MultiTaskModel
+from motet.states import join_rows
 from motet.tasks import Prediction, Task, TaskMetrics
 from motet.tasks.scores import Trivial, normalised_score, score_trivial
 
@@ -111,6 +112,6 @@ def _forward(
 
 def _joined(parts: list[Prediction]) -> Prediction:
     columns = zip(*parts, strict=True)
-    value, probabilities = (None if c[0] is None else torch.cat(c).cpu() for c in columns)
+    value, probabilities = (None if c[0] is None else join_rows(c).cpu() for c in columns)
     assert value is not None
     return Prediction(value, probabilities)

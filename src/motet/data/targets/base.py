@@ -63,6 +63,10 @@ class Target(ABC):
     def unseen(self, table: pa.Table) -> dict[Any, int]:
         """Count the labels that training did not have, and that `encode` takes as missing."""
 
+    def first_row(self, table: pa.Table, label: Any) -> int | None:
+        """Say in which row of a table a label that `unseen` counts is first, where that helps."""
+        return None
+
     @abstractmethod
     def predictions(
         self, value: NDArray[Any], probabilities: NDArray[Any] | None = None
@@ -77,6 +81,10 @@ class Target(ABC):
             Columns of N rows, whose names begin with the task's.
         """
 
+    def more_columns(self) -> list[str]:
+        """Name the columns of `predictions` besides that of the task's name."""
+        return [_probability(self.name, label) for label in getattr(self, "names", ())]
+
     @abstractmethod
     def state(self) -> dict[str, Any]:
         """Return what was learned and the options, as JSON can hold it."""
@@ -88,10 +96,9 @@ class Target(ABC):
 
 def prediction_names(target: Target, available: Sequence[str]) -> list[str]:
     """Name the columns that stand for a fitted target in the predictions of a test part."""
-    labels = getattr(target, "names", ())
     return [
         target.name,
-        *(_probability(target.name, label) for label in labels),
+        *target.more_columns(),
         *true_columns(target.name, target.columns(available)),
     ]
 

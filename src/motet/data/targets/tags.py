@@ -1,0 +1,268 @@
+"""Labels that are a list of tags per row, one for each word."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from motet.data.selection import listed, require_columns
+from motet.data.targets.base import Target
+from motet.data.targets.classes import MISSING
+from motet.data.values import as_texts, described, is_list
+from motet.problems import InputError, hint, shown
+from motet.tags import Scheme, TagSet
+
+MOST_TAGS = 1000
+
+
+@final
+class TagTarget(Target):
+    """Places of tags (N, L), int32, -100 for words without one and after the last word of a row.
+
+    A column holds lists of texts or of whole numbers, or texts of tags separated by spaces, as in
+    CSV files. A row that is null is not labelled; an entry that is null is a word without a label.
+    Predictions are ``<task>``, a list of tags in their own type, and, where tags spell spans,
+    ``<task>_spans``, a list of ``{type, start, end}`` with the places of the first word and of the
+    word after the last.
+
+    Args:
+        name: The task's name.
+        column: Column to read; the task's name if left out.
+        classes: The tags in order, or how many there are; those found in training, sorted, if left
+            out. Whole numbers with a count C are the tags 0 to C - 1.
+        scheme: How tags spell spans; found from the tags if left out.
+
+    Example:
+        >>> slots = TagTarget("slots")
+        >>> slots.fit(pa.table({"slots": [["O", "B-city"], None, ["B-city", "I-city", "O"]]}))
+        >>> slots.names, slots.tags.scheme
+        (('B-city', 'I-city', 'O'), 'bio')
+        >>> slots.encode(pa.table({"slots": ["O B-city", "B-citty"]}))
+        array([[   2,    0],
+               [-100, -100]], dtype=int32)
+        >>> slots.predictions(np.array([[2, 0, 1]]))["slots_spans"].to_pylist()
+        [[{'type': 'city', 'start': 1, 'end': 3}]]
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        column: str | None = None,
+        classes: int | Sequence[Any] | None = None,
+        scheme: Scheme | None = None,
+    ) -> None:
+        self.name = name
+        self._column = column or name
+        self._given, self._scheme = classes, scheme
+        self._kind: Literal["text", "integer"] = "text"
+        self.tags = TagSet(())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """How the tags are spelt, in order."""
+        return self.tags.names
+
+    def columns(self, available: Sequence[str]) -> tuple[str, ...]:
+        return (self._column,)
+
+    def fit(self, table: pa.Table) -> None:
+        lists = self._lists(table)
+        found = self._spelt(lists).drop_null().unique().to_pylist()
+        if not found:
+            raise InputError(
+                f"{self._where} has no tag in the {len(table):,} training rows; check it, or "
+                "remove the task"
+            )
+        self._kind = "integer" if pa.types.is_integer(lists.type.value_type) else "text"
+        names = self._chosen(found)
+        self._check(names, found)
+        self.tags = TagSet(names, self._scheme, self._where)
+        self.notes = tuple(self._seen(table))
+
+    def encode(self, table: pa.Table) -> NDArray[Any]:
+        lists = self._lists(table)
+        tags = self._spelt(lists)
+        places = pc.fill_null(pc.index_in(tags, pa.array(self.names, pa.string())), MISSING)
+        lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+        encoded = np.full((len(lists), max(1, lengths.max(initial=0))), MISSING, np.int32)
+        encoded[np.arange(encoded.shape[1]) < lengths[:, None]] = places.to_numpy()
+        return encoded
+
+    def unseen(self, table: pa.Table) -> dict[Any, int]:
+        strange = self._strange(table)
+        return {each["values"]: each["counts"] for each in strange.value_counts().to_pylist()}
+
+    def first_row(self, table: pa.Table, label: Any) -> int | None:
+        lists = self._lists(table)
+        place = pc.index(self._spelt(lists), label).as_py()
+        return None if place < 0 else int(pc.list_parent_indices(lists)[place].as_py())
+
+    def predictions(
+        self, value: NDArray[Any], probabilities: NDArray[Any] | None = None
+    ) -> dict[str, pa.Array]:
+        there = value >= 0
+        tags = pa.array(self.names, pa.string()).take(pa.array(value[there]))
+        tags = tags.cast(pa.int64()) if self._kind == "integer" else tags
+        columns = {self.name: _lists_of(there.sum(axis=1), tags)}
+        return columns | ({self._spans: self._span_column(value)} if self.tags.has_spans else {})
+
+    def more_columns(self) -> list[str]:
+        return [self._spans] if self.tags.has_spans else []
+
+    def lengths(self, table: pa.Table) -> NDArray[np.int64]:
+        """Return how many words each row has tags for, (N,), -1 where it is not labelled."""
+        lengths = pc.fill_null(pc.list_value_length(self._lists(table)), -1)
+        found: NDArray[np.int64] = lengths.to_numpy(zero_copy_only=False).astype(np.int64)
+        return found
+
+    def check_lengths(self, table: pa.Table, words: NDArray[Any], where: str) -> None:
+        """Hold labelled rows to one tag per word.
+
+        Args:
+            table: N rows with the label column.
+            words: How many words each row has, (N,).
+            where: What has the words, such as "input 'text'".
+
+        Raises:
+            InputError: If a row has another number of tags; the first is named.
+        """
+        tags = self.lengths(table)
+        wrong = np.flatnonzero((tags >= 0) & (tags != words))
+        if len(wrong):
+            row = wrong[0]
+            raise InputError(
+                f"{self._where} has {tags[row]:,} tags in row {row}, where {where} has "
+                f"{words[row]:,} words ({len(wrong):,} such rows); give one tag per word, null for "
+                "a word without a label"
+            )
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "column": self._column,
+            "kind": self._kind,
+            "tags": list(self.names),
+            "scheme": self.tags.scheme,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        self._column, self._kind = state["column"], state["kind"]
+        self.tags = TagSet(state["tags"], state["scheme"], self._where)
+
+    # Reading -------------------------------------------------------------------------------------
+
+    def _lists(self, table: pa.Table) -> pa.Array:
+        """Return the column as lists of texts or whole numbers."""
+        require_columns(table, [self._column], f"task {self.name!r}")
+        column = table[self._column]
+        kind = column.type
+        if pa.types.is_null(kind):
+            column = column.cast(pa.list_(pa.string()))
+        elif pa.types.is_string(kind):
+            column = _cut(column)
+        elif pa.types.is_fixed_size_list(kind):
+            column = column.cast(pa.list_(kind.value_type))
+        inner = column.type.value_type if is_list(column.type) else None
+        if inner is None or not (
+            pa.types.is_string(inner) or pa.types.is_integer(inner) or pa.types.is_null(inner)
+        ):
+            raise InputError(
+                f"{self._where} holds {described(kind)}, expected lists of tags, one per word, or "
+                "texts of tags separated by spaces"
+            )
+        return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+    def _spelt(self, lists: pa.Array) -> pa.Array:
+        """Return the tags of all rows, one after the other, as texts."""
+        texts = as_texts(pa.chunked_array([lists.flatten()]), self._where)
+        return texts.cast(pa.string()).combine_chunks()
+
+    def _chosen(self, found: list[str]) -> tuple[str, ...]:
+        if isinstance(self._given, int) and self._kind == "integer":
+            return tuple(str(place) for place in range(self._given))
+        if self._given is None or isinstance(self._given, int):
+            return tuple(sorted(found, key=int if self._kind == "integer" else None))
+        return tuple(str(name) for name in self._given)
+
+    def _strange(self, table: pa.Table) -> pa.Array:
+        tags = self._spelt(self._lists(table)).drop_null()
+        return tags.filter(pc.invert(pc.is_in(tags, pa.array(self.names, pa.string()))))
+
+    # Checks --------------------------------------------------------------------------------------
+
+    def _check(self, names: tuple[str, ...], found: list[str]) -> None:
+        if self._given is None and len(names) > MOST_TAGS:
+            raise InputError(
+                f"{self._where} has {len(names):,} different tags, expected at most {MOST_TAGS:,}; "
+                "if they are right, list them in classes"
+            )
+        if isinstance(self._given, int) and len(names) != self._given:
+            raise InputError(
+                f"{self._where} has {len(names):,} tags ({listed(names)}), expected {self._given}; "
+                "correct or remove classes"
+            )
+        strange = sorted(set(found) - set(names))
+        if strange:
+            raise InputError(
+                f"{self._where} has {listed(map(repr, strange))}, which classes does not name "
+                f"({hint(strange[0], names[:20])}); correct the tags, or remove classes to learn "
+                "them from the data"
+            )
+        if len(names) < 2:
+            raise InputError(
+                f"{self._where} has {shown(names[0])} for every labelled word, expected at least "
+                "two tags; check the column, or remove the task"
+            )
+
+    def _seen(self, table: pa.Table) -> list[str]:
+        what = f"task {self.name!r}: "
+        if not self.tags.has_spans:
+            return [f"{what}the tags are plain, they spell no spans"] if not self._scheme else []
+        scheme, notes = self.tags.scheme.upper(), []
+        if self._scheme is None:
+            count = len(self.tags.types)
+            notes.append(f"{what}the tags are {scheme}, of {count} type{'s' * (count != 1)}")
+        wrong = np.flatnonzero(~self.tags.valid(self.encode(table)))
+        if len(wrong):
+            tags = self._lists(table)[int(wrong[0])].as_py()
+            notes.append(
+                f"{what}{len(wrong):,} of {len(table):,} training rows are not valid {scheme}, "
+                f"first {shown(' '.join(map(str, tags)))}; they are learned from as they are, but "
+                "predictions are always valid"
+            )
+        return notes
+
+    # Spans ---------------------------------------------------------------------------------------
+
+    @property
+    def _spans(self) -> str:
+        return f"{self.name}_spans"
+
+    def _span_column(self, value: NDArray[Any]) -> pa.Array:
+        spans = self.tags.spans(value)
+        fields = {
+            "type": pa.array(self.tags.types, pa.string()).take(pa.array(spans.type)),
+            "start": pa.array(spans.start),
+            "end": pa.array(spans.end),
+        }
+        structs = pa.StructArray.from_arrays(list(fields.values()), list(fields))
+        return _lists_of(np.bincount(spans.row, minlength=len(value)), structs)
+
+    @property
+    def _where(self) -> str:
+        return f"task {self.name!r}: column {self._column!r}"
+
+
+def _cut(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    trimmed = pc.utf8_trim_whitespace(texts)
+    cut = pc.split_pattern_regex(trimmed, r"[\s;]+")  # predictions in CSV have ";"
+    empty = pa.scalar([], pa.list_(pa.string()))
+    return pc.if_else(pc.equal(trimmed, ""), empty, cut)
+
+
+def _lists_of(lengths: NDArray[Any], values: pa.Array) -> pa.Array:
+    ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), values)

@@ -1,0 +1,201 @@
+"""Sequence labelling: one of C tags for every word, and the spans that tags spell."""
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal, final
+
+import torch
+from torch import Tensor, nn
+
+from motet.options import OnlyWith, PositiveFloat, PositiveInt, TaskOptions, Unpack, checked
+from motet.problems import InputError
+from motet.states import MISSING, lengthened
+from motet.tags import TagSet
+from motet.tasks.additive import clean, number_of
+from motet.tasks.base import Prediction, Reads, Task
+from motet.tasks.crf import CRF, Constraints
+from motet.tasks.labels import Labels, at_least_float32, named_classes, present
+from motet.tasks.losses import cross_entropy
+from motet.tasks.token_heads import TokenHead, TokenLSTM
+from motet.tasks.weights import LabelWeights, balanced_classes
+
+
+@final
+class SequenceLabelling(Task):
+    """Predict one of C tags for every word.
+
+    Targets are places of tags (B, L), -100 where a word has no label or there is no word. Raw
+    outputs are scores (B, L, C), NaN where there is no word. Where tags spell spans, predictions
+    are the best sequence in which every span is well formed. With a CRF the count is the number of
+    sequences that have a label, otherwise that of labels (their weights, if there are any).
+
+    The likelihood of a CRF is over valid sequences only if all training labels can be one; from
+    then on a sequence that is not valid costs 10,000 for each wrong move.
+
+    Args:
+        name: The task's name.
+        classes: The tags in the order of their places, or how many there are. A run from a config
+            learns them from the training labels if left out.
+        decoder: From states to tags: linear, each word for itself; lstm, over the states of all
+            words first; crf, tags of a sentence together.
+        scheme: How tags spell spans: bio, bioes, or plain if they do not; found from the tags if
+            left out.
+        class_weights: One weight per tag, or balanced: inverse to how often tags occur in the
+            training labels.
+        **common: What every task may be told; see `motet.options.TaskOptions`.
+
+    Raises:
+        InputError: If an option is unknown, wrong, or would be ignored.
+
+    Example:
+        >>> slots = SequenceLabelling("slots", classes=["O", "B-city", "I-city"])
+        >>> raw = torch.tensor([[[0.0, 1.0, 2.0], [0.0, 0.0, 1.0], [torch.nan] * 3]])
+        >>> slots.decode(raw).value  # I cannot come first
+        tensor([[   1,    2, -100]])
+    """
+
+    kind: ClassVar[str] = "sequence_labelling"
+    labels: ClassVar[Labels] = "tags"
+    reads: ClassVar[Reads] = "tokens"
+    tags: TagSet
+
+    @checked
+    def __init__(
+        self,
+        name: str,
+        *,
+        classes: PositiveInt | Sequence[str] | None = None,
+        decoder: Literal["linear", "lstm", "crf"] = "linear",
+        scheme: Literal["bio", "bioes", "plain"] | None = None,
+        class_weights: Annotated[
+            Literal["balanced"] | Sequence[PositiveFloat] | None,
+            OnlyWith("decoder", ("linear", "lstm")),
+        ] = None,
+        **common: Unpack[TaskOptions],
+    ) -> None:
+        super().__init__(name, **common)
+        self.outputs, self.class_names = named_classes(f"task {name!r}: classes", classes)
+        if isinstance(classes, int) and scheme in ("bio", "bioes"):
+            raise InputError(
+                f"task {name!r}: scheme is {scheme}, which the names of tags spell, but classes is "
+                f"the number {classes}; give the names"
+            )
+        if class_weights is not None:
+            self.require_outputs()
+        self.decoder = decoder
+        self.tags = TagSet(self.class_names or (), scheme, f"task {name!r}")
+        self.loss_name = "crf" if decoder == "crf" else "cross_entropy"
+        moves = self.tags.moves() if self.tags.has_spans and self.outputs else None
+        self.crf = CRF(self.outputs, moves) if decoder == "crf" and self.outputs else None
+        self.constraints = None if moves is None or self.crf else Constraints(moves)
+        self.weights: LabelWeights | None = None
+        if class_weights is not None:
+            where = f"task {name!r}: class_weights"
+            self.weights = LabelWeights(class_weights, self.outputs, where)
+
+    def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        target = self._fitting(raw, target)
+        raw, labelled = at_least_float32(raw), present(target, self.labels)
+        target = clean(target, labelled).long()
+        if self.crf is None:
+            return self._tokens_loss(raw.flatten(0, 1), target.flatten(), labelled.flatten())
+        rows = labelled.any(dim=1)
+        # a label where the scores are NaN stays, so that the loss is NaN
+        words = (labelled | _words(raw)) & rows.unsqueeze(1)
+        likelihood = self.crf(raw, target.where(labelled, MISSING), words)
+        return -likelihood.sum(), number_of(rows)
+
+    def count(self, target: Tensor) -> Tensor:
+        labelled = present(target, self.labels)
+        if self.decoder == "crf":
+            return number_of(labelled.any(dim=1))
+        return self._count(clean(target, labelled).long(), labelled)
+
+    def decode(self, raw: Tensor) -> Prediction:
+        """Return tags (B, L), -100 where there is no word."""
+        raw, words = at_least_float32(raw), _words(raw)
+        if self.crf is not None:
+            return Prediction(self.crf.decode(raw, words))
+        if self.constraints is not None:
+            return Prediction(self.constraints.path(raw, words))
+        return Prediction(raw.argmax(dim=-1).where(words, MISSING))
+
+    def restore(self, target: Tensor) -> Tensor:
+        """Return places of tags, -100 where missing, int64."""
+        labelled = present(target, self.labels)
+        return clean(target, labelled).long().where(labelled, MISSING)
+
+    def check(self, target: Tensor) -> None:
+        """Hold all labels of a data set to their range.
+
+        Raises:
+            InputError: If a label is no place of a tag, or the tags are not known.
+        """
+        self.require_outputs()
+        if target.ndim != 2:
+            raise InputError(
+                f"task {self.name!r}: the labels have the shape {tuple(target.shape)}, expected "
+                "(B, L), one tag per word, -100 after the last"
+            )
+        found = target[present(target, self.labels)]
+        wrong = found[(found < 0) | (found >= self.outputs) | (found != found.long())]
+        if len(wrong):
+            raise InputError(
+                f"task {self.name!r}: found the label {wrong[0].item()}, expected the place of a "
+                f"tag, from 0 to {self.outputs - 1}, or -100 where there is none"
+            )
+
+    def prepare(self, target: Tensor) -> None:
+        """Learn balanced weights, and whether all training labels can be valid sequences."""
+        labels = self.restore(target)
+        if self.weights and self.weights.learned:
+            self.weights.learn(balanced_classes(labels[labels != MISSING], self.outputs))
+        if self.crf is not None and self.tags.has_spans:
+            self.crf.constrained.fill_(bool(self.tags.valid(labels.cpu().numpy()).all()))
+
+    def trivial(self, target: Tensor, metric: str) -> Prediction:
+        """Return one tag for every word, (1, 1): O for spans, else the most frequent one."""
+        if metric.startswith("span") and self.tags.outside is not None:
+            return Prediction(torch.tensor([[self.tags.outside]], device=target.device))
+        labels = self.restore(target)
+        counts = torch.bincount(labels[labels != MISSING], minlength=self.outputs)
+        return Prediction(counts.argmax().reshape(1, 1))
+
+    def make_head(self, width: int) -> nn.Module:
+        context = TokenLSTM(width) if self.decoder == "lstm" else None
+        return TokenHead(self._bare_head(context.width if context else width), context)
+
+    @property
+    def default_metrics(self) -> tuple[str, ...]:
+        """Spans first, where there are any: most words are O, so accuracy says little."""
+        return ("span_f1", "token_accuracy") if self.tags.has_spans else ("token_accuracy",)
+
+    def _tokens_loss(self, raw: Tensor, target: Tensor, labelled: Tensor) -> tuple[Tensor, Tensor]:
+        weights = self.weights() if self.weights else None
+        losses = cross_entropy(clean(raw, labelled), target, class_weights=weights)
+        return clean(losses, labelled).sum(), self._count(target, labelled)
+
+    def _count(self, target: Tensor, labelled: Tensor) -> Tensor:
+        if self.weights is None:
+            return number_of(labelled)
+        return torch.where(labelled, self.weights()[target], 0).sum()
+
+    def _fitting(self, raw: Tensor, target: Tensor) -> Tensor:
+        """Return the labels of the words that the scores are for, (B, L)."""
+        self.require_outputs()
+        if raw.ndim != 3 or (len(raw), raw.shape[2]) != (len(target), self.outputs):
+            raise InputError(
+                f"task {self.name!r}: the raw output has the shape {tuple(raw.shape)}, expected "
+                f"({len(target)}, L, {self.outputs}); the last layer of its head must give "
+                f"{self.outputs} per word"
+            )
+        words, labels = raw.shape[1], target.shape[1]
+        if words < labels and bool(present(target[:, words:], self.labels).any()):
+            raise InputError(
+                f"task {self.name!r}: the encoder gave {words} words per row, but there are "
+                f"labels for more, up to {labels}; give as many tags as words"
+            )
+        return lengthened(target[:, :words], words)
+
+
+def _words(raw: Tensor) -> Tensor:
+    return ~raw.isnan().any(dim=-1)

@@ -1,0 +1,53 @@
+"""Heads over tokens: from `TokenStates` to one raw output per token."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from motet.states import TokenStates
+
+
+class TokenHead(nn.Module):
+    """The same head for every token, perhaps after a layer that looks at their neighbours.
+
+    Args:
+        head: Maps states (B, L, D) to raw outputs (B, L, outputs).
+        context: Maps states (B, L, D) and padding (B, L) to states.
+    """
+
+    def __init__(self, head: nn.Module, context: nn.Module | None = None) -> None:
+        super().__init__()
+        self.context, self.head = context, head
+
+    def forward(self, tokens: TokenStates) -> Tensor:
+        """Return raw outputs (B, L, outputs), NaN at padding."""
+        states = tokens.states
+        if self.context is not None:
+            states = self.context(states, tokens.padding)
+        raw: Tensor = self.head(states)
+        return raw.masked_fill(tokens.padding.unsqueeze(2), torch.nan)
+
+
+class TokenLSTM(nn.Module):
+    """An LSTM over the words of each sequence in both directions, which padding does not reach.
+
+    On a GPU it waits for the device once, for the lengths.
+
+    Args:
+        width: Width D of the states that come in; as many go out, one more if it is odd.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        half = (width + 1) // 2
+        self.width = 2 * half
+        """Width of the states that go out."""
+        self.lstm = nn.LSTM(width, half, batch_first=True, bidirectional=True)
+
+    def forward(self, states: Tensor, padding: Tensor) -> Tensor:
+        """Return states (B, L, width), 0 at padding."""
+        lengths = (~padding).sum(dim=1).clamp(min=1).cpu()  # a row without words is computed too
+        packed = pack_padded_sequence(states, lengths, batch_first=True, enforce_sorted=False)
+        return pad_packed_sequence(
+            self.lstm(packed)[0], batch_first=True, total_length=states.shape[1]
+        )[0]
