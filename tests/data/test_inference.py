@@ -74,6 +74,8 @@ TASKS = {
     "half": ([0.5, 1.5] * 50, "regression", "2 distinct numbers"),
     "price": (list(RNG.normal(size=N)), "regression", "100 distinct numbers"),
     "tags": ([["red"], [], None], "multi_label", "lists of texts, 33 % missing"),
+    "slots": ([["O", "B-x"], ["O"], None], "sequence_labelling", "lists of BIO tags, 33 % missing"),
+    "sizes": ([["B"], ["S"], []], "multi_label", "lists of texts"),
     "flags": (RNG.integers(0, 2, (N, 4)), "multi_label", "lists of 4 zeros and ones"),
     "place": (RNG.normal(size=(N, 2)), "regression", "lists of 2 numbers"),
 }

@@ -15,6 +15,7 @@ from motet.data.selection import listed, require_columns
 from motet.data.targets.classes import MOST_CLASSES
 from motet.data.values import as_matrix, described, is_list, is_number
 from motet.problems import InputError
+from motet.tags import find_scheme
 
 _MOST_CATEGORIES = 1000
 _MOST_WORDS = 3
@@ -165,7 +166,8 @@ def infer_tasks(table: pa.Table, targets: Sequence[str]) -> list[Guess]:
     """Guess the type of task of every target.
 
     Texts and truth values are classes, and so are whole numbers of which there are few; other
-    numbers are regression; lists of texts, or of zeros and ones, are several labels at once.
+    numbers are regression; lists of BIO or BIOES tags label words; other lists of texts, or of
+    zeros and ones, are several labels at once.
 
     Args:
         table: The rows.
@@ -238,6 +240,10 @@ def _guess_number_task(
 def _guess_list_task(column: pa.ChunkedArray) -> tuple[str | None, str]:
     inner, missing = column.type.value_type, _missing(column)
     if pa.types.is_string(inner):
+        tags = pc.unique(pc.list_flatten(column).drop_null()).to_pylist()
+        scheme = find_scheme(tags)
+        if scheme != "plain" and "O" in tags:  # B and S alone may be labels like any other
+            return "sequence_labelling", f"lists of {scheme.upper()} tags{missing}"
         return "multi_label", f"lists of texts{missing}"
     if not is_number(inner) and not pa.types.is_boolean(inner):
         return None, f"{described(column.type)}; only lists of texts or numbers can be predicted"

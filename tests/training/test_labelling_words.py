@@ -194,6 +194,7 @@ def _own_encoder():
     motet.register("encoder", "words", Embedding)
     yield
     registry.ENCODERS._places = before
+    registry.ENCODERS.version += 1
 
 
 def table(data):
