@@ -51,6 +51,7 @@ __all__ = [
     "Sequence",
     "StrictBool",
     "TaskOptions",
+    "TwoOrMore",
     "Unpack",
     "checked",
     "common_options",
@@ -77,6 +78,7 @@ def _refused(value: Any, kind: Literal["int_type", "float_type"]) -> Any:
 
 
 PositiveInt = Annotated[int, Field(gt=0), BeforeValidator(_whole)]
+TwoOrMore = Annotated[int, Field(ge=2), BeforeValidator(_whole)]
 NonNegativeInt = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
 PositiveFloat = Annotated[float, Field(gt=0), BeforeValidator(_real)]
 NonNegativeFloat = Annotated[float, Field(ge=0), BeforeValidator(_real)]

@@ -5,7 +5,6 @@ from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, final
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from motet.options import (
@@ -15,8 +14,8 @@ from motet.options import (
     NonNegativeFloat,
     OnlyWith,
     PositiveFloat,
-    PositiveInt,
     TaskOptions,
+    TwoOrMore,
     Unpack,
     checked,
 )
@@ -75,7 +74,7 @@ class Classification(Task):
         self,
         name: str,
         *,
-        classes: Annotated[PositiveInt, Field(ge=2)] | Sequence[str] | None = None,
+        classes: TwoOrMore | Sequence[str] | None = None,
         loss: Annotated[str, Named("loss", ("cross_entropy", "focal"))]
         | Callable[..., Any] = "cross_entropy",
         class_weights: Annotated[

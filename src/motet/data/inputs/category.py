@@ -27,8 +27,8 @@ class Category(Input):
         name: The input's name.
         column: Column to read; the input's name if left out.
         min_count: How often a value must occur in training to have an index of its own.
-        size: How many values have an index of their own, at most: 2 to size + 1. As many as occur
-            in training if left out.
+        size: Most values with an index of their own, which are 2 to size + 1; as many as occur in
+            training if left out.
 
     Raises:
         InputError: If an option is unknown or wrong.
