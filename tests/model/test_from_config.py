@@ -152,6 +152,26 @@ def test_what_is_wrong_otherwise_is_told_beside_the_missing_sizes(tmp_path):
     assert "training.sede" in found[1]
 
 
+@pytest.mark.parametrize("size", [10**30, 10**18, 10**15])
+@pytest.mark.parametrize("option", ["size", "width", "outputs", "classes", "hidden"])
+def test_a_size_beyond_all_memory_is_one_clear_message(option, size):
+    inputs = {
+        "size": {"type": "category", "size": size},
+        "width": {"type": "vector", "width": size},
+    }
+    tasks = {
+        "outputs": {"type": "regression", "outputs": size},
+        "classes": {"type": "classification", "classes": size},
+    }
+    config = {
+        "inputs": {"x": inputs.get(option, "number")},
+        "tasks": {"y": tasks.get(option, "regression")},
+        "model": {"encoder": {"hidden": [size if option == "hidden" else 4]}},
+    }
+    (found,) = complaints(config)
+    assert found.startswith("config  model: it does not fit into the memory")
+
+
 def test_a_metric_that_does_not_suit_its_task_is_told_at_the_task():
     tasks = {"spend": {"type": "regression", "metrics": ["auroc"]}}
     (found,) = complaints({"inputs": {"age": "number"}, "tasks": tasks})

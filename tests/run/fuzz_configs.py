@@ -7,10 +7,26 @@ from hypothesis import strategies as st
 
 GOOD = {
     "data": {"source": "rows.csv", "split": {"validation": 0.2, "test": 0.2, "stratify": "c"}},
-    "inputs": {"a": {"type": "number", "scaling": "quantile"}, "b": "number"},
+    "inputs": {
+        "a": {"type": "number", "scaling": "quantile"},
+        "b": "number",
+        "e": {"type": "category", "size": 4},
+    },
     "tasks": {
-        "c": {"type": "classification", "label_smoothing": 0.1, "head": {"hidden": [3]}},
-        "d": {"type": "regression", "loss": "huber", "delta": 2.0, "column": "a2", "main": True},
+        "c": {
+            "type": "classification",
+            "classes": 3,
+            "label_smoothing": 0.1,
+            "head": {"hidden": [3]},
+        },
+        "d": {
+            "type": "regression",
+            "outputs": 1,
+            "loss": "huber",
+            "delta": 2.0,
+            "column": "a2",
+            "main": True,
+        },
     },
     "model": {"encoder": {"type": "mlp", "hidden": [4], "dropout": 0.0}, "sharing": "hard"},
     "balancing": {"type": "uncertainty", "form": "revised"},
@@ -24,7 +40,9 @@ GOOD = {
         "device": "cpu",
     },
 }
-ROWS = "\n".join(["a,b,c,a2", *(f"{n % 5},{n / 3},{'xyz'[n % 3]},{n * n % 7}" for n in range(30))])
+ROWS = "\n".join(
+    ["a,b,c,a2,e", *(f"{n % 5},{n / 3},{n % 3},{n * n % 7},{n % 4}" for n in range(30))]
+)
 """Content of the file that the good config names."""
 
 VALUES = st.text(max_size=4) | st.sampled_from(

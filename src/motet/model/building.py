@@ -1,7 +1,8 @@
 """From a config and sizes to a model; data taught the sizes, or the config tells them."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ class Sizes:
     categories: tuple[int, ...]
     """For each column of categories, how many values it has."""
     expansions: tuple[Expansion | None, ...]
-    """For each column of numbers, the bins to spread it over; None takes it as it is."""
+    """For each column of numbers, the bins to spread it over, None to take it as it is; or ()."""
     tasks: Mapping[str, Mapping[str, Any]]
     """For each task, what its labels taught: classes, scaling, outputs."""
 
@@ -57,13 +58,31 @@ def learned_sizes(config: Config, preprocessing: Preprocessing) -> Sizes:
 
 def build_model(config: Config, sizes: Sizes) -> MultiTaskModel:
     """Build the model of a config, its first weights drawn from the config's seed."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _large_sizes_refused():
         torch.default_generator.manual_seed(config.training.seed % 2**64)
         tasks = [build_task(config, name, sizes) for name in config.tasks]
         sharing = create_sharing(config.model.sharing.type, **config.model.sharing.options())
         return MultiTaskModel(
             lambda: _build_encoder(config.model.encoder, sizes), tasks, sharing=sharing
         )
+
+
+@contextmanager
+def _large_sizes_refused() -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, OverflowError):
+        raise InputError(_TOO_LARGE) from None
+    except (RuntimeError, TypeError) as error:  # torch has no types of its own for these
+        if any(words in str(error).lower() for words in ("can't allocate memory", "overflow")):
+            raise InputError(_TOO_LARGE) from None
+        raise
+
+
+_TOO_LARGE = (
+    "it does not fit into the memory of this machine; give smaller sizes, for example of hidden, "
+    "size, width, classes or outputs"
+)
 
 
 def _build_encoder(chosen: Member, sizes: Sizes) -> nn.Module:
@@ -121,4 +140,4 @@ def _declared_sizes(config: Config, collector: Collector) -> Sizes:
             found.append(made.declared())
     numbers = sum(each.numbers for each in found)
     categories = tuple(size for each in found for size in each.sizes)
-    return Sizes(numbers, categories, (None,) * numbers, {name: {} for name in config.tasks})
+    return Sizes(numbers, categories, (), {name: {} for name in config.tasks})

@@ -100,6 +100,8 @@ def test_classes_may_be_given_in_an_order_of_their_own(labels, classes, values):
         ([0.5, np.inf], None, "infinite in 1 of 2 rows"),
         (["yes", "no", "noo"], ["yes", "no"], "has 'noo', which classes does not name (did you m"),
         (["a", "b"], 3, "has 2 classes (a, b), expected 3"),
+        ([0, 7], 10**30, "000,000, expected at most 100,000"),
+        ([[0.5, 0.5]], 10**10, "classes is 10,000,000,000, expected at most 100,000"),
         ([0, 7], 3, "has '7', which classes does not name"),
         ([0, 1], ["zero", "one"], "holds numbers, but classes names 'zero'"),
         (np.array(["2020-01-01"], "M8[D]"), None, "holds dates, expected classes"),

@@ -17,6 +17,7 @@ from motet.problems import InputError, hint, shown
 MISSING = -100
 """The class index that means "not labelled", as in PyTorch."""
 MOST_CLASSES = 1000
+MOST_COUNTED = 100_000
 MOST_FLOATS = 100
 
 Value = str | int | float | bool
@@ -155,13 +156,20 @@ class ClassTarget(Target):
 
     def _chosen(self, distinct: pa.ChunkedArray) -> tuple[Value, ...]:
         if isinstance(self._given, int) and self._kind == "integer":
-            return tuple(range(self._given))
+            return self._counted(self._given)
         if self._given is None or isinstance(self._given, int):
             values = sorted(distinct.to_pylist())
             return (
                 tuple(int(value) for value in values) if self._kind == "integer" else tuple(values)
             )
         return tuple(self._own_type(value) for value in self._given)
+
+    def _counted(self, classes: int) -> tuple[int, ...]:
+        if classes > MOST_COUNTED:  # each has a column in the predictions
+            raise InputError(
+                f"{self._where}: classes is {classes:,}, expected at most {MOST_COUNTED:,}"
+            )
+        return tuple(range(classes))
 
     def _own_type(self, value: Value) -> Value:
         # a config may spell a class as a text
@@ -223,7 +231,7 @@ class ClassTarget(Target):
         width = read_shares(column, self._where).shape[1]
         given: tuple[Value, ...] = tuple(range(width))
         if isinstance(self._given, int):
-            given = tuple(range(self._given))
+            given = self._counted(self._given)
         elif self._given is not None:
             given = tuple(str(value) for value in self._given)
         if len(given) != width:
