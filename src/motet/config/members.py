@@ -29,6 +29,7 @@ class Member(Section):
     """A chosen member: its registered name and its options."""
 
     _kind: ClassVar[str]
+    _base: ClassVar[type["Member"]]
     type: str
     """The member's name."""
 
@@ -38,11 +39,11 @@ class Member(Section):
 
     def __reduce__(self) -> Any:
         # pickle looks classes up by name, and those of members are made at run time
-        return _blank, (self._kind, self.type), self.__getstate__()
+        return _blank, (self._kind, self.type, self._base), self.__getstate__()
 
 
-def _blank(kind: str, name: str) -> Member:
-    form = model_of(kind, name, version())
+def _blank(kind: str, name: str, base: type[Member]) -> Member:
+    form = _form(kind, name, version(), base)
     return form.__new__(form)
 
 
@@ -52,14 +53,18 @@ class MemberOf:
 
     kind: str
     default: str | None = None
+    base: type[Member] = Member
+    """What the forms have beside the member's options."""
+
+    def form(self, name: str) -> type[Member]:
+        """Return the form of the member ``name``, as it is registered now."""
+        return _form(self.kind, name, version(), self.base)
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
         registry = KINDS[self.kind]
-        choices = {
-            name: handler.generate_schema(model_of(self.kind, name, version())) for name in registry
-        }
+        choices = {name: handler.generate_schema(self.form(name)) for name in registry}
         union = core_schema.tagged_union_schema(
             cast("dict[Any, core_schema.CoreSchema]", choices), discriminator=_name
         )
@@ -86,7 +91,7 @@ def _name(value: Any) -> Any:
 
 
 @cache
-def model_of(kind: str, name: str, at: int) -> type[Member]:
+def _form(kind: str, name: str, at: int, base: type[Member]) -> type[Member]:
     """Build the config form of one member; ``at``, the registries' version, only keys the cache."""
     fields: dict[str, Any] = {
         option.name: _field(option)
@@ -94,8 +99,9 @@ def model_of(kind: str, name: str, at: int) -> type[Member]:
         for option in sorted(read_options(KINDS[kind], name), key=lambda o: o.only_with is not None)
     }
     fields["type"] = (Literal[name], Field(name))
-    form = create_model(f"{kind}_{name}", __base__=Member, **fields)
-    form._kind = kind
+    prefix = kind if base is Member else f"{kind}_{base.__name__.lower()}"
+    form = create_model(f"{prefix}_{name}", __base__=base, **fields)
+    form._kind, form._base = kind, base
     return form
 
 

@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 
-from motet.config.members import MemberOf, model_of
+from motet.config.members import MemberOf
 from motet.config.schema import Config, current
+from motet.config.stages import wrong_end
 from motet.config.yaml_positions import Document, Position, parse, parse_value
 from motet.options import RESERVED_TASK_NAMES
 from motet.problems import InputError, explain, hint, shown
-from motet.registry import KINDS, version
+from motet.registry import KINDS
 
 Key = tuple[str | int, ...]
 
@@ -309,11 +310,15 @@ def _annotation_at(loc: tuple[str | int, ...]) -> Any:
     for part in loc:
         member = next((m for m in getattr(here, "metadata", ()) if isinstance(m, MemberOf)), None)
         if member is not None and part in KINDS[member.kind]:
-            here = model_of(member.kind, str(part), version())
+            here = member.form(str(part))
             continue
         model = _model_in(here)
-        # without a model it is a mapping of members: tasks, inputs
-        here = model.model_fields.get(str(part)) if model else _member_field(here)
+        # without a model it is a choice of forms, or holds several members: tasks, inputs, stages
+        here = (
+            model.model_fields.get(str(part))
+            if model
+            else _tagged(here, part) or _member_field(here)
+        )
         if here is None:
             return None
     return here
@@ -329,10 +334,18 @@ def _model_in(here: Any) -> type[BaseModel] | None:
 
 @dataclass(frozen=True)
 class _Entry:
-    """The value type of a mapping of members, with the shape of a pydantic field."""
+    """The type of some values in a field, with the shape of a pydantic field."""
 
     metadata: tuple[Any, ...]
     annotation: Any = None
+
+
+def _tagged(here: Any, tag: str | int) -> _Entry | None:
+    for branch in get_args(getattr(here, "annotation", here)):
+        metadata = getattr(branch, "__metadata__", ())
+        if any(isinstance(marker, Tag) and marker.tag == tag for marker in metadata):
+            return _Entry(metadata, branch)
+    return None
 
 
 def _member_field(here: Any) -> _Entry | None:
@@ -395,6 +408,16 @@ def _cross_checked(config: Config, origin: Origin) -> list[Problem]:
     if config.training.monitor not in monitored:
         message = f"found {config.training.monitor!r}; {hint(config.training.monitor, monitored)}"
         problems.append(origin.problem(("training", "monitor"), message))
+    ends = [getattr(stage, "until", None) for stage in config.stages]
+    if isinstance(config.balancing, tuple) and (wrong := wrong_end(ends)) is not None:
+        place, message = wrong
+        problems.append(origin.problem(("balancing", place, "until"), message))
+    elif len(ends) > 1 and (last := ends[-2]) is not None and last >= config.training.epochs:
+        message = (
+            f"found {last}, expected an epoch before {config.training.epochs}, where training "
+            "ends: the next stage would never act"
+        )
+        problems.append(origin.problem(("balancing", len(ends) - 2, "until"), message))
     if not any(task.options().get("enabled", True) for task in config.tasks.values()):
         problems.append(origin.problem(("tasks",), "no task is enabled; enable one", at_key=True))
     return problems

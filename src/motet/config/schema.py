@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from motet.config.members import Member, MemberOf, Section
+from motet.config.stages import Balancing
 from motet.options import Fraction, NonNegativeInt, PositiveFloat, PositiveInt
 from motet.registry import version
 
@@ -125,8 +126,9 @@ class Config(Section):
     """Columns the model predicts."""
     model: ModelConfig = Field(default_factory=lambda: ModelConfig())
     """Encoder and sharing."""
-    balancing: Annotated[Member, MemberOf("balancer")] = _by_name("equal")
-    """How the tasks' losses or gradients become one update."""
+    balancing: Balancing = _by_name("equal")
+    """How the tasks' losses or gradients become one update; or a list of stages, all but the last
+    with ``until``, the last epoch in which it acts: ``[{until: 5, type: equal}, pcgrad]``."""
     training: TrainingConfig = Field(default_factory=lambda: TrainingConfig())
     """The loop."""
 
@@ -146,6 +148,11 @@ class Config(Section):
 
     # pydantic's own mark: `model_validate` does not call this, and so raises its own error
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # as RootModel has it
+
+    @property
+    def stages(self) -> tuple[Member, ...]:
+        """The balancers, in order; one unless ``balancing`` is a list."""
+        return self.balancing if isinstance(self.balancing, tuple) else (self.balancing,)
 
 
 _built_for = -1

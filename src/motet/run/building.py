@@ -9,7 +9,7 @@ from motet.config.collecting import Collector
 from motet.data.preprocessing import Preprocessing
 from motet.model.building import build_model, check_tasks, learned_sizes
 from motet.run.preparing import Prepared, prepare
-from motet.training import Trainer, make_balancer
+from motet.training import Trainer, make_stages
 
 
 def check(
@@ -54,12 +54,12 @@ def build_trainer(
         model = build_model(config, sizes)
     collector.stop()
     with collector.at("balancing"):
-        balancer = make_balancer(config.balancing.model_dump(), model)
+        stages = make_stages([stage.model_dump() for stage in config.stages], model)
     collector.stop()
     with collector.at("training"):
         trainer = Trainer(
             model,
-            balancer,
+            stages,
             batch_size=chosen.batch_size,
             optimizer=chosen.optimizer.model_dump(),
             lr_schedule=chosen.lr_schedule.model_dump(),

@@ -23,7 +23,8 @@ def _lines(
     yield f"# A model for {', '.join(model.tasks.names)}"
     yield ""
     yield f"Trained with motet {motet.__version__}: {config.model.sharing.type} sharing,"
-    yield f"{config.balancing.type} balancing, {trainer.step:,} steps of {trainer.batch_size} rows."
+    balancers = ", then ".join(stage.type for stage in config.stages)
+    yield f"{balancers} balancing, {trainer.step:,} steps of {trainer.batch_size} rows."
     yield f"It has {count:,} parameters, {shared:,} of them shared by all tasks."
     yield ""
     yield "## Use"

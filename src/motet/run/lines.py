@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from motet.config import Member
 from motet.data.selection import listed
 from motet.data.targets.base import Target
 from motet.data.targets.classes import MISSING
@@ -35,6 +36,8 @@ def data_lines(prepared: Prepared) -> Iterator[str]:
     else:
         yield from _titled("inputs", _table(list(chosen.items())))
     yield from _titled("tasks", _table(list(_label_counts(prepared))))
+    if len(prepared.config.stages) > 1:
+        yield _line("balancing", ", then ".join(map(_stage, prepared.config.stages)))
     yield from (_line("note", note) for note in _notes(prepared))
 
 
@@ -72,6 +75,11 @@ def report_lines(model: MultiTaskModel, report: Report) -> Iterator[str]:
     yield f"mean score {mean} (0: a predictor that ignores the inputs, 1: perfect)"
     for key, note in report.notes.items():
         yield f"note: {key}: {note}"
+
+
+def _stage(stage: Member) -> str:
+    until = getattr(stage, "until", None)
+    return stage.type if until is None else f"{stage.type} until epoch {until}"
 
 
 def _label_counts(prepared: Prepared) -> Iterator[Sequence[str]]:

@@ -2,8 +2,8 @@
 
 from motet.training.evaluation import Report
 from motet.training.history import History
-from motet.training.making import make_balancer
 from motet.training.monitoring import TrainingError
+from motet.training.stages import make_stages
 from motet.training.step import StepResult
 from motet.training.trainer import Interrupted, Trainer
 
@@ -14,5 +14,5 @@ __all__ = [
     "StepResult",
     "Trainer",
     "TrainingError",
-    "make_balancer",
+    "make_stages",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from motet.balancing import Balancer, LossBalancer
 from motet.balancing import create as create_balancer
@@ -104,10 +104,10 @@ def make_optimizer(
     chosen: Chosen | OptimizerFactory,
     learning_rate: float | None,
     model: MultiTaskModel,
-    balancer: Balancer,
+    balancers: nn.Module,
 ) -> torch.optim.Optimizer:
-    """Make the optimizer of a model and its balancer."""
-    groups = parameter_groups(model, balancer)
+    """Make the optimizer of a model and its balancers."""
+    groups = parameter_groups(model, balancers)
     if callable(chosen):
         if learning_rate is not None:
             groups = [{"lr": learning_rate, **group} for group in groups]

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from motet.balancing import Balancer
 from motet.model import MultiTaskModel
 from motet.options import Fraction, NonNegativeFloat, PositiveFloat, checked
 from motet.problems import InputError
@@ -17,11 +16,11 @@ Groups = list[dict[str, Any]]
 OptimizerFactory = Callable[[Groups], Optimizer]
 
 
-def parameter_groups(model: MultiTaskModel, balancer: Balancer) -> Groups:
+def parameter_groups(model: MultiTaskModel, balancers: nn.Module) -> Groups:
     """Group parameters by learning rate and weight decay, frozen ones too: they may thaw.
 
     Returns:
-        Groups for an optimizer. Norms, biases, embeddings and the balancer's own parameters do not
+        Groups for an optimizer. Norms, biases, embeddings and the balancers' own parameters do not
         decay. A task's parameters have its learning rate, if it has one; all others have the
         optimizer's, times ``rate`` where the sharing scheme says so.
     """
@@ -37,7 +36,7 @@ def parameter_groups(model: MultiTaskModel, balancer: Balancer) -> Groups:
     }
     special = {id(parameter): how for parameter, how in model.sharing.special_parameters()}
     groups: dict[tuple[float | None, float, bool], dict[str, Any]] = {}
-    for parameter in (*model.parameters(), *balancer.parameters()):
+    for parameter in (*model.parameters(), *balancers.parameters()):
         how = special.get(id(parameter), Special())
         steady = parameter.dim() < 2 or id(parameter) in embeddings or not how.decays
         lr = rates.get(id(parameter))

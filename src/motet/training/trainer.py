@@ -6,7 +6,7 @@ stopping on the monitored score. Every part can be called alone. What the loop m
 """
 
 import math
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any, Literal
@@ -31,7 +31,6 @@ from motet.training.lr_schedules import LRSchedule
 from motet.training.making import (
     Chosen,
     device_of,
-    make_balancer,
     make_optimizer,
     spelled_out,
 )
@@ -40,6 +39,7 @@ from motet.training.needs import tell_epoch, tell_losses_after, tell_scores
 from motet.training.optimizers import OptimizerFactory
 from motet.training.randomness import own_generators, seed_generators
 from motet.training.recording import LOG_EVERY, epoch_entries, step_entries, step_values
+from motet.training.stages import Stage, Stages, make_stages, name_of
 from motet.training.state import (
     Memory,
     Progress,
@@ -76,7 +76,8 @@ class Trainer:
 
     Args:
         model: The model; moved to the device and trained in place.
-        balancer: A balancer, its name, or ``{"type": name, option: value}``.
+        balancer: A balancer, its name, or ``{"type": name, option: value}``; or a list of stages,
+            all but the last with the last epoch in which they act, ``{"until": 5, "type": name}``.
         learning_rate: Learning rate; the optimizer's default if left out. A task's own
             ``learning_rate`` goes before it, for that task's parameters.
         batch_size: Rows per step, and per forward pass in evaluation.
@@ -106,7 +107,7 @@ class Trainer:
     def __init__(
         self,
         model: MultiTaskModel,
-        balancer: Balancer | Chosen = "equal",
+        balancer: Stage | Sequence[Stage] | Stages = "equal",
         *,
         learning_rate: PositiveFloat | None = None,
         batch_size: PositiveInt = 512,
@@ -130,8 +131,8 @@ class Trainer:
             raise InputError(f"monitor is {monitor!r}; {hint(monitor, known)}")
         self.device = device_of(device)
         self.model = model.to(self.device)
-        self.balancer = make_balancer(balancer, model).to(self.device)
-        self.optimizer = make_optimizer(optimizer, learning_rate, self.model, self.balancer)
+        self.stages = make_stages(balancer, model).to(self.device)
+        self.optimizer = make_optimizer(optimizer, learning_rate, self.model, self.stages)
         self._parameters = list(self.model.parameters())
         self._averages = Averages(self.model)
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
@@ -158,6 +159,11 @@ class Trainer:
     def step(self) -> int:
         """Optimizer steps made."""
         return self.progress.step
+
+    @property
+    def balancer(self) -> Balancer:
+        """The balancer of the epoch in progress."""
+        return self.stages.at(self.progress.epoch + 1)
 
     # Training --------------------------------------------------------------------------------
 
@@ -312,7 +318,8 @@ class Trainer:
         if result.balanced and result.balanced.weights:
             self._memory.weights = result.balanced.weights
         if self.step % LOG_EVERY == 0 and result.balanced is not None:
-            self._record("step", "train", step_entries(result), **step_values(result))
+            values = {"balancer": name_of(self.balancer)} | step_values(result)
+            self._record("step", "train", step_entries(result), **values)
 
     def _end_epoch(self) -> dict[str, float]:
         """Record the epoch and begin the next one."""
@@ -321,13 +328,17 @@ class Trainer:
         tell_epoch(self.balancer, means)
         if not means and self.progress.skipped:
             raise TrainingError(not_finite(self.progress, "in any step of the epoch"))
+        tasks = epoch_entries(means, self._memory.weights)
+        balancer = self.balancer
         self.progress.epoch += 1
         self.progress.batch = 0
         self._memory.totals = Totals()
-        tasks = epoch_entries(means, self._memory.weights)
+        if self.balancer is not balancer:
+            self._memory.weights = {}  # the next one need not give any
         sharing = self.model.sharing.describe()
         more = {"sharing": sharing} if sharing else {}
-        self._record("epoch", "train", tasks, skipped=self.progress.skipped, **more)
+        skipped, name = self.progress.skipped, name_of(balancer)
+        self._record("epoch", "train", tasks, skipped=skipped, balancer=name, **more)
         return means
 
     def statistics(self) -> dict[str, Any]:
@@ -349,7 +360,7 @@ class Trainer:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return all that `load_state` needs: tensors, and numbers that JSON can hold."""
-        modules = {"model": self.model, "balancer": self.balancer}
+        modules = {"model": self.model, "balancer": self.stages}
         tensors = tensors_of(modules, self.optimizer, self._memory)
         return tensors, header_of(self.model, self.progress)
 
@@ -360,7 +371,7 @@ class Trainer:
             InputError: If it is the state of another model.
         """
         check_header(header, self.model)
-        modules = {"model": self.model, "balancer": self.balancer}
+        modules = {"model": self.model, "balancer": self.stages}
         self._memory = load_tensors(tensors, modules, self.optimizer)
         self.progress = load_header(header, self.model)
 

@@ -1,0 +1,59 @@
+"""Stages of balancing: which balancer acts until which epoch."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag
+
+from motet.config.members import Member, MemberOf
+from motet.options import PositiveInt
+
+
+class Stage(Member):
+    """A chosen balancer, and how long it acts."""
+
+    until: PositiveInt | None = None
+    """Last epoch in which the balancer acts, counted from 1; only the last stage has none."""
+
+    def options(self) -> dict[str, Any]:
+        """Return the options as plain values, defaults included."""
+        return self.model_dump(exclude={"type", "until"})
+
+
+def _kind(value: Any) -> str:
+    return "stages" if isinstance(value, (list, tuple)) else "one"
+
+
+One = Annotated[Member, MemberOf("balancer"), Tag("one")]
+Several = Annotated[
+    tuple[Annotated[Stage, MemberOf("balancer", base=Stage)], ...],
+    Field(min_length=1),
+    Tag("stages"),
+]
+Balancing = Annotated[One | Several, Discriminator(_kind)]
+"""One balancer, or stages of several."""
+
+
+def wrong_end(ends: Sequence[int | None]) -> tuple[int, str] | None:
+    """Find what is wrong with the epochs at which stages end.
+
+    Returns:
+        The place of a stage and what is wrong with its end; None if all is well.
+
+    Example:
+        >>> wrong_end([5, 3, None])
+        (1, 'found 3, expected an epoch after 5, where the stage before ends')
+    """
+    before = 0
+    for place, until in enumerate(ends[:-1]):
+        if until is None:
+            return place, "missing, expected the last epoch of the stage, as another stage follows"
+        if until <= before:
+            return (
+                place,
+                f"found {until}, expected an epoch after {before}, where the stage before ends",
+            )
+        before = until
+    if ends[-1] is not None:
+        return len(ends) - 1, f"found {ends[-1]}, expected none: the last stage has no end"
+    return None

@@ -1,0 +1,91 @@
+"""Balancers that take turns: one for the first epochs, another from then on.
+
+A single balancer is one stage without an end. Each stage begins fresh when its turn comes; all of
+them are in a trainer's state and optimizer from the beginning, so a run may stop anywhere.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from motet.balancing import Balancer
+from motet.config.stages import wrong_end
+from motet.model import MultiTaskModel
+from motet.problems import InputError
+from motet.registry import BALANCERS
+from motet.training.making import Chosen, make_balancer
+
+Stage = Balancer | Chosen
+"""A balancer, its name, or ``{"type": name or balancer, option: value, "until": epoch}``."""
+
+
+class Stages(nn.ModuleList):
+    """The balancers of a run, in order.
+
+    Args:
+        balancers: One for each stage.
+        ends: Last epoch of each stage but the last, counted from 1.
+    """
+
+    def __init__(self, balancers: Sequence[Balancer], ends: Sequence[int]) -> None:
+        super().__init__(balancers)
+        self.ends = tuple(ends)
+
+    def at(self, epoch: int) -> Balancer:
+        """Return the balancer of an epoch, counted from 1."""
+        balancer = self[sum(epoch > end for end in self.ends)]
+        assert isinstance(balancer, Balancer)
+        return balancer
+
+
+def make_stages(chosen: Stage | Sequence[Stage] | Stages, model: MultiTaskModel) -> Stages:
+    """Make the balancers of a model's tasks.
+
+    Returns:
+        The stages.
+
+    Raises:
+        InputError: If one does not fit the tasks, or the epochs at which stages end do not grow.
+    """
+    if isinstance(chosen, Stages):
+        return chosen
+    if isinstance(chosen, (Balancer, str, Mapping)):
+        chosen = [chosen]
+    parted = [_parted(each) for each in chosen]
+    if not parted:
+        raise InputError("balancer is an empty list, expected at least one stage")
+    ends = [until for _, until in parted]
+    if (problem := wrong_end(ends)) is not None:
+        place, message = problem
+        raise InputError(f"`until` of stage {place + 1} of balancer: {message}")
+    made = [id(each) for each, _ in parted if isinstance(each, Balancer)]
+    if len(set(made)) < len(made):
+        raise InputError("a balancer is in two stages; make one for each, as each begins fresh")
+    balancers = [make_balancer(each, model) for each, _ in parted]
+    return Stages(balancers, [until for until in ends if until is not None])
+
+
+def name_of(balancer: Balancer) -> str:
+    """Return the name that a balancer is registered by, or its class's."""
+    kind = type(balancer)
+    for name in BALANCERS:
+        if BALANCERS.place(name) in (kind, f"{kind.__module__}:{kind.__qualname__}"):
+            return name
+    return kind.__name__
+
+
+def _parted(stage: Stage) -> tuple[Stage, int | None]:
+    """Part a stage into its balancer and its last epoch."""
+    if not isinstance(stage, Mapping):
+        return stage, None
+    options: dict[str, Any] = dict(stage)
+    until = options.pop("until", None)
+    if until is not None and (not isinstance(until, int) or isinstance(until, bool) or until < 1):
+        raise InputError(f"until is {until!r}, expected a whole number > 0: the stage's last epoch")
+    if isinstance(options.get("type"), Balancer):
+        if len(options) > 1:
+            given = ", ".join(name for name in options if name != "type")
+            raise InputError(f"a balancer that is made already takes no options; remove {given}")
+        return options["type"], until
+    return options, until
