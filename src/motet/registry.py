@@ -100,6 +100,10 @@ BALANCERS = Registry(
 SHARING = Registry(
     "sharing",
     hard="motet.sharing.hard:Hard",
+    mmoe="motet.sharing.mmoe:MMoE",
+    cgc="motet.sharing.cgc:CGC",
+    ple="motet.sharing.ple:PLE",
+    dselect_k="motet.sharing.dselect_k:DSelectK",
 )
 TASKS = Registry(
     "task",

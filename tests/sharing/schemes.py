@@ -9,7 +9,12 @@ from motet.tasks import Classification, Regression
 
 TASKS = ("a", "b", "c")
 WIDTH = 3
-OPTIONS = {}
+OPTIONS = {
+    "mmoe": {"experts": 3},
+    "cgc": {"experts": 2, "task_experts": 1},
+    "ple": {"experts": 2, "task_experts": 2, "levels": 3},
+    "dselect_k": {"experts": 5, "k": 2},
+}
 """Options that make a scheme small, or that it cannot be without."""
 
 X = torch.randn(7, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -6,7 +6,7 @@ representation per task.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -22,6 +22,14 @@ class Special(NamedTuple):
     """Factor on the learning rate."""
     decays: bool = True
     """Whether weight decay applies."""
+
+
+@runtime_checkable
+class HasSpecial(Protocol):
+    """A module with such parameters."""
+
+    def special_parameters(self) -> Iterator[tuple[nn.Parameter, Special]]:
+        """Yield them."""
 
 
 class SharedModule(nn.Module, ABC):
@@ -50,8 +58,13 @@ class SharedModule(nn.Module, ABC):
         return {}
 
     def special_parameters(self) -> Iterator[tuple[nn.Parameter, Special]]:
-        """Yield the parameters that an optimizer should treat in a way of their own, and how."""
-        yield from ()
+        """Yield the parameters that an optimizer should treat in a way of their own, and how.
+
+        Those are what the parts of the module say that have such a method too.
+        """
+        for part in self.modules():
+            if part is not self and isinstance(part, HasSpecial):
+                yield from part.special_parameters()
 
 
 class Sharing(ABC):

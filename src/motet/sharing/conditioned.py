@@ -5,7 +5,7 @@ from typing import Any, final
 
 from torch import Tensor, nn
 
-from motet.sharing.base import Representation, SharedModule, Sharing, Special
+from motet.sharing.base import Representation, SharedModule, Sharing
 from motet.sharing.by_task import ByTask
 from motet.sharing.features import Features
 from motet.sharing.stages import Stages
@@ -100,6 +100,3 @@ class _ConditionedModule(SharedModule):
 
     def describe(self) -> dict[str, Any]:
         return self.inner.describe()
-
-    def special_parameters(self) -> Iterator[tuple[nn.Parameter, Special]]:
-        return self.inner.special_parameters()

@@ -51,12 +51,12 @@ def features_between(before: nn.Module, after: nn.Module | None) -> Features | N
     taken = None if after is None else _taken(after)
     width = getattr(before, "width", None)
     if isinstance(width, int):
-        return taken if taken is not None and taken.width == width else Features(width)
-    return taken or given(before)
+        read = (taken, *(_read(layer, _GIVEN) for layer in before.modules()))
+        return Features(width, channels_first=Features(width, channels_first=True) in read)
+    return taken or _given(before)
 
 
 _GIVEN = {  # attribute of a layer: whether its features come first
-    "width": False,
     "out_features": False,
     "out_channels": True,
     "embedding_dim": False,
@@ -72,12 +72,11 @@ _TAKEN = {
 }
 
 
-def given(module: nn.Module) -> Features | None:
-    """Read what a module gives from itself, or its last layer that tells; None if none does."""
+def _given(module: nn.Module) -> Features | None:
     for layer in (module, *reversed(list(module.modules()))):
         if isinstance(layer, nn.RNNBase):
             return Features(layer.hidden_size * (2 if layer.bidirectional else 1))
-        found = _read(layer, _GIVEN)
+        found = _read(layer, {"width": False, **_GIVEN})
         if found is not None:
             return found
     return None

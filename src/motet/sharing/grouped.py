@@ -7,7 +7,7 @@ from typing import Any, final
 from torch import Tensor, nn
 
 from motet.problems import InputError, hint
-from motet.sharing.base import Representation, SharedModule, Sharing, Special
+from motet.sharing.base import Representation, SharedModule, Sharing
 from motet.sharing.stages import Stages
 
 
@@ -86,7 +86,3 @@ class _GroupedModule(SharedModule):
     def describe(self) -> dict[str, Any]:
         parts = {", ".join(group): part.describe() for part, group in self._pairs()}
         return {group: described for group, described in parts.items() if described}
-
-    def special_parameters(self) -> Iterator[tuple[nn.Parameter, Special]]:
-        for part, _ in self._pairs():
-            yield from part.special_parameters()
