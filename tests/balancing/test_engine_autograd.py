@@ -500,7 +500,7 @@ def test_wide_layers_are_read_as_products_only_where_that_is_cheaper():
 
     assert path(5) == "layers"
     assert path(200) == "rows"  # more rows than columns
-    assert path(60, tasks=2) == "rows"  # the root of A Aᵀ would not pay
+    assert path(60, tasks=2) == "rows"  # finding R would not pay
     assert path(5, kind=Agreed) == "rows"  # reads the rows themselves
     assert path(5, solve=False) == "rows"
 

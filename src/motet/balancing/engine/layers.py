@@ -1,13 +1,13 @@
 """Linear layers read as products, where that costs less than their gradients.
 
 The gradient of task k on the weight of a linear layer is Bₖᵀ A: the cotangents Bₖ (N, out) of its
-outputs times its inputs A (N, in), which are the same for all tasks. With L Lᵀ = A Aᵀ (N, N)::
+outputs times its inputs A (N, in), which are the same for all tasks. With Aᵀ = QR, R (N, N)::
 
-    ⟨Bₖᵀ A, Bₗᵀ A⟩ = ⟨Lᵀ Bₖ, Lᵀ Bₗ⟩        Σ wₖ Bₖᵀ A = (Σ wₖ Bₖ)ᵀ A
+    ⟨Bₖᵀ A, Bₗᵀ A⟩ = ⟨R Bₖ, R Bₗ⟩        Σ wₖ Bₖᵀ A = (Σ wₖ Bₖ)ᵀ A
 
 so a row need hold no more than the cotangents, N x out numbers in place of in x out, and one weight
-gradient serves all tasks. A bias is a column of ones in A. Lᵀ Bₖ is the gradient itself, but for a
-rotation: no precision is lost to squares, as it would be with ⟨A Aᵀ Bₖ, Bₗ⟩. L is found in float64.
+gradient serves all tasks. A bias is a column of ones in A. R Bₖ is the gradient itself, but for a
+rotation: no precision is lost to squares, as it would be with ⟨A Aᵀ Bₖ, Bₗ⟩.
 
 This pays for wide layers and small batches. Where autograd may do more for a layer than the
 product, it is left to autograd: recomputed inputs, hooks, a weight that is used twice or cast.
@@ -63,16 +63,18 @@ class Layer:
         return GradientEdge(*self.output)
 
     def rotated(self, cotangents: Tensor) -> Tensor:
-        """Return Lᵀ B, (T', N out), for cotangents B (T', N, out)."""
-        inputs = self.inputs.double()
-        square = inputs @ inputs.T
+        """Return R B, (T', N out), for cotangents B (T', N, out)."""
+        inputs = self.inputs.to(cotangents.dtype)
         if self.bias is not None:
-            square += 1.0
-        # a part of rounding size keeps the square positive where inputs depend on each other
-        small = 4 * len(square) * torch.finfo(square.dtype).eps * square.diagonal().sum()
-        lower = torch.linalg.cholesky_ex(square + small * torch.eye(len(square)))[0]
-        each = lower.T.to(cotangents.dtype).expand(len(cotangents), -1, -1)
-        return torch.bmm(each, cotangents).flatten(1)
+            inputs = torch.cat([inputs, inputs.new_ones(len(inputs), 1)], dim=1)
+        upper = torch.geqrf(inputs.T)[0][: len(inputs)].triu()
+        tasks, rows, _ = cotangents.shape
+        found = torch.empty_like(cotangents)
+        step = max(32, -(-rows // 4))
+        for start in range(0, rows, step):  # in strips: R is 0 below its diagonal
+            strip = upper[start : start + step, start:].expand(tasks, -1, -1)
+            torch.bmm(strip, cotangents[:, start:], out=found[:, start : start + step])
+        return found.flatten(1)
 
     def gradients(self, cotangents: Tensor) -> list[Tensor]:
         """Return the gradients of the leaves for cotangents (N, out)."""
@@ -120,10 +122,11 @@ def cotangents(layers: Sequence[Layer]) -> Iterator[dict[int, Tensor]]:
 
 
 def _pays(layer: Layer, tasks: int) -> bool:
-    """Compare multiplications; those for L are in float64, which counts twice."""
+    """Compare multiplications, by row of A; those that find R run half as fast."""
     rows, width = layer.inputs.shape
     out = len(layer.weight)
-    return rows * (tasks * out + 2 * width) + width * out < tasks * width * out
+    work = 2 * rows * (width - rows / 3) + tasks * rows * out / 2 + width * out
+    return rows < width and work < tasks * width * out
 
 
 def _layers(roots: Sequence[Any], wide: set[int], known: set[int]) -> Iterator[Layer]:

@@ -163,7 +163,7 @@ def in_pieces(call: Call, leaves: Leaves) -> BackwardResult:
     assert memory is not None
     workspace.give_back(call.balancer, memory)
     groups = components(reached)
-    weights, inner, status = weigh(call, gramian, groups)
+    weights, inner, status = weigh(call, gramian, call.values(), groups)
     waiting = [leaf for task in call.tasks for leaf in leaves.own[task]] if call.own_waits else []
     _go_back(call, leaves.shared, unique(waiting), weights)
     named = tuple(tuple(call.tasks[place] for place in group) for group in groups)

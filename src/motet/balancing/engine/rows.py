@@ -12,8 +12,8 @@ from torch import Tensor
 from motet.balancing.engine.grad import add_to_grad
 from motet.balancing.engine.layers import Layer
 
-CHUNK = 1 << 20
-"""Numbers of the buffer that are read at once, few enough to stay in the cache."""
+_BLOCK = 1 << 12
+"""Products that are added up in the precision of the rows; their sums are, in float64."""
 
 
 class Rows:
@@ -53,12 +53,6 @@ class Rows:
             memory = torch.empty(count, dtype=dtype, device=device)
         self.memory = memory
         self.jacobian = memory[:count].view(len(self.tasks), width)
-        parts = torch.split(self.jacobian, self._sizes, dim=1)
-        each = [
-            part.view(len(self.tasks), *shape).unbind()
-            for part, shape in zip(parts, self._shapes, strict=True)
-        ]
-        self._views = list(zip(*each, strict=True))
 
     @property
     def _parts(self) -> list[int]:
@@ -67,19 +61,19 @@ class Rows:
 
     def fill(self, task: int, gradients: Iterable[Tensor | None], scale: float = 1.0) -> None:
         """Write the gradients of one task; None where it does not reach a leaf."""
-        targets, sources = [], []
-        pairs = zip(self._views[task], gradients, strict=True)
-        for place, (view, gradient) in enumerate(pairs):
+        row = self.jacobian[task]
+        parts = []
+        for place, (size, gradient) in enumerate(zip(self._sizes, gradients, strict=True)):
             self.reached[task][place] = gradient is not None
             if gradient is None:
-                view.zero_()
+                parts.append(row.new_zeros(size))
             else:
-                targets.append(view)
-                sources.append(gradient.to_dense() if gradient.is_sparse else gradient)
-        if targets:
-            torch._foreach_copy_(targets, sources)
+                dense = gradient.to_dense() if gradient.is_sparse else gradient
+                parts.append(dense.reshape(size))
+        if parts:
+            torch.cat(parts, out=row)
         if scale != 1.0:
-            self.jacobian[task].mul_(scale)
+            row.mul_(scale)
 
     def gramian(self) -> Tensor:
         """Compute the inner products of the rows (T', T'), float64, on the device."""
@@ -87,8 +81,10 @@ class Rows:
         found = torch.zeros(count, count, dtype=torch.float64, device=self.jacobian.device)
         with _full_precision(self.jacobian):
             leaves, *layers = torch.split(self.jacobian, self._parts, dim=1)
-            for chunk in torch.split(leaves, max(1, CHUNK // count), dim=1):
-                found += chunk @ chunk.T
+            whole = leaves.shape[1] // _BLOCK * _BLOCK
+            blocks = leaves[:, :whole].unflatten(1, (-1, _BLOCK)).transpose(0, 1)
+            found += torch.bmm(blocks, blocks.mT).double().sum(dim=0)
+            found += leaves[:, whole:] @ leaves[:, whole:].T
             for layer, cotangents in zip(self.layers, layers, strict=True):
                 rotated = layer.rotated(cotangents.view(count, *layer.shape))
                 found += rotated @ rotated.T
@@ -125,10 +121,11 @@ class Rows:
         for part in (self, other):
             for row, task in enumerate(part.tasks):
                 line = tasks.index(task)
-                for place, view in enumerate(part._views[row]):
+                parts = both.views(both.jacobian[line])
+                for place, view in enumerate(part.views(part.jacobian[row])):
                     if part.reached[row][place]:
                         there = column[id(part.leaves[place])]
-                        both._views[line][there].add_(view)
+                        parts[there].add_(view)
                         both.reached[line][there] = True
         return both
 

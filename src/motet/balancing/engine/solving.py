@@ -49,7 +49,7 @@ def balance(call: Call, rows: Rows) -> Solved:
     if isinstance(call.balancer, JacobianBalancer):
         direction, found, status = _directions(call.balancer, rows, values, groups)
         return Solved(direction, found, None, status, components)
-    weights, gramian, status = weigh(call, rows.gramian(), groups)
+    weights, gramian, status = weigh(call, rows.gramian(), values, groups)
     return Solved(rows.combine(weights), weights, gramian, status, components)
 
 
@@ -74,21 +74,16 @@ def _directions(
 
 
 def weigh(
-    call: Call, gramian: Tensor, groups: Sequence[Sequence[int]]
+    call: Call, gramian: Tensor, values: Tensor, groups: Sequence[Sequence[int]]
 ) -> tuple[Tensor, Tensor, str]:
     """Return weights (T',) and Gramian, both on the CPU, and the balancer's status."""
     assert isinstance(call.balancer, GramianBalancer)
-    values = call.values()
-    dtype, count = values.dtype, len(values)
-    together = torch.cat([gramian.flatten(), values.double().to(gramian.device)])
-    together = together.cpu()  # the one transfer
-    inner, losses = together[:-count].view(count, count), together[-count:]
-    # in the precision of the rows it was computed from, which says how far it can be trusted
-    squares = inner.diagonal()[inner.diagonal() > 0]
-    range_ = torch.finfo(dtype)
-    fits = bool((squares < range_.max).all() and (squares > range_.tiny / range_.eps).all())
-    read = inner.to(dtype) if fits else inner
-    weights = torch.ones(count, dtype=torch.float64)
+    inner, losses = gramian, values
+    if gramian.device.type != "cpu":  # the one transfer
+        together = torch.cat([gramian.flatten(), values.double().to(gramian.device)]).cpu()
+        inner, losses = together[: gramian.numel()].view(gramian.shape), together[gramian.numel() :]
+    read = _as_exact_as_rows(inner, values.dtype)
+    weights = torch.ones(len(inner), dtype=torch.float64)
     statuses = []
     for group in groups:
         present = torch.tensor(places(call.balancer, [call.tasks[place] for place in group]))
@@ -98,6 +93,17 @@ def weigh(
             weights[group] = call.balancer(read[group][:, group], losses[group], present)
         statuses.append(call.balancer.status)
     return weights, inner, _joined(statuses)
+
+
+def _as_exact_as_rows(gramian: Tensor, dtype: torch.dtype) -> Tensor:
+    """Give a Gramian the precision of the rows, which says how far it can be trusted.
+
+    It keeps its own where squares would leave the range of theirs.
+    """
+    squares, limits = gramian.numpy().diagonal(), torch.finfo(dtype)
+    squares = squares[squares > 0]
+    fits = (squares < limits.max).all() and (squares > limits.tiny / limits.eps).all()
+    return gramian.to(dtype) if fits else gramian
 
 
 def own_weights(call: Call, weights: Tensor | None) -> Tensor | None:

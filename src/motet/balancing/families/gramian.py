@@ -4,7 +4,9 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from motet.balancing.families.balancer import Balancer
@@ -31,10 +33,10 @@ class GramianBalancer(Balancer):
         scale: "sum": T equal gradients g give T g, as the plain sum does; "mean": they give g;
             "paper": the formula of the source.
         every: Steps for which weights are used before they are found anew. They are found at once
-            if other tasks are present.
+            if other tasks are present. Components count their steps apart.
     """
 
-    task_axes: ClassVar[Mapping[str, int]] = {"kept": 1, "kept_for": 1}
+    task_axes: ClassVar[Mapping[str, int]] = {"kept": 1, "kept_for": 1, "kept_with": 1}
 
     scales_rows: bool = False
     """Whether a task weight scales the task's gradient; other methods read `preference`."""
@@ -58,7 +60,9 @@ class GramianBalancer(Balancer):
         self.kept = nn.Buffer(torch.zeros(len(tasks)))
         """Weights found last, (T,)."""
         self.kept_for = nn.Buffer(torch.zeros(len(tasks)))
-        """Further steps for which each task's weight holds, (T,); 0 for tasks that were absent."""
+        """Further steps for which each task's weight holds, (T,)."""
+        self.kept_with = nn.Buffer(torch.zeros(len(tasks)))
+        """Tasks whose weights were found together have one number here, (T,)."""
 
     def __call__(
         self, gramian: Tensor, losses: Tensor | None = None, present: Tensor | None = None
@@ -90,16 +94,18 @@ class GramianBalancer(Balancer):
         dtype = gramian.dtype if gramian.is_floating_point() else torch.float64
         self.resolution = 4 * count * torch.finfo(dtype).eps
         self.count_step()
-        own = self._own(present)
-        rows = own if self.scales_rows else torch.ones_like(own)
         kept = self.reuse(present)
         if kept is not None:
             return kept
         self.status = OK
-        weights = self._found(inner * torch.outer(rows, rows), losses, present, own / rows)
+        own = self.preference(present)
+        scaled = self.scales_rows and bool((own != 1).any())
+        rows = inner * torch.outer(own, own) if scaled else inner
+        weights = self._found(rows, losses, present)
         if self.scale != "paper" and count > 1:
-            weights = self.in_sum_scale(weights) / (count if self.scale == "mean" else 1)
-        weights = weights * rows
+            weights = self.in_sum_scale(weights)
+            weights = weights / count if self.scale == "mean" else weights
+        weights = weights * own if scaled else weights
         if self.scale == "paper" and self.max_norm is not None:
             length = (weights @ inner @ weights).clamp(min=0).sqrt()
             weights = weights * (self.max_norm / length).clamp(max=1)
@@ -114,17 +120,17 @@ class GramianBalancer(Balancer):
         """
         if self.every == 1:
             return None
-        left = self.kept_for.cpu()
-        here = torch.zeros(len(self.tasks), dtype=torch.bool)
-        here[present] = True
-        if not torch.equal(left > 0, here):
+        here = present.numpy()
+        left, together = _numbers(self.kept_for), _numbers(self.kept_with)
+        complete = np.isin(together, together[here]).sum() == len(here)
+        if not (complete and (left[here] > 0).all()):
             return None
         self.kept_for[present.to(self.kept_for.device)] -= 1
         return self.kept.cpu().double()[present]
 
     def preference(self, present: Tensor) -> Tensor:
         """Return the task weights of the present tasks (T',), float64 on the CPU."""
-        return self._own(present)
+        return torch.from_numpy(_numbers(self.task_weights)[present.numpy()].astype(np.float64))
 
     def in_sum_scale(self, weights: Tensor) -> Tensor:
         """Turn weights (T',) from the paper's scale into the one in which T equal g give T g."""
@@ -139,11 +145,9 @@ class GramianBalancer(Balancer):
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
         """Find weights (T',) from a Gramian (T', T'), float64 on the CPU."""
 
-    def _found(
-        self, gramian: Tensor, losses: Tensor | None, present: Tensor, alone: Tensor
-    ) -> Tensor:
+    def _found(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
         if len(present) == 1:
-            return alone
+            return torch.ones(1, dtype=torch.float64) if self.scales_rows else self.preference(present)
         weights: Tensor = super().__call__(gramian, losses, present)
         if self.status != OK:
             still = gramian.diagonal() == 0
@@ -152,12 +156,20 @@ class GramianBalancer(Balancer):
         return weights
 
     def _keep(self, weights: Tensor, present: Tensor) -> None:
-        if self.every > 1:
-            self.kept.zero_()
-            self.kept_for.zero_()
-            here = present.to(self.kept.device)
-            self.kept[here] = weights.to(self.kept)
-            self.kept_for[here] = float(self.every - 1)
+        """Keep weights for the steps to come; those found together with one of these are void."""
+        if self.every == 1:
+            return
+        number = 1.0 + float(present.min())
+        together = _numbers(self.kept_with)
+        parted = np.isin(together, [number, *together[present.numpy()]]) & (together > 0)
+        void, here = torch.from_numpy(parted).to(self.kept.device), present.to(self.kept.device)
+        for buffer in (self.kept, self.kept_for, self.kept_with):
+            buffer[void] = 0.0
+        self.kept[here] = weights.to(self.kept)
+        self.kept_for[here] = float(self.every - 1)
+        self.kept_with[here] = number
 
-    def _own(self, present: Tensor) -> Tensor:
-        return self.task_weights.detach().cpu().double()[present]
+
+def _numbers(buffer: Tensor) -> NDArray[np.float32]:
+    numbers: NDArray[np.float32] = buffer.detach().cpu().numpy()
+    return numbers
