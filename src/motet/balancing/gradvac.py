@@ -93,13 +93,15 @@ def vaccinate(gramian: Array, target: Array, orders: NDArray[np.int64], beta: fl
     met, phis = (lengths > 0) & (lengths[orders.T] > 0), np.zeros_like(aims)
     # row i holds g_i' / ‖g_i‖: its weights on the unit gradients, its products with them
     weights, products = np.eye(len(gramian)), cosines.copy()
+    length2 = np.ones_like(lengths)
     for step, other in enumerate(orders.T):
-        length2 = np.einsum("ij,ij->i", weights, products)
         met[step] &= length2 > _NOTHING_LEFT
         length = np.sqrt(np.maximum(length2, _NOTHING_LEFT))
-        phi, aim = products[everyone, other] / length, aims[step]
+        product, aim = products[everyone, other], aims[step]
+        phi = product / length
         pull = length * (aim * np.sqrt(np.maximum(1 - phi * phi, 0.0)) / sines[step] - phi)
         pull *= met[step] & (phi < aim)
+        length2 += pull * (2 * product + pull)
         weights[everyone, other] += pull
         products += pull[:, None] * cosines[other]
         phis[step] = phi

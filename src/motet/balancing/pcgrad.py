@@ -70,6 +70,12 @@ def project_conflicts(gramian: Array, orders: NDArray[np.int64]) -> Array:
         >>> project_conflicts(np.array([[1.0, -1.0], [-1.0, 2.0]]), np.array([[1], [0]]))
         array([2. , 1.5])
     """
+    if len(gramian) == 2:
+        (first, inner), (_, second) = gramian.tolist()
+        conflict = min(inner, 0.0)
+        return np.array(
+            [1 - (conflict / first if first else 0), 1 - (conflict / second if second else 0)]
+        )
     lengths, cosines = unit_rows(gramian)
     everyone = np.arange(len(gramian))
     # row i holds g_i' / ‖g_i‖: its weights on the unit gradients, its products with them

@@ -81,10 +81,11 @@ class Rows:
         found = torch.zeros(count, count, dtype=torch.float64, device=self.jacobian.device)
         with _full_precision(self.jacobian):
             leaves, *layers = torch.split(self.jacobian, self._parts, dim=1)
-            whole = leaves.shape[1] // _BLOCK * _BLOCK
-            blocks = leaves[:, :whole].unflatten(1, (-1, _BLOCK)).transpose(0, 1)
+            number = leaves.shape[1] // _BLOCK
+            whole, rest = leaves[:, : number * _BLOCK], leaves[:, number * _BLOCK :]
+            blocks = whole.view(count, number, _BLOCK).transpose(0, 1)
             found += torch.bmm(blocks, blocks.mT).double().sum(dim=0)
-            found += leaves[:, whole:] @ leaves[:, whole:].T
+            found += rest @ rest.T
             for layer, cotangents in zip(self.layers, layers, strict=True):
                 rotated = layer.rotated(cotangents.view(count, *layer.shape))
                 found += rotated @ rotated.T

@@ -60,16 +60,19 @@ def _directions(
 
     The direction is in memory of its own.
     """
-    total = torch.zeros_like(rows.jacobian[0])
+    total: Tensor | None = None
     weights = torch.ones(len(values), dtype=torch.float64) if balancer.combines else None
     statuses = []
     for group in groups:
         present = torch.tensor(places(balancer, [rows.tasks[place] for place in group]))
         jacobian = rows.jacobian if len(groups) == 1 else rows.jacobian[group]  # else a copy
-        total += balancer(jacobian, values[group], present)
+        direction = balancer(jacobian, values[group], present)
+        # a copy, as a balancer may keep what it gives, or give a row
+        total = direction.clone() if total is None else total.add_(direction)
         if weights is not None and balancer.weights is not None:
             weights[group] = balancer.weights
         statuses.append(balancer.status)
+    assert total is not None
     return total, weights, _joined(statuses)
 
 
@@ -96,14 +99,15 @@ def weigh(
 
 
 def _as_exact_as_rows(gramian: Tensor, dtype: torch.dtype) -> Tensor:
-    """Give a Gramian the precision of the rows, which says how far it can be trusted.
+    """Return a Gramian in the precision of the rows, which says how far it can be trusted.
 
-    It keeps its own where squares would leave the range of theirs.
+    Where squares would leave the range of that, the Gramian stays as it is.
     """
-    squares, limits = gramian.numpy().diagonal(), torch.finfo(dtype)
-    squares = squares[squares > 0]
-    fits = (squares < limits.max).all() and (squares > limits.tiny / limits.eps).all()
-    return gramian.to(dtype) if fits else gramian
+    squares = [square for square in gramian.diagonal().tolist() if square > 0]
+    limits = torch.finfo(dtype)
+    if squares and not limits.tiny / limits.eps < min(squares) <= max(squares) < limits.max:
+        return gramian
+    return gramian.to(dtype)
 
 
 def own_weights(call: Call, weights: Tensor | None) -> Tensor | None:

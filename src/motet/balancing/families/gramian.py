@@ -147,7 +147,9 @@ class GramianBalancer(Balancer):
 
     def _found(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
         if len(present) == 1:
-            return torch.ones(1, dtype=torch.float64) if self.scales_rows else self.preference(present)
+            return (
+                torch.ones(1, dtype=torch.float64) if self.scales_rows else self.preference(present)
+            )
         weights: Tensor = super().__call__(gramian, losses, present)
         if self.status != OK:
             still = gramian.diagonal() == 0

@@ -68,11 +68,10 @@ class JacobianBalancer(Balancer):
                 "flattened gradient per task"
             )
         rows = jacobian.detach()
-        largest = torch.linalg.vector_norm(rows, torch.inf) if rows.numel() else rows.new_zeros(())
-        finite = largest.isfinite()
-        if losses is not None:
-            finite = finite & losses.isfinite().all().to(finite.device)
-        if not bool(finite):  # a device sync
+        read = [rows] if losses is None else [rows, losses.to(rows)]
+        # a finite sum says so of all in it, and is found faster; a device sync
+        finite = bool(torch.stack([each.sum() for each in read]).isfinite().all())
+        if not (finite or all(bool(each.isfinite().all()) for each in read)):
             self.status = NOT_FINITE
             if self.combines:
                 self.weights = torch.full((len(rows),), torch.nan, dtype=torch.float64)

@@ -31,6 +31,7 @@ Faces: TypeAlias = NDArray[np.bool_]  # (N, T)
 
 _RIDGE = 1e-13  # added to the unit diagonal, so that singular faces have a least-norm solution
 _TOLERANCE = 1e-11  # a sign is wrong beyond this share of the largest entry
+_SINGULAR = 1e-8  # a determinant below this share of its terms has lost half of its digits
 _ROUNDING = 1e-14  # below this share of what was summed up, q is 0
 
 
@@ -100,6 +101,9 @@ def _complementary(
 ) -> tuple[Array, float]:
     """Solve for every row of q (N, T); give x (N, T) and the worst max |min(x, y)| / max |q|."""
     scale = np.abs(q).max(axis=1, keepdims=True)
+    x = _of_two(matrix, q)
+    if x is not None:
+        return x, _missed(matrix, q, x, scale)
     free = q < -_TOLERANCE * scale if guess is None else guess.copy()
     x, open_rows = np.zeros_like(q), np.flatnonzero(free.any(axis=1))
     inverse = _sound_inverse(matrix) if len(open_rows) > 1 else None
@@ -118,13 +122,38 @@ def _complementary(
     for row in open_rows:
         x[row] = _one_by_one(matrix, q[row])
     x = np.maximum(x, 0.0)
-    missed = np.abs(np.minimum(x, x @ matrix + q)).max(axis=1, keepdims=True)
-    residual = float(np.divide(missed, scale, out=missed, where=scale > 0).max())
+    residual = _missed(matrix, q, x, scale)
     if residual > 1e-8 and not repaired:  # float32 Gramians may have slightly negative eigenvalues
         values, vectors = np.linalg.eigh(matrix)
         matrix = (vectors * np.maximum(values, 0.0)) @ vectors.T
         return _complementary(matrix, q, free, repaired=True)
     return x, residual
+
+
+def _missed(matrix: Array, q: Array, x: Array, scale: Array) -> float:
+    missed = np.abs(np.minimum(x, x @ matrix + q)).max(axis=1, keepdims=True)
+    return float(np.divide(missed, scale, out=missed, where=scale > 0).max())
+
+
+def _of_two(matrix: Array, q: Array) -> Array | None:
+    """Solve for T = 2 by trying the four faces; None for more, or where M is near to singular."""
+    if len(matrix) != 2:
+        return None
+    (a, b), (_, c) = matrix.tolist()
+    x = []
+    for first, second in q.tolist():
+        if first >= 0 and second >= 0:
+            x.append((0.0, 0.0))
+        elif first < 0 and second * a >= b * first:
+            x.append((-first / a, 0.0))
+        elif second < 0 and first * c >= b * second:
+            x.append((0.0, -second / c))
+        elif a * c - b * b > _SINGULAR * a * c:
+            det = a * c - b * b
+            x.append(((b * second - c * first) / det, (b * first - a * second) / det))
+        else:
+            return None
+    return np.array(x)
 
 
 def _on_face(matrix: Array, q: Array, face: Faces, inverse: Array | None) -> tuple[Array, Array]:
