@@ -311,6 +311,36 @@ def test_each_tasks_own_part_is_passed_once():
     assert Counted.passes == 2
 
 
+def test_components_keep_their_weights_apart():
+    balancer = Shorter("abcd", every=2)
+    left, right = linear(3, 4), linear(3, 4)
+
+    def step(tasks):
+        z, y = Counted.apply(left(data(5, 3))), Counted.apply(right(data(5, 3)))
+        losses = squares([z.sin(), z.cos(), y.sin(), y.cos()])
+        Counted.passes = 0
+        backward({task: losses[task] for task in tasks}, balancer)
+        return Counted.passes
+
+    assert step("abcd") == 4
+    assert step("abcd") == 2  # once through each component
+    assert step("abcd") == 4
+    assert step("ab") == 1  # the other component may be absent
+    assert step("cd") == 1
+    assert step("abcd") == 4
+    assert step("abc") == 3  # c was weighed with d
+    assert step("ab") == 2  # their second step passed with the one before
+
+
+def test_inner_products_of_many_numbers_are_as_exact_as_the_numbers():
+    count = 100_000
+    x = torch.zeros(count, requires_grad=True)
+    rows = 1 + torch.rand(2, count, generator=torch.Generator().manual_seed(0))
+    found = backward(list((rows * x).sum(dim=1)), Shorter(AB), shared=[x]).gramian
+    exact = rows.double() @ rows.double().T
+    torch.testing.assert_close(found, exact, rtol=1e-7, atol=0)
+
+
 def test_a_step_with_kept_weights_passes_once_and_lets_the_graph_go():
     balancer = Shorter(AB, every=2)
     encoder = linear(3, 4)

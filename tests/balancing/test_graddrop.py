@@ -17,7 +17,8 @@ def test_where_all_signs_agree_it_is_the_sum():
 
 def test_the_signs_are_kept_with_the_paper_s_probability():
     """3 and -1: p = 0.75, and the expectation is their sum."""
-    d = GradDrop(["a", "b"])(torch.tensor([[3.0], [-1.0]]).repeat(1, 20000))
+    d = GradDrop(["a", "b"])(torch.tensor([[3.0], [-1.0]]).repeat(1, 200_000))
+    assert not torch.equal(*d.tensor_split(2))
     assert set(d.unique().tolist()) == {3.0, -1.0}
     assert (d == 3).double().mean().item() == pytest.approx(0.75, abs=0.01)
     assert d.mean().item() == pytest.approx(2, abs=0.05)

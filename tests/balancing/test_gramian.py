@@ -214,6 +214,18 @@ def test_a_caller_may_skip_the_gramian_while_weights_are_kept(name):
 
 
 @every_balancer
+def test_weights_found_together_are_void_once_one_of_them_is_found_anew(name):
+    balancer = make(name, 3, every=3)
+    rows = torch.as_tensor(gradients("plain", 3, 0))
+    balancer(rows @ rows.T)
+    two = torch.tensor([1, 2])
+    balancer(rows[1:] @ rows[1:].T, None, two)
+    assert balancer.reuse(torch.tensor([0])) is None
+    assert balancer.reuse(torch.tensor([1])) is None  # found with the third
+    assert balancer.reuse(two) is not None
+
+
+@every_balancer
 def test_tasks_may_come_and_go(name):
     balancer = make(name, 5)
     for step, present in enumerate([(0, 1), (4, 2, 3), (1,), (0, 1, 2, 3, 4), (3, 0)]):
