@@ -102,6 +102,7 @@ def test_validate_trains_nothing_and_writes_nothing(here, motet):
     assert (code, err) == (0, "")
     assert "people.yaml is valid" in out
     assert "labelled:" in out
+    assert "hard sharing, " in out
     assert listing(here) == before
 
 

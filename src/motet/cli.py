@@ -75,10 +75,10 @@ def validate(
 ) -> None:
     """Check a config and the data it names, without training."""
     _tell_config_errors(config, overrides or [])
-    from motet.run import check, data_lines
+    from motet.run import check, data_lines, model_lines
 
     prepared = check(config, overrides=overrides or [])
-    for line in data_lines(prepared):
+    for line in (*data_lines(prepared), *model_lines(prepared)):
         typer.echo(line)
     typer.echo(f"{config} is valid")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from motet.run.building import check
     from motet.run.initialising import initial_config, initialise
-    from motet.run.lines import data_lines, report_lines
+    from motet.run.lines import data_lines, model_lines, report_lines
     from motet.run.predictions import check_prediction_file, write_predictions
     from motet.run.runs import Run, load
     from motet.run.training import resume, train
@@ -22,6 +22,7 @@ _PLACES = {
     "initial_config": "initialising",
     "initialise": "initialising",
     "load": "runs",
+    "model_lines": "lines",
     "report_lines": "lines",
     "resume": "training",
     "train": "training",
@@ -36,6 +37,7 @@ __all__ = [
     "initial_config",
     "initialise",
     "load",
+    "model_lines",
     "report_lines",
     "resume",
     "train",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import motet
 from motet.model import MultiTaskModel
-from motet.run.lines import data_lines, report_lines
+from motet.run.lines import data_lines, model_lines, report_lines
 from motet.run.preparing import Prepared
 from motet.training import Report, Trainer
 
@@ -18,14 +18,15 @@ def _lines(
     prepared: Prepared, model: MultiTaskModel, trainer: Trainer, report: Report | None
 ) -> Iterator[str]:
     config = prepared.config
-    count = sum(parameter.numel() for parameter in model.parameters())
-    shared = sum(parameter.numel() for parameter in model.shared_parameters())
     yield f"# A model for {', '.join(model.tasks.names)}"
     yield ""
     yield f"Trained with motet {motet.__version__}: {config.model.sharing.type} sharing,"
     balancers = ", then ".join(stage.type for stage in config.stages)
     yield f"{balancers} balancing, {trainer.step:,} steps of {trainer.batch_size} rows."
-    yield f"It has {count:,} parameters, {shared:,} of them shared by all tasks."
+    yield ""
+    yield "```"
+    yield from model_lines(prepared)
+    yield "```"
     yield ""
     yield "## Use"
     yield ""

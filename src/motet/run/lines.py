@@ -13,6 +13,7 @@ from motet.data.selection import listed
 from motet.data.targets.base import Target
 from motet.data.targets.classes import MISSING
 from motet.model import MultiTaskModel
+from motet.run.costs import count_costs
 from motet.run.preparing import Prepared
 from motet.training import Report
 
@@ -39,6 +40,23 @@ def data_lines(prepared: Prepared) -> Iterator[str]:
     if len(prepared.config.stages) > 1:
         yield _line("balancing", ", then ".join(map(_stage, prepared.config.stages)))
     yield from (_line("note", note) for note in _notes(prepared))
+
+
+def model_lines(prepared: Prepared) -> Iterator[str]:
+    """Say what the model costs, beside one model per task with the same encoder and heads."""
+    costs, sharing = count_costs(prepared), prepared.config.model.sharing.type
+    own = ", ".join(f"{task} {count:,}" for task, count in costs.own.items())
+    yield _line("model", f"{sharing} sharing, {costs.parameters:,} parameters")
+    yield _line("", f"shared {costs.shared:,}; {own}")
+    yield _line("", f"{costs.multiply_adds:,.0f} multiply-adds per row")
+    if len(costs.own) > 1:
+        size = costs.parameters / costs.single_parameters
+        work = costs.multiply_adds / costs.single_multiply_adds
+        yield _line(
+            "",
+            f"{len(costs.own)} single-task models together: {size:.2f} x their parameters, "
+            f"{work:.2f} x their multiply-adds",
+        )
 
 
 def epoch_line(record: Mapping[str, Any], epochs: int) -> str:

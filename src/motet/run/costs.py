@@ -1,0 +1,91 @@
+"""What a model costs beside one model per task: parameters, and multiply-adds for a row."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from motet.config import Config
+from motet.data.batches import ArrayData
+from motet.model import MultiTaskModel
+from motet.model.building import build_model, learned_sizes
+from motet.run.preparing import Prepared
+
+ROWS = 8
+"""Rows in the batch that is counted."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Costs of a model, and of single-task models with the same encoder and heads together."""
+
+    shared: int
+    """Parameters that several tasks reach."""
+    own: dict[str, int]
+    """Parameters that a task alone reaches."""
+    multiply_adds: float
+    """For one row, all enabled tasks."""
+    single_parameters: int
+    single_multiply_adds: float
+
+    @property
+    def parameters(self) -> int:
+        """All parameters."""
+        return self.shared + sum(self.own.values())
+
+
+def count_costs(prepared: Prepared) -> Costs:
+    """Count what the model of a config costs, on the first rows of its data.
+
+    Returns:
+        The costs. Multiply-adds are those of matrix products, convolutions and attention.
+    """
+    sizes = learned_sizes(prepared.config, prepared.preprocessing)
+    model = build_model(prepared.config, sizes)
+    hard = build_model(_without_sharing(prepared.config), sizes)
+    alone = {task: hard.task_parameters(task) for task in hard.tasks.names}
+    trunk = sum(parameter.numel() for parameter in hard.shared_parameters())
+    inputs = {kind: values[:ROWS] for kind, values in prepared.inputs.items()}
+    active = model.active_tasks
+    return Costs(
+        shared=sum(parameter.numel() for parameter in model.shared_parameters()),
+        own={
+            task: sum(parameter.numel() for parameter in model.task_parameters(task))
+            for task in model.tasks.names
+        },
+        multiply_adds=_multiply_adds(model, inputs, active),
+        single_parameters=sum(trunk + sum(p.numel() for p in own) for own in alone.values()),
+        single_multiply_adds=sum(_multiply_adds(hard, inputs, (task,)) for task in active),
+    )
+
+
+def _without_sharing(config: Config) -> Config:
+    """Return the config of the same encoder and heads, in the plainest model."""
+    model = {**config.model_dump(include={"model"})["model"], "sharing": {"type": "hard"}}
+    return Config(**{**config.model_dump(), "model": model})
+
+
+def _multiply_adds(
+    model: MultiTaskModel, inputs: Mapping[str, Any], tasks: tuple[str, ...]
+) -> float:
+    """Count the multiply-adds of a forward pass, for one row."""
+    rows = ArrayData(inputs, {})
+    (batch,) = rows.batches(ROWS)
+    model.eval()
+    with _nothing_fused(), FlopCounterMode(display=False) as counter:
+        model(batch["inputs"], tasks)
+    count: int = counter.get_total_flops()
+    return count / 2 / len(rows)
+
+
+@contextmanager
+def _nothing_fused() -> Iterator[None]:
+    """Keep oneDNN from making one call of a recurrent layer, which would count as nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of other devices, as flags are put back
+        with torch.backends.mkldnn.flags(enabled=False):
+            yield
