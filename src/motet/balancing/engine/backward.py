@@ -102,10 +102,11 @@ def backward(
         (tensor([0.5000, 1.5000]), tensor(-0.7071, dtype=torch.float64))
     """
     _refuse(balancer, at, representation, heads, memory, partial=not solve or previous is not None)
+    named = _named(losses, balancer.tasks)
     call = Call(
-        losses=_named(losses, balancer.tasks),
+        losses=named,
         balancer=balancer,
-        scale=scaler.get_scale() if scaler is not None and scaler.is_enabled() else 1.0,
+        scale=1.0 if scaler is None else _scale(scaler, next(iter(named.values())).device),
         weighted=heads == "weighted" or isinstance(balancer, LossBalancer),
         keep_graph=penalty is not None,
     )
@@ -133,6 +134,11 @@ def backward(
     if penalty is not None:
         torch.autograd.backward([penalty * call.scale])
     return result
+
+
+def _scale(scaler: GradScaler, device: torch.device) -> float:
+    """Return the scaler's factor; asked by `scale`, without which it refuses to step later."""
+    return float(scaler.scale(torch.ones((), device=device)))  # a device sync
 
 
 def _refuse(
