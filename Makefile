@@ -46,5 +46,5 @@ clean:
 	touch $@
 
 .venv/test: .venv/core
-	$(PIP) --editable '.[test]'
+	$(PIP) --editable '.[test,loops]'
 	touch $@

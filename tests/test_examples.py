@@ -131,6 +131,23 @@ def test_the_loop_written_by_hand_learns_and_its_saved_model_is_the_same(run):
     assert "loaded model equal: {'kind': True, 'area': True}" in text
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of Lightning's own
+def test_two_tasks_in_conflict_learn_in_lightning(lightning, run):
+    text = run("lightning_loop")
+    losses = numbers(r"(\w+): loss # -> #", text)
+    assert [task for task, *_ in losses] == ["kind", "area"]
+    assert all(after < before / 2 for _, before, after in losses)
+    [(conflicts, steps)] = numbers("in conflict at # of # steps", text)
+    assert 0 < conflicts < steps == 100
+
+
+def test_two_tasks_learn_in_hugging_face(transformers, run):
+    text = run("hugging_face_loop")
+    scores = numbers(r"(accuracy|r2): # -> #", text)
+    assert len(scores) == 2
+    assert all(after > max(before + 0.3, 0.6) for _, before, after in scores)
+
+
 def test_a_balancer_of_ones_own_does_what_its_one_method_says(run):
     text = run("custom_balancer")
     epochs = numbers("easy loss # weight #  hard loss # weight #", text)

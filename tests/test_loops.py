@@ -1,0 +1,159 @@
+"""Other people's loops in examples/: accumulation, clipping and precision are those of the loop."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+
+import motet
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def assert_same_parameters(found, expected, **tolerance):
+    for one, other in zip(found.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(one, other, **tolerance)
+
+
+# Lightning ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fit(lightning):
+    """Trains the example's module; the module, and its gradient norms after clipping."""
+    example = runpy.run_path(str(EXAMPLES / "lightning_loop.py"))
+
+    def fits(batch, accumulate, rows=40, clip=1e9, **options):
+        torch.manual_seed(0)
+        norms = []
+
+        class Watched(example["TwoTasks"]):
+            def on_before_optimizer_step(self, optimizer):
+                super().on_before_optimizer_step(optimizer)
+                norms.append(float(torch.nn.utils.get_total_norm([*gradients(self)])))
+
+        module = Watched(accumulate=accumulate, clip=clip)
+        x = torch.randn(rows, 6)
+        data = torch.utils.data.TensorDataset(x, (x[:, 0] > 0).long(), x[:, 1:2])
+        trainer = lightning.Trainer(
+            max_epochs=3,
+            limit_val_batches=0,
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            **options,
+        )
+        batches = torch.utils.data.DataLoader(data, batch_size=batch)
+        trainer.fit(module, batches, batches)
+        return module, norms
+
+    return fits
+
+
+def gradients(module):
+    return (leaf.grad for leaf in module.parameters() if leaf.grad is not None)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_micro_batches_in_lightning_are_the_whole_batch(fit):
+    halves, found = fit(batch=10, accumulate=2)
+    whole, expected = fit(batch=20, accumulate=1)
+    assert len(found) == 6
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert_same_parameters(halves, whole, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_an_epoch_in_lightning_leaves_no_gradients_behind(fit):
+    module, norms = fit(batch=10, accumulate=2, rows=50)
+    assert len(norms) == 9
+    assert module.waiting is None
+    assert [*gradients(module)] == []
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_gradients_in_lightning_are_clipped_without_their_loss_scale(fit, lightning):
+    scaler = torch.amp.GradScaler("cpu")
+    precision = lightning.plugins.precision.MixedPrecision("16-mixed", "cpu", scaler)
+    exact, expected = fit(batch=10, accumulate=2, clip=0.5)
+    half, norms = fit(batch=10, accumulate=2, clip=0.5, plugins=[precision])
+    assert norms == pytest.approx(expected, rel=0.02)
+    assert max(norms) == pytest.approx(0.5, rel=1e-3)
+    assert_same_parameters(half, exact, rtol=0.05, atol=0.01)
+
+
+# Hugging Face ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def train(transformers, tmp_path):
+    """Trains the example's model without dropout; the model, and the log of the trainer."""
+    example = runpy.run_path(str(EXAMPLES / "hugging_face_loop.py"))
+
+    def trains(batch, accumulate, rows=128, **options):
+        torch.manual_seed(0)
+        config = transformers.BertConfig(
+            vocab_size=60,
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=16,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+        )
+        trainer = example["MultiTaskTrainer"](
+            model=example["Reader"](config),
+            balancer=motet.balancing.create("upgrad", tasks=["topic", "count"]),
+            args=transformers.TrainingArguments(
+                output_dir=str(tmp_path),
+                num_train_epochs=1,
+                per_device_train_batch_size=batch,
+                gradient_accumulation_steps=accumulate,
+                learning_rate=1e-3,
+                label_names=["topic", "count"],
+                logging_steps=1,
+                use_cpu=True,
+                report_to="none",
+                disable_tqdm=True,
+                save_strategy="no",
+                **options,
+            ),
+            train_dataset=example["Sentences"](rows, seed=0),
+        )
+        trainer.train()
+        assert trainer.waiting is None
+        return trainer.model, trainer.state.log_history[:-1]
+
+    return trains
+
+
+def test_micro_batches_in_hugging_face_are_the_whole_batch(train):
+    halves, found = train(batch=16, accumulate=2)
+    whole, expected = train(batch=32, accumulate=1)
+    assert len(found) == 4
+    for key in ("loss", "grad_norm"):
+        assert [step[key] for step in found] == pytest.approx(
+            [step[key] for step in expected], rel=1e-3
+        )
+    assert_same_parameters(halves, whole, rtol=1e-3, atol=1e-5)
+
+
+def test_the_last_step_of_an_epoch_in_hugging_face_may_have_fewer_micro_batches(train):
+    _, found = train(batch=16, accumulate=2, rows=48)
+    _, expected = train(batch=32, accumulate=1, rows=48)
+    assert [step["loss"] for step in found] == pytest.approx(
+        [step["loss"] for step in expected], rel=1e-3
+    )
+
+
+def test_hugging_face_may_train_in_bfloat16(train):
+    half, found = train(batch=16, accumulate=2, bf16=True)
+    exact, expected = train(batch=16, accumulate=2)
+    assert [step["loss"] for step in found] == pytest.approx(
+        [step["loss"] for step in expected], rel=0.02
+    )
+    assert next(half.parameters()).dtype == torch.float32
+    assert_same_parameters(half, exact, rtol=0.1, atol=0.01)
