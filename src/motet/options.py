@@ -16,11 +16,14 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     GetCoreSchemaHandler,
     StrictBool,
+    Tag,
     TypeAdapter,
     ValidationError,
     validate_call,
@@ -53,6 +56,7 @@ __all__ = [
     "TaskOptions",
     "TwoOrMore",
     "Unpack",
+    "WeightSchedule",
     "checked",
     "common_options",
     "create",
@@ -154,12 +158,42 @@ class OnlyWith:
         return core_schema.with_info_after_validator_function(check, handler(source))
 
 
+def _in_order(schedule: Any) -> Any:
+    first, last = schedule["epochs"]
+    if not first < last:
+        raise ValueError(f"found [{first}, {last}], expected a first epoch and a later one")
+    return schedule
+
+
+Schedule = TypedDict(
+    "Schedule",
+    {
+        "from": Annotated[PositiveFloat, Field(description="Weight up to the first epoch.")],
+        "to": Annotated[PositiveFloat, Field(description="Weight from the last epoch on.")],
+        "epochs": Annotated[
+            tuple[PositiveInt, PositiveInt],
+            Field(description="First and last epoch of the change, counted from 1."),
+        ],
+    },
+)
+Schedule.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]  # pydantic's own hook
+WeightSchedule = Annotated[Schedule, AfterValidator(_in_order)]
+"""``{from: weight, to: weight, epochs: [first, last]}``: a weight that changes evenly."""
+Weight = Annotated[
+    Annotated[PositiveFloat, Tag("one number")] | Annotated[WeightSchedule, Tag("from - to")],
+    Discriminator(lambda value: "from - to" if isinstance(value, Mapping) else "one number"),
+]
+"""A weight, or how it changes."""
+
+
 class TaskOptions(TypedDict, total=False):
     """Options that every kind of task has.
 
     Args:
         column: Column that holds the labels; the task's name if left out.
-        weight: How much the task counts; what that means depends on the balancer.
+        weight: How much the task counts; what that means depends on the balancer. A mapping such as
+            ``{from: 1.0, to: 0.2, epochs: [1, 10]}`` changes it evenly from the first of the epochs
+            to the last.
         main: Whether the task is one of those that the monitored score averages. If no task is
             marked, all are.
         enabled: Whether the task is trained and predicted from the start.
@@ -171,7 +205,7 @@ class TaskOptions(TypedDict, total=False):
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
 
     column: str | None
-    weight: PositiveFloat
+    weight: Weight
     main: bool
     enabled: bool
     learning_rate: PositiveFloat | None

@@ -4,7 +4,7 @@ A problem names ``file:line:column  key: found, expected, did you mean``. What i
 problems is kept in `ConfigError.partial`, so that the data it names can be checked in the same go.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, Tag, ValidationError
+from typing_extensions import is_typeddict
 
 from motet.config.members import MemberOf
 from motet.config.schema import Config, current
@@ -360,8 +361,18 @@ def _member_field(here: Any) -> _Entry | None:
 
 
 def _keys_at(loc: tuple[str | int, ...]) -> list[str]:
-    model = _model_in(_annotation_at(loc))
-    return list(model.model_fields) if model else []
+    here = _annotation_at(loc)
+    model = _model_in(here)
+    if model:
+        return list(model.model_fields)
+    mappings = filter(is_typeddict, _innermost(getattr(here, "annotation", here)))
+    return [key for mapping in mappings for key in mapping.__annotations__]
+
+
+def _innermost(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for inner in get_args(annotation):
+        yield from _innermost(inner)
 
 
 def _kind_at(loc: tuple[str | int, ...]) -> str:

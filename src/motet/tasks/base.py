@@ -36,7 +36,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 from torch import Tensor, nn
 
-from motet.options import TASK_DEFAULTS, TaskOptions, Unpack, checked, create
+from motet.options import TASK_DEFAULTS, TaskOptions, Unpack, WeightSchedule, checked, create
 from motet.problems import InputError
 from motet.registry import HEADS, LOSSES
 from motet.tags import TagSet
@@ -44,6 +44,7 @@ from motet.tasks.additive import number_of, sum_selected
 from motet.tasks.heads import SingleOutput, TaskHead, custom_head
 from motet.tasks.labels import Labels, as_vector, present
 from motet.tasks.token_heads import TokenHead
+from motet.tasks.weight_schedules import weight_at
 
 DEFAULT_METRICS: dict[Labels, tuple[str, ...]] = {
     "class": ("accuracy", "macro_f1", "auroc", "log_loss"),
@@ -98,11 +99,25 @@ class Task(nn.Module, ABC):
         options: dict[str, Any] = {**TASK_DEFAULTS, **common}
         self.name = name
         self.column: str = options["column"] or name
-        self.weight: float = options["weight"]
+        self._weight: float | WeightSchedule = options["weight"]
         self.main: bool = options["main"]
         self.enabled: bool = options["enabled"]
         self.learning_rate: float | None = options["learning_rate"]
         self._head_and_metrics = options["head"], tuple(options["metrics"])  # not as submodules
+
+    @property
+    def weight(self) -> float:
+        """How much the task counts in the end; see `weight_at`."""
+        return self._weight["to"] if isinstance(self._weight, dict) else self._weight
+
+    def weight_at(self, epoch: int) -> float:
+        """Return how much the task counts in an epoch, counted from 1."""
+        return weight_at(self._weight, epoch)
+
+    @property
+    def turning_points(self) -> tuple[int, ...]:
+        """Epochs between which the weight changes; none if it does not."""
+        return self._weight["epochs"] if isinstance(self._weight, dict) else ()
 
     # What a kind of task must say ----------------------------------------------------------------
 

@@ -60,13 +60,13 @@ def device_of(name: str) -> torch.device:
 
 
 def make_balancer(chosen: Balancer | Chosen, model: MultiTaskModel) -> Balancer:
-    """Make the balancer of a model's tasks, their weights and kinds of loss filled in.
+    """Make the balancer of a model's tasks, their kinds of loss filled in.
 
     Returns:
         The balancer.
 
     Raises:
-        InputError: If it does not fit the tasks, or would undo a task's weight.
+        InputError: If it does not fit the tasks.
     """
     names = model.tasks.names
     if isinstance(chosen, Balancer):
@@ -82,9 +82,6 @@ def make_balancer(chosen: Balancer | Chosen, model: MultiTaskModel) -> Balancer:
             kinds = {task.name: task.uncertainty_kind for task in model.tasks}
             options["kinds"] = {**kinds, **(options.get("kinds") or {})}
         balancer = create_balancer(name, names, **options)
-    for task in model.tasks:
-        if task.weight != 1:
-            balancer.set_weight(task.name, balancer.weight(task.name) * task.weight)
     _warn_of_nothing_shared(balancer, model)
     return balancer
 

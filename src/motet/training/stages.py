@@ -4,7 +4,7 @@ A single balancer is one stage without an end. Each stage begins fresh when its 
 them are in a trainer's state and optimizer from the beginning, so a run may stop anywhere.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -14,6 +14,7 @@ from motet.config.stages import wrong_end
 from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.registry import BALANCERS
+from motet.tasks import Task
 from motet.training.making import Chosen, make_balancer
 
 Stage = Balancer | Chosen
@@ -31,12 +32,24 @@ class Stages(nn.ModuleList):
     def __init__(self, balancers: Sequence[Balancer], ends: Sequence[int]) -> None:
         super().__init__(balancers)
         self.ends = tuple(ends)
+        self._given = [{task: each.weight(task) for task in each.tasks} for each in balancers]
 
     def at(self, epoch: int) -> Balancer:
         """Return the balancer of an epoch, counted from 1."""
         balancer = self[sum(epoch > end for end in self.ends)]
         assert isinstance(balancer, Balancer)
         return balancer
+
+    def weigh(self, tasks: Iterable[Task], epoch: int) -> None:
+        """Give tasks their weights of an epoch, times those that a balancer came with.
+
+        Raises:
+            InputError: If a balancer would undo a weight.
+        """
+        for balancer, given in zip(self, self._given, strict=True):
+            assert isinstance(balancer, Balancer)
+            for task in tasks:
+                balancer.set_weight(task.name, given[task.name] * task.weight_at(epoch))
 
 
 def make_stages(chosen: Stage | Sequence[Stage] | Stages, model: MultiTaskModel) -> Stages:
@@ -46,7 +59,8 @@ def make_stages(chosen: Stage | Sequence[Stage] | Stages, model: MultiTaskModel)
         The stages.
 
     Raises:
-        InputError: If one does not fit the tasks, or the epochs at which stages end do not grow.
+        InputError: If one does not fit the tasks or would undo a task's weight, or the epochs at
+            which stages end do not grow.
     """
     if isinstance(chosen, Stages):
         return chosen
@@ -63,7 +77,12 @@ def make_stages(chosen: Stage | Sequence[Stage] | Stages, model: MultiTaskModel)
     if len(set(made)) < len(made):
         raise InputError("a balancer is in two stages; make one for each, as each begins fresh")
     balancers = [make_balancer(each, model) for each, _ in parted]
-    return Stages(balancers, [until for until in ends if until is not None])
+    stages = Stages(balancers, [until for until in ends if until is not None])
+    for epoch in sorted(
+        {1, *(e for task in model.tasks for e in task.turning_points)}, reverse=True
+    ):
+        stages.weigh(model.tasks, epoch)  # every weight is tried, those of epoch 1 stay
+    return stages
 
 
 def name_of(balancer: Balancer) -> str:

@@ -308,6 +308,8 @@ class Trainer:
         """Return the batches of the epoch in progress that are not done yet."""
         self.model.train()
         progress = self.progress
+        changing = [task for task in self.model.tasks if task.turning_points]
+        self.stages.weigh(changing, progress.epoch + 1)
         return train.epoch(
             self.batch_size, seed=self.seed, number=progress.epoch, done=progress.batch
         )
