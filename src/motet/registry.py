@@ -80,6 +80,7 @@ BALANCERS = Registry(
     focal="motet.balancing.focal:Focal",
     gradnorm="motet.balancing.gradnorm:GradNorm",
     gradient_ratio="motet.balancing.gradient_ratio:GradientRatio",
+    meta="motet.balancing.meta:Meta",
     mgda="motet.balancing.mgda:MGDA",
     pcgrad="motet.balancing.pcgrad:PCGrad",
     gradvac="motet.balancing.gradvac:GradVac",

@@ -16,6 +16,7 @@ from motet.balancing.families import (
     Balancer,
     GramianBalancer,
     JacobianBalancer,
+    LooksAhead,
     LossBalancer,
     PenalizesNorms,
     ReadsAfterStep,
@@ -35,6 +36,7 @@ from motet.balancing.imtl_g import IMTLG
 from motet.balancing.imtl_l import IMTLL
 from motet.balancing.log import LogLoss
 from motet.balancing.manual import Manual
+from motet.balancing.meta import Meta
 from motet.balancing.mgda import MGDA
 from motet.balancing.moco import MoCo
 from motet.balancing.nash import Nash
@@ -74,8 +76,10 @@ __all__ = [
     "GramianBalancer",
     "JacobianBalancer",
     "LogLoss",
+    "LooksAhead",
     "LossBalancer",
     "Manual",
+    "Meta",
     "MoCo",
     "Nash",
     "PCGrad",

@@ -81,6 +81,8 @@ def make_balancer(chosen: Balancer | Chosen, model: MultiTaskModel) -> Balancer:
         if name == "uncertainty" and options.get("form") != "revised":
             kinds = {task.name: task.uncertainty_kind for task in model.tasks}
             options["kinds"] = {**kinds, **(options.get("kinds") or {})}
+        if name == "meta" and options.get("main") is None:
+            options["main"] = [task.name for task in model.tasks if task.main] or None
         balancer = create_balancer(name, names, **options)
     _warn_of_nothing_shared(balancer, model)
     return balancer

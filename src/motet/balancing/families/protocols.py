@@ -5,10 +5,11 @@ A balancer has a protocol when it has its methods; the loop makes the calls. `mo
 `Balancer.expect`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 
 @runtime_checkable
@@ -58,3 +59,17 @@ class PenalizesNorms(Protocol):
 
     def penalty(self, norms: Tensor, present: Tensor) -> Tensor:
         """Return what to add to the total, given the norms (T',) times a common factor."""
+
+
+@runtime_checkable
+class LooksAhead(Protocol):
+    """A balancer that learns from validation batches, one before each step."""
+
+    def look_ahead(
+        self,
+        module: nn.Module,
+        optimizer: Optimizer,
+        train: Callable[[], Mapping[str, Tensor]],
+        validation: Callable[[], Mapping[str, Tensor]],
+    ) -> None:
+        """Learn from functions that compute the losses of the step's and a validation batch."""

@@ -1,0 +1,199 @@
+"""How losses after an optimizer step depend on the weights that the step was made with.
+
+A step is tried, not made: parameters, BatchNorm's averages and random generators stay as they are.
+That costs a forward and a backward pass on each of two batches, and one pass in forward mode, which
+gives all inner products with task gradients at once, without computing those.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.func import functional_call
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+Losses = Callable[[], Mapping[str, Tensor]]
+"""Computes the losses of a batch with a module, by task."""
+Tensors = Mapping[str, Tensor]
+
+
+def sensitivities(
+    module: nn.Module,
+    optimizer: Optimizer,
+    train: Losses,
+    after: Losses,
+    weights: Mapping[str, float],
+) -> Tensors:
+    """Compute how much the sum of some losses after a step falls per unit of each task's weight.
+
+    With θ' = θ - step(Σ w_k g_k) and v the gradient of the losses ``after`` at θ', these are
+    ⟨v ⊙ ∂step/∂g, g_k⟩; g_k does not depend on the weights, so there is no Hessian. For Adam, AdamW
+    and SGD the step and its derivative are exact, with momentum and weight decay; for other
+    optimizers they are those of plain gradient descent.
+
+    Args:
+        module: Has the parameters; ``train`` and ``after`` call it.
+        optimizer: Would make the step.
+        train: Losses of the step's batch.
+        after: Losses to look at after the step, of another batch.
+        weights: Weight of each task.
+
+    Returns:
+        A number for each task of ``train``; empty if there is nothing to train or to look at.
+    """
+    own = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    losses = {task: loss for task, loss in _call(module, own, train).items() if loss.requires_grad}
+    if not losses:
+        return {}
+    total = torch.stack([weights[task] * loss.float() for task, loss in losses.items()]).sum()
+    gradients = _gradients(total, own)
+    moved, slopes = _try_step(optimizer, own, gradients)
+    seen = [loss for loss in _call(module, moved, after).values() if loss.requires_grad]
+    if not seen:
+        return {}
+    direction = _gradients(torch.stack([loss.float() for loss in seen]).sum(), moved)
+    tangents = {name: each * slopes[name] for name, each in direction.items()}
+    return _products(module, own, train, tangents, list(losses))
+
+
+def _products(
+    module: nn.Module, own: Tensors, train: Losses, tangents: Tensors, tasks: list[str]
+) -> Tensors:
+    """Return the inner product of each task's gradient with ``tangents``."""
+    try:
+        _make_ready()
+        with forward_ad.dual_level():
+            duals = {n: _dual(p.detach(), tangents[n]) for n, p in own.items()}
+            found = _call(module, duals, train)
+            unpacked = {task: _tangent(found[task]) for task in tasks}
+            return {
+                task: torch.zeros(()) if tangent is None else tangent.detach().float()
+                for task, tangent in unpacked.items()
+            }
+    except RuntimeError:  # an operation without forward mode: a backward pass per task, exact too
+        found = _call(module, own, train)
+        return {
+            task: sum(
+                (
+                    (each.float() * tangents[name].float()).sum()
+                    for name, each in _gradients(found[task], own, retain=True).items()
+                ),
+                torch.zeros(()),
+            )
+            for task in tasks
+        }
+
+
+@cache
+def _make_ready() -> None:
+    """Let torch import what forward mode needs, once, without a warning about itself."""
+    with warnings.catch_warnings(), forward_ad.dual_level():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        _dual(torch.zeros(()), torch.zeros(()))
+
+
+def _dual(primal: Tensor, tangent: Tensor) -> Tensor:
+    dual: Tensor = forward_ad.make_dual(primal, tangent)  # type: ignore[no-untyped-call]  # torch's
+    return dual
+
+
+def _tangent(dual: Tensor) -> Tensor | None:
+    found: Tensor | None = forward_ad.unpack_dual(dual).tangent  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Around(nn.Module):
+    """A computation with a module, so that the module's tensors can be exchanged for it."""
+
+    def __init__(self, module: nn.Module, losses: Losses) -> None:
+        super().__init__()
+        self.module, self.losses = module, losses
+
+    def forward(self) -> Mapping[str, Tensor]:
+        return self.losses()
+
+
+def _call(module: nn.Module, parameters: Tensors, losses: Losses) -> Mapping[str, Tensor]:
+    """Compute losses with other parameters; averages and generators stay as they were."""
+    buffers = {name: each.clone() for name, each in module.named_buffers()}
+    tensors = {f"module.{name}": each for name, each in {**parameters, **buffers}.items()}
+    devices = {p.device for p in parameters.values() if p.device.type == "cuda"}
+    with torch.random.fork_rng(devices=list(devices)), torch.enable_grad():
+        found: Mapping[str, Tensor] = functional_call(_Around(module, losses), tensors, ())
+    return found
+
+
+def _gradients(total: Tensor, parameters: Tensors, *, retain: bool = False) -> Tensors:
+    """Return gradients by name, dense, 0 for parameters that are not reached."""
+    found = torch.autograd.grad(
+        total, list(parameters.values()), allow_unused=True, retain_graph=retain
+    )
+    return {
+        name: torch.zeros_like(p) if g is None else (g.to_dense() if g.is_sparse else g)
+        for (name, p), g in zip(parameters.items(), found, strict=True)
+    }
+
+
+def _try_step(optimizer: Optimizer, own: Tensors, gradients: Tensors) -> tuple[Tensors, Tensors]:
+    """Return parameters after a step, and the derivative of each number's step by its gradient."""
+    groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+    moved, slopes = {}, {}
+    with torch.no_grad():
+        for name, parameter in own.items():
+            group = groups.get(id(parameter))
+            if group is None:  # another optimizer's
+                step, slope = torch.zeros_like(parameter), torch.zeros_like(parameter)
+            else:
+                form = _adam if isinstance(optimizer, Adam | AdamW) else _descent
+                state = optimizer.state.get(parameter, {})
+                step, slope = form(optimizer, group, state, parameter, gradients[name])
+            moved[name] = (parameter - step).requires_grad_()
+            slopes[name] = slope
+    return moved, slopes
+
+
+Form = tuple[Tensor, Tensor]
+
+
+def _descent(
+    optimizer: Optimizer, group: dict[str, Any], state: Mapping[str, Any], p: Tensor, g: Tensor
+) -> Form:
+    rate = torch.ones_like(p) * group["lr"]
+    if not isinstance(optimizer, SGD):
+        return rate * g, rate
+    g = g + group["weight_decay"] * p
+    momentum, before = group["momentum"], state.get("momentum_buffer")
+    share = 1 if before is None else 1 - group["dampening"]
+    average = g if before is None else momentum * before + share * g
+    if not momentum:
+        return rate * g, rate
+    if group["nesterov"]:
+        return rate * (g + momentum * average), rate * (1 + momentum * share)
+    return rate * average, rate * share
+
+
+def _adam(
+    optimizer: Optimizer, group: dict[str, Any], state: Mapping[str, Any], p: Tensor, g: Tensor
+) -> Form:
+    (beta1, beta2), rate, decay = group["betas"], group["lr"], group["weight_decay"]
+    decoupled = isinstance(optimizer, AdamW) or group.get("decoupled_weight_decay", False)
+    g = g if decoupled else g + decay * p
+    steps = state["step"] + 1 if state else 1  # a tensor, which may lie on the device
+    zero = torch.zeros_like(p)
+    mean = beta1 * state.get("exp_avg", zero) + (1 - beta1) * g
+    square = beta2 * state.get("exp_avg_sq", zero) + (1 - beta2) * g * g
+    by_square = 2 * (1 - beta2) * g
+    if group["amsgrad"] and state:
+        largest = torch.maximum(state["max_exp_avg_sq"], square)
+        by_square = torch.where(largest > square, 0.0, by_square)
+        square = largest
+    mean, by_mean = mean / (1 - beta1**steps), (1 - beta1) / (1 - beta1**steps)
+    root = (square / (1 - beta2**steps)).sqrt()
+    by_root = torch.where(root > 0, by_square / (1 - beta2**steps) / (2 * root), 0.0)
+    below = root + group["eps"]
+    step = rate * mean / below + (rate * decay * p if decoupled else 0)
+    return step, rate * (by_mean / below - mean * by_root / below.square())
