@@ -10,9 +10,13 @@ from torch.testing import assert_close
 
 from motet.balancing import LossBalancer
 from motet.balancing.famo import FAMO
+from motet.data.batches import ArrayData
+from motet.data.loaders import LoaderData
 from motet.model import MultiTaskModel
+from motet.problems import InputError
 from motet.tasks import Classification, Regression
 from motet.training import Trainer
+from motet.training.needs import ValidationBatches
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 6)).astype(np.float32)
@@ -120,3 +124,59 @@ def test_focal_turns_to_the_scores_of_the_validation_data():
     trainer = trainer_with("focal")
     trainer.fit(DATA, DATA, epochs=2)
     assert_close(trainer.balancer.source, torch.full((2,), 2.0))
+
+
+# Looking ahead -----------------------------------------------------------------------------------
+
+
+class Ahead(Plain):
+    def look_ahead(self, module, optimizer, train, validation):
+        self.calls.append(("train", {task: loss.item() for task, loss in train().items()}))
+        self.calls.append(("validation", len(validation())))
+
+
+def rows_of(batches, steps):
+    return [tuple(batches.at(step)["inputs"].flatten().tolist()) for step in steps]
+
+
+@pytest.mark.parametrize("loader", [False, True])
+def test_validation_batches_go_round_through_all_rows_and_depend_on_the_step_alone(loader):
+    array = ArrayData(np.arange(7.0), {"a": np.arange(7.0)})
+    data = LoaderData(list(array.batches(3))) if loader else array
+    seen = rows_of(ValidationBatches(data, 3, seed=0), range(9))
+    for start in (0, 3, 6):
+        assert sorted(sum(seen[start : start + 3], ())) == list(range(7))
+    assert rows_of(ValidationBatches(data, 3, seed=0), [5, 6, 2, 8]) == [
+        seen[step] for step in (5, 6, 2, 8)
+    ]
+    if not loader:
+        assert len(set(seen)) == 9
+        assert rows_of(ValidationBatches(data, 3, seed=1), range(9)) != seen
+
+
+def test_a_step_is_looked_ahead_with_its_own_batch_and_dropout_and_leaves_no_trace():
+    plain, ahead = (trainer_with(each, dropout=0.5) for each in (Plain(), Ahead()))
+    for trainer in (plain, ahead):
+        trainer.fit(DATA, DATA, epochs=2)
+    calls = ahead.balancer.calls
+    assert [kind for kind, _ in calls] == ["train", "validation", "losses"] * 4
+    assert calls[0][1] == pytest.approx(calls[2][1])
+    losses = [values for kind, values in calls if kind == "losses"]
+    assert losses == [values for kind, values in plain.balancer.calls if kind == "losses"]
+
+
+def test_meta_learns_from_the_validation_losses_of_the_main_tasks():
+    tasks = [Classification("digit", classes=2), Regression("area", main=True)]
+    model = MultiTaskModel(nn.Linear(6, 8), tasks)
+    trainer = Trainer(model, "meta", batch_size=32)
+    assert trainer.balancer.main == ["area"]
+    trainer.fit(DATA, DATA, epochs=3)
+    assert (trainer.balancer.moments[:, 2] == 6).all()
+    assert (trainer.balancer.learned != 1).all()
+
+
+def test_meta_without_validation_data_is_a_clear_error():
+    with pytest.raises(InputError, match="learns its weights from validation data, and there are"):
+        trainer_with("meta").fit(DATA, epochs=1)
+    with pytest.raises(InputError, match="Meta needs `look_ahead"):
+        trainer_with("meta").train_epoch(DATA)

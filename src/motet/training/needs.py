@@ -1,12 +1,17 @@
 """What a balancer needs from the loop beyond losses and gradients: the calls it declares."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from motet.balancing import Balancer, ReadsAfterStep, ReadsEpochs, ReadsScores
+from motet.balancing import Balancer, LooksAhead, ReadsAfterStep, ReadsEpochs, ReadsScores
+from motet.data.batches import Batch, Data
+from motet.problems import InputError
+from motet.seeds import derive
 
 
 def tell_epoch(balancer: Balancer, means: Mapping[str, float]) -> None:
@@ -21,8 +26,66 @@ def tell_scores(balancer: Balancer, scores: Mapping[str, float]) -> None:
         balancer.observe_scores({t: score for t, score in scores.items() if not math.isnan(score)})
 
 
-def tell_losses_after(balancer: Balancer, losses: Callable[[], Mapping[str, Tensor]]) -> None:
+Losses = Callable[[Mapping[str, Any]], Mapping[str, Tensor]]
+"""Computes the losses of a batch."""
+
+
+def tell_losses_after(balancer: Balancer, losses: Losses, batch: Mapping[str, Any]) -> None:
     """Tell the losses of the step's batch after the step; computed only for who wants them."""
     if isinstance(balancer, ReadsAfterStep) and balancer.exact:
         with torch.no_grad():
-            balancer.after_step(losses())
+            balancer.after_step(losses(batch))
+
+
+class ValidationBatches:
+    """A validation batch for each step, in an order drawn from (seed, round through the data)."""
+
+    def __init__(self, data: Data, size: int, seed: int) -> None:
+        self._data, self._size = data, size
+        self._seed = derive(seed, "look ahead")
+        self._rounds = data.steps(size)
+        self._next = -1
+        self._rest: Iterator[Batch] = iter(())
+
+    def at(self, step: int) -> Batch:
+        """Return the batch of a step; quick for one step after the other."""
+        number, done = divmod(step, self._rounds)
+        if step != self._next or not done:
+            self._rest = self._data.epoch(self._size, seed=self._seed, number=number, done=done)
+        self._next = step + 1
+        return next(self._rest)
+
+
+def batches_to_look_at(
+    balancer: Balancer, valid: Data | None, size: int, seed: int
+) -> ValidationBatches | None:
+    """Make the validation batches that a balancer needs.
+
+    Returns:
+        The batches; None if it needs none.
+
+    Raises:
+        InputError: If it does and there are no validation data.
+    """
+    if not isinstance(balancer, LooksAhead):
+        return None
+    if valid is None:
+        raise InputError(
+            f"{type(balancer).__name__} learns its weights from validation data, and there are "
+            "none; give some (validation=, or split: {validation: 0.15}), or choose another "
+            "balancer"
+        )
+    return ValidationBatches(valid, size, seed)
+
+
+def look_ahead(
+    balancer: Balancer,
+    model: nn.Module,
+    optimizer: Optimizer,
+    losses: Losses,
+    batch: Mapping[str, Any],
+    ahead: Batch,
+) -> None:
+    """Let a balancer learn from a step on ``batch``, tried and not made, what it does ``ahead``."""
+    assert isinstance(balancer, LooksAhead)
+    balancer.look_ahead(model, optimizer, lambda: losses(batch), lambda: losses(ahead))

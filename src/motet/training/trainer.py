@@ -35,7 +35,14 @@ from motet.training.making import (
     spelled_out,
 )
 from motet.training.monitoring import TrainingError, check_monitor, judge, monitored_value
-from motet.training.needs import tell_epoch, tell_losses_after, tell_scores
+from motet.training.needs import (
+    ValidationBatches,
+    batches_to_look_at,
+    look_ahead,
+    tell_epoch,
+    tell_losses_after,
+    tell_scores,
+)
 from motet.training.optimizers import OptimizerFactory
 from motet.training.randomness import own_generators, seed_generators
 from motet.training.recording import LOG_EVERY, epoch_entries, step_entries, step_values
@@ -152,6 +159,7 @@ class Trainer:
         self.stop_requested = False
         """Set it, for example in a signal handler, to make `fit` save its state and stop."""
         self._memory = Memory()
+        self._ahead: ValidationBatches | None = None  # of `fit`, for balancers that look ahead
         self._started = perf_counter()
         self._generators_owned = False
 
@@ -183,7 +191,7 @@ class Trainer:
             What happened, epoch by epoch.
 
         Raises:
-            InputError: If the data do not fit the tasks.
+            InputError: If the data do not fit the tasks, or the balancer needs validation data.
             TrainingError: If losses or gradients stay non-finite.
             Interrupted: If `stop_requested` was set.
         """
@@ -192,6 +200,7 @@ class Trainer:
         valid = None if validation is None else self._data(validation, "the validation data")
         if valid is not None:
             self.check_monitor(valid.targets)
+        self._ahead = batches_to_look_at(self.balancer, valid, self.batch_size, self.seed)
         self.trivial = learn_from_labels(self.model, train, self.metrics)
         name, options = self._lr_schedule
         total = epochs * train.steps(self.batch_size)
@@ -251,8 +260,11 @@ class Trainer:
         """
         batch = take_batch(batch, self.device)
         with self._own_generators():
-            seed_generators(self.device, self.seed, "step", self.step)
             self._set_learning_rate(self.step)
+            if self._ahead is not None:
+                aside, ahead = self._losses_aside(self.step), self._ahead.at(self.step)
+                look_ahead(self.balancer, self.model, self.optimizer, aside, batch, ahead)
+            seed_generators(self.device, self.seed, "step", self.step)
             self.optimizer.zero_grad(set_to_none=True)
             self._averages.keep()
             terms = self._loss_terms(batch)
@@ -275,7 +287,7 @@ class Trainer:
         self.progress.skipped_in_a_row = 0
         with kept_for_absent(self.balancer, losses):
             self.optimizer.step()
-        tell_losses_after(self.balancer, lambda: self._losses_again(batch))
+        tell_losses_after(self.balancer, self._losses_aside(self.step - 1), batch)
         self._memory.totals.add(terms)
         norms = result.gradient_norms or norms
         add_norms(self.progress.gradients, norms)
@@ -288,13 +300,17 @@ class Trainer:
         raw = {task: at_least_float32(output) for task, output in raw.items()}
         return self.model.loss_terms(raw, batch["targets"])
 
-    def _losses_again(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """Return the losses after the step: the same dropout, and BatchNorm's averages stay."""
-        with self._own_generators():
-            seed_generators(self.device, self.seed, "step", self.step - 1)
-            self._averages.keep()
-            losses = mean_losses(self._loss_terms(batch))
-            self._averages.put_back()
+    def _losses_aside(self, step: int) -> Callable[[Mapping[str, Any]], dict[str, Tensor]]:
+        """Return how losses are computed beside a step: its dropout, BatchNorm's averages stay."""
+
+        def losses(batch: Mapping[str, Any]) -> dict[str, Tensor]:
+            with self._own_generators():
+                seed_generators(self.device, self.seed, "step", step)
+                self._averages.keep()
+                found = mean_losses(self._loss_terms(batch))
+                self._averages.put_back()
+            return found
+
         return losses
 
     def _norms_of_loss_gradients(self, losses: Mapping[str, Tensor]) -> dict[str, float]:
