@@ -148,6 +148,7 @@ FROZEN = nn.Linear(2, 2).requires_grad_(False)
         (GradDrop, {"memory": "low"}, "for Gramian balancers; GradDrop is none"),
         (Equal, {"memory": "low"}, "for Gramian balancers; Equal is none"),
         (PCGrad, {"memory": "low", "solve": False}, "do not go with"),
+        (PCGrad, {"memory": "low", "at": "representation"}, "would save nothing"),
         (PCGrad, {"at": "representation", "solve": False}, "do not go with"),
     ],
 )

@@ -28,6 +28,14 @@ def test_one_balancer_is_one_stage(tmp_path):
     assert found.stages == (found.balancing,)
 
 
+@pytest.mark.parametrize("text", ["{}", "[{{until: 2, type: equal}}, {}]"])
+def test_how_to_go_back_stands_beside_a_balancer_s_options(text, tmp_path):
+    given = "{type: pcgrad, seed: 1, heads: weighted, at: representation}"
+    found = config(tmp_path, "balancing: " + text.format(given)).stages[-1]
+    assert (found.heads, found.at, found.memory) == ("weighted", "representation", None)
+    assert found.options() == {"seed": 1, "scale": "sum", "every": 1}
+
+
 @pytest.mark.parametrize(
     ("balancing", "problem"),
     [
@@ -54,6 +62,7 @@ def test_one_balancer_is_one_stage(tmp_path):
         ("[{until: 5, type: pcgrad, sed: 1}, log]", "2:38  balancing.0.sed: unknown key; .*'seed'"),
         ("[{until: 5, typ: pcgrad}, log]", "balancing.0: found a mapping without `type`"),
         ("{type: pcgrad, until: 3}", "balancing.until: unknown key"),
+        ("{type: pcgrad, memory: lo}", "2:35  balancing.memory: found 'lo', .*'low'"),
         ("[]", "balancing: found \\[\\], expected at least one"),
     ],
 )

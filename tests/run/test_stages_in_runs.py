@@ -86,3 +86,19 @@ def test_a_task_weight_counts_once(balancing, rows):
 def test_a_stage_that_refuses_a_task_weight_is_told(rows):
     with pytest.raises(motet.config.ConfigError, match="MGDA takes no weight for 'a'"):
         check(config([{"until": 1, "type": "equal"}, "mgda"], weight=3.0), data=rows)
+
+
+def test_a_run_goes_back_as_its_config_says(rows, tmp_path):
+    options = {"type": "upgrad", "at": "representation", "heads": "weighted"}
+    run = motet.train(config(options), rows, output=tmp_path / "run")
+    written = yaml.safe_load((run.path / "config.yaml").read_text())["balancing"]
+    assert {name: written[name] for name in options} == options
+    other = motet.train(config("upgrad"), rows, output=tmp_path / "other")
+    pairs = zip(run.model.parameters(), other.model.parameters(), strict=True)
+    assert not all(ours.equal(theirs) for ours, theirs in pairs)
+
+
+def test_an_option_of_the_backward_pass_without_use_is_a_config_error(rows, tmp_path):
+    with pytest.raises(motet.config.ConfigError, match=r"balancing: DWA reads only losses"):
+        motet.train(config({"type": "dwa", "at": "representation"}), rows, output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -122,6 +122,44 @@ def test_task_weights_hold_in_every_stage():
         Trainer(made(weight=3.0), STAGES[::2])
 
 
+def one_step(stage):
+    """Make one step; return what the balancer did, and the gradients of the heads."""
+    trainer = Trainer(made(), stage)
+    targets = {task: torch.as_tensor(values) for task, values in DATA[1].items()}
+    step = trainer.train_step({"inputs": torch.as_tensor(X), "targets": targets})
+    own = {task: trainer.model.task_parameters(task) for task in targets}
+    return step.balanced, {task: [p.grad for p in own[task]] for task in own}
+
+
+@pytest.mark.parametrize(
+    ("options", "path"),
+    [
+        ({}, "rows"),
+        ({"at": "parameters", "heads": "plain", "memory": "normal"}, "rows"),
+        ({"at": "representation"}, "representation"),
+        ({"memory": "low"}, "pieces"),
+        ({"heads": "weighted"}, "rows"),
+    ],
+)
+def test_a_stage_says_how_to_go_back(options, path):
+    balanced, heads = one_step({"type": "upgrad", **options})
+    _, plain = one_step("upgrad")
+    assert balanced.path == path
+    for task, weight in balanced.weights.items():
+        factor = weight if options.get("heads") == "weighted" else 1.0
+        for gradient, alone in zip(heads[task], plain[task], strict=True):
+            torch.testing.assert_close(gradient, alone * factor, check_dtype=False)
+
+
+def test_each_stage_goes_back_in_its_own_way():
+    stages = [{"until": 1, "type": "upgrad", "at": "representation"}, PCGrad(["a", "b"])]
+    trainer, paths = Trainer(made(), stages, batch_size=16), []
+    step = trainer.train_step
+    trainer.train_step = lambda batch: [found := step(batch), paths.append(found.balanced.path)][0]
+    trainer.fit(DATA, epochs=2)
+    assert paths == ["representation"] * 4 + ["rows"] * 4
+
+
 SAME = Equal(["a", "b"])
 
 
@@ -139,6 +177,13 @@ SAME = Equal(["a", "b"])
         ([{"until": 2, "type": SAME, "seed": 1}, "mgda"], "takes no options; remove seed"),
         ([{"until": 2, "type": SAME}, SAME], "make one for each"),
         ([{"until": 2}, "equal"], "expected {"),
+        ({"type": "equal", "heads": "plain"}, "Equal weighs the losses.*remove heads"),
+        ({"type": "equal", "at": "representation"}, "Equal reads only losses"),
+        ({"type": "graddrop", "memory": "low"}, "for Gramian balancers; GradDrop is none"),
+        ({"type": "graddrop", "heads": "weighted"}, "GradDrop gives no task weights"),
+        ({"type": "moco", "at": "representation"}, "MoCo remembers gradients"),
+        ({"type": "mgda", "at": "representation", "memory": "low"}, "would save nothing"),
+        ({"type": "mgda", "at": "here"}, "at is 'here', expected 'parameters' or"),
     ],
 )
 def test_wrong_stages_are_a_clear_error(stages, message):

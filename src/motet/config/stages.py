@@ -1,7 +1,7 @@
 """Stages of balancing: which balancer acts until which epoch."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
@@ -9,22 +9,35 @@ from motet.config.members import Member, MemberOf
 from motet.options import PositiveInt
 
 
-class Stage(Member):
+class Balanced(Member):
+    """A chosen balancer, and how to go back for it."""
+
+    heads: Literal["plain", "weighted"] | None = None
+    """What parameters of one task alone get from a balancer that reads gradients: ``plain``, the
+    default, their own gradient; ``weighted``, that times the task's weight."""
+    at: Literal["parameters", "representation"] | None = None
+    """Where gradients are compared: on the shared ``parameters``, the default, or at the
+    ``representation``, another method, where one pass through the encoder serves all tasks."""
+    memory: Literal["normal", "low"] | None = None
+    """``low`` needs a quarter of the memory for task gradients, and about twice the time."""
+
+    def options(self) -> dict[str, Any]:
+        """Return the options as plain values, defaults included."""
+        return self.model_dump(exclude={"type", *type(self)._base.model_fields})
+
+
+class Stage(Balanced):
     """A chosen balancer, and how long it acts."""
 
     until: PositiveInt | None = None
     """Last epoch in which the balancer acts, counted from 1; only the last stage has none."""
-
-    def options(self) -> dict[str, Any]:
-        """Return the options as plain values, defaults included."""
-        return self.model_dump(exclude={"type", "until"})
 
 
 def _kind(value: Any) -> str:
     return "stages" if isinstance(value, (list, tuple)) else "one"
 
 
-One = Annotated[Member, MemberOf("balancer"), Tag("one")]
+One = Annotated[Balanced, MemberOf("balancer", base=Balanced), Tag("one")]
 Several = Annotated[
     tuple[Annotated[Stage, MemberOf("balancer", base=Stage)], ...],
     Field(min_length=1),

@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import nn
 
-from motet.balancing import Balancer
+from motet.balancing import Balancer, LossBalancer
+from motet.balancing.engine import check_pass
 from motet.config.stages import wrong_end
 from motet.model import MultiTaskModel
 from motet.problems import InputError
@@ -18,7 +19,10 @@ from motet.tasks import Task
 from motet.training.making import Chosen, make_balancer
 
 Stage = Balancer | Chosen
-"""A balancer, its name, or ``{"type": name or balancer, option: value, "until": epoch}``."""
+"""A balancer, its name, or ``{"type": name or balancer, option: value, "until": epoch}``, where
+``heads``, ``at`` and ``memory`` may stand too: what `motet.backward` is called with."""
+
+_OF_THE_PASS = ("heads", "at", "memory")
 
 
 class Stages(nn.ModuleList):
@@ -27,18 +31,31 @@ class Stages(nn.ModuleList):
     Args:
         balancers: One for each stage.
         ends: Last epoch of each stage but the last, counted from 1.
+        passes: What `motet.backward` is called with in each stage.
     """
 
-    def __init__(self, balancers: Sequence[Balancer], ends: Sequence[int]) -> None:
+    def __init__(
+        self,
+        balancers: Sequence[Balancer],
+        ends: Sequence[int],
+        passes: Sequence[Mapping[str, Any]],
+    ) -> None:
         super().__init__(balancers)
-        self.ends = tuple(ends)
+        self.ends, self.passes = tuple(ends), tuple(passes)
         self._given = [{task: each.weight(task) for task in each.tasks} for each in balancers]
 
     def at(self, epoch: int) -> Balancer:
         """Return the balancer of an epoch, counted from 1."""
-        balancer = self[sum(epoch > end for end in self.ends)]
+        balancer = self[self._place(epoch)]
         assert isinstance(balancer, Balancer)
         return balancer
+
+    def pass_at(self, epoch: int) -> Mapping[str, Any]:
+        """Return what `motet.backward` is called with in an epoch, counted from 1."""
+        return self.passes[self._place(epoch)]
+
+    def _place(self, epoch: int) -> int:
+        return sum(epoch > end for end in self.ends)
 
     def weigh(self, tasks: Iterable[Task], epoch: int) -> None:
         """Give tasks their weights of an epoch, times those that a balancer came with.
@@ -69,20 +86,32 @@ def make_stages(chosen: Stage | Sequence[Stage] | Stages, model: MultiTaskModel)
     parted = [_parted(each) for each in chosen]
     if not parted:
         raise InputError("balancer is an empty list, expected at least one stage")
-    ends = [until for _, until in parted]
+    ends = [until for _, until, _ in parted]
     if (problem := wrong_end(ends)) is not None:
         place, message = problem
         raise InputError(f"`until` of stage {place + 1} of balancer: {message}")
-    made = [id(each) for each, _ in parted if isinstance(each, Balancer)]
+    made = [id(each) for each, *_ in parted if isinstance(each, Balancer)]
     if len(set(made)) < len(made):
         raise InputError("a balancer is in two stages; make one for each, as each begins fresh")
-    balancers = [make_balancer(each, model) for each, _ in parted]
-    stages = Stages(balancers, [until for until in ends if until is not None])
+    balancers = [make_balancer(each, model) for each, *_ in parted]
+    passes = [options for *_, options in parted]
+    for balancer, options in zip(balancers, passes, strict=True):
+        _check(balancer, options)
+    stages = Stages(balancers, [until for until in ends if until is not None], passes)
     for epoch in sorted(
         {1, *(e for task in model.tasks for e in task.turning_points)}, reverse=True
     ):
         stages.weigh(model.tasks, epoch)  # every weight is tried, those of epoch 1 stay
     return stages
+
+
+def _check(balancer: Balancer, options: Mapping[str, Any]) -> None:
+    if "heads" in options and isinstance(balancer, LossBalancer):
+        raise InputError(
+            f"{type(balancer).__name__} weighs the losses, so heads are weighted in any case; "
+            "remove heads"
+        )
+    check_pass(balancer, **options)
 
 
 def name_of(balancer: Balancer) -> str:
@@ -94,17 +123,19 @@ def name_of(balancer: Balancer) -> str:
     return kind.__name__
 
 
-def _parted(stage: Stage) -> tuple[Stage, int | None]:
-    """Part a stage into its balancer and its last epoch."""
+def _parted(stage: Stage) -> tuple[Stage, int | None, dict[str, Any]]:
+    """Part a stage into its balancer, its last epoch, and the options of the backward pass."""
     if not isinstance(stage, Mapping):
-        return stage, None
+        return stage, None, {}
     options: dict[str, Any] = dict(stage)
     until = options.pop("until", None)
     if until is not None and (not isinstance(until, int) or isinstance(until, bool) or until < 1):
         raise InputError(f"until is {until!r}, expected a whole number > 0: the stage's last epoch")
+    given = {name: options.pop(name, None) for name in _OF_THE_PASS}
+    given = {name: value for name, value in given.items() if value is not None}
     if isinstance(options.get("type"), Balancer):
         if len(options) > 1:
-            given = ", ".join(name for name in options if name != "type")
-            raise InputError(f"a balancer that is made already takes no options; remove {given}")
-        return options["type"], until
-    return options, until
+            names = ", ".join(name for name in options if name != "type")
+            raise InputError(f"a balancer that is made already takes no options; remove {names}")
+        return options["type"], until, given
+    return options, until, given

@@ -85,6 +85,7 @@ class Trainer:
         model: The model; moved to the device and trained in place.
         balancer: A balancer, its name, or ``{"type": name, option: value}``; or a list of stages,
             all but the last with the last epoch in which they act, ``{"until": 5, "type": name}``.
+            ``heads``, ``at`` and ``memory`` beside them are those of `motet.backward`.
         learning_rate: Learning rate; the optimizer's default if left out. A task's own
             ``learning_rate`` goes before it, for that task's parameters.
         batch_size: Rows per step, and per forward pass in evaluation.
@@ -276,7 +277,8 @@ class Trainer:
             norms = self._norms_of_loss_gradients(losses)
             leaves = known_leaves(self.model, self.balancer)
             penalty = self.model.sharing.penalty(self.model.active_tasks)
-            result = backward(losses, self.balancer, penalty=penalty, **leaves)
+            options = self.stages.pass_at(self.progress.epoch + 1)
+            result = backward(losses, self.balancer, penalty=penalty, **leaves, **options)
             penalty = None if penalty is None else penalty.detach()
         norm = clipped_norm(self._parameters, self.clip_norm)
         # a device sync

@@ -2,6 +2,7 @@
 
 from motet.balancing.engine.backward import backward
 from motet.balancing.engine.combine import combine
+from motet.balancing.engine.passes import check_pass
 from motet.balancing.engine.result import BackwardResult
 
-__all__ = ["BackwardResult", "backward", "combine"]
+__all__ = ["BackwardResult", "backward", "check_pass", "combine"]

@@ -20,6 +20,7 @@ from torch.amp.grad_scaler import GradScaler
 from motet.balancing.engine.call import Call
 from motet.balancing.engine.leaves import Shared, find_leaves
 from motet.balancing.engine.norms import observed_pass, penalized_pass
+from motet.balancing.engine.passes import check_pass
 from motet.balancing.engine.paths import (
     by_rows,
     in_pieces,
@@ -34,7 +35,6 @@ from motet.balancing.engine.solving import teach
 from motet.balancing.families import (
     Balancer,
     GramianBalancer,
-    JacobianBalancer,
     LossBalancer,
     PenalizesNorms,
     ReadsNorms,
@@ -101,7 +101,8 @@ def backward(
         >>> x.grad, result.cosines[0, 1]
         (tensor([0.5000, 1.5000]), tensor(-0.7071, dtype=torch.float64))
     """
-    _refuse(balancer, at, representation, heads, memory, partial=not solve or previous is not None)
+    check_pass(balancer, at=at, heads=heads, memory=memory)
+    _refuse(balancer, at, representation, memory, partial=not solve or previous is not None)
     named = _named(losses, balancer.tasks)
     call = Call(
         losses=named,
@@ -142,39 +143,12 @@ def _scale(scaler: GradScaler, device: torch.device) -> float:
 
 
 def _refuse(
-    balancer: Balancer,
-    at: str,
-    representation: object,
-    heads: str,
-    memory: str,
-    *,
-    partial: bool,
+    balancer: Balancer, at: str, representation: object, memory: str, partial: bool
 ) -> None:
-    """Refuse options that do not go together."""
+    """Refuse options of one call that do not go together."""
     name = type(balancer).__name__
-    if not isinstance(balancer, (LossBalancer, GramianBalancer, JacobianBalancer)):
-        raise InputError(f"balancer is {balancer!r}, expected a motet balancer")
-    for option, value, allowed in (
-        ("at", at, ("parameters", "representation")),
-        ("heads", heads, ("plain", "weighted")),
-        ("memory", memory, ("normal", "low")),
-    ):
-        if value not in allowed:
-            raise InputError(f"{option} is {value!r}, expected {' or '.join(map(repr, allowed))}")
     if representation is not None and at == "parameters":
         raise InputError('representation is read only with at="representation"; remove one')
-    if at == "representation" and isinstance(balancer, LossBalancer):
-        raise InputError(f'{name} reads only losses; at="representation" would not change it')
-    jacobian = isinstance(balancer, JacobianBalancer)
-    if at == "representation" and jacobian and balancer.column_state:
-        raise InputError(
-            f"{name} remembers gradients from step to step; those at a representation are of other "
-            'rows of data each time. Use at="parameters"'
-        )
-    if heads == "weighted" and jacobian and not balancer.combines:
-        raise InputError(f'{name} gives no task weights, so heads="weighted" cannot be had')
-    if memory == "low" and not isinstance(balancer, GramianBalancer):
-        raise InputError(f'memory="low" is for Gramian balancers; {name} is none')
     if partial and isinstance(balancer, PenalizesNorms):
         raise InputError(
             f"{name} needs the whole batch at once: norms of gradients do not add up over "

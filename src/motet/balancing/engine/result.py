@@ -27,7 +27,9 @@ class BackwardResult:
     components: tuple[tuple[str, ...], ...] = ()
     """Groups of tasks that share parameters; each was balanced on its own."""
     rows: Rows | None = field(default=None, repr=False)
-    """Task gradients on the shared leaves, while they wait to be solved (``solve=False``)."""
+    """Task gradients on the shared leaves, while they wait to be solved (``solve=False``).
+
+    No later call writes to them; those that were solved are gone, their memory reused."""
     own: tuple[tuple[str, Tensor, Tensor], ...] = field(default=(), repr=False)
     """Task, leaf and gradient of what waits to be weighted with them."""
 

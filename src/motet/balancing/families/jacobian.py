@@ -120,7 +120,10 @@ class JacobianBalancer(Balancer):
 
     @abstractmethod
     def forward(self, jacobian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
-        """Find the direction (P,) from gradients (T', P)."""
+        """Find the direction (P,) from gradients (T', P).
+
+        The next step writes its gradients to the same memory: copy what is to be kept.
+        """
 
 
 def rows_of(state: Tensor, present: Tensor) -> Tensor:
