@@ -54,9 +54,6 @@ class Stages(nn.ModuleList):
         """Return what `motet.backward` is called with in an epoch, counted from 1."""
         return self.passes[self._place(epoch)]
 
-    def _place(self, epoch: int) -> int:
-        return sum(epoch > end for end in self.ends)
-
     def weigh(self, tasks: Iterable[Task], epoch: int) -> None:
         """Give tasks their weights of an epoch, times those that a balancer came with.
 
@@ -67,6 +64,9 @@ class Stages(nn.ModuleList):
             assert isinstance(balancer, Balancer)
             for task in tasks:
                 balancer.set_weight(task.name, given[task.name] * task.weight_at(epoch))
+
+    def _place(self, epoch: int) -> int:
+        return sum(epoch > end for end in self.ends)
 
 
 def make_stages(chosen: Stage | Sequence[Stage] | Stages, model: MultiTaskModel) -> Stages:
