@@ -6,6 +6,7 @@ from motet.config.schema import Config, json_schema
 from motet.config.shortcuts import (
     classification_task,
     hard_sharing,
+    mmoe_sharing,
     multi_label_task,
     regression_task,
     table,
@@ -20,6 +21,7 @@ __all__ = [
     "classification_task",
     "hard_sharing",
     "json_schema",
+    "mmoe_sharing",
     "multi_label_task",
     "read",
     "regression_task",

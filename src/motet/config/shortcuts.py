@@ -110,6 +110,11 @@ def hard_sharing(**options: Any) -> Chosen:
     return {"type": "hard", **options}
 
 
+def mmoe_sharing(**options: Any) -> Chosen:
+    """Choose experts for all tasks, mixed by a gate per task; see `hard_sharing`."""
+    return {"type": "mmoe", **options}
+
+
 # What `motet init` writes too ----------------------------------------------------------------
 
 

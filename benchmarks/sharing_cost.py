@@ -1,0 +1,201 @@
+"""What a sharing scheme costs beside the same modules called by hand.
+
+Forward and backward pass of the sum of the losses, three tasks, MLP [256, 128] on 100 numbers. By
+hand means: the very same experts, gates and heads, called in plain code without motet. Also MMoE
+with 16 experts of width 64 beside 16 modules in a loop. Each pair in turn in one process; prints
+the median of the ratios, and the quarter and three-quarter points.
+
+    python benchmarks/sharing_cost.py [--repeats 60] [--batch 512] [--threads 1]
+"""
+
+import argparse
+import statistics
+import time
+
+import torch
+from torch import nn
+
+import motet
+from motet.sharing import Stages
+from motet.sharing.experts import mixed
+
+TASKS = ("a", "b", "c")
+
+
+def network():
+    layers = []
+    for before, after in ((100, 256), (256, 256), (256, 128)):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+def built(name, **options):
+    torch.manual_seed(0)
+    tasks = [motet.tasks.Regression(task) for task in TASKS]
+    sharing = motet.sharing.create(name, **options)
+    return motet.MultiTaskModel(network(), tasks, sharing=sharing)
+
+
+def heads(model, states):
+    return [model.heads[task].head(state) for task, state in states.items()]
+
+
+def hard(model):
+    module = model.sharing.stages[0]
+    return lambda x: heads(model, dict.fromkeys(TASKS, module(x)))
+
+
+def mmoe(model):
+    level = model.sharing.levels[0]
+
+    def run(x):
+        z = model.sharing.bottom(x)
+        experts = level.shared(z)
+        weights = {task: level.gates[task].linear(z).softmax(1) for task in TASKS}
+        return heads(model, {task: mixed(weights[task], [experts]) for task in TASKS})
+
+    return run
+
+
+def cgc(model):
+    level = model.sharing.levels[0]
+
+    def run(x):
+        z = model.sharing.bottom(x)
+        shared = level.shared(z)
+        return heads(
+            model,
+            {
+                task: mixed(level.gates[task].linear(z).softmax(1), [level.own[task](z), shared])
+                for task in TASKS
+            },
+        )
+
+    return run
+
+
+def ple(model):
+    first, last = model.sharing.levels
+
+    def run(x):
+        z = model.sharing.bottom(x)
+        own = {task: first.own[task](z) for task in TASKS}
+        shared = first.shared(z)
+        streams = {
+            task: mixed(first.gates[task].linear(z).softmax(1), [own[task], shared])
+            for task in TASKS
+        }
+        z = mixed(first.shared_gate.linear(z).softmax(1), [*own.values(), shared])
+        shared = last.shared(z)
+        return heads(
+            model,
+            {
+                task: mixed(
+                    last.gates[task].linear(streams[task]).softmax(1),
+                    [last.own[task](streams[task]), shared],
+                )
+                for task in TASKS
+            },
+        )
+
+    return run
+
+
+def dselect_k(model):
+    def run(x):
+        experts = model.sharing.experts(model.sharing.bottom(x))
+        gates = {task: model.sharing.gates[task]() for task in TASKS}
+        return heads(
+            model,
+            {task: mixed(gates[task].expand(len(x), -1), [experts]) for task in TASKS},
+        )
+
+    return run
+
+
+BY_HAND = {"hard": hard, "mmoe": mmoe, "cgc": cgc, "ple": ple, "dselect_k": dselect_k}
+"""For each scheme, a function from a model to a function that computes the same by hand."""
+
+
+class Loop(nn.Module):
+    """Experts in a list, called one after the other and added up."""
+
+    def __init__(self, width, experts, expert_width):
+        super().__init__()
+        layers = (nn.Sequential(nn.Linear(width, expert_width), nn.ReLU()) for _ in range(experts))
+        self.experts = nn.ModuleList(layers)
+        self.gates = nn.ModuleList(nn.Linear(width, experts) for _ in TASKS)
+
+    def forward(self, z):
+        outputs = [expert(z) for expert in self.experts]
+        found = []
+        for gate in self.gates:
+            weights = gate(z).softmax(1).unbind(1)
+            pairs = zip(weights, outputs, strict=True)
+            found.append(sum(weight.unsqueeze(1) * output for weight, output in pairs))
+        return found
+
+
+class Stacked(Loop):
+    """The same, stacked before one einsum per task."""
+
+    def forward(self, z):
+        outputs = torch.stack([expert(z) for expert in self.experts], dim=1)
+        gates = [gate(z).softmax(1) for gate in self.gates]
+        return [torch.einsum("be,bed->bd", gate, outputs) for gate in gates]
+
+
+def step(run, x):
+    began = time.thread_time()
+    sum(output.square().mean() for output in run(x)).backward()
+    return time.thread_time() - began
+
+
+def compare(one, other, x, repeats):
+    """Time two functions in turn; their ratios, and the median time of the first in ms."""
+    pairs = []
+    for repeat in range(repeats + 5):
+        order = (one, other) if repeat % 2 else (other, one)
+        times = {run: step(run, x) for run in order}
+        pairs.append((times[one], times[other]))
+    pairs = pairs[5:]
+    ratios = sorted(a / b for a, b in pairs)
+    return statistics.quantiles(ratios, n=4), 1e3 * statistics.median(a for a, _ in pairs)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--repeats", type=int, default=60)
+    parser.add_argument("--batch", type=int, default=512)
+    parser.add_argument("--threads", type=int, default=1)
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    torch.manual_seed(0)
+    x = torch.randn(chosen.batch, 100)
+    print(f"batch {chosen.batch}, {chosen.threads} thread(s); time / time by hand")
+    for name, by_hand in BY_HAND.items():
+        model = built(name)
+        plain = by_hand(model)
+        expected = dict(zip(TASKS, plain(x), strict=True))
+        for task, raw in model(x).items():
+            torch.testing.assert_close(raw, expected[task].squeeze(1))
+        quarters, ms = compare(lambda x, m=model: m(x).values(), plain, x, chosen.repeats)
+        low, ratio, high = quarters
+        print(f"{name:<12} {ratio:.2f} ({low:.2f} to {high:.2f})  {ms:.2f} ms")
+    print("16 experts of width 64: time of a loop / time")
+    for batch, width in ((32, 64), (64, 64), (128, 64), (512, 64)):
+        z = torch.randn(batch, width)
+        stages = Stages.of([nn.Identity()])
+        scheme = motet.sharing.create("mmoe", experts=16, expert_width=64)
+        module = scheme.build(stages, TASKS, width)
+        for label, kind in (("added up", Loop), ("stacked", Stacked)):
+            loop = kind(width, 16, 64)
+            quarters, ms = compare(
+                loop, lambda z, m=module: m(z, TASKS).values(), z, chosen.repeats
+            )
+            low, ratio, high = quarters
+            print(f"batch {batch:<4} {label:<9} {ratio:.2f} ({low:.2f} to {high:.2f})  {ms:.2f} ms")
+
+
+if __name__ == "__main__":
+    main()
