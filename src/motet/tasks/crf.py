@@ -102,7 +102,7 @@ class CRF(nn.Module):
         if complete(labelled | ~mask):
             agreeing = path_score(emissions, tags, mask, chain)
         else:
-            agreeing = log_partition(_held_to(emissions, tags, labelled), mask, chain)
+            agreeing = log_partition(emissions, mask, chain, tags.where(labelled, MISSING))
         return agreeing - log_partition(emissions, mask, chain)
 
     def decode(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -134,10 +134,3 @@ class CRF(nn.Module):
         if mask is None:
             mask = torch.ones(emissions.shape[:2], dtype=torch.bool, device=emissions.device)
         return clean(at_least_float32(emissions), mask), mask
-
-
-def _held_to(emissions: Tensor, tags: Tensor, labelled: Tensor) -> Tensor:
-    """Take all but the label out of what a labelled token may be."""
-    places = torch.arange(emissions.shape[2], device=tags.device)
-    other = labelled.unsqueeze(2) & (tags.unsqueeze(2) != places)
-    return emissions - other * FORBIDDEN
