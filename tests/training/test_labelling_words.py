@@ -259,6 +259,19 @@ def test_tags_unknown_to_training_are_told_with_their_row(tmp_path):
     assert "first in row 7" in notes["slots"]
 
 
+@pytest.mark.usefixtures("_own_encoder")
+def test_tags_that_a_config_does_not_name_are_told_with_their_row(tmp_path):
+    rows = table(TEST)
+    tags = rows["slots"].to_pylist()
+    tags[7] = ["B-z"] * len(tags[7])
+    rows = rows.set_column(rows.column_names.index("slots"), "slots", pa.array(tags))
+    split = ["train"] * 100
+    split[7], split[8] = "test", "validation"
+    wrong = {**config(classes=NAMES), "data": {"split": {"column": "part"}}}
+    with pytest.raises(ConfigError, match="its labels have 'B-z' in row 7, which is none of its"):
+        motet.train(wrong, data=rows.append_column("part", [split]), output=tmp_path / "run")
+
+
 def test_an_encoder_of_table_rows_is_refused_before_anything_is_written(tmp_path):
     wrong = {**config(), "model": {}}
     with pytest.raises(ConfigError, match="'slots' labels words, but the encoder gives one state"):

@@ -157,10 +157,14 @@ def _check_named(
         if config.tasks[task].options().get("classes") is None:
             continue
         with collector.at("tasks", task):
-            strange = target.unseen(table)
-            if strange:
+            rows = {label: target.first_row(table, label) for label in target.unseen(table)}
+            if rows:
+                strange = listed(
+                    repr(label) if row is None else f"{label!r} in row {row:,}"
+                    for label, row in rows.items()
+                )
                 raise InputError(
-                    f"its labels have {listed(map(repr, strange))}, which is none of its classes; "
+                    f"its labels have {strange}, which is none of its classes; "
                     "correct the labels, or remove classes to take such labels as missing"
                 )
 

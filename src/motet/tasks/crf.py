@@ -131,6 +131,6 @@ class CRF(nn.Module):
                 f"the emissions have the shape {tuple(emissions.shape)}, expected "
                 f"(B, L, {len(self.start)}), one number per sequence, token and tag"
             )
-        if mask is None:
-            mask = torch.ones(emissions.shape[:2], dtype=torch.bool, device=emissions.device)
+        words = emissions.new_ones(emissions.shape[:2]) if mask is None else mask
+        mask = words.bool()
         return clean(at_least_float32(emissions), mask), mask
