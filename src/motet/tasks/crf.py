@@ -131,6 +131,5 @@ class CRF(nn.Module):
                 f"the emissions have the shape {tuple(emissions.shape)}, expected "
                 f"(B, L, {len(self.start)}), one number per sequence, token and tag"
             )
-        words = emissions.new_ones(emissions.shape[:2]) if mask is None else mask
-        mask = words.bool()
+        mask = (emissions.new_ones(emissions.shape[:2]) if mask is None else mask).bool()
         return clean(at_least_float32(emissions), mask), mask
