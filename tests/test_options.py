@@ -25,9 +25,10 @@ from motet.registry import ENCODERS, KINDS, TASKS
 
 MEMBERS = [(kind, name) for kind, registry in KINDS.items() for name in registry]
 PYTHON_ONLY = {
-    ("loss", "cross_entropy"): {"class_weights"},  # tensors
-    ("loss", "focal"): {"class_weights"},
-    ("loss", "binary_cross_entropy"): {"pos_weight"},
+    ("loss", "cross_entropy"): {"class_weights", "reduction"},  # by the task, as it calls them
+    ("loss", "focal"): {"class_weights", "reduction"},
+    ("loss", "binary_cross_entropy"): {"pos_weight", "reduction"},
+    **{("loss", name): {"reduction"} for name in ("mse", "mae", "huber", "log_cosh")},
     ("task", "regression"): {"scaling"},  # learned by the preprocessing
 }
 

@@ -24,8 +24,9 @@ def test_options_read_from_source_are_those_of_the_signature(registry, name):
     own = {n: p for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
     common = set(TASK_DEFAULTS) if registry is TASKS else set()
     hidden = set(own) - set(options)
-    tensors = {"class_weights", "pos_weight"} if registry is LOSSES else {"scaling"}
-    assert hidden <= tensors
+    by_task = {"class_weights", "pos_weight", "reduction"}
+    python = by_task if registry is LOSSES else {"scaling"}
+    assert hidden <= python
     assert set(options) == (set(own) - hidden) | common
     for option in set(own) - hidden:
         assert options[option].default == own[option].default

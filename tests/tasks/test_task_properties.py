@@ -141,6 +141,18 @@ def test_the_count_needs_no_forward_pass(task: Task, make, seed):
 
 @pytest.mark.parametrize(("task", "make"), ALL)
 @given(seed=SEEDS)
+def test_complete_labels_give_what_they_give_beside_a_row_without(task, make, seed):
+    """Complete labels go a shorter way."""
+    raw, complete, target = case(task, make, seed)
+    raw = raw.requires_grad_()
+    total, count = task.loss(raw, complete)
+    more, count_of_more = task.loss(torch.cat([raw, raw[:1]]), torch.cat([complete, target[:1]]))
+    assert_close((total, count), (more, count_of_more))
+    assert_close(*(torch.autograd.grad(each, raw)[0] for each in (total, more)))
+
+
+@pytest.mark.parametrize(("task", "make"), ALL)
+@given(seed=SEEDS)
 def test_rows_without_labels_leave_no_trace_even_if_their_outputs_are_nan(task, make, seed):
     raw, _, target = case(task, make, seed)
     known = task.labelled(target)

@@ -1,5 +1,5 @@
 """The multi-task model: encoders, a sharing scheme and a head per task."""
 
-from motet.model.multi_task_model import MultiTaskModel, mean_losses
+from motet.model.multi_task_model import MultiTaskModel, mean_losses, on_host
 
-__all__ = ["MultiTaskModel", "mean_losses"]
+__all__ = ["MultiTaskModel", "mean_losses", "on_host"]

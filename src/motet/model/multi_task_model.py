@@ -321,14 +321,19 @@ class MultiTaskModel(nn.Module):
 
 def mean_losses(terms: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
     """Divide sums by counts, without the tasks whose count is 0. Costs one device sync."""
-    if not terms:
-        return {}
-    counts = torch.stack([count.detach().double() for _, count in terms.values()]).tolist()
+    counts = on_host([count for _, count in terms.values()])
     return {
         task: total / count
         for (task, (total, count)), some in zip(terms.items(), counts, strict=True)
         if some
     }
+
+
+def on_host(numbers: Sequence[Tensor]) -> list[float]:
+    """Read scalar tensors, from a GPU in one transfer."""
+    if all(number.device.type == "cpu" for number in numbers):
+        return [number.item() for number in numbers]
+    return torch.stack([number.detach().double() for number in numbers]).tolist()
 
 
 class _Wrapped(SharedModule):

@@ -12,36 +12,39 @@ host waits for the device once a call.
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from motet.problems import InputError
-from motet.tasks.labels import complete
 
 
 def sum_masked(
-    function: Callable[[Tensor, Tensor], Tensor], raw: Tensor, target: Tensor, labelled: Tensor
+    function: Callable[..., Tensor], raw: Tensor, target: Tensor, labelled: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Add up an elementwise loss over the labelled elements.
+    """Add up a built-in loss over the labelled elements.
 
     Both arguments are cleaned *before* the formula: multiplying by 0 after it leaves NaN in the
     loss, choosing after it leaves NaN in the gradient.
 
     Args:
-        function: Gives one loss per element, in the shape of ``labelled``.
+        function: Gives one loss per element, in the shape of ``labelled``, or the sum of all with
+            ``reduction="sum"``.
         raw: Raw outputs, in the shape of ``labelled``, perhaps with one more axis.
         target: Labels, in the shape of ``labelled``, perhaps with one more axis.
-        labelled: Mask of the elements that count, (B,) or (B, K).
+        labelled: Mask of the elements that count, (B,) or (B, K); None if all do.
 
     Returns:
         Differentiable sum () and count () of the labelled elements.
     """
+    if labelled is None:
+        return function(raw, target, reduction="sum"), size_of(target)
     losses = function(clean(raw, labelled), clean(target, labelled))
     return clean(losses, labelled).sum(), number_of(labelled)
 
 
-def clean(values: Tensor, labelled: Tensor) -> Tensor:
+def clean(values: Tensor, labelled: Tensor | None) -> Tensor:
     """Return raw outputs, labels or losses with 0 in place of those that do not count."""
-    if complete(labelled):
+    if labelled is None:
         return values
     return values.where(labelled if values.ndim == labelled.ndim else labelled.unsqueeze(-1), 0)
 
@@ -80,7 +83,8 @@ def sum_selected(
         (tensor(3.), tensor(2.))
     """
     rows = labelled if labelled.ndim == 1 else labelled.any(dim=-1)
-    raw, target, labelled = raw[rows], target[rows], labelled[rows]  # waits for the device
+    if not bool(rows.all()):  # waits for the device
+        raw, target, labelled = raw[rows], target[rows], labelled[rows]
     count = number_of(labelled)
     if len(target) == 0:
         return raw.new_zeros(()), count
@@ -117,6 +121,11 @@ def _sum_of_means(function: Callable[..., Any], losses: Tensor, labelled: Tensor
 def number_of(labelled: Tensor) -> Tensor:
     """Return the number of labelled elements, as a floating-point tensor ()."""
     return labelled.sum().float()
+
+
+def size_of(elements: Tensor) -> Tensor:
+    """Return the number of elements, as a floating-point tensor ()."""
+    return torch.tensor(float(elements.numel()), device=elements.device)
 
 
 def _name(function: Callable[..., Any]) -> str:

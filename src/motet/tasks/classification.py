@@ -20,7 +20,7 @@ from motet.options import (
     checked,
 )
 from motet.problems import InputError
-from motet.tasks.additive import clean, number_of, sum_selected
+from motet.tasks.additive import clean, number_of, size_of, sum_selected
 from motet.tasks.base import Prediction, Task, find_loss
 from motet.tasks.labels import (
     MISSING,
@@ -30,6 +30,7 @@ from motet.tasks.labels import (
     is_soft,
     named_classes,
     present,
+    present_or_none,
 )
 from motet.tasks.weights import LabelWeights, balanced_classes
 
@@ -101,15 +102,21 @@ class Classification(Task):
 
     def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         self._expect(raw, (len(target), self.outputs))
-        raw, (target, labelled) = at_least_float32(raw), self._read(target)
+        raw = at_least_float32(raw)
         if self.loss_name not in BUILT_IN:
-            return sum_selected(self.loss_function, raw, target, labelled)
+            return sum_selected(self.loss_function, raw, *self._read(target))
+        labelled = present_or_none(target, self.labels)
+        target = self._clean(target, labelled)
         weights = self.weights() if self.weights else None
-        losses = self.loss_function(clean(raw, labelled), target, class_weights=weights)
+        function = partial(self.loss_function, class_weights=weights)
+        if labelled is None:
+            return function(raw, target, reduction="sum"), self._count(target, None)
+        losses = function(clean(raw, labelled), target)
         return clean(losses, labelled).sum(), self._count(target, labelled)
 
     def count(self, target: Tensor) -> Tensor:
-        return self._count(*self._read(target))
+        labelled = present_or_none(target, self.labels)
+        return self._count(self._clean(target, labelled), labelled)
 
     def decode(self, raw: Tensor) -> Prediction:
         probabilities = at_least_float32(raw).softmax(dim=-1)
@@ -169,17 +176,21 @@ class Classification(Task):
     def _read(self, target: Tensor) -> tuple[Tensor, Tensor]:
         """Return labels, int64 (B,) or shares (B, C), 0 where missing, and which were there."""
         labelled = present(target, self.labels)
-        if is_soft(target):
-            return clean(target, labelled), labelled
-        return clean(as_vector(target), labelled).long(), labelled
+        return self._clean(target, labelled), labelled
 
-    def _count(self, target: Tensor, labelled: Tensor) -> Tensor:
+    def _clean(self, target: Tensor, labelled: Tensor | None) -> Tensor:
+        if is_soft(target):
+            return clean(target, labelled)
+        return clean(as_vector(target), labelled).long()
+
+    def _count(self, target: Tensor, labelled: Tensor | None) -> Tensor:
         if not self.weights or self.loss_name == "focal":
-            return number_of(labelled)
+            rows = target[:, 0] if is_soft(target) else target
+            return size_of(rows) if labelled is None else number_of(labelled)
         weights = self.weights()
         if is_soft(target):
             return torch.mv(target.to(weights.dtype), weights).sum()
-        return torch.where(labelled, weights[target], 0).sum()
+        return clean(weights[target], labelled).sum()
 
     def _check_shares(self, target: Tensor) -> None:
         self._expect_shares(target)

@@ -14,6 +14,7 @@ A label column becomes a target in one of four ways, named by ``Task.labels``:
 -100 is a number like any other for ``"number"``: it may be a temperature.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -80,6 +81,24 @@ def present(target: Tensor, labels: Labels) -> Tensor:
 def complete(labelled: Tensor) -> bool:
     """Tell whether no label is missing, where looking costs nothing: a GPU would have to wait."""
     return labelled.device.type == "cpu" and bool(labelled.all())
+
+
+def present_or_none(target: Tensor, labels: Labels) -> Tensor | None:
+    """Tell which labels are there, where it is cheap to see that all are.
+
+    On a CPU one reduction tells most often; a GPU would have to wait for it.
+
+    Returns:
+        None if all labels are there and that was seen; else the mask that `present` gives.
+    """
+    if target.device.type == "cpu" and target.numel():
+        if labels == "number":
+            complete = not (target.is_floating_point() and math.isnan(target.sum()))  # NaN spreads
+        else:
+            complete = not target.dtype.is_signed or bool(target.min() >= 0)  # -100 is not, nor NaN
+        if complete:
+            return None
+    return present(target, labels)
 
 
 def named_classes(

@@ -1,10 +1,12 @@
 """The built-in losses: pure formulas, one number per labelled element.
 
-Missing labels never come here (`motet.tasks.additive`), and nothing is reduced here. In the
-formulas x is the raw output, y the target, r = y - x, and p the softmax of x.
+Missing labels never come here (`motet.tasks.additive`). In the formulas x is the raw output, y the
+target, r = y - x, and p the softmax of x. With ``reduction="sum"`` they give the sum over all
+elements, which saves a step over adding up one number per element.
 """
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,6 +15,8 @@ from torch.nn import functional
 from motet.options import Fraction, NonNegativeFloat, PositiveFloat
 from motet.tasks.labels import is_soft
 
+Reduction = Literal["none", "sum"]
+
 
 def cross_entropy(
     raw: Tensor,
@@ -20,6 +24,7 @@ def cross_entropy(
     *,
     class_weights: Tensor | None = None,
     label_smoothing: Fraction = 0.0,
+    reduction: Reduction = "none",
 ) -> Tensor:
     """(1 - e) w_y (-log p_y) + (e / C) sum_c w_c (-log p_c), for label smoothing e.
 
@@ -28,16 +33,17 @@ def cross_entropy(
         target: Class indices (B,), or class shares (B, C), over which the formula is averaged.
         class_weights: One weight w per class, shape (C,).
         label_smoothing: Share e of every label that is spread over all classes.
+        reduction: "sum" adds the rows up.
 
     Returns:
-        One loss per row, shape (B,).
+        One loss per row, shape (B,), or their sum.
     """
     return functional.cross_entropy(
         raw,
         target.to(raw.dtype) if is_soft(target) else target,
         weight=None if class_weights is None else class_weights.to(raw.dtype),
         label_smoothing=label_smoothing,
-        reduction="none",
+        reduction=reduction,
     )
 
 
@@ -47,6 +53,7 @@ def focal(
     *,
     class_weights: Tensor | None = None,
     gamma: NonNegativeFloat = 2.0,
+    reduction: Reduction = "none",
 ) -> Tensor:
     """w_y (1 - p_y)^gamma (-log p_y): rows that are already right count less.
 
@@ -58,18 +65,20 @@ def focal(
         target: Class indices (B,), or class shares (B, C), over which the formula is averaged.
         class_weights: One weight w per class, shape (C,); the paper's alpha.
         gamma: How strongly rows that are already right are played down.
+        reduction: "sum" adds the rows up.
 
     Returns:
-        One loss per row, shape (B,).
+        One loss per row, shape (B,), or their sum.
     """
     log_p = raw.log_softmax(dim=-1)
     if class_weights is not None:
         class_weights = class_weights.to(raw.dtype)
     if is_soft(target):
         shares = target if class_weights is None else target * class_weights
-        return (shares.to(raw.dtype) * _focal(log_p, gamma)).sum(dim=-1)
+        return _reduced((shares.to(raw.dtype) * _focal(log_p, gamma)).sum(dim=-1), reduction)
     losses = _focal(log_p.gather(-1, target.unsqueeze(-1)).squeeze(-1), gamma)
-    return losses if class_weights is None else class_weights[target] * losses
+    losses = losses if class_weights is None else class_weights[target] * losses
+    return _reduced(losses, reduction)
 
 
 def _focal(log_p: Tensor, gamma: float) -> Tensor:
@@ -77,8 +86,16 @@ def _focal(log_p: Tensor, gamma: float) -> Tensor:
     return -(wrong**gamma) * log_p
 
 
+def _reduced(losses: Tensor, reduction: Reduction) -> Tensor:
+    return losses.sum() if reduction == "sum" else losses
+
+
 def binary_cross_entropy(
-    raw: Tensor, target: Tensor, *, pos_weight: Tensor | None = None
+    raw: Tensor,
+    target: Tensor,
+    *,
+    pos_weight: Tensor | None = None,
+    reduction: Reduction = "none",
 ) -> Tensor:
     """-w y log p - (1 - y) log(1 - p), for p = sigmoid(x); softplus(x) - x y if w = 1.
 
@@ -86,29 +103,36 @@ def binary_cross_entropy(
         raw: Logits, shape (B, C).
         target: 0 or 1, shape (B, C).
         pos_weight: Weight w of the ones of each label, shape (C,).
+        reduction: "sum" adds the cells up.
 
     Returns:
-        One loss per cell, shape (B, C).
+        One loss per cell, shape (B, C), or their sum.
     """
     return functional.binary_cross_entropy_with_logits(
         raw,
         target.to(raw.dtype),
         pos_weight=None if pos_weight is None else pos_weight.to(raw.dtype),
-        reduction="none",
+        reduction=reduction,
     )
 
 
-def mse(raw: Tensor, target: Tensor) -> Tensor:
-    """Return r^2, per element."""
-    return functional.mse_loss(raw, target, reduction="none")
+def mse(raw: Tensor, target: Tensor, *, reduction: Reduction = "none") -> Tensor:
+    """Return r^2, per element or added up."""
+    return functional.mse_loss(raw, target, reduction=reduction)
 
 
-def mae(raw: Tensor, target: Tensor) -> Tensor:
-    """Return |r|, per element."""
-    return functional.l1_loss(raw, target, reduction="none")
+def mae(raw: Tensor, target: Tensor, *, reduction: Reduction = "none") -> Tensor:
+    """Return |r|, per element or added up."""
+    return functional.l1_loss(raw, target, reduction=reduction)
 
 
-def huber(raw: Tensor, target: Tensor, *, delta: PositiveFloat = 1.0) -> Tensor:
+def huber(
+    raw: Tensor,
+    target: Tensor,
+    *,
+    delta: PositiveFloat = 1.0,
+    reduction: Reduction = "none",
+) -> Tensor:
     """r^2 / 2 up to |r| = delta, then the straight line delta (|r| - delta / 2), per element.
 
     Huber, Annals of Mathematical Statistics 35 (1964).
@@ -117,19 +141,20 @@ def huber(raw: Tensor, target: Tensor, *, delta: PositiveFloat = 1.0) -> Tensor:
         raw: Predictions, any shape.
         target: Labels, same shape.
         delta: Where the line begins, in the unit of the target (standardised, if that was asked).
+        reduction: "sum" adds the elements up.
 
     Returns:
-        One loss per element, same shape.
+        One loss per element, same shape, or their sum.
     """
-    return functional.huber_loss(raw, target, reduction="none", delta=delta)
+    return functional.huber_loss(raw, target, reduction=reduction, delta=delta)
 
 
-def log_cosh(raw: Tensor, target: Tensor) -> Tensor:
-    """Return log cosh r = |r| + softplus(-2 |r|) - log 2, per element; cosh overflows at 90.
+def log_cosh(raw: Tensor, target: Tensor, *, reduction: Reduction = "none") -> Tensor:
+    """Return log cosh r = |r| + softplus(-2 |r|) - log 2; cosh would overflow at 90.
 
     Example:
         >>> log_cosh(torch.tensor([0.0, 1.0, 3.0]), torch.zeros(3))
         tensor([0.0000, 0.4338, 2.3093])
     """
     distance = (raw - target).abs()
-    return distance + functional.softplus(-2 * distance) - math.log(2)
+    return _reduced(distance + functional.softplus(-2 * distance) - math.log(2), reduction)

@@ -21,7 +21,7 @@ from motet.options import (
 from motet.problems import InputError
 from motet.tasks.additive import clean, number_of, sum_masked, sum_selected
 from motet.tasks.base import Prediction, Task, find_loss
-from motet.tasks.labels import Labels, at_least_float32, named_classes, present
+from motet.tasks.labels import Labels, at_least_float32, named_classes, present, present_or_none
 from motet.tasks.weights import LabelWeights, balanced_labels
 
 
@@ -92,13 +92,14 @@ class MultiLabel(Task):
     def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         raw = at_least_float32(raw)
         self._expect(raw, (len(target), self.outputs))
-        target, labelled = self._read(target)
         if self.loss_name != "binary_cross_entropy":
+            target, labelled = self._read(target)
             return sum_selected(self.loss_function, raw, target.to(raw.dtype), labelled)
+        target = self._table(target)
         function = self.loss_function
         if self.weights:
             function = partial(function, pos_weight=self.weights())
-        return sum_masked(function, raw, target, labelled)
+        return sum_masked(function, raw, target, present_or_none(target, self.labels))
 
     def count(self, target: Tensor) -> Tensor:
         return number_of(self._read(target)[1])

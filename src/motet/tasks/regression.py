@@ -20,7 +20,7 @@ from motet.options import (
 from motet.problems import InputError
 from motet.tasks.additive import number_of, sum_masked, sum_selected
 from motet.tasks.base import Prediction, Task, find_loss
-from motet.tasks.labels import Labels, as_vector, at_least_float32, present
+from motet.tasks.labels import Labels, as_vector, at_least_float32, present, present_or_none
 
 BUILT_IN = ("mse", "mae", "huber", "log_cosh")
 
@@ -87,8 +87,9 @@ class Regression(Task):
         raw, target = at_least_float32(as_vector(raw)), as_vector(target)
         self._expect(raw, self._shape(target))
         target = target.to(raw.dtype)
-        add_up = sum_masked if self.loss_name in BUILT_IN else sum_selected
-        return add_up(self.loss_function, raw, target, present(target, self.labels))
+        if self.loss_name not in BUILT_IN:
+            return sum_selected(self.loss_function, raw, target, present(target, self.labels))
+        return sum_masked(self.loss_function, raw, target, present_or_none(target, self.labels))
 
     def count(self, target: Tensor) -> Tensor:
         return number_of(present(target, self.labels))

@@ -5,7 +5,7 @@ weights so far, and a few numbers. Random numbers need no state: they are drawn 
 purpose, step).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,8 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from motet.model import MultiTaskModel
+from motet.model import MultiTaskModel, on_host
 from motet.problems import InputError
+
+_WAITING = 1000
+"""Terms that wait at most: a few kilobytes."""
 
 
 @dataclass
@@ -45,21 +48,37 @@ class Progress:
 
 
 class Totals:
-    """Adds up sums and counts of losses over an epoch, without a device sync."""
+    """Adds up sums and counts of losses over an epoch, in float64, one by one in their order.
 
-    def __init__(self, terms: Mapping[str, Tensor] | None = None) -> None:
-        self.terms = dict(terms or {})
+    Terms wait on the device for a while, so that they cost a step nothing but a note; when they are
+    added does not change a bit of the result.
+    """
+
+    def __init__(self, sums: Mapping[str, Sequence[float]] | None = None) -> None:
+        self._sums = {task: (pair[0], pair[1]) for task, pair in (sums or {}).items()}
+        self._waiting: list[tuple[str, Tensor, Tensor]] = []
 
     def add(self, terms: Mapping[str, tuple[Tensor, Tensor]]) -> None:
         """Add ``{task: (sum, count)}``."""
-        for task, (total, count) in terms.items():
-            pair = torch.stack([total.detach(), count]).double()
-            self.terms[task] = self.terms[task] + pair if task in self.terms else pair
+        self._waiting += [(task, total.detach(), count) for task, (total, count) in terms.items()]
+        if len(self._waiting) >= _WAITING:
+            self._add_up()
+
+    def sums(self) -> dict[str, tuple[float, float]]:
+        """Return sum and count of each task."""
+        self._add_up()
+        return dict(self._sums)
 
     def means(self) -> dict[str, float]:
         """Return the mean loss of each task that had a label."""
-        pairs = {task: pair.tolist() for task, pair in self.terms.items()}
-        return {task: total / count for task, (total, count) in pairs.items() if count}
+        return {task: total / count for task, (total, count) in self.sums().items() if count}
+
+    def _add_up(self) -> None:
+        found = on_host([number for _, *pair in self._waiting for number in pair])
+        for (task, *_), total, count in zip(self._waiting, found[::2], found[1::2], strict=True):
+            before = self._sums.get(task, (0.0, 0.0))
+            self._sums[task] = before[0] + total, before[1] + count
+        self._waiting.clear()
 
 
 @dataclass
@@ -92,7 +111,8 @@ def tensors_of(modules: Modules, optimizer: Optimizer, memory: Memory) -> dict[s
             for key, value in values.items()
             if value is not None
         }
-    parts = {"totals": memory.totals.terms, "weights": memory.weights, "best": memory.best}
+    totals = {task: _tensor(pair) for task, pair in memory.totals.sums().items()}
+    parts = {"totals": totals, "weights": memory.weights, "best": memory.best}
     for part, named in parts.items():
         found |= {f"{part}/{name}": tensor for name, tensor in named.items()}
     return found
@@ -121,11 +141,12 @@ def load_tensors(tensors: Mapping[str, Tensor], modules: Modules, optimizer: Opt
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
     device = next(modules["model"].parameters()).device
-    totals, weights, best = (
+    weights, best = (
         {name: tensor.to(device) for name, tensor in _under(tensors, part)}
-        for part in ("totals", "weights", "best")
+        for part in ("weights", "best")
     )
-    return Memory(Totals(totals), weights, best)
+    totals = Totals({task: pair.tolist() for task, pair in _under(tensors, "totals")})
+    return Memory(totals, weights, best)
 
 
 def header_of(model: MultiTaskModel, progress: Progress) -> dict[str, Any]:

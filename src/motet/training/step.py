@@ -1,7 +1,7 @@
 """What one update needs beyond the forward and backward pass, and what it tells."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,7 +67,23 @@ def clipped_norm(parameters: Sequence[Tensor], limit: float | None) -> Tensor:
     trained = [p for p in parameters if p.grad is not None]
     if limit is not None:
         return nn.utils.clip_grad_norm_(trained, limit)
-    return nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
+    return _whole_norm([p.grad for p in trained if p.grad is not None])
+
+
+def _whole_norm(gradients: list[Tensor]) -> Tensor:
+    """Do what ``get_total_norm`` does, without sorting out kinds of tensors that are one kind."""
+    if any(each.is_sparse or each.dtype != gradients[0].dtype for each in gradients):
+        return nn.utils.get_total_norm(gradients)
+    norms: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    return norms
+
+
+def arithmetic(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """Return the context in which a forward pass is computed in ``precision``."""
+    half = precision == "bfloat16"
+    if not half and not torch.is_autocast_enabled(device.type):
+        return nullcontext()  # ten times cheaper than an autocast that is off
+    return torch.autocast(device.type, torch.bfloat16, enabled=half)
 
 
 @contextmanager

@@ -11,12 +11,11 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from motet.balancing import Balancer, LossBalancer, backward
 from motet.data.batches import ArrayData, Batch, Data
-from motet.model import MultiTaskModel, mean_losses
+from motet.model import MultiTaskModel, mean_losses, on_host
 from motet.options import NonNegativeInt, PositiveFloat, PositiveInt, checked, create
 from motet.problems import InputError, hint
 from motet.registry import LR_SCHEDULES
@@ -66,6 +65,7 @@ from motet.training.statistics import (
 from motet.training.step import (
     Averages,
     StepResult,
+    arithmetic,
     clipped_norm,
     count_skipped,
     kept_for_absent,
@@ -259,12 +259,12 @@ class Trainer:
         Raises:
             TrainingError: If too many steps in a row were not finite.
         """
-        batch = take_batch(batch, self.device)
+        batch, balancer = take_batch(batch, self.device), self.balancer
         with self._own_generators():
             self._set_learning_rate(self.step)
             if self._ahead is not None:
                 aside, ahead = self._losses_aside(self.step), self._ahead.at(self.step)
-                look_ahead(self.balancer, self.model, self.optimizer, aside, batch, ahead)
+                look_ahead(balancer, self.model, self.optimizer, aside, batch, ahead)
             seed_generators(self.device, self.seed, "step", self.step)
             self.optimizer.zero_grad(set_to_none=True)
             self._averages.keep()
@@ -275,21 +275,21 @@ class Trainer:
             if not losses:
                 return StepResult({})
             norms = self._norms_of_loss_gradients(losses)
-            leaves = known_leaves(self.model, self.balancer)
+            leaves = known_leaves(self.model, balancer)
             penalty = self.model.sharing.penalty(self.model.active_tasks)
             options = self.stages.pass_at(self.progress.epoch + 1)
-            result = backward(losses, self.balancer, penalty=penalty, **leaves, **options)
+            result = backward(losses, balancer, penalty=penalty, **leaves, **options)
             penalty = None if penalty is None else penalty.detach()
         norm = clipped_norm(self._parameters, self.clip_norm)
         # a device sync
-        if not math.isfinite(sum(result.losses.values(), norm).item()):
+        if not all(map(math.isfinite, on_host([*result.losses.values(), norm]))):
             self._averages.put_back()
             count_skipped(self.progress, result.losses)
             return StepResult(result.losses, norm, result, penalty, skipped=True)
         self.progress.skipped_in_a_row = 0
-        with kept_for_absent(self.balancer, losses):
+        with kept_for_absent(balancer, losses):
             self.optimizer.step()
-        tell_losses_after(self.balancer, self._losses_aside(self.step - 1), batch)
+        tell_losses_after(balancer, self._losses_aside(self.step - 1), batch)
         self._memory.totals.add(terms)
         norms = result.gradient_norms or norms
         add_norms(self.progress.gradients, norms)
@@ -297,7 +297,7 @@ class Trainer:
 
     def _loss_terms(self, batch: Mapping[str, Any]) -> dict[str, tuple[Tensor, Tensor]]:
         """Return sums and counts of the losses, from a forward pass in training mode."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+        with arithmetic(self.device, self.precision):
             raw = self.model(batch["inputs"])
         raw = {task: at_least_float32(output) for task, output in raw.items()}
         return self.model.loss_terms(raw, batch["targets"])

@@ -3,6 +3,7 @@
 Tasks that reach no common leaf, directly or through others, have nothing to balance between them.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -147,12 +148,14 @@ def loss_weights(call: Call, values: Tensor, *, retain: bool = False) -> tuple[T
     Raises:
         InputError: If the total does not depend on the losses.
     """
-    if not torch.isfinite(values).all():  # a device sync
+    if not all(map(math.isfinite, values.tolist())):  # a device sync
         weights = torch.full_like(values, torch.nan)
         if values.requires_grad:
             torch.autograd.backward([values], [weights], retain_graph=retain)
         return weights, NOT_FINITE
-    present = torch.tensor(places(call.balancer, call.tasks), device=values.device)
+    present = None
+    if call.tasks != call.balancer.tasks:
+        present = torch.tensor(places(call.balancer, call.tasks), device=values.device)
     values.requires_grad_().retain_grad()
     with torch.enable_grad():
         total = call.balancer(values, present)

@@ -28,6 +28,7 @@ class LossBalancer(Balancer):
         Raises:
             InputError: If there is not one loss per present task.
         """
+        own = self.task_weights if present is None else self.task_weights[present]
         if present is None:
             present = torch.arange(len(self.tasks), device=losses.device)
         if losses.shape != present.shape:
@@ -36,7 +37,7 @@ class LossBalancer(Balancer):
                 "for each present task. Reduce each task's loss first, e.g. with `.mean()`."
             )
         self.count_step()
-        total: Tensor = super().__call__(losses * self.task_weights[present].to(losses), present)
+        total: Tensor = super().__call__(losses * own.to(losses), present)
         if not isinstance(total, Tensor) or total.dim() != 0:
             found = tuple(total.shape) if isinstance(total, Tensor) else type(total).__name__
             raise InputError(
