@@ -93,10 +93,10 @@ def present_or_none(target: Tensor, labels: Labels) -> Tensor | None:
     """
     if target.device.type == "cpu" and target.numel():
         if labels == "number":
-            complete = not (target.is_floating_point() and math.isnan(target.sum()))  # NaN spreads
+            full = not (target.is_floating_point() and math.isnan(target.sum()))  # NaN spreads
         else:
-            complete = not target.dtype.is_signed or bool(target.min() >= 0)  # -100 is not, nor NaN
-        if complete:
+            full = not target.dtype.is_signed or bool(target.min() >= 0)  # -100 is not, nor NaN
+        if full:
             return None
     return present(target, labels)
 
