@@ -43,13 +43,19 @@ def test_weights_are_those_of_a_naive_reference(losses):
     balancer.set_weight("a", 4.0)
     preference = [2.0, 0.5, 0.5]  # 4, 1, 1 with mean 1
     plain = losses.double().tolist()
-    powers = [math.exp(p * math.log(x / 2) / 0.7) for p, x in zip(preference, plain, strict=True)]
-    expected = [
-        3 * p * power / sum(powers) / x
-        for p, power, x in zip(preference, powers, plain, strict=True)
-    ]
+    powers = [(p * x / 2) ** (1 / 0.7) for p, x in zip(preference, plain, strict=True)]
+    expected = [3 * power / sum(powers) / x for power, x in zip(powers, plain, strict=True)]
     # the balancer's losses are times the task weights: d total / d losses as reported
     assert_close(step(balancer, losses), torch.tensor(expected).double(), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("share", [10.0, 1.0, 0.1, 1e-3])
+@pytest.mark.parametrize("mu", [0.05, 1.0, 5.0])
+def test_a_preferred_task_counts_more_however_low_its_loss_is(share, mu):
+    balancer = prepared(("a", "b"), mu=mu)
+    balancer.set_weight("a", 2.0)
+    preferred, other = step(balancer, [share, share])
+    assert preferred > other
 
 
 def test_a_small_mu_trains_the_worst_task_alone():

@@ -20,13 +20,15 @@ class STCH(LossBalancer):
     Losses are compared with their nadirs z, which makes them free of scale, in the form that the
     authors use for deep networks::
 
-        T μ log Σ exp(λ_k log(L_k / z_k) / μ):    w_k = T λ_k softmax_k / L_k
+        T μ log Σ exp(log(λ_k L_k / z_k) / μ):    w_k = T softmax_k / L_k
 
     The preferences λ are the task weights, scaled to a mean of 1; z is taken from losses without
     them. The factor T is of the authors' code; the bound max <= value / T <= max + μ log T holds.
 
-    We differ in one point: without a warm-up, z are the first losses seen; the authors take the
-    means of 4 epochs of plain training (``warmup=4``). A loss of 0 is never a nadir.
+    We differ in two points. λ is inside the logarithm: in front of it, where the paper has it in
+    front of L_k - z_k, it would turn around as soon as losses are below their nadirs. And without a
+    warm-up, z are the first losses seen; the authors take the means of 4 epochs of plain training
+    (``warmup=4``). A loss of 0 is never a nadir.
 
     Args:
         tasks: Names of the tasks.
@@ -74,7 +76,7 @@ class STCH(LossBalancer):
             return losses.sum()
         nadir = self.nadir[present].to(losses)
         ratio = plain / torch.where(nadir > 0, nadir, plain.detach())
-        terms = preference / preference.mean() * ratio.log() / self.mu
+        terms = (preference / preference.mean() * ratio).log() / self.mu
         return len(losses) * self.mu * torch.logsumexp(terms, dim=0)
 
     def end_epoch(self, means: Mapping[str, float]) -> None:
