@@ -169,9 +169,12 @@ def test_what_is_not_finite_gives_nan_and_leaves_the_state_alone(name):
     before=st.lists(jacobians(("plain",), 3, 3), max_size=3),
     after=st.lists(jacobians(("plain",), 3, 3), min_size=1, max_size=3),
     every=st.integers(1, 3),
+    momentum=st.sampled_from([0.0, 0.9]),
 )
-def test_a_resumed_balancer_goes_on_as_if_it_had_never_stopped(name, before, after, every):
-    kept, resumed = make(name, 3, every=every), make(name, 3, every=every)
+def test_a_resumed_balancer_goes_on_as_if_it_had_never_stopped(
+    name, before, after, every, momentum
+):
+    kept, resumed = (make(name, 3, every=every, momentum=momentum) for _ in range(2))
     for rows in before:
         direction(kept, rows)
     resumed.load_state_dict(kept.state_dict())
@@ -181,9 +184,9 @@ def test_a_resumed_balancer_goes_on_as_if_it_had_never_stopped(name, before, aft
 
 @every_balancer
 def test_state_follows_the_names_of_the_tasks(name):
-    saved = make(name, 3, every=3)
+    saved = make(name, 3, every=3, momentum=0.5)
     direction(saved, gradients("plain", 3, 0))
-    moved = BALANCERS[name](["t2", "new", "t0"], every=3)
+    moved = BALANCERS[name](["t2", "new", "t0"], every=3, momentum=0.5)
     moved.load_state_dict(saved.state_dict())
     for key, axes in moved.task_axes.items():
         here, there = (np.ix_(*[index] * axes) for index in ([2, 0], [0, 2]))
@@ -202,6 +205,29 @@ def test_weights_are_kept_for_the_steps_asked_for_while_the_same_tasks_are_prese
         balancer((first @ first.T)[two][:, two], None, two),
         make(name, 3, scale="sum")((first @ first.T)[two][:, two], None, two),
     )
+
+
+@every_balancer
+def test_momentum_mixes_new_weights_with_those_before(name):
+    plain, smooth = make(name, 3), make(name, 3, momentum=0.9)
+    expected = None
+    for seed in range(4):
+        rows = torch.as_tensor(gradients("plain", 3, seed))
+        new = plain(rows @ rows.T)
+        expected = new if expected is None else 0.9 * expected + 0.1 * new
+        assert_close(smooth(rows @ rows.T), expected, rtol=1e-5, atol=1e-6)
+
+
+@every_balancer
+def test_momentum_leaves_absent_tasks_and_single_ones_alone(name):
+    balancer = make(name, 3, momentum=0.5)
+    direction(balancer, gradients("plain", 3, 0))
+    before = balancer.running.clone()
+    direction(balancer, gradients("plain", 2, 1), present=torch.tensor([2, 0]))
+    assert balancer.running[1] == before[1]
+    before = balancer.running.clone()
+    assert balancer(torch.tensor([[4.0]]), None, torch.tensor([0])) <= 1
+    assert_close(balancer.running, before, rtol=0, atol=0)
 
 
 @every_balancer

@@ -38,9 +38,8 @@ def records(path):
     return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
 
 
-@pytest.mark.parametrize("stop", [5, 21, 30, 41])
-def test_a_run_stopped_inside_a_stage_ends_as_if_it_had_not_been(stop, rows, tmp_path, monkeypatch):
-    whole = motet.train(config(STAGES), rows, output=tmp_path / "whole")
+def stopping_at(stop):
+    """A training step that asks to stop the given number of steps from now."""
     step, steps = motet.Trainer.train_step, []
 
     def stopping(self, batch):
@@ -48,8 +47,14 @@ def test_a_run_stopped_inside_a_stage_ends_as_if_it_had_not_been(stop, rows, tmp
         self.stop_requested = len(steps) == stop
         return step(self, batch)
 
+    return stopping
+
+
+@pytest.mark.parametrize("stop", [5, 21, 30, 41])
+def test_a_run_stopped_inside_a_stage_ends_as_if_it_had_not_been(stop, rows, tmp_path, monkeypatch):
+    whole = motet.train(config(STAGES), rows, output=tmp_path / "whole")
     with monkeypatch.context() as patched:
-        patched.setattr(motet.Trainer, "train_step", stopping)
+        patched.setattr(motet.Trainer, "train_step", stopping_at(stop))
         with pytest.raises(KeyboardInterrupt):
             motet.train(config(STAGES), rows, output=tmp_path / "parts")
     parts = motet.resume(tmp_path / "parts", rows)
@@ -81,6 +86,24 @@ def test_a_task_weight_counts_once(balancing, rows):
     prepared = check(config(balancing, weight=3.0), data=rows)
     trainer = build_trainer(prepared.config, prepared.rows.origin, prepared.preprocessing)
     assert [stage.weight("a") for stage in trainer.stages] == [3.0] * len(trainer.stages)
+
+
+def test_a_run_may_normalise_its_losses_and_go_on_after_a_stop(rows, tmp_path, monkeypatch):
+    changes = ["training.normalize_losses=initial"]
+    whole = motet.train(config("equal"), rows, changes, tmp_path / "whole")
+    step = next(r for r in records(whole.path) if r["split"] == "train")
+    weights = {task: values["weight"] for task, values in step["tasks"].items()}
+    assert weights == {"a": 1.0, "b": 1.0}
+    plain = motet.train(config("equal"), rows, output=tmp_path / "plain")
+    pairs = zip(plain.model.parameters(), whole.model.parameters(), strict=True)
+    assert not all(ours.equal(theirs) for ours, theirs in pairs)
+    with monkeypatch.context() as patched:
+        patched.setattr(motet.Trainer, "train_step", stopping_at(21))
+        with pytest.raises(KeyboardInterrupt):
+            motet.train(config("equal"), rows, changes, tmp_path / "parts")
+    parts = motet.resume(tmp_path / "parts", rows)
+    for ours, theirs in zip(parts.model.parameters(), whole.model.parameters(), strict=True):
+        assert ours.equal(theirs)
 
 
 def test_a_stage_that_refuses_a_task_weight_is_told(rows):

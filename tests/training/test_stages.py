@@ -160,6 +160,18 @@ def test_each_stage_goes_back_in_its_own_way():
     assert paths == ["representation"] * 4 + ["rows"] * 4
 
 
+@pytest.mark.parametrize("names", [("meta", "equal"), ("equal", "meta")])
+def test_a_stage_that_looks_ahead_may_come_first_or_last(names):
+    trainer = Trainer(made(), [{"until": 1, "type": names[0]}, names[1]], batch_size=16)
+    trainer.fit(DATA, DATA, epochs=2)
+    weights = [
+        record["tasks"]["a"]["weight"] for record in trainer.history if record["split"] == "train"
+    ]
+    assert (weights[names.index("meta")] != 1, weights[names.index("equal")]) == (True, 1)
+    with pytest.raises(InputError, match="learns its weights from validation data"):
+        trainer.fit(DATA, epochs=3)
+
+
 SAME = Equal(["a", "b"])
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from motet.balancing.families import GramianBalancer
 from motet.balancing.solvers import aligned
-from motet.options import PositiveInt, Sequence, checked
+from motet.options import Fraction, PositiveInt, Sequence, checked
 
 
 @final
@@ -34,6 +34,7 @@ class AlignedMTL(GramianBalancer):
         scale: "sum": T equal gradients g give T g, as the plain sum does; "mean" and "paper": they
             give g.
         every: Steps for which weights are used before they are found anew.
+        momentum: Share of the weights before in new ones; 0 takes the new ones alone.
     """
 
     @checked
@@ -44,8 +45,9 @@ class AlignedMTL(GramianBalancer):
         scaling: Literal["min", "median", "rmse"] = "min",
         scale: Literal["sum", "mean", "paper"] = "sum",
         every: PositiveInt = 1,
+        momentum: Fraction = 0.0,
     ) -> None:
-        super().__init__(tasks, scale=scale, every=every)
+        super().__init__(tasks, scale=scale, every=every, momentum=momentum)
         self.scaling = scaling
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from motet.balancing.families import GramianBalancer
 from motet.balancing.solvers import conflict_averse
-from motet.options import NonNegativeFloat, PositiveInt, Sequence, checked
+from motet.options import Fraction, NonNegativeFloat, PositiveInt, Sequence, checked
 
 
 @final
@@ -30,6 +30,7 @@ class CAGrad(GramianBalancer):
         scale: "sum": T equal gradients g give T g, as the plain sum does; "mean": they give g;
             "paper": they give (1 + c) g.
         every: Steps for which weights are used before they are found anew.
+        momentum: Share of the weights before in new ones; 0 takes the new ones alone.
     """
 
     refuses_weight = (
@@ -45,8 +46,9 @@ class CAGrad(GramianBalancer):
         c: NonNegativeFloat = 0.4,
         scale: Literal["sum", "mean", "paper"] = "sum",
         every: PositiveInt = 1,
+        momentum: Fraction = 0.0,
     ) -> None:
-        super().__init__(tasks, scale=scale, every=every)
+        super().__init__(tasks, scale=scale, every=every, momentum=momentum)
         self.c = c
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 from motet.balancing.families import GramianBalancer
 from motet.balancing.solvers import OK, given_cosines, min_norm_point
 from motet.balancing.solvers.solution import ALL_ZERO, Array, inverse_lengths, unit_rows
-from motet.options import PositiveInt, Sequence, checked
+from motet.options import Fraction, PositiveInt, Sequence, checked
 
 
 @final
@@ -29,6 +29,7 @@ class ConFIG(GramianBalancer):
         tasks: Names of the tasks.
         scale: "sum" and "paper": T equal gradients g give T g; "mean": they give g.
         every: Steps for which weights are used before they are found anew.
+        momentum: Share of the weights before in new ones; 0 takes the new ones alone.
     """
 
     @checked
@@ -38,8 +39,9 @@ class ConFIG(GramianBalancer):
         *,
         scale: Literal["sum", "mean", "paper"] = "sum",
         every: PositiveInt = 1,
+        momentum: Fraction = 0.0,
     ) -> None:
-        super().__init__(tasks, scale=scale, every=every)
+        super().__init__(tasks, scale=scale, every=every, momentum=momentum)
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
         targets = self.preference(present).numpy()

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from motet.balancing.families import GramianBalancer
 from motet.balancing.solvers import project_on_dual_cone
-from motet.options import PositiveInt, Sequence, checked
+from motet.options import Fraction, PositiveInt, Sequence, checked
 
 
 @final
@@ -26,6 +26,7 @@ class DualProj(GramianBalancer):
         scale: "sum": T equal gradients g give T g, as the plain sum does; "mean" and "paper": they
             give g.
         every: Steps for which weights are used before they are found anew.
+        momentum: Share of the weights before in new ones; 0 takes the new ones alone.
     """
 
     @checked
@@ -35,8 +36,9 @@ class DualProj(GramianBalancer):
         *,
         scale: Literal["sum", "mean", "paper"] = "sum",
         every: PositiveInt = 1,
+        momentum: Fraction = 0.0,
     ) -> None:
-        super().__init__(tasks, scale=scale, every=every)
+        super().__init__(tasks, scale=scale, every=every, momentum=momentum)
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
         mean = self.preference(present).numpy()[None] / len(present)  # (1, T)

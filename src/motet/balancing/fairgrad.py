@@ -6,7 +6,7 @@ from torch import Tensor
 
 from motet.balancing.families import GramianBalancer
 from motet.balancing.solvers import fair_weights
-from motet.options import PositiveFloat, PositiveInt, Sequence, checked
+from motet.options import Fraction, PositiveFloat, PositiveInt, Sequence, checked
 
 
 @final
@@ -32,6 +32,7 @@ class FairGrad(GramianBalancer):
             the sum of the weights instead.
         scale: "paper": the formula above, clipped; "sum": the weights sum to T; "mean": to 1.
         every: Steps for which weights are used before they are found anew.
+        momentum: Share of the weights before in new ones; 0 takes the new ones alone.
     """
 
     @checked
@@ -43,8 +44,9 @@ class FairGrad(GramianBalancer):
         max_norm: PositiveFloat | None = 1.0,
         scale: Literal["sum", "mean", "paper"] = "paper",
         every: PositiveInt = 1,
+        momentum: Fraction = 0.0,
     ) -> None:
-        super().__init__(tasks, scale=scale, every=every)
+        super().__init__(tasks, scale=scale, every=every, momentum=momentum)
         self.alpha, self.max_norm = alpha, max_norm
         self.scales_rows = alpha < 1
         if alpha >= 1:

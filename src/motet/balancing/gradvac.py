@@ -42,6 +42,7 @@ class GradVac(GramianBalancer):
         seed: Seed of the random order.
         scale: "sum" and "paper": T equal gradients g give T g; "mean": they give g.
         every: Steps for which weights are used before they are found anew.
+        momentum: Share of the weights before in new ones; 0 takes the new ones alone.
     """
 
     task_axes: ClassVar[Mapping[str, int]] = {**GramianBalancer.task_axes, "target": 2}
@@ -56,8 +57,9 @@ class GradVac(GramianBalancer):
         seed: NonNegativeInt = 0,
         scale: Literal["sum", "mean", "paper"] = "sum",
         every: PositiveInt = 1,
+        momentum: Fraction = 0.0,
     ) -> None:
-        super().__init__(tasks, scale=scale, every=every)
+        super().__init__(tasks, scale=scale, every=every, momentum=momentum)
         self.beta, self.seed = beta, seed
         self.step = nn.Buffer(torch.tensor(0))
         self.target = nn.Buffer(torch.zeros(len(self.tasks), len(self.tasks)))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from motet.balancing.families import GramianBalancer
 from motet.balancing.imtl_g import equal_projections
 from motet.balancing.imtl_l import bounded
-from motet.options import PositiveInt, Sequence, checked
+from motet.options import Fraction, PositiveInt, Sequence, checked
 
 
 @final
@@ -36,6 +36,7 @@ class IMTL(GramianBalancer):
         scale: "sum": T equal gradients g of scaled losses give T g, as the plain sum does; "mean"
             and "paper": they give g.
         every: Steps for which weights are used before they are found anew.
+        momentum: Share of the weights before in new ones; 0 takes the new ones alone.
     """
 
     task_axes: ClassVar[Mapping[str, int]] = {**GramianBalancer.task_axes, "log_scale": 1}
@@ -52,8 +53,9 @@ class IMTL(GramianBalancer):
         *,
         scale: Literal["sum", "mean", "paper"] = "sum",
         every: PositiveInt = 1,
+        momentum: Fraction = 0.0,
     ) -> None:
-        super().__init__(tasks, scale=scale, every=every)
+        super().__init__(tasks, scale=scale, every=every, momentum=momentum)
         self.log_scale = nn.Parameter(torch.zeros(len(self.tasks)))
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from motet.balancing.families import GramianBalancer
 from motet.balancing.solvers import OK, given_cosines, min_norm_point
 from motet.balancing.solvers.solution import ALL_ZERO, Array, inverse_lengths, unit_rows
-from motet.options import PositiveInt, Sequence, checked
+from motet.options import Fraction, PositiveInt, Sequence, checked
 
 _SMALLEST_SUM = 0.1  # of Σ|w|: below, Σw = 1 would blow the direction up or turn it around
 
@@ -35,6 +35,7 @@ class IMTLG(GramianBalancer):
         scale: "sum": T equal gradients g give T g, as the plain sum does; "mean" and "paper": they
             give g.
         every: Steps for which weights are used before they are found anew.
+        momentum: Share of the weights before in new ones; 0 takes the new ones alone.
     """
 
     refuses_weight = (
@@ -49,8 +50,9 @@ class IMTLG(GramianBalancer):
         *,
         scale: Literal["sum", "mean", "paper"] = "sum",
         every: PositiveInt = 1,
+        momentum: Fraction = 0.0,
     ) -> None:
-        super().__init__(tasks, scale=scale, every=every)
+        super().__init__(tasks, scale=scale, every=every, momentum=momentum)
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
         weights, self.status = equal_projections(gramian.numpy(), self.resolution)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from motet.balancing.families import GramianBalancer
 from motet.balancing.solvers import min_norm_point
-from motet.options import PositiveInt, Sequence, checked
+from motet.options import Fraction, PositiveInt, Sequence, checked
 from motet.problems import InputError
 
 
@@ -33,6 +33,7 @@ class MGDA(GramianBalancer):
         scale: "sum": T equal gradients g give T g, as the plain sum does; "mean" and "paper": they
             give g.
         every: Steps for which weights are used before they are found anew.
+        momentum: Share of the weights before in new ones; 0 takes the new ones alone.
     """
 
     refuses_weight = (
@@ -48,8 +49,9 @@ class MGDA(GramianBalancer):
         normalize: Literal["none", "l2", "loss", "loss_l2"] = "none",
         scale: Literal["sum", "mean", "paper"] = "sum",
         every: PositiveInt = 1,
+        momentum: Fraction = 0.0,
     ) -> None:
-        super().__init__(tasks, scale=scale, every=every)
+        super().__init__(tasks, scale=scale, every=every, momentum=momentum)
         self.normalize = normalize
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:

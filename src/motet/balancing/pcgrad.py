@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from motet.balancing.families import GramianBalancer
 from motet.balancing.solvers.solution import Array, inverse_lengths, unit_rows
-from motet.options import NonNegativeInt, PositiveInt, Sequence, checked
+from motet.options import Fraction, NonNegativeInt, PositiveInt, Sequence, checked
 from motet.seeds import derive
 
 
@@ -32,6 +32,7 @@ class PCGrad(GramianBalancer):
         seed: Seed of the random order.
         scale: "sum" and "paper": T equal gradients g give T g; "mean": they give g.
         every: Steps for which weights are used before they are found anew.
+        momentum: Share of the weights before in new ones; 0 takes the new ones alone.
     """
 
     scales_rows = True
@@ -44,8 +45,9 @@ class PCGrad(GramianBalancer):
         seed: NonNegativeInt = 0,
         scale: Literal["sum", "mean", "paper"] = "sum",
         every: PositiveInt = 1,
+        momentum: Fraction = 0.0,
     ) -> None:
-        super().__init__(tasks, scale=scale, every=every)
+        super().__init__(tasks, scale=scale, every=every, momentum=momentum)
         self.seed = seed
         self.step = nn.Buffer(torch.tensor(0))
 

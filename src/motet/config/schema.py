@@ -96,6 +96,8 @@ class TrainingConfig(Section):
     """How the learning rate changes from step to step."""
     clip_norm: PositiveFloat | None = None
     """Largest norm of the whole gradient; no clipping if left out."""
+    normalize_losses: Literal["initial"] | None = None
+    """``initial`` divides each task's loss by the first that is seen of it, before balancing."""
     seed: NonNegativeInt = 0
     """Seed of initial weights, batch order and dropout."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"

@@ -66,6 +66,7 @@ def build_trainer(
             clip_norm=chosen.clip_norm,
             patience=chosen.early_stopping.patience if chosen.early_stopping else None,
             monitor=chosen.monitor,
+            normalize_losses=chosen.normalize_losses,
             seed=chosen.seed,
             device=chosen.device,
             precision=chosen.precision,

@@ -1,7 +1,7 @@
 """What a balancer needs from the loop beyond losses and gradients: the calls it declares."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -57,17 +57,18 @@ class ValidationBatches:
 
 
 def batches_to_look_at(
-    balancer: Balancer, valid: Data | None, size: int, seed: int
+    balancers: Iterable[nn.Module], valid: Data | None, size: int, seed: int
 ) -> ValidationBatches | None:
-    """Make the validation batches that a balancer needs.
+    """Make the validation batches that the balancer of some stage needs.
 
     Returns:
-        The batches; None if it needs none.
+        The batches; None if none needs them.
 
     Raises:
-        InputError: If it does and there are no validation data.
+        InputError: If one does and there are no validation data.
     """
-    if not isinstance(balancer, LooksAhead):
+    balancer = next((each for each in balancers if isinstance(each, LooksAhead)), None)
+    if balancer is None:
         return None
     if valid is None:
         raise InputError(
@@ -87,5 +88,5 @@ def look_ahead(
     ahead: Batch,
 ) -> None:
     """Let a balancer learn from a step on ``batch``, tried and not made, what it does ``ahead``."""
-    assert isinstance(balancer, LooksAhead)
-    balancer.look_ahead(model, optimizer, lambda: losses(batch), lambda: losses(ahead))
+    if isinstance(balancer, LooksAhead):
+        balancer.look_ahead(model, optimizer, lambda: losses(batch), lambda: losses(ahead))

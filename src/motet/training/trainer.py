@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import Any, Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from motet.balancing import Balancer, LossBalancer, backward
 from motet.data.batches import ArrayData, Batch, Data
@@ -42,6 +42,7 @@ from motet.training.needs import (
     tell_losses_after,
     tell_scores,
 )
+from motet.training.normalizing import Normalizer
 from motet.training.optimizers import OptimizerFactory
 from motet.training.randomness import own_generators, seed_generators
 from motet.training.recording import LOG_EVERY, epoch_entries, step_entries, step_values
@@ -98,6 +99,9 @@ class Trainer:
             score of the main tasks, the name of a task, or ``loss``.
         evaluate_every: "epoch", or a number of steps between two evaluations in `fit`.
         metrics: Metrics by task, names or functions, in place of each task's own.
+        normalize_losses: "initial" divides each task's loss by the first that is seen of it, before
+            balancing. Records and evaluations tell losses as they are; weights are those of the
+            normalised ones.
         seed: Seed of batch order and dropout.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         precision: Arithmetic of the forward pass.
@@ -126,6 +130,7 @@ class Trainer:
         monitor: str = "mean",
         evaluate_every: Literal["epoch"] | PositiveInt = "epoch",
         metrics: Mapping[str, Any] | None = None,
+        normalize_losses: Literal["initial"] | None = None,
         seed: NonNegativeInt = 0,
         device: str = "auto",
         precision: Literal["float32", "bfloat16"] = "float32",
@@ -142,7 +147,8 @@ class Trainer:
         self.stages = make_stages(balancer, model).to(self.device)
         self.optimizer = make_optimizer(optimizer, learning_rate, self.model, self.stages)
         self._parameters = list(self.model.parameters())
-        self._averages = Averages(self.model)
+        self._normalizer = Normalizer(names, normalize_losses == "initial").to(self.device)
+        self._averages = Averages(nn.ModuleList([self.model, self._normalizer]))
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self._schedule: LRSchedule | None = None
         name, options = spelled_out(lr_schedule)
@@ -201,7 +207,7 @@ class Trainer:
         valid = None if validation is None else self._data(validation, "the validation data")
         if valid is not None:
             self.check_monitor(valid.targets)
-        self._ahead = batches_to_look_at(self.balancer, valid, self.batch_size, self.seed)
+        self._ahead = batches_to_look_at(self.stages, valid, self.batch_size, self.seed)
         self.trivial = learn_from_labels(self.model, train, self.metrics)
         name, options = self._lr_schedule
         total = epochs * train.steps(self.batch_size)
@@ -274,6 +280,9 @@ class Trainer:
             self.progress.step += 1
             if not losses:
                 return StepResult({})
+            plain = {task: loss.detach() for task, loss in losses.items()}
+            self._normalizer.observe(losses)
+            losses = self._normalizer.normalized(losses)
             norms = self._norms_of_loss_gradients(losses)
             leaves = known_leaves(self.model, balancer)
             penalty = self.model.sharing.penalty(self.model.active_tasks)
@@ -284,8 +293,8 @@ class Trainer:
         # a device sync
         if not all(map(math.isfinite, on_host([*result.losses.values(), norm]))):
             self._averages.put_back()
-            count_skipped(self.progress, result.losses)
-            return StepResult(result.losses, norm, result, penalty, skipped=True)
+            count_skipped(self.progress, plain)
+            return StepResult(plain, norm, result, penalty, skipped=True)
         self.progress.skipped_in_a_row = 0
         with kept_for_absent(balancer, losses):
             self.optimizer.step()
@@ -293,7 +302,7 @@ class Trainer:
         self._memory.totals.add(terms)
         norms = result.gradient_norms or norms
         add_norms(self.progress.gradients, norms)
-        return StepResult(result.losses, norm, result, penalty, gradient_norms=norms)
+        return StepResult(plain, norm, result, penalty, gradient_norms=norms)
 
     def _loss_terms(self, batch: Mapping[str, Any]) -> dict[str, tuple[Tensor, Tensor]]:
         """Return sums and counts of the losses, from a forward pass in training mode."""
@@ -309,7 +318,7 @@ class Trainer:
             with self._own_generators():
                 seed_generators(self.device, self.seed, "step", step)
                 self._averages.keep()
-                found = mean_losses(self._loss_terms(batch))
+                found = self._normalizer.normalized(mean_losses(self._loss_terms(batch)))
                 self._averages.put_back()
             return found
 
@@ -345,7 +354,7 @@ class Trainer:
         """Record the epoch and begin the next one."""
         totals = self._memory.totals.means()
         means = {task: totals[task] for task in self.model.tasks.names if task in totals}
-        tell_epoch(self.balancer, means)
+        tell_epoch(self.balancer, self._normalizer.normalized_means(means))
         if not means and self.progress.skipped:
             raise TrainingError(not_finite(self.progress, "in any step of the epoch"))
         tasks = epoch_entries(means, self._memory.weights)
@@ -380,8 +389,7 @@ class Trainer:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return all that `load_state` needs: tensors, and numbers that JSON can hold."""
-        modules = {"model": self.model, "balancer": self.stages}
-        tensors = tensors_of(modules, self.optimizer, self._memory)
+        tensors = tensors_of(self._modules(), self.optimizer, self._memory)
         return tensors, header_of(self.model, self.progress)
 
     def load_state(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
@@ -391,9 +399,11 @@ class Trainer:
             InputError: If it is the state of another model.
         """
         check_header(header, self.model)
-        modules = {"model": self.model, "balancer": self.stages}
-        self._memory = load_tensors(tensors, modules, self.optimizer)
+        self._memory = load_tensors(tensors, self._modules(), self.optimizer)
         self.progress = load_header(header, self.model)
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {"model": self.model, "balancer": self.stages, "normalizer": self._normalizer}
 
     def _checkpoint(self, kind: Literal["last", "best"]) -> None:
         if self.on_checkpoint is not None:

@@ -34,9 +34,18 @@ class GramianBalancer(Balancer):
             "paper": the formula of the source.
         every: Steps for which weights are used before they are found anew. They are found at once
             if other tasks are present. Components count their steps apart.
+        momentum: Share a of the weights before in new ones, w ← a w + (1 - a) w_new, which keeps
+            noise out of the direction (CR-MOGM, Zhou et al., NeurIPS 2022). The first ones are
+            taken as they are.
     """
 
-    task_axes: ClassVar[Mapping[str, int]] = {"kept": 1, "kept_for": 1, "kept_with": 1}
+    task_axes: ClassVar[Mapping[str, int]] = {
+        "kept": 1,
+        "kept_for": 1,
+        "kept_with": 1,
+        "running": 1,
+        "running_since": 1,
+    }
 
     scales_rows: bool = False
     """Whether a task weight scales the task's gradient; other methods read `preference`."""
@@ -50,9 +59,10 @@ class GramianBalancer(Balancer):
         *,
         scale: Literal["sum", "mean", "paper"] = "sum",
         every: int = 1,
+        momentum: float = 0.0,
     ) -> None:
         super().__init__(tasks)
-        self.scale, self.every = scale, every
+        self.scale, self.every, self.momentum = scale, every, momentum
         self.status = OK
         """How the last solve went: "ok", or what was done instead and why."""
         self.resolution = 0.0
@@ -63,6 +73,10 @@ class GramianBalancer(Balancer):
         """Further steps for which each task's weight holds, (T,)."""
         self.kept_with = nn.Buffer(torch.zeros(len(tasks)))
         """Tasks whose weights were found together have one number here, (T,)."""
+        self.running = nn.Buffer(torch.zeros(len(tasks)))
+        """Weights that momentum acts on, (T,)."""
+        self.running_since = nn.Buffer(torch.zeros(len(tasks)))
+        """1 for tasks that have such a weight, (T,)."""
 
     def __call__(
         self, gramian: Tensor, losses: Tensor | None = None, present: Tensor | None = None
@@ -109,6 +123,8 @@ class GramianBalancer(Balancer):
         if self.scale == "paper" and self.max_norm is not None:
             length = (weights @ inner @ weights).clamp(min=0).sqrt()
             weights = weights * (self.max_norm / length).clamp(max=1)
+        if self.momentum > 0 and count > 1:
+            weights = self._moved(weights, present)
         self._keep(weights, present)
         return weights
 
@@ -155,6 +171,15 @@ class GramianBalancer(Balancer):
             still = gramian.diagonal() == 0
             zero = [self.tasks[index] for index in present[still]]
             self.status += f" (gradient 0: {', '.join(zero)})" if zero else ""
+        return weights
+
+    def _moved(self, weights: Tensor, present: Tensor) -> Tensor:
+        """Mix new weights (T',) with those before, where there are some."""
+        here = present.to(self.running.device)
+        share = self.momentum * self.running_since[here].cpu().double()
+        weights = torch.lerp(weights, self.running[here].cpu().double(), share)
+        self.running[here] = weights.to(self.running)
+        self.running_since[here] = 1.0
         return weights
 
     def _keep(self, weights: Tensor, present: Tensor) -> None:
