@@ -40,6 +40,8 @@ __all__ = [
     "Any",
     "Callable",
     "Chosen",
+    "Epochs",
+    "Every",
     "Fraction",
     "Literal",
     "Mapping",
@@ -184,6 +186,18 @@ Weight = Annotated[
     Discriminator(lambda value: "from - to" if isinstance(value, Mapping) else "one number"),
 ]
 """A weight, or how it changes."""
+
+
+class Epochs(TypedDict):
+    """A number of epochs, where a bare number counts steps."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
+
+    epochs: Annotated[PositiveInt, Field(description="How many epochs.")]
+
+
+Every = Literal["epoch"] | PositiveInt | Epochs
+"""How often: every epoch, every so many steps, or every so many epochs."""
 
 
 class TaskOptions(TypedDict, total=False):

@@ -728,3 +728,44 @@ def test_statistics_tell_the_gradients_of_each_task():
     assert found["gradients"]["area"]["count"] == 4
     assert found["gradients"]["area"]["variance"] > 0
     assert result.balanced.gradient_norms.keys() == found["gradients"].keys()
+
+
+def test_evaluations_come_every_so_many_epochs_or_steps():
+    for every, steps in (
+        ({"epochs": 2}, [10, 20]),
+        (7, [7, 14, 21]),
+        ("epoch", [5, 10, 15, 20, 25]),
+    ):
+        trainer = Trainer(made(), batch_size=20, evaluate_every=every, patience=None)
+        history = trainer.fit(DATA, VALID, epochs=5)
+        assert [r["step"] for r in history if r["split"] == "validation"] == steps
+
+
+@pytest.mark.parametrize("every", ["epochs", 0, {"epochs": 0}, {"epoch": 2}, {"epochs": 1, "x": 2}])
+def test_other_intervals_are_refused(every):
+    with pytest.raises(InputError, match="evaluate_every"):
+        Trainer(made(), evaluate_every=every)
+
+
+def test_some_tasks_can_be_evaluated_and_predicted_alone():
+    trainer = Trainer(made(), batch_size=20)
+    trainer.fit(DATA, epochs=1)
+    assert list(trainer.predict(X, ["area"])) == ["area"]
+    assert list(trainer.predict_probabilities(X, ["area"])) == []
+    report, whole = trainer.evaluate(DATA, ["area"]), trainer.evaluate(DATA)
+    assert "digit" not in report
+    assert report["area"] == whole["area"]
+    assert report["score"] == whole.scores["area"]
+    for call in (trainer.predict, trainer.predict_probabilities):
+        with pytest.raises(InputError, match="no task is named 'digits'; did you mean 'digit'"):
+            call(X, ["digits"])
+    with pytest.raises(InputError, match="no task is named 'digits'"):
+        trainer.evaluate(DATA, ["digits"])
+
+
+def test_a_loader_is_predicted_as_its_rows_are():
+    rows = [{"inputs": x, "targets": {"area": a}} for x, a in zip(X, AREA, strict=True)]
+    loader = torch.utils.data.DataLoader(rows, batch_size=7)
+    trainer = Trainer(made(), batch_size=20)
+    for task, values in trainer.predict(X).items():
+        np.testing.assert_allclose(trainer.predict(loader)[task], values, rtol=1e-5)

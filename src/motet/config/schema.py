@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from motet.config.members import Member, MemberOf, Section
 from motet.config.stages import Balancing
-from motet.options import Fraction, NonNegativeInt, PositiveFloat, PositiveInt
+from motet.options import Every, Fraction, NonNegativeInt, PositiveFloat, PositiveInt
 from motet.registry import version
 
 
@@ -109,8 +109,9 @@ class TrainingConfig(Section):
     ``worst`` normalised score of the main tasks, the name of a task, or ``loss``."""
     early_stopping: EarlyStoppingConfig | None = EarlyStoppingConfig()
     """When to stop early; null never does."""
-    evaluate_every: Literal["epoch"] | PositiveInt = "epoch"
-    """``epoch``, or a number of steps between two evaluations on the validation part."""
+    evaluate_every: Every = "epoch"
+    """When to evaluate on the validation part: each ``epoch``, after so many steps (a number), or
+    after so many epochs (``{epochs: 5}``)."""
     checkpoint_every: PositiveInt | None = None
     """Steps between two checkpoints within an epoch; there is always one after each epoch."""
 

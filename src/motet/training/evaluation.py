@@ -9,6 +9,7 @@ from torch import Tensor
 
 from motet.data.batches import Data
 from motet.model import MultiTaskModel
+from motet.problems import InputError, hint
 from motet.states import join_rows
 from motet.tasks import Prediction, Task, TaskMetrics
 from motet.tasks.scores import Trivial, normalised_score, score_trivial
@@ -39,8 +40,9 @@ def evaluate(
     batch_size: int,
     metrics: Mapping[str, Any] | None = None,
     trivial: Trivial | None = None,
+    tasks: Iterable[str] | None = None,
 ) -> Report:
-    """Compute every metric of every enabled task that has targets in ``data``.
+    """Compute every metric of tasks that have targets in ``data``.
 
     Args:
         model: The model; its mode is given back as it was.
@@ -48,24 +50,39 @@ def evaluate(
         batch_size: Rows per forward pass.
         metrics: Metrics by task, in place of each task's own.
         trivial: Constant predictions to score against; without them scores are NaN.
+        tasks: Which tasks; all enabled ones if left out.
 
     Returns:
         Metrics, losses and scores.
     """
-    tasks = [model.tasks[name] for name in model.active_tasks if name in data.targets]
-    chosen = {task.name: metrics[task.name] for task in tasks if metrics and task.name in metrics}
-    found = TaskMetrics(tasks, chosen)
-    for batch, raw in _forward(model, data, batch_size, [task.name for task in tasks]):
+    names = known_tasks(model, tasks)
+    judged = [model.tasks[name] for name in names if name in data.targets]
+    chosen = {task.name: metrics[task.name] for task in judged if metrics and task.name in metrics}
+    found = TaskMetrics(judged, chosen)
+    for batch, raw in _forward(model, data, batch_size, [task.name for task in judged]):
         found.update(raw, batch["targets"], model.loss_terms(raw, batch["targets"]))
     report = Report(found.compute())
     report.notes = dict(found.notes)
-    report.trivial = score_trivial(tasks, trivial or {}, data.targets, chosen)
-    report.scores = {task.name: _score(task.name, found, report) for task in tasks}
-    names = main_tasks(tasks)
+    report.trivial = score_trivial(judged, trivial or {}, data.targets, chosen)
+    report.scores = {task.name: _score(task.name, found, report) for task in judged}
+    names = main_tasks(judged)
     scores = [report.scores[name] for name in names if not math.isnan(report.scores[name])]
     report["score"] = sum(scores) / len(scores) if scores else math.nan
     report.worst = min(scores, default=math.nan)
     return report
+
+
+def known_tasks(model: MultiTaskModel, tasks: Iterable[str] | None) -> list[str]:
+    """Return the names of the tasks asked for, by default of the enabled ones.
+
+    Raises:
+        InputError: If a name is no task.
+    """
+    names = list(model.active_tasks if tasks is None else tasks)
+    for name in names:
+        if name not in model.tasks.names:
+            raise InputError(f"no task is named {name!r}; {hint(name, model.tasks.names)}")
+    return names
 
 
 def main_tasks(tasks: Iterable[Task]) -> list[str]:
@@ -89,7 +106,7 @@ def predict(
     tasks: Iterable[str] | None = None,
 ) -> dict[str, Prediction]:
     """Predict every row, in order; tensors on the CPU."""
-    names = list(model.active_tasks if tasks is None else tasks)
+    names = known_tasks(model, tasks)
     parts: dict[str, list[Prediction]] = {name: [] for name in names}
     for _, raw in _forward(model, data, batch_size, names):
         for name, prediction in model.decode(raw).items():

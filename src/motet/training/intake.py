@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from motet.data.batches import ArrayData, Data
 from motet.data.loaders import LoaderData, as_data
@@ -34,6 +35,15 @@ def take_data(data: Any, what: str, model: MultiTaskModel, device: torch.device)
             )
         model.tasks[name].check(target)
     return found.to(device)
+
+
+def take_inputs(inputs: Any, device: torch.device) -> Data:
+    """Take inputs without targets, or batches, on the device."""
+    if isinstance(inputs, (ArrayData, LoaderData)):
+        return inputs.to(device)
+    if isinstance(inputs, DataLoader):
+        return LoaderData(inputs, device)
+    return ArrayData(inputs, {}).to(device)
 
 
 def take_batch(batch: Mapping[str, Any], device: torch.device) -> Mapping[str, Any]:

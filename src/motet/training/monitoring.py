@@ -5,6 +5,7 @@ from collections.abc import Container, Mapping
 from typing import Any
 
 from motet.model import MultiTaskModel
+from motet.options import Every
 from motet.problems import InputError
 from motet.tasks.task_metrics import find_metrics
 from motet.training.evaluation import Report, main_tasks
@@ -74,6 +75,16 @@ def monitored_value(monitor: str, model: MultiTaskModel, report: Report) -> floa
             f"{f' ({notes})' if notes else ''}; give it more labelled rows{other}"
         )
     return float(value)
+
+
+def due_after_step(every: Every, step: int) -> bool:
+    """Tell whether a step is one to evaluate after."""
+    return isinstance(every, int) and step % every == 0
+
+
+def due_after_epoch(every: Every, epoch: int) -> bool:
+    """Tell whether an epoch is one to evaluate after."""
+    return every == "epoch" or (isinstance(every, Mapping) and epoch % every["epochs"] == 0)
 
 
 def judge(progress: Progress, value: float, patience: int | None) -> bool:

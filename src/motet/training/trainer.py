@@ -14,9 +14,9 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from motet.balancing import Balancer, LossBalancer, backward
-from motet.data.batches import ArrayData, Batch, Data
+from motet.data.batches import Batch, Data
 from motet.model import MultiTaskModel, mean_losses, on_host
-from motet.options import NonNegativeInt, PositiveFloat, PositiveInt, checked, create
+from motet.options import Every, NonNegativeInt, PositiveFloat, PositiveInt, checked, create
 from motet.problems import InputError, hint
 from motet.registry import LR_SCHEDULES
 from motet.tasks import Prediction
@@ -25,7 +25,7 @@ from motet.tasks.scores import Trivial
 from motet.tasks.task_metrics import find_metrics
 from motet.training.evaluation import Report, evaluate, predict
 from motet.training.history import History
-from motet.training.intake import learn_from_labels, take_batch, take_data
+from motet.training.intake import learn_from_labels, take_batch, take_data, take_inputs
 from motet.training.lr_schedules import LRSchedule
 from motet.training.making import (
     Chosen,
@@ -33,7 +33,14 @@ from motet.training.making import (
     make_optimizer,
     spelled_out,
 )
-from motet.training.monitoring import TrainingError, check_monitor, judge, monitored_value
+from motet.training.monitoring import (
+    TrainingError,
+    check_monitor,
+    due_after_epoch,
+    due_after_step,
+    judge,
+    monitored_value,
+)
 from motet.training.needs import (
     ValidationBatches,
     batches_to_look_at,
@@ -97,7 +104,8 @@ class Trainer:
         patience: Evaluations without a better monitored value before `fit` stops; None never stops.
         monitor: What `fit` watches on the validation data: the ``mean`` or ``worst`` normalised
             score of the main tasks, the name of a task, or ``loss``.
-        evaluate_every: "epoch", or a number of steps between two evaluations in `fit`.
+        evaluate_every: When `fit` evaluates: each "epoch", after so many steps (a number), or after
+            so many epochs, ``{"epochs": 5}``; at the end in any case, if it never did before.
         metrics: Metrics by task, names or functions, in place of each task's own.
         normalize_losses: "initial" divides each task's loss by the first that is seen of it, before
             balancing. Records and evaluations tell losses as they are; weights are those of the
@@ -128,7 +136,7 @@ class Trainer:
         clip_norm: PositiveFloat | None = None,
         patience: PositiveInt | None = 5,
         monitor: str = "mean",
-        evaluate_every: Literal["epoch"] | PositiveInt = "epoch",
+        evaluate_every: Every = "epoch",
         metrics: Mapping[str, Any] | None = None,
         normalize_losses: Literal["initial"] | None = None,
         seed: NonNegativeInt = 0,
@@ -219,7 +227,7 @@ class Trainer:
                 self._started = perf_counter()
                 for batch in self._rest_of_epoch(train):
                     self._step_of_epoch(batch)
-                    if self.evaluate_every != "epoch" and self.step % self.evaluate_every == 0:
+                    if due_after_step(self.evaluate_every, self.step):
                         self._validate(valid)
                     if self.checkpoint_every and self.step % self.checkpoint_every == 0:
                         self._checkpoint("last")
@@ -229,7 +237,7 @@ class Trainer:
                     if progress.stopped:
                         break
                 self._end_epoch()
-                if self.evaluate_every == "epoch":
+                if due_after_epoch(self.evaluate_every, progress.epoch):
                     self._validate(valid)
                 self._checkpoint("last")
         if valid is not None and progress.evaluated == evaluated == 0:
@@ -424,8 +432,12 @@ class Trainer:
 
     # Evaluation ------------------------------------------------------------------------------
 
-    def evaluate(self, data: Any) -> Report:
-        """Compute every metric of every enabled task over the whole of ``data``.
+    def evaluate(self, data: Any, tasks: Sequence[str] | None = None) -> Report:
+        """Compute every metric over the whole of ``data``.
+
+        Args:
+            data: As in `fit`.
+            tasks: Which tasks to evaluate; all enabled ones if left out.
 
         Returns:
             ``{task: {metric: value, "loss": ..., "count": ...}, "score": mean normalised score}``.
@@ -436,25 +448,38 @@ class Trainer:
             batch_size=self.batch_size,
             metrics=self.metrics,
             trivial=self.trivial,
+            tasks=tasks,
         )
 
-    def predict(self, inputs: Any) -> dict[str, Any]:
+    def predict(self, inputs: Any, tasks: Sequence[str] | None = None) -> dict[str, Any]:
         """Predict: class indices, values in original units, or 0/1 labels, as NumPy arrays.
 
         Args:
-            inputs: Inputs as in `fit`, without targets; rows along the first axis.
+            inputs: Inputs as in `fit`, without targets, rows along the first axis; or a DataLoader
+                of batches, whose targets are not read.
+            tasks: Which tasks to predict; all enabled ones if left out.
 
         Returns:
-            An array with one entry per row for each enabled task.
+            An array with one entry per row for each task.
         """
-        found = self._predictions(inputs)
+        found = self._predictions(inputs, tasks)
         return {task: prediction.value.numpy() for task, prediction in found.items()}
 
-    def predict_probabilities(self, inputs: Any) -> dict[str, Any]:
-        """Predict class probabilities (N, C) of the tasks that have classes, as NumPy arrays."""
+    def predict_probabilities(
+        self, inputs: Any, tasks: Sequence[str] | None = None
+    ) -> dict[str, Any]:
+        """Predict class probabilities (N, C) of the tasks that have classes, as NumPy arrays.
+
+        Args:
+            inputs: As in `predict`.
+            tasks: As in `predict`; those without classes are left out.
+
+        Returns:
+            An array for each task that has classes.
+        """
         return {
             task: prediction.probabilities.numpy()
-            for task, prediction in self._predictions(inputs).items()
+            for task, prediction in self._predictions(inputs, tasks).items()
             if prediction.probabilities is not None
         }
 
@@ -469,9 +494,9 @@ class Trainer:
 
     # Parts -----------------------------------------------------------------------------------
 
-    def _predictions(self, inputs: Any) -> dict[str, Prediction]:
-        data = ArrayData(inputs, {}).to(self.device)
-        return predict(self.model, data, batch_size=self.batch_size)
+    def _predictions(self, inputs: Any, tasks: Sequence[str] | None) -> dict[str, Prediction]:
+        data = take_inputs(inputs, self.device)
+        return predict(self.model, data, batch_size=self.batch_size, tasks=tasks)
 
     def _data(self, data: Any, what: str) -> Data:
         return take_data(data, what, self.model, self.device)
@@ -488,7 +513,7 @@ class Trainer:
         if better:
             self._memory.best = {n: each.clone() for n, each in self.model.state_dict().items()}
         self._record(
-            "epoch" if self.evaluate_every == "epoch" else "step",
+            "step" if isinstance(self.evaluate_every, int) else "epoch",
             "validation",
             {task: report[task] for task in report.scores},
             score=report["score"],
