@@ -17,17 +17,22 @@ class Parabola(nn.Module):
         return {task: (self.x - ord(task) % 5).square() / 10 for task in tasks}
 
 
-def step(balancer, losses, present=None):
-    """Return the weights (T',) that the balancer gives to losses (T',)."""
-    losses = torch.as_tensor(losses, dtype=torch.float64).clone().requires_grad_()
-    places = torch.arange(len(losses)) if present is None else present
-    tasks = [balancer.tasks[place] for place in places]
+def look_ahead(balancer, tasks):
+    """Make the call that has to come before a step."""
     if isinstance(balancer, LooksAhead):
         module = Parabola()
         optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
         balancer.look_ahead(
             module, optimizer, lambda: module.losses(tasks), lambda: module.losses(tasks)
         )
+
+
+def step(balancer, losses, present=None):
+    """Return the weights (T',) that the balancer gives to losses (T',)."""
+    losses = torch.as_tensor(losses, dtype=torch.float64).clone().requires_grad_()
+    places = torch.arange(len(losses)) if present is None else present
+    tasks = [balancer.tasks[place] for place in places]
+    look_ahead(balancer, tasks)
     (weights,) = torch.autograd.grad(balancer(losses, present), losses)
     if isinstance(balancer, ReadsNorms):
         norms = torch.tensor([1.0 + ord(task) % 3 for task in tasks])

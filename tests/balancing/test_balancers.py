@@ -9,10 +9,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from steps import step
+from steps import look_ahead, step
 from torch.testing import assert_close
 
-from motet.balancing import LossBalancer, available, create
+from motet.balancing import LossBalancer, available, backward, create
 from motet.problems import InputError
 from motet.registry import BALANCERS
 
@@ -105,6 +105,26 @@ def test_the_order_of_the_tasks_does_not_matter(name):
     forth, back = make(name), make(name, TASKS[::-1])
     for losses in ([0.5, 2.0, 7.0], [0.4, 2.1, 3.0], [0.3, 2.2, 1.0]):
         assert_close(step(back, losses[::-1]).flip(0), step(forth, losses), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_loss_scaler_scales_the_gradient_and_nothing_that_is_learned(name):
+    """Logarithms, first losses and norms are of unscaled losses."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
+    scaler.scale(torch.ones(()))  # it finds its scale when first used
+    shared = torch.tensor([[0.3, 0.6], [0.5, 0.1]], dtype=torch.float64, requires_grad=True)
+    found = []
+    for used in (None, scaler):
+        balancer = make(name)
+        for number in range(3):
+            shared.grad = None
+            state = torch.tanh(shared @ torch.tensor([1.0, number], dtype=torch.float64))
+            losses = {task: (state - k).square().sum() for k, task in enumerate(TASKS, start=2)}
+            look_ahead(balancer, TASKS)
+            result = backward(losses, balancer, scaler=used)
+        gradient = shared.grad / (2.0**10 if used else 1)
+        found.append((gradient, dict(result.weights), balancer.state_dict()))
+    assert_close(found[1], found[0])
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,8 @@ def test_only_tasks_before_and_after_a_step_learn():
     step(balancer, [1.0, 1.0], torch.tensor([0, 1]))
     step(balancer, [2.0, 3.0], torch.tensor([1, 2]))
     assert balancer.moments[:, 2].tolist() == [0, 1, 0]
+    step(balancer, [2.0, 3.0], torch.tensor([0, 1]))
+    assert balancer.moments[:, 2].tolist() == [0, 2, 0]
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

@@ -34,9 +34,9 @@ def test_one_step_is_that_of_a_naive_reference():
     balancer = GradNorm(TASKS, alpha=1.5, initial_losses={"a": 2.0, "b": 1.0})
     balancer.learned.copy_(torch.tensor([1.5, 0.5]))
     weights = torch.tensor([1.5, 0.5], dtype=torch.float64, requires_grad=True)
-    norms, losses = np.array([3.0, 4.0]), np.array([1.0, 0.8])
+    norms, losses = np.array([2.0, 9.8]), np.array([1.0, 0.8])  # with alpha 1 b would have to fall
     rates = losses / [2.0, 1.0]
-    targets = np.mean([1.5 * 3, 0.5 * 4]) * (rates / rates.mean()) ** 1.5
+    targets = np.mean([1.5 * 2, 0.5 * 9.8]) * (rates / rates.mean()) ** 1.5
     optimizer = torch.optim.Adam([weights], lr=0.025)
     (weights * torch.tensor(norms) - torch.tensor(targets)).abs().sum().backward()
     optimizer.step()
@@ -57,9 +57,10 @@ def test_the_slower_task_is_weighed_up():
 
 def test_weights_stay_positive_and_share_what_the_present_tasks_had():
     balancer = GradNorm(("a", "b", "c"), learning_rate=10.0)
+    balancer.learned.copy_(torch.tensor([0.5, 2.0, 0.5]))
     balancer.observe_norms(torch.tensor([1.0, 9.0]), torch.ones(2), torch.tensor([2, 0]))
     assert (balancer.learned > 0).all()
-    assert balancer.learned[1] == 1
+    assert balancer.learned[1] == 2
     assert balancer.learned.sum().item() == pytest.approx(3)
 
 

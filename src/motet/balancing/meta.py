@@ -100,7 +100,7 @@ class Meta(LossBalancer):
         if not found:
             return
         present = torch.tensor([index for index, _ in found], device=self.learned.device)
-        gain = torch.stack([gain for _, gain in found]).to(self.learned)
+        gain = torch.stack([gain.to(self.learned) for _, gain in found])
         slope = -gain * self.task_weights[present]
         if slope.isfinite().all():  # a device sync
             adam_step(self.learned, slope, self.moments, present, rate=self.learning_rate)
