@@ -1,0 +1,81 @@
+"""A recurrent encoder of texts."""
+
+from typing import Literal, final
+
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from motet.encoders.tokens import Text, TokenEmbedding, create_padding_mask, hand_on
+from motet.options import Fraction, PositiveInt, StrictBool, checked
+from motet.problems import InputError
+from motet.states import TokenStates
+
+
+@final
+class LSTM(nn.Module):
+    """Read texts token by token (Hochreiter & Schmidhuber, Neural Computation 1997).
+
+    Padding is never read: a text has the same states in every batch.
+
+    Args:
+        vocabulary: How many tokens there are, padding (0) included.
+        segments: How many parts a text has.
+        width: Width of the states, both directions together.
+        layers: Layers, one above the other.
+        bidirectional: Whether texts are also read from their end, by half of the width.
+        embedding_width: Width of the tokens' vectors; ``width`` if left out.
+        dropout: Dropout on the tokens' vectors and after every layer.
+        pool: How a whole text gets one state from those of its tokens.
+
+    Raises:
+        InputError: If the width is odd and texts are read from both ends.
+
+    Example:
+        >>> from torch import tensor
+        >>> encoder = LSTM(100, width=8)
+        >>> given = encoder({"ids": tensor([[5, 6, 7], [8, 0, 0]])})
+        >>> given.states.shape, given.pooled.shape
+        (torch.Size([2, 3, 8]), torch.Size([2, 8]))
+    """
+
+    reads = "text"
+
+    @checked
+    def __init__(
+        self,
+        vocabulary: int,
+        segments: int = 1,
+        *,
+        width: PositiveInt = 128,
+        layers: PositiveInt = 1,
+        bidirectional: StrictBool = True,
+        embedding_width: PositiveInt | None = None,
+        dropout: Fraction = 0.1,
+        pool: Literal["mean", "first", "max"] = "mean",
+    ) -> None:
+        super().__init__()
+        if bidirectional and width % 2:
+            raise InputError(f"width is {width}, expected an even number: half for each direction")
+        self.width, self.pool = width, pool
+        self.embedding = TokenEmbedding(vocabulary, segments, embedding_width or width)
+        self.dropout = nn.Dropout(dropout)
+        self.recurrent = nn.LSTM(
+            embedding_width or width,
+            width // 2 if bidirectional else width,
+            num_layers=layers,
+            bidirectional=bidirectional,
+            dropout=dropout if layers > 1 else 0.0,
+            batch_first=True,
+        )
+
+    def forward(self, text: Text) -> TokenStates:
+        """Encode texts; see `motet.encoders.tokens`."""
+        padding = create_padding_mask(text["ids"])
+        lengths = (~padding).sum(1).clamp(min=1).cpu()  # a device sync; a text without token has 1
+        packed = pack_padded_sequence(
+            self.dropout(self.embedding(text)), lengths, batch_first=True, enforce_sorted=False
+        )
+        states, _ = pad_packed_sequence(
+            self.recurrent(packed)[0], batch_first=True, total_length=padding.shape[1]
+        )
+        return hand_on(self.dropout(states), padding, text, self.pool)

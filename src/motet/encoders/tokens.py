@@ -1,0 +1,113 @@
+"""What encoders of texts have in common: padding, positions of words, one state for a whole text.
+
+A text comes as ``{"ids": (B, L)}``, token 0 being padding. Where words were cut into sub-words it
+also has ``"words"`` (B, W), the place of each word's first sub-word, -1 after the last word; where
+it is made of two parts, ``"segments"`` (B, L), 0 or 1.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from motet.problems import InputError
+from motet.states import TokenStates
+
+PAD = 0
+"""The token that stands for no token."""
+
+Pooling = Literal["mean", "first", "max"]
+Text = Mapping[str, Tensor]
+
+
+def create_padding_mask(ids: Tensor, pad: int = PAD) -> Tensor:
+    """Say where a batch of texts has no token, as attention wants it.
+
+    Args:
+        ids: Tokens, (B, L).
+        pad: The token that stands for no token.
+
+    Returns:
+        True at padding, (B, L).
+
+    Example:
+        >>> create_padding_mask(torch.tensor([[7, 3, 0], [5, 0, 0]]))
+        tensor([[False, False,  True],
+                [False,  True,  True]])
+    """
+    return ids == pad
+
+
+def pooled(states: Tensor, padding: Tensor, how: Pooling = "mean") -> Tensor:
+    """Join the states of a text's tokens into one; padding counts for nothing.
+
+    Args:
+        states: (B, L, D).
+        padding: True at padding, (B, L).
+        how: The mean or the largest value over the tokens, or the state of the first.
+
+    Returns:
+        (B, D); zeros for a text without any token.
+
+    Example:
+        >>> states = torch.tensor([[[1.0], [3.0], [9.0]]])
+        >>> pooled(states, torch.tensor([[False, False, True]]))
+        tensor([[2.]])
+    """
+    real = ~padding[..., None]
+    if how == "first":
+        return states[:, 0] * real[:, 0]
+    if how == "mean":
+        return torch.where(real, states, 0.0).sum(1) / real.sum(1).clamp(min=1)
+    largest = states.masked_fill(~real, -torch.inf).amax(1)
+    return torch.where(real.any(1), largest, 0.0)
+
+
+def hand_on(states: Tensor, padding: Tensor, text: Text, how: Pooling) -> TokenStates:
+    """Turn the states of tokens (B, L, D) into those of words, and one for the whole text."""
+    whole = pooled(states, padding, how)
+    words = text.get("words")
+    if words is None:
+        return TokenStates(states, padding, whole)
+    places = words.clamp(min=0)[..., None].expand(-1, -1, states.shape[2])
+    return TokenStates(states.gather(1, places), words < 0, whole)
+
+
+class TokenEmbedding(nn.Module):
+    """A vector per token, and per segment where a text has several.
+
+    Args:
+        vocabulary: How many tokens there are, padding included.
+        segments: How many parts a text has.
+        width: Width of the vectors, D.
+    """
+
+    def __init__(self, vocabulary: int, segments: int, width: int) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(vocabulary, width, padding_idx=PAD)
+        self.segments = nn.Embedding(segments, width) if segments > 1 else None
+
+    def forward(self, text: Text) -> Tensor:
+        """Look up the tokens of texts.
+
+        Returns:
+            Their vectors, (B, L, D).
+
+        Raises:
+            InputError: If a token lies outside the vocabulary, or segments are missing.
+        """
+        ids = text["ids"]
+        try:
+            states: Tensor = self.tokens(ids)
+        except IndexError:  # on the CPU; a GPU has its own message
+            raise InputError(
+                f"texts have tokens {int(ids.min())} to {int(ids.max())}, expected 0 to "
+                f"{self.tokens.num_embeddings - 1}: use the tokenizer that the encoder was made for"
+            ) from None
+        if self.segments is None:
+            return states
+        if "segments" not in text:
+            raise InputError("a text has no segments, expected 0 or 1 for each of its tokens")
+        parts: Tensor = self.segments(text["segments"])
+        return states + parts

@@ -1,0 +1,137 @@
+"""An attention-based encoder of texts."""
+
+import math
+from typing import Literal, final
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from motet.encoders.tokens import Text, TokenEmbedding, create_padding_mask, hand_on
+from motet.options import Fraction, PositiveInt, StrictBool, checked
+from motet.problems import InputError
+from motet.states import TokenStates
+
+
+@final
+class Transformer(nn.Module):
+    """Let every token of a text look at all others (Vaswani et al., NeurIPS 2017, 1706.03762).
+
+    Differs from the paper in that layers are normalised before attention and feed-forward, not
+    after them, with one more norm at the end: training then needs no warm-up to be stable (Xiong et
+    al., ICML 2020, arXiv:2002.04745). ``norm="after"`` is the paper.
+
+    Args:
+        vocabulary: How many tokens there are, padding (0) included.
+        segments: How many parts a text has.
+        width: Width of the states, D.
+        heads: Attention heads; they divide the width.
+        layers: Layers, one above the other.
+        feedforward: Width inside a layer; four times ``width`` if left out.
+        dropout: Dropout on the tokens' vectors and within the layers.
+        positions: Fixed sines and cosines, for texts of any length, or a learned vector for each of
+            ``max_length`` places.
+        max_length: Longest text with learned positions, in tokens.
+        norm: Whether layers are normalised before or after what they add.
+        pool: How a whole text gets one state from those of its tokens.
+        checkpointing: Keep only the states between layers and compute the rest again in the
+            backward pass: less memory, about a third more time.
+
+    Raises:
+        InputError: If ``heads`` does not divide the width.
+
+    Example:
+        >>> encoder = Transformer(100, width=16, heads=2, layers=1)
+        >>> given = encoder({"ids": torch.tensor([[5, 6, 7], [8, 0, 0]])})
+        >>> given.states.shape, given.pooled.shape
+        (torch.Size([2, 3, 16]), torch.Size([2, 16]))
+    """
+
+    reads = "text"
+
+    @checked
+    def __init__(
+        self,
+        vocabulary: int,
+        segments: int = 1,
+        *,
+        width: PositiveInt = 512,
+        heads: PositiveInt = 8,
+        layers: PositiveInt = 6,
+        feedforward: PositiveInt | None = None,
+        dropout: Fraction = 0.1,
+        positions: Literal["sinusoidal", "learned"] = "sinusoidal",
+        max_length: PositiveInt = 512,
+        norm: Literal["before", "after"] = "before",
+        pool: Literal["mean", "first", "max"] = "mean",
+        checkpointing: StrictBool = False,
+    ) -> None:
+        super().__init__()
+        if width % heads:
+            near = [h for h in range(1, width + 1) if width % h == 0]
+            best = min(near, key=lambda h: abs(h - heads))
+            raise InputError(
+                f"width is {width} and heads is {heads}, expected heads that divide the width; "
+                f"nearest: {best}"
+            )
+        self.width, self.pool, self.checkpointing = width, pool, checkpointing
+        self.embedding = TokenEmbedding(vocabulary, segments, width)
+        nn.init.normal_(self.embedding.tokens.weight, std=width**-0.5)
+        with torch.no_grad():
+            self.embedding.tokens.weight[0] = 0
+        self.positions = nn.Embedding(max_length, width) if positions == "learned" else None
+        if self.positions is not None:
+            nn.init.normal_(self.positions.weight, std=0.02)
+        self.dropout = nn.Dropout(dropout)
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                width,
+                heads,
+                feedforward or 4 * width,
+                dropout,
+                batch_first=True,
+                norm_first=norm == "before",
+            )
+            for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(width) if norm == "before" else nn.Identity()
+
+    def forward(self, text: Text) -> TokenStates:
+        """Encode texts; see `motet.encoders.tokens`."""
+        padding = create_padding_mask(text["ids"])
+        states = self.embedding(text) * math.sqrt(self.width)
+        states = self.dropout(states + self._positions(states))
+        ignored = padding.clone()
+        ignored[:, 0] = False  # a text without token looks at its padding, not at nothing
+        for layer in self.layers:
+            if self.checkpointing and torch.is_grad_enabled():
+                states = checkpoint(layer, states, None, ignored, use_reentrant=False)
+            else:
+                states = layer(states, src_key_padding_mask=ignored)
+        return hand_on(self.norm(states), padding, text, self.pool)
+
+    def _positions(self, states: Tensor) -> Tensor:
+        """Return a vector for each place (L, D)."""
+        length = states.shape[1]
+        if self.positions is None:
+            return sinusoidal_positions(length, self.width).to(states)
+        if length > self.positions.num_embeddings:
+            raise InputError(
+                f"a text has {length} tokens, but there are positions for "
+                f"{self.positions.num_embeddings}; cut texts (max_length of the input), or give "
+                "the encoder a larger max_length"
+            )
+        return self.positions.weight[:length]
+
+
+def sinusoidal_positions(length: int, width: int) -> Tensor:
+    """Return sines and cosines of falling frequencies, (L, D): 10,000^(-2i/D) for the pair i.
+
+    >>> sinusoidal_positions(2, 4)
+    tensor([[0.0000, 1.0000, 0.0000, 1.0000],
+            [0.8415, 0.5403, 0.0100, 0.9999]])
+    """
+    places = torch.arange(length, dtype=torch.float32)[:, None]
+    rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+    angles = places * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, :width]

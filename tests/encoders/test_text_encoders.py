@@ -1,0 +1,142 @@
+"""Encoders of texts: padding says nothing, words get their own states, positions count."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from motet.encoders.lstm import LSTM
+from motet.encoders.tokens import pooled
+from motet.encoders.transformer import Transformer, sinusoidal_positions
+from motet.problems import InputError
+
+ENCODERS = {
+    "lstm": lambda **options: LSTM(50, width=8, layers=2, **options),
+    "forward_lstm": lambda **options: LSTM(50, width=7, bidirectional=False, **options),
+    "transformer": lambda **options: Transformer(50, width=8, heads=2, layers=2, **options),
+    "learned": lambda **options: Transformer(
+        50, width=8, heads=2, layers=1, positions="learned", norm="after", **options
+    ),
+}
+TEXTS = st.lists(st.lists(st.integers(1, 49), max_size=7), min_size=1, max_size=5)
+
+
+def made(name, **options):
+    torch.manual_seed(0)
+    return ENCODERS[name](**options).eval()
+
+
+def padded(texts, length=None):
+    length = length or max([1, *map(len, texts)])
+    return torch.tensor([[*text, *[0] * (length - len(text))] for text in texts])
+
+
+@pytest.mark.parametrize("pool", ["mean", "first", "max"])
+@pytest.mark.parametrize("name", ENCODERS)
+@settings(max_examples=20)
+@given(texts=TEXTS, more=st.integers(0, 4))
+def test_a_text_is_encoded_alike_alone_and_in_any_batch(name, pool, texts, more):
+    encoder = made(name, pool=pool)
+    longest = max([1, *map(len, texts)])
+    together = encoder({"ids": padded(texts, longest + more)})
+    assert together.states.isfinite().all()
+    assert together.pooled.isfinite().all()
+    for row, text in enumerate(texts):
+        alone = encoder({"ids": padded([text])})
+        torch.testing.assert_close(together.pooled[row], alone.pooled[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            together.states[row, : len(text)], alone.states[0, : len(text)], rtol=1e-4, atol=1e-5
+        )
+        assert together.padding[row].tolist() == [i >= len(text) for i in range(longest + more)]
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_a_word_has_the_state_of_its_first_sub_word(name):
+    encoder = made(name)
+    ids = padded([[4, 5, 6, 7], [8, 9]])
+    words = torch.tensor([[0, 2, 3], [1, -1, -1]])
+    plain, by_word = encoder({"ids": ids}), encoder({"ids": ids, "words": words})
+    assert by_word.padding.tolist() == [[False, False, False], [False, True, True]]
+    assert torch.equal(by_word.states[0], plain.states[0, [0, 2, 3]])
+    assert torch.equal(by_word.states[1, 0], plain.states[1, 1])
+    assert torch.equal(by_word.pooled, plain.pooled)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_a_text_without_a_token_is_zeros_and_trains(name):
+    encoder = made(name)
+    given = encoder({"ids": padded([[], [3]])})
+    assert torch.equal(given.pooled[0], torch.zeros(encoder.width))
+    given.pooled.sum().backward()
+    for parameter in encoder.parameters():
+        assert parameter.grad is None or parameter.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_the_order_of_tokens_matters(name):
+    encoder = made(name)
+    given = encoder({"ids": torch.tensor([[3, 4, 5], [5, 4, 3]])}).pooled
+    assert not torch.allclose(given[0], given[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_the_parts_of_a_pair_are_told_apart(name):
+    encoder = made(name, segments=2)
+    ids = torch.tensor([[3, 4, 5]])
+    one, two = (
+        encoder({"ids": ids, "segments": torch.tensor([each])}).pooled
+        for each in ([0, 0, 1], [0, 1, 1])
+    )
+    assert not torch.allclose(one, two, atol=1e-4)
+    with pytest.raises(InputError, match="a text has no segments"):
+        encoder({"ids": ids})
+
+
+def test_pooling_leaves_padding_out():
+    states = torch.tensor([[[1.0, -2.0], [3.0, -4.0], [99.0, 99.0]]])
+    padding = torch.tensor([[False, False, True]])
+    assert pooled(states, padding, "mean").tolist() == [[2.0, -3.0]]
+    assert pooled(states, padding, "max").tolist() == [[3.0, -2.0]]
+    assert pooled(states, padding, "first").tolist() == [[1.0, -2.0]]
+
+
+def test_checkpointing_changes_memory_and_nothing_else():
+    plain, saving = made("transformer"), made("transformer", checkpointing=True)
+    ids = padded([[1, 2, 3], [4]])
+    for encoder in (plain, saving):
+        encoder({"ids": ids}).pooled.square().sum().backward()
+    for one, other in zip(plain.parameters(), saving.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+
+
+def test_sinusoidal_positions_are_those_of_the_paper():
+    positions = sinusoidal_positions(6, 7)
+    for place in range(6):
+        for i in range(7):
+            angle = torch.tensor(place / 10_000 ** (2 * (i // 2) / 7))
+            expected = angle.cos() if i % 2 else angle.sin()
+            torch.testing.assert_close(positions[place, i], expected)
+
+
+def test_the_default_transformer_has_the_sizes_of_the_paper():
+    encoder = Transformer(100)
+    layer = encoder.layers[0]
+    assert (encoder.width, len(encoder.layers), layer.self_attn.num_heads) == (512, 6, 8)
+    assert layer.linear1.out_features == 2048
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Transformer(9, width=10, heads=4), "heads that divide the width; nearest: 5"),
+        (lambda: LSTM(9, width=9), "expected an even number"),
+        (lambda: made("lstm")({"ids": torch.tensor([[50]])}), "expected 0 to 49"),
+        (
+            lambda: made("learned", max_length=3)({"ids": torch.ones(1, 4, dtype=torch.long)}),
+            "a text has 4 tokens, but there are positions for 3",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_told(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
