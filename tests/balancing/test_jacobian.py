@@ -370,6 +370,15 @@ def nearest_on_simplex(point):
     return np.maximum(point - low, 0)
 
 
+def test_moco_divides_no_more_among_present_tasks_than_they_have():
+    balancer = make("moco", "abc")
+    for _ in range(5):
+        step(balancer, O, torch.tensor([0, 1]))
+    assert_close(balancer.share[:2].sum().item(), 2 / 3)
+    assert balancer.share[0] > balancer.share[1] + 0.1
+    assert_close(balancer.weights.sum().item(), 2.0)
+
+
 def test_moco_goes_on_when_all_of_the_share_was_with_absent_tasks():
     balancer = make("moco", "abc")
     balancer.share.copy_(torch.tensor([0.0, 0.0, 1.0]))
