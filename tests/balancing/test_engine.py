@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from motet.balancing import (
+    MGDA,
     Equal,
     GradDrop,
     LossBalancer,
@@ -63,6 +64,18 @@ def test_reported_weights_are_the_ones_used():
     result = backward({"a": x[0] ** 2, "b": x[1] ** 2}, balancer)
     used = x.grad / (2 * x.detach())
     torch.testing.assert_close(torch.stack(list(result.weights.values())), used)
+
+
+def test_tasks_that_share_nothing_are_balanced_apart():
+    """C, and an unrelated task with gradient 2; together MGDA would give the three (.571, .381,
+    .048).
+    """
+    x, y = torch.zeros(2, requires_grad=True), torch.zeros(1, requires_grad=True)
+    losses = {"a": x[0], "b": x[1] - x[0], "c": 2 * y.sum()}
+    result = backward(losses, MGDA(list("abc"), scale="paper"))
+    torch.testing.assert_close(x.grad, torch.tensor([0.2, 0.4]))
+    torch.testing.assert_close(y.grad, torch.tensor([2.0]))
+    assert result.components == (("a", "b"), ("c",))
 
 
 def test_tasks_left_out_keep_the_state_of_the_balancer():

@@ -252,6 +252,31 @@ def test_weights_found_together_are_void_once_one_of_them_is_found_anew(name):
 
 
 @every_balancer
+def test_a_changed_task_weight_acts_at_the_next_step(name):
+    balancer = make(name, 2, every=5)
+    if balancer.refuses_weight:
+        return
+    before = direction(balancer, C)
+    balancer.set_weight("t0", 2.0)
+    assert (direction(balancer, C) - before).abs().max() > 1e-3
+
+
+@every_balancer
+@pytest.mark.parametrize("count", [2, 3])
+def test_equal_gradients_have_equal_weights(name, count):
+    weights = make(name, count)(torch.full((count, count), 4.0, dtype=torch.float64))
+    assert_close(weights, weights.mean().expand(count), rtol=1e-6, atol=0)
+
+
+@every_balancer
+def test_a_gradient_of_zero_is_named_where_it_has_no_weight(name):
+    balancer = make(name, 3)
+    weights = balancer(torch.diag(torch.tensor([4.0, 0.0, 9.0])))
+    assert (weights[1] != 0) == (balancer.status == "ok")
+    assert weights[1] != 0 or "(gradient 0: t1)" in balancer.status
+
+
+@every_balancer
 def test_tasks_may_come_and_go(name):
     balancer = make(name, 5)
     for step, present in enumerate([(0, 1), (4, 2, 3), (1,), (0, 1, 2, 3, 4), (3, 0)]):
@@ -306,6 +331,7 @@ T5 = (24 + math.sqrt(107.25)) / 50
         ("mgda", {}, C, [0.2, 0.4]),
         ("mgda", {}, [[1.0, 0.0], [2.0, 0.0]], [1, 0]),
         ("mgda", {}, [[1.0, 0.0], [10.0, 0.0]], [1, 0]),  # a clamped step size gives 1.009
+        ("mgda", {}, [[1e-3, 0.0], [0.0, 1.0]], [1e-3, 1e-6]),
         ("mgda", {"normalize": "l2"}, O, [1.5, 2]),  # normalised rows find w, and are not used
         ("pcgrad", {}, O, [3, 4]),
         ("pcgrad", {}, C, [0.5, 1.5]),
@@ -391,6 +417,34 @@ def test_a_task_weight_scales_fairgrad_the_less_the_fairer(alpha, effect):
 def test_fairgrad_refuses_weights_from_alpha_one_on(alpha):
     with pytest.raises(InputError, match="set alpha < 1"):
         make("fairgrad", 2, alpha=alpha).set_weight("t0", 2.0)
+
+
+@pytest.mark.parametrize("name", ["upgrad", "dualproj"])
+@given(rows=jacobians(INDEPENDENT, smallest=4, largest=4))
+def test_a_preference_is_the_same_as_scaling_the_gradients(name, rows):
+    weights, balancer = [2.0, 1.0, 0.5, 3.0], make(name, 4)
+    for task, weight in zip(balancer.tasks, weights, strict=True):
+        balancer.set_weight(task, weight)
+    scaled = torch.tensor(weights).double()[:, None] * torch.as_tensor(rows)
+    expected, size = direction(make(name, 4), scaled), np.abs(rows).max()
+    assert_close(direction(balancer, rows), expected, rtol=1e-6, atol=1e-7 * size)
+
+
+@pytest.mark.parametrize(("name", "options"), [("cagrad", {"c": 0.5}), ("aligned", {})])
+def test_three_tasks_may_stay_in_conflict(name, options):
+    assert (N @ direction(make(name, 3, **options), N)).min() < 0
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2, 5.0, 20.0])
+@pytest.mark.parametrize("count", [2, 8])
+def test_fairgrad_is_solved_for_any_fairness_and_uneven_gradients(alpha, count):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(count, 50)) * 10 ** rng.uniform(-1, 1, size=(count, 1))
+    balancer = make("fairgrad", count, alpha=alpha, max_norm=None)
+    d = direction(balancer, rows)
+    assert balancer.status == "ok"
+    lengths = torch.as_tensor(np.linalg.norm(rows, axis=1))
+    assert (torch.as_tensor(rows) @ d > -1e-9 * lengths * d.norm()).all()
 
 
 # PCGrad and GradVac: on inner products as on the gradients ------------------------------------

@@ -19,8 +19,8 @@ class GramianBalancer(Balancer):
 
     The direction is the weighted sum of the gradients. ``forward`` finds weights in the scale of
     the paper; the caller gets them in the scale asked for. One present task alone has weight 1 in
-    every scale: there is nothing to balance. Gradients that are not finite give NaN weights and
-    leave the balancer as it was, so that the step can be skipped.
+    every scale, as there is nothing to balance, but is held to a ``max_norm``. Gradients that are
+    not finite give NaN weights and leave the balancer as it was, so that the step can be skipped.
 
     A method of your own is one method::
 
@@ -33,7 +33,8 @@ class GramianBalancer(Balancer):
         scale: "sum": T equal gradients g give T g, as the plain sum does; "mean": they give g;
             "paper": the formula of the source.
         every: Steps for which weights are used before they are found anew. They are found at once
-            if other tasks are present. Components count their steps apart.
+            if other tasks are present, or a task weight has changed. Components count their steps
+            apart.
         momentum: Share a of the weights before in new ones, w ← a w + (1 - a) w_new, which keeps
             noise out of the direction (CR-MOGM, Zhou et al., NeurIPS 2022). The first ones are
             taken as they are.
@@ -43,6 +44,7 @@ class GramianBalancer(Balancer):
         "kept": 1,
         "kept_for": 1,
         "kept_with": 1,
+        "kept_at": 1,
         "running": 1,
         "running_since": 1,
     }
@@ -73,6 +75,8 @@ class GramianBalancer(Balancer):
         """Further steps for which each task's weight holds, (T,)."""
         self.kept_with = nn.Buffer(torch.zeros(len(tasks)))
         """Tasks whose weights were found together have one number here, (T,)."""
+        self.kept_at = nn.Buffer(torch.zeros(len(tasks)))
+        """Task weights with which they were found, (T,)."""
         self.running = nn.Buffer(torch.zeros(len(tasks)))
         """Weights that momentum acts on, (T,)."""
         self.running_since = nn.Buffer(torch.zeros(len(tasks)))
@@ -139,7 +143,8 @@ class GramianBalancer(Balancer):
         here = present.numpy()
         left, together = _numbers(self.kept_for), _numbers(self.kept_with)
         complete = np.isin(together, together[here]).sum() == len(here)
-        if not (complete and (left[here] > 0).all()):
+        same = (_numbers(self.kept_at)[here] == _numbers(self.task_weights)[here]).all()
+        if not (complete and same and (left[here] > 0).all()):
             return None
         self.kept_for[present.to(self.kept_for.device)] -= 1
         return self.kept.cpu().double()[present]
@@ -195,6 +200,7 @@ class GramianBalancer(Balancer):
         self.kept[here] = weights.to(self.kept)
         self.kept_for[here] = float(self.every - 1)
         self.kept_with[here] = number
+        self.kept_at[here] = self.task_weights[here]
 
 
 def _numbers(buffer: Tensor) -> NDArray[np.float32]:

@@ -140,6 +140,9 @@ def _of_two(matrix: Array, q: Array) -> Array | None:
     if len(matrix) != 2:
         return None
     (a, b), (_, c) = matrix.tolist()
+    det = a * c - b * b
+    if det <= _SINGULAR * a * c:
+        return None
     x = []
     for first, second in q.tolist():
         if first >= 0 and second >= 0:
@@ -148,11 +151,8 @@ def _of_two(matrix: Array, q: Array) -> Array | None:
             x.append((-first / a, 0.0))
         elif second < 0 and first * c >= b * second:
             x.append((0.0, -second / c))
-        elif a * c - b * b > _SINGULAR * a * c:
-            det = a * c - b * b
-            x.append(((b * second - c * first) / det, (b * first - a * second) / det))
         else:
-            return None
+            x.append(((b * second - c * first) / det, (b * first - a * second) / det))
     return np.array(x)
 
 

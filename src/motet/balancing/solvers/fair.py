@@ -1,9 +1,9 @@
 """Nash and FairGrad: (Gw)_k = w_k^(-1/α), w > 0, by damped Newton.
 
-On unit rows, with u_k = n_k w_k and a_k = n_k^(1/α - 1), this is u_k (ρu)_k = b_k, where
-b_k = a_k u_k^(1 - 1/α): the stationary point of the strictly convex
+On unit rows, with u_k = n_k w_k, this is u_k (ρu)_k = b_k, where b_k = (n_k / u_k)^(1/α - 1): the
+stationary point of the strictly convex
 
-    ½ uᵀρu - Σ a_k u_k^(1 - 1/α) / (1 - 1/α)        (Σ log u_k for α = 1)
+    ½ uᵀρu - Σ b_k / (1 - 1/α)        (Σ log u_k in place of the sum for α = 1)
 
 on u > 0. It exists exactly if 0 is not in the convex hull of the rows: then some direction has a
 positive product with each, and otherwise u grows without end.
@@ -55,7 +55,8 @@ def fair_weights(gramian: Array, alpha: float = 1.0) -> Solution:
         return all_zero(len(gramian))
     size = np.exp(np.log(lengths[some]).mean())  # solved for rows of geometric mean length 1
     n, rho = lengths[some] / size, cosines[np.ix_(some, some)]
-    u, residual, missed = _newton(rho, n ** (1 / alpha - 1), alpha)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # the residual tells
+        u, residual, missed = _newton(rho, n, alpha)
     solution = judged(u / n, residual)
     if missed > 1e-6 or _span(rho, u) < _IN_HULL:
         v = min_norm_point(rho).weights
@@ -67,17 +68,17 @@ def fair_weights(gramian: Array, alpha: float = 1.0) -> Solution:
     return Solution(weights, solution.residual, status)
 
 
-def _newton(rho: Array, a: Array, alpha: float) -> tuple[Array, float, float]:
+def _newton(rho: Array, n: Array, alpha: float) -> tuple[Array, float, float]:
     """Minimise from the best multiple of the solution for orthogonal rows.
 
     Returns:
         u, and how far b is missed: as far as rounding lets it be told, and at all.
     """
-    u, power, magnitudes = a ** (alpha / (1 + alpha)), 1 - 1 / alpha, np.abs(rho)
+    u, power, magnitudes = n ** ((1 - alpha) / (1 + alpha)), 1 / alpha - 1, np.abs(rho)
     flat = float(u @ rho @ u)
     if flat > 0:
-        u = u * (float((a * u**power).sum()) / flat) ** (alpha / (1 + alpha))
-    pull, b = u * (rho @ u), a * u**power
+        u = u * (float(((n / u) ** power).sum()) / flat) ** (alpha / (1 + alpha))
+    pull, b = u * (rho @ u), (n / u) ** power
     for step in range(_STEPS + 1):
         gap = b - pull
         # an equation is met if the gap is small beside b, or beside what cancels in the pull
@@ -96,7 +97,7 @@ def _newton(rho: Array, a: Array, alpha: float) -> tuple[Array, float, float]:
         while True:  # along the step a convex function may fall flat, but not rise steeply
             factor = 1 + t * s
             new = u * factor
-            pull, b = new * (rho @ new), a * new**power
+            pull, b = new * (rho @ new), (n / new) ** power
             if float((pull - b) @ (s / factor)) <= 0.9 * slope or t < 1e-4:
                 break
             t /= 2
