@@ -10,6 +10,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from motet.balancing import LossBalancer, backward, combine
+from motet.balancing.gradient_ratio import GradientRatio
 from motet.balancing.gradnorm import GradNorm
 from motet.problems import InputError
 
@@ -257,15 +258,27 @@ def test_an_explicit_jacobian_has_norms():
     assert balancer.seen[0].tolist() == [5, 1]
 
 
-def test_losses_that_share_nothing_are_a_clear_error():
+@pytest.mark.parametrize("kind", [GradNorm, GradientRatio])
+def test_losses_that_share_nothing_are_added_up_and_the_status_says_so(kind):
     net = Net(mlp)
     losses = {task: net.heads[task].weight.sum() for task in TASKS}
-    with pytest.raises(InputError, match="no two losses reach the same shared parameter"):
-        backward(losses, GradNorm(TASKS))
+    assert "no parameter in common" in backward(losses, kind(TASKS)).status
+    assert all((head.weight.grad == 1).all() for head in net.heads.values())
+    with pytest.raises(InputError, match="no two losses reach the same parameter in `shared`"):
+        backward(net.losses(), kind(TASKS), shared=net.heads["a"])
+
+
+@pytest.mark.parametrize("kind", [GradNorm, GradientRatio])
+def test_one_loss_alone_is_a_plain_step(kind):
+    net, plain = Net(mlp), Net(mlp)
+    assert backward({"b": net.losses()["b"]}, kind(TASKS)).status == "ok"
+    plain.losses()["b"].backward()
+    for ours, theirs in zip(net.encoder.parameters(), plain.encoder.parameters(), strict=True):
+        assert_close(ours.grad, theirs.grad)
 
 
 def test_a_loop_without_norms_is_warned_once():
     balancer = GradNorm(TASKS)
-    with pytest.warns(UserWarning, match=r"weights are still 1. Use motet.backward") as caught:
+    with pytest.warns(UserWarning, match=r"weights are still 1. motet.backward") as caught:
         [balancer(torch.ones(2)) for _ in range(300)]
     assert len(caught) == 1

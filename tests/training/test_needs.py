@@ -175,6 +175,17 @@ def test_meta_learns_from_the_validation_losses_of_the_main_tasks():
     assert (trainer.balancer.learned != 1).all()
 
 
+def test_a_stage_that_looks_ahead_does_so_in_its_turn_and_its_needs_are_checked_at_the_start():
+    stages = [{"type": "equal", "until": 1}, {"type": "meta", "until": 2}, "famo"]
+    trainer = trainer_with(stages)
+    trainer.fit(DATA, DATA, epochs=3)
+    assert (trainer.stages[1].moments[:, 2] == 2).all()
+    trainer = trainer_with(stages)
+    with pytest.raises(InputError, match="learns its weights from validation data"):
+        trainer.fit(DATA, epochs=3)
+    assert trainer.step == 0
+
+
 def test_meta_without_validation_data_is_a_clear_error():
     with pytest.raises(InputError, match="learns its weights from validation data, and there are"):
         trainer_with("meta").fit(DATA, epochs=1)

@@ -58,7 +58,8 @@ class GradientRatio(LossBalancer):
         self.expect(
             "penalty(norms, present)",
             within=_PATIENCE,
-            otherwise="it is but the sum of the losses. Use motet.backward, which makes this call",
+            otherwise="it is but the sum of the losses. motet.backward makes this call, where "
+            "losses reach a common parameter",
         )
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:

@@ -76,7 +76,8 @@ class GradNorm(LossBalancer):
         self.expect(
             "observe_norms(norms, losses, present)",
             within=_PATIENCE,
-            otherwise="its weights are still 1. Use motet.backward, which makes this call",
+            otherwise="its weights are still 1. motet.backward makes this call, where losses "
+            "reach a common parameter",
         )
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from motet.balancing import Balancer, LossBalancer
+from motet.balancing import Balancer, LossBalancer, PenalizesNorms, ReadsNorms
 from motet.balancing import create as create_balancer
 from motet.model import MultiTaskModel
 from motet.options import create
@@ -89,7 +89,10 @@ def make_balancer(chosen: Balancer | Chosen, model: MultiTaskModel) -> Balancer:
 
 
 def _warn_of_nothing_shared(balancer: Balancer, model: MultiTaskModel) -> None:
-    if isinstance(balancer, LossBalancer) or len(model.tasks.names) == 1:
+    reads_gradients = not isinstance(balancer, LossBalancer) or isinstance(
+        balancer, ReadsNorms | PenalizesNorms
+    )
+    if not reads_gradients or len(model.tasks.names) == 1:
         return
     if not model.shared_parameters():
         warnings.warn(

@@ -85,8 +85,9 @@ def look_ahead(
     optimizer: Optimizer,
     losses: Losses,
     batch: Mapping[str, Any],
-    ahead: Batch,
+    ahead: Callable[[], Batch],
 ) -> None:
-    """Let a balancer learn from a step on ``batch``, tried and not made, what it does ``ahead``."""
+    """Let a balancer learn what a step on ``batch``, tried and not made, does to one ``ahead``."""
     if isinstance(balancer, LooksAhead):
-        balancer.look_ahead(model, optimizer, lambda: losses(batch), lambda: losses(ahead))
+        valid = ahead()
+        balancer.look_ahead(model, optimizer, lambda: losses(batch), lambda: losses(valid))

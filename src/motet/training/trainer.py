@@ -8,6 +8,7 @@ stopping on the monitored score. Every part can be called alone. What the loop m
 import math
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from time import perf_counter
 from typing import Any, Literal
 
@@ -277,7 +278,7 @@ class Trainer:
         with self._own_generators():
             self._set_learning_rate(self.step)
             if self._ahead is not None:
-                aside, ahead = self._losses_aside(self.step), self._ahead.at(self.step)
+                aside, ahead = self._losses_aside(self.step), partial(self._ahead.at, self.step)
                 look_ahead(balancer, self.model, self.optimizer, aside, batch, ahead)
             seed_generators(self.device, self.seed, "step", self.step)
             self.optimizer.zero_grad(set_to_none=True)

@@ -17,17 +17,23 @@ from motet.balancing.engine.call import Call, stacked
 from motet.balancing.engine.grad import add_all
 from motet.balancing.engine.graph import is_leaf, place, several, users, walk
 from motet.balancing.engine.leaves import Shared, listed
+from motet.balancing.engine.paths import one_pass
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.solving import loss_weights, places, tell_norms
 from motet.balancing.families import Balancer, LossBalancer, PenalizesNorms, ReadsNorms
 from motet.balancing.solvers.solution import OK
 from motet.problems import InputError
 
+NOTHING_SHARED = "no norms, as the losses have no parameter in common"
+
 
 def observed_pass(call: Call, shared: Shared | None) -> BackwardResult:
     """Let a loss balancer combine the losses, and tell it the norms of the gradients."""
     assert isinstance(call.balancer, ReadsNorms)
     layer = norm_leaves(call, shared, call.balancer.layer)
+    if not layer:
+        result = one_pass(call)
+        return replace(result, status=NOTHING_SHARED) if result.status == OK else result
     kept = replace(call, keep_graph=True)
     values = stacked(list(call.losses.values()))
     plain = values.detach().clone()
@@ -58,17 +64,13 @@ def penalized_pass(call: Call, shared: Shared | None) -> BackwardResult:
     values = stacked(list(call.losses.values()))
     weights, status = loss_weights(call, values.detach())
     outputs, given = [values], [weights * call.scale]
-    if status == OK:
-        layer = norm_leaves(call, shared, balancer.layer)
-        with _twice_differentiable(balancer):
-            norms = [_norm(_with_graph(call, task, layer), values.detach()) for task in call.tasks]
-        present = torch.tensor(places(balancer, call.tasks), device=values.device)
-        penalty = balancer.penalty(torch.stack(norms), present)
-        if penalty.grad_fn is not None:  # else no norm depends on a parameter
-            if any(type(node).__name__ in _NO_DERIVATIVE for node in users([penalty.grad_fn])):
-                raise InputError(_not_twice(balancer))
-            outputs.append(penalty)
-            given.append(torch.full_like(penalty, call.scale))
+    layer = norm_leaves(call, shared, balancer.layer) if status == OK else []
+    if status == OK and not layer:
+        status = NOTHING_SHARED
+    penalty = _penalty(call, balancer, layer) if layer else values.new_zeros(())
+    if penalty.requires_grad:  # else no norm depends on a parameter
+        outputs.append(penalty)
+        given.append(torch.full_like(penalty, call.scale))
     with _twice_differentiable(balancer):  # before anything is written
         gradients = torch.autograd.grad(
             outputs, reached, given, retain_graph=call.keep_graph, allow_unused=True
@@ -78,6 +80,19 @@ def penalized_pass(call: Call, shared: Shared | None) -> BackwardResult:
     return call.result(weights=named, path="loss and norms", status=status)
 
 
+def _penalty(call: Call, balancer: PenalizesNorms, layer: list[Tensor]) -> Tensor:
+    """Return the penalty on the norms, with a graph that can be gone back through."""
+    like = next(iter(call.losses.values())).detach()
+    with _twice_differentiable(call.balancer):
+        norms = [_norm(_with_graph(call, task, layer), like) for task in call.tasks]
+    present = torch.tensor(places(call.balancer, call.tasks), device=like.device)
+    penalty = balancer.penalty(torch.stack(norms), present)
+    nodes = users([penalty.grad_fn]) if penalty.requires_grad else ()
+    if any(type(node).__name__ in _NO_DERIVATIVE for node in nodes):
+        raise InputError(_not_twice(call.balancer))
+    return penalty
+
+
 def norm_leaves(call: Call, shared: Shared | None, layer: str) -> list[Tensor]:
     """List the leaves that norms are taken on.
 
@@ -85,10 +100,10 @@ def norm_leaves(call: Call, shared: Shared | None, layer: str) -> list[Tensor]:
     biases used together with them. A weight has at least two axes; scales of norms have one.
 
     Returns:
-        The leaves.
+        The leaves; none if no two losses reach a common one.
 
     Raises:
-        InputError: If no two losses reach a common leaf.
+        InputError: If none of those is in ``shared``.
     """
     roots = [place(loss) for loss in call.losses.values()]
     reached = walk(roots).leaves
@@ -98,11 +113,11 @@ def norm_leaves(call: Call, shared: Shared | None, layer: str) -> list[Tensor]:
     if shared is not None:
         asked = {id(leaf) for leaf in listed(shared)}
         common = {leaf: tasks for leaf, tasks in common.items() if id(leaf) in asked}
-    if not common:
-        raise InputError(
-            f"{type(call.balancer).__name__} compares gradients where tasks meet, but no two "
-            "losses reach the same shared parameter; check `shared`, or use `equal`"
-        )
+        if not common:
+            raise InputError(
+                f"{type(call.balancer).__name__} compares gradients where tasks meet, but no two "
+                "losses reach the same parameter in `shared`; check it, or leave it out"
+            )
     return list(common) if layer == "all" else _last_layer([node for node, _ in roots], common)
 
 
