@@ -212,6 +212,8 @@ class TaskOptions(TypedDict, total=False):
             marked, all are.
         enabled: Whether the task is trained and predicted from the start.
         learning_rate: Learning rate of the task's own parameters; the optimizer's if left out.
+        evaluate_every: The task is looked at in every such evaluation during training, counted from
+            the first; in between, its last score counts for the monitored value.
         metrics: Names of the metrics to report; the first is the one that scores.
         head: Head that turns the representation into the raw output.
     """
@@ -223,6 +225,7 @@ class TaskOptions(TypedDict, total=False):
     main: bool
     enabled: bool
     learning_rate: PositiveFloat | None
+    evaluate_every: PositiveInt
     metrics: Sequence[Annotated[str, Named("metric", tuple(KINDS["metric"]))] | Callable[..., Any]]
     head: Annotated[Mapping[str, Any], Chosen("head", default="mlp")] | Callable[..., Any]
 
@@ -236,6 +239,7 @@ TASK_DEFAULTS: dict[str, Any] = {
     "main": False,
     "enabled": True,
     "learning_rate": None,
+    "evaluate_every": 1,
     "metrics": (),
     "head": {"type": "mlp"},
 }

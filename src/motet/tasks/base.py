@@ -103,6 +103,7 @@ class Task(nn.Module, ABC):
         self.main: bool = options["main"]
         self.enabled: bool = options["enabled"]
         self.learning_rate: float | None = options["learning_rate"]
+        self.evaluate_every: int = options["evaluate_every"]
         self._head_and_metrics = options["head"], tuple(options["metrics"])  # not as submodules
 
     @property

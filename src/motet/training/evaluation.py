@@ -65,8 +65,13 @@ def evaluate(
     report.notes = dict(found.notes)
     report.trivial = score_trivial(judged, trivial or {}, data.targets, chosen)
     report.scores = {task.name: _score(task.name, found, report) for task in judged}
-    names = main_tasks(judged)
-    scores = [report.scores[name] for name in names if not math.isnan(report.scores[name])]
+    return summed_up(report, judged)
+
+
+def summed_up(report: Report, tasks: Iterable[Task]) -> Report:
+    """Fill in the mean and the lowest score of the main tasks among ``tasks``."""
+    found = [report.scores[name] for name in main_tasks(tasks)]
+    scores = [score for score in found if not math.isnan(score)]
     report["score"] = sum(scores) / len(scores) if scores else math.nan
     report.worst = min(scores, default=math.nan)
     return report

@@ -47,6 +47,14 @@ def check_monitor(
             )
 
 
+def watched(monitor: str, model: MultiTaskModel, targets: Container[str]) -> set[str]:
+    """Return the names of the tasks that the monitored value rests on."""
+    if monitor not in ("mean", "worst", "loss"):
+        return {monitor}
+    tasks = [model.tasks[name] for name in model.active_tasks if name in targets]
+    return {task.name for task in tasks} if monitor == "loss" else set(main_tasks(tasks))
+
+
 def monitored_value(monitor: str, model: MultiTaskModel, report: Report) -> float:
     """Return the monitored value; higher is better.
 
@@ -93,7 +101,6 @@ def judge(progress: Progress, value: float, patience: int | None) -> bool:
     Returns:
         Whether it is the best so far.
     """
-    progress.evaluated += 1
     better = progress.best is None or value > progress.best
     if better:
         progress.best, progress.stale = value, 0

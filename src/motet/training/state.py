@@ -7,7 +7,7 @@ purpose, step).
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,14 @@ from motet.problems import InputError
 
 _WAITING = 1000
 """Terms that wait at most: a few kilobytes."""
+
+
+class Judged(NamedTuple):
+    """What the last evaluation of a task gave; None where a number was NaN."""
+
+    score: float | None
+    loss: float | None
+    labels: float
 
 
 @dataclass
@@ -34,6 +42,8 @@ class Progress:
     """Best monitored value so far; higher is better."""
     evaluated: int = 0
     """Evaluations made."""
+    judged: dict[str, Judged] = field(default_factory=dict)
+    """What the last evaluation of each task gave."""
     stale: int = 0
     """Evaluations since the best one."""
     stopped: bool = False
@@ -179,7 +189,9 @@ def load_header(header: Mapping[str, Any], model: MultiTaskModel) -> Progress:
         (model.enable_task if enable else model.disable_task)(name)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name not in header["frozen"])
-    return Progress(**header["progress"])
+    progress = Progress(**header["progress"])
+    progress.judged = {task: Judged(*each) for task, each in progress.judged.items()}
+    return progress
 
 
 def _under(tensors: Mapping[str, Tensor], part: str) -> Iterator[tuple[str, Tensor]]:

@@ -27,6 +27,7 @@ from motet.tasks.task_metrics import find_metrics
 from motet.training.evaluation import Report, evaluate, predict
 from motet.training.history import History
 from motet.training.intake import learn_from_labels, take_batch, take_data, take_inputs
+from motet.training.intervals import due_tasks, with_last
 from motet.training.lr_schedules import LRSchedule
 from motet.training.making import (
     Chosen,
@@ -41,6 +42,7 @@ from motet.training.monitoring import (
     due_after_step,
     judge,
     monitored_value,
+    watched,
 )
 from motet.training.needs import (
     ValidationBatches,
@@ -506,18 +508,24 @@ class Trainer:
         """Evaluate, keep the weights if they are the best so far, and decide whether to stop."""
         if valid is None:
             return
-        report = self.evaluate(valid)
+        due = due_tasks(self.model, valid.targets, self.progress)
+        self.progress.evaluated += 1
+        if not due:
+            return
+        report = self.evaluate(valid, due)
         self.model.train()
-        tell_scores(self.balancer, report.scores)
-        value = monitored_value(self.monitor, self.model, report)
-        better = judge(self.progress, value, self.patience)
+        whole = with_last(report, self.model, self.progress)
+        tell_scores(self.balancer, whole.scores)
+        value = monitored_value(self.monitor, self.model, whole)
+        news = watched(self.monitor, self.model, valid.targets).intersection(due)
+        better = bool(news) and judge(self.progress, value, self.patience)
         if better:
             self._memory.best = {n: each.clone() for n, each in self.model.state_dict().items()}
         self._record(
             "step" if isinstance(self.evaluate_every, int) else "epoch",
             "validation",
             {task: report[task] for task in report.scores},
-            score=report["score"],
+            score=whole["score"],
             monitored=value,
             best=better,
         )

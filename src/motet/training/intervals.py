@@ -1,0 +1,52 @@
+"""Tasks that are evaluated less often than others: who is due, and what the others last had."""
+
+import math
+from collections.abc import Iterable
+
+from motet.model import MultiTaskModel
+from motet.training.evaluation import Report, summed_up
+from motet.training.state import Judged, Progress
+
+
+def due_tasks(model: MultiTaskModel, targets: Iterable[str], progress: Progress) -> list[str]:
+    """Return the enabled tasks with targets that the next evaluation is to look at.
+
+    A task is due at the first evaluation, and at every ``evaluate_every``-th from then on.
+    """
+    return [
+        name
+        for name in model.active_tasks
+        if name in targets
+        and (
+            name not in progress.judged
+            or progress.evaluated % model.tasks[name].evaluate_every == 0
+        )
+    ]
+
+
+def with_last(report: Report, model: MultiTaskModel, progress: Progress) -> Report:
+    """Take note of a report, and add to it what the enabled tasks it leaves out last had.
+
+    Returns:
+        Loss, count and score of all tasks that were ever evaluated and are enabled, and the means
+        over them.
+    """
+    for name, score in report.scores.items():
+        own = report[name]
+        progress.judged[name] = Judged(_known(score), _known(own["loss"]), own["count"])
+    whole = Report({name: report[name] for name in report.scores})
+    whole.notes = report.notes
+    for name in model.active_tasks:
+        last = progress.judged.get(name)
+        if last is not None:
+            whole.setdefault(name, {"loss": _number(last.loss), "count": last.labels})
+            whole.scores[name] = _number(last.score)
+    return summed_up(whole, [model.tasks[name] for name in whole.scores])
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value  # JSON has no NaN
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
