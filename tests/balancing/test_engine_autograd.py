@@ -379,11 +379,7 @@ def test_the_walk_visits_each_node_once_however_deep_the_graph():
     y = x
     for _ in range(10_000):
         y = y + y  # two ways to each node
-<<<<<<< HEAD
-    graph = walk([place(y * 2), place(y * 3)])
-=======
     graph = walk([place(y * 2), place(y * 3)])  # by ways there would be 2 ** 10_000
->>>>>>> 08610af (Tasks may be evaluated less often than others; their last score counts in between)
     assert graph.leaves == {x: 0b11}
     assert list(graph.cuts) == [(y.grad_fn, 0)]
 
