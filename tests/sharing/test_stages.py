@@ -1,5 +1,7 @@
 """A backbone in stages: cut where its kind says, copied with weights of its own."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import nn
@@ -226,3 +228,10 @@ def test_task_embeddings_scale_and_shift_every_feature():
     middle = stages[0](images) * (1 + scale) + shift
     expected = stages[1](middle) * torch.tensor([1.0, 2.0, 3.0]) + torch.tensor([3.0, 4.0, 5.0])
     assert_close(module(images, ["a"])["a"], expected)
+
+
+def test_a_model_with_task_embeddings_holds_no_graph_after_a_pass_and_can_be_copied():
+    model = MultiTaskModel(plain(), [Regression("a")], sharing=create("hard", task_embedding=2))
+    raw = model(X)["a"]
+    assert raw.requires_grad
+    assert_close(deepcopy(model).eval()(X), model.eval()(X))

@@ -62,9 +62,7 @@ class SharedModule(nn.Module, ABC):
 
         Those are what the parts of the module say that have such a method too.
         """
-        for part in self.modules():
-            if part is not self and isinstance(part, HasSpecial):
-                yield from part.special_parameters()
+        yield from _special(self)
 
 
 class Sharing(ABC):
@@ -83,3 +81,8 @@ class Sharing(ABC):
             tasks: Names of the tasks.
             width: Width of the last stage's output.
         """
+
+
+def _special(module: nn.Module) -> Iterator[tuple[nn.Parameter, Special]]:
+    for part in module.children():
+        yield from part.special_parameters() if isinstance(part, HasSpecial) else _special(part)

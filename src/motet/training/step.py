@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from motet.balancing import BackwardResult, Balancer, LossBalancer
+from motet.balancing import BackwardResult, Balancer
 from motet.model import MultiTaskModel
 from motet.training.monitoring import TrainingError
 from motet.training.state import Progress
@@ -51,10 +51,8 @@ class Averages:
             each.copy_(kept)
 
 
-def known_leaves(model: MultiTaskModel, balancer: Balancer) -> dict[str, Any]:
-    """Tell a balancer's backward pass what it would have to read off the graph."""
-    if isinstance(balancer, LossBalancer):
-        return {}
+def known_leaves(model: MultiTaskModel) -> dict[str, Any]:
+    """Tell the backward pass of a gradient balancer what it would have to read off the graph."""
     own = {task: model.task_parameters(task) for task in model.tasks.names}
     shared = model.shared_parameters()
     if not shared:  # every task by itself

@@ -158,6 +158,7 @@ class Trainer:
         self.stages = make_stages(balancer, model).to(self.device)
         self.optimizer = make_optimizer(optimizer, learning_rate, self.model, self.stages)
         self._parameters = list(self.model.parameters())
+        self._leaves = known_leaves(self.model)
         self._normalizer = Normalizer(names, normalize_losses == "initial").to(self.device)
         self._averages = Averages(nn.ModuleList([self.model, self._normalizer]))
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
@@ -295,7 +296,7 @@ class Trainer:
             self._normalizer.observe(losses)
             losses = self._normalizer.normalized(losses)
             norms = self._norms_of_loss_gradients(losses)
-            leaves = known_leaves(self.model, balancer)
+            leaves = {} if isinstance(balancer, LossBalancer) else self._leaves
             penalty = self.model.sharing.penalty(self.model.active_tasks)
             options = self.stages.pass_at(self.progress.epoch + 1)
             result = backward(losses, balancer, penalty=penalty, **leaves, **options)
