@@ -101,10 +101,12 @@ BALANCERS = Registry(
 SHARING = Registry(
     "sharing",
     hard="motet.sharing.hard:Hard",
+    soft="motet.sharing.soft:Soft",
     mmoe="motet.sharing.mmoe:MMoE",
     cgc="motet.sharing.cgc:CGC",
     ple="motet.sharing.ple:PLE",
     dselect_k="motet.sharing.dselect_k:DSelectK",
+    cross_stitch="motet.sharing.cross_stitch:CrossStitch",
 )
 TASKS = Registry(
     "task",

@@ -53,6 +53,14 @@ class SharedModule(nn.Module, ABC):
         """
         return None
 
+    def after_step(self, rate: float, tasks: Sequence[str] | None = None) -> None:
+        """Act on the parameters after a step of the optimizer; `Trainer` calls it.
+
+        Args:
+            rate: The step's learning rate.
+            tasks: The enabled tasks; what only others reach stays. All if left out.
+        """
+
     def describe(self) -> dict[str, Any]:
         """Return what was learned or drawn about sharing, as plain values; logged each epoch."""
         return {}

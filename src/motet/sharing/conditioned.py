@@ -98,5 +98,8 @@ class _ConditionedModule(SharedModule):
     def penalty(self, tasks: Sequence[str] | None = None) -> Tensor | None:
         return self.inner.penalty(tasks)
 
+    def after_step(self, rate: float, tasks: Sequence[str] | None = None) -> None:
+        self.inner.after_step(rate, tasks)
+
     def describe(self) -> dict[str, Any]:
         return self.inner.describe()

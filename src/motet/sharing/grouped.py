@@ -83,6 +83,10 @@ class _GroupedModule(SharedModule):
                 found = each if found is None else found + each
         return found
 
+    def after_step(self, rate: float, tasks: Sequence[str] | None = None) -> None:
+        for part, group in self._pairs():
+            part.after_step(rate, [task for task in group if tasks is None or task in tasks])
+
     def describe(self) -> dict[str, Any]:
         parts = {", ".join(group): part.describe() for part, group in self._pairs()}
         return {group: described for group, described in parts.items() if described}

@@ -123,6 +123,29 @@ class Stages(Sequence[nn.Module]):
                 f"Add layers, or, if the encoder has them but they were not found, {HOW}"
             )
 
+    def places(self, numbers: Sequence[int] | None, option: str) -> list[int]:
+        """Return the places of stages told by their numbers, counted from 1.
+
+        Args:
+            numbers: The numbers; every stage that `learns` if None.
+            option: What they are told by, for the error.
+
+        Returns:
+            Places counted from 0, in order.
+
+        Raises:
+            InputError: If there is no such stage.
+        """
+        if numbers is None:
+            return [place for place, stage in enumerate(self) if learns(stage)]
+        wrong = sorted(set(numbers) - set(range(1, len(self) + 1)))
+        if wrong or not numbers:
+            raise InputError(
+                f"{option} is {list(numbers)}, expected numbers of stages of the encoder, "
+                f"1 to {len(self)} ({self})"
+            )
+        return [number - 1 for number in sorted(set(numbers))]
+
     def wrapped(self, wrap: Callable[[int, nn.Module], nn.Module]) -> "Stages":
         """Return the stages, each wrapped into a module that gives features of the same width."""
         make = self._make
@@ -158,6 +181,16 @@ class Stages(Sequence[nn.Module]):
     def chain(self) -> nn.Module:
         """Return a module that calls the stages in turn."""
         return self._modules[0] if len(self) == 1 else nn.Sequential(*self)
+
+
+def learns(stage: nn.Module) -> bool:
+    """Whether a stage has weights beside embeddings, so that it makes features of its inputs."""
+    return any(
+        parameter.dim() > 1
+        for layer in stage.modules()
+        if not isinstance(layer, (nn.Embedding, nn.EmbeddingBag))
+        for parameter in layer.parameters(recurse=False)
+    )
 
 
 def _staged(modules: Sequence[nn.Module], whole: nn.Module | None = None) -> Stages:

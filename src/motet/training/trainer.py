@@ -310,6 +310,7 @@ class Trainer:
         self.progress.skipped_in_a_row = 0
         with kept_for_absent(balancer, losses):
             self.optimizer.step()
+        self.model.sharing.after_step(self._rate(), self.model.active_tasks)
         tell_losses_after(balancer, self._losses_aside(self.step - 1), batch)
         self._memory.totals.add(terms)
         norms = result.gradient_norms or norms
@@ -539,12 +540,16 @@ class Trainer:
             for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
                 group["lr"] = rate * factor
 
+    def _rate(self) -> float:
+        """Return the learning rate of ordinary parameters."""
+        groups = self.optimizer.param_groups
+        return max(float(group["lr"]) / float(group.get("rate", 1.0)) for group in groups)
+
     def _record(self, event: str, split: str, tasks: Mapping[str, Any], **more: Any) -> None:
-        rate = max(group["lr"] / group.get("rate", 1.0) for group in self.optimizer.param_groups)
         epoch = self.progress.epoch + (event == "step")
         seconds = perf_counter() - self._started
         record = {"event": event, "step": self.step, "epoch": epoch, "split": split, **more}
-        record |= {"seconds": seconds, "tasks": tasks, "learning_rate": rate}
+        record |= {"seconds": seconds, "tasks": tasks, "learning_rate": self._rate()}
         if event == "epoch" or split == "validation":
             self.history.records.append(record)
         if self.on_record is not None:
