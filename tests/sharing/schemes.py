@@ -14,8 +14,15 @@ OPTIONS = {
     "cgc": {"experts": 2, "task_experts": 1},
     "ple": {"experts": 2, "task_experts": 2, "levels": 3},
     "dselect_k": {"experts": 5, "k": 2},
+    "attention": {"width": 4},
 }
 """Options that make a scheme small, or that it cannot be without."""
+
+FORMS = {
+    "attention of tokens": ("attention", {"form": "tokens", "width": 4, "heads": 2}),
+    "soft, proximal": ("soft", {"regularizer": "group_lasso", "proximal": True}),
+}
+"""More that has to hold what every scheme has to."""
 
 X = torch.randn(7, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 TARGETS = {
@@ -33,7 +40,8 @@ def backbone():
 
 
 def scheme(name, **more):
-    return sharing.create(name, **{**OPTIONS.get(name, {}), **more})
+    name, options = FORMS.get(name, (name, OPTIONS.get(name, {})))
+    return sharing.create(name, **{**options, **more})
 
 
 def module(name, seed=0, **more):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from schemes import TARGETS, TASKS, WIDTH, X, backbone, model, module, reached, scheme
+from schemes import FORMS, TARGETS, TASKS, WIDTH, X, backbone, model, module, reached, scheme
 from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -21,7 +21,7 @@ AROUND = (
     {"groups": [["b"], ["c", "a"]], "task_embedding": 4},
     {"groups": [["a"], ["b"], ["c"]]},
 )
-every_scheme = pytest.mark.parametrize("name", sharing.available())
+every_scheme = pytest.mark.parametrize("name", [*sharing.available(), *FORMS])
 also_around = pytest.mark.parametrize("around", AROUND, ids=str)
 
 

@@ -54,7 +54,8 @@ def group_lasso(weights: Tensor) -> Tensor:
         >>> group_lasso(torch.tensor([[3.0, 0.0], [4.0, 0.0]]))
         tensor(5.)
     """
-    return torch.linalg.vector_norm(weights, dim=0).sum()
+    norms: Tensor = torch.linalg.vector_norm(weights, dim=0)
+    return norms.sum()
 
 
 def shrink_groups(weights: Tensor, threshold: float) -> Tensor:
@@ -68,7 +69,7 @@ def shrink_groups(weights: Tensor, threshold: float) -> Tensor:
         tensor([[1.5000, 0.0000],
                 [2.0000, 0.0000]])
     """
-    norms = torch.linalg.vector_norm(weights, dim=0)
+    norms: Tensor = torch.linalg.vector_norm(weights, dim=0)
     return (
         weights * (norms - threshold).clamp(min=0) / norms.clamp(min=torch.finfo(norms.dtype).tiny)
     )

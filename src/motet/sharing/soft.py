@@ -17,7 +17,7 @@ from motet.options import (
     StrictBool,
     checked,
 )
-from motet.sharing.base import SharedModule, Sharing
+from motet.sharing.base import Representation, SharedModule, Sharing
 from motet.sharing.by_task import ByTask
 from motet.sharing.regularizers import (
     group_lasso,
@@ -61,6 +61,8 @@ class Soft(Sharing):
             all tasks, for trace_norm singular values.
     """
 
+    reads_tokens = True
+
     @checked
     def __init__(
         self,
@@ -99,8 +101,8 @@ class _SoftModule(SharedModule):
         modules = [nn.ModuleList(column) for column in columns]
         self.columns = ByTask(dict(zip(tasks, modules, strict=True)))
 
-    def forward(self, inputs: Any, tasks: Sequence[str]) -> dict[str, Tensor]:
-        states = {}
+    def forward(self, inputs: Any, tasks: Sequence[str]) -> dict[str, Representation]:
+        states: dict[str, Representation] = {}
         for task in tasks:
             state = inputs
             for stage in self.columns[task]:
