@@ -54,6 +54,7 @@ __all__ = [
     "PositiveInt",
     "PositiveShare",
     "Sequence",
+    "Share",
     "StrictBool",
     "TaskOptions",
     "TwoOrMore",
@@ -90,6 +91,8 @@ PositiveFloat = Annotated[float, Field(gt=0), BeforeValidator(_real)]
 NonNegativeFloat = Annotated[float, Field(ge=0), BeforeValidator(_real)]
 Fraction = Annotated[float, Field(ge=0, lt=1), BeforeValidator(_real)]
 """A share of something: 0 <= x < 1."""
+Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(_real)]
+"""A share of something, all of it included: 0 <= x <= 1."""
 PositiveShare = Annotated[float, Field(gt=0, le=1), BeforeValidator(_real)]
 """A share that is not nothing: 0 < x <= 1."""
 

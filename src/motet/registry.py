@@ -106,6 +106,7 @@ SHARING = Registry(
     cgc="motet.sharing.cgc:CGC",
     ple="motet.sharing.ple:PLE",
     dselect_k="motet.sharing.dselect_k:DSelectK",
+    routing="motet.sharing.routing:Routing",
     attention="motet.sharing.attention:Attention",
     cross_stitch="motet.sharing.cross_stitch:CrossStitch",
 )
