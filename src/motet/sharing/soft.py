@@ -29,8 +29,6 @@ from motet.sharing.regularizers import (
 )
 from motet.sharing.stages import Stages
 
-Regularizer = Literal["l2", "trace_norm", "group_lasso", "elastic_net"]
-
 
 @final
 class Soft(Sharing):
@@ -67,7 +65,7 @@ class Soft(Sharing):
     def __init__(
         self,
         *,
-        regularizer: Regularizer = "l2",
+        regularizer: Literal["l2", "trace_norm", "group_lasso", "elastic_net"] = "l2",
         strength: NonNegativeFloat = 0.01,
         layers: Sequence[PositiveInt] | None = None,
         l1_share: Annotated[PositiveShare | None, OnlyWith("regularizer", ("elastic_net",))] = None,
