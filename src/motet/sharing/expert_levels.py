@@ -105,7 +105,7 @@ class _Level(nn.Module):
         if self.own is not None:
             working = self.own.names if self.shared_gate is not None else wanted
             own = {task: self.own[task](streams[task]) for task in working}
-        pooled = _Pooled(self.features)
+        pooled = self.features.pooled
         following = {}
         for task in wanted:
             weights = self.gates[task](pooled(streams[task]))
@@ -118,16 +118,3 @@ class _Level(nn.Module):
         gates = {task: self.gates[task].mean.tolist() for task in self.gates.names}
         shared = {} if self.shared_gate is None else {"shared_gate": self.shared_gate.mean.tolist()}
         return {"gates": gates, **shared}
-
-
-class _Pooled:
-    """Pools each state once: on the first level all streams are the same."""
-
-    def __init__(self, features: Features) -> None:
-        self._features = features
-        self._known: dict[int, Tensor] = {}
-
-    def __call__(self, state: Tensor) -> Tensor:
-        if id(state) not in self._known:
-            self._known[id(state)] = self._features.pooled(state)
-        return self._known[id(state)]
