@@ -107,6 +107,7 @@ SHARING = Registry(
     ple="motet.sharing.ple:PLE",
     dselect_k="motet.sharing.dselect_k:DSelectK",
     routing="motet.sharing.routing:Routing",
+    progressive="motet.sharing.progressive:Progressive",
     attention="motet.sharing.attention:Attention",
     cross_stitch="motet.sharing.cross_stitch:CrossStitch",
 )

@@ -20,6 +20,7 @@ OPTIONS = {
 
 FORMS = {
     "attention of tokens": ("attention", {"form": "tokens", "width": 4, "heads": 2}),
+    "progressive without adapters": ("progressive", {"adapters": False}),
     "routing, learned": ("routing", {"mode": "learned", "pick": "soft", "width": 3}),
     "routing, learned for all rows": ("routing", {"mode": "learned", "pick": "soft", "blocks": 2}),
     "soft, proximal": ("soft", {"regularizer": "group_lasso", "proximal": True}),

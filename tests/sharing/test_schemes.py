@@ -21,6 +21,8 @@ AROUND = (
     {"groups": [["b"], ["c", "a"]], "task_embedding": 4},
     {"groups": [["a"], ["b"], ["c"]]},
 )
+READ_BY_OTHERS = {"progressive", "progressive without adapters"}
+"""Schemes in which what trains with one task alone is computed for others too."""
 every_scheme = pytest.mark.parametrize("name", [*sharing.available(), *FORMS])
 also_around = pytest.mark.parametrize("around", AROUND, ids=str)
 
@@ -155,7 +157,7 @@ def test_a_disabled_task_costs_nothing_and_its_own_parameters_do_not_move(name, 
     trainer = Trainer(found, optimizer={"type": "sgd", "weight_decay": 0.1}, batch_size=7)
     for _ in range(2):
         trainer.train_step({"inputs": X, "targets": TARGETS})
-    assert used == []
+    assert used == [] or name in READ_BY_OTHERS
     for parameter, kept in zip(found.task_parameters("b"), before, strict=True):
         assert parameter.equal(kept)
 

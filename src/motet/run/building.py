@@ -77,5 +77,7 @@ def build_trainer(
     collector.stop()
     with collector.at("training", "monitor"):
         trainer.check_monitor(config.tasks)
+    with collector.at("training", "epochs"):
+        trainer.check_epochs(chosen.epochs)
     collector.stop()
     return trainer

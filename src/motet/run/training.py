@@ -140,7 +140,9 @@ class _Attempt:
             raise
         model = trainer.model.eval()
         run = Run(self.path, prepared.config, prepared.preprocessing, model, trainer.trivial)
-        self.say(f"{'best':<10} epoch {trainer.history.best_epoch}, its weights are kept")
+        best = trainer.history.best_epoch
+        kept = f"epoch {best}, its weights are kept" if best else "none judged, the last is kept"
+        self.say(f"{'best':<10} {kept}")
         if trainer.progress.skipped:
             self.say(f"{'note':<10} {trainer.progress.skipped} steps were not finite, skipped")
         report = self._test(run) if len(prepared.rows.split.test) else None
@@ -161,7 +163,7 @@ class _Attempt:
             {
                 "event": "test",
                 "step": self.trainer.step,
-                "epoch": self.trainer.history.best_epoch,
+                "epoch": self.trainer.history.best_epoch or self.trainer.progress.epoch,
                 "split": "test",
                 "seconds": perf_counter() - started,
                 "tasks": {task: report[task] for task in report.scores},

@@ -53,6 +53,15 @@ class SharedModule(nn.Module, ABC):
         """
         return None
 
+    def trained_at(self, epoch: float, tasks: Sequence[str]) -> list[str]:
+        """Return which tasks train in an epoch; the others are not even computed.
+
+        Args:
+            epoch: Counted from 1; infinity for those that train last.
+            tasks: The enabled tasks.
+        """
+        return list(tasks)
+
     def after_step(self, rate: float, tasks: Sequence[str] | None = None) -> None:
         """Act on the parameters after a step of the optimizer; `Trainer` calls it.
 

@@ -98,6 +98,9 @@ class _ConditionedModule(SharedModule):
     def penalty(self, tasks: Sequence[str] | None = None) -> Tensor | None:
         return self.inner.penalty(tasks)
 
+    def trained_at(self, epoch: float, tasks: Sequence[str]) -> list[str]:
+        return self.inner.trained_at(epoch, tasks)
+
     def after_step(self, rate: float, tasks: Sequence[str] | None = None) -> None:
         self.inner.after_step(rate, tasks)
 

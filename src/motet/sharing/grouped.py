@@ -83,6 +83,12 @@ class _GroupedModule(SharedModule):
                 found = each if found is None else found + each
         return found
 
+    def trained_at(self, epoch: float, tasks: Sequence[str]) -> list[str]:
+        groups = ([task for task in tasks if task in group] for _, group in self._pairs())
+        pairs = zip(self._pairs(), groups, strict=True)
+        found = {task for (part, _), asked in pairs for task in part.trained_at(epoch, asked)}
+        return [task for task in tasks if task in found]
+
     def after_step(self, rate: float, tasks: Sequence[str] | None = None) -> None:
         for part, group in self._pairs():
             part.after_step(rate, [task for task in group if tasks is None or task in tasks])

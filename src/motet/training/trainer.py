@@ -37,10 +37,12 @@ from motet.training.making import (
 )
 from motet.training.monitoring import (
     TrainingError,
+    check_epochs,
     check_monitor,
     due_after_epoch,
     due_after_step,
     judge,
+    last_to_train,
     monitored_value,
     watched,
 )
@@ -192,6 +194,11 @@ class Trainer:
         """The balancer of the epoch in progress."""
         return self.stages.at(self.progress.epoch + 1)
 
+    @property
+    def trained_tasks(self) -> list[str]:
+        """The tasks that train in the epoch in progress: all enabled ones, or as sharing says."""
+        return self.model.sharing.trained_at(self.progress.epoch + 1, self.model.active_tasks)
+
     # Training --------------------------------------------------------------------------------
 
     def fit(self, data: Any, validation: Any = None, *, epochs: int = 20) -> History:
@@ -210,7 +217,8 @@ class Trainer:
             What happened, epoch by epoch.
 
         Raises:
-            InputError: If the data do not fit the tasks, or the balancer needs validation data.
+            InputError: If the data do not fit the tasks, the balancer needs validation data, or
+                the epochs are too few for every task to have its turn.
             TrainingError: If losses or gradients stay non-finite.
             Interrupted: If `stop_requested` was set.
         """
@@ -221,6 +229,7 @@ class Trainer:
             self.check_monitor(valid.targets)
         self._ahead = batches_to_look_at(self.stages, valid, self.batch_size, self.seed)
         self.trivial = learn_from_labels(self.model, train, self.metrics)
+        self.check_epochs(epochs)
         name, options = self._lr_schedule
         total = epochs * train.steps(self.batch_size)
         self._schedule = create(LR_SCHEDULES, name, total, **options)
@@ -320,7 +329,7 @@ class Trainer:
     def _loss_terms(self, batch: Mapping[str, Any]) -> dict[str, tuple[Tensor, Tensor]]:
         """Return sums and counts of the losses, from a forward pass in training mode."""
         with arithmetic(self.device, self.precision):
-            raw = self.model(batch["inputs"])
+            raw = self.model(batch["inputs"], self.trained_tasks)
         raw = {task: at_least_float32(output) for task, output in raw.items()}
         return self.model.loss_terms(raw, batch["targets"])
 
@@ -497,6 +506,14 @@ class Trainer:
         """
         check_monitor(self.monitor, self.model, targets, self.metrics)
 
+    def check_epochs(self, epochs: int) -> None:
+        """Check that every enabled task has its turn.
+
+        Raises:
+            InputError: If the sharing scheme trains one only after so many epochs.
+        """
+        check_epochs(self.model, epochs)
+
     # Parts -----------------------------------------------------------------------------------
 
     def _predictions(self, inputs: Any, tasks: Sequence[str] | None) -> dict[str, Prediction]:
@@ -520,6 +537,7 @@ class Trainer:
         tell_scores(self.balancer, whole.scores)
         value = monitored_value(self.monitor, self.model, whole)
         news = watched(self.monitor, self.model, valid.targets).intersection(due)
+        news &= last_to_train(self.model, self.progress)
         better = bool(news) and judge(self.progress, value, self.patience)
         if better:
             self._memory.best = {n: each.clone() for n, each in self.model.state_dict().items()}
