@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.amp.grad_scaler import GradScaler
 
 from motet.balancing.engine.call import Call
@@ -92,7 +92,8 @@ def backward(
 
     Raises:
         InputError: If a loss is not scalar, has no graph or names no task; if no loss reaches a
-            shared parameter; or if options do not go together.
+            shared parameter; if options do not go together; or if a balancer reads gradients while
+            torch.distributed runs several processes, which is not supported yet.
 
     Example:
         >>> from motet.balancing import PCGrad
@@ -102,6 +103,7 @@ def backward(
         (tensor([0.5000, 1.5000]), tensor(-0.7071, dtype=torch.float64))
     """
     check_pass(balancer, at=at, heads=heads, memory=memory)
+    _refuse_processes(balancer)
     _refuse(balancer, at, representation, memory, partial=not solve or previous is not None)
     named = _named(losses, balancer.tasks)
     call = Call(
@@ -140,6 +142,20 @@ def backward(
 def _scale(scaler: GradScaler, device: torch.device) -> float:
     """Return the scaler's factor; asked by `scale`, without which it refuses to step later."""
     return float(scaler.scale(torch.ones((), device=device)))  # a device sync
+
+
+def _refuse_processes(balancer: Balancer) -> None:
+    """Refuse what would let replicas drift apart: autograd.grad goes past hooks that average."""
+    averaged = isinstance(balancer, LossBalancer) and not isinstance(balancer, PenalizesNorms)
+    if averaged or not distributed.is_available() or not distributed.is_initialized():
+        return
+    if (count := distributed.get_world_size()) > 1:
+        raise InputError(
+            f"torch.distributed runs {count} processes, but {type(balancer).__name__} reads "
+            "gradients, and several processes are not supported yet: each would balance those of "
+            "its own rows, and nothing would average them. Run one process, or use a balancer that "
+            "reads only losses, such as `equal`"
+        )
 
 
 def _refuse(
