@@ -50,8 +50,16 @@ def test_a_run_learns_with_it_and_records_what_it_did(name, rows, tmp_path):
     assert again.model.sharing.describe() == run.model.sharing.describe()
 
 
-@pytest.mark.parametrize("name", list(SHARING))
-@pytest.mark.parametrize("around", [{}, AROUND], ids=["alone", "in groups"])
+MORE = [
+    ("progressive", {"epochs": 1}),
+    ("routing", {"mode": "learned"}),
+    ("soft", {"regularizer": "group_lasso", "proximal": True}),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "around"), [*((name, each) for name in SHARING for each in ({}, AROUND)), *MORE]
+)
 @pytest.mark.filterwarnings("ignore:the tasks share no parameter")
 def test_a_run_stopped_in_the_middle_ends_as_if_it_had_not_been(
     name, around, rows, tmp_path, monkeypatch

@@ -6,7 +6,9 @@ from torch import nn
 from torch.testing import assert_close
 
 from motet import sharing
+from motet.model import MultiTaskModel
 from motet.problems import InputError
+from motet.tasks import Regression
 
 TASKS = ("a", "b", "c")
 X = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
@@ -96,3 +98,27 @@ def test_a_shared_layer_before_the_heads_does_not_go_with_layers_of_tasks():
 def test_wrong_use_is_a_clear_error(name, options, message):
     with pytest.raises(InputError, match=message):
         sharing.create(name, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"task_layers": 1}])
+def test_a_task_may_be_added_later_and_changes_no_other(options):
+    scheme = sharing.create("hard", **options)
+    model = MultiTaskModel(stages(), [Regression("a"), Regression("b")], sharing=scheme)
+    before = model(X)
+    model.add_task(Regression("late"))
+    after = model(X)
+    assert list(after) == ["a", "b", "late"]
+    assert all(after[task].equal(raw) for task, raw in before.items())
+    if options:
+        assert not torch.allclose(
+            model.sharing.own["late"][1].weight, model.sharing.own["b"][1].weight
+        )
+
+
+def test_a_task_that_cannot_be_added_changes_nothing():
+    model = MultiTaskModel(stages(), [Regression("a")], sharing=sharing.create("soft"))
+    with pytest.raises(InputError, match="'late' cannot be added: this way of sharing takes all"):
+        model.add_task(Regression("late"))
+    with pytest.raises(InputError, match="two tasks are named 'a'"):
+        model.add_task(Regression("a"))
+    assert list(model(X)) == ["a"]

@@ -169,6 +169,31 @@ def test_a_run_refuses_epochs_too_few_before_it_writes(tmp_path):
     assert len(run.history.records) > 0
 
 
+@pytest.mark.parametrize("tasks", [["a"], ["a", "b"]])
+def test_a_task_added_later_has_a_column_that_reads_all_others_and_moves_none(tasks):
+    torch.manual_seed(0)
+    scheme = sharing.create("progressive")
+    found = MultiTaskModel(backbone(), [Regression(task) for task in tasks], sharing=scheme)
+    found.double()
+    before = {task: raw.clone() for task, raw in found(X).items()}
+    found.add_task(Regression("late"))
+    assert found.active_tasks == (*tasks, "late")
+    assert found.sharing.describe()["order"] == [*tasks, "late"]
+    for task in tasks:
+        found.disable_task(task)
+    trainer = Trainer(found, learning_rate=0.05, batch_size=7)
+    for _ in range(20):
+        trainer.train_step({"inputs": X, "targets": {"late": TARGETS["a"]}})
+    for task in tasks:
+        found.enable_task(task)
+        assert found(X)[task].equal(before[task])
+    laterals = found.sharing.columns["late"].laterals
+    assert laterals["1"].out.weight.any()
+    assert laterals["1"].scale.shape == (len(tasks),)
+    weights = [found.sharing.columns[task].stages[0][0].weight for task in (tasks[-1], "late")]
+    assert not torch.allclose(*weights)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -167,6 +167,26 @@ class MultiTaskModel(nn.Module):
         """Names of the enabled tasks."""
         return tuple(name for name, enabled in self._enabled.items() if enabled)
 
+    def add_task(self, task: Task) -> None:
+        """Add a task, with a head and what the sharing scheme makes for it.
+
+        The other tasks predict what they did. To train the new one alone, disable them meanwhile.
+        Trainers and balancers made before know nothing of it: make new ones.
+
+        Args:
+            task: The task; its name must be new.
+
+        Raises:
+            InputError: If its name cannot be used, or the sharing scheme cannot take one more.
+        """
+        _names([*self.tasks, task])
+        like = next(self.parameters())
+        head = task.make_head(self.sharing.width).to(like.device, like.dtype)
+        self.sharing.add_task(task.name)
+        self.heads.add(task.name, head)
+        self.tasks.add(task.name, task.to(like.device, like.dtype))
+        self._enabled[task.name] = task.enabled
+
     def enable_task(self, task: str) -> None:
         """Compute and train a task again."""
         self._enabled[self._known(task)] = True

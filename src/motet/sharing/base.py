@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from motet.problems import InputError
 from motet.states import TokenStates
 
 Representation = Tensor | TokenStates
@@ -44,6 +45,17 @@ class SharedModule(nn.Module, ABC):
     @abstractmethod
     def task_parameters(self, task: str) -> Iterator[nn.Parameter]:
         """Yield the parameters that only ``task`` reaches; all others are shared."""
+
+    def add_task(self, task: str) -> None:
+        """Make what a new task needs; the others compute what they did.
+
+        Raises:
+            InputError: If the scheme cannot take a task later.
+        """
+        raise InputError(
+            f"{task!r} cannot be added: this way of sharing takes all its tasks at once; hard and "
+            "progressive (without groups and task_embedding) take more later"
+        )
 
     def penalty(self, tasks: Sequence[str] | None = None) -> Tensor | None:
         """Return the scheme's regulariser, added after balancing, or None.

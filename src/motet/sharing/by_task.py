@@ -15,6 +15,10 @@ class ByTask(nn.Module, Generic[M]):
         super().__init__()
         self._modules.update(modules)
 
+    def add(self, task: str, module: M) -> None:
+        """Add the module of a new task, the last."""
+        self._modules[task] = module
+
     @property
     def names(self) -> tuple[str, ...]:
         """The tasks."""

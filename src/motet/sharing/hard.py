@@ -1,6 +1,7 @@
 """Hard sharing: one encoder for all tasks."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any, final
 
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from motet.options import NonNegativeInt, PositiveInt, Sequence, checked
 from motet.problems import InputError
 from motet.sharing.base import Representation, SharedModule, Sharing
 from motet.sharing.by_task import ByTask
+from motet.sharing.first_weights import draw_first_weights
 from motet.sharing.stages import Stages
 from motet.states import TokenStates
 
@@ -106,3 +108,9 @@ class _HardModule(SharedModule):
     def task_parameters(self, task: str) -> Iterator[nn.Parameter]:
         if self.own is not None:
             yield from self.own[task].parameters()
+
+    def add_task(self, task: str) -> None:
+        if self.own is not None:
+            tower = deepcopy(next(iter(self.own)))
+            draw_first_weights(tower)
+            self.own.add(task, tower)

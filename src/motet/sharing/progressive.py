@@ -57,12 +57,13 @@ class Progressive(Sharing):
         features: dict[int, Features] = {}
         if self.lateral and len(tasks) > 1:
             stages.require(2, "lateral connections are made between stages")
+        if self.lateral:
             features = {place: stages.features(place - 1) for place in range(1, len(stages))}
         columns = [
-            _Column(copy, features if number else {}, number, adapters=self.adapters)
+            _Column(copy, features, number, adapters=self.adapters)
             for number, copy in enumerate(stages.copies(len(order)))
         ]
-        return _ProgressiveModule(dict(zip(order, columns, strict=True)), width, self.epochs)
+        return _ProgressiveModule(self, dict(zip(order, columns, strict=True)), features, width)
 
     def _order(self, tasks: Sequence[str]) -> list[str]:
         order = list(tasks if self.order is None else self.order)
@@ -87,8 +88,9 @@ class _Column(nn.Module):
     ) -> None:
         super().__init__()
         self.stages = nn.ModuleList(stages)
+        read = features if before else {}
         self.laterals = nn.ModuleDict(
-            {str(place): _Lateral(each, before, adapters) for place, each in features.items()}
+            {str(place): _Lateral(each, before, adapters) for place, each in read.items()}
         )
 
     def forward(self, inputs: Any, before: Sequence[Sequence[Tensor]]) -> list[Any]:
@@ -129,9 +131,16 @@ class _Lateral(nn.Module):
 
 
 class _ProgressiveModule(SharedModule):
-    def __init__(self, columns: dict[str, _Column], width: int, epochs: int | None) -> None:
+    def __init__(
+        self,
+        scheme: Progressive,
+        columns: dict[str, _Column],
+        features: dict[int, Features],
+        width: int,
+    ) -> None:
         super().__init__()
-        self.columns, self.width, self._epochs = ByTask(columns), width, epochs
+        self.columns, self.width = ByTask(columns), width
+        self._epochs, self._adapters, self._features = scheme.epochs, scheme.adapters, features
 
     def forward(self, inputs: Any, tasks: Sequence[str]) -> dict[str, Tensor]:
         known: list[list[Tensor]] = []
@@ -154,6 +163,14 @@ class _ProgressiveModule(SharedModule):
 
     def task_parameters(self, task: str) -> Iterator[nn.Parameter]:
         yield from self.columns[task].parameters()
+
+    def add_task(self, task: str) -> None:
+        """Add a column after all others."""
+        names = self.columns.names
+        stages = Stages.of(self.columns[names[-1]].stages).fresh()
+        column = _Column(stages, self._features, len(names), adapters=self._adapters)
+        like = next(self.parameters())
+        self.columns.add(task, column.to(like.device, like.dtype))
 
     def trained_at(self, epoch: float, tasks: Sequence[str]) -> list[str]:
         if self._epochs is None:
