@@ -113,7 +113,91 @@ def dselect_k(model):
     return run
 
 
-BY_HAND = {"hard": hard, "mmoe": mmoe, "cgc": cgc, "ple": ple, "dselect_k": dselect_k}
+def soft(model):
+    def run(x):
+        states = {}
+        for task in TASKS:
+            states[task] = x
+            for stage in model.sharing.columns[task]:
+                states[task] = stage(states[task])
+        return heads(model, states)
+
+    return run
+
+
+def cross_stitch(model):
+    def run(x):
+        states = [x] * len(TASKS)
+        for place, matrix in enumerate(model.sharing.stitch):
+            pairs = zip(model.sharing.columns, states, strict=True)
+            states = [column[place](state) for column, state in pairs]
+            states = torch.einsum("kt,tbd->kbd", matrix, torch.stack(states)).unbind()
+        return heads(model, dict(zip(TASKS, states, strict=True)))
+
+    return run
+
+
+def attention(model):
+    def run(x):
+        state, taken = x, {}
+        for level, stage in enumerate(model.sharing.stages):
+            state = stage(state)
+            for task in TASKS:
+                mask = model.sharing.masks[task][level]
+                hidden = mask.shared(state)
+                if level:
+                    hidden = hidden + mask.before(taken[task])
+                taken[task] = mask.out(hidden.relu()).sigmoid() * state
+        return heads(model, taken)
+
+    return run
+
+
+def routing(model):
+    def run(x):
+        states = dict.fromkeys(TASKS, x)
+        for place, stage in enumerate(model.sharing.stages):
+            masks = model.sharing.get_buffer(f"mask_{place}")
+            first = stage(x) if place == 0 else None
+            for task, mask in zip(TASKS, masks, strict=True):
+                states[task] = (stage(states[task]) if first is None else first) * mask
+        return heads(model, states)
+
+    return run
+
+
+def progressive(model):
+    def run(x):
+        known, states = [], {}
+        for task in TASKS:
+            column, inside = model.sharing.columns[task], [x]
+            for place, stage in enumerate(column.stages):
+                state = inside[-1]
+                if known and place:
+                    lateral = column.laterals[str(place)]
+                    before = [each[place] for each in known]
+                    scaled = [a * h for a, h in zip(lateral.scale, before, strict=True)]
+                    state = state + lateral.out(lateral.adapter(torch.cat(scaled, 1)).relu())
+                inside.append(stage(state))
+            known.append([state.detach() for state in inside])
+            states[task] = inside[-1]
+        return heads(model, states)
+
+    return run
+
+
+BY_HAND = {
+    "hard": hard,
+    "mmoe": mmoe,
+    "cgc": cgc,
+    "ple": ple,
+    "dselect_k": dselect_k,
+    "soft": soft,
+    "cross_stitch": cross_stitch,
+    "attention": attention,
+    "routing": routing,
+    "progressive": progressive,
+}
 """For each scheme, a function from a model to a function that computes the same by hand."""
 
 
