@@ -58,7 +58,7 @@ def test_two_micro_batches_are_the_big_batch(kind):
 @pytest.mark.parametrize("second", ["bc", "abc"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_task_may_be_absent_from_one_micro_batch(kind, first, second, heads):
-    if kind is Agreed and heads == "weighted":
+    if kind in (Agreed, Worst, Uncertainty) and heads == "weighted":
         pytest.skip("refused")
     net, _, result = in_two(kind, (slice(0, 2), first), (slice(2, 6), second), heads=heads)
     whole = Net()

@@ -121,14 +121,19 @@ def test_bfloat16_parameters_are_balanced_in_float32_and_get_bfloat16_gradients(
 
 @pytest.mark.parametrize("kind", [Shorter, PCGrad, Agreed, Equal, Worst])
 @pytest.mark.parametrize(
-    "options", [{}, {"memory": "low"}, {"heads": "weighted"}, {"at": "representation"}]
+    "options",
+    [
+        {},
+        {"memory": "low"},
+        {"gramian": "layers"},
+        {"heads": "weighted"},
+        {"at": "representation"},
+    ],
 )
 def test_a_loss_scale_changes_nothing_once_it_is_taken_out(kind, options):
-    if (kind in (Equal, Worst) and "at" in options) or (
-        options.get("memory") and kind not in (Shorter, PCGrad)
-    ):
-        pytest.skip("refused")
-    if kind is Agreed and options.get("heads"):
+    refused = {Agreed: {"memory", "gramian", "heads"}}
+    refused[Equal] = refused[Worst] = {*refused[Agreed], "at"}
+    if refused.get(kind, set()) & set(options):
         pytest.skip("refused")
     encoder, heads, losses = small()
     leaves = all_of(encoder, heads)
@@ -145,7 +150,9 @@ def test_a_loss_scale_changes_nothing_once_it_is_taken_out(kind, options):
     assert_gradients(leaves, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("options", [{}, {"memory": "low"}, {"at": "representation"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"memory": "low"}, {"gramian": "layers"}, {"at": "representation"}]
+)
 def test_one_infinite_gradient_skips_the_step_and_leaves_the_balancer_alone(options):
     encoder, heads, losses = small()
     leaves = all_of(encoder, heads)
@@ -178,7 +185,9 @@ def test_a_disabled_scaler_is_none():
 # Penalty -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{}, {"memory": "low"}, {"at": "representation"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"memory": "low"}, {"gramian": "layers"}, {"at": "representation"}]
+)
 def test_a_penalty_may_share_its_graph_with_the_losses(options):
     encoder, head = linear(3, 4), linear(4, 2)
     leaves = all_of(encoder, head)
@@ -361,7 +370,14 @@ def test_a_step_with_kept_weights_passes_once_and_lets_the_graph_go():
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"memory": "low"}, {"at": "representation"}, {"heads": "weighted"}]
+    "options",
+    [
+        {},
+        {"memory": "low"},
+        {"gramian": "layers"},
+        {"at": "representation"},
+        {"heads": "weighted"},
+    ],
 )
 @pytest.mark.parametrize("kind", [Equal, Shorter])
 def test_a_second_backward_over_the_graph_raises_as_in_torch(kind, options):
@@ -478,6 +494,20 @@ def test_gradients_follow_the_memory_format_of_their_parameters():
     assert own.grad.stride() == own.stride()
 
 
+@pytest.mark.parametrize("gramian", ["rows", "layers"])
+def test_hooks_between_layers_act_on_every_row(gramian):
+    first, second, heads = linear(4, 4), linear(4, 4), [linear(4, 1) for _ in range(3)]
+    y = first(data(2, 4))
+    y.register_hook(lambda gradient: gradient.abs())
+    z = second(y)
+    z.register_hook(lambda gradient: 3 * gradient)
+    losses = squares([head(z) for head in heads])
+    leaves = all_of(first, second)
+    expected = naive(losses, leaves, Shorter("abc"))
+    assert backward(losses, Shorter("abc"), gramian=gramian).path == gramian
+    assert_gradients(leaves, expected)
+
+
 def test_hooks_on_shared_parameters_act_on_every_row():
     for width in (4, 150):  # also where layers are read as products
         torch.manual_seed(0)
@@ -528,6 +558,33 @@ def test_wide_layers_are_read_as_products_only_where_that_is_cheaper():
     assert path(60, tasks=2) == "rows"  # finding R would not pay
     assert path(5, kind=Agreed) == "rows"  # reads the rows themselves
     assert path(5, solve=False) == "rows"
+
+
+def test_a_layer_of_several_batches_is_one_with_all_their_rows_where_that_is_cheaper():
+    def path(rows, width=512, **options):
+        torch.manual_seed(0)
+        encoder = nn.Linear(width, width)
+        batches = torch.randn(4, rows, width)
+        losses = {task: encoder(x).square().mean() for task, x in zip("abcd", batches, strict=True)}
+        expected = naive(losses, [encoder.weight, encoder.bias], Shorter("abcd"))
+        result = backward(losses, Shorter("abcd"), **options)
+        assert_gradients([encoder.weight, encoder.bias], expected, rtol=1e-4, atol=1e-6)
+        return result.path
+
+    assert path(2) == "layers"
+    assert path(2, width=150) == "rows"  # rows of all tasks stay in the cache
+    assert path(100) == "rows"
+    assert path(200, gramian="layers") == "layers"  # more rows than columns
+
+
+def test_several_uses_by_all_tasks_are_added_up():
+    torch.manual_seed(0)
+    layer, heads = linear(150, 150), [linear(150, 1) for _ in range(8)]
+    z = layer(layer(data(3, 150)).relu()).relu() + layer(data(2, 3, 150).sum(0))
+    losses = squares([head(z) for head in heads])
+    expected = naive(losses, [layer.weight, layer.bias], Shorter("abcdefgh"))
+    assert backward(losses, Shorter("abcdefgh"), gramian="layers").path == "layers"
+    assert_gradients([layer.weight, layer.bias], expected)
 
 
 def test_inputs_that_would_be_recomputed_are_left_to_autograd():

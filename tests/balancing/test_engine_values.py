@@ -54,6 +54,17 @@ def test_low_memory_changes_nothing(graph, heads):
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
+@pytest.mark.parametrize("heads", ["plain", "weighted"])
+@pytest.mark.parametrize("gramian", ["rows", "layers"])
+def test_how_the_gramian_is_found_changes_nothing(graph, heads, gramian):
+    losses, leaves = make(graph)
+    expected = naive(losses, leaves, Shorter(list(losses)), weighted=heads == "weighted")
+    result = backward(losses, Shorter(list(losses)), gramian=gramian, heads=heads)
+    assert_gradients(leaves, expected, **EXACT)
+    assert result.path == ("rows" if graph == "tied_weights" else gramian)
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
 def test_a_subset_of_the_tasks_is_balanced_as_if_there_were_no_other(graph):
     losses, leaves = make(graph)
     some = dict(list(losses.items())[1:]) or losses

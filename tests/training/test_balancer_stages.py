@@ -138,6 +138,7 @@ def one_step(stage):
         ({"at": "parameters", "heads": "plain", "memory": "normal"}, "rows"),
         ({"at": "representation"}, "representation"),
         ({"memory": "low"}, "pieces"),
+        ({"gramian": "layers"}, "layers"),
         ({"heads": "weighted"}, "rows"),
     ],
 )
@@ -193,6 +194,7 @@ SAME = Equal(["a", "b"])
         ({"type": "equal", "at": "representation"}, "Equal reads only losses"),
         ({"type": "graddrop", "memory": "low"}, "for Gramian balancers; GradDrop is none"),
         ({"type": "graddrop", "heads": "weighted"}, "GradDrop gives no task weights"),
+        ({"type": "graddrop", "gramian": "rows"}, "for Gramian balancers; GradDrop is none"),
         ({"type": "moco", "at": "representation"}, "MoCo remembers gradients"),
         ({"type": "mgda", "at": "representation", "memory": "low"}, "would save nothing"),
         ({"type": "mgda", "at": "here"}, "at is 'here', expected 'parameters' or"),

@@ -20,6 +20,9 @@ class Balanced(Member):
     ``representation``, another method, where one pass through the encoder serves all tasks."""
     memory: Literal["normal", "low"] | None = None
     """``low`` needs a quarter of the memory for task gradients, and about twice the time."""
+    gramian: Literal["auto", "rows", "layers"] | None = None
+    """How inner products of task gradients are found: ``rows`` from the gradients, ``layers`` for
+    linear layers from what reaches their outputs; ``auto``, the default, by what is cheaper."""
 
     def options(self) -> dict[str, Any]:
         """Return the options as plain values, defaults included."""

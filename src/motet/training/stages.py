@@ -20,9 +20,9 @@ from motet.training.making import Chosen, make_balancer
 
 Stage = Balancer | Chosen
 """A balancer, its name, or ``{"type": name or balancer, option: value, "until": epoch}``, where
-``heads``, ``at`` and ``memory`` may stand too: what `motet.backward` is called with."""
+``heads``, ``at``, ``memory``, ``gramian`` may stand too: what `motet.backward` is called with."""
 
-_OF_THE_PASS = ("heads", "at", "memory")
+_OF_THE_PASS = ("heads", "at", "memory", "gramian")
 
 
 class Stages(nn.ModuleList):

@@ -98,7 +98,7 @@ class Trainer:
         model: The model; moved to the device and trained in place.
         balancer: A balancer, its name, or ``{"type": name, option: value}``; or a list of stages,
             all but the last with the last epoch in which they act, ``{"until": 5, "type": name}``.
-            ``heads``, ``at`` and ``memory`` beside them are those of `motet.backward`.
+            ``heads``, ``at``, ``memory`` and ``gramian`` beside them are those of `motet.backward`.
         learning_rate: Learning rate; the optimizer's default if left out. A task's own
             ``learning_rate`` goes before it, for that task's parameters.
         batch_size: Rows per step, and per forward pass in evaluation.

@@ -57,6 +57,7 @@ def backward(
     solve: bool = True,
     previous: BackwardResult | None = None,
     memory: Literal["normal", "low"] = "normal",
+    gramian: Literal["auto", "rows", "layers"] = "auto",
 ) -> BackwardResult:
     """Add the balanced gradient of several losses to ``.grad``, as ``loss.backward()`` would.
 
@@ -86,6 +87,9 @@ def backward(
             must be scaled so that they add up to those of the whole batch.
         memory: "low" computes the Gramian from a quarter of the parameters at a time, so that the
             buffer is a quarter as large, for about twice the time.
+        gramian: How the Gramian is found: "rows" from the gradient of every task, "layers" from the
+            cotangents of linear layers, which gives the same without their T' weight gradients,
+            and from rows for all else; "auto" reads those layers so where that is cheaper.
 
     Returns:
         What was done: weights, losses, Gramian, status.
@@ -102,9 +106,10 @@ def backward(
         >>> x.grad, result.cosines[0, 1]
         (tensor([0.5000, 1.5000]), tensor(-0.7071, dtype=torch.float64))
     """
-    check_pass(balancer, at=at, heads=heads, memory=memory)
+    check_pass(balancer, at=at, heads=heads, memory=memory, gramian=gramian)
     _refuse_processes(balancer)
-    _refuse(balancer, at, representation, memory, partial=not solve or previous is not None)
+    partial = not solve or previous is not None
+    _refuse(balancer, at, representation, memory, gramian, partial=partial)
     named = _named(losses, balancer.tasks)
     call = Call(
         losses=named,
@@ -112,6 +117,7 @@ def backward(
         scale=1.0 if scaler is None else _scale(scaler, next(iter(named.values())).device),
         weighted=heads == "weighted" or isinstance(balancer, LossBalancer),
         keep_graph=penalty is not None,
+        gramian=gramian,
     )
     if isinstance(balancer, LossBalancer) and solve and previous is None:
         if isinstance(balancer, PenalizesNorms):
@@ -159,7 +165,7 @@ def _refuse_processes(balancer: Balancer) -> None:
 
 
 def _refuse(
-    balancer: Balancer, at: str, representation: object, memory: str, partial: bool
+    balancer: Balancer, at: str, representation: object, memory: str, gramian: str, *, partial: bool
 ) -> None:
     """Refuse options of one call that do not go together."""
     name = type(balancer).__name__
@@ -179,6 +185,10 @@ def _refuse(
         raise InputError(
             "solve=False and previous= add up task gradients on the parameters; they do not go "
             'with at="representation" or memory="low"'
+        )
+    if partial and gramian == "layers":
+        raise InputError(
+            'solve=False and previous= add up rows, and gramian="layers" makes none; remove gramian'
         )
 
 

@@ -29,6 +29,8 @@ class Call:
     """Whether leaves that are not shared get weighted gradients."""
     keep_graph: bool
     """Whether the graph is needed after the last task."""
+    gramian: str = "auto"
+    """Whether linear layers are read as products: where that is cheaper, "rows", "layers"."""
 
     @property
     def own_waits(self) -> bool:

@@ -58,10 +58,21 @@ def walk(starts: Sequence[Place], stops: Collection[Place] = ()) -> Graph:
     return Graph(leaves, cuts)
 
 
-def users(roots: Collection[Any]) -> dict[Any, list[Any]]:
-    """Map every node behind some roots to the nodes that use it, once for each use."""
-    above: dict[Any, list[Any]] = {root: [] for root in roots}
-    waiting = list(above)
+def users(
+    roots: Collection[Any], above: dict[Any, list[Any]] | None = None
+) -> dict[Any, list[Any]]:
+    """Map every node behind some roots to the nodes that use it, once for each use.
+
+    Args:
+        roots: Where to begin.
+        above: What is known from other roots; it is added to.
+
+    Returns:
+        The nodes that use each node.
+    """
+    above = {} if above is None else above
+    waiting = [root for root in dict.fromkeys(roots) if root not in above]
+    above.update({root: [] for root in waiting})
     while waiting:
         node = waiting.pop()
         for child, _ in node.next_functions:

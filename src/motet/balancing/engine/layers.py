@@ -9,8 +9,10 @@ so a row need hold no more than the cotangents, N x out numbers in place of in x
 gradient serves all tasks. A bias is a column of ones in A. R Bₖ is the gradient itself, but for a
 rotation: no precision is lost to squares, as it would be with ⟨A Aᵀ Bₖ, Bₗ⟩.
 
-This pays for wide layers and small batches. Where autograd may do more for a layer than the
-product, it is left to autograd: recomputed inputs, hooks, a weight that is used twice or cast.
+A layer that is used several times, by tasks with batches of their own say, is one with the rows of
+all its uses. This pays for wide layers and small batches. Where autograd may do more for a layer
+than the product, it is left to autograd: recomputed inputs, hooks, a weight that is cast or used
+otherwise.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -22,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from motet.balancing.engine.graph import Place, is_leaf, place, users
+from motet.balancing.engine.graph import Place, place, users
 
 
 class _Slots(NamedTuple):
@@ -39,15 +41,21 @@ _SLOTS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """A linear layer, at the one place where it is used."""
+class Use(NamedTuple):
+    """One place where a linear layer is used."""
 
-    weight: Tensor
-    bias: Tensor | None
     inputs: Tensor
     """A, (N, in)."""
     output: Place
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A linear layer, with the N rows of all its uses."""
+
+    weight: Tensor
+    bias: Tensor | None
+    uses: tuple[Use, ...]
 
     @property
     def leaves(self) -> list[Tensor]:
@@ -56,25 +64,56 @@ class Layer:
     @property
     def shape(self) -> tuple[int, int]:
         """Of the cotangents, (N, out)."""
-        return len(self.inputs), len(self.weight)
+        return sum(len(use.inputs) for use in self.uses), len(self.weight)
 
     @property
-    def edge(self) -> GradientEdge:
-        return GradientEdge(*self.output)
+    def edges(self) -> list[GradientEdge]:
+        return [GradientEdge(*use.output) for use in self.uses]
+
+    @property
+    def inputs(self) -> Tensor:
+        """A, (N, in)."""
+        return torch.cat([use.inputs for use in self.uses]) if self.uses[1:] else self.uses[0][0]
+
+    def joined(self, parts: Sequence[Tensor | None]) -> Tensor | None:
+        """Put the cotangents of all uses together, None where there are none."""
+        if len(parts) == 1 or all(part is None for part in parts):
+            return parts[0]
+        out = len(self.weight)
+        return torch.cat(
+            [
+                use.inputs.new_zeros(len(use.inputs), out) if part is None else part
+                for use, part in zip(self.uses, parts, strict=True)
+            ]
+        )
 
     def rotated(self, cotangents: Tensor) -> Tensor:
-        """Return R B, (T', N out), for cotangents B (T', N, out)."""
+        """Return R B, (T', min(N, in) out), for cotangents B (T', N, out)."""
         inputs = self.inputs.to(cotangents.dtype)
         if self.bias is not None:
             inputs = torch.cat([inputs, inputs.new_ones(len(inputs), 1)], dim=1)
         upper = torch.geqrf(inputs.T)[0][: len(inputs)].triu()
-        tasks, rows, _ = cotangents.shape
-        found = torch.empty_like(cotangents)
+        if self.uses[1:]:
+            return self._rotated_by_use(upper, cotangents).flatten(1)
+        tasks, _, out = cotangents.shape
+        rows = len(upper)
+        found = cotangents.new_empty(tasks, rows, out)
         step = max(32, -(-rows // 4))
         for start in range(0, rows, step):  # in strips: R is 0 below its diagonal
             strip = upper[start : start + step, start:].expand(tasks, -1, -1)
             torch.bmm(strip, cotangents[:, start:], out=found[:, start : start + step])
         return found.flatten(1)
+
+    def _rotated_by_use(self, upper: Tensor, cotangents: Tensor) -> Tensor:
+        """Return R B, without the products of uses that a task does not reach."""
+        found = cotangents.new_zeros(len(cotangents), len(upper), len(self.weight))
+        end = 0
+        for use in self.uses:
+            start, end = end, end + len(use.inputs)
+            here = cotangents[:, start:end].flatten(1).any(dim=1).nonzero().flatten()
+            part = upper[:end, start:end] @ cotangents[here, start:end]
+            found[:, :end].index_add_(0, here, part)
+        return found
 
     def gradients(self, cotangents: Tensor) -> list[Tensor]:
         """Return the gradients of the leaves for cotangents (N, out)."""
@@ -82,18 +121,44 @@ class Layer:
         return [weight] if self.bias is None else [weight, cotangents.sum(dim=0)]
 
 
-def cheaper_layers(losses: Collection[Tensor], shared: Sequence[Tensor]) -> list[Layer]:
-    """Find the layers whose products cost less than their gradients, for T' losses."""
-    wide = {id(leaf) for leaf in shared if leaf.dim() == 2 and leaf.numel() >= _LEAST}
-    if not wide or len({leaf.dtype for leaf in shared}) > 1 or len(losses) < _FEWEST:
-        return []  # a walk would cost more than it saves
-    known = {id(leaf) for leaf in shared}
-    layers = _layers([place(loss)[0] for loss in losses], wide, known)
-    return [layer for layer in layers if _pays(layer, len(losses))]
+def linear_layers(
+    losses: Collection[Tensor], shared: Sequence[Tensor], *, cheaper: bool
+) -> list[Layer]:
+    """Find the layers that can be read as products, for T' losses.
+
+    Args:
+        losses: What the gradients are of.
+        shared: The leaves that are balanced on.
+        cheaper: Whether only layers whose products cost less than their gradients are wanted.
+
+    Returns:
+        The layers; no leaf is in two of them.
+    """
+    least, fewest = (_LEAST, _FEWEST) if cheaper else (1, 1)
+    wide = [leaf for leaf in shared if leaf.dim() == 2 and leaf.numel() >= least]
+    if not wide or len({leaf.dtype for leaf in shared}) > 1 or len(losses) < fewest:
+        return []
+    if cheaper and any(leaf.device.type != "cpu" for leaf in wide):
+        return []  # nobody has measured
+    nodes = {place(leaf)[0]: leaf for leaf in shared}
+    weights = [place(leaf)[0] for leaf in wide]
+    roots = [place(loss)[0] for loss in losses]
+    above: dict[Any, list[Any]] = {}
+    looked = not cheaper
+    for count, root in enumerate(roots, 1):
+        users([root], above)
+        if not looked and count > 1 and all(node in above for node in weights):
+            # mostly there is nothing to gain, and that shows before all tasks' parts are walked
+            looked = True
+            seen = _layers(weights, nodes, above)
+            if not any(_pays(layer, len(losses), walked=count) for layer in seen):
+                return []
+    layers = _layers(weights, nodes, above)
+    return [layer for layer in layers if not cheaper or _pays(layer, len(losses))]
 
 
 _LEAST = 1 << 14
-"""Numbers in the smallest weight that is worth a look."""
+"""Numbers in a weight from which on it is worth a look."""
 _FEWEST = 3
 """Tasks from which on there is something to save."""
 
@@ -105,14 +170,13 @@ def cotangents(layers: Sequence[Layer]) -> Iterator[dict[int, Tensor]]:
     Autograd captures at an edge before hooks on the tensor there act, if the node behind it runs.
 
     Yields:
-        The cotangents, by place in ``layers``, of those layers whose nodes are run.
+        The cotangents of those uses whose nodes are run, by their place among all uses.
     """
     seen: dict[int, Tensor] = {}
+    nodes = [use.output[0] for layer in layers for use in layer.uses]
     hooks = [
-        layer.output[0].register_prehook(
-            lambda given, number=number: seen.__setitem__(number, given[0])
-        )
-        for number, layer in enumerate(layers)
+        node.register_prehook(lambda given, number=number: seen.__setitem__(number, given[0]))
+        for number, node in enumerate(nodes)
     ]
     try:
         yield seen
@@ -121,39 +185,61 @@ def cotangents(layers: Sequence[Layer]) -> Iterator[dict[int, Tensor]]:
             hook.remove()
 
 
-def _pays(layer: Layer, tasks: int) -> bool:
-    """Compare multiplications, by row of A; those that find R run half as fast."""
-    rows, width = layer.inputs.shape
-    out = len(layer.weight)
-    work = 2 * rows * (width - rows / 3) + tasks * rows * out / 2 + width * out
-    return rows < width and work < tasks * width * out
+def _pays(layer: Layer, tasks: int, walked: int | None = None) -> bool:
+    # multiplications, by row of A; those that find R run half as fast. Several uses are taken to
+    # belong to a task each, and tasks that are not walked yet to be like those that are
+    (rows, out), width = layer.shape, layer.weight.shape[1]
+    apart = bool(layer.uses[1:])
+    rows = rows * tasks // walked if apart and walked else rows
+    passes = 1 if apart else tasks
+    work = 2 * rows * (width - rows / 3) + passes * rows * out / 2 + width * out
+    moved = tasks * out * (width - rows) / rows if width * out >= _CACHED else 0
+    return rows < width and work < passes * width * out + _MOVE * moved
 
 
-def _layers(roots: Sequence[Any], wide: set[int], known: set[int]) -> Iterator[Layer]:
-    above = users(roots)
-    for leaf in above:
-        if not (is_leaf(leaf) and id(leaf.variable) in wide and _is_plain(leaf, above)):
+_CACHED = 1 << 17
+"""Numbers in a row that stay in the cache."""
+_MOVE = 5
+"""Multiplications in the time that a number of a row takes to be written, read and combined."""
+
+
+def _layers(
+    weights: Sequence[Any], nodes: Mapping[Any, Tensor], above: Mapping[Any, Sequence[Any]]
+) -> Iterator[Layer]:
+    for weight in weights:
+        found = [_use(turned, above) for turned in above.get(weight, ())]
+        products = [each for each in found if each is not None]
+        if not products or len(products) < len(found) or nodes[weight]._backward_hooks:
             continue
-        (turned,) = above[leaf]  # the weight, transposed
-        node = above[turned][0]
-        slots = _SLOTS.get(type(node).__name__)
-        if type(turned).__name__ != "TBackward0" or len(above[turned]) > 1 or slots is None:
-            continue
-        if node.next_functions[slots.weight][0] is not turned or not _is_known(node, slots):
-            continue
-        bias = None if slots.bias is None else node.next_functions[slots.bias][0]
-        if bias is not None and not (is_leaf(bias) and id(bias.variable) in known):
+        biases = {
+            node.next_functions[slots.bias][0] if slots.bias is not None else None
+            for node, slots in products
+        }
+        bias = biases.pop()
+        if biases or not _is_plain_bias(bias, nodes, above, len(products)):
             bias = None
-        if bias is not None and not _is_plain(bias, above):
-            bias = None
-        inputs = getattr(node, slots.inputs).detach()
-        if inputs.device.type == "cpu":  # elsewhere nobody has measured
-            yield Layer(leaf.variable, None if bias is None else bias.variable, inputs, (node, 0))
+        uses = tuple(
+            Use(getattr(node, slots.inputs).detach(), (node, 0)) for node, slots in products
+        )
+        yield Layer(nodes[weight], None if bias is None else nodes[bias], uses)
 
 
-def _is_plain(leaf: Any, above: Mapping[Any, Sequence[Any]]) -> bool:
-    """Tell whether a leaf is used once, and nobody listens to its gradient."""
-    return len(above[leaf]) == 1 and not leaf.variable._backward_hooks
+def _use(turned: Any, above: Mapping[Any, Sequence[Any]]) -> tuple[Any, "_Slots"] | None:
+    """Return the product that a weight, transposed, goes into, if that is all that it is for."""
+    if type(turned).__name__ != "TBackward0" or len(above[turned]) > 1:
+        return None
+    node = above[turned][0]
+    slots = _SLOTS.get(type(node).__name__)
+    if slots is None or node.next_functions[slots.weight][0] is not turned:
+        return None
+    return (node, slots) if _is_known(node, slots) else None
+
+
+def _is_plain_bias(
+    bias: Any, nodes: Mapping[Any, Tensor], above: Mapping[Any, Sequence[Any]], uses: int
+) -> bool:
+    """Tell whether a node is a leaf used by a layer alone, and nobody listens to its gradient."""
+    return bias in nodes and len(above[bias]) == uses and not nodes[bias]._backward_hooks
 
 
 def _is_known(node: Any, slots: "_Slots") -> bool:

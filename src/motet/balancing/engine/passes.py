@@ -7,11 +7,17 @@ _ALLOWED = {
     "at": ("parameters", "representation"),
     "heads": ("plain", "weighted"),
     "memory": ("normal", "low"),
+    "gramian": ("auto", "rows", "layers"),
 }
 
 
 def check_pass(
-    balancer: Balancer, *, at: str = "parameters", heads: str = "plain", memory: str = "normal"
+    balancer: Balancer,
+    *,
+    at: str = "parameters",
+    heads: str = "plain",
+    memory: str = "normal",
+    gramian: str = "auto",
 ) -> None:
     """Check options of `motet.backward` before there are losses, as a run does.
 
@@ -21,7 +27,8 @@ def check_pass(
     name = type(balancer).__name__
     if not isinstance(balancer, (LossBalancer, GramianBalancer, JacobianBalancer)):
         raise InputError(f"balancer is {balancer!r}, expected a motet balancer")
-    for option, value in (("at", at), ("heads", heads), ("memory", memory)):
+    given = {"at": at, "heads": heads, "memory": memory, "gramian": gramian}
+    for option, value in given.items():
         if value not in _ALLOWED[option]:
             expected = " or ".join(map(repr, _ALLOWED[option]))
             raise InputError(f"{option} is {value!r}, expected {expected}")
@@ -33,6 +40,10 @@ def check_pass(
             f"{name} remembers gradients from step to step; those at a representation are of other "
             'rows of data each time. Use at="parameters"'
         )
+    if heads == "weighted" and isinstance(balancer, LossBalancer):
+        raise InputError(
+            f"{name} weighs the losses, so heads are weighted in any case; remove heads"
+        )
     if heads == "weighted" and jacobian and not balancer.combines:
         raise InputError(f'{name} gives no task weights, so heads="weighted" cannot be had')
     if memory == "low" and not isinstance(balancer, GramianBalancer):
@@ -41,4 +52,15 @@ def check_pass(
         raise InputError(
             'at="representation" has no buffer of task gradients, so memory="low" would save '
             "nothing; remove it"
+        )
+    if gramian != "auto" and not isinstance(balancer, GramianBalancer):
+        raise InputError(f'gramian="{gramian}" is for Gramian balancers; {name} is none')
+    if gramian != "auto" and at == "representation":
+        raise InputError(
+            f'at="representation" goes back through no layer, so gramian="{gramian}" would change '
+            "nothing; remove it"
+        )
+    if gramian == "layers" and memory == "low":
+        raise InputError(
+            'memory="low" reads rows piece by piece and gramian="layers" no rows; remove one'
         )

@@ -10,7 +10,7 @@ from torch.autograd.graph import GradientEdge
 from motet.balancing.engine import workspace
 from motet.balancing.engine.call import Call, advice, stacked
 from motet.balancing.engine.grad import add_all
-from motet.balancing.engine.layers import cheaper_layers, cotangents
+from motet.balancing.engine.layers import cotangents, linear_layers
 from motet.balancing.engine.leaves import Leaves, unique
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.rows import Rows, components
@@ -41,7 +41,10 @@ def by_rows(
 ) -> BackwardResult:
     """Compute the gradient of each task on the shared leaves, and combine them."""
     gramian = isinstance(call.balancer, GramianBalancer) and solve and previous is None
-    layers = cheaper_layers(call.losses.values(), leaves.shared) if gramian else []
+    layers = []
+    if gramian and call.gramian != "rows":
+        cheaper = call.gramian == "auto"
+        layers = linear_layers(call.losses.values(), leaves.shared, cheaper=cheaper)
     inside = {id(leaf) for layer in layers for leaf in layer.leaves}
     outside = [leaf for leaf in leaves.shared if id(leaf) not in inside]
     rows = Rows(outside, call.tasks, workspace.lend(call.balancer), layers)
@@ -84,13 +87,15 @@ def _row(call: Call, rows: Rows, place: int, own: Sequence[Tensor]) -> tuple[Ten
     Returns:
         The gradient on the task's own leaves.
     """
-    wanted: list[Tensor | GradientEdge] = [*rows.leaves, *(layer.edge for layer in rows.layers)]
+    edges = [edge for layer in rows.layers for edge in layer.edges]
+    wanted: list[Tensor | GradientEdge] = [*rows.leaves, *edges, *own]
     with cotangents(rows.layers) as seen:
-        found = call.gradients(call.tasks[place], [*wanted, *own])
+        found = call.gradients(call.tasks[place], wanted)
     count = len(rows.leaves)
-    products = [seen.get(k, found[count + k]) for k in range(len(rows.layers))]
+    uses = iter([seen.get(k, found[count + k]) for k in range(len(edges))])
+    products = [layer.joined([next(uses) for _ in layer.uses]) for layer in rows.layers]
     rows.fill(place, [*found[:count], *products], 1 / call.scale)
-    return found[len(wanted) :]
+    return found[count + len(edges) :]
 
 
 def _added(
