@@ -50,6 +50,7 @@ __all__ = [
     "NonNegativeInt",
     "OnlyWith",
     "Option",
+    "Place",
     "PositiveFloat",
     "PositiveInt",
     "PositiveShare",
@@ -132,6 +133,16 @@ class Chosen:
 
     kind: str
     default: str | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Marks a text that is the path of a file or folder, relative to the config file."""
+
+    names: tuple[str, ...] = ()
+    """Values that are none."""
+    saved: str | None = None
+    """What stands for a path in a model folder, which holds none."""
 
 
 @dataclass(frozen=True)

@@ -151,10 +151,13 @@ INPUTS = Registry(
     number="motet.data.inputs.number:Number",
     category="motet.data.inputs.category:Category",
     vector="motet.data.inputs.vector:Vector",
+    text="motet.data.inputs.text:Text",
 )
 ENCODERS = Registry(
     "encoder",
     mlp="motet.encoders.mlp:MLP",
+    lstm="motet.encoders.lstm:LSTM",
+    transformer="motet.encoders.transformer:Transformer",
 )
 OPTIMIZERS = Registry(
     "optimizer",

@@ -138,16 +138,18 @@ def _guess(column: pa.ChunkedArray) -> tuple[str | None, str]:
 def _guess_text(column: pa.ChunkedArray, distinct: int, missing: str) -> tuple[str | None, str]:
     seen = f"{_counted(distinct, 'text')}{missing}"
     words = pc.mean(pc.count_substring_regex(column, r"\S+")).as_py()
-    if distinct > _MOST_CATEGORIES or words > _MOST_WORDS:
-        return None, f"{seen}, {words:.1f} words on average; text is not used yet"
+    if words > _MOST_WORDS:
+        return "text", f"{seen}, {words:.1f} words on average"
     if distinct == len(column) >= _IDENTIFIER_ROWS:
         return None, f"a different text in each of {distinct:,} rows, as if it named them"
-    return "category", seen
+    return "text" if distinct > _MOST_CATEGORIES else "category", seen
 
 
 def _guess_list(column: pa.ChunkedArray) -> tuple[str | None, str]:
+    if pa.types.is_string(column.type.value_type):
+        return "text", f"lists of words{_missing(column)}"
     if not is_number(column.type.value_type):
-        return None, f"{described(column.type)}; only lists of numbers can be used"
+        return None, f"{described(column.type)}; only lists of numbers or words can be used"
     try:
         matrix = as_matrix(column, "the column")
     except InputError:

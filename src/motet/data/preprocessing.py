@@ -13,9 +13,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from motet.data.inputs.base import Expansion, Input
+from motet.data.inputs.base import Expansion, Input, TextSizes
+from motet.data.inputs.text import Text
 from motet.data.selection import require_columns
-from motet.data.targets import TARGETS, Target
+from motet.data.targets import TARGETS, TagTarget, Target
+from motet.data.words import text_of
 from motet.problems import InputError, hint, reason
 from motet.registry import INPUTS
 
@@ -83,12 +85,13 @@ class Preprocessing:
                 part.fit(table)
         for task, target in self._targets.items():
             with at("tasks", task):
+                self._words_of(target)
                 target.fit(table)
         self.strings = tuple(
             name for name in dict.fromkeys(columns) if pa.types.is_string(table[name].type)
         )
 
-    def inputs(self, table: pa.Table, at: At = _raising) -> dict[str, NDArray[Any]]:
+    def inputs(self, table: pa.Table, at: At = _raising) -> dict[str, Any]:
         """Turn rows into what the encoder takes; missing columns are named all at once.
 
         Args:
@@ -97,7 +100,8 @@ class Preprocessing:
 
         Returns:
             "numbers", float32 (N, numbers), and "categories", int64 (N, len(categories)); one that
-            has no columns is left out.
+            has no columns is left out. If there are texts also "texts", by input, in rows of
+            different length: "ids", and perhaps "segments" and "words".
         """
         names = table.column_names
         columns = [name for part in self._inputs.values() for name in part.columns(names)]
@@ -107,19 +111,25 @@ class Preprocessing:
             "categories": np.empty((len(table), len(self.categories)), np.int64),
         }
         filled = dict.fromkeys(arrays, 0)
+        texts: dict[str, Any] = {}
         for name, part in self._inputs.items():
             with at("inputs", name):
                 for kind, columns_of_part in part.apply(table).items():
+                    if kind == "texts":
+                        texts[name] = columns_of_part
+                        continue
                     start, width = filled[kind], columns_of_part.shape[1]
                     arrays[kind][:, start : start + width] = columns_of_part
                     filled[kind] += width
-        return {kind: array for kind, array in arrays.items() if array.shape[1]}
+        found = {kind: array for kind, array in arrays.items() if array.shape[1]}
+        return {**found, "texts": texts} if texts else found
 
     def targets(self, table: pa.Table, at: At = _raising) -> dict[str, NDArray[Any]]:
-        """Turn labels into what the losses take.
+        """Turn labels into what the losses take; words and their labels that differ are told.
 
         Args:
-            table: N rows; a task without any of its columns there is left out.
+            table: N rows; a task without any of its columns there is left out. Labels of words need
+                the words beside them.
             at: As for `fit`.
 
         Returns:
@@ -130,7 +140,36 @@ class Preprocessing:
             if any(name in table.column_names for name in target.columns(table.column_names)):
                 with at("tasks", task):
                     arrays[task] = target.encode(table)
+                    text = self._words_of(target)
+                    if text is not None:
+                        counts = text.word_places(table).counts
+                        target.check_lengths(table, counts, f"input {text.name!r}")  # type: ignore[attr-defined]  # it labels words
         return arrays
+
+    def predictions(
+        self,
+        task: str,
+        value: NDArray[Any],
+        probabilities: NDArray[Any] | None = None,
+        table: pa.Table | None = None,
+    ) -> dict[str, pa.Array]:
+        """Turn what a task predicts into columns; see `Target.predictions`.
+
+        Args:
+            task: Name of the task.
+            value: What `Prediction.value` holds, N rows.
+            probabilities: What `Prediction.probabilities` holds, if anything.
+            table: The rows that were predicted; with them spans say where in the text they are.
+
+        Returns:
+            Columns by name.
+        """
+        target = self.target(task)
+        columns = target.predictions(value, probabilities)
+        text = self._words_of(target)
+        if text is not None and table is not None and isinstance(target, TagTarget):
+            columns |= target.placed_spans(value, text.word_places(table))
+        return columns
 
     def target(self, task: str) -> Target:
         """Return the target of a task: its classes, its scale, its columns of predictions.
@@ -154,6 +193,12 @@ class Preprocessing:
         return tuple(size for part in self._inputs.values() for size in part.sizes)
 
     @property
+    def texts(self) -> dict[str, TextSizes]:
+        """For each input that is a text, what its encoder has to know."""
+        sizes = {name: part.text for name, part in self._inputs.items()}
+        return {name: each for name, each in sizes.items() if each is not None}
+
+    @property
     def number_names(self) -> tuple[str, ...]:
         """A name for each column of numbers."""
         return tuple(name for part in self._inputs.values() for name in part.number_names)
@@ -170,8 +215,9 @@ class Preprocessing:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What `fit` saw that people should know."""
-        return tuple(note for target in self._targets.values() for note in target.notes)
+        """What was seen that people should know."""
+        parts: list[Input | Target] = [*self._inputs.values(), *self._targets.values()]
+        return tuple(note for part in parts for note in part.notes)
 
     # JSON ----------------------------------------------------------------------------------------
 
@@ -222,6 +268,13 @@ class Preprocessing:
                 "use the preprocessing.json of a model folder, unchanged"
             ) from None
         return made
+
+    def _words_of(self, target: Target) -> Text | None:
+        """Return the text whose words a target labels; None if it labels none, or there is none."""
+        if not isinstance(target, TagTarget) or not self.texts:
+            return None
+        part = self._inputs[text_of(target.name, target.input, self.texts)]
+        return part if isinstance(part, Text) else None
 
     def _refuse_leaks(
         self, read: Mapping[str, tuple[str, ...]], predicted: Mapping[str, tuple[str, ...]]

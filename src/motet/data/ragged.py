@@ -5,6 +5,7 @@ length (`bucketed`) waste little on padding.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -62,6 +63,16 @@ class Ragged:
         """Return rows (B,) as a tensor (B, L), padded to the longest of them and at least to 1."""
         assert dim == 0
         return self._padded(self._starts[rows], self.lengths[rows])
+
+    def take(self, rows: Any, axis: int = 0) -> "Ragged":
+        """Return some rows as rows of different length again, as `numpy.ndarray.take` does."""
+        assert axis == 0
+        chosen = torch.as_tensor(rows, device=self.device)
+        starts, lengths = self._starts[chosen], self.lengths[chosen]
+        first = (lengths.cumsum(0) - lengths).repeat_interleave(lengths)
+        places = torch.arange(int(lengths.sum()), device=self.device) - first
+        values = self.values[starts.repeat_interleave(lengths) + places]
+        return Ragged(values, lengths, self.fill)
 
     def to(self, device: torch.device | str) -> "Ragged":
         """Return the same rows on a device."""

@@ -1,14 +1,26 @@
-"""Encoders: from one kind of input to features (B, D)."""
+"""Encoders: from one kind of input to features (B, D), or to a state per word."""
 
 from typing import Any
 
 from torch import nn
 
+from motet.encoders.joined import Joined
+from motet.encoders.lstm import LSTM
 from motet.encoders.mlp import MLP
+from motet.encoders.tokens import create_padding_mask
+from motet.encoders.transformer import Transformer
 from motet.options import create as _create
 from motet.registry import ENCODERS
 
-__all__ = ["MLP", "available", "create"]
+__all__ = [
+    "LSTM",
+    "MLP",
+    "Joined",
+    "Transformer",
+    "available",
+    "create",
+    "create_padding_mask",
+]
 
 
 def create(name: str, *sizes: Any, **options: Any) -> nn.Module:

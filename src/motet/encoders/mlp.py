@@ -44,6 +44,7 @@ class MLP(nn.Module):
         dropout: Dropout after each activation.
     """
 
+    reads = "table"
     gives_tokens = False
 
     @checked

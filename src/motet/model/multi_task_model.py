@@ -257,6 +257,31 @@ class MultiTaskModel(nn.Module):
         states = self.sharing(inputs, chosen)
         return {task: self.heads[task](self._fitting(task, states[task])) for task in chosen}
 
+    def represent(self, inputs: Any, tasks: Iterable[str] | None = None) -> Tensor:
+        """Compute what the heads are given, one state per row.
+
+        Args:
+            inputs: What the encoder takes.
+            tasks: Tasks with the same representation, as all have with hard sharing.
+
+        Returns:
+            Representations, (B, D).
+
+        Raises:
+            InputError: If the tasks' representations are not the same, or the model was wrapped.
+        """
+        chosen = self.active_tasks if tasks is None else tuple(map(self._known, tasks))
+        if not self.sharing.width:
+            raise InputError("a wrapped module does not show its representation; call its encoder")
+        states = self.sharing(inputs, chosen)
+        first = states[chosen[0]]
+        if any(states[task] is not first for task in chosen[1:]):
+            raise InputError(
+                f"tasks {', '.join(chosen)} have a representation of their own each; say whose, "
+                f"for example task={chosen[0]!r}"
+            )
+        return first.pooled if isinstance(first, TokenStates) else first
+
     def loss_terms(
         self, raw: Mapping[str, Tensor], targets: Mapping[str, Tensor | None]
     ) -> dict[str, tuple[Tensor, Tensor]]:

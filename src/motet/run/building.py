@@ -7,7 +7,7 @@ from typing import Any
 from motet.config import Config, Origin
 from motet.config.collecting import Collector
 from motet.data.preprocessing import Preprocessing
-from motet.model.building import build_model, check_tasks, learned_sizes
+from motet.model.building import build_model, check_encoders, check_tasks, learned_sizes
 from motet.run.preparing import Prepared, prepare
 from motet.training import Trainer, make_stages
 
@@ -48,6 +48,7 @@ def build_trainer(
     collector = Collector(origin)
     chosen = config.training
     sizes = learned_sizes(config, preprocessing)
+    check_encoders(config, sizes, collector)
     check_tasks(config, sizes, collector)
     collector.stop()
     with collector.at("model"):

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
+from motet.data.ragged import Ragged
+from motet.data.trees import leaves
 from motet.problems import InputError
 from motet.run.preparing import Prepared
 from motet.training import Trainer
@@ -84,9 +86,10 @@ def digest(prepared: Prepared) -> str:
     """Compute a digest of all that training reads: preprocessing, arrays and split."""
     found = hashlib.blake2b(prepared.preprocessing.to_json().encode(), digest_size=16)
     split = prepared.rows.split
-    arrays = [*prepared.inputs.values(), *prepared.targets.values()]
-    for array in [*arrays, split.train, split.validation, split.test]:
-        found.update(np.ascontiguousarray(array).data)
+    arrays = [*leaves(prepared.inputs), *prepared.targets.values()]
+    for leaf in [*arrays, split.train, split.validation, split.test]:
+        for array in (leaf.values, leaf.lengths) if isinstance(leaf, Ragged) else (leaf,):
+            found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()
 
 

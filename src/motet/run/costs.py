@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from motet.config import Config
 from motet.data.batches import ArrayData
+from motet.data.trees import take_rows
 from motet.model import MultiTaskModel
 from motet.model.building import build_model, learned_sizes
 from motet.run.preparing import Prepared
@@ -49,7 +50,7 @@ def count_costs(prepared: Prepared) -> Costs:
     hard = build_model(_without_sharing(prepared.config), sizes)
     alone = {task: hard.task_parameters(task) for task in hard.tasks.names}
     trunk = sum(parameter.numel() for parameter in hard.shared_parameters())
-    inputs = {kind: values[:ROWS] for kind, values in prepared.inputs.items()}
+    inputs = take_rows(prepared.inputs, range(min(ROWS, len(prepared.rows.table))))
     active = model.active_tasks
     return Costs(
         shared=sum(parameter.numel() for parameter in model.shared_parameters()),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from motet.config import Config, Member, Origin
 from motet.config.collecting import Collector, read_on
+from motet.config.places import with_absolute
 from motet.config.schema import current
 from motet.data.inference import Guess, infer_inputs, usable
 from motet.data.inputs.base import Input
@@ -46,8 +47,8 @@ class Prepared:
 
     rows: Rows
     preprocessing: Preprocessing
-    inputs: dict[str, NDArray[Any]]
-    """What the encoder takes, for all rows."""
+    inputs: dict[str, Any]
+    """What the encoder takes, for all rows: a tree, see `motet.data.trees`."""
     targets: dict[str, NDArray[Any]]
     """What the losses take, for all rows."""
 
@@ -108,6 +109,7 @@ def read_rows(
             _check_input(name, chosen, table, there, used)
     collector.stop()
     assert parts is not None
+    found = with_absolute(found, collector.origin.folder)
     return Rows(found, collector.origin, table, parts, guesses)
 
 
@@ -195,8 +197,8 @@ def make_target(name: str, task: Member) -> Target:
         columns = options.get("columns")
         return TARGETS["indicators"](name, column=column, columns=columns, labels=classes)
     if member.labels == "tags":
-        scheme = options.get("scheme")
-        return TARGETS["tags"](name, column=column, classes=classes, scheme=scheme)
+        read = {option: options.get(option) for option in ("scheme", "input")}
+        return TARGETS["tags"](name, column=column, classes=classes, **read)
     scale = "scaling" in inspect.signature(member).parameters
     outputs = options.get("outputs")
     return TARGETS["number"](name, column=column, scale=scale, outputs=outputs)

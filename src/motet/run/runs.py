@@ -1,10 +1,12 @@
 """A finished run: predict, evaluate, and look at what it did."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 
 from motet import config as configs
@@ -62,19 +64,33 @@ class Run:
         Raises:
             InputError: If the data lack an input column, or a task is unknown or disabled.
         """
-        return self.predict_arrays(self.preprocess(data), tasks)
+        table = self._read(data)
+        return self.predict_arrays(self._preprocessing.inputs(table), tasks, rows=table)
 
     def predict_arrays(
-        self, inputs: dict[str, NDArray[Any]], tasks: Iterable[str] | None = None
+        self,
+        inputs: dict[str, Any],
+        tasks: Iterable[str] | None = None,
+        *,
+        rows: pa.Table | None = None,
     ) -> pa.Table:
-        """Predict for preprocessed rows; see `predict`."""
-        predictions = predict(
-            self.model, self._data(inputs, {}), batch_size=_BATCH, tasks=self._chosen(tasks)
-        )
+        """Predict for preprocessed rows; see `predict`.
+
+        Args:
+            inputs: What `preprocess` returns.
+            tasks: As for `predict`.
+            rows: What was preprocessed; spans then say where in the text they are.
+
+        Returns:
+            Columns of predictions.
+        """
+        data = self._data(inputs, {})
+        size = _batch_size(inputs)
+        predictions = predict(self.model, data, batch_size=size, tasks=self._chosen(tasks))
         columns: dict[str, pa.Array] = {}
         for task, (value, probabilities) in predictions.items():
             known = None if probabilities is None else probabilities.numpy()
-            columns |= self._preprocessing.target(task).predictions(value.numpy(), known)
+            columns |= self._preprocessing.predictions(task, value.numpy(), known, rows)
         return pa.table(columns)
 
     def evaluate(self, data: Any, *, tasks: Iterable[str] | None = None) -> Report:
@@ -108,20 +124,42 @@ class Run:
                 report.notes[task] = note
         return report
 
-    def evaluate_arrays(
-        self, inputs: dict[str, NDArray[Any]], targets: dict[str, NDArray[Any]]
-    ) -> Report:
+    def evaluate_arrays(self, inputs: dict[str, Any], targets: dict[str, NDArray[Any]]) -> Report:
         """Evaluate preprocessed rows; see `evaluate`."""
         data = self._data(inputs, targets)
-        return evaluate(self.model, data, batch_size=_BATCH, trivial=self._trivial)
+        return evaluate(self.model, data, batch_size=_batch_size(inputs), trivial=self._trivial)
 
-    def preprocess(self, data: Any) -> dict[str, NDArray[Any]]:
+    def preprocess(self, data: Any) -> dict[str, Any]:
         """Turn rows into the arrays that ``run.model`` takes.
 
         Returns:
-            "numbers", float32 (N, n), and "categories", int64 (N, c).
+            "numbers", float32 (N, n), and "categories", int64 (N, c); "texts", by input, in rows of
+            different length (`motet.data.ragged.Ragged`).
         """
         return self._preprocessing.inputs(self._read(data))
+
+    def embed(self, data: Any, *, task: str | None = None) -> NDArray[np.float32]:
+        """Compute the representation that the heads are given, one vector per row.
+
+        Args:
+            data: As for `predict`.
+            task: Whose representation; needed if tasks have their own, as with experts.
+
+        Returns:
+            float32, shape (N, D), rows in order.
+
+        Raises:
+            InputError: If the data lack an input column, or tasks have their own representations
+                and none is chosen.
+        """
+        chosen = self._chosen(task)
+        inputs = self.preprocess(data)
+        with torch.inference_mode():
+            parts = [
+                self.model.represent(batch["inputs"], chosen).cpu().numpy()
+                for batch in self._data(inputs, {}).batches(_batch_size(inputs))
+            ]
+        return np.concatenate(parts)
 
     def _read(self, data: Any) -> pa.Table:
         return read(data, strings=self._preprocessing.strings)
@@ -146,8 +184,9 @@ class Run:
         return chosen
 
 
-_BATCH = 4096
-"""Rows per forward pass."""
+def _batch_size(inputs: Mapping[str, Any]) -> int:
+    """Return how many rows to take per forward pass: texts have hundreds of states each."""
+    return 256 if "texts" in inputs else 4096
 
 
 def load(path: str | Path) -> Run:

@@ -16,6 +16,7 @@ from safetensors.torch import load_model, save_model
 import motet
 from motet import config as configs
 from motet.config import Config
+from motet.config.places import without_paths
 from motet.data.preprocessing import Preprocessing
 from motet.data.targets import TARGETS
 from motet.model import MultiTaskModel
@@ -47,7 +48,7 @@ def save(
         save_model(model, str(path))
     write_text(folder / PREPROCESSING, preprocessing.to_json())
     write_text(folder / CARD, card)
-    kept = config.model_dump(mode="json", exclude={"data"})
+    kept = without_paths(config).model_dump(mode="json", exclude={"data"})
     content = {"motet": motet.__version__, "config": kept, "trivial": _plain(trivial)}
     write_json(folder / SETTINGS, content)
 

@@ -14,6 +14,7 @@ import yaml
 from motet.config import Config
 from motet.data.batches import ArrayData
 from motet.data.sources import absolute
+from motet.data.trees import take_rows
 from motet.problems import InputError
 from motet.run import folder, saving
 from motet.run.building import build_trainer
@@ -154,7 +155,7 @@ class _Attempt:
     def _test(self, run: Run) -> Report:
         """Judge the model on the test part, once, and keep its predictions."""
         prepared, rows = self.prepared, self.prepared.rows.split.test
-        inputs = {kind: values[rows] for kind, values in prepared.inputs.items()}
+        inputs = take_rows(prepared.inputs, rows)
         started = perf_counter()
         report = run.evaluate_arrays(
             inputs, {task: values[rows] for task, values in prepared.targets.items()}
@@ -174,7 +175,7 @@ class _Attempt:
         for line in report_lines(run.model, report):
             self.say(line)
         predictions = with_truth(
-            run.predict_arrays(inputs),
+            run.predict_arrays(inputs, rows=prepared.part("test")),
             prepared.part("test"),
             prepared.preprocessing,
             run.model.active_tasks,
@@ -217,7 +218,7 @@ def _stopping_at_interrupt(trainer: Trainer) -> Iterator[None]:
 def _part(prepared: Prepared, name: str) -> ArrayData:
     rows = getattr(prepared.rows.split, name)
     return ArrayData(
-        {kind: values[rows] for kind, values in prepared.inputs.items()},
+        take_rows(prepared.inputs, rows),
         {task: values[rows] for task, values in prepared.targets.items()},
     )
 

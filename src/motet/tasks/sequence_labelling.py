@@ -39,6 +39,7 @@ class SequenceLabelling(Task):
             words first; crf, tags of a sentence together.
         scheme: How tags spell spans: bio, bioes, or plain if they do not; found from the tags if
             left out.
+        input: Name of the text whose words are labelled, where a config has several.
         class_weights: One weight per tag, or balanced: inverse to how often tags occur in the
             training labels.
         **common: What every task may be told; see `motet.options.TaskOptions`.
@@ -66,6 +67,7 @@ class SequenceLabelling(Task):
         classes: PositiveInt | Sequence[str] | None = None,
         decoder: Literal["linear", "lstm", "crf"] = "linear",
         scheme: Literal["bio", "bioes", "plain"] | None = None,
+        input: str | None = None,
         class_weights: Annotated[
             Literal["balanced"] | Sequence[PositiveFloat] | None,
             OnlyWith("decoder", ("linear", "lstm")),

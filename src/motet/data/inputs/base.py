@@ -1,8 +1,9 @@
 """What every input can do: be fitted on the training part, and then turn any rows into arrays.
 
-An input gives columns of numbers, of category indices, or both; the encoder is sized by ``width``
-and ``sizes``. Its state is plain JSON and holds all that ``apply`` needs, options included, so a
-model folder predicts without the training data.
+An input gives columns of numbers, of category indices, or both, and the encoder of tables is sized
+by ``width`` and ``sizes``; or it is a text, which has an encoder of its own. Its state is plain
+JSON and holds all that ``apply`` needs, options included, so a model folder predicts without the
+training data.
 """
 
 from abc import ABC, abstractmethod
@@ -30,6 +31,17 @@ class Expansion(NamedTuple):
     stds: Sequence[float]
 
 
+class TextSizes(NamedTuple):
+    """What an encoder of texts has to know of them."""
+
+    vocabulary: int
+    """How many tokens there are, padding (0) included."""
+    segments: int = 1
+    """How many parts a text has."""
+    words: bool = False
+    """Whether its words are told apart, so that each can be labelled."""
+
+
 class Declared(NamedTuple):
     """What an input's options alone say about its columns."""
 
@@ -37,6 +49,8 @@ class Declared(NamedTuple):
     """How many columns of numbers."""
     sizes: tuple[int, ...] = ()
     """For each column of categories, how many values it has."""
+    text: TextSizes | None = None
+    """Of an input that is a text."""
 
 
 class Input(ABC):
@@ -74,7 +88,7 @@ class Input(ABC):
         """
 
     @abstractmethod
-    def apply(self, table: pa.Table) -> dict[str, NDArray[Any]]:
+    def apply(self, table: pa.Table) -> dict[str, Any]:
         """Turn rows into arrays.
 
         Args:
@@ -82,7 +96,8 @@ class Input(ABC):
 
         Returns:
             "numbers", float32 (N, width), and "categories", int64 (N, len(sizes)); one that has no
-            columns is left out.
+            columns is left out. Of an input that is a text "texts", what its encoder takes, by
+            name, N rows each.
 
         Raises:
             InputError: If a column cannot be read.
@@ -102,6 +117,16 @@ class Input(ABC):
     @abstractmethod
     def sizes(self) -> tuple[int, ...]:
         """For each column of categories, how many values it has."""
+
+    @property
+    def text(self) -> TextSizes | None:
+        """What an encoder has to know, if the input is a text."""
+        return None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What `fit` and the last `apply` saw that people should know."""
+        return ()
 
     def declared(self) -> Declared:
         """Return the columns to expect if no missing value occurs, for a model without data.

@@ -1,6 +1,7 @@
 """Labels that are a list of tags per row, one for each word."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, final
 
 import numpy as np
@@ -8,12 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from motet.data.inputs.text import WordPlaces
 from motet.data.selection import listed, require_columns
 from motet.data.targets.base import Target
 from motet.data.targets.classes import MISSING
 from motet.data.values import as_texts, described, is_list
 from motet.problems import InputError, hint, shown
-from motet.tags import Scheme, TagSet
+from motet.tags import Scheme, Spans, TagSet
 
 MOST_TAGS = 1000
 
@@ -34,6 +36,7 @@ class TagTarget(Target):
         classes: The tags in order, or how many there are; those found in training, sorted, if left
             out. Whole numbers with a count C are the tags 0 to C - 1.
         scheme: How tags spell spans; found from the tags if left out.
+        input: Name of the text whose words are labelled; the one that is made of words if left out.
 
     Example:
         >>> slots = TagTarget("slots")
@@ -54,8 +57,10 @@ class TagTarget(Target):
         column: str | None = None,
         classes: int | Sequence[Any] | None = None,
         scheme: Scheme | None = None,
+        input: str | None = None,
     ) -> None:
         self.name = name
+        self.input = input
         self._column = column or name
         self._given, self._scheme = classes, scheme
         self._kind: Literal["text", "integer"] = "text"
@@ -108,7 +113,38 @@ class TagTarget(Target):
         tags = pa.array(self.names, pa.string()).take(pa.array(value[there]))
         tags = tags.cast(pa.int64()) if self._kind == "integer" else tags
         columns = {self.name: _lists_of(there.sum(axis=1), tags)}
-        return columns | ({self._spans: self._span_column(value)} if self.tags.has_spans else {})
+        return columns | (
+            {self._spans: self._span_column(self.tags.spans(value), len(value))}
+            if self.tags.has_spans
+            else {}
+        )
+
+    def placed_spans(self, value: NDArray[Any], words: WordPlaces) -> dict[str, pa.Array]:
+        """Return spans that also say where in the text they are.
+
+        Args:
+            value: Places of tags, (N, L).
+            words: Where the words of the N texts are.
+
+        Returns:
+            ``<task>_spans``, each span with its ``text``, and with ``char_start`` and ``char_end``,
+            the places of its first character and of that after the last; nothing if tags spell no
+            spans.
+        """
+        if not self.tags.has_spans:
+            return {}
+        spans = self.tags.spans(value)
+        ends = spans.end - 1
+        rows = spans.row.tolist()
+        begin = [words.starts[row][at] for row, at in zip(rows, spans.start.tolist(), strict=True)]
+        stop = [words.ends[row][at] for row, at in zip(rows, ends.tolist(), strict=True)]
+        texts = [words.lines[r][a:b] for r, a, b in zip(rows, begin, stop, strict=True)]
+        more = {
+            "text": pa.array(texts, pa.string()),
+            "char_start": pa.array(begin, pa.int64()),
+            "char_end": pa.array(stop, pa.int64()),
+        }
+        return {self._spans: self._span_column(spans, len(value), more)}
 
     def more_columns(self) -> list[str]:
         return [self._spans] if self.tags.has_spans else []
@@ -146,10 +182,11 @@ class TagTarget(Target):
             "kind": self._kind,
             "tags": list(self.names),
             "scheme": self.tags.scheme,
+            "input": self.input,
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        self._column, self._kind = state["column"], state["kind"]
+        self._column, self._kind, self.input = state["column"], state["kind"], state["input"]
         self.tags = TagSet(state["tags"], state["scheme"], self._where)
 
     # Reading -------------------------------------------------------------------------------------
@@ -241,15 +278,17 @@ class TagTarget(Target):
     def _spans(self) -> str:
         return f"{self.name}_spans"
 
-    def _span_column(self, value: NDArray[Any]) -> pa.Array:
-        spans = self.tags.spans(value)
+    def _span_column(
+        self, spans: Spans, rows: int, more: Mapping[str, pa.Array] = MappingProxyType({})
+    ) -> pa.Array:
         fields = {
             "type": pa.array(self.tags.types, pa.string()).take(pa.array(spans.type)),
             "start": pa.array(spans.start),
             "end": pa.array(spans.end),
+            **more,
         }
         structs = pa.StructArray.from_arrays(list(fields.values()), list(fields))
-        return _lists_of(np.bincount(spans.row, minlength=len(value)), structs)
+        return _lists_of(np.bincount(spans.row, minlength=rows), structs)
 
     @property
     def _where(self) -> str:

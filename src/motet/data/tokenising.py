@@ -1,0 +1,310 @@
+"""Tokenisers of texts, trained or loaded, by the library ``tokenizers``, on all cores.
+
+Token 0 is padding. A tokeniser that was loaded and whose token 0 is another has all its tokens
+moved up by one. What was trained on the same texts is the same to the last token.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from json import dumps, loads
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motet.problems import InputError, hint, reason
+
+Integers = NDArray[np.int64]
+Words = list[str]
+Given = str | Words | tuple[str, str]
+"""A text, its words, or its two parts."""
+
+KINDS = ("words", "wordpiece", "bpe")
+"""Kinds of tokenisers that can be trained."""
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+FILE = "tokenizer.json"
+
+_CHUNK = 10_000
+"""Texts that are objects of the library at a time."""
+_LEAST = 300
+"""Tokens that byte-level BPE has room for at least: 256 bytes and the special ones."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Tokens of N texts, one text after the other."""
+
+    ids: Integers
+    """All tokens, (sum of lengths,)."""
+    lengths: Integers
+    """How many tokens each text has, (N,)."""
+    segments: Integers
+    """Which of its two parts each token belongs to, (sum of lengths,)."""
+    words: Integers
+    """Of texts given as words, the place of each word's first token, one text after the other."""
+    cut: int
+    """How many texts had more tokens than fit."""
+
+
+class Tokenizer:
+    """A tokeniser; see `train`, `read` and `from_json`.
+
+    Args:
+        inner: A `tokenizers.Tokenizer`.
+
+    Example:
+        >>> found = train("words", ["a cat", "a dog", "a cat"], vocabulary=100, min_count=1)
+        >>> encoded = found.encode(["a cat", "dog", "a bird"], max_length=2)
+        >>> found.size, encoded.lengths.tolist(), encoded.cut
+        (8, [2, 2, 2], 2)
+        >>> found.tokens(encoded.ids[:2])
+        ['[CLS]', 'a']
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        inner.no_padding()
+        inner.no_truncation()
+        first = inner.id_to_token(0) or ""
+        padding = first.strip("[]<>|").lower() in ("pad", "padding")
+        self._shift = 0 if padding else 1
+
+    @property
+    def size(self) -> int:
+        """How many tokens there are, padding included."""
+        return int(self._inner.get_vocab_size()) + self._shift
+
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        """Spell tokens."""
+        return [self._inner.id_to_token(int(each) - self._shift) or "" for each in ids]
+
+    def encode(self, texts: Sequence[Given], max_length: int) -> Encoded:
+        """Turn texts into tokens; what does not fit is cut off at the end.
+
+        Words that were cut off, or have no token, share the place of the word before.
+
+        Args:
+            texts: Texts, lists of words, or pairs of texts; all of one kind.
+            max_length: Most tokens of a text, special ones included.
+
+        Returns:
+            The tokens of all texts.
+        """
+        self._inner.enable_truncation(max_length)
+        try:
+            return self._encoded(texts)
+        finally:
+            self._inner.no_truncation()
+
+    def to_json(self) -> str:
+        """Return all that it is made of as JSON."""
+        text: str = self._inner.to_str()
+        return text
+
+    def _encoded(self, texts: Sequence[Given]) -> Encoded:
+        as_words = bool(texts) and isinstance(texts[0], list)
+        lengths: list[int] = []
+        cut = 0
+        ids, segments, words = [], [], []
+        for start in range(0, len(texts), _CHUNK):
+            chunk = texts[start : start + _CHUNK]
+            if as_words:
+                found = self._inner.encode_batch(chunk, is_pretokenized=True)
+                places = (
+                    _places(each.word_ids, len(given))
+                    for each, given in zip(found, chunk, strict=True)
+                )
+                words.append(_flat(places))
+            else:
+                found = self._inner.encode_batch_fast(chunk)
+            lengths += map(len, found)
+            cut += sum(bool(each.overflowing) for each in found)
+            ids.append(_flat(each.ids for each in found) + self._shift)
+            segments.append(_flat(each.type_ids for each in found))
+        return Encoded(
+            _joined(ids), np.array(lengths, np.int64), _joined(segments), _joined(words), cut
+        )
+
+
+def _places(word_of: Sequence[int | None], count: int) -> list[int]:
+    first: dict[int, int] = {}
+    for place, word in enumerate(word_of):
+        if word is not None:
+            first.setdefault(word, place)
+    places, last = [], 0
+    for word in range(count):
+        last = first.get(word, last)
+        places.append(last)
+    return places
+
+
+def _flat(rows: Iterable[Iterable[int]]) -> Integers:
+    return np.fromiter(chain.from_iterable(rows), np.int64)
+
+
+def _joined(parts: Sequence[Integers]) -> Integers:
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+# Making ----------------------------------------------------------------------------------------
+
+
+def train(
+    kind: str,
+    texts: Sequence[str],
+    *,
+    vocabulary: int = 10_000,
+    min_count: int = 2,
+    lowercase: bool = True,
+) -> Tokenizer:
+    """Train a tokeniser.
+
+    Texts are cut at white space and around punctuation. Every text begins with ``[CLS]``; the parts
+    of a pair are parted by ``[SEP]``.
+
+    Args:
+        kind: words: every word is a token, and others are ``[UNK]``; wordpiece: words are made of
+            parts; bpe: words are made of parts of their UTF-8, so that none is unknown.
+        texts: Texts to learn from.
+        vocabulary: Most tokens.
+        min_count: How often a word, or two parts side by side, must occur to become a token.
+        lowercase: Whether capital letters are read as small ones.
+
+    Returns:
+        The tokeniser.
+
+    Raises:
+        InputError: If ``tokenizers`` is not installed, or the vocabulary is too small.
+    """
+    library = _library()
+    inner = library.Tokenizer(_model(library, kind))
+    # no mark of Unicode is dropped, as BERT does with capital letters: "schon" is not "schön"
+    inner.normalizer = library.normalizers.BertNormalizer(lowercase=lowercase, strip_accents=False)
+    before = library.pre_tokenizers.BertPreTokenizer()
+    if kind == "bpe":
+        spelt = library.pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False)
+        before = library.pre_tokenizers.Sequence([before, spelt])
+    inner.pre_tokenizer = before
+    if vocabulary < _LEAST and kind != "words":
+        raise InputError(
+            f"vocabulary is {vocabulary}, expected at least {_LEAST} for {kind}; words can do with "
+            "fewer"
+        )
+    options = {"vocab_size": vocabulary, "min_frequency": min_count, "show_progress": False}
+    if kind == "words":
+        trainer = library.trainers.WordLevelTrainer(special_tokens=list(SPECIAL), **options)
+    elif kind == "bpe":
+        alphabet = library.pre_tokenizers.ByteLevel.alphabet()
+        trainer = library.trainers.BpeTrainer(
+            special_tokens=list(SPECIAL), initial_alphabet=sorted(alphabet), **options
+        )
+    else:
+        letters = _letters(inner, texts, (vocabulary - len(SPECIAL)) // 4)
+        # the library would number "##a", "##b", ... in an order of chance
+        trainer = library.trainers.WordPieceTrainer(
+            special_tokens=[*SPECIAL, *(f"##{letter}" for letter in letters)],
+            initial_alphabet=letters,
+            limit_alphabet=len(letters),
+            **options,
+        )
+    inner.train_from_iterator(texts, trainer, length=len(texts))
+    separator, begin = (inner.token_to_id(token) for token in ("[SEP]", "[CLS]"))
+    inner.post_processor = library.processors.TemplateProcessing(
+        single="[CLS] $A",
+        pair="[CLS]:0 $A:0 [SEP]:0 $B:1",
+        special_tokens=[("[CLS]", begin), ("[SEP]", separator)],
+    )
+    return from_json(_without_pieces(inner.to_str()))
+
+
+def _model(library: Any, kind: str) -> Any:
+    if kind == "words":
+        return library.models.WordLevel(unk_token="[UNK]")
+    return library.models.BPE() if kind == "bpe" else library.models.WordPiece(unk_token="[UNK]")
+
+
+def _letters(inner: Any, texts: Sequence[str], most: int) -> list[str]:
+    counts: Counter[str] = Counter()
+    lines = iter(texts)
+    while chunk := list(islice(lines, _CHUNK)):
+        counts.update(inner.normalizer.normalize_str("\n".join(chunk)))
+    often = sorted(counts, key=lambda letter: (-counts[letter], letter))
+    return sorted([letter for letter in often if not letter.isspace()][:most])
+
+
+def _without_pieces(text: str) -> str:
+    """Take back that parts of words are special: "##a" in a text is none."""
+    content = loads(text)
+    content["added_tokens"] = [
+        each for each in content["added_tokens"] if each["content"] in SPECIAL
+    ]
+    return dumps(content, ensure_ascii=False)
+
+
+def read(path: str | Path) -> Tokenizer:
+    """Read a tokeniser that was saved.
+
+    Args:
+        path: A tokenizer.json, or a folder that holds one, such as that of a Hugging Face model.
+
+    Returns:
+        The tokeniser.
+
+    Raises:
+        InputError: If there is none, or ``tokenizers`` is not installed.
+    """
+    path = Path(path).expanduser()
+    file = path / FILE if path.is_dir() else path
+    if not file.is_file():
+        if path.is_dir():
+            there = ", ".join(sorted(each.name for each in path.iterdir())[:10]) or "nothing"
+            raise InputError(f"the folder {path} holds no {FILE} (it holds {there}); {_SAVE}")
+        near = "" if len(path.parts) > 1 else f"{hint(str(path), KINDS)}; "
+        raise InputError(f"there is no tokenizer {str(path)!r}; {near}{_SAVE}")
+    try:
+        return from_json(file.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, OSError) as error:
+        raise InputError(f"{file} cannot be read ({reason(error)}); {_SAVE}") from None
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
+
+
+_SAVE = (
+    f"expected {', '.join(KINDS)}, or the path of a {FILE} or of a folder that holds one, as "
+    "save_pretrained of a fast Hugging Face tokenizer writes it"
+)
+
+
+def from_json(text: str) -> Tokenizer:
+    """Return the tokeniser that `Tokenizer.to_json` wrote.
+
+    Raises:
+        InputError: If the text is something else, or ``tokenizers`` is not installed.
+    """
+    library = _library()
+    try:
+        return Tokenizer(library.Tokenizer.from_str(text))
+    except Exception as error:  # the library has no type of its own for this
+        raise InputError(f"it is not a tokenizer of the library tokenizers ({error})") from None
+
+
+def _library() -> Any:
+    try:
+        import tokenizers
+    except ImportError:
+        raise InputError(
+            'texts need the library tokenizers, which is not installed: pip install "motet[text]"'
+        ) from None
+    return tokenizers
+
+
+def lines(texts: Iterable[Given]) -> Iterator[str]:
+    """Yield texts to train on: words joined again, the parts of pairs one after the other."""
+    for each in texts:
+        if isinstance(each, tuple):
+            yield from each
+        else:
+            yield each if isinstance(each, str) else " ".join(each)

@@ -1,0 +1,59 @@
+"""Several encoders side by side: their features joined into one representation."""
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from motet.states import TokenStates
+
+
+@final
+class Joined(nn.Module):
+    """Encode a table and texts, each by an encoder of its own, and put their features side by side.
+
+    Where words are labelled, every word has, beside its own state, the features of all other
+    inputs.
+
+    Args:
+        table: Encoder of ``{"numbers": ..., "categories": ...}``, if there are any.
+        texts: For each text, its encoder.
+        tokens: The text whose words are labelled; if left out, the result is features (B, width).
+
+    Example:
+        >>> from motet.encoders import LSTM, MLP
+        >>> encoder = Joined(MLP(2, hidden=(4,)), {"review": LSTM(100, width=8)})
+        >>> review = {"ids": torch.ones(3, 5).long()}
+        >>> encoder({"numbers": torch.zeros(3, 2), "texts": {"review": review}}).shape
+        torch.Size([3, 12])
+    """
+
+    def __init__(
+        self, table: nn.Module | None, texts: Mapping[str, nn.Module], tokens: str | None = None
+    ) -> None:
+        super().__init__()
+        self.table, self.encoders = table, nn.ModuleList(texts.values())
+        self.names, self.tokens = tuple(texts), tokens
+        self.gives_tokens = tokens is not None
+        parts = [] if table is None else [table]
+        self.width = sum(each.width for each in (*parts, *texts.values()))  # type: ignore[misc]  # an int
+
+    def forward(self, inputs: Mapping[str, Any]) -> Tensor | TokenStates:
+        """Encode ``{"numbers": ..., "categories": ..., "texts": {name: ...}}``."""
+        features = [] if self.table is None else [self.table(inputs)]
+        words: TokenStates | None = None
+        place = 0
+        for name, encoder in zip(self.names, self.encoders, strict=True):
+            found: TokenStates = encoder(inputs["texts"][name])
+            if name == self.tokens:
+                words, place = found, len(features)
+            features.append(found.pooled)
+        pooled = torch.cat(features, dim=1) if len(features) > 1 else features[0]
+        if words is None:
+            return pooled
+        length = words.states.shape[1]
+        beside = [each[:, None].expand(-1, length, -1) for each in features]
+        beside[place] = words.states
+        states = torch.cat(beside, dim=2) if len(beside) > 1 else words.states
+        return TokenStates(states, words.padding, pooled)
