@@ -55,3 +55,13 @@ def test_rows_of_a_batch_have_like_lengths_and_batches_come_at_random():
 def test_lengths_that_do_not_add_up_are_refused():
     with pytest.raises(InputError, match="3 rows add up to 6, but there are 5 values"):
         Ragged(torch.zeros(5), torch.tensor([1, 2, 3]), fill=0)
+
+
+@given(rows=ROWS, chosen=st.lists(st.integers(0, 29), max_size=9))
+def test_rows_that_are_taken_keep_their_length(rows, chosen):
+    chosen = [each % len(rows) for each in chosen]
+    found = Ragged.of(rows, fill=0).take(chosen)
+    assert [unpadded(found[place : place + 1])[0] for place in range(len(found))] == [
+        rows[each] for each in chosen
+    ]
+    assert found.lengths.tolist() == [len(rows[each]) for each in chosen]

@@ -1,0 +1,148 @@
+"""Texts as inputs: tokens in rows of their own length, and what is said of odd columns."""
+
+import json
+
+import pyarrow as pa
+import pytest
+
+from motet.data.inputs.text import Text
+from motet.data.sources import read
+from motet.problems import InputError
+
+TEXTS = ["Good shoes, bad laces", "good good", None, "bad"]
+
+
+def fitted(values=TEXTS, name="review", **options):
+    text = Text(name, **{"min_count": 1, "tokenizer": "words", **options})
+    text.fit(read({name: values}))
+    return text
+
+
+def message(values, **options):
+    with pytest.raises(InputError) as caught:
+        fitted(values, **options)
+    return str(caught.value)
+
+
+def rows(text, values):
+    found = text.apply(read({text.name: values}))["texts"]
+    return {
+        kind: [[int(v) for v in each[i : i + 1][0]] for i in range(len(each))]
+        for kind, each in found.items()
+    }
+
+
+def test_a_saved_input_gives_the_same_tokens_for_later_texts():
+    text = fitted()
+    again = Text("review")
+    again.load(json.loads(json.dumps(text.state())))
+    later = ["good boots", None, "", " \t", "laces " * 500]
+    assert rows(again, later) == rows(text, later)
+    assert again.text == text.text
+
+
+def test_nothing_of_later_texts_is_learned():
+    text = fitted()
+    before = text.state()
+    rows(text, ["boots and hats"])
+    assert text.state() == before
+
+
+def test_empty_and_missing_texts_are_the_same_and_have_only_the_first_token():
+    assert rows(fitted(), ["", None, "   "]) == {"ids": [[2], [2], [2]]}
+
+
+def test_a_pair_has_segments_and_a_missing_part_is_empty():
+    table = read({"title": ["good", None], "body": ["bad bad", "good"]})
+    text = Text("review", columns=["title", "body"], tokenizer="words", min_count=1)
+    text.fit(table)
+    found = text.apply(table)["texts"]
+    assert found["segments"][0:2].tolist() == [[0, 0, 0, 1, 1], [0, 0, 1, 0, 0]]
+    assert text.text.segments == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "options"),
+    [
+        ([["New", "York,"], [], None, ["a"]], {}),
+        (["New York,", "", None, " a "], {"split": "spaces"}),
+    ],
+)
+def test_words_are_given_as_lists_or_parted_by_spaces(values, options):
+    text = fitted(values, **options)
+    assert text.text.words
+    found = rows(text, values)
+    assert found["words"] == [[1, 2], [-1], [-1], [1]]
+    assert found["ids"][0][3] != found["ids"][0][2]  # the comma is a token of the second word
+
+
+def test_an_input_of_lists_also_reads_texts_and_knows_where_their_words_are():
+    text = fitted([["new", "york"], ["a"]])
+    places = text.word_places(pa.table({"review": ["  new\tyork ", None]}))
+    assert places.counts.tolist() == [2, 0]
+    assert places.starts == [[2, 6], []]
+    assert places.ends == [[5, 10], []]
+    given = text.word_places(pa.table({"review": [["new", "york"], ["über", "", "a"]]}))
+    assert given.lines == ["new york", "über  a"]
+    assert given.starts == [[0, 4], [0, 5, 6]]
+    assert given.ends == [[3, 8], [4, 5, 7]]
+
+
+def test_numbers_are_read_as_they_are_spelt_and_that_is_said():
+    text = fitted([12, 12, None])
+    assert "holds no texts, values are spelt" in text.notes[0]
+    assert rows(text, ["12"]) == rows(text, [12]) == {"ids": [[2, 5]]}
+
+
+def test_what_is_cut_off_is_counted():
+    text = fitted(max_length=3)
+    assert text.notes == ()
+    text.apply(read({"review": TEXTS}))
+    (note,) = text.notes
+    assert note.startswith("input 'review': 1 of 4 rows have more than 3 tokens")
+
+
+def test_columns_that_hold_no_text_are_refused():
+    assert "no word in the 3 training rows" in message([None, "", "  "])
+    assert "no word in the 2 training rows" in message([[], [""]])
+    assert "lists of numbers, expected texts or lists of words" in message([[1, 2], [3]])
+    assert "bytes" in message([b"a", b"b"])
+
+
+def test_a_text_that_is_not_utf8_is_named_by_its_row():
+    bad = pa.Array.from_buffers(
+        pa.string(),
+        2,
+        [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0\4\0\0\0"), pa.py_buffer(b"ok\xff\xfe")],
+    )
+    text = fitted(["ok"])
+    for use in (text.fit, text.apply):
+        with pytest.raises(
+            InputError, match=r"column 'review' has a text in row 1 that is not UTF-8"
+        ):
+            use(pa.table({"review": bad}))
+
+
+def test_options_that_would_do_nothing_are_refused():
+    assert "vocabulary is for a tokenizer that is trained" in message(
+        TEXTS, tokenizer="some/folder", vocabulary=500
+    )
+    assert "found column and columns" in message(TEXTS, column="a", columns=["a", "b"])
+    assert "found split and columns" in message(TEXTS, split="spaces", columns=["a", "b"])
+    assert "tokenizer is saved" in message(TEXTS, tokenizer="saved", min_count=None)
+    assert "there is no tokenizer 'wordz'; did you mean 'words'" in message(
+        TEXTS, tokenizer="wordz", min_count=None
+    )
+
+
+def test_lists_are_no_texts_where_training_had_texts():
+    with pytest.raises(InputError, match="holds lists of texts, expected texts"):
+        fitted().apply(read({"review": [["a"]]}))
+
+
+def test_a_vocabulary_can_be_declared_and_is_kept_to():
+    assert fitted(vocabulary=500).text.vocabulary == 500
+    assert Text("review", vocabulary=500).declared().text.vocabulary == 500
+    with pytest.raises(InputError, match="give vocabulary, for example vocabulary: 10000"):
+        Text("review").declared()
+    assert fitted(vocabulary=6).text.vocabulary == 6

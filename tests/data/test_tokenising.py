@@ -1,0 +1,140 @@
+"""Tokenisers: the same from the same texts, words kept apart, padding at 0, clear when wrong."""
+
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from motet.data import tokenising
+from motet.data.tokenising import KINDS, from_json, read, train
+from motet.problems import InputError
+
+TEXTS = [
+    "the cat sat on the mat",
+    "a dog, a cat; the DOG sat",
+    "Über schöne Katzen: 猫 and cats",
+] * 3
+FOUND = {kind: train(kind, TEXTS, vocabulary=400, min_count=1) for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_texts_teach_the_same_tokens(kind):
+    again = [train(kind, TEXTS, vocabulary=400, min_count=1).to_json() for _ in range(4)]
+    assert set(again) == {FOUND[kind].to_json()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(texts=st.lists(st.text(max_size=30), max_size=5))
+def test_any_text_has_tokens_within_the_vocabulary_and_none_is_padding(kind, texts):
+    encoded = FOUND[kind].encode(texts, max_length=50)
+    assert (encoded.ids > 0).all()
+    assert (encoded.ids < FOUND[kind].size).all()
+    assert len(encoded.lengths) == len(texts)
+    assert encoded.lengths.sum() == len(encoded.ids) == len(encoded.segments)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(rows=st.lists(st.lists(st.text(max_size=8), max_size=6), min_size=1, max_size=4))
+def test_every_word_has_a_place_within_its_text_and_in_order(kind, rows):
+    encoded = FOUND[kind].encode(rows, max_length=9)
+    assert len(encoded.words) == sum(map(len, rows))
+    start = 0
+    for row, length in zip(rows, encoded.lengths, strict=True):
+        places = encoded.words[start : start + len(row)]
+        assert (np.diff(places) >= 0).all()
+        assert ((places >= 0) & (places < length)).all()
+        start += len(row)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_place_of_a_word_is_that_of_its_first_token(kind):
+    words = ["dog,", "catsdog", "", "mat"]
+    encoded = FOUND[kind].encode([words], max_length=50)
+    alone = [FOUND[kind].encode([[word]], max_length=50).ids[1:] for word in words]
+    assert encoded.ids[0] == FOUND[kind].encode([[]], max_length=50).ids[0]
+    assert encoded.ids[1:].tolist() == np.concatenate(alone).tolist()
+    ends = np.cumsum([1, *map(len, alone)])
+    assert encoded.words.tolist() == [1, ends[1], ends[1], ends[3]]
+
+
+def test_what_does_not_fit_is_cut_and_counted():
+    words = FOUND["words"]
+    encoded = words.encode(["the cat", "the cat sat on the mat", "", "cat " * 10_000], max_length=4)
+    assert encoded.lengths.tolist() == [3, 4, 1, 4]
+    assert encoded.cut == 2
+    assert words.encode([["cat"] * 5], max_length=4).words.tolist() == [1, 2, 3, 3, 3]
+
+
+def test_the_parts_of_a_pair_are_told_apart():
+    encoded = FOUND["words"].encode([("the cat", "sat"), ("", "mat"), ("cat", "")], max_length=50)
+    tokens = FOUND["words"].tokens(encoded.ids)
+    assert tokens[:5] == ["[CLS]", "the", "cat", "[SEP]", "sat"]
+    assert encoded.segments.tolist() == [0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0]
+
+
+def test_letters_keep_their_marks_and_case_counts_if_asked():
+    assert FOUND["words"].tokens(FOUND["words"].encode(["SCHÖNE"], 9).ids) == ["[CLS]", "schöne"]
+    cased = train("words", TEXTS, min_count=1, lowercase=False)
+    assert cased.tokens(cased.encode(["DOG dog Dog"], 9).ids)[1:] == ["DOG", "dog", "[UNK]"]
+
+
+def test_a_part_of_a_word_that_stands_in_a_text_is_read_letter_by_letter():
+    wordpiece = FOUND["wordpiece"]
+    assert wordpiece.tokens(wordpiece.encode(["##a"], 9).ids)[1:] == ["[UNK]", "[UNK]", "a"]
+
+
+def test_bytes_leave_no_word_unknown():
+    assert "[UNK]" not in FOUND["bpe"].tokens(FOUND["bpe"].encode(["ﬀ 🙂 Ω \u200b"], 50).ids)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_json_holds_all_of_it(kind):
+    texts = ["the catdog", "猫"]
+    again = from_json(FOUND[kind].to_json())
+    assert again.encode(texts, 9).ids.tolist() == FOUND[kind].encode(texts, 9).ids.tolist()
+    assert again.size == FOUND[kind].size
+
+
+def test_a_tokenizer_is_read_from_its_file_or_folder(tmp_path):
+    (tmp_path / "tokenizer.json").write_text(FOUND["bpe"].to_json(), encoding="utf-8")
+    for place in (tmp_path, str(tmp_path / "tokenizer.json")):
+        assert read(place).size == FOUND["bpe"].size
+
+
+def test_tokens_move_up_by_one_where_token_0_is_no_padding():
+    import tokenizers
+
+    inner = tokenizers.Tokenizer(tokenizers.models.WordLevel({"cat": 0, "dog": 1}, unk_token="dog"))
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    found = from_json(inner.to_str())
+    assert found.size == 3
+    assert found.encode(["cat dog"], 9).ids.tolist() == [1, 2]
+    assert found.tokens([1, 2]) == ["cat", "dog"]
+
+
+def test_what_is_no_tokenizer_is_told(tmp_path):
+    def message(place):
+        with pytest.raises(InputError) as caught:
+            read(place)
+        return str(caught.value)
+
+    (tmp_path / "vocab.txt").write_text("a")
+    assert "holds no tokenizer.json (it holds vocab.txt)" in message(tmp_path)
+    assert "there is no tokenizer 'wordpeice'; did you mean 'wordpiece'?" in message("wordpeice")
+    (tmp_path / "tokenizer.json").write_text("{}")
+    assert "is not a tokenizer of the library tokenizers" in message(tmp_path)
+    (tmp_path / "tokenizer.json").write_bytes(b"\xff\xfe")
+    assert "cannot be read" in message(tmp_path)
+
+
+def test_a_vocabulary_that_cannot_hold_all_letters_is_refused():
+    with pytest.raises(InputError, match="vocabulary is 100, expected at least 300 for bpe"):
+        train("bpe", TEXTS, vocabulary=100)
+
+
+def test_without_the_library_the_line_to_install_it_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(InputError, match=r'pip install "motet\[text\]"'):
+        tokenising.train("words", TEXTS)
