@@ -67,7 +67,7 @@ class Ragged:
     def take(self, rows: Any, axis: int = 0) -> "Ragged":
         """Return some rows as rows of different length again, as `numpy.ndarray.take` does."""
         assert axis == 0
-        chosen = torch.as_tensor(rows, device=self.device)
+        chosen = torch.as_tensor(rows, device=self.device).long()
         starts, lengths = self._starts[chosen], self.lengths[chosen]
         first = (lengths.cumsum(0) - lengths).repeat_interleave(lengths)
         places = torch.arange(int(lengths.sum()), device=self.device) - first
