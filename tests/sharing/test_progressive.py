@@ -71,9 +71,10 @@ def test_channels_may_come_first():
     assert_close(found(inputs, ["b"])["b"], column[1](column[0](inputs) + added))
 
 
-def test_no_gradient_flows_into_columns_before():
+@pytest.mark.parametrize("tasks", [["c"], TASKS])
+def test_no_gradient_flows_into_columns_before(tasks):
     found = with_laterals()
-    found(X, ["c"])["c"].sum().backward()
+    found(X, tasks)["c"].sum().backward()
     for task in "ab":
         assert all(parameter.grad is None for parameter in found.columns[task].parameters())
     assert all(parameter.grad is not None for parameter in found.columns["c"].parameters())
