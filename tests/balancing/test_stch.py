@@ -37,6 +37,20 @@ def test_equal_terms_add_the_logarithm_of_their_number():
     )
 
 
+def test_with_weights_of_1_it_is_the_published_form_for_deep_networks():
+    balancer = prepared(("a", "b"))
+    balancer.nadir.copy_(torch.tensor([2.0, 0.5]))
+    # T log(L_a / z_a + L_b / z_b) = 2 log(3/2 + 2), of which L_a has the slope 2 (1/2) / (7/2)
+    assert_close(balancer(torch.tensor([3.0, 1.0])), 2 * torch.tensor(3.5).log())
+    assert_close(step(balancer, [3.0, 1.0]), torch.tensor([2 / 7, 8 / 7]).double())
+
+
+def test_with_preferences_a_small_mu_minimises_the_largest_preferred_ratio():
+    balancer = prepared(("a", "b"), mu=1e-3)
+    balancer.set_weight("a", 3.0)  # 1.5 and .5 with mean 1
+    assert_close(balancer(torch.tensor([1.0, 2.0])) / 2, torch.tensor(1.5).log())
+
+
 @given(losses=LOSSES)
 def test_weights_are_those_of_a_naive_reference(losses):
     balancer = prepared(TASKS, nadir=2.0, mu=0.7)

@@ -23,12 +23,14 @@ class STCH(LossBalancer):
         T μ log Σ exp(log(λ_k L_k / z_k) / μ):    w_k = T softmax_k / L_k
 
     The preferences λ are the task weights, scaled to a mean of 1; z is taken from losses without
-    them. The factor T is of the authors' code; the bound max <= value / T <= max + μ log T holds.
+    them. With weights of 1 this is the authors' form, the factor T included. The value / T lies
+    between max_k log(λ_k L_k / z_k) and μ log T more: a small μ minimises max_k λ_k L_k / z_k.
 
-    We differ in two points. λ is inside the logarithm: in front of it, where the paper has it in
-    front of L_k - z_k, it would turn around as soon as losses are below their nadirs. And without a
-    warm-up, z are the first losses seen; the authors take the means of 4 epochs of plain training
-    (``warmup=4``). A loss of 0 is never a nadir.
+    We differ in two points. The authors' deep form has no λ. Theirs for other problems has it in
+    front of L_k less the ideal point; in front of log(L_k / z_k) it would turn around as soon as
+    losses are below their nadirs, so it is inside. And without a warm-up, z are the first losses
+    seen, with one the means of all of it, trained on the plain sum; the authors train on Σ log L_k
+    for 5 epochs and take the means of the last. A loss of 0 is never a nadir.
 
     Args:
         tasks: Names of the tasks.
