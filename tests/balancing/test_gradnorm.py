@@ -1,5 +1,6 @@
 """GradNorm: known answers (methods, section 5), and which layer its norms are taken on."""
 
+import copy
 import math
 
 import numpy as np
@@ -45,6 +46,59 @@ def test_one_step_is_that_of_a_naive_reference():
     balancer.observe_norms(torch.tensor(norms), torch.tensor(losses), torch.arange(2))
     assert_close(balancer.learned.double(), expected, rtol=1e-5, atol=0)
     assert_close(balancer.moments[:, 0].double() / 0.1, weights.grad, rtol=1e-5, atol=0)
+
+
+def plain_loop(batches, trunk, heads, alpha):
+    """Train by GradNorm without motet; the weights of the losses, step by step."""
+    weights = torch.ones(len(heads), dtype=torch.float64, requires_grad=True)
+    own = torch.optim.Adam([weights], lr=0.025)
+    optimizer = torch.optim.SGD([*trunk.parameters(), *heads.parameters()], lr=2e-2)
+    initial, used = None, []
+    for x, y in batches:
+        features = trunk(x)
+        losses = torch.stack([(head(features) - y).square().mean() for head in heads])
+        initial = losses.detach() if initial is None else initial
+        layer = [*trunk[-1].parameters()]
+        rows = [torch.autograd.grad(loss, layer, retain_graph=True) for loss in losses]
+        norms = torch.stack([torch.nn.utils.get_total_norm(row) for row in rows])
+        left = losses.detach() / initial
+        used.append(weights.detach().clone())
+        weighted = weights * norms
+        target = (weighted.mean() * (left / left.mean()) ** alpha).detach()
+        own.zero_grad()
+        (weighted - target).abs().sum().backward(inputs=[weights])
+        optimizer.zero_grad()
+        (used[-1] * losses).sum().backward()
+        optimizer.step()
+        own.step()
+        with torch.no_grad():
+            weights.clamp_(min=1e-4).mul_(len(heads) / weights.sum())
+    return torch.stack(used)
+
+
+def test_training_is_that_of_a_plain_loop():
+    torch.manual_seed(0)
+    trunk = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 5))
+    heads = nn.ModuleList([nn.Linear(5, 1), nn.Linear(5, 1)])
+    nn.init.normal_(heads[1].weight, std=2)  # larger gradients, faster progress
+    trunk, heads = trunk.double(), heads.double()
+    batches = [
+        (x, x.sum(dim=1, keepdim=True).sin()) for x in torch.randn(80, 20, 4, dtype=torch.float64)
+    ]
+    expected = plain_loop(batches, *copy.deepcopy((trunk, heads)), alpha=1.5)
+
+    balancer = GradNorm(TASKS).double()
+    optimizer = torch.optim.SGD([*trunk.parameters(), *heads.parameters()], lr=2e-2)
+    found = []
+    for x, y in batches:
+        features = trunk(x)
+        losses = [(head(features) - y).square().mean() for head in heads]
+        optimizer.zero_grad()
+        result = backward(losses, balancer, shared=trunk)
+        optimizer.step()
+        found.append(torch.stack([*result.weights.values()]))
+    assert expected[-1].max() > 1.5
+    assert_close(torch.stack(found), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_slower_task_is_weighed_up():
