@@ -219,3 +219,14 @@ def test_numpy_goes_in_and_out_without_torch_in_the_users_code(run):
     statements = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
     imported = {alias.name for node in statements for alias in node.names}
     assert imported == {"tempfile", "numpy", "motet"}
+
+
+def test_the_penalty_in_a_plain_loop_brings_gradients_nearer_to_each_other(run):
+    text = run("gradient_ratio")
+    (alpha, plain), (default, penalised) = numbers("alpha #: longer gradient # times", text)
+    assert (alpha, default) == (0, 0.12)
+    assert plain > 1.2 * penalised > 1.2
+    losses = numbers(r"(\w+) loss # \(mean #\)", text)
+    assert [task for task, *_ in losses] == ["fine", "coarse"] * 2
+    assert all(loss < of_mean / 5 for _, loss, of_mean in losses)
+    assert all(low[1] < high[1] for low, high in zip(losses[:2], losses[2:], strict=True))

@@ -54,6 +54,7 @@ __all__ = [
     "PositiveFloat",
     "PositiveInt",
     "PositiveShare",
+    "Real",
     "Sequence",
     "Share",
     "StrictBool",
@@ -88,8 +89,9 @@ def _refused(value: Any, kind: Literal["int_type", "float_type"]) -> Any:
 PositiveInt = Annotated[int, Field(gt=0), BeforeValidator(_whole)]
 TwoOrMore = Annotated[int, Field(ge=2), BeforeValidator(_whole)]
 NonNegativeInt = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
-PositiveFloat = Annotated[float, Field(gt=0), BeforeValidator(_real)]
-NonNegativeFloat = Annotated[float, Field(ge=0), BeforeValidator(_real)]
+Real = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_real)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_real)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_real)]
 Fraction = Annotated[float, Field(ge=0, lt=1), BeforeValidator(_real)]
 """A share of something: 0 <= x < 1."""
 Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(_real)]
@@ -321,13 +323,13 @@ def create(registry: Registry, name: str, *arguments: Any, **options: Any) -> An
         InputError: If the name or an option is unknown or an option has a wrong value.
     """
     member = registry[name]
-    known = [p.name for p in inspect.signature(member).parameters.values()]
+    parameters = list(inspect.signature(member).parameters.values())
     takes_any = any(
-        p.kind is p.VAR_KEYWORD and get_origin(p.annotation) is not Unpack
-        for p in inspect.signature(member).parameters.values()
+        p.kind is p.VAR_KEYWORD and get_origin(p.annotation) is not Unpack for p in parameters
     )
     if not takes_any:
-        known += [option.name for option in read_options(registry, name)]
+        options_of = [option.name for option in read_options(registry, name)]
+        known = dict.fromkeys([*(p.name for p in parameters[len(arguments) :]), *options_of])
         for option in options:
             if option not in known:
                 raise InputError(

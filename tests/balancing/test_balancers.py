@@ -4,6 +4,7 @@ Those that read gradients are in test_gramian.py and test_graddrop.py.
 """
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from steps import look_ahead, step
 from torch.testing import assert_close
 
 from motet.balancing import LossBalancer, available, backward, create
+from motet.options import read_options
 from motet.problems import InputError
 from motet.registry import BALANCERS
 
@@ -137,6 +139,15 @@ def test_a_loss_scaler_scales_the_gradient_and_nothing_that_is_learned(name):
         (lambda: create("manual", ["a"], weigths={"a": 1.0}), "did you mean 'weights'"),
         (lambda: create("equal", []), "expected one or more names"),
         (lambda: create("equal", ["a", "a"]), "each once"),
+        (lambda: create("equal", [1, 2]), r"tasks is \[1, 2\], expected one or more names"),
+        (lambda: create("equal", ["a"]).set_weight("a", "2"), "'2', expected a finite number > 0"),
+        (lambda: create("equal", ["a"]).set_weight("a", True), "True, expected a finite number"),
+        (lambda: create("dwa", ["a"]).end_epoch([1.0]), r"means is \[1.0\], expected a mapping"),
+        (lambda: create("stch", ["a"], unit="steps"), "unit is read only with a warmup"),
+        (lambda: create("gradnorm", ["a"], alpha=math.inf), "found inf, expected a finite number"),
+        (lambda: create("uncertainty", ["a"], initial=math.nan), "expected a finite number"),
+        (lambda: create("uncertainty", ["a"], initial=True), "expected a number"),
+        (lambda: create("equal", ["a"], c=1), "has no option 'c'; none is known"),
         (lambda: create("equal", ["a"]).set_weight("a", math.nan), "expected a finite number > 0"),
         (lambda: create("equal", ["a"])(torch.ones(2)), r"shape \(2,\), expected \(1,\)"),
         (
@@ -148,6 +159,26 @@ def test_a_loss_scaler_scales_the_gradient_and_nothing_that_is_learned(name):
 def test_wrong_use_is_a_clear_error(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_the_docs_have_every_balancer_in_every_table():
+    text = (Path(__file__).parents[2] / "docs" / "balancers.md").read_text(encoding="utf-8")
+    what, differences, options = text.split("\n## ")[2:5]
+    assert set(_first_column(what)) == set(_first_column(differences)) == set(available())
+    own = {name: read_options(BALANCERS, name) for name in available()}
+    common = {"scale", "every", "momentum"}
+    listed = dict(line.split("|")[1:3] for line in options.splitlines() if line.startswith("| `"))
+    assert {name.strip(" `") for name in listed} == {
+        name for name, found in own.items() if {option.name for option in found} - common
+    }
+    for name, text in listed.items():
+        for option in own[name.strip(" `")]:
+            assert option.name in common or f"`{option.name}" in text, (name, option.name)
+
+
+def _first_column(text):
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    return [name.strip(" `") for row in rows for name in row.split(",")]
 
 
 # Uncertainty (methods, section 2) ------------------------------------------------------------
@@ -191,6 +222,20 @@ def test_a_vanishing_loss_cannot_send_its_weight_to_infinity_and_the_weight_come
     balancer(loss).backward()
     assert loss.grad.item() == pytest.approx(0.5 * math.exp(10))
     assert balancer.log_variance.grad.item() < 0  # descending raises s again
+
+
+def test_the_revised_form_dampens_a_task_weight():
+    """At its optimum, π w goes from 0.5 to 0.732 as π goes from 1 to 4 (L = 1)."""
+    for weight, expected in ((1.0, 0.5), (4.0, 0.732051)):
+        balancer = create("uncertainty", ["a"], form="revised")
+        balancer.set_weight("a", weight)
+        optimizer = torch.optim.Adam(balancer.parameters(), lr=0.05)
+        for _ in range(600):
+            loss = torch.tensor([1.0], requires_grad=True)
+            optimizer.zero_grad()
+            balancer(loss).backward()
+            optimizer.step()
+        assert loss.grad.item() == pytest.approx(expected, abs=1e-4)
 
 
 def test_uncertainties_are_standard_deviations():

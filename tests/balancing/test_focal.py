@@ -65,3 +65,15 @@ def test_any_loss_gives_finite_positive_weights(loss):
 def test_a_score_for_no_task_is_a_clear_error():
     with pytest.raises(InputError, match="'z', which is no task"):
         Focal(TASKS).observe_scores({"z": 0.5})
+
+
+def test_a_score_in_percent_is_a_clear_error():
+    with pytest.raises(InputError, match="the score of 'b' is 85, expected at most 1"):
+        Focal(TASKS).observe_scores({"a": 0.5, "b": 85.0})
+
+
+def test_a_rate_of_one_takes_the_newest_score_alone():
+    balancer = Focal(TASKS, rate=1.0)
+    for score in (0.9, 0.3):
+        balancer.observe_scores({"a": score, "b": 0.5})
+    assert_close(balancer.indicator, torch.tensor([0.3, 0.5]))

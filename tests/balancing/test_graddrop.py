@@ -90,3 +90,12 @@ def test_one_method_makes_a_balancer():
 
     rows = torch.tensor([[1.0, 2.0], [3.0, 1.0]])
     assert_close(Largest(["a", "b"])(rows), torch.tensor([3.0, 2.0]))
+
+
+def test_what_is_no_direction_is_a_clear_error():
+    class Rows(JacobianBalancer):
+        def forward(self, jacobian, losses, present):
+            return jacobian
+
+    with pytest.raises(InputError, match=r"returned shape \(2, 3\), expected a direction \(3,\)"):
+        Rows(["a", "b"])(torch.ones(2, 3))

@@ -426,3 +426,13 @@ def test_a_task_weight_leaves_the_weights_of_excess_alone():
         rows = gradients("plain", 2, seed)
         step(plain, rows), step(weighted, rows)
     assert_close(weighted.weights, plain.weights * torch.tensor([10.0, 1.0]), rtol=1e-5, atol=0)
+
+
+def test_a_task_weight_that_changes_leaves_the_weights_of_excess_alone():
+    plain, weighted = make("excess", "ab", eta=0.5), make("excess", "ab", eta=0.5)
+    for seed in range(6):
+        if seed == 2:
+            weighted.set_weight("a", 10.0)
+        rows = gradients("plain", 2, seed)
+        step(plain, rows), step(weighted, rows)
+    assert_close(weighted.weights, plain.weights * torch.tensor([10.0, 1.0]), rtol=1e-5, atol=0)

@@ -474,6 +474,45 @@ def test_uncertainty_learns_and_knows_what_kind_each_loss_is():
     assert (trainer.balancer.log_variance.detach().abs() > 0.1).all()
 
 
+def test_what_a_balancer_reads_of_the_tasks_goes_after_what_the_user_says():
+    own = {"type": "uncertainty", "kinds": {"digit": "regression"}}
+    trainer = Trainer(made(area={"loss": "mae"}), own)
+    assert trainer.balancer.kinds == ["regression", "laplace"]
+    with pytest.raises(InputError, match="kinds: found 'mae', expected a mapping"):
+        Trainer(made(), {"type": "uncertainty", "kinds": "mae"})
+    made_already = balancing.create("uncertainty", ["digit", "area"])
+    assert Trainer(made(), made_already).balancer.kinds == ["regression", "regression"]
+
+
+def test_a_balancer_of_ones_own_may_read_what_the_tasks_tell(monkeypatch):
+    class Told(Worst):
+        def __init__(self, tasks, *, kinds=None):
+            super().__init__(tasks)
+            self.kinds = kinds
+
+        @classmethod
+        def filled_in(cls, options, tasks):
+            return {"kinds": {task.name: task.uncertainty_kind for task in tasks}, **options}
+
+    monkeypatch.setitem(balancing.BALANCERS._places, "told", Told)
+    trainer = Trainer(made(), "told")
+    assert trainer.balancer.kinds == {"digit": "classification", "area": "regression"}
+    assert Trainer(made(), {"type": "told", "kinds": {}}).balancer.kinds == {}
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        (Worst(["digit", "area"]), "'mine' is registered as a balancer that is made already"),
+        (lambda tasks: nn.Linear(1, 1), "'mine' made a Linear, expected a balancer"),
+    ],
+)
+def test_what_is_registered_but_makes_no_balancer_is_a_clear_error(monkeypatch, member, message):
+    monkeypatch.setitem(balancing.BALANCERS._places, "mine", member)
+    with pytest.raises(InputError, match=message):
+        Trainer(made(), "mine")
+
+
 @pytest.mark.parametrize("name", balancing.available())
 def test_every_balancer_trains(name):
     options = {"weights": {"digit": 1.0, "area": 2.0}} if name == "manual" else {}

@@ -46,6 +46,7 @@ from motet.balancing.stch import STCH
 from motet.balancing.uncertainty import Uncertainty
 from motet.balancing.upgrad import UPGrad
 from motet.options import create as _create
+from motet.problems import InputError, with_article
 from motet.registry import BALANCERS
 
 __all__ = [
@@ -104,9 +105,20 @@ def create(name: str, tasks: Any, **options: Any) -> Balancer:
         The balancer, its state fresh.
 
     Raises:
-        InputError: If the name or an option is unknown, or an option has a wrong value.
+        InputError: If the name or an option is unknown, an option has a wrong value, or what a user
+            registered by the name makes no balancer.
     """
-    balancer: Balancer = _create(BALANCERS, name, tasks, **options)
+    if isinstance(BALANCERS[name], Balancer):
+        raise InputError(
+            f"{name!r} is registered as a balancer that is made already; register its class"
+        )
+    balancer = _create(BALANCERS, name, tasks, **options)
+    if not isinstance(balancer, Balancer):
+        raise InputError(
+            f"what is registered as {name!r} made {with_article(type(balancer).__name__)}, "
+            "expected a balancer: register a subclass of LossBalancer, GramianBalancer or "
+            "JacobianBalancer"
+        )
     return balancer
 
 

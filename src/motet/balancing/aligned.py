@@ -38,6 +38,8 @@ class AlignedMTL(GramianBalancer):
         momentum: Share of the weights before in new ones; 0 takes the new ones alone.
     """
 
+    scales_rows = False
+
     @checked
     def __init__(
         self,

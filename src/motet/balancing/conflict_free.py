@@ -32,6 +32,8 @@ class ConFIG(GramianBalancer):
         momentum: Share of the weights before in new ones; 0 takes the new ones alone.
     """
 
+    scales_rows = False
+
     @checked
     def __init__(
         self,

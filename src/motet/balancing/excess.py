@@ -58,12 +58,9 @@ class ExcessMTL(JacobianBalancer):
         """Logarithms of the weights, (T,)."""
 
     def forward(self, jacobian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
-        estimates = torch.stack(
-            [
-                self._estimate(row, task)
-                for row, task in zip(jacobian, present.tolist(), strict=True)
-            ]
-        )
+        own = self.task_weights[present].tolist()
+        each = zip(jacobian, present.tolist(), own, strict=True)
+        estimates = torch.stack([self._estimate(row, task, weight) for row, task, weight in each])
         first = torch.where(self.first[present] > 0, self.first[present], estimates)
         self.first[present] = first
         gain = torch.where(first > 0, estimates / first, 0.0)
@@ -75,7 +72,10 @@ class ExcessMTL(JacobianBalancer):
         self.weights = weights.cpu().double()
         return weights.to(jacobian) @ jacobian
 
-    def _estimate(self, row: Tensor, task: int) -> Tensor:
+    def _estimate(self, row: Tensor, task: int, weight: float) -> Tensor:
+        """Return ê_k of the gradient without its task weight, which may change."""
         squares = row.to(self.squares).square()
+        if weight != 1:
+            squares /= weight**2
         self.squares[task] += squares
         return (squares / (self.squares[task] + _EPSILON).sqrt()).sum().to(self.first)

@@ -5,6 +5,7 @@ from typing import Literal, final
 from torch import Tensor
 
 from motet.balancing.families import GramianBalancer
+from motet.balancing.nash import clip_of
 from motet.balancing.solvers import fair_weights
 from motet.options import Fraction, PositiveFloat, PositiveInt, Sequence, checked
 
@@ -30,11 +31,14 @@ class FairGrad(GramianBalancer):
     Args:
         tasks: Names of the tasks.
         alpha: Fairness α. The paper uses 1 and 2; 1 is `nash`.
-        max_norm: Longest direction, None for no clip. Acts in the paper's scale; the others fix
-            the sum of the weights instead.
+        max_norm: Longest direction, None for no clip; only with the paper's scale, as the others
+            fix the sum of the weights instead.
         scale: "paper": the formula above, clipped; "sum": the weights sum to T; "mean": to 1.
         every: Steps for which weights are used before they are found anew.
         momentum: Share of the weights before in new ones; 0 takes the new ones alone.
+
+    Raises:
+        InputError: If a ``max_norm`` of your own is given with another scale.
     """
 
     @checked
@@ -49,8 +53,7 @@ class FairGrad(GramianBalancer):
         momentum: Fraction = 0.0,
     ) -> None:
         super().__init__(tasks, scale=scale, every=every, momentum=momentum)
-        self.alpha, self.max_norm = alpha, max_norm
-        self.scales_rows = alpha < 1
+        self.alpha, self.max_norm = alpha, clip_of(max_norm, scale)
         if alpha >= 1:
             self.refuses_weight = (  # type: ignore[misc]  # alpha decides, not the class
                 "from alpha = 1 on, a larger gradient counts no more, or less; set alpha < 1"

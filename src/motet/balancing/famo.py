@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from motet.balancing.adam import adam_step
 from motet.balancing.families import LossBalancer, by_task
-from motet.options import NonNegativeFloat, PositiveFloat, Sequence, checked
+from motet.options import NonNegativeFloat, PositiveFloat, Real, Sequence, checked
 from motet.problems import InputError
 
 _PATIENCE = 100  # steps without `after_step` after which a loop is suspected never to call it
@@ -57,7 +57,7 @@ class FAMO(LossBalancer):
         *,
         learning_rate: PositiveFloat = 0.025,
         gamma: NonNegativeFloat = 0.01,
-        lower_bounds: float | Mapping[str, float] = 0.0,
+        lower_bounds: Real | Mapping[str, Real] = 0.0,
         exact: bool = False,
         scale: Literal["sum", "mean", "paper"] = "sum",
     ) -> None:

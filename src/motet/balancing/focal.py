@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from motet.balancing.families import LossBalancer, by_task
-from motet.options import Fraction, NonNegativeFloat, Sequence, checked
+from motet.options import NonNegativeFloat, PositiveShare, Sequence, checked
+from motet.problems import InputError
 
 _SMALLEST = 1e-3
 
@@ -32,7 +33,7 @@ class Focal(LossBalancer):
     Args:
         tasks: Names of the tasks.
         gamma: γ; the larger, the more hard tasks go before easy ones.
-        rate: Share of the newest κ in its average.
+        rate: Share of the newest κ in its average; 1 takes it alone.
         scale: "sum": the weights sum to T; "mean": to 1; "paper": the formula.
     """
 
@@ -44,7 +45,7 @@ class Focal(LossBalancer):
         tasks: Sequence[str],
         *,
         gamma: NonNegativeFloat = 2.0,
-        rate: Fraction = 0.1,
+        rate: PositiveShare = 0.1,
         scale: Literal["sum", "mean", "paper"] = "sum",
     ) -> None:
         super().__init__(tasks)
@@ -74,9 +75,15 @@ class Focal(LossBalancer):
             scores: Normalised scores by task; those that are NaN are passed over.
 
         Raises:
-            InputError: If a name is no task.
+            InputError: If a name is no task, or a score is above 1.
         """
         found = list(by_task(scores, self.tasks, "scores", complete=False))
+        for index, score in found:
+            if score > 1.001:
+                raise InputError(
+                    f"the score of {self.tasks[index]!r} is {float(score):.4g}, expected at most "
+                    "1, which is perfect; 0 is a predictor that ignores the input"
+                )
         if found:
             indices, values = (torch.tensor(each) for each in zip(*found, strict=True))
             self._observe(values.to(self.indicator), indices.to(self.indicator.device), source=2)

@@ -46,7 +46,6 @@ class GradVac(GramianBalancer):
     """
 
     task_axes: ClassVar[Mapping[str, int]] = {**GramianBalancer.task_axes, "target": 2}
-    scales_rows = True
 
     @checked
     def __init__(

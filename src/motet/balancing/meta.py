@@ -1,14 +1,14 @@
 """Weights learned from validation data."""
 
-from collections.abc import Mapping
-from typing import ClassVar, final
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from motet.balancing.adam import adam_step
-from motet.balancing.families import LossBalancer, by_task
+from motet.balancing.families import KnownTask, LossBalancer, by_task
 from motet.balancing.look_ahead import Losses, sensitivities
 from motet.options import PositiveFloat, Sequence, checked
 
@@ -69,6 +69,13 @@ class Meta(LossBalancer):
             otherwise="its weights are learned from validation losses. Give validation data to "
             "Trainer.fit, or call it in your loop; without such data choose another balancer",
         )
+
+    @classmethod
+    def filled_in(cls, options: Mapping[str, Any], tasks: Iterable[KnownTask]) -> Mapping[str, Any]:
+        """Add the tasks that are marked as main, if ``main`` names none."""
+        if options.get("main") is not None:
+            return options
+        return {**options, "main": [task.name for task in tasks if task.main] or None}
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
         return (self.learned[present].to(losses) * losses).sum()

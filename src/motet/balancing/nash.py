@@ -7,6 +7,7 @@ from torch import Tensor
 from motet.balancing.families import GramianBalancer
 from motet.balancing.solvers import fair_weights
 from motet.options import Fraction, PositiveFloat, PositiveInt, Sequence, checked
+from motet.problems import InputError
 
 
 @final
@@ -27,11 +28,14 @@ class Nash(GramianBalancer):
 
     Args:
         tasks: Names of the tasks.
-        max_norm: Longest direction, None for no clip. Acts in the paper's scale; the others fix
-            the sum of the weights instead.
+        max_norm: Longest direction, None for no clip; only with the paper's scale, as the others
+            fix the sum of the weights instead.
         scale: "paper": the length is √T, clipped; "sum": the weights sum to T; "mean": to 1.
         every: Steps for which weights are used before they are found anew.
         momentum: Share of the weights before in new ones; 0 takes the new ones alone.
+
+    Raises:
+        InputError: If a ``max_norm`` of your own is given with another scale.
     """
 
     refuses_weight = (
@@ -50,10 +54,26 @@ class Nash(GramianBalancer):
         momentum: Fraction = 0.0,
     ) -> None:
         super().__init__(tasks, scale=scale, every=every, momentum=momentum)
-        self.max_norm = max_norm
+        self.max_norm = clip_of(max_norm, scale)
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
         return self.accept(fair_weights(gramian.numpy()))
 
     def in_sum_scale(self, weights: Tensor) -> Tensor:
         return weights * len(weights) / weights.sum()
+
+
+def clip_of(max_norm: float | None, scale: str) -> float | None:
+    """Return the longest direction, None for no clip.
+
+    Raises:
+        InputError: If one that is not the default is given for a scale that does not read it.
+    """
+    if scale == "paper":
+        return max_norm
+    if max_norm not in (None, 1.0):
+        raise InputError(
+            f"max_norm is read only with scale: paper, found scale: {scale}, where the sum of the "
+            "weights is fixed; remove max_norm, or set scale: paper"
+        )
+    return None

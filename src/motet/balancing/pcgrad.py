@@ -35,8 +35,6 @@ class PCGrad(GramianBalancer):
         momentum: Share of the weights before in new ones; 0 takes the new ones alone.
     """
 
-    scales_rows = True
-
     @checked
     def __init__(
         self,

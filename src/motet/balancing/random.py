@@ -50,9 +50,7 @@ class RLW(LossBalancer):
         return factor * (weights * losses).sum()
 
     def _draw(self, generator: torch.Generator, present: Tensor) -> Tensor:
-        count = len(
-            self.tasks
-        )  # drawn for all, so that a task's draw does not depend on who is here
+        count = len(self.tasks)  # so that a task's draw does not depend on who else is here
         if self.distribution == "normal":
             return torch.randn(count, generator=generator)[present].softmax(dim=0)
         if self.distribution == "dirichlet":  # all its parameters 1: exponential draws, normalised

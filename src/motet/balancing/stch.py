@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from motet.balancing.families import LONG_EPOCH, LossBalancer, by_task
 from motet.balancing.log import positive
 from motet.options import NonNegativeInt, PositiveFloat, Sequence, checked
+from motet.problems import InputError
 
 _TINY = 1e-30  # below it a loss is as good as 0
 
@@ -40,7 +41,7 @@ class STCH(LossBalancer):
             calls.
 
     Raises:
-        InputError: If a loss is negative (when called).
+        InputError: If ``unit`` is given without a warm-up, or a loss is negative (when called).
     """
 
     task_axes: ClassVar[Mapping[str, int]] = {"nadir": 1, "seen": 1}
@@ -55,6 +56,8 @@ class STCH(LossBalancer):
         unit: Literal["epoch", "steps"] = "epoch",
     ) -> None:
         super().__init__(tasks)
+        if unit == "steps" and not warmup:
+            raise InputError("unit is read only with a warmup; give warmup, or remove unit")
         self.mu, self.warmup, self.unit = mu, warmup, unit
         self.nadir = nn.Buffer(torch.zeros(len(tasks)))
         """Mean of the losses seen in the warm-up, (T,); 0 where none was seen."""

@@ -1,13 +1,14 @@
 """Weighting by learned uncertainty."""
 
-from typing import ClassVar, Literal, final
+from collections.abc import Iterable
+from typing import Any, ClassVar, Literal, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from motet.balancing.families import LossBalancer, by_task
-from motet.options import Mapping, Sequence, checked
+from motet.balancing.families import KnownTask, LossBalancer, by_task
+from motet.options import Mapping, Real, Sequence, checked
 from motet.problems import InputError
 
 _LOSS_FACTOR = {"regression": 0.5, "classification": 1.0, "laplace": 1.0}
@@ -30,6 +31,8 @@ class Uncertainty(LossBalancer):
     We differ in one more point: s acts as if clamped to [-10, 10], and its gradient is taken there,
     so that a loss near 0 cannot send a weight to infinity and s can always come back.
 
+    A task weight would be undone by ``form="kendall"``, and is refused; "revised" dampens it.
+
     The ``log_variance`` parameters (T,) belong in an optimizer group without weight decay;
     `motet.Trainer` sees to that.
 
@@ -47,8 +50,8 @@ class Uncertainty(LossBalancer):
 
     task_axes: ClassVar[Mapping[str, int]] = {"log_variance": 1}
     refuses_weight: ClassVar[str] = (
-        "the learned uncertainties undo it (at their optimum the weight is 1 / (2 L), whatever "
-        "the task weight); use `equal` or `manual`"
+        "the learned uncertainties undo it (at their optimum the weight depends on the loss "
+        "alone); use form: revised, `equal` or `manual`"
     )
 
     @checked
@@ -58,7 +61,7 @@ class Uncertainty(LossBalancer):
         *,
         kinds: Mapping[str, Literal["regression", "classification", "laplace"]] | None = None,
         form: Literal["kendall", "revised"] = "kendall",
-        initial: float | Mapping[str, float] = 0.0,
+        initial: Real | Mapping[str, Real] = 0.0,
     ) -> None:
         super().__init__(tasks)
         if kinds and form == "revised":
@@ -66,6 +69,8 @@ class Uncertainty(LossBalancer):
                 "kinds is read only with form: kendall (revised has one form for all kinds of "
                 "loss); remove kinds or set form: kendall"
             )
+        if form == "revised":
+            self.refuses_weight = ""  # type: ignore[misc]  # form decides, not the class
         self.form = form
         self.kinds = ["regression"] * len(self.tasks)
         for index, kind in by_task(kinds or {}, tasks, "kinds", complete=False):
@@ -83,6 +88,15 @@ class Uncertainty(LossBalancer):
         self.log_factor = nn.Buffer(
             torch.tensor([_LOG_FACTOR[kind] for kind in self.kinds]), persistent=False
         )
+
+    @classmethod
+    def filled_in(cls, options: Mapping[str, Any], tasks: Iterable[KnownTask]) -> Mapping[str, Any]:
+        """Add the noise model that fits each task's loss, where ``kinds`` does not name it."""
+        given = options.get("kinds")
+        if options.get("form") == "revised" or not isinstance(given, Mapping | None):
+            return options
+        fitting = {task.name: task.uncertainty_kind for task in tasks}
+        return {**options, "kinds": {**fitting, **(given or {})}}
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
         s = self.log_variance[present]

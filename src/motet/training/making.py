@@ -12,7 +12,7 @@ from motet.balancing import create as create_balancer
 from motet.model import MultiTaskModel
 from motet.options import create
 from motet.problems import InputError
-from motet.registry import OPTIMIZERS
+from motet.registry import BALANCERS, OPTIMIZERS
 from motet.tasks import Task
 from motet.training.optimizers import OptimizerFactory, parameter_groups, scale_rates
 
@@ -60,7 +60,7 @@ def device_of(name: str) -> torch.device:
 
 
 def make_balancer(chosen: Balancer | Chosen, model: MultiTaskModel) -> Balancer:
-    """Make the balancer of a model's tasks, their kinds of loss filled in.
+    """Make the balancer of a model's tasks, with what it reads of them filled in.
 
     Returns:
         The balancer.
@@ -78,11 +78,9 @@ def make_balancer(chosen: Balancer | Chosen, model: MultiTaskModel) -> Balancer:
             )
     else:
         name, options = spelled_out(chosen)
-        if name == "uncertainty" and options.get("form") != "revised":
-            kinds = {task.name: task.uncertainty_kind for task in model.tasks}
-            options["kinds"] = {**kinds, **(options.get("kinds") or {})}
-        if name == "meta" and options.get("main") is None:
-            options["main"] = [task.name for task in model.tasks if task.main] or None
+        member = BALANCERS[name]
+        if isinstance(member, type) and issubclass(member, Balancer):  # else a function of a user
+            options = dict(member.filled_in(options, model.tasks))
         balancer = create_balancer(name, names, **options)
     _warn_of_nothing_shared(balancer, model)
     return balancer

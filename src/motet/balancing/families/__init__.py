@@ -11,6 +11,7 @@ from motet.balancing.families.gramian import GramianBalancer
 from motet.balancing.families.jacobian import JacobianBalancer, rows_of
 from motet.balancing.families.loss import LossBalancer
 from motet.balancing.families.protocols import (
+    KnownTask,
     LooksAhead,
     PenalizesNorms,
     ReadsAfterStep,
@@ -24,6 +25,7 @@ __all__ = [
     "Balancer",
     "GramianBalancer",
     "JacobianBalancer",
+    "KnownTask",
     "LooksAhead",
     "LossBalancer",
     "PenalizesNorms",

@@ -8,14 +8,15 @@ by name, so a task may be added, dropped or moved between two runs.
 import json
 import warnings
 from abc import ABC
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from motet.problems import InputError, hint
+from motet.balancing.families.protocols import KnownTask
+from motet.problems import InputError, hint, shown
 
 LONG_EPOCH = 2000
 """Steps without an `end_epoch` after which a loop is suspected never to call it."""
@@ -54,11 +55,24 @@ class Balancer(nn.Module, ABC):
 
     def __init__(self, tasks: Sequence[str]) -> None:
         super().__init__()
-        if not tasks or len(set(tasks)) < len(tasks):
+        names = {task for task in tasks if isinstance(task, str)}
+        if not tasks or len(names) < len(tasks):
             raise InputError(f"tasks is {list(tasks)}, expected one or more names, each once")
         self.tasks = tuple(tasks)
         self.task_weights = nn.Buffer(torch.ones(len(tasks)))
         self._expected: dict[str, _Expected] = {}  # about the loop, not the method, so no state
+
+    @classmethod
+    def filled_in(cls, options: Mapping[str, Any], tasks: Iterable[KnownTask]) -> Mapping[str, Any]:
+        """Add to the options what the tasks tell, where it was left open.
+
+        Called with a model's tasks when `motet.Trainer` makes the balancer by name, before its
+        constructor has looked at the options.
+
+        Returns:
+            All options.
+        """
+        return options
 
     def weight(self, task: str) -> float:
         """Return the user's weight of a task, 1 unless set."""
@@ -72,8 +86,8 @@ class Balancer(nn.Module, ABC):
                 undo it.
         """
         index = self._index(task)
-        if not weight > 0 or weight == float("inf"):
-            raise InputError(f"weight of {task!r} is {weight}, expected a finite number > 0")
+        if isinstance(weight, (bool, str)) or not 0 < weight < float("inf"):
+            raise InputError(f"weight of {task!r} is {weight!r}, expected a finite number > 0")
         if self.refuses_weight and weight != 1:
             name = type(self).__name__
             raise InputError(f"{name} takes no weight for {task!r}: {self.refuses_weight}")
@@ -179,6 +193,8 @@ def by_task(
     Raises:
         InputError: If a name is no task, or ``complete`` and a task is not named.
     """
+    if not isinstance(values, Mapping):
+        raise InputError(f"{what} is {shown(values)}, expected a mapping of task names to values")
     for name in values:
         if name not in tasks:
             raise InputError(f"{what} names {name!r}, which is no task; {hint(name, tasks)}")
@@ -188,3 +204,9 @@ def by_task(
     for index, task in enumerate(tasks):
         if task in values:
             yield index, values[task]
+
+
+def wrong_result(balancer: Balancer, found: object, expected: str) -> str:
+    """Say that a method, of a user's own most likely, returned what cannot be used."""
+    what = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+    return f"forward of {type(balancer).__name__} returned {what}, expected {expected}"

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from motet.balancing.families.balancer import Balancer
+from motet.balancing.families.balancer import Balancer, wrong_result
 from motet.balancing.solvers.solution import NOT_FINITE, OK, Solution
 from motet.problems import InputError
 
@@ -49,11 +49,11 @@ class GramianBalancer(Balancer):
         "running_since": 1,
     }
 
-    scales_rows: bool = False
+    scales_rows: ClassVar[bool] = True
     """Whether a task weight scales the task's gradient; other methods read `preference`."""
 
     max_norm: float | None = None
-    """Longest direction, for methods whose recipe has one; acts in the paper's scale."""
+    """Longest direction, for methods whose recipe has one."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class GramianBalancer(Balancer):
             Weights (T',), float64 on the CPU.
 
         Raises:
-            InputError: If the Gramian is not (T', T').
+            InputError: If the Gramian is not (T', T'), or `forward` does not return weights (T',).
         """
         present = torch.arange(len(self.tasks)) if present is None else present.cpu()
         count = len(present)
@@ -124,7 +124,7 @@ class GramianBalancer(Balancer):
             weights = self.in_sum_scale(weights)
             weights = weights / count if self.scale == "mean" else weights
         weights = weights * own if scaled else weights
-        if self.scale == "paper" and self.max_norm is not None:
+        if self.max_norm is not None:
             length = (weights @ inner @ weights).clamp(min=0).sqrt()
             weights = weights * (self.max_norm / length).clamp(max=1)
         if self.momentum > 0 and count > 1:
@@ -171,7 +171,12 @@ class GramianBalancer(Balancer):
             return (
                 torch.ones(1, dtype=torch.float64) if self.scales_rows else self.preference(present)
             )
-        weights: Tensor = super().__call__(gramian, losses, present)
+        weights = super().__call__(gramian, losses, present)
+        if not isinstance(weights, Tensor) or weights.shape != present.shape:
+            raise InputError(
+                wrong_result(self, weights, f"weights ({len(present)},), one per present task")
+            )
+        weights = weights.detach().cpu().double()
         if self.status != OK:
             still = gramian.diagonal() == 0
             zero = [self.tasks[index] for index in present[still]]

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from motet.balancing.families.balancer import Balancer
+from motet.balancing.families.balancer import Balancer, wrong_result
 from motet.balancing.solvers.solution import NOT_FINITE, OK
 from motet.problems import InputError
 
@@ -58,7 +58,8 @@ class JacobianBalancer(Balancer):
             The direction (P,), same dtype and device.
 
         Raises:
-            InputError: If there is not one row per present task.
+            InputError: If there is not one row per present task, or `forward` does not return a
+                direction (P,).
         """
         if present is None:
             present = torch.arange(len(self.tasks), device=jacobian.device)
@@ -82,7 +83,9 @@ class JacobianBalancer(Balancer):
             rows = rows * own[:, None]  # a copy of J
         self.status = OK
         self._open_columns(rows)
-        direction: Tensor = super().__call__(rows, losses, present)
+        direction = super().__call__(rows, losses, present)
+        if not isinstance(direction, Tensor) or direction.shape != rows.shape[1:]:
+            raise InputError(wrong_result(self, direction, f"a direction ({rows.shape[1]},)"))
         if self.weights is not None:
             self.weights = self._in_scale(self.weights, len(rows)) * own.cpu().double()
         return self._in_scale(direction, len(rows))

@@ -5,7 +5,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from motet.balancing.families.balancer import Balancer
+from motet.balancing.families.balancer import Balancer, wrong_result
 from motet.problems import InputError
 
 
@@ -26,7 +26,8 @@ class LossBalancer(Balancer):
             The total to minimise, a scalar.
 
         Raises:
-            InputError: If there is not one loss per present task.
+            InputError: If there is not one loss per present task, or `forward` does not return a
+                scalar.
         """
         own = self.task_weights if present is None else self.task_weights[present]
         if present is None:
@@ -39,11 +40,8 @@ class LossBalancer(Balancer):
         self.count_step()
         total: Tensor = super().__call__(losses * own.to(losses), present)
         if not isinstance(total, Tensor) or total.dim() != 0:
-            found = tuple(total.shape) if isinstance(total, Tensor) else type(total).__name__
-            raise InputError(
-                f"forward of {type(self).__name__} returned {found}, expected a scalar tensor: "
-                "the total to minimise, e.g. the sum of the weighted losses"
-            )
+            expected = "a scalar tensor: the total to minimise, e.g. the sum of the weighted losses"
+            raise InputError(wrong_result(self, total, expected))
         return total
 
     @abstractmethod

@@ -12,6 +12,17 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 
+class KnownTask(Protocol):
+    """What a balancer may read of a task when it is made by name; see `Balancer.filled_in`."""
+
+    name: str
+    main: bool
+
+    @property
+    def uncertainty_kind(self) -> Literal["regression", "classification", "laplace"]:
+        """The noise model that fits the task's loss."""
+
+
 @runtime_checkable
 class ReadsEpochs(Protocol):
     """A balancer that wants the mean loss of each task after every epoch."""
