@@ -99,3 +99,21 @@ def test_what_is_no_direction_is_a_clear_error():
 
     with pytest.raises(InputError, match=r"returned shape \(2, 3\), expected a direction \(3,\)"):
         Rows(["a", "b"])(torch.ones(2, 3))
+
+
+def test_a_weighted_sum_without_its_weights_is_a_clear_error():
+    class Once(JacobianBalancer):
+        combines = True
+
+        def forward(self, jacobian, losses, present):
+            if self.given is not None:
+                self.weights, self.given = self.given, None
+            return jacobian.sum(dim=0)
+
+    balancer = Once(["a", "b"])
+    balancer.given = torch.ones(2)
+    balancer(torch.ones(2, 3))
+    with pytest.raises(
+        InputError, match="Once left `weights` unset"
+    ):  # not those of the step before
+        balancer(torch.ones(2, 3))

@@ -59,7 +59,7 @@ class JacobianBalancer(Balancer):
 
         Raises:
             InputError: If there is not one row per present task, or `forward` does not return a
-                direction (P,).
+                direction (P,), and set `weights` where it combines.
         """
         if present is None:
             present = torch.arange(len(self.tasks), device=jacobian.device)
@@ -81,11 +81,16 @@ class JacobianBalancer(Balancer):
         own = self.task_weights[present.to(self.task_weights.device)].to(rows)
         if bool((own != 1).any()):
             rows = rows * own[:, None]  # a copy of J
-        self.status = OK
+        self.status, self.weights = OK, None
         self._open_columns(rows)
         direction = super().__call__(rows, losses, present)
         if not isinstance(direction, Tensor) or direction.shape != rows.shape[1:]:
             raise InputError(wrong_result(self, direction, f"a direction ({rows.shape[1]},)"))
+        if self.combines and self.weights is None:
+            raise InputError(
+                f"forward of {type(self).__name__} left `weights` unset, though `combines` says "
+                "that the direction is a weighted sum: set it, or combines = False"
+            )
         if self.weights is not None:
             self.weights = self._in_scale(self.weights, len(rows)) * own.cpu().double()
         return self._in_scale(direction, len(rows))
