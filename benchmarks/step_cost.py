@@ -1,12 +1,17 @@
 """Time the backward pass of every balancer, beside the plain sum, its floor and torchjd.
 
     python benchmarks/step_cost.py [--quick] [--models mlp,cnn] [--tasks 2,16] [--threads 1]
+    python benchmarks/step_cost.py --gramian [--tasks 16] [--threads 1]
 
 Three models, T heads on one shared encoder. In each round every method makes one step, in an order
 drawn anew; a ratio is the median over rounds of the ratio within a round. "plain" is
 ``sum(losses).backward()``; "floor" is T bare vector-Jacobian products, nothing kept. Loss balancers
 are compared with plain by whole steps (forward pass, backward pass), all others with the floor by
 the backward pass alone. torchjd is shown at the best of its settings, method by method.
+
+With --gramian: a whole step of `pcgrad` beside a plain one of the same losses, batch 64, width 512,
+with the Gramian read from rows, from layers and as the rule has it, for tasks that share their
+inputs, tasks with a batch each, and tasks with rows of their own in one batch.
 
 Memory is the peak of what torch allocates in a first step, forward pass and kept buffers included.
 """
@@ -271,6 +276,44 @@ def apart(problem, methods, other, name, rounds, clock):
     return statistics.median(ratios)
 
 
+class Wide(Problem):
+    """T regressions on four layers of width 512, batch 64."""
+
+    def __init__(self, count, inputs):
+        torch.manual_seed(0)
+        layers = [layer for _ in range(4) for layer in (nn.Linear(512, 512), nn.ReLU())]
+        self.encoder, self.inputs, self.way = nn.Sequential(*layers), torch.randn(64, 512), inputs
+        self.tasks = [f"task {k}" for k in range(count)]
+        self.heads = nn.ModuleList(nn.Linear(512, 1) for _ in self.tasks)
+        self.shared = list(self.encoder.parameters())
+        self.own = {
+            task: list(head.parameters()) for task, head in zip(self.tasks, self.heads, strict=True)
+        }
+
+    def losses(self):
+        if self.way == "same inputs":
+            parts = [self.encoder(self.inputs)] * len(self.tasks)
+        elif self.way == "a batch each":
+            parts = [self.encoder(part) for part in self.inputs.chunk(len(self.tasks))]
+        else:
+            parts = self.encoder(self.inputs).chunk(len(self.tasks))
+        outputs = [head(part) for head, part in zip(self.heads, parts, strict=True)]
+        return {t: (out - 1).square().mean() for t, out in zip(self.tasks, outputs, strict=True)}
+
+
+def gramians(count, rounds, clock):
+    """Time a step with the Gramian read in every way."""
+    for inputs in ("same inputs", "a batch each", "rows of one batch"):
+        problem = Wide(count, inputs)
+        ways = {way: ours("pcgrad", gramian=way) for way in ("rows", "layers", "auto")}
+        found = times(problem, {"plain": plain} | ways, rounds, clock)
+        for way in found:
+            result = None if way == "plain" else ways[way](problem)(problem.losses())
+            path = "" if result is None else f"  ({result.path})"
+            times_plain = ratio(found, way, "plain", whole=True)
+            print(f"{inputs:20}{count:4}  {way:8}{times_plain:7.2f} x plain{path}")
+
+
 def memory(model, count, name):
     """Return the peak in MiB of what torch allocates in a first step, from losses to gradients."""
     problem = Problem(model, count)
@@ -301,6 +344,7 @@ def main():
     parser.add_argument("--tasks", default=None, help="such as 2,16")
     parser.add_argument("--rounds", type=int, default=None)
     parser.add_argument("--threads", type=int, default=None, help="torch's own choice if left out")
+    parser.add_argument("--gramian", action="store_true", help="ways to find the Gramian")
     parser.add_argument("--memory", default=None, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.threads:
@@ -313,6 +357,10 @@ def main():
     counts = [int(t) for t in (given.tasks or ("2,16" if given.quick else "2,4,8,16")).split(",")]
     rounds = given.rounds or (5 if given.quick else 25)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {rounds} rounds\n")
+    if given.gramian:
+        for count in [int(t) for t in (given.tasks or "16").split(",")]:
+            gramians(count, rounds, clock)
+        return
     for model in given.models.split(","):
         for count in counts:
             measure(model, count, rounds, clock)

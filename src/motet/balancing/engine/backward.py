@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, distributed
 from torch.amp.grad_scaler import GradScaler
 
+from motet.balancing.engine.blocks import by_blocks
 from motet.balancing.engine.call import Call
 from motet.balancing.engine.leaves import Shared, find_leaves
 from motet.balancing.engine.norms import observed_pass, penalized_pass
@@ -89,7 +90,9 @@ def backward(
             buffer is a quarter as large, for about twice the time.
         gramian: How the Gramian is found: "rows" from the gradient of every task, "layers" from the
             cotangents of linear layers, which gives the same without their T' weight gradients,
-            and from rows for all else; "auto" reads those layers so where that is cheaper.
+            and from rows for all else; "auto" reads those layers so where that is cheaper,
+            and takes one pass for tasks with rows of their own in one batch
+            (`motet.balancing.engine.blocks`).
 
     Returns:
         What was done: weights, losses, Gramian, status.
@@ -137,7 +140,9 @@ def backward(
         elif memory == "low":
             result = in_pieces(call, leaves)
         else:
-            result = by_rows(call, leaves, solve=solve, previous=previous)
+            apart = alone and gramian == "auto" and isinstance(balancer, GramianBalancer)
+            blocks = by_blocks(call, leaves) if apart else None
+            result = blocks or by_rows(call, leaves, solve=solve, previous=previous)
     if solve and not isinstance(balancer, LossBalancer):
         teach(balancer, result, call.scale)
     if penalty is not None:

@@ -115,9 +115,9 @@ class Layer:
             found[:, :end].index_add_(0, here, part)
         return found
 
-    def gradients(self, cotangents: Tensor) -> list[Tensor]:
-        """Return the gradients of the leaves for cotangents (N, out)."""
-        weight = cotangents.T @ self.inputs
+    def gradients(self, cotangents: Tensor, here: Tensor | None = None) -> list[Tensor]:
+        """Return the gradients of the leaves for cotangents (N, out), or those of some rows."""
+        weight = cotangents.T @ (self.inputs if here is None else self.inputs[here])
         return [weight] if self.bias is None else [weight, cotangents.sum(dim=0)]
 
 
@@ -157,6 +157,12 @@ def linear_layers(
     return [layer for layer in layers if not cheaper or _pays(layer, len(losses))]
 
 
+def layers_behind(shared: Sequence[Tensor], above: Mapping[Any, Sequence[Any]]) -> list[Layer]:
+    """Find all layers with weights in ``shared`` that can be read as products."""
+    nodes = {place(leaf)[0]: leaf for leaf in shared}
+    return list(_layers([node for node, leaf in nodes.items() if leaf.dim() == 2], nodes, above))
+
+
 _LEAST = 1 << 14
 """Numbers in a weight from which on it is worth a look."""
 _FEWEST = 3
@@ -164,16 +170,15 @@ _FEWEST = 3
 
 
 @contextmanager
-def cotangents(layers: Sequence[Layer]) -> Iterator[dict[int, Tensor]]:
-    """Collect the cotangents that the nodes of layers are run with.
+def cotangents(nodes: Sequence[Any]) -> Iterator[dict[int, Tensor]]:
+    """Collect the cotangents that nodes are run with.
 
     Autograd captures at an edge before hooks on the tensor there act, if the node behind it runs.
 
     Yields:
-        The cotangents of those uses whose nodes are run, by their place among all uses.
+        The cotangents of those nodes that are run, by their number.
     """
     seen: dict[int, Tensor] = {}
-    nodes = [use.output[0] for layer in layers for use in layer.uses]
     hooks = [
         node.register_prehook(lambda given, number=number: seen.__setitem__(number, given[0]))
         for number, node in enumerate(nodes)

@@ -89,7 +89,7 @@ def _row(call: Call, rows: Rows, place: int, own: Sequence[Tensor]) -> tuple[Ten
     """
     edges = [edge for layer in rows.layers for edge in layer.edges]
     wanted: list[Tensor | GradientEdge] = [*rows.leaves, *edges, *own]
-    with cotangents(rows.layers) as seen:
+    with cotangents([edge.node for edge in edges]) as seen:
         found = call.gradients(call.tasks[place], wanted)
     count = len(rows.leaves)
     uses = iter([seen.get(k, found[count + k]) for k in range(len(edges))])
