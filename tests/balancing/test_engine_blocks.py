@@ -143,7 +143,7 @@ def test_where_rows_may_meet_the_usual_way_is_taken(encoder):
 def test_a_square_batch_may_be_turned():
     encoder = linear(4, N)
     z = encoder(data(N, 4)).tanh()
-    z = z + z.T
+    z = z + z.t()
     losses = {"a": z[:4].square().mean(), "b": z[4:].sin().mean()}
     leaves = [*encoder.parameters()]
     expected = naive(losses, leaves, Shorter(["a", "b"]))
