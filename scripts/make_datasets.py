@@ -1,15 +1,17 @@
 """Make the bundled data sets of `motet.datasets` from their sources.
 
-Usage: python scripts/make_datasets.py [adult.parquet]
+Usage: python scripts/make_datasets.py [folder]
 
-The source is Adult of the UCI Machine Learning Repository as one Parquet file with a ``split``
-column; without an argument it is looked for in ``$SHARED_DATA`` or in ``shared/data`` in or beside
-the checkout. The same source and the same pyarrow give the same bytes.
+The sources are adult.parquet, Adult of the UCI Machine Learning Repository, and
+clothing_reviews.parquet, Women's E-Commerce Clothing Reviews, each with a ``split`` column. Without
+an argument they are looked for in ``$SHARED_DATA`` or in ``shared/data`` in or beside the checkout.
+The same sources and the same pyarrow give the same bytes.
 """
 
 import os
 import sys
 from pathlib import Path
+from zlib import crc32
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -39,7 +41,25 @@ def adult(source: Path, target: Path) -> None:
     columns = {name: table[name].combine_chunks() for name in KEPT}
     columns["never_married"] = pc.if_else(never, "yes", "no").combine_chunks()
     columns["split"] = table["split"].combine_chunks()
-    pq.write_table(pa.table(columns), target, compression="zstd", compression_level=19)
+    _write(pa.table(columns), target)
+
+
+def clothing(source: Path, target: Path) -> None:
+    """Keep a quarter of the reviews that have a text and a department, split as they were."""
+    table = pq.read_table(source)
+    table = table.filter(pc.and_(table["text"].is_valid(), table["department"].is_valid()))
+    chosen = [crc32(text.encode()) % 4 == 0 for text in table["text"].to_pylist()]
+    table = table.filter(pa.array(chosen))
+    columns = {name: table[name].combine_chunks() for name in REVIEW}
+    columns["recommended"] = pc.if_else(pc.equal(table["recommended"], 1), "yes", "no")
+    _write(pa.table(columns), target)
+
+
+REVIEW = ("age", "title", "text", "rating", "recommended", "department", "split")
+
+
+def _write(table: pa.Table, target: Path) -> None:
+    pq.write_table(table, target, compression="zstd", compression_level=19)
 
 
 def find(name: str) -> Path:
@@ -54,5 +74,8 @@ def find(name: str) -> Path:
 
 
 if __name__ == "__main__":
-    given = Path(sys.argv[1]) if len(sys.argv) > 1 else find("adult.parquet")
-    adult(given, ROOT / "src" / "motet" / "datasets" / "adult.parquet")
+    folder = ROOT / "src" / "motet" / "datasets"
+    sources = {"adult.parquet": adult, "clothing_reviews.parquet": clothing}
+    for name, make in sources.items():
+        source = Path(sys.argv[1]) / name if len(sys.argv) > 1 else find(name)
+        make(source, folder / f"{make.__name__}.parquet")

@@ -176,6 +176,7 @@ LR_SCHEDULES = Registry(
 DATASETS = Registry(
     "dataset",
     adult="motet.datasets:adult",
+    clothing="motet.datasets:clothing",
 )
 
 KINDS = {

@@ -1,4 +1,20 @@
 """From raw columns to arrays: sources, splits, inputs, targets, preprocessing, batches.
 
-Nothing here but `motet.data.batches` needs torch, so that a config is held against its data fast.
+Nothing here but batches and texts in memory needs torch, so that a config is held against its data
+fast.
 """
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from motet.data.texts import TextData, from_texts
+
+__all__ = ["TextData", "from_texts"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from motet.data import texts
+
+        return getattr(texts, name)
+    raise AttributeError(f"module 'motet.data' has no attribute {name!r}")

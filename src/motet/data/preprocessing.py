@@ -183,6 +183,11 @@ class Preprocessing:
         return self._targets[task]
 
     @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks it has targets of."""
+        return tuple(self._targets)
+
+    @property
     def numbers(self) -> int:
         """Columns of numbers per row."""
         return len(self.number_names)

@@ -22,3 +22,20 @@ def adult() -> Path:
         Path of the Parquet file.
     """
     return Path(__file__).parent / "adult.parquet"
+
+
+def clothing() -> Path:
+    """Reviews of a clothing shop: 5,738 texts with stars, a recommendation and a department.
+
+    Made from "Women's E-Commerce Clothing Reviews" (Nick Brooks, Kaggle, 2018), real and made
+    anonymous by its author. Changed: a quarter of the reviews that have a text and a department is
+    kept, with seven columns. No item is in two parts of ``split``: train, validation, test.
+
+    Natural tasks, from ``title`` and ``text``, are ``recommended`` (yes, no; 82 % are yes),
+    ``rating`` (1 to 5 stars), which says nearly the same, and ``department`` (6), which has nothing
+    to do with either.
+
+    Returns:
+        Path of the Parquet file.
+    """
+    return Path(__file__).parent / "clothing.parquet"

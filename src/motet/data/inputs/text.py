@@ -76,7 +76,8 @@ class Text(Input):
         split: Literal["spaces"] | None = None,
         tokenizer: Annotated[
             str, Place(names=("words", "wordpiece", "bpe", "saved"), saved="saved")
-        ] = "wordpiece",
+        ]
+        | tokenising.Tokenizer = "wordpiece",
         vocabulary: PositiveInt | None = None,
         min_count: PositiveInt | None = None,
         lowercase: StrictBool | None = None,
@@ -229,6 +230,8 @@ class Text(Input):
                 "tokenizer is saved, which stands for that of a model folder; give a path, or "
                 f"one of {', '.join(tokenising.KINDS)}"
             )
+        if isinstance(self._kind, tokenising.Tokenizer):
+            return self._kind
         if self._kind not in tokenising.KINDS:
             return tokenising.read(self._kind)
         return tokenising.train(

@@ -1,0 +1,65 @@
+"""The worked projects on texts: their configs train as they are, and beat linear models."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import motet
+from motet.data.sources import read
+
+ROOT = Path(__file__).parents[1]
+SHARED = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
+LINEAR = {"recommended": 0.896, "rating": 0.655, "department": 0.844}
+"""Accuracy of logistic regressions on TF-IDF of words and pairs of words, one per task."""
+FEW = ["data.source=null", "training.epochs=1", "training.batch_size=64"]
+
+
+def snips():
+    if not (SHARED / "snips.parquet").is_file():
+        pytest.skip("snips.parquet is not there; $SHARED_DATA names its folder")
+    return SHARED / "snips.parquet"
+
+
+def few(source, train):
+    """Some rows of each part."""
+    table = read(source)
+    rows = []
+    for part, count in {"train": train, "validation": 60, "test": 60}.items():
+        places = [row for row, value in enumerate(table["split"].to_pylist()) if value == part]
+        rows += places[:: max(1, len(places) // count)][:count]
+    return table.take(rows)
+
+
+def test_sentiment_and_topic_take_two_steps(tmp_path):
+    config = ROOT / "examples" / "clothing.yaml"
+    run = motet.train(config, few("motet://clothing", 128), FEW, tmp_path / "run")
+    found = motet.load(run.path / "model").predict({"title": [None], "text": ["Lovely dress"]})
+    assert {"recommended", "rating", "department"} <= set(found.column_names)
+
+
+def test_intent_and_slots_take_two_steps(tmp_path):
+    config = ROOT / "examples" / "snips.yaml"
+    run = motet.train(config, few(snips(), 150), FEW, tmp_path / "run")
+    (found,) = run.predict({"tokens": [["play", "some", "jazz"]]}).to_pylist()
+    assert len(found["slots"]) == 3
+
+
+@pytest.mark.slow
+def test_sentiment_and_topic_are_better_than_linear_models(tmp_path):
+    run = motet.train(ROOT / "examples" / "clothing.yaml", output=tmp_path / "run")
+    (tested,) = [record for record in run.history if record["event"] == "test"]
+    found = tested["tasks"]
+    assert found["recommended"]["accuracy"] > LINEAR["recommended"]
+    assert found["rating"]["accuracy"] > LINEAR["rating"]
+    assert found["department"]["accuracy"] > LINEAR["department"]
+
+
+@pytest.mark.slow
+def test_intent_and_slots_are_better_than_linear_models(tmp_path):
+    changes = [f"data.source={snips()}"]
+    run = motet.train(ROOT / "examples" / "snips.yaml", overrides=changes, output=tmp_path / "run")
+    (tested,) = [record for record in run.history if record["event"] == "test"]
+    assert tested["tasks"]["intent"]["accuracy"] > 0.97
+    # each word for itself, from a window of features: 0.827
+    assert tested["tasks"]["slots"]["span_f1"] > 0.9
