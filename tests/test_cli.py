@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pyarrow as pa
@@ -333,7 +334,7 @@ def test_an_output_that_cannot_be_used_is_told_before_training(here, motet):
         (["RUN", "texts.csv", "-o", "out.csv"], "column 'age' has 'old' in row"),
         (["RUN", "people.csv"], "Missing option '--output'"),
         ([".", "people.csv", "-o", "out.csv"], "holds no trained model"),
-        (["nowhere", "people.csv", "-o", "out.csv"], "holds no trained model"),
+        (["nowhere", "people.csv", "-o", "out.csv"], "there is no folder 'nowhere'"),
     ],
 )
 def test_predict_refuses_what_it_cannot_do(here, motet, run, people, arguments, message):
@@ -351,13 +352,53 @@ def test_evaluate_needs_labels(here, motet, run, people):
     assert motet("evaluate", run, "rows.csv")[0] == 0
     message = refused(motet, here, "evaluate", run, "rows.csv", "--tasks", "spend")
     assert "no labels for spend" in message
+    strange = change(people.drop_columns(["spend"]), "churn", ["perhaps"] * 240)
+    pa.csv.write_csv(strange, "strange.csv")
+    assert "no row has a label of churn" in refused(motet, here, "evaluate", run, "strange.csv")
+
+
+def test_a_folder_of_nearly_that_name_is_named(here, motet, run):
+    (here / "kept").symlink_to(run)
+    for command in (["resume", "kep"], ["predict", "kep", "people.csv", "-o", "out.csv"]):
+        assert "did you mean 'kept'?" in refused(motet, here, *command)
+
+
+def test_a_finished_run_says_how_to_train_longer(here, motet, run):
+    message = refused(motet, here, "resume", run)
+    assert f"motet train {run / 'config.yaml'} training.epochs=N" in message
+
+
+def test_a_warning_is_a_line_without_code(here, motet, monkeypatch):
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # put back afterwards
+    apart = ["model.sharing={type: hard, groups: [[churn], [spend]]}", "balancing=pcgrad"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        code, _, err = motet("train", "people.yaml", "training.epochs=1", *apart)
+    assert code == 0
+    assert err.startswith("warning    the tasks share no parameter")
+    assert ".py" not in err
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(-0.00001, "0.0000"), (0.25, "0.2500"), (-1234.5, "-1,234"), (3.3e12, "3.3e+12")],
+)
+def test_numbers_are_easy_to_read(value, said):
+    from motet.run.lines import _number
+
+    assert _number(value) == said
+
+
+def test_the_version_is_printed(motet):
+    code, out, _ = motet("--version")
+    assert (code, out.split()[0]) == (0, "motet")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["trian", "people.yaml"], "No such command 'trian'"),
-        (["train"], "Missing argument"),
+        (["train"], "Missing argument 'config'; see motet train --help"),
         (["train", "people.yaml", "--outptu", "x"], "No such option"),
         (["list", "balancer"], "did you mean 'balancers'"),
     ],

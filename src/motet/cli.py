@@ -6,6 +6,7 @@ interrupted.
 """
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,9 +29,21 @@ Tasks = Annotated[str | None, typer.Option(help="Only these tasks, separated by 
 RunFolder = Annotated[Path, typer.Argument(help="Run folder, or its model/ alone.")]
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        from motet import __version__
+
+        typer.echo(f"motet {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _main(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_say_version),
+    ] = False,
 ) -> None:
     """Take options that every command has; `main` reads ``--debug``, wherever it stands."""
 
@@ -58,13 +71,14 @@ def init(
 ) -> None:
     """Write a config for a table, with the reason for every guess."""
     from motet.run import initial_config, initialise
+    from motet.run.initialising import SCHEMA
 
     names = _names(targets) or []
     if output is None:
         typer.echo(initial_config(data, names), nl=False)
         return
     path = initialise(data, names, output)
-    typer.echo(f"wrote      {path}")
+    typer.echo(f"wrote      {path}, and beside it {SCHEMA} for editors")
     typer.echo(f"next       motet train {path}")
 
 
@@ -170,7 +184,8 @@ def predict(
     check_prediction_file(output)
     predictions = load(run).predict(data, tasks=_names(tasks))
     write_predictions(predictions, output)
-    typer.echo(f"wrote      {predictions.num_rows:,} rows to {output}")
+    rows = predictions.num_rows
+    typer.echo(f"wrote      {rows:,} row{'' if rows == 1 else 's'} to {output}")
 
 
 @app.command(name="list")
@@ -248,6 +263,8 @@ def main() -> None:
     """Run the command line and exit with its code."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
+    if not debug:
+        warnings.showwarning = _show_warning
     try:
         code = app([each for each in arguments if each != "--debug"], standalone_mode=False)
     except KeyboardInterrupt:
@@ -261,6 +278,11 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """Show a warning without the line of code that it comes from."""
+    typer.echo(f"warning    {message}", err=True)
+
+
 def _explained(error: Exception) -> int:
     from motet.problems import InputError
 
@@ -270,7 +292,9 @@ def _explained(error: Exception) -> int:
     if isinstance(error, InputError):
         return _fail(str(error), 2)
     if hasattr(error, "format_message"):  # click: a wrong option or argument
-        return _fail(error.format_message() or "try motet --help", 2)
+        command = getattr(getattr(error, "ctx", None), "command_path", "motet")
+        message = error.format_message().rstrip(".")
+        return _fail(f"{message}; see {command} --help" if message else "try motet --help", 2)
     if type(error).__name__ == "TrainingError":
         return _fail(str(error), 1)
     return _fail(f"{type(error).__name__}: {error} (motet --debug ... shows where)", 1)

@@ -230,7 +230,8 @@ class TaskOptions(TypedDict, total=False):
         learning_rate: Learning rate of the task's own parameters; the optimizer's if left out.
         evaluate_every: The task is looked at in every such evaluation during training, counted from
             the first; in between, its last score counts for the monitored value.
-        metrics: Names of the metrics to report; the first is the one that scores.
+        metrics: Names of the metrics to report; the first is the one that scores. Those that suit
+            the type of task if none is named.
         head: Head that turns the representation into the raw output.
     """
 

@@ -13,6 +13,24 @@ class InputError(ValueError):
     """The user's input cannot be used; the message says what was found and what to do."""
 
 
+class RowError(InputError):
+    """One row of a table cannot be used.
+
+    Args:
+        before: The message up to "row".
+        row: The row, counted from 0; a whole number, also of NumPy.
+        after: The message from there on.
+    """
+
+    def __init__(self, before: str, row: Any, after: str) -> None:
+        self.before, self.row, self.after = before, int(row), after
+        super().__init__(f"{before} row {self.row:,}{after}")
+
+    def of(self, rows: Any) -> "RowError":
+        """Count the row in the table of which these rows, (N,), were looked at."""
+        return RowError(self.before, rows[self.row], self.after)
+
+
 def hint(name: str, known: Iterable[str]) -> str:
     """Say which known name ``name`` may have meant, or list the known ones."""
     names = [str(each) for each in known]
@@ -90,7 +108,7 @@ def explain(error: Mapping[str, Any]) -> str:
         return f"found {shown(error['input'])}, expected {expected}"
     expected = expected.format(**context)
     if kind == "is_instance_of":
-        expected = with_article(expected)
+        expected = "a list" if expected == "Sequence" else with_article(expected)
     answer = f"found {shown(error['input'])}, expected {expected}"
     if kind == "literal_error" and isinstance(error["input"], str):
         names = [part.strip("'") for part in expected.replace(" or ", ", ").split(", ")]

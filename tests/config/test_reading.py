@@ -106,6 +106,52 @@ def test_an_override_that_is_wrong_is_named_as_such():
     ]
 
 
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("tasks.incme.weight=2", "tasks.incme"),
+        ("model.encoder.hidden.0=3", "model.encoder.hidden"),
+    ],
+)
+def test_an_override_that_makes_a_wrong_part_is_named_as_such(tmp_path, override, key):
+    path = written(tmp_path, "data: {source: a.csv}\ntasks: {income: classification}\n")
+    (found,) = problems(path, override)
+    assert found.startswith(f"override {override!r}  {key}: found a mapping")
+
+
+def test_a_mistake_of_the_file_is_not_put_down_to_an_override_inside_it(tmp_path):
+    path = written(tmp_path, "data: {source: a.csv}\ntasks: {a: {weight: 2}}\n")
+    (found,) = problems(path, "tasks.a.main=true")
+    assert found.startswith(f"{path}:2:12  tasks.a: found a mapping without `type`")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "training.clip_norm",
+        "training.optimizer.learning_rate",
+        "training.optimizer.weight_decay",
+        "tasks.income.weight",
+    ],
+)
+@pytest.mark.parametrize("number", [".inf", ".nan"])
+def test_numbers_are_finite(key, number):
+    (found,) = problems(GOOD, f"{key}={number}")
+    assert found.endswith(f"{key}: found {number[1:]}, expected a finite number")
+
+
+def test_a_misspelt_key_in_a_choice_of_forms_is_told_with_the_nearest():
+    found = problems(GOOD, "training.evaluate_every={epoch: 5}")
+    assert found[1].endswith("evaluate_every.epoch: unknown key; did you mean 'epochs'?")
+
+
+def test_a_weight_that_would_never_change_is_refused():
+    schedule = "tasks.income.weight={from: 1, to: 0.5, epochs: [5, 9]}"
+    (found,) = problems(GOOD, schedule, "training.epochs=5")
+    assert "weight.epochs: found [5, 9], expected a first epoch before 5" in found
+    read(GOOD, [schedule, "training.epochs=6"])
+
+
 @pytest.mark.parametrize("override", ["training.epochs", "=3", "training..epochs=3"])
 def test_an_override_must_be_key_and_value(override):
     with pytest.raises(InputError, match="expected key=value"):

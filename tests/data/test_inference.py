@@ -22,6 +22,17 @@ CASES = {
     "sentences": ([f"a b c {i}" for i in range(N)], "text", "100 distinct texts, 4.0 words"),
     "many": ([f"{i % 1500}" for i in range(3000)], "text", "1,500 distinct texts"),
     "name": ([f"id{i}" for i in range(N)], None, "a different text in each of 100 rows"),
+    "slip": (
+        [*map(str, range(99)), "?"],
+        None,
+        "as if it named them, most of which spell numbers, but '?' does not",
+    ),
+    "slips": (
+        ["1", "2.5e3", "?"] * 30,
+        "category",
+        "3 distinct texts, most of which spell numbers",
+    ),
+    "spelt": (["1", " -2.5", None] * 30, "category", "missing, all of which spell numbers"),
     "few_names": ([f"id{i}" for i in range(5)], "category", "5 distinct texts"),
     "clip": (np.random.default_rng(0).normal(size=(N, 8)), "vector", "lists of 8 numbers"),
     "lists": ([[1.0, 2.0], None], "vector", "lists of 2 numbers, 50 % missing"),

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import jsonschema
 import numpy as np
@@ -71,10 +72,12 @@ def test_every_guess_has_its_reason_beside_it(folder):
     assert "dates" in unused[1]
 
 
-def test_the_settings_in_comments_are_the_defaults(folder):
-    text = initial_config("rows.csv", ["churn"])
-    beginning, _, settings = text.partition("remove its #.")
-    settings = re.sub(r"^# ?", "", settings.partition("\n")[2], flags=re.MULTILINE)
+@pytest.mark.parametrize("source", ["rows.csv", "motet://adult"])
+def test_the_settings_in_comments_are_the_defaults(folder, source):
+    target = "churn" if source == "rows.csv" else "income"
+    text = initial_config(source, [target])
+    beginning, _, settings = text.partition("What follows are defaults")
+    settings = re.sub(r"^( *)# ", r"\1", settings.partition("\n")[2], flags=re.MULTILINE)
     with_settings, without = (folder / name for name in ("with.yaml", "without.yaml"))
     with_settings.write_text(f"{beginning}\n{settings}")
     without.write_text(text)
@@ -88,6 +91,14 @@ def test_the_first_line_names_a_schema_that_lies_beside_and_fits(folder):
     schema = json.loads((folder / SCHEMA).read_text())
     jsonschema.validate(yaml.safe_load(path.read_text()), schema)
     initialise("rows.csv", ["churn"], "second.yml")  # the schema is shared
+
+
+def test_few_rows_train_in_small_batches(folder):
+    initialise("rows.csv", ["churn"], "few.yaml")
+    assert read("few.yaml")[0].training.batch_size == 16
+    assert "batch_size: 16" in Path("few.yaml").read_text()
+    initialise("motet://adult", ["income"], "many.yaml")
+    assert read("many.yaml")[0].training.batch_size == 512
 
 
 def test_the_source_is_relative_to_the_config(folder):

@@ -43,6 +43,54 @@ def test_all_bad_columns_outside_the_training_part_are_told_each_at_its_key():
     assert all("infinite" in message for message in found.values())
 
 
+@pytest.mark.parametrize("bad", ["?", "inf"])
+@pytest.mark.parametrize("section", ["inputs", "tasks"])
+def test_a_bad_row_is_counted_in_the_whole_table(bad, section):
+    values = [str(row) for row in range(60)]
+    values[7] = bad
+    rows = {**ROWS, "value": values, "part": ["test"] * 5 + ROWS["part"][:55]}  # 7 trains third
+    tasks = {"spend": "regression"}
+    sections = {"inputs": {"value": "number"}}
+    if section == "tasks":
+        tasks, sections = {"value": "regression"}, {"inputs": {"x": "number"}}
+    (message,) = problems(prepare, tasks, rows, **sections).values()
+    assert "in row 7" in message
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ([], "has an empty list in row 6"),
+        ([1.0], "has a list of 2 in row 7"),
+        (["1", "?"], "has '?' in row 6"),
+        ([float("inf"), 1.0], "first in row 6"),
+    ],
+)
+def test_a_bad_list_is_counted_in_the_whole_table(cell, said):
+    kind = str if "?" in cell else float
+    values = [[kind(row), kind(row + 1)] for row in range(60)]
+    values[5], values[6] = None, cell
+    if cell == []:
+        values[7:] = [None] * 53
+    rows = {**ROWS, "value": values, "part": ["test"] * 5 + ROWS["part"][:55]}
+    (message,) = problems(
+        prepare, {"spend": "regression"}, rows, inputs={"value": "vector"}
+    ).values()
+    assert said in message
+
+
+def test_infinite_classes_are_counted_among_all_rows():
+    classes = [None, 0.5, float("inf"), *[1.5, 2.5] * 28, 1.5]
+    (message,) = problems(prepare, {"k": "classification"}, {**ROWS, "k": classes}).values()
+    assert "infinite in 1 of 40 rows, first in row 2" in message
+
+
+def test_a_class_that_is_given_twice_is_refused():
+    churn = {"type": "classification", "classes": ["no", "yes", "no"]}
+    found = problems(prepare, {"churn": churn})
+    assert found["tasks.churn"].endswith("classes has 'no' twice; keep one")
+
+
 def test_a_message_does_not_repeat_its_key():
     found = problems(prepare, {"chrun": "classification"}, inputs={"agee": "number"})
     assert found["tasks.chrun"].startswith("the data have no column 'chrun'")

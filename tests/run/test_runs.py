@@ -231,7 +231,9 @@ def test_a_damaged_model_folder_is_told(run, tmp_path, name, change, message):
         motet.load(folder)
 
 
-@pytest.mark.parametrize("place", ["nowhere", "."])
-def test_a_folder_without_a_model_is_told(tmp_path, place):
-    with pytest.raises(InputError, match="holds no trained model"):
+@pytest.mark.parametrize(
+    ("place", "said"), [("nowhere", "there is no folder"), (".", "holds no trained model")]
+)
+def test_a_folder_without_a_model_is_told(tmp_path, place, said):
+    with pytest.raises(InputError, match=said):
         motet.load(tmp_path / place)

@@ -42,13 +42,21 @@ class Origin:
 
     def problem(self, key: Key, message: str, *, at_key: bool = False) -> "Problem":
         """Say what is wrong at a key, and where that key was given."""
-        given = next(
-            (text for path, text in self.overrides.items() if key[: len(path)] == path), ""
-        )
+        given = self._override(key)
         if given:
             return Problem(key, message, f"override {given!r}", None)
         name = str(self.file) if self.file else "config"
         return Problem(key, message, name, self._position(key, at_key))
+
+    def _override(self, key: Key) -> str:
+        """Find the override that gave a key, or made it by giving a part of it."""
+        for path, text in self.overrides.items():
+            if key[: len(path)] == path:
+                return text
+        if not key or key in self.document.values:
+            return ""
+        inside = [text for path, text in self.overrides.items() if path[: len(key)] == key]
+        return inside[-1] if inside else ""
 
     def _position(self, key: Key, at_key: bool) -> Position | None:
         keys, values = self.document.keys, self.document.values
@@ -151,7 +159,7 @@ def _parsed(file: Path) -> Document:
     except (IsADirectoryError, PermissionError) as error:
         message = f"{str(file)!r} cannot be read: {error.strerror}; expected a YAML file"
     except UnicodeDecodeError:
-        message = f"{str(file)!r} is not UTF-8 text; expected a YAML file"
+        message = f"{str(file)!r} is not UTF-8 text; expected a YAML file, saved as UTF-8"
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         position = Position(mark.line + 1, mark.column + 1) if mark else None
@@ -344,7 +352,8 @@ class _Entry:
 def _tagged(here: Any, tag: str | int) -> _Entry | None:
     for branch in get_args(getattr(here, "annotation", here)):
         metadata = getattr(branch, "__metadata__", ())
-        if any(isinstance(marker, Tag) and marker.tag == tag for marker in metadata):
+        tags: list[Any] = [marker.tag for marker in metadata if isinstance(marker, Tag)]
+        if tag in (tags or [getattr(branch, "__name__", None)]):
             return _Entry(metadata, branch)
     return None
 
@@ -429,6 +438,14 @@ def _cross_checked(config: Config, origin: Origin) -> list[Problem]:
             "ends: the next stage would never act"
         )
         problems.append(origin.problem(("balancing", len(ends) - 2, "until"), message))
+    for name, task in config.tasks.items():
+        weight = task.options().get("weight")
+        if isinstance(weight, Mapping) and weight["epochs"][0] >= config.training.epochs:
+            message = (
+                f"found {list(weight['epochs'])}, expected a first epoch before "
+                f"{config.training.epochs}, where training ends: the weight would never change"
+            )
+            problems.append(origin.problem(("tasks", name, "weight", "epochs"), message))
     if not any(task.options().get("enabled", True) for task in config.tasks.values()):
         problems.append(origin.problem(("tasks",), "no task is enabled; enable one", at_key=True))
     return problems

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from motet.data.selection import listed, require_columns
 from motet.data.targets.classes import MOST_CLASSES
 from motet.data.values import as_matrix, described, is_list, is_number
-from motet.problems import InputError
+from motet.problems import InputError, shown
 from motet.tags import find_scheme
 
 _MOST_CATEGORIES = 1000
 _MOST_WORDS = 3
+_NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 _IDENTIFIER_ROWS = 20
 """Rows from which texts that all differ are taken for names of the rows."""
 _MOST_WHOLE_CLASSES = 20
@@ -136,12 +137,13 @@ def _guess(column: pa.ChunkedArray) -> tuple[str | None, str]:
 
 
 def _guess_text(column: pa.ChunkedArray, distinct: int, missing: str) -> tuple[str | None, str]:
-    seen = f"{_counted(distinct, 'text')}{missing}"
+    seen = f"{_counted(distinct, 'text')}{missing}{_spelling_numbers(column)}"
     words = pc.mean(pc.count_substring_regex(column, r"\S+")).as_py()
     if words > _MOST_WORDS:
         return "text", f"{seen}, {words:.1f} words on average"
     if distinct == len(column) >= _IDENTIFIER_ROWS:
-        return None, f"a different text in each of {distinct:,} rows, as if it named them"
+        named = f"a different text in each of {distinct:,} rows, as if it named them"
+        return None, f"{named}{_spelling_numbers(column)}"
     return "text" if distinct > _MOST_CATEGORIES else "category", seen
 
 
@@ -213,7 +215,7 @@ def _guess_task(column: pa.ChunkedArray) -> tuple[str | None, str]:
     if distinct == 1:
         return None, f"the same value in every row that has one{missing}"
     if kinds.is_string(kind):
-        seen = f"{_counted(distinct, 'text')}{missing}"
+        seen = f"{_counted(distinct, 'text')}{missing}{_spelling_numbers(column)}"
         if distinct == len(column) - column.null_count:
             return None, f"{seen}, a different one in every row"
         if distinct > MOST_CLASSES:
@@ -304,6 +306,19 @@ def _distinct(column: pa.ChunkedArray) -> int:
 
 def _counted(count: int, thing: str) -> str:
     return f"{count:,} distinct {thing}{'' if count == 1 else 's'}"
+
+
+def _spelling_numbers(column: pa.ChunkedArray) -> str:
+    """Say that most texts spell numbers, and which does not: one typing error hides a number."""
+    texts = column.drop_null()
+    spelling = pc.match_substring_regex(texts, _NUMBER)
+    count = pc.sum(spelling).as_py()
+    if 2 * count <= len(texts):
+        return ""
+    if count == len(texts):
+        return ", all of which spell numbers"
+    other = texts.filter(pc.invert(spelling))[0].as_py()
+    return f", most of which spell numbers, but {shown(other)} does not"
 
 
 def _missing(column: pa.ChunkedArray) -> str:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from motet.problems import InputError, shown
+from motet.problems import InputError, RowError, shown
 
 Floats = NDArray[np.floating[Any]]
 
@@ -57,7 +57,8 @@ def as_matrix(column: pa.ChunkedArray, what: str, width: int | None = None) -> F
         float32 (N, width) if the column holds those, else float64; NaN where missing.
 
     Raises:
-        InputError: If the column holds no lists of numbers, or one of another length.
+        InputError: If the column holds no lists of numbers.
+        RowError: If a list has another length, or holds a text that is no number.
     """
     if width is not None and column.null_count == len(column):
         return np.full((len(column), width), np.nan)
@@ -75,21 +76,25 @@ def as_matrix(column: pa.ChunkedArray, what: str, width: int | None = None) -> F
             return np.empty((len(column), 0))
         width = int(sizes[0])
         if not width:
-            raise InputError(f"{what} has an empty list in row {there.argmax()}, expected numbers")
+            raise RowError(f"{what} has an empty list in", there.argmax(), ", expected numbers")
     wrong = np.flatnonzero(sizes != width)
     if len(wrong):
         row = np.flatnonzero(there)[wrong[0]]
-        raise InputError(
-            f"{what} has a list of {sizes[wrong[0]]} in row {row}, expected {width} numbers as in "
-            "the other rows"
+        raise RowError(
+            f"{what} has a list of {sizes[wrong[0]]} in",
+            row,
+            f", expected {width} numbers as in the other rows",
         )
     flat = lists.flatten()
     single = pa.types.is_float32(flat.type)
-    values = (
-        flat.to_numpy(zero_copy_only=False)
-        if single
-        else as_floats(pa.chunked_array([flat]), f"{what}, lists laid end to end,")
-    )
+    try:
+        values = (
+            flat.to_numpy(zero_copy_only=False)
+            if single
+            else as_floats(pa.chunked_array([flat]), what)
+        )
+    except RowError as error:  # its rows count the numbers of all lists, laid end to end
+        raise error.of(np.flatnonzero(there).repeat(width)) from None
     if there.all():
         return values.reshape(len(there), width)
     matrix = np.full((len(there), width), np.nan, np.float32 if single else np.float64)
@@ -136,13 +141,14 @@ def refuse_infinite(values: Floats, what: str) -> None:
     """Check that numbers (N,) or (N, D) are finite or NaN.
 
     Raises:
-        InputError: If some are infinite; the message says how many rows and the first.
+        RowError: If some are infinite; the message says how many rows and the first.
     """
     infinite = np.isinf(values).reshape(len(values), -1).any(axis=1)
     if infinite.any():
-        raise InputError(
-            f"{what} is infinite in {infinite.sum():,} of {len(values):,} rows, first in row "
-            f"{infinite.argmax()}; write missing values there, or the largest number that can be"
+        raise RowError(
+            f"{what} is infinite in {infinite.sum():,} of {len(values):,} rows, first in",
+            infinite.argmax(),
+            "; write missing values there, or the largest number that can be",
         )
 
 
@@ -187,9 +193,11 @@ def _parsed(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
         row, text = next(
             (row, text) for row, text in enumerate(trimmed.to_pylist()) if not _spells_number(text)
         )
-        raise InputError(
-            f"{what} has {shown(text)} in row {row}, expected a number; correct it, or leave it "
-            "out; if the column holds texts, they are categories or classes"
+        raise RowError(
+            f"{what} has {shown(text)} in",
+            row,
+            ", expected a number; correct it, or leave it out; if the column holds texts, they are "
+            "categories or classes",
         ) from None
 
 

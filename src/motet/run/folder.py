@@ -15,6 +15,7 @@ import platform
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,20 @@ def _next_free(runs: Path, name: str) -> Path:
         with suppress(FileExistsError):
             path.mkdir()
             return path
+
+
+def require_folder(path: Path) -> None:
+    """Check that there is a folder at ``path``.
+
+    Raises:
+        InputError: If there is none; one of a similar name is named.
+    """
+    if not path.exists():
+        beside = path.absolute().parent
+        found = [each.name for each in beside.iterdir() if each.is_dir()] if beside.is_dir() else []
+        near = get_close_matches(path.name, found, n=1)
+        meant = f"did you mean {str(path.with_name(near[0]))!r}?" if near else ""
+        raise InputError(f"there is no folder {str(path)!r}; {meant or 'expected a run folder'}")
 
 
 def check_output(path: str | Path, suffixes: tuple[str, ...]) -> Path:

@@ -43,6 +43,10 @@ _SHOWN = {
 }
 """Settings that are shown with their defaults: sections, or some of their keys."""
 
+_ANY = {"any": {"type": "regression"}}
+_FEWEST_STEPS = 10
+_UNCOMMENT = "remove its # and the space after it"
+
 _WIDEST = 44
 """Column at which comments begin, unless the line itself is longer."""
 
@@ -109,7 +113,7 @@ def initial_config(source: str, targets: Sequence[str], folder: Path | None = No
         _of_data(_relative(source, folder), chosen, reason),
         _of_inputs(inputs),
         _of_tasks(tasks),
-        _of_settings(),
+        _of_settings(len(parts.train)),
     )
     return "\n".join(["# Each guess has its reason beside it.\n", *map(_aligned, sections)])
 
@@ -154,7 +158,8 @@ def _of_inputs(guesses: Sequence[Guess]) -> Iterator[Line]:
             yield f"  {_yaml(guess.column)}: {guess.type}", guess.reason
     left = [guess for guess in guesses if guess.type is None]
     if left:
-        yield f"  # not used; to use one, remove the # and write its type: {' '.join(INPUTS)}", ""
+        yield f"  # not used; to use one, {_UNCOMMENT}, and write its type:", ""
+        yield f"  # {' '.join(INPUTS)}", ""
     for guess in left:
         yield f"  # {_yaml(guess.column)}:", guess.reason
 
@@ -165,19 +170,30 @@ def _of_tasks(guesses: Sequence[Guess]) -> Iterator[Line]:
         yield f"  {_yaml(name)}: {_yaml(options)}", guess.reason
 
 
-def _of_settings() -> Iterator[Line]:
-    """Show settings with their defaults, which are those of the schema."""
-    yield "# What follows are defaults; to change one, remove its #. Names: motet list", ""
-    defaults = Config(tasks={"any": {"type": "regression"}})
+def _of_settings(rows: int) -> Iterator[Line]:
+    """Show settings with their defaults, which are those of the schema; few rows need others."""
+    yield f"# What follows are defaults; to change one, {_UNCOMMENT}. Names: motet list", ""
+    batch_size = _batch_size(rows)
+    defaults = Config(tasks=_ANY)
     for section, keys in _SHOWN.items():
         value = getattr(defaults, section)
         if not keys:
             yield f"# {section}: {_yaml(_plain(value))}", _first_words(Config, section)
             continue
-        yield f"# {section}:", ""
+        fitting = {"batch_size": batch_size} if section == "training" and batch_size else {}
+        yield f"{section}:" if fitting else f"# {section}:", ""
         for key in keys:
+            if key in fitting:
+                yield f"  {key}: {fitting[key]}", f"not the default, as {rows:,} rows train"
+                continue
             text = _yaml(_plain(getattr(value, key)))
-            yield f"#   {key}: {text}", _first_words(type(value), key)
+            yield f"{'  # ' if fitting else '#   '}{key}: {text}", _first_words(type(value), key)
+
+
+def _batch_size(rows: int) -> int | None:
+    """Choose a power of two that makes some 10 steps an epoch, where the default makes fewer."""
+    fitting = 1 << max(4, (rows // _FEWEST_STEPS).bit_length() - 1)
+    return fitting if fitting < Config(tasks=_ANY).training.batch_size else None
 
 
 def _plain(value: Any) -> Any:

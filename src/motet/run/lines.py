@@ -103,19 +103,19 @@ def _stage(stage: Member) -> str:
 def _label_counts(prepared: Prepared) -> Iterator[Sequence[str]]:
     for name, member in prepared.config.tasks.items():
         target = prepared.preprocessing.target(name)
-        labelled = _labelled(prepared.targets[name])
+        known = labelled(prepared.targets[name])
         counts = []
         for part in _PARTS:
             rows = getattr(prepared.rows.split, part)
             if len(rows):
-                count = int(labelled[rows].sum())
+                count = int(known[rows].sum())
                 counts.append(f"{count:,} {part} ({count / len(rows):.0%})")
         names = getattr(target, "names", ())
         what = f"{len(names)} classes" if names else "number"
         yield name, member.type, what, "labelled: " + ", ".join(counts)
 
 
-def _labelled(targets: NDArray[Any]) -> NDArray[np.bool_]:
+def labelled(targets: NDArray[Any]) -> NDArray[np.bool_]:
     """Tell which rows have a label."""
     known = ~np.isnan(targets) if targets.dtype.kind == "f" else targets != MISSING
     rows: NDArray[np.bool_] = known.reshape(len(known), -1).any(axis=1)
@@ -146,7 +146,9 @@ def unseen_note(target: Target, table: pa.Table) -> str:
 def _number(value: float | None) -> str:
     if value is None or math.isnan(value):
         return "nan"
-    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.4g}"
+    if abs(value) < 1000:
+        return f"{round(value, 4) + 0.0:.4f}"  # no -0.0000
+    return f"{value:,.0f}" if abs(value) < 1e9 else f"{value:.4g}"
 
 
 def _table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> Iterator[str]:

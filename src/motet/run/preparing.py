@@ -5,11 +5,13 @@ needs no torch, so mistakes in a config or its data are told at once.
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -19,14 +21,14 @@ from motet.config.places import with_absolute
 from motet.config.schema import current
 from motet.data.inference import Guess, infer_inputs, usable
 from motet.data.inputs.base import Input
-from motet.data.preprocessing import Preprocessing
+from motet.data.preprocessing import At, Preprocessing
 from motet.data.selection import label_columns, listed, require_columns
 from motet.data.sources import read
 from motet.data.splits import Split, split
 from motet.data.targets import TARGETS, Target
 from motet.data.targets.base import prediction_names
 from motet.options import create
-from motet.problems import InputError
+from motet.problems import InputError, RowError
 from motet.registry import INPUTS, TASKS
 
 
@@ -140,7 +142,7 @@ def prepare(
             targets[name] = make_target(name, chosen)
     collector.stop()
     preprocessing = Preprocessing(inputs, targets)
-    preprocessing.fit(train, collector.at)
+    preprocessing.fit(train, _counted_in(rows.split.train, collector))
     collector.stop()
     # every row of every part must be readable before training starts
     encoder_inputs = preprocessing.inputs(rows.table, collector.at)
@@ -149,6 +151,20 @@ def prepare(
     _check_predictions(targets, rows.table, collector)
     collector.stop()
     return Prepared(rows, preprocessing, encoder_inputs, labels)
+
+
+def _counted_in(rows: NDArray[np.int64], collector: Collector) -> At:
+    """Count rows that are told as wrong in the whole table, not among those it was given."""
+
+    @contextmanager
+    def at(section: str, name: str) -> Iterator[None]:
+        with collector.at(section, name):
+            try:
+                yield
+            except RowError as error:
+                raise error.of(rows) from None
+
+    return at
 
 
 def _check_named(

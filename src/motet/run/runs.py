@@ -18,7 +18,7 @@ from motet.data.targets.base import true_columns
 from motet.model import MultiTaskModel
 from motet.problems import InputError, hint
 from motet.run import folder, saving
-from motet.run.lines import unseen_note
+from motet.run.lines import labelled, unseen_note
 from motet.tasks.scores import Trivial
 from motet.training import History, Report
 from motet.training.evaluation import evaluate, predict
@@ -117,6 +117,11 @@ class Run:
                 f"found {', '.join(table.column_names)}"
             )
         kept = {task: targets[task] for task in chosen if task in targets}
+        if not any(labelled(each).any() for each in kept.values()):
+            raise InputError(
+                f"no row has a label of {', '.join(kept)} that training knew; expected some rows "
+                "with labels, or use predict"
+            )
         report = self.evaluate_arrays(self._preprocessing.inputs(table), kept)
         for task in kept:
             note = unseen_note(self._preprocessing.target(task), table)

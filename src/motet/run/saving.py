@@ -23,7 +23,7 @@ from motet.model import MultiTaskModel
 from motet.model.building import build_model, learned_sizes
 from motet.problems import InputError, reason
 from motet.registry import TASKS
-from motet.run.folder import finite, replacing, write_json, write_text
+from motet.run.folder import finite, replacing, require_folder, write_json, write_text
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
 
@@ -63,6 +63,7 @@ def load(folder: Path) -> tuple[Config, Preprocessing, MultiTaskModel, Trivial]:
         InputError: If the folder is none, or incomplete.
     """
     missing = [name for name in (SETTINGS, PREPROCESSING, WEIGHTS) if not (folder / name).is_file()]
+    require_folder(folder)
     if missing:
         raise InputError(
             f"{folder} holds no trained model: {', '.join(missing)} not found; "

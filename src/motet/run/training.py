@@ -89,10 +89,14 @@ def resume(
         Interrupted: At Ctrl-C.
     """
     path = Path(path)
+    folder.require_folder(path)
     if not ((path / folder.CONFIG).is_file() and (path / folder.ENVIRONMENT).is_file()):
         raise InputError(f"{path} is no run folder: expected what `motet train` leaves")
     if (path / folder.MODEL / saving.SETTINGS).is_file():
-        raise InputError(f"the run {path} is finished; there is nothing to resume")
+        raise InputError(
+            f"the run {path} is finished; there is nothing to resume. To train longer, start "
+            f"another: motet train {path / folder.CONFIG} training.epochs=N"
+        )
     prepared = prepare(path / folder.CONFIG, data=data)
     attempt = _Attempt(prepared, say or _silent, step or _silent)
     attempt.use(path)

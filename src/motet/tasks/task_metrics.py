@@ -238,7 +238,8 @@ def _of_task(task: Task, chosen: Chosen) -> dict[str, Metric]:
             )
         if metric.name in ("loss", "count", *found):
             raise InputError(
-                f"task {task.name!r}: a second metric is named {metric.name!r}; rename the function"
+                f"task {task.name!r}: a second metric is named {metric.name!r}; leave one out, or "
+                "rename the function"
             )
         found[metric.name] = metric
     return found

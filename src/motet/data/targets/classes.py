@@ -86,6 +86,8 @@ class ClassTarget(Target):
         if self._soft:
             self._fit_soft(column)
         else:
+            if pa.types.is_floating(column.type):
+                refuse_infinite(column.to_numpy(), self._where)
             self._kind = self._kind_of(labels)
             distinct = labels.unique()
             self.values = self._chosen(distinct)
@@ -150,7 +152,6 @@ class ClassTarget(Target):
                 f"{self._where} holds {described(kind)}, expected classes: texts, whole numbers or "
                 "truth values"
             )
-        refuse_infinite(labels.to_numpy(), self._where)
         whole = pc.and_(pc.equal(pc.floor(labels), labels), pc.less(pc.abs(labels), EXACT))
         return "integer" if pc.all(whole).as_py() else "number"
 
@@ -162,7 +163,7 @@ class ClassTarget(Target):
             return (
                 tuple(int(value) for value in values) if self._kind == "integer" else tuple(values)
             )
-        return tuple(self._own_type(value) for value in self._given)
+        return self._listed(self._given)
 
     def _counted(self, classes: int) -> tuple[int, ...]:
         if classes > MOST_COUNTED:  # each has a column in the predictions
@@ -170,6 +171,13 @@ class ClassTarget(Target):
                 f"{self._where}: classes is {classes:,}, expected at most {MOST_COUNTED:,}"
             )
         return tuple(range(classes))
+
+    def _listed(self, given: Sequence[Value]) -> tuple[Value, ...]:
+        values = tuple(self._own_type(value) for value in given)
+        if len(set(values)) < len(values):
+            twice = next(value for value in values if values.count(value) > 1)
+            raise InputError(f"{self._where}: classes has {shown(twice)} twice; keep one")
+        return values
 
     def _own_type(self, value: Value) -> Value:
         # a config may spell a class as a text

@@ -5,7 +5,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from motet.data.values import as_matrix, refuse_infinite
-from motet.problems import InputError
+from motet.problems import RowError
 
 _ROUNDING = 1e-3
 
@@ -24,7 +24,8 @@ def read_shares(
         float32 (N, C); a row that lacks any share is NaN throughout.
 
     Raises:
-        InputError: If a row is no list of C numbers >= 0 whose sum is 1 to 3 digits.
+        InputError: If the column holds no lists of C numbers.
+        RowError: If the numbers of a row are not >= 0 with a sum that is 1 to 3 digits.
     """
     shares = as_matrix(column, what, width)
     refuse_infinite(shares, what)
@@ -34,7 +35,7 @@ def read_shares(
     if wrong.any():
         row = wrong.argmax()
         found = ", ".join(f"{share:g}" for share in shares[row])
-        raise InputError(
-            f"{what} has the shares {found} in row {row}, expected numbers >= 0 that add up to 1"
+        raise RowError(
+            f"{what} has the shares {found} in", row, ", expected numbers >= 0 that add up to 1"
         )
     return shares.astype(np.float32)
