@@ -118,6 +118,8 @@ X = torch.tensor([1.0], requires_grad=True)
         ({"a": X.sum(), "z": X.sum()}, Equal(["a", "b"]), "'z', which is no task; known: a, b"),
         ({"a": X * 2}, Equal(["a"]), r"shape \(1,\), expected a scalar"),
         ({"a": torch.tensor(1.0)}, Equal(["a"]), "has no graph"),
+        ({"a": 1.5}, Equal(["a"]), "the loss of 'a' is 1.5, expected a scalar tensor"),
+        (X.sum(), Equal(["a"]), "losses is one tensor, expected a scalar loss for each task"),
         ([X.sum()], Equal(["a", "b"]), "found 1 losses, expected 2: a, b"),
         ({}, Equal(["a"]), "found no loss"),
         ({"a": X.sum()}, "equal", "expected a motet balancer"),

@@ -40,7 +40,7 @@ from motet.balancing.families import (
     PenalizesNorms,
     ReadsNorms,
 )
-from motet.problems import InputError, hint
+from motet.problems import InputError, hint, shown
 
 
 @without_autocast
@@ -200,6 +200,12 @@ def _refuse(
 def _named(
     losses: Mapping[str, Tensor] | Sequence[Tensor], tasks: Sequence[str]
 ) -> dict[str, Tensor]:
+    if isinstance(losses, Tensor) or not isinstance(losses, (Mapping, Sequence)):
+        found = "one tensor" if isinstance(losses, Tensor) else type(losses).__name__
+        raise InputError(
+            f"losses is {found}, expected a scalar loss for each task, {{task: loss}}: the "
+            "balancer adds them up"
+        )
     if not isinstance(losses, Mapping):
         if len(losses) != len(tasks):
             raise InputError(
@@ -212,6 +218,11 @@ def _named(
     for task, loss in losses.items():
         if task not in tasks:
             raise InputError(f"found a loss for {task!r}, which is no task; {hint(task, tasks)}")
+        if not isinstance(loss, Tensor):
+            raise InputError(
+                f"the loss of {task!r} is {shown(loss)}, expected a scalar tensor with its graph; "
+                "leave out `.item()` and `float()`"
+            )
         if loss.dim() != 0:
             raise InputError(
                 f"the loss of {task!r} has shape {tuple(loss.shape)}, expected a scalar; "

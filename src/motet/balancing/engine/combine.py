@@ -13,7 +13,7 @@ from motet.balancing.families import (
     PenalizesNorms,
     ReadsNorms,
 )
-from motet.problems import InputError
+from motet.problems import InputError, shown
 
 
 @without_autocast
@@ -38,7 +38,7 @@ def combine(jacobian: Tensor, balancer: Balancer, losses: Tensor | None = None) 
         tensor([1.9200, 1.4400])
     """
     if not isinstance(balancer, (LossBalancer, GramianBalancer, JacobianBalancer)):
-        raise InputError(f"balancer is {balancer!r}, expected a motet balancer")
+        raise InputError(f"balancer is {shown(balancer)}, expected a motet balancer")
     if jacobian.dim() != 2 or len(jacobian) != len(balancer.tasks):
         raise InputError(
             f"jacobian has shape {tuple(jacobian.shape)}, expected ({len(balancer.tasks)}, P): "

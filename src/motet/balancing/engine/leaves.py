@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from motet.balancing.engine.call import Call
 from motet.balancing.engine.graph import place, several, walk
 from motet.balancing.families import JacobianBalancer
-from motet.problems import InputError
+from motet.problems import InputError, shown
 
 Shared = Iterable[Tensor] | nn.Module
 
@@ -79,7 +79,7 @@ def listed(shared: Shared) -> list[Tensor]:
     given = list(shared.parameters()) if isinstance(shared, nn.Module) else list(shared)
     for leaf in given:
         if not isinstance(leaf, Tensor) or not leaf.is_leaf:
-            found = "a tensor that was computed" if isinstance(leaf, Tensor) else repr(leaf)
+            found = "a tensor that was computed" if isinstance(leaf, Tensor) else shown(leaf)
             raise InputError(
                 f"`shared` holds {found}, expected parameters; to balance on what an encoder "
                 'gives, use at="representation", representation=...'

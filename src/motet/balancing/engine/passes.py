@@ -1,7 +1,7 @@
 """Which ways of going back a balancer can use; the others are refused with the reason."""
 
 from motet.balancing.families import Balancer, GramianBalancer, JacobianBalancer, LossBalancer
-from motet.problems import InputError
+from motet.problems import InputError, shown
 
 _ALLOWED = {
     "at": ("parameters", "representation"),
@@ -26,7 +26,7 @@ def check_pass(
     """
     name = type(balancer).__name__
     if not isinstance(balancer, (LossBalancer, GramianBalancer, JacobianBalancer)):
-        raise InputError(f"balancer is {balancer!r}, expected a motet balancer")
+        raise InputError(f"balancer is {shown(balancer)}, expected a motet balancer")
     given = {"at": at, "heads": heads, "memory": memory, "gramian": gramian}
     for option, value in given.items():
         if value not in _ALLOWED[option]:

@@ -159,8 +159,9 @@ def loss_weights(call: Call, values: Tensor, *, retain: bool = False) -> tuple[T
     values.requires_grad_().retain_grad()
     with torch.enable_grad():
         total = call.balancer(values, present)
-    scale = None if call.scale == 1 else [torch.full_like(total, call.scale)]
-    torch.autograd.backward([total], scale, retain_graph=retain)
+    if total.requires_grad:
+        scale = None if call.scale == 1 else [torch.full_like(total, call.scale)]
+        torch.autograd.backward([total], scale, retain_graph=retain)
     if values.grad is None:
         name = type(call.balancer).__name__
         raise InputError(f"the total of {name} does not depend on the losses: nothing would train")
