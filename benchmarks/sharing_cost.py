@@ -107,7 +107,7 @@ def dselect_k(model):
         gates = {task: model.sharing.gates[task]() for task in TASKS}
         return heads(
             model,
-            {task: mixed(gates[task].expand(len(x), -1), [experts]) for task in TASKS},
+            {task: torch.einsum("e,bed->bd", gates[task], experts) for task in TASKS},
         )
 
     return run

@@ -4,13 +4,27 @@
 message and exit code 2. Pydantic's findings are translated here, for configs and arguments alike.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
 
 class InputError(ValueError):
     """The user's input cannot be used; the message says what was found and what to do."""
+
+    key: tuple[str, ...] = ()
+    """Where in the part of a config that was put to use, if that is known."""
+
+
+@contextmanager
+def about(key: str) -> Iterator[None]:
+    """Say of an `InputError` that passes which key of a config it is about."""
+    try:
+        yield
+    except InputError as error:
+        error.key = (key, *error.key)
+        raise
 
 
 class RowError(InputError):

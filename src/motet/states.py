@@ -16,8 +16,9 @@ class TokenStates(NamedTuple):
     Tasks that read rows get ``pooled``, tasks that read tokens get all of it. In each row the words
     come first and the padding after them; L is at least 1.
 
-    An encoder that never returns them may say so by ``gives_tokens = False``: tasks that read
-    tokens are then refused when a model is made, not when it is called.
+    An encoder that returns them says so by ``gives_tokens = True``: schemes of sharing that have
+    one state per row are then given ``pooled``. One that never does may say ``gives_tokens =
+    False``: tasks that read tokens are then refused when a model is made, not when it is called.
     """
 
     states: Tensor

@@ -191,6 +191,21 @@ def test_experts_of_other_layers_run_one_by_one():
     assert looped(X.float()).shape == (7, 3, 6)
 
 
+class Doubled(nn.Linear):
+    def forward(self, inputs):
+        return 2 * super().forward(inputs)
+
+
+@pytest.mark.parametrize(
+    "kind", [Doubled, lambda *sizes: nn.utils.spectral_norm(nn.Linear(*sizes))]
+)
+def test_a_linear_layer_that_computes_something_else_goes_on_computing_it(kind):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(4, 6), kind(6, WIDTH)).double().eval()
+    found = build("mmoe", network, experts=1).eval()
+    assert_close(found(X, ["a"])["a"], network(X))
+
+
 def test_frozen_layers_stay_frozen_when_stacked():
     stages = linear_stages()
     stages[0].requires_grad_(False)

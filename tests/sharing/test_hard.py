@@ -68,8 +68,8 @@ def test_numbers_of_stages_may_be_told_from_either_side(options):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"shared_layers": 3}, "shared_layers is 3 and task_layers is None"),
-        ({"task_layers": 2}, "shared_layers is None and task_layers is 2"),
+        ({"shared_layers": 3}, "^shared_layers is 3"),
+        ({"task_layers": 2}, "^task_layers is 2"),
         ({"shared_layers": 1, "task_layers": 0}, "shared_layers is 1 and task_layers is 0"),
     ],
 )
@@ -77,6 +77,15 @@ def test_numbers_that_do_not_fit_the_stages_are_told_with_the_stages(options, to
     fits = rf"{told}, but the encoder has 2 stages \(Linear, Tanh\+Linear\)"
     with pytest.raises(InputError, match=fits):
         sharing.create("hard", **options).build(stages(), TASKS, 3)
+
+
+def test_an_encoder_of_one_piece_that_should_have_been_split_tells_how():
+    whole = nn.TransformerEncoderLayer(4, 2)
+    found = (
+        r"^task_layers is 1, but the encoder has 1 stage \(.*\).*, give for the encoder an nn\.S"
+    )
+    with pytest.raises(InputError, match=found):
+        sharing.create("hard", task_layers=1).build([whole], TASKS, 4)
 
 
 def test_a_shared_layer_before_the_heads_does_not_go_with_layers_of_tasks():

@@ -4,12 +4,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from schemes import FORMS, TARGETS, TASKS, WIDTH, X, backbone, model, module, reached, scheme
+from torch import nn
 from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
 from motet import balancing, sharing
 from motet.balancing import JacobianBalancer, LossBalancer, backward
 from motet.model import MultiTaskModel
+from motet.states import TokenStates
 from motet.tasks import Regression
 from motet.training import Trainer
 from motet.training.step import known_leaves
@@ -23,7 +25,8 @@ AROUND = (
 )
 READ_BY_OTHERS = {"progressive", "progressive without adapters"}
 """Schemes in which what trains with one task alone is computed for others too."""
-every_scheme = pytest.mark.parametrize("name", [*sharing.available(), *FORMS])
+CHOICES = (*sharing.available(), *FORMS)
+every_scheme = pytest.mark.parametrize("name", CHOICES)
 also_around = pytest.mark.parametrize("around", AROUND, ids=str)
 
 
@@ -86,20 +89,73 @@ def test_gradients_are_those_of_a_naive_computation_task_by_task(name, balancer,
         assert_close(one.grad, other.grad, msg=parameter)
 
 
-def naive(expected, balancer):
+class Sum(nn.Module):
+    """The first stage of `backbone`, for inputs in two parts."""
+
+    def __init__(self):
+        super().__init__()
+        self.left, self.right, self.width = nn.Linear(2, 6), nn.Linear(2, 6), 6
+
+    def forward(self, inputs):
+        return torch.tanh(self.left(inputs["left"]) + self.right(inputs["right"]))
+
+
+def several():
+    return lambda: [Sum(), *sharing.Stages.of(backbone())[1:]]
+
+
+PARTS = {"left": X[:, :2], "right": X[:, 2:]}
+NONE_OF_A = {**TARGETS, "a": torch.full_like(TARGETS["a"], torch.nan)}
+CASES = (
+    (backbone, X, "abc", NONE_OF_A),
+    (several, PARTS, "abc", TARGETS),
+    (several, PARTS, "cb", TARGETS),
+    (backbone, X, "c", TARGETS),
+)
+"""Encoders, inputs, tasks that are asked for, targets."""
+
+
+@every_scheme
+@pytest.mark.parametrize("case", range(len(CASES)))
+@pytest.mark.filterwarnings("ignore:the tasks share no parameter")
+def test_so_are_those_of_some_tasks_and_of_several_inputs_also_after_loading(name, case):
+    encoder, inputs, asked, targets = CASES[case]
+    # each scheme meets each case, and over the cases each family of balancers and what is around
+    at = list(CHOICES).index(name) + case
+    balancer, around = ("upgrad", "graddrop", "uncertainty")[at % 3], AROUND[at % len(AROUND)]
+    saved = model(name, seed=1, encoder=encoder, **around).state_dict()
+    found, expected = (model(name, encoder=encoder, **around).eval() for _ in range(2))
+    for each in (found, expected):
+        each.load_state_dict(saved)
+    made = balancing.create(balancer, TASKS).double()
+    losses = found.losses(found(inputs, asked), targets)
+    leaves = {} if isinstance(made, LossBalancer) else known_leaves(found)
+    backward(losses, made, **leaves)
+    naive(expected, balancing.create(balancer, TASKS).double(), inputs, asked, targets)
+    for (key, one), other in zip(found.named_parameters(), expected.parameters(), strict=True):
+        zero = torch.zeros_like(one)
+        pair = (zero if each.grad is None else each.grad for each in (one, other))
+        assert_close(*pair, msg=f"{key} {balancer} {around}")
+    absent = [task for task in TASKS if task not in losses]
+    assert all(p.grad is None for task in absent for p in found.task_parameters(task))
+
+
+def naive(expected, balancer, inputs=X, asked=TASKS, targets=TARGETS):
     """Leave in .grad what a balancer makes of gradients computed one by one."""
-    losses = expected.losses(expected(X), TARGETS)
+    losses = expected.losses(expected(inputs, asked), targets)
+    present = torch.tensor([TASKS.index(task) for task in losses])
     if isinstance(balancer, LossBalancer):
-        balancer(torch.stack(list(losses.values())), torch.arange(len(TASKS))).backward()
+        balancer(torch.stack(list(losses.values())), present).backward()
         return
     tasks = reached_by_losses(expected, losses)
-    shared = [parameter for parameter, who in tasks.items() if len(who) > 1] or list(tasks)
+    own = {id(p) for task in TASKS for p in expected.task_parameters(task)}
+    shared = [parameter for parameter in tasks if id(parameter) not in own] or list(tasks)
     jacobian = torch.stack([gradient(loss, shared) for loss in losses.values()])
     values = torch.stack([loss.detach() for loss in losses.values()])
     direction = torch.zeros_like(jacobian[0])
-    for group in components({parameter: tasks[parameter] for parameter in shared}):
-        places = torch.tensor(sorted(TASKS.index(task) for task in group))
-        direction += direction_of(jacobian[places], balancer, values[places], places)
+    for group in components({parameter: tasks[parameter] for parameter in shared}, losses):
+        rows = torch.tensor([row for row, task in enumerate(losses) if task in group])
+        direction += direction_of(jacobian[rows], balancer, values[rows], present[rows])
     parts = direction.split([parameter.numel() for parameter in shared])
     for parameter, part in zip(shared, parts, strict=True):
         parameter.grad = part.view_as(parameter)
@@ -118,8 +174,8 @@ def reached_by_losses(expected, losses):
     return tasks
 
 
-def components(tasks):
-    groups = [{task} for task in TASKS]
+def components(tasks, losses):
+    groups = [{task} for task in losses]
     for who in tasks.values():
         joined = [group for group in groups if group & who]
         groups = [group for group in groups if group not in joined] + [set().union(*joined)]
@@ -182,20 +238,56 @@ def test_the_seed_alone_decides_the_first_weights(name):
 
 @every_scheme
 def test_inputs_may_be_several(name):
-    class Sum(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.left, self.right, self.width = torch.nn.Linear(2, 6), torch.nn.Linear(2, 6), 6
+    parts, joined = model(name, encoder=several).eval(), model(name).eval()
+    assert list(parts(PARTS)) == list(joined(X))
 
-        def forward(self, inputs):
-            return self.left(inputs["left"]) + self.right(inputs["right"])
 
-    def stages():
-        return [Sum(), *list(sharing.Stages.of(backbone()))[1:]]
+class Words(nn.Linear):
+    """A last stage that gives states of words, and their mean."""
 
-    found = model(name, encoder=lambda: stages)
-    raw = found({"left": X[:, :2], "right": X[:, 2:]})
-    assert list(raw) == list(TASKS)
+    gives_tokens = True
+
+    def forward(self, inputs):
+        states = super().forward(inputs)
+        return TokenStates(states, torch.zeros(states.shape[:2], dtype=torch.bool), states.mean(1))
+
+
+class Rows(Words):
+    gives_tokens = False
+
+    def forward(self, inputs):
+        return super().forward(inputs).pooled
+
+
+@every_scheme
+@also_around
+def test_tasks_of_rows_get_the_state_of_the_row_from_an_encoder_of_words(name, around):
+    texts = X.unsqueeze(1) * torch.tensor([1.0, -2.0, 0.5], dtype=X.dtype).view(1, 3, 1)
+    of_words, of_rows = (
+        model(name, encoder=lambda last=last: [*backbone()[:-2], last(5, WIDTH)], **around).eval()
+        for last in (Words, Rows)
+    )
+    expected = of_rows(texts)
+    for task, raw in of_words(texts).items():
+        assert_close(raw, expected[task])
+
+
+@pytest.mark.parametrize("around", [{}, {"groups": [["a", "c"], ["b"]]}], ids=str)
+def test_task_embeddings_condition_states_of_words_too(around):
+    found = module_of_words(task_embedding=3, **around)
+    with torch.no_grad():
+        for key, parameter in found.named_parameters():
+            if key.endswith("map.bias"):
+                parameter.add_(0.5)
+    texts = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
+    plain, conditioned = module_of_words(**around)(texts, ["b"])["b"], found(texts, ["b"])["b"]
+    assert_close(conditioned.states, 1.5 * plain.states + 0.5)
+    assert_close(conditioned.pooled, 1.5 * plain.pooled + 0.5)
+
+
+def module_of_words(**around):
+    torch.manual_seed(0)
+    return sharing.create("hard", **around).build([Words(4, WIDTH)], TASKS, WIDTH)
 
 
 @every_scheme

@@ -23,6 +23,7 @@ class Collector:
         try:
             yield
         except InputError as error:
+            key = (*key, *error.key)
             message = _without_place(key, str(error))
             first = message.partition(" ")[0]
             if key == ("training",) and first in TrainingConfig.model_fields:

@@ -39,6 +39,7 @@ class LSTM(nn.Module):
     """
 
     reads = "text"
+    gives_tokens = True
 
     @checked
     def __init__(

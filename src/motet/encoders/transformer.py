@@ -48,6 +48,7 @@ class Transformer(nn.Module):
     """
 
     reads = "text"
+    gives_tokens = True
 
     @checked
     def __init__(

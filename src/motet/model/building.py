@@ -20,8 +20,9 @@ from motet.data.words import text_of
 from motet.encoders.joined import Joined
 from motet.model.multi_task_model import MultiTaskModel
 from motet.options import create
-from motet.problems import InputError
+from motet.problems import InputError, about
 from motet.registry import ENCODERS, INPUTS, TASKS
+from motet.sharing import Stages
 from motet.sharing import create as create_sharing
 from motet.tasks import Task
 from motet.tasks.task_metrics import find_metrics
@@ -68,8 +69,11 @@ def build_model(config: Config, sizes: Sizes) -> MultiTaskModel:
     with torch.random.fork_rng(devices=[]), _large_sizes_refused():
         torch.default_generator.manual_seed(config.training.seed % 2**64)
         tasks = [build_task(config, name, sizes) for name in config.tasks]
-        sharing = create_sharing(config.model.sharing.type, **config.model.sharing.options())
-        return MultiTaskModel(lambda: _build_encoder(config, sizes), tasks, sharing=sharing)
+        with about("encoder"):
+            stages = Stages.of(lambda: _build_encoder(config, sizes))
+        with about("sharing"):
+            sharing = create_sharing(config.model.sharing.type, **config.model.sharing.options())
+        return MultiTaskModel(stages, tasks, sharing=sharing)
 
 
 @contextmanager

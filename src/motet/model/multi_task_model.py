@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.options import RESERVED_TASK_NAMES
-from motet.problems import InputError, hint
+from motet.problems import InputError, about, hint
 from motet.sharing import (
     Backbone,
     ByTask,
@@ -64,8 +64,10 @@ class MultiTaskModel(nn.Module):
         names = _names(tasks)
         stages, sharing = Stages.of(encoder), sharing or Hard()
         _check_tokens(tasks, stages, sharing)
+        stages = stages if sharing.reads_tokens else stages.of_rows()
         width = width or _width_of(stages)
-        shared = sharing.build(stages, names, width)
+        with about("sharing"):
+            shared = sharing.build(stages, names, width)
         heads = {task.name: task.make_head(shared.width) for task in tasks}
         self._assemble(shared, tasks, heads)
 
@@ -439,8 +441,8 @@ def _check_tokens(tasks: Sequence[Task], stages: Stages, sharing: Sharing) -> No
             raise InputError(_needs_tokens(task, "gives one state per row"))
         if task.reads == "tokens" and not sharing.reads_tokens:
             raise InputError(
-                f"task {task.name!r} labels words, but sharing {type(sharing).__name__} has one "
-                "state per row; use sharing: hard"
+                f"task {task.name!r} labels words, but this way of sharing has one state per row; "
+                "use sharing: hard, or soft"
             )
 
 

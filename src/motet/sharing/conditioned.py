@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from motet.sharing.base import Representation, SharedModule, Sharing
 from motet.sharing.by_task import ByTask
 from motet.sharing.features import Features
-from motet.sharing.stages import Stages
+from motet.sharing.stages import Stages, Wrapped
+from motet.states import TokenStates
 
 DEFAULT_WIDTH = 64
 
@@ -30,6 +31,7 @@ class Conditioned(Sharing):
 
     def __init__(self, scheme: Sharing, width: int = DEFAULT_WIDTH) -> None:
         self.scheme, self.width = scheme, width
+        self.reads_tokens = scheme.reads_tokens
 
     def build(self, stages: Sequence[nn.Module], tasks: Sequence[str], width: int) -> SharedModule:
         stages = Stages.of(stages)
@@ -43,12 +45,12 @@ class Conditioned(Sharing):
         return _ConditionedModule(inner, tasks, self.width)
 
 
-class _Film(nn.Module):
+class _Film(Wrapped):
     """A stage, and what the current task makes of its features."""
 
     def __init__(self, stage: nn.Module, features: Features, width: int) -> None:
-        super().__init__()
-        self.stage, self.features = stage, features
+        super().__init__(stage)
+        self.features = features
         self.map = nn.Linear(width, 2 * features.width)
         self.embedding: Tensor | None = None  # of the task that is computed now
         self.width = features.width
@@ -61,8 +63,13 @@ class _Film(nn.Module):
         nn.init.zeros_(self.map.weight)
         nn.init.zeros_(self.map.bias)
 
-    def forward(self, inputs: Any) -> Tensor:
-        state: Tensor = self.stage(inputs)
+    def forward(self, inputs: Any) -> Representation:
+        state: Representation = self.stage(inputs)
+        if isinstance(state, Tensor):
+            return self._shifted(state)
+        return TokenStates(self._shifted(state.states), state.padding, self._shifted(state.pooled))
+
+    def _shifted(self, state: Tensor) -> Tensor:
         self.features.check(state)
         assert self.embedding is not None
         gamma, beta = self.map(self.embedding).chunk(2)

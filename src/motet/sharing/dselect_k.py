@@ -11,7 +11,7 @@ from motet.options import NonNegativeFloat, PositiveFloat, PositiveInt, Sequence
 from motet.problems import InputError
 from motet.sharing.base import SharedModule, Sharing, Special
 from motet.sharing.by_task import ByTask
-from motet.sharing.experts import Layout, lay_out, mixed, together
+from motet.sharing.experts import Layout, lay_out, together
 from motet.sharing.stages import Stages
 
 
@@ -121,7 +121,7 @@ class _DSelectKModule(SharedModule):
 
     def forward(self, inputs: Any, tasks: Sequence[str]) -> dict[str, Tensor]:
         states = self.experts(self.bottom(inputs))
-        return {task: mixed(self.gates[task]().expand(len(states), -1), [states]) for task in tasks}
+        return {task: torch.einsum("e,be...->b...", self.gates[task](), states) for task in tasks}
 
     def task_parameters(self, task: str) -> Iterator[nn.Parameter]:
         yield from self.gates[task].parameters()

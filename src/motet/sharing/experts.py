@@ -68,10 +68,15 @@ def _layer(before: int, after: int) -> Stages:
 def together(experts: Sequence[Stages]) -> nn.Module:
     """Make one module of several networks of one shape: (B, ...) to (B, E, ...)."""
     layers = [list(_leaves(expert.chain())) for expert in experts]
-    stackable = all(isinstance(layer, (nn.Linear, *_ON_NUMBERS)) for layer in layers[0])
-    if stackable and any(isinstance(layer, nn.Linear) for layer in layers[0]):
+    if all(map(_stackable, layers[0])) and any(isinstance(layer, nn.Linear) for layer in layers[0]):
         return StackedExperts(layers)
     return LoopedExperts([expert.chain() for expert in experts])
+
+
+def _stackable(layer: nn.Module) -> bool:
+    """Whether a layer is all that its type says: subclasses and hooks may compute other things."""
+    hooks = layer._forward_hooks or layer._forward_pre_hooks
+    return type(layer) in (nn.Linear, *_ON_NUMBERS) and not hooks
 
 
 _ON_NUMBERS = (
@@ -195,7 +200,8 @@ class Gate(nn.Module):
 def mixed(weights: Tensor, experts: Sequence[Tensor]) -> Tensor:
     """Mix experts (B, E₁, ...), (B, E₂, ...), ... by weights (B, E₁ + E₂ + ...)."""
     sizes = [each.shape[1] for each in experts]
-    pairs = zip(torch.split(weights, sizes, dim=1), experts, strict=True)
+    shares = [weights] if len(sizes) == 1 else torch.split(weights, sizes, dim=1)
+    pairs = zip(shares, experts, strict=True)
     parts = [torch.bmm(each.unsqueeze(1), states.flatten(2)).squeeze(1) for each, states in pairs]
     total = parts[0]
     for part in parts[1:]:

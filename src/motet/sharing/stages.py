@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any, Union, final, overload
 
-from torch import nn
+from torch import Tensor, nn
 
 from motet.problems import InputError
 from motet.sharing.features import Features, features_between
 from motet.sharing.first_weights import draw_first_weights
+from motet.states import TokenStates
 
 Backbone = Union[nn.Module, Sequence[nn.Module], Callable[[], Any]]  # noqa: UP007  # at run time
 """What a user may give for an encoder."""
@@ -157,6 +158,14 @@ class Stages(Sequence[nn.Module]):
         modules = [wrap(place, module) for place, module in enumerate(self)]
         return Stages(modules, self._features, None, None if make is None else remake)
 
+    def of_rows(self) -> "Stages":
+        """Return the stages, of which the last gives one state per row, whatever it gave before."""
+        last = self.whole or self[-1]
+        if not getattr(last, "gives_tokens", False):
+            return self
+        end = len(self) - 1
+        return self.wrapped(lambda place, stage: _Pooled(stage) if place == end else stage)
+
     def fresh(self) -> "Stages":
         """Copy the stages, with first weights of their own.
 
@@ -181,6 +190,20 @@ class Stages(Sequence[nn.Module]):
     def chain(self) -> nn.Module:
         """Return a module that calls the stages in turn."""
         return self._modules[0] if len(self) == 1 else nn.Sequential(*self)
+
+
+class Wrapped(nn.Module):
+    """A stage, and what is made of what it gives."""
+
+    def __init__(self, stage: nn.Module) -> None:
+        super().__init__()
+        self.stage = stage
+
+
+class _Pooled(Wrapped):
+    def forward(self, inputs: Any) -> Tensor:
+        tokens: TokenStates = self.stage(inputs)
+        return tokens.pooled
 
 
 def learns(stage: nn.Module) -> bool:
@@ -227,5 +250,7 @@ def _layers(children: Sequence[nn.Module]) -> list[nn.Module]:
 
 
 def _name(stage: nn.Module) -> str:
+    if isinstance(stage, Wrapped):
+        return _name(stage.stage)
     parts = stage.children() if isinstance(stage, nn.Sequential) else [stage]
     return "+".join(type(part).__name__.lstrip("_") for part in parts)
