@@ -83,6 +83,48 @@ def test_closed_forms_of_learned_noise(script):
     assert expected("revised", 7.0) ** 2 == pytest.approx(4.311738, rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("relatedness", "lowest", "highest"),
+    [(0.0, -0.02, 0.02), (0.5, 0.05, 0.52), (0.9, 0.5, 0.9), (1.0, 0.985, 0.999)],
+)
+def test_labels_of_tasks_correlate_as_far_as_the_tasks_are_related(
+    script, relatedness, lowest, highest
+):
+    parts = script("relatedness")["parts"]
+    found = []
+    for seed in range(5):
+        _, targets = parts(relatedness, seed, {"train": 30_000})["train"]
+        found.append(float(torch.corrcoef(torch.stack([*targets.values()]))[0, 1]))
+    assert lowest < min(found)
+    assert max(found) < highest
+    # of two normal numbers with a correlation, no function correlates more (Mehler's expansion)
+    assert max(found) <= relatedness + 0.02
+
+
+def test_parts_have_rows_of_their_own_and_targets_in_units_of_the_training_part(script):
+    parts = script("relatedness")["parts"](0.5, 0, {"train": 3000, "test": 2000})
+    (x, train), (others, test) = parts["train"], parts["test"]
+    assert (len(x), len(others)) == (3000, 2000)
+    for task, values in train.items():
+        torch.testing.assert_close(values.mean(), torch.tensor(0.0), rtol=0, atol=1e-5)
+        torch.testing.assert_close(values.std(), torch.tensor(1.0))
+        assert test[task].std() == pytest.approx(1, abs=0.1)
+
+
+def test_ways_of_sharing_are_compared_with_as_many_parameters(script):
+    relatedness = script("relatedness")
+    counts = [
+        sum(parameter.numel() for parameter in relatedness["network"](name).parameters())
+        for name in relatedness["METHODS"]
+    ]
+    assert max(counts) / min(counts) < 1.05
+
+
+def test_the_interval_is_that_of_student(script):
+    mean, half = script("relatedness")["interval"]([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert (mean, half) == pytest.approx((3.0, 2.776 * 2.5**0.5 / 5**0.5))
+
+
 # Outcomes ----------------------------------------------------------------------------------------
 
 
@@ -161,3 +203,16 @@ def test_a_weighted_sum_reaches_only_the_ends_of_a_concave_front_and_stch_all_of
     assert gap < 0.2
     assert (found[:, 0].diff() < 0).all()  # the larger its weight, the lower the first loss
     assert fronts["judged"](problem, fronts["ends"](problem, "mgda", 1000))[1] >= 8
+
+
+@pytest.mark.slow
+def test_tasks_that_are_the_same_are_learned_alike_by_experts_and_by_hard_sharing(script):
+    relatedness = script("relatedness")
+    more = []
+    for seed in range(4):
+        data = relatedness["parts"](1.0, seed, {"train": 20_000, "validation": 1000, "test": 4000})
+        hard, mmoe = (relatedness["outcome"](name, data, seed) for name in ("hard", "mmoe"))
+        assert max(hard, mmoe) < 0.3
+        more.append(mmoe - hard)
+    mean, half = relatedness["interval"](more)
+    assert abs(mean) < half
