@@ -21,11 +21,12 @@ test: check
 test-all: check
 	$(BIN)/pytest -m "slow or not slow"
 
-bench: .venv/core # quick; docs/benchmarks.md says how to measure in earnest
+bench: .venv/test # quick; docs/benchmarks.md says how to measure in earnest
 	$(BIN)/python benchmarks/step_cost.py --quick
 	$(BIN)/python benchmarks/solvers.py
 	$(BIN)/python benchmarks/training_overhead.py --pairs 3
 	$(BIN)/python benchmarks/sharing_cost.py --repeats 20
+	$(BIN)/python benchmarks/text.py --rows 512
 	$(BIN)/python benchmarks/number_scaling.py --seeds 1
 
 format: .venv/test

@@ -1,0 +1,112 @@
+"""What `motet.Trainer` costs on texts, beside a hand-written PyTorch loop.
+
+The same tokens of the reviews of motet://clothing, the same LSTM and heads, the same batches and
+optimizer, in turn in one process, each batch by both. Prints the time of an epoch of each and the
+ratio, pair by pair. Time is that of the process's own thread.
+
+    OMP_NUM_THREADS=1 python benchmarks/text.py [--rows 1024] [--pairs 5]
+"""
+
+import argparse
+import statistics
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import motet
+from motet.data import from_texts
+from motet.data.batches import ArrayData
+from motet.data.ragged import bucketed
+from motet.data.sources import read
+from motet.encoders import LSTM
+
+BATCH = 64
+
+
+def make_data(rows):
+    table = read("motet://clothing").slice(0, rows)
+    labels = {name: table[name].to_pylist() for name in ("recommended", "department")}
+    return from_texts(table["text"].to_pylist(), labels, tokenizer="words", max_length=128)
+
+
+def make_model(data):
+    torch.manual_seed(0)
+    tasks = [motet.tasks.Classification(task, classes=data.classes[task]) for task in data.classes]
+    return motet.MultiTaskModel(LSTM(data.sizes.vocabulary), tasks)
+
+
+class Plain(nn.Module):
+    """The same network without motet."""
+
+    def __init__(self, data):
+        super().__init__()
+        torch.manual_seed(0)
+        self.encoder = LSTM(data.sizes.vocabulary)
+        self.heads = nn.ModuleDict(
+            {task: nn.Linear(128, len(names)) for task, names in data.classes.items()}
+        )
+
+    def forward(self, ids):
+        pooled = self.encoder({"ids": ids}).pooled
+        return {name: head(pooled) for name, head in self.heads.items()}
+
+
+def plain_epoch(model, optimizer, rows, targets, order):
+    """Pad each batch to its longest row, as one would by hand."""
+    model.train()
+    for chosen in order.split(BATCH):
+        ids = nn.utils.rnn.pad_sequence([rows[row] for row in chosen.tolist()], batch_first=True)
+        raw = model(ids)
+        loss = sum(F.cross_entropy(raw[task], targets[task][chosen]) for task in raw)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=1024)
+    parser.add_argument("--pairs", type=int, default=5)
+    arguments = parser.parse_args()
+    data = make_data(arguments.rows)
+    trainer = motet.Trainer(make_model(data), batch_size=BATCH, device="cpu")
+    plain = Plain(data)
+    decays = [
+        parameter
+        for name, parameter in plain.named_parameters()
+        if parameter.dim() > 1 and "embedding" not in name
+    ]
+    kept = {id(parameter) for parameter in decays}
+    others = [parameter for parameter in plain.parameters() if id(parameter) not in kept]
+    optimizer = torch.optim.AdamW(
+        [{"params": decays}, {"params": others, "weight_decay": 0.0}], lr=1e-3, fused=True
+    )
+    ids = data.inputs["ids"]
+    rows = list(ids.values.split(ids.lengths.tolist()))
+    given = ArrayData(data.inputs, data.targets)
+    times = {"motet": [], "by hand": []}
+    for pair in range(arguments.pairs + 1):
+        order = bucketed(data.order(0, pair), ids.lengths, BATCH, 0, pair)
+        for name in ("motet", "by hand") if pair % 2 else ("by hand", "motet"):
+            start = time.thread_time()
+            if name == "motet":
+                trainer.train_epoch(given)
+            else:
+                plain_epoch(plain, optimizer, rows, data.targets, order)
+            if pair:  # the first pair warms up
+                times[name].append(time.thread_time() - start)
+    ratios = [a / b for a, b in zip(times["motet"], times["by hand"], strict=True)]
+    threads = torch.get_num_threads()
+    print(f"{len(data):,} texts, two tasks, LSTM of width 128, batch {BATCH}, {threads} threads")
+    for name, values in times.items():
+        print(f"{name:8} {statistics.median(values):7.3f} s an epoch (median of {len(values)})")
+    print(
+        f"ratio    {statistics.median(ratios):7.3f}   (pair by pair: "
+        f"{min(ratios):.3f} to {max(ratios):.3f})"
+    )
+
+
+if __name__ == "__main__":
+    main()
