@@ -42,6 +42,7 @@ __all__ = [
     "Chosen",
     "Epochs",
     "Every",
+    "FolderPath",
     "Fraction",
     "Literal",
     "Mapping",
@@ -98,6 +99,8 @@ Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(_real)]
 """A share of something, all of it included: 0 <= x <= 1."""
 PositiveShare = Annotated[float, Field(gt=0, le=1), BeforeValidator(_real)]
 """A share that is not nothing: 0 < x <= 1."""
+FolderPath = Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, Path) else v)]
+"""The path of a folder."""
 
 
 @dataclass(frozen=True)

