@@ -250,7 +250,7 @@ class TaskOptions(TypedDict, total=False):
     head: Annotated[Mapping[str, Any], Chosen("head", default="mlp")] | Callable[..., Any]
 
 
-RESERVED_TASK_NAMES = ("score", "loss", "mean", "worst", "encoder")
+RESERVED_TASK_NAMES = ("score", "loss", "mean", "worst", "encoder", "pretrained")
 """Names with a meaning of their own: in reports, as monitored values, as parts to freeze."""
 
 TASK_DEFAULTS: dict[str, Any] = {

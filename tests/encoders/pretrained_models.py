@@ -19,9 +19,7 @@ CONFIGS = {
     "bert": lambda: transformers.BertConfig(**SIZES, **LAYERS),
     "roberta": lambda: transformers.RobertaConfig(**SIZES, **LAYERS, pad_token_id=1),
     "t5": lambda: transformers.T5Config(vocab_size=60, **T5),
-    "gpt2": lambda: transformers.GPT2Config(
-        vocab_size=60, **GPT2, bos_token_id=1, eos_token_id=1
-    ),
+    "gpt2": lambda: transformers.GPT2Config(vocab_size=60, **GPT2, bos_token_id=1, eos_token_id=1),
 }
 
 

@@ -148,7 +148,7 @@ def test_path_or_architecture_is_needed_and_not_both(tmp_path):
 
 
 def test_folders_without_their_files_are_named(tmp_path):
-    with pytest.raises(InputError, match="no config.json"):
+    with pytest.raises(InputError, match=r"no config\.json"):
         Pretrained(path=tmp_path)
     tiny(tmp_path)
     (tmp_path / "model.safetensors").unlink()

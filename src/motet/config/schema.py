@@ -9,7 +9,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from motet.config.members import Member, MemberOf, Section
 from motet.config.stages import Balancing
-from motet.options import Every, Fraction, NonNegativeInt, PositiveFloat, PositiveInt
+from motet.config.unfreezing import Unfreeze
+from motet.options import Every, Fraction, NonNegativeInt, PositiveFloat, PositiveInt, PositiveShare
 from motet.registry import version
 
 
@@ -104,6 +105,25 @@ class TrainingConfig(Section):
     """``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the forward pass; parameters and losses stay float32."""
+    shared_learning_rate: PositiveFloat | None = None
+    """Learning rate of what several tasks may reach, in place of the optimizer's. Encoders that
+    were trained before have their own, 2e-5 unless told."""
+    layer_decay: PositiveShare | None = None
+    """What the learning rate of each layer of the encoder is multiplied with, from the last layer
+    to the first: once for the last, twice for the one before, ..."""
+    freeze: tuple[str, ...] = ()
+    """Parts that are not trained: ``encoder`` (all that tasks share), ``pretrained`` (encoders that
+    were trained before), a task (its own parameters), or names or patterns of parameters and
+    modules, such as ``"*.embeddings"``."""
+    unfreeze: Unfreeze | None = None
+    """When frozen parts are trained again: ``{every: 2, layers: 1}``, the last layers first, or a
+    list of ``{epoch: 3, parts: [encoder]}``; never if left out."""
+    frozen: Literal["evaluation", "training"] = "evaluation"
+    """Whether dropout and BatchNorm of modules that are frozen as a whole act as in ``evaluation``
+    or as in ``training``."""
+    accumulate: PositiveInt = 1
+    """Into how many parts a batch is cut, of which one is worked on at a time: less memory, and the
+    same step as with the whole batch."""
     monitor: str = "mean"
     """What early stopping and the best checkpoint watch on the validation part: ``mean`` or
     ``worst`` normalised score of the main tasks, the name of a task, or ``loss``."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from motet.model.parts import find
 from motet.options import RESERVED_TASK_NAMES
 from motet.problems import InputError, about, hint
 from motet.sharing import (
@@ -78,6 +79,7 @@ class MultiTaskModel(nn.Module):
         self.tasks: ByTask[Task] = ByTask({task.name: task for task in tasks})
         self.heads: ByTask[nn.Module] = ByTask(heads)
         self._enabled = {task.name: task.enabled for task in tasks}
+        self._held: set[str] = set()
         owners: dict[int, str] = {}
         for name in self._enabled:
             for parameter in self.task_parameters(name):
@@ -197,23 +199,51 @@ class MultiTaskModel(nn.Module):
         """Leave a task out: its head is neither computed nor trained, and costs nothing."""
         self._enabled[self._known(task)] = False
 
-    def freeze(self, part: str) -> None:
-        """Stop training a part: "encoder" (all that tasks share) or a task's own parameters."""
-        self._set_trained(part, trained=False)
+    def freeze(self, *parts: str, evaluation: bool = False) -> None:
+        """Stop training parts.
 
-    def unfreeze(self, part: str) -> None:
-        """Train a part again."""
-        self._set_trained(part, trained=True)
+        Args:
+            *parts: "encoder" (all that tasks share), "pretrained" (encoders that were trained
+                before), a task (its own parameters), or patterns of names of parameters and
+                modules; see `motet.model.parts.find`.
+            evaluation: Whether modules that are frozen as a whole compute as in evaluation from
+                now on, without dropout and with BatchNorm's averages as they are.
 
-    def _set_trained(self, part: str, *, trained: bool) -> None:
-        if part != "encoder" and part not in self._enabled:
-            known = ("encoder", *self._enabled)
-            raise InputError(f"the model has no part {part!r}; {hint(part, known)}")
-        own = self.shared_parameters() if part == "encoder" else self.task_parameters(part)
-        if not own:
-            raise InputError(f"the tasks share no parameter; name tasks in place of {part!r}")
-        for parameter in own:
-            parameter.requires_grad_(trained)
+        Raises:
+            InputError: If there is no such part.
+        """
+        for name in find(self, parts):
+            self.get_parameter(name).requires_grad_(False)
+            (self._held.add if evaluation else self._held.discard)(name)
+        self.train(self.training)
+
+    def unfreeze(self, *parts: str) -> None:
+        """Train parts again; see `freeze`."""
+        for name in find(self, parts):
+            self.get_parameter(name).requires_grad_(True)
+            self._held.discard(name)
+        self.train(self.training)
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """Names of the parameters that are not trained."""
+        return tuple(name for name, p in self.named_parameters() if not p.requires_grad)
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """Names of those of them whose modules compute as in evaluation."""
+        return tuple(name for name in self.frozen if name in self._held)
+
+    def train(self, mode: bool = True) -> Self:
+        """Go into training mode, but for what is frozen as in evaluation."""
+        super().train(mode)
+        if mode and self._held:
+            held = {id(self.get_parameter(name)) for name in self.held}
+            for module in self.modules():
+                own = list(module.parameters())
+                if own and all(id(parameter) in held for parameter in own):
+                    module.eval()
+        return self
 
     def describe(self) -> dict[str, Any]:
         """Return what the model is made of, as plain values.
@@ -406,6 +436,9 @@ class _Wrapped(SharedModule):
                 f"expected also {', '.join(missing)}"
             )
         return {task: outputs[task] for task in tasks}
+
+    def chain(self) -> Sequence[nn.Module]:
+        return [self.module]
 
     def task_parameters(self, task: str) -> Iterator[nn.Parameter]:
         yield from self._heads.get(task, ())

@@ -13,9 +13,11 @@ from motet.data.selection import listed
 from motet.data.targets.base import Target
 from motet.data.targets.classes import MISSING
 from motet.model import MultiTaskModel
+from motet.model.parts import summarised
 from motet.run.costs import count_costs
 from motet.run.preparing import Prepared
-from motet.training import Report
+from motet.training import Report, Trainer
+from motet.training.optimizers import told_rates
 
 _PARTS = ("train", "validation", "test")
 
@@ -40,6 +42,23 @@ def data_lines(prepared: Prepared) -> Iterator[str]:
     if len(prepared.config.stages) > 1:
         yield _line("balancing", ", then ".join(map(_stage, prepared.config.stages)))
     yield from (_line("note", note) for note in _notes(prepared))
+
+
+def training_lines(trainer: Trainer) -> Iterator[str]:
+    """Say which parameters have which learning rate, if they differ, and what is frozen."""
+    rates = told_rates(trainer.optimizer)
+    if len(rates) > 1:
+        found = (f"{rate:.3g} ({count:,} parameters)" for rate, count in rates.items())
+        yield _line("rates", ", ".join(found))
+    freezing, model = trainer.freezing, trainer.model
+    if freezing.active:
+        sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+        frozen = sum(sizes[name] for name in model.frozen)
+        yield _line("frozen", f"{frozen:,} of {sum(sizes.values()):,} parameters")
+        for epoch, names in freezing.plan.items():
+            count = sum(sizes[name] for name in names)
+            parts = ", ".join(summarised(model, names))
+            yield _line("", f"{count:,} are trained from epoch {epoch}: {parts}")
 
 
 def model_lines(prepared: Prepared) -> Iterator[str]:

@@ -20,7 +20,7 @@ from motet.run import folder, saving
 from motet.run.building import build_trainer
 from motet.run.card import card
 from motet.run.checkpoints import Checkpoints, digest
-from motet.run.lines import data_lines, epoch_line, report_lines
+from motet.run.lines import data_lines, epoch_line, report_lines, training_lines
 from motet.run.preparing import Prepared, prepare
 from motet.run.runs import Run, with_truth
 from motet.training import History, Interrupted, Report, Trainer
@@ -65,6 +65,8 @@ def train(
     attempt.use(folder.create(output, origin.stem if origin else "run"))
     _write_beginning(attempt.path, prepared)
     for line in data_lines(prepared):
+        attempt.say(line)
+    for line in training_lines(attempt.trainer):
         attempt.say(line)
     return attempt.carry_out()
 

@@ -57,6 +57,10 @@ class SharedModule(nn.Module, ABC):
             "progressive (without groups and task_embedding) take more later"
         )
 
+    def chain(self) -> Sequence[nn.Module]:
+        """Return the modules that inputs go through in turn, if they are the same for all tasks."""
+        return ()
+
     def penalty(self, tasks: Sequence[str] | None = None) -> Tensor | None:
         """Return the scheme's regulariser, added after balancing, or None.
 

@@ -108,6 +108,9 @@ class _HardModule(SharedModule):
             return dict.fromkeys(tasks, state)
         return {task: self.own[task](state) for task in tasks}
 
+    def chain(self) -> Sequence[nn.Module]:
+        return list(self.stages)
+
     def task_parameters(self, task: str) -> Iterator[nn.Parameter]:
         if self.own is not None:
             yield from self.own[task].parameters()

@@ -86,6 +86,9 @@ class Task(nn.Module, ABC):
     """How a label column becomes a target; see `motet.tasks.labels`."""
     reads: ClassVar[Reads] = "row"
     """What its head gets: features (B, D), or `motet.states.TokenStates`."""
+    additive: ClassVar[bool] = True
+    """Whether the losses of parts of a batch add up to that of the whole; not if rows are compared
+    with each other."""
     outputs: int = 1
     """Numbers per row of the raw output; 0 while the number of classes is not known."""
     class_names: tuple[str, ...] | None = None

@@ -105,9 +105,10 @@ def make_optimizer(
     learning_rate: float | None,
     model: MultiTaskModel,
     balancers: nn.Module,
+    **grouping: float | None,
 ) -> torch.optim.Optimizer:
-    """Make the optimizer of a model and its balancers."""
-    groups = parameter_groups(model, balancers)
+    """Make the optimizer of a model and its balancers; ``grouping`` goes to `parameter_groups`."""
+    groups = parameter_groups(model, balancers, **grouping)
     if callable(chosen):
         if learning_rate is not None:
             groups = [{"lr": learning_rate, **group} for group in groups]

@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from motet.model import MultiTaskModel
+from motet.model.parts import layers_of
 from motet.options import Fraction, NonNegativeFloat, PositiveFloat, checked
 from motet.problems import InputError
 from motet.sharing import Special
@@ -16,19 +17,34 @@ Groups = list[dict[str, Any]]
 OptimizerFactory = Callable[[Groups], Optimizer]
 
 
-def parameter_groups(model: MultiTaskModel, balancers: nn.Module) -> Groups:
+def parameter_groups(
+    model: MultiTaskModel,
+    balancers: nn.Module,
+    *,
+    shared_learning_rate: float | None = None,
+    layer_decay: float | None = None,
+) -> Groups:
     """Group parameters by learning rate and weight decay, frozen ones too: they may thaw.
+
+    Args:
+        model: The model.
+        balancers: Have parameters too, perhaps.
+        shared_learning_rate: Learning rate of what several tasks may reach.
+        layer_decay: What the learning rate of each layer of the encoder is multiplied with, from
+            the last layer to the first; once for the last, twice for the one before, ...
 
     Returns:
         Groups for an optimizer. Norms, biases, embeddings and the balancers' own parameters do not
-        decay. A task's parameters have its learning rate, if it has one; all others have the
-        optimizer's, times ``rate`` where the sharing scheme says so.
+        decay. A task's parameters have its learning rate, if it has one, those of a module with an
+        ``own_learning_rate`` have that; all others have the optimizer's. ``rate`` multiplies it,
+        where the sharing scheme or ``layer_decay`` says so.
+
+    Raises:
+        InputError: If the tasks share nothing that could have a learning rate of its own, or the
+            encoder's layers cannot be counted.
     """
-    rates = {
-        id(parameter): task.learning_rate
-        for task in model.tasks
-        for parameter in model.task_parameters(task.name)
-    }
+    rates = _own_rates(model, shared_learning_rate)
+    depths = _depths(model) if layer_decay is not None else {}
     embeddings = {
         id(module.weight)
         for module in model.modules()
@@ -40,12 +56,43 @@ def parameter_groups(model: MultiTaskModel, balancers: nn.Module) -> Groups:
         how = special.get(id(parameter), Special())
         steady = parameter.dim() < 2 or id(parameter) in embeddings or not how.decays
         lr = rates.get(id(parameter))
-        group = groups.setdefault((lr, how.rate, steady), {"params": []})
+        rate = how.rate * (layer_decay or 1.0) ** depths.get(id(parameter), 0)
+        group = groups.setdefault((lr, rate, steady), {"params": []})
         group["params"].append(parameter)
         group |= {"lr": lr} if lr else {}
-        group |= {"rate": how.rate} if how.rate != 1 else {}
+        group |= {"rate": rate} if rate != 1 else {}
         group |= {"weight_decay": 0.0} if steady else {}
     return list(groups.values())
+
+
+def _own_rates(model: MultiTaskModel, shared: float | None) -> dict[int, float]:
+    """Return the learning rates of parameters that do not have the optimizer's."""
+    common = model.shared_parameters()
+    if shared is not None and not common:
+        raise InputError("shared_learning_rate has no effect, as the tasks share no parameter")
+    rates = {} if shared is None else {id(parameter): shared for parameter in common}
+    for module in model.modules():
+        own = getattr(module, "own_learning_rate", None)
+        if own is not None:
+            rates |= {id(parameter): own for parameter in module.parameters()}
+    for task in model.tasks:
+        if task.learning_rate is not None:
+            rates |= {id(p): task.learning_rate for p in model.task_parameters(task.name)}
+    return rates
+
+
+def _depths(model: MultiTaskModel) -> dict[int, int]:
+    """Return how far each parameter of the encoder's layers is from its end, 1 for the last."""
+    layers = layers_of(model)
+    return {id(p): len(layers) - place for place, layer in enumerate(layers) for p in layer}
+
+
+def told_rates(optimizer: Optimizer) -> dict[float, int]:
+    """Return how many parameters have each learning rate, the highest rate first."""
+    found: dict[float, int] = {}
+    for group in optimizer.param_groups:
+        found[group["lr"]] = found.get(group["lr"], 0) + sum(p.numel() for p in group["params"])
+    return dict(sorted(found.items(), reverse=True))
 
 
 def scale_rates(optimizer: Optimizer) -> Optimizer:

@@ -8,19 +8,38 @@ import torch
 from motet.seeds import derive
 
 
-@contextmanager
-def own_generators(device: torch.device) -> Iterator[None]:
-    """Give back torch's global generators at the end as they were at the start."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        yield
+class Generators:
+    """torch's global generators, which dropout and initialisation on a device draw from.
 
+    Args:
+        device: The device.
+        seed: What seeds are derived from.
+    """
 
-def seed_generators(device: torch.device, seed: int, purpose: str, step: int = 0) -> None:
-    """Seed the generators that dropout and initialisation on ``device`` draw from."""
-    value = derive(seed, purpose, step)
-    torch.default_generator.manual_seed(value)
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(value)
-    elif device.type == "mps":
-        torch.mps.manual_seed(value)
+    def __init__(self, device: torch.device, seed: int) -> None:
+        self._device, self._seed = device, seed
+        self._owned = False
+
+    @contextmanager
+    def own(self) -> Iterator[None]:
+        """Give them back at the end as they were at the start; nested calls cost nothing."""
+        if self._owned:
+            yield
+            return
+        self._owned = True
+        try:
+            devices = [self._device] if self._device.type == "cuda" else []
+            with torch.random.fork_rng(devices=devices):
+                yield
+        finally:
+            self._owned = False
+
+    def seed(self, purpose: str, step: int = 0) -> None:
+        """Seed them for a purpose and a step."""
+        value = derive(self._seed, purpose, step)
+        torch.default_generator.manual_seed(value)
+        if self._device.type == "cuda":
+            with torch.cuda.device(self._device):
+                torch.cuda.manual_seed(value)
+        elif self._device.type == "mps":
+            torch.mps.manual_seed(value)

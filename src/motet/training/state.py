@@ -165,7 +165,8 @@ def header_of(model: MultiTaskModel, progress: Progress) -> dict[str, Any]:
         "progress": asdict(progress),
         "tasks": list(model.tasks.names),
         "enabled": list(model.active_tasks),
-        "frozen": [name for name, p in model.named_parameters() if not p.requires_grad],
+        "frozen": model.frozen,
+        "held": model.held,
     }
 
 
@@ -187,8 +188,9 @@ def load_header(header: Mapping[str, Any], model: MultiTaskModel) -> Progress:
     for name in model.tasks.names:
         enable = name in header["enabled"]
         (model.enable_task if enable else model.disable_task)(name)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name not in header["frozen"])
+    model.unfreeze(*(name for name, _ in model.named_parameters()))
+    model.freeze(*header["frozen"])
+    model.freeze(*header["held"], evaluation=True)
     progress = Progress(**header["progress"])
     progress.judged = {task: Judged(*each) for task, each in progress.judged.items()}
     return progress

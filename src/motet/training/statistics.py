@@ -6,6 +6,8 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
+from motet.model import MultiTaskModel
+
 GRADIENTS_EVERY = 200
 """Steps between two looks at the tasks' gradients, where the balancer does not need them anyway.
 
@@ -24,17 +26,32 @@ class GradientStats(TypedDict):
     """Steps looked at."""
 
 
-def gradient_norms(losses: Mapping[str, Tensor], shared: Sequence[Tensor]) -> dict[str, float]:
-    """Compute the norm of each task's gradient on the shared parameters; the graph stays."""
-    wanted = [leaf for leaf in shared if leaf.requires_grad]
-    if not wanted:
-        return {}
-    norms = {}
-    for task, loss in losses.items():
-        found = torch.autograd.grad(loss, wanted, retain_graph=True, allow_unused=True)
-        parts = [gradient for gradient in found if gradient is not None]
-        norms[task] = float(torch.nn.utils.get_total_norm(parts))
-    return norms
+class TaskGradients:
+    """Gradients of tasks on the shared parameters, added up over parts of a batch."""
+
+    def __init__(self, model: MultiTaskModel) -> None:
+        self._wanted = [leaf for leaf in model.shared_parameters() if leaf.requires_grad]
+        self._sums: dict[str, list[Tensor | None]] = {}
+
+    def plus(self, losses: Mapping[str, Tensor]) -> "TaskGradients":
+        """Add the gradients of some losses, whose graphs stay.
+
+        Returns:
+            Itself.
+        """
+        for task, loss in losses.items() if self._wanted else ():
+            found = torch.autograd.grad(loss, self._wanted, retain_graph=True, allow_unused=True)
+            before = self._sums.get(task, [None] * len(found))
+            self._sums[task] = [
+                old if new is None else new if old is None else old + new
+                for old, new in zip(before, found, strict=True)
+            ]
+        return self
+
+    def norms(self) -> dict[str, float]:
+        """Return the norm of each task's gradient."""
+        parts = {task: [g for g in found if g is not None] for task, found in self._sums.items()}
+        return {task: float(torch.nn.utils.get_total_norm(each)) for task, each in parts.items()}
 
 
 def add_norms(moments: dict[str, list[float]], norms: Mapping[str, float]) -> None:

@@ -55,7 +55,7 @@ def known_leaves(model: MultiTaskModel) -> dict[str, Any]:
     """Tell the backward pass of a gradient balancer what it would have to read off the graph."""
     own = {task: model.task_parameters(task) for task in model.tasks.names}
     shared = model.shared_parameters()
-    if not shared:  # every task by itself
+    if not any(parameter.requires_grad for parameter in shared):  # every task by itself
         return {"shared": list(model.parameters()), "task_parameters": {}}
     return {"shared": shared, "task_parameters": own}
 

@@ -7,33 +7,30 @@ stopping on the monitored score. Every part can be called alone. What the loop m
 
 import math
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import partial
 from time import perf_counter
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from motet.balancing import Balancer, LossBalancer, backward
+from motet.balancing import Balancer
+from motet.config.unfreezing import Unfreeze
 from motet.data.batches import Batch, Data
-from motet.model import MultiTaskModel, mean_losses, on_host
-from motet.options import Every, NonNegativeInt, PositiveFloat, PositiveInt, checked, create
+from motet.model import MultiTaskModel, on_host
+from motet.options import Every, NonNegativeInt, PositiveFloat, PositiveInt, PositiveShare, checked
 from motet.problems import InputError, hint
-from motet.registry import LR_SCHEDULES
 from motet.tasks import Prediction
-from motet.tasks.labels import at_least_float32
 from motet.tasks.scores import Trivial
 from motet.tasks.task_metrics import find_metrics
 from motet.training.evaluation import Report, evaluate, predict
+from motet.training.freezing import Freezing, check_unfreezing
 from motet.training.history import History
 from motet.training.intake import learn_from_labels, take_batch, take_data, take_inputs
 from motet.training.intervals import due_tasks, with_last
-from motet.training.lr_schedules import LRSchedule
 from motet.training.making import (
     Chosen,
     device_of,
     make_optimizer,
-    spelled_out,
 )
 from motet.training.monitoring import (
     TrainingError,
@@ -56,7 +53,9 @@ from motet.training.needs import (
 )
 from motet.training.normalizing import Normalizer
 from motet.training.optimizers import OptimizerFactory
-from motet.training.randomness import own_generators, seed_generators
+from motet.training.passes import Passes, check_parts
+from motet.training.randomness import Generators
+from motet.training.rates import LearningRates
 from motet.training.recording import LOG_EVERY, epoch_entries, step_entries, step_values
 from motet.training.stages import Stage, Stages, make_stages, name_of
 from motet.training.state import (
@@ -72,17 +71,13 @@ from motet.training.state import (
 from motet.training.statistics import (
     GRADIENTS_EVERY,
     add_norms,
-    gradient_norms,
     gradient_stats,
 )
 from motet.training.step import (
-    Averages,
     StepResult,
-    arithmetic,
     clipped_norm,
     count_skipped,
     kept_for_absent,
-    known_leaves,
     not_finite,
 )
 
@@ -118,6 +113,19 @@ class Trainer:
         seed: Seed of batch order and dropout.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         precision: Arithmetic of the forward pass.
+        shared_learning_rate: Learning rate of what several tasks may reach, in place of
+            ``learning_rate``. Parts that were trained before have their own, 2e-5 unless told.
+        layer_decay: What the learning rate of each layer of the encoder is multiplied with, from
+            the last layer to the first: once for the last, twice for the one before, ...
+        freeze: Parts that are not trained: "encoder" (all that tasks share), "pretrained"
+            (encoders that were trained before), a task (its own parameters), or names or patterns
+            of parameters and modules, such as "*.embeddings".
+        unfreeze: When frozen parts are trained again: ``{"every": 2, "layers": 1}``, the last
+            layers first, or a list of ``{"epoch": 3, "parts": ["encoder"]}``. Never if left out.
+        frozen: Whether dropout and BatchNorm of modules that are frozen as a whole act as in
+            "evaluation" or as in "training".
+        accumulate: Into how many parts a batch is cut, of which one is worked on at a time: less
+            memory, and the same step as with the whole batch.
         on_record: Called with each record as it is made: steps, epochs.
         on_checkpoint: Called in `fit` when the state should be saved: with "best" after an
             evaluation that was the best so far, with "last" after each epoch, after each
@@ -147,6 +155,12 @@ class Trainer:
         seed: NonNegativeInt = 0,
         device: str = "auto",
         precision: Literal["float32", "bfloat16"] = "float32",
+        shared_learning_rate: PositiveFloat | None = None,
+        layer_decay: PositiveShare | None = None,
+        freeze: Sequence[str] = (),
+        unfreeze: Unfreeze | None = None,
+        frozen: Literal["evaluation", "training"] = "evaluation",
+        accumulate: PositiveInt = 1,
         on_record: Callable[[dict[str, Any]], object] | None = None,
         on_checkpoint: Callable[[Literal["last", "best"]], object] | None = None,
         checkpoint_every: PositiveInt | None = None,
@@ -158,22 +172,35 @@ class Trainer:
         self.device = device_of(device)
         self.model = model.to(self.device)
         self.stages = make_stages(balancer, model).to(self.device)
-        self.optimizer = make_optimizer(optimizer, learning_rate, self.model, self.stages)
+        self.optimizer = make_optimizer(
+            optimizer,
+            learning_rate,
+            self.model,
+            self.stages,
+            shared_learning_rate=shared_learning_rate,
+            layer_decay=layer_decay,
+        )
+        self.freezing = Freezing(self.model, freeze, unfreeze, frozen)
+        check_unfreezing(self.freezing.plan, self.model, self.stages)
         self._parameters = list(self.model.parameters())
-        self._leaves = known_leaves(self.model)
+        self._rates = LearningRates(self.optimizer, lr_schedule)
         self._normalizer = Normalizer(names, normalize_losses == "initial").to(self.device)
-        self._averages = Averages(nn.ModuleList([self.model, self._normalizer]))
-        self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
-        self._schedule: LRSchedule | None = None
-        name, options = spelled_out(lr_schedule)
-        LR_SCHEDULES.known(name)
-        self._lr_schedule = name, options
+        self._generators = Generators(self.device, seed)
+        if accumulate > 1:
+            check_parts(self.stages, self.model)
+        self._passes = Passes(
+            self.model,
+            self._normalizer,
+            device=self.device,
+            precision=precision,
+            generators=self._generators,
+            parts=accumulate,
+        )
         self.batch_size, self.clip_norm, self.seed = batch_size, clip_norm, seed
         self.patience, self.monitor, self.metrics = patience, monitor, metrics
         find_metrics(self.model.tasks, metrics)  # so that a wrong name is told now
-        create(LR_SCHEDULES, name, 1, **options)
         self.evaluate_every, self.checkpoint_every = evaluate_every, checkpoint_every
-        self.precision, self.on_record, self.on_checkpoint = precision, on_record, on_checkpoint
+        self.on_record, self.on_checkpoint = on_record, on_checkpoint
         self.history = History()
         self.trivial: Trivial = {}
         self.progress = Progress()
@@ -182,7 +209,6 @@ class Trainer:
         self._memory = Memory()
         self._ahead: ValidationBatches | None = None  # of `fit`, for balancers that look ahead
         self._started = perf_counter()
-        self._generators_owned = False
 
     @property
     def step(self) -> int:
@@ -230,12 +256,10 @@ class Trainer:
         self._ahead = batches_to_look_at(self.stages, valid, self.batch_size, self.seed)
         self.trivial = learn_from_labels(self.model, train, self.metrics)
         self.check_epochs(epochs)
-        name, options = self._lr_schedule
-        total = epochs * train.steps(self.batch_size)
-        self._schedule = create(LR_SCHEDULES, name, total, **options)
+        self._rates.begin(epochs * train.steps(self.batch_size))
+        self._rates.set(max(self.step - 1, 0))  # those of the last step, for the records
         progress, evaluated = self.progress, self.progress.evaluated
-        self._set_learning_rate(max(self.step - 1, 0))  # that of the last step, for the records
-        with self._own_generators():
+        with self._generators.own():
             while progress.epoch < epochs and not progress.stopped:
                 self._started = perf_counter()
                 for batch in self._rest_of_epoch(train):
@@ -267,7 +291,7 @@ class Trainer:
         """
         train = self._data(data, "the training data")
         self._started = perf_counter()
-        with self._own_generators():
+        with self._generators.own():
             for batch in self._rest_of_epoch(train):
                 self._step_of_epoch(batch)
         return self._end_epoch()
@@ -287,76 +311,44 @@ class Trainer:
             TrainingError: If too many steps in a row were not finite.
         """
         batch, balancer = take_batch(batch, self.device), self.balancer
-        with self._own_generators():
-            self._set_learning_rate(self.step)
+        with self._generators.own():
+            self._rates.set(self.step)
+            tasks = self.trained_tasks
+            aside = self._passes.aside(self.step, tasks)
             if self._ahead is not None:
-                aside, ahead = self._losses_aside(self.step), partial(self._ahead.at, self.step)
+                ahead = partial(self._ahead.at, self.step)
                 look_ahead(balancer, self.model, self.optimizer, aside, batch, ahead)
-            seed_generators(self.device, self.seed, "step", self.step)
             self.optimizer.zero_grad(set_to_none=True)
-            self._averages.keep()
-            terms = self._loss_terms(batch)
-            # a task whose head and encoder are frozen has nothing to train
-            losses = {t: loss for t, loss in mean_losses(terms).items() if loss.requires_grad}
-            self.progress.step += 1
-            if not losses:
-                return StepResult({})
-            plain = {task: loss.detach() for task, loss in losses.items()}
-            self._normalizer.observe(losses)
-            losses = self._normalizer.normalized(losses)
-            norms = self._norms_of_loss_gradients(losses)
-            leaves = {} if isinstance(balancer, LossBalancer) else self._leaves
-            penalty = self.model.sharing.penalty(self.model.active_tasks)
+            self._passes.averages.keep()
             options = self.stages.pass_at(self.progress.epoch + 1)
-            result = backward(losses, balancer, penalty=penalty, **leaves, **options)
-            penalty = None if penalty is None else penalty.detach()
+            look = (self.step + 1) % GRADIENTS_EVERY == LOG_EVERY
+            passed = self._passes.make(batch, tasks, self.step, balancer, options, look)
+            self.progress.step += 1
+            if passed is None:
+                return StepResult({})
+        result = passed.balanced
         norm = clipped_norm(self._parameters, self.clip_norm)
         # a device sync
         if not all(map(math.isfinite, on_host([*result.losses.values(), norm]))):
-            self._averages.put_back()
-            count_skipped(self.progress, plain)
-            return StepResult(plain, norm, result, penalty, skipped=True)
+            self._passes.averages.put_back()
+            count_skipped(self.progress, passed.losses)
+            return StepResult(passed.losses, norm, result, passed.penalty, skipped=True)
         self.progress.skipped_in_a_row = 0
-        with kept_for_absent(balancer, losses):
+        with kept_for_absent(balancer, passed.losses):
             self.optimizer.step()
-        self.model.sharing.after_step(self._rate(), self.model.active_tasks)
-        tell_losses_after(balancer, self._losses_aside(self.step - 1), batch)
-        self._memory.totals.add(terms)
-        norms = result.gradient_norms or norms
+        self.model.sharing.after_step(self._rates.highest, self.model.active_tasks)
+        tell_losses_after(balancer, aside, batch)
+        self._memory.totals.add(passed.terms)
+        norms = result.gradient_norms or passed.norms
         add_norms(self.progress.gradients, norms)
-        return StepResult(plain, norm, result, penalty, gradient_norms=norms)
-
-    def _loss_terms(self, batch: Mapping[str, Any]) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return sums and counts of the losses, from a forward pass in training mode."""
-        with arithmetic(self.device, self.precision):
-            raw = self.model(batch["inputs"], self.trained_tasks)
-        raw = {task: at_least_float32(output) for task, output in raw.items()}
-        return self.model.loss_terms(raw, batch["targets"])
-
-    def _losses_aside(self, step: int) -> Callable[[Mapping[str, Any]], dict[str, Tensor]]:
-        """Return how losses are computed beside a step: its dropout, BatchNorm's averages stay."""
-
-        def losses(batch: Mapping[str, Any]) -> dict[str, Tensor]:
-            with self._own_generators():
-                seed_generators(self.device, self.seed, "step", step)
-                self._averages.keep()
-                found = self._normalizer.normalized(mean_losses(self._loss_terms(batch)))
-                self._averages.put_back()
-            return found
-
-        return losses
-
-    def _norms_of_loss_gradients(self, losses: Mapping[str, Tensor]) -> dict[str, float]:
-        """Look at the tasks' gradients now and then, where the balancer only reads losses."""
-        due = self.step % GRADIENTS_EVERY == LOG_EVERY
-        if not due or not isinstance(self.balancer, LossBalancer):
-            return {}
-        return gradient_norms(losses, self.model.shared_parameters())
+        return StepResult(passed.losses, norm, result, passed.penalty, gradient_norms=norms)
 
     def _rest_of_epoch(self, train: Data) -> Iterator[Batch]:
         """Return the batches of the epoch in progress that are not done yet."""
-        self.model.train()
         progress = self.progress
+        if not progress.batch:
+            self.freezing.begin(progress.epoch + 1)
+        self.model.train()
         changing = [task for task in self.model.tasks if task.turning_points]
         self.stages.weigh(changing, progress.epoch + 1)
         return train.epoch(
@@ -388,6 +380,8 @@ class Trainer:
             self._memory.weights = {}  # the next one need not give any
         sharing = self.model.sharing.describe()
         more = {"sharing": sharing} if sharing else {}
+        if self.freezing.active:
+            more["trained"] = self.freezing.trained()
         skipped, name = self.progress.skipped, name_of(balancer)
         self._record("epoch", "train", tasks, skipped=skipped, balancer=name, **more)
         return means
@@ -430,19 +424,6 @@ class Trainer:
     def _checkpoint(self, kind: Literal["last", "best"]) -> None:
         if self.on_checkpoint is not None:
             self.on_checkpoint(kind)
-
-    @contextmanager
-    def _own_generators(self) -> Iterator[None]:
-        """Leave the user's random generators as they are; nested calls cost nothing."""
-        if self._generators_owned:
-            yield
-            return
-        self._generators_owned = True
-        try:
-            with own_generators(self.device):
-                yield
-        finally:
-            self._generators_owned = False
 
     # Evaluation ------------------------------------------------------------------------------
 
@@ -507,12 +488,14 @@ class Trainer:
         check_monitor(self.monitor, self.model, targets, self.metrics)
 
     def check_epochs(self, epochs: int) -> None:
-        """Check that every enabled task has its turn.
+        """Check that every enabled task has its turn, and that parts are unfrozen.
 
         Raises:
-            InputError: If the sharing scheme trains one only after so many epochs.
+            InputError: If the sharing scheme trains one, or ``unfreeze`` begins, only after so many
+                epochs.
         """
         check_epochs(self.model, epochs)
+        self.freezing.check(epochs)
 
     # Parts -----------------------------------------------------------------------------------
 
@@ -552,22 +535,11 @@ class Trainer:
         if better:
             self._checkpoint("best")
 
-    def _set_learning_rate(self, step: int) -> None:
-        if self._schedule is not None:
-            factor = self._schedule(step)
-            for group, rate in zip(self.optimizer.param_groups, self._base_rates, strict=True):
-                group["lr"] = rate * factor
-
-    def _rate(self) -> float:
-        """Return the learning rate of ordinary parameters."""
-        groups = self.optimizer.param_groups
-        return max(float(group["lr"]) / float(group.get("rate", 1.0)) for group in groups)
-
     def _record(self, event: str, split: str, tasks: Mapping[str, Any], **more: Any) -> None:
         epoch = self.progress.epoch + (event == "step")
         seconds = perf_counter() - self._started
         record = {"event": event, "step": self.step, "epoch": epoch, "split": split, **more}
-        record |= {"seconds": seconds, "tasks": tasks, "learning_rate": self._rate()}
+        record |= {"seconds": seconds, "tasks": tasks, "learning_rate": self._rates.highest}
         if event == "epoch" or split == "validation":
             self.history.records.append(record)
         if self.on_record is not None:

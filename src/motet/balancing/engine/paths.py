@@ -103,7 +103,7 @@ def _added(
 ) -> tuple[Call, Rows, list[tuple[str, Tensor, Tensor]]]:
     """Add the losses and gradients of the micro-batch before."""
     assert previous.rows is not None
-    rows = rows.plus(previous.rows)
+    rows = rows.plus(previous.rows, call.balancer.tasks)
     now = {task: loss.detach() for task, loss in call.losses.items()}
     losses = {
         task: sum(

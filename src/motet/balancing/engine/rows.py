@@ -112,10 +112,14 @@ class Rows:
                 for leaf, gradient in zip(layer.leaves, layer.gradients(part), strict=True):
                     add_to_grad(leaf, gradient, owned=True)
 
-    def plus(self, other: "Rows") -> "Rows":
-        """Add the rows of another micro-batch; tasks and leaves may be in one of them alone."""
+    def plus(self, other: "Rows", order: Sequence[str]) -> "Rows":
+        """Add the rows of another micro-batch; tasks and leaves may be in one of them alone.
+
+        Returns:
+            The sum, its tasks in an ``order``.
+        """
         leaves = list({id(leaf): leaf for leaf in [*other.leaves, *self.leaves]}.values())
-        tasks = list(dict.fromkeys([*other.tasks, *self.tasks]))
+        tasks = [task for task in order if task in other.tasks or task in self.tasks]
         both = Rows(leaves, tasks)
         both.jacobian.zero_()
         column = {id(leaf): place for place, leaf in enumerate(leaves)}

@@ -1,0 +1,51 @@
+"""Learning rates of an optimizer's groups, step by step."""
+
+from typing import Any
+
+from torch.optim import Optimizer
+
+from motet.options import create
+from motet.registry import LR_SCHEDULES
+from motet.training.lr_schedules import LRSchedule
+from motet.training.making import Chosen, spelled_out
+
+
+class LearningRates:
+    """Lets every group's learning rate follow one schedule.
+
+    Args:
+        optimizer: The optimizer, its groups with their first learning rates.
+        schedule: Name or options of the schedule.
+
+    Raises:
+        InputError: If the schedule is unknown or an option is wrong.
+    """
+
+    def __init__(self, optimizer: Optimizer, schedule: Chosen) -> None:
+        self._optimizer = optimizer
+        self._first = [group["lr"] for group in optimizer.param_groups]
+        self._name, self._options = spelled_out(schedule)
+        self._factor: LRSchedule | None = None
+        self._made(1)  # so that what is wrong is told now
+
+    def begin(self, steps: int) -> None:
+        """Follow the schedule over so many steps; before that, rates stay as they are."""
+        self._factor = self._made(steps)
+
+    def set(self, step: int) -> None:
+        """Set the rates of a step, counted from 0."""
+        if self._factor is not None:
+            factor = self._factor(step)
+            for group, first in zip(self._optimizer.param_groups, self._first, strict=True):
+                group["lr"] = first * factor
+
+    @property
+    def highest(self) -> float:
+        """The highest rate now, factors of single groups left out."""
+        groups = self._optimizer.param_groups
+        return max(float(group["lr"]) / float(group.get("rate", 1.0)) for group in groups)
+
+    def _made(self, steps: int) -> LRSchedule:
+        schedule: Any = create(LR_SCHEDULES, self._name, steps, **self._options)
+        made: LRSchedule = schedule
+        return made
