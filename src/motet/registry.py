@@ -158,6 +158,7 @@ ENCODERS = Registry(
     mlp="motet.encoders.mlp:MLP",
     lstm="motet.encoders.lstm:LSTM",
     transformer="motet.encoders.transformer:Transformer",
+    pretrained="motet.encoders.pretrained:Pretrained",
 )
 OPTIMIZERS = Registry(
     "optimizer",

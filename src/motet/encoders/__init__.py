@@ -7,6 +7,7 @@ from torch import nn
 from motet.encoders.joined import Joined
 from motet.encoders.lstm import LSTM
 from motet.encoders.mlp import MLP
+from motet.encoders.pretrained import Pretrained
 from motet.encoders.tokens import create_padding_mask
 from motet.encoders.transformer import Transformer
 from motet.options import create as _create
@@ -16,6 +17,7 @@ __all__ = [
     "LSTM",
     "MLP",
     "Joined",
+    "Pretrained",
     "Transformer",
     "available",
     "create",

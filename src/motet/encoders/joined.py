@@ -39,6 +39,10 @@ class Joined(nn.Module):
         parts = [] if table is None else [table]
         self.width = sum(each.width for each in (*parts, *texts.values()))  # type: ignore[misc]  # an int
 
+    def branches(self) -> list[nn.Module]:
+        """Return the encoders, which lie side by side."""
+        return [*([] if self.table is None else [self.table]), *self.encoders]
+
     def forward(self, inputs: Mapping[str, Any]) -> Tensor | TokenStates:
         """Encode ``{"numbers": ..., "categories": ..., "texts": {name: ...}}``."""
         features = [] if self.table is None else [self.table(inputs)]

@@ -11,7 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from motet.encoders.tokens import PAD, Text, create_padding_mask, hand_on
-from motet.options import FolderPath, Mapping, PositiveFloat, PositiveInt, StrictBool, checked
+from motet.options import (
+    Annotated,
+    FolderPath,
+    Mapping,
+    Place,
+    PositiveFloat,
+    PositiveInt,
+    StrictBool,
+    checked,
+)
 from motet.problems import InputError, reason
 from motet.states import TokenStates
 
@@ -64,7 +73,7 @@ class Pretrained(nn.Module):
         vocabulary: PositiveInt | None = None,
         segments: int = 1,
         *,
-        path: FolderPath | None = None,
+        path: Annotated[FolderPath | None, Place()] = None,
         architecture: Mapping[str, Any] | None = None,
         layers: PositiveInt | None = None,
         pool: Literal["mean", "first", "max"] = "mean",

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -108,6 +108,20 @@ def _build_encoder(config: Config, sizes: Sizes) -> nn.Module:
             ENCODERS, options.pop("type"), size.vocabulary, size.segments, **options
         )
     return Joined(table, texts, tokens=_labelled_text(config, sizes))
+
+
+@runtime_checkable
+class Portable(Protocol):
+    """An encoder that was made from files, and can be made without them."""
+
+    def portable_options(self) -> dict[str, Any]:
+        """Return options that do so, in place of those it was made with."""
+
+
+def text_encoders(model: MultiTaskModel) -> dict[str, nn.Module]:
+    """Return the encoder of each text; of copies, which sharing may have made, the first."""
+    joined = next((each for each in model.modules() if isinstance(each, Joined)), None)
+    return {} if joined is None else dict(zip(joined.names, joined.encoders, strict=True))
 
 
 def _text_encoder(config: Config, name: str) -> dict[str, Any]:

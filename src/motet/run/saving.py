@@ -20,7 +20,7 @@ from motet.config.places import without_paths
 from motet.data.preprocessing import Preprocessing
 from motet.data.targets import TARGETS
 from motet.model import MultiTaskModel
-from motet.model.building import build_model, learned_sizes
+from motet.model.building import Portable, build_model, learned_sizes, text_encoders
 from motet.problems import InputError, reason
 from motet.registry import TASKS
 from motet.run.folder import finite, replacing, require_folder, write_json, write_text
@@ -49,6 +49,9 @@ def save(
     write_text(folder / PREPROCESSING, preprocessing.to_json())
     write_text(folder / CARD, card)
     kept = without_paths(config).model_dump(mode="json", exclude={"data"})
+    for name, encoder in text_encoders(model).items():
+        if isinstance(encoder, Portable):
+            kept["inputs"][name]["encoder"] |= encoder.portable_options()
     content = {"motet": motet.__version__, "config": kept, "trivial": _plain(trivial)}
     write_json(folder / SETTINGS, content)
 

@@ -1,0 +1,84 @@
+"""Runs on an encoder of a Hugging Face folder: low rates, freezing, a model without the folder."""
+
+import json
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pretrained_models import tiny
+
+import motet
+from motet.problems import InputError
+
+pytest.importorskip("tokenizers")
+
+WORDS = ["good", "bad", "fine", "poor", "a", "the", "dress", "coat"]
+
+
+@pytest.fixture
+def rows():
+    rng = np.random.default_rng(0)
+    picked = rng.integers(0, len(WORDS), (80, 5))
+    texts = [" ".join(WORDS[place] for place in row) for row in picked]
+    return pa.table({"review": texts, "age": rng.normal(size=80), "happy": picked[:, 0] % 2})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    from motet.data.tokenising import train
+
+    tiny(tmp_path / "tiny")
+    tokenizer = train("words", WORDS * 2, vocabulary=60, min_count=1)
+    (tmp_path / "tiny" / "tokenizer.json").write_text(tokenizer.to_json())
+    return tmp_path / "tiny"
+
+
+def config(folder):
+    return {
+        "inputs": {
+            "review": {
+                "type": "text",
+                "tokenizer": str(folder),
+                "encoder": {"type": "pretrained", "path": str(folder)},
+            },
+            "age": "number",
+        },
+        "tasks": {"happy": "classification"},
+        "training": {"epochs": 3, "batch_size": 16},
+    }
+
+
+def test_model_alone_predicts_without_the_folder_and_holds_no_path(rows, folder, tmp_path):
+    lines = []
+    run = motet.train(config(folder), rows, output=tmp_path / "run", say=lines.append)
+    rates = next(line for line in lines if line.startswith("rates"))
+    assert "0.001 (" in rates
+    assert "2e-05 (" in rates
+    expected = run.predict(rows)
+    shutil.rmtree(folder)
+    shutil.copytree(tmp_path / "run" / "model", tmp_path / "alone")
+    assert str(tmp_path) not in (tmp_path / "alone" / "config.json").read_text()
+    assert motet.load(tmp_path / "alone").predict(rows).equals(expected)
+
+
+def test_a_run_unfreezes_the_encoder_layer_by_layer_and_says_so(rows, folder, tmp_path):
+    lines = []
+    options = ["training.freeze=[pretrained]", "training.unfreeze={every: 1, layers: 2}"]
+    motet.train(config(folder), rows, options, tmp_path / "run", say=lines.append)
+    start = next(place for place, line in enumerate(lines) if line.startswith("frozen"))
+    assert "from epoch 2: " in lines[start + 1]
+    assert "encoder.layer.2" in lines[start + 1]
+    assert "from epoch 3: " in lines[start + 2]
+    records = map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
+    counts = [r["trained"]["parameters"] for r in records if "trained" in r]
+    assert len(counts) == 3
+    assert counts[0] < counts[1] < counts[2]
+
+
+def test_wrong_folders_and_parts_are_told_before_anything_is_written(rows, folder, tmp_path):
+    with pytest.raises(InputError, match="no folder here"):
+        motet.train(config(tmp_path / "none"), rows, ["inputs.review.tokenizer=words"], "run")
+    with pytest.raises(InputError, match="no part 'pretraned'"):
+        motet.train(config(folder), rows, ["training.freeze=[pretraned]"], tmp_path / "run")
+    assert not (tmp_path / "run").exists()
