@@ -8,10 +8,10 @@ ratio, pair by pair. Time is that of the process's own thread.
 """
 
 import argparse
-import statistics
 import time
 
 import torch
+from interleaved import compare
 from torch import nn
 from torch.nn import functional as F
 
@@ -86,26 +86,16 @@ def main():
     ids = data.inputs["ids"]
     rows = list(ids.values.split(ids.lengths.tolist()))
     given = ArrayData(data.inputs, data.targets)
-    times = {"motet": [], "by hand": []}
-    for pair in range(arguments.pairs + 1):
+
+    def epochs(pair):
         order = bucketed(data.order(0, pair), ids.lengths, BATCH, 0, pair)
-        for name in ("motet", "by hand") if pair % 2 else ("by hand", "motet"):
-            start = time.thread_time()
-            if name == "motet":
-                trainer.train_epoch(given)
-            else:
-                plain_epoch(plain, optimizer, rows, data.targets, order)
-            if pair:  # the first pair warms up
-                times[name].append(time.thread_time() - start)
-    ratios = [a / b for a, b in zip(times["motet"], times["by hand"], strict=True)]
-    threads = torch.get_num_threads()
-    print(f"{len(data):,} texts, two tasks, LSTM of width 128, batch {BATCH}, {threads} threads")
-    for name, values in times.items():
-        print(f"{name:8} {statistics.median(values):7.3f} s an epoch (median of {len(values)})")
-    print(
-        f"ratio    {statistics.median(ratios):7.3f}   (pair by pair: "
-        f"{min(ratios):.3f} to {max(ratios):.3f})"
-    )
+        return {
+            "motet": lambda: trainer.train_epoch(given),
+            "by hand": lambda: plain_epoch(plain, optimizer, rows, data.targets, order),
+        }
+
+    what = f"{len(data):,} texts, two tasks, LSTM of width 128, batch {BATCH}"
+    compare(what, arguments.pairs, time.thread_time, epochs)
 
 
 if __name__ == "__main__":

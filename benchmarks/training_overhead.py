@@ -8,10 +8,10 @@ Prints the time of an epoch of each and the ratio, pair by pair.
 """
 
 import argparse
-import statistics
 import time
 
 import torch
+from interleaved import compare
 from torch import nn
 from torch.nn import functional as F
 
@@ -96,26 +96,16 @@ def main():
     optimizer = torch.optim.AdamW(
         [{"params": decays}, {"params": others, "weight_decay": 0.0}], lr=1e-3, fused=True
     )
-    times = {"motet": [], "by hand": []}
-    for pair in range(arguments.pairs + 1):
+
+    def epochs(pair):
         order = data.order(0, pair)
-        for name in ("motet", "by hand") if pair % 2 else ("by hand", "motet"):
-            start = time.perf_counter()
-            if name == "motet":
-                trainer.train_epoch(data)
-            else:
-                plain_epoch(plain, optimizer, x, targets, order)
-            if pair:  # the first pair warms up
-                times[name].append(time.perf_counter() - start)
-    ratios = [a / b for a, b in zip(times["motet"], times["by hand"], strict=True)]
-    threads = torch.get_num_threads()
-    print(f"{arguments.rows:,} rows x 50, three tasks, batch {BATCH}, {threads} threads")
-    for name, values in times.items():
-        print(f"{name:8} {statistics.median(values):7.3f} s an epoch (median of {len(values)})")
-    print(
-        f"ratio    {statistics.median(ratios):7.3f}   (pair by pair: "
-        f"{min(ratios):.3f} to {max(ratios):.3f})"
-    )
+        return {
+            "motet": lambda: trainer.train_epoch(data),
+            "by hand": lambda: plain_epoch(plain, optimizer, x, targets, order),
+        }
+
+    what = f"{arguments.rows:,} rows x 50, three tasks, batch {BATCH}"
+    compare(what, arguments.pairs, time.perf_counter, epochs)
 
 
 if __name__ == "__main__":

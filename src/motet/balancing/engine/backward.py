@@ -157,9 +157,10 @@ def _scale(scaler: GradScaler, device: torch.device) -> float:
 
 def _refuse_processes(balancer: Balancer) -> None:
     """Refuse what would let replicas drift apart: autograd.grad goes past hooks that average."""
-    averaged = isinstance(balancer, LossBalancer) and not isinstance(balancer, PenalizesNorms)
-    if averaged or not distributed.is_available() or not distributed.is_initialized():
+    if not distributed.is_available() or not distributed.is_initialized():
         return
+    if isinstance(balancer, LossBalancer) and not isinstance(balancer, PenalizesNorms):
+        return  # what DDP averages is all there is
     if (count := distributed.get_world_size()) > 1:
         raise InputError(
             f"torch.distributed runs {count} processes, but {type(balancer).__name__} reads "
