@@ -1,28 +1,29 @@
-"""Epochs of `motet.Trainer` and of a loop by hand, in turn in one process, and their ratio."""
+"""Two ways to pass over the same data, in turn in one process, and the ratio of their times."""
 
 import statistics
 
 import torch
 
 
-def compare(what, pairs, clock, epochs):
-    """Time pairs of epochs and print both times and the ratio, pair by pair.
+def compare(what, pairs, clock, passes):
+    """Time pairs of passes and print both times and the ratio, pair by pair.
 
-    ``epochs`` is called with the number of a pair and gives a function for "motet" and "by hand".
+    ``passes`` is called with the number of a pair and gives two functions by name; the first is
+    measured by the second.
     """
-    times = {"motet": [], "by hand": []}
+    times = {name: [] for name in passes(0)}
     for pair in range(pairs + 1):
-        run = epochs(pair)
-        for name in ("motet", "by hand") if pair % 2 else ("by hand", "motet"):
+        run = passes(pair)
+        for name in run if pair % 2 else reversed(run):
             start = clock()
             run[name]()
             if pair:  # the first pair warms up
                 times[name].append(clock() - start)
-    ratios = [a / b for a, b in zip(times["motet"], times["by hand"], strict=True)]
+    ratios = [a / b for a, b in zip(*times.values(), strict=True)]
     print(f"{what}, {torch.get_num_threads()} threads")
     for name, values in times.items():
-        print(f"{name:8} {statistics.median(values):7.3f} s an epoch (median of {len(values)})")
+        print(f"{name:12} {statistics.median(values):7.3f} s a pass (median of {len(values)})")
     print(
-        f"ratio    {statistics.median(ratios):7.3f}   (pair by pair: "
+        f"ratio        {statistics.median(ratios):7.3f}   (pair by pair: "
         f"{min(ratios):.3f} to {max(ratios):.3f})"
     )

@@ -38,22 +38,27 @@ def lengthened(values: Tensor, length: int) -> Tensor:
     return pad(values, [0, 0] * (values.ndim - 2) + [0, missing], value=filler)
 
 
-def join_rows(parts: Sequence[Tensor]) -> Tensor:
+def join_rows(parts: Sequence[Tensor], numbers: Sequence[Tensor | None] = ()) -> Tensor:
     """Put batches of rows one below the other; sequences are filled up to the longest.
 
     Args:
         parts: Tensors (B, ...), or (B, L, ...) whose lengths L differ.
+        numbers: The numbers (B,) of each batch's rows, if they come in an order of their own.
 
     Returns:
-        All rows, with NaN or -100 after those of shorter batches.
+        All rows, with NaN or -100 after those of shorter batches; sorted by their numbers.
 
     Example:
         >>> from torch import tensor
         >>> join_rows([tensor([[1, 2]]), tensor([[3]])])
         tensor([[   1,    2],
                 [   3, -100]])
+        >>> join_rows([tensor([30, 10]), tensor([20])], [tensor([2, 0]), tensor([1])])
+        tensor([10, 20, 30])
     """
     if len({part.shape[1:] for part in parts}) > 1:
         longest = max(part.shape[1] for part in parts)
         parts = [lengthened(part, longest) for part in parts]
-    return cat(list(parts))
+    joined = cat(list(parts))
+    known = [each for each in numbers if each is not None]
+    return joined[cat(known).argsort().to(joined.device)] if known else joined

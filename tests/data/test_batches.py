@@ -38,6 +38,13 @@ def test_without_an_order_batches_are_views_in_the_rows_own_order():
     assert batches[1]["inputs"]["numbers"].untyped_storage().data_ptr() == storage
 
 
+def test_evaluation_takes_rows_of_one_length_as_they_are():
+    rows = data(5)
+    numbers, batches = zip(*rows.once(2), strict=True)
+    assert numbers == (None, None, None)
+    assert [batch["targets"]["y"].tolist() for batch in batches] == [[0, 1], [2, 3], [4]]
+
+
 def test_batches_kept_in_a_list_do_not_change_later():
     rows = data(4)
     batches = list(rows.batches(2, torch.tensor([3, 2, 1, 0])))

@@ -35,6 +35,21 @@ def test_an_epoch_has_every_row_once_with_its_own_target(rows, size, seed):
     assert seen == dict(enumerate(rows))
 
 
+@given(rows=ROWS, size=st.integers(1, 8))
+def test_evaluation_takes_every_row_once_with_its_number_and_the_longest_first(rows, size):
+    data = ArrayData({"ids": Ragged.of(rows, fill=0)}, {"y": list(range(len(rows)))})
+    batches = list(data.once(size))
+    seen, lengths = {}, []
+    for numbers, batch in batches:
+        assert numbers.tolist() == batch["targets"]["y"].tolist()
+        found = unpadded(batch["inputs"]["ids"])
+        seen |= zip(numbers.tolist(), found, strict=True)
+        lengths += map(len, found)
+    assert seen == dict(enumerate(rows))
+    assert lengths == sorted(lengths, reverse=True)
+    assert len(batches) == data.steps(size)
+
+
 def test_an_epoch_that_was_left_goes_on_with_the_same_batches():
     data = ArrayData(Ragged.of([[1] * (n % 7) for n in range(40)], fill=0), {"y": range(40)})
     whole = [batch["targets"]["y"].tolist() for batch in data.epoch(3, seed=1, number=2)]

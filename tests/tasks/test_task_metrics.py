@@ -371,3 +371,20 @@ def test_updating_keeps_no_graph_and_computing_leaves_gradients_alone():
     assert not metrics._raw["a"][0].requires_grad
     metrics.compute()
     assert raw.grad is None
+
+
+def test_rows_with_numbers_are_put_in_their_order():
+    given = []
+
+    def keep(predictions, targets):
+        given.append((predictions, targets))
+        return 0.0
+
+    metrics = TaskMetrics([Regression("a", metrics=[keep])])
+    metrics.update({"a": [3.0, 1.0]}, {"a": [30.0, 10.0]}, numbers=torch.tensor([2, 0]))
+    metrics.update({"a": [2.0]}, {"a": [20.0]}, numbers=torch.tensor([1]))
+    metrics.compute()
+    ((predictions, targets),) = given
+    assert (predictions.tolist(), targets.tolist()) == ([1.0, 2.0, 3.0], [10.0, 20.0, 30.0])
+    with pytest.raises(InputError, match="task 'a': rows of some batches have numbers"):
+        metrics.update({"a": [2.0]}, {"a": [20.0]})

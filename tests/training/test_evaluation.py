@@ -8,10 +8,14 @@ import torch
 from sklearn import metrics as reference
 from torch import nn
 
+from motet.data.batches import ArrayData
+from motet.data.ragged import Ragged
+from motet.encoders import LSTM
 from motet.model import MultiTaskModel
 from motet.problems import InputError
-from motet.tasks import Classification, MultiLabel, Regression
+from motet.tasks import Classification, MultiLabel, Regression, SequenceLabelling
 from motet.training import Trainer
+from motet.training.evaluation import embed
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(97, 5)).astype(np.float32)
@@ -147,3 +151,73 @@ def test_metrics_may_be_chosen_for_the_trainer():
     assert list(trainer.evaluate(REST)["kind"]) == ["log_loss", "loss", "count"]
     with pytest.raises(InputError, match="did you mean 'kind'"):
         Trainer(made(), metrics={"kinds": ["log_loss"]}).fit(HALF, epochs=1)
+
+
+# Rows of different length ----------------------------------------------------------------------
+
+WORDS = [RNG.integers(1, 9, RNG.integers(1, 12)).tolist() for _ in range(41)]
+LENGTHS = np.array([len(row) for row in WORDS])
+SLOTS = np.full((41, 11), -100)
+for place, row in enumerate(WORDS):
+    SLOTS[place, : len(row)] = [word % 3 for word in row]
+
+
+def reader():
+    torch.manual_seed(0)
+    tasks = [Regression("length"), SequenceLabelling("slots", classes=["x", "y", "z"])]
+    return MultiTaskModel(LSTM(9, width=6), tasks)
+
+
+def texts(rows=slice(None)):
+    targets = {"length": LENGTHS[rows].astype(np.float32), "slots": SLOTS[rows]}
+    return ArrayData({"ids": Ragged.of(WORDS[rows], fill=0)}, targets)
+
+
+def test_texts_are_evaluated_in_batches_of_like_length_that_shrink():
+    model, seen = reader(), []
+    model.register_forward_pre_hook(lambda _, given: seen.append(given[0]["ids"].shape[1]))
+    Trainer(model, batch_size=8).evaluate(texts())
+    assert seen == sorted(LENGTHS, reverse=True)[::8]
+
+
+def test_predictions_and_embeddings_of_texts_are_in_the_order_of_the_rows():
+    trainer = Trainer(reader(), batch_size=8)
+    found = trainer.predict(texts())
+    states = embed(trainer.model, texts(), batch_size=8, tasks=["length"])
+    assert found["slots"].shape == SLOTS.shape
+    for place, row in enumerate(WORDS):
+        alone = texts(slice(place, place + 1))
+        expected = trainer.predict(alone)
+        assert found["length"][place] == pytest.approx(expected["length"][0], rel=1e-4)
+        assert found["slots"][place, : len(row)].tolist() == expected["slots"][0].tolist()
+        assert (found["slots"][place, len(row) :] == -100).all()
+        state = embed(trainer.model, alone, batch_size=8, tasks=["length"])
+        torch.testing.assert_close(states[place : place + 1], state)
+
+
+def test_metrics_of_texts_are_those_of_one_batch_and_are_given_rows_in_order():
+    given = []
+
+    def keep(predictions, targets):
+        given.append((predictions, targets))
+        return 0.0
+
+    metrics = {"length": ["rmse", keep], "slots": ["token_accuracy", keep]}
+    trainer = Trainer(reader(), batch_size=8, metrics=metrics)
+    report = trainer.evaluate(texts())
+    trainer.batch_size = 41
+    whole = trainer.evaluate(texts())
+    for task in ("length", "slots"):
+        assert report[task] == pytest.approx(whole[task], rel=1e-4)
+    np.testing.assert_array_equal(given[0][1].ravel(), LENGTHS)
+    np.testing.assert_allclose(given[0][0].ravel(), trainer.predict(texts())["length"], rtol=1e-4)
+    np.testing.assert_array_equal(given[1][1], SLOTS)
+
+
+def test_an_evaluation_that_fails_leaves_the_model_as_it_was():
+    trainer = trained()
+    trainer.model.train()
+    with pytest.raises(RuntimeError, match="shapes"):
+        trainer.evaluate((X[:, :4], {"kind": KIND}))
+    assert trainer.model.training
+    assert not torch.is_inference_mode_enabled()

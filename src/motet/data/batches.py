@@ -35,8 +35,11 @@ class Data(Protocol):
     def epoch(self, size: int, *, seed: int, number: int, done: int = 0) -> Iterator[Batch]:
         """Yield the batches of one epoch of training, without the first ``done``."""
 
-    def batches(self, size: int) -> Iterator[Batch]:
-        """Yield batches of all rows, in the rows' own order."""
+    def once(self, size: int) -> Iterator[tuple[Tensor | None, Batch]]:
+        """Yield every row once, for evaluation: the numbers of a batch's rows, and the batch.
+
+        Numbers are None where batches come in the rows' own order.
+        """
 
     def to(self, device: torch.device | str) -> "Data":
         """Return the same rows, whose batches are on a device."""
@@ -128,6 +131,28 @@ class ArrayData:
         for start in range(0, len(order), size):
             rows = order[start : start + size]
             yield self._batch(lambda values: values.index_select(0, rows))  # noqa: B023  # as above
+
+    def once(self, size: int) -> Iterator[tuple[Tensor | None, Batch]]:
+        """Cut all rows into the batches that cost least to compute.
+
+        Rows of different length come longest first: a batch has like ones, so little of it is
+        padding, and memory that does not suffice is missed at once. Others keep their order.
+
+        Args:
+            size: Rows per batch; the last may have fewer.
+
+        Yields:
+            The numbers of a batch's rows, int64 on the CPU, or None if they follow the last ones;
+            and the batch.
+        """
+        lengths = _row_lengths(self.inputs)
+        if lengths is None:
+            for batch in self.batches(size):
+                yield None, batch
+            return
+        order = lengths.cpu().argsort(descending=True, stable=True)
+        for number, batch in enumerate(self.batches(size, order)):
+            yield order[number * size : (number + 1) * size], batch
 
     def order(self, seed: int, epoch: int) -> Tensor:
         """Return the order of an epoch, drawn from (seed, epoch) alone: int64 (N,), on the CPU."""

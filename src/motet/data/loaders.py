@@ -80,6 +80,11 @@ class LoaderData:
                 batch = batch.to(self._device)
             yield {"inputs": batch.inputs, "targets": batch.targets}
 
+    def once(self, size: int) -> Iterator[tuple[None, Batch]]:
+        """Yield the loader's batches, as they come."""
+        for batch in self.batches(size):
+            yield None, batch
+
     def to(self, device: torch.device | str) -> "LoaderData":
         """Return the same batches, put on a device as they come."""
         moved = LoaderData(self._loader, device)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from motet import config as configs
@@ -21,7 +20,7 @@ from motet.run import folder, saving
 from motet.run.lines import labelled, unseen_note
 from motet.tasks.scores import Trivial
 from motet.training import History, Report
-from motet.training.evaluation import evaluate, predict
+from motet.training.evaluation import embed, evaluate, predict
 
 
 class Run:
@@ -159,12 +158,8 @@ class Run:
         """
         chosen = self._chosen(task)
         inputs = self.preprocess(data)
-        with torch.inference_mode():
-            parts = [
-                self.model.represent(batch["inputs"], chosen).cpu().numpy()
-                for batch in self._data(inputs, {}).batches(_batch_size(inputs))
-            ]
-        return np.concatenate(parts)
+        rows, size = self._data(inputs, {}), _batch_size(inputs)
+        return embed(self.model, rows, batch_size=size, tasks=chosen).numpy()
 
     def _read(self, data: Any) -> pa.Table:
         return read(data, strings=self._preprocessing.strings)

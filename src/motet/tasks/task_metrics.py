@@ -62,12 +62,14 @@ class TaskMetrics:
         self._raw: defaultdict[str, list[Tensor]] = defaultdict(list)
         self._targets: defaultdict[str, list[Tensor]] = defaultdict(list)
         self._losses: defaultdict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        self._numbers: defaultdict[str, list[Tensor | None]] = defaultdict(list)
 
     def update(
         self,
         raw: Mapping[str, Any],
         targets: Mapping[str, Any],
         losses: Mapping[str, tuple[Tensor, Tensor]] | None = None,
+        numbers: Tensor | None = None,
     ) -> None:
         """Take in a batch. Tensors are kept, not copied: do not change them afterwards.
 
@@ -76,6 +78,8 @@ class TaskMetrics:
             targets: Labels of each task. A task without any (left out, or None) is skipped.
             losses: (sum, count) of each task, if they are known already; otherwise `compute`
                 computes the loss.
+            numbers: The numbers (B,) of the rows, if batches come in an order of their own, for
+                metrics that know the rows by their place; given for all batches or for none.
 
         Raises:
             InputError: If a task is unknown or the numbers of rows differ.
@@ -86,6 +90,7 @@ class TaskMetrics:
             if targets.get(name) is not None:
                 known = None if losses is None else losses.get(name)
                 self._keep(name, as_tensor(raw[name]), as_tensor(targets[name]), known)
+                self._number(name, numbers)
 
     @overload
     def compute(self) -> dict[str, dict[str, float]]: ...
@@ -132,13 +137,24 @@ class TaskMetrics:
         self._raw[name].append(as_vector(raw) if task.labels == "number" else raw)
         self._targets[name].append(target if task.labels == "tags" else as_vector(target))
 
+    def _number(self, name: str, numbers: Tensor | None) -> None:
+        known = self._numbers[name]
+        known.append(numbers)
+        if (known[0] is None) != (numbers is None):
+            raise InputError(
+                f"task {name!r}: rows of some batches have numbers and those of others have none; "
+                "give numbers with all batches, or with none"
+            )
+
     @torch.no_grad()
     def _compute(self, task: Task) -> dict[str, float]:
         batches = self._raw[task.name]
         metrics = self.metrics[task.name]
         if not batches:
             return self._report(task, dict.fromkeys(metrics, NO_LABELS), nan, 0)
-        raw, target = join_rows(batches), join_rows(self._targets[task.name]).to(batches[0].device)
+        numbers = self._numbers[task.name]
+        raw, target = (join_rows(each, numbers) for each in (batches, self._targets[task.name]))
+        target = target.to(raw.device)
         rows = task.labelled(target)
         loss = self._loss(task, raw, target)
         count = int(rows.sum())

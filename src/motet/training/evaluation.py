@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -59,8 +60,11 @@ def evaluate(
     judged = [model.tasks[name] for name in names if name in data.targets]
     chosen = {task.name: metrics[task.name] for task in judged if metrics and task.name in metrics}
     found = TaskMetrics(judged, chosen)
-    for batch, raw in _forward(model, data, batch_size, [task.name for task in judged]):
-        found.update(raw, batch["targets"], model.loss_terms(raw, batch["targets"]))
+    asked = [task.name for task in judged]
+    with _evaluating(model):
+        for rows, batch in data.once(batch_size):
+            raw, targets = model(batch["inputs"], asked), batch["targets"]
+            found.update(raw, targets, model.loss_terms(raw, targets), rows)
     report = Report(found.compute())
     report.notes = dict(found.notes)
     report.trivial = score_trivial(judged, trivial or {}, data.targets, chosen)
@@ -113,27 +117,48 @@ def predict(
     """Predict every row, in order; tensors on the CPU."""
     names = known_tasks(model, tasks)
     parts: dict[str, list[Prediction]] = {name: [] for name in names}
-    for _, raw in _forward(model, data, batch_size, names):
-        for name, prediction in model.decode(raw).items():
-            parts[name].append(prediction)
-    return {name: _joined(predictions) for name, predictions in parts.items()}
+    numbers = []
+    with _evaluating(model):
+        for rows, batch in data.once(batch_size):
+            numbers.append(rows)
+            for name, prediction in model.decode(model(batch["inputs"], names)).items():
+                parts[name].append(prediction)
+    return {name: _joined(predictions, numbers) for name, predictions in parts.items()}
 
 
-def _forward(
-    model: MultiTaskModel, data: Data, batch_size: int, tasks: list[str]
-) -> Iterator[tuple[dict[str, Any], dict[str, Tensor]]]:
+def embed(
+    model: MultiTaskModel, data: Data, *, batch_size: int, tasks: Iterable[str] | None = None
+) -> Tensor:
+    """Compute what the heads are given for every row.
+
+    Returns:
+        Representations (N, D), rows in order, on the CPU.
+
+    Raises:
+        InputError: If the tasks have representations of their own.
+    """
+    names = known_tasks(model, tasks)
+    numbers, parts = [], []
+    with _evaluating(model):
+        for rows, batch in data.once(batch_size):
+            numbers.append(rows)
+            parts.append(model.represent(batch["inputs"], names))
+    return join_rows(parts, numbers).cpu()
+
+
+@contextmanager
+def _evaluating(model: MultiTaskModel) -> Iterator[None]:
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            for batch in data.batches(batch_size):
-                yield batch, model(batch["inputs"], tasks)
+            yield
     finally:
         model.train(was_training)
 
 
-def _joined(parts: list[Prediction]) -> Prediction:
+def _joined(parts: list[Prediction], numbers: list[Tensor | None]) -> Prediction:
     columns = zip(*parts, strict=True)
-    value, probabilities = (None if c[0] is None else join_rows(c).cpu() for c in columns)
+    value, probabilities = (None if c[0] is None else join_rows(c, numbers).cpu() for c in columns)
     assert value is not None
     return Prediction(value, probabilities)
