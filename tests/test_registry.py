@@ -11,6 +11,7 @@ import motet
 from motet.balancing import LossBalancer
 from motet.config import json_schema, read
 from motet.data.inputs.base import Declared, Input
+from motet.encoders import Encoder, create_padding_mask, hand_on
 from motet.options import PositiveFloat, PositiveInt, TaskOptions, Unpack, checked, read_options
 from motet.problems import InputError
 from motet.registry import KINDS, register
@@ -276,6 +277,62 @@ def test_an_input_of_your_own_serves_a_model_without_data_once_it_declares_its_c
         motet.MultiTaskModel.from_config({"inputs": {"name": "mine"}, **sections})
     model = motet.MultiTaskModel.from_config({"inputs": {"name": "declaring"}, **sections})
     assert model({"numbers": torch.zeros(3, 1)})["spend"].shape == (3,)
+
+
+class Bag(Encoder):
+    """The mean of the tokens' vectors.
+
+    Args:
+        vocabulary: How many tokens there are.
+        segments: How many parts a text has.
+        size: Width of the vectors.
+    """
+
+    reads = "text"
+
+    @checked
+    def __init__(self, vocabulary: int, segments: int = 1, *, size: PositiveInt = 3) -> None:
+        super().__init__()
+        self.vectors, self.width = nn.Embedding(vocabulary, size), size
+
+    def forward(self, text):
+        ids = text["ids"]
+        return hand_on(self.vectors(ids), create_padding_mask(ids), text)
+
+
+YAML = """
+inputs:
+  age: number
+  note: {type: text, tokenizer: words, encoder: {type: bag, size: 7}}
+tasks: {spend: regression, tags: {type: sequence_labelling, input: note}}
+model: {encoder: {type: tiny, units: 5}}
+training: {epochs: 1, batch_size: 16, freeze: ["*.encoders.0"]}
+"""
+
+
+def test_encoders_of_your_own_for_tables_and_texts_serve_a_run_from_a_file(add, tmp_path):
+    pytest.importorskip("tokenizers")
+    add("encoder", "tiny", Tiny)
+    add("encoder", "bag", Bag)
+    words = [["good", "shoes"], ["a", "bad", "hat"]] * 30
+    tags = [["O", "B-thing"], ["O", "O", "B-thing"]] * 30
+    rows = pa.table({"age": range(60), "note": words, "spend": [1.0, 2.5] * 30, "tags": tags})
+    (tmp_path / "config.yaml").write_text(YAML)
+    run = motet.train(tmp_path / "config.yaml", rows, output=tmp_path / "run")
+    bag = next(module for module in run.model.modules() if isinstance(module, Bag))
+    assert bag.frozen
+    assert run.model.sharing.width == 5 + 7
+    assert motet.load(tmp_path / "run").predict(rows).equals(run.predict(rows))
+    (tmp_path / "config.yaml").write_text(YAML.replace("size: 7", "sise: 7"))
+    with pytest.raises(InputError, match=r"sise.*did you mean 'size'"):
+        motet.train(tmp_path / "config.yaml", rows, output=tmp_path / "other")
+
+
+def test_an_encoder_of_your_own_is_refused_where_it_reads_something_else(add, people, tmp_path):
+    add("encoder", "bag", Bag)
+    config = {"model": {"encoder": "bag"}, "tasks": {"spend": "regression"}}
+    with pytest.raises(InputError, match="bag is no encoder of numbers, categories and vectors"):
+        motet.train(config, data=people, output=tmp_path / "run")
 
 
 def _look(kind, run, predicted):

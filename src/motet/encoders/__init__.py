@@ -4,11 +4,12 @@ from typing import Any
 
 from torch import nn
 
+from motet.encoders.base import Encoder
 from motet.encoders.joined import Joined
 from motet.encoders.lstm import LSTM
 from motet.encoders.mlp import MLP
 from motet.encoders.pretrained import Pretrained
-from motet.encoders.tokens import create_padding_mask
+from motet.encoders.tokens import create_padding_mask, hand_on
 from motet.encoders.transformer import Transformer
 from motet.options import create as _create
 from motet.registry import ENCODERS
@@ -16,12 +17,14 @@ from motet.registry import ENCODERS
 __all__ = [
     "LSTM",
     "MLP",
+    "Encoder",
     "Joined",
     "Pretrained",
     "Transformer",
     "available",
     "create",
     "create_padding_mask",
+    "hand_on",
 ]
 
 

@@ -6,11 +6,12 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from motet.encoders.base import Encoder
 from motet.states import TokenStates
 
 
 @final
-class Joined(nn.Module):
+class Joined(Encoder):
     """Encode a table and texts, each by an encoder of its own, and put their features side by side.
 
     Where words are labelled, every word has, beside its own state, the features of all other

@@ -5,6 +5,7 @@ from typing import Literal, final
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from motet.encoders.base import Encoder
 from motet.encoders.tokens import Text, TokenEmbedding, create_padding_mask, hand_on
 from motet.options import Fraction, PositiveInt, StrictBool, checked
 from motet.problems import InputError
@@ -12,7 +13,7 @@ from motet.states import TokenStates
 
 
 @final
-class LSTM(nn.Module):
+class LSTM(Encoder):
     """Read texts token by token (Hochreiter & Schmidhuber, Neural Computation 1997).
 
     Padding is never read: a text has the same states in every batch.

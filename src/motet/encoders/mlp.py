@@ -7,6 +7,7 @@ from typing import Any, Literal, final
 import torch
 from torch import Tensor, nn
 
+from motet.encoders.base import Encoder
 from motet.options import Fraction, PositiveInt, Sequence, checked
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -31,7 +32,7 @@ Expansion = tuple[Sequence[float], float, Sequence[float], Sequence[float]]
 
 
 @final
-class MLP(nn.Module):
+class MLP(Encoder):
     """Encode numbers (B, numbers) and categories (B, len(categories)) into (B, width).
 
     Args:

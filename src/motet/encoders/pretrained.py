@@ -10,6 +10,7 @@ from typing import Any, Literal, final
 import torch
 from torch import Tensor, nn
 
+from motet.encoders.base import Encoder
 from motet.encoders.tokens import PAD, Text, create_padding_mask, hand_on
 from motet.options import (
     Annotated,
@@ -36,7 +37,7 @@ _WEIGHTS = (
 
 
 @final
-class Pretrained(nn.Module):
+class Pretrained(Encoder):
     """Start from the encoder of a Hugging Face model in a local folder.
 
     Nothing is ever fetched from a network, and no code of the folder is run. Only what gives states

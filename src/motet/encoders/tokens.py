@@ -64,8 +64,19 @@ def pooled(states: Tensor, padding: Tensor, how: Pooling = "mean") -> Tensor:
     return torch.where(real.any(1), largest, 0.0)
 
 
-def hand_on(states: Tensor, padding: Tensor, text: Text, how: Pooling) -> TokenStates:
-    """Turn the states of tokens (B, L, D) into those of words, and one for the whole text."""
+def hand_on(states: Tensor, padding: Tensor, text: Text, how: Pooling = "mean") -> TokenStates:
+    """Turn the states of tokens into what an encoder of texts returns.
+
+    Args:
+        states: A state per token, (B, L, D).
+        padding: True at padding, (B, L).
+        text: What the encoder was given.
+        how: How a whole text gets one state; see `pooled`.
+
+    Returns:
+        A state per word, that of its first sub-word, or per token where words were not cut; and one
+        for the whole text.
+    """
     whole = pooled(states, padding, how)
     words = text.get("words")
     if words is None:

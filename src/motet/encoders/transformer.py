@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from motet.encoders.base import Encoder
 from motet.encoders.tokens import Text, TokenEmbedding, create_padding_mask, hand_on
 from motet.options import Fraction, PositiveInt, StrictBool, checked
 from motet.problems import InputError
@@ -14,7 +15,7 @@ from motet.states import TokenStates
 
 
 @final
-class Transformer(nn.Module):
+class Transformer(Encoder):
     """Let every token of a text look at all others (Vaswani et al., NeurIPS 2017, 1706.03762).
 
     Differs from the paper in that layers are normalised before attention and feed-forward, not

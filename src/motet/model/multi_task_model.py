@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from motet.freezable import Freezable, held_parameters
 from motet.model.parts import find
 from motet.options import RESERVED_TASK_NAMES
 from motet.problems import InputError, about, hint
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from motet.config import Config
 
 
-class MultiTaskModel(nn.Module):
+class MultiTaskModel(Freezable):
     """An encoder, a sharing scheme and a head per task.
 
     ``model(inputs)`` gives the raw outputs, ``{task: tensor}``; `decode` turns them into
@@ -79,7 +80,6 @@ class MultiTaskModel(nn.Module):
         self.tasks: ByTask[Task] = ByTask({task.name: task for task in tasks})
         self.heads: ByTask[nn.Module] = ByTask(heads)
         self._enabled = {task.name: task.enabled for task in tasks}
-        self._held: set[str] = set()
         owners: dict[int, str] = {}
         for name in self._enabled:
             for parameter in self.task_parameters(name):
@@ -212,17 +212,11 @@ class MultiTaskModel(nn.Module):
         Raises:
             InputError: If there is no such part.
         """
-        for name in find(self, parts):
-            self.get_parameter(name).requires_grad_(False)
-            (self._held.add if evaluation else self._held.discard)(name)
-        self.train(self.training)
+        self._freeze(map(self.get_parameter, find(self, parts)), evaluation)
 
     def unfreeze(self, *parts: str) -> None:
         """Train parts again; see `freeze`."""
-        for name in find(self, parts):
-            self.get_parameter(name).requires_grad_(True)
-            self._held.discard(name)
-        self.train(self.training)
+        self._unfreeze(map(self.get_parameter, find(self, parts)))
 
     @property
     def frozen(self) -> tuple[str, ...]:
@@ -232,18 +226,8 @@ class MultiTaskModel(nn.Module):
     @property
     def held(self) -> tuple[str, ...]:
         """Names of those of them whose modules compute as in evaluation."""
-        return tuple(name for name in self.frozen if name in self._held)
-
-    def train(self, mode: bool = True) -> Self:
-        """Go into training mode, but for what is frozen as in evaluation."""
-        super().train(mode)
-        if mode and self._held:
-            held = {id(self.get_parameter(name)) for name in self.held}
-            for module in self.modules():
-                own = list(module.parameters())
-                if own and all(id(parameter) in held for parameter in own):
-                    module.eval()
-        return self
+        held = set(map(id, held_parameters(self)))
+        return tuple(name for name, p in self.named_parameters() if id(p) in held)
 
     def describe(self) -> dict[str, Any]:
         """Return what the model is made of, as plain values.

@@ -31,8 +31,7 @@ class Freezing:
         frozen: Literal["evaluation", "training"],
     ) -> None:
         self._model = model
-        self.active = bool(parts)
-        """Whether anything is frozen by it."""
+        self._parts = tuple(parts)
         if not parts and (unfreeze is not None or frozen != "evaluation"):
             what = "unfreeze" if unfreeze is not None else "frozen"
             raise InputError(f"{what} has no effect without freeze; give freeze: [encoder], say")
@@ -50,16 +49,26 @@ class Freezing:
         elif unfreeze is not None:
             self.plan = _at_epochs(model, names, unfreeze)
 
+    @property
+    def active(self) -> bool:
+        """Whether anything is frozen, or was when training began."""
+        return bool(self._parts or self._model.frozen)
+
     def begin(self, epoch: int) -> None:
         """Unfreeze what an epoch begins with."""
         self._model.unfreeze(*self.plan.get(epoch, ()))
 
     def check(self, epochs: int) -> None:
-        """Refuse a plan that begins after the last epoch.
+        """Refuse a plan that begins after the last epoch, and a model that is frozen altogether.
 
         Raises:
-            InputError: If nothing would be unfrozen.
+            InputError: If nothing would be unfrozen, or nothing trained.
         """
+        if self._model.frozen and not any(p.requires_grad for p in self._model.parameters()):
+            raise InputError(
+                "every parameter of the model is frozen, so there is nothing to train; train a "
+                'part of it again, for example with model.unfreeze("encoder")'
+            )
         if self.plan and min(self.plan) > epochs:
             raise InputError(
                 f"unfreeze begins with epoch {min(self.plan)}, but there are {epochs} epochs; "
