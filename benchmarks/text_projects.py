@@ -1,11 +1,12 @@
 """The projects on texts, several seeds: test metrics with their interval, and what a run costs.
 
-Trains examples/clothing.yaml and, where the file is, examples/snips.yaml with seeds 0, 1, 2;
-prints mean, 95 % interval (Student's t over seeds) and, beside them, linear models of a task each.
-``--whole`` trains the clothing project on all 23,486 reviews of clothing_reviews.parquet.
+Trains examples/clothing.yaml and examples/snips.yaml with seeds 0, 1, 2, from scratch and, with
+``--encoder FOLDER``, from a small Hugging Face model; prints the mean and its 95 % interval
+(Student's t over seeds), beside linear models of a task each (linear_texts.py). SNIPS wants
+snips.parquet; ``whole`` is the clothing project on all reviews of clothing_reviews.parquet.
 
     OMP_NUM_THREADS=2 python benchmarks/text_projects.py [--seeds 3] [--projects clothing,snips]
-        [--whole] [--shared ../shared/data] [key=value ...]
+        [--shared ../shared/data] [--encoder FOLDER] [key=value ...]
 """
 
 import argparse
@@ -14,95 +15,115 @@ import tempfile
 import time
 from pathlib import Path
 
+import linear_texts
+import numpy as np
+import pyarrow.compute as pc
+
 import motet
+from motet.data.sources import read
 
 ROOT = Path(__file__).resolve().parents[1]
-STUDENT = {
-    2: 12.706,
-    3: 4.303,
-    4: 3.182,
-    5: 2.776,
-    6: 2.571,
-    7: 2.447,
-    8: 2.365,
-    9: 2.306,
-    10: 2.262,
-}
+STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365}
 """97.5 % quantile of Student's t by number of seeds."""
-LINEAR = {  # TF-IDF of words and pairs of words, logistic regression; slots: window features
-    "clothing": {
-        ("recommended", "accuracy"): 0.8961,
-        ("recommended", "macro_f1"): 0.7711,
-        ("rating", "accuracy"): 0.6550,
-        ("rating", "macro_f1"): 0.4035,
-        ("department", "accuracy"): 0.8437,
-        ("department", "macro_f1"): 0.5495,
-    },
-    "whole": {
-        ("recommended", "accuracy"): 0.9081,
-        ("recommended", "macro_f1"): 0.8338,
-        ("rating", "accuracy"): 0.6668,
-        ("rating", "macro_f1"): 0.4425,
-        ("department", "accuracy"): 0.8695,
-        ("department", "macro_f1"): 0.6317,
-    },
-    "snips": {
-        ("intent", "accuracy"): 0.9786,
-        ("slots", "span_f1"): 0.8267,
-        ("slots", "token_accuracy"): 0.9354,
-    },
-}
+
+
+class Project:
+    """A config, the rows it is trained on, and how it starts from an encoder."""
+
+    def __init__(self, config, source, text, tested):
+        self.config = ROOT / "examples" / f"{config}.yaml"
+        self.source, self.text, self.tested = source, text, tested
+
+    def overrides(self, encoder):
+        if encoder is None:
+            return [f"data.source={self.source}"]
+        started = f"{{type: pretrained, path: {encoder}, learning_rate: 1.0e-4}}"
+        return [
+            f"data.source={self.source}",
+            f"inputs.{self.text}.tokenizer={encoder}",
+            f"inputs.{self.text}.encoder={started}",
+            "training.epochs=4",
+            "training.batch_size=32",
+            "training.optimizer.learning_rate=1.0e-3",
+        ]
+
+
+def projects(shared):
+    return {
+        "clothing": Project("clothing", "motet://clothing", "review", "test"),
+        "whole": Project("clothing", shared / "clothing_reviews.parquet", "review", "test"),
+        "snips": Project("snips", shared / "snips.parquet", "tokens", "validation"),
+    }
+
+
+def linear(project):
+    """Return ``{task: {metric: value}}`` of linear models."""
+    table = read(str(project.source))
+    if project.tested == "test":
+        table = table.filter(pc.field("split") != "validation")
+    test = np.array([part == project.tested for part in table["split"].to_pylist()])
+    columns = {name: table[name].to_pylist() for name in table.column_names}
+    if project.text == "tokens":
+        texts = columns["text"]
+        found = {"slots": linear_texts.tags(columns["tokens"], columns["slots"], test)}
+        classes = ["intent"]
+    else:
+        pairs = zip(columns["title"], columns["text"], strict=True)
+        texts = [f"{title or ''} . {text or ''}" for title, text in pairs]
+        found, classes = {}, ["recommended", "rating", "department"]
+    return {
+        **{task: linear_texts.classes(texts, columns[task], test) for task in classes},
+        **found,
+    }
 
 
 def tested(project, overrides, seed):
     """Train once; return the metrics of the test part and the seconds it took."""
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        run = motet.train(
-            ROOT / "examples" / f"{project}.yaml",
-            overrides=[*overrides, f"training.seed={seed}"],
-            output=f"{folder}/run",
-        )
+        changes = [*overrides, f"training.seed={seed}"]
+        run = motet.train(project.config, overrides=changes, output=f"{folder}/run")
         (record,) = [record for record in run.history if record["event"] == "test"]
     return record["tasks"], time.perf_counter() - start
 
 
-def report(name, project, overrides, seeds):
-    runs = [tested(project, overrides, seed) for seed in range(seeds)]
-    print(f"\n{name}: {seeds} seeds, {statistics.mean(s for _, s in runs):.0f} s a run")
-    for (task, metric), linear in LINEAR[name].items():
-        values = [tasks[task][metric] for tasks, _ in runs]
-        half = float("nan")
-        if seeds in STUDENT:
-            half = STUDENT[seeds] * statistics.stdev(values) / seeds**0.5
-        print(
-            f"  {task:12} {metric:15} {statistics.mean(values):.4f} +- {half:.4f}   "
-            f"linear {linear:.4f}",
-            flush=True,
-        )
+def report(title, runs, beside):
+    seeds = len(runs)
+    print(f"\n{title}: {seeds} seeds, {statistics.mean(s for _, s in runs):.0f} s a run")
+    for task, metrics in beside.items():
+        for metric, value in metrics.items():
+            values = [tasks[task][metric] for tasks, _ in runs if metric in tasks[task]]
+            if not values:
+                continue
+            half = float("nan")
+            if seeds in STUDENT:
+                half = STUDENT[seeds] * statistics.stdev(values) / seeds**0.5
+            print(
+                f"  {task:12} {metric:15} {statistics.mean(values):.4f} +- {half:.4f}   "
+                f"linear {value:.4f}   seeds {' '.join(f'{each:.4f}' for each in values)}",
+                flush=True,
+            )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--projects", default="clothing,snips")
-    parser.add_argument("--whole", action="store_true")
+    parser.add_argument("--projects", default="clothing,whole,snips")
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--encoder", type=Path, help="folder of a Hugging Face model")
     parser.add_argument("overrides", nargs="*")
     arguments = parser.parse_args()
-    for project in arguments.projects.split(","):
-        name, source = project, []
-        if project == "snips":
-            source = [f"data.source={arguments.shared / 'snips.parquet'}"]
-        elif arguments.whole:
-            name = "whole"
-            source = [f"data.source={arguments.shared / 'clothing_reviews.parquet'}"]
-        if source and not Path(source[0].partition("=")[2]).is_file():
-            print(
-                f"\n{name}: {source[0].partition('=')[2]} is not there; name its folder: --shared"
-            )
+    known = projects(arguments.shared)
+    for name in arguments.projects.split(","):
+        project = known[name]
+        if isinstance(project.source, Path) and not project.source.is_file():
+            print(f"\n{name}: {project.source} is not there; name its folder: --shared")
             continue
-        report(name, project, [*source, *arguments.overrides], arguments.seeds)
+        beside = linear(project)
+        overrides = [*project.overrides(arguments.encoder), *arguments.overrides]
+        runs = [tested(project, overrides, seed) for seed in range(arguments.seeds)]
+        start = "from scratch" if arguments.encoder is None else f"from {arguments.encoder.name}"
+        report(f"{name} {start}", runs, beside)
 
 
 if __name__ == "__main__":

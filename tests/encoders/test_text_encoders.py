@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motet.encoders.lstm import LSTM
-from motet.encoders.tokens import pooled
+from motet.encoders.tokens import TokenEmbedding, pooled
 from motet.encoders.transformer import Transformer, sinusoidal_positions
 from motet.problems import InputError
 
@@ -140,3 +140,11 @@ def test_the_default_transformer_has_the_sizes_of_the_paper():
 def test_what_does_not_fit_is_told(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_first_vectors_of_tokens_and_of_segments_have_length_one_on_average():
+    torch.manual_seed(0)
+    vectors = TokenEmbedding(2_000, 2, 64)
+    assert vectors.tokens.weight[1:].norm(dim=1).mean().item() == pytest.approx(1, abs=0.02)
+    assert vectors.segments.weight.norm(dim=1).mean().item() == pytest.approx(1, abs=0.3)
+    assert not vectors.tokens.weight[0].any()

@@ -26,7 +26,8 @@ class LSTM(Encoder):
         bidirectional: Whether texts are also read from their end, by half of the width.
         embedding_width: Width of the tokens' vectors; ``width`` if left out.
         dropout: Dropout on the tokens' vectors and after every layer.
-        pool: How a whole text gets one state from those of its tokens.
+        pool: How a whole text gets one state from those of its tokens. The largest values do best
+            after an LSTM (Conneau et al., EMNLP 2017, arXiv:1705.02364).
 
     Raises:
         InputError: If the width is odd and texts are read from both ends.
@@ -53,7 +54,7 @@ class LSTM(Encoder):
         bidirectional: StrictBool = True,
         embedding_width: PositiveInt | None = None,
         dropout: Fraction = 0.1,
-        pool: Literal["mean", "first", "max"] = "mean",
+        pool: Literal["mean", "first", "max"] = "max",
     ) -> None:
         super().__init__()
         if bidirectional and width % 2:

@@ -88,6 +88,9 @@ def hand_on(states: Tensor, padding: Tensor, text: Text, how: Pooling = "mean") 
 class TokenEmbedding(nn.Module):
     """A vector per token, and per segment where a text has several.
 
+    First vectors have length 1 on average, as is usual where they are learned from few texts:
+    torch's own are longer by the root of the width, and a word that is rare then stays noise.
+
     Args:
         vocabulary: How many tokens there are, padding included.
         segments: How many parts a text has.
@@ -98,6 +101,9 @@ class TokenEmbedding(nn.Module):
         super().__init__()
         self.tokens = nn.Embedding(vocabulary, width, padding_idx=PAD)
         self.segments = nn.Embedding(segments, width) if segments > 1 else None
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.mul_(width**-0.5)
 
     def forward(self, text: Text) -> Tensor:
         """Look up the tokens of texts.

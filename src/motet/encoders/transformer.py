@@ -78,9 +78,6 @@ class Transformer(Encoder):
             )
         self.width, self.pool, self.checkpointing = width, pool, checkpointing
         self.embedding = TokenEmbedding(vocabulary, segments, width)
-        nn.init.normal_(self.embedding.tokens.weight, std=width**-0.5)
-        with torch.no_grad():
-            self.embedding.tokens.weight[0] = 0
         self.positions = nn.Embedding(max_length, width) if positions == "learned" else None
         if self.positions is not None:
             nn.init.normal_(self.positions.weight, std=0.02)

@@ -1,0 +1,71 @@
+"""Linear models of texts, one per task: what a multi-task model on texts should beat.
+
+Fitted with scikit-learn on all rows that are not tested, without tuning.
+"""
+
+import re
+
+import numpy as np
+import torch
+from sklearn.feature_extraction import FeatureHasher
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.metrics import f1_score
+
+from motet.tags import TagSet
+
+
+def classes(texts, labels, test):
+    """Return accuracy and macro F1 of logistic regression on TF-IDF of words and pairs of words.
+
+    Args:
+        texts: One per row.
+        labels: One per row, None where it is missing.
+        test: Whether a row is tested, or fitted on, (N,).
+    """
+    labels = np.array([None if label is None else str(label) for label in labels])
+    known = np.array([label is not None for label in labels])
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
+    fit, held = np.flatnonzero(known & ~test), np.flatnonzero(known & test)
+    seen = words.fit_transform([texts[row] for row in fit])
+    model = LogisticRegression(C=10, max_iter=1000).fit(seen, labels[fit])
+    found = model.predict(words.transform([texts[row] for row in held]))
+    return {
+        "accuracy": float((found == labels[held]).mean()),
+        "macro_f1": float(f1_score(labels[held], found, average="macro")),
+    }
+
+
+def tags(sentences, labels, test):
+    """Return span F1 and token accuracy of tagging each word alone, with two neighbours a side."""
+    fit, held = np.flatnonzero(~test), np.flatnonzero(test)
+    features = FeatureHasher(2**18)
+    seen = features.transform([each for row in fit for each in _window(sentences[row])])
+    model = SGDClassifier(loss="log_loss", alpha=1e-6, max_iter=20, random_state=0)
+    model.fit(seen, [tag for row in fit for tag in labels[row]])
+    found = model.predict(
+        features.transform([each for row in held for each in _window(sentences[row])])
+    )
+    true = [tag for row in held for tag in labels[row]]
+    names = TagSet(sorted({*true, *found}))
+    lengths = [len(labels[row]) for row in held]
+    guessed, right = _spans(names, found, lengths), _spans(names, true, lengths)
+    return {
+        "span_f1": 2 * len(guessed & right) / (len(guessed) + len(right)),
+        "token_accuracy": float(np.mean(np.array(true) == found)),
+    }
+
+
+def _window(words):
+    around = ["<s>", "<s>", *words, "</s>", "</s>"]
+    for place, word in enumerate(words):
+        found = {f"{shift}={around[place + 2 + shift].lower()}": 1 for shift in range(-2, 3)}
+        found |= {f"suffix{n}={word[-n:].lower()}": 1 for n in (2, 3)}
+        found |= {"capital": int(word[:1].isupper()), "digit": int(bool(re.search(r"\d", word)))}
+        yield found
+
+
+def _spans(names, flat, lengths):
+    places = torch.tensor([names.names.index(tag) for tag in flat])
+    rows = torch.nn.utils.rnn.pad_sequence(places.split(lengths), True, -100).numpy()
+    return set(zip(*names.spans(rows, strict=False), strict=True))
