@@ -107,6 +107,25 @@ def test_validate_trains_nothing_and_writes_nothing(here, motet):
     assert listing(here) == before
 
 
+def test_validate_says_of_rates_and_freezing_what_train_says(here, motet):
+    options = [
+        "training.freeze=[encoder]",
+        "training.unfreeze={every: 1}",
+        "training.shared_learning_rate=0.0001",
+    ]
+    said = []
+    for command in ("validate", "train"):
+        code, out, _ = motet(command, "people.yaml", *options)
+        assert code == 0
+        lines = out.splitlines()
+        start = next(place for place, line in enumerate(lines) if line.startswith("rates"))
+        said.append(lines[start : start + 3])
+    assert said[0] == said[1]
+    assert "0.0001 (" in said[0][0]
+    assert said[0][1].startswith("frozen ")
+    assert "are trained from epoch 2: " in said[0][2]
+
+
 def test_predict_writes_a_row_for_every_row_in_order(here, motet, run, people):
     rows = people.drop_columns(["churn", "spend"])
     pq.write_table(rows, "rows.parquet")
@@ -127,6 +146,35 @@ def test_predict_writes_a_row_for_every_row_in_order(here, motet, run, people):
         backwards["spend"].to_numpy()[::-1], predicted["spend"].to_numpy(), rtol=1e-5
     )
     assert backwards["churn"].to_pylist()[::-1] == predicted["churn"].to_pylist()
+
+
+def test_predict_and_evaluate_say_what_of_the_rows_is_not_known_or_not_read(here, motet, tmp_path):
+    rows = {"review": ["good shoes", "bad hats"] * 30, "city": ["Lima", "Rom"] * 30}
+    pa.csv.write_csv(pa.table({**rows, "mood": ["glad", "sad"] * 30}), "reviews.csv")
+    (here / "reviews.yaml").write_text(
+        """\
+        data: {source: reviews.csv}
+        inputs:
+          review: {type: text, tokenizer: words, max_length: 3, encoder: {width: 4}}
+          city: category
+        tasks: {mood: classification}
+        training: {epochs: 1}
+        """
+    )
+    motet("train", "reviews.yaml", "--output", "run")
+    later = {"review": ["good", "a long text", "", "bad"], "city": ["Rom", "Bonn", "Ulm", None]}
+    pa.csv.write_csv(pa.table({**later, "mood": ["glad"] * 4}), "later.csv")
+    told = (
+        "input 'review': 1 of 4 rows have more than 3 tokens, the rest is cut off (max_length)",
+        "input 'review': 1 of 4 rows have no text",
+        "input 'city': 2 of 4 rows have a value that was rare (min_count) or unseen in training",
+    )
+    _, out, _ = motet("predict", "run", "later.csv", "-o", "out.csv")
+    assert out.splitlines()[:3] == [f"note       {each}" for each in told]
+    _, out, _ = motet("evaluate", "run", "later.csv")
+    assert out.splitlines()[-3:] == [f"note: {each}" for each in told]
+    _, out, _ = motet("predict", "run", "reviews.csv", "-o", "others.csv")
+    assert "note" not in out
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])

@@ -89,10 +89,11 @@ def validate(
 ) -> None:
     """Check a config and the data it names, without training."""
     _tell_config_errors(config, overrides or [])
-    from motet.run import check, data_lines, model_lines
+    from motet.run import build_trainer, data_lines, model_lines, prepare, training_lines
 
-    prepared = check(config, overrides=overrides or [])
-    for line in (*data_lines(prepared), *model_lines(prepared)):
+    prepared = prepare(config, overrides=overrides or [])
+    trained = list(training_lines(build_trainer(prepared)))  # the model need not be kept
+    for line in (*data_lines(prepared), *model_lines(prepared), *trained):
         typer.echo(line)
     typer.echo(f"{config} is valid")
 
@@ -166,6 +167,8 @@ def evaluate(
     report = loaded.evaluate(data, tasks=_names(tasks))
     for line in report_lines(loaded.model, report):
         typer.echo(line)
+    for note in loaded.notes:
+        typer.echo(f"note: {note}")
 
 
 @app.command()
@@ -182,8 +185,11 @@ def predict(
     from motet.run import check_prediction_file, load, write_predictions
 
     check_prediction_file(output)
-    predictions = load(run).predict(data, tasks=_names(tasks))
+    loaded = load(run)
+    predictions = loaded.predict(data, tasks=_names(tasks))
     write_predictions(predictions, output)
+    for note in loaded.notes:
+        typer.echo(f"note       {note}")
     rows = predictions.num_rows
     typer.echo(f"wrote      {rows:,} row{'' if rows == 1 else 's'} to {output}")
 

@@ -84,7 +84,7 @@ def test_validate_and_the_model_card_tell_the_stages(rows, tmp_path):
 @pytest.mark.parametrize("balancing", ["equal", "pcgrad", [{"until": 1, "type": "dwa"}, "upgrad"]])
 def test_a_task_weight_counts_once(balancing, rows):
     prepared = check(config(balancing, weight=3.0), data=rows)
-    trainer = build_trainer(prepared.config, prepared.rows.origin, prepared.preprocessing)
+    trainer = build_trainer(prepared)
     assert [stage.weight("a") for stage in trainer.stages] == [3.0] * len(trainer.stages)
 
 

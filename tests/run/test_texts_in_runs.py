@@ -92,6 +92,16 @@ def test_the_model_folder_alone_predicts_and_holds_no_path(reviews, tmp_path):
     assert alone.predict(later)["thing"][0].as_py() == "hats"
 
 
+def test_a_run_tells_what_it_did_not_read_of_the_last_rows(reviews):
+    for use in (reviews.predict, reviews.embed, reviews.preprocess):
+        use({"review": ["good hats"]})
+        assert reviews.notes == ()
+        use({"review": ["good " * 300, None]})
+        cut, empty = reviews.notes
+        assert cut.startswith("input 'review': 1 of 2 rows have more than 256 tokens")
+        assert empty == "input 'review': 1 of 2 rows have no text"
+
+
 def test_a_text_is_predicted_the_same_in_any_company(reviews):
     texts = ROWS["review"][:20]
     together = reviews.predict({"review": texts})["mood_probability_glad"].to_numpy()

@@ -221,8 +221,13 @@ class Preprocessing:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was seen that people should know."""
-        parts: list[Input | Target] = [*self._inputs.values(), *self._targets.values()]
-        return tuple(note for part in parts for note in part.notes)
+        learned = (note for target in self._targets.values() for note in target.notes)
+        return (*self.input_notes, *learned)
+
+    @property
+    def input_notes(self) -> tuple[str, ...]:
+        """What of the last rows' inputs people should know, such as texts that were cut off."""
+        return tuple(note for part in self._inputs.values() for note in part.notes)
 
     # JSON ----------------------------------------------------------------------------------------
 

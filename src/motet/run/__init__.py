@@ -7,15 +7,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from motet.run.building import check
+    from motet.run.building import build_trainer, check
     from motet.run.initialising import initial_config, initialise
-    from motet.run.lines import data_lines, model_lines, report_lines
+    from motet.run.lines import data_lines, model_lines, report_lines, training_lines
     from motet.run.predictions import check_prediction_file, write_predictions
+    from motet.run.preparing import prepare
     from motet.run.runs import Run, load
     from motet.run.training import resume, train
 
 _PLACES = {
     "Run": "runs",
+    "build_trainer": "building",
     "check": "building",
     "check_prediction_file": "predictions",
     "data_lines": "lines",
@@ -23,14 +25,17 @@ _PLACES = {
     "initialise": "initialising",
     "load": "runs",
     "model_lines": "lines",
+    "prepare": "preparing",
     "report_lines": "lines",
     "resume": "training",
     "train": "training",
+    "training_lines": "lines",
     "write_predictions": "predictions",
 }
 
 __all__ = [
     "Run",
+    "build_trainer",
     "check",
     "check_prediction_file",
     "data_lines",
@@ -38,9 +43,11 @@ __all__ = [
     "initialise",
     "load",
     "model_lines",
+    "prepare",
     "report_lines",
     "resume",
     "train",
+    "training_lines",
     "write_predictions",
 ]
 

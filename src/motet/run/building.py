@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from motet.config import Config, Origin
+from motet.config import Config
 from motet.config.collecting import Collector
-from motet.data.preprocessing import Preprocessing
 from motet.model.building import build_model, check_encoders, check_tasks, learned_sizes
 from motet.run.preparing import Prepared, prepare
 from motet.training import Trainer, make_stages
@@ -27,16 +26,11 @@ def check(
         ConfigError: If anything is wrong; every problem is named.
     """
     prepared = prepare(config, data=data, overrides=overrides)
-    build_trainer(prepared.config, prepared.rows.origin, prepared.preprocessing)
+    build_trainer(prepared)
     return prepared
 
 
-def build_trainer(
-    config: Config,
-    origin: Origin,
-    preprocessing: Preprocessing,
-    **hooks: Any,
-) -> Trainer:
+def build_trainer(prepared: Prepared, **hooks: Any) -> Trainer:
     """Build model and trainer; ``hooks`` are arguments of the trainer that no config has.
 
     Returns:
@@ -45,9 +39,9 @@ def build_trainer(
     Raises:
         ConfigError: If an option does not fit the tasks or the machine.
     """
-    collector = Collector(origin)
+    config, collector = prepared.config, Collector(prepared.rows.origin)
     chosen = config.training
-    sizes = learned_sizes(config, preprocessing)
+    sizes = learned_sizes(config, prepared.preprocessing)
     check_encoders(config, sizes, collector)
     check_tasks(config, sizes, collector)
     collector.stop()

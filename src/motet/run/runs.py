@@ -48,6 +48,11 @@ class Run:
         """What happened in training, from ``metrics.jsonl``; empty if only the model is there."""
         return History.read(self.path / folder.METRICS)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know of the rows last given, such as how many texts were cut off."""
+        return self._preprocessing.input_notes
+
     def predict(self, data: Any, *, tasks: Iterable[str] | None = None) -> pa.Table:
         """Predict for rows, in their order.
 

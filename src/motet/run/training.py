@@ -112,11 +112,7 @@ class _Attempt:
     def __init__(self, prepared: Prepared, say: Say, step: Say) -> None:
         self.prepared, self.say, self.step = prepared, say, step
         self.trainer = build_trainer(
-            prepared.config,
-            prepared.rows.origin,
-            prepared.preprocessing,
-            on_record=self._record,
-            on_checkpoint=self._checkpoint,
+            prepared, on_record=self._record, on_checkpoint=self._checkpoint
         )
 
     def use(self, path: Path) -> None:

@@ -30,6 +30,17 @@ def test_unknown_is_0_missing_is_1_and_values_follow_sorted():
     assert category.sizes == (4,)
 
 
+def test_rows_with_rare_or_unseen_values_are_counted_and_missing_ones_are_not():
+    category = fitted(["b", "a", "b", "a", "once", None])
+    indices(category, ["a", "once", "new", None])
+    (note,) = category.notes
+    assert note.startswith(
+        "input 'c': 2 of 4 rows have a value that was rare (min_count) or unseen"
+    )
+    indices(category, ["a", None])
+    assert category.notes == ()
+
+
 def test_min_count_says_how_often_a_value_must_occur():
     assert fitted(["a", "b", "b", "c", "c", "c"], min_count=1).sizes == (5,)
     assert fitted(["a", "b", "b", "c", "c", "c"], min_count=3).sizes == (3,)

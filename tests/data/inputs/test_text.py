@@ -98,8 +98,30 @@ def test_what_is_cut_off_is_counted():
     text = fitted(max_length=3)
     assert text.notes == ()
     text.apply(read({"review": TEXTS}))
-    (note,) = text.notes
+    note = text.notes[0]
     assert note.startswith("input 'review': 1 of 4 rows have more than 3 tokens")
+
+
+@pytest.mark.parametrize(
+    ("values", "later"),
+    [
+        (["a b", "a b"], ["a", "", None, "  ", "unknown"]),
+        ([["a"], ["a"]], [["a"], [], None, [], ["unknown"]]),
+    ],
+)
+def test_rows_without_a_text_are_counted_in_what_was_read_last(values, later):
+    text = fitted(values)
+    text.apply(pa.table({"review": later}))
+    assert text.notes == ("input 'review': 3 of 5 rows have no text",)
+    text.apply(pa.table({"review": later[:1]}))
+    assert text.notes == ()
+
+
+def test_a_pair_has_no_text_if_both_its_parts_are_empty():
+    text = Text("pair", columns=("title", "text"), tokenizer="words", min_count=1)
+    text.fit(pa.table({"title": ["a"], "text": ["b"]}))
+    text.apply(pa.table({"title": ["a", "", None], "text": ["", "b", ""]}))
+    assert text.notes == ("input 'pair': 1 of 3 rows have no text",)
 
 
 def test_columns_that_hold_no_text_are_refused():

@@ -56,6 +56,7 @@ class Category(Input):
         self._min_count = min_count
         self._size = size
         self._values: list[str] = []
+        self._unknown = (0, 0)
 
     def columns(self, available: Sequence[str]) -> tuple[str, ...]:
         return (self._column,)
@@ -79,9 +80,20 @@ class Category(Input):
     def apply(self, table: pa.Table) -> dict[str, NDArray[Any]]:
         texts = self._texts(table)
         places = pc.index_in(texts, pa.array(self._values, pa.string())).cast(pa.int64())
+        self._unknown = (places.null_count - texts.null_count, len(texts))
         indices = pc.fill_null(pc.add(places, _FIRST), _UNKNOWN)
         indices = pc.if_else(texts.is_null(), _MISSING, indices)
         return {"categories": indices.to_numpy().reshape(-1, 1)}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        unknown, rows = self._unknown
+        if not unknown:
+            return ()
+        return (
+            f"input {self.name!r}: {unknown:,} of {rows:,} rows have a value that was rare "
+            "(min_count) or unseen in training",
+        )
 
     @property
     def number_names(self) -> tuple[str, ...]:

@@ -105,7 +105,7 @@ class Text(Input):
         self._max_length = max_length
         self._words = split is not None
         self._tokenizer: tokenising.Tokenizer | None = None
-        self._cut = (0, 0)
+        self._cut = self._empty = self._rows = 0
         self._numbers = False
 
     def columns(self, available: Sequence[str]) -> tuple[str, ...]:
@@ -115,7 +115,6 @@ class Text(Input):
         require_columns(table, self._columns, f"input {self.name!r}")
         kind = table[self._columns[0]].type
         self._words = self._words or (is_list(kind) and len(self._columns) == 1)
-        self._numbers = not (is_list(kind) or pa.types.is_string(kind))
         texts = list(tokenising.lines(self._texts(table)))
         if not any(map(str.strip, texts)):
             raise InputError(
@@ -141,7 +140,9 @@ class Text(Input):
         assert self._tokenizer is not None
         texts = self._texts(table)
         found = self._tokenizer.encode(texts, self._max_length)
-        self._cut = (found.cut, len(table))
+        bare = self._tokenizer.encode([self._nothing], self._max_length).lengths
+        self._cut, self._rows = found.cut, len(table)
+        self._empty = int((found.lengths <= bare).sum())
         lengths = from_numpy(found.lengths)
         rows = {"ids": Ragged(from_numpy(found.ids), lengths, fill=0)}
         if len(self._columns) > 1:
@@ -198,13 +199,14 @@ class Text(Input):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        found = []
-        cut, rows = self._cut
-        if cut:
+        found, of = [], f"of {self._rows:,} rows have"
+        if self._cut:
             found.append(
-                f"input {self.name!r}: {cut:,} of {rows:,} rows have more than {self._max_length} "
-                "tokens, the rest is cut off (max_length)"
+                f"input {self.name!r}: {self._cut:,} {of} more than {self._max_length} tokens, the "
+                "rest is cut off (max_length)"
             )
+        if self._empty:
+            found.append(f"input {self.name!r}: {self._empty:,} {of} no text")
         if self._numbers:
             found.append(f"{self._where(self._columns[0])} holds no texts, values are spelt")
         return tuple(found)
@@ -247,12 +249,23 @@ class Text(Input):
     def _texts(self, table: pa.Table) -> list[Any]:
         """Return texts, lists of words, or pairs of texts."""
         require_columns(table, self._columns, f"input {self.name!r}")
+        kind = table[self._columns[0]].type
+        self._numbers = not any(
+            is_a(kind) for is_a in (is_list, pa.types.is_string, pa.types.is_null)
+        )
         parts = [self._read(table, column) for column in self._columns]
         if len(parts) > 1:
             return list(zip(*parts, strict=True))
         if self._words and not is_list(table[self._columns[0]].type):
             return [_WORD.findall(text) for text in parts[0]]
         return parts[0]
+
+    @property
+    def _nothing(self) -> tokenising.Given:
+        """A row without a text."""
+        if len(self._columns) > 1:
+            return ("", "")
+        return [] if self._words else ""
 
     def _read(self, table: pa.Table, column: str) -> list[Any]:
         found, where = table[column], self._where(column)
