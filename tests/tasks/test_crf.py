@@ -60,6 +60,13 @@ def gradients_of(crf, likelihood):
     return torch.autograd.grad(likelihood.sum(), wanted, retain_graph=True, materialize_grads=True)
 
 
+def shares_of_tags(crf, emissions, tags, mask):
+    """Share of the paths that has each tag at each token, (B, L, C): the gradient of logZ."""
+    emissions = emissions.clone().requires_grad_()
+    raised = torch.nn.functional.one_hot(tags.clamp(min=0), emissions.shape[2]) * mask[..., None]
+    return raised - torch.autograd.grad(crf(emissions, tags, mask).sum(), emissions)[0]
+
+
 def log_sum(values):
     return float(torch.tensor(values, dtype=torch.float64).logsumexp(0))
 
@@ -76,9 +83,8 @@ def test_known_answers():
     assert -crf(EMISSIONS, tags).item() == pytest.approx(0.811356, abs=1e-6)
     assert 1.8 - crf(EMISSIONS, tags).item() == pytest.approx(2.611356, abs=1e-6)
     assert crf.decode(EMISSIONS).tolist() == [[0, 1]]
-    assert_close(
-        crf.marginals(EMISSIONS)[0, 0], torch.tensor([0.7734, 0.2266]).double(), atol=5e-5, rtol=0
-    )
+    shares = shares_of_tags(crf, EMISSIONS, tags, torch.ones(1, 2).bool())[0, 0]
+    assert shares.tolist() == pytest.approx([0.7734, 0.2266], abs=5e-5)
     assert -crf(EMISSIONS, torch.tensor([[-100, 1]])).item() == pytest.approx(0.440255, abs=1e-6)
 
 
@@ -131,22 +137,23 @@ def test_a_likelihood_over_valid_paths_is_that_of_brute_force(case):
 
 
 @given(case=CASES, constrained=st.booleans())
-def test_marginals_are_the_shares_of_paths_and_add_up_to_one(case, constrained):
+def test_the_gradient_lowers_every_tag_by_its_share_of_the_paths(case, constrained):
     crf, emissions, _, mask = drawn(**case, moves=BIO.moves())
     crf.constrained.fill_(constrained)
-    found = crf.marginals(emissions, mask)
-    assert (found[~mask] == 0).all()
-    assert_close(found.sum(-1), mask.double())
+    tags = crf.decode(emissions, mask)
+    shares = shares_of_tags(crf, emissions, tags, mask)
+    assert (shares[~mask] == 0).all()
+    assert_close(shares.sum(-1), mask.double())
     for row in range(len(mask)):
         words = int(mask[row].sum())
         if not words:
             continue
         ways = [p for p in paths(words) if not constrained or BIO.valid(np.array([p]))[0]]
         scores = [score(crf, emissions[row, :words], path) for path in ways]
-        shares = [math.exp(each - log_sum(scores)) for each in scores]
+        parts = [math.exp(each - log_sum(scores)) for each in scores]
         for place, tag in product(range(words), range(3)):
-            share = sum(p for p, path in zip(shares, ways, strict=True) if path[place] == tag)
-            assert found[row, place, tag].item() == pytest.approx(share, abs=1e-9)
+            share = sum(p for p, path in zip(parts, ways, strict=True) if path[place] == tag)
+            assert shares[row, place, tag].item() == pytest.approx(share, abs=1e-9)
 
 
 @given(case=CASES)
@@ -181,9 +188,37 @@ def test_half_precision_is_added_up_in_single_precision(seed):
     assert_close(crf(emissions, tags, mask), crf(emissions.float(), tags, mask))
 
 
-def test_a_wrong_number_of_tags_is_an_error_in_words():
-    with pytest.raises(InputError, match=r"shape \(1, 2, 2\), expected \(B, L, 3\)"):
-        CRF(3)(EMISSIONS, torch.tensor([[0, 1]]))
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"emissions": torch.zeros(1, 2, 2)}, r"shape \(1, 2, 2\), expected \(B, L, 3\)"),
+        ({"emissions": torch.zeros(1, 0, 3)}, r"shape \(1, 0, 3\), expected \(B, L, 3\)"),
+        ({"tags": torch.tensor([[0]])}, r"tags have the shape \(1, 1\), expected \(1, 2\)"),
+        ({"mask": torch.ones(1, 1)}, r"mask has the shape \(1, 1\), expected \(1, 2\)"),
+        ({"mask": torch.tensor([[False, True]])}, "a token after padding in row 0"),
+    ],
+)
+def test_what_does_not_fit_is_told(changed, message):
+    given = {"emissions": torch.zeros(1, 2, 3), "tags": torch.tensor([[0, 1]]), **changed}
+    with pytest.raises(InputError, match=message):
+        CRF(3)(**given)
+
+
+@given(case=CASES)
+def test_partly_labelled_gradients_are_those_of_the_sum_over_all_ways_to_fill_the_gaps(case):
+    crf, emissions, tags, mask = drawn(**{**case, "rows": 1, "length": 3, "gaps": 0.5})
+    words = int(mask[0].sum())
+    if not words:
+        return
+    wanted = tags[0, :words].tolist()
+    ways = [
+        torch.tensor([path])
+        for path in paths(words)
+        if all(tag in (-100, found) for tag, found in zip(wanted, path, strict=True))
+    ]
+    given = emissions[:, :words]
+    filled = torch.stack([crf(given, way) for way in ways]).logsumexp(0)
+    assert_close(gradients_of(crf, crf(emissions, tags, mask)), gradients_of(crf, filled))
 
 
 @given(seed=st.integers(0, 2**32))

@@ -110,6 +110,18 @@ def test_a_crf_adds_up_likelihoods_of_sequences_that_have_a_label(seed):
     assert_close(total, -task.crf(raw, target, words)[rows].sum())
 
 
+@given(seed=SEEDS)
+def test_a_crf_may_count_words_so_that_its_loss_is_as_large_as_that_of_others(seed):
+    raw, target, _ = drawn(seed, gaps=0.6)
+    by_row, by_word = made(decoder="crf"), made(decoder="crf", mean_over="words")
+    assert_close(by_word.loss(raw, target)[0], by_row.loss(raw, target)[0])
+    assert by_word.loss(raw, target)[1] == by_word.count(target) == (target != -100).sum()
+    assert by_row.count(target) == (target != -100).any(dim=1).sum()
+    total, count = by_word.loss(raw, target)  # all parameters are 0: independent softmaxes
+    expected, labels = made().loss(raw, target)
+    assert_close((total, count), (expected, labels))
+
+
 @pytest.mark.parametrize("decoder", DECODERS)
 @given(seed=SEEDS)
 def test_longer_padding_changes_no_loss_and_no_tag(decoder, seed):
@@ -134,6 +146,17 @@ def test_scores_that_are_nan_at_a_labelled_word_make_the_loss_nan(decoder):
     raw = torch.zeros(2, 3, 5)
     raw[1] = NAN
     assert made(decoder=decoder).loss(raw, torch.zeros(2, 3, dtype=torch.long))[0].isnan()
+
+
+@pytest.mark.parametrize("names", [NAMES, ["x", "y", "z", "u", "v"]])
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_a_word_whose_scores_are_nan_between_others_is_told_from_padding(decoder, names):
+    raw = torch.zeros(1, 4, 5)
+    raw[0, 1] = raw[0, 3] = NAN
+    task = made(decoder=decoder, classes=names)
+    assert task.decode(raw).value.tolist() == [[0, -100, 0, -100]]
+    loss = task.loss(raw, torch.tensor([[0, -100, 0, -100]]))[0]
+    assert loss.isnan() == (decoder == "crf")  # others look at labelled words alone
 
 
 def test_a_crf_keeps_its_likelihood_to_valid_sequences_once_all_labels_are():
@@ -195,6 +218,12 @@ def test_a_head_gives_scores_per_word_and_nan_at_padding_which_does_not_leak(dec
     assert_close(head(shorter), raw[1:2, :2])
 
 
+def test_words_after_padding_are_refused():
+    given = tokens()
+    with pytest.raises(InputError, match="a word after padding in row 1"):
+        made().make_head(6)(given._replace(padding=given.padding.roll(1, dims=1)))
+
+
 def test_an_lstm_looks_at_words_on_both_sides():
     given, head = tokens(), made(decoder="lstm").make_head(6)
     given.states.requires_grad_()
@@ -224,6 +253,7 @@ def test_a_head_of_your_own_sees_the_states_of_all_words():
     ("make", "message"),
     [
         (lambda: made(decoder="crf", class_weights="balanced"), "class_weights is read only with"),
+        (lambda: made(mean_over="words"), "mean_over is read only with"),
         (lambda: made(decoder="viterbi"), "decoder: found 'viterbi'"),
         (lambda: made(scheme="bioes", classes=["O", "NOUN"]), "there is the tag 'NOUN'"),
         (lambda: made(scheme="bio", classes=3), "give the names"),

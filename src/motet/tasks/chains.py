@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding
 
 from motet.states import MISSING
 
@@ -27,29 +26,22 @@ class Chain(NamedTuple):
     end: Tensor
 
 
-def log_partition(
-    emissions: Tensor, mask: Tensor, chain: Chain, tags: Tensor | None = None
-) -> Tensor:
+def log_partition(emissions: Tensor, mask: Tensor, chain: Chain) -> Tensor:
     """Return log sum over paths of exp(score), (B,), by the forward recursion.
 
-    alpha_t(j) = log sum_i exp(alpha_(t-1)(i) + A_ij) + e_t(j), where the sum is over the tag of a
-    token alone if that is known. What alpha says of other tags of such a token is never read.
+    alpha_t(j) = log sum_i exp(alpha_(t-1)(i) + A_ij) + e_t(j).
 
     Args:
         emissions: (B, L, C).
         mask: (B, L).
         chain: Of C tags.
-        tags: What the paths must agree with, (B, L), -100 where any tag will do; nothing if left
-            out.
     """
     first, *rest = emissions.unbind(dim=1)  # one backward for all, where slices have one each
     alpha = chain.start + first
     for place, emission in enumerate(rest, start=1):
-        before = None if tags is None else tags[:, place - 1]
-        longer = _log_sum(alpha, chain.between, before) + emission
+        longer = _log_sum(alpha, chain.between) + emission
         alpha = longer.where(mask[:, place, None], alpha)
-    last = None if tags is None else _last(tags, mask)
-    return _log_sum(alpha, chain.end.unsqueeze(1), last).squeeze(1).where(mask[:, 0], 0)
+    return _log_sum(alpha, chain.end.unsqueeze(1)).squeeze(1).where(mask[:, 0], 0)
 
 
 def path_score(emissions: Tensor, tags: Tensor, mask: Tensor, chain: Chain) -> Tensor:
@@ -88,21 +80,15 @@ def best_path(emissions: Tensor, mask: Tensor, chain: Chain) -> Tensor:
     return torch.cat(tags[::-1], dim=1).where(mask, MISSING)
 
 
-def _log_sum(alpha: Tensor, moves: Tensor, tags: Tensor | None) -> Tensor:
-    """Return log sum_i exp(alpha_i + moves_ij), (B, K), for moves (C, K); i is a tag (B,) if known.
+def _log_sum(alpha: Tensor, moves: Tensor) -> Tensor:
+    """Return log sum_i exp(alpha_i + moves_ij), (B, K), for moves (C, K).
 
     Terms below e^-80 of the largest are that: it changes nothing that can be seen, and exp takes
     many times longer, on a CPU, where it underflows, as it does for forbidden moves.
     """
     terms = alpha.unsqueeze(2) + moves
     largest = terms.detach().amax(dim=1, keepdim=True)
-    total = (terms - largest).clamp(min=-80).exp().sum(dim=1).log() + largest.squeeze(1)
-    if tags is None:
-        return total
-    known = tags != MISSING
-    tag = tags.where(known, 0)
-    one = alpha.gather(1, tag.unsqueeze(1)) + embedding(tag, moves)  # faster back than indexing
-    return one.where(known.unsqueeze(1), total)
+    return (terms - largest).clamp(min=-80).exp().sum(dim=1).log() + largest.squeeze(1)
 
 
 def _last(tags: Tensor, mask: Tensor) -> Tensor:

@@ -11,12 +11,13 @@ from motet.states import MISSING
 from motet.tags import Moves
 from motet.tasks.additive import clean
 from motet.tasks.chains import Chain, best_path, log_partition, path_score
-from motet.tasks.labels import at_least_float32, complete
+from motet.tasks.labels import at_least_float32, complete, row_with_gap
 
 FORBIDDEN = 1e4
 """What a forbidden move costs in the loss: -inf would make NaN gradients for tags none reaches."""
 NEVER = 1e30
-"""What it costs in decoding, where there is no gradient."""
+"""What it costs in decoding, where there is no gradient, and what a tag that is not the label costs
+in the sum over paths that agree with the labels."""
 
 
 class Constraints(nn.Module):
@@ -94,15 +95,23 @@ class CRF(nn.Module):
 
         Returns:
             Log-likelihood (B,), at least float32; 0 for rows without tokens or labels.
+
+        Raises:
+            InputError: If shapes do not fit, or, on a CPU, a token comes after padding.
         """
         emissions, mask = self._read(emissions, mask)
+        if tags.shape != mask.shape:
+            raise InputError(
+                f"the tags have the shape {tuple(tags.shape)}, expected {tuple(mask.shape)}, one "
+                "per sequence and token"
+            )
         chain = self._chain(self.constrained * FORBIDDEN)
         labelled = (tags != MISSING) & mask
         tags = clean(tags, labelled).long()
         if complete(labelled | ~mask):
             agreeing = path_score(emissions, tags, mask, chain)
         else:
-            agreeing = log_partition(emissions, mask, chain, tags.where(labelled, MISSING))
+            agreeing = log_partition(_held_to(tags, labelled, emissions), mask, chain)
         return agreeing - log_partition(emissions, mask, chain)
 
     def decode(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -110,26 +119,33 @@ class CRF(nn.Module):
         emissions, mask = self._read(emissions, mask)
         return best_path(emissions, mask, self._chain(NEVER))
 
-    def marginals(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return the probability of each tag at each token, (B, L, C), 0 at padding, no gradient.
-
-        It is the gradient of logZ with respect to the emissions.
-        """
-        with torch.inference_mode(mode=False), torch.enable_grad():
-            emissions, mask = self._read(emissions.detach().clone(), mask)
-            emissions.requires_grad_()
-            total = log_partition(emissions, mask, self._chain(self.constrained * FORBIDDEN)).sum()
-            return torch.autograd.grad(total, emissions)[0]
-
     def _chain(self, cost: Tensor | float) -> Chain:
         chain = Chain(self.start, self.transitions, self.end)
         return chain if self.constraints is None else self.constraints.added_to(chain, cost)
 
     def _read(self, emissions: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        if emissions.ndim != 3 or emissions.shape[2] != len(self.start):
+        if emissions.ndim != 3 or emissions.shape[2] != len(self.start) or not emissions.shape[1]:
             raise InputError(
                 f"the emissions have the shape {tuple(emissions.shape)}, expected "
                 f"(B, L, {len(self.start)}), one number per sequence, token and tag"
             )
         mask = (emissions.new_ones(emissions.shape[:2]) if mask is None else mask).bool()
+        if mask.shape != emissions.shape[:2]:
+            raise InputError(
+                f"the mask has the shape {tuple(mask.shape)}, expected "
+                f"{tuple(emissions.shape[:2])}, one truth value per sequence and token"
+            )
+        row = row_with_gap(mask)
+        if row is not None:
+            raise InputError(
+                f"the mask has a token after padding in row {row}, expected tokens first; leave "
+                "out what is no token, and pad at the end"
+            )
         return clean(at_least_float32(emissions), mask), mask
+
+
+def _held_to(tags: Tensor, labelled: Tensor, emissions: Tensor) -> Tensor:
+    """Return emissions with which only paths that agree with the labels count."""
+    places = torch.arange(emissions.shape[2], device=emissions.device)
+    others = labelled.unsqueeze(2) & (tags.unsqueeze(2) != places)
+    return emissions.masked_fill(others, -NEVER)

@@ -83,6 +83,17 @@ def complete(labelled: Tensor) -> bool:
     return labelled.device.type == "cpu" and bool(labelled.all())
 
 
+def row_with_gap(there: Tensor) -> int | None:
+    """Return the first row of (B, L) in which something comes after a place that is empty.
+
+    Rows are looked at where it costs nothing: a GPU would have to wait for it.
+    """
+    if there.device.type != "cpu":
+        return None
+    gaps = there[:, 1:] & ~there[:, :-1]
+    return int(gaps.any(dim=1).nonzero()[0]) if bool(gaps.any()) else None
+
+
 def present_or_none(target: Tensor, labels: Labels) -> Tensor | None:
     """Tell which labels are there, where it is cheap to see that all are.
 

@@ -25,8 +25,8 @@ class SequenceLabelling(Task):
 
     Targets are places of tags (B, L), -100 where a word has no label or there is no word. Raw
     outputs are scores (B, L, C), NaN where there is no word. Where tags spell spans, predictions
-    are the best sequence in which every span is well formed. With a CRF the count is the number of
-    sequences that have a label, otherwise that of labels (their weights, if there are any).
+    are the best sequence in which every span is well formed. The loss is a mean over labels (by
+    their weights, if there are any); that of a CRF, unless told, over sequences that have a label.
 
     The likelihood of a CRF is over valid sequences only if all training labels can be one; from
     then on a sequence that is not valid costs 10,000 for each wrong move.
@@ -42,6 +42,8 @@ class SequenceLabelling(Task):
         input: Name of the text whose words are labelled, where a config has several.
         class_weights: One weight per tag, or balanced: inverse to how often tags occur in the
             training labels.
+        mean_over: What the loss of a CRF is a mean over: sequences that have a label, or words that
+            have one, as with other decoders; sequences if left out.
         **common: What every task may be told; see `motet.options.TaskOptions`.
 
     Raises:
@@ -72,6 +74,9 @@ class SequenceLabelling(Task):
             Literal["balanced"] | Sequence[PositiveFloat] | None,
             OnlyWith("decoder", ("linear", "lstm")),
         ] = None,
+        mean_over: Annotated[
+            Literal["sequences", "words"] | None, OnlyWith("decoder", ("crf",))
+        ] = None,
         **common: Unpack[TaskOptions],
     ) -> None:
         super().__init__(name, **common)
@@ -84,6 +89,7 @@ class SequenceLabelling(Task):
         if class_weights is not None:
             self.require_outputs()
         self.decoder = decoder
+        self.mean_over = mean_over or ("sequences" if decoder == "crf" else "words")
         self.tags = TagSet(self.class_names or (), scheme, f"task {name!r}")
         self.loss_name = "crf" if decoder == "crf" else "cross_entropy"
         moves = self.tags.moves() if self.tags.has_spans and self.outputs else None
@@ -100,26 +106,26 @@ class SequenceLabelling(Task):
         target = clean(target, labelled).long()
         if self.crf is None:
             return self._tokens_loss(raw.flatten(0, 1), target.flatten(), labelled.flatten())
-        rows = labelled.any(dim=1)
-        # a label where the scores are NaN stays, so that the loss is NaN
-        words = (labelled | _words(raw)) & rows.unsqueeze(1)
+        # NaN at a label, or before a word, stays, so that the loss is NaN
+        words = _through_last(labelled | _words(raw)) & labelled.any(dim=1, keepdim=True)
         likelihood = self.crf(raw, target.where(labelled, MISSING), words)
-        return -likelihood.sum(), number_of(rows)
+        return -likelihood.sum(), self._count(target, labelled)
 
     def count(self, target: Tensor) -> Tensor:
         labelled = present(target, self.labels)
-        if self.decoder == "crf":
-            return number_of(labelled.any(dim=1))
         return self._count(clean(target, labelled).long(), labelled)
 
     def decode(self, raw: Tensor) -> Prediction:
         """Return tags (B, L), -100 where there is no word."""
-        raw, words = at_least_float32(raw), _words(raw)
+        words = _words(raw)
+        raw, reached = clean(at_least_float32(raw), words), _through_last(words)
         if self.crf is not None:
-            return Prediction(self.crf.decode(raw, words))
-        if self.constraints is not None:
-            return Prediction(self.constraints.path(raw, words))
-        return Prediction(raw.argmax(dim=-1).where(words, MISSING))
+            tags = self.crf.decode(raw, reached)
+        elif self.constraints is not None:
+            tags = self.constraints.path(raw, reached)
+        else:
+            tags = raw.argmax(dim=-1)
+        return Prediction(tags.where(words, MISSING))
 
     def restore(self, target: Tensor) -> Tensor:
         """Return places of tags, -100 where missing, int64."""
@@ -177,6 +183,8 @@ class SequenceLabelling(Task):
         return clean(losses, labelled).sum(), self._count(target, labelled)
 
     def _count(self, target: Tensor, labelled: Tensor) -> Tensor:
+        if self.mean_over == "sequences":
+            return number_of(labelled.any(dim=1))
         if self.weights is None:
             return number_of(labelled)
         return torch.where(labelled, self.weights()[target], 0).sum()
@@ -201,3 +209,8 @@ class SequenceLabelling(Task):
 
 def _words(raw: Tensor) -> Tensor:
     return ~raw.isnan().any(dim=-1)
+
+
+def _through_last(words: Tensor) -> Tensor:
+    """Return the places up to the last word of each row: the words, unless a score is NaN."""
+    return words.flip(1).cummax(dim=1).values.flip(1)

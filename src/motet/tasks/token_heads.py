@@ -4,7 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from motet.problems import InputError
 from motet.states import TokenStates
+from motet.tasks.labels import row_with_gap
 
 
 class TokenHead(nn.Module):
@@ -20,7 +22,17 @@ class TokenHead(nn.Module):
         self.context, self.head = context, head
 
     def forward(self, tokens: TokenStates) -> Tensor:
-        """Return raw outputs (B, L, outputs), NaN at padding."""
+        """Return raw outputs (B, L, outputs), NaN at padding.
+
+        Raises:
+            InputError: If, on a CPU, a word comes after padding.
+        """
+        row = row_with_gap(~tokens.padding)
+        if row is not None:
+            raise InputError(
+                f"the encoder gave a word after padding in row {row}, expected words first; join "
+                "or leave out what is no word, and pad at the end"
+            )
         states = tokens.states
         if self.context is not None:
             states = self.context(states, tokens.padding)
