@@ -6,11 +6,12 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
+from motet.encoders import LSTM
 from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.registry import BALANCERS
 from motet.sharing import create as create_sharing
-from motet.tasks import Classification, Regression
+from motet.tasks import Classification, Regression, SequenceLabelling
 from motet.training import Trainer
 
 RNG = np.random.default_rng(0)
@@ -60,6 +61,32 @@ def assert_same_steps(whole, parts, steps=3, batch=BATCH):
 def test_parts_make_the_step_of_the_whole_batch_with_every_balancer(name, parts):
     balancer = chosen(name)
     assert_same_steps(trainer(balancer), trainer(balancer, accumulate=parts))
+
+
+@pytest.mark.parametrize("name", ["equal", "uncertainty", "upgrad"])
+@pytest.mark.parametrize("decoder", ["linear", "lstm", "crf"])
+def test_sequences_of_any_length_make_the_step_of_the_whole_batch_too(decoder, name):
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.randint(0, 7, (23, 1), generator=generator)
+    ids = torch.randint(1, 20, (23, 6), generator=generator).where(torch.arange(6) < lengths, 0)
+    tags = (ids % 3).where((ids > 0) & (ids < 15), -100)
+    tags[6:12] = -100  # a whole part without a tag
+    batch = {"inputs": {"ids": ids}, "targets": {"slots": tags, "a": A}}
+
+    def made(parts):
+        torch.manual_seed(0)
+        slots = SequenceLabelling("slots", classes=["O", "B-x", "I-x"], decoder=decoder)
+        tasks = [slots, Classification("a", classes=2)]
+        model = MultiTaskModel(LSTM(20, width=6, dropout=0.0), tasks).double()
+        return trainer(name, model, accumulate=parts)
+
+    whole, parts = made(1), made(4)
+    for _ in range(3):
+        whole.train_step(batch)
+        parts.train_step(batch)
+    theirs = whole.model.state_dict()
+    for key, value in parts.model.state_dict().items():
+        assert_close(value, theirs[key], rtol=0, atol=1e-12, msg=key)
 
 
 @pytest.mark.parametrize("name", ["equal", "uncertainty", "random", "pcgrad", "gradnorm"])

@@ -1,10 +1,10 @@
 """Optimizers by name, and which parameters each of their groups holds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from motet.model import MultiTaskModel
@@ -12,6 +12,7 @@ from motet.model.parts import layers_of
 from motet.options import Fraction, NonNegativeFloat, PositiveFloat, checked
 from motet.problems import InputError
 from motet.sharing import Special
+from motet.tasks.crf import CRF
 
 Groups = list[dict[str, Any]]
 OptimizerFactory = Callable[[Groups], Optimizer]
@@ -34,27 +35,23 @@ def parameter_groups(
             the last layer to the first; once for the last, twice for the one before, ...
 
     Returns:
-        Groups for an optimizer. Norms, biases, embeddings and the balancers' own parameters do not
-        decay. A task's parameters have its learning rate, if it has one, those of a module with an
-        ``own_learning_rate`` have that; all others have the optimizer's. ``rate`` multiplies it,
-        where the sharing scheme or ``layer_decay`` says so.
+        Groups for an optimizer. Norms, biases, embeddings, moves between tags and the balancers'
+        own parameters do not decay. A task's parameters have its learning rate, if it has one,
+        those of a module with an ``own_learning_rate`` have that; all others have the optimizer's.
+        ``rate`` multiplies it, where the sharing scheme or ``layer_decay`` says so.
 
     Raises:
-        InputError: If the tasks share nothing that could have a learning rate of its own, or the
-            encoder's layers cannot be counted.
+        InputError: If ``shared_learning_rate`` would have no effect, or the encoder's layers cannot
+            be counted.
     """
     rates = _own_rates(model, shared_learning_rate)
     depths = _depths(model) if layer_decay is not None else {}
-    embeddings = {
-        id(module.weight)
-        for module in model.modules()
-        if isinstance(module, (nn.Embedding, nn.EmbeddingBag))
-    }
+    tables = {id(table) for module in model.modules() for table in _tables(module)}
     special = {id(parameter): how for parameter, how in model.sharing.special_parameters()}
     groups: dict[tuple[float | None, float, bool], dict[str, Any]] = {}
     for parameter in (*model.parameters(), *balancers.parameters()):
         how = special.get(id(parameter), Special())
-        steady = parameter.dim() < 2 or id(parameter) in embeddings or not how.decays
+        steady = parameter.dim() < 2 or id(parameter) in tables or not how.decays
         lr = rates.get(id(parameter))
         rate = how.rate * (layer_decay or 1.0) ** depths.get(id(parameter), 0)
         group = groups.setdefault((lr, rate, steady), {"params": []})
@@ -65,20 +62,41 @@ def parameter_groups(
     return list(groups.values())
 
 
+def _tables(module: nn.Module) -> Iterator[Tensor]:
+    """Yield the matrices whose numbers are looked up, and not multiplied with features."""
+    if isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
+        yield module.weight
+    elif isinstance(module, CRF):
+        yield module.transitions
+
+
 def _own_rates(model: MultiTaskModel, shared: float | None) -> dict[int, float]:
     """Return the learning rates of parameters that do not have the optimizer's."""
-    common = model.shared_parameters()
-    if shared is not None and not common:
-        raise InputError("shared_learning_rate has no effect, as the tasks share no parameter")
-    rates = {} if shared is None else {id(parameter): shared for parameter in common}
+    rates: dict[int, float] = {}
     for module in model.modules():
         own = getattr(module, "own_learning_rate", None)
         if own is not None:
             rates |= {id(parameter): own for parameter in module.parameters()}
+    if shared is not None:
+        rates = _shared_rates(model, shared, rates) | rates
     for task in model.tasks:
         if task.learning_rate is not None:
             rates |= {id(p): task.learning_rate for p in model.task_parameters(task.name)}
     return rates
+
+
+def _shared_rates(
+    model: MultiTaskModel, shared: float, known: Mapping[int, float]
+) -> dict[int, float]:
+    common = {id(parameter): shared for parameter in model.shared_parameters()}
+    if not common:
+        raise InputError("shared_learning_rate has no effect, as the tasks share no parameter")
+    if common.keys() <= known.keys():
+        raise InputError(
+            "shared_learning_rate has no effect, as all that the tasks share was trained before "
+            "and has a rate of its own; give that encoder another learning_rate"
+        )
+    return common
 
 
 def _depths(model: MultiTaskModel) -> dict[int, int]:
