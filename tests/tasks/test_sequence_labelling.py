@@ -159,6 +159,15 @@ def test_a_word_whose_scores_are_nan_between_others_is_told_from_padding(decoder
     assert loss.isnan() == (decoder == "crf")  # others look at labelled words alone
 
 
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_a_row_without_labels_leaves_no_trace_even_if_its_scores_are_nan(decoder):
+    raw = torch.randn(2, 3, 5)
+    raw[1, 1] = NAN
+    target = torch.tensor([[0, 1, 0], [-100] * 3])
+    task = made(decoder=decoder)
+    assert_close(task.loss(raw, target), task.loss(raw[:1], target[:1]))
+
+
 def test_a_crf_keeps_its_likelihood_to_valid_sequences_once_all_labels_are():
     raw, valid = torch.zeros(1, 2, 5), places(["O B-a"])
     task = made(decoder="crf")

@@ -44,7 +44,7 @@ class Constraints(nn.Module):
     def path(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Return the best valid path where moves earn nothing, (B, L), -100 at padding."""
         free = Chain(*(emissions.new_zeros(()) for _ in range(3)))
-        return best_path(clean(emissions, mask), mask, self.added_to(free, NEVER))
+        return best_path(emissions, mask, self.added_to(free, NEVER))
 
 
 @final
