@@ -15,12 +15,29 @@ SIZES = {"vocab_size": 60, "hidden_size": 16, "intermediate_size": 32}
 LAYERS = {"num_hidden_layers": 3, "num_attention_heads": 2, "max_position_embeddings": 42}
 T5 = {"d_model": 16, "num_layers": 3, "num_heads": 2, "d_ff": 32, "d_kv": 8}
 GPT2 = {"n_embd": 16, "n_layer": 3, "n_head": 2, "n_positions": 40}
+PADDED = {"pad_token_id": 1}
+RELATIVE = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}
+DISTIL = {"dim": 16, "hidden_dim": 32, "n_layers": 3, "n_heads": 2, "max_position_embeddings": 42}
+MODERN = {"cls_token_id": 1, "sep_token_id": 2, "bos_token_id": 1, "eos_token_id": 2}
 CONFIGS = {
     "bert": lambda: transformers.BertConfig(**SIZES, **LAYERS),
-    "roberta": lambda: transformers.RobertaConfig(**SIZES, **LAYERS, pad_token_id=1),
+    "roberta": lambda: transformers.RobertaConfig(**SIZES, **LAYERS, **PADDED),
+    "xlm_roberta": lambda: transformers.XLMRobertaConfig(**SIZES, **LAYERS, **PADDED),
+    "distilbert": lambda: transformers.DistilBertConfig(vocab_size=60, **DISTIL),
+    "albert": lambda: transformers.AlbertConfig(**SIZES, **LAYERS, embedding_size=8),
+    "electra": lambda: transformers.ElectraConfig(**SIZES, **LAYERS, embedding_size=8),
+    "deberta": lambda: transformers.DebertaV2Config(**SIZES, **LAYERS, **RELATIVE),
+    "mpnet": lambda: transformers.MPNetConfig(**SIZES, **LAYERS, **PADDED),
+    "modernbert": lambda: transformers.ModernBertConfig(
+        **SIZES, **LAYERS, **MODERN, pad_token_id=3, local_attention=4
+    ),
     "t5": lambda: transformers.T5Config(vocab_size=60, **T5),
     "gpt2": lambda: transformers.GPT2Config(vocab_size=60, **GPT2, bos_token_id=1, eos_token_id=1),
 }
+
+
+MOVED = ("roberta", "xlm_roberta", "mpnet", "modernbert", "gpt2")
+"""Those whose token 0 is not padding, so that all tokens are moved up by one."""
 
 
 def tiny(folder, kind="bert"):

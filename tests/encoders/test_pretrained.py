@@ -1,16 +1,24 @@
 """Encoders from a folder: the states of transformers, offline, and rebuilt without the folder."""
 
 import json
+import re
 import shutil
 import socket
 import sys
 
 import pytest
 import torch
-from pretrained_models import CONFIGS, minilm_dir, needs_minilm, tiny, transformers
+from pretrained_models import CONFIGS, MOVED, minilm_dir, needs_minilm, tiny, transformers
+from torch import nn
 
+import motet
 from motet.encoders.pretrained import Pretrained
+from motet.model import MultiTaskModel
+from motet.model.parts import layers_of
 from motet.problems import InputError
+from motet.tasks import Regression
+from motet.training.freezing import Freezing
+from motet.training.optimizers import parameter_groups
 
 TEXTS = ([5, 6, 7, 8], [9, 10], [11])
 
@@ -25,7 +33,7 @@ def padded(texts, first=0):
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_states_are_those_of_transformers(kind, tmp_path):
     theirs = tiny(tmp_path, kind)
-    first = 1 if kind in ("roberta", "gpt2") else 0
+    first = 1 if kind in MOVED else 0
     given = Pretrained(path=tmp_path).eval()({"ids": padded(TEXTS, first)})
     for row, text in enumerate(TEXTS):
         states = theirs(input_ids=torch.tensor([text])).last_hidden_state[0]
@@ -99,6 +107,65 @@ def test_checkpointing_changes_no_gradient(tmp_path):
         encoder.train()(text).pooled.square().sum().backward()
     for one, other in zip(plain.parameters(), sparing.parameters(), strict=True):
         torch.testing.assert_close(one.grad, other.grad)
+
+
+@pytest.mark.parametrize("gramian", ["rows", "layers"])
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_checkpointing_changes_no_task_gradient(kind, gramian, tmp_path):
+    tiny(tmp_path, kind)
+    text, found = {"ids": padded(TEXTS)}, []
+    for on in (False, True):
+        encoder = Pretrained(path=tmp_path, checkpointing=on).train()
+        torch.manual_seed(0)
+        states = encoder(text).pooled
+        losses = {"a": states.square().mean(), "b": states[:, :4].sin().mean()}
+        balancer = motet.balancing.create("mgda", tasks=["a", "b"])
+        result = motet.backward(losses, balancer, encoder.parameters(), gramian=gramian)
+        found.append((result.gramian, *(p.grad for p in encoder.parameters())))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_layers_are_the_embeddings_and_one_for_each_block(kind, tmp_path):
+    tiny(tmp_path, kind)
+    encoder = Pretrained(path=tmp_path, learning_rate=1.0)
+    model = MultiTaskModel(encoder, [Regression("a"), Regression("b")])
+    names = {id(p): name for name, p in encoder.named_parameters()}
+    layers = [[names.pop(id(p)) for p in layer] for layer in layers_of(model)]
+    assert not names
+    blocks = 1 if kind == "albert" else 3
+    assert len(layers) == 1 + blocks
+    assert any(
+        "embeddings" in name or "embed_tokens" in name or "wte" in name for name in layers[0]
+    )
+    for number, layer in enumerate(layers[1:]):
+        inside = set(names_of_block(encoder, number))
+        assert inside <= set(layer)
+        assert not any("embed" in name for name in layer)
+
+    plan = Freezing(model, ["encoder"], {"every": 1}, "evaluation").plan
+    shared = "sharing.stages.0."
+    thawed = {epoch: {name.removeprefix(shared) for name in each} for epoch, each in plan.items()}
+    assert thawed == {2 + k: set(layer) for k, layer in enumerate(reversed(layers))}
+
+    groups = parameter_groups(model, nn.Module(), layer_decay=0.5)
+    rates = {id(p): group.get("rate", 1.0) for group in groups for p in group["params"]}
+    for depth, layer in enumerate(reversed(layers), 1):
+        assert {rates[id(encoder.get_parameter(name))] for name in layer} == {0.5**depth}
+
+
+def names_of_block(encoder, number):
+    """Find what one block has, by the number in its name."""
+    block = rf"\.(layers?|block|h|albert_layer_groups)\.{number}\."
+    return [name for name, _ in encoder.named_parameters() if re.search(block, name)]
+
+
+def test_a_model_of_one_layer_has_its_embeddings_apart(tmp_path):
+    tiny(tmp_path)
+    encoder = Pretrained(path=tmp_path, layers=1)
+    model = MultiTaskModel(encoder, [Regression("a"), Regression("b")])
+    assert len(layers_of(model)) == 2
 
 
 def test_a_tokenizer_in_the_folder_decides_what_padding_is(tmp_path):

@@ -61,8 +61,8 @@ def layers_of(model: "MultiTaskModel") -> Layers:
 
     They are the parts of its longest chain of modules: the layers of an ``nn.Sequential``, the
     blocks in an ``nn.ModuleList``, the layers of a recurrent network. What lies before them is a
-    layer, too; what lies after them belongs to the last. Encoders side by side have their last
-    layers in common.
+    layer, too, with all embeddings; what lies after them belongs to the last. Encoders side by side
+    have their last layers in common. A block that serves as every layer counts once.
 
     Returns:
         The layers.
@@ -131,6 +131,10 @@ def _summarised(module: nn.Module, name: str, chosen: set[str]) -> Iterator[str]
             yield from _summarised(each, prefix + child, chosen)
 
 
+Parted = tuple[list[nn.Parameter], Layers, list[nn.Parameter]]
+"""What lies before a chain of layers, the chain, and what comes after it."""
+
+
 # Layers ----------------------------------------------------------------------------------------
 
 
@@ -143,17 +147,21 @@ def _layers(module: nn.Module) -> Layers:
     branches = getattr(module, "branches", None)
     if branches is not None:
         return _side_by_side([_layers(branch) for branch in branches()])
-    return _in_turn(module)
+    if not (_is_deep(module) or _is_deep(module, least=1)):
+        return [list(module.parameters())]
+    before, layers, after = _parted(module)
+    layers[-1] = [*layers[-1], *after]
+    return [layer for layer in (before, *layers) if layer]
 
 
 def _inside(module: nn.Module) -> Layers:
     return _layers(module) if _is_deep(module) else [list(module.parameters())]
 
 
-def _is_deep(module: nn.Module) -> bool:
+def _is_deep(module: nn.Module, least: int = 2) -> bool:
     """Tell whether a module has a chain of layers, which are modules with parts themselves."""
     for each in module.modules():
-        if isinstance(each, nn.RNNBase) and each.num_layers > 1:
+        if isinstance(each, nn.RNNBase) and each.num_layers >= least:
             return True
         if hasattr(each, "branches"):
             return True
@@ -161,23 +169,42 @@ def _is_deep(module: nn.Module) -> bool:
             kinds = [type(child) for child in each if any(True for _ in child.children())]
             if len(kinds) > len(set(kinds)):
                 return True
+            if least == 1 and len(kinds) == len(each) == 1 and isinstance(each, nn.ModuleList):
+                return True  # a list of one block: of a model with one layer, or the same for all
     return False
 
 
-def _in_turn(module: nn.Module) -> Layers:
-    """Part a module at its chain of layers: before it, its layers, and after it."""
-    found: Layers = []
-    between = list(module.parameters(recurse=False))
+def _parted(module: nn.Module) -> "Parted":
+    # embeddings are next to the inputs wherever they are listed: those of relative positions serve
+    # every layer
+    if isinstance(module, (nn.RNNBase, nn.Sequential, nn.ModuleList)) or hasattr(
+        module, "branches"
+    ):
+        return [], _layers(module), []
+    least = 2 if _is_deep(module) else 1
+    layers: Layers = []
+    before, after = list(module.parameters(recurse=False)), list[nn.Parameter]()
     for child in module.children():
-        if _is_deep(child):
-            found += [between, *_layers(child)]
-            between = []
+        if _is_deep(child, least):
+            first, chain, last = _parted(child)
+            if layers:
+                layers.append([*after, *first])
+            else:
+                before += first
+            layers += chain
+            layers[-1] = [*layers[-1], *last]
+            after = []
         else:
-            between += child.parameters()
-    if not found:
-        return [between]
-    found[-1] = [*found[-1], *between]
-    return [layer for layer in found if layer]
+            embeddings = _embeddings(child)
+            for parameter in child.parameters():
+                early = not layers or id(parameter) in embeddings
+                (before if early else after).append(parameter)
+    return before, layers, after
+
+
+def _embeddings(module: nn.Module) -> set[int]:
+    found = (m for m in module.modules() if isinstance(m, (nn.Embedding, nn.EmbeddingBag)))
+    return {id(parameter) for each in found for parameter in each.parameters()}
 
 
 def _recurrent(module: nn.RNNBase) -> Layers:
