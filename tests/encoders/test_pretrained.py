@@ -122,8 +122,8 @@ def test_checkpointing_changes_no_task_gradient(kind, gramian, tmp_path):
         balancer = motet.balancing.create("mgda", tasks=["a", "b"])
         result = motet.backward(losses, balancer, encoder.parameters(), gramian=gramian)
         found.append((result.gramian, *(p.grad for p in encoder.parameters())))
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other)
+    for one, other in zip(*found, strict=True):  # a Gramian in float64, of float32 gradients
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
