@@ -20,6 +20,7 @@ from motet.tasks import Regression
 from motet.training.freezing import Freezing
 from motet.training.optimizers import parameter_groups
 
+WHOLE = ("albert", "mpnet")  # those that transformers cannot checkpoint
 TEXTS = ([5, 6, 7, 8], [9, 10], [11])
 
 
@@ -110,7 +111,7 @@ def test_checkpointing_changes_no_gradient(tmp_path):
 
 
 @pytest.mark.parametrize("gramian", ["rows", "layers"])
-@pytest.mark.parametrize("kind", CONFIGS)
+@pytest.mark.parametrize("kind", [kind for kind in CONFIGS if kind not in WHOLE])
 def test_checkpointing_changes_no_task_gradient(kind, gramian, tmp_path):
     tiny(tmp_path, kind)
     text, found = {"ids": padded(TEXTS)}, []
@@ -123,7 +124,7 @@ def test_checkpointing_changes_no_task_gradient(kind, gramian, tmp_path):
         result = motet.backward(losses, balancer, encoder.parameters(), gramian=gramian)
         found.append((result.gramian, *(p.grad for p in encoder.parameters())))
     for one, other in zip(*found, strict=True):  # a Gramian in float64, of float32 gradients
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
@@ -156,9 +157,16 @@ def test_layers_are_the_embeddings_and_one_for_each_block(kind, tmp_path):
 
 
 def names_of_block(encoder, number):
-    """Find what one block has, by the number in its name."""
-    block = rf"\.(layers?|block|h|albert_layer_groups)\.{number}\."
-    return [name for name, _ in encoder.named_parameters() if re.search(block, name)]
+    """Find what one block has: its number is the first in the name."""
+    first = {name: re.search(r"\.(\d+)\.", name) for name, _ in encoder.named_parameters()}
+    return [name for name, found in first.items() if found and int(found[1]) == number]
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_a_model_that_cannot_recompute_its_layers_is_told(kind, tmp_path):
+    tiny(tmp_path, kind)
+    with pytest.raises(InputError, match=f"{kind} cannot recompute its layers"):
+        Pretrained(path=tmp_path, checkpointing=True)
 
 
 def test_a_model_of_one_layer_has_its_embeddings_apart(tmp_path):
