@@ -9,10 +9,11 @@ import pytest
 from motet.data.inference import infer_inputs
 from motet.data.inputs.category import Category
 from motet.data.inputs.number import Number
+from motet.data.inputs.text import Text
 from motet.data.inputs.vector import Vector
 from motet.data.preprocessing import Preprocessing
 from motet.data.sources import read
-from motet.data.targets import ClassTarget, IndicatorTarget, NumberTarget
+from motet.data.targets import ClassTarget, IndicatorTarget, NumberTarget, TagTarget
 from motet.problems import InputError
 from motet.registry import INPUTS
 
@@ -177,3 +178,20 @@ def test_inferred_inputs_of_adult_go_all_the_way():
     assert np.isfinite(arrays["numbers"]).all()
     assert (arrays["categories"].max(axis=0) < np.array(again.categories)).all()
     assert again.target("income").names == ("<=50K", ">50K")
+
+
+def test_words_that_cannot_be_read_and_their_tags_are_told_together():
+    table = read({"words": [[1, 2], [3]], "tags": [["O", "B-x"], ["O"]]})
+    found = []
+
+    @contextmanager
+    def at(*place):
+        try:
+            yield
+        except InputError as error:
+            found.append((place, str(error)))
+
+    Preprocessing({"words": Text("words")}, {"tags": TagTarget("tags")}).fit(table, at)
+    ((place, said),) = found
+    assert place == ("inputs", "words")
+    assert "lists of numbers, expected texts or lists of words" in said

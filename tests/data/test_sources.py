@@ -37,6 +37,17 @@ def test_parquet_is_read_by_its_suffix(tmp_path, name):
     assert read(tmp_path / name).to_pydict() == {"age": [30, None]}
 
 
+@pytest.mark.parametrize("kind", ["texts", "words"])
+def test_a_text_of_a_parquet_file_that_is_not_utf8_is_named_by_its_row(tmp_path, kind):
+    offsets = pa.py_buffer(b"\0\0\0\0\2\0\0\0\4\0\0\0")
+    bad = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"ok\xff\xfe")])
+    if kind == "words":
+        bad = pa.ListArray.from_arrays([0, 1, 2], bad)
+    pq.write_table(pa.table({"review": bad}), tmp_path / "rows.parquet")
+    said = message(read, tmp_path / "rows.parquet")
+    assert "column 'review' has a text in row 1 that is not UTF-8; read it in its own" in said
+
+
 def test_a_bundled_data_set_has_a_name():
     assert len(read("motet://adult")) == 48_842
     assert "did you mean 'adult'" in message(read, "motet://adlut")

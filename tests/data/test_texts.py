@@ -1,6 +1,10 @@
 """`motet.data.from_texts`: texts and labels in Python, ready for a trainer."""
 
+import numpy as np
+import pyarrow as pa
 import pytest
+import tokenizers
+import torch
 from torch import nn
 
 import motet
@@ -67,8 +71,6 @@ def test_pairs_have_segments():
 
 
 def test_any_tokenizer_of_the_libraries_will_do(tmp_path):
-    import tokenizers
-
     text = tokenising.train("words", ["good shoes"] * 2).to_json()
     (tmp_path / "tokenizer.json").write_text(text, encoding="utf-8")
     found = [
@@ -76,6 +78,56 @@ def test_any_tokenizer_of_the_libraries_will_do(tmp_path):
         for each in (str(tmp_path), tokenizers.Tokenizer.from_str(text))
     ]
     assert found == [[[2, 5, 1]]] * 2
+
+
+def test_what_is_no_list_of_texts_is_named_by_its_row():
+    assert "texts is 'good', expected a list of texts" in message("good")
+    assert "texts is 5, expected a list of texts" in message(5)
+    assert "texts has 5 in row 2, expected one type, as 'a' before" in message(["a", None, 5])
+    assert "texts has ['a'] in row 1" in message(["a", ["a"]])
+    assert "texts has 5 in row 1" in message([("a", "b"), ("a", 5)])
+    assert "texts has the word 3 in row 1, expected a text" in message([["a"], ["b", 3]])
+    assert "has a tuple of 3 in row 1, expected two" in message([("a", "b"), ("a", "b", "c")])
+    assert "no word in the 2 training rows" in message([None, ""])
+    assert "no rows" in message([])
+
+
+def test_missing_texts_and_arrays_of_any_library_are_read():
+    given = [np.array(["a", "b"]), pa.array(["a", "b"]), ["a", "b"], (text for text in "ab")]
+    found = [from_texts(texts, min_count=1).inputs["ids"][0:2].tolist() for texts in given]
+    assert found == found[:1] * 4
+    assert from_texts(["a", float("nan")]).inputs["ids"][0:2].tolist()[1][1:] == [0]
+
+
+def test_places_of_tags_may_be_arrays_with_minus_100_for_none():
+    tags = [np.array([0, -100]), torch.tensor([1])]
+    found = from_texts([["a", "b"], ["c"]], tags={"ner": tags}).targets["ner"]
+    assert found.tolist() == [[0, -100], [1, -100]]
+
+
+def test_later_texts_are_pairs_if_and_only_if_the_first_were():
+    pairs, texts = from_texts([("a b", "c")] * 2), from_texts(["a b c"] * 2)
+    assert "texts are pairs, but those of the training data are not" in message(
+        [("a", "b")], like=texts
+    )
+    alone = from_texts(["a b"], like=pairs)
+    assert alone.inputs["ids"][0:1].tolist() == (
+        from_texts([("a b", None)], like=pairs).inputs["ids"][0:1].tolist()
+    )
+
+
+def test_a_batch_of_nothing_but_padding_is_predicted():
+    inner = tokenizers.Tokenizer(tokenizers.models.WordLevel({"?": 0, "a": 1}, unk_token="?"))
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()  # no token of its own, as [CLS]
+    data = from_texts(
+        [["a"], ["a", "b"]], {"x": [1.0, 2.0]}, {"ner": [[0], [1, 0]]}, tokenizer=inner
+    )
+    tasks = [motet.tasks.Regression("x"), motet.tasks.SequenceLabelling("ner", classes=2)]
+    trainer = motet.Trainer(motet.MultiTaskModel(LSTM(data.sizes.vocabulary, width=8), tasks))
+    trainer.fit(data, epochs=1)
+    found = trainer.predict(from_texts([[""], [], None], like=data))
+    assert np.isfinite(found["x"]).all()
+    assert found["ner"].shape == (3, 1)
 
 
 def test_what_does_not_fit_is_told():
@@ -91,3 +143,7 @@ def test_what_does_not_fit_is_told():
         ["a"], {"mood": ["left"]}, like=data
     )
     assert "like brings the tokenizer" in message(["a"], like=data, max_length=5)
+    assert "like is 3, expected what from_texts returned" in message(["a"], like=3)
+    assert "no option 'max_len'; did you mean 'max_length'?" in message(["a"], max_len=5)
+    assert "no option 'encoder'" in message(["a"], encoder="lstm")
+    assert "labels is ['up'], expected a list for each task" in message(["a"], ["up"])

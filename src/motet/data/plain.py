@@ -3,7 +3,7 @@
 After `plain`, texts are ``string``, lists are ``list`` or ``fixed_size_list``, decimals and
 integers beyond ``int64`` are ``double``, nothing is dictionary-encoded, and "missing" is null:
 NaN in a column of numbers is null too. Infinite numbers stay, for whoever reads the column to
-refuse. Columns that change are copied.
+refuse. Texts are UTF-8, which Parquet promises and does not check. Columns that change are copied.
 """
 
 from collections import Counter
@@ -26,13 +26,16 @@ def plain(table: pa.Table, what: str) -> pa.Table:
         Table with the same rows and columns, without metadata.
 
     Raises:
-        InputError: If there are no rows, or the columns' names are not distinct texts.
+        InputError: If there are no rows, the columns' names are not distinct texts, or a text is
+            not UTF-8.
     """
     check_names(table.column_names, what)
     if not (table.num_rows and table.num_columns):
         names = ", ".join(table.column_names) or "none"
         raise InputError(f"{what} has no rows (columns: {names}); expected one row per example")
     columns = [_plain_column(column) for column in table.columns]
+    for name, column in zip(table.column_names, columns, strict=True):
+        _refuse_other_encodings(column, f"{what}: column {name!r}")
     return pa.table(columns, names=table.column_names)
 
 
@@ -55,6 +58,28 @@ def check_names(names: list[Any], what: str) -> None:
             f"{what} has more than one column named {', '.join(map(repr, twice))}; rename or "
             "remove all but one"
         )
+
+
+def _refuse_other_encodings(column: pa.ChunkedArray, what: str) -> None:
+    inner = column.type.value_type if hasattr(column.type, "value_type") else column.type
+    if not pa.types.is_string(inner):
+        return
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        row = next(row for row, value in enumerate(column) if not _is_readable(value))
+        raise InputError(
+            f"{what} has a text in row {row:,} that is not UTF-8; read it in its own encoding, "
+            "e.g. bytes.decode('latin-1'), and save it again"
+        ) from None
+
+
+def _is_readable(value: pa.Scalar) -> bool:
+    try:
+        value.as_py()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -80,12 +80,15 @@ class Preprocessing:
         self._refuse_leaks(read, predicted)
         columns = [each for part in (*read.values(), *predicted.values()) for each in part]
         require_columns(table, columns, "inputs and tasks")
+        fitted = 0
         for name, part in self._inputs.items():
             with at("inputs", name):
                 part.fit(table)
+                fitted += 1
         for task, target in self._targets.items():
             with at("tasks", task):
-                self._words_of(target)
+                if fitted == len(self._inputs):  # else it may have no words because it failed
+                    self._words_of(target)
                 target.fit(table)
         self.strings = tuple(
             name for name in dict.fromkeys(columns) if pa.types.is_string(table[name].type)

@@ -1,6 +1,6 @@
 """`from_texts`: texts, labels of texts and labels of words, ready for a trainer or a loop."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -12,11 +12,13 @@ from motet.data.inputs.text import Text
 from motet.data.preprocessing import Preprocessing
 from motet.data.sources import read
 from motet.data.targets import TARGETS, Target
+from motet.data.targets.classes import MISSING
 from motet.data.tokenising import from_json
-from motet.problems import InputError, shown
+from motet.problems import InputError, RowError, hint, shown
 
 _TEXT = "texts"
 _COLUMNS = ("<texts>", "<their second parts>")
+_OPTIONS = ("vocabulary", "min_count", "lowercase", "max_length", "split")
 
 
 class TextData(ArrayData):
@@ -57,8 +59,9 @@ def from_texts(
         texts: N texts, lists of words, or pairs (tuples) of texts; None is an empty text.
         labels: For each task N labels, one per text: names become places of classes, numbers stay
             as they are; None is a missing label.
-        tags: For each task N lists with a tag per word, names or places. Texts must then be lists
-            of words.
+        tags: For each task N lists with a tag per word, names or places; None is a word, or a text,
+            without tags, and so is -100 among places. Texts must then be lists of words, or
+            ``split="spaces"`` parts them.
         tokenizer: Kind of tokeniser to train on these texts, the path of one, or a tokeniser of
             the libraries tokenizers or transformers.
         like: Training data, whose tokeniser and classes serve again, as for a validation part.
@@ -68,7 +71,8 @@ def from_texts(
         The rows, with ``sizes`` for the encoder and ``classes`` for the tasks.
 
     Raises:
-        InputError: If numbers of rows, or of words and tags, differ, or something is no text.
+        InputError: If numbers of rows, or of words and tags, differ, something is no text, or an
+            option is unknown.
 
     Example:
         >>> from motet.encoders import LSTM
@@ -82,8 +86,13 @@ def from_texts(
         >>> encoder(batch["inputs"]).states.shape
         torch.Size([2, 2, 8])
     """
-    labels, tags = labels or {}, tags or {}
-    table = _table(texts, labels, tags)
+    labels, tags = _by_task("labels", labels), _by_task("tags", tags)
+    if not (like is None or isinstance(like, TextData)):
+        raise InputError(f"like is {shown(like)}, expected what from_texts returned")
+    for option in options:
+        if option not in _OPTIONS:
+            raise InputError(f"from_texts has no option {option!r}; {hint(option, _OPTIONS)}")
+    table = _table(texts, labels, tags, like)
     if like is None:
         targets = {task: TARGETS["class"](task) for task in labels if _names(table[task].type)}
         targets |= {task: _tag_target(task, table) for task in tags}
@@ -101,20 +110,72 @@ def from_texts(
     return TextData(inputs, {**labels, **tags, **known}, learned)
 
 
+def _by_task(what: str, given: Any) -> Mapping[str, Sequence[Any]]:
+    if not isinstance(given, Mapping | None):
+        raise InputError(f"{what} is {shown(given)}, expected a list for each task, by its name")
+    return given or {}
+
+
 def _table(
-    texts: Sequence[Any], labels: Mapping[str, Sequence[Any]], tags: Mapping[str, Sequence[Any]]
+    texts: Any,
+    labels: Mapping[str, Sequence[Any]],
+    tags: Mapping[str, Sequence[Any]],
+    like: TextData | None,
 ) -> pa.Table:
-    texts = list(texts)
     doubled = [task for task in labels if task in tags]
     if doubled:
         raise InputError(f"task {doubled[0]!r} has labels and tags; give each task one of them")
-    if any(isinstance(text, tuple) for text in texts):
-        pairs = [text if isinstance(text, tuple) else (text, None) for text in texts]
-        parts = map(list, zip(*pairs, strict=True))
-        columns = dict(zip(_COLUMNS, parts, strict=True))
-    else:
-        columns = {_COLUMNS[0]: texts}
-    return read({**columns, **labels, **tags})
+    if isinstance(texts, (str, Mapping)) or not isinstance(texts, Iterable):
+        raise InputError(f"texts is {shown(texts)}, expected a list of texts; put it into a list")
+    texts = [_plain(text) for text in texts]
+    is_pairs = any(isinstance(text, tuple) for text in texts)
+    if like is not None:
+        if is_pairs and like.sizes.segments == 1:
+            raise InputError("texts are pairs, but those of the training data are not; join them")
+        is_pairs = like.sizes.segments > 1
+    parts = _parts(texts) if is_pairs else [texts]
+    columns = dict(zip(_COLUMNS, parts, strict=is_pairs))
+    tagged = {task: list(map(_labelled, rows)) for task, rows in tags.items()}
+    try:
+        return read({**columns, **labels, **tagged})
+    except InputError:
+        for part in parts:
+            _refuse_mixed(part)
+        raise
+
+
+def _plain(given: Any) -> Any:
+    """Return a text or a list as Python's own, whatever array it is from."""
+    plain = given.tolist() if hasattr(given, "tolist") else given
+    return getattr(plain, "as_py", lambda: plain)() if plain == plain else None  # not NaN
+
+
+def _labelled(tags: Any) -> Any:
+    plain = _plain(tags)
+    return [None if tag == MISSING else tag for tag in plain] if isinstance(plain, list) else plain
+
+
+def _parts(texts: Sequence[Any]) -> list[list[Any]]:
+    """Return first and second parts of pairs; a text alone is a first part."""
+    pairs = [text if isinstance(text, tuple) else (text, None) for text in texts]
+    for row, pair in enumerate(pairs):
+        if len(pair) != len(_COLUMNS):
+            expected = ", expected two, the parts of a pair; words are a list"
+            raise RowError(f"texts has a tuple of {len(pair)} in", row, expected)
+    return [list(part) for part in zip(*pairs, strict=True)] or [[], []]
+
+
+def _refuse_mixed(texts: Sequence[Any]) -> None:
+    """Name the row whose text is of another type than the first."""
+    first = next((text for text in texts if text is not None), None)
+    for row, text in enumerate(texts):
+        if text is not None and type(text) is not type(first):
+            raise RowError(
+                f"texts has {shown(text)} in", row, f", expected one type, as {shown(first)} before"
+            )
+        for word in text if isinstance(text, list) else ():
+            if not isinstance(word, str | None):
+                raise RowError(f"texts has the word {shown(word)} in", row, ", expected a text")
 
 
 def _names(kind: pa.DataType) -> bool:

@@ -1,9 +1,11 @@
 """Tokenisers of texts, trained or loaded, by the library ``tokenizers``, on all cores.
 
 Token 0 is padding. A tokeniser that was loaded and whose token 0 is another has all its tokens
-moved up by one. What was trained on the same texts is the same to the last token.
+moved up by one. What was trained on the same texts, in whatever order, is the same to the last
+token.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +31,9 @@ FILE = "tokenizer.json"
 
 _CHUNK = 10_000
 """Texts that are objects of the library at a time."""
+_LONGEST = 100
+"""Letters of a word that is learned from; wordpiece reads longer ones as unknown, too."""
+_ENDLESS = re.compile(rf"\S{{{_LONGEST + 1}}}")
 _LEAST = 300
 """Tokens that byte-level BPE has room for at least: 256 bytes and the special ones."""
 
@@ -71,11 +76,13 @@ class Tokenizer:
         first = inner.id_to_token(0) or ""
         padding = first.strip("[]<>|").lower() in ("pad", "padding")
         self._shift = 0 if padding else 1
+        self._spaced = _marks_spaces(inner)
 
     @property
     def size(self) -> int:
-        """How many tokens there are, padding included."""
-        return int(self._inner.get_vocab_size()) + self._shift
+        """How many tokens there are, padding and numbers that stand for none included."""
+        vocabulary: dict[str, int] = self._inner.get_vocab()
+        return max(vocabulary.values(), default=-1) + 1 + self._shift
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """Spell tokens."""
@@ -84,7 +91,9 @@ class Tokenizer:
     def encode(self, texts: Sequence[Given], max_length: int) -> Encoded:
         """Turn texts into tokens; what does not fit is cut off at the end.
 
-        Words that were cut off, or have no token, share the place of the word before.
+        Of a pair the longer part is cut first. Words have the tokens that they have in a text,
+        parted by spaces. Words that were cut off, or have no token, share the place of the word
+        before.
 
         Args:
             texts: Texts, lists of words, or pairs of texts; all of one kind.
@@ -92,7 +101,16 @@ class Tokenizer:
 
         Returns:
             The tokens of all texts.
+
+        Raises:
+            InputError: If ``max_length`` leaves no room beside the special tokens.
         """
+        special = self._inner.num_special_tokens_to_add(bool(texts) and isinstance(texts[0], tuple))
+        if max_length <= special:
+            raise InputError(
+                f"max_length is {max_length}, but the tokenizer adds {special} special tokens to "
+                f"every text; expected at least {special + 1}"
+            )
         self._inner.enable_truncation(max_length)
         try:
             return self._encoded(texts)
@@ -110,12 +128,12 @@ class Tokenizer:
         cut = 0
         ids, segments, words = [], [], []
         for start in range(0, len(texts), _CHUNK):
-            chunk = texts[start : start + _CHUNK]
+            chunk: Any = texts[start : start + _CHUNK]
             if as_words:
-                found = self._inner.encode_batch(chunk, is_pretokenized=True)
+                given = [_spaced(row) for row in chunk] if self._spaced else chunk
+                found = self._inner.encode_batch(given, is_pretokenized=True)
                 places = (
-                    _places(each.word_ids, len(given))
-                    for each, given in zip(found, chunk, strict=True)
+                    _places(each.word_ids, len(row)) for each, row in zip(found, chunk, strict=True)
                 )
                 words.append(_flat(places))
             else:
@@ -123,10 +141,29 @@ class Tokenizer:
             lengths += map(len, found)
             cut += sum(bool(each.overflowing) for each in found)
             ids.append(_flat(each.ids for each in found) + self._shift)
-            segments.append(_flat(each.type_ids for each in found))
+            # some models give a special token a kind of its own, such as 2
+            segments.append(_flat(each.type_ids for each in found).clip(max=1))
         return Encoded(
             _joined(ids), np.array(lengths, np.int64), _joined(segments), _joined(words), cut
         )
+
+
+def _marks_spaces(inner: Any) -> bool:
+    """Tell whether tokens hold the space before a word, and words of a list would be without it."""
+
+    def tokens(given: str | Words) -> list[int]:
+        is_words = isinstance(given, list)
+        found: list[int] = inner.encode(
+            given, is_pretokenized=is_words, add_special_tokens=False
+        ).ids
+        return found
+
+    as_text = tokens("a a")
+    return tokens(["a", "a"]) != as_text == tokens(_spaced(["a", "a"]))
+
+
+def _spaced(words: Words) -> Words:
+    return [*words[:1], *(word and f" {word}" for word in words[1:])]
 
 
 def _places(word_of: Sequence[int | None], count: int) -> list[int]:
@@ -163,7 +200,7 @@ def train(
     """Train a tokeniser.
 
     Texts are cut at white space and around punctuation. Every text begins with ``[CLS]``; the parts
-    of a pair are parted by ``[SEP]``.
+    of a pair are parted by ``[SEP]``. A text that spells one of them is read letter by letter.
 
     Args:
         kind: words: every word is a token, and others are ``[UNK]``; wordpiece: words are made of
@@ -177,7 +214,8 @@ def train(
         The tokeniser.
 
     Raises:
-        InputError: If ``tokenizers`` is not installed, or the vocabulary is too small.
+        InputError: If ``tokenizers`` is not installed, the vocabulary is too small, or no word is
+            there often enough.
     """
     library = _library()
     inner = library.Tokenizer(_model(library, kind))
@@ -188,11 +226,10 @@ def train(
         spelt = library.pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False)
         before = library.pre_tokenizers.Sequence([before, spelt])
     inner.pre_tokenizer = before
-    if vocabulary < _LEAST and kind != "words":
-        raise InputError(
-            f"vocabulary is {vocabulary}, expected at least {_LEAST} for {kind}; words can do with "
-            "fewer"
-        )
+    least = len(SPECIAL) + 1 if kind == "words" else _LEAST
+    if vocabulary < least:
+        fewer = "" if kind == "words" else "; words can do with fewer"
+        raise InputError(f"vocabulary is {vocabulary}, expected at least {least} for {kind}{fewer}")
     options = {"vocab_size": vocabulary, "min_frequency": min_count, "show_progress": False}
     if kind == "words":
         trainer = library.trainers.WordLevelTrainer(special_tokens=list(SPECIAL), **options)
@@ -210,14 +247,19 @@ def train(
             limit_alphabet=len(letters),
             **options,
         )
-    inner.train_from_iterator(texts, trainer, length=len(texts))
+    inner.train_from_iterator(_without_endless_words(library, texts), trainer, length=len(texts))
+    if inner.get_vocab_size() <= len(SPECIAL):
+        raise InputError(
+            f"no word is there {min_count} times in {len(texts):,} texts; expected more texts, or "
+            "min_count: 1"
+        )
     separator, begin = (inner.token_to_id(token) for token in ("[SEP]", "[CLS]"))
     inner.post_processor = library.processors.TemplateProcessing(
         single="[CLS] $A",
         pair="[CLS]:0 $A:0 [SEP]:0 $B:1",
         special_tokens=[("[CLS]", begin), ("[SEP]", separator)],
     )
-    return from_json(_without_pieces(inner.to_str()))
+    return from_json(_without_specials(inner.to_str()))
 
 
 def _model(library: Any, kind: str) -> Any:
@@ -235,12 +277,20 @@ def _letters(inner: Any, texts: Sequence[str], most: int) -> list[str]:
     return sorted([letter for letter in often if not letter.isspace()][:most])
 
 
-def _without_pieces(text: str) -> str:
-    """Take back that parts of words are special: "##a" in a text is none."""
+def _without_endless_words(library: Any, texts: Sequence[str]) -> Iterator[str]:
+    """Leave out what is no word, such as files spelt in letters: n letters may take n² steps."""
+    cut = library.pre_tokenizers.BertPreTokenizer().pre_tokenize_str
+    for text in texts:
+        if _ENDLESS.search(text):
+            yield " ".join(word for word, _ in cut(text) if len(word) <= _LONGEST)
+        else:
+            yield text
+
+
+def _without_specials(text: str) -> str:
+    """Let no text spell a special token: "[PAD]" or "##a" in it are letters like any others."""
     content = loads(text)
-    content["added_tokens"] = [
-        each for each in content["added_tokens"] if each["content"] in SPECIAL
-    ]
+    content["added_tokens"] = []
     return dumps(content, ensure_ascii=False)
 
 

@@ -133,7 +133,10 @@ def as_texts(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
         or pa.types.is_time(kind)
         or pa.types.is_null(kind)
     ):
-        raise InputError(f"{what} holds {described(kind)}, expected texts, numbers or truth values")
+        advice = "; decode them first, e.g. bytes.decode()" if pa.types.is_binary(kind) else ""
+        raise InputError(
+            f"{what} holds {described(kind)}, expected texts, numbers or truth values{advice}"
+        )
     return column.cast(pa.string())
 
 

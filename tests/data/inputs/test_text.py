@@ -128,21 +128,8 @@ def test_columns_that_hold_no_text_are_refused():
     assert "no word in the 3 training rows" in message([None, "", "  "])
     assert "no word in the 2 training rows" in message([[], [""]])
     assert "lists of numbers, expected texts or lists of words" in message([[1, 2], [3]])
-    assert "bytes" in message([b"a", b"b"])
-
-
-def test_a_text_that_is_not_utf8_is_named_by_its_row():
-    bad = pa.Array.from_buffers(
-        pa.string(),
-        2,
-        [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0\4\0\0\0"), pa.py_buffer(b"ok\xff\xfe")],
-    )
-    text = fitted(["ok"])
-    for use in (text.fit, text.apply):
-        with pytest.raises(
-            InputError, match=r"column 'review' has a text in row 1 that is not UTF-8"
-        ):
-            use(pa.table({"review": bad}))
+    assert "holds bytes, expected texts" in message([b"a", b"b"])
+    assert "decode them first" in message([b"a", b"b"])
 
 
 def test_options_that_would_do_nothing_are_refused():

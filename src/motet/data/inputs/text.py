@@ -274,27 +274,9 @@ class Text(Input):
             if not (self._words and (pa.types.is_string(inner) or pa.types.is_null(inner))):
                 expected = "texts or lists of words" if self._words else "texts"
                 raise InputError(f"{where} holds {described(found.type)}, expected {expected}")
-            return [[word or "" for word in row or ()] for row in _listed(found, where)]
-        return _listed(pc.fill_null(as_texts(found, where).cast(pa.string()), ""), where)
+            return [[word or "" for word in row or ()] for row in found.to_pylist()]
+        texts = pc.fill_null(as_texts(found, where).cast(pa.string()), "")
+        return list(texts.to_pylist())
 
     def _where(self, column: str) -> str:
         return f"input {self.name!r}: column {column!r}"
-
-
-def _listed(column: pa.ChunkedArray, where: str) -> list[Any]:
-    try:
-        return list(column.to_pylist())
-    except UnicodeDecodeError:
-        row = next(place for place, value in enumerate(column) if not _is_text(value))
-        raise InputError(
-            f"{where} has a text in row {row:,} that is not UTF-8; read it in its own encoding, "
-            "e.g. bytes.decode('latin-1'), and save it again"
-        ) from None
-
-
-def _is_text(value: pa.Scalar) -> bool:
-    try:
-        value.as_py()
-    except UnicodeDecodeError:
-        return False
-    return True
