@@ -10,7 +10,15 @@ from pydantic import Field, ValidationError, model_validator
 from motet.config.members import Member, MemberOf, Section
 from motet.config.stages import Balancing
 from motet.config.unfreezing import Unfreeze
-from motet.options import Every, Fraction, NonNegativeInt, PositiveFloat, PositiveInt, PositiveShare
+from motet.options import (
+    Every,
+    Fraction,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    PositiveShare,
+    StrictBool,
+)
 from motet.registry import version
 
 
@@ -121,6 +129,10 @@ class TrainingConfig(Section):
     frozen: Literal["evaluation", "training"] = "evaluation"
     """Whether dropout and BatchNorm of modules that are frozen as a whole act as in ``evaluation``
     or as in ``training``."""
+    cache_frozen: StrictBool | None = None
+    """Whether what encoders of texts give is computed once and kept on disk for the next run, where
+    they are frozen in all epochs. Left out: if it takes at most 4 GB; where ``true`` cannot be done
+    it is an error."""
     accumulate: PositiveInt = 1
     """Into how many parts a batch is cut, of which one is worked on at a time: less memory, and the
     same step as with the whole batch."""

@@ -21,9 +21,9 @@ class Ragged:
     """N rows of numbers, each of its own length; slicing and indexing give padded tensors.
 
     Args:
-        values: All rows one after the other, (sum of lengths,).
+        values: All rows one after the other, (sum of lengths,), or vectors (sum of lengths, D).
         lengths: How many values each row has, (N,).
-        fill: What padding is made of; no value of any row.
+        fill: What padding is made of; of whole numbers, no value of any row.
 
     Raises:
         InputError: If the lengths do not add up to the values.
@@ -60,7 +60,7 @@ class Ragged:
         return self._padded(self._starts[rows], self.lengths[rows])
 
     def index_select(self, dim: int, rows: Tensor) -> Tensor:
-        """Return rows (B,) as a tensor (B, L), padded to the longest of them and at least to 1."""
+        """Return rows (B,) as a tensor (B, L, ...), padded to the longest and at least to 1."""
         assert dim == 0
         return self._padded(self._starts[rows], self.lengths[rows])
 
@@ -91,7 +91,8 @@ class Ragged:
     def _padded(self, starts: Tensor, lengths: Tensor) -> Tensor:
         longest = max(1, int(lengths.max())) if len(lengths) else 1  # a device sync
         places = torch.arange(longest, device=self.device)
-        padded = torch.full((len(lengths), longest), self.fill).to(self.values)
+        shape = (len(lengths), longest, *self.values.shape[1:])
+        padded = self.values.new_full(shape, self.fill)
         real = places < lengths[:, None]
         padded[real] = self.values[(starts[:, None] + places)[real]]
         return padded

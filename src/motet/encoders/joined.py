@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.encoders.base import Encoder
+from motet.encoders.tokens import create_padding_mask
 from motet.states import TokenStates
 
 
@@ -16,6 +17,9 @@ class Joined(Encoder):
 
     Where words are labelled, every word has, beside its own state, the features of all other
     inputs.
+
+    A text that comes with ``"pooled"`` (B, D), and with ``"states"`` (B, L, D) if its words are
+    labelled, was encoded before: these are handed on in place of calling its encoder.
 
     Args:
         table: Encoder of ``{"numbers": ..., "categories": ...}``, if there are any.
@@ -50,7 +54,8 @@ class Joined(Encoder):
         words: TokenStates | None = None
         place = 0
         for name, encoder in zip(self.names, self.encoders, strict=True):
-            found: TokenStates = encoder(inputs["texts"][name])
+            text = inputs["texts"][name]
+            found: TokenStates = _encoded_before(text) if "pooled" in text else encoder(text)
             if name == self.tokens:
                 words, place = found, len(features)
             features.append(found.pooled)
@@ -62,3 +67,9 @@ class Joined(Encoder):
         beside[place] = words.states
         states = torch.cat(beside, dim=2) if len(beside) > 1 else words.states
         return TokenStates(states, words.padding, pooled)
+
+
+def _encoded_before(text: Mapping[str, Tensor]) -> TokenStates:
+    """Return the states that a text came with; without those of words nothing reads ``states``."""
+    padding = text["words"] < 0 if "words" in text else create_padding_mask(text["ids"])
+    return TokenStates(text.get("states", text["pooled"][:, None]), padding, text["pooled"])

@@ -7,6 +7,7 @@ from typing import Any
 from motet.config import Config
 from motet.config.collecting import Collector
 from motet.model.building import build_model, check_encoders, check_tasks, learned_sizes
+from motet.run.frozen_states import check_cache
 from motet.run.preparing import Prepared, prepare
 from motet.training import Trainer, make_stages
 
@@ -80,5 +81,7 @@ def build_trainer(prepared: Prepared, **hooks: Any) -> Trainer:
         trainer.check_monitor(config.tasks)
     with collector.at("training", "epochs"):
         trainer.check_epochs(chosen.epochs)
+    with collector.at("training", "cache_frozen"):
+        check_cache(config, trainer)
     collector.stop()
     return trainer

@@ -20,6 +20,7 @@ from motet.run import folder, saving
 from motet.run.building import build_trainer
 from motet.run.card import card
 from motet.run.checkpoints import Checkpoints, digest
+from motet.run.frozen_states import with_frozen_states
 from motet.run.lines import data_lines, epoch_line, report_lines, training_lines
 from motet.run.preparing import Prepared, prepare
 from motet.run.runs import Run, with_truth
@@ -131,11 +132,12 @@ class _Attempt:
     def carry_out(self) -> Run:
         """Train to the end, judge the model on the test part, and save it."""
         prepared, trainer = self.prepared, self.trainer
+        inputs = with_frozen_states(prepared, trainer, self.say, self.step)
         try:
             with _stopping_at_interrupt(trainer):
                 trainer.fit(
-                    _part(prepared, "train"),
-                    _part(prepared, "validation"),
+                    _part(prepared, inputs, "train"),
+                    _part(prepared, inputs, "validation"),
                     epochs=prepared.config.training.epochs,
                 )
         except Interrupted:
@@ -148,16 +150,16 @@ class _Attempt:
         self.say(f"{'best':<10} {kept}")
         if trainer.progress.skipped:
             self.say(f"{'note':<10} {trainer.progress.skipped} steps were not finite, skipped")
-        report = self._test(run) if len(prepared.rows.split.test) else None
+        report = self._test(run, inputs) if len(prepared.rows.split.test) else None
         text = card(prepared, model, trainer, report)
         where = self.path / folder.MODEL
         saving.save(where, prepared.config, prepared.preprocessing, model, trainer.trivial, text)
         return run
 
-    def _test(self, run: Run) -> Report:
+    def _test(self, run: Run, inputs: dict[str, Any]) -> Report:
         """Judge the model on the test part, once, and keep its predictions."""
         prepared, rows = self.prepared, self.prepared.rows.split.test
-        inputs = take_rows(prepared.inputs, rows)
+        inputs = take_rows(inputs, rows)
         started = perf_counter()
         report = run.evaluate_arrays(
             inputs, {task: values[rows] for task, values in prepared.targets.items()}
@@ -217,10 +219,10 @@ def _stopping_at_interrupt(trainer: Trainer) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _part(prepared: Prepared, name: str) -> ArrayData:
+def _part(prepared: Prepared, inputs: dict[str, Any], name: str) -> ArrayData:
     rows = getattr(prepared.rows.split, name)
     return ArrayData(
-        take_rows(prepared.inputs, rows),
+        take_rows(inputs, rows),
         {task: values[rows] for task, values in prepared.targets.items()},
     )
 

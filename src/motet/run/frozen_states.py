@@ -1,0 +1,208 @@
+"""What frozen encoders make of a run's texts: computed once, and kept on disk for the next run.
+
+A file is named for all that decides about its content: the encoder's options and weights, and the
+tokens of all rows, however these are split. It appears whole or not at all, has a checksum, and a
+few of its texts are encoded again before it is used. No run needs it: one that is gone is computed
+anew. Files lie in ``frozen/`` of the folder that MOTET_CACHE names, else ``~/.cache/motet``; those
+that no run has used for `DAYS` days are removed when one is written.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from motet.config import Config
+from motet.data.ragged import Ragged
+from motet.model.building import Portable
+from motet.problems import InputError
+from motet.run.preparing import Prepared
+from motet.training import Trainer
+from motet.training.checkpoint import SUFFIX, read_checkpoint, write_checkpoint
+from motet.training.precomputing import (
+    States,
+    computes_as_in_evaluation,
+    frozen_texts,
+    labelled_text,
+    lengths_of,
+    states_of,
+    with_states,
+)
+
+LARGEST = 4e9
+"""Bytes of a text's states, above which they are kept only if told."""
+DAYS = 30
+"""Days after which a file that was not used is removed."""
+
+_CHECKED = 16
+"""Texts that are encoded again to see whether a file still holds what the encoder gives."""
+_LIKE = 1e-2
+"""Relative difference of their states that other devices and versions of torch may make."""
+
+Text = Mapping[str, Ragged]
+Say = Callable[[str], object]
+
+
+def check_cache(config: Config, trainer: Trainer) -> None:
+    """Refuse ``cache_frozen: true`` where nothing can be computed once.
+
+    Raises:
+        InputError: If that is so; the message says why.
+    """
+    if not config.training.cache_frozen:
+        return
+    texts = frozen_texts(trainer.model, trainer.freezing.plan)
+    if not texts:
+        raise InputError(
+            "no encoder of a text is frozen as a whole in all epochs, so there is nothing to "
+            "compute once; give freeze: [pretrained] without unfreeze, or remove cache_frozen"
+        )
+    for name, encoders in texts.items():
+        reason = _obstacle(config, trainer, encoders)
+        if reason:
+            raise InputError(f"the frozen encoder of {name!r} cannot be computed once: {reason}")
+
+
+def with_frozen_states(prepared: Prepared, trainer: Trainer, say: Say, step: Say) -> dict[str, Any]:
+    """Return the inputs of all rows, with the states of texts whose encoders are never trained.
+
+    Args:
+        prepared: The run's rows.
+        trainer: What will train on them, with the weights that it begins with.
+        say: Called with a line for each such text.
+        step: Called with a line about the work in progress.
+    """
+    inputs, config = prepared.inputs, prepared.config
+    if config.training.cache_frozen is False:
+        return inputs
+    labelled = labelled_text(trainer.model)
+    for name, encoders in frozen_texts(trainer.model, trainer.freezing.plan).items():
+        text = inputs["texts"][name]
+        count = len(text["ids"]) + (int(lengths_of(text).sum()) if name == labelled else 0)
+        size = 4 * count * int(encoders[0].width)  # type: ignore[arg-type]  # an int
+        reason = _obstacle(config, trainer, encoders)
+        if size > LARGEST and not config.training.cache_frozen:
+            reason = f"that would take {_told(size)}; cache_frozen: true does it all the same"
+        if reason:
+            say(f"{'note':<10} {name}: its frozen encoder works in every epoch: {reason}")
+            continue
+        options = _options(config, name, encoders[0])
+        found, line = _Kept(name, encoders[0], options, text, name == labelled, step).states()
+        say(f"{'cache':<10} {name}: {len(text['ids']):,} texts by a frozen encoder, {line}")
+        inputs = with_states(inputs, name, found)
+    return inputs
+
+
+def _obstacle(config: Config, trainer: Trainer, encoders: list[nn.Module]) -> str:
+    """Say why a frozen encoder cannot be computed once; nothing if it can."""
+    if config.training.precision != "float32":
+        return "training in bfloat16 and evaluation in float32 need different states"
+    if not all(computes_as_in_evaluation(trainer.model, encoder) for encoder in encoders):
+        return "with frozen: training its dropout draws anew"
+    return "" if len(encoders) == 1 else "this way of sharing makes copies of it"
+
+
+def _options(config: Config, name: str, encoder: nn.Module) -> dict[str, Any]:
+    """Return what an encoder was made with; where it was read from files, what is in them."""
+    told = dict((config.inputs or {})[name].options()["encoder"])
+    return told | (encoder.portable_options() if isinstance(encoder, Portable) else {})
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The states of one text, from its file or for it."""
+
+    name: str
+    encoder: nn.Module
+    options: Mapping[str, Any]
+    text: Text
+    words: bool
+    """Whether its words are labelled, so that their states are kept too."""
+    step: Say
+
+    def states(self) -> tuple[States, str]:
+        """Return the states, and where they come from."""
+        path = _folder() / f"{self._key()}{SUFFIX}"
+        how = "computed once"
+        if path.exists():
+            try:
+                found, _ = read_checkpoint(path)
+            except InputError:
+                how = "computed anew, as the file was damaged,"
+            else:
+                if self._holds(found):
+                    with suppress(OSError):  # a cache of others may be read alone
+                        os.utime(path)
+                    return found, f"found ({_size_of(found)} in {path})"
+                how = "computed anew, as the encoder now gives other states,"
+        started = time.perf_counter()
+        found = states_of(self.encoder, self.text, words=self.words, tell=self._tell)
+        line = f"{how} in {time.perf_counter() - started:.1f} s "
+        try:
+            write_checkpoint(path, found, {"text": self.name})
+            _remove_unused(path.parent)
+            # read from the file, so that what no batch needs now need not be in memory
+            return read_checkpoint(path)[0], f"{line}({_size_of(found)} in {path})"
+        except (OSError, SafetensorError) as error:
+            reason = getattr(error, "strerror", None) or error
+            return found, f"{line}(in memory: {path.parent} cannot be written: {reason})"
+
+    def _holds(self, found: States) -> bool:
+        """Tell whether states are what the encoder gives, by some from shortest to longest."""
+        order = self.text["ids"].lengths.argsort()
+        rows = order[torch.linspace(0, len(order) - 1, _CHECKED).long()]
+        some = {part: values.take(rows) for part, values in self.text.items()}
+        expected = states_of(self.encoder, some, words=self.words)
+        pairs = [(found["pooled"][rows], expected["pooled"])]
+        if self.words:
+            states = Ragged(found["states"], lengths_of(self.text), fill=0).take(rows)
+            pairs.append((states.values, expected["states"]))
+        return all(float((a - b).norm()) <= _LIKE * float(b.norm()) for a, b in pairs)
+
+    def _tell(self, done: int) -> None:
+        self.step(f"encoding {self.name} once: {done:,} of {len(self.text['ids']):,} texts")
+
+    def _key(self) -> str:
+        """Compute a digest of all that decides about the states."""
+        kind = f"{type(self.encoder).__module__}.{type(self.encoder).__qualname__}"
+        made = json.dumps([kind, self.options, self.words], sort_keys=True)
+        found = hashlib.blake2b(made.encode(), digest_size=16)
+        for name, tensor in [*self.encoder.state_dict().items(), *_tensors(self.text)]:
+            found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            flat = tensor.detach().cpu().reshape(-1).contiguous()
+            found.update(flat.view(torch.uint8).numpy().data)
+        return found.hexdigest()
+
+
+def _tensors(text: Text) -> Iterator[tuple[str, Tensor]]:
+    for part in sorted(text):
+        yield part, text[part].values
+        yield f"lengths of {part}", text[part].lengths
+
+
+def _folder() -> Path:
+    return Path(os.path.expanduser(os.environ.get("MOTET_CACHE") or "~/.cache/motet")) / "frozen"
+
+
+def _remove_unused(folder: Path) -> None:
+    for path in folder.glob(f"*{SUFFIX}"):
+        with suppress(OSError):  # another run may be at it
+            if time.time() - path.stat().st_mtime > DAYS * 24 * 3600:
+                path.unlink()
+
+
+def _size_of(found: States) -> str:
+    return _told(sum(each.numel() * each.element_size() for each in found.values()))
+
+
+def _told(size: float) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
