@@ -13,6 +13,7 @@ from motet.tags import TagSet, find_scheme
 BIO = TagSet(["O", "B-a", "I-a", "B-b", "I-b"])
 BIOES = TagSet(["O", *(f"{prefix}-{kind}" for kind in "ab" for prefix in "BIES")])
 SETS = [BIO, BIOES]
+NEVER_CLOSED = TagSet(["O", "B-a", "I-a", "S-a"])
 
 
 def encoded(tags, words):
@@ -28,6 +29,15 @@ def found(tags, words, *, strict=True):
 def allowed_by(moves, path):
     inner = all(moves.between[a, b] for a, b in pairwise(path))
     return moves.start[path[0]] and inner and moves.end[path[-1]]
+
+
+def fillings(tags, row):
+    return len(tags.names) ** int((row < 0).sum())
+
+
+def can_be_filled(tags, row):
+    ways = product(*([tag] if tag >= 0 else range(len(tags.names)) for tag in row))
+    return not len(row) or any(allowed_by(tags.moves(), way) for way in ways)
 
 
 def sequences(tags):
@@ -47,7 +57,8 @@ def test_one_type_has_2_5_13_and_34_valid_sequences_of_one_to_four_words(names):
     for length in range(1, 5):
         paths = list(product(range(len(names)), repeat=length))
         moves = [allowed_by(tags.moves(), path) for path in paths]
-        assert tags.valid(np.array(paths)).tolist() == moves
+        lengths = np.full(len(paths), length)
+        assert tags.valid(np.array(paths), lengths).tolist() == moves
         counts.append(sum(moves))
     assert counts == [2, 5, 13, 34]
 
@@ -122,7 +133,8 @@ def test_spans_of_a_batch_are_those_of_its_rows_and_padding_adds_none(tags, data
 @given(data=st.data())
 def test_what_conlleval_finds_in_a_valid_sequence_is_what_is_there(tags, data):
     rows = np.array(data.draw(sequences(tags)))
-    valid = rows[tags.valid(rows) & (rows >= 0).all(axis=1)]
+    lengths = np.full(len(rows), rows.shape[1])
+    valid = rows[tags.valid(rows, lengths) & (rows >= 0).all(axis=1)]
     strict, loose = tags.spans(valid), tags.spans(valid, strict=False)
     assert all((a == b).all() for a, b in zip(strict, loose, strict=True))
 
@@ -131,14 +143,46 @@ def test_what_conlleval_finds_in_a_valid_sequence_is_what_is_there(tags, data):
 @given(data=st.data())
 def test_a_sequence_with_gaps_is_valid_if_some_way_to_fill_them_is(tags, data):
     rows = np.array(data.draw(sequences(tags)))
+    sizes = st.integers(0, rows.shape[1])
+    lengths = np.array(data.draw(st.lists(sizes, min_size=len(rows), max_size=len(rows))))
+    for row, length, answer in zip(rows, lengths, tags.valid(rows, lengths), strict=True):
+        if fillings(tags, row[:length]) <= 1000:
+            assert answer == can_be_filled(tags, row[:length])
+
+
+@pytest.mark.parametrize("tags", [*SETS, NEVER_CLOSED])
+@given(data=st.data())
+def test_a_sequence_of_unknown_length_is_valid_if_it_may_go_on_to_one_that_is(tags, data):
+    rows = np.array(data.draw(sequences(tags)))
     for row, answer in zip(rows, tags.valid(rows), strict=True):
         known = np.flatnonzero(row >= 0)
         row = row[: known[-1] + 1] if len(known) else row[:0]
-        choices = [[tag] if tag >= 0 else range(len(tags.names)) for tag in row]
-        if np.prod([len(each) for each in choices]) > 1000:
-            continue
-        ways = product(*choices)
-        assert answer == (not len(row) or any(allowed_by(tags.moves(), way) for way in ways))
+        longer = np.append(row, [-100])  # one more word closes any span that can be closed
+        if fillings(tags, longer) <= 1000:
+            assert answer == (can_be_filled(tags, row) or can_be_filled(tags, longer))
+
+
+def test_words_without_a_label_after_the_last_that_has_one_may_close_its_span():
+    rows = np.array([[BIOES.names.index("B-a"), -100]])
+    assert BIOES.valid(rows).tolist() == BIOES.valid(rows, np.array([2])).tolist() == [True]
+    assert BIOES.valid(rows, np.array([1])).tolist() == [False]
+    assert NEVER_CLOSED.valid(np.array([[1, -100]])).tolist() == [False]
+
+
+@pytest.mark.parametrize(
+    ("names", "scheme", "missing"),
+    [
+        (["B-x", "E-x"], None, "O or S with a type"),
+        (["B-x", "I-x", "E-x", "B-y"], "bioes", "O or S with a type"),
+        (["I-x", "I-y"], "bio", "O or B with a type"),
+    ],
+)
+def test_tags_with_which_no_single_word_can_be_labelled_are_refused(names, scheme, missing):
+    with pytest.raises(InputError, match=f"can be that of a single word.*{missing}"):
+        TagSet(names, scheme)
+    for more in ("O", f"{missing[5]}-x"):
+        moves = TagSet([*names, more], scheme).moves()
+        assert (moves.start & moves.end & moves.between.diagonal()).any()  # so fills any length
 
 
 def test_rows_without_words_hold_nothing():

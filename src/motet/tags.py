@@ -53,7 +53,7 @@ class TagSet:
         where: What a message begins with.
 
     Raises:
-        InputError: If a name does not fit the scheme.
+        InputError: If a name does not fit the scheme, or no valid sequence has one word.
 
     Example:
         >>> tags = TagSet(["B-city", "I-city", "O"])
@@ -85,6 +85,15 @@ class TagSet:
         self._prefix = np.array([prefix for prefix, _ in spelt] + ["O"])
         places = [self.types.index(kind) if prefix != "O" else -1 for prefix, kind in spelt]
         self._type = np.array([*places, -1])
+        start, _, end = self.moves()
+        if len(names) and not (start & end).any():  # one that may be both repeats to any length
+            single = "S" if self.scheme == "bioes" else "B"
+            raise InputError(
+                f"{where}: scheme is {self.scheme}, but none of the {len(names)} tags can be that "
+                "of a single word, so that some texts had no valid tags; expected O or "
+                f"{single} with a type among them: add it to classes, or set scheme: plain for "
+                "tags without spans"
+            )
 
     @property
     def has_spans(self) -> bool:
@@ -113,17 +122,24 @@ class TagSet:
             return Moves(~inside, between, ~opening)
         return Moves(~inside, goes_on | ~inside, np.ones(len(prefix), np.bool_))
 
-    def valid(self, tags: NDArray[Any]) -> Bools:
-        """Tell which sequences (N, L) can be valid, whatever missing tags are.
+    def valid(self, tags: NDArray[Any], lengths: NDArray[Any] | None = None) -> Bools:
+        """Tell which sequences can be valid, whatever missing tags are.
 
-        What comes after the last tag counts as padding.
+        Args:
+            tags: Places of tags, (N, L).
+            lengths: How many words each sequence has, (N,); if left out, any number may follow the
+                last tag.
 
         Returns:
             One answer per row, (N,).
         """
         start, between, end = self.moves()
         known = tags >= 0
-        length = (known * np.arange(1, tags.shape[1] + 1)).max(axis=1, initial=0)
+        length = lengths
+        if length is None:
+            length = (known * np.arange(1, tags.shape[1] + 1)).max(axis=1, initial=0)
+            while (leading := end | (between & end).any(axis=1)).sum() > end.sum():
+                end = leading  # tags from which an end can be reached
         reached = np.ones((len(tags), len(self.names)), np.bool_)
         for place in range(tags.shape[1]):
             ways = reached.astype(np.float32) @ between > 0 if place else start

@@ -1,9 +1,13 @@
 """Features of several encoders side by side; every word of a labelled text has those of others."""
 
+import pytest
 import torch
 from torch.testing import assert_close
 
-from motet.encoders import LSTM, MLP, Joined
+from motet.data.ragged import Ragged
+from motet.encoders import LSTM, MLP, Encoder, Joined
+from motet.problems import InputError
+from motet.training.precomputing import states_of
 
 
 def parts():
@@ -42,3 +46,46 @@ def test_every_word_has_its_own_state_and_the_features_of_the_other_inputs():
         assert_close(found.states[:, word, :5], table(inputs))
         assert_close(found.states[:, word, 9:], texts["title"](inputs["texts"]["title"]).pooled)
     assert_close(found.pooled, Joined(table, texts).eval()(inputs))
+
+
+class Careless(Encoder):
+    """Gives states of tokens, whatever words they are parts of."""
+
+    def __init__(self, give):
+        super().__init__()
+        self.inner, self.width, self.give = LSTM(20, width=4), 4, give
+
+    def forward(self, text):
+        return self.give(self.inner({"ids": text["ids"]}))
+
+
+@pytest.mark.parametrize(
+    ("give", "ids", "message"),
+    [
+        (lambda given: given, [[1, 2, 3], [4, 5, 0], [6, 0, 0]], r"gave padding \(3, 3\)"),
+        (lambda given: given, [[1, 2], [4, 5], [6, 0]], r"gave padding \(3, 2\)"),
+        (lambda given: given.states, [[1], [4], [6]], "gave Tensor"),
+    ],
+)
+def test_an_encoder_that_gives_labelled_words_no_state_each_is_refused(give, ids, message):
+    _, _, inputs = parts()
+    inputs["texts"]["a.b"]["ids"] = torch.tensor(ids)
+    encoder = Joined(None, {"a.b": Careless(give)}, tokens="a.b")
+    with pytest.raises(InputError, match=f"Careless {message}.*one state per word.*hand_on"):
+        encoder(inputs)
+
+
+def test_states_of_tokens_are_right_where_no_word_is_cut_into_several():
+    encoder = Joined(None, {"a.b": Careless(lambda given: given)}, tokens="a.b")
+    whole = {"ids": torch.tensor([[1, 2], [4, 0]]), "words": torch.tensor([[0, 1], [0, -1]])}
+    assert encoder({"texts": {"a.b": whole}}).states.shape == (2, 2, 4)
+
+
+def test_states_that_are_computed_beforehand_are_held_to_words_too():
+    text = {
+        "ids": Ragged(torch.tensor([1, 2, 3]), torch.tensor([3]), fill=0),
+        "words": Ragged(torch.tensor([0, 2]), torch.tensor([2]), fill=-1),
+    }
+    assert states_of(LSTM(20, width=4), text, words=True)["states"].shape == (2, 4)
+    with pytest.raises(InputError, match="Careless gave padding"):
+        states_of(Careless(lambda given: given), text, words=True)

@@ -183,6 +183,29 @@ def test_a_crf_keeps_its_likelihood_to_valid_sequences_once_all_labels_are():
     assert_close(again.loss(raw, valid), task.loss(raw, valid))
 
 
+@pytest.mark.parametrize("row", ["B-a ?", "? B-a", "O B-a I-a ?"])
+def test_a_span_that_words_without_label_may_close_leaves_the_constraint_of_a_crf_on(row):
+    names = ["O", "B-a", "I-a", "E-a", "S-a"]
+    task = made(decoder="crf", classes=names)
+    labels = places([row, "O S-a"], names)
+    task.prepare(labels)
+    assert task.crf.constrained
+    raw = torch.zeros(1, 2, 5)
+    loss, _ = task.loss(raw, places(["B-a ?"], names))
+    assert_close(loss, torch.tensor(math.log(5)))  # of O or S twice, and B E
+    cut, _ = task.loss(raw, places(["O B-a"], names))
+    assert_close(cut, torch.tensor(math.log(2 * 3 + 2)))  # after O and S O, S, B; after B I, E
+    partly, _ = task.loss(raw, places(["? B-a"], names))
+    assert_close(partly, torch.tensor(math.log((2 * 3 + 2) / 2)))
+
+
+def test_a_wrong_move_turns_the_constraint_of_a_crf_off():
+    names = ["O", "B-a", "I-a", "E-a", "S-a"]
+    task = made(decoder="crf", classes=names)
+    task.prepare(places(["B-a O", "O O"], names))
+    assert not task.crf.constrained
+
+
 # Decoding ------------------------------------------------------------------------------------
 
 
@@ -193,7 +216,7 @@ def test_decoded_tags_are_valid_whatever_the_scores(decoder, names, seed):
     raw, _, words = drawn(seed)
     task = made(decoder=decoder, classes=names)
     found = task.decode(1e6 * raw).value
-    assert task.tags.valid(found.numpy()).all()
+    assert task.tags.valid(found.numpy(), words.sum(dim=1).numpy()).all()
     assert ((found >= 0) == words).all()
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.encoders.base import Encoder
-from motet.encoders.tokens import create_padding_mask
+from motet.encoders.tokens import check_words, create_padding_mask
 from motet.states import TokenStates
 
 
@@ -49,7 +49,14 @@ class Joined(Encoder):
         return [*([] if self.table is None else [self.table]), *self.encoders]
 
     def forward(self, inputs: Mapping[str, Any]) -> Tensor | TokenStates:
-        """Encode ``{"numbers": ..., "categories": ..., "texts": {name: ...}}``."""
+        """Encode ``{"numbers": ..., "categories": ..., "texts": {name: ...}}``.
+
+        Returns:
+            Features (B, width), or the states of words.
+
+        Raises:
+            InputError: If the encoder of a text whose words are labelled gives no state per word.
+        """
         features = [] if self.table is None else [self.table(inputs)]
         words: TokenStates | None = None
         place = 0
@@ -57,6 +64,7 @@ class Joined(Encoder):
             text = inputs["texts"][name]
             found: TokenStates = _encoded_before(text) if "pooled" in text else encoder(text)
             if name == self.tokens:
+                check_words(found, text, encoder)
                 words, place = found, len(features)
             features.append(found.pooled)
         pooled = torch.cat(features, dim=1) if len(features) > 1 else features[0]

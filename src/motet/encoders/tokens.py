@@ -85,6 +85,35 @@ def hand_on(states: Tensor, padding: Tensor, text: Text, how: Pooling = "mean") 
     return TokenStates(states.gather(1, places), words < 0, whole)
 
 
+def check_words(found: object, text: Text, encoder: nn.Module) -> None:
+    """Hold what an encoder returns for a text whose words are labelled to one state per word.
+
+    Args:
+        found: What it returned.
+        text: What it was given.
+        encoder: The encoder.
+
+    Raises:
+        InputError: If there are not as many states as words; which of them are words is looked at
+            on a CPU alone, as a GPU would have to wait.
+    """
+    words = text.get("words")
+    padding = found.padding if isinstance(found, TokenStates) else None
+    if padding is not None and (words is None or _same(padding, words < 0)):
+        return
+    given = type(found).__name__ if padding is None else f"padding {tuple(padding.shape)}"
+    expected = "" if words is None else f" with padding {tuple(words.shape)}, text['words'] < 0"
+    raise InputError(
+        f"{type(encoder).__name__} gave {given} for a text whose words are labelled, expected "
+        f"TokenStates{expected}: one state per word, not per token; return "
+        "motet.encoders.hand_on(states, padding, text)"
+    )
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and (one.device.type != "cpu" or torch.equal(one, other))
+
+
 class TokenEmbedding(nn.Module):
     """A vector per token, and per segment where a text has several.
 

@@ -5,9 +5,9 @@ A path y over the L tokens of a sequence scores
     start[y_1] + sum_t e_t[y_t] + sum_t A[y_(t-1), y_t] + end[y_L].
 
 The shapes are the same throughout: emissions e (B, L, C) with L >= 1, mask (B, L), True for tokens,
-which come first in each row; a `Chain` of start (C,), A (C, C) and end (C,). Sums over paths and
-best paths take L steps of B x C x C; nothing waits for the device. A row without tokens has one
-path, of score 0.
+which come first in each row; a `Chain` of start (C,), A (C, C) and end (C,), or (B, C) if rows may
+end differently. Sums over paths and best paths take L steps of B x C x C; nothing waits for the
+device. A row without tokens has one path, of score 0.
 """
 
 from typing import NamedTuple
@@ -41,7 +41,7 @@ def log_partition(emissions: Tensor, mask: Tensor, chain: Chain) -> Tensor:
     for place, emission in enumerate(rest, start=1):
         longer = _log_sum(alpha, chain.between) + emission
         alpha = longer.where(mask[:, place, None], alpha)
-    return _log_sum(alpha, chain.end.unsqueeze(1)).squeeze(1).where(mask[:, 0], 0)
+    return _log_sum(alpha, chain.end.unsqueeze(-1)).squeeze(1).where(mask[:, 0], 0)
 
 
 def path_score(emissions: Tensor, tags: Tensor, mask: Tensor, chain: Chain) -> Tensor:
@@ -55,7 +55,8 @@ def path_score(emissions: Tensor, tags: Tensor, mask: Tensor, chain: Chain) -> T
     """
     earned = emissions.gather(2, tags.unsqueeze(2)).squeeze(2)
     moves = chain.between[tags[:, :-1], tags[:, 1:]]
-    ends = chain.start[tags[:, 0]] + chain.end[_last(tags, mask)]
+    end = chain.end.expand(emissions.shape[::2]).gather(1, last_of(tags, mask)).squeeze(1)
+    ends = chain.start[tags[:, 0]] + end
     inner = earned.where(mask, 0).sum(dim=1) + moves.where(mask[:, 1:], 0).sum(dim=1)
     return (ends + inner).where(mask[:, 0], 0)
 
@@ -91,6 +92,6 @@ def _log_sum(alpha: Tensor, moves: Tensor) -> Tensor:
     return (terms - largest).clamp(min=-80).exp().sum(dim=1).log() + largest.squeeze(1)
 
 
-def _last(tags: Tensor, mask: Tensor) -> Tensor:
-    """Return the tag of the last token of each row, (B,); any if there is none."""
-    return tags.gather(1, (mask.sum(dim=1, keepdim=True) - 1).clamp(min=0)).squeeze(1)
+def last_of(values: Tensor, mask: Tensor) -> Tensor:
+    """Return what the last token of each row has, (B, 1); that of a place if there is no token."""
+    return values.gather(1, (mask.sum(dim=1, keepdim=True) - 1).clamp(min=0))

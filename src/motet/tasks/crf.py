@@ -10,7 +10,7 @@ from motet.problems import InputError
 from motet.states import MISSING
 from motet.tags import Moves
 from motet.tasks.additive import clean
-from motet.tasks.chains import Chain, best_path, log_partition, path_score
+from motet.tasks.chains import Chain, best_path, last_of, log_partition, path_score
 from motet.tasks.labels import at_least_float32, complete, row_with_gap
 
 FORBIDDEN = 1e4
@@ -58,7 +58,9 @@ class CRF(nn.Module):
     Args:
         classes: Number of tags C.
         moves: Which moves are allowed; all if left out. Decoding keeps to it always, the likelihood
-            only while ``constrained`` is set, for data in which every labelled path keeps to it.
+            only while ``constrained`` is set, for data in which every labelled path keeps to it. A
+            path that ends with a label that cannot be the last was cut off: those that it is told
+            from may end with any tag, too.
 
     Raises:
         InputError: If the number of tags is not positive.
@@ -108,6 +110,9 @@ class CRF(nn.Module):
         chain = self._chain(self.constrained * FORBIDDEN)
         labelled = (tags != MISSING) & mask
         tags = clean(tags, labelled).long()
+        if self.constraints is not None:
+            cut = self.constraints.end[last_of(tags, mask)] & last_of(labelled, mask)
+            chain = chain._replace(end=torch.where(cut, self.end, chain.end))
         if complete(labelled | ~mask):
             agreeing = path_score(emissions, tags, mask, chain)
         else:

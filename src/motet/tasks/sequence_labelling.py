@@ -28,8 +28,9 @@ class SequenceLabelling(Task):
     are the best sequence in which every span is well formed. The loss is a mean over labels (by
     their weights, if there are any); that of a CRF, unless told, over sequences that have a label.
 
-    The likelihood of a CRF is over valid sequences only if all training labels can be one; from
-    then on a sequence that is not valid costs 10,000 for each wrong move.
+    The likelihood of a CRF is over valid sequences only if all training labels can begin one; from
+    then on a sequence that does not costs 10,000 for each wrong move. One whose last label leaves a
+    span open counts as cut off there.
 
     Args:
         name: The task's name.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from motet.data.ragged import Ragged
 from motet.encoders import Joined
+from motet.encoders.tokens import check_words
 from motet.model import MultiTaskModel
 
 ROWS = 64
@@ -75,6 +76,9 @@ def states_of(
 
     Returns:
         The states, float32 on the CPU, rows in their order.
+
+    Raises:
+        InputError: If the states of words are wanted, and the encoder gives others.
     """
     encoder.eval()
     device = next(encoder.parameters()).device
@@ -91,6 +95,7 @@ def states_of(
             found = encoder(given)
             pooled[rows] = found.pooled.cpu()
             if words:
+                check_words(found, given, encoder)
                 places = torch.arange(found.states.shape[1])
                 real = places < lengths[rows, None]
                 states[(starts[rows, None] + places)[real]] = found.states.cpu()[real]

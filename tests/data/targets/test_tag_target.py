@@ -94,6 +94,8 @@ def test_the_scheme_that_was_found_is_told_and_one_that_was_given_is_held_to():
 def test_rows_that_break_the_scheme_are_told():
     target = fitted({"tags": [["O", "B-a"], ["I-a", "O"]]}, scheme="bio")
     assert "1 of 2 training rows are not valid BIO, first 'I-a O'" in target.notes[0]
+    cut = fitted({"tags": [["O", "B-a"], ["B-a", None], ["E-a"]]}, scheme="bioes")
+    assert "2 of 3 training rows are not valid BIOES, first 'O B-a'" in cut.notes[0]
 
 
 def test_tags_that_training_did_not_have_count_as_missing_and_are_told_with_their_row():

@@ -262,7 +262,7 @@ class TagTarget(Target):
         if self._scheme is None:
             count = len(self.tags.types)
             notes.append(f"{what}the tags are {scheme}, of {count} type{'s' * (count != 1)}")
-        wrong = np.flatnonzero(~self.tags.valid(self.encode(table)))
+        wrong = np.flatnonzero(~self.tags.valid(self.encode(table), self.lengths(table)))
         if len(wrong):
             tags = self._lists(table)[int(wrong[0])].as_py()
             notes.append(
