@@ -185,7 +185,7 @@ def test_a_crf_keeps_its_likelihood_to_valid_sequences_once_all_labels_are():
 
 @pytest.mark.parametrize("row", ["B-a ?", "? B-a", "O B-a I-a ?"])
 def test_a_span_that_words_without_label_may_close_leaves_the_constraint_of_a_crf_on(row):
-    names = ["O", "B-a", "I-a", "E-a", "S-a"]
+    names = ["B-a", "I-a", "E-a", "S-a", "O"]
     task = made(decoder="crf", classes=names)
     labels = places([row, "O S-a"], names)
     task.prepare(labels)
