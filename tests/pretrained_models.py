@@ -15,6 +15,8 @@ SIZES = {"vocab_size": 60, "hidden_size": 16, "intermediate_size": 32}
 LAYERS = {"num_hidden_layers": 3, "num_attention_heads": 2, "max_position_embeddings": 42}
 T5 = {"d_model": 16, "num_layers": 3, "num_heads": 2, "d_ff": 32, "d_kv": 8}
 GPT2 = {"n_embd": 16, "n_layer": 3, "n_head": 2, "n_positions": 40}
+BART = {"d_model": 16, "max_position_embeddings": 40, "encoder_layers": 3, "encoder_ffn_dim": 32}
+BART |= {"encoder_attention_heads": 2, "decoder_layers": 1, "decoder_attention_heads": 2}
 PADDED = {"pad_token_id": 1}
 RELATIVE = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}
 DISTIL = {"dim": 16, "hidden_dim": 32, "n_layers": 3, "n_heads": 2, "max_position_embeddings": 42}
@@ -32,11 +34,12 @@ CONFIGS = {
         **SIZES, **LAYERS, **MODERN, pad_token_id=3, local_attention=4
     ),
     "t5": lambda: transformers.T5Config(vocab_size=60, **T5),
+    "bart": lambda: transformers.BartConfig(vocab_size=60, **BART),
     "gpt2": lambda: transformers.GPT2Config(vocab_size=60, **GPT2, bos_token_id=1, eos_token_id=1),
 }
 
 
-MOVED = ("roberta", "xlm_roberta", "mpnet", "modernbert", "gpt2")
+MOVED = ("bart", "roberta", "xlm_roberta", "mpnet", "modernbert", "gpt2")
 """Those whose token 0 is not padding, so that all tokens are moved up by one."""
 
 
@@ -47,7 +50,7 @@ def tiny(folder, kind="bert"):
     transformers.utils.logging.disable_progress_bar()
     model.save_pretrained(folder)
     transformers.utils.logging.enable_progress_bar()
-    return model.get_encoder() if kind == "t5" else model
+    return model.get_encoder() if kind in ("t5", "bart") else model
 
 
 def minilm_dir():

@@ -94,9 +94,11 @@ def test_segments_count_where_the_model_has_them(tmp_path):
 
 def test_a_text_without_a_token_is_zeros(tmp_path):
     tiny(tmp_path)
-    given = Pretrained(path=tmp_path).eval()({"ids": padded([[], [5]])})
+    encoder = Pretrained(path=tmp_path).eval()
+    given = encoder({"ids": padded([[], [5]])})
     assert torch.equal(given.pooled[0], torch.zeros(16))
     assert given.states.isfinite().all()
+    assert torch.equal(encoder({"ids": torch.empty(2, 0).long()}).pooled, torch.zeros(2, 16))
 
 
 def test_checkpointing_changes_no_gradient(tmp_path):
@@ -110,9 +112,8 @@ def test_checkpointing_changes_no_gradient(tmp_path):
         torch.testing.assert_close(one.grad, other.grad)
 
 
-@pytest.mark.parametrize("gramian", ["rows", "layers"])
 @pytest.mark.parametrize("kind", [kind for kind in CONFIGS if kind not in WHOLE])
-def test_checkpointing_changes_no_task_gradient(kind, gramian, tmp_path):
+def test_checkpointing_changes_no_task_gradient(kind, tmp_path):
     tiny(tmp_path, kind)
     text, found = {"ids": padded(TEXTS)}, []
     for on in (False, True):
@@ -121,10 +122,36 @@ def test_checkpointing_changes_no_task_gradient(kind, gramian, tmp_path):
         states = encoder(text).pooled
         losses = {"a": states.square().mean(), "b": states[:, :4].sin().mean()}
         balancer = motet.balancing.create("mgda", tasks=["a", "b"])
-        result = motet.backward(losses, balancer, encoder.parameters(), gramian=gramian)
+        result = motet.backward(losses, balancer, encoder.parameters(), gramian="rows")
         found.append((result.gramian, *(p.grad for p in encoder.parameters())))
     for one, other in zip(*found, strict=True):  # a Gramian in float64, of float32 gradients
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_no_model_keeps_what_it_would_need_to_go_on_writing(tmp_path):
+    tiny(tmp_path, "gpt2")
+    given = Pretrained(path=tmp_path).model(torch.tensor([[5, 6]]))
+    assert given.last_hidden_state.shape == (1, 2, 16)
+    assert given.past_key_values is None
+
+
+def test_a_model_that_reads_padding_is_refused():
+    sizes = {"vocab_size": 60, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
+    with pytest.raises(InputError, match=r"fnet reads padding .*such as bert"):
+        Pretrained(architecture={"model_type": "fnet", **sizes})
+
+
+def test_layers_that_are_recomputed_cannot_be_read_as_products(tmp_path):
+    tiny(tmp_path)
+    for on in (False, True):
+        states = Pretrained(path=tmp_path, checkpointing=on).train()({"ids": padded(TEXTS)}).pooled
+        losses = {"a": states.square().mean(), "b": states[:, :4].sin().mean()}
+        balancer = motet.balancing.create("mgda", tasks=["a", "b"])
+        if on:
+            with pytest.raises(InputError, match="recomputed states"):
+                motet.backward(losses, balancer, gramian="layers")
+        else:
+            assert motet.backward(losses, balancer, gramian="layers").path == "layers"
 
 
 @pytest.mark.parametrize("kind", CONFIGS)

@@ -148,3 +148,15 @@ def test_first_vectors_of_tokens_and_of_segments_have_length_one_on_average():
     assert vectors.tokens.weight[1:].norm(dim=1).mean().item() == pytest.approx(1, abs=0.02)
     assert vectors.segments.weight.norm(dim=1).mean().item() == pytest.approx(1, abs=0.3)
     assert not vectors.tokens.weight[0].any()
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("pool", ["mean", "first", "max"])
+def test_texts_of_no_token_at_all_are_zeros_too(name, pool):
+    encoder = made(name, pool=pool)
+    given = encoder({"ids": torch.empty(2, 0).long()})
+    assert torch.equal(given.pooled, torch.zeros(2, encoder.width))
+    assert given.padding.all()
+    assert given.states.shape == (2, 1, encoder.width)
+    words = torch.empty(2, 0).long()
+    assert encoder({"ids": words, "words": words}).padding.tolist() == [[True], [True]]

@@ -353,6 +353,22 @@ def test_a_shared_rate_needs_something_shared():
         trainer(model, shared_learning_rate=0.1)
 
 
+@pytest.mark.parametrize("option", ["layer_decay", "shared_learning_rate"])
+def test_a_rate_of_parts_that_are_frozen_for_good_is_refused(option):
+    with pytest.raises(InputError, match=f"{option} has no effect.*remove {option}, freeze less"):
+        trainer(freeze=["encoder"], **{option: 0.5})
+    later = [{"epoch": 2, "parts": [f"{ENCODER}.0"]}]
+    trainer(freeze=["encoder"], unfreeze=later, **{option: 0.5})
+    trainer(freeze=[f"{ENCODER}.0"], **{option: 0.5})
+
+
+def test_a_shared_rate_is_not_for_what_was_trained_before():
+    model = made()
+    model.sharing.stages[0][0].own_learning_rate = 2e-5
+    with pytest.raises(InputError, match="shared_learning_rate has no effect"):
+        trainer(model, freeze=[f"{ENCODER}.2", f"{ENCODER}.4"], shared_learning_rate=0.1)
+
+
 def test_all_parts_are_counted_where_nothing_is_frozen():
     model = made()
     told = trained_parts(model)

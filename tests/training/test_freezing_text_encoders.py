@@ -8,6 +8,7 @@ import torch
 
 from motet.encoders import LSTM, Pretrained, Transformer
 from motet.model import MultiTaskModel
+from motet.problems import InputError
 from motet.tasks import Classification, Regression
 from motet.training import Trainer
 
@@ -100,3 +101,27 @@ def test_bfloat16_gives_nearly_the_gradients_of_float32(balancer):
     (losses, plain), (others, coarse) = found
     torch.testing.assert_close(others, losses, rtol=0.02, atol=0.01)
     assert 0 < (coarse - plain).norm() < 0.03 * plain.norm()
+
+
+@pytest.mark.parametrize("gramian", ["auto", "rows"])
+def test_balanced_gradients_of_a_pretrained_encoder_in_bfloat16_are_added_up_in_float32(gramian):
+    torch.manual_seed(0)
+    model = MultiTaskModel(pretrained(), [Classification("a", classes=2), Regression("b")])
+    trainer = Trainer(
+        model, {"type": "mgda", "gramian": gramian}, precision="bfloat16", batch_size=8
+    )
+    before = trainer.evaluate(DATA)["a"]["log_loss"]
+    trainer.fit(DATA, epochs=3)
+    assert trainer.evaluate(DATA)["a"]["log_loss"] < before
+    assert {p.grad.dtype for p in model.parameters()} == {torch.float32}
+    found = trainer.predict(DATA[0])
+    assert found["a"].dtype == np.int64
+    assert found["b"].dtype == np.float64  # original units
+
+
+def test_products_of_float32_weights_are_not_to_be_had_in_bfloat16():
+    model = MultiTaskModel(ENCODERS["lstm"](), [Classification("a", classes=2), Regression("b")])
+    chosen = {"type": "mgda", "gramian": "layers"}
+    with pytest.raises(InputError, match=r"gramian: layers.*precision is bfloat16"):
+        Trainer(model, chosen, precision="bfloat16")
+    Trainer(model, chosen)

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from motet.encoders.base import Encoder
-from motet.encoders.tokens import Text, TokenEmbedding, create_padding_mask, hand_on
+from motet.encoders.tokens import Text, TokenEmbedding, create_padding_mask, hand_on, with_a_place
 from motet.options import Fraction, PositiveInt, StrictBool, checked
 from motet.problems import InputError
 from motet.states import TokenStates
@@ -73,6 +73,7 @@ class LSTM(Encoder):
 
     def forward(self, text: Text) -> TokenStates:
         """Encode texts; see `motet.encoders.tokens`."""
+        text = with_a_place(text)
         padding = create_padding_mask(text["ids"])
         lengths = (~padding).sum(1).clamp(min=1).cpu()  # a device sync; a text without token has 1
         packed = pack_padded_sequence(

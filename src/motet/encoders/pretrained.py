@@ -1,5 +1,6 @@
 """Encoders of texts that were trained before, from a folder on this machine."""
 
+import inspect
 import json
 import logging
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.encoders.base import Encoder
-from motet.encoders.tokens import PAD, Text, create_padding_mask, hand_on
+from motet.encoders.tokens import PAD, Text, create_padding_mask, hand_on, with_a_place
 from motet.options import (
     Annotated,
     FolderPath,
@@ -116,6 +117,7 @@ class Pretrained(Encoder):
 
     def forward(self, text: Text) -> TokenStates:
         """Encode texts; see `motet.encoders.tokens`."""
+        text = with_a_place(text)
         ids, padding = text["ids"], create_padding_mask(text["ids"])
         self._check_length(ids.shape[1])
         seen = ~padding
@@ -252,6 +254,8 @@ def _cut(config: Any, layers: int | None) -> Any:
     there = getattr(config, "num_hidden_layers", 0)
     if layers > there:
         raise InputError(f"layers is {layers}, but the model has {there}")
+    if isinstance(types := getattr(config, "layer_types", None), list):  # one for each layer
+        config.layer_types = types[:layers]
     config.num_hidden_layers = layers
     return config
 
@@ -290,6 +294,12 @@ def _encoder_of(model: Any, kind: str) -> nn.Module:
         model = model.get_encoder()
     if model.main_input_name != "input_ids":
         raise InputError(f"{kind} reads {model.main_input_name}, expected a model of texts")
+    if "attention_mask" not in inspect.signature(model.forward).parameters:
+        raise InputError(
+            f"{kind} reads padding like any other token (it has no attention mask), so that the "
+            "states of a text would depend on its batch; expected a model with a mask, such as bert"
+        )
+    model.config.use_cache = False  # of past states, for models that go on writing
     if getattr(model, "pooler", None) is not None:
         model.pooler = None  # would be saved and counted, and never trained
     found: nn.Module = model

@@ -1,8 +1,9 @@
 """What encoders of texts have in common: padding, positions of words, one state for a whole text.
 
-A text comes as ``{"ids": (B, L)}``, token 0 being padding. Where words were cut into sub-words it
-also has ``"words"`` (B, W), the place of each word's first sub-word, -1 after the last word; where
-it is made of two parts, ``"segments"`` (B, L), 0 or 1.
+A text comes as ``{"ids": (B, L)}``, token 0 being padding. Tokens come first in each row: no text
+that is tokenised here has a 0 between them, and what a state is after one is not defined. Where
+words were cut into sub-words it also has ``"words"`` (B, W), the place of each word's first
+sub-word, -1 after the last word; where it is made of two parts, ``"segments"`` (B, L), 0 or 1.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from motet.problems import InputError
 from motet.states import TokenStates
@@ -37,6 +39,21 @@ def create_padding_mask(ids: Tensor, pad: int = PAD) -> Tensor:
                 [False,  True,  True]])
     """
     return ids == pad
+
+
+def with_a_place(text: Text) -> Text:
+    """Give texts of no token at all, (B, 0), a place for one: padding, of which nothing is told.
+
+    Returns:
+        The text, its parts at least (B, 1).
+    """
+    if all(part.shape[1] for part in text.values()):
+        return text
+    nothing = {name: -1 if name == "words" else PAD for name in text}
+    return {
+        name: part if part.shape[1] else pad(part, (0, 1), value=nothing[name])
+        for name, part in text.items()
+    }
 
 
 def pooled(states: Tensor, padding: Tensor, how: Pooling = "mean") -> Tensor:

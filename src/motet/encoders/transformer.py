@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from motet.encoders.base import Encoder
-from motet.encoders.tokens import Text, TokenEmbedding, create_padding_mask, hand_on
+from motet.encoders.tokens import Text, TokenEmbedding, create_padding_mask, hand_on, with_a_place
 from motet.options import Fraction, PositiveInt, StrictBool, checked
 from motet.problems import InputError
 from motet.states import TokenStates
@@ -97,6 +97,7 @@ class Transformer(Encoder):
 
     def forward(self, text: Text) -> TokenStates:
         """Encode texts; see `motet.encoders.tokens`."""
+        text = with_a_place(text)
         padding = create_padding_mask(text["ids"])
         states = self.embedding(text) * math.sqrt(self.width)
         states = self.dropout(states + self._positions(states))

@@ -184,7 +184,7 @@ def _parted(module: nn.Module) -> "Parted":
     least = 2 if _is_deep(module) else 1
     layers: Layers = []
     before, after = list(module.parameters(recurse=False)), list[nn.Parameter]()
-    for child in module.children():
+    for name, child in module.named_children():
         if _is_deep(child, least):
             first, chain, last = _parted(child)
             if layers:
@@ -195,9 +195,10 @@ def _parted(module: nn.Module) -> "Parted":
             layers[-1] = [*layers[-1], *last]
             after = []
         else:
+            whole = "embed" in name and "norm" in name  # BART lists its norm of embeddings last
             embeddings = _embeddings(child)
             for parameter in child.parameters():
-                early = not layers or id(parameter) in embeddings
+                early = whole or not layers or id(parameter) in embeddings
                 (before if early else after).append(parameter)
     return before, layers, after
 

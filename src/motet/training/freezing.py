@@ -48,6 +48,9 @@ class Freezing:
             self.plan = _layer_by_layer(model, names, unfreeze["every"], unfreeze.get("layers", 1))
         elif unfreeze is not None:
             self.plan = _at_epochs(model, names, unfreeze)
+        planned = {name for thawed in self.plan.values() for name in thawed}
+        self.never = tuple(name for name in names if name not in planned)
+        """Names of the parameters that are frozen for good."""
 
     @property
     def active(self) -> bool:

@@ -1,6 +1,6 @@
 """Optimizers by name, and which parameters each of their groups holds."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -97,6 +97,39 @@ def _shared_rates(
             "and has a rate of its own; give that encoder another learning_rate"
         )
     return common
+
+
+def check_rates(
+    model: MultiTaskModel,
+    never: Iterable[str],
+    *,
+    shared_learning_rate: float | None,
+    layer_decay: float | None,
+) -> None:
+    """Refuse learning rates of which no parameter that is ever trained has one.
+
+    Args:
+        model: The model.
+        never: Names of the parameters that are frozen for good.
+        shared_learning_rate: As for `parameter_groups`.
+        layer_decay: As for `parameter_groups`.
+
+    Raises:
+        InputError: If one of them would have no effect.
+    """
+    frozen = {id(model.get_parameter(name)) for name in never}
+    reached: dict[str, Iterable[int]] = {}
+    if shared_learning_rate is not None:
+        own = _own_rates(model, None)
+        reached["shared_learning_rate"] = _shared_rates(model, 0.0, own).keys() - own.keys()
+    if layer_decay is not None:
+        reached["layer_decay"] = _depths(model)
+    for option, parameters in reached.items():
+        if frozen.issuperset(parameters):
+            raise InputError(
+                f"{option} has no effect, as all parameters that it is for are frozen and never "
+                f"trained again; remove {option}, freeze less, or give unfreeze"
+            )
 
 
 def _depths(model: MultiTaskModel) -> dict[int, int]:

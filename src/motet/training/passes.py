@@ -379,6 +379,22 @@ def check_parts(stages: Stages, model: MultiTaskModel) -> None:
             )
 
 
+def check_precision(stages: Stages, precision: str) -> None:
+    """Refuse an option of the backward pass that could do nothing in this arithmetic.
+
+    Raises:
+        InputError: If linear layers are to be read as products, where their weights are cast.
+    """
+    if precision == "float32":
+        return
+    for balancer, options in zip(stages, stages.passes, strict=True):
+        if options.get("gramian") == "layers":
+            raise InputError(
+                f"{type(balancer).__name__} has gramian: layers, which reads products of float32 "
+                f"weights, but precision is {precision}, where they are cast; remove one of both"
+            )
+
+
 def _why_whole(balancer: nn.Module, options: Mapping[str, Any]) -> str | None:
     if isinstance(balancer, PenalizesNorms):
         return "penalises norms of gradients of the whole batch, which do not add up"

@@ -52,8 +52,8 @@ from motet.training.needs import (
     tell_scores,
 )
 from motet.training.normalizing import Normalizer
-from motet.training.optimizers import OptimizerFactory
-from motet.training.passes import Passes, check_parts
+from motet.training.optimizers import OptimizerFactory, check_rates
+from motet.training.passes import Passes, check_parts, check_precision
 from motet.training.randomness import Generators
 from motet.training.rates import LearningRates
 from motet.training.recording import LOG_EVERY, epoch_entries, step_entries, step_values
@@ -172,20 +172,16 @@ class Trainer:
         self.device = device_of(device)
         self.model = model.to(self.device)
         self.stages = make_stages(balancer, model).to(self.device)
-        self.optimizer = make_optimizer(
-            optimizer,
-            learning_rate,
-            self.model,
-            self.stages,
-            shared_learning_rate=shared_learning_rate,
-            layer_decay=layer_decay,
-        )
+        rates = {"shared_learning_rate": shared_learning_rate, "layer_decay": layer_decay}
+        self.optimizer = make_optimizer(optimizer, learning_rate, self.model, self.stages, **rates)
         self.freezing = Freezing(self.model, freeze, unfreeze, frozen)
+        check_rates(self.model, self.freezing.never, **rates)
         check_unfreezing(self.freezing.plan, self.model, self.stages)
         self._parameters = list(self.model.parameters())
         self._rates = LearningRates(self.optimizer, lr_schedule)
         self._normalizer = Normalizer(names, normalize_losses == "initial").to(self.device)
         self._generators = Generators(self.device, seed)
+        check_precision(self.stages, precision)
         if accumulate > 1:
             check_parts(self.stages, self.model)
         self._passes = Passes(

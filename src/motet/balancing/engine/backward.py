@@ -99,8 +99,9 @@ def backward(
 
     Raises:
         InputError: If a loss is not scalar, has no graph or names no task; if no loss reaches a
-            shared parameter; if options do not go together; or if a balancer reads gradients while
-            torch.distributed runs several processes, which is not supported yet.
+            shared parameter; if options do not go together, or ``gramian="layers"`` finds no layer
+            that can be read so, as under autocast or with recomputed states; or if a balancer reads
+            gradients while torch.distributed runs several processes, which is not supported yet.
 
     Example:
         >>> from motet.balancing import PCGrad

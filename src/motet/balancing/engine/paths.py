@@ -45,6 +45,12 @@ def by_rows(
     if gramian and call.gramian != "rows":
         cheaper = call.gramian == "auto"
         layers = linear_layers(call.losses.values(), leaves.shared, cheaper=cheaper)
+        if not (layers or cheaper):
+            raise InputError(
+                'gramian="layers" has no effect: no linear layer can be read as a product, as '
+                "bfloat16, recomputed states (checkpointing), hooks, or other kinds of layers "
+                "stand in the way; remove gramian"
+            )
     inside = {id(leaf) for layer in layers for leaf in layer.leaves}
     outside = [leaf for leaf in leaves.shared if id(leaf) not in inside]
     rows = Rows(outside, call.tasks, workspace.lend(call.balancer), layers)
