@@ -32,7 +32,10 @@ Losses = Callable[[Mapping[str, Any]], Mapping[str, Tensor]]
 
 def tell_losses_after(balancer: Balancer, losses: Losses, batch: Mapping[str, Any]) -> None:
     """Tell the losses of the step's batch after the step; computed only for who wants them."""
-    if isinstance(balancer, ReadsAfterStep) and balancer.exact:
+    if not balancer.every_step.reads_after_step:
+        return
+    assert isinstance(balancer, ReadsAfterStep)
+    if balancer.exact:
         with torch.no_grad():
             balancer.after_step(losses(batch))
 

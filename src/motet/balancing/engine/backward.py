@@ -124,9 +124,9 @@ def backward(
         gramian=gramian,
     )
     if isinstance(balancer, LossBalancer) and solve and previous is None:
-        if isinstance(balancer, PenalizesNorms):
+        if balancer.every_step.penalizes_norms:
             result = penalized_pass(call, shared)
-        elif isinstance(balancer, ReadsNorms):
+        elif balancer.every_step.reads_norms:
             result = observed_pass(call, shared)
         else:
             result = one_pass(call)

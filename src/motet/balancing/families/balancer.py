@@ -10,12 +10,19 @@ import warnings
 from abc import ABC
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from motet.balancing.families.protocols import KnownTask
+from motet.balancing.families.protocols import (
+    EveryStep,
+    KnownTask,
+    PenalizesNorms,
+    ReadsAfterStep,
+    ReadsNorms,
+)
 from motet.problems import InputError, hint, shown
 
 LONG_EPOCH = 2000
@@ -73,6 +80,15 @@ class Balancer(nn.Module, ABC):
             All options.
         """
         return options
+
+    @cached_property
+    def every_step(self) -> EveryStep:
+        """What it wants of every step, found out once: a look takes as long as a small product."""
+        return EveryStep(
+            reads_norms=isinstance(self, ReadsNorms),
+            penalizes_norms=isinstance(self, PenalizesNorms),
+            reads_after_step=isinstance(self, ReadsAfterStep),
+        )
 
     def weight(self, task: str) -> float:
         """Return the user's weight of a task, 1 unless set."""

@@ -6,7 +6,7 @@ A balancer has a protocol when it has its methods; the loop makes the calls. `mo
 """
 
 from collections.abc import Callable, Mapping
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -84,3 +84,11 @@ class LooksAhead(Protocol):
         validation: Callable[[], Mapping[str, Tensor]],
     ) -> None:
         """Learn from functions that compute the losses of the step's and a validation batch."""
+
+
+class EveryStep(NamedTuple):
+    """Which of the protocols that matter at every step a balancer has; see `Balancer.every_step`."""
+
+    reads_norms: bool
+    penalizes_norms: bool
+    reads_after_step: bool
