@@ -125,7 +125,7 @@ def number_of(labelled: Tensor) -> Tensor:
 
 def size_of(elements: Tensor) -> Tensor:
     """Return the number of elements, as a floating-point tensor ()."""
-    return torch.tensor(float(elements.numel()), device=elements.device)
+    return torch.full((), elements.numel(), dtype=torch.float32, device=elements.device)
 
 
 def _name(function: Callable[..., Any]) -> str:

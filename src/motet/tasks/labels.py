@@ -106,7 +106,7 @@ def present_or_none(target: Tensor, labels: Labels) -> Tensor | None:
         if labels == "number":
             full = not (target.is_floating_point() and math.isnan(target.sum()))  # NaN spreads
         else:
-            full = not target.dtype.is_signed or bool(target.min() >= 0)  # -100 is not, nor NaN
+            full = not target.dtype.is_signed or target.min().item() >= 0  # -100 is not, nor NaN
         if full:
             return None
     return present(target, labels)

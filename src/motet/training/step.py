@@ -1,12 +1,13 @@
 """What one update needs beyond the forward and backward pass, and what it tells."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from motet.balancing import BackwardResult, Balancer
 from motet.model import MultiTaskModel
@@ -62,10 +63,9 @@ def known_leaves(model: MultiTaskModel) -> dict[str, Any]:
 
 def clipped_norm(parameters: Sequence[Tensor], limit: float | None) -> Tensor:
     """Clip the whole gradient, if there is a limit, and return the norm it had before."""
-    trained = [p for p in parameters if p.grad is not None]
     if limit is not None:
-        return nn.utils.clip_grad_norm_(trained, limit)
-    return _whole_norm([p.grad for p in trained if p.grad is not None])
+        return nn.utils.clip_grad_norm_(parameters, limit)
+    return _whole_norm([gradient for p in parameters if (gradient := p.grad) is not None])
 
 
 def _whole_norm(gradients: list[Tensor]) -> Tensor:
@@ -84,15 +84,16 @@ def arithmetic(device: torch.device, precision: str) -> AbstractContextManager[o
     return torch.autocast(device.type, torch.bfloat16, enabled=half)
 
 
-@contextmanager
-def kept_for_absent(balancer: Balancer, losses: Mapping[str, Tensor]) -> Iterator[None]:
-    """Keep what the balancer learned of absent tasks: an optimizer's momentum would move it."""
+def update(optimizer: Optimizer, balancer: Balancer, losses: Mapping[str, Tensor]) -> None:
+    """Make the optimizer's step; what the balancer learned of absent tasks stays as it is."""
     absent = [i for i, task in enumerate(balancer.tasks) if task not in losses]
-    learned = list(balancer.parameters()) if absent else []
-    before = [parameter[absent].clone() for parameter in learned]
-    yield
-    with torch.no_grad():
-        for parameter, rows in zip(learned, before, strict=True):
+    if not absent:
+        optimizer.step()
+        return
+    before = [parameter[absent].clone() for parameter in balancer.parameters()]
+    optimizer.step()
+    with torch.no_grad():  # momentum may have moved it
+        for parameter, rows in zip(balancer.parameters(), before, strict=True):
             parameter[absent] = rows
 
 

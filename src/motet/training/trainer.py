@@ -77,8 +77,8 @@ from motet.training.step import (
     StepResult,
     clipped_norm,
     count_skipped,
-    kept_for_absent,
     not_finite,
+    update,
 )
 
 
@@ -330,8 +330,7 @@ class Trainer:
             count_skipped(self.progress, passed.losses)
             return StepResult(passed.losses, norm, result, passed.penalty, skipped=True)
         self.progress.skipped_in_a_row = 0
-        with kept_for_absent(balancer, passed.losses):
-            self.optimizer.step()
+        update(self.optimizer, balancer, passed.losses)
         self.model.sharing.after_step(self._rates.highest, self.model.active_tasks)
         tell_losses_after(balancer, aside, batch)
         self._memory.totals.add(passed.terms)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import torch
@@ -88,8 +89,9 @@ def advice() -> Iterator[None]:
 
 def stacked(losses: Sequence[Tensor]) -> Tensor:
     """Stack scalar losses (T',), in float32 or better."""
-    dtype = torch.float32
-    for loss in losses:
-        dtype = torch.promote_types(dtype, loss.dtype)
+    dtypes = {loss.dtype for loss in losses}
     with torch.enable_grad():
+        if dtypes == {torch.float32}:
+            return torch.stack(losses)
+        dtype = reduce(torch.promote_types, dtypes, torch.float32)
         return torch.stack([loss.to(dtype) for loss in losses])
