@@ -77,6 +77,7 @@ from motet.training.step import (
     StepResult,
     clipped_norm,
     count_skipped,
+    forget_gradients,
     not_finite,
     update,
 )
@@ -314,7 +315,7 @@ class Trainer:
             if self._ahead is not None:
                 ahead = partial(self._ahead.at, self.step)
                 look_ahead(balancer, self.model, self.optimizer, aside, batch, ahead)
-            self.optimizer.zero_grad(set_to_none=True)
+            forget_gradients(self.optimizer)
             self._passes.averages.keep()
             options = self.stages.pass_at(self.progress.epoch + 1)
             look = (self.step + 1) % GRADIENTS_EVERY == LOG_EVERY

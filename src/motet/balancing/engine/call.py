@@ -87,7 +87,7 @@ def advice() -> Iterator[None]:
         ) from None
 
 
-def stacked(losses: Sequence[Tensor]) -> Tensor:
+def stacked(losses: list[Tensor]) -> Tensor:
     """Stack scalar losses (T',), in float32 or better."""
     dtypes = {loss.dtype for loss in losses}
     with torch.enable_grad():

@@ -22,10 +22,12 @@ def without_autocast(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        enabled = [device for device in _devices() if torch.is_autocast_enabled(device)]
+        if not enabled:
+            return function(*args, **kwargs)
         with ExitStack() as stack:
-            for device in _devices():
-                if torch.is_autocast_enabled(device):
-                    stack.enter_context(torch.autocast(device, enabled=False))
+            for device in enabled:
+                stack.enter_context(torch.autocast(device, enabled=False))
             return function(*args, **kwargs)
 
     return called

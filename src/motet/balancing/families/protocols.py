@@ -87,7 +87,7 @@ class LooksAhead(Protocol):
 
 
 class EveryStep(NamedTuple):
-    """Which of the protocols that matter at every step a balancer has; see `Balancer.every_step`."""
+    """Which protocols that matter at every step a balancer has; see `Balancer.every_step`."""
 
     reads_norms: bool
     penalizes_norms: bool
