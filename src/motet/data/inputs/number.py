@@ -60,6 +60,7 @@ class Number(Input):
         self._bins = bins
         self._fitted: dict[str, Any] = {}
         self._missing = False
+        self._filled = (0, 0)
 
     def columns(self, available: Sequence[str]) -> tuple[str, ...]:
         return (self._column,)
@@ -77,7 +78,19 @@ class Number(Input):
     def apply(self, table: pa.Table) -> dict[str, NDArray[Any]]:
         values = self._values(table)
         scaled = SCALINGS[self._scaling].transform(values, self._fitted)
-        return {"numbers": with_indicator(scaled, np.isnan(values) if self._missing else None)}
+        missing = np.isnan(values)
+        self._filled = (int(missing.sum()), len(table))
+        return {"numbers": with_indicator(scaled, missing if self._missing else None)}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        filled, rows = self._filled
+        if not filled or self._missing:
+            return ()
+        return (
+            f"input {self.name!r}: {filled:,} of {rows:,} rows lack a number, where training "
+            "lacked none; the mean stands in",
+        )
 
     @property
     def number_names(self) -> tuple[str, ...]:

@@ -62,6 +62,7 @@ class Vector(Input):
         self._mean: list[float] = []
         self._std: list[float] = []
         self._missing = False
+        self._filled = (0, 0)
 
     def columns(self, available: Sequence[str]) -> tuple[str, ...]:
         if self._names or self._wanted is None:
@@ -91,8 +92,19 @@ class Vector(Input):
     def apply(self, table: pa.Table) -> dict[str, NDArray[Any]]:
         values = self._values(table, width=len(self._mean))
         scaled = standardise(values, np.array(self._mean), np.array(self._std))
-        missing = np.asarray(np.isnan(values).any(axis=1)) if self._missing else None
-        return {"numbers": with_indicator(scaled, missing)}
+        missing = np.asarray(np.isnan(values).any(axis=1))
+        self._filled = (int(missing.sum()), len(table))
+        return {"numbers": with_indicator(scaled, missing if self._missing else None)}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        filled, rows = self._filled
+        if not filled or self._missing:
+            return ()
+        return (
+            f"input {self.name!r}: {filled:,} of {rows:,} rows lack a number, where training "
+            "lacked none; the mean stands in",
+        )
 
     @property
     def number_names(self) -> tuple[str, ...]:
