@@ -64,6 +64,35 @@ def test_later_texts_are_read_as_the_first_were():
     assert isinstance(later, TextData)
 
 
+def test_a_task_that_the_first_texts_did_not_have_learns_its_classes_from_the_later_ones():
+    first = from_texts(WORDS, {"kind": LABELS["kind"], "place": [0, 1, 2] * 20})
+    answers = {"kind": ["shop", "travel", None], "buy": ["yes", "no", None], "stars": [5, 1, 2]}
+    later = from_texts(WORDS[:3], answers, {"ner": TAGS[:3]}, like=first)
+    assert later.classes == {
+        "kind": ("shop", "travel"),
+        "buy": ("no", "yes"),
+        "ner": ("B-city", "I-city", "O"),
+    }
+    assert later.targets["kind"].tolist() == [0, 1, -100]
+    assert later.targets["buy"].tolist() == [1, 0, -100]
+    assert later.targets["stars"].tolist() == [5, 1, 2]
+    assert later.targets["ner"].tolist() == [
+        [2, 2, 0, 1],
+        [2, 2, 2, -100],
+        [2, 0, -100, -100],
+    ]
+    assert first.classes == {"kind": ("shop", "travel")}
+
+    last = from_texts(WORDS[1:2], {"buy": ["yes"]}, {"ner": [["O", "O", "B-city"]]}, like=later)
+    assert last.classes == later.classes
+    assert last.targets["ner"].tolist() == [[2, 2, 0]]
+
+
+def test_a_task_of_numbers_takes_no_names_later_on():
+    data = from_texts(["a", "b"], {"place": [0, 1]})
+    assert "targets of task 'place'" in message(["a"], {"place": ["x"]}, like=data)
+
+
 def test_pairs_have_segments():
     data = from_texts([("a title", "a text"), "only this", None], tokenizer="words", min_count=1)
     assert data.sizes.segments == 2

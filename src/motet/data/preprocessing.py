@@ -5,7 +5,7 @@ folder, to rows that come later. Its JSON holds no NaN, no path and nothing that
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -90,9 +90,25 @@ class Preprocessing:
                 if fitted == len(self._inputs):  # else it may have no words because it failed
                     self._words_of(target)
                 target.fit(table)
-        self.strings = tuple(
-            name for name in dict.fromkeys(columns) if pa.types.is_string(table[name].type)
-        )
+        self.strings = _strings(table, columns)
+
+    def extended(self, targets: Mapping[str, Target], table: pa.Table) -> "Preprocessing":
+        """Return the same inputs and targets, as they are, and further targets fitted on a table.
+
+        Args:
+            targets: By task, tasks that are new here.
+            table: Rows with their labels.
+
+        Returns:
+            New preprocessing, which shares its inputs with this one.
+        """
+        made = Preprocessing(self._inputs, {**self._targets, **targets})
+        for target in targets.values():
+            made._words_of(target)  # tells if there are no words to label
+            target.fit(table)
+        labels = [name for each in targets.values() for name in each.columns(table.column_names)]
+        made.strings = (*self.strings, *_strings(table, labels))
+        return made
 
     def inputs(self, table: pa.Table, at: At = _raising) -> dict[str, Any]:
         """Turn rows into what the encoder takes; missing columns are named all at once.
@@ -300,6 +316,11 @@ class Preprocessing:
                         f"input {name!r} reads the column {both[0]!r}, which task {task!r} "
                         "predicts; remove it from the inputs"
                     )
+
+
+def _strings(table: pa.Table, columns: Iterable[str]) -> tuple[str, ...]:
+    known = dict.fromkeys(columns)
+    return tuple(name for name in known if pa.types.is_string(table[name].type))
 
 
 def _name_of(part: Input) -> str:

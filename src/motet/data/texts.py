@@ -64,7 +64,8 @@ def from_texts(
             ``split="spaces"`` parts them.
         tokenizer: Kind of tokeniser to train on these texts, the path of one, or a tokeniser of
             the libraries tokenizers or transformers.
-        like: Training data, whose tokeniser and classes serve again, as for a validation part.
+        like: Training data, whose tokeniser and classes serve again, as for a validation part. A
+            task that they do not have learns its classes here, as after pre-training.
         **options: Options of the input `text`: vocabulary, min_count, lowercase, max_length, split.
 
     Returns:
@@ -93,14 +94,16 @@ def from_texts(
         if option not in _OPTIONS:
             raise InputError(f"from_texts has no option {option!r}; {hint(option, _OPTIONS)}")
     table = _table(texts, labels, tags, like)
+    seen = set() if like is None else {*like.targets, *like.learned.tasks}
+    named = [task for task in labels if task not in seen and _names(table[task].type)]
+    targets: dict[str, Target] = {task: TARGETS["class"](task) for task in named}
+    targets |= {task: _tag_target(task, table) for task in tags if task not in seen}
     if like is None:
-        targets = {task: TARGETS["class"](task) for task in labels if _names(table[task].type)}
-        targets |= {task: _tag_target(task, table) for task in tags}
         learned = _learned(table, targets, tokenizer, options)
     elif options or tokenizer != "wordpiece":
         raise InputError("like brings the tokenizer and its options; remove them, or like")
     else:
-        learned = like.learned
+        learned = like.learned.extended(targets, table)
     inputs = learned.inputs(table)["texts"][_TEXT]
     known = learned.targets(table)
     for task in known:
