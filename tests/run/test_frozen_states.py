@@ -293,6 +293,29 @@ def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(rows, folder, cache
     assert_like(run, train(config(folder), rows, tmp_path / "plain", OFF)[0])
 
 
+def test_a_cache_that_cannot_be_looked_into_is_no_reason_to_stop(
+    rows, folder, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MOTET_CACHE", str(tmp_path / ("long" * 100)))
+    _, (line,) = train(config(folder), rows, tmp_path / "run")
+    assert "cannot be written: File name too long)" in line
+
+
+def test_a_file_that_somebody_removes_at_once_is_no_reason_to_stop(
+    rows, folder, cache, tmp_path, monkeypatch
+):
+    write = frozen_states.write_checkpoint
+
+    def removed(path, *content):
+        write(path, *content)
+        path.unlink()
+
+    monkeypatch.setattr(frozen_states, "write_checkpoint", removed)
+    _, (line,) = train(config(folder), rows, tmp_path / "run")
+    assert "computed once" in line
+    assert "(in memory: " in line
+
+
 def test_files_that_no_run_used_for_long_are_removed(rows, folder, cache, tmp_path):
     cache.mkdir(parents=True)
     for name, days in (("old", 31), (".half-written", 31), ("young", 29)):

@@ -133,7 +133,7 @@ class _Kept:
         """Return the states, and where they come from."""
         path = _folder() / f"{self._key()}{SUFFIX}"
         how = "computed once"
-        if path.exists():
+        if os.path.exists(path):  # false, too, where nobody may look
             try:
                 found, _ = read_checkpoint(path)
             except InputError:
@@ -152,7 +152,7 @@ class _Kept:
             _remove_unused(path.parent)
             # read from the file, so that what no batch needs now need not be in memory
             return read_checkpoint(path)[0], f"{line}({_size_of(found)} in {path})"
-        except (OSError, SafetensorError) as error:
+        except (InputError, OSError, SafetensorError) as error:  # or gone before it was read
             reason = getattr(error, "strerror", None) or error
             return found, f"{line}(in memory: {path.parent} cannot be written: {reason})"
 
