@@ -1,5 +1,6 @@
 """The worked projects on texts: their configs train as they are, and learn what they should."""
 
+import json
 import os
 from pathlib import Path
 
@@ -43,21 +44,26 @@ def test_intent_and_slots_take_two_steps(tmp_path):
     assert len(found["slots"]) == 3
 
 
+def tested(run):
+    """The metrics of each task on the test part."""
+    *_, last = (run.path / "metrics.jsonl").read_text().splitlines()
+    return json.loads(last)["tasks"]
+
+
 @pytest.mark.slow
 def test_sentiment_and_topic_are_learned_from_4039_reviews(tmp_path):
     run = motet.train(ROOT / "examples" / "clothing.yaml", output=tmp_path / "run")
-    (tested,) = [record for record in run.history if record["event"] == "test"]
-    found = tested["tasks"]
-    assert found["recommended"]["accuracy"] > 0.87  # always yes: 0.834
-    assert found["rating"]["accuracy"] > 0.6  # always five stars: 0.569
-    assert found["department"]["accuracy"] > 0.75  # always tops: 0.467
+    found = tested(run)
+    assert found["recommended"]["accuracy"] > 0.9  # always yes: 0.834
+    assert found["rating"]["accuracy"] > 0.63  # always five stars: 0.569
+    assert found["department"]["accuracy"] > 0.81  # always tops: 0.467
 
 
 @pytest.mark.slow
 def test_intent_and_slots_are_better_than_words_by_themselves(tmp_path):
     changes = [f"data.source={snips()}"]
     run = motet.train(ROOT / "examples" / "snips.yaml", overrides=changes, output=tmp_path / "run")
-    (tested,) = [record for record in run.history if record["event"] == "test"]
-    assert tested["tasks"]["intent"]["accuracy"] > 0.97
-    # each word for itself, from a window of features: 0.827
-    assert tested["tasks"]["slots"]["span_f1"] > 0.9
+    found = tested(run)
+    assert found["intent"]["accuracy"] > 0.97
+    # each word for itself, from a window of features: 0.836
+    assert found["slots"]["span_f1"] > 0.9
