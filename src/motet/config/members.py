@@ -100,7 +100,8 @@ def _form(kind: str, name: str, at: int, base: type[Member]) -> type[Member]:
     }
     fields["type"] = (Literal[name], Field(name))
     prefix = kind if base is Member else f"{kind}_{base.__name__.lower()}"
-    form = create_model(f"{prefix}_{name}", __base__=base, **fields)
+    made: dict[str, Any] = {"use_attribute_docstrings": False}  # their source would be looked for
+    form = create_model(f"{prefix}_{name}", __base__=base, __cls_kwargs__=made, **fields)
     form._kind, form._base = kind, base
     return form
 
