@@ -209,6 +209,24 @@ def test_three_tasks_are_judged_by_functions_on_numpy_arrays(run):
         assert last < first
 
 
+def test_every_strategy_of_transfer_is_carried_out_after_both_tasks(run, monkeypatch):
+    few = ["--seeds", "2", "--few", "40", "--epochs", "5", "--rows", "200"]
+    monkeypatch.setattr(sys, "argv", ["transfer_strategies.py", *few])
+    found = numbers(r"\| ([a-z ]+) \| # ± # \| # ± # \|", run("transfer_strategies"))
+    assert [strategy for strategy, *_ in found] == [
+        "from scratch",
+        "entire network",
+        "backbone frozen",
+        "gradual unfreezing",
+        "selective",
+        "layer decay",
+    ]
+    assert all(0 < mean < 1 for _, *cells in found for mean in cells[::2])
+    (scratch, *others) = found
+    assert scratch[1:3] == scratch[3:]  # it knows of neither task
+    assert all(cells[:2] != cells[2:] for _, *cells in others)
+
+
 def test_numpy_goes_in_and_out_without_torch_in_the_users_code(run):
     text = run("numpy_only")
     for _, _, model, trivial in numbers(r"(\w+) (\w+): # \(trivial #\)", text):
