@@ -44,7 +44,7 @@ def test_intent_and_slots_take_two_steps(tmp_path):
     assert len(found["slots"]) == 3
 
 
-def tested(run):
+def metrics_of(run):
     """The metrics of each task on the test part."""
     *_, last = (run.path / "metrics.jsonl").read_text().splitlines()
     return json.loads(last)["tasks"]
@@ -53,7 +53,7 @@ def tested(run):
 @pytest.mark.slow
 def test_sentiment_and_topic_are_learned_from_4039_reviews(tmp_path):
     run = motet.train(ROOT / "examples" / "clothing.yaml", output=tmp_path / "run")
-    found = tested(run)
+    found = metrics_of(run)
     assert found["recommended"]["accuracy"] > 0.9  # always yes: 0.834
     assert found["rating"]["accuracy"] > 0.63  # always five stars: 0.569
     assert found["department"]["accuracy"] > 0.81  # always tops: 0.467
@@ -63,7 +63,7 @@ def test_sentiment_and_topic_are_learned_from_4039_reviews(tmp_path):
 def test_intent_and_slots_are_better_than_words_by_themselves(tmp_path):
     changes = [f"data.source={snips()}"]
     run = motet.train(ROOT / "examples" / "snips.yaml", overrides=changes, output=tmp_path / "run")
-    found = tested(run)
+    found = metrics_of(run)
     assert found["intent"]["accuracy"] > 0.97
     # each word for itself, from a window of features: 0.836
     assert found["slots"]["span_f1"] > 0.9
