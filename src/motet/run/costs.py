@@ -47,7 +47,8 @@ def count_costs(prepared: Prepared) -> Costs:
     """
     sizes = learned_sizes(prepared.config, prepared.preprocessing)
     model = build_model(prepared.config, sizes)
-    hard = build_model(_without_sharing(prepared.config), sizes)
+    plainest = _without_sharing(prepared.config)
+    hard = model if plainest == prepared.config else build_model(plainest, sizes)
     alone = {task: hard.task_parameters(task) for task in hard.tasks.names}
     trunk = sum(parameter.numel() for parameter in hard.shared_parameters())
     inputs = take_rows(prepared.inputs, range(min(ROWS, len(prepared.rows.table))))
