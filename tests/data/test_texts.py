@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import motet
-from motet.data import TextData, from_texts, tokenising
+from motet.data import TextData, from_texts, tokeniser_training
 from motet.encoders import LSTM
 from motet.problems import InputError
 
@@ -100,7 +100,7 @@ def test_pairs_have_segments():
 
 
 def test_any_tokenizer_of_the_libraries_will_do(tmp_path):
-    text = tokenising.train("words", ["good shoes"] * 2).to_json()
+    text = tokeniser_training.train("words", ["good shoes"] * 2).to_json()
     (tmp_path / "tokenizer.json").write_text(text, encoding="utf-8")
     found = [
         from_texts(["good boots"], tokenizer=each).inputs["ids"][0:1].tolist()

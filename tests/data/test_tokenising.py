@@ -8,8 +8,9 @@ import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motet.data import tokenising
-from motet.data.tokenising import KINDS, from_json, read, train
+from motet.data import tokeniser_training
+from motet.data.tokeniser_training import train
+from motet.data.tokenising import KINDS, from_json, read
 from motet.problems import InputError
 
 TEXTS = [
@@ -273,4 +274,4 @@ def test_a_tokenizer_that_would_know_no_word_is_refused():
 def test_without_the_library_the_line_to_install_it_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     with pytest.raises(InputError, match=r'pip install "motet\[text\]"'):
-        tokenising.train("words", TEXTS)
+        tokeniser_training.train("words", TEXTS)

@@ -54,7 +54,7 @@ def rows():
 
 @pytest.fixture
 def folder(tmp_path):
-    from motet.data.tokenising import train
+    from motet.data.tokeniser_training import train
 
     tiny(tmp_path / "tiny")
     tokenizer = train("bpe", [*WORDS, "a fine dress"] * 2, vocabulary=300, min_count=1)

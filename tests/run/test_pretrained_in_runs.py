@@ -26,7 +26,7 @@ def rows():
 
 @pytest.fixture
 def folder(tmp_path):
-    from motet.data.tokenising import train
+    from motet.data.tokeniser_training import train
 
     tiny(tmp_path / "tiny")
     tokenizer = train("words", WORDS * 2, vocabulary=60, min_count=1)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import motet
 from motet.cli import app
 from motet.config import ConfigError
-from motet.data import tokenising
+from motet.data import tokeniser_training
 from motet.data.sources import read
 from motet.model import MultiTaskModel
 from motet.problems import InputError
@@ -281,7 +281,7 @@ def test_a_model_of_texts_is_built_without_data():
 
 def test_the_path_of_a_tokenizer_is_relative_to_the_config(tmp_path, monkeypatch):
     (tmp_path / "tok").mkdir()
-    text = tokenising.train("words", ROWS["review"]).to_json()
+    text = tokeniser_training.train("words", ROWS["review"]).to_json()
     (tmp_path / "tok" / "tokenizer.json").write_text(text, encoding="utf-8")
     config = changed(REVIEW, inputs={"review": {"type": "text", "tokenizer": "tok"}})
     (tmp_path / "config.yaml").write_text(json.dumps(config))

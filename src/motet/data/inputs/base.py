@@ -164,3 +164,11 @@ def with_indicator(values: NDArray[Any], missing: NDArray[np.bool_] | None) -> N
     if missing is not None:
         filled[:, width] = missing
     return filled
+
+
+def filled_note(name: str, filled: int, rows: int) -> str:
+    """Say that the mean stands in for numbers, none of which were missing in training."""
+    return (
+        f"input {name!r}: {filled:,} of {rows:,} rows lack a number, where training lacked none; "
+        "the mean stands in"
+    )

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from motet.data.inputs.base import Declared, Expansion, Input, with_indicator
+from motet.data.inputs.base import Declared, Expansion, Input, filled_note, with_indicator
 from motet.data.inputs.scaling import SCALINGS
 from motet.data.selection import require_columns
 from motet.data.values import as_floats, refuse_infinite
@@ -85,12 +85,7 @@ class Number(Input):
     @property
     def notes(self) -> tuple[str, ...]:
         filled, rows = self._filled
-        if not filled or self._missing:
-            return ()
-        return (
-            f"input {self.name!r}: {filled:,} of {rows:,} rows lack a number, where training "
-            "lacked none; the mean stands in",
-        )
+        return () if not filled or self._missing else (filled_note(self.name, filled, rows),)
 
     @property
     def number_names(self) -> tuple[str, ...]:

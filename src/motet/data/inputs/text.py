@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from motet.data import tokenising
+from motet.data import tokeniser_training, tokenising
 from motet.data.inputs.base import Declared, Input, TextSizes
 from motet.data.selection import require_columns
 from motet.data.values import as_texts, described, is_list
@@ -115,7 +115,7 @@ class Text(Input):
         require_columns(table, self._columns, f"input {self.name!r}")
         kind = table[self._columns[0]].type
         self._words = self._words or (is_list(kind) and len(self._columns) == 1)
-        texts = list(tokenising.lines(self._texts(table)))
+        texts = list(tokeniser_training.lines(self._texts(table)))
         if not any(map(str.strip, texts)):
             raise InputError(
                 f"{self._where(self._columns[0])} has no word in the {len(table):,} training rows; "
@@ -236,7 +236,7 @@ class Text(Input):
             return self._kind
         if self._kind not in tokenising.KINDS:
             return tokenising.read(self._kind)
-        return tokenising.train(
+        return tokeniser_training.train(
             self._kind,
             texts,
             vocabulary=self._vocabulary or _VOCABULARY,
