@@ -76,6 +76,8 @@ class CRF(nn.Module):
     """
 
     constrained: Tensor
+    undecayed = ("transitions",)
+    """Matrices that are no products' weights, so that weight decay leaves them alone."""
 
     @checked
     def __init__(self, classes: PositiveInt, moves: Moves | None = None) -> None:

@@ -12,7 +12,6 @@ from motet.model.parts import layers_of
 from motet.options import Fraction, NonNegativeFloat, PositiveFloat, checked
 from motet.problems import InputError
 from motet.sharing import Special
-from motet.tasks.crf import CRF
 
 Groups = list[dict[str, Any]]
 OptimizerFactory = Callable[[Groups], Optimizer]
@@ -35,10 +34,10 @@ def parameter_groups(
             the last layer to the first; once for the last, twice for the one before, ...
 
     Returns:
-        Groups for an optimizer. Norms, biases, embeddings, moves between tags and the balancers'
-        own parameters do not decay. A task's parameters have its learning rate, if it has one,
-        those of a module with an ``own_learning_rate`` have that; all others have the optimizer's.
-        ``rate`` multiplies it, where the sharing scheme or ``layer_decay`` says so.
+        Groups for an optimizer. Norms, biases, embeddings, what a module names in ``undecayed`` and
+        the balancers' own parameters do not decay. A task's parameters have its learning rate, if
+        it has one, those of a module with an ``own_learning_rate`` have that; all others have the
+        optimizer's. ``rate`` multiplies it, where the sharing scheme or ``layer_decay`` says so.
 
     Raises:
         InputError: If ``shared_learning_rate`` would have no effect, or the encoder's layers cannot
@@ -66,8 +65,7 @@ def _tables(module: nn.Module) -> Iterator[Tensor]:
     """Yield the matrices whose numbers are looked up, and not multiplied with features."""
     if isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
         yield module.weight
-    elif isinstance(module, CRF):
-        yield module.transitions
+    yield from (getattr(module, name) for name in getattr(module, "undecayed", ()))
 
 
 def _own_rates(model: MultiTaskModel, shared: float | None) -> dict[int, float]:
