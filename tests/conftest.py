@@ -4,8 +4,14 @@ import pytest
 from hypothesis import settings
 
 # the first call of a property imports and compiles, so it is slow; CI repeats itself
-settings.register_profile("motet", deadline=None, derandomize=True)
-settings.load_profile("motet")
+settings.register_profile("quick", deadline=None, derandomize=True, max_examples=25)
+settings.register_profile("thorough", deadline=None, derandomize=True, max_examples=100)
+
+
+def pytest_configure(config):
+    """Properties see 25 examples each in ``make test``, and 100 where slow tests run too."""
+    settings.load_profile("quick" if config.option.markexpr == "not slow" else "thorough")
+
 
 LOOPS = "not installed: pip install 'motet[loops]'"
 
