@@ -1,7 +1,8 @@
 """The schema of a run, and reading it with every problem reported at once."""
 
 from motet.config.members import Member
-from motet.config.reading import ConfigError, Origin, Problem, read
+from motet.config.origin import ConfigError, Origin, Problem
+from motet.config.reading import read
 from motet.config.schema import Config, json_schema
 from motet.config.shortcuts import (
     classification_task,

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from motet.config.reading import ConfigError, Origin, Problem, read
+from motet.config.origin import ConfigError, Origin, Problem
+from motet.config.reading import read
 from motet.config.schema import Config, TrainingConfig
 from motet.problems import InputError
 

@@ -173,7 +173,8 @@ class Config(Section):
         Raises:
             ConfigError: If any is wrong; it names every problem.
         """
-        from motet.config.reading import ConfigError, Origin, translated  # read it
+        from motet.config.origin import ConfigError, Origin  # they read it
+        from motet.config.translating import translated
 
         current()
         try:

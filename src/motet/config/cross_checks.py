@@ -1,0 +1,71 @@
+"""What is wrong between keys of a config that are valid alone."""
+
+from collections.abc import Mapping
+
+from motet.config.origin import Origin, Problem
+from motet.config.schema import Config
+from motet.config.stages import wrong_end
+from motet.options import RESERVED_TASK_NAMES
+from motet.problems import hint
+
+
+def cross_checked(config: Config, origin: Origin) -> list[Problem]:
+    """Find what is wrong between keys that are valid alone."""
+    problems = []
+    columns = {task.options().get("column") or name: name for name, task in config.tasks.items()}
+    for name, chosen in (config.inputs or {}).items():
+        column = chosen.options().get("column") or name
+        if column in columns:
+            message = f"the column {column!r} is the target of task {columns[column]!r}; remove it"
+            problems.append(origin.problem(("inputs", name), message, at_key=True))
+    if len(columns) < len(config.tasks):
+        for name, task in config.tasks.items():
+            column = task.options().get("column") or name
+            if columns[column] != name:
+                message = (
+                    f"tasks {name!r} and {columns[column]!r} both have the column {column!r}; "
+                    "give one of them another, or remove it"
+                )
+                problems.append(origin.problem(("tasks", name), message, at_key=True))
+    if config.data.split.column in columns:
+        message = f"{config.data.split.column!r} is the target of a task, expected another column"
+        problems.append(origin.problem(("data", "split", "column"), message))
+    for name in RESERVED_TASK_NAMES:
+        if name in config.tasks:
+            message = (
+                f"{name!r} has a meaning of its own in reports or options; give the task another "
+                f"name, and column: {config.tasks[name].options().get('column') or name}"
+            )
+            problems.append(origin.problem(("tasks", name), message, at_key=True))
+    for name, task in config.tasks.items():
+        if "." in name:
+            message = (
+                f"found the name {name!r}, expected one without a dot; give the task another name, "
+                f"and column: {task.options().get('column') or name}"
+            )
+            problems.append(origin.problem(("tasks", name), message, at_key=True))
+    monitored = ("mean", "worst", "loss", *config.tasks)
+    if config.training.monitor not in monitored:
+        message = f"found {config.training.monitor!r}; {hint(config.training.monitor, monitored)}"
+        problems.append(origin.problem(("training", "monitor"), message))
+    ends = [getattr(stage, "until", None) for stage in config.stages]
+    if isinstance(config.balancing, tuple) and (wrong := wrong_end(ends)) is not None:
+        place, message = wrong
+        problems.append(origin.problem(("balancing", place, "until"), message))
+    elif len(ends) > 1 and (last := ends[-2]) is not None and last >= config.training.epochs:
+        message = (
+            f"found {last}, expected an epoch before {config.training.epochs}, where training "
+            "ends: the next stage would never act"
+        )
+        problems.append(origin.problem(("balancing", len(ends) - 2, "until"), message))
+    for name, task in config.tasks.items():
+        weight = task.options().get("weight")
+        if isinstance(weight, Mapping) and weight["epochs"][0] >= config.training.epochs:
+            message = (
+                f"found {list(weight['epochs'])}, expected a first epoch before "
+                f"{config.training.epochs}, where training ends: the weight would never change"
+            )
+            problems.append(origin.problem(("tasks", name, "weight", "epochs"), message))
+    if not any(task.options().get("enabled", True) for task in config.tasks.values()):
+        problems.append(origin.problem(("tasks",), "no task is enabled; enable one", at_key=True))
+    return problems

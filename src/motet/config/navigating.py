@@ -1,0 +1,91 @@
+"""Following a location through the schema, to the keys or the kind of member that fit there."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import BaseModel, Tag
+from typing_extensions import is_typeddict
+
+from motet.config.members import MemberOf
+from motet.config.schema import Config
+from motet.registry import KINDS
+
+
+def annotation_at(loc: tuple[str | int, ...]) -> Any:
+    """Follow pydantic's location through the schema to the model, or annotation, found there."""
+    here: Any = Config
+    for part in loc:
+        member = next((m for m in getattr(here, "metadata", ()) if isinstance(m, MemberOf)), None)
+        if member is not None and part in KINDS[member.kind]:
+            here = member.form(str(part))
+            continue
+        model = model_in(here)
+        # without a model it is a choice of forms, or holds several members: tasks, inputs, stages
+        here = (
+            model.model_fields.get(str(part))
+            if model
+            else _tagged(here, part) or _member_field(here)
+        )
+        if here is None:
+            return None
+    return here
+
+
+def model_in(here: Any) -> type[BaseModel] | None:
+    """Return the model of a field or annotation, whether or not it may be left out."""
+    annotation = getattr(here, "annotation", here)
+    for each in (annotation, *get_args(annotation)):
+        if isinstance(each, type) and issubclass(each, BaseModel):
+            return each
+    return None
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """The type of some values in a field, with the shape of a pydantic field."""
+
+    metadata: tuple[Any, ...]
+    annotation: Any = None
+
+
+def _tagged(here: Any, tag: str | int) -> _Entry | None:
+    for branch in get_args(getattr(here, "annotation", here)):
+        metadata = getattr(branch, "__metadata__", ())
+        tags: list[Any] = [marker.tag for marker in metadata if isinstance(marker, Tag)]
+        if tag in (tags or [getattr(branch, "__name__", None)]):
+            return _Entry(metadata, branch)
+    return None
+
+
+def _member_field(here: Any) -> _Entry | None:
+    todo = [getattr(here, "annotation", here)]
+    while todo:
+        annotation = todo.pop()
+        metadata = getattr(annotation, "__metadata__", ())
+        if any(isinstance(marker, MemberOf) for marker in metadata):
+            return _Entry(metadata)
+        todo += get_args(annotation)
+    return None
+
+
+def keys_at(loc: tuple[str | int, ...]) -> list[str]:
+    """List the keys that are known at a location."""
+    here = annotation_at(loc)
+    model = model_in(here)
+    if model:
+        return list(model.model_fields)
+    mappings = filter(is_typeddict, _innermost(getattr(here, "annotation", here)))
+    return [key for mapping in mappings for key in mapping.__annotations__]
+
+
+def _innermost(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for inner in get_args(annotation):
+        yield from _innermost(inner)
+
+
+def kind_at(loc: tuple[str | int, ...]) -> str:
+    """Return the kind of member that is chosen at a location."""
+    metadata = getattr(annotation_at(loc), "metadata", ())
+    return next(marker.kind for marker in metadata if isinstance(marker, MemberOf))
