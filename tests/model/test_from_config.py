@@ -176,7 +176,7 @@ def test_a_size_beyond_all_memory_is_one_clear_message(option, size):
     ("sharing", "told"),
     [
         ({"type": "hard", "shared_layers": 9}, "shared_layers is 9, but the encoder has 2 stages"),
-        ({"type": "cross_stitch", "layers": [4]}, "layers is [4], expected numbers of stages"),
+        ({"type": "cross_stitch", "layers": [4]}, "layers is [4], but the encoder has 2 stages"),
         ({"type": "mmoe", "top_k": 9}, "top_k is 9, but there are 8 experts"),
         ({"type": "hard", "groups": [["y", "z"]]}, "groups has 'z', which is no task"),
         ({"type": "dselect_k", "k": 9}, "experts is 8 and k is 9"),
@@ -187,6 +187,63 @@ def test_what_does_not_fit_the_encoder_or_the_tasks_is_told_at_the_way_of_sharin
     model = {"encoder": {"hidden": [4]}, "sharing": sharing}
     (found,) = complaints({"inputs": tasks[0], "tasks": tasks[1], "model": model})
     assert found.startswith(f"config  model.sharing: {told}")
+
+
+WORDS = {"type": "text", "tokenizer": "words", "vocabulary": 50}
+ENCODERS = {
+    "a row as it is": ({"x": "number"}, {"hidden": []}),
+    "one layer": ({"x": "number"}, {"hidden": [8]}),
+    "an lstm": ({"t": {**WORDS, "encoder": {"width": 8}}}, {}),
+    "a transformer": ({"t": {**WORDS, "encoder": {"type": "transformer", "width": 8}}}, {}),
+    "a row and a text": ({"x": "number", "t": {**WORDS, "encoder": {"width": 8}}}, {}),
+}
+SCHEMES = [
+    *sharing.available(),
+    {"type": "hard", "task_layers": 1},
+    {"type": "hard", "shared_layers": 2},
+    {"type": "soft", "layers": [3]},
+    {"type": "ple", "levels": 3},
+    {"type": "routing", "mode": "learned"},
+    {"type": "routing", "task_embedding": 4},
+    {"type": "attention", "form": "tokens"},
+    {"type": "cross_stitch", "layers": [2, 3]},
+    {"type": "cross_stitch", "units": "channel"},
+]
+REMEDIES = {  # what a message says, and the options that it asks for; None leaves one out
+    "give expert_width, for example expert_width: 128": {"expert_width": 128},
+    "set mode: fixed": {"mode": "fixed"},
+    "set lateral: false": {"lateral": False},
+    "set ratio: 1": {"ratio": 1},
+    "remove layers": {"layers": None},
+    "leave shared_layers and task_layers out": {"shared_layers": None, "task_layers": None},
+}
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("scheme", SCHEMES, ids=str)
+def test_a_scheme_fits_an_encoder_or_says_what_to_write_in_the_config(scheme, encoder):
+    inputs, options = ENCODERS[encoder]
+    scheme = {"type": scheme} if isinstance(scheme, str) else scheme
+    tasks = {"a": {"type": "regression", "head": {"hidden": [64]}}, "b": "regression"}
+
+    def made(scheme, **encoder):
+        model = {"encoder": {**options, **encoder}, "sharing": scheme}
+        return {"inputs": inputs, "tasks": tasks, "model": model}
+
+    try:
+        MultiTaskModel.from_config(made(scheme))
+    except ConfigError as error:
+        found = str(error)
+    else:
+        return
+    assert not any(word in found for word in ("nn.", "module", "function", "attribute"))
+    remedies = [changes for text, changes in REMEDIES.items() if text in found]
+    assert len(remedies) == 1
+    changed = {o: v for o, v in {**scheme, **remedies[0]}.items() if v is not None}
+    MultiTaskModel.from_config(made(changed))
+    if "each width in `hidden` is a stage" in found:
+        more = {"hidden": [8]} if "task_layers" in scheme else {"hidden": [8, 8, 8]}
+        MultiTaskModel.from_config(made(scheme, **more))
 
 
 def test_a_metric_that_does_not_suit_its_task_is_told_at_the_task():

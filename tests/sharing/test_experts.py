@@ -152,7 +152,9 @@ def test_a_backbone_of_one_piece_has_experts_of_a_width():
     class Block(nn.Linear):
         pass
 
-    with pytest.raises(InputError, match=r"at least 2 stages; found 1 stage: Block\. Add layers"):
+    with pytest.raises(
+        InputError, match=r"at least 2 stages; found 1 stage \(Block\); give expert"
+    ):
         build("mmoe", Block(4, WIDTH))
     assert build("mmoe", Block(4, WIDTH), expert_width=5)(X, ["a"])["a"].shape == (7, 5)
 

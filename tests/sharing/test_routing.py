@@ -168,7 +168,10 @@ def test_blocks_of_the_first_level_run_once_for_all_tasks():
         ({"ratio": 1.5}, "ratio"),
         ({"routers": 2}, "routers is read only with mode: learned"),
         ({"mode": "learned", "ratio": 0.5}, "ratio is read only with mode: fixed"),
-        ({"ratio": 0.0}, r"Linear\+Tanh gives 3 features, which cannot be dealt out to 4 tasks"),
+        (
+            {"ratio": 0.0},
+            r"Linear\+Tanh has too few outputs \(3\) to deal out to 4 tasks; set ratio",
+        ),
     ],
 )
 def test_wrong_options_are_refused(options, message):

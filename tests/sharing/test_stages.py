@@ -99,11 +99,12 @@ def test_what_is_no_backbone_is_refused_with_what_would_be_one(backbone):
 
 
 def test_too_few_stages_are_told_with_what_was_found_and_what_is_needed():
+    asked = (2, "experts are made after the first stage", "give expert_width")
     with pytest.raises(
-        InputError, match="so the encoder must have at least 2 stages; found 1 stag"
+        InputError, match=r"so the encoder must have at least 2 stages; found 1 .*; give expert_"
     ):
-        Stages.of(Block()).require(2, "experts are made after the first stage")
-    Stages.of(Listed()).require(2, "experts are made after the first stage")
+        Stages.of(Block()).require(*asked)
+    Stages.of(Listed()).require(*asked)
 
 
 # Copies --------------------------------------------------------------------------------------

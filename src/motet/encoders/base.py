@@ -30,6 +30,8 @@ class Encoder(Freezable):
 
     width: int
     """Width of the features."""
+    more_stages: str | None = None
+    """Which option makes more stages of it, as a clause; empty if it is one stage in any case."""
 
     def freeze(self, *, evaluation: bool = False) -> None:
         """Stop training all parameters; a model that has the encoder knows of it.

@@ -34,6 +34,8 @@ class Joined(Encoder):
         torch.Size([3, 12])
     """
 
+    more_stages = ""
+
     def __init__(
         self, table: nn.Module | None, texts: Mapping[str, nn.Module], tokens: str | None = None
     ) -> None:

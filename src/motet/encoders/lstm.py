@@ -41,6 +41,7 @@ class LSTM(Encoder):
     """
 
     reads = "text"
+    more_stages = ""
     gives_tokens = True
 
     @checked

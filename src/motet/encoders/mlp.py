@@ -47,6 +47,7 @@ class MLP(Encoder):
 
     reads = "table"
     gives_tokens = False
+    more_stages = "each width in `hidden` is a stage"
 
     @checked
     def __init__(

@@ -67,6 +67,7 @@ class Pretrained(Encoder):
     """
 
     reads = "text"
+    more_stages = ""
     is_pretrained = True
 
     @checked

@@ -49,6 +49,7 @@ class Transformer(Encoder):
     """
 
     reads = "text"
+    more_stages = ""
     gives_tokens = True
 
     @checked

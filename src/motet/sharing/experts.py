@@ -52,13 +52,19 @@ def lay_out(stages: Stages, width: int, levels: int, expert_width: int | None) -
         made = [_layer(before, expert_width) for before in widths[:-1]]
         return Layout(stages, made, [Features(before) for before in widths[:-1]], expert_width)
     what = "experts are" if levels == 1 else f"{levels} levels of experts are"
-    stages.require(1 + levels, f"{what} made after the first stage (or give expert_width)")
+    stages.require(1 + levels, f"{what} made after the first stage", _EXPERT_WIDTH)
     each, more = divmod(len(stages) - 1, levels)
     ends = [1]
     for level in range(levels):
         ends.append(ends[-1] + each + (level < more))
     parts = [stages[start:end] for start, end in pairwise(ends)]
     return Layout(stages[:1], parts, [stages.features(end - 1) for end in ends[:-1]], width)
+
+
+_EXPERT_WIDTH = (
+    "give expert_width, for example expert_width: 128, so that each expert is one new layer after "
+    "the whole encoder"
+)
 
 
 def _layer(before: int, after: int) -> Stages:

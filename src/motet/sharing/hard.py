@@ -11,7 +11,7 @@ from motet.problems import InputError
 from motet.sharing.base import Representation, SharedModule, Sharing
 from motet.sharing.by_task import ByTask
 from motet.sharing.first_weights import draw_first_weights
-from motet.sharing.stages import HOW, Stages
+from motet.sharing.stages import Stages
 from motet.states import TokenStates
 
 
@@ -62,11 +62,16 @@ class Hard(Sharing):
         if shared < 1 or own < 0 or shared + own != count:
             given = {"shared_layers": self.shared_layers, "task_layers": self.task_layers}
             asked = [f"{name} is {number}" for name, number in given.items() if number is not None]
-            found = "1 stage" if count == 1 else f"{count} stages"
+            found = f"{' and '.join(asked)}, but the encoder has {stages.counted()}"
+            if count == 1:
+                raise InputError(
+                    f"{found}, which tasks share; leave shared_layers and task_layers out (heads "
+                    "give tasks layers of their own, for example head: {hidden: [64]})"
+                    + stages.advice()
+                )
             raise InputError(
-                f"{' and '.join(asked)}, but the encoder has {found} ({stages}); give numbers that "
-                "add up to that, at least one of them shared, or leave one out"
-                + (f". If it has layers that were not found, {HOW}" if count == 1 else "")
+                f"{found}; give numbers that add up to that, at least one of them shared, or leave "
+                "one out"
             )
         if own and self.shared_width is not None:
             raise InputError(

@@ -56,7 +56,11 @@ class Progressive(Sharing):
         order = self._order(tasks)
         features: dict[int, Features] = {}
         if self.lateral and len(tasks) > 1:
-            stages.require(2, "lateral connections are made between stages")
+            stages.require(
+                2,
+                "lateral connections are made between stages",
+                "set lateral: false, for a network per task by itself",
+            )
         if self.lateral:
             features = {place: stages.features(place - 1) for place in range(1, len(stages))}
         columns = [

@@ -81,13 +81,17 @@ class Routing(Sharing):
         return _Learned(stages[:first].chain(), levels, width)
 
     def _routed(self, stages: Stages) -> int:
-        stages.require(2, "routers read what the stage before gives")
+        stages.require(
+            2,
+            "routers read what the stage before gives",
+            "set mode: fixed, which works with one stage",
+        )
         if self.routers is None:
             return len(stages) - 1
         if self.routers >= len(stages):
             raise InputError(
-                f"routers is {self.routers}, but the encoder has {len(stages)} stages ({stages}) "
-                "and the first has no router; give a smaller number"
+                f"routers is {self.routers}, but the encoder has {stages.counted()} and the first "
+                f"has no router; expected at most {len(stages) - 1}"
             )
         return self.routers
 
@@ -158,8 +162,8 @@ def _drawn(width: int, tasks: int, ratio: float, stage: str) -> Tensor:
     shared = round(ratio * width)
     if shared == 0 and width < tasks:
         raise InputError(
-            f"{stage} gives {width} features, which cannot be dealt out to {tasks} tasks; give a "
-            "larger ratio or a wider encoder"
+            f"{stage} has too few outputs ({width}) to deal out to {tasks} tasks; set ratio: 1, so "
+            "that all tasks keep all, or give a wider encoder"
         )
     order = torch.randperm(width)
     mask = torch.zeros(tasks, width)

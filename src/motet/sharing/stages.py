@@ -18,7 +18,7 @@ from motet.states import TokenStates
 Backbone = Union[nn.Module, Sequence[nn.Module], Callable[[], Any]]  # noqa: UP007  # at run time
 """What a user may give for an encoder."""
 
-HOW = (
+_HOW = (
     "give for the encoder an nn.Sequential, a list of modules that are called one after the other, "
     "a module that lists them in an attribute `stages`, or a function that makes one of these"
 )
@@ -34,8 +34,10 @@ class Stages(Sequence[nn.Module]):
         features: Sequence[Features | None],
         whole: nn.Module | None = None,
         make: Callable[[], Sequence[nn.Module]] | None = None,
+        more: str | None = None,
     ) -> None:
         self._modules, self._features = list(modules), list(features)
+        self._more = more
         self.whole = whole
         """The module that was cut, if it was one; calling it is calling the stages in turn."""
         self._make = make
@@ -68,8 +70,9 @@ class Stages(Sequence[nn.Module]):
             made = backbone()
             if isinstance(made, (nn.Module, Sequence)):
                 first = Stages.of(made)
-                return Stages(first, first._features, first.whole, lambda: Stages.of(backbone()))
-        raise InputError(f"the encoder is {backbone!r}; {HOW}")
+                features, whole, more = first._features, first.whole, first._more
+                return Stages(first, features, whole, lambda: Stages.of(backbone()), more)
+        raise InputError(f"the encoder is {backbone!r}; {_HOW}")
 
     @overload
     def __getitem__(self, place: int) -> nn.Module: ...
@@ -80,7 +83,7 @@ class Stages(Sequence[nn.Module]):
             return self._modules[place]
         make = self._make
         remake = None if make is None else lambda: list(make())[place]
-        return Stages(self._modules[place], self._features[place], None, remake)
+        return Stages(self._modules[place], self._features[place], None, remake, self._more)
 
     def __len__(self) -> int:
         return len(self._modules)
@@ -107,21 +110,31 @@ class Stages(Sequence[nn.Module]):
         """What the last stage gives, None if no layer tells."""
         return self._features[-1]
 
-    def require(self, least: int, why: str) -> None:
+    def counted(self) -> str:
+        """Return how many stages there are, in words, and their names."""
+        return f"{len(self)} stage{'' if len(self) == 1 else 's'} ({self})"
+
+    def advice(self) -> str:
+        """Return how to give the encoder more stages, as the end of a message; or an empty text."""
+        if self._more is None:
+            return f", or add layers to the encoder; if it has some that were not found, {_HOW}"
+        return f", or give the encoder more layers: {self._more}" if self._more else ""
+
+    def require(self, least: int, why: str, instead: str) -> None:
         """Refuse a backbone with too few stages.
 
         Args:
             least: How many there must be.
             why: What for, as a clause.
+            instead: An option of the scheme that needs no more stages, as a clause.
 
         Raises:
             InputError: If there are fewer.
         """
         if len(self) < least:
-            found = "1 stage" if len(self) == 1 else f"{len(self)} stages"
             raise InputError(
-                f"{why}, so the encoder must have at least {least} stages; found {found}: {self}. "
-                f"Add layers, or, if the encoder has them but they were not found, {HOW}"
+                f"{why}, so the encoder must have at least {least} stages; found {self.counted()}; "
+                f"{instead}{self.advice()}"
             )
 
     def places(self, numbers: Sequence[int] | None, option: str) -> list[int]:
@@ -141,9 +154,10 @@ class Stages(Sequence[nn.Module]):
             return [place for place, stage in enumerate(self) if learns(stage)]
         wrong = sorted(set(numbers) - set(range(1, len(self) + 1)))
         if wrong or not numbers:
+            fitting = f"numbers from 1 to {len(self)}" if len(self) > 1 else "[1]"
             raise InputError(
-                f"{option} is {list(numbers)}, expected numbers of stages of the encoder, "
-                f"1 to {len(self)} ({self})"
+                f"{option} is {list(numbers)}, but the encoder has {self.counted()}; expected "
+                f"{fitting}, or remove {option}"
             )
         return [number - 1 for number in sorted(set(numbers))]
 
@@ -156,7 +170,7 @@ class Stages(Sequence[nn.Module]):
             return [wrap(place, module) for place, module in enumerate(make())]
 
         modules = [wrap(place, module) for place, module in enumerate(self)]
-        return Stages(modules, self._features, None, None if make is None else remake)
+        return Stages(modules, self._features, None, None if make is None else remake, self._more)
 
     def of_rows(self) -> "Stages":
         """Return the stages, of which the last gives one state per row, whatever it gave before."""
@@ -181,7 +195,7 @@ class Stages(Sequence[nn.Module]):
             copies = deepcopy(nn.ModuleList(self))
             draw_first_weights(copies)
             modules = list(copies)
-        return Stages(modules, self._features, None, self._make)
+        return Stages(modules, self._features, None, self._make, self._more)
 
     def copies(self, count: int) -> "list[Stages]":
         """Return these stages themselves, and as many fresh copies as make ``count`` in all."""
@@ -221,7 +235,7 @@ def _staged(modules: Sequence[nn.Module], whole: nn.Module | None = None) -> Sta
     features = [features_between(one, other) for one, other in zip(modules, after, strict=True)]
     if whole is not None and isinstance(getattr(whole, "width", None), int):
         features[-1] = Features(whole.width)  # type: ignore[arg-type]  # just looked at
-    return Stages(modules, features, whole)
+    return Stages(modules, features, whole, more=getattr(whole, "more_stages", None))
 
 
 def _cut(module: nn.Module) -> list[nn.Module]:
