@@ -238,8 +238,10 @@ def naive(losses, leaves, balancer, *, shared=None, weighted=False):
     }
     reached = [[row[place] is not None for row in rows.values()] for place in range(len(leaves))]
     if shared is None:
-        common = [sum(column) > 1 for column in reached]
-        common = common if any(common) else [True] * len(leaves)
+        parameters = [isinstance(leaf, nn.Parameter) for leaf in leaves]
+        may = parameters if any(parameters) else [True] * len(leaves)
+        common = [sum(c) > 1 and here for c, here in zip(reached, may, strict=True)]
+        common = common if any(common) else may
     else:
         common = [any(leaf is each for each in shared) for leaf in leaves]
 

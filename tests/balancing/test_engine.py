@@ -153,7 +153,7 @@ FROZEN = nn.Linear(2, 2).requires_grad_(False)
         (
             PCGrad,
             {"shared": nn.Linear(2, 2), "task_parameters": {}},
-            "no loss reaches a shared parameter",
+            "no loss reaches a parameter in `shared`",
         ),
         (PCGrad, {"at": "encoder"}, "at is 'encoder', expected 'parameters' or 'representation'"),
         (PCGrad, {"heads": "none"}, "heads is 'none', expected 'plain' or 'weighted'"),

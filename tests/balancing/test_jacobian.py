@@ -215,6 +215,7 @@ def test_what_is_shared_must_be_said(name):
         backward(losses(), make(name, "ab"), shared=encoder, at="representation")
 
 
+@pytest.mark.filterwarnings("ignore:`shared` holds 2 parameters that only one task reaches")
 @pytest.mark.parametrize("name", REMEMBERING)
 def test_a_column_stays_that_of_its_parameter_when_tasks_reach_other_parameters(name):
     """Task c has a part of its own; steps without it have the same columns."""

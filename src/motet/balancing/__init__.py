@@ -8,7 +8,7 @@ from motet.balancing.conflict_free import ConFIG
 from motet.balancing.db_mtl import DBMTL
 from motet.balancing.dualproj import DualProj
 from motet.balancing.dwa import DWA
-from motet.balancing.engine import BackwardResult, backward, combine
+from motet.balancing.engine import BackwardResult, backward, combine, reached_tasks
 from motet.balancing.equal import Equal
 from motet.balancing.excess import ExcessMTL
 from motet.balancing.fairgrad import FairGrad
@@ -95,6 +95,7 @@ __all__ = [
     "backward",
     "combine",
     "create",
+    "reached_tasks",
 ]
 
 

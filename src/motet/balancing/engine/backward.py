@@ -70,15 +70,16 @@ def backward(
         losses: A scalar loss per task, by name, or in the order of ``balancer.tasks``. Tasks may be
             left out of a mapping; their state in the balancer stays as it is.
         balancer: What combines the losses or gradients.
-        shared: Parameters to balance on, or the module that has them. If left out, all leaves that
-            at least two losses reach. Loss balancers need none.
+        shared: Parameters to balance on, or the module that has them. If left out, all parameters
+            that at least two losses reach. Loss balancers need none.
         at: Where gradients are compared: on the shared parameters, or at the representation, where
             one backward pass of the shared part serves all tasks. The second is another method, an
             upper bound of the first (Sener & Koltun, NeurIPS 2018, arXiv:1810.04650).
         representation: What the shared part hands to the tasks' own parts, with
             ``at="representation"``; found in the graph if left out.
         heads: What leaves that are not shared get.
-        task_parameters: Parameters of each task alone, if known; they save the walk of the graph.
+        task_parameters: Parameters of each task alone, if known. They save the walk of the graph,
+            which is still made at some calls; what a list left out then gets its gradient, too.
         penalty: A scalar added after balancing, unweighted, such as a scheme's regulariser.
         scaler: The loss scaler of mixed precision. Gradients are unscaled in float32 before
             balancing, and ``.grad`` is left scaled, as ``scaler.step`` expects it.

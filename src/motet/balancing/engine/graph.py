@@ -22,6 +22,8 @@ class Graph:
     """Every leaf that some loss reaches, and which: bit k stands for the k-th loss."""
     cuts: dict[Place, None]
     """The edges from what one loss reaches into what several reach, in order."""
+    hidden: set[Tensor]
+    """Leaves that a compiled module uses, whose outputs the graph does not tell apart."""
 
 
 def place(tensor: Tensor) -> Place:
@@ -42,6 +44,7 @@ def walk(starts: Sequence[Place], stops: Collection[Place] = ()) -> Graph:
     for bit, (node, _) in bits.items():
         reached[node] |= bit
     leaves: dict[Tensor, int] = {}
+    hidden: set[Tensor] = set()
     for node in order:
         tasks = reached[node]
         if is_leaf(node):
@@ -49,13 +52,16 @@ def walk(starts: Sequence[Place], stops: Collection[Place] = ()) -> Graph:
         for child in node.next_functions:
             if child[0] is not None and child not in stops:
                 reached[child[0]] |= tasks
+        if type(node).__name__ == "CompiledFunctionBackward":
+            behind = [child for child, _ in node.next_functions if child is not None]
+            hidden |= {child.variable for child in behind if is_leaf(child)}
     cuts = dict.fromkeys(start for start in bits.values() if several(reached[start[0]]))
     for node in order:
         if not several(reached[node]):
             for child in node.next_functions:
                 if child[0] is not None and child not in stops and several(reached[child[0]]):
                     cuts[child] = None
-    return Graph(leaves, cuts)
+    return Graph(leaves, cuts, hidden)
 
 
 def users(

@@ -1,13 +1,19 @@
-"""Which leaves are shared, and which belong to tasks alone."""
+"""Which leaves are shared, and which belong to tasks alone.
 
+The graph decides. A caller who lists the parameters of every task saves the walk of the graph, but
+not all walks: the first calls of a kind, and one in 256 later, compare the lists with the graph.
+"""
+
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
 from motet.balancing.engine.call import Call
 from motet.balancing.engine.graph import place, several, walk
-from motet.balancing.families import JacobianBalancer
+from motet.balancing.families import Balancer, JacobianBalancer
 from motet.problems import InputError, shown
 
 Shared = Iterable[Tensor] | nn.Module
@@ -35,20 +41,55 @@ def find_leaves(
             "know which these are in every step; give shared="
         )
     if shared is not None and task_parameters is not None:
-        return _told_leaves(call, listed(shared), task_parameters)
+        given = _given_leaves(call, listed(shared), task_parameters)
+        if not _look_is_due(call, given):
+            return given
     reached = walk([place(loss) for loss in call.losses.values()]).leaves
     if shared is None:
-        common = [leaf for leaf, tasks in reached.items() if several(tasks)]
-        common = common or list(reached)  # nothing in common: every task by itself
+        common = common_leaves(reached) or _candidates(reached)  # or each task by itself
     else:
         here = {id(leaf) for leaf in reached}
-        common = [leaf for leaf in listed(shared) if columns or id(leaf) in here]
+        common = listed(shared)
         if not any(id(leaf) in here for leaf in common):
             raise InputError(
                 "no loss reaches a parameter in `shared`; give the parameters that the losses "
                 "were computed with (after .to(), compile or copy they may be others)"
             )
+        if task_parameters is not None:
+            _note_look(call, given, complete=_holds_all(given, reached))
+        else:
+            common = [leaf for leaf in common if columns or id(leaf) in here]
+            _warn_of_own(call, common, reached)
     return Leaves(common, own_leaves(call, reached, common), told=shared is not None)
+
+
+def common_leaves(reached: Mapping[Tensor, int]) -> list[Tensor]:
+    """List the parameters that several losses reach."""
+    return [leaf for leaf in _candidates(reached) if several(reached[leaf])]
+
+
+def _candidates(reached: Iterable[Tensor]) -> list[Tensor]:
+    """List parameters, or all leaves where none is a parameter.
+
+    Where there are parameters, other leaves are inputs that require gradients.
+    """
+    leaves = list(reached)
+    return [leaf for leaf in leaves if isinstance(leaf, nn.Parameter)] or leaves
+
+
+def reached_tasks(outputs: Mapping[str, Tensor]) -> dict[Tensor, frozenset[str]]:
+    """Map every leaf that some outputs of tasks depend on to those tasks.
+
+    A compiled module is one node of the graph, which does not show what each of its outputs
+    depends on; leaves behind such a node are left out.
+    """
+    found = {task: output for task, output in outputs.items() if output.requires_grad}
+    graph = walk([place(output) for output in found.values()])
+    return {
+        leaf: frozenset(task for bit, task in enumerate(found) if tasks >> bit & 1)
+        for leaf, tasks in graph.leaves.items()
+        if leaf not in graph.hidden
+    }
 
 
 def own_leaves(
@@ -62,7 +103,7 @@ def own_leaves(
     }
 
 
-def _told_leaves(
+def _given_leaves(
     call: Call, shared: list[Tensor], task_parameters: Mapping[str, Iterable[Tensor]]
 ) -> Leaves:
     common = {id(leaf) for leaf in shared}
@@ -72,6 +113,70 @@ def _told_leaves(
         if any(id(leaf) in common for leaf in own[task]):
             raise InputError(f"a parameter of {task!r} is listed in `shared` too; list it once")
     return Leaves(shared, own, told=True)
+
+
+_LOOK_EVERY = 256
+_TRUSTED: WeakKeyDictionary[Balancer, dict[tuple[object, ...], int]] = WeakKeyDictionary()
+"""How many calls of each kind took the lists that they were given as they are."""
+
+
+def _kind(call: Call, given: Leaves) -> tuple[object, ...]:
+    own = (tuple(map(id, given.own[task])) for task in call.tasks)
+    return (call.tasks, tuple(map(id, given.shared)), *own)
+
+
+def _look_is_due(call: Call, given: Leaves) -> bool:
+    """Tell whether lists are to be compared with the graph, at calls 0, 1, 2, 4, 8, ..., 256, 512.
+
+    Later looks find what a graph that changes from step to step did not show at first.
+    """
+    trusted = _TRUSTED.setdefault(call.balancer, {})
+    kind = _kind(call, given)
+    calls = trusted.get(kind, 0)
+    if not calls & (calls - 1) or not calls % _LOOK_EVERY:
+        return True
+    trusted[kind] = calls + 1
+    return False
+
+
+def _note_look(call: Call, given: Leaves, *, complete: bool) -> None:
+    """Count a look; lists that are not complete are compared with the graph at every call."""
+    if complete:
+        trusted = _TRUSTED[call.balancer]
+        trusted[_kind(call, given)] = trusted.get(_kind(call, given), 0) + 1
+
+
+def _holds_all(given: Leaves, reached: Mapping[Tensor, int]) -> bool:
+    """Tell whether every task's lists hold all that its loss reaches."""
+    known = [{id(leaf) for leaf in [*given.shared, *own]} for own in given.own.values()]
+    return all(
+        id(leaf) in here
+        for leaf, tasks in reached.items()
+        for bit, here in enumerate(known)
+        if tasks >> bit & 1
+    )
+
+
+_WARNED: WeakKeyDictionary[Balancer, bool] = WeakKeyDictionary()
+
+
+def _warn_of_own(call: Call, shared: Iterable[Tensor], reached: Mapping[Tensor, int]) -> None:
+    """Warn once of leaves in ``shared`` that one task alone reaches, where others are shared."""
+    if len(call.tasks) < len(call.balancer.tasks) or call.balancer in _WARNED:
+        return  # a task that is absent may reach them too
+    masks = [reached[leaf] for leaf in shared if leaf in reached]
+    alone = [tasks for tasks in masks if not several(tasks)]
+    if not alone or len(alone) == len(masks):
+        return
+    _WARNED[call.balancer] = True
+    names = [task for bit, task in enumerate(call.tasks) if 1 << bit in alone]
+    warnings.warn(
+        f"`shared` holds {len(alone)} parameters that only one task reaches "
+        f"({', '.join(names)}), such as those of a head: they are balanced like shared ones, and "
+        "may be scaled down to nothing; give only parameters that several tasks reach, or leave "
+        "shared out",
+        stacklevel=5,
+    )
 
 
 def listed(shared: Shared) -> list[Tensor]:

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from motet.balancing.engine.call import Call, stacked
 from motet.balancing.engine.grad import add_all
-from motet.balancing.engine.graph import is_leaf, place, several, users, walk
-from motet.balancing.engine.leaves import Shared, listed
+from motet.balancing.engine.graph import is_leaf, place, users, walk
+from motet.balancing.engine.leaves import Shared, common_leaves, listed
 from motet.balancing.engine.paths import one_pass
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.solving import loss_weights, places, tell_norms
@@ -107,7 +107,7 @@ def norm_leaves(call: Call, shared: Shared | None, layer: str) -> list[Tensor]:
     """
     roots = [place(loss) for loss in call.losses.values()]
     reached = walk(roots).leaves
-    common = {leaf: tasks for leaf, tasks in reached.items() if several(tasks)}
+    common = {leaf: reached[leaf] for leaf in common_leaves(reached)}
     if len(roots) == 1:
         common = reached
     if shared is not None:

@@ -9,8 +9,8 @@ from torch.autograd.graph import GradientEdge
 
 from motet.balancing.engine.call import Call, gradients
 from motet.balancing.engine.grad import add_all
-from motet.balancing.engine.graph import Place, edges, is_leaf, nested, place, several, walk
-from motet.balancing.engine.leaves import Shared, listed, own_leaves
+from motet.balancing.engine.graph import Place, edges, is_leaf, nested, place, walk
+from motet.balancing.engine.leaves import Shared, common_leaves, listed, own_leaves
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.rows import Rows
 from motet.balancing.engine.solving import balance, own_weights, solved_result
@@ -92,7 +92,7 @@ def _cut(
         if any(id(leaf) in wanted for leaf in before):
             raise InputError("`shared` holds a parameter that comes after the representation")
     else:
-        wanted = {id(leaf) for leaf, tasks in whole.leaves.items() if several(tasks)}
+        wanted = {id(leaf) for leaf in common_leaves(whole.leaves)}
     balanced = [leaf for leaf in behind if id(leaf) in wanted or call.weighted]
     if not any(id(leaf) in wanted for leaf in balanced):
         raise InputError("no shared parameter lies behind the losses of two tasks; check `shared`")
