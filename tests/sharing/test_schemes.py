@@ -14,7 +14,7 @@ from motet.model import MultiTaskModel
 from motet.states import TokenStates
 from motet.tasks import Regression
 from motet.training import Trainer
-from motet.training.step import known_leaves
+from motet.training.owners import Owners
 
 AROUND = (
     {},
@@ -81,7 +81,7 @@ def test_gradients_are_those_of_a_naive_computation_task_by_task(name, balancer,
     found, expected = model(name, **around).eval(), model(name, **around).eval()
     made = balancing.create(balancer, TASKS).double()
     losses = found.losses(found(X), TARGETS)
-    leaves = {} if isinstance(made, LossBalancer) else known_leaves(found)
+    leaves = {} if isinstance(made, LossBalancer) else Owners(found).lists(made, losses)
     backward(losses, made, **leaves)
     naive(expected, balancing.create(balancer, TASKS).double())
     pairs = zip(found.named_parameters(), expected.parameters(), strict=True)
@@ -129,7 +129,7 @@ def test_so_are_those_of_some_tasks_and_of_several_inputs_also_after_loading(nam
         each.load_state_dict(saved)
     made = balancing.create(balancer, TASKS).double()
     losses = found.losses(found(inputs, asked), targets)
-    leaves = {} if isinstance(made, LossBalancer) else known_leaves(found)
+    leaves = {} if isinstance(made, LossBalancer) else Owners(found).lists(made, losses)
     backward(losses, made, **leaves)
     naive(expected, balancing.create(balancer, TASKS).double(), inputs, asked, targets)
     for (key, one), other in zip(found.named_parameters(), expected.parameters(), strict=True):

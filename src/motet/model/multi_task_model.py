@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.freezable import Freezable, held_parameters
+from motet.model.ownership import Ownership
 from motet.model.parts import find
 from motet.options import RESERVED_TASK_NAMES
 from motet.problems import InputError, about, hint
@@ -80,14 +81,8 @@ class MultiTaskModel(Freezable):
         self.tasks: ByTask[Task] = ByTask({task.name: task for task in tasks})
         self.heads: ByTask[nn.Module] = ByTask(heads)
         self._enabled = {task.name: task.enabled for task in tasks}
-        owners: dict[int, str] = {}
-        for name in self._enabled:
-            for parameter in self.task_parameters(name):
-                if owners.setdefault(id(parameter), name) != name:
-                    raise InputError(
-                        f"tasks {owners[id(parameter)]!r} and {name!r} have a head in common; give "
-                        "each a head of its own, e.g. with copy.deepcopy"
-                    )
+        self.ownership = Ownership(declared=shared.declares_own)
+        """Which task each parameter belongs to, as far as modules and graphs show it."""
 
     @classmethod
     def wrap(
@@ -101,8 +96,9 @@ class MultiTaskModel(Freezable):
         Args:
             module: Called with the inputs; its outputs are taken as they are.
             tasks: The tasks, named as in the module's output.
-            heads: The parts of ``module`` that belong to one task alone, by task name. Needed only
-                to train them at a task's own learning rate or to tell them from shared parameters.
+            heads: The parts of ``module`` that belong to one task alone, by task name. Without them,
+                the graph of the first step shows it, too late to freeze parts or to give them a
+                learning rate of their own.
 
         Returns:
             A model that computes exactly what ``module`` computes.
@@ -127,7 +123,7 @@ class MultiTaskModel(Freezable):
                 )
         model = cls.__new__(cls)
         nn.Module.__init__(model)
-        model._assemble(_Wrapped(module, heads or {}), tasks, {n: nn.Identity() for n in names})
+        model._assemble(_Wrapped(module, heads or {}, names), tasks, {n: nn.Identity() for n in names})
         return model
 
     @staticmethod
@@ -330,18 +326,41 @@ class MultiTaskModel(Freezable):
         return {task: self.tasks[self._known(task)].decode(output) for task, output in raw.items()}
 
     def task_parameters(self, task: str) -> list[nn.Parameter]:
-        """List the parameters that only this task reaches."""
-        own = (
-            self.heads[self._known(task)].parameters(),
-            self.tasks[task].parameters(),
-            self.sharing.task_parameters(task),
-        )
-        return [parameter for parameters in own for parameter in parameters]
+        """List the parameters that only this task reaches.
+
+        Those of a head that also stand elsewhere, as tied weights do, are shared.
+        """
+        return self._own()[self._known(task)]
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """List the parameters that several tasks may reach."""
-        own = {id(p) for task in self.tasks.names for p in self.task_parameters(task)}
+        """List the parameters that several tasks may reach.
+
+        All of a wrapped module without ``heads``, until `note_reached` has shown more.
+        """
+        own = {id(p) for parameters in self._own().values() for p in parameters}
         return [parameter for parameter in self.parameters() if id(parameter) not in own]
+
+    def note_reached(self, reached: Mapping[Tensor, Iterable[str]]) -> None:
+        """Note which tasks' outputs depend on each leaf of the graph of a forward pass.
+
+        Args:
+            reached: As `motet.balancing.reached_tasks` returns it. Leaves that are no parameters of
+                the model are left out.
+        """
+        names = {id(parameter): name for name, parameter in self.named_parameters()}
+        self.ownership.add(
+            {names[id(leaf)]: tasks for leaf, tasks in reached.items() if id(leaf) in names}
+        )
+
+    def _own(self) -> dict[str, list[nn.Parameter]]:
+        parts = {task: list(self.sharing.task_parameters(task)) for task in self.tasks.names}
+        single = {id(parameter) for part in parts.values() for parameter in part}
+        common = [p for p in self.sharing.parameters() if id(p) not in single]
+        held = {
+            task: [*self.heads[task].parameters(), *self.tasks[task].parameters(), *part]
+            for task, part in parts.items()
+        }
+        return self.ownership.own(self, common, held)
 
     def _known(self, task: str) -> str:
         if task not in self._enabled:
@@ -402,10 +421,23 @@ class _Wrapped(SharedModule):
 
     width = 0  # unknown: outputs go through as they are
 
-    def __init__(self, module: nn.Module, heads: Mapping[str, nn.Module]) -> None:
+    def __init__(
+        self, module: nn.Module, heads: Mapping[str, nn.Module], tasks: Sequence[str]
+    ) -> None:
         super().__init__()
         self.module = module
-        self._heads = {task: list(head.parameters()) for task, head in heads.items()}
+        self.declares_own = heads.keys() == set(tasks)
+        in_heads = {id(part) for head in heads.values() for part in head.modules()}
+        elsewhere = {
+            id(parameter)
+            for part in module.modules()
+            if id(part) not in in_heads
+            for parameter in part.parameters(recurse=False)
+        }
+        self._heads = {
+            task: [parameter for parameter in head.parameters() if id(parameter) not in elsewhere]
+            for task, head in heads.items()
+        }
 
     def forward(self, inputs: Any, tasks: Sequence[str]) -> dict[str, Tensor]:
         outputs = self.module(inputs)

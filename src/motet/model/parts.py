@@ -79,11 +79,26 @@ def layers_of(model: "MultiTaskModel") -> Layers:
     return [layer for module in chain for layer in _layers(module)]
 
 
+def require_known_owners(model: "MultiTaskModel", what: str) -> None:
+    """Refuse to speak of what tasks share where shared and own parameters look alike.
+
+    Raises:
+        InputError: If the model is a wrapped module whose heads are not named.
+    """
+    if not model.ownership.known:
+        raise InputError(
+            f"{what} is unknown: a wrapped module does not show which of its parameters are heads; "
+            "name each task's part with MultiTaskModel.wrap(module, tasks, heads={task: "
+            "module.part}), nn.Identity() for a task without one, or name parts of the module"
+        )
+
+
 # Names -----------------------------------------------------------------------------------------
 
 
 def _named(model: "MultiTaskModel", part: str) -> list[nn.Parameter]:
     if part == "encoder":
+        require_known_owners(model, "'encoder'")
         return model.shared_parameters()
     if part == "pretrained":
         modules = (m for m in model.modules() if getattr(m, "is_pretrained", False))

@@ -37,6 +37,8 @@ class SharedModule(nn.Module, ABC):
     """Maps inputs to ``{task: representation}``: (B, width), or `TokenStates` of that width."""
 
     width: int
+    declares_own: bool = True
+    """Whether `task_parameters` is complete, so that all other parameters are shared."""
 
     @abstractmethod
     def forward(self, inputs: Any, tasks: Sequence[str]) -> Mapping[str, Representation]:

@@ -29,10 +29,11 @@ from motet.model import MultiTaskModel, mean_losses, on_host
 from motet.problems import InputError
 from motet.tasks.labels import at_least_float32
 from motet.training.normalizing import Normalizer
+from motet.training.owners import Owners
 from motet.training.randomness import Generators
 from motet.training.stages import Stages
 from motet.training.statistics import TaskGradients
-from motet.training.step import Averages, arithmetic, known_leaves
+from motet.training.step import Averages, arithmetic
 
 Terms = dict[str, tuple[Tensor, Tensor]]
 """Sum and count of each task's loss."""
@@ -77,8 +78,7 @@ class Passes:
     ) -> None:
         self.model, self.normalizer, self.generators = model, normalizer, generators
         self.device, self.precision, self.parts = device, precision, parts
-        self._shared = model.shared_parameters()
-        self._leaves: dict[bool, dict[str, Any]] = {}
+        self._owners = Owners(model)
         self.averages = Averages(nn.ModuleList([model, normalizer]))
 
     def make(
@@ -107,7 +107,8 @@ class Passes:
         self.generators.seed("step", step)
         if self.parts > 1:
             return self._in_parts(batch, tasks, step, balancer, options, look)
-        terms = self._terms(batch, tasks)
+        raw = self._raw(batch, tasks)
+        terms = self.model.loss_terms(raw, batch["targets"])
         # a task whose head and encoder are frozen has nothing to train
         losses = {t: loss for t, loss in mean_losses(terms).items() if loss.requires_grad}
         if not losses:
@@ -117,8 +118,9 @@ class Passes:
         losses = self.normalizer.normalized(losses)
         norms = TaskGradients(self.model).plus(losses).norms() if look else {}
         penalty = self._penalty()
-        leaves = {} if isinstance(balancer, LossBalancer) else self._known_leaves()
-        result = backward(losses, balancer, penalty=penalty, **leaves, **options)
+        if not isinstance(balancer, LossBalancer):
+            options = {**self._owners.lists(balancer, {**raw, **losses}), **options}
+        result = backward(losses, balancer, penalty=penalty, **options)
         return Passed(terms, plain, result, _detached(penalty), norms)
 
     def aside(self, step: int, tasks: Sequence[str]) -> Callable[[Batch], dict[str, Tensor]]:
@@ -143,13 +145,6 @@ class Passes:
         with arithmetic(self.device, self.precision):
             raw = self.model(batch["inputs"], tasks)
         return {task: at_least_float32(output) for task, output in raw.items()}
-
-    def _known_leaves(self) -> dict[str, Any]:
-        """Return what a gradient balancer need not read off the graph."""
-        trains = any(parameter.requires_grad for parameter in self._shared)
-        if trains not in self._leaves:
-            self._leaves[trains] = known_leaves(self.model)
-        return self._leaves[trains]
 
     def _penalty(self) -> Tensor | None:
         return self.model.sharing.penalty(self.model.active_tasks)
@@ -178,8 +173,7 @@ class Passes:
         gradients = TaskGradients(self.model) if look else None
         penalty = self._penalty()
         if not together:
-            leaves = self._known_leaves()
-            result = work.by_rows(balancer, penalty, {**leaves, **options}, gradients)
+            result = work.by_rows(balancer, penalty, options, gradients, self._owners)
         elif fixed:
             result = work.fixed(balancer, penalty, gradients)
         else:
@@ -215,6 +209,8 @@ class _Parts:
         self.normalizer, self.model = normalizer, model
         self.terms: Terms = {}
         """Sums and counts of the parts so far."""
+        self.raw: Raw = {}
+        """Outputs of the part in work."""
         self._counts = _all_counts(parts, tasks, model)
 
     def look(self) -> dict[str, Tensor]:
@@ -231,10 +227,13 @@ class _Parts:
         penalty: Tensor | None,
         options: Mapping[str, Any],
         gradients: TaskGradients | None,
+        owners: Owners,
     ) -> BackwardResult | None:
         """Add up the gradients of each task, and combine them at the last part."""
         result: BackwardResult | None = None
         for losses, last in self._normalized():
+            if result is None:
+                options = {**owners.lists(balancer, {**self.raw, **losses}), **options}
             if gradients is not None:
                 gradients.plus(losses)
             result = backward(
@@ -305,7 +304,7 @@ class _Parts:
         whole = {task: sum(count[task] for count in self._counts) for task in self._counts[0]}
         can: list[str] = []
         for place, (part, count) in enumerate(zip(self.parts, self._counts, strict=True)):
-            raw = self.forward(part)
+            raw = self.raw = self.forward(part)
             can = can or [task for task in whole if self._trains(task, raw[task])]
             terms = self.model.loss_terms(raw, part["targets"])
             bare = {task: (total.detach(), n) for task, (total, n) in terms.items()}

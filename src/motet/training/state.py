@@ -167,6 +167,7 @@ def header_of(model: MultiTaskModel, progress: Progress) -> dict[str, Any]:
         "enabled": list(model.active_tasks),
         "frozen": model.frozen,
         "held": model.held,
+        "reached": model.ownership.seen,
     }
 
 
@@ -191,6 +192,7 @@ def load_header(header: Mapping[str, Any], model: MultiTaskModel) -> Progress:
     model.unfreeze(*(name for name, _ in model.named_parameters()))
     model.freeze(*header["frozen"])
     model.freeze(*header["held"], evaluation=True)
+    model.ownership.add(header.get("reached", {}))  # older checkpoints have none
     progress = Progress(**header["progress"])
     progress.judged = {task: Judged(*each) for task, each in progress.judged.items()}
     return progress

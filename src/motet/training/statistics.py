@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from motet.balancing import reached_tasks
 from motet.model import MultiTaskModel
 
 GRADIENTS_EVERY = 200
@@ -30,7 +31,8 @@ class TaskGradients:
     """Gradients of tasks on the shared parameters, added up over parts of a batch."""
 
     def __init__(self, model: MultiTaskModel) -> None:
-        self._wanted = [leaf for leaf in model.shared_parameters() if leaf.requires_grad]
+        self._model = model
+        self._wanted: list[nn.Parameter] | None = None
         self._sums: dict[str, list[Tensor | None]] = {}
 
     def plus(self, losses: Mapping[str, Tensor]) -> "TaskGradients":
@@ -39,6 +41,9 @@ class TaskGradients:
         Returns:
             Itself.
         """
+        if self._wanted is None:
+            self._model.note_reached(reached_tasks(losses))
+            self._wanted = [each for each in self._model.shared_parameters() if each.requires_grad]
         for task, loss in losses.items() if self._wanted else ():
             found = torch.autograd.grad(loss, self._wanted, retain_graph=True, allow_unused=True)
             before = self._sums.get(task, [None] * len(found))

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from motet.balancing import BackwardResult, Balancer
-from motet.model import MultiTaskModel
 from motet.training.monitoring import TrainingError
 from motet.training.state import Progress
 
@@ -50,15 +49,6 @@ class Averages:
         """Make them what they were."""
         for each, kept in zip(self._tensors, self._kept, strict=True):
             each.copy_(kept)
-
-
-def known_leaves(model: MultiTaskModel) -> dict[str, Any]:
-    """Tell the backward pass of a gradient balancer what it would have to read off the graph."""
-    own = {task: model.task_parameters(task) for task in model.tasks.names}
-    shared = model.shared_parameters()
-    if not any(parameter.requires_grad for parameter in shared):  # every task by itself
-        return {"shared": list(model.parameters()), "task_parameters": {}}
-    return {"shared": shared, "task_parameters": own}
 
 
 def forget_gradients(optimizer: Optimizer) -> None:

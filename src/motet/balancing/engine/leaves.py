@@ -6,7 +6,7 @@ not all walks: the first calls of a kind, and one in 256 later, compare the list
 
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
@@ -42,25 +42,27 @@ def find_leaves(
         )
     if shared is not None and task_parameters is not None:
         given = _given_leaves(call, listed(shared), task_parameters)
-        if not _look_is_due(call, given):
-            return given
-    reached = walk([place(loss) for loss in call.losses.values()]).leaves
+        return _LISTS.setdefault(call.balancer, _Lists()).held_to_graph(call, given)
+    reached = _reached(call)
     if shared is None:
         common = common_leaves(reached) or _candidates(reached)  # or each task by itself
     else:
         here = {id(leaf) for leaf in reached}
-        common = listed(shared)
+        common = [leaf for leaf in listed(shared) if columns or id(leaf) in here]
         if not any(id(leaf) in here for leaf in common):
-            raise InputError(
-                "no loss reaches a parameter in `shared`; give the parameters that the losses "
-                "were computed with (after .to(), compile or copy they may be others)"
-            )
-        if task_parameters is not None:
-            _note_look(call, given, complete=_holds_all(given, reached))
-        else:
-            common = [leaf for leaf in common if columns or id(leaf) in here]
-            _warn_of_own(call, common, reached)
+            raise InputError(_NOT_REACHED)
+        _warn_of_own(call, common, reached)
     return Leaves(common, own_leaves(call, reached, common), told=shared is not None)
+
+
+_NOT_REACHED = (
+    "no loss reaches a parameter in `shared`; give the parameters that the losses were computed "
+    "with (after .to(), compile or copy they may be others)"
+)
+
+
+def _reached(call: Call) -> dict[Tensor, int]:
+    return walk([place(loss) for loss in call.losses.values()]).leaves
 
 
 def common_leaves(reached: Mapping[Tensor, int]) -> list[Tensor]:
@@ -115,39 +117,37 @@ def _given_leaves(
     return Leaves(shared, own, told=True)
 
 
-_LOOK_EVERY = 256
-_TRUSTED: WeakKeyDictionary[Balancer, dict[tuple[object, ...], int]] = WeakKeyDictionary()
-"""How many calls of each kind took the lists that they were given as they are."""
+class _Lists:
+    """Lists of parameters that a balancer's calls came with, compared with the graph now and then.
 
-
-def _kind(call: Call, given: Leaves) -> tuple[object, ...]:
-    own = (tuple(map(id, given.own[task])) for task in call.tasks)
-    return (call.tasks, tuple(map(id, given.shared)), *own)
-
-
-def _look_is_due(call: Call, given: Leaves) -> bool:
-    """Tell whether lists are to be compared with the graph, at calls 0, 1, 2, 4, 8, ..., 256, 512.
-
-    Later looks find what a graph that changes from step to step did not show at first.
+    Lists are compared at calls 0, 1, 2, 4, 8, ..., as a graph may change from step to step, and at
+    every call if they left something out.
     """
-    trusted = _TRUSTED.setdefault(call.balancer, {})
-    kind = _kind(call, given)
-    calls = trusted.get(kind, 0)
-    if not calls & (calls - 1) or not calls % _LOOK_EVERY:
-        return True
-    trusted[kind] = calls + 1
-    return False
+
+    def __init__(self) -> None:
+        self._complete: dict[tuple[object, ...], int] = {}
+
+    def held_to_graph(self, call: Call, given: Leaves) -> Leaves:
+        """Return lists with what they left out."""
+        own = (tuple(map(id, given.own[task])) for task in call.tasks)
+        kind = (call.tasks, tuple(map(id, given.shared)), *own)
+        calls = self._complete.get(kind, 0)
+        if not calls & (calls - 1) or not calls % _LOOK_EVERY:
+            reached = _reached(call)
+            if not _hold_all(given, reached):
+                if not any(leaf in reached for leaf in given.shared):
+                    raise InputError(_NOT_REACHED)
+                return replace(given, own=own_leaves(call, reached, given.shared))
+        self._complete[kind] = calls + 1
+        return given
 
 
-def _note_look(call: Call, given: Leaves, *, complete: bool) -> None:
-    """Count a look; lists that are not complete are compared with the graph at every call."""
-    if complete:
-        trusted = _TRUSTED[call.balancer]
-        trusted[_kind(call, given)] = trusted.get(_kind(call, given), 0) + 1
+_LOOK_EVERY = 256
+_LISTS: WeakKeyDictionary[Balancer, _Lists] = WeakKeyDictionary()
 
 
-def _holds_all(given: Leaves, reached: Mapping[Tensor, int]) -> bool:
-    """Tell whether every task's lists hold all that its loss reaches."""
+def _hold_all(given: Leaves, reached: Mapping[Tensor, int]) -> bool:
+    """Tell whether lists hold all that each task's loss reaches."""
     known = [{id(leaf) for leaf in [*given.shared, *own]} for own in given.own.values()]
     return all(
         id(leaf) in here

@@ -62,8 +62,6 @@ def by_rows(
             own += [(task, leaf, gradient) for leaf, gradient in pairs if gradient is not None]
         else:
             add_all(leaves.own[task], _row(call, rows, place, leaves.own[task]))
-    if not any(map(any, rows.reached)):
-        raise InputError("no loss reaches a shared parameter; check `shared`")
     if previous is not None:
         if previous.rows is None:
             raise InputError("previous= has no task gradients; make it with solve=False")

@@ -1,0 +1,69 @@
+"""Which task each parameter of a model belongs to.
+
+A parameter that one task alone reaches is that task's own; all others are shared. Modules show most
+of this before any forward pass: a head belongs to its task, unless its parameters also stand in the
+shared part of the model or in another head. The rest shows only in the graph of a forward pass,
+such as a head that calls a layer it does not hold. What graphs showed adds owners and removes none,
+as one pass may skip a part that another uses.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from torch import nn
+
+Parameters = Iterable[nn.Parameter]
+
+
+class Ownership:
+    """Finds the own parameters of each task of one model.
+
+    Args:
+        declared: Whether the shared part says which of its parameters belong to one task alone.
+            Otherwise only graphs show it, and what no graph has shown yet counts as shared.
+    """
+
+    def __init__(self, *, declared: bool) -> None:
+        self._declared = declared
+        self._seen: dict[str, set[str]] = {}
+
+    @property
+    def known(self) -> bool:
+        """Whether shared and own parameters can be told apart yet."""
+        return self._declared or bool(self._seen)
+
+    @property
+    def seen(self) -> dict[str, list[str]]:
+        """The tasks that graphs showed to reach each parameter, by its name."""
+        return {name: sorted(tasks) for name, tasks in self._seen.items()}
+
+    def add(self, seen: Mapping[str, Iterable[str]]) -> None:
+        """Add the tasks that a graph showed to reach each parameter, by its name."""
+        for name, tasks in seen.items():
+            self._seen.setdefault(name, set()).update(tasks)
+
+    def own(
+        self, model: nn.Module, common: Parameters, held: Mapping[str, Parameters]
+    ) -> dict[str, list[nn.Parameter]]:
+        """List the parameters that each task alone reaches.
+
+        Args:
+            model: Names the parameters.
+            common: What the shared part has beside parts of single tasks.
+            held: The head of each task, and its parts of the shared part.
+
+        Returns:
+            Parameters by task, those that it holds first.
+        """
+        shared = set(map(id, common))
+        holders: dict[int, set[str]] = {}
+        for task, parameters in held.items():
+            for parameter in parameters:
+                holders.setdefault(id(parameter), set()).add(task)
+        own: dict[str, dict[int, nn.Parameter]] = {task: {} for task in held}
+        for name, parameter in model.named_parameters():
+            seen = self._seen.get(name, set())
+            owners = holders.get(id(parameter), set()) | seen
+            undecided = id(parameter) in shared and (self._declared or not seen)
+            if len(owners) == 1 and not undecided:
+                own[next(iter(owners))][id(parameter)] = parameter
+        return {task: list(found.values()) for task, found in own.items()}

@@ -1,0 +1,77 @@
+"""The parameters that a gradient balancer works on: those that tasks share, and each task's own.
+
+They are read off the graph of a step's outputs and kept for steps of the same kind, with the same
+tasks and the same frozen parameters; the graph is read again at steps 1, 2, 4, 8, ... of each kind.
+"""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from torch import Tensor, nn
+
+from motet.balancing import Balancer, JacobianBalancer, reached_tasks
+from motet.model import MultiTaskModel
+
+
+class Owners:
+    """Finds what `motet.backward` needs to know about a model's parameters.
+
+    Args:
+        model: The model.
+    """
+
+    def __init__(self, model: MultiTaskModel) -> None:
+        self._model = model
+        self._parameters = list(model.parameters())
+        self._steps: dict[tuple[object, ...], int] = {}
+        self._lists: dict[tuple[object, ...], dict[str, Any]] = {}
+        self._columns: WeakKeyDictionary[Balancer, list[nn.Parameter]] = WeakKeyDictionary()
+
+    def lists(self, balancer: Balancer, outputs: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Return the arguments ``shared`` and ``task_parameters`` of `motet.backward`.
+
+        Args:
+            balancer: The balancer.
+            outputs: The loss of each task, or its raw output where it has no label.
+        """
+        kind = (*outputs, sum(parameter.requires_grad for parameter in self._parameters))
+        steps = self._steps.get(kind, 0)
+        self._steps[kind] = steps + 1
+        if not steps & (steps - 1):
+            self._look(outputs)
+            self._lists.clear()
+        if kind not in self._lists:
+            self._lists[kind] = self._listed()
+        lists = self._lists[kind]
+        if isinstance(balancer, JacobianBalancer) and balancer.column_state:
+            return self._with_columns(balancer, lists)
+        return lists
+
+    def _look(self, outputs: Mapping[str, Tensor]) -> None:
+        known = self._model.ownership.known
+        self._model.note_reached(reached_tasks(outputs))
+        if not known and not self._model.ownership.known and not self._lists:
+            warnings.warn(
+                "the wrapped module is compiled as a whole, so its graph does not show which "
+                "parameters belong to one task, and all are balanced as shared; name the heads: "
+                "MultiTaskModel.wrap(module, tasks, heads={task: module.part})",
+                stacklevel=2,
+            )
+
+    def _listed(self) -> dict[str, Any]:
+        model = self._model
+        shared = model.shared_parameters()
+        if not any(parameter.requires_grad for parameter in shared):  # every task by itself
+            return {"shared": self._parameters, "task_parameters": {}}
+        own = {task: model.task_parameters(task) for task in model.tasks.names}
+        return {"shared": shared, "task_parameters": own}
+
+    def _with_columns(self, balancer: Balancer, lists: dict[str, Any]) -> dict[str, Any]:
+        """Keep the shared parameters of the first step; later ones get plain gradients."""
+        kept = self._columns.setdefault(balancer, lists["shared"])
+        here = set(map(id, kept))
+        late = [parameter for parameter in lists["shared"] if id(parameter) not in here]
+        own = {task: [*each, *late] for task, each in lists["task_parameters"].items()}
+        return {"shared": kept, "task_parameters": own}
