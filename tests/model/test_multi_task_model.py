@@ -450,10 +450,7 @@ def test_a_frozen_part_does_not_move_and_a_thawed_one_does():
     assert not model.shared_parameters()[0].equal(before)
 
 
-def test_a_head_for_two_tasks_and_reserved_names_are_refused():
-    head = nn.Linear(4, 1)
-    with pytest.raises(InputError, match="'a' and 'b' have a head in common"):
-        MultiTaskModel(nn.Linear(3, 4), [Regression(name, head=head) for name in "ab"])
+def test_reserved_names_are_refused():
     with pytest.raises(InputError, match="'score' cannot name a task"):
         MultiTaskModel(nn.Linear(3, 4), [Regression("score")])
 

@@ -1,12 +1,14 @@
 """Which learning rate and which weight decay each parameter has."""
 
 import pytest
+import torch
 from torch import nn
 
 from motet.encoders import LSTM, MLP
 from motet.encoders.joined import Joined
 from motet.model import MultiTaskModel
 from motet.problems import InputError
+from motet.registry import OPTIMIZERS
 from motet.tasks import Classification, Regression, SequenceLabelling
 from motet.training import Trainer
 
@@ -76,3 +78,16 @@ def test_a_shared_rate_that_no_parameter_would_have_is_refused():
     model = MultiTaskModel(encoder, [Regression("a"), Regression("b")])
     with pytest.raises(InputError, match="no effect, as all that the tasks share was trained"):
         Trainer(model, shared_learning_rate=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", list(OPTIMIZERS))
+def test_a_head_may_get_its_first_gradient_late(optimizer):
+    model = MultiTaskModel(nn.Linear(2, 3), [Regression("a"), Regression("b")])
+    trainer = Trainer(model, optimizer=optimizer)
+    moved = []
+    for b in (torch.nan, 1.0):
+        before = [parameter.clone() for parameter in model.task_parameters("b")]
+        targets = {"a": torch.ones(4), "b": torch.full((4,), b)}
+        trainer.train_step({"inputs": torch.ones(4, 2), "targets": targets})
+        moved.append(not all(map(torch.equal, before, model.task_parameters("b"))))
+    assert moved == [False, True]

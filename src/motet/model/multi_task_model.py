@@ -96,9 +96,9 @@ class MultiTaskModel(Freezable):
         Args:
             module: Called with the inputs; its outputs are taken as they are.
             tasks: The tasks, named as in the module's output.
-            heads: The parts of ``module`` that belong to one task alone, by task name. Without them,
-                the graph of the first step shows it, too late to freeze parts or to give them a
-                learning rate of their own.
+            heads: The parts of ``module`` that belong to one task alone, by task name. Without
+                them, the graph of the first step shows it, too late to freeze parts or to give
+                them a learning rate of their own.
 
         Returns:
             A model that computes exactly what ``module`` computes.
@@ -123,7 +123,9 @@ class MultiTaskModel(Freezable):
                 )
         model = cls.__new__(cls)
         nn.Module.__init__(model)
-        model._assemble(_Wrapped(module, heads or {}, names), tasks, {n: nn.Identity() for n in names})
+        model._assemble(
+            _Wrapped(module, heads or {}, names), tasks, {n: nn.Identity() for n in names}
+        )
         return model
 
     @staticmethod
@@ -326,17 +328,11 @@ class MultiTaskModel(Freezable):
         return {task: self.tasks[self._known(task)].decode(output) for task, output in raw.items()}
 
     def task_parameters(self, task: str) -> list[nn.Parameter]:
-        """List the parameters that only this task reaches.
-
-        Those of a head that also stand elsewhere, as tied weights do, are shared.
-        """
+        """List the parameters that only this task reaches; tied weights are shared."""
         return self._own()[self._known(task)]
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """List the parameters that several tasks may reach.
-
-        All of a wrapped module without ``heads``, until `note_reached` has shown more.
-        """
+        """List the parameters that several tasks may reach, as far as `ownership` knows."""
         own = {id(p) for parameters in self._own().values() for p in parameters}
         return [parameter for parameter in self.parameters() if id(parameter) not in own]
 

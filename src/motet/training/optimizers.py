@@ -250,7 +250,7 @@ def sgd(
         momentum=momentum,
         nesterov=nesterov,
         weight_decay=weight_decay,
-        fused=True,
+        fused=not momentum,  # torch's fused momentum fails where a first gradient comes late
     )
 
 

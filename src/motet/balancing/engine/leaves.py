@@ -71,19 +71,20 @@ def common_leaves(reached: Mapping[Tensor, int]) -> list[Tensor]:
 
 
 def _candidates(reached: Iterable[Tensor]) -> list[Tensor]:
-    """List parameters, or all leaves where none is a parameter.
-
-    Where there are parameters, other leaves are inputs that require gradients.
-    """
-    leaves = list(reached)
+    """List parameters, or all leaves where none is a parameter."""
+    leaves = list(reached)  # beside parameters, others are inputs that require gradients
     return [leaf for leaf in leaves if isinstance(leaf, nn.Parameter)] or leaves
 
 
 def reached_tasks(outputs: Mapping[str, Tensor]) -> dict[Tensor, frozenset[str]]:
     """Map every leaf that some outputs of tasks depend on to those tasks.
 
-    A compiled module is one node of the graph, which does not show what each of its outputs
-    depends on; leaves behind such a node are left out.
+    Args:
+        outputs: A loss or another output of each task, with its graph.
+
+    Returns:
+        Tasks by leaf. Leaves that a compiled module uses are left out: it is one node of the
+        graph, which does not show what each of its outputs depends on.
     """
     found = {task: output for task, output in outputs.items() if output.requires_grad}
     graph = walk([place(output) for output in found.values()])
