@@ -36,7 +36,7 @@ class Owners:
             balancer: The balancer.
             outputs: The loss of each task, or its raw output where it has no label.
         """
-        kind = (*outputs, sum(parameter.requires_grad for parameter in self._parameters))
+        kind = (*outputs, len([p for p in self._parameters if p.requires_grad]))
         steps = self._steps.get(kind, 0)
         self._steps[kind] = steps + 1
         if not steps & (steps - 1):

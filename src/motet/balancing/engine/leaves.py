@@ -7,6 +7,7 @@ not all walks: the first calls of a kind, and one in 256 later, compare the list
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
@@ -113,7 +114,7 @@ def _given_leaves(
     own = {}
     for task in call.tasks:
         own[task] = unique([leaf for leaf in task_parameters.get(task, ()) if leaf.requires_grad])
-        if any(id(leaf) in common for leaf in own[task]):
+        if not common.isdisjoint(map(id, own[task])):
             raise InputError(f"a parameter of {task!r} is listed in `shared` too; list it once")
     return Leaves(shared, own, told=True)
 
@@ -130,8 +131,8 @@ class _Lists:
 
     def held_to_graph(self, call: Call, given: Leaves) -> Leaves:
         """Return lists with what they left out."""
-        own = (tuple(map(id, given.own[task])) for task in call.tasks)
-        kind = (call.tasks, tuple(map(id, given.shared)), *own)
+        lists = [given.shared, *given.own.values()]
+        kind = (call.tasks, *map(len, lists), *map(id, chain.from_iterable(lists)))
         calls = self._complete.get(kind, 0)
         if not calls & (calls - 1) or not calls % _LOOK_EVERY:
             reached = _reached(call)
@@ -190,7 +191,7 @@ def listed(shared: Shared) -> list[Tensor]:
                 f"`shared` holds {found}, expected parameters; to balance on what an encoder "
                 'gives, use at="representation", representation=...'
             )
-    trained = unique(leaf for leaf in given if leaf.requires_grad)
+    trained = unique([leaf for leaf in given if leaf.requires_grad])
     if not trained:
         raise InputError(
             "`shared` holds no parameter that trains; give an encoder that is not frozen"
