@@ -808,3 +808,100 @@ def test_a_loader_is_predicted_as_its_rows_are():
     trainer = Trainer(made(), batch_size=20)
     for task, values in trainer.predict(X).items():
         np.testing.assert_allclose(trainer.predict(loader)[task], values, rtol=1e-5)
+
+
+class Words(nn.Module):
+    """Looks up a vector for each id."""
+
+    def __init__(self, sparse):
+        super().__init__()
+        torch.manual_seed(0)
+        self.table, self.layer = nn.Embedding(9, 4, sparse=sparse), nn.Linear(4, 4)
+
+    def forward(self, ids):
+        return self.layer(self.table(ids)).tanh()
+
+
+IDS = torch.arange(96) % 9
+WORDS = (IDS, {"digit": torch.from_numpy(DIGIT), "area": torch.from_numpy(AREA).double()})
+
+
+def model_of_words(sparse):
+    tasks = [Classification("digit", classes=3), Regression("area")]
+    return MultiTaskModel(Words(sparse), tasks).double()
+
+
+def trained_on_words(balancer, epochs=2, batch_size=32, **options):
+    """What a sparse and a dense embedding come to, and the gradients that were looked at."""
+    found = []
+    for sparse in (True, False):
+        model = model_of_words(sparse)
+        trainer = Trainer(model, balancer, optimizer="sgd", batch_size=batch_size, **options)
+        trainer.fit(WORDS, WORDS, epochs=epochs)
+        found.append((weights_of(model), trainer.statistics()["gradients"]))
+    return found
+
+
+@pytest.mark.parametrize("name", balancing.available())
+def test_a_sparse_embedding_trains_as_a_dense_one(name):
+    options = {"weights": {"digit": 1.0, "area": 0.5}} if name == "manual" else {}
+    (sparse, _), (dense, _) = trained_on_words({"type": name, **options}, clip_norm=0.1)
+    for key, value in dense.items():
+        assert_close(sparse[key], value, rtol=1e-6, atol=1e-9, msg=key)
+
+
+@pytest.mark.parametrize("name", ["equal", "uncertainty", "gradnorm", "pcgrad", "graddrop"])
+def test_gradients_of_a_sparse_embedding_add_up_over_micro_batches(name):
+    options = {"layer": "all"} if name == "gradnorm" else {}
+    (sparse, _), (dense, _) = trained_on_words({"type": name, **options}, accumulate=2)
+    for key, value in dense.items():
+        assert_close(sparse[key], value, rtol=1e-6, atol=1e-9, msg=key)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_norms_of_sparse_gradients_are_those_of_dense_ones(accumulate):
+    more = {"epochs": 5, "batch_size": 8, "patience": None}  # 60 steps, of which one is looked at
+    (_, sparse), (_, dense) = trained_on_words("equal", accumulate=accumulate, **more)
+    assert dense["area"]["count"] == 1
+    assert sparse == {task: pytest.approx(values) for task, values in dense.items()}
+
+
+def test_an_optimizer_without_sparse_gradients_is_named():
+    with pytest.raises(InputError, match=r"AdamW does not support sparse gradients.*sparse=False"):
+        Trainer(model_of_words(sparse=True)).fit(WORDS, epochs=1)
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize("name", ["equal", "uncertainty", "pcgrad", "graddrop"])
+def test_a_post_accumulate_hook_runs_once_a_step_and_sees_the_whole_gradient(name, accumulate):
+    model = made()
+    trainer = Trainer(model, name, accumulate=accumulate)
+    seen = {}
+    for leaf in model.parameters():
+        leaf.register_post_accumulate_grad_hook(
+            lambda leaf: seen.setdefault(leaf, []).append(leaf.grad.clone())
+        )
+    trainer.train_step(BATCH)
+    assert set(seen) == set(model.parameters())
+    for leaf, gradients in seen.items():
+        assert len(gradients) == 1
+        assert_close(gradients[0], leaf.grad)
+
+
+@pytest.mark.parametrize("name", ["equal", "pcgrad"])
+def test_an_optimizer_in_the_backward_pass_trains(name):
+    plain, hooked = made(), made()
+    expected = Trainer(plain, name, optimizer=SGD, learning_rate=0.1, lr_schedule="constant")
+    trainer = Trainer(hooked, name, optimizer=SGD, learning_rate=0.1, lr_schedule="constant")
+
+    def step(leaf):
+        leaf.sub_(0.1 * leaf.grad)
+        leaf.grad = None
+
+    for leaf in hooked.parameters():
+        leaf.register_post_accumulate_grad_hook(step)
+    for _ in range(3):
+        expected.train_step(BATCH)
+        trainer.train_step(BATCH)
+    for name, value in weights_of(plain).items():
+        assert_close(weights_of(hooked)[name], value)

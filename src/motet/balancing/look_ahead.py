@@ -133,9 +133,13 @@ def _gradients(total: Tensor, parameters: Tensors, *, retain: bool = False) -> T
         total, list(parameters.values()), allow_unused=True, retain_graph=retain
     )
     return {
-        name: torch.zeros_like(p) if g is None else (g.to_dense() if g.is_sparse else g)
+        name: torch.zeros_like(p) if g is None else _dense(g)
         for (name, p), g in zip(parameters.items(), found, strict=True)
     }
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    return tensor.to_dense() if tensor.is_sparse else tensor
 
 
 def _try_step(optimizer: Optimizer, own: Tensors, gradients: Tensors) -> tuple[Tensors, Tensors]:
@@ -168,7 +172,7 @@ def _descent(
     g = g + group["weight_decay"] * p
     momentum, before = group["momentum"], state.get("momentum_buffer")
     share = 1 if before is None else 1 - group["dampening"]
-    average = g if before is None else momentum * before + share * g
+    average = g if before is None else momentum * _dense(before) + share * g
     if not momentum:
         return rate * g, rate
     if group["nesterov"]:

@@ -46,18 +46,21 @@ def parameter_groups(
     rates = _own_rates(model, shared_learning_rate)
     depths = _depths(model) if layer_decay is not None else {}
     tables = {id(table) for module in model.modules() for table in _tables(module)}
+    sparse = {id(table) for module in model.modules() for table in _sparse_tables(module)}
     special = {id(parameter): how for parameter, how in model.sharing.special_parameters()}
-    groups: dict[tuple[float | None, float, bool], dict[str, Any]] = {}
+    groups: dict[tuple[float | None, float, bool, bool], dict[str, Any]] = {}
     for parameter in (*model.parameters(), *balancers.parameters()):
         how = special.get(id(parameter), Special())
         steady = parameter.dim() < 2 or id(parameter) in tables or not how.decays
         lr = rates.get(id(parameter))
         rate = how.rate * (layer_decay or 1.0) ** depths.get(id(parameter), 0)
-        group = groups.setdefault((lr, rate, steady), {"params": []})
+        plain = id(parameter) in sparse
+        group = groups.setdefault((lr, rate, steady, plain), {"params": []})
         group["params"].append(parameter)
         group |= {"lr": lr} if lr else {}
         group |= {"rate": rate} if rate != 1 else {}
         group |= {"weight_decay": 0.0} if steady else {}
+        group |= {"fused": False} if plain else {}  # fused steps read no sparse gradients
     return list(groups.values())
 
 
@@ -66,6 +69,12 @@ def _tables(module: nn.Module) -> Iterator[Tensor]:
     if isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
         yield module.weight
     yield from (getattr(module, name) for name in getattr(module, "undecayed", ()))
+
+
+def _sparse_tables(module: nn.Module) -> Iterator[Tensor]:
+    """Yield the matrices whose gradients are sparse."""
+    if isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.sparse:
+        yield module.weight
 
 
 def _own_rates(model: MultiTaskModel, shared: float | None) -> dict[int, float]:

@@ -23,6 +23,7 @@ from motet.balancing import (
     ReadsNorms,
     backward,
 )
+from motet.balancing.engine.hooks import hooks_once
 from motet.balancing.equal import Equal
 from motet.balancing.manual import Manual
 from motet.model import MultiTaskModel, mean_losses, on_host
@@ -106,7 +107,8 @@ class Passes:
         look = look and isinstance(balancer, LossBalancer)
         self.generators.seed("step", step)
         if self.parts > 1:
-            return self._in_parts(batch, tasks, step, balancer, options, look)
+            with hooks_once(self.model.parameters()):
+                return self._in_parts(batch, tasks, step, balancer, options, look)
         raw = self._raw(batch, tasks)
         terms = self.model.loss_terms(raw, batch["targets"])
         # a task whose head and encoder are frozen has nothing to train

@@ -56,7 +56,21 @@ class TaskGradients:
     def norms(self) -> dict[str, float]:
         """Return the norm of each task's gradient."""
         parts = {task: [g for g in found if g is not None] for task, found in self._sums.items()}
-        return {task: float(torch.nn.utils.get_total_norm(each)) for task, each in parts.items()}
+        return {task: float(whole_norm(each)) for task, each in parts.items()}
+
+
+def whole_norm(gradients: list[Tensor]) -> Tensor:
+    """Return the norm of a gradient in pieces, any of which may be sparse.
+
+    Where all pieces are of one kind, as they mostly are, they need not be sorted by device and type
+    as ``torch.nn.utils.get_total_norm`` does.
+    """
+    if any(each.is_sparse for each in gradients):
+        gradients = [each.coalesce().values() if each.is_sparse else each for each in gradients]
+    if not gradients or any(each.dtype != gradients[0].dtype for each in gradients):
+        return nn.utils.get_total_norm(gradients)
+    norms: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    return norms
 
 
 def add_norms(moments: dict[str, list[float]], norms: Mapping[str, float]) -> None:

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from motet.balancing import BackwardResult, Balancer
+from motet.problems import InputError
 from motet.training.monitoring import TrainingError
 from motet.training.state import Progress
+from motet.training.statistics import whole_norm
 
 PATIENCE_FOR_NON_FINITE = 10
 """Skipped steps in a row after which a run stops."""
@@ -59,17 +61,10 @@ def forget_gradients(optimizer: Optimizer) -> None:
 
 def clipped_norm(parameters: Sequence[Tensor], limit: float | None) -> Tensor:
     """Clip the whole gradient, if there is a limit, and return the norm it had before."""
+    norm = whole_norm([gradient for p in parameters if (gradient := p.grad) is not None])
     if limit is not None:
-        return nn.utils.clip_grad_norm_(parameters, limit)
-    return _whole_norm([gradient for p in parameters if (gradient := p.grad) is not None])
-
-
-def _whole_norm(gradients: list[Tensor]) -> Tensor:
-    """Do what ``get_total_norm`` does, without sorting out kinds of tensors that are one kind."""
-    if any(each.is_sparse or each.dtype != gradients[0].dtype for each in gradients):
-        return nn.utils.get_total_norm(gradients)
-    norms: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-    return norms
+        nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+    return norm
 
 
 def arithmetic(device: torch.device, precision: str) -> AbstractContextManager[object]:
@@ -84,13 +79,26 @@ def update(optimizer: Optimizer, balancer: Balancer, losses: Mapping[str, Tensor
     """Make the optimizer's step; what the balancer learned of absent tasks stays as it is."""
     absent = [i for i, task in enumerate(balancer.tasks) if task not in losses]
     if not absent:
-        optimizer.step()
+        _make_step(optimizer)
         return
     before = [parameter[absent].clone() for parameter in balancer.parameters()]
-    optimizer.step()
+    _make_step(optimizer)
     with torch.no_grad():  # momentum may have moved it
         for parameter, rows in zip(balancer.parameters(), before, strict=True):
             parameter[absent] = rows
+
+
+def _make_step(optimizer: Optimizer) -> None:
+    try:
+        optimizer.step()
+    except RuntimeError as error:
+        if "sparse" not in str(error):
+            raise
+        raise InputError(
+            f"{type(optimizer).__name__} does not support sparse gradients, such as those of "
+            "nn.Embedding(sparse=True); create the embedding with sparse=False, or give "
+            'optimizer={"type": "sgd"}'
+        ) from None
 
 
 def count_skipped(progress: Progress, losses: Mapping[str, Tensor]) -> None:

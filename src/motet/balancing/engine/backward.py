@@ -11,6 +11,7 @@ read off the graph, unless ``task_parameters`` tells.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -19,6 +20,9 @@ from torch.amp.grad_scaler import GradScaler
 
 from motet.balancing.engine.blocks import by_blocks
 from motet.balancing.engine.call import Call
+from motet.balancing.engine.graph import place, walk
+from motet.balancing.engine.hooks import run_hooks
+from motet.balancing.engine.inputs import check_penalty, check_previous, named_losses
 from motet.balancing.engine.leaves import Shared, find_leaves
 from motet.balancing.engine.norms import observed_pass, penalized_pass
 from motet.balancing.engine.passes import check_pass
@@ -40,7 +44,7 @@ from motet.balancing.families import (
     PenalizesNorms,
     ReadsNorms,
 )
-from motet.problems import InputError, hint, shown
+from motet.problems import InputError
 
 
 @without_autocast
@@ -115,41 +119,61 @@ def backward(
     _refuse_processes(balancer)
     partial = not solve or previous is not None
     _refuse(balancer, at, representation, memory, gramian, partial=partial)
-    named = _named(losses, balancer.tasks)
+    check_previous(previous, balancer)
+    check_penalty(penalty)
+    named = named_losses(losses, balancer.tasks)
+    together = isinstance(balancer, LossBalancer) and not partial
     call = Call(
         losses=named,
         balancer=balancer,
         scale=1.0 if scaler is None else _scale(scaler, next(iter(named.values())).device),
         weighted=heads == "weighted" or isinstance(balancer, LossBalancer),
-        keep_graph=penalty is not None,
+        keep_graph=penalty is not None and not together,
         gramian=gramian,
+        penalty=penalty if together else None,
+        waiting={} if previous is None else {id(leaf): leaf for leaf in previous.waiting},
     )
-    if isinstance(balancer, LossBalancer) and solve and previous is None:
-        if balancer.every_step.penalizes_norms:
-            result = penalized_pass(call, shared)
-        elif balancer.every_step.reads_norms:
-            result = observed_pass(call, shared)
-        else:
-            result = one_pass(call)
+    if together:
+        result = _by_losses(call, shared)
     elif at == "representation":
         result = at_representation(call, shared, representation)
     else:
         leaves = find_leaves(call, shared, task_parameters)
-        alone = solve and previous is None
-        weights = kept_weights(call) if alone and isinstance(balancer, GramianBalancer) else None
+        weights = (
+            kept_weights(call) if not partial and isinstance(balancer, GramianBalancer) else None
+        )
         if weights is not None:
             result = with_weights(call, leaves, weights)
         elif memory == "low":
             result = in_pieces(call, leaves)
         else:
-            apart = alone and gramian == "auto" and isinstance(balancer, GramianBalancer)
+            apart = not partial and gramian == "auto" and isinstance(balancer, GramianBalancer)
             blocks = by_blocks(call, leaves) if apart else None
             result = blocks or by_rows(call, leaves, solve=solve, previous=previous)
     if solve and not isinstance(balancer, LossBalancer):
-        teach(balancer, result, call.scale)
-    if penalty is not None:
-        torch.autograd.backward([penalty * call.scale])
+        teach(call, result)
+    if penalty is not None and not together:
+        _add_penalty(call, penalty, solve=solve)
+    waiting = tuple(call.waiting.values())
+    if not solve:
+        return replace(result, waiting=waiting)
+    run_hooks(waiting)
     return result
+
+
+def _by_losses(call: Call, shared: Shared | None) -> BackwardResult:
+    """Let a loss balancer combine the losses; the one pass adds the penalty too."""
+    if call.balancer.every_step.penalizes_norms:
+        return penalized_pass(call, shared)
+    if call.balancer.every_step.reads_norms:
+        return observed_pass(call, shared)
+    return one_pass(call)
+
+
+def _add_penalty(call: Call, penalty: Tensor, *, solve: bool) -> None:
+    """Go back from the penalty; hooks of leaves that it alone reaches run by themselves."""
+    leaves = call.waiting.values() if solve else walk([place(penalty)]).leaves
+    call.go_back([penalty], call.scaled([penalty]), list(leaves))
 
 
 def _scale(scaler: GradScaler, device: torch.device) -> float:
@@ -198,42 +222,3 @@ def _refuse(
         raise InputError(
             'solve=False and previous= add up rows, and gramian="layers" makes none; remove gramian'
         )
-
-
-def _named(
-    losses: Mapping[str, Tensor] | Sequence[Tensor], tasks: Sequence[str]
-) -> dict[str, Tensor]:
-    if isinstance(losses, Tensor) or not isinstance(losses, (Mapping, Sequence)):
-        found = "one tensor" if isinstance(losses, Tensor) else type(losses).__name__
-        raise InputError(
-            f"losses is {found}, expected a scalar loss for each task, {{task: loss}}: the "
-            "balancer adds them up"
-        )
-    if not isinstance(losses, Mapping):
-        if len(losses) != len(tasks):
-            raise InputError(
-                f"found {len(losses)} losses, expected {len(tasks)}: {', '.join(tasks)}. "
-                "To leave tasks out, give a mapping of task names to losses."
-            )
-        losses = dict(zip(tasks, losses, strict=True))
-    if not losses:
-        raise InputError("found no loss, expected at least one")
-    for task, loss in losses.items():
-        if task not in tasks:
-            raise InputError(f"found a loss for {task!r}, which is no task; {hint(task, tasks)}")
-        if not isinstance(loss, Tensor):
-            raise InputError(
-                f"the loss of {task!r} is {shown(loss)}, expected a scalar tensor with its graph; "
-                "leave out `.item()` and `float()`"
-            )
-        if loss.dim() != 0:
-            raise InputError(
-                f"the loss of {task!r} has shape {tuple(loss.shape)}, expected a scalar; "
-                "reduce it first, e.g. with `.mean()`"
-            )
-        if not loss.requires_grad:
-            raise InputError(
-                f"the loss of {task!r} has no graph: it depends on no parameter that trains; "
-                "leave the task out, or check for `detach()` and `no_grad()` before it"
-            )
-    return dict(losses)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
+from motet.balancing.engine.grad import add_to_grad
+from motet.balancing.engine.hooks import has_hooks, held
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.families import Balancer
 from motet.problems import InputError
@@ -32,6 +34,10 @@ class Call:
     """Whether the graph is needed after the last task."""
     gramian: str = "auto"
     """Whether linear layers are read as products: where that is cheaper, "rows", "layers"."""
+    penalty: Tensor | None = None
+    """What a loss balancer's one pass has to minimise too; other ways add it at the end."""
+    waiting: dict[int, Tensor] = field(default_factory=dict)
+    """Leaves, by id, whose ``.grad`` was written and whose hooks are to run at the end."""
 
     @property
     def own_waits(self) -> bool:
@@ -47,6 +53,39 @@ class Call:
         loss = self.losses[task]
         given = None if self.scale == 1 else [torch.full_like(loss, self.scale)]
         return gradients([loss], wanted, given, retain=self.keep_graph or task != self.tasks[-1])
+
+    def scaled(self, outputs: Sequence[Tensor]) -> list[Tensor]:
+        """Return the gradients of scalars that a backward pass begins with."""
+        return [torch.full_like(output, self.scale) for output in outputs]
+
+    def add(self, leaf: Tensor, gradient: Tensor, *, owned: bool = False) -> None:
+        """Add to ``.grad`` of a leaf; ``owned`` as in `add_to_grad`."""
+        add_to_grad(leaf, gradient, owned=owned)
+        if has_hooks(leaf):
+            self.waiting[id(leaf)] = leaf
+
+    def add_all(
+        self,
+        leaves: Sequence[Tensor],
+        gradients: Sequence[Tensor | None],
+        factor: Tensor | None = None,
+    ) -> None:
+        """Add gradients, times a factor, to ``.grad`` of the leaves; None adds nothing."""
+        for leaf, gradient in zip(leaves, gradients, strict=True):
+            if gradient is not None:
+                self.add(leaf, gradient if factor is None else gradient * factor.to(gradient))
+
+    def go_back(
+        self,
+        outputs: Sequence[Tensor],
+        given: Sequence[Tensor],
+        leaves: Sequence[Tensor],
+        **options: Any,
+    ) -> None:
+        """Let autograd add to ``.grad``; hooks of ``leaves`` wait for the end of the call."""
+        with advice(), held(leaves) as written:
+            torch.autograd.backward(outputs, given, **options)
+        self.waiting.update((id(leaf), leaf) for leaf in written)
 
     def values(self) -> Tensor:
         """Stack the losses (T',), without their graph, in float32 or better."""

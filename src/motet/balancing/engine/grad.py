@@ -1,20 +1,7 @@
 """Adding to ``.grad`` as torch's backward does."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
-
-
-def add_all(
-    leaves: Sequence[Tensor],
-    gradients: Sequence[Tensor | None],
-    factor: Tensor | None = None,
-) -> None:
-    """Add gradients, times a factor, to ``.grad`` of the leaves; None adds nothing."""
-    for leaf, gradient in zip(leaves, gradients, strict=True):
-        if gradient is not None:
-            add_to_grad(leaf, gradient if factor is None else gradient * factor.to(gradient))
 
 
 def add_to_grad(leaf: Tensor, gradient: Tensor, *, owned: bool = False) -> None:

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from motet.balancing.engine.call import Call, stacked
-from motet.balancing.engine.grad import add_all
 from motet.balancing.engine.graph import is_leaf, place, users, walk
 from motet.balancing.engine.leaves import Shared, common_leaves, listed
 from motet.balancing.engine.paths import one_pass
@@ -38,12 +37,12 @@ def observed_pass(call: Call, shared: Shared | None) -> BackwardResult:
     values = stacked(list(call.losses.values()))
     plain = values.detach().clone()
     norms = [_norm(kept.gradients(task, layer), plain) for task in call.tasks]
-    weights, status = loss_weights(call, values, retain=call.keep_graph)
+    weights, total, status = loss_weights(call, values)
     if status == OK:
         lengths = torch.stack(norms).to(plain) / call.scale
         tell_norms(call.balancer, lengths, plain, call.tasks)
     named = dict(zip(call.tasks, weights.unbind(), strict=True))
-    return call.result(weights=named, path="loss and norms", status=status)
+    return call.result(weights=named, path="loss and norms", status=status, combined=total)
 
 
 def penalized_pass(call: Call, shared: Shared | None) -> BackwardResult:
@@ -60,24 +59,24 @@ def penalized_pass(call: Call, shared: Shared | None) -> BackwardResult:
     balancer = call.balancer
     assert isinstance(balancer, LossBalancer)
     assert isinstance(balancer, PenalizesNorms)
-    reached = list(walk([place(loss) for loss in call.losses.values()]).leaves)
+    more = [] if call.penalty is None else [call.penalty]
+    reached = list(walk([place(each) for each in [*call.losses.values(), *more]]).leaves)
     values = stacked(list(call.losses.values()))
-    weights, status = loss_weights(call, values.detach())
-    outputs, given = [values], [weights * call.scale]
+    weights, total, status = loss_weights(call, values.detach())
+    outputs, given = [values, *more], [weights * call.scale, *call.scaled(more)]
     layer = norm_leaves(call, shared, balancer.layer) if status == OK else []
     if status == OK and not layer:
         status = NOTHING_SHARED
     penalty = _penalty(call, balancer, layer) if layer else values.new_zeros(())
     if penalty.requires_grad:  # else no norm depends on a parameter
         outputs.append(penalty)
-        given.append(torch.full_like(penalty, call.scale))
+        given += call.scaled([penalty])
     with _twice_differentiable(balancer):  # before anything is written
-        gradients = torch.autograd.grad(
-            outputs, reached, given, retain_graph=call.keep_graph, allow_unused=True
-        )
-    add_all(reached, gradients)
+        gradients = torch.autograd.grad(outputs, reached, given, allow_unused=True)
+    call.add_all(reached, gradients)
     named = dict(zip(call.tasks, weights.unbind(), strict=True))
-    return call.result(weights=named, path="loss and norms", status=status)
+    total = total + penalty.detach()
+    return call.result(weights=named, path="loss and norms", status=status, combined=total)
 
 
 def _penalty(call: Call, balancer: PenalizesNorms, layer: list[Tensor]) -> Tensor:
@@ -167,10 +166,11 @@ def _with_graph(call: Call, task: str, layer: list[Tensor]) -> tuple[Tensor | No
 
 def _norm(gradients: tuple[Tensor | None, ...], like: Tensor) -> Tensor:
     """Return the length of a gradient, in float32 or better; 0 has derivative 0."""
+    found = [each for each in gradients if each is not None]
+    dense = [each.coalesce().values() if each.is_sparse else each for each in found]
     parts = [
         torch.linalg.vector_norm(each.to(torch.promote_types(each.dtype, torch.float32)))
-        for each in gradients
-        if each is not None
+        for each in dense
     ]
     return torch.linalg.vector_norm(torch.stack(parts)) if parts else like.new_zeros(())
 

@@ -8,8 +8,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from motet.balancing.engine import workspace
-from motet.balancing.engine.call import Call, advice, stacked
-from motet.balancing.engine.grad import add_all
+from motet.balancing.engine.call import Call, stacked
 from motet.balancing.engine.layers import cotangents, linear_layers
 from motet.balancing.engine.leaves import Leaves, unique
 from motet.balancing.engine.result import BackwardResult
@@ -30,10 +29,9 @@ from motet.problems import InputError
 def one_pass(call: Call) -> BackwardResult:
     """Let a loss balancer combine the losses; its weights are d total / d losses."""
     values = stacked(list(call.losses.values()))
-    with advice():
-        weights, status = loss_weights(call, values, retain=call.keep_graph)
+    weights, total, status = loss_weights(call, values)
     named = dict(zip(call.tasks, weights.unbind(), strict=True))
-    return call.result(weights=named, path="loss", status=status)
+    return call.result(weights=named, path="loss", status=status, combined=total)
 
 
 def by_rows(
@@ -55,32 +53,31 @@ def by_rows(
     outside = [leaf for leaf in leaves.shared if id(leaf) not in inside]
     rows = Rows(outside, call.tasks, workspace.lend(call.balancer), layers)
     memory = rows.memory
+    if previous is not None:
+        _check_same(call, leaves, rows, previous)
     own: list[tuple[str, Tensor, Tensor]] = []
     for place, task in enumerate(call.tasks):
         if call.own_waits:
             pairs = zip(leaves.own[task], _row(call, rows, place, leaves.own[task]), strict=True)
             own += [(task, leaf, gradient) for leaf, gradient in pairs if gradient is not None]
         else:
-            add_all(leaves.own[task], _row(call, rows, place, leaves.own[task]))
+            call.add_all(leaves.own[task], _row(call, rows, place, leaves.own[task]))
     if previous is not None:
-        if previous.rows is None:
-            raise InputError("previous= has no task gradients; make it with solve=False")
-        if not (leaves.told or call.own_waits or rows.same_leaves(previous.rows)):
-            raise InputError(
-                "the graphs of two micro-batches disagree on what is shared, as different tasks "
-                "are in them; say it with shared="
-            )
         call, rows, own = _added(call, rows, own, previous)
     if not solve:
-        return call.result(weights=None, path="rows", rows=rows, own=tuple(own))
+        return call.result(
+            weights=None, path="rows", rows=rows, own=tuple(own), balancer=call.balancer
+        )
     solved = balance(call, rows)
-    rows.add_to_grad(solved.direction if call.scale == 1 else solved.direction * call.scale)
+    direction = solved.direction if call.scale == 1 else solved.direction * call.scale
+    for leaf, gradient in rows.parts(direction):
+        call.add(leaf, gradient, owned=True)
     if own:
         found = own_weights(call, solved.weights)
         assert found is not None
         weights = dict(zip(call.tasks, found, strict=True))
         for task, leaf, gradient in own:
-            add_all([leaf], [gradient], weights[task])
+            call.add_all([leaf], [gradient], weights[task])
     workspace.give_back(call.balancer, memory)
     return solved_result(call, solved, "layers" if layers else "rows")
 
@@ -100,6 +97,16 @@ def _row(call: Call, rows: Rows, place: int, own: Sequence[Tensor]) -> tuple[Ten
     products = [layer.joined([next(uses) for _ in layer.uses]) for layer in rows.layers]
     rows.fill(place, [*found[:count], *products], 1 / call.scale)
     return found[count + len(edges) :]
+
+
+def _check_same(call: Call, leaves: Leaves, rows: Rows, previous: BackwardResult) -> None:
+    """Refuse task gradients of a micro-batch before that are not of the same leaves."""
+    assert previous.rows is not None
+    if not (leaves.told or call.own_waits or rows.same_leaves(previous.rows)):
+        raise InputError(
+            "the graphs of two micro-batches disagree on what is shared, as different tasks are "
+            "in them; give shared="
+        )
 
 
 def _added(
@@ -143,12 +150,10 @@ def _go_back(
     together = [*shared, *others] if call.weighted else shared
     apart = [] if call.weighted else others
     retain = call.keep_graph or bool(apart)
-    with advice():
-        torch.autograd.backward([values], [factors], retain_graph=retain, inputs=together)
-        if apart:
-            torch.autograd.backward(
-                [values], [own * call.scale], retain_graph=call.keep_graph, inputs=apart
-            )
+    call.go_back([values], [factors], together, retain_graph=retain, inputs=together)
+    if apart:
+        factors = own * call.scale
+        call.go_back([values], [factors], apart, retain_graph=call.keep_graph, inputs=apart)
 
 
 _PIECES = 4
@@ -164,7 +169,7 @@ def in_pieces(call: Call, leaves: Leaves) -> BackwardResult:
         rows = Rows(piece, call.tasks, memory)
         for place, task in enumerate(call.tasks):
             own = leaves.own[task] if number == 0 and not call.own_waits else []
-            add_all(own, _row(kept, rows, place, own))
+            call.add_all(own, _row(kept, rows, place, own))
             reached[place] += rows.reached[place]
         gramian = rows.gramian() if gramian is None else gramian + rows.gramian()
         memory = rows.memory

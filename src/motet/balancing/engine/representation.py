@@ -8,7 +8,6 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from motet.balancing.engine.call import Call, gradients
-from motet.balancing.engine.grad import add_all
 from motet.balancing.engine.graph import Place, edges, is_leaf, nested, place, walk
 from motet.balancing.engine.leaves import Shared, common_leaves, listed, own_leaves
 from motet.balancing.engine.result import BackwardResult
@@ -54,12 +53,12 @@ def at_representation(
     weights = own_weights(call, solved.weights)
     for row, task in enumerate(call.tasks):
         factor = None if weights is None else weights[row]
-        add_all(sides.own[task], found[task][count:], factor)
+        call.add_all(sides.own[task], found[task][count:], factor)
 
     def back(direction: Tensor, leaves: list[Tensor], retain: bool) -> None:
         parts = zip(rows.views(direction * call.scale), known, strict=True)
         given = [part.to(like.dtype) for part, like in parts]
-        add_all(leaves, gradients(sides.representation, leaves, given, retain=retain))
+        call.add_all(leaves, gradients(sides.representation, leaves, given, retain=retain))
 
     if sides.plain:
         ones = torch.ones(len(call.tasks))

@@ -1,11 +1,14 @@
 """What one backward pass on behalf of a balancer did."""
 
+import operator
 from dataclasses import dataclass, field
+from functools import reduce
 
 import torch
 from torch import Tensor
 
 from motet.balancing.engine.rows import Rows
+from motet.balancing.families import Balancer
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,25 @@ class BackwardResult:
     No later call writes to them; those that were solved are gone, their memory reused."""
     own: tuple[tuple[str, Tensor, Tensor], ...] = field(default=(), repr=False)
     """Task, leaf and gradient of what waits to be weighted with them."""
+    balancer: Balancer | None = field(default=None, repr=False)
+    """The balancer that these wait for (``solve=False``)."""
+    waiting: tuple[Tensor, ...] = field(default=(), repr=False)
+    """Leaves whose post-accumulate hooks wait to be run (``solve=False``)."""
+    combined: Tensor | None = field(default=None, repr=False)
+    """What a loss balancer made of the losses; see `total`."""
+
+    @property
+    def total(self) -> Tensor | None:
+        """One number for the whole step, a detached scalar, without ``penalty``.
+
+        For loss balancers the combined loss that was differentiated, for others the sum of the
+        losses times their weights; None where there are no weights, or not yet. Totals of two steps
+        compare only where the weights are fixed.
+        """
+        if self.combined is not None or self.weights is None:
+            return self.combined
+        weighted = [self.weights[task].to(loss.device) * loss for task, loss in self.losses.items()]
+        return reduce(operator.add, weighted)
 
     @property
     def cosines(self) -> Tensor | None:

@@ -4,12 +4,11 @@ Memory: the buffer is the one large thing that a Gramian or Jacobian balancer ad
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from motet.balancing.engine.grad import add_to_grad
 from motet.balancing.engine.layers import Layer
 
 _BLOCK = 1 << 12
@@ -55,7 +54,7 @@ class Rows:
         self.jacobian = memory[:count].view(len(self.tasks), width)
 
     @property
-    def _parts(self) -> list[int]:
+    def _widths(self) -> list[int]:
         count = len(self.leaves)
         return [sum(self._sizes[:count]), *self._sizes[count:]]
 
@@ -80,7 +79,7 @@ class Rows:
         count = len(self.tasks)
         found = torch.zeros(count, count, dtype=torch.float64, device=self.jacobian.device)
         with _full_precision(self.jacobian):
-            leaves, *layers = torch.split(self.jacobian, self._parts, dim=1)
+            leaves, *layers = torch.split(self.jacobian, self._widths, dim=1)
             number = leaves.shape[1] // _BLOCK
             whole, rest = leaves[:, : number * _BLOCK], leaves[:, number * _BLOCK :]
             blocks = whole.view(count, number, _BLOCK).transpose(0, 1)
@@ -96,21 +95,21 @@ class Rows:
         with _full_precision(self.jacobian):
             return weights.to(self.jacobian) @ self.jacobian
 
-    def add_to_grad(self, direction: Tensor) -> None:
-        """Add a direction (P,) to ``.grad`` of the leaves that some task reaches.
+    def parts(self, direction: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Cut a direction (P,) into gradients of the leaves that some task reaches.
 
-        Where there is no ``.grad`` yet, the direction's own memory becomes it.
+        Yields:
+            A leaf and its gradient, in memory of the direction or its own.
         """
         reached = [any(column) for column in zip(*self.reached, strict=True)]
         parts = self.views(direction)
         count = len(self.leaves)
         for leaf, part, here in zip(self.leaves, parts[:count], reached[:count], strict=True):
             if here:
-                add_to_grad(leaf, part, owned=True)
+                yield leaf, part
         for layer, part, here in zip(self.layers, parts[count:], reached[count:], strict=True):
             if here:
-                for leaf, gradient in zip(layer.leaves, layer.gradients(part), strict=True):
-                    add_to_grad(leaf, gradient, owned=True)
+                yield from zip(layer.leaves, layer.gradients(part), strict=True)
 
     def plus(self, other: "Rows", order: Sequence[str]) -> "Rows":
         """Add the rows of another micro-batch; tasks and leaves may be in one of them alone.

@@ -6,6 +6,7 @@ Tasks that reach no common leaf, directly or through others, have nothing to bal
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,6 +34,18 @@ class Solved:
     gramian: Tensor | None
     status: str
     components: tuple[tuple[str, ...], ...]
+    total: Tensor | None = None
+    """What a loss balancer made of the losses."""
+
+
+class Combined(NamedTuple):
+    """What a loss balancer made of the losses."""
+
+    weights: Tensor
+    """d total / d losses (T',)."""
+    total: Tensor
+    """Scalar, detached."""
+    status: str
 
 
 def balance(call: Call, rows: Rows) -> Solved:
@@ -42,11 +55,11 @@ def balance(call: Call, rows: Rows) -> Solved:
     components = tuple(tuple(rows.tasks[place] for place in group) for group in groups)
     if isinstance(call.balancer, LossBalancer):
         plain = values.clone()
-        weights, status = loss_weights(call, values)
+        weights, total, status = loss_weights(call, values)
         if status == OK and isinstance(call.balancer, ReadsNorms):
             lengths = torch.linalg.vector_norm(rows.jacobian, dim=1)
             tell_norms(call.balancer, lengths.to(plain), plain, rows.tasks)
-        return Solved(rows.combine(weights), weights, None, status, components)
+        return Solved(rows.combine(weights), weights, None, status, components, total)
     if isinstance(call.balancer, JacobianBalancer):
         direction, found, status = _directions(call.balancer, rows, values, groups)
         return Solved(direction, found, None, status, components)
@@ -118,13 +131,14 @@ def own_weights(call: Call, weights: Tensor | None) -> Tensor | None:
     return call.balancer.loss_scales(torch.tensor(places(call.balancer, call.tasks)))
 
 
-def teach(balancer: Balancer, result: BackwardResult, scale: float) -> None:
+def teach(call: Call, result: BackwardResult) -> None:
     """Go back to the parameters of a balancer that reads gradients, if it has any."""
+    balancer = call.balancer
     present = torch.tensor(places(balancer, result.tasks))
     with torch.enable_grad():
         total = balancer.objective(stacked(list(result.losses.values())), present)
     if total is not None:
-        torch.autograd.backward([total * scale])
+        call.go_back([total], call.scaled([total]), list(balancer.parameters()))
 
 
 def solved_result(call: Call, solved: Solved, path: str) -> BackwardResult:
@@ -136,23 +150,29 @@ def solved_result(call: Call, solved: Solved, path: str) -> BackwardResult:
         gramian=solved.gramian,
         status=solved.status,
         components=solved.components,
+        combined=solved.total,
     )
 
 
-def loss_weights(call: Call, values: Tensor, *, retain: bool = False) -> tuple[Tensor, str]:
+def loss_weights(call: Call, values: Tensor) -> Combined:
     """Go back from a loss balancer's total to its parameters, the losses (T'), and their graph.
 
+    Where there is a graph, this is the one pass that accumulates, so it includes the penalty.
+
     Returns:
-        The weights (T',), which are d total / d losses, and the status.
+        The weights, the total and the status.
 
     Raises:
         InputError: If the total does not depend on the losses.
     """
+    whole = values.requires_grad
+    more = [call.penalty] if whole and call.penalty is not None else []
+    leaves = [] if whole else list(call.balancer.parameters())
     if not all(map(math.isfinite, values.tolist())):  # a device sync
         weights = torch.full_like(values, torch.nan)
-        if values.requires_grad:
-            torch.autograd.backward([values], [weights], retain_graph=retain)
-        return weights, NOT_FINITE
+        if whole:
+            call.go_back([values, *more], [weights, *call.scaled(more)], leaves)
+        return Combined(weights, values.new_full((), torch.nan), NOT_FINITE)
     present = None
     if call.tasks != call.balancer.tasks:
         present = torch.tensor(places(call.balancer, call.tasks), device=values.device)
@@ -160,12 +180,13 @@ def loss_weights(call: Call, values: Tensor, *, retain: bool = False) -> tuple[T
     with torch.enable_grad():
         total = call.balancer(values, present)
     if total.requires_grad:
-        scale = None if call.scale == 1 else [torch.full_like(total, call.scale)]
-        torch.autograd.backward([total], scale, retain_graph=retain)
+        outputs = [total, *more]
+        call.go_back(outputs, call.scaled(outputs), leaves)
     if values.grad is None:
         name = type(call.balancer).__name__
         raise InputError(f"the total of {name} does not depend on the losses: nothing would train")
-    return values.grad if call.scale == 1 else values.grad / call.scale, OK
+    weights = values.grad if call.scale == 1 else values.grad / call.scale
+    return Combined(weights, total.detach(), OK)
 
 
 def tell_norms(balancer: ReadsNorms, norms: Tensor, values: Tensor, tasks: Sequence[str]) -> None:

@@ -1,0 +1,90 @@
+"""Checks of what one call of `motet.backward` is given, before any gradient is written."""
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from motet.balancing.engine.result import BackwardResult
+from motet.balancing.families import Balancer
+from motet.problems import InputError, hint, shown
+
+
+def check_penalty(penalty: object) -> None:
+    """Refuse a penalty that no backward pass could begin with."""
+    if penalty is None:
+        return
+    if not isinstance(penalty, Tensor):
+        raise InputError(f"penalty is {shown(penalty)}, expected a scalar tensor with its graph")
+    if penalty.dim() != 0 or penalty.is_complex():
+        kind = "complex" if penalty.is_complex() else f"of shape {tuple(penalty.shape)}"
+        raise InputError(f"penalty is {kind}, expected a real scalar; reduce it, e.g. with .sum()")
+    if not penalty.requires_grad:
+        raise InputError(
+            "penalty has no graph: it depends on no parameter that trains; leave it out, or check "
+            "for `detach()` and `no_grad()` before it"
+        )
+
+
+def check_previous(previous: object, balancer: Balancer) -> None:
+    """Refuse task gradients of another balancer, and what has none to add to."""
+    if previous is None:
+        return
+    if not isinstance(previous, BackwardResult):
+        raise InputError(f"previous is {shown(previous)}, expected the result of motet.backward")
+    if previous.rows is None:
+        raise InputError("previous= has no task gradients; make it with solve=False")
+    if previous.balancer is not balancer:
+        other = previous.balancer
+        raise InputError(
+            f"previous= was made for another balancer ({_described(other)}), found "
+            f"{_described(balancer)}; give every micro-batch of a step the same balancer"
+        )
+
+
+def _described(balancer: Balancer | None) -> str:
+    assert balancer is not None
+    return f"{type(balancer).__name__} of {', '.join(balancer.tasks)}"
+
+
+def named_losses(
+    losses: Mapping[str, Tensor] | Sequence[Tensor], tasks: Sequence[str]
+) -> dict[str, Tensor]:
+    """Return the losses by task, each a scalar with a graph."""
+    if isinstance(losses, Tensor) or not isinstance(losses, (Mapping, Sequence)):
+        found = "one tensor" if isinstance(losses, Tensor) else type(losses).__name__
+        raise InputError(
+            f"losses is {found}, expected a scalar loss for each task, {{task: loss}}: the "
+            "balancer adds them up"
+        )
+    if not isinstance(losses, Mapping):
+        if len(losses) != len(tasks):
+            raise InputError(
+                f"found {len(losses)} losses, expected {len(tasks)}: {', '.join(tasks)}. "
+                "To leave tasks out, give a mapping of task names to losses."
+            )
+        losses = dict(zip(tasks, losses, strict=True))
+    if not losses:
+        raise InputError("found no loss, expected at least one")
+    for task, loss in losses.items():
+        if task not in tasks:
+            raise InputError(f"found a loss for {task!r}, which is no task; {hint(task, tasks)}")
+        if not isinstance(loss, Tensor):
+            raise InputError(
+                f"the loss of {task!r} is {shown(loss)}, expected a scalar tensor with its graph; "
+                "leave out `.item()` and `float()`"
+            )
+        if loss.dim() != 0:
+            raise InputError(
+                f"the loss of {task!r} has shape {tuple(loss.shape)}, expected a scalar; "
+                "reduce it first, e.g. with `.mean()`"
+            )
+        if loss.is_complex():
+            raise InputError(
+                f"the loss of {task!r} is complex, expected a real number; take e.g. `.abs()`"
+            )
+        if not loss.requires_grad:
+            raise InputError(
+                f"the loss of {task!r} has no graph: it depends on no parameter that trains; "
+                "leave the task out, or check for `detach()` and `no_grad()` before it"
+            )
+    return dict(losses)
