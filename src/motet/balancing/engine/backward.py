@@ -68,7 +68,9 @@ def backward(
 
     Shared parameters get the balancer's direction. Every other leaf that the losses reach gets the
     plain sum of the tasks' gradients, weighted for loss balancers, which weigh the losses
-    themselves, and with ``heads="weighted"``.
+    themselves, and with ``heads="weighted"``. Post-accumulate hooks of a leaf, such as an optimizer
+    in the backward pass, run once per call, when its ``.grad`` is final; with ``solve=False`` they
+    wait for the call that solves.
 
     Args:
         losses: A scalar loss per task, by name, or in the order of ``balancer.tasks``. Tasks may be
