@@ -115,15 +115,17 @@ class Passes:
         losses = {t: loss for t, loss in mean_losses(terms).items() if loss.requires_grad}
         if not losses:
             return None
-        plain = {task: loss.detach() for task, loss in losses.items()}
-        self.normalizer.observe(losses)
-        losses = self.normalizer.normalized(losses)
+        self.normalizer.observe(plain := losses)
+        losses = self.normalizer.normalized(plain)
         norms = TaskGradients(self.model).plus(losses).norms() if look else {}
         penalty = self._penalty()
         if not isinstance(balancer, LossBalancer):
             options = {**self._owners.lists(balancer, {**raw, **losses}), **options}
         result = backward(losses, balancer, penalty=penalty, **options)
-        return Passed(terms, plain, result, _detached(penalty), norms)
+        found = result.losses
+        if self.normalizer.active:
+            found = {task: loss.detach() for task, loss in plain.items()}
+        return Passed(terms, found, result, _detached(penalty), norms)
 
     def aside(self, step: int, tasks: Sequence[str]) -> Callable[[Batch], dict[str, Tensor]]:
         """Return how losses are computed beside a step: its dropout, BatchNorm's averages stay."""

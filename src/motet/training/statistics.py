@@ -65,10 +65,10 @@ def whole_norm(gradients: list[Tensor]) -> Tensor:
     Where all pieces are of one kind, as they mostly are, they need not be sorted by device and type
     as ``torch.nn.utils.get_total_norm`` does.
     """
-    if any(each.is_sparse for each in gradients):
-        gradients = [each.coalesce().values() if each.is_sparse else each for each in gradients]
-    if not gradients or any(each.dtype != gradients[0].dtype for each in gradients):
-        return nn.utils.get_total_norm(gradients)
+    first = gradients[0].dtype if gradients else None
+    if first is None or any(each.is_sparse or each.dtype != first for each in gradients):
+        dense = [each.coalesce().values() if each.is_sparse else each for each in gradients]
+        return nn.utils.get_total_norm(dense)
     norms: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     return norms
 

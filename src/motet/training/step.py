@@ -78,17 +78,7 @@ def arithmetic(device: torch.device, precision: str) -> AbstractContextManager[o
 def update(optimizer: Optimizer, balancer: Balancer, losses: Mapping[str, Tensor]) -> None:
     """Make the optimizer's step; what the balancer learned of absent tasks stays as it is."""
     absent = [i for i, task in enumerate(balancer.tasks) if task not in losses]
-    if not absent:
-        _make_step(optimizer)
-        return
-    before = [parameter[absent].clone() for parameter in balancer.parameters()]
-    _make_step(optimizer)
-    with torch.no_grad():  # momentum may have moved it
-        for parameter, rows in zip(balancer.parameters(), before, strict=True):
-            parameter[absent] = rows
-
-
-def _make_step(optimizer: Optimizer) -> None:
+    before = [parameter[absent].clone() for parameter in balancer.parameters()] if absent else []
     try:
         optimizer.step()
     except RuntimeError as error:
@@ -99,6 +89,10 @@ def _make_step(optimizer: Optimizer) -> None:
             "nn.Embedding(sparse=True); create the embedding with sparse=False, or give "
             'optimizer={"type": "sgd"}'
         ) from None
+    if absent:
+        with torch.no_grad():  # momentum may have moved it
+            for parameter, rows in zip(balancer.parameters(), before, strict=True):
+                parameter[absent] = rows
 
 
 def count_skipped(progress: Progress, losses: Mapping[str, Tensor]) -> None:

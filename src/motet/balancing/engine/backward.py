@@ -121,8 +121,10 @@ def backward(
     _refuse_processes(balancer)
     partial = not solve or previous is not None
     _refuse(balancer, at, representation, memory, gramian, partial=partial)
-    check_previous(previous, balancer)
-    check_penalty(penalty)
+    if previous is not None:
+        check_previous(previous, balancer)
+    if penalty is not None:
+        check_penalty(penalty)
     named = named_losses(losses, balancer.tasks)
     together = isinstance(balancer, LossBalancer) and not partial
     call = Call(
@@ -135,8 +137,12 @@ def backward(
         penalty=penalty if together else None,
         waiting={} if previous is None else {id(leaf): leaf for leaf in previous.waiting},
     )
-    if together:
-        result = _by_losses(call, shared)
+    if together and balancer.every_step.penalizes_norms:
+        result = penalized_pass(call, shared)
+    elif together and balancer.every_step.reads_norms:
+        result = observed_pass(call, shared)
+    elif together:
+        result = one_pass(call)
     elif at == "representation":
         result = at_representation(call, shared, representation)
     else:
@@ -156,26 +162,17 @@ def backward(
         teach(call, result)
     if penalty is not None and not together:
         _add_penalty(call, penalty, solve=solve)
-    waiting = tuple(call.waiting.values())
     if not solve:
-        return replace(result, waiting=waiting)
-    run_hooks(waiting)
+        return replace(result, waiting=tuple(call.waiting.values()))
+    if call.waiting:
+        run_hooks(call.waiting.values())
     return result
-
-
-def _by_losses(call: Call, shared: Shared | None) -> BackwardResult:
-    """Let a loss balancer combine the losses; the one pass adds the penalty too."""
-    if call.balancer.every_step.penalizes_norms:
-        return penalized_pass(call, shared)
-    if call.balancer.every_step.reads_norms:
-        return observed_pass(call, shared)
-    return one_pass(call)
 
 
 def _add_penalty(call: Call, penalty: Tensor, *, solve: bool) -> None:
     """Go back from the penalty; hooks of leaves that it alone reaches run by themselves."""
     leaves = call.waiting.values() if solve else walk([place(penalty)]).leaves
-    call.go_back([penalty], call.scaled([penalty]), list(leaves))
+    call.go_back([penalty], call.begin([penalty]), list(leaves))
 
 
 def _scale(scaler: GradScaler, device: torch.device) -> float:

@@ -24,6 +24,7 @@ from torch.autograd.graph import GradientEdge
 
 from motet.balancing.engine import workspace
 from motet.balancing.engine.call import Call, gradients
+from motet.balancing.engine.grad import add_to_grad
 from motet.balancing.engine.graph import Place, is_leaf, place, users, walk
 from motet.balancing.engine.layers import Layer, cotangents, layers_behind
 from motet.balancing.engine.leaves import Leaves
@@ -118,14 +119,14 @@ def by_blocks(call: Call, leaves: Leaves) -> BackwardResult | None:
     weights, inner, status = weigh(call, gramian, call.values(), [list(range(len(call.tasks)))])
     scaled = weights * call.scale
     for leaf, each in sums:
-        call.add(leaf, scaled.to(each) @ each, owned=True)
+        add_to_grad(leaf, scaled.to(each) @ each, call.waiting, owned=True)
     for layer, each in products:
         assert each is not None
         counts = (scaled.to(owners) @ owners).repeat(len(layer.uses)).to(each)
         for leaf, gradient in zip(
             layer.leaves, layer.gradients(counts[:, None] * each), strict=True
         ):
-            call.add(leaf, gradient, owned=True)
+            add_to_grad(leaf, gradient, call.waiting, owned=True)
     counted = own_weights(call, weights)
     for number, task in enumerate(call.tasks):
         factor = () if counted is None else (counted[number],)

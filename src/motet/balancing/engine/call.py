@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from motet.balancing.engine.grad import add_to_grad
-from motet.balancing.engine.hooks import has_hooks, held
+from motet.balancing.engine.hooks import held
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.families import Balancer
 from motet.problems import InputError
@@ -54,15 +54,9 @@ class Call:
         given = None if self.scale == 1 else [torch.full_like(loss, self.scale)]
         return gradients([loss], wanted, given, retain=self.keep_graph or task != self.tasks[-1])
 
-    def scaled(self, outputs: Sequence[Tensor]) -> list[Tensor]:
-        """Return the gradients of scalars that a backward pass begins with."""
+    def begin(self, outputs: Sequence[Tensor]) -> list[Tensor]:
+        """Return what a backward pass from scalars begins with."""
         return [torch.full_like(output, self.scale) for output in outputs]
-
-    def add(self, leaf: Tensor, gradient: Tensor, *, owned: bool = False) -> None:
-        """Add to ``.grad`` of a leaf; ``owned`` as in `add_to_grad`."""
-        add_to_grad(leaf, gradient, owned=owned)
-        if has_hooks(leaf):
-            self.waiting[id(leaf)] = leaf
 
     def add_all(
         self,
@@ -73,16 +67,21 @@ class Call:
         """Add gradients, times a factor, to ``.grad`` of the leaves; None adds nothing."""
         for leaf, gradient in zip(leaves, gradients, strict=True):
             if gradient is not None:
-                self.add(leaf, gradient if factor is None else gradient * factor.to(gradient))
+                scaled = gradient if factor is None else gradient * factor.to(gradient)
+                add_to_grad(leaf, scaled, self.waiting)
 
     def go_back(
         self,
         outputs: Sequence[Tensor],
-        given: Sequence[Tensor],
-        leaves: Sequence[Tensor],
+        given: Sequence[Tensor] | None,
+        leaves: Sequence[Tensor] = (),
         **options: Any,
     ) -> None:
         """Let autograd add to ``.grad``; hooks of ``leaves`` wait for the end of the call."""
+        if not leaves:
+            with advice():
+                torch.autograd.backward(outputs, given, **options)
+            return
         with advice(), held(leaves) as written:
             torch.autograd.backward(outputs, given, **options)
         self.waiting.update((id(leaf), leaf) for leaf in written)

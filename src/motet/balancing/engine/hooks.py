@@ -12,11 +12,6 @@ import torch
 from torch import Tensor
 
 
-def has_hooks(leaf: Tensor) -> bool:
-    """Return whether somebody waits for the gradient of a leaf."""
-    return bool(leaf._post_accumulate_grad_hooks)
-
-
 @contextmanager
 def held(leaves: Iterable[Tensor]) -> Iterator[list[Tensor]]:
     """Record the leaves whose hooks autograd would run, and run none of them.
@@ -25,8 +20,8 @@ def held(leaves: Iterable[Tensor]) -> Iterator[list[Tensor]]:
         The leaves that were written so far, once for each pass.
     """
     written: list[Tensor] = []
-    waiting = {id(leaf): leaf._post_accumulate_grad_hooks for leaf in leaves if has_hooks(leaf)}
-    kept = [(hooks, dict(hooks)) for hooks in waiting.values() if hooks is not None]
+    waiting = {id(hooks): hooks for leaf in leaves if (hooks := leaf._post_accumulate_grad_hooks)}
+    kept = [(hooks, dict(hooks)) for hooks in waiting.values()]
     for hooks, _ in kept:
         hooks.clear()
         hooks[-1] = written.append

@@ -11,8 +11,6 @@ from motet.problems import InputError, hint, shown
 
 def check_penalty(penalty: object) -> None:
     """Refuse a penalty that no backward pass could begin with."""
-    if penalty is None:
-        return
     if not isinstance(penalty, Tensor):
         raise InputError(f"penalty is {shown(penalty)}, expected a scalar tensor with its graph")
     if penalty.dim() != 0 or penalty.is_complex():
@@ -27,8 +25,6 @@ def check_penalty(penalty: object) -> None:
 
 def check_previous(previous: object, balancer: Balancer) -> None:
     """Refuse task gradients of another balancer, and what has none to add to."""
-    if previous is None:
-        return
     if not isinstance(previous, BackwardResult):
         raise InputError(f"previous is {shown(previous)}, expected the result of motet.backward")
     if previous.rows is None:

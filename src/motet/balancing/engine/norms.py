@@ -63,14 +63,14 @@ def penalized_pass(call: Call, shared: Shared | None) -> BackwardResult:
     reached = list(walk([place(each) for each in [*call.losses.values(), *more]]).leaves)
     values = stacked(list(call.losses.values()))
     weights, total, status = loss_weights(call, values.detach())
-    outputs, given = [values, *more], [weights * call.scale, *call.scaled(more)]
+    outputs, given = [values, *more], [weights * call.scale, *call.begin(more)]
     layer = norm_leaves(call, shared, balancer.layer) if status == OK else []
     if status == OK and not layer:
         status = NOTHING_SHARED
     penalty = _penalty(call, balancer, layer) if layer else values.new_zeros(())
     if penalty.requires_grad:  # else no norm depends on a parameter
         outputs.append(penalty)
-        given += call.scaled([penalty])
+        given += call.begin([penalty])
     with _twice_differentiable(balancer):  # before anything is written
         gradients = torch.autograd.grad(outputs, reached, given, allow_unused=True)
     call.add_all(reached, gradients)

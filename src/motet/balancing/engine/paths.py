@@ -9,6 +9,7 @@ from torch.autograd.graph import GradientEdge
 
 from motet.balancing.engine import workspace
 from motet.balancing.engine.call import Call, stacked
+from motet.balancing.engine.grad import add_to_grad
 from motet.balancing.engine.layers import cotangents, linear_layers
 from motet.balancing.engine.leaves import Leaves, unique
 from motet.balancing.engine.result import BackwardResult
@@ -70,8 +71,8 @@ def by_rows(
         )
     solved = balance(call, rows)
     direction = solved.direction if call.scale == 1 else solved.direction * call.scale
-    for leaf, gradient in rows.parts(direction):
-        call.add(leaf, gradient, owned=True)
+    for leaf, gradient in rows.gradients(direction):
+        add_to_grad(leaf, gradient, call.waiting, owned=True)
     if own:
         found = own_weights(call, solved.weights)
         assert found is not None

@@ -4,7 +4,7 @@ Memory: the buffer is the one large thing that a Gramian or Jacobian balancer ad
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -95,21 +95,23 @@ class Rows:
         with _full_precision(self.jacobian):
             return weights.to(self.jacobian) @ self.jacobian
 
-    def parts(self, direction: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Cut a direction (P,) into gradients of the leaves that some task reaches.
+    def gradients(self, direction: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return a direction (P,) as gradients of the leaves that some task reaches.
 
-        Yields:
-            A leaf and its gradient, in memory of the direction or its own.
+        Returns:
+            Each leaf and its gradient, in memory of the direction or its own.
         """
         reached = [any(column) for column in zip(*self.reached, strict=True)]
         parts = self.views(direction)
         count = len(self.leaves)
+        found = []
         for leaf, part, here in zip(self.leaves, parts[:count], reached[:count], strict=True):
             if here:
-                yield leaf, part
+                found.append((leaf, part))
         for layer, part, here in zip(self.layers, parts[count:], reached[count:], strict=True):
             if here:
-                yield from zip(layer.leaves, layer.gradients(part), strict=True)
+                found += zip(layer.leaves, layer.gradients(part), strict=True)
+        return found
 
     def plus(self, other: "Rows", order: Sequence[str]) -> "Rows":
         """Add the rows of another micro-batch; tasks and leaves may be in one of them alone.

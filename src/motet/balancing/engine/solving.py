@@ -138,7 +138,7 @@ def teach(call: Call, result: BackwardResult) -> None:
     with torch.enable_grad():
         total = balancer.objective(stacked(list(result.losses.values())), present)
     if total is not None:
-        call.go_back([total], call.scaled([total]), list(balancer.parameters()))
+        call.go_back([total], call.begin([total]), list(balancer.parameters()))
 
 
 def solved_result(call: Call, solved: Solved, path: str) -> BackwardResult:
@@ -167,11 +167,11 @@ def loss_weights(call: Call, values: Tensor) -> Combined:
     """
     whole = values.requires_grad
     more = [call.penalty] if whole and call.penalty is not None else []
-    leaves = [] if whole else list(call.balancer.parameters())
+    leaves = [] if whole else list(call.balancer.parameters())  # later ways may reach them again
     if not all(map(math.isfinite, values.tolist())):  # a device sync
         weights = torch.full_like(values, torch.nan)
         if whole:
-            call.go_back([values, *more], [weights, *call.scaled(more)], leaves)
+            call.go_back([values, *more], [weights, *call.begin(more)])
         return Combined(weights, values.new_full((), torch.nan), NOT_FINITE)
     present = None
     if call.tasks != call.balancer.tasks:
@@ -181,7 +181,7 @@ def loss_weights(call: Call, values: Tensor) -> Combined:
         total = call.balancer(values, present)
     if total.requires_grad:
         outputs = [total, *more]
-        call.go_back(outputs, call.scaled(outputs), leaves)
+        call.go_back(outputs, None if call.scale == 1 else call.begin(outputs), leaves)
     if values.grad is None:
         name = type(call.balancer).__name__
         raise InputError(f"the total of {name} does not depend on the losses: nothing would train")
