@@ -2,17 +2,23 @@
 
 import pytest
 import torch
+from steps import Parabola
 from torch import nn
+from torch.testing import assert_close
 
 from motet.balancing import (
     MGDA,
     Equal,
     GradDrop,
+    LooksAhead,
     LossBalancer,
     Manual,
     PCGrad,
+    PenalizesNorms,
     Uncertainty,
+    available,
     backward,
+    create,
 )
 from motet.problems import InputError
 
@@ -188,3 +194,51 @@ def test_doubled_names_are_a_clear_error():
     x = torch.tensor([1.0], requires_grad=True)
     with pytest.raises(InputError, match="found 2 losses, expected 1: a"):
         backward([x.sum(), x.sum()], PCGrad(["a"]))
+
+
+@pytest.mark.parametrize("name", available())
+def test_the_total_of_a_step_is_what_was_minimised(name):
+    """For balancers of losses the combined loss, for others the losses times their weights."""
+    options = {"weights": {"a": 1.0, "b": 0.5}} if name == "manual" else {}
+    balancer, again = (create(name, ["a", "b"], **options) for _ in range(2))
+    net = Parabola()
+    for each in (balancer, again):
+        if isinstance(each, LooksAhead):
+            sgd = torch.optim.SGD(net.parameters(), lr=0.1)
+            each.look_ahead(net, sgd, lambda: net.losses("ab"), lambda: net.losses("ab"))
+    losses = net.losses("ab")
+    result = backward(losses, balancer, net, penalty=net.x.square())
+    if isinstance(balancer, PenalizesNorms):
+        assert result.total > again(torch.stack(list(losses.values())))
+    elif isinstance(balancer, LossBalancer):
+        assert_close(result.total, again(torch.stack(list(losses.values()))).detach())
+    elif result.weights is None:
+        assert result.total is None
+    else:
+        expected = sum(float(result.losses[t]) * float(result.weights[t]) for t in "ab")
+        assert float(result.total) == pytest.approx(expected)
+    assert result.total is None or not result.total.requires_grad
+
+
+def test_the_total_waits_for_the_micro_batch_that_solves():
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    for balancer in (Equal(["a", "b"]), PCGrad(["a", "b"])):
+        waiting = backward({"a": x[0] * x[1], "b": x.sum()}, balancer, [x], solve=False)
+        assert waiting.total is None
+        result = backward({"a": x[0] * x[1]}, balancer, [x], previous=waiting)
+        assert float(result.total) == 7.0
+
+
+def test_the_total_of_losses_that_are_not_finite_is_not_a_number():
+    for balancer in (Equal(["a", "b"]), PCGrad(["a", "b"])):
+        x = torch.tensor([1.0, 2.0], requires_grad=True)
+        assert backward({"a": x.sum() / 0, "b": x.prod()}, balancer).total.isnan()
+
+
+def test_the_total_of_a_gradient_ratio_has_the_penalty_on_norms():
+    x = torch.tensor([3.0, 4.0], requires_grad=True)
+    losses = {"a": x.square().sum() / 2, "b": x.square().sum()}
+    balancer = create("gradient_ratio", ["a", "b"])
+    norms = torch.tensor([5.0, 10.0])
+    expected = 12.5 + 25.0 + balancer.penalty(norms, torch.arange(2))
+    assert_close(backward(losses, balancer).total, expected.detach())

@@ -15,6 +15,7 @@ from motet.balancing import LossBalancer
 from motet.data.batches import ArrayData
 from motet.model import MultiTaskModel
 from motet.problems import InputError
+from motet.sharing import create as create_sharing
 from motet.tasks import Classification, CustomHead, Regression
 from motet.training import Trainer, TrainingError
 
@@ -905,3 +906,13 @@ def test_an_optimizer_in_the_backward_pass_trains(name):
         trainer.train_step(BATCH)
     for name, value in weights_of(plain).items():
         assert_close(weights_of(hooked)[name], value)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("balancer", ["equal", "pcgrad"])
+def test_a_penalty_on_frozen_parameters_is_told_and_not_minimised(balancer, accumulate):
+    tasks = [Classification("digit", classes=3), Regression("area")]
+    sharing = create_sharing("dselect_k", expert_width=4)
+    model = MultiTaskModel(nn.Linear(6, 4), tasks, sharing=sharing)
+    trainer = Trainer(model, balancer, freeze=["sharing.*"], accumulate=accumulate)
+    assert trainer.train_step(BATCH).penalty > 0

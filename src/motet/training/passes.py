@@ -121,7 +121,7 @@ class Passes:
         penalty = self._penalty()
         if not isinstance(balancer, LossBalancer):
             options = {**self._owners.lists(balancer, {**raw, **losses}), **options}
-        result = backward(losses, balancer, penalty=penalty, **options)
+        result = backward(losses, balancer, penalty=_trained(penalty), **options)
         found = result.losses
         if self.normalizer.active:
             found = {task: loss.detach() for task, loss in plain.items()}
@@ -176,12 +176,13 @@ class Passes:
             self.generators.seed("step", step)
         gradients = TaskGradients(self.model) if look else None
         penalty = self._penalty()
+        trained = _trained(penalty)
         if not together:
-            result = work.by_rows(balancer, penalty, options, gradients, self._owners)
+            result = work.by_rows(balancer, trained, options, gradients, self._owners)
         elif fixed:
-            result = work.fixed(balancer, penalty, gradients)
+            result = work.fixed(balancer, trained, gradients)
         else:
-            result = work.weighted(balancer, penalty, gradients, first)
+            result = work.weighted(balancer, trained, gradients, first)
         if result is None:
             return None
         losses = {task: work.terms[task][0] / work.terms[task][1] for task in result.tasks}
@@ -354,6 +355,11 @@ def _added(parts: Sequence[Terms]) -> Terms:
                 (total, count) if before is None else (before[0] + total, before[1] + count)
             )
     return found
+
+
+def _trained(penalty: Tensor | None) -> Tensor | None:
+    """Return a penalty if it depends on parameters that train."""
+    return penalty if penalty is not None and penalty.requires_grad else None
 
 
 def _detached(penalty: Tensor | None) -> Tensor | None:

@@ -10,7 +10,7 @@ linear layers and small batches (`motet.balancing.engine.layers`). Which leaves 
 read off the graph, unless ``task_parameters`` tells.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -22,8 +22,14 @@ from motet.balancing.engine.blocks import by_blocks
 from motet.balancing.engine.call import Call
 from motet.balancing.engine.graph import place, walk
 from motet.balancing.engine.hooks import run_hooks
-from motet.balancing.engine.inputs import check_penalty, check_previous, named_losses
-from motet.balancing.engine.leaves import Shared, find_leaves
+from motet.balancing.engine.inputs import (
+    Shared,
+    check_penalty,
+    check_previous,
+    check_real,
+    named_losses,
+)
+from motet.balancing.engine.leaves import find_leaves
 from motet.balancing.engine.norms import observed_pass, penalized_pass
 from motet.balancing.engine.passes import check_pass
 from motet.balancing.engine.paths import (
@@ -56,7 +62,7 @@ def backward(
     at: Literal["parameters", "representation"] = "parameters",
     representation: Tensor | Sequence[Tensor] | None = None,
     heads: Literal["plain", "weighted"] = "plain",
-    task_parameters: Mapping[str, Iterable[Tensor]] | None = None,
+    task_parameters: Mapping[str, Shared] | None = None,
     penalty: Tensor | None = None,
     scaler: GradScaler | None = None,
     solve: bool = True,
@@ -84,8 +90,9 @@ def backward(
         representation: What the shared part hands to the tasks' own parts, with
             ``at="representation"``; found in the graph if left out.
         heads: What leaves that are not shared get.
-        task_parameters: Parameters of each task alone, if known. They save the walk of the graph,
-            which is still made at some calls; what a list left out then gets its gradient, too.
+        task_parameters: Parameters of each task alone, or the module that has them, if known. They
+            save the walk of the graph, which is still made at some calls; what a list left out then
+            gets its gradient, too.
         penalty: A scalar added after balancing, unweighted, such as a scheme's regulariser.
         scaler: The loss scaler of mixed precision. Gradients are unscaled in float32 before
             balancing, and ``.grad`` is left scaled, as ``scaler.step`` expects it.
@@ -105,8 +112,9 @@ def backward(
         What was done: weights, losses, Gramian, status.
 
     Raises:
-        InputError: If a loss is not scalar, has no graph or names no task; if no loss reaches a
-            shared parameter; if options do not go together, or ``gramian="layers"`` finds no layer
+        InputError: If a loss or the penalty is not scalar or has no graph, or a loss names no task;
+            if no loss reaches a shared parameter, or one is complex; if ``previous`` is of another
+            balancer; if options do not go together, or ``gramian="layers"`` finds no layer
             that can be read so, as under autocast or with recomputed states; or if a balancer reads
             gradients while torch.distributed runs several processes, which is not supported yet.
 
@@ -147,6 +155,7 @@ def backward(
         result = at_representation(call, shared, representation)
     else:
         leaves = find_leaves(call, shared, task_parameters)
+        check_real(leaves.shared, "a shared parameter", balancer)
         weights = (
             kept_weights(call) if not partial and isinstance(balancer, GramianBalancer) else None
         )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from motet.balancing.engine.grad import add_to_grad
+from motet.balancing.engine.graph import REENTRANT
 from motet.balancing.engine.hooks import held
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.families import Balancer
@@ -44,7 +45,7 @@ class Call:
         """Whether gradients of the tasks' own leaves are to be weighted, once weights are known."""
         return self.weighted or self.balancer.scales_losses
 
-    @property
+    @cached_property
     def tasks(self) -> tuple[str, ...]:
         return tuple(self.losses)
 
@@ -117,6 +118,8 @@ def advice() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        if "checkpoint is incompatible" in str(error):
+            raise InputError(REENTRANT) from None
         if "donated buffer" not in str(error):
             raise
         raise InputError(

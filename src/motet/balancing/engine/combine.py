@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from motet.balancing.engine.inputs import check_real
 from motet.balancing.engine.precision import without_autocast
 from motet.balancing.engine.solving import tell_norms
 from motet.balancing.families import (
@@ -44,6 +45,7 @@ def combine(jacobian: Tensor, balancer: Balancer, losses: Tensor | None = None) 
             f"jacobian has shape {tuple(jacobian.shape)}, expected ({len(balancer.tasks)}, P): "
             f"one flattened gradient for each of {', '.join(balancer.tasks)}"
         )
+    check_real([jacobian], "jacobian", balancer)
     if isinstance(balancer, JacobianBalancer):
         return balancer(jacobian, losses)
     if isinstance(balancer, GramianBalancer):

@@ -3,12 +3,14 @@
 One walk visits every node of the graph once, in Python, at a microsecond or two per node.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
+
+from motet.problems import InputError
 
 Place = tuple[Any, int]
 """A node of the graph and the number of one of its outputs."""
@@ -24,6 +26,8 @@ class Graph:
     """The edges from what one loss reaches into what several reach, in order."""
     hidden: set[Tensor]
     """Leaves that a compiled module uses, whose outputs the graph does not tell apart."""
+    reentrant: bool
+    """Whether leaves are missing: a reentrant checkpoint makes its graph in the backward pass."""
 
 
 def place(tensor: Tensor) -> Place:
@@ -61,7 +65,30 @@ def walk(starts: Sequence[Place], stops: Collection[Place] = ()) -> Graph:
             for child in node.next_functions:
                 if child[0] is not None and child not in stops and several(reached[child[0]]):
                     cuts[child] = None
-    return Graph(leaves, cuts, hidden)
+    reentrant = any(type(node).__name__ == "CheckpointFunctionBackward" for node in order)
+    return Graph(leaves, cuts, hidden, reentrant)
+
+
+REENTRANT = (
+    "a reentrant checkpoint hides its parameters from the graph, and a balancer that reads "
+    "gradients needs them; use torch.utils.checkpoint.checkpoint(..., use_reentrant=False) (for "
+    'Hugging Face models, gradient_checkpointing_kwargs={"use_reentrant": False})'
+)
+
+
+def whole_graph(outputs: Iterable[Tensor]) -> Graph:
+    """Walk the graph of some outputs.
+
+    Returns:
+        All leaves and cuts.
+
+    Raises:
+        InputError: If leaves are hidden in a reentrant checkpoint.
+    """
+    graph = walk([place(output) for output in outputs])
+    if graph.reentrant:
+        raise InputError(REENTRANT)
+    return graph
 
 
 def users(

@@ -1,12 +1,14 @@
 """Checks of what one call of `motet.backward` is given, before any gradient is written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.families import Balancer
 from motet.problems import InputError, hint, shown
+
+Shared = Iterable[Tensor] | nn.Module
 
 
 def check_penalty(penalty: object) -> None:
@@ -35,6 +37,49 @@ def check_previous(previous: object, balancer: Balancer) -> None:
             f"previous= was made for another balancer ({_described(other)}), found "
             f"{_described(balancer)}; give every micro-batch of a step the same balancer"
         )
+
+
+def check_real(tensors: Iterable[Tensor], what: str, balancer: Balancer) -> None:
+    """Refuse complex numbers, whose inner products no balancer knows."""
+    for tensor in tensors:
+        if tensor.is_complex():
+            raise InputError(
+                f"{what} has complex numbers (shape {tuple(tensor.shape)}), and "
+                f"{type(balancer).__name__} compares real gradients; keep real parameters and use "
+                "torch.view_as_complex in the forward pass, or choose a balancer that reads only "
+                "losses, such as `equal`"
+            )
+
+
+def check_names(task_parameters: object, tasks: Collection[str]) -> None:
+    """Refuse parameters of tasks that there are not."""
+    if not isinstance(task_parameters, Mapping):
+        raise InputError(
+            f"task_parameters is {shown(task_parameters)}, expected {{task: its parameters}}"
+        )
+    for task in task_parameters:
+        if task not in tasks:
+            raise InputError(f"task_parameters names {task!r}; {hint(task, tasks)}")
+
+
+def parameters_in(given: Shared, what: str) -> list[Tensor]:
+    """List the parameters that a caller gave."""
+    if isinstance(given, nn.Module):
+        return list(given.parameters())
+    found = list(given)
+    if not found and isinstance(given, Iterator):
+        raise InputError(
+            f"{what} is an iterator with nothing left: a generator such as `module.parameters()` "
+            "can be read only once; give the module, or `list(module.parameters())`"
+        )
+    for leaf in found:
+        if not isinstance(leaf, Tensor) or not leaf.is_leaf:
+            shows = "a tensor that was computed" if isinstance(leaf, Tensor) else shown(leaf)
+            raise InputError(
+                f"{what} holds {shows}, expected parameters; to balance on what an encoder "
+                'gives, use at="representation", representation=...'
+            )
+    return found
 
 
 def _described(balancer: Balancer | None) -> str:

@@ -13,11 +13,10 @@ from weakref import WeakKeyDictionary
 from torch import Tensor, nn
 
 from motet.balancing.engine.call import Call
-from motet.balancing.engine.graph import place, several, walk
+from motet.balancing.engine.graph import place, several, walk, whole_graph
+from motet.balancing.engine.inputs import Shared, check_names, parameters_in
 from motet.balancing.families import Balancer, JacobianBalancer
-from motet.problems import InputError, shown
-
-Shared = Iterable[Tensor] | nn.Module
+from motet.problems import InputError
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Leaves:
 
 
 def find_leaves(
-    call: Call, shared: Shared | None, task_parameters: Mapping[str, Iterable[Tensor]] | None
+    call: Call, shared: Shared | None, task_parameters: Mapping[str, Shared] | None
 ) -> Leaves:
     """Find the leaves that a call is about, by walking the graph unless all are told."""
     columns = isinstance(call.balancer, JacobianBalancer) and bool(call.balancer.column_state)
@@ -58,12 +57,12 @@ def find_leaves(
 
 _NOT_REACHED = (
     "no loss reaches a parameter in `shared`; give the parameters that the losses were computed "
-    "with (after .to(), compile or copy they may be others)"
+    "with (after .to(), compile or copy they may be others; a checkpoint needs use_reentrant=False)"
 )
 
 
 def _reached(call: Call) -> dict[Tensor, int]:
-    return walk([place(loss) for loss in call.losses.values()]).leaves
+    return whole_graph(call.losses.values()).leaves
 
 
 def common_leaves(reached: Mapping[Tensor, int]) -> list[Tensor]:
@@ -108,12 +107,14 @@ def own_leaves(
 
 
 def _given_leaves(
-    call: Call, shared: list[Tensor], task_parameters: Mapping[str, Iterable[Tensor]]
+    call: Call, shared: list[Tensor], task_parameters: Mapping[str, Shared]
 ) -> Leaves:
+    check_names(task_parameters, call.balancer.tasks)
     common = {id(leaf) for leaf in shared}
     own = {}
     for task in call.tasks:
-        own[task] = unique([leaf for leaf in task_parameters.get(task, ()) if leaf.requires_grad])
+        mine = parameters_in(task_parameters.get(task, ()), f"`task_parameters` of {task!r}")
+        own[task] = unique([leaf for leaf in mine if leaf.requires_grad])
         if not common.isdisjoint(map(id, own[task])):
             raise InputError(f"a parameter of {task!r} is listed in `shared` too; list it once")
     return Leaves(shared, own, told=True)
@@ -183,15 +184,7 @@ def _warn_of_own(call: Call, shared: Iterable[Tensor], reached: Mapping[Tensor, 
 
 def listed(shared: Shared) -> list[Tensor]:
     """List what can be trained in ``shared``, each once."""
-    given = list(shared.parameters()) if isinstance(shared, nn.Module) else list(shared)
-    for leaf in given:
-        if not isinstance(leaf, Tensor) or not leaf.is_leaf:
-            found = "a tensor that was computed" if isinstance(leaf, Tensor) else shown(leaf)
-            raise InputError(
-                f"`shared` holds {found}, expected parameters; to balance on what an encoder "
-                'gives, use at="representation", representation=...'
-            )
-    trained = unique([leaf for leaf in given if leaf.requires_grad])
+    trained = unique([leaf for leaf in parameters_in(shared, "`shared`") if leaf.requires_grad])
     if not trained:
         raise InputError(
             "`shared` holds no parameter that trains; give an encoder that is not frozen"

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from motet.balancing.engine.call import Call, stacked
-from motet.balancing.engine.graph import is_leaf, place, users, walk
-from motet.balancing.engine.leaves import Shared, common_leaves, listed
+from motet.balancing.engine.graph import is_leaf, place, users, whole_graph
+from motet.balancing.engine.inputs import Shared
+from motet.balancing.engine.leaves import common_leaves, listed
 from motet.balancing.engine.paths import one_pass
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.solving import loss_weights, places, tell_norms
@@ -60,7 +61,7 @@ def penalized_pass(call: Call, shared: Shared | None) -> BackwardResult:
     assert isinstance(balancer, LossBalancer)
     assert isinstance(balancer, PenalizesNorms)
     more = [] if call.penalty is None else [call.penalty]
-    reached = list(walk([place(each) for each in [*call.losses.values(), *more]]).leaves)
+    reached = list(whole_graph([*call.losses.values(), *more]).leaves)
     values = stacked(list(call.losses.values()))
     weights, total, status = loss_weights(call, values.detach())
     outputs, given = [values, *more], [weights * call.scale, *call.begin(more)]
@@ -104,8 +105,8 @@ def norm_leaves(call: Call, shared: Shared | None, layer: str) -> list[Tensor]:
     Raises:
         InputError: If none of those is in ``shared``.
     """
-    roots = [place(loss) for loss in call.losses.values()]
-    reached = walk(roots).leaves
+    roots = [place(loss)[0] for loss in call.losses.values()]
+    reached = whole_graph(call.losses.values()).leaves
     common = {leaf: reached[leaf] for leaf in common_leaves(reached)}
     if len(roots) == 1:
         common = reached
@@ -117,7 +118,7 @@ def norm_leaves(call: Call, shared: Shared | None, layer: str) -> list[Tensor]:
                 f"{type(call.balancer).__name__} compares gradients where tasks meet, but no two "
                 "losses reach the same parameter in `shared`; check it, or leave it out"
             )
-    return list(common) if layer == "all" else _last_layer([node for node, _ in roots], common)
+    return list(common) if layer == "all" else _last_layer(roots, common)
 
 
 def _last_layer(roots: list[Any], common: Mapping[Tensor, int]) -> list[Tensor]:

@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from motet.balancing.engine.call import Call, gradients
-from motet.balancing.engine.graph import Place, edges, is_leaf, nested, place, walk
-from motet.balancing.engine.leaves import Shared, common_leaves, listed, own_leaves
+from motet.balancing.engine.graph import Place, edges, is_leaf, nested, place, walk, whole_graph
+from motet.balancing.engine.inputs import Shared, check_real
+from motet.balancing.engine.leaves import common_leaves, listed, own_leaves
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.rows import Rows
 from motet.balancing.engine.solving import balance, own_weights, solved_result
@@ -46,6 +47,7 @@ def at_representation(
     known = [like for like in likes if like is not None]
     if len(known) < count:
         raise InputError("no loss reaches a tensor in `representation`; give what heads were given")
+    check_real(known, "the representation", call.balancer)
     rows = Rows(known, call.tasks)
     for row, task in enumerate(call.tasks):
         rows.fill(row, found[task][:count], 1 / call.scale)
@@ -72,7 +74,7 @@ def _cut(
 ) -> _Sides:
     """Cut the graph at the representation."""
     losses = [place(loss) for loss in call.losses.values()]
-    whole = walk(losses)
+    whole = whole_graph(call.losses.values())
     cut = whole.cuts if representation is None else _given(representation)
     before = walk(losses, stops=cut).leaves
     behind = walk(list(cut)).leaves
@@ -101,6 +103,8 @@ def _cut(
 
 def _given(representation: Tensor | Sequence[Tensor]) -> dict[Place, None]:
     tensors = [representation] if isinstance(representation, Tensor) else list(representation)
+    if not tensors:
+        raise InputError("`representation` holds no tensor; give what heads were given")
     for tensor in tensors:
         if not isinstance(tensor, Tensor) or tensor.grad_fn is None:
             raise InputError(

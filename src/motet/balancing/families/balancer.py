@@ -62,6 +62,8 @@ class Balancer(nn.Module, ABC):
 
     def __init__(self, tasks: Sequence[str]) -> None:
         super().__init__()
+        if isinstance(tasks, Iterator):
+            raise InputError(f"tasks is {shown(tasks)}, expected a list of names")
         names = {task for task in tasks if isinstance(task, str)}
         if not tasks or len(names) < len(tasks):
             raise InputError(f"tasks is {list(tasks)}, expected one or more names, each once")
