@@ -190,11 +190,11 @@ def test_predict_can_be_asked_for_some_tasks(here, motet, run):
 
 
 def test_evaluate_shows_every_metric_beside_the_trivial_one(here, motet, run):
-    code, out, _ = motet("evaluate", run, "people.csv")
+    code, out, _ = motet("evaluate", run, "people.csv", "--split", "test")
     assert code == 0
     for word in ("task", "trivial", "auroc", "accuracy", "r2", "rmse", "mean score"):
         assert word in out
-    code, out, _ = motet("evaluate", run, "people.csv", "--tasks", "spend")
+    code, out, _ = motet("evaluate", run, "people.csv", "--split", "test", "--tasks", "spend")
     assert "churn" not in out
 
 
@@ -396,7 +396,7 @@ def test_predict_refuses_what_it_cannot_do(here, motet, run, people, arguments, 
 def test_evaluate_needs_labels(here, motet, run, people):
     pa.csv.write_csv(people.drop_columns(["churn", "spend"]), "rows.csv")
     assert "no labels for churn, spend" in refused(motet, here, "evaluate", run, "rows.csv")
-    pa.csv.write_csv(people.drop_columns(["spend"]), "rows.csv")
+    pa.csv.write_csv(people.drop_columns(["spend"]).slice(0, 100), "rows.csv")
     assert motet("evaluate", run, "rows.csv")[0] == 0
     message = refused(motet, here, "evaluate", run, "rows.csv", "--tasks", "spend")
     assert "no labels for spend" in message
@@ -429,12 +429,12 @@ def test_a_warning_is_a_line_without_code(here, motet, monkeypatch):
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [(-0.00001, "0.0000"), (0.25, "0.2500"), (-1234.5, "-1,234"), (3.3e12, "3.3e+12")],
+    [(-0.00001, "-1.000e-05"), (0.25, "0.2500"), (-1234.5, "-1,234"), (3.3e12, "3.3e+12")],
 )
 def test_numbers_are_easy_to_read(value, said):
-    from motet.run.lines import _number
+    from motet.figures import figure
 
-    assert _number(value) == said
+    assert figure(value) == said
 
 
 def test_the_version_is_printed(motet):

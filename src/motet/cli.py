@@ -5,10 +5,11 @@ config errors answer at once. Exit codes: 0 done, 1 failed while running, 2 wron
 interrupted.
 """
 
+import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -26,6 +27,7 @@ Output = Annotated[
     typer.Option("--output", "-o", help="The run folder itself; runs/NAME-NNN if left out."),
 ]
 Tasks = Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")]
+Split = Literal["train", "validation", "test"]
 RunFolder = Annotated[Path, typer.Argument(help="Run folder, or its model/ alone.")]
 
 
@@ -33,7 +35,7 @@ def _say_version(asked: bool) -> None:
     if asked:
         from motet import __version__
 
-        typer.echo(f"motet {__version__}")
+        _echo(f"motet {__version__}")
         raise typer.Exit
 
 
@@ -75,11 +77,11 @@ def init(
 
     names = _names(targets) or []
     if output is None:
-        typer.echo(initial_config(data, names), nl=False)
+        _echo(initial_config(data, names), nl=False)
         return
     path = initialise(data, names, output)
-    typer.echo(f"wrote      {path}, and beside it {SCHEMA} for editors")
-    typer.echo(f"next       motet train {path}")
+    _echo(f"wrote      {path}, and beside it {SCHEMA} for editors")
+    _echo(f"next       motet train {path}")
 
 
 @app.command()
@@ -92,10 +94,10 @@ def validate(
     from motet.run import build_trainer, data_lines, model_lines, prepare, training_lines
 
     prepared = prepare(config, overrides=overrides or [])
-    trained = list(training_lines(build_trainer(prepared)))  # the model need not be kept
+    trained = list(training_lines(prepared, build_trainer(prepared)))  # the model need not be kept
     for line in (*data_lines(prepared), *model_lines(prepared), *trained):
-        typer.echo(line)
-    typer.echo(f"{config} is valid")
+        _echo(line)
+    _echo(f"{config} is valid")
 
 
 @app.command()
@@ -148,8 +150,8 @@ def _tell_config_errors(config: Path, overrides: list[str]) -> None:
 
 
 def _say_what_is_next(path: Path) -> None:
-    typer.echo(f"saved      {path}")
-    typer.echo(f"next       motet predict {path} ROWS.csv --output predictions.csv")
+    _echo(f"saved      {path}")
+    _echo(f"next       motet predict {path} ROWS.csv --output predictions.csv")
 
 
 @app.command()
@@ -159,16 +161,20 @@ def evaluate(
         str, typer.Argument(help=".csv, .parquet or .jsonl file (or pattern) with labels.")
     ],
     tasks: Tasks = None,
+    split: Annotated[
+        Split | None,
+        typer.Option(help="Only these rows of the data that the run was trained on."),
+    ] = None,
 ) -> None:
     """Compute every metric of a trained model on labelled rows."""
     from motet.run import load, report_lines
 
     loaded = load(run)
-    report = loaded.evaluate(data, tasks=_names(tasks))
+    report = loaded.evaluate(data, tasks=_names(tasks), split=split)
     for line in report_lines(loaded.model, report):
-        typer.echo(line)
+        _echo(line)
     for note in loaded.notes:
-        typer.echo(f"note: {note}")
+        _echo(f"note: {note}")
 
 
 @app.command()
@@ -189,9 +195,9 @@ def predict(
     predictions = loaded.predict(data, tasks=_names(tasks))
     write_predictions(predictions, output)
     for note in loaded.notes:
-        typer.echo(f"note       {note}")
+        _echo(f"note       {note}")
     rows = predictions.num_rows
-    typer.echo(f"wrote      {rows:,} row{'' if rows == 1 else 's'} to {output}")
+    _echo(f"wrote      {rows:,} row{'' if rows == 1 else 's'} to {output}")
 
 
 @app.command(name="list")
@@ -209,11 +215,11 @@ def list_members(
     for plural in [kind] if kind else registries:
         registry = registries[plural]
         if kind is None:
-            typer.echo(plural)
+            _echo(plural)
         width = max(map(len, registry), default=0)
         for name in registry:
             indent = "" if kind else "  "
-            typer.echo(f"{indent}{name:<{width}}  {summary(registry, name)}")
+            _echo(f"{indent}{name:<{width}}  {summary(registry, name)}")
 
 
 @app.command()
@@ -223,7 +229,27 @@ def schema() -> None:
 
     from motet.config.schema import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=2))
+    _echo(json.dumps(json_schema(), indent=2))
+
+
+@app.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all files.")] = False,
+) -> None:
+    """List what runs keep outside their folders for later runs, or remove it.
+
+    Runs keep what frozen encoders make of texts; a run computes anew what is gone. Files lie in the
+    folder that MOTET_CACHE names, else in ~/.cache/motet.
+    """
+    from motet.run import cache as kept
+
+    if clear:
+        removed = kept.clear()
+        files = f"{len(removed)} file{'' if len(removed) == 1 else 's'}"
+        _echo(f"removed    {files}, {kept.size_text(sum(each.size for each in removed))}")
+        return
+    for line in kept.cache_lines():
+        _echo(line)
 
 
 def _plural(kind: str) -> str:
@@ -232,6 +258,21 @@ def _plural(kind: str) -> str:
 
 def _names(tasks: str | None) -> list[str] | None:
     return None if tasks is None else [name.strip() for name in tasks.split(",")]
+
+
+def _echo(line: str, *, nl: bool = True) -> bool:
+    """Print a line; from the first one that nobody reads any more, as after `| head`, nothing.
+
+    Returns:
+        Whether somebody still read it.
+    """
+    try:
+        typer.echo(line, nl=nl)
+    except BrokenPipeError:
+        with open(os.devnull, "w") as nothing:
+            os.dup2(nothing.fileno(), sys.stdout.fileno())
+        return False
+    return True
 
 
 class _Console:
@@ -257,8 +298,8 @@ class _Console:
     def say(self, line: str) -> None:
         if self._status is not None:
             self._console.print(line, markup=False, soft_wrap=True)
-        else:
-            typer.echo(line)
+        elif not _echo(line):
+            _show_warning("the output is closed; the run continues without it (Ctrl-C stops it)")
 
     def step(self, line: str) -> None:
         if self._status is not None:

@@ -83,6 +83,7 @@ FUZZ = {
     [pytest.param(100, id="few"), pytest.param(5000, id="many", marks=pytest.mark.slow)],
 )
 @pytest.mark.parametrize("kind", FUZZ)
+@pytest.mark.filterwarnings("ignore:monitor is ", "ignore:the run was trained on")
 def test_anything_works_or_is_refused_with_a_remedy(kind, cases, tmp_path, capsys):
     strategy, action, good = FUZZ[kind]
     tally = Counter()

@@ -24,6 +24,12 @@ def run(tmp_path_factory, people):
 
 
 @pytest.fixture(scope="module")
+def copy(people):
+    """The rows backwards, which are not recognised as those of training."""
+    return people.take(pa.array(range(239, -1, -1)))
+
+
+@pytest.fixture(scope="module")
 def rows(people):
     return people.drop_columns(["churn", "spend"])
 
@@ -104,39 +110,39 @@ def test_classes_keep_the_type_they_have_in_the_data(tmp_path, people):
 # Evaluation ------------------------------------------------------------------------------------
 
 
-def test_evaluation_has_every_metric_loss_and_count_of_every_task(run, people):
-    report = run.evaluate(people)
+def test_evaluation_has_every_metric_loss_and_count_of_every_task(run, copy):
+    report = run.evaluate(copy)
     assert list(report) == ["churn", "spend", "score"]
     assert list(report["churn"]) == ["auroc", "accuracy", "macro_f1", "log_loss", "loss", "count"]
     assert list(report["spend"]) == ["r2", "mae", "rmse", "loss", "count"]
-    assert report["spend"]["count"] == 240 - people["spend"].null_count
-    predicted = run.predict(people)
-    pairs = zip(predicted["churn"].to_pylist(), people["churn"].to_pylist(), strict=True)
+    assert report["spend"]["count"] == 240 - copy["spend"].null_count
+    predicted = run.predict(copy)
+    pairs = zip(predicted["churn"].to_pylist(), copy["churn"].to_pylist(), strict=True)
     right = np.mean([one == other for one, other in pairs if other is not None])
     assert report["churn"]["accuracy"] == pytest.approx(right)
-    known = people["spend"].is_valid().to_numpy()
-    errors = predicted["spend"].to_numpy()[known] - people["spend"].to_numpy()[known]
+    known = copy["spend"].is_valid().to_numpy()
+    errors = predicted["spend"].to_numpy()[known] - copy["spend"].to_numpy()[known]
     assert report["spend"]["mae"] == pytest.approx(np.abs(errors).mean())
 
 
-def test_evaluation_of_some_tasks(run, people):
-    assert list(run.evaluate(people, tasks=["spend"])) == ["spend", "score"]
-    assert list(run.evaluate(people.drop_columns(["churn"]))) == ["spend", "score"]
+def test_evaluation_of_some_tasks(run, copy):
+    assert list(run.evaluate(copy, tasks=["spend"])) == ["spend", "score"]
+    assert list(run.evaluate(copy.drop_columns(["churn"]))) == ["spend", "score"]
     with pytest.raises(InputError, match="no labels for churn"):
-        run.evaluate(people.drop_columns(["churn"]), tasks=["churn"])
+        run.evaluate(copy.drop_columns(["churn"]), tasks=["churn"])
 
 
-def test_labels_that_training_did_not_have_are_told(run, people):
-    churn = pa.array(["perhaps", "never", "perhaps", *people["churn"].to_pylist()[3:]])
-    report = run.evaluate(people.set_column(3, "churn", churn))
+def test_labels_that_training_did_not_have_are_told(run, copy):
+    churn = pa.array(["perhaps", "never", "perhaps", *copy["churn"].to_pylist()[3:]])
+    report = run.evaluate(copy.set_column(3, "churn", churn))
     assert "'perhaps' (2), 'never' (1)" in report.notes["churn"]
     assert "spend" not in report.notes
-    assert "churn" not in run.evaluate(people).notes
+    assert "churn" not in run.evaluate(copy).notes
 
 
-def test_one_task_may_be_named_alone(run, rows, people):
+def test_one_task_may_be_named_alone(run, rows, copy):
     assert run.predict(rows, tasks="spend") == run.predict(rows, tasks=["spend"])
-    assert list(run.evaluate(people, tasks="spend")) == ["spend", "score"]
+    assert list(run.evaluate(copy, tasks="spend")) == ["spend", "score"]
 
 
 def test_a_disabled_task_cannot_be_asked_for(tmp_path, people):
@@ -150,11 +156,11 @@ def test_a_disabled_task_cannot_be_asked_for(tmp_path, people):
 # Loading -----------------------------------------------------------------------------------------
 
 
-def test_a_loaded_run_does_what_the_trained_one_did(run, people, rows):
+def test_a_loaded_run_does_what_the_trained_one_did(run, copy, rows):
     loaded = motet.load(run.path)
     assert loaded.predict(rows) == run.predict(rows)
-    assert loaded.evaluate(people) == run.evaluate(people)
-    assert loaded.evaluate(people).trivial == run.evaluate(people).trivial
+    assert loaded.evaluate(copy) == run.evaluate(copy)
+    assert loaded.evaluate(copy).trivial == run.evaluate(copy).trivial
     assert loaded.history.records == run.history.records
     assert loaded.config.tasks == run.config.tasks
     assert not loaded.model.training

@@ -41,7 +41,7 @@ def config(name, **more):
 @pytest.mark.filterwarnings("ignore:the tasks share no parameter")
 def test_a_run_learns_with_it_and_records_what_it_did(name, rows, tmp_path):
     run = motet.train(config(name), data=rows, output=tmp_path / "run")
-    assert run.evaluate(rows)["score"] > 0.3
+    assert run.evaluate(rows, split="test")["score"] > 0.3
     told = [record["sharing"] for record in records(tmp_path / "run") if "sharing" in record]
     assert bool(told) == bool(run.model.sharing.describe())
     assert told == [record["sharing"] for record in run.history if "sharing" in record]

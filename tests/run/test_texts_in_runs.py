@@ -189,7 +189,7 @@ def test_words_may_come_from_csv_parted_by_spaces(tmp_path):
         "training": TRAINING,
     }
     run = motet.train(config, output=tmp_path / "run")
-    assert run.evaluate(str(tmp_path / "rows.csv"))["slots"]["span_f1"] > 0.9
+    assert run.evaluate(str(tmp_path / "rows.csv"), split="test")["slots"]["span_f1"] > 0.9
     for suffix in ("csv", "parquet", "jsonl"):
         out = tmp_path / f"found.{suffix}"
         command = ["predict", str(run.path), str(tmp_path / "rows.csv"), "--output", str(out)]

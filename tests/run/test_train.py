@@ -114,6 +114,7 @@ def test_the_model_card_says_what_it_predicts_from_what_and_how_well(run):
 def test_test_predictions_stand_beside_the_true_labels(run, people):
     table = pq.read_table(run.path / "predictions/test.parquet")
     assert table.column_names == [
+        "row",
         "churn_true",
         "spend_true",
         "churn",

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 from torch.testing import assert_close
 
+from motet.figures import figure
 from motet.problems import InputError
 from motet.states import TokenStates
 from motet.tasks import (
@@ -344,7 +345,7 @@ def test_span_f1_is_strict_and_conlleval_is_told_where_it_differs(
     assert values["span_f1"] == pytest.approx(strict)
     assert values["span_f1_conlleval"] == pytest.approx(loose)
     told = notes.get("slots.span_f1", "")
-    assert (f"{loose:.4f}" in told) == (strict != loose)
+    assert (figure(loose) in told) == (strict != loose)
 
 
 def test_spans_are_counted_over_the_whole_split_and_belong_to_their_sentence():

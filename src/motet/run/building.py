@@ -9,6 +9,7 @@ from motet.config.collecting import Collector
 from motet.model.building import build_model, check_encoders, check_tasks, learned_sizes
 from motet.run.frozen_states import check_cache
 from motet.run.preparing import Prepared, prepare
+from motet.tasks.scores import fit_trivial
 from motet.training import Trainer, make_stages
 
 
@@ -78,7 +79,11 @@ def build_trainer(prepared: Prepared, **hooks: Any) -> Trainer:
         )
     collector.stop()
     with collector.at("training", "monitor"):
-        trainer.check_monitor(config.tasks)
+        train, validation = (
+            {name: labels[rows] for name, labels in prepared.targets.items()}
+            for rows in (prepared.rows.split.train, prepared.rows.split.validation)
+        )
+        trainer.check_monitor(validation, fit_trivial(model.tasks, train))
     with collector.at("training", "epochs"):
         trainer.check_epochs(chosen.epochs)
     with collector.at("training", "cache_frozen"):

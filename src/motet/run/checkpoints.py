@@ -5,6 +5,7 @@ resumed run continues both exactly.
 """
 
 import hashlib
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,16 +45,22 @@ class Checkpoints:
         for old in _newest_first(folder)[KEPT[kind] :]:
             old.unlink()
 
-    def load(self, trainer: Trainer) -> list[str]:
+    def is_empty(self) -> bool:
+        """Tell whether there is no checkpoint."""
+        return not any(_newest_first(self._folder / kind) for kind in KEPT)
+
+    def load(self, trainer: Trainer) -> str:
         """Put the trainer and ``metrics.jsonl`` back to the newest good checkpoint.
 
+        A warning names the checkpoints that are damaged, and the one used instead.
+
         Returns:
-            What there is to say: which checkpoints were bad and which is used instead.
+            What else there is to say, if anything.
 
         Raises:
             InputError: If no checkpoint is good, or the data have changed.
         """
-        tensors, header, notes = self._newest_good()
+        tensors, header = self._newest_good()
         if header is not None:
             if header["data"] != self._data:
                 raise InputError(
@@ -64,9 +71,9 @@ class Checkpoints:
         if self._metrics.exists():
             with self._metrics.open("r+b") as file:
                 file.truncate(header["metrics_length"] if header else 0)
-        return notes
+        return "" if header else "there is no checkpoint yet; starting from the beginning"
 
-    def _newest_good(self) -> tuple[dict[str, Tensor], dict[str, Any] | None, list[str]]:
+    def _newest_good(self) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
         paths = _newest_first(self._folder / "last") + _newest_first(self._folder / "best")
         bad: list[str] = []
         for path in paths:
@@ -75,11 +82,12 @@ class Checkpoints:
             except InputError as error:
                 bad.append(str(error))
                 continue
-            notes = [f"{'; '.join(bad)}; going on from {path}"] if bad else []
-            return tensors, header, notes
+            if bad:
+                warnings.warn(f"{'; '.join(bad)}; going on from {path}", stacklevel=5)
+            return tensors, header
         if bad:
             raise InputError(f"no checkpoint can be used: {'; '.join(bad)}; start a new run")
-        return {}, None, ["there is no checkpoint yet; starting from the beginning"]
+        return {}, None
 
 
 def digest(prepared: Prepared) -> str:

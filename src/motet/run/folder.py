@@ -12,15 +12,16 @@ import json
 import math
 import os
 import platform
+import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from motet.problems import InputError
+from motet.writing import replacing
 
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
@@ -68,6 +69,14 @@ def _next_free(runs: Path, name: str) -> Path:
             return path
 
 
+def remove(path: Path) -> None:
+    """Remove a run folder that is of no use, so that its name is free again."""
+    for each in path.iterdir():
+        shutil.rmtree(each) if each.is_dir() else each.unlink()
+    with suppress(OSError):  # as the working directory it stays, empty
+        path.rmdir()
+
+
 def require_folder(path: Path) -> None:
     """Check that there is a folder at ``path``.
 
@@ -104,21 +113,6 @@ def check_output(path: str | Path, suffixes: tuple[str, ...]) -> Path:
     if not os.access(path.absolute().parent, os.W_OK):
         raise InputError(f"the folder of the output {path} cannot be written; name another")
     return path
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path to write to; it takes the place of ``path`` only when all went well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
-    temporary.touch()
-    usual = temporary.stat().st_mode
-    try:
-        yield temporary
-        temporary.chmod(usual)  # some writers narrow it
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,9 +2,8 @@
 
 A file is named for all that decides about its content: the encoder's options and weights, and the
 tokens of all rows, however these are split. It appears whole or not at all, has a checksum, and a
-few of its texts are encoded again before it is used. No run needs it: one that is gone is computed
-anew. Files lie in ``frozen/`` of the folder that MOTET_CACHE names, else ``~/.cache/motet``; those
-that no run has used for `DAYS` days are removed when one is written.
+few of its texts are encoded again before it is used. Where files lie, and how many, is the business
+of `motet.run.cache`.
 """
 
 import hashlib
@@ -14,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,6 +23,8 @@ from motet.config import Config
 from motet.data.ragged import Ragged
 from motet.model.building import Portable
 from motet.problems import InputError
+from motet.run.cache import cache_folder, entries, make_room, size_text, usage
+from motet.run.layout import line
 from motet.run.preparing import Prepared
 from motet.training import Trainer
 from motet.training.checkpoint import SUFFIX, read_checkpoint, write_checkpoint
@@ -40,9 +40,9 @@ from motet.training.precomputing import (
 
 LARGEST = 4e9
 """Bytes of a text's states, above which they are kept only if told."""
-DAYS = 30
-"""Days after which a file that was not used is removed."""
 
+_FORMAT = 1
+"""What a file holds and means; another number, and files of before are not used."""
 _CHECKED = 16
 """Texts that are encoded again to see whether a file still holds what the encoder gives."""
 _LIKE = 1e-2
@@ -82,24 +82,59 @@ def with_frozen_states(prepared: Prepared, trainer: Trainer, say: Say, step: Say
         step: Called with a line about the work in progress.
     """
     inputs, config = prepared.inputs, prepared.config
+    for chosen in _choices(prepared, trainer):
+        name, encoder, text = chosen.name, chosen.encoder, chosen.text
+        if chosen.reason:
+            reason = f"its frozen encoder works in every epoch: {chosen.reason}"
+            say(line("note", f"{name}: {reason}"))
+            continue
+        options = _options(config, name, encoder)
+        found, how = _Kept(name, encoder, options, text, chosen.words, chosen.size, step).states()
+        say(line("cache", f"{name}: {len(text['ids']):,} texts by a frozen encoder, {how}"))
+        inputs = with_states(inputs, name, found)
+    return inputs
+
+
+def storing_lines(prepared: Prepared, trainer: Trainer) -> Iterator[str]:
+    """Report what a run will keep outside its folder, and where."""
+    for chosen in _choices(prepared, trainer):
+        if not chosen.reason:
+            yield line(
+                "cache",
+                f"{chosen.name}: {size_text(chosen.size)} of states are kept for later runs in "
+                f"{cache_folder()}",
+            )
+            yield line("", f"there: {usage(entries())}; see motet cache, and cache_frozen: false")
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A text whose encoder is never trained."""
+
+    name: str
+    encoder: nn.Module
+    text: Text
+    words: bool
+    """Whether its words are labelled, so that their states are kept too."""
+    size: int
+    """Bytes that its states take."""
+    reason: str
+    """Why they are not computed once; empty if they are."""
+
+
+def _choices(prepared: Prepared, trainer: Trainer) -> Iterator[_Choice]:
+    config = prepared.config
     if config.training.cache_frozen is False:
-        return inputs
+        return
     labelled = labelled_text(trainer.model)
     for name, encoders in frozen_texts(trainer.model, trainer.freezing.plan).items():
-        text = inputs["texts"][name]
-        count = len(text["ids"]) + (int(lengths_of(text).sum()) if name == labelled else 0)
+        text, words = prepared.inputs["texts"][name], name == labelled
+        count = len(text["ids"]) + (int(lengths_of(text).sum()) if words else 0)
         size = 4 * count * int(encoders[0].width)  # type: ignore[arg-type]  # an int
         reason = _obstacle(config, trainer, encoders)
         if size > LARGEST and not config.training.cache_frozen:
-            reason = f"that would take {_told(size)}; cache_frozen: true does it all the same"
-        if reason:
-            say(f"{'note':<10} {name}: its frozen encoder works in every epoch: {reason}")
-            continue
-        options = _options(config, name, encoders[0])
-        found, line = _Kept(name, encoders[0], options, text, name == labelled, step).states()
-        say(f"{'cache':<10} {name}: {len(text['ids']):,} texts by a frozen encoder, {line}")
-        inputs = with_states(inputs, name, found)
-    return inputs
+            reason = f"that would take {size_text(size)}; cache_frozen: true does it all the same"
+        yield _Choice(name, encoders[0], text, words, size, reason)
 
 
 def _obstacle(config: Config, trainer: Trainer, encoders: list[nn.Module]) -> str:
@@ -126,12 +161,12 @@ class _Kept:
     options: Mapping[str, Any]
     text: Text
     words: bool
-    """Whether its words are labelled, so that their states are kept too."""
+    size: int
     step: Say
 
     def states(self) -> tuple[States, str]:
         """Return the states, and where they come from."""
-        path = _folder() / f"{self._key()}{SUFFIX}"
+        path = cache_folder() / f"{self._key()}{SUFFIX}"
         how = "computed once"
         if os.path.exists(path):  # false, too, where nobody may look
             try:
@@ -146,15 +181,15 @@ class _Kept:
                 how = "computed anew, as the encoder now gives other states,"
         started = time.perf_counter()
         found = states_of(self.encoder, self.text, words=self.words, tell=self._tell)
-        line = f"{how} in {time.perf_counter() - started:.1f} s "
+        spent = f"{how} in {time.perf_counter() - started:.1f} s "
         try:
+            make_room(self.size)
             write_checkpoint(path, found, {"text": self.name})
-            _remove_unused(path.parent)
             # read from the file, so that what no batch needs now need not be in memory
-            return read_checkpoint(path)[0], f"{line}({_size_of(found)} in {path})"
+            return read_checkpoint(path)[0], f"{spent}({_size_of(found)} in {path})"
         except (InputError, OSError, SafetensorError) as error:  # or gone before it was read
             reason = getattr(error, "strerror", None) or error
-            return found, f"{line}(in memory: {path.parent} cannot be written: {reason})"
+            return found, f"{spent}(in memory: {path.parent} cannot be written: {reason})"
 
     def _holds(self, found: States) -> bool:
         """Tell whether states are what the encoder gives, by some from shortest to longest."""
@@ -174,7 +209,7 @@ class _Kept:
     def _key(self) -> str:
         """Compute a digest of all that decides about the states."""
         kind = f"{type(self.encoder).__module__}.{type(self.encoder).__qualname__}"
-        made = json.dumps([kind, self.options, self.words], sort_keys=True)
+        made = json.dumps([_FORMAT, kind, self.options, self.words], sort_keys=True)
         found = hashlib.blake2b(made.encode(), digest_size=16)
         for name, tensor in [*self.encoder.state_dict().items(), *_tensors(self.text)]:
             found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -189,20 +224,5 @@ def _tensors(text: Text) -> Iterator[tuple[str, Tensor]]:
         yield f"lengths of {part}", text[part].lengths
 
 
-def _folder() -> Path:
-    return Path(os.path.expanduser(os.environ.get("MOTET_CACHE") or "~/.cache/motet")) / "frozen"
-
-
-def _remove_unused(folder: Path) -> None:
-    for path in folder.glob(f"*{SUFFIX}"):
-        with suppress(OSError):  # another run may be at it
-            if time.time() - path.stat().st_mtime > DAYS * 24 * 3600:
-                path.unlink()
-
-
 def _size_of(found: States) -> str:
-    return _told(sum(each.numel() * each.element_size() for each in found.values()))
-
-
-def _told(size: float) -> str:
-    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
+    return size_text(sum(each.numel() * each.element_size() for each in found.values()))

@@ -1,92 +1,125 @@
 """What a run says to people: lines of plain text, for terminals and logs alike."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from motet.config import Member
 from motet.data.selection import listed
 from motet.data.targets.base import Target
-from motet.data.targets.classes import MISSING
+from motet.figures import figure
 from motet.model import MultiTaskModel
 from motet.model.parts import summarised
 from motet.run.costs import count_costs
+from motet.run.few_labels import few_label_notes
+from motet.run.frozen_states import storing_lines
+from motet.run.label_counts import (
+    SPLITS,
+    LabelCounts,
+    class_table,
+    count_labels,
+    share,
+    unlabelled,
+)
+from motet.run.layout import columns, line, titled, wrapped
 from motet.run.preparing import Prepared
 from motet.training import Report, Trainer
+from motet.training.evaluation import main_tasks
 from motet.training.optimizers import told_rates
 
-_PARTS = ("train", "validation", "test")
+_MANY = 24
+"""Tasks above which an epoch is summarised."""
+_IN_A_STEP = 6
+"""Tasks whose losses a line about a step has."""
 
 
 def data_lines(prepared: Prepared) -> Iterator[str]:
-    """Say what rows there are, which inputs are used and why, and how many labels each task has."""
+    """Report the rows, the inputs with the reason for each, and the labels of tasks and classes."""
     rows = prepared.rows
-    counts = {part: len(getattr(rows.split, part)) for part in _PARTS}
-    parts = ", ".join(f"{count:,} {part}" for part, count in counts.items())
+    parts = ", ".join(f"{len(getattr(rows.split, part)):,} {part}" for part in SPLITS)
     source = prepared.config.data.source or "data from Python"
-    source = source if isinstance(source, str) else ", ".join(source)
     source = source if isinstance(source, str) else listed(source)
-    yield _line("data", f"{source}: {len(rows.table):,} rows: {parts}")
-    yield from (_line("", note) for note in rows.split.notes)
+    yield line("data", f"{source}: {len(rows.table):,} rows: {parts}")
+    yield from (line("", note) for note in rows.split.notes)
     chosen = {name: member.type for name, member in (prepared.config.inputs or {}).items()}
     if rows.guesses:
         found = [(g.column, g.type or "not used", g.reason) for g in rows.guesses]
-        yield from _titled("inputs", _table(found))
+        yield from titled("inputs", columns(found))
     else:
-        yield from _titled("inputs", _table(list(chosen.items())))
-    yield from _titled("tasks", _table(list(_label_counts(prepared))))
+        yield from titled("inputs", columns(list(chosen.items())))
+    counts = count_labels(prepared)
+    yield from titled("tasks", columns([_label_row(prepared, each) for each in counts]))
+    yield from titled("labels", class_table(counts))
     if len(prepared.config.stages) > 1:
-        yield _line("balancing", ", then ".join(map(_stage, prepared.config.stages)))
-    yield from (_line("note", note) for note in _notes(prepared))
+        yield line("balancing", ", then ".join(map(_stage, prepared.config.stages)))
+    yield from (line("note", note) for note in _notes(prepared))
 
 
-def training_lines(trainer: Trainer) -> Iterator[str]:
-    """Say which parameters have which learning rate, if they differ, and what is frozen."""
+def training_lines(prepared: Prepared, trainer: Trainer) -> Iterator[str]:
+    """Report scores that rest on few labels, what is kept outside, what is frozen, and rates."""
+    yield from (line("note", note) for note in few_label_notes(prepared, trainer))
+    yield from storing_lines(prepared, trainer)
     rates = told_rates(trainer.optimizer)
     if len(rates) > 1:
         found = (f"{rate:.3g} ({count:,} parameters)" for rate, count in rates.items())
-        yield _line("rates", ", ".join(found))
+        yield line("rates", ", ".join(found))
     freezing, model = trainer.freezing, trainer.model
     if freezing.active:
         sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
         frozen = sum(sizes[name] for name in model.frozen)
-        yield _line("frozen", f"{frozen:,} of {sum(sizes.values()):,} parameters")
+        yield line("frozen", f"{frozen:,} of {sum(sizes.values()):,} parameters")
         for epoch, names in freezing.plan.items():
             count = sum(sizes[name] for name in names)
-            parts = ", ".join(summarised(model, names))
-            yield _line("", f"{count:,} are trained from epoch {epoch}: {parts}")
+            first, *parts = summarised(model, names)
+            start = f"{count:,} are trained from epoch {epoch}: {first}"
+            yield from wrapped("", [start, *parts])
 
 
 def model_lines(prepared: Prepared) -> Iterator[str]:
     """Say what the model costs, beside one model per task with the same encoder and heads."""
     costs, sharing = count_costs(prepared), prepared.config.model.sharing.type
-    own = ", ".join(f"{task} {count:,}" for task, count in costs.own.items())
-    yield _line("model", f"{sharing} sharing, {costs.parameters:,} parameters")
-    yield _line("", f"shared {costs.shared:,}; {own}")
-    yield _line("", f"{costs.multiply_adds:,.0f} multiply-adds per row")
+    own = [f"{task} {count:,}" for task, count in costs.own.items()]
+    yield line("model", f"{sharing} sharing, {costs.parameters:,} parameters")
+    yield from wrapped("", [f"shared {costs.shared:,}; {own[0]}", *own[1:]])
+    yield line("", f"{costs.multiply_adds:,.0f} multiply-adds per row")
     if len(costs.own) > 1:
         size = costs.parameters / costs.single_parameters
         work = costs.multiply_adds / costs.single_multiply_adds
-        yield _line(
+        yield line(
             "",
             f"{len(costs.own)} single-task models together: {size:.2f} x their parameters, "
             f"{work:.2f} x their multiply-adds",
         )
 
 
-def epoch_line(record: Mapping[str, Any], epochs: int) -> str:
-    """Say in one line how each task does on the validation part; * marks the best so far."""
-    tasks = []
-    for name, values in record["tasks"].items():
-        metric = next(iter(values))
-        tasks.append(f"{name} {metric} {_number(values[metric])}")
-    score = f"score {_number(record['score'])}{' *' if record['best'] else ''}"
+def epoch_lines(record: Mapping[str, Any], epochs: int) -> Iterator[str]:
+    """Report how each task does on the validation rows; * marks the best epoch so far.
+
+    Returns:
+        The first metric of each task; of many tasks, its lowest, median and highest value.
+    """
+    tasks, notes = record["tasks"], record.get("notes", {})
+    firsts = []
+    for name, values in tasks.items():
+        metric, value = next(iter(values.items()))
+        firsts.append(_First(name, metric, value, notes))
+    found = list(_summaries(firsts)) if len(firsts) > _MANY else list(map(str, firsts))
+    score = f"score {figure(record['score'])}{' *' if record['best'] else ''}"
     count = f"{record['epoch']:>{len(str(epochs))}}/{epochs}"
-    return _line("epoch", "  ".join([count, *tasks, score, f"{record['seconds']:.1f} s"]))
+    return wrapped("epoch", [count, *found, score, f"{record['seconds']:.1f} s"], "  ")
+
+
+def step_line(record: Mapping[str, Any], epochs: int) -> str:
+    """Report the losses of a step, of the first tasks where there are many."""
+    losses = [f"{task} loss {figure(v['loss'])}" for task, v in record["tasks"].items()]
+    left = len(losses) - _IN_A_STEP
+    more = [f"and {left} more"] if left > 0 else []
+    where = [f"epoch {record['epoch']}/{epochs}", f"step {record['step']}"]
+    return "  ".join([*where, *losses[:_IN_A_STEP], *more])
 
 
 def report_lines(model: MultiTaskModel, report: Report) -> Iterator[str]:
@@ -101,17 +134,64 @@ def report_lines(model: MultiTaskModel, report: Report) -> Iterator[str]:
                 (
                     name if first else "",
                     metric,
-                    _number(values[metric]),
-                    _number(report.trivial[name].get(metric, math.nan)),
-                    _number(report.scores[name]) if first else "",
+                    figure(values[metric]),
+                    figure(report.trivial[name].get(metric, math.nan)),
+                    figure(report.scores[name]) if first else "",
                     f"{values['count']:,}" if first else "",
                 )
             )
-    yield from _table(rows, right=(2, 3, 4, 5))
-    mean = _number(report["score"])
-    yield f"mean score {mean} (0: a predictor that ignores the inputs, 1: perfect)"
+    yield from columns(rows, right=(2, 3, 4, 5))
+    yield _mean_line(model, report)
     for key, note in report.notes.items():
         yield f"note: {key}: {note}"
+
+
+def _mean_line(model: MultiTaskModel, report: Report) -> str:
+    names = main_tasks(model.tasks[name] for name in report.scores)
+    left = [name for name in names if math.isnan(report.scores[name])]
+    kind = "main task" if len(names) < len(report.scores) else "task"
+    over = f"{len(names)} {kind}{'' if len(names) == 1 else 's'}"
+    if left:
+        over = f"{len(names) - len(left)} of {over} (no score: {listed(left)})"
+    meaning = "0: a predictor that ignores the inputs, 1: perfect"
+    return f"mean score {figure(report['score'])} over {over} ({meaning})"
+
+
+@dataclass(frozen=True)
+class _First:
+    """The first metric of a task, and why it is NaN, if it is."""
+
+    task: str
+    metric: str
+    value: float
+    notes: Mapping[str, str]
+
+    @property
+    def reason(self) -> str:
+        note = self.notes.get(f"{self.task}.{self.metric}", "")
+        return f" ({note})" if note and math.isnan(self.value) else ""
+
+    def __str__(self) -> str:
+        return f"{self.task} {self.metric} {figure(self.value)}{self.reason}"
+
+
+def _summaries(firsts: Sequence[_First]) -> Iterator[str]:
+    """Summarise the metrics of many tasks, metric by metric."""
+    for metric in dict.fromkeys(each.metric for each in firsts):
+        own = [each for each in firsts if each.metric == metric]
+        known = sorted((e for e in own if not math.isnan(e.value)), key=lambda each: each.value)
+        parts = []
+        if known:
+            low, high = known[0], known[-1]
+            parts = [
+                f"lowest {figure(low.value)} ({low.task})",
+                f"median {figure(median(each.value for each in known))}",
+                f"highest {figure(high.value)} ({high.task})",
+            ]
+        if len(known) < len(own):
+            lacking = listed(f"{e.task}{e.reason}" for e in own if math.isnan(e.value))
+            parts.append(f"nan {lacking}")
+        yield f"{metric} of {len(own)} task{'' if len(own) == 1 else 's'}: {', '.join(parts)}"
 
 
 def _stage(stage: Member) -> str:
@@ -119,30 +199,21 @@ def _stage(stage: Member) -> str:
     return stage.type if until is None else f"{stage.type} until epoch {until}"
 
 
-def _label_counts(prepared: Prepared) -> Iterator[Sequence[str]]:
-    for name, member in prepared.config.tasks.items():
-        target = prepared.preprocessing.target(name)
-        known = labelled(prepared.targets[name])
-        counts = []
-        for part in _PARTS:
-            rows = getattr(prepared.rows.split, part)
-            if len(rows):
-                count = int(known[rows].sum())
-                counts.append(f"{count:,} {part} ({count / len(rows):.0%})")
-        names = getattr(target, "names", ())
-        what = f"{len(names)} classes" if names else "number"
-        yield name, member.type, what, "labelled: " + ", ".join(counts)
-
-
-def labelled(targets: NDArray[Any]) -> NDArray[np.bool_]:
-    """Tell which rows have a label."""
-    known = ~np.isnan(targets) if targets.dtype.kind == "f" else targets != MISSING
-    rows: NDArray[np.bool_] = known.reshape(len(known), -1).any(axis=1)
-    return rows
+def _label_row(prepared: Prepared, counts: LabelCounts) -> Sequence[str]:
+    sizes = {part: len(getattr(prepared.rows.split, part)) for part in counts.rows}
+    found = (f"{n:,} {part} ({share(n, sizes[part])})" for part, n in counts.rows.items())
+    names = getattr(prepared.preprocessing.target(counts.task), "names", ())
+    what = f"{len(names)} classes" if names else "number"
+    type_ = prepared.config.tasks[counts.task].type
+    return counts.task, type_, what, "labelled: " + ", ".join(found)
 
 
 def _notes(prepared: Prepared) -> Iterator[str]:
     yield from prepared.preprocessing.notes
+    bare = unlabelled(prepared)
+    if bare:
+        parts = ", ".join(f"{count:,} {part}" for part, count in bare.items())
+        yield f"{sum(bare.values()):,} rows have no label of any task: {parts}"
     for name in prepared.config.tasks:
         note = unseen_note(prepared.preprocessing.target(name), prepared.rows.table)
         if note:
@@ -160,31 +231,3 @@ def unseen_note(target: Target, table: pa.Table) -> str:
         for value, count in unseen.items()
     )
     return f"labels that the training part does not have count as missing: {found}"
-
-
-def _number(value: float | None) -> str:
-    if value is None or math.isnan(value):
-        return "nan"
-    if abs(value) < 1000:
-        return f"{round(value, 4) + 0.0:.4f}"  # no -0.0000
-    return f"{value:,.0f}" if abs(value) < 1e9 else f"{value:.4g}"
-
-
-def _table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> Iterator[str]:
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))] if rows else []
-    for row in rows:
-        cells = [
-            cell.rjust(width) if place in right else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(cells).rstrip()
-
-
-def _titled(title: str, lines: Iterable[str]) -> Iterator[str]:
-    for line in lines:
-        yield _line(title, line)
-        title = ""
-
-
-def _line(title: str, text: str) -> str:
-    return f"{title:<10} {text}"

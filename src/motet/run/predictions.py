@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from motet.run.folder import check_output, finite, replacing
+from motet.run.folder import check_output, finite
+from motet.writing import replacing
 
 
 def _write_csv(table: pa.Table, path: Path) -> None:

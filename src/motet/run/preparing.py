@@ -31,6 +31,9 @@ from motet.options import create
 from motet.problems import InputError, RowError
 from motet.registry import INPUTS, TASKS
 
+ROW = "row"
+"""Column of test predictions with the number of the row in the source, counted from 0."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -94,7 +97,7 @@ def read_rows(
     assert table is not None
     parts = None
     with collector.at("data", "split"):
-        parts = _split(found, table)
+        parts = split_rows(found, table)
     used = {found.data.split.column} - {None}
     for name, task in found.tasks.items():
         with collector.at("tasks", name):
@@ -190,8 +193,16 @@ def _check_named(
 def _check_predictions(
     targets: Mapping[str, Target], table: pa.Table, collector: Collector
 ) -> None:
-    """Find tasks whose predictions would have a column of one name."""
+    """Find tasks whose predictions would have a column of one name, or of that of the row."""
     owners: dict[str, str] = {}
+    for task, target in targets.items():
+        with collector.at("tasks", task):
+            if ROW in prediction_names(target, table.column_names):
+                raise InputError(
+                    f"its predictions would have a column {ROW!r}, which is the number of the row "
+                    "in predictions/test.parquet; give the task another name, and column: "
+                    f"{target.columns(table.column_names)[0]}"
+                )
     for task, target in targets.items():
         for column in prediction_names(target, table.column_names):
             with collector.at("tasks", task):
@@ -232,7 +243,8 @@ def _read_table(config: Config, origin: Origin, data: Any) -> pa.Table:
     return read(config.data.source, origin.folder)
 
 
-def _split(config: Config, table: pa.Table) -> Split:
+def split_rows(config: Config, table: pa.Table) -> Split:
+    """Split the rows of a table as a config says."""
     chosen = config.data.split
     return split(
         table,

@@ -1,8 +1,9 @@
 """A finished run: predict, evaluate, and look at what it did."""
 
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,10 @@ from motet.data.targets.base import true_columns
 from motet.model import MultiTaskModel
 from motet.problems import InputError, hint
 from motet.run import folder, saving
-from motet.run.lines import labelled, unseen_note
+from motet.run.label_counts import labelled
+from motet.run.lines import unseen_note
+from motet.run.origin_rows import Labels, read_fingerprint, rows_of
+from motet.run.preparing import split_rows
 from motet.tasks.scores import Trivial
 from motet.training import History, Report
 from motet.training.evaluation import embed, evaluate, predict
@@ -97,23 +101,43 @@ class Run:
             columns |= self._preprocessing.predictions(task, value.numpy(), known, rows)
         return pa.table(columns)
 
-    def evaluate(self, data: Any, *, tasks: Iterable[str] | None = None) -> Report:
+    def evaluate(
+        self,
+        data: Any,
+        *,
+        tasks: Iterable[str] | None = None,
+        split: Literal["train", "validation", "test"] | None = None,
+    ) -> Report:
         """Compute every metric on labelled rows.
+
+        Without ``split``, rows that the run was trained on are evaluated with a warning.
 
         Args:
             data: As for `predict`, with the label columns of at least one task.
             tasks: Which tasks, or the name of one; all enabled ones with label columns if left out.
+            split: Which rows of the data that the run was trained on; all rows if left out.
 
         Returns:
             ``{task: {metric: value, "loss": ..., "count": ...}, "score": mean normalised score}``;
             its ``notes`` say which labels training did not have.
 
         Raises:
-            InputError: If the data lack an input column or the labels of a task asked for.
+            InputError: If the data lack an input column or the labels of a task asked for, or a
+                split is asked for and the data are others than those of the run.
         """
         table = self._read(data)
         chosen = self._chosen(tasks)
         targets = self._preprocessing.targets(table)
+        if split is not None:
+            rows = self._rows_of(data, targets, split)
+            table = table.take(pa.array(rows))
+            targets = {task: labels[rows] for task, labels in targets.items()}
+        elif (known := read_fingerprint(self.path)) is not None and known.like(targets):
+            warnings.warn(
+                f"the run was trained on {known.train:,} of these {known.rows:,} rows, so the "
+                "metrics are too good for new ones; use --split test (split='test' in Python)",
+                stacklevel=2,
+            )
         missing = [task for task in chosen if task not in targets]
         if missing and (tasks is not None or len(missing) == len(chosen)):
             raise InputError(
@@ -165,6 +189,20 @@ class Run:
         inputs = self.preprocess(data)
         rows, size = self._data(inputs, {}), _batch_size(inputs)
         return embed(self.model, rows, batch_size=size, tasks=chosen).numpy()
+
+    def _rows_of(self, data: Any, targets: Labels, name: str) -> NDArray[np.int64]:
+        known = read_fingerprint(self.path)
+        if known is None:
+            raise InputError(
+                f"split: {self.path} holds a model alone, which does not know how rows were split; "
+                "expected the run folder"
+            )
+        if len(known.like(targets)) < len(targets):
+            raise InputError(
+                f"split: found rows that are not the {known.rows:,} rows, in order, that the run "
+                f"was made with; give those, or leave split out to evaluate all rows given"
+            )
+        return rows_of(split_rows(self.config, read(data)), name, known)
 
     def _read(self, data: Any) -> pa.Table:
         return read(data, strings=self._preprocessing.strings)

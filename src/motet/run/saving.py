@@ -23,9 +23,10 @@ from motet.model import MultiTaskModel
 from motet.model.building import Portable, build_model, learned_sizes, text_encoders
 from motet.problems import InputError, reason
 from motet.registry import TASKS
-from motet.run.folder import finite, replacing, require_folder, write_json, write_text
+from motet.run.folder import finite, require_folder, write_json, write_text
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
+from motet.writing import replacing
 
 WEIGHTS, SETTINGS, PREPROCESSING, CARD = (
     "model.safetensors",

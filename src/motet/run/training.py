@@ -4,10 +4,12 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
@@ -21,10 +23,13 @@ from motet.run.building import build_trainer
 from motet.run.card import card
 from motet.run.checkpoints import Checkpoints, digest
 from motet.run.frozen_states import with_frozen_states
-from motet.run.lines import data_lines, epoch_line, report_lines, training_lines
-from motet.run.preparing import Prepared, prepare
+from motet.run.layout import line
+from motet.run.lines import data_lines, epoch_lines, report_lines, step_line, training_lines
+from motet.run.origin_rows import fingerprint
+from motet.run.preparing import ROW, Prepared, prepare
 from motet.run.runs import Run, with_truth
-from motet.training import History, Interrupted, Report, Trainer
+from motet.training import History, Report, Trainer, TrainingError
+from motet.writing import replacing
 
 Say = Callable[[str], object]
 
@@ -65,10 +70,8 @@ def train(
     origin = prepared.rows.origin.file
     attempt.use(folder.create(output, origin.stem if origin else "run"))
     _write_beginning(attempt.path, prepared)
-    for line in data_lines(prepared):
-        attempt.say(line)
-    for line in training_lines(attempt.trainer):
-        attempt.say(line)
+    for each in (*data_lines(prepared), *training_lines(prepared, attempt.trainer)):
+        attempt.say(each)
     return attempt.carry_out()
 
 
@@ -124,25 +127,35 @@ class _Attempt:
 
     def go_back(self) -> None:
         """Put everything back to the last good checkpoint."""
-        for note in self._checkpoints.load(self.trainer):
-            self.say(f"{'note':<10} {note}")
+        note = self._checkpoints.load(self.trainer)
+        if note:
+            self.say(line("note", note))
         self.trainer.history = History.read(self.path / folder.METRICS)
         self.say(f"{'resume':<10} from step {self.trainer.step}")
 
     def carry_out(self) -> Run:
-        """Train to the end, judge the model on the test part, and save it."""
+        """Train, evaluate and save; however that ends, say what can be done with the folder."""
+        try:
+            return self._carry_out()
+        except KeyboardInterrupt:
+            step = self.trainer.step
+            self.say(f"{'stopped':<10} at step {step}; continue with: motet resume {self.path}")
+            raise
+        except (TrainingError, InputError):
+            if self._checkpoints.is_empty():
+                folder.remove(self.path)
+                self.say(f"{'removed':<10} {self.path}, as there is no checkpoint yet")
+            raise
+
+    def _carry_out(self) -> Run:
         prepared, trainer = self.prepared, self.trainer
         inputs = with_frozen_states(prepared, trainer, self.say, self.step)
-        try:
-            with _stopping_at_interrupt(trainer):
-                trainer.fit(
-                    _part(prepared, inputs, "train"),
-                    _part(prepared, inputs, "validation"),
-                    epochs=prepared.config.training.epochs,
-                )
-        except Interrupted:
-            self.say(f"stopped    at step {trainer.step}; go on with: motet resume {self.path}")
-            raise
+        with _stopping_at_interrupt(trainer):
+            trainer.fit(
+                _part(prepared, inputs, "train"),
+                _part(prepared, inputs, "validation"),
+                epochs=prepared.config.training.epochs,
+            )
         model = trainer.model.eval()
         run = Run(self.path, prepared.config, prepared.preprocessing, model, trainer.trivial)
         best = trainer.history.best_epoch
@@ -151,6 +164,8 @@ class _Attempt:
         if trainer.progress.skipped:
             self.say(f"{'note':<10} {trainer.progress.skipped} steps were not finite, skipped")
         report = self._test(run, inputs) if len(prepared.rows.split.test) else None
+        for note in [] if report else _constants(trainer.history):
+            self.say(line("note", note))
         text = card(prepared, model, trainer, report)
         where = self.path / folder.MODEL
         saving.save(where, prepared.config, prepared.preprocessing, model, trainer.trivial, text)
@@ -176,15 +191,15 @@ class _Attempt:
             }
         )
         self.say(f"{'test':<10} {len(rows):,} rows, seen by nothing before")
-        for line in report_lines(run.model, report):
-            self.say(line)
+        for each in report_lines(run.model, report):
+            self.say(each)
         predictions = with_truth(
             run.predict_arrays(inputs, rows=prepared.part("test")),
             prepared.part("test"),
             prepared.preprocessing,
             run.model.active_tasks,
-        )
-        with folder.replacing(self.path / folder.TEST_PREDICTIONS) as file:
+        ).add_column(0, ROW, pa.array(rows))
+        with replacing(self.path / folder.TEST_PREDICTIONS) as file:
             pq.write_table(predictions, file)
         return report
 
@@ -192,10 +207,10 @@ class _Attempt:
         self._metrics.write(record)
         epochs = self.prepared.config.training.epochs
         if record["split"] == "validation":
-            self.say(epoch_line(record, epochs))
+            for each in epoch_lines(record, epochs):
+                self.say(each)
         elif record["event"] == "step":
-            losses = "  ".join(f"{t} loss {v['loss']:.4f}" for t, v in record["tasks"].items())
-            self.step(f"epoch {record['epoch']}/{epochs}  step {record['step']}  {losses}")
+            self.step(step_line(record, epochs))
 
     def _checkpoint(self, kind: Literal["last", "best"]) -> None:
         self._checkpoints.save(kind, self.trainer)
@@ -219,6 +234,13 @@ def _stopping_at_interrupt(trainer: Trainer) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def _constants(history: History) -> list[str]:
+    """Say which tasks predict a constant on the validation rows, in the best epoch."""
+    best = [record for record in history.records if record.get("best")]
+    notes = best[-1].get("notes", {}) if best else {}
+    return [f"{key}: {note}" for key, note in notes.items() if key.endswith(".prediction")]
+
+
 def _part(prepared: Prepared, inputs: dict[str, Any], name: str) -> ArrayData:
     rows = getattr(prepared.rows.split, name)
     return ArrayData(
@@ -234,7 +256,8 @@ def _write_beginning(path: Path, prepared: Prepared) -> None:
         resolved["data"]["source"] = absolute(source, prepared.rows.origin.folder)
     text = yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
     folder.write_text(path / folder.CONFIG, text)
-    folder.write_json(path / folder.ENVIRONMENT, folder.environment())
+    content = folder.environment() | {"data": asdict(fingerprint(prepared))}
+    folder.write_json(path / folder.ENVIRONMENT, content)
 
 
 def _silent(line: str) -> None:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from motet.tasks.base import Prediction, Task
 from motet.tasks.labels import as_tensor
-from motet.tasks.metric import Metric
-from motet.tasks.task_metrics import Chosen, find_metrics, score
+from motet.tasks.metric import Metric, Score
+from motet.tasks.task_metrics import NO_LABELS, Chosen, find_metrics, score
 
 Trivial = Mapping[str, Mapping[str, Prediction]]
 """The best constant prediction, one row, for each metric of each task."""
@@ -82,7 +82,12 @@ def score_trivial(
     """
     tasks = list(tasks)
     return {
-        task.name: _scored(task, chosen, trivial.get(task.name), targets.get(task.name))
+        task.name: {
+            name: found.value
+            for name, found in trivial_scores(
+                task, chosen, trivial.get(task.name), targets.get(task.name)
+            ).items()
+        }
         for task, chosen in zip(tasks, find_metrics(tasks, metrics).values(), strict=True)
     }
 
@@ -108,15 +113,26 @@ def trivial_metrics(
     return score_trivial(tasks, fit_trivial(tasks, train_targets, metrics), targets, metrics)
 
 
-def _scored(
+def trivial_scores(
     task: Task, metrics: Mapping[str, Metric], trivial: Mapping[str, Prediction] | None, target: Any
-) -> dict[str, float]:
+) -> dict[str, Score]:
+    """Score the constant predictions of one task.
+
+    Args:
+        task: The task.
+        metrics: Metrics by name.
+        trivial: Its constant predictions by metric; None if it had no training label.
+        target: Labels of the split, or None.
+
+    Returns:
+        What each metric found, by name; NaN where there is no label.
+    """
     known = _known(task, target)
     if trivial is None or known is None:
-        return dict.fromkeys(metrics, nan)
+        return dict.fromkeys(metrics, NO_LABELS)
     truth = task.restore(known)
     return {
-        name: score(task, {name: metric}, _repeated(task, trivial[name], truth), truth)[name].value
+        name: score(task, {name: metric}, _repeated(task, trivial[name], truth), truth)[name]
         for name, metric in metrics.items()
     }
 

@@ -8,6 +8,7 @@ from math import nan
 import numpy as np
 from numpy.typing import NDArray
 
+from motet.figures import figure
 from motet.tags import Spans
 from motet.tasks.labels import MISSING
 from motet.tasks.metric import Score, Split, metric
@@ -23,7 +24,9 @@ def span_f1(split: Split) -> Score:
     strict, loose = _f1(split, strict=True), _f1(split, strict=False)
     if strict.note or strict.value == loose.value:
         return strict
-    return Score(strict.value, f"conlleval, which takes pieces for spans too: {loose.value:.4f}")
+    return Score(
+        strict.value, f"conlleval, which takes pieces for spans too: {figure(loose.value)}"
+    )
 
 
 @metric("tags")

@@ -19,6 +19,7 @@ from motet.problems import InputError, hint
 from motet.registry import METRICS
 from motet.states import join_rows, lengthened
 from motet.tasks.base import Prediction, Task
+from motet.tasks.constant import constant_note
 from motet.tasks.labels import MISSING, as_tensor, as_vector
 from motet.tasks.metric import Metric, Score, Split, of_arrays
 
@@ -49,7 +50,8 @@ class TaskMetrics:
     metrics: dict[str, dict[str, Metric]]
     """The metrics of each task by name; the first is the one that scores."""
     notes: dict[str, str]
-    """What `compute` has to say about "task.metric": why it is NaN, or what it left out."""
+    """What `compute` has to say about "task.metric": why it is NaN, or what it left out; and about
+    "task.prediction": what it is, where it is the same in every row."""
 
     def __init__(self, tasks: Iterable[Task], metrics: Mapping[str, Chosen] | None = None) -> None:
         self.tasks = {task.name: task for task in tasks}
@@ -162,7 +164,9 @@ class TaskMetrics:
             return self._report(task, dict.fromkeys(metrics, NO_LABELS), nan, 0)
         # in float32, sure predictions would tie at 1
         decoded = task.decode(raw[rows].double()) if task.reads == "row" else Prediction(raw[rows])
-        scores = score(task, metrics, decoded, task.restore(target[rows]))
+        truth = task.restore(target[rows])
+        scores = score(task, metrics, decoded, truth)
+        self._note(f"{task.name}.prediction", constant_note(task, decoded, truth))
         return self._report(task, scores, loss, count)
 
     def _loss(self, task: Task, raw: Tensor, target: Tensor) -> float:
@@ -177,11 +181,14 @@ class TaskMetrics:
         self, task: Task, scores: Mapping[str, Score], loss: float, count: int
     ) -> dict[str, float]:
         for name, found in scores.items():
-            self.notes.pop(f"{task.name}.{name}", None)
-            if found.note:
-                self.notes[f"{task.name}.{name}"] = found.note
+            self._note(f"{task.name}.{name}", found.note)
         values = {name: found.value for name, found in scores.items()}
         return {**values, "loss": loss, "count": count}
+
+    def _note(self, key: str, note: str) -> None:
+        self.notes.pop(key, None)
+        if note:
+            self.notes[key] = note
 
 
 NO_LABELS = Score(nan, "no row has a label")

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from motet.problems import InputError
+from motet.writing import replacing
 
 SUFFIX = ".safetensors"
 
@@ -26,15 +27,10 @@ def write_checkpoint(path: Path, tensors: dict[str, Tensor], header: dict[str, A
         name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()
     }
     text = json.dumps(header, allow_nan=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}{SUFFIX}")
-    try:
+    with replacing(path) as temporary:
         save_file(kept, temporary, {"header": text, "checksum": _checksum(kept, text)})
         with temporary.open("rb") as file:
             os.fsync(file.fileno())  # on the disk before it takes the place of the old one
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

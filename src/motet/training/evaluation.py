@@ -31,7 +31,8 @@ class Report(dict[str, Any]):
         self.worst = math.nan
         """Lowest score of the main tasks."""
         self.notes: dict[str, str] = {}
-        """Why a metric is NaN, by ``task.metric``."""
+        """By ``task.metric``, why a metric is NaN; by ``task.prediction``, what the prediction is
+        where it is the same in every row."""
 
 
 def evaluate(

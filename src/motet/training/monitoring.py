@@ -1,14 +1,18 @@
 """What training watches on the validation data: for early stopping and for the weights to keep."""
 
 import math
+import warnings
 from collections.abc import Container, Mapping
 from typing import Any
 
 from motet.model import MultiTaskModel
 from motet.options import Every
 from motet.problems import InputError
+from motet.tasks import Task
+from motet.tasks.scores import Trivial
 from motet.tasks.task_metrics import find_metrics
 from motet.training.evaluation import Report, main_tasks
+from motet.training.scorable import without_label, without_score
 from motet.training.state import Progress
 
 
@@ -17,13 +21,26 @@ class TrainingError(RuntimeError):
 
 
 def check_monitor(
-    monitor: str, model: MultiTaskModel, targets: Container[str], metrics: Mapping[str, Any] | None
+    monitor: str,
+    model: MultiTaskModel,
+    targets: Mapping[str, Any],
+    metrics: Mapping[str, Any] | None,
+    trivial: Trivial,
 ) -> None:
-    """Check that the monitored value can be computed on data with these tasks' targets.
+    """Check that the monitored value can be computed on data with these labels.
+
+    Tasks that a mean has to leave out are named in a warning.
+
+    Args:
+        monitor: What is watched.
+        model: The model.
+        targets: Validation labels by task.
+        metrics: Metrics by task, in place of each task's own.
+        trivial: Constant predictions, fitted on the training labels.
 
     Raises:
-        InputError: If it rests on a task that is disabled or has no targets, or on a metric whose
-            best value is not known.
+        InputError: If it rests on a task that is disabled, has no targets or no score on these
+            labels, or on a metric whose best value is not known.
     """
     tasks = [model.tasks[name] for name in model.active_tasks if name in targets]
     known = {task.name for task in tasks}
@@ -35,10 +52,30 @@ def check_monitor(
             "give some, or watch something else"
         )
     if monitor == "loss":
-        return
-    found = find_metrics(tasks, {n: m for n, m in (metrics or {}).items() if n in known})
-    for name in names:
-        metric = next(iter(found[name].values()))
+        left, other = without_label(tasks, targets), ""
+    else:
+        tasks = [task for task in tasks if task.name in names]
+        chosen = {name: own for name, own in (metrics or {}).items() if name in names}
+        _check_best(monitor, tasks, chosen)
+        left = without_score(tasks, trivial, targets, chosen)
+        other = ", or watch something else, e.g. monitor: loss"
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in left.items())
+    if len(left) == len(tasks):
+        raise InputError(
+            f"the monitored value ({monitor}) is not a number on the validation data ({reasons}); "
+            f"give more labelled rows{other}"
+        )
+    if left:
+        warnings.warn(
+            f"monitor is {monitor!r}, over {len(tasks) - len(left)} of {len(tasks)} tasks: the "
+            f"validation labels do not suffice for {reasons}",
+            stacklevel=3,
+        )
+
+
+def _check_best(monitor: str, tasks: list[Task], metrics: Mapping[str, Any]) -> None:
+    for name, found in find_metrics(tasks, metrics).items():
+        metric = next(iter(found.values()))
         if metric.best is None:
             raise InputError(
                 f"monitor is {monitor!r}, but nobody knows the best value of {metric.name!r}, the "
@@ -94,9 +131,7 @@ def monitored_value(monitor: str, model: MultiTaskModel, report: Report) -> floa
             "rate, or look for NaN or extreme values in the inputs"
         )
     if monitor == "loss":
-        weights = {t: model.tasks[t].weight for t in report.scores if report[t]["count"]}
-        value = -sum(weight * report[t]["loss"] for t, weight in weights.items())
-        value = value if weights else math.nan
+        value = -watched_loss(monitor, model, report)
     elif monitor in report.scores:
         value = report.scores[monitor]
     else:
@@ -121,8 +156,18 @@ def due_after_epoch(every: Every, epoch: int) -> bool:
     return every == "epoch" or (isinstance(every, Mapping) and epoch % every["epochs"] == 0)
 
 
-def judge(progress: Progress, value: float, patience: int | None) -> bool:
-    """Take note of a monitored value; without a better one for too long, training is to stop.
+def watched_loss(monitor: str, model: MultiTaskModel, report: Report) -> float:
+    """Return the loss of the tasks that the monitored value rests on; NaN without a label."""
+    names = [name for name in watched(monitor, model, report.scores) if report[name]["count"]]
+    losses = [model.tasks[name].weight * report[name]["loss"] for name in sorted(names)]
+    return sum(losses) if losses else math.nan
+
+
+def judge(progress: Progress, value: float, loss: float, patience: int | None) -> bool:
+    """Record a monitored value; without a better one for too long, training is to stop.
+
+    Of equal values, as coarse metrics have them, the one with the lower loss is better; training
+    that improves nothing else still stops.
 
     Returns:
         Whether it is the best so far.
@@ -133,4 +178,8 @@ def judge(progress: Progress, value: float, patience: int | None) -> bool:
     else:
         progress.stale += 1
         progress.stopped = progress.stale == patience
+        lowest = progress.best_loss
+        better = value == progress.best and lowest is not None and loss < lowest
+    if better:
+        progress.best_loss = loss if math.isfinite(loss) else None
     return better

@@ -40,6 +40,8 @@ class Progress:
     """Batches of the epoch in progress that are done."""
     best: float | None = None
     """Best monitored value so far; higher is better."""
+    best_loss: float | None = None
+    """Loss of the watched tasks where that was, which breaks ties; None if it is not known."""
     evaluated: int = 0
     """Evaluations made."""
     judged: dict[str, Judged] = field(default_factory=dict)

@@ -6,7 +6,7 @@ stopping on the monitored score. Every part can be called alone. What the loop m
 """
 
 import math
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any, Literal
@@ -42,6 +42,7 @@ from motet.training.monitoring import (
     last_to_train,
     monitored_value,
     watched,
+    watched_loss,
 )
 from motet.training.needs import (
     ValidationBatches,
@@ -248,10 +249,10 @@ class Trainer:
         self.stop_requested = False
         train = self._data(data, "the training data")
         valid = None if validation is None else self._data(validation, "the validation data")
-        if valid is not None:
-            self.check_monitor(valid.targets)
         self._ahead = batches_to_look_at(self.stages, valid, self.batch_size, self.seed)
         self.trivial = learn_from_labels(self.model, train, self.metrics)
+        if valid is not None:
+            self.check_monitor(valid.targets, self.trivial)
         self.check_epochs(epochs)
         self._rates.begin(epochs * train.steps(self.batch_size))
         self._rates.set(max(self.step - 1, 0))  # those of the last step, for the records
@@ -474,14 +475,18 @@ class Trainer:
             if prediction.probabilities is not None
         }
 
-    def check_monitor(self, targets: Container[str]) -> None:
-        """Check that the monitored value can be computed on data with these tasks' targets.
+    def check_monitor(self, targets: Mapping[str, Any], trivial: Trivial) -> None:
+        """Check that the monitored value can be computed on these validation labels.
+
+        Args:
+            targets: The labels by task.
+            trivial: Constant predictions, fitted on the training labels.
 
         Raises:
-            InputError: If it rests on a task that is disabled or has no targets, or on a metric
-                whose best value is not known.
+            InputError: If it rests on a task that is disabled, has no targets or no score on these
+                labels, or on a metric whose best value is not known.
         """
-        check_monitor(self.monitor, self.model, targets, self.metrics)
+        check_monitor(self.monitor, self.model, targets, self.metrics, trivial)
 
     def check_epochs(self, epochs: int) -> None:
         """Check that every enabled task has its turn, and that parts are unfrozen.
@@ -517,7 +522,8 @@ class Trainer:
         value = monitored_value(self.monitor, self.model, whole)
         news = watched(self.monitor, self.model, valid.targets).intersection(due)
         news &= last_to_train(self.model, self.progress)
-        better = bool(news) and judge(self.progress, value, self.patience)
+        loss = watched_loss(self.monitor, self.model, whole)
+        better = bool(news) and judge(self.progress, value, loss, self.patience)
         if better:
             self._memory.best = {n: each.clone() for n, each in self.model.state_dict().items()}
         self._record(
@@ -527,6 +533,7 @@ class Trainer:
             score=whole["score"],
             monitored=value,
             best=better,
+            **({"notes": report.notes} if report.notes else {}),
         )
         if better:
             self._checkpoint("best")

@@ -1,0 +1,48 @@
+"""Which monitored scores rest on few validation labels, so that chance may choose the epoch."""
+
+from collections.abc import Iterator
+
+from motet.run.label_counts import LabelCounts, count_labels
+from motet.run.preparing import Prepared
+from motet.training import Trainer
+from motet.training.monitoring import watched
+
+FEW = 10
+"""Labels below which a score is called noisy: among 10 positives, the standard error of an AUROC is
+about 0.1."""
+
+
+def few_label_notes(prepared: Prepared, trainer: Trainer) -> Iterator[str]:
+    """Name the tasks that the monitored value rests on and that have few validation labels."""
+    names = watched(trainer.monitor, trainer.model, prepared.targets)
+    for counts in count_labels(prepared):
+        few = _few(counts) if counts.task in names else ""
+        if few:
+            yield f"{counts.task}: {few}; its score is noisy, and {_effect(trainer, names)}"
+
+
+def _effect(trainer: Trainer, names: set[str]) -> str:
+    if trainer.monitor in names:
+        return "it alone chooses the best epoch"
+    what = {"mean": "mean score", "worst": "worst score", "loss": "loss"}[trainer.monitor]
+    count = f"{len(names)} task{'' if len(names) == 1 else 's'}"
+    return f"the {what} of {count}, which chooses the best epoch, depends on it"
+
+
+def _few(counts: LabelCounts) -> str:
+    """Say what there is too little of in the validation rows; nothing if there is enough."""
+    rows = counts.rows["validation"]
+    if 0 < rows < FEW:
+        return f"{_number(rows, 'labelled row')} in validation"
+    by_class = {name: of["validation"] for name, of in counts.classes.items()}
+    if counts.kind == "class" and len(by_class) != 2:
+        return ""  # scored by accuracy, which no rare class moves
+    if counts.kind == "tags" or not by_class:
+        return ""
+    rarest = min(by_class, key=by_class.__getitem__)
+    count = by_class[rarest]
+    return f"{_number(count, 'row')} of {rarest!r} in validation" if 0 < count < FEW else ""
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
