@@ -12,8 +12,8 @@ def figure(value: float | None) -> str:
         Four digits; from 1,000 to a billion, all before the point.
 
     Example:
-        >>> [figure(each) for each in (0.25, 12.3456, 0.000012345, 54321.9, None)]
-        ['0.2500', '12.35', '1.235e-05', '54,322', 'nan']
+        >>> [figure(each) for each in (0.25, 12.3456, 0.00001234, 54321.9, None)]
+        ['0.2500', '12.35', '1.234e-05', '54,322', 'nan']
     """
     if value is None or math.isnan(value):
         return "nan"

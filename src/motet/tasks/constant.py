@@ -29,7 +29,8 @@ def constant_note(task: Task, prediction: Prediction, target: Tensor) -> str:
         found = list(_constant_numbers(task, value, target))
     elif task.labels == "tags":
         words = value[:, : target.shape[1]][target[:, : value.shape[1]] != MISSING]
-        found = _constant_class(task, words, target[target != MISSING])
+        known = words[words != MISSING]  # a word whose scores are NaN has no tag
+        found = _constant_class(task, known, target[target != MISSING])
     elif task.labels == "indicators":
         found = _constant_labels(task, value, target)
     else:
