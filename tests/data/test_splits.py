@@ -98,35 +98,86 @@ CLASSES = st.lists(st.sampled_from("aaaaaaabbbcd") | st.none(), min_size=30, max
 
 
 @given(
-    labels=CLASSES, validation=st.floats(0.05, 0.4), test=st.floats(0, 0.4), seed=st.integers(0, 99)
+    labels=CLASSES,
+    validation=st.floats(0.15, 0.4),
+    test=st.floats(0.15, 0.4) | st.just(0.0),
+    seed=st.integers(0, 99),
 )
-def test_every_class_is_parted_by_the_fractions(labels, validation, test, seed):
+def test_every_split_has_its_fraction_of_all_rows_and_of_every_class(
+    labels, validation, test, seed
+):
     table = pa.table({"y": pa.array(labels, pa.string())})
     parts = split(table, validation=validation, test=test, seed=seed, stratify="y")
     found = [getattr(parts, name) for name in PARTS]
+    fractions = [1 - validation - test, validation, test]
     assert sorted(np.concatenate(found)) == list(range(len(labels)))
     assert all((np.diff(part) > 0).all() for part in found)
-    count = 3 if test else 2
+    for part, fraction in zip(found, fractions, strict=True):
+        assert abs(len(part) - len(labels) * fraction) <= 1
     for label in set(labels):
         rows = labels.count(label)
-        train, valid, tested = ([labels[row] for row in part].count(label) for part in found)
-        if rows < count:
-            assert (train, valid, tested) == (1, rows - 1, 0)
-            continue
-        assert train >= 1
-        assert valid == max(1, round(rows * validation)) or train == 1
-        assert tested == (max(1, round(rows * test)) if test else 0) or train == 1
+        for part, fraction in zip(found, fractions, strict=True):
+            count = [labels[row] for row in part].count(label)
+            if fraction and rows * min(filter(None, fractions)) >= 2:
+                assert count >= 1
+                assert abs(count - rows * fraction) < 3  # smaller classes have a row in each, too
 
 
-def test_classes_too_small_for_all_parts_train_first_and_a_note_says_so():
+def test_rounding_per_class_does_not_add_up():
+    table = pa.table({"y": [f"c{place}" for place in range(40) for _ in range(10)]})
+    parts = split(table, validation=0.15, test=0.14, stratify="y")
+    assert (len(parts.train), len(parts.validation), len(parts.test)) == (284, 60, 56)
+    for name, fewest in (("train", 7), ("validation", 1), ("test", 1)):
+        counts = np.bincount(getattr(parts, name) // 10, minlength=40)
+        assert set(counts.tolist()) <= {fewest, fewest + 1}
+
+
+def test_classes_too_small_for_all_splits_are_split_together_and_a_note_says_so():
     table = pa.table({"y": ["a"] * 20 + ["b"] * 2 + ["c"]})
     parts = split(table, stratify="y")
-    assert {20, 21} & set(parts.train.tolist())
-    assert 22 in parts.train
+    assert [len(getattr(parts, name)) for name in PARTS] == [17, 3, 3]
     assert parts.notes == (
-        "column 'y': 'b' (2), 'c' (1) have fewer rows than the 3 parts, so some parts have none of "
-        "them",
+        "column 'y': too few rows for one in each split have 'b' (2), 'c' (1); their 3 rows are "
+        "split together",
     )
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_many_rare_classes_are_in_every_split_by_the_fractions(size):
+    labels = ["a"] * 100 + ["b"] * 100 + [f"r{place}" for place in range(100) for _ in range(size)]
+    parts = split(pa.table({"y": labels}), stratify="y", seed=3)
+    for name, fraction in (("train", 0.7), ("validation", 0.15), ("test", 0.15)):
+        found = [labels[row][0] for row in getattr(parts, name)]
+        assert len(found) == len(labels) * fraction
+        assert found.count("a") == found.count("b") == 100 * fraction
+        assert found.count("r") == 100 * size * fraction
+    assert "and 95 more" in parts.notes[0]
+    again = split(pa.table({"y": labels}), stratify="y", seed=3)
+    assert again.test.tolist() == parts.test.tolist()
+    other = split(pa.table({"y": labels}), stratify="y", seed=4)
+    assert other.test.tolist() != parts.test.tolist()
+
+
+def test_a_few_classes_of_few_rows_have_a_row_in_every_split():
+    labels = ["a"] * 500 + ["b"] * 480 + ["c"] * 5 + ["d"] * 4
+    parts = split(pa.table({"y": labels}), stratify="y")
+    for name in PARTS:
+        assert {labels[row] for row in getattr(parts, name)} == set("abcd")
+    assert parts.notes == ()
+
+
+def test_few_numbers_are_stratified_by_fewer_ranges():
+    values = list(np.random.default_rng(0).permutation(40).astype(float))
+    parts = split(pa.table({"y": values}), validation=0.25, test=0.25, stratify="y")
+    for name, count in (("train", 5), ("validation", 2.5), ("test", 2.5)):
+        rows = getattr(parts, name)
+        quarters = np.histogram([values[row] for row in rows], 4, (0, 40))[0]
+        assert (abs(quarters - count) <= 1).all()
+
+
+def test_splits_without_strata_are_those_of_earlier_versions():
+    parts = split(rows(20), seed=7)
+    assert (parts.validation.tolist(), parts.test.tolist()) == ([7, 9, 11], [3, 13, 17])
 
 
 def test_rows_without_a_label_are_a_class_of_their_own():

@@ -1,8 +1,8 @@
-"""Which rows train, which choose the best epoch, and which are kept for the last judgement.
+"""Which rows train, which choose the best epoch, and which are held out for the final test.
 
-Rows are drawn by the seed alone, class by class if asked, or told apart by a column. Row order is
-kept within each part. What leaves the training or validation part empty is an `InputError`, and so
-is a row in no part.
+Rows are drawn by the seed alone, class by class if asked, or a column marks them. Row order is kept
+within each split. An empty training or validation split is an `InputError`, and so is a row in no
+split.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from motet.data.apportioning import apportion, smallest_stratum
 from motet.data.selection import listed, require_columns
 from motet.data.strata import Strata, find_strata
 from motet.data.values import as_texts
@@ -19,6 +20,8 @@ from motet.problems import InputError, shown
 from motet.seeds import derive
 
 _FRACTION = 0.15
+_NAMED = 5
+"""Classes that a note names."""
 
 Rows = NDArray[np.int64]
 
@@ -54,8 +57,9 @@ def split(
         seed: Seed of whatever is drawn.
         column: Column that says which part a row belongs to; rows are drawn if left out.
         train: Value of ``column`` that marks the training part.
-        stratify: Column whose classes are drawn one by one, so that all parts have the same shares
-            of them; of a column of many numbers, its tenths.
+        stratify: Column whose classes have the same share in all splits; of a column of many
+            numbers, up to ten ranges. Classes with too few rows for one in each split are split
+            together, and a note names them.
 
     Returns:
         The parts. Without any validation row in ``column``, 15 % of the training rows are drawn for
@@ -89,19 +93,26 @@ class _Fractions:
                 "fractions whose sum is below 1, and validation above 0: it chooses the best epoch"
             )
 
-    @property
-    def parts(self) -> int:
-        return 3 if self.test else 2
+    def counts(self, rows: int) -> NDArray[np.int64]:
+        """Return how many rows are for training, validation and, if there is one, test."""
+        held_out = [self.validation, self.test] if self.test else [self.validation]
+        counts = [max(1, round(rows * fraction)) for fraction in held_out]
+        _require_training_rows(rows, sum(counts))
+        return np.array([rows - sum(counts), *counts])
+
+
+def _require_training_rows(rows: int, held_out: int) -> None:
+    if held_out >= rows:
+        raise InputError(
+            f"split: {rows} rows are too few for training, validation and test splits; "
+            "expected at least one row in each"
+        )
 
 
 def _by_fraction(rows: Rows, fractions: _Fractions, seed: int) -> Split:
     for_validation = _share(len(rows), fractions.validation)
     for_test = _share(len(rows), fractions.test) if fractions.test else 0
-    if for_validation + for_test >= len(rows):
-        raise InputError(
-            f"split: {len(rows)} rows are too few for training, validation and test parts; "
-            "expected at least one row in each"
-        )
+    _require_training_rows(len(rows), for_validation + for_test)
     order = rows[_shuffled(len(rows), seed)]
     return _cut(order, for_validation, for_test)
 
@@ -112,43 +123,39 @@ def _cut(order: Rows, for_validation: int, for_test: int) -> Split:
 
 
 def _by_class(strata: Strata, rows: Rows, fractions: _Fractions, seed: int) -> Split:
-    """Part the rows of each class by the fractions; a class too small for it trains first."""
-    order = rows[_shuffled(len(rows), seed)]
-    order = order[np.argsort(strata.codes[order], kind="stable")]
-    ends = np.flatnonzero(np.diff(strata.codes[order])) + 1
-    parts = [_cut(each, *_counts(len(each), fractions)) for each in np.split(order, ends)]
-    train, validation, test = (
-        np.sort(np.concatenate([getattr(part, name) for part in parts]))
-        for name in ("train", "validation", "test")
-    )
-    if not len(validation) or (fractions.test and not len(test)):
+    """Draw from each class by the fractions, and from all classes that are too small at once."""
+    splits = fractions.counts(len(rows))
+    codes = strata.codes[rows]
+    sizes = np.bincount(codes, minlength=len(strata.names))
+    fewest = smallest_stratum(sizes[sizes > 0], splits)
+    if fewest is None:
         raise InputError(
-            f"split: no class of column {strata.column!r} has the {fractions.parts} rows that one "
-            "in each part needs; stratify by a column with fewer values, or remove stratify"
+            f"split: no class of column {strata.column!r} has enough rows for one in each of the "
+            f"splits of {', '.join(map(str, splits))} rows; stratify by a column with fewer values, "
+            "or remove stratify"
         )
-    small = [
-        f"{strata.names[strata.codes[each[0]]]} ({len(each)})"
-        for each in np.split(order, ends)
-        if len(each) < fractions.parts
-    ]
-    notes: tuple[str, ...] = ()
-    if small:
-        notes = (
-            f"column {strata.column!r}: {listed(small)} have fewer rows than the "
-            f"{fractions.parts} parts, so some parts have none of them",
-        )
-    return Split(train, validation, test, notes)
+    small = sizes < fewest
+    order = _shuffled(len(rows), seed)
+    _, drawn = np.unique(np.where(small[codes], -1, codes)[order], return_inverse=True)
+    least = np.ones(drawn.max() + 1, np.int64)
+    least[drawn[small[codes][order]]] = 0
+    order = rows[order[np.argsort(drawn, kind="stable")]]
+    counts = apportion(np.bincount(drawn), splits, least, derive(seed, "split strata"))
+    places = np.tile(np.arange(len(splits)), len(counts)).repeat(counts.ravel())
+    train, validation, *test = (np.sort(order[places == place]) for place in range(len(splits)))
+    return Split(train, validation, test[0] if test else rows[:0], _pooled(strata, sizes * small))
 
 
-def _counts(rows: int, fractions: _Fractions) -> tuple[int, int]:
-    """Return how many of a class's rows are for validation and for test."""
-    if rows < fractions.parts:
-        return rows - 1, 0
-    validation = max(1, round(rows * fractions.validation))
-    test = max(1, round(rows * fractions.test)) if fractions.test else 0
-    while validation + test >= rows:  # at least one row trains
-        validation, test = (validation - 1, test) if validation > test else (validation, test - 1)
-    return validation, test
+def _pooled(strata: Strata, sizes: NDArray[np.int64]) -> tuple[str, ...]:
+    """Name the classes that were drawn from together."""
+    found = [f"{name} ({size})" for name, size in zip(strata.names, sizes, strict=True) if size]
+    if not found:
+        return ()
+    more = f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
+    return (
+        f"column {strata.column!r}: too few rows for one in each split have "
+        f"{', '.join(found[:_NAMED])}{more}; their {sizes.sum():,} rows are split together",
+    )
 
 
 def _by_column(

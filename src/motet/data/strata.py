@@ -12,7 +12,9 @@ from motet.data.values import as_floats, as_texts, is_number
 
 _MOST_VALUES = 20
 """Distinct numbers up to which each is a class of its own."""
-_PARTS = 10
+_MOST_RANGES = 10
+_ROWS_PER_RANGE = 10
+"""Rows that each range of numbers has at least."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,16 @@ class Strata:
     names: tuple[str, ...]
     """What messages call the classes."""
 
+    def rare(self, fewest: int) -> float:
+        """Return the share of rows whose class has fewer rows than that."""
+        sizes = np.bincount(self.codes)
+        return float(sizes[sizes < fewest].sum() / sizes.sum())
+
 
 def find_strata(table: pa.Table, column: str) -> Strata:
-    """Tell the classes of a column: its values, or the tenths of more than 20 distinct numbers.
+    """Find the classes of a column: its values, or up to ten ranges of more than 20 numbers.
 
-    Rows without a value are a class of their own. A missing column raises `InputError`, and so does
+    Ranges have equal numbers of rows. Rows without a value are a class of their own. A missing column raises `InputError`, and so does
     one of lists.
 
     Args:
@@ -47,17 +54,18 @@ def find_strata(table: pa.Table, column: str) -> Strata:
     values, what = table[column], f"split: stratify: column {column!r}"
     distinct = pc.count_distinct(values, mode="only_valid").as_py() if is_number(values.type) else 0
     if distinct > _MOST_VALUES:
-        return _tenths(as_floats(values, what), column)
+        return _ranges(as_floats(values, what), column)
     encoded = as_texts(values, what).combine_chunks().dictionary_encode(null_encoding="encode")
     names = ["missing" if name is None else repr(name) for name in encoded.dictionary.to_pylist()]
     return Strata(column, encoded.indices.to_numpy().astype(np.int64), tuple(names))
 
 
-def _tenths(values: NDArray[np.float64], column: str) -> Strata:
+def _ranges(values: NDArray[np.float64], column: str) -> Strata:
     known = values[~np.isnan(values)]
-    levels = np.arange(1, _PARTS) / _PARTS
+    count = max(1, min(_MOST_RANGES, len(known) // _ROWS_PER_RANGE))
+    levels = np.arange(1, count) / count
     edges = np.unique(np.quantile(known, levels, method="nearest"))  # no arithmetic with infinity
     codes = np.searchsorted(edges, values, side="right")
     codes[np.isnan(values)] = len(edges) + 1
-    names = [f"tenth {place}" for place in range(1, len(edges) + 2)]
+    names = [f"range {place}" for place in range(1, len(edges) + 2)]
     return Strata(column, codes.astype(np.int64), (*names, "missing"))
