@@ -64,7 +64,12 @@ def init(
         str, typer.Argument(help="CSV, Parquet or JSON lines file, pattern, or motet://adult.")
     ],
     targets: Annotated[
-        str, typer.Option("--targets", "-t", help="Columns to predict, separated by commas.")
+        str,
+        typer.Option(
+            "--targets",
+            "-t",
+            help="Columns to predict, separated by commas; a type after a colon: rooms:regression.",
+        ),
     ],
     output: Annotated[
         Path | None,

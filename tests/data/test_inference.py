@@ -25,14 +25,29 @@ CASES = {
     "slip": (
         [*map(str, range(99)), "?"],
         None,
-        "as if it named them, most of which spell numbers, but '?' does not",
+        "as if it named them, 99 of 100 rows spell numbers, 1 do not, first '?' in row 99",
     ),
     "slips": (
         ["1", "2.5e3", "?"] * 30,
         "category",
-        "3 distinct texts, most of which spell numbers",
+        "3 distinct texts, 60 of 90 rows spell numbers, 30 do not, first '?' in row 2",
     ),
     "spelt": (["1", " -2.5", None] * 30, "category", "missing, all of which spell numbers"),
+    "names_but_a_few": (
+        [f"id{max(i, 3)}" for i in range(280)],
+        None,
+        "277 different texts in 280 rows, as if it named them",
+    ),
+    "half": ([f"w{i % 60}" for i in range(N)], "text", "60 distinct texts"),
+    "number": ([100 + 7 * i for i in range(N)], None, "whole numbers that rise from row to row"),
+    "shuffled": ([(37 * i) % N + 5 for i in range(N)], None, "the numbers 5 to 104, each in one"),
+    "not_all": ([(37 * i) % (N - 1) for i in range(N)], "number", "99 distinct whole numbers"),
+    "amounts": ([(3671 * i) % 9973 for i in range(N)], "number", "100 distinct whole numbers"),
+    "some_missing": ([*range(N - 1), None], "number", "99 distinct whole numbers, 1 %"),
+    "rising": ([0.5 * i for i in range(N)], "number", "100 distinct numbers"),
+    "few_rows": (list(range(19)), "number", "19 distinct whole numbers"),
+    "spans": ([["O", "B-x"], ["O"]] * 3, None, "BIO tags of words, which may give the answers"),
+    "spans_in_texts": (["O B-x", "O", "B-x I-x O"] * 9, None, "BIO tags of words, which may"),
     "few_names": ([f"id{i}" for i in range(5)], "category", "5 distinct texts"),
     "clip": (np.random.default_rng(0).normal(size=(N, 8)), "vector", "lists of 8 numbers"),
     "lists": ([[1.0, 2.0], None], "vector", "lists of 2 numbers, 50 % missing"),
@@ -55,6 +70,74 @@ def test_a_column_gets_a_type_and_a_reason(name):
     (guess,) = infer_inputs(read({name: values}))
     assert (guess.column, guess.type) == (name, kind)
     assert reason in guess.reason
+
+
+def test_a_row_number_is_recognised_among_all_rows_not_those_of_training_alone():
+    shuffled = [(37 * row) % N for row in range(N)]
+    table = read({"id": shuffled, "x": [row % 7 for row in range(N)]})
+    guesses = infer_inputs(table, train=np.arange(0, N, 2))
+    assert usable(guesses) == {"x": "number"}
+
+
+def test_the_first_text_among_numbers_is_counted_among_all_rows():
+    values = ["1", "2", "3", "?", "4", "4"] * 10
+    (guess,) = infer_inputs(read({"a": values}), train=np.array([0, 6, 9, 12, 15, 18]))
+    assert "4 of 6 rows spell numbers, 2 do not, first '?' in row 9" in guess.reason
+
+
+WORDS_OF_ROWS = [["to", "Rome", "and", f"w{row}"][: 2 + row % 3] for row in range(30)]
+KINDS = [["p", "n", "c", "n"][: len(words)] for words in WORDS_OF_ROWS]
+
+
+def test_lists_as_long_as_those_of_words_label_them():
+    table = read({"words": WORDS_OF_ROWS, "kinds": KINDS})
+    (guess,) = infer_tasks(table, ["kinds"])
+    assert (guess.type, guess.reason) == ("sequence_labelling", "a text for each word of 'words'")
+    (others,) = infer_tasks(
+        read({"words": WORDS_OF_ROWS, "kinds": KINDS[1:] + KINDS[:1]}), ["kinds"]
+    )
+    assert others.type == "multi_label"
+
+
+def test_a_second_column_of_labels_of_words_is_left_out():
+    table = read({"words": WORDS_OF_ROWS, "slots": KINDS, "kinds": KINDS})
+    guesses = infer_inputs(table, exclude=["slots"])
+    assert usable(guesses) == {"words": "text"}
+    assert "a text for each word of 'words', as labels are" in guesses[1].reason
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind", "reason"),
+    [
+        ("a", "classification", "4 distinct whole numbers; if they are amounts: regression"),
+        ("a:regression", "regression", "as asked; 4 distinct whole numbers"),
+        ("b", "regression", "50 distinct whole numbers; if they are classes: classification"),
+        ("b:classification", "classification", "as asked; 50 distinct whole numbers"),
+        ("c", "classification", "2 distinct whole numbers"),
+        ("d:e", "regression", "100 distinct numbers"),
+        ("d:e:regression", "regression", "as asked; 100 distinct numbers"),
+    ],
+)
+def test_a_type_after_a_colon_is_that_of_the_task_and_other_readings_are_named(asked, kind, reason):
+    columns = {"a": [i % 4 for i in range(N)], "b": [i % 50 for i in range(N)]}
+    table = read({**columns, "c": [0, 1] * 50, "d:e": [i + 0.5 for i in range(N)]})
+    (guess,) = infer_tasks(table, [asked])
+    assert (guess.type, guess.reason) == (kind, reason)
+
+
+def test_unknown_types_of_targets_are_refused_together_with_near_matches():
+    table = read({"a": [1, 2], "b": [1, 2], "c": [1, 2]})
+    with pytest.raises(InputError) as caught:
+        infer_tasks(table, ["a:regresion", "b:xyz", "c"])
+    assert str(caught.value) == (
+        "targets: a: no task is of the type 'regresion' (did you mean 'regression'?); b: no task "
+        "is of the type 'xyz' (known: classification, regression, multi_label, "
+        "sequence_labelling); expected column:type, such as price:regression"
+    )
+    with pytest.raises(InputError, match="no column 'aa' "):
+        infer_tasks(table, ["aa:regression"])
+    with pytest.raises(InputError, match="none twice"):
+        infer_tasks(table, ["a:regression", "a"])
 
 
 def test_excluded_columns_are_passed_over_and_the_rest_keep_their_order():
@@ -93,6 +176,7 @@ TASKS = {
 }
 HOPELESS = {
     "name": ([f"id{i}" for i in range(5)], "a different one in every row"),
+    "names_but_a_few": ([f"id{max(i, 3)}" for i in range(280)], "as if they named them"),
     "many": ([f"{i % 1500}" for i in range(3000)], "only up to 1,000 can be classes"),
     "same": ([7, 7, None], "the same value in every row that has one, 33 % missing"),
     "nothing": ([None, None], "no values"),

@@ -1,5 +1,6 @@
 """Reading rows from files, frames and arrays, and what is said when they cannot be read."""
 
+import json
 from decimal import Decimal
 
 import numpy as np
@@ -7,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from motet.data.inference import infer_inputs
 from motet.data.selection import matching, require_columns
 from motet.data.sources import read
 from motet.problems import InputError
@@ -56,6 +58,68 @@ def test_a_bundled_data_set_has_a_name():
 def test_na_is_missing_without_quotes_and_a_text_in_quotes(tmp_path):
     path = written(tmp_path, 'country\nNA\n"NA"\n""\nNaN\nDE\n')
     assert read(path)["country"].to_pylist() == [None, "NA", None, None, "DE"]
+
+
+SPELLINGS = [" ", "\t ", "NA", "N/A", "n/a", "nan", "NaN", "null", "NULL", "<NA>", ""]
+
+
+def as_csv(folder, columns):
+    rows = zip(*columns.values(), strict=True)
+    lines = [",".join(columns), *(",".join(map(str, row)) for row in rows)]
+    return written(folder, "\n".join(lines) + "\n")
+
+
+def as_parquet(folder, columns):
+    texts = {name: list(map(str, values)) for name, values in columns.items()}
+    pq.write_table(pa.table({**texts, "row": columns["row"]}), folder / "rows.parquet")
+    return folder / "rows.parquet"
+
+
+def as_json_lines(folder, columns):
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return written(folder, "\n".join(map(json.dumps, rows)), "rows.jsonl")
+
+
+def as_pandas(folder, columns):
+    return pytest.importorskip("pandas").DataFrame(columns)
+
+
+@pytest.mark.parametrize("form", [as_csv, as_parquet, as_json_lines, as_pandas, lambda _, c: c])
+def test_an_empty_cell_is_the_same_in_all_forms_of_data(tmp_path, form):
+    count = len(SPELLINGS)
+    columns = {
+        "row": list(range(100, 100 + count + 2)),
+        "number": [1.5, *SPELLINGS, 2.5],
+        "word": ["cook", *SPELLINGS, "nurse"],
+        "never": [*SPELLINGS, " ", "NA"],
+    }
+    table = read(form(tmp_path, columns))
+    assert table["number"].to_pylist() == [1.5, *[None] * count, 2.5]
+    assert table["word"].to_pylist() == ["cook", *[None] * count, "nurse"]
+    assert table["never"].to_pylist() == [None] * (count + 2)
+    assert {guess.column: guess.type for guess in infer_inputs(table)} == {
+        "row": "number",
+        "number": "number",
+        "word": "category",
+        "never": None,
+    }
+
+
+def test_texts_that_look_like_numbers_stay_texts_where_the_data_have_types():
+    table = read({"zip": ["7", "12", "3"], "code": ["007", "", "012"], "kept": ["7", "", "8"]})
+    assert table["zip"].to_pylist() == ["7", "12", "3"]
+    assert table["code"].to_pylist() == ["007", None, "012"]
+    assert read({"kept": ["7", "", "8"]}, strings=["kept"])["kept"].to_pylist() == ["7", None, "8"]
+
+
+def test_a_quoted_na_is_missing_among_numbers(tmp_path):
+    assert read(written(tmp_path, '"a"\n"1"\n"NA"\n" "\n'))["a"].to_pylist() == [1, None, None]
+
+
+def test_a_blank_cell_among_truth_values_or_dates_of_a_csv_file_hides_none(tmp_path):
+    table = read(written(tmp_path, "a,b\ntrue,2020-01-01\n ,  \nfalse,2020-01-02\n"))
+    assert table["a"].to_pylist() == [True, None, False]
+    assert pa.types.is_date(table["b"].type)
 
 
 def test_numbers_in_quotes_are_numbers_even_with_empty_ones_among_them(tmp_path):
@@ -134,7 +198,8 @@ def test_arrays_become_columns_and_matrices_become_lists():
         ({"a": [1, 2], "b": [1]}, "different lengths: 'a' 2, 'b' 1"),
         ({"a": np.zeros((2, 2, 2))}, "shape (2, 2, 2)"),
         ({"a": 3}, "expected an array"),
-        ({"a": [1, "x"]}, "column 'a' cannot be read"),
+        ({"a": [1, "x", 2]}, "column 'a' mixes numbers (2) and texts (1), first 'x' in row 1"),
+        ({"a": [1, [2]]}, "column 'a' cannot be read"),
         ({"a": []}, "has no rows"),
         ({}, "no rows"),
         ({1: [1], "1": [2]}, "more than one column named '1'"),
@@ -211,7 +276,7 @@ def test_frames_of_pandas_that_are_no_tables_are_refused_with_the_column():
     twice = pandas.DataFrame([[1, 2]], columns=["a", "a"])
     assert "more than one column named 'a'" in message(read, twice)
     mixed = pandas.DataFrame({"good": [1, 2], "bad": [1, "x"]})
-    assert "column bad" in message(read, mixed)
+    assert "column 'bad' mixes numbers (1) and texts (1), first 'x'" in message(read, mixed)
     assert "expected a frame" in message(read, mixed["bad"])
 
 

@@ -24,7 +24,7 @@ from motet.run.initialising import SCHEMA, _yaml
 
 ROWS = 60
 COLUMNS = {
-    "age": list(range(ROWS)),
+    "age": [(17 * row) % 50 for row in range(ROWS)],
     "job": ["cook", "nurse", None] * (ROWS // 3),
     "row_name": [f"id{row}" for row in range(ROWS)],
     "day": pa.array([18_000 + row for row in range(ROWS)], pa.date32()),
@@ -59,7 +59,7 @@ def test_what_it_writes_is_valid_as_it_stands(folder, source):
 def test_every_guess_has_its_reason_beside_it(folder):
     lines = initial_config("rows.csv", ["churn", "spend.total"]).splitlines()
     told = {line.partition("#")[0].strip(): line.partition("#")[2].strip() for line in lines}
-    assert told["age: number"] == "42 distinct whole numbers"  # of training rows alone
+    assert told["age: number"] == "37 distinct whole numbers"  # of training rows alone
     assert told["job: category"] == "2 distinct texts, 33 % missing"
     assert told["churn: {type: classification}"] == "2 distinct texts"
     assert told["spend_total: {type: regression, column: spend.total}"] == "60 distinct numbers"

@@ -4,8 +4,12 @@ import json
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from motet.data import list_texts
 from motet.data.sources import read
+from motet.data.targets import TARGETS
 from motet.run import write_predictions
 
 TABLE = pa.table(
@@ -37,7 +41,44 @@ def test_json_lines_are_strict_json_one_object_per_row(tmp_path):
     assert "nö" in lines[1]
 
 
-def test_csv_joins_the_labels_of_a_list(tmp_path):
+def test_csv_has_lists_as_texts(tmp_path):
     path = tmp_path / "predictions.csv"
     write_predictions(TABLE, path)
-    assert read(path)["tags"].to_pylist() == ["red;big", None, "red"]
+    assert read(path)["tags"].to_pylist() == ["red big", "[]", "red"]
+
+
+VALUES = st.text(min_size=1, max_size=6) | st.sampled_from(
+    ["O", "B-x", "very good", ";", "[", "[1]", "]", '"', "NA", "null", "7", "007", " ", ""]
+)
+
+
+@given(st.lists(st.lists(VALUES, max_size=4), min_size=1, max_size=5))
+def test_lists_of_labels_are_read_back_from_csv_as_they_were(tmp_path_factory, lists):
+    lists = [[each.replace("\0", "") for each in values] for values in lists]
+    path = tmp_path_factory.mktemp("lists") / "predictions.csv"
+    write_predictions(pa.table({"tags": pa.array(lists, pa.list_(pa.string()))}), path)
+    cells = read(path, strings=["tags"])["tags"]
+    assert list_texts.read_column(cells).to_pylist() == lists
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [[["O", "B-x"], ["O"], ["B-x", "I-x", "O"]], [[1, 0], [7], [0, 0, 1]]],
+    ids=["texts", "whole numbers"],
+)
+def test_predicted_tags_are_labels_for_whoever_reads_the_file(tmp_path, tags):
+    target = TARGETS["tags"]("slots")
+    target.fit(pa.table({"slots": tags}))
+    found = target.encode(pa.table({"slots": tags}))
+    write_predictions(pa.table(target.predictions(found)), tmp_path / "slots.csv")
+    again = read(tmp_path / "slots.csv", strings=["slots"])
+    assert target.encode(again).tolist() == found.tolist()
+
+
+def test_predicted_labels_are_labels_for_whoever_reads_the_file(tmp_path):
+    lists = [["red", "very big"], [], ["red"]]
+    target = TARGETS["indicators"]("tags")
+    target.fit(pa.table({"tags": lists}))
+    found = target.encode(pa.table({"tags": lists}))
+    write_predictions(pa.table(target.predictions(found)), tmp_path / "tags.csv")
+    assert target.encode(read(tmp_path / "tags.csv")).tolist() == found.tolist()

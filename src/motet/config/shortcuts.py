@@ -27,8 +27,9 @@ def table(source: Any, targets: str | Sequence[str] | Mapping[str, Any], **secti
     Args:
         source: Path, pattern or list of files, ``motet://NAME``; or a frame or mapping of arrays,
             which is then given to ``motet.train(config, data=...)`` too.
-        targets: Columns to predict, or one alone, whose types of task are inferred; or
-            ``{task: type}``, where a type is a name or ``{"type": name, option: value}``.
+        targets: Columns to predict, or one alone, whose types of task are inferred unless one
+            stands after a colon, "rooms:regression"; or ``{task: type}``, where a type is a name or
+            ``{"type": name, option: value}``.
         **sections: Other parts of the config, such as ``training={"epochs": 5}``. Without
             ``data={"split": ...}``, a column that marks training and test rows is found by itself.
 

@@ -1,7 +1,7 @@
 """CSV files: commas, UTF-8, column names in the first row; types are recognised by Arrow.
 
-Missing are empty values and the usual NA, NaN, null; in quotes only the empty one is, so that "NA"
-can be a name.
+Cells without quotes that are empty, see `motet.data.empty`, are null here; those in quotes, and
+those of white space, are made so by whoever reads the table.
 """
 
 from collections.abc import Callable, Collection
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 
+from motet.data.empty import WORDS
 from motet.data.signatures import refuse_binary
 from motet.problems import InputError, shown
 
@@ -46,8 +46,7 @@ def read_csv(path: Path, strings: Collection[str] = ()) -> pa.Table:
     if any(pa.types.is_binary(kind) for kind in table.schema.types):
         raise InputError(_not_utf8(path))
     _refuse_other_format(path, names)
-    named = zip(names, table.columns, strict=True)
-    return pa.table([_recognised(column, name in strings) for name, column in named], names=names)
+    return table
 
 
 def _parse(
@@ -59,6 +58,7 @@ def _parse(
         read_options=pa.csv.ReadOptions(use_threads=on_bad_row is None),
         parse_options=pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=on_bad_row),
         convert_options=pa.csv.ConvertOptions(
+            null_values=WORDS,
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,  # "NA" in quotes is a text, NA without is missing
             column_types=dict.fromkeys(strings, pa.string()),
@@ -112,19 +112,3 @@ def _not_utf8(path: Path) -> str | None:
                     f"for example with `iconv -f WINDOWS-1252 -t UTF-8 {path.name} > utf8.csv`"
                 )
     return None
-
-
-def _recognised(column: pa.ChunkedArray, is_string: bool) -> pa.ChunkedArray:
-    # quoted empty values are missing too; numbers that they kept from being recognised are numbers
-    if not pa.types.is_string(column.type):
-        return column
-    empty = pc.equal(column, "")
-    if not pc.any(empty).as_py():
-        return column
-    column = pc.if_else(empty, pa.scalar(None, pa.string()), column)
-    for wanted in () if is_string else (pa.int64(), pa.float64()):
-        try:
-            return column.cast(wanted)
-        except pa.ArrowInvalid:
-            continue
-    return column

@@ -11,17 +11,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from motet.data.asked_types import asked_types
+from motet.data.empty import spells_numbers
+from motet.data.row_numbers import FEWEST, row_numbers
 from motet.data.selection import listed, require_columns
-from motet.data.targets.classes import MOST_CLASSES
+from motet.data.targets.classes import MOST_CLASSES, MOST_FLOATS
 from motet.data.values import as_matrix, described, is_list, is_number
+from motet.data.word_labels import labelled_words, reason_to_leave_out, span_tags
 from motet.problems import InputError, shown
-from motet.tags import find_scheme
 
 _MOST_CATEGORIES = 1000
 _MOST_WORDS = 3
-_NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
-_IDENTIFIER_ROWS = 20
-"""Rows from which texts that all differ are taken for names of the rows."""
+_NAMES = 0.9
+"""Share of distinct texts from which they are."""
+_TEXTS = 0.5
+"""Share of distinct texts above which they are no categories."""
+_MIXED = 0.1
+"""Share of numbers among texts from which both are counted."""
 _MOST_WHOLE_CLASSES = 20
 """Distinct whole numbers up to which a target may be a class."""
 _ROWS_PER_CLASS = 5
@@ -80,10 +86,8 @@ def infer_inputs(
     """
     excluded = set(exclude)
     names = [name for name in table.column_names if name not in excluded]
-    if train is None:
-        return [Guess(name, *_guess(table[name])) for name in names]
-    rows = pa.array(train)
-    return [Guess(name, *_guess_from(table[name].take(rows), table[name])) for name in names]
+    rows = None if train is None else pa.array(train)
+    return [Guess(name, *_guess_in(table, name, rows)) for name in names]
 
 
 def usable(guesses: Sequence[Guess]) -> dict[str, str]:
@@ -108,13 +112,16 @@ def usable(guesses: Sequence[Guess]) -> dict[str, str]:
     return found
 
 
-def _guess_from(train: pa.ChunkedArray, whole: pa.ChunkedArray) -> tuple[str | None, str]:
-    if train.null_count == len(train) and whole.null_count < len(whole):
+def _guess_in(table: pa.Table, name: str, train: pa.Array | None) -> tuple[str | None, str]:
+    whole = table[name]
+    column = whole if train is None else whole.take(train)
+    if column.null_count == len(column) and whole.null_count < len(whole):
         return None, "no values in the training rows"
-    return _guess(train)
+    reason = row_numbers(whole) or reason_to_leave_out(table, name)
+    return (None, reason) if reason else _guess(column, train)
 
 
-def _guess(column: pa.ChunkedArray) -> tuple[str | None, str]:
+def _guess(column: pa.ChunkedArray, rows: pa.Array | None) -> tuple[str | None, str]:
     kind, kinds = column.type, pa.types
     if column.null_count == len(column):
         return None, "no values"
@@ -127,7 +134,7 @@ def _guess(column: pa.ChunkedArray) -> tuple[str | None, str]:
         return None, "the same value in every row"
     missing = _missing(column)
     if kinds.is_string(kind):
-        return _guess_text(column, distinct, missing)
+        return _guess_text(column, distinct, f"{missing}{_spelling_numbers(column, rows)}")
     if kinds.is_boolean(kind):
         return "category", f"{_counted(distinct, 'truth value')}{missing}"
     if kinds.is_floating(kind) and pc.any(pc.is_inf(column)).as_py():
@@ -136,15 +143,18 @@ def _guess(column: pa.ChunkedArray) -> tuple[str | None, str]:
     return "number", f"{_counted(distinct, f'{whole}number')}{missing}"
 
 
-def _guess_text(column: pa.ChunkedArray, distinct: int, missing: str) -> tuple[str | None, str]:
-    seen = f"{_counted(distinct, 'text')}{missing}{_spelling_numbers(column)}"
+def _guess_text(column: pa.ChunkedArray, distinct: int, more: str) -> tuple[str | None, str]:
+    seen = f"{_counted(distinct, 'text')}{more}"
     words = pc.mean(pc.count_substring_regex(column, r"\S+")).as_py()
     if words > _MOST_WORDS:
         return "text", f"{seen}, {words:.1f} words on average"
-    if distinct == len(column) >= _IDENTIFIER_ROWS:
-        named = f"a different text in each of {distinct:,} rows, as if it named them"
-        return None, f"{named}{_spelling_numbers(column)}"
-    return "text" if distinct > _MOST_CATEGORIES else "category", seen
+    rows = len(column) - column.null_count
+    if rows >= FEWEST and distinct >= _NAMES * rows:
+        each = f"a different text in each of {rows:,} rows"
+        some = f"{distinct:,} different texts in {rows:,} rows"
+        return None, f"{each if distinct == rows else some}, as if it named them{more}"
+    many = distinct > _TEXTS * rows and rows >= FEWEST
+    return "text" if many or distinct > _MOST_CATEGORIES else "category", seen
 
 
 def _guess_list(column: pa.ChunkedArray) -> tuple[str | None, str]:
@@ -170,18 +180,20 @@ def infer_tasks(table: pa.Table, targets: Sequence[str]) -> list[Guess]:
     """Guess the type of task of every target.
 
     Texts and truth values are classes, and so are whole numbers of which there are few; other
-    numbers are regression; lists of BIO or BIOES tags label words; other lists of texts, or of
-    zeros and ones, are several labels at once.
+    numbers are regression; lists of BIO or BIOES tags label words, and so do lists with a text for
+    each word of another column; other lists of texts, or of zeros and ones, are several labels at
+    once.
 
     Args:
         table: The rows.
-        targets: Columns to predict.
+        targets: Columns to predict; a type asked for stands after a colon, "rooms:regression".
 
     Returns:
         One guess per target, in their order.
 
     Raises:
-        InputError: If a target is not there, is there twice, or cannot be predicted; all are named.
+        InputError: If a target is not there, is there twice, or cannot be predicted, or the type
+            asked for is unknown; all are named.
 
     Example:
         >>> table = pa.table({"churn": ["yes", "no", "no"], "spend": [1.5, None, 7.25]})
@@ -190,25 +202,41 @@ def infer_tasks(table: pa.Table, targets: Sequence[str]) -> list[Guess]:
         churn: classification (2 distinct texts)
         spend: regression (2 distinct numbers, 33 % missing)
     """
-    require_columns(table, targets, "targets")
-    if not targets or len(set(targets)) < len(targets):
-        raise InputError(
-            f"found the targets {', '.join(targets) or 'none'}, expected at least one column, none "
-            "twice"
-        )
-    guesses = [Guess(name, *_guess_task(table[name])) for name in targets]
+    asked = asked_types(targets, table)
+    require_columns(table, asked, "targets")
+    guesses = [_guess_target(table, name, kind) for name, kind in asked.items()]
     wrong = [f"{guess.column!r} ({guess.reason})" for guess in guesses if guess.type is None]
     if wrong:
         raise InputError(f"targets: cannot predict {', '.join(wrong)}; choose other columns")
     return guesses
 
 
-def _guess_task(column: pa.ChunkedArray) -> tuple[str | None, str]:
+def _guess_target(table: pa.Table, name: str, asked: str | None) -> Guess:
+    found, reason = _guess_task(table, name)
+    column = table[name]
+    if asked is None:
+        return Guess(name, found, f"{reason}{_other_reading(column, found)}")
+    if column.null_count == len(column):
+        return Guess(name, None, "no values")
+    return Guess(name, asked, f"as asked; {reason}")
+
+
+def _other_reading(column: pa.ChunkedArray, found: str | None) -> str:
+    """Name the type that few whole numbers might be of, too."""
+    if not is_number(column.type) or not 2 < _distinct(column) <= MOST_FLOATS:
+        return ""
+    if found == "classification":
+        return "; if they are amounts: regression"
+    return "; if they are classes: classification" if _are_whole(column) else ""
+
+
+def _guess_task(table: pa.Table, name: str) -> tuple[str | None, str]:
+    column = table[name]
     kind, kinds = column.type, pa.types
     if column.null_count == len(column):
         return None, "no values"
     if is_list(kind):
-        return _guess_list_task(column)
+        return _guess_list_task(table, name)
     if not (is_number(kind) or kinds.is_boolean(kind) or kinds.is_string(kind)):
         return None, f"{described(kind)}; turn them into numbers or texts to predict them"
     distinct, missing = _distinct(column), _missing(column)
@@ -216,8 +244,11 @@ def _guess_task(column: pa.ChunkedArray) -> tuple[str | None, str]:
         return None, f"the same value in every row that has one{missing}"
     if kinds.is_string(kind):
         seen = f"{_counted(distinct, 'text')}{missing}{_spelling_numbers(column)}"
-        if distinct == len(column) - column.null_count:
+        labelled = len(column) - column.null_count
+        if distinct == labelled:
             return None, f"{seen}, a different one in every row"
+        if labelled >= FEWEST and distinct >= _NAMES * labelled:
+            return None, f"{seen} in {labelled:,} rows, as if they named them"
         if distinct > MOST_CLASSES:
             return None, f"{seen}; only up to {MOST_CLASSES:,} can be classes"
         return "classification", seen
@@ -231,8 +262,7 @@ def _guess_task(column: pa.ChunkedArray) -> tuple[str | None, str]:
 def _guess_number_task(
     column: pa.ChunkedArray, distinct: int, missing: str
 ) -> tuple[str | None, str]:
-    # a frame stores whole numbers with missing values as 3.0
-    whole = bool(pc.all(pc.equal(pc.floor(column), column)).as_py())
+    whole = _are_whole(column)
     seen = f"{_counted(distinct, 'whole number' if whole else 'number')}{missing}"
     labelled = len(column) - column.null_count
     few = max(2, min(_MOST_WHOLE_CLASSES, labelled // _ROWS_PER_CLASS))
@@ -241,13 +271,21 @@ def _guess_number_task(
     return "regression", seen
 
 
-def _guess_list_task(column: pa.ChunkedArray) -> tuple[str | None, str]:
+def _are_whole(column: pa.ChunkedArray) -> bool:
+    """Tell whether all numbers are whole; a frame with missing values stores them as 3.0."""
+    return bool(pc.all(pc.equal(pc.floor(column), column)).as_py())
+
+
+def _guess_list_task(table: pa.Table, name: str) -> tuple[str | None, str]:
+    column = table[name]
     inner, missing = column.type.value_type, _missing(column)
     if pa.types.is_string(inner):
-        tags = pc.unique(pc.list_flatten(column).drop_null()).to_pylist()
-        scheme = find_scheme(tags)
-        if scheme != "plain" and "O" in tags:  # B and S alone may be labels like any other
+        scheme = span_tags(column)
+        if scheme:
             return "sequence_labelling", f"lists of {scheme.upper()} tags{missing}"
+        words = labelled_words(table, name)
+        if words:
+            return "sequence_labelling", f"a text for each word of {words!r}{missing}"
         return "multi_label", f"lists of texts{missing}"
     if not is_number(inner) and not pa.types.is_boolean(inner):
         return None, f"{described(column.type)}; only lists of texts or numbers can be predicted"
@@ -308,17 +346,20 @@ def _counted(count: int, thing: str) -> str:
     return f"{count:,} distinct {thing}{'' if count == 1 else 's'}"
 
 
-def _spelling_numbers(column: pa.ChunkedArray) -> str:
-    """Say that most texts spell numbers, and which does not: one typing error hides a number."""
-    texts = column.drop_null()
-    spelling = pc.match_substring_regex(texts, _NUMBER)
-    count = pc.sum(spelling).as_py()
-    if 2 * count <= len(texts):
+def _spelling_numbers(column: pa.ChunkedArray, rows: pa.Array | None = None) -> str:
+    """Count the texts that spell numbers, and the others: one typing error hides a number."""
+    spelling = spells_numbers(column)
+    texts, count = len(column) - column.null_count, pc.sum(spelling).as_py()
+    if count < _MIXED * texts:
         return ""
-    if count == len(texts):
+    if count == texts:
         return ", all of which spell numbers"
-    other = texts.filter(pc.invert(spelling))[0].as_py()
-    return f", most of which spell numbers, but {shown(other)} does not"
+    place = pc.index(spelling, False).as_py()
+    row = place if rows is None else rows[place].as_py()
+    return (
+        f", {count:,} of {texts:,} rows spell numbers, {texts - count:,} do not, first "
+        f"{shown(column[place].as_py())} in row {row:,}"
+    )
 
 
 def _missing(column: pa.ChunkedArray) -> str:

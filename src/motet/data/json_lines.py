@@ -1,17 +1,21 @@
 """JSON lines: one object in each line, whose keys are the columns; Arrow recognises the types.
 
-A key that a line leaves out is missing there, and so is null. Empty lines are passed over. Texts
+A key that a line leaves out is missing there, and so are null and empty texts among other values,
+see `motet.data.empty`. Empty lines are passed over. Texts
 that are all dates or times become those, unless the column is named in ``strings``.
 """
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.json
 
+from motet.data.empty import is_empty
 from motet.data.signatures import refuse_binary
 from motet.problems import InputError, shown
 
@@ -42,25 +46,42 @@ def read_json_lines(path: Path, strings: Collection[str] = ()) -> pa.Table:
     refuse_binary(path, "JSON lines")
     longest = _longest_line(path)
     try:
-        table = _parse(path, (), longest)
-        dates = [
-            field.name
-            for field in table.schema
-            if field.name in strings and pa.types.is_timestamp(field.type)
-        ]
-        if dates:
-            table = _parse(path, dates, longest)
-        table.validate(full=True)  # Arrow takes bytes for texts unseen
+        return _read(lambda: path, strings, longest)
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        complaint = _complaint(path) or f"{error} (the first row is 0); correct that row"
+        complaint = _complaint(path)
+        if not complaint:  # a text among other values may be an empty cell
+            with suppress(pa.ArrowInvalid):
+                content = _without_empty(path)
+                return _read(lambda: BytesIO(content), strings, longest)
+            complaint = f"{error} (the first row is 0); correct that row"
         raise InputError(f"{path}: {complaint}") from None
+
+
+def _read(source: Callable[[], Path | BytesIO], strings: Collection[str], longest: int) -> pa.Table:
+    table = _parse(source(), (), longest)
+    dates = [
+        field.name
+        for field in table.schema
+        if field.name in strings and pa.types.is_timestamp(field.type)
+    ]
+    if dates:
+        table = _parse(source(), dates, longest)
+    table.validate(full=True)  # Arrow takes bytes for texts unseen
     return table
 
 
-def _parse(path: Path, texts: Collection[str], longest: int) -> pa.Table:
+def _without_empty(path: Path) -> bytes:
+    rows = (json.loads(line) for _, line in _lines(path))
+    cleaned = (
+        {name: None if is_empty(value) else value for name, value in row.items()} for row in rows
+    )
+    return "\n".join(json.dumps(row) for row in cleaned).encode()
+
+
+def _parse(source: Path | BytesIO, texts: Collection[str], longest: int) -> pa.Table:
     schema = pa.schema([(name, pa.string()) for name in texts])
     return pa.json.read_json(
-        path,
+        source,
         pa.json.ReadOptions(block_size=max(_BLOCK, 2 * longest)),  # a line must fit in two blocks
         pa.json.ParseOptions(explicit_schema=schema),
     )
@@ -87,7 +108,7 @@ def _complaint(path: Path) -> str | None:
         except (ValueError, RecursionError) as error:
             return f"{_no_object(number, line)} ({error})"
         for name, value in row.items():
-            kind = _KINDS.get(type(value))
+            kind = None if is_empty(value) else _KINDS.get(type(value))
             first, where = seen.setdefault(name, (kind, number)) if kind else (None, 0)
             if first != kind:
                 return (

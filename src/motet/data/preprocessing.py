@@ -17,6 +17,7 @@ from motet.data.inputs.base import Expansion, Input, TextSizes
 from motet.data.inputs.text import Text
 from motet.data.selection import require_columns
 from motet.data.targets import TARGETS, TagTarget, Target
+from motet.data.values import is_list
 from motet.data.words import text_of
 from motet.problems import InputError, hint, reason
 from motet.registry import INPUTS
@@ -62,7 +63,7 @@ class Preprocessing:
         self._inputs = dict(inputs)
         self._targets = dict(targets)
         self.strings: tuple[str, ...] = ()
-        """Columns that held texts in training, so that `read` can keep them as texts."""
+        """Columns that held texts, or lists, in training, so that `read` can keep them as texts."""
 
     def fit(self, table: pa.Table, at: At = _raising) -> None:
         """Learn everything from the training part.
@@ -320,7 +321,13 @@ class Preprocessing:
 
 def _strings(table: pa.Table, columns: Iterable[str]) -> tuple[str, ...]:
     known = dict.fromkeys(columns)
-    return tuple(name for name in known if pa.types.is_string(table[name].type))
+    return tuple(name for name in known if _is_spelt(table[name].type))
+
+
+def _is_spelt(kind: pa.DataType) -> bool:
+    """Tell whether a column is texts where a format has no lists."""
+    inner = kind.value_type if is_list(kind) else kind
+    return bool(pa.types.is_string(inner) or (is_list(kind) and pa.types.is_integer(inner)))
 
 
 def _name_of(part: Input) -> str:

@@ -8,13 +8,16 @@ The whole table is in memory, about the size of the columns; types are brought d
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from glob import escape, glob
+from numbers import Number
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
 import pyarrow as pa
 
+from motet.data.empty import is_empty, without_empty
 from motet.data.files import near_files, read_file
 from motet.data.plain import check_names, plain
 from motet.data.uniting import texts_in_some, unite
@@ -22,6 +25,8 @@ from motet.problems import InputError, shown
 from motet.registry import DATASETS
 
 _BUNDLED = "motet://"
+_UNREADABLE = (pa.ArrowException, TypeError, ValueError, RuntimeError, OverflowError)
+"""What Arrow and NumPy raise for values that are no column."""
 
 
 def read(source: Any, base: Path | None = None, *, strings: Collection[str] = ()) -> pa.Table:
@@ -33,11 +38,11 @@ def read(source: Any, base: Path | None = None, *, strings: Collection[str] = ()
             other object with the Arrow stream interface; or a mapping from column to array, (N,) or
             (N, D).
         base: Folder that relative paths start from; the working folder if left out.
-        strings: Columns of a text file to keep as text, whatever they look like: what was a text in
-            training must not become a number because today's values happen to be digits.
+        strings: Columns to keep as text, whatever they look like: what was a text in training must
+            not become a number because today's values happen to be digits.
 
     Returns:
-        Table with at least one row; missing values are null, also where the source has NaN.
+        Table with at least one row; empty cells are null, see `motet.data.empty`.
 
     Example:
         >>> read({"age": [30.0, float("nan")], "clip": np.zeros((2, 3))}).schema
@@ -49,10 +54,12 @@ def read(source: Any, base: Path | None = None, *, strings: Collection[str] = ()
         places = [source] if isinstance(source, (str, Path)) else source
         return _read_files([file for place in places for file in _files(place, base)], strings)
     if isinstance(source, pa.Table):
-        return plain(source, "the table")
-    if isinstance(source, Mapping):
-        return plain(_from_arrays(source), "the mapping of columns")
-    return plain(_from_frame(source), "the frame")
+        table = plain(source, "the table")
+    elif isinstance(source, Mapping):
+        table = plain(_from_arrays(source), "the mapping of columns")
+    else:
+        table = plain(_from_frame(source), "the frame")
+    return without_empty(table, strings)
 
 
 def absolute(source: str | Sequence[str], base: Path) -> str | list[str]:
@@ -111,12 +118,17 @@ def _read_files(files: Sequence[tuple[str, Path]], strings: Collection[str]) -> 
         if path.resolve() in seen:
             raise InputError(f"the source has {name} twice; name it once, or its rows count double")
         seen.add(path.resolve())
-    tables = {name: plain(read_file(path, strings), name) for name, path in files}
+    tables = {name: _read_file(name, path, strings) for name, path in files}
     texts = texts_in_some(tables.values())
     if texts:  # what one file holds as digits another holds as texts, so it is a column of texts
         strings = {*strings, *texts}
-        tables = {name: plain(read_file(path, strings), name) for name, path in files}
+        tables = {name: _read_file(name, path, strings) for name, path in files}
     return unite(tables)
+
+
+def _read_file(name: str, path: Path, strings: Collection[str]) -> pa.Table:
+    table = plain(read_file(path, strings), name)
+    return without_empty(table, strings, is_csv=path.suffix.lower() == ".csv")
 
 
 def _from_frame(frame: Any) -> pa.Table:
@@ -124,11 +136,10 @@ def _from_frame(frame: Any) -> pa.Table:
     try:
         if kind == "pandas.DataFrame":
             check_names(list(frame.columns), "the frame")
-            return pa.Table.from_pandas(frame, preserve_index=False)
+            return pa.table({str(name): _from_values(frame[name], name) for name in frame.columns})
         if hasattr(frame, "__arrow_c_stream__"):
             return pa.table(frame)
     except (pa.ArrowException, TypeError) as error:
-        # Arrow names the column, e.g. one that mixes texts and numbers
         reason = "; ".join(str(part) for part in error.args)
         raise InputError(
             f"the {kind} cannot be read as a table ({reason}); expected a frame whose columns "
@@ -138,6 +149,28 @@ def _from_frame(frame: Any) -> pa.Table:
     raise InputError(
         f"the data are a {kind}, expected a path, a frame of pandas or polars, a pyarrow table, or "
         f"a mapping from column to array{collect}"
+    )
+
+
+def _from_values(values: Any, name: Any) -> pa.Array | pa.ChunkedArray:
+    """Read one value per row; empty texts among values of another type are missing."""
+    try:
+        return pa.array(values, from_pandas=True)
+    except _UNREADABLE as found:
+        error = found
+    known = [None if is_empty(value) else value for value in values]
+    with suppress(*_UNREADABLE):
+        return pa.array(known, from_pandas=True)
+    texts = [row for row, value in enumerate(known) if isinstance(value, str)]
+    numbers = sum(isinstance(value, Number) for value in known)
+    if texts and numbers:
+        raise InputError(
+            f"column {name!r} mixes numbers ({numbers:,}) and texts ({len(texts):,}), first "
+            f"{shown(known[texts[0]])} in row {texts[0]:,}; expected one type in all rows: correct "
+            "them, or turn all into texts, e.g. frame['column'].astype(str)"
+        )
+    raise InputError(
+        f"column {name!r} cannot be read ({error}); expected one number or text per row"
     )
 
 
@@ -154,18 +187,20 @@ def _from_arrays(columns: Mapping[Any, Any]) -> pa.Table:
 def _from_array(values: Any, name: Any) -> Any:
     if isinstance(values, (pa.Array, pa.ChunkedArray)):
         return values
+    if isinstance(values, (list, tuple)):
+        return _from_values(values, name)
     try:
-        array = values if isinstance(values, (list, tuple)) else np.asarray(values)
-        if isinstance(array, np.ndarray) and array.ndim == 2 and array.shape[1]:
+        array = np.asarray(values)
+        if array.ndim == 2 and array.shape[1]:
             flat = pa.array(np.ascontiguousarray(array).ravel(), from_pandas=True)
             return pa.FixedSizeListArray.from_arrays(flat, array.shape[1])
-        if not isinstance(array, np.ndarray) or array.ndim == 1:
-            return pa.array(array, from_pandas=True)
-    except (pa.ArrowException, TypeError, ValueError, RuntimeError, OverflowError) as error:
+    except _UNREADABLE as error:
         raise InputError(
             f"column {name!r} cannot be read ({error}); expected an array with one number or text "
             "per row, (N,), or one row of numbers per row, (N, D)"
         ) from None
+    if array.ndim == 1:
+        return _from_values(array, name)
     raise InputError(
         f"column {name!r} is {shown(values) if array.ndim == 0 else f'of shape {array.shape}'}, "
         "expected an array (N,) or (N, D); reshape it to two axes"

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from motet.data.empty import WORDS
 from motet.problems import InputError, RowError, shown
 
 Floats = NDArray[np.floating[Any]]
@@ -189,7 +190,7 @@ def described(kind: pa.DataType) -> str:
 
 def _parsed(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
     trimmed = pc.utf8_trim_whitespace(column)
-    trimmed = pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
+    trimmed = pc.if_else(pc.is_in(trimmed, pa.array(WORDS)), pa.scalar(None, pa.string()), trimmed)
     try:
         return trimmed.cast(pa.float64())
     except pa.ArrowInvalid:

@@ -7,7 +7,7 @@ are the columns that are not used, and settings with their defaults.
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from motet.config.shortcuts import Chosen, chosen_tasks, split_options
 from motet.data.inference import Guess, infer_inputs, infer_split, infer_tasks, usable
 from motet.data.sources import read
 from motet.data.splits import Split, split
+from motet.data.strata import find_strata
+from motet.options import read_options
 from motet.problems import InputError
 from motet.registry import INPUTS
 from motet.run.folder import check_output, write_text
@@ -45,6 +47,10 @@ _SHOWN = {
 
 _ANY = {"any": {"type": "regression"}}
 _FEWEST_STEPS = 10
+_FEWEST_OF_A_CLASS = 10
+"""Rows of a class below which it is rare."""
+_MOST_RARE = 0.1
+"""Share of rows with rare classes above which the split is not drawn class by class."""
 _UNCOMMENT = "remove its # and the space after it"
 
 _WIDEST = 44
@@ -59,7 +65,7 @@ def initialise(source: str, targets: Sequence[str], output: str | Path) -> Path:
 
     Args:
         source: Path or pattern of data files, relative to the working folder; or ``motet://NAME``.
-        targets: Columns to predict.
+        targets: Columns to predict; a type asked for stands after a colon, "rooms:regression".
         output: Where the config goes, a .yaml or .yml file.
 
     Returns:
@@ -81,7 +87,7 @@ def initial_config(source: str, targets: Sequence[str], folder: Path | None = No
 
     Args:
         source: Path or pattern of data files, relative to the working folder; or ``motet://NAME``.
-        targets: Columns to predict.
+        targets: Columns to predict; a type asked for stands after a colon, "rooms:regression".
         folder: Where the config will lie; the working folder if left out.
 
     Returns:
@@ -106,14 +112,14 @@ def initial_config(source: str, targets: Sequence[str], folder: Path | None = No
     table = read(source)
     tasks = infer_tasks(table, targets)
     chosen, parts, reason = _choose_split(table, tasks)
-    used = {*targets, chosen.get("column")}
+    used = {*(guess.column for guess in tasks), chosen.get("column")}
     inputs = infer_inputs(table, [str(name) for name in used], parts.train)
     usable(inputs)
     sections = (
         _of_data(_relative(source, folder), chosen, reason),
         _of_inputs(inputs),
         _of_tasks(tasks),
-        _of_settings(len(parts.train)),
+        _of_settings(len(parts.train), _unread_settings(inputs)),
     )
     return "\n".join(["# Each guess has its reason beside it.\n", *map(_aligned, sections)])
 
@@ -132,11 +138,15 @@ def _choose_split(table: pa.Table, tasks: Sequence[Guess]) -> tuple[Chosen, Spli
         return options, split(table, **options), reason
     options = {"validation": 0.15, "test": 0.15, "seed": 0}
     for guess in tasks:
-        if guess.type == "classification":
+        if guess.type == "classification" and not _has_rare_classes(table, guess.column):
             by_class = {**options, "stratify": guess.column}
             with suppress(InputError):  # too few rows in each class
                 return by_class, split(table, **by_class), "drawn at random, class by class"
     return options, split(table, **options), "drawn at random"
+
+
+def _has_rare_classes(table: pa.Table, column: str) -> bool:
+    return find_strata(table, column).rare(_FEWEST_OF_A_CLASS) > _MOST_RARE
 
 
 def _relative(source: str, folder: Path | None) -> str:
@@ -155,7 +165,7 @@ def _of_inputs(guesses: Sequence[Guess]) -> Iterator[Line]:
     yield "inputs:", "what the model sees"
     for guess in guesses:
         if guess.type is not None:
-            yield f"  {_yaml(guess.column)}: {guess.type}", guess.reason
+            yield f"  {_yaml(guess.column)}: {_yaml(_with_encoder(guess.type))}", guess.reason
     left = [guess for guess in guesses if guess.type is None]
     if left:
         yield f"  # not used; to use one, {_UNCOMMENT}, and write its type:", ""
@@ -164,13 +174,30 @@ def _of_inputs(guesses: Sequence[Guess]) -> Iterator[Line]:
         yield f"  # {_yaml(guess.column)}:", guess.reason
 
 
+def _with_encoder(kind: str) -> str | Chosen:
+    """Spell out the encoder of an input that has one of its own, though it is the default."""
+    encoder = _own_encoder(kind)
+    return kind if encoder is None else {"type": kind, "encoder": encoder}
+
+
+def _own_encoder(kind: str) -> str | None:
+    options = {option.name: option.default for option in read_options(INPUTS, kind)}
+    return options.get("encoder")
+
+
 def _of_tasks(guesses: Sequence[Guess]) -> Iterator[Line]:
     yield "tasks:", "what it predicts"
     for (name, options), guess in zip(chosen_tasks(guesses).items(), guesses, strict=True):
         yield f"  {_yaml(name)}: {_yaml(options)}", guess.reason
 
 
-def _of_settings(rows: int) -> Iterator[Line]:
+def _unread_settings(inputs: Sequence[Guess]) -> set[str]:
+    """Name settings that nothing reads: the encoder of numbers and categories, without those."""
+    kinds = {guess.type for guess in inputs if guess.type is not None}
+    return {"encoder"} if all(map(_own_encoder, kinds)) else set()
+
+
+def _of_settings(rows: int, unread: Collection[str]) -> Iterator[Line]:
     """Show settings with their defaults, which are those of the schema; few rows need others."""
     yield f"# What follows are defaults; to change one, {_UNCOMMENT}. Names: motet list", ""
     batch_size = _batch_size(rows)
@@ -183,6 +210,8 @@ def _of_settings(rows: int) -> Iterator[Line]:
         fitting = {"batch_size": batch_size} if section == "training" and batch_size else {}
         yield f"{section}:" if fitting else f"# {section}:", ""
         for key in keys:
+            if key in unread:
+                continue
             if key in fitting:
                 yield f"  {key}: {fitting[key]}", f"not the default, as {rows:,} rows train"
                 continue

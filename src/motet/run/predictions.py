@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from motet.data import list_texts
 from motet.run.folder import check_output, finite
 from motet.writing import replacing
 
@@ -24,7 +25,7 @@ def _joined(column: pa.ChunkedArray) -> pa.Array:
     """Turn lists, which CSV has not, into texts."""
     if pa.types.is_struct(column.type.value_type):
         return pa.array([json.dumps(row, ensure_ascii=False) for row in column.to_pylist()])
-    return pa.array([";".join(map(str, row)) for row in column.to_pylist()])
+    return pa.array([list_texts.written(row) for row in column.to_pylist()], pa.string())
 
 
 def _write_json_lines(table: pa.Table, path: Path) -> None:
@@ -56,7 +57,7 @@ def check_prediction_file(path: Path) -> None:
 def write_predictions(table: pa.Table, path: Path) -> None:
     """Write predictions in the format of the suffix.
 
-    In CSV the labels of a list are joined by ";", and spans are JSON.
+    In CSV lists are texts, see `motet.data.list_texts`, and spans are JSON.
     """
     with replacing(path) as temporary:
         _WRITERS[path.suffix.lower()](table, temporary)

@@ -7,7 +7,7 @@ needs no torch, so mistakes in a config or its data are told at once.
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from motet.data.inputs.base import Input
 from motet.data.preprocessing import At, Preprocessing
 from motet.data.selection import label_columns, listed, require_columns
 from motet.data.sources import read
+from motet.data.split_labels import lacking_labels
 from motet.data.splits import Split, split
 from motet.data.targets import TARGETS, Target
 from motet.data.targets.base import prediction_names
@@ -153,7 +154,13 @@ def prepare(
     _check_named(rows.config, targets, rows.table, collector)
     _check_predictions(targets, rows.table, collector)
     collector.stop()
-    return Prepared(rows, preprocessing, encoder_inputs, labels)
+    lacking = [
+        note
+        for task, target in targets.items()
+        for note in lacking_labels(task, labels[task], getattr(target, "names", ()), rows.split)
+    ]
+    parts = replace(rows.split, notes=(*rows.split.notes, *lacking))
+    return Prepared(replace(rows, split=parts), preprocessing, encoder_inputs, labels)
 
 
 def _counted_in(rows: NDArray[np.int64], collector: Collector) -> At:

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from motet.data.empty import is_empty
 from motet.data.sources import read
 from motet.data.targets import ClassTarget
 from motet.problems import InputError
 
 LABELS = st.one_of(
-    st.lists(st.text(max_size=3) | st.none(), max_size=30),
+    st.lists(st.text(max_size=3).filter(lambda text: not is_empty(text)) | st.none(), max_size=30),
     st.lists(st.integers(-50, 50) | st.none(), max_size=30),
     st.lists(st.booleans() | st.none(), max_size=30),
 ).filter(lambda labels: len({label for label in labels if label is not None}) > 1)

@@ -91,10 +91,23 @@ def test_rows_without_any_label_later_are_not_labelled():
     assert fitted({"tags": [["a"], []]}).encode(read({"tags": [[], []]})).tolist() == [[0], [0]]
 
 
+def test_cells_of_a_csv_file_are_lists_of_labels():
+    target = fitted({"tags": ["red big", "[]", None, '["very good"]']})
+    assert target.names == ("big", "red", "very good")
+    assert target.encode(read({"tags": ["big red", "[]", " "]}))[:2].tolist() == [
+        [1, 1, 0],
+        [0, 0, 0],
+    ]
+    assert np.isnan(target.encode(read({"tags": ["red", None]}))[1]).all()
+    assert target.notes == (
+        "task 'tags': column 'tags' holds texts, read as labels that spaces separate",
+    )
+
+
 @pytest.mark.parametrize(
     ("data", "options", "said"),
     [
-        ({"tags": ["a", "b"]}, {}, "holds texts, expected lists of labels"),
+        ({"tags": [True, False]}, {}, "holds truth values, expected lists of labels"),
         ({"tags": [[0, 2]]}, {}, "label '1' is 2 in row 0, expected 0 or 1"),
         ({"t_a": [0, 0.5]}, {"columns": "t_*"}, "label 't_a' is 0.5 in row 1"),
         ({"t_a": ["yes"]}, {"columns": "t_*"}, "has 'yes' in row 0, expected a number"),

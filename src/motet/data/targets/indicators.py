@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from motet.data import list_texts
 from motet.data.selection import listed, matching, require_columns
 from motet.data.targets.base import Target, probability_columns
 from motet.data.values import Floats, as_floats, as_matrix, described, is_list, is_number
@@ -21,7 +22,8 @@ class IndicatorTarget(Target):
     """Any number of C labels per row, as an array (N, C) of 0, 1, and NaN where missing.
 
     They are read from one column of lists of texts, the labels a row has (null: not labelled;
-    empty: has none); from one column of lists of C zeros and ones; or from C columns of zeros and
+    empty: has none), or of texts that spell such lists, as in CSV files (see
+    `motet.data.list_texts`); from one column of lists of C zeros and ones; or from C columns of zeros and
     ones or truth values. Predictions are the same for all: ``<task>``, the list of labels
     predicted, and ``<task>_probability_<label>``.
 
@@ -56,6 +58,7 @@ class IndicatorTarget(Target):
         self._columns: tuple[str, ...] = (column or name,) if columns is None else ()
         # several columns are known once fitted
         self._layout: Literal["texts", "lists", "columns"] = "columns" if columns else "texts"
+        self._separated = False
         self.names: tuple[str, ...] = ()
 
     def columns(self, available: Sequence[str]) -> tuple[str, ...]:
@@ -68,6 +71,7 @@ class IndicatorTarget(Target):
             self._columns = matching(self._wanted, table.column_names, f"task {self.name!r}")
         require_columns(table, self._columns, f"task {self.name!r}")
         if self._layout != "columns":
+            self._separated = pa.types.is_string(table[self._columns[0]].type)
             self._layout = self._layout_of(table)
         self.names = self._names_in(table)
         self._check_names()
@@ -124,6 +128,8 @@ class IndicatorTarget(Target):
 
     def _layout_of(self, table: pa.Table) -> Literal["texts", "lists"]:
         kind = table[self._columns[0]].type
+        if pa.types.is_string(kind):
+            return "texts"
         inner = kind.value_type if is_list(kind) else None
         if inner is not None and (pa.types.is_string(inner) or pa.types.is_null(inner)):
             return "texts"
@@ -147,6 +153,8 @@ class IndicatorTarget(Target):
 
     def _lists_of_texts(self, table: pa.Table) -> pa.Array:
         column = table[self._columns[0]]
+        if pa.types.is_string(column.type):
+            column = list_texts.read_column(column)
         if column.null_count < len(column) and not is_list(column.type):
             raise InputError(
                 f"{self._where} holds {described(column.type)}, expected lists of texts as in "
@@ -209,6 +217,11 @@ class IndicatorTarget(Target):
             if never
             else ()
         )
+        if self._separated:
+            self.notes = (
+                f"{self._where} holds texts, read as labels that spaces separate",
+                *self.notes,
+            )
 
     @property
     def _where(self) -> str:

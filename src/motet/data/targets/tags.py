@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from motet.data import list_texts
 from motet.data.inputs.text import WordPlaces
 from motet.data.selection import listed, require_columns
 from motet.data.targets.base import Target
@@ -25,7 +26,7 @@ class TagTarget(Target):
     """Places of tags (N, L), int32, -100 for words without one and after the last word of a row.
 
     A column holds lists of texts or of whole numbers, or texts of tags separated by spaces, as in
-    CSV files. A row that is null is not labelled; an entry that is null is a word without a label.
+    CSV files (see `motet.data.list_texts`). A row that is null is not labelled; an entry that is null is a word without a label.
     Predictions are ``<task>``, a list of tags in their own type, and, where tags spell spans,
     ``<task>_spans``, a list of ``{type, start, end}`` with the places of the first word and of the
     word after the last.
@@ -199,7 +200,7 @@ class TagTarget(Target):
         if pa.types.is_null(kind):
             column = column.cast(pa.list_(pa.string()))
         elif pa.types.is_string(kind):
-            column = _cut(column)
+            column = list_texts.read_column(column)
         elif pa.types.is_fixed_size_list(kind):
             column = column.cast(pa.list_(kind.value_type))
         inner = column.type.value_type if is_list(column.type) else None
@@ -293,13 +294,6 @@ class TagTarget(Target):
     @property
     def _where(self) -> str:
         return f"task {self.name!r}: column {self._column!r}"
-
-
-def _cut(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    trimmed = pc.utf8_trim_whitespace(texts)
-    cut = pc.split_pattern_regex(trimmed, r"[\s;]+")  # predictions in CSV have ";"
-    empty = pa.scalar([], pa.list_(pa.string()))
-    return pc.if_else(pc.equal(trimmed, ""), empty, cut)
 
 
 def _lists_of(lengths: NDArray[Any], values: pa.Array) -> pa.Array:

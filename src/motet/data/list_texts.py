@@ -1,0 +1,51 @@
+"""Lists as cells of a CSV file, which has none: the one way in which they are written and read.
+
+Values are separated by spaces, "O B-city I-city". A list that this would not give back, because it
+is empty or a value holds white space, is JSON: "[]", '["very good", "cheap"]'.
+"""
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import pyarrow as pa
+
+
+def written(values: Sequence[Any] | None) -> str | None:
+    """Write a list of texts or whole numbers, or null, as a cell.
+
+    Example:
+        >>> written(["O", "B-city"]), written(["very good", "cheap"]), written([])
+        ('O B-city', '["very good", "cheap"]', '[]')
+    """
+    if values is None:
+        return None
+    text = " ".join(map(str, values))
+    whole = text.split() == [str(value) for value in values]
+    if whole and text and read(text) == text.split():
+        return text
+    return json.dumps(list(values), ensure_ascii=False)
+
+
+def read(text: str | None) -> list[str | None] | None:
+    """Read a cell as a list of texts; null stays null.
+
+    Example:
+        >>> read("O  B-city"), read('["very good", "cheap"]'), read("[]"), read("[CLS] a")
+        (['O', 'B-city'], ['very good', 'cheap'], [], ['[CLS]', 'a'])
+    """
+    if text is None:
+        return None
+    if text.lstrip().startswith("["):
+        with suppress(json.JSONDecodeError):
+            values = json.loads(text)
+            if all(value is None or isinstance(value, (str, int)) for value in values):
+                return [None if value is None else str(value) for value in values]
+    return list(text.split())
+
+
+def read_column(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Read a column of cells as lists of texts, null where null."""
+    lists = [read(text) for text in texts.to_pylist()]
+    return pa.chunked_array([pa.array(lists, pa.list_(pa.string()))])
