@@ -34,15 +34,20 @@ class RowError(InputError):
         before: The message up to "row".
         row: The row, counted from 0; a whole number, also of NumPy.
         after: The message from there on.
+        name: What the message calls the row; its number if left out.
     """
 
-    def __init__(self, before: str, row: Any, after: str) -> None:
+    def __init__(self, before: str, row: Any, after: str, name: str | None = None) -> None:
         self.before, self.row, self.after = before, int(row), after
-        super().__init__(f"{before} row {self.row:,}{after}")
+        super().__init__(f"{before} {name or f'row {self.row:,}'}{after}")
 
     def of(self, rows: Any) -> "RowError":
         """Count the row in the table of which these rows, (N,), were looked at."""
         return RowError(self.before, rows[self.row], self.after)
+
+    def named(self, name: str) -> "RowError":
+        """Call the row by another name, such as one that says on which line it is."""
+        return RowError(self.before, self.row, self.after, name)
 
 
 def hint(name: str, known: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ type only, tags may do without it ("B"). Tags that follow neither scheme are "pl
 Arrays of tags hold their places in `TagSet.names`, (N, L), and -100 where there is no tag.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -197,6 +197,57 @@ def find_scheme(names: Sequence[str]) -> Scheme:
     if None in parts or not {"B", "S"} & set(prefixes):
         return "plain"  # O and I alone are one tag per type: no B would ever open a span
     return "bioes" if {"E", "S"} & set(prefixes) else "bio"
+
+
+def is_iob1(rows: Iterable[Sequence[str | None] | None]) -> bool:
+    """Tell whether tags with the prefixes B, I and O are IOB1 (Ramshaw and Marcus, 1995).
+
+    There I begins a span too, and B only separates it from a span of the same type before it.
+
+    Args:
+        rows: Sequences of tags; null where there is none.
+
+    Returns:
+        Whether some span begins with I, and every B follows a tag of its type.
+
+    Example:
+        >>> is_iob1([["O", "I-city", "B-city"], ["I-name", "I-name"]])
+        True
+        >>> is_iob1([["O", "I-city"], ["B-name"]])
+        False
+    """
+    found = False
+    for row in rows:
+        before: tuple[str, str] | None = None
+        for tag in row or ():
+            part = None if tag is None else _parts(tag)
+            alone = before is None or part is None or before[0] == "O" or before[1] != part[1]
+            if part is not None and part[0] == "B" and alone:
+                return False
+            found |= part is not None and part[0] == "I" and alone
+            before = part
+    return found
+
+
+def from_iob1(tags: Sequence[str | None]) -> list[str | None]:
+    """Turn tags from IOB1 to BIO: every span begins with B; valid BIO stays as it is.
+
+    Returns:
+        As many tags.
+
+    Example:
+        >>> from_iob1(["O", "I-city", "I-city", "B-city", "I-name"])
+        ['O', 'B-city', 'I-city', 'B-city', 'B-name']
+    """
+    converted: list[str | None] = []
+    before: tuple[str, str] | None = None
+    for tag in tags:
+        part = None if tag is None else _parts(tag)
+        opens = before is None or part is None or before[0] == "O" or before[1] != part[1]
+        begins = tag is not None and part is not None and part[0] == "I" and opens
+        converted.append(f"B{tag[1:]}" if begins and tag is not None else tag)
+        before = part
+    return converted
 
 
 def _parts(name: str) -> tuple[str, str] | None:

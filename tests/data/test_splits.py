@@ -213,7 +213,11 @@ def test_with_a_column_stratify_serves_the_validation_part_drawn_from_train():
     ("table", "options", "said"),
     [
         (marked(train=9, validation=3), {"column": "part", "stratify": "part"}, "no effect"),
-        (pa.table({"y": ["a", "b", "c", "d"]}), {"stratify": "y"}, "no class of column 'y'"),
+        (
+            pa.table({"y": ["a", "b", "c", "d"]}),
+            {"stratify": "y"},
+            "no class of column 'y' has enough rows",
+        ),
         (pa.table({"y": [["a"], ["b"]] * 4}), {"stratify": "y"}, "holds lists of texts"),
         (pa.table({"yy": ["a"] * 9}), {"stratify": "y"}, "no column 'y' (did you mean 'yy'?)"),
     ],

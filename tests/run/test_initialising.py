@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from motet.config import read
+from motet.config.shortcuts import table
 from motet.config.yaml_positions import parse_value
 from motet.problems import InputError
 from motet.run import check, initial_config, initialise
@@ -60,7 +61,7 @@ def test_every_guess_has_its_reason_beside_it(folder):
     lines = initial_config("rows.csv", ["churn", "spend.total"]).splitlines()
     told = {line.partition("#")[0].strip(): line.partition("#")[2].strip() for line in lines}
     assert told["age: number"] == "37 distinct whole numbers"  # of training rows alone
-    assert told["job: category"] == "2 distinct texts, 33 % missing"
+    assert told["job: category"] == "2 distinct texts, 36 % missing"
     assert told["churn: {type: classification}"] == "2 distinct texts"
     assert told["spend_total: {type: regression, column: spend.total}"] == "60 distinct numbers"
     assert told["split: {validation: 0.15, test: 0.15, seed: 0, stratify: churn}"] == (
@@ -146,6 +147,44 @@ def test_few_rows_of_many_classes_are_drawn_without_regard_to_them(folder):
     assert "split: {validation: 0.15, test: 0.15, seed: 0}  " in initial_config(
         "few.parquet", ["y"]
     )
+
+
+def test_a_column_of_many_rare_classes_is_not_stratified_by(folder):
+    rare = ["a", "b"] * 100 + [f"r{row // 2}" for row in range(200)]
+    columns = {"x": [row % 7 for row in range(400)], "rare": rare, "kind": ["a", "b"] * 200}
+    pq.write_table(pa.table(columns), "rare.parquet")
+    assert "seed: 0}  " in initial_config("rare.parquet", ["rare"])
+    assert "stratify: kind}" in initial_config("rare.parquet", ["rare", "kind"])
+
+
+def test_a_table_of_texts_alone_shows_the_encoder_of_texts_and_no_other(folder):
+    reviews = [f"some words and {row} more" for row in range(ROWS)]
+    pq.write_table(pa.table({"review": reviews, "stars": [0, 1, 2] * 20}), "texts.parquet")
+    text = initial_config("texts.parquet", ["stars"])
+    assert "  review: {type: text, encoder: lstm}  #" in text
+    assert "mlp" not in text
+    mixed = {"review": reviews, "age": COLUMNS["age"], "stars": [0, 1, 2] * 20}
+    pq.write_table(pa.table(mixed), "mixed.parquet")
+    text = initial_config("mixed.parquet", ["stars"])
+    assert "encoder: lstm" in text
+    assert "#   encoder: {type: mlp" in text
+
+
+def test_a_type_asked_for_is_written_and_the_other_reading_is_named_beside_a_guess(folder):
+    columns = {"x": COLUMNS["age"], "a": [0, 1, 3, 5] * 15, "b": ["x", "y"] * 30}
+    pq.write_table(pa.table(columns), "rows.parquet")
+    text = initial_config("rows.parquet", ["a", "b"])
+    assert re.search(
+        r"a: {type: classification} +# 4 dist.*; if they are amounts: regression", text
+    )
+    path = initialise("rows.parquet", ["a:regression", "b"], "asked.yaml")
+    assert [task.type for task in check(path).config.tasks.values()] == [
+        "regression",
+        "classification",
+    ]
+    assert table("rows.parquet", ["a:regression", "b"]).tasks["a"].type == "regression"
+    with pytest.raises(InputError, match="did you mean 'regression'"):
+        initialise("rows.parquet", ["a:regresion"], "wrong.yaml")
 
 
 def test_a_table_without_anything_to_see_is_refused(folder):

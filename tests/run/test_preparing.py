@@ -130,3 +130,72 @@ def test_an_output_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="cannot be written"):
         create(tmp_path / "file", "run")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("rows.csv", "x,y\n{}", 9),
+        ("rows.csv", '\nx,y\n"1\n",2\n\n{}', 13),
+        ("rows.jsonl", "{}", 8),
+        ("rows.jsonl", '{{"x": "1", "y": "1"}}\n\n{}', 10),
+    ],
+)
+@pytest.mark.parametrize("what", ["inputs", "tasks"])
+def test_a_bad_row_of_a_text_file_is_named_with_its_line(tmp_path, name, content, line, what):
+    values = [(f"{row}", f"{row % 9}") for row in range(60)]
+    values[7] = ("inf", "1") if what == "inputs" else ("1", "inf")
+    spelt = '{{"x": "{}", "y": "{}"}}' if name.endswith("jsonl") else "{},{}"
+    content = content.format("\n".join(spelt.format(*pair) for pair in values))
+    path = tmp_path / name
+    path.write_text(content)
+    row = 7 if content.count("\n") == 59 or content.startswith("x,y") else 8
+    with pytest.raises(ConfigError) as caught:
+        prepare(
+            {"data": {"source": str(path)}, "inputs": {"x": "number"}, "tasks": {"y": "regression"}}
+        )
+    assert f"row {row} (line {line} of {path})" in str(caught.value)
+
+
+def test_lines_are_counted_in_the_file_that_has_the_row(tmp_path):
+    for place in range(3):
+        cells = [f"{row},{row % 7}" for row in range(20)]
+        if place == 2:
+            cells[4] = "?,1"
+        (tmp_path / f"{place}.csv").write_text("\n".join(["x,y", *cells, ""]))
+    with pytest.raises(ConfigError) as caught:
+        prepare(
+            {
+                "data": {"source": str(tmp_path / "*.csv")},
+                "inputs": {"x": "number"},
+                "tasks": {"y": "regression"},
+            }
+        )
+    assert f"'?' in row 44 (line 6 of {tmp_path / '2.csv'})" in str(caught.value)
+
+
+def test_splits_without_labels_of_a_task_or_with_one_class_are_reported():
+    rows = {
+        **ROWS,
+        "churn": ["yes", "no"] * 20 + ["no"] * 10 + ["yes", "no"] * 5,
+        "spend": [*ROWS["spend"][:50], *[None] * 10],
+    }
+    prepared = prepare(
+        {
+            "data": SPLIT,
+            "inputs": {"x": "number"},
+            "tasks": {"churn": "classification", "spend": "regression"},
+        },
+        data=rows,
+    )
+    assert prepared.rows.split.notes == (
+        "task 'churn': the 10 labelled validation rows are all 'no', so there is little to score",
+        "task 'spend': the test rows have no label, so it is not scored on them",
+    )
+
+
+def test_a_task_without_a_label_in_training_is_refused():
+    found = problems(
+        prepare, {"churn": "classification"}, {**ROWS, "churn": [None] * 40 + ["yes", "no"] * 10}
+    )
+    assert "has no label in the 40 training rows" in found["tasks.churn"]

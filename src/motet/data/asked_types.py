@@ -1,4 +1,4 @@
-"""Targets as people type them: a column, or a column and the type of its task, "rooms:regression"."""
+"""Targets as people type them: a column, perhaps with the type of its task, "rooms:regression"."""
 
 from collections.abc import Sequence
 

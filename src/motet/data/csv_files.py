@@ -4,8 +4,10 @@ Cells without quotes that are empty, see `motet.data.empty`, are null here; thos
 those of white space, are made so by whoever reads the table.
 """
 
-from collections.abc import Callable, Collection
+import csv
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,17 @@ def read_csv(path: Path, strings: Collection[str] = ()) -> pa.Table:
     return table
 
 
+def csv_lines(path: Path) -> Iterator[int]:
+    """Yield the line on which each row begins, that of the column names first."""
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        reader, line = csv.reader(file), 1
+        with suppress(csv.Error):  # a cell of more than 100,000 characters
+            for cells in reader:
+                if cells:
+                    yield line
+                line = reader.line_num + 1
+
+
 def _parse(
     path: Path, strings: Collection[str], on_bad_row: Callable[[Any], str] | None = None
 ) -> pa.Table:
@@ -79,8 +92,10 @@ def _uneven_row(path: Path, strings: Collection[str]) -> str | None:
     if not bad:
         return None
     row = bad[0]
+    line = next(islice(csv_lines(path), row.number - 1, None), None)
+    where = "" if line is None else f" (line {line:,} of the file)"
     return (
-        f"{path}: row {row.number} (the column names are row 1) has {row.actual_columns} values, "
+        f"{path}: row {row.number - 2:,}{where} has {row.actual_columns} values, "
         f"expected {row.expected_columns}: {shown(row.text)}; put quotes around values that hold "
         "commas"
     )

@@ -33,9 +33,9 @@ def without_empty(
         The same rows and columns.
 
     Example:
-        >>> cells = {"age": ["31", " ", "N/A"], "zip": ["007", "", "12"], "job": ["cook", "NA", "-"]}
+        >>> cells = {"age": ["31", " "], "zip": ["007", ""], "job": ["cook", "NA"]}
         >>> without_empty(pa.table(cells)).to_pydict()
-        {'age': [31, None, None], 'zip': ['007', None, '12'], 'job': ['cook', None, '-']}
+        {'age': [31, None], 'zip': ['007', None], 'job': ['cook', None]}
     """
     columns = [
         _emptied(column, name in strings, is_csv) if pa.types.is_string(column.type) else column

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from motet.data.asked_types import asked_types
 from motet.data.empty import spells_numbers
+from motet.data.row_names import RowName, row_name
 from motet.data.row_numbers import FEWEST, row_numbers
 from motet.data.selection import listed, require_columns
 from motet.data.targets.classes import MOST_CLASSES, MOST_FLOATS
@@ -65,7 +66,10 @@ class SplitColumn:
 
 
 def infer_inputs(
-    table: pa.Table, exclude: Collection[str] = (), train: NDArray[np.int64] | None = None
+    table: pa.Table,
+    exclude: Collection[str] = (),
+    train: NDArray[np.int64] | None = None,
+    name_row: RowName = row_name,
 ) -> list[Guess]:
     """Guess an input type for every column.
 
@@ -73,6 +77,7 @@ def infer_inputs(
         table: The rows.
         exclude: Columns to pass over: targets, the split column.
         train: Numbers of the training rows, which alone are looked at; all if left out.
+        name_row: What names a row in a reason; see `motet.data.row_names`.
 
     Returns:
         One guess per column left, in the table's order.
@@ -86,8 +91,14 @@ def infer_inputs(
     """
     excluded = set(exclude)
     names = [name for name in table.column_names if name not in excluded]
-    rows = None if train is None else pa.array(train)
-    return [Guess(name, *_guess_in(table, name, rows)) for name in names]
+    if train is None:
+        return [Guess(name, *_guess_in(table, name, table[name], name_row)) for name in names]
+    rows, looked_at = pa.array(train), train
+
+    def name_of(place: int) -> str:
+        return name_row(int(looked_at[place]))
+
+    return [Guess(name, *_guess_in(table, name, table[name].take(rows), name_of)) for name in names]
 
 
 def usable(guesses: Sequence[Guess]) -> dict[str, str]:
@@ -112,16 +123,18 @@ def usable(guesses: Sequence[Guess]) -> dict[str, str]:
     return found
 
 
-def _guess_in(table: pa.Table, name: str, train: pa.Array | None) -> tuple[str | None, str]:
+def _guess_in(
+    table: pa.Table, name: str, column: pa.ChunkedArray, name_row: RowName
+) -> tuple[str | None, str]:
+    """Guess from those rows of a column that are for training."""
     whole = table[name]
-    column = whole if train is None else whole.take(train)
     if column.null_count == len(column) and whole.null_count < len(whole):
         return None, "no values in the training rows"
     reason = row_numbers(whole) or reason_to_leave_out(table, name)
-    return (None, reason) if reason else _guess(column, train)
+    return (None, reason) if reason else _guess(column, name_row)
 
 
-def _guess(column: pa.ChunkedArray, rows: pa.Array | None) -> tuple[str | None, str]:
+def _guess(column: pa.ChunkedArray, name_row: RowName) -> tuple[str | None, str]:
     kind, kinds = column.type, pa.types
     if column.null_count == len(column):
         return None, "no values"
@@ -134,7 +147,7 @@ def _guess(column: pa.ChunkedArray, rows: pa.Array | None) -> tuple[str | None, 
         return None, "the same value in every row"
     missing = _missing(column)
     if kinds.is_string(kind):
-        return _guess_text(column, distinct, f"{missing}{_spelling_numbers(column, rows)}")
+        return _guess_text(column, distinct, f"{missing}{_spelling_numbers(column, name_row)}")
     if kinds.is_boolean(kind):
         return "category", f"{_counted(distinct, 'truth value')}{missing}"
     if kinds.is_floating(kind) and pc.any(pc.is_inf(column)).as_py():
@@ -176,7 +189,9 @@ def _guess_list(column: pa.ChunkedArray) -> tuple[str | None, str]:
 # Tasks ---------------------------------------------------------------------------------------
 
 
-def infer_tasks(table: pa.Table, targets: Sequence[str]) -> list[Guess]:
+def infer_tasks(
+    table: pa.Table, targets: Sequence[str], name_row: RowName = row_name
+) -> list[Guess]:
     """Guess the type of task of every target.
 
     Texts and truth values are classes, and so are whole numbers of which there are few; other
@@ -187,6 +202,7 @@ def infer_tasks(table: pa.Table, targets: Sequence[str]) -> list[Guess]:
     Args:
         table: The rows.
         targets: Columns to predict; a type asked for stands after a colon, "rooms:regression".
+        name_row: What names a row in a reason; see `motet.data.row_names`.
 
     Returns:
         One guess per target, in their order.
@@ -204,15 +220,15 @@ def infer_tasks(table: pa.Table, targets: Sequence[str]) -> list[Guess]:
     """
     asked = asked_types(targets, table)
     require_columns(table, asked, "targets")
-    guesses = [_guess_target(table, name, kind) for name, kind in asked.items()]
+    guesses = [_guess_target(table, name, kind, name_row) for name, kind in asked.items()]
     wrong = [f"{guess.column!r} ({guess.reason})" for guess in guesses if guess.type is None]
     if wrong:
         raise InputError(f"targets: cannot predict {', '.join(wrong)}; choose other columns")
     return guesses
 
 
-def _guess_target(table: pa.Table, name: str, asked: str | None) -> Guess:
-    found, reason = _guess_task(table, name)
+def _guess_target(table: pa.Table, name: str, asked: str | None, name_row: RowName) -> Guess:
+    found, reason = _guess_task(table, name, name_row)
     column = table[name]
     if asked is None:
         return Guess(name, found, f"{reason}{_other_reading(column, found)}")
@@ -230,7 +246,7 @@ def _other_reading(column: pa.ChunkedArray, found: str | None) -> str:
     return "; if they are classes: classification" if _are_whole(column) else ""
 
 
-def _guess_task(table: pa.Table, name: str) -> tuple[str | None, str]:
+def _guess_task(table: pa.Table, name: str, name_row: RowName) -> tuple[str | None, str]:
     column = table[name]
     kind, kinds = column.type, pa.types
     if column.null_count == len(column):
@@ -243,7 +259,7 @@ def _guess_task(table: pa.Table, name: str) -> tuple[str | None, str]:
     if distinct == 1:
         return None, f"the same value in every row that has one{missing}"
     if kinds.is_string(kind):
-        seen = f"{_counted(distinct, 'text')}{missing}{_spelling_numbers(column)}"
+        seen = f"{_counted(distinct, 'text')}{missing}{_spelling_numbers(column, name_row)}"
         labelled = len(column) - column.null_count
         if distinct == labelled:
             return None, f"{seen}, a different one in every row"
@@ -346,7 +362,7 @@ def _counted(count: int, thing: str) -> str:
     return f"{count:,} distinct {thing}{'' if count == 1 else 's'}"
 
 
-def _spelling_numbers(column: pa.ChunkedArray, rows: pa.Array | None = None) -> str:
+def _spelling_numbers(column: pa.ChunkedArray, name_row: RowName) -> str:
     """Count the texts that spell numbers, and the others: one typing error hides a number."""
     spelling = spells_numbers(column)
     texts, count = len(column) - column.null_count, pc.sum(spelling).as_py()
@@ -355,10 +371,9 @@ def _spelling_numbers(column: pa.ChunkedArray, rows: pa.Array | None = None) -> 
     if count == texts:
         return ", all of which spell numbers"
     place = pc.index(spelling, False).as_py()
-    row = place if rows is None else rows[place].as_py()
     return (
         f", {count:,} of {texts:,} rows spell numbers, {texts - count:,} do not, first "
-        f"{shown(column[place].as_py())} in row {row:,}"
+        f"{shown(column[place].as_py())} in {name_row(place)}"
     )
 
 

@@ -71,7 +71,7 @@ def _read(source: Callable[[], Path | BytesIO], strings: Collection[str], longes
 
 
 def _without_empty(path: Path) -> bytes:
-    rows = (json.loads(line) for _, line in _lines(path))
+    rows = (json.loads(line) for _, line in numbered_lines(path))
     cleaned = (
         {name: None if is_empty(value) else value for name, value in row.items()} for row in rows
     )
@@ -90,7 +90,7 @@ def _parse(source: Path | BytesIO, texts: Collection[str], longest: int) -> pa.T
 def _longest_line(path: Path) -> int:
     """Look at every line as far as to see that Arrow, which `null` alone can crash, may read it."""
     longest = 0
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         longest = max(longest, len(line))
         if not (line.startswith(b"{") and line.endswith(b"}")):
             raise InputError(f"{path}: {_no_object(number, line)}")
@@ -100,7 +100,7 @@ def _longest_line(path: Path) -> int:
 def _complaint(path: Path) -> str | None:
     """Find the first line that cannot be read, slowly, and say why."""
     seen: dict[str, tuple[str, int]] = {}
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         try:
             row = json.loads(line.decode(), object_pairs_hook=_distinct)
         except UnicodeDecodeError:
@@ -118,7 +118,7 @@ def _complaint(path: Path) -> str | None:
     return None
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield each line that is not empty, trimmed, and its number from 1."""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):

@@ -15,6 +15,9 @@ import pyarrow as pa
 def written(values: Sequence[Any] | None) -> str | None:
     """Write a list of texts or whole numbers, or null, as a cell.
 
+    Returns:
+        The text of the cell.
+
     Example:
         >>> written(["O", "B-city"]), written(["very good", "cheap"]), written([])
         ('O B-city', '["very good", "cheap"]', '[]')
@@ -30,6 +33,9 @@ def written(values: Sequence[Any] | None) -> str | None:
 
 def read(text: str | None) -> list[str | None] | None:
     """Read a cell as a list of texts; null stays null.
+
+    Returns:
+        Its values, null where JSON has it.
 
     Example:
         >>> read("O  B-city"), read('["very good", "cheap"]'), read("[]"), read("[CLS] a")

@@ -10,8 +10,8 @@ FEWEST = 20
 def row_numbers(column: pa.ChunkedArray) -> str | None:
     """Say why whole numbers seem to number the rows; None if they do not.
 
-    They do where they differ in all rows, of which there are 20 or more, and rise from row to row or
-    are a range without gaps, in any order.
+    They do where they differ in all rows, of which there are 20 or more, and rise from row to row
+    or are a range without gaps, in any order.
 
     Args:
         column: A column of N values, of all rows.

@@ -50,9 +50,8 @@ def read(source: Any, base: Path | None = None, *, strings: Collection[str] = ()
         clip: fixed_size_list<item: double>[3]
           child 0, item: double
     """
-    if isinstance(source, (str, Path)) or _are_places(source):
-        places = [source] if isinstance(source, (str, Path)) else source
-        return _read_files([file for place in places for file in _files(place, base)], strings)
+    if are_places(source):
+        return _read_files(files_of(source, base), strings)
     if isinstance(source, pa.Table):
         table = plain(source, "the table")
     elif isinstance(source, Mapping):
@@ -82,13 +81,23 @@ def absolute(source: str | Sequence[str], base: Path) -> str | list[str]:
     return str((base / path).resolve())
 
 
-def _are_places(source: Any) -> TypeGuard[Sequence[str | Path]]:
-    """Tell whether something is a list of paths."""
-    return (
-        isinstance(source, (list, tuple))
-        and bool(source)
-        and all(isinstance(each, (str, Path)) for each in source)
-    )
+def are_places(source: Any) -> TypeGuard[str | Path | Sequence[str | Path]]:
+    """Tell whether something is a path, or a list of paths."""
+    if isinstance(source, (list, tuple)):
+        return bool(source) and all(isinstance(each, (str, Path)) for each in source)
+    return isinstance(source, (str, Path))
+
+
+def files_of(
+    source: str | Path | Sequence[str | Path], base: Path | None
+) -> list[tuple[str, Path]]:
+    """Return the files of a source in order, each with its name in messages.
+
+    Raises:
+        InputError: If a pattern matches no file, or no bundled data set has the name.
+    """
+    places = [source] if isinstance(source, (str, Path)) else source
+    return [file for place in places for file in _files(place, base)]
 
 
 def _is_pattern(source: str | Path, path: Path) -> bool:

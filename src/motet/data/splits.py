@@ -130,8 +130,8 @@ def _by_class(strata: Strata, rows: Rows, fractions: _Fractions, seed: int) -> S
     fewest = smallest_stratum(sizes[sizes > 0], splits)
     if fewest is None:
         raise InputError(
-            f"split: no class of column {strata.column!r} has enough rows for one in each of the "
-            f"splits of {', '.join(map(str, splits))} rows; stratify by a column with fewer values, "
+            f"split: no class of column {strata.column!r} has enough rows for one in each split "
+            f"(of {', '.join(map(str, splits))} rows); stratify by a column with fewer values, "
             "or remove stratify"
         )
     small = sizes < fewest

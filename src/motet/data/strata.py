@@ -36,8 +36,8 @@ class Strata:
 def find_strata(table: pa.Table, column: str) -> Strata:
     """Find the classes of a column: its values, or up to ten ranges of more than 20 numbers.
 
-    Ranges have equal numbers of rows. Rows without a value are a class of their own. A missing column raises `InputError`, and so does
-    one of lists.
+    Ranges have equal numbers of rows. Rows without a value are a class of their own. A missing
+    column raises `InputError`, and so does one of lists.
 
     Args:
         table: All N rows.

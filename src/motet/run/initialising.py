@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from motet.config import Config, json_schema
 from motet.config.shortcuts import Chosen, chosen_tasks, split_options
 from motet.data.inference import Guess, infer_inputs, infer_split, infer_tasks, usable
+from motet.data.row_names import names_in
 from motet.data.sources import read
 from motet.data.splits import Split, split
 from motet.data.strata import find_strata
@@ -109,11 +110,11 @@ def initial_config(source: str, targets: Sequence[str], folder: Path | None = No
         inputs:                     # what the model sees
           age: number               # 73 distinct whole numbers
     """
-    table = read(source)
-    tasks = infer_tasks(table, targets)
+    table, name_row = read(source), names_in(source)
+    tasks = infer_tasks(table, targets, name_row)
     chosen, parts, reason = _choose_split(table, tasks)
     used = {*(guess.column for guess in tasks), chosen.get("column")}
-    inputs = infer_inputs(table, [str(name) for name in used], parts.train)
+    inputs = infer_inputs(table, [str(name) for name in used], parts.train, name_row)
     usable(inputs)
     sections = (
         _of_data(_relative(source, folder), chosen, reason),

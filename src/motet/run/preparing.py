@@ -22,6 +22,7 @@ from motet.config.schema import current
 from motet.data.inference import Guess, infer_inputs, usable
 from motet.data.inputs.base import Input
 from motet.data.preprocessing import At, Preprocessing
+from motet.data.row_names import RowName, named, names_in
 from motet.data.selection import label_columns, listed, require_columns
 from motet.data.sources import read
 from motet.data.split_labels import lacking_labels
@@ -106,7 +107,9 @@ def read_rows(
     guesses: tuple[Guess, ...] = ()
     if found.inputs is None:
         train = None if parts is None else parts.train
-        guesses = tuple(infer_inputs(table, [str(column) for column in used], train))
+        source = found.data.source if data is None else data
+        name_row = names_in(source, collector.origin.folder)
+        guesses = tuple(infer_inputs(table, [str(column) for column in used], train, name_row))
         with collector.at("inputs"):
             found = _with_inputs(found, guesses)
     there = table.column_names
@@ -146,12 +149,14 @@ def prepare(
             targets[name] = make_target(name, chosen)
     collector.stop()
     preprocessing = Preprocessing(inputs, targets)
-    preprocessing.fit(train, _counted_in(rows.split.train, collector))
+    name_row = names_in(data if data is not None else rows.config.data.source)
+    preprocessing.fit(train, _counted_in(rows.split.train, name_row, collector))
     collector.stop()
-    # every row of every part must be readable before training starts
-    encoder_inputs = preprocessing.inputs(rows.table, collector.at)
-    labels = preprocessing.targets(rows.table, collector.at)
-    _check_named(rows.config, targets, rows.table, collector)
+    # every row of every split must be readable before training starts
+    at = _counted_in(np.arange(len(rows.table)), name_row, collector)
+    encoder_inputs = preprocessing.inputs(rows.table, at)
+    labels = preprocessing.targets(rows.table, at)
+    _check_named(rows.config, targets, rows.table, name_row, collector)
     _check_predictions(targets, rows.table, collector)
     collector.stop()
     lacking = [
@@ -163,12 +168,12 @@ def prepare(
     return Prepared(replace(rows, split=parts), preprocessing, encoder_inputs, labels)
 
 
-def _counted_in(rows: NDArray[np.int64], collector: Collector) -> At:
-    """Count rows that are told as wrong in the whole table, not among those it was given."""
+def _counted_in(rows: NDArray[np.int64], name_row: RowName, collector: Collector) -> At:
+    """Count rows that are wrong in the whole source, not among those that were looked at."""
 
     @contextmanager
     def at(section: str, name: str) -> Iterator[None]:
-        with collector.at(section, name):
+        with collector.at(section, name), named(name_row):
             try:
                 yield
             except RowError as error:
@@ -178,7 +183,11 @@ def _counted_in(rows: NDArray[np.int64], collector: Collector) -> At:
 
 
 def _check_named(
-    config: Config, targets: Mapping[str, Target], table: pa.Table, collector: Collector
+    config: Config,
+    targets: Mapping[str, Target],
+    table: pa.Table,
+    name_row: RowName,
+    collector: Collector,
 ) -> None:
     """Find labels, outside the training part too, that are none of the classes given."""
     for task, target in targets.items():
@@ -188,7 +197,7 @@ def _check_named(
             rows = {label: target.first_row(table, label) for label in target.unseen(table)}
             if rows:
                 strange = listed(
-                    repr(label) if row is None else f"{label!r} in row {row:,}"
+                    repr(label) if row is None else f"{label!r} in {name_row(row)}"
                     for label, row in rows.items()
                 )
                 raise InputError(

@@ -13,6 +13,7 @@ from motet import config as configs
 from motet.config import Config
 from motet.data.batches import ArrayData
 from motet.data.preprocessing import Preprocessing
+from motet.data.row_names import named, names_in
 from motet.data.sources import read
 from motet.data.targets.base import true_columns
 from motet.model import MultiTaskModel
@@ -73,7 +74,7 @@ class Run:
             InputError: If the data lack an input column, or a task is unknown or disabled.
         """
         table = self._read(data)
-        return self.predict_arrays(self._preprocessing.inputs(table), tasks, rows=table)
+        return self.predict_arrays(self._inputs(data, table), tasks, rows=table)
 
     def predict_arrays(
         self,
@@ -127,7 +128,8 @@ class Run:
         """
         table = self._read(data)
         chosen = self._chosen(tasks)
-        targets = self._preprocessing.targets(table)
+        with named(names_in(data)):
+            targets = self._preprocessing.targets(table)
         if split is not None:
             rows = self._rows_of(data, targets, split)
             table = table.take(pa.array(rows))
@@ -150,7 +152,7 @@ class Run:
                 f"no row has a label of {', '.join(kept)} that training knew; expected some rows "
                 "with labels, or use predict"
             )
-        report = self.evaluate_arrays(self._preprocessing.inputs(table), kept)
+        report = self.evaluate_arrays(self._inputs(data, table), kept)
         for task in kept:
             note = unseen_note(self._preprocessing.target(task), table)
             if note:
@@ -169,7 +171,7 @@ class Run:
             "numbers", float32 (N, n), and "categories", int64 (N, c); "texts", by input, in rows of
             different length (`motet.data.ragged.Ragged`).
         """
-        return self._preprocessing.inputs(self._read(data))
+        return self._inputs(data, self._read(data))
 
     def embed(self, data: Any, *, task: str | None = None) -> NDArray[np.float32]:
         """Compute the representation that the heads are given, one vector per row.
@@ -203,6 +205,10 @@ class Run:
                 f"was made with; give those, or leave split out to evaluate all rows given"
             )
         return rows_of(split_rows(self.config, read(data)), name, known)
+
+    def _inputs(self, data: Any, table: pa.Table) -> dict[str, Any]:
+        with named(names_in(data)):
+            return self._preprocessing.inputs(table)
 
     def _read(self, data: Any) -> pa.Table:
         return read(data, strings=self._preprocessing.strings)

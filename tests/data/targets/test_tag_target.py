@@ -39,6 +39,39 @@ def test_lists_of_tags_come_back_as_they_were(rows):
     assert back == [[tag for tag in row or [] if tag is not None] for row in rows]
 
 
+def test_tags_in_iob1_are_recognised_and_converted_to_bio():
+    rows = [["O", "I-x", "I-x", "B-x"], None, ["I-y", "I-x"], ["I-x", None, "I-x"]]
+    target = fitted({"tags": rows})
+    assert target.names == ("B-x", "B-y", "I-x", "O")
+    loaded = TagTarget("tags")
+    loaded.load(json.loads(json.dumps(target.state())))
+    encoded = loaded.encode(read({"tags": rows}))
+    assert loaded.predictions(encoded)["tags"].to_pylist() == [
+        ["O", "B-x", "I-x", "B-x"],
+        [],
+        ["B-y", "B-x"],
+        ["B-x", "B-x"],
+    ]
+    assert target.notes == (
+        "task 'tags': the tags are IOB1, where B only separates two spans of one type; they are "
+        "converted to BIO, of 2 types",
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "options"),
+    [
+        ([["B-x", "I-x", "O"], ["O", "I-x"]], {}),  # BIO with a mistake: B after nothing
+        ([["O", "I-x", "B-x"]], {"scheme": "bio"}),
+    ],
+)
+def test_tags_that_may_be_bio_with_mistakes_are_not_converted(rows, options):
+    target = fitted({"tags": [*rows, None]}, **options)
+    found = target.predictions(target.encode(read({"tags": rows})))["tags"].to_pylist()
+    assert found == rows
+    assert f"1 of {len(rows)} labelled training rows are not valid BIO" in target.notes[-1]
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_every_kind_of_file_can_hold_tags(tmp_path, suffix):
     path = tmp_path / f"data{suffix}"
@@ -93,9 +126,9 @@ def test_the_scheme_that_was_found_is_told_and_one_that_was_given_is_held_to():
 
 def test_rows_that_break_the_scheme_are_told():
     target = fitted({"tags": [["O", "B-a"], ["I-a", "O"]]}, scheme="bio")
-    assert "1 of 2 training rows are not valid BIO, first 'I-a O'" in target.notes[0]
+    assert "1 of 2 labelled training rows are not valid BIO, first 'I-a O'" in target.notes[0]
     cut = fitted({"tags": [["O", "B-a"], ["B-a", None], ["E-a"]]}, scheme="bioes")
-    assert "2 of 3 training rows are not valid BIOES, first 'O B-a'" in cut.notes[0]
+    assert "2 of 3 labelled training rows are not valid BIOES, first 'O B-a'" in cut.notes[0]
 
 
 def test_tags_that_training_did_not_have_count_as_missing_and_are_told_with_their_row():

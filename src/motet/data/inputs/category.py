@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from numpy.typing import NDArray
 
 from motet.data.inputs.base import Declared, Input
@@ -56,7 +58,8 @@ class Category(Input):
         self._min_count = min_count
         self._size = size
         self._values: list[str] = []
-        self._unknown = (0, 0)
+        self._unknown: NDArray[np.bool_] = np.zeros(0, np.bool_)
+        self._held_out: NDArray[np.int64] = np.zeros(0, np.int64)
 
     def columns(self, available: Sequence[str]) -> tuple[str, ...]:
         return (self._column,)
@@ -80,16 +83,29 @@ class Category(Input):
     def apply(self, table: pa.Table) -> dict[str, NDArray[Any]]:
         texts = self._texts(table)
         places = pc.index_in(texts, pa.array(self._values, pa.string())).cast(pa.int64())
-        self._unknown = (places.null_count - texts.null_count, len(texts))
+        self._unknown = pc.and_(places.is_null(), texts.is_valid()).to_numpy()
         indices = pc.fill_null(pc.add(places, _FIRST), _UNKNOWN)
         indices = pc.if_else(texts.is_null(), _MISSING, indices)
         return {"categories": indices.to_numpy().reshape(-1, 1)}
 
+    def expect(self, held_out: NDArray[np.int64]) -> None:
+        """Report it if all of these rows of the next table have values unseen in training.
+
+        Args:
+            held_out: Numbers of the validation and test rows.
+        """
+        self._held_out = held_out
+
     @property
     def notes(self) -> tuple[str, ...]:
-        unknown, rows = self._unknown
+        unknown, rows = int(self._unknown.sum()), len(self._unknown)
         if not unknown:
             return ()
+        if len(self._held_out) and self._unknown[self._held_out].all():
+            return (
+                f"input {self.name!r}: every validation and test row has an unseen category, so it "
+                "only helps on training rows; leave it out",
+            )
         return (
             f"input {self.name!r}: {unknown:,} of {rows:,} rows have a value that was rare "
             "(min_count) or unseen in training",

@@ -12,7 +12,7 @@ from motet.data import list_texts
 from motet.data.selection import listed, matching, require_columns
 from motet.data.targets.base import Target, probability_columns
 from motet.data.values import Floats, as_floats, as_matrix, described, is_list, is_number
-from motet.problems import InputError, hint, shown
+from motet.problems import InputError, RowError, hint, shown
 
 MOST_LABELS = 1000
 
@@ -23,8 +23,8 @@ class IndicatorTarget(Target):
 
     They are read from one column of lists of texts, the labels a row has (null: not labelled;
     empty: has none), or of texts that spell such lists, as in CSV files (see
-    `motet.data.list_texts`); from one column of lists of C zeros and ones; or from C columns of zeros and
-    ones or truth values. Predictions are the same for all: ``<task>``, the list of labels
+    `motet.data.list_texts`); from one column of lists of C zeros and ones; or from C columns of
+    zeros and ones or truth values. Predictions are the same for all: ``<task>``, the list of labels
     predicted, and ``<task>_probability_<label>``.
 
     Args:
@@ -196,9 +196,10 @@ class IndicatorTarget(Target):
         wrong = ~(np.isnan(values) | (values == 0) | (values == 1))
         if wrong.any():
             row, place = np.argwhere(wrong)[0]
-            raise InputError(
-                f"{self._where}: label {self.names[place]!r} is {values[row, place]:g} in row "
-                f"{row}, expected 0 or 1, or nothing where it is not known"
+            raise RowError(
+                f"{self._where}: label {self.names[place]!r} is {values[row, place]:g} in",
+                row,
+                ", expected 0 or 1, or nothing where it is not known",
             )
 
     def _look_at(self, found: NDArray[Any]) -> None:

@@ -11,7 +11,7 @@ from motet.data.inputs.scaling import mean_and_std
 from motet.data.selection import require_columns
 from motet.data.targets.base import Target
 from motet.data.values import Floats, as_floats, as_matrix, is_list, refuse_infinite
-from motet.problems import InputError
+from motet.problems import InputError, RowError
 
 
 @final
@@ -134,10 +134,11 @@ class NumberTarget(Target):
             found = scaled.astype(np.float32)
         infinite = np.isinf(found).reshape(len(found), -1).any(axis=1)
         if infinite.any():
-            raise InputError(
-                f"{self._where} is too large in row {infinite.argmax()}: beyond 3e38"
-                f"{' standard deviations of the training labels' * self._scale}; correct it, or "
-                "write a missing value there"
+            raise RowError(
+                f"{self._where} is too large in",
+                infinite.argmax(),
+                f": beyond 3e38{' standard deviations of the training labels' * self._scale}; "
+                "correct it, or write a missing value there",
             )
         return found
 

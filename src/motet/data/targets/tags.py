@@ -15,8 +15,8 @@ from motet.data.selection import listed, require_columns
 from motet.data.targets.base import Target
 from motet.data.targets.classes import MISSING
 from motet.data.values import as_texts, described, is_list
-from motet.problems import InputError, hint, shown
-from motet.tags import Scheme, Spans, TagSet
+from motet.problems import InputError, RowError, hint, shown
+from motet.tags import Scheme, Spans, TagSet, find_scheme, from_iob1, is_iob1
 
 MOST_TAGS = 1000
 
@@ -26,7 +26,8 @@ class TagTarget(Target):
     """Places of tags (N, L), int32, -100 for words without one and after the last word of a row.
 
     A column holds lists of texts or of whole numbers, or texts of tags separated by spaces, as in
-    CSV files (see `motet.data.list_texts`). A row that is null is not labelled; an entry that is null is a word without a label.
+    CSV files (see `motet.data.list_texts`). A row that is null is not labelled; an entry that is
+    null is a word without a label. Tags in IOB1 are converted to BIO, unless ``scheme`` is given.
     Predictions are ``<task>``, a list of tags in their own type, and, where tags spell spans,
     ``<task>_spans``, a list of ``{type, start, end}`` with the places of the first word and of the
     word after the last.
@@ -64,6 +65,7 @@ class TagTarget(Target):
         self.input = input
         self._column = column or name
         self._given, self._scheme = classes, scheme
+        self._iob1 = False
         self._kind: Literal["text", "integer"] = "text"
         self.tags = TagSet(())
 
@@ -78,6 +80,10 @@ class TagTarget(Target):
     def fit(self, table: pa.Table) -> None:
         lists = self._lists(table)
         found = self._spelt(lists).drop_null().unique().to_pylist()
+        if self._scheme is None and find_scheme(found) == "bio" and is_iob1(lists.to_pylist()):
+            self._iob1 = True
+            lists = self._lists(table)
+            found = self._spelt(lists).unique().drop_null().to_pylist()
         if not found:
             raise InputError(
                 f"{self._where} has no tag in the {len(table):,} training rows; check it, or "
@@ -165,16 +171,17 @@ class TagTarget(Target):
             where: What has the words, such as "input 'text'".
 
         Raises:
-            InputError: If a row has another number of tags; the first is named.
+            RowError: If a row has another number of tags; the first is named.
         """
         tags = self.lengths(table)
         wrong = np.flatnonzero((tags >= 0) & (tags != words))
         if len(wrong):
             row = wrong[0]
-            raise InputError(
-                f"{self._where} has {tags[row]:,} tags in row {row}, where {where} has "
-                f"{words[row]:,} words ({len(wrong):,} such rows); give one tag per word, null for "
-                "a word without a label"
+            raise RowError(
+                f"{self._where} has {tags[row]:,} tags in",
+                row,
+                f", where {where} has {words[row]:,} words ({len(wrong):,} such rows); give one "
+                "tag per word, null for a word without a label",
             )
 
     def state(self) -> dict[str, Any]:
@@ -184,10 +191,12 @@ class TagTarget(Target):
             "tags": list(self.names),
             "scheme": self.tags.scheme,
             "input": self.input,
+            "iob1": self._iob1,
         }
 
     def load(self, state: dict[str, Any]) -> None:
         self._column, self._kind, self.input = state["column"], state["kind"], state["input"]
+        self._iob1 = state.get("iob1", False)  # runs of 0.1 have none
         self.tags = TagSet(state["tags"], state["scheme"], self._where)
 
     # Reading -------------------------------------------------------------------------------------
@@ -211,7 +220,10 @@ class TagTarget(Target):
                 f"{self._where} holds {described(kind)}, expected lists of tags, one per word, or "
                 "texts of tags separated by spaces"
             )
-        return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+        lists = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+        if not self._iob1:
+            return lists
+        return pa.array([row and from_iob1(row) for row in lists.to_pylist()], lists.type)
 
     def _spelt(self, lists: pa.Array) -> pa.Array:
         """Return the tags of all rows, one after the other, as texts."""
@@ -262,13 +274,17 @@ class TagTarget(Target):
         scheme, notes = self.tags.scheme.upper(), []
         if self._scheme is None:
             count = len(self.tags.types)
-            notes.append(f"{what}the tags are {scheme}, of {count} type{'s' * (count != 1)}")
-        wrong = np.flatnonzero(~self.tags.valid(self.encode(table), self.lengths(table)))
+            of = f"{scheme}, of {count} type{'s' * (count != 1)}"
+            iob1 = "IOB1, where B only separates two spans of one type; they are converted to "
+            notes.append(f"{what}the tags are {iob1 if self._iob1 else ''}{of}")
+        lengths = self.lengths(table)
+        wrong = np.flatnonzero(~self.tags.valid(self.encode(table), lengths))
         if len(wrong):
             tags = self._lists(table)[int(wrong[0])].as_py()
+            labelled = (lengths >= 0).sum()
             notes.append(
-                f"{what}{len(wrong):,} of {len(table):,} training rows are not valid {scheme}, "
-                f"first {shown(' '.join(map(str, tags)))}; they are learned from as they are, but "
+                f"{what}{len(wrong):,} of {labelled:,} labelled training rows are not "
+                f"valid {scheme}, first {shown(' '.join(map(str, tags)))}; they are learned from as they are, but "
                 "predictions are always valid"
             )
         return notes
