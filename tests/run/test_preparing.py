@@ -199,3 +199,22 @@ def test_a_task_without_a_label_in_training_is_refused():
         prepare, {"churn": "classification"}, {**ROWS, "churn": [None] * 40 + ["yes", "no"] * 10}
     )
     assert "has no label in the 40 training rows" in found["tasks.churn"]
+
+
+@pytest.mark.parametrize(("later", "said"), [("week 9", True), ("week 1", False)])
+def test_a_category_unseen_in_every_validation_and_test_row_is_reported(later, said):
+    weeks = ["week 1"] * 20 + ["week 2"] * 20 + ["week 8"] * 19 + [later]
+    prepared = prepare(
+        {
+            "data": SPLIT,
+            "inputs": {"x": "number", "w": "category"},
+            "tasks": {"churn": "classification"},
+        },
+        data={**ROWS, "w": weeks},
+    )
+    every = (
+        "input 'w': every validation and test row has an unseen category, so it only helps on "
+        "training rows; leave it out"
+    )
+    count = "input 'w': 19 of 60 rows have a value that was rare (min_count) or unseen in training"
+    assert prepared.preprocessing.notes == ((every if said else count),)

@@ -21,6 +21,7 @@ from motet.config.places import with_absolute
 from motet.config.schema import current
 from motet.data.inference import Guess, infer_inputs, usable
 from motet.data.inputs.base import Input
+from motet.data.inputs.category import Category
 from motet.data.preprocessing import At, Preprocessing
 from motet.data.row_names import RowName, named, names_in
 from motet.data.selection import label_columns, listed, require_columns
@@ -154,6 +155,10 @@ def prepare(
     collector.stop()
     # every row of every split must be readable before training starts
     at = _counted_in(np.arange(len(rows.table)), name_row, collector)
+    held_out = np.concatenate([rows.split.validation, rows.split.test])
+    for part in inputs.values():
+        if isinstance(part, Category):
+            part.expect(held_out)
     encoder_inputs = preprocessing.inputs(rows.table, at)
     labels = preprocessing.targets(rows.table, at)
     _check_named(rows.config, targets, rows.table, name_row, collector)

@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from numpy.typing import NDArray
 
 from motet.data.inputs.base import Declared, Input
 from motet.data.selection import require_columns
@@ -58,8 +57,9 @@ class Category(Input):
         self._min_count = min_count
         self._size = size
         self._values: list[str] = []
-        self._unknown: NDArray[np.bool_] = np.zeros(0, np.bool_)
-        self._held_out: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._unknown = (0, 0)
+        self._held_out: NDArray[np.int64] | None = None
+        self._useless = False
 
     def columns(self, available: Sequence[str]) -> tuple[str, ...]:
         return (self._column,)
@@ -83,13 +83,16 @@ class Category(Input):
     def apply(self, table: pa.Table) -> dict[str, NDArray[Any]]:
         texts = self._texts(table)
         places = pc.index_in(texts, pa.array(self._values, pa.string())).cast(pa.int64())
-        self._unknown = pc.and_(places.is_null(), texts.is_valid()).to_numpy()
+        unknown = pc.and_(places.is_null(), texts.is_valid()).to_numpy()
+        self._unknown = (int(unknown.sum()), len(texts))
+        held_out, self._held_out = self._held_out, None
+        self._useless = held_out is not None and len(held_out) > 0 and unknown[held_out].all()
         indices = pc.fill_null(pc.add(places, _FIRST), _UNKNOWN)
         indices = pc.if_else(texts.is_null(), _MISSING, indices)
         return {"categories": indices.to_numpy().reshape(-1, 1)}
 
     def expect(self, held_out: NDArray[np.int64]) -> None:
-        """Report it if all of these rows of the next table have values unseen in training.
+        """Report it if all of these rows of the next table have values that training had not.
 
         Args:
             held_out: Numbers of the validation and test rows.
@@ -98,10 +101,10 @@ class Category(Input):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        unknown, rows = int(self._unknown.sum()), len(self._unknown)
+        unknown, rows = self._unknown
         if not unknown:
             return ()
-        if len(self._held_out) and self._unknown[self._held_out].all():
+        if self._useless:
             return (
                 f"input {self.name!r}: every validation and test row has an unseen category, so it "
                 "only helps on training rows; leave it out",

@@ -281,11 +281,11 @@ class TagTarget(Target):
         wrong = np.flatnonzero(~self.tags.valid(self.encode(table), lengths))
         if len(wrong):
             tags = self._lists(table)[int(wrong[0])].as_py()
-            labelled = (lengths >= 0).sum()
+            labelled, first = (lengths >= 0).sum(), shown(" ".join(map(str, tags)))
             notes.append(
-                f"{what}{len(wrong):,} of {labelled:,} labelled training rows are not "
-                f"valid {scheme}, first {shown(' '.join(map(str, tags)))}; they are learned from as they are, but "
-                "predictions are always valid"
+                f"{what}{len(wrong):,} of {labelled:,} labelled training rows are not valid "
+                f"{scheme}, first {first}; they are learned from as they are, but predictions are "
+                "always valid"
             )
         return notes
 
