@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from motet.data.split_labels import labelled
 from motet.data.targets.classes import MISSING
 from motet.registry import TASKS
 from motet.run.layout import columns
@@ -72,13 +73,6 @@ def unlabelled(prepared: Prepared) -> Counts:
     split = prepared.rows.split
     counts = {name: int((~known[getattr(split, name)]).sum()) for name in SPLITS}
     return {name: count for name, count in counts.items() if count}
-
-
-def labelled(targets: NDArray[Any]) -> NDArray[np.bool_]:
-    """Tell which rows have a label."""
-    known = ~np.isnan(targets) if targets.dtype.kind == "f" else targets != MISSING
-    rows: NDArray[np.bool_] = known.reshape(len(known), -1).any(axis=1)
-    return rows
 
 
 def class_table(counts: Sequence[LabelCounts]) -> Iterator[str]:

@@ -15,11 +15,11 @@ from motet.data.batches import ArrayData
 from motet.data.preprocessing import Preprocessing
 from motet.data.row_names import named, names_in
 from motet.data.sources import read
+from motet.data.split_labels import labelled
 from motet.data.targets.base import true_columns
 from motet.model import MultiTaskModel
 from motet.problems import InputError, hint
 from motet.run import folder, saving
-from motet.run.label_counts import labelled
 from motet.run.lines import unseen_note
 from motet.run.origin_rows import Labels, read_fingerprint, rows_of
 from motet.run.preparing import split_rows
