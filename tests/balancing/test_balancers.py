@@ -224,6 +224,40 @@ def test_a_vanishing_loss_cannot_send_its_weight_to_infinity_and_the_weight_come
     assert balancer.log_variance.grad.item() < 0  # descending raises s again
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("uncertainty", {}),
+        ("uncertainty", {"kinds": {"a": "laplace"}}),
+        ("uncertainty", {"form": "revised"}),
+        ("imtl_l", {}),
+    ],
+)
+def test_after_a_long_time_at_a_loss_of_0_a_weight_comes_back_at_once(name, options):
+    balancer = create(name, ["a"], **options)
+    optimizer = torch.optim.Adam(balancer.parameters(), lr=0.05)
+
+    def weight_at(value):
+        loss = torch.tensor([value], requires_grad=True)
+        optimizer.zero_grad()
+        balancer(loss).backward()
+        optimizer.step()
+        return loss.grad.item()
+
+    for _ in range(1400):
+        weight_at(1e-9)
+    weights = [weight_at(1.0) for _ in range(12)]
+    assert all(after < before for before, after in zip(weights, weights[1:], strict=False))
+    assert weights[-1] < weights[0] / 9
+
+
+def test_two_totals_of_a_bounded_weight_go_back_together():
+    balancer = create("uncertainty", ["a"], initial=-30.0)
+    (balancer(torch.tensor([1.0])) + balancer(torch.tensor([2.0]))).backward()
+    expected = 1.0 - 0.5 * 3.0 * math.exp(10)  # d/ds of the sum of 1/2 exp(-s) L + 1/2 s
+    assert balancer.log_variance.grad.item() == pytest.approx(expected)
+
+
 def test_the_revised_form_dampens_a_task_weight():
     """At its optimum, π w goes from 0.5 to 0.732 as π goes from 1 to 4 (L = 1)."""
     for weight, expected in ((1.0, 0.5), (4.0, 0.732051)):

@@ -6,9 +6,9 @@ from typing import ClassVar, Literal, final
 import torch
 from torch import Tensor, nn
 
+from motet.balancing.bounds import bounded
 from motet.balancing.families import GramianBalancer
 from motet.balancing.imtl_g import equal_projections
-from motet.balancing.imtl_l import bounded
 from motet.options import Fraction, PositiveInt, Sequence, checked
 
 
@@ -25,8 +25,8 @@ class IMTL(GramianBalancer):
     Weights v_k exp(s_k) may be negative. Parameters of a task alone get the gradient of its scaled
     loss, so they feel the scales alone, and shared parameters only in the length of d.
 
-    We differ as `IMTLL` and `IMTLG` do: s acts as if clamped to [-10, 10], and directions that
-    nearly cancel are guarded.
+    We differ as `IMTLL` and `IMTLG` do: s is held in [-10, 10], and directions that nearly
+    cancel are guarded.
 
     The ``log_scale`` parameters (T,) belong in an optimizer group without weight decay;
     `motet.Trainer` sees to that.
@@ -69,8 +69,9 @@ class IMTL(GramianBalancer):
 
     def loss_scales(self, present: Tensor) -> Tensor:
         """Return exp(s) of the present tasks (T',)."""
-        return bounded(self.log_scale.detach()[present.to(self.log_scale.device)]).exp()
+        scales = bounded(self.log_scale).detach().exp()
+        return scales[present.to(scales.device)]
 
     def objective(self, losses: Tensor, present: Tensor) -> Tensor:
-        s = bounded(self.log_scale[present.to(self.log_scale.device)])
+        s = bounded(self.log_scale)[present.to(self.log_scale.device)]
         return (torch.exp(s) * losses.to(s.device) - s).sum()

@@ -6,6 +6,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor, nn
 
+from motet.balancing.bounds import bounded
 from motet.balancing.families import LossBalancer
 from motet.options import Sequence, checked
 
@@ -18,8 +19,9 @@ class IMTLL(LossBalancer):
 
         Σ exp(s_k) L_k - s_k    so that at the optimum every exp(s_k) L_k = 1
 
-    We differ in one point: s acts as if clamped to [-10, 10], and its gradient is taken there, so
-    that a loss near 0 cannot send a weight to infinity and s can always come back.
+    We differ in one point: s is held in [-10, 10], so that a loss near 0 cannot send a weight to
+    infinity. What a step of the optimizer takes out of that range is put back to the bound at the
+    next call, so s turns around with the first step that its gradient asks for it.
 
     The ``log_scale`` parameters (T,) belong in an optimizer group without weight decay;
     `motet.Trainer` sees to that.
@@ -40,10 +42,5 @@ class IMTLL(LossBalancer):
         self.log_scale = nn.Parameter(torch.zeros(len(self.tasks)))
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
-        s = bounded(self.log_scale[present])
+        s = bounded(self.log_scale)[present]
         return (torch.exp(s) * losses - s).sum()
-
-
-def bounded(s: Tensor) -> Tensor:
-    """Clamp to [-10, 10] without touching the gradient, so that s can come back."""
-    return s + (s.clamp(-10, 10) - s).detach()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from motet.balancing.bounds import bounded
 from motet.balancing.families import KnownTask, LossBalancer, by_task
 from motet.options import Mapping, Real, Sequence, checked
 from motet.problems import InputError
@@ -28,8 +29,9 @@ class Uncertainty(LossBalancer):
     ``form="revised"`` is Liebel & Körner (2018, arXiv:1805.06334): L / (2 c^2) + ln(1 + c^2), whose
     second term cannot become negative. We learn s = ln c^2 instead of c: so c^2 stays positive.
 
-    We differ in one more point: s acts as if clamped to [-10, 10], and its gradient is taken there,
-    so that a loss near 0 cannot send a weight to infinity and s can always come back.
+    We differ in one more point: s is held in [-10, 10], so that a loss near 0 cannot send a weight
+    to infinity. What a step of the optimizer takes out of that range is put back to the bound at
+    the next call, so s turns around with the first step that its gradient asks for it.
 
     A task weight would be undone by ``form="kendall"``, and is refused; "revised" dampens it.
 
@@ -99,8 +101,7 @@ class Uncertainty(LossBalancer):
         return {**options, "kinds": {**fitting, **(given or {})}}
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
-        s = self.log_variance[present]
-        s = s + (s.clamp(-10, 10) - s).detach()
+        s = bounded(self.log_variance)[present]
         if self.form == "revised":
             return (0.5 * torch.exp(-s) * losses + softplus(s)).sum()
         weighted = self.loss_factor[present] * torch.exp(-s) * losses
@@ -109,5 +110,5 @@ class Uncertainty(LossBalancer):
     def uncertainties(self) -> dict[str, float]:
         """Return the learned noise of each task: sigma (b for Laplace noise, c for "revised")."""
         halves = [1.0 if kind == "laplace" else 0.5 for kind in self.kinds]
-        values = (self.log_variance.detach().cpu() * torch.tensor(halves)).exp().tolist()
+        values = (bounded(self.log_variance).detach().cpu() * torch.tensor(halves)).exp().tolist()
         return dict(zip(self.tasks, values, strict=True))

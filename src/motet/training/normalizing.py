@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from motet.wide_state import WideState
 
-class Normalizer(nn.Module):
+
+class Normalizer(WideState):
     """Divides each task's loss by the first one that was seen of it.
 
     Args:

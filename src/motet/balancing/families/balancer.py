@@ -2,7 +2,8 @@
 
 What a balancer remembers is a buffer, or a parameter where the caller's optimizer trains it, with
 its task axes in the order of ``balancer.tasks``. It is saved together with those names and loaded
-by name, so a task may be added, dropped or moved between two runs.
+by name, so a task may be added, dropped or moved between two runs. It stays in float32 or wider
+when a module that holds the balancer is cast to half precision.
 """
 
 import json
@@ -24,6 +25,7 @@ from motet.balancing.families.protocols import (
     ReadsNorms,
 )
 from motet.problems import InputError, hint, shown
+from motet.wide_state import WideState
 
 LONG_EPOCH = 2000
 """Steps without an `end_epoch` after which a loop is suspected never to call it."""
@@ -40,7 +42,7 @@ class _Expected:
     steps: int = 0
 
 
-class Balancer(nn.Module, ABC):
+class Balancer(WideState, ABC):
     """Turns what several tasks say about the shared parameters into one update.
 
     Args:

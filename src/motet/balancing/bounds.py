@@ -1,0 +1,21 @@
+"""The range of learned logarithms of scales."""
+
+import torch
+from torch import nn
+
+LARGEST = 10.0
+"""Scales stay between exp(-10) and exp(10), about 22,000."""
+
+
+def bounded(log_scale: nn.Parameter) -> nn.Parameter:
+    """Put values that an optimizer's step took out of [-10, 10] back to the bound, in place.
+
+    Clamping what is read from the parameter, and not the parameter itself, would let it move on
+    with every step, and take as many steps back before a change is seen.
+
+    Returns:
+        The parameter.
+    """
+    with torch.no_grad():
+        log_scale.clamp_(-LARGEST, LARGEST)
+    return log_scale
