@@ -21,11 +21,14 @@ SUFFIX = ".safetensors"
 
 
 def write_checkpoint(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
-    """Write a checkpoint in place of ``path``, atomically; tensors are copied to the CPU."""
-    # copies, because safetensors takes no two tensors that share memory, as tied weights do
-    kept = {
-        name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()
-    }
+    """Write a checkpoint in place of ``path``, atomically.
+
+    Args:
+        path: The file.
+        tensors: On the CPU; no two may share memory, as safetensors takes none that do.
+        header: What JSON can hold.
+    """
+    kept = {name: tensor.contiguous() for name, tensor in tensors.items()}
     text = json.dumps(header, allow_nan=False)
     with replacing(path) as temporary:
         save_file(kept, temporary, {"header": text, "checksum": _checksum(kept, text)})

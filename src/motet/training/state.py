@@ -2,10 +2,12 @@
 
 A trainer's state is its model, balancer and optimizer, the sums of the epoch in progress, the best
 weights so far, and a few numbers. Random numbers need no state: they are drawn anew from (seed,
-purpose, step).
+purpose, step). A state that was returned or loaded shares no memory with the trainer: training
+changes tensors in place, and would change the state, or a second trainer that loaded it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -112,7 +114,7 @@ def tensors_of(modules: Modules, optimizer: Optimizer, memory: Memory) -> dict[s
     """Gather every tensor of a trainer's state under one flat name each.
 
     Returns:
-        Tensors by name; not copies.
+        Tensors by name: copies, on the CPU.
     """
     found: dict[str, Tensor] = {}
     for part, module in modules.items():
@@ -127,11 +129,11 @@ def tensors_of(modules: Modules, optimizer: Optimizer, memory: Memory) -> dict[s
     parts = {"totals": totals, "weights": memory.weights, "best": memory.best}
     for part, named in parts.items():
         found |= {f"{part}/{name}": tensor for name, tensor in named.items()}
-    return found
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in found.items()}
 
 
 def load_tensors(tensors: Mapping[str, Tensor], modules: Modules, optimizer: Optimizer) -> Memory:
-    """Put tensors that `tensors_of` gathered back where they were.
+    """Copy tensors that `tensors_of` gathered back to where they were.
 
     Returns:
         What is in no module, on the model's device.
@@ -149,12 +151,12 @@ def load_tensors(tensors: Mapping[str, Tensor], modules: Modules, optimizer: Opt
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in _under(tensors, "optimizer"):
         index, _, key = name.partition("/")
-        state.setdefault(int(index), {})[key] = tensor
+        state.setdefault(int(index), {})[key] = tensor.clone()  # the optimizer takes it as it is
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
     device = next(modules["model"].parameters()).device
     weights, best = (
-        {name: tensor.to(device) for name, tensor in _under(tensors, part)}
+        {name: tensor.to(device, copy=True) for name, tensor in _under(tensors, part)}
         for part in ("weights", "best")
     )
     totals = Totals({task: pair.tolist() for task, pair in _under(tensors, "totals")})
@@ -195,7 +197,7 @@ def load_header(header: Mapping[str, Any], model: MultiTaskModel) -> Progress:
     model.freeze(*header["frozen"])
     model.freeze(*header["held"], evaluation=True)
     model.ownership.add(header.get("reached", {}))  # older checkpoints have none
-    progress = Progress(**header["progress"])
+    progress = Progress(**deepcopy(header["progress"]))
     progress.judged = {task: Judged(*each) for task, each in progress.judged.items()}
     return progress
 

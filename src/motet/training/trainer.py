@@ -401,7 +401,10 @@ class Trainer:
     # State -----------------------------------------------------------------------------------
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return all that `load_state` needs: tensors, and numbers that JSON can hold."""
+        """Return all that `load_state` needs: tensors, and numbers that JSON can hold.
+
+        They are copies, the tensors on the CPU, which later steps do not change.
+        """
         tensors = tensors_of(self._modules(), self.optimizer, self._memory)
         return tensors, header_of(self.model, self.progress)
 

@@ -1,0 +1,81 @@
+"""What a trainer returns and takes as its state shares no memory with it."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from motet.model import MultiTaskModel
+from motet.tasks import Regression
+from motet.training import Trainer
+
+DRAW = torch.Generator().manual_seed(0)
+X = torch.randn(40, 4, generator=DRAW)
+TARGETS = {"a": X[:, 0] + X[:, 1], "b": X[:, 1] * X[:, 2]}
+BALANCERS = ("equal", "uncertainty", "gradnorm", "famo", "pcgrad", "moco", "db_mtl")
+
+
+def make(balancer="equal", **options):
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Tanh())
+    model = MultiTaskModel(encoder, [Regression("a"), Regression("b")])
+    return Trainer(model, balancer, batch_size=10, normalize_losses="initial", **options)
+
+
+def train(trainer, epochs=1):
+    for _ in range(epochs):
+        trainer.train_epoch((X, TARGETS))
+    return trainer
+
+
+def assert_same(one, other):
+    assert one[1] == other[1]
+    assert list(one[0]) == list(other[0])
+    for name, tensor in one[0].items():
+        assert torch.equal(tensor, other[0][name]), name
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", {"type": "sgd", "momentum": 0.9}])
+@pytest.mark.parametrize("balancer", BALANCERS)
+def test_a_trainer_can_return_to_a_state_that_it_gave_in_this_process(balancer, optimizer):
+    trainer = train(make(balancer, optimizer=optimizer))
+    state = trainer.state()
+    after = train(trainer).state()
+    trainer.load_state(*state)
+    assert_same(trainer.state(), state)
+    assert_same(train(trainer).state(), after)
+
+
+@pytest.mark.parametrize("balancer", BALANCERS)
+def test_trainers_that_loaded_one_state_do_not_change_each_other_or_it(balancer):
+    state = train(make(balancer)).state()
+    kept = copy.deepcopy(state)
+    one, other = make(balancer), make(balancer)
+    one.load_state(*state)
+    other.load_state(*state)
+    train(one, epochs=2)
+    assert_same(other.state(), kept)
+    assert_same(state, kept)
+
+
+def test_the_best_weights_in_a_state_stay_as_they_are():
+    trainer = make()
+    trainer.fit((X, TARGETS), validation=(X, TARGETS), epochs=1)
+    state = trainer.state()
+    kept = copy.deepcopy(state)
+    second = make()
+    second.load_state(*state)
+    second.fit((X, TARGETS), validation=(X, TARGETS), epochs=3)
+    assert_same(state, kept)
+
+
+def test_a_state_is_on_the_cpu_and_tied_weights_are_two_tensors_in_it():
+    torch.manual_seed(0)
+    first, second = nn.Linear(4, 4), nn.Linear(4, 4)
+    second.weight = first.weight
+    model = MultiTaskModel(nn.Sequential(first, nn.Tanh(), second), [Regression("a")])
+    tensors, _ = Trainer(model).state()
+    assert {tensor.device.type for tensor in tensors.values()} == {"cpu"}
+    places = [tensor.data_ptr() for tensor in tensors.values() if tensor.numel()]
+    assert len(set(places)) == len(places)
