@@ -32,7 +32,8 @@ class WideState(nn.Module):
             found = fn(tensor)
             return tensor.to(found.device) if found.dtype in _NARROW else found
 
-        return super()._apply(wide, recurse)  # type: ignore[no-untyped-call]  # torch's
+        super()._apply(wide, recurse)  # type: ignore[no-untyped-call]  # torch's
+        return self
 
 
 def widened(values: Tensor) -> Tensor:
