@@ -371,6 +371,16 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     return wrapper
 
 
+class Unasked(int):
+    """A default number, told apart from the same number when a caller gives it.
+
+    It stands in a signature, as defaults are not validated and so reach the function as they are.
+
+    >>> isinstance(Unasked(5), Unasked), isinstance(5, Unasked), Unasked(5)
+    (True, False, 5)
+    """
+
+
 def _refuse_unread(owner: str, signature: inspect.Signature, given: Mapping[str, Any]) -> None:
     parameters = signature.parameters
     for name in given.keys() & parameters.keys():

@@ -41,6 +41,10 @@ class RowError(InputError):
         self.before, self.row, self.after = before, int(row), after
         super().__init__(f"{before} {name or f'row {self.row:,}'}{after}")
 
+    def within(self, batch: str) -> "RowError":
+        """Say of which batch the row is, as its number in a table is not known."""
+        return RowError(self.before, self.row, f" of {batch}{self.after}")
+
     def of(self, rows: Any) -> "RowError":
         """Count the row in the table of which these rows, (N,), were looked at."""
         return RowError(self.before, rows[self.row], self.after)

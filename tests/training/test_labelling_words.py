@@ -151,7 +151,9 @@ def test_a_shared_layer_serves_words_and_rows_alike():
 def test_an_encoder_that_gives_rows_is_refused():
     slots = SequenceLabelling("slots", classes=NAMES)
     model = MultiTaskModel(nn.Linear(3, 4), [slots])
-    with pytest.raises(InputError, match=r"'slots' labels words, but the encoder gave \(2, 4\)"):
+    with pytest.raises(
+        InputError, match=r"'slots' labels words, but the encoder gave a tensor \(2, 4\)"
+    ):
         model(torch.zeros(2, 3))
     with pytest.raises(InputError, match=r"expected \(B, L, 9\) and \(B, L\)"):
         MultiTaskModel(Embedding(), [slots], width=9)(torch.ones(2, 3, dtype=torch.long))

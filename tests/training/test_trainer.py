@@ -306,17 +306,24 @@ def test_a_step_that_is_not_finite_leaves_the_averages_of_norms_alone():
     assert_same(before[0], after[0])
 
 
+def reads_nan():
+    """Return a model that is said to read NaN, which is not true."""
+    model = made()
+    model.takes_nan = True
+    return model
+
+
 def test_skipped_steps_are_counted():
     x = X.copy()
     x[0] = np.nan  # one batch of five in each epoch
-    history = Trainer(made(), batch_size=20).fit((x, DATA[1]), epochs=3)
+    history = Trainer(reads_nan(), batch_size=20).fit((x, DATA[1]), epochs=3)
     assert history.skipped_steps == 3
 
 
 def test_an_epoch_leaves_skipped_steps_out_of_its_losses():
     x = X.copy()
     x[0] = np.nan
-    history = Trainer(made(), batch_size=20).fit((x, DATA[1]), epochs=1)
+    history = Trainer(reads_nan(), batch_size=20).fit((x, DATA[1]), epochs=1)
     assert all(math.isfinite(history.curve(task, split="train")[0]) for task in DATA[1])
 
 
@@ -606,7 +613,8 @@ def test_a_batch_without_any_label_moves_nothing():
 def test_a_task_whose_labels_are_left_out_is_not_trained():
     model = made()
     before = weights_of(model)
-    history = Trainer(model, batch_size=20).fit((X, {"area": AREA}), epochs=1)
+    data = (X, {"area": AREA, "digit": None})
+    history = Trainer(model, batch_size=20).fit(data, epochs=1)
     after = weights_of(model)
     assert torch.equal(after["heads.digit.layers.0.weight"], before["heads.digit.layers.0.weight"])
     assert list(history.records[-1]["tasks"]) == ["area"]
@@ -615,8 +623,8 @@ def test_a_task_whose_labels_are_left_out_is_not_trained():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (X, r"the training data is ndarray, expected \(inputs, \{task: targets\}\)"),
-        ((X, AREA), "the training data is tuple"),
+        (X, r"training data: found a ndarray, expected \(inputs, \{task: targets\}\)"),
+        ((X, AREA), r"the training data: found a tuple \(ndarray, ndarray\)"),
         ((X, {"digits": DIGIT}), "'digits', which is no task; did you mean 'digit'"),
         ((X, {"digit": DIGIT[:5]}), "numbers of rows differ"),
         ((X, {"digit": DIGIT + 7}), "expected a class index from 0 to 2"),
@@ -724,7 +732,7 @@ def test_what_is_learned_of_a_task_stays_while_the_task_is_absent():
 
 def test_numbers_in_an_unhandy_unit_are_warned_of():
     model = made()
-    targets = {"area": 1000 * AREA + 5000}
+    targets = {"area": 1000 * AREA + 5000, "digit": None}
     with pytest.warns(
         UserWarning, match=r"the targets of 'area' have mean .* scaling=\(mean, std\)"
     ):
@@ -734,21 +742,23 @@ def test_numbers_in_an_unhandy_unit_are_warned_of():
 def test_a_second_fit_without_validation_keeps_what_it_learned():
     model = made()
     trainer = Trainer(model, batch_size=20)
-    trainer.fit((X, {"area": AREA}), (X, {"area": AREA}), epochs=1)
+    data = (X, {"area": AREA, "digit": None})
+    trainer.fit(data, data, epochs=1)
     before = weights_of(model)
-    trainer.fit((X, {"area": AREA}), epochs=2)
+    trainer.fit(data, epochs=2)
     assert any(not before[name].equal(value) for name, value in weights_of(model).items())
 
 
 def test_evaluation_intervals_longer_than_training_still_end_with_one():
     trainer = Trainer(made(), batch_size=20, evaluate_every=10_000)
-    history = trainer.fit((X, {"area": AREA}), (X, {"area": AREA}), epochs=1)
+    data = (X, {"area": AREA, "digit": None})
+    history = trainer.fit(data, data, epochs=1)
     assert [record["split"] for record in history] == ["train", "validation"]
 
 
 def test_labels_that_are_all_missing_are_told():
     with pytest.raises(InputError, match="the training data have no label for 'area'"):
-        Trainer(made()).fit((X, {"area": AREA * torch.nan}), epochs=1)
+        Trainer(made()).fit((X, {"area": AREA * torch.nan, "digit": DIGIT}), epochs=1)
 
 
 def test_what_was_frozen_is_frozen_again_when_a_state_is_loaded():

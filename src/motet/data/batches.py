@@ -19,7 +19,8 @@ Tree = Tensor | Ragged | dict[str, Any]
 """A tensor, rows of different length, or a mapping of names to trees."""
 
 Batch = dict[str, Any]
-"""``{"inputs": tree, "targets": {task: tensor}}``; tasks without labels may be absent."""
+"""``{"inputs": tree, "targets": {task: tensor}}``; tasks without labels may be absent. Batches of
+an order of rows also have ``"rows"``, their numbers (B,)."""
 
 
 class Data(Protocol):
@@ -130,7 +131,8 @@ class ArrayData:
         order = order.to(self.device)
         for start in range(0, len(order), size):
             rows = order[start : start + size]
-            yield self._batch(lambda values: values.index_select(0, rows))  # noqa: B023  # as above
+            batch = self._batch(lambda values: values.index_select(0, rows))  # noqa: B023  # as above
+            yield {**batch, "rows": rows}
 
     def once(self, size: int) -> Iterator[tuple[Tensor | None, Batch]]:
         """Cut all rows into the batches that cost least to compute.

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from motet.data.batches import ArrayData, Batch
+from motet.data.finite import Look
 from motet.problems import InputError, hint, shown
 from motet.states import join_rows
 
@@ -51,11 +52,19 @@ class LoaderData:
         self._loader = loader
         self._device = device
         self._known: tuple[dict[str, Tensor], int] | None = None
+        self._named: set[str] = set()
+        self.look: Look | None = None
+        """Called with the inputs of each batch when all are gone through for the first time."""
 
     @property
     def targets(self) -> Mapping[str, Tensor]:
         """All targets by task, on the device, in the order of the first pass."""
         return self._seen[0]
+
+    @property
+    def named(self) -> set[str]:
+        """The tasks that batches name, also those whose targets are None."""
+        return self._named if self._seen else set()
 
     def steps(self, size: int) -> int:
         """Return how many batches there are, whatever ``size`` says."""
@@ -74,15 +83,22 @@ class LoaderData:
         Raises:
             InputError: If one is no batch.
         """
+        yield from self._batches(None)
+
+    def _batches(self, look: Look | None) -> Iterator[Batch]:
         for number, given in enumerate(self._loader):
             batch = _rows(given, f"batch {number}")
+            self._named.update(given.get("targets", ()))
+            if look is not None:
+                look(batch.inputs, f"batch {number}")
             if self._device is not None:
                 batch = batch.to(self._device)
             yield {"inputs": batch.inputs, "targets": batch.targets}
 
     def once(self, size: int) -> Iterator[tuple[None, Batch]]:
         """Yield the loader's batches, as they come."""
-        for batch in self.batches(size):
+        look = self.look if self._known is None else None
+        for batch in self._batches(look):
             yield None, batch
 
     def to(self, device: torch.device | str) -> "LoaderData":
@@ -91,6 +107,7 @@ class LoaderData:
         if self._known is not None:
             targets, steps = self._known
             moved._known = {task: each.to(device) for task, each in targets.items()}, steps
+        moved.look, moved._named = self.look, self._named
         return moved
 
     @property
@@ -99,7 +116,7 @@ class LoaderData:
         if self._known is None:
             parts: dict[str, list[Tensor]] = {}
             steps = 0
-            for batch in self.batches(0):
+            for batch in self._batches(self.look):
                 steps += 1
                 for task, values in batch["targets"].items():
                     parts.setdefault(task, []).append(values)
@@ -130,8 +147,11 @@ def as_data(data: Any, what: str) -> ArrayData | LoaderData:
         isinstance(data, (str, bytes, Mapping, tuple)) or hasattr(data, "shape")
     ):
         return LoaderData(data)
+    found = type(data).__name__
+    if isinstance(data, tuple):
+        found += f" ({', '.join(type(each).__name__ for each in data)})"
     raise InputError(
-        f"{what} is {type(data).__name__}, expected (inputs, {{task: targets}}), or a DataLoader "
+        f"{what}: found a {found}, expected (inputs, {{task: targets}}), or a DataLoader "
         f"whose batches are mappings: {_EXPECTED.removeprefix('expected ')}"
     )
 

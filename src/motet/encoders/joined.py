@@ -64,6 +64,7 @@ class Joined(Encoder):
         place = 0
         for name, encoder in zip(self.names, self.encoders, strict=True):
             text = inputs["texts"][name]
+            text = {"ids": text} if isinstance(text, Tensor) else text
             found: TokenStates = _encoded_before(text) if "pooled" in text else encoder(text)
             if name == self.tokens:
                 check_words(found, text, encoder)

@@ -2,11 +2,11 @@
 
 from typing import Literal, final
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from motet.encoders.base import Encoder
-from motet.encoders.tokens import Text, TokenEmbedding, create_padding_mask, hand_on, with_a_place
+from motet.encoders.tokens import Text, TokenEmbedding, as_text, hand_on
 from motet.options import Fraction, PositiveInt, StrictBool, checked
 from motet.problems import InputError
 from motet.states import TokenStates
@@ -35,7 +35,7 @@ class LSTM(Encoder):
     Example:
         >>> from torch import tensor
         >>> encoder = LSTM(100, width=8)
-        >>> given = encoder({"ids": tensor([[5, 6, 7], [8, 0, 0]])})
+        >>> given = encoder(tensor([[5, 6, 7], [8, 0, 0]]))
         >>> given.states.shape, given.pooled.shape
         (torch.Size([2, 3, 8]), torch.Size([2, 8]))
     """
@@ -72,10 +72,18 @@ class LSTM(Encoder):
             batch_first=True,
         )
 
-    def forward(self, text: Text) -> TokenStates:
-        """Encode texts; see `motet.encoders.tokens`."""
-        text = with_a_place(text)
-        padding = create_padding_mask(text["ids"])
+    def forward(self, text: Text | Tensor, padding_mask: Tensor | None = None) -> TokenStates:
+        """Encode texts; see `motet.encoders.tokens`.
+
+        Args:
+            text: Tokens (B, L), or ``{"ids": tokens}`` and what else belongs to a text.
+            padding_mask: True at padding, (B, L), which comes after the tokens; token 0 is padding
+                if left out.
+
+        Returns:
+            A state per token or word, and one per text.
+        """
+        text, padding = as_text(text, padding_mask)
         lengths = (~padding).sum(1).clamp(min=1).cpu()  # a device sync; a text without token has 1
         packed = pack_padded_sequence(
             self.dropout(self.embedding(text)), lengths, batch_first=True, enforce_sorted=False

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.encoders.base import Encoder
-from motet.encoders.tokens import PAD, Text, create_padding_mask, hand_on, with_a_place
+from motet.encoders.tokens import PAD, Text, as_text, hand_on
 from motet.options import (
     Annotated,
     FolderPath,
@@ -116,10 +116,22 @@ class Pretrained(Encoder):
         if checkpointing:
             self._save_memory()
 
-    def forward(self, text: Text) -> TokenStates:
-        """Encode texts; see `motet.encoders.tokens`."""
-        text = with_a_place(text)
-        ids, padding = text["ids"], create_padding_mask(text["ids"])
+    def forward(self, text: Text | Tensor, padding_mask: Tensor | None = None) -> TokenStates:
+        """Encode texts; see `motet.encoders.tokens`.
+
+        Args:
+            text: Tokens (B, L), or ``{"ids": tokens}`` and what else belongs to a text.
+            padding_mask: True at padding, (B, L), which comes after the tokens; token 0 is padding
+                if left out.
+
+        Returns:
+            A state per token or word, and one per text.
+
+        Raises:
+            InputError: If a text is too long, or the model does not know its tokens.
+        """
+        text, padding = as_text(text, padding_mask)
+        ids = text["ids"]
         self._check_length(ids.shape[1])
         seen = ~padding
         seen[:, 0] = True  # a text without token looks at its padding, not at nothing

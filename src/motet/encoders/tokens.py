@@ -1,19 +1,20 @@
 """What encoders of texts have in common: padding, positions of words, one state for a whole text.
 
-A text comes as ``{"ids": (B, L)}``, token 0 being padding. Tokens come first in each row: no text
+A text comes as ``{"ids": (B, L)}``, or as its tokens (B, L) alone, token 0 being padding unless a
+padding mask says otherwise. Tokens come first in each row: no text
 that is tokenised here has a 0 between them, and what a state is after one is not defined. Where
 words were cut into sub-words it also has ``"words"`` (B, W), the place of each word's first
 sub-word, -1 after the last word; where it is made of two parts, ``"segments"`` (B, L), 0 or 1.
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from motet.problems import InputError
+from motet.problems import InputError, shown
 from motet.states import TokenStates
 
 PAD = 0
@@ -41,19 +42,60 @@ def create_padding_mask(ids: Tensor, pad: int = PAD) -> Tensor:
     return ids == pad
 
 
-def with_a_place(text: Text) -> Text:
-    """Give texts of no token at all, (B, 0), a place for one: padding, of which nothing is told.
+def as_text(text: Text | Tensor, padding_mask: Tensor | None = None) -> tuple[Text, Tensor]:
+    """Take a batch of texts as a user may give it, and find its padding.
+
+    Texts of no token at all, (B, 0), get a place for one: padding, of which nothing is known.
+
+    Args:
+        text: A text as this module describes it, or its tokens alone, (B, L).
+        padding_mask: True at padding, (B, L); token 0 is padding if left out.
 
     Returns:
-        The text, its parts at least (B, 1).
+        The text, its parts at least (B, 1), and its padding mask.
+
+    Raises:
+        InputError: If it is no text, or the mask has another shape or padding before tokens.
     """
-    if all(part.shape[1] for part in text.values()):
-        return text
-    nothing = {name: -1 if name == "words" else PAD for name in text}
-    return {
-        name: part if part.shape[1] else pad(part, (0, 1), value=nothing[name])
-        for name, part in text.items()
-    }
+    if isinstance(text, Tensor):
+        text = {"ids": text}
+    ids = text.get("ids") if isinstance(text, Mapping) else None
+    if not isinstance(ids, Tensor) or ids.ndim != 2:
+        found = shown(text) if ids is None else f"ids of {_shape(ids)}"
+        raise InputError(
+            f'found {found}, expected a tensor of tokens (B, L), as it is or as {{"ids": tokens}}'
+        )
+    if padding_mask is not None:
+        _check_padding(padding_mask, ids)
+    if not all(part.shape[1] for part in text.values()):
+        nothing = {name: -1 if name == "words" else PAD for name in text}
+        text = {
+            name: part if part.shape[1] else pad(part, (0, 1), value=nothing[name])
+            for name, part in text.items()
+        }
+    if padding_mask is None or not ids.shape[1]:
+        padding_mask = create_padding_mask(text["ids"])
+    return text, padding_mask
+
+
+def _check_padding(mask: Tensor, ids: Tensor) -> None:
+    if mask.shape != ids.shape or mask.dtype != torch.bool:
+        raise InputError(
+            f"padding_mask: found {_shape(mask)}, expected {tuple(ids.shape)} of bool, True at "
+            "padding: motet.encoders.create_padding_mask(ids, pad)"
+        )
+    gaps = (mask[:, :-1] & ~mask[:, 1:]).any(dim=1)
+    if bool(gaps.any()):  # a device sync
+        raise InputError(
+            f"padding_mask: found padding before a token in row {int(gaps.nonzero()[0])}, expected "
+            "tokens first in every row, and padding after them"
+        )
+
+
+def _shape(found: Any) -> str:
+    if isinstance(found, Tensor):
+        return f"{tuple(found.shape)} of {str(found.dtype).removeprefix('torch.')}"
+    return type(found).__name__
 
 
 def pooled(states: Tensor, padding: Tensor, how: Pooling = "mean") -> Tensor:
@@ -158,9 +200,12 @@ class TokenEmbedding(nn.Module):
             Their vectors, (B, L, D).
 
         Raises:
-            InputError: If a token lies outside the vocabulary, or segments are missing.
+            InputError: If a token is no whole number or outside the vocabulary, or segments are
+                missing.
         """
         ids = text["ids"]
+        if ids.is_floating_point():
+            raise InputError(f"found tokens of {_shape(ids)}, expected whole numbers: ids.long()")
         try:
             states: Tensor = self.tokens(ids)
         except IndexError:  # on the CPU; a GPU has its own message

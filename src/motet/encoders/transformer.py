@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from motet.encoders.base import Encoder
-from motet.encoders.tokens import Text, TokenEmbedding, create_padding_mask, hand_on, with_a_place
+from motet.encoders.tokens import Text, TokenEmbedding, as_text, hand_on
 from motet.options import Fraction, PositiveInt, StrictBool, checked
 from motet.problems import InputError
 from motet.states import TokenStates
@@ -43,7 +43,7 @@ class Transformer(Encoder):
 
     Example:
         >>> encoder = Transformer(100, width=16, heads=2, layers=1)
-        >>> given = encoder({"ids": torch.tensor([[5, 6, 7], [8, 0, 0]])})
+        >>> given = encoder(torch.tensor([[5, 6, 7], [8, 0, 0]]))
         >>> given.states.shape, given.pooled.shape
         (torch.Size([2, 3, 16]), torch.Size([2, 16]))
     """
@@ -96,10 +96,18 @@ class Transformer(Encoder):
         )
         self.norm = nn.LayerNorm(width) if norm == "before" else nn.Identity()
 
-    def forward(self, text: Text) -> TokenStates:
-        """Encode texts; see `motet.encoders.tokens`."""
-        text = with_a_place(text)
-        padding = create_padding_mask(text["ids"])
+    def forward(self, text: Text | Tensor, padding_mask: Tensor | None = None) -> TokenStates:
+        """Encode texts; see `motet.encoders.tokens`.
+
+        Args:
+            text: Tokens (B, L), or ``{"ids": tokens}`` and what else belongs to a text.
+            padding_mask: True at padding, (B, L), which comes after the tokens; token 0 is padding
+                if left out.
+
+        Returns:
+            A state per token or word, and one per text.
+        """
+        text, padding = as_text(text, padding_mask)
         states = self.embedding(text) * math.sqrt(self.width)
         states = self.dropout(states + self._positions(states))
         ignored = padding.clone()

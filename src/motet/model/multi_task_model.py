@@ -1,6 +1,6 @@
 """The multi-task model: inputs through an encoder and a sharing scheme to one head per task."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,9 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from motet.freezable import Freezable, held_parameters
+from motet.model.checks import (
+    EXPLAINED,
+    check_tokens,
+    described,
+    explained,
+    names_of,
+    needs_tokens,
+    no_features,
+    task_names,
+    width_of,
+)
 from motet.model.ownership import Ownership
 from motet.model.parts import find
-from motet.options import RESERVED_TASK_NAMES
 from motet.problems import InputError, about, hint
 from motet.sharing import (
     Backbone,
@@ -64,11 +74,11 @@ class MultiTaskModel(Freezable):
         sharing: Sharing | None = None,
     ) -> None:
         super().__init__()
-        names = _names(tasks)
+        names = task_names(tasks)
         stages, sharing = Stages.of(encoder), sharing or Hard()
-        _check_tokens(tasks, stages, sharing)
+        check_tokens(tasks, stages, sharing)
         stages = stages if sharing.reads_tokens else stages.of_rows()
-        width = width or _width_of(stages)
+        width = width or width_of(stages)
         with about("sharing"):
             shared = sharing.build(stages, names, width)
         heads = {task.name: task.make_head(shared.width) for task in tasks}
@@ -106,7 +116,7 @@ class MultiTaskModel(Freezable):
         Raises:
             InputError: If ``heads`` names no task.
         """
-        names = _names(tasks)
+        names = task_names(tasks)
         for name in heads or {}:
             if name not in names:
                 raise InputError(f"heads names {name!r}, which is no task; {hint(name, names)}")
@@ -181,7 +191,7 @@ class MultiTaskModel(Freezable):
         Raises:
             InputError: If its name cannot be used, or the sharing scheme cannot take one more.
         """
-        _names([*self.tasks, task])
+        task_names([*self.tasks, task])
         like = next(self.parameters())
         head = task.make_head(self.sharing.width).to(like.device, like.dtype)
         self.sharing.add_task(task.name)
@@ -254,29 +264,30 @@ class MultiTaskModel(Freezable):
             "tasks": tasks,
         }
 
-    def forward(self, inputs: Any, tasks: Iterable[str] | None = None) -> dict[str, Tensor]:
+    def forward(self, inputs: Any, tasks: str | Iterable[str] | None = None) -> dict[str, Tensor]:
         """Compute raw outputs.
 
         Args:
             inputs: What the encoder takes.
-            tasks: Which tasks to compute; all enabled ones if left out.
+            tasks: Which tasks to compute, or the name of one; all enabled ones if left out.
 
         Returns:
             The raw output of each task, in the order asked for.
 
         Raises:
-            InputError: If a task is unknown or the encoder's output does not fit the heads.
+            InputError: If a task is unknown, the inputs do not fit the encoder, or what it returns
+                does not fit the heads.
         """
-        chosen = self.active_tasks if tasks is None else tuple(map(self._known, tasks))
-        states = self.sharing(inputs, chosen)
+        chosen = self._chosen(tasks)
+        states = self._represented(inputs, chosen)
         return {task: self.heads[task](self._fitting(task, states[task])) for task in chosen}
 
-    def represent(self, inputs: Any, tasks: Iterable[str] | None = None) -> Tensor:
+    def represent(self, inputs: Any, tasks: str | Iterable[str] | None = None) -> Tensor:
         """Compute what the heads are given, one state per row.
 
         Args:
             inputs: What the encoder takes.
-            tasks: Tasks with the same representation, as all have with hard sharing.
+            tasks: Tasks with the same representation, as all have with hard sharing, or one task.
 
         Returns:
             Representations, (B, D).
@@ -284,22 +295,35 @@ class MultiTaskModel(Freezable):
         Raises:
             InputError: If the tasks' representations are not the same, or the model was wrapped.
         """
-        chosen = self.active_tasks if tasks is None else tuple(map(self._known, tasks))
+        chosen = self._chosen(tasks)
         if not self.sharing.width:
             raise InputError("a wrapped module does not show its representation; call its encoder")
-        states = self.sharing(inputs, chosen)
+        states = self._represented(inputs, chosen)
         first = states[chosen[0]]
         if any(states[task] is not first for task in chosen[1:]):
             raise InputError(
                 f"tasks {', '.join(chosen)} have a representation of their own each; say whose, "
                 f"for example task={chosen[0]!r}"
             )
-        return first.pooled if isinstance(first, TokenStates) else first
+        first = first.pooled if isinstance(first, TokenStates) else first
+        if not isinstance(first, Tensor):
+            raise InputError(no_features(first, self.sharing.width))
+        return first
 
     def loss_terms(
         self, raw: Mapping[str, Tensor], targets: Mapping[str, Tensor | None]
     ) -> dict[str, tuple[Tensor, Tensor]]:
-        """Compute ``{task: (sum, count)}`` over labelled elements, for tasks that have targets."""
+        """Compute losses over labelled elements, of tasks that have targets.
+
+        Returns:
+            ``{task: (sum, count)}``.
+
+        Raises:
+            InputError: If raw outputs or targets are not given by task, or a task is unknown.
+        """
+        for what, given in (("raw", raw), ("targets", targets)):
+            if not isinstance(given, Mapping):
+                raise InputError(f"{what}: found {described(given)}, expected {{task: tensor}}")
         for task in targets:
             self._known(task)
         terms = {}
@@ -359,9 +383,25 @@ class MultiTaskModel(Freezable):
         return self.ownership.own(self, common, held)
 
     def _known(self, task: str) -> str:
-        if task not in self._enabled:
-            raise InputError(f"no task is named {task!r}; {hint(task, self._enabled)}")
+        if not isinstance(task, str) or task not in self._enabled:
+            raise InputError(f"no task is named {task!r}; {hint(str(task), self._enabled)}")
         return task
+
+    def _chosen(self, tasks: str | Iterable[str] | None) -> tuple[str, ...]:
+        return self.active_tasks if tasks is None else tuple(map(self._known, names_of(tasks)))
+
+    def _represented(self, inputs: Any, tasks: Sequence[str]) -> Mapping[str, Representation]:
+        compute: Callable[..., Mapping[str, Representation]] = self.sharing
+        if torch.compiler.is_compiling():  # a graph break in `try` leaves the caller uncompiled
+            return compute(inputs, tasks)
+        try:
+            return compute(inputs, tasks)
+        except EXPLAINED as error:
+            what = "the encoder" if self.sharing.width else "the wrapped module"
+            problem = explained(error, inputs, what)
+            if problem is None:
+                raise
+            raise problem from error
 
     def _fitting(self, task: str, state: Representation) -> Representation:
         """Return what the task reads of its representation, held to the width of its head."""
@@ -372,6 +412,8 @@ class MultiTaskModel(Freezable):
             return self._tokens(task, state)
         if isinstance(state, TokenStates):
             state = state.pooled
+        if not isinstance(state, Tensor):
+            raise InputError(no_features(state, width))
         if state.dim() < 2 or state.shape[-1] != width:
             right = state.shape[-1]
             remedy = (
@@ -385,7 +427,7 @@ class MultiTaskModel(Freezable):
 
     def _tokens(self, task: str, state: Representation) -> TokenStates:
         if not isinstance(state, TokenStates):
-            raise InputError(_needs_tokens(self.tasks[task], f"gave {tuple(state.shape)}"))
+            raise InputError(needs_tokens(self.tasks[task], f"gave {described(state)}"))
         width, (states, padding, _) = self.sharing.width, state
         if states.shape[2:] != (width,) or padding.shape != states.shape[:2]:
             raise InputError(
@@ -456,52 +498,9 @@ class _Wrapped(SharedModule):
         yield from self._heads.get(task, ())
 
 
-def _names(tasks: Sequence[Task]) -> tuple[str, ...]:
-    names = tuple(task.name for task in tasks)
-    if not names:
-        raise InputError("found no task, expected at least one")
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"two tasks are named {name!r}; give each a name of its own")
-        if not name or "." in name or name in RESERVED_TASK_NAMES:
-            raise InputError(
-                f"{name!r} cannot name a task: names are not empty, have no dot and are none of "
-                f"{', '.join(RESERVED_TASK_NAMES)}"
-            )
-    return names
-
-
 def _sizes(parameters: list[nn.Parameter]) -> dict[str, int]:
     frozen = [parameter for parameter in parameters if not parameter.requires_grad]
     return {
         "parameters": sum(parameter.numel() for parameter in parameters),
         "frozen": sum(parameter.numel() for parameter in frozen),
     }
-
-
-def _check_tokens(tasks: Sequence[Task], stages: Stages, sharing: Sharing) -> None:
-    last = stages.whole or stages[-1]
-    for task in tasks:
-        if task.reads == "tokens" and not getattr(last, "gives_tokens", True):
-            raise InputError(_needs_tokens(task, "gives one state per row"))
-        if task.reads == "tokens" and not sharing.reads_tokens:
-            raise InputError(
-                f"task {task.name!r} labels words, but this way of sharing has one state per row; "
-                "use sharing: hard, or soft"
-            )
-
-
-def _needs_tokens(task: Task, found: str) -> str:
-    return (
-        f"task {task.name!r} labels words, but the encoder {found}; expected an encoder that "
-        "returns motet.states.TokenStates, one state per word"
-    )
-
-
-def _width_of(stages: Stages) -> int:
-    if stages.last is None:
-        raise InputError(
-            f"the width of the features of {stages} cannot be read from its layers; "
-            "give it with MultiTaskModel(..., width=)"
-        )
-    return stages.last.width

@@ -30,12 +30,14 @@ def find(model: "MultiTaskModel", parts: Iterable[str]) -> list[str]:
         Names of parameters, in the model's order, each once.
 
     Raises:
-        InputError: If a part has no parameter; the message tells names that are near.
+        InputError: If a part is no name or has no parameter; the message tells names that are near.
     """
     found: set[str] = set()
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     known = set(names.values())
     for part in parts:
+        if not isinstance(part, str):
+            raise InputError(f"found {part!r} as a part of the model, expected names, one by one")
         if part in known:
             found.add(part)
             continue

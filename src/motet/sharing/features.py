@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from motet.problems import InputError
 
@@ -37,6 +38,15 @@ class Features:
     def along(self, values: Tensor, state: Tensor) -> Tensor:
         """Shape values (D,) so that they meet the features of a state."""
         return values.view(-1, *[1] * (state.dim() - 2)) if self.channels_first else values
+
+
+def unsized_layers(module: nn.Module) -> list[str]:
+    """Name the lazy layers that have no size yet, because they have not seen a batch."""
+    return [
+        f"{name} ({type(layer).__name__})" if name else type(layer).__name__
+        for name, layer in module.named_modules()
+        if any(is_lazy(parameter) for parameter in layer.parameters(recurse=False))
+    ]
 
 
 def features_between(before: nn.Module, after: nn.Module | None) -> Features | None:

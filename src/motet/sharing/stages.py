@@ -11,7 +11,7 @@ from typing import Any, Union, final, overload
 from torch import Tensor, nn
 
 from motet.problems import InputError
-from motet.sharing.features import Features, features_between
+from motet.sharing.features import Features, features_between, unsized_layers
 from motet.sharing.first_weights import draw_first_weights
 from motet.states import TokenStates
 
@@ -56,15 +56,17 @@ class Stages(Sequence[nn.Module]):
             The stages.
 
         Raises:
-            InputError: If it is none of these.
+            InputError: If it is none of these, or has lazy layers that have not seen a batch.
         """
         if isinstance(backbone, Stages):
             return backbone
         if isinstance(backbone, nn.Module) and not isinstance(backbone, nn.ModuleList):
+            _require_sizes(backbone)
             return _staged(_cut(backbone), backbone)
         if isinstance(backbone, (Sequence, nn.ModuleList)) and not isinstance(backbone, str):
             modules = list(backbone)
             if modules and all(isinstance(module, nn.Module) for module in modules):
+                _require_sizes(nn.ModuleList(modules))
                 return _staged(modules)
         elif callable(backbone):
             made = backbone()
@@ -236,6 +238,14 @@ def _staged(modules: Sequence[nn.Module], whole: nn.Module | None = None) -> Sta
     if whole is not None and isinstance(getattr(whole, "width", None), int):
         features[-1] = Features(whole.width)  # type: ignore[arg-type]  # just looked at
     return Stages(modules, features, whole, more=getattr(whole, "more_stages", None))
+
+
+def _require_sizes(module: nn.Module) -> None:
+    if unsized := unsized_layers(module):
+        raise InputError(
+            f"the size of {', '.join(unsized)} of the encoder is not known yet; call the encoder "
+            "on one batch first, encoder(inputs), or give the layer its size, as in nn.Linear"
+        )
 
 
 def _cut(module: nn.Module) -> list[nn.Module]:

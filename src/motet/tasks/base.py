@@ -31,13 +31,13 @@ options in a config once it is registered: ``motet.register("task", "count", Cou
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 from torch import Tensor, nn
 
 from motet.options import TASK_DEFAULTS, TaskOptions, Unpack, WeightSchedule, checked, create
-from motet.problems import InputError
+from motet.problems import InputError, shown
 from motet.registry import HEADS, LOSSES
 from motet.tags import TagSet
 from motet.tasks.additive import number_of, sum_selected
@@ -211,6 +211,17 @@ class Task(nn.Module, ABC):
         """What the head option says: a mapping, a module or a function that makes one."""
         return self._head_and_metrics[0]
 
+    def check_fit(self, raw: Tensor, target: Tensor) -> None:
+        """Look for labels that no raw output can fit; called after a loss that was not finite.
+
+        Args:
+            raw: Raw output of a batch, as for ``loss``.
+            target: Labels of the same rows.
+
+        Raises:
+            RowError: If there is such a label.
+        """
+
     def make_head(self, width: int) -> nn.Module:
         """Build the head, from what the task reads to raw outputs.
 
@@ -277,3 +288,29 @@ def find_loss(given: str | Callable[..., Any]) -> Callable[..., Any]:
     """Return the loss behind a name; a registered class is made into its instance."""
     found = LOSSES[given] if isinstance(given, str) else given
     return cast(Callable[..., Any], found() if isinstance(found, type) else found)
+
+
+def listed_tasks(tasks: Any) -> list[Task]:
+    """Return tasks as a list.
+
+    Raises:
+        InputError: If they are none.
+    """
+    if isinstance(tasks, Task):
+        raise InputError(f"tasks: found one task, {tasks.name!r}; expected a list: [task]")
+    if isinstance(tasks, Mapping):
+        raise InputError(
+            "tasks: found a mapping; expected a list of tasks, which know their names: "
+            "list(tasks.values())"
+        )
+    found: list[Any] = (
+        [tasks] if isinstance(tasks, str) or not isinstance(tasks, Iterable) else list(tasks)
+    )
+    for task in found:
+        if not isinstance(task, Task):
+            name = repr(task) if isinstance(task, str) else "name"
+            raise InputError(
+                f"tasks: found {shown(task)}; expected a list of tasks such as "
+                f"motet.tasks.Classification({name}, classes=2)"
+            )
+    return found

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.options import OnlyWith, PositiveFloat, PositiveInt, TaskOptions, Unpack, checked
-from motet.problems import InputError
+from motet.problems import InputError, RowError
 from motet.states import MISSING, lengthened
 from motet.tags import TagSet
 from motet.tasks.additive import clean, number_of
@@ -151,6 +151,23 @@ class SequenceLabelling(Task):
             raise InputError(
                 f"task {self.name!r}: found the label {wrong[0].item()}, expected the place of a "
                 f"tag, from 0 to {self.outputs - 1}, or -100 where there is none"
+            )
+
+    def check_fit(self, raw: Tensor, target: Tensor) -> None:
+        """Look for labels where there is no word.
+
+        Raises:
+            RowError: If there is one; unless no row has a word, when the scores are not finite.
+        """
+        words, labelled = _through_last(_words(raw)), present(self._fitting(raw, target), "tags")
+        wrong = (labelled & ~words).nonzero()
+        if len(wrong) and bool(words.any()):
+            row, place = wrong[0].tolist()
+            raise RowError(
+                f"task {self.name!r}: found a label where there is no word, in",
+                row,
+                f" at place {place}; expected -100 there, or an encoder that does not read the "
+                "word as padding",
             )
 
     def prepare(self, target: Tensor) -> None:

@@ -18,12 +18,13 @@ from torch import Tensor
 from motet.problems import InputError, hint
 from motet.registry import METRICS
 from motet.states import join_rows, lengthened
-from motet.tasks.base import Prediction, Task
+from motet.tasks.base import Prediction, Task, listed_tasks
 from motet.tasks.constant import constant_note
 from motet.tasks.labels import MISSING, as_tensor, as_vector
 from motet.tasks.metric import Metric, Score, Split, of_arrays
 
-Chosen = Sequence[str | Callable[..., Any]]
+Chosen = Sequence[str | Callable[..., Any]] | str | Callable[..., Any]
+"""Names and functions, or a single one."""
 
 
 class TaskMetrics:
@@ -31,9 +32,10 @@ class TaskMetrics:
 
     Args:
         tasks: The tasks.
-        metrics: For some tasks, the metrics to compute instead of the task's own: names, or
-            functions ``(predictions, targets) -> float`` on NumPy arrays. A function is named as it
-            was defined, a lambda for its place in the list: metric_1, metric_2, ...
+        metrics: For some tasks, the metrics to compute instead of the task's own: a list of names
+            and functions ``(predictions, targets) -> float`` on NumPy arrays, or a single one. A
+            function is named as it was defined, a lambda for its place in the list: metric_1,
+            metric_2, ...
 
     Raises:
         InputError: If a metric or task is unknown, or does not suit the other.
@@ -54,7 +56,7 @@ class TaskMetrics:
     "task.prediction": what it is, where it is the same in every row."""
 
     def __init__(self, tasks: Iterable[Task], metrics: Mapping[str, Chosen] | None = None) -> None:
-        self.tasks = {task.name: task for task in tasks}
+        self.tasks = {task.name: task for task in listed_tasks(tasks)}
         self.metrics = find_metrics(self.tasks.values(), metrics)
         self.reset()
 
@@ -252,7 +254,9 @@ def find_metrics(
 
 def _of_task(task: Task, chosen: Chosen) -> dict[str, Metric]:
     found: dict[str, Metric] = {}
-    for place, each in enumerate([chosen] if isinstance(chosen, str) else chosen, start=1):
+    if isinstance(chosen, str) or not isinstance(chosen, Sequence):
+        chosen = [chosen]
+    for place, each in enumerate(chosen, start=1):
         metric = _metric(each, place)
         if task.labels not in metric.labels:
             raise InputError(

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motet.data.batches import Data
+from motet.data.batches import Batch, Data
+from motet.data.loaders import LoaderData
 from motet.model import MultiTaskModel
-from motet.problems import InputError, hint
+from motet.model.checks import names_of
+from motet.problems import InputError, RowError, hint
 from motet.states import join_rows
 from motet.tasks import Prediction, Task, TaskMetrics
 from motet.tasks.scores import Trivial, normalised_score, score_trivial
@@ -42,7 +44,7 @@ def evaluate(
     batch_size: int,
     metrics: Mapping[str, Any] | None = None,
     trivial: Trivial | None = None,
-    tasks: Iterable[str] | None = None,
+    tasks: str | Iterable[str] | None = None,
 ) -> Report:
     """Compute every metric of tasks that have targets in ``data``.
 
@@ -52,12 +54,21 @@ def evaluate(
         batch_size: Rows per forward pass.
         metrics: Metrics by task, in place of each task's own.
         trivial: Constant predictions to score against; without them scores are NaN.
-        tasks: Which tasks; all enabled ones if left out.
+        tasks: Which tasks, or the name of one; all enabled ones with targets if left out.
 
     Returns:
         Metrics, losses and scores.
+
+    Raises:
+        InputError: If a task is unknown or has no targets, or a label cannot be one.
     """
     names = known_tasks(model, tasks)
+    left = [name for name in names if name not in data.targets]
+    if tasks is not None and left:
+        raise InputError(
+            f"the data have no targets for {', '.join(map(repr, left))}; give them, or leave the "
+            "task out of tasks"
+        )
     judged = [model.tasks[name] for name in names if name in data.targets]
     chosen = {task.name: metrics[task.name] for task in judged if metrics and task.name in metrics}
     found = TaskMetrics(judged, chosen)
@@ -67,10 +78,52 @@ def evaluate(
             raw, targets = model(batch["inputs"], asked), batch["targets"]
             found.update(raw, targets, model.loss_terms(raw, targets), rows)
     report = Report(found.compute())
+    broken = [name for name in asked if report[name]["count"] and math.isnan(report[name]["loss"])]
+    if broken:
+        check_fit(model, _placed(data, batch_size), broken)
     report.notes = dict(found.notes)
     report.trivial = score_trivial(judged, trivial or {}, data.targets, chosen)
     report.scores = {task.name: _score(task.name, found, report) for task in judged}
     return summed_up(report, judged)
+
+
+def check_fit(
+    model: MultiTaskModel,
+    batches: Iterable[tuple[Tensor | str, Mapping[str, Any]]],
+    tasks: Iterable[str],
+) -> None:
+    """Look for labels that no raw output can fit, after a loss that was not finite.
+
+    Args:
+        model: The model.
+        batches: The numbers of each batch's rows, or what to call it, and the batch.
+        tasks: The tasks whose loss was not finite.
+
+    Raises:
+        RowError: If there is such a label.
+    """
+    names = [name for name in tasks if model.tasks[name].reads == "tokens"]
+    with _evaluating(model):
+        for where, batch in batches if names else ():
+            for name, raw in model(batch["inputs"], names).items():
+                target = batch["targets"].get(name)
+                try:
+                    if target is not None:
+                        model.tasks[name].check_fit(raw, target)
+                except RowError as error:
+                    at = error.within(where) if isinstance(where, str) else error.of(where)
+                    raise at from None
+
+
+def _placed(data: Data, size: int) -> Iterator[tuple[Tensor | str, Batch]]:
+    """Yield every batch, with the numbers of its rows; the batches of a loader by their own."""
+    start = 0
+    for number, (rows, batch) in enumerate(data.once(size)):
+        if isinstance(data, LoaderData):
+            yield f"batch {number}", batch
+        else:
+            yield torch.arange(start, start + size) if rows is None else rows, batch
+        start += size
 
 
 def summed_up(report: Report, tasks: Iterable[Task]) -> Report:
@@ -82,13 +135,13 @@ def summed_up(report: Report, tasks: Iterable[Task]) -> Report:
     return report
 
 
-def known_tasks(model: MultiTaskModel, tasks: Iterable[str] | None) -> list[str]:
+def known_tasks(model: MultiTaskModel, tasks: str | Iterable[str] | None) -> list[str]:
     """Return the names of the tasks asked for, by default of the enabled ones.
 
     Raises:
         InputError: If a name is no task.
     """
-    names = list(model.active_tasks if tasks is None else tasks)
+    names = list(model.active_tasks if tasks is None else names_of(tasks))
     for name in names:
         if name not in model.tasks.names:
             raise InputError(f"no task is named {name!r}; {hint(name, model.tasks.names)}")
@@ -113,7 +166,7 @@ def predict(
     data: Data,
     *,
     batch_size: int,
-    tasks: Iterable[str] | None = None,
+    tasks: str | Iterable[str] | None = None,
 ) -> dict[str, Prediction]:
     """Predict every row, in order; tensors on the CPU."""
     names = known_tasks(model, tasks)
@@ -128,7 +181,7 @@ def predict(
 
 
 def embed(
-    model: MultiTaskModel, data: Data, *, batch_size: int, tasks: Iterable[str] | None = None
+    model: MultiTaskModel, data: Data, *, batch_size: int, tasks: str | Iterable[str] | None = None
 ) -> Tensor:
     """Compute what the heads are given for every row.
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from motet.data.batches import ArrayData, Data
+from motet.data.finite import refuse_not_finite
 from motet.data.loaders import LoaderData, as_data
 from motet.model import MultiTaskModel
 from motet.problems import InputError, hint
@@ -15,44 +16,98 @@ from motet.tasks.scores import Trivial, fit_trivial
 from motet.training.making import warn_of_units
 
 
-def take_data(data: Any, what: str, model: MultiTaskModel, device: torch.device) -> Data:
-    """Take what a user may give for data, on the device, its labels checked.
+def take_data(
+    data: Any, what: str, model: MultiTaskModel, device: torch.device, *, whole: bool = False
+) -> Data:
+    """Take what a user may give for data, on the device, its inputs and labels checked.
+
+    Args:
+        data: What was given; what this returned before is not looked at again.
+        what: What it is, to begin messages with.
+        model: The model.
+        device: Where to put it.
+        whole: Whether every enabled task must be named in the targets.
 
     Returns:
         The same rows or batches.
 
     Raises:
-        InputError: If it is something else, or its targets do not fit the tasks.
+        InputError: If it is something else, its inputs are not finite, or its targets do not fit
+            the tasks.
     """
     if isinstance(data, (ArrayData, LoaderData)):
         return data.to(device)
-    found = as_data(data, what)
-    for name, target in found.targets.items():
+    found = _looked_at(as_data(data, what), what, model)
+    named = found.named if isinstance(found, LoaderData) else data[1].keys()
+    for name in named:
         if name not in model.tasks.names:
             raise InputError(
-                f"{what} has targets for {name!r}, which is no task; "
+                f"{what} have targets for {name!r}, which is no task; "
                 f"{hint(name, model.tasks.names)}"
             )
+    for name, target in found.targets.items():
         model.tasks[name].check(target)
+    left = [name for name in model.active_tasks if name not in named]
+    if whole and left:
+        raise InputError(
+            f"{what} have no targets for {', '.join(map(repr, left))}, found "
+            f"{', '.join(map(repr, named)) or 'none'}; give them, or None in their place "
+            f"({{{left[0]!r}: None}}) if there are none, or leave the task out with "
+            f"model.disable_task({left[0]!r})"
+        )
     return found.to(device)
 
 
-def take_inputs(inputs: Any, device: torch.device) -> Data:
-    """Take inputs without targets, or batches, on the device."""
+def take_inputs(inputs: Any, model: MultiTaskModel, device: torch.device) -> Data:
+    """Take inputs without targets, or batches, on the device.
+
+    Returns:
+        The same rows or batches.
+
+    Raises:
+        InputError: If they are something else, or not finite.
+    """
     if isinstance(inputs, (ArrayData, LoaderData)):
         return inputs.to(device)
-    if isinstance(inputs, DataLoader):
-        return LoaderData(inputs, device)
-    return ArrayData(inputs, {}).to(device)
+    found = LoaderData(inputs) if isinstance(inputs, DataLoader) else ArrayData(inputs, {})
+    return _looked_at(found, "the data", model).to(device)
 
 
 def take_batch(batch: Mapping[str, Any], device: torch.device) -> Mapping[str, Any]:
-    """Turn a batch of arrays into one of tensors; one of tensors is taken as it is."""
-    targets = batch["targets"].values()
-    if all(target is None or isinstance(target, Tensor) for target in targets):
+    """Turn a batch of arrays into one of tensors.
+
+    Returns:
+        The batch; one of tensors as it is.
+
+    Raises:
+        InputError: If it is no batch.
+    """
+    try:
+        inputs, targets = batch["inputs"], batch["targets"]
+        values = targets.values()
+    except (KeyError, TypeError, IndexError, AttributeError):
+        found = list(batch) if isinstance(batch, Mapping) else type(batch).__name__
+        raise InputError(
+            f'the batch: found {found}, expected {{"inputs": ..., "targets": {{task: ...}}}}'
+        ) from None
+    if all(target is None or isinstance(target, Tensor) for target in values):
         return batch
-    data = ArrayData(batch["inputs"], batch["targets"]).to(device)
+    data = ArrayData(inputs, targets).to(device)
     return {"inputs": data.inputs, "targets": data.targets}
+
+
+def _looked_at(
+    data: ArrayData | LoaderData, what: str, model: MultiTaskModel
+) -> ArrayData | LoaderData:
+    """Look once whether all inputs are finite: now, or in the first pass through batches."""
+    takes_nan = any(getattr(module, "takes_nan", False) for module in model.modules())
+    if isinstance(data, LoaderData):
+        data.look = lambda inputs, batch: refuse_not_finite(
+            inputs, f"{what}, {batch}", nan=not takes_nan
+        )
+    else:
+        refuse_not_finite(data.inputs, what, nan=not takes_nan)
+    return data
 
 
 def learn_from_labels(

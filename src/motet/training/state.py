@@ -188,6 +188,26 @@ def check_header(header: Mapping[str, Any], model: MultiTaskModel) -> None:
         )
 
 
+def taken_apart(
+    state: Any, header: Mapping[str, Any] | None
+) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
+    """Take a state as a pair, or its two halves one by one.
+
+    Returns:
+        Tensors and header.
+
+    Raises:
+        InputError: If it is no state.
+    """
+    pair = state if header is None else (state, header)
+    if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Mapping)):
+        raise InputError(
+            f"state: found {type(state).__name__}, expected what trainer.state() returned: "
+            "(tensors, header)"
+        )
+    return pair
+
+
 def load_header(header: Mapping[str, Any], model: MultiTaskModel) -> Progress:
     """Enable and freeze what was enabled and frozen, and return where training was."""
     for name in model.tasks.names:

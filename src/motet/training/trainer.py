@@ -6,7 +6,7 @@ stopping on the monitored score. Every part can be called alone. What the loop m
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any, Literal
@@ -17,12 +17,21 @@ from motet.balancing import Balancer
 from motet.config.unfreezing import Unfreeze
 from motet.data.batches import Batch, Data
 from motet.model import MultiTaskModel, on_host
-from motet.options import Every, NonNegativeInt, PositiveFloat, PositiveInt, PositiveShare, checked
+from motet.model.checks import check_sizes
+from motet.options import (
+    Every,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    PositiveShare,
+    Unasked,
+    checked,
+)
 from motet.problems import InputError, hint
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
 from motet.tasks.task_metrics import find_metrics
-from motet.training.evaluation import Report, evaluate, predict
+from motet.training.evaluation import Report, check_fit, evaluate, predict
 from motet.training.freezing import Freezing, check_unfreezing
 from motet.training.history import History
 from motet.training.intake import learn_from_labels, take_batch, take_data, take_inputs
@@ -53,6 +62,14 @@ from motet.training.needs import (
     tell_scores,
 )
 from motet.training.normalizing import Normalizer
+from motet.training.notices import (
+    STEPS_WITHOUT_EPOCH,
+    check_count,
+    check_unread,
+    warn_of_epochs,
+    warn_of_moving,
+    warn_of_nothing_left,
+)
 from motet.training.optimizers import OptimizerFactory, check_rates
 from motet.training.passes import Passes, check_parts, check_precision
 from motet.training.randomness import Generators
@@ -67,6 +84,7 @@ from motet.training.state import (
     header_of,
     load_header,
     load_tensors,
+    taken_apart,
     tensors_of,
 )
 from motet.training.statistics import (
@@ -104,11 +122,13 @@ class Trainer:
         lr_schedule: Name or ``{"type": name, option: value}``.
         clip_norm: Largest norm of the whole gradient; no clipping if left out.
         patience: Evaluations without a better monitored value before `fit` stops; None never stops.
+            Like ``evaluate_every`` and ``monitor`` it needs validation data.
         monitor: What `fit` watches on the validation data: the ``mean`` or ``worst`` normalised
             score of the main tasks, the name of a task, or ``loss``.
         evaluate_every: When `fit` evaluates: each "epoch", after so many steps (a number), or after
             so many epochs, ``{"epochs": 5}``; at the end in any case, if it never did before.
-        metrics: Metrics by task, names or functions, in place of each task's own.
+        metrics: Metrics by task, in place of each task's own: a list of names and functions, or a
+            single one.
         normalize_losses: "initial" divides each task's loss by the first that is seen of it, before
             balancing. Records and evaluations tell losses as they are; weights are those of the
             normalised ones.
@@ -134,6 +154,10 @@ class Trainer:
             ``checkpoint_every`` steps, and when asked to stop.
         checkpoint_every: Steps between two checkpoints within an epoch; none if left out.
 
+    Set ``stop_requested`` to True, for example in a signal handler or in ``on_record``, and `fit`
+    stops after the step in progress: it calls ``on_checkpoint("last")`` and raises `Interrupted`. A
+    trainer that loads the state goes on from there.
+
     Raises:
         InputError: If a name is unknown or a value does not fit.
     """
@@ -149,7 +173,7 @@ class Trainer:
         optimizer: Chosen | OptimizerFactory = "adamw",
         lr_schedule: Chosen = "cosine",
         clip_norm: PositiveFloat | None = None,
-        patience: PositiveInt | None = 5,
+        patience: PositiveInt | None = Unasked(5),  # noqa: B008  # it does not change
         monitor: str = "mean",
         evaluate_every: Every = "epoch",
         metrics: Mapping[str, Any] | None = None,
@@ -167,6 +191,7 @@ class Trainer:
         on_checkpoint: Callable[[Literal["last", "best"]], object] | None = None,
         checkpoint_every: PositiveInt | None = None,
     ) -> None:
+        check_sizes(model)
         names = model.tasks.names
         if monitor not in ("mean", "worst", "loss", *names):
             known = ("mean", "worst", "loss", *names)
@@ -180,6 +205,7 @@ class Trainer:
         check_rates(self.model, self.freezing.never, **rates)
         check_unfreezing(self.freezing.plan, self.model, self.stages)
         self._parameters = list(self.model.parameters())
+        self.lr_schedule = lr_schedule
         self._rates = LearningRates(self.optimizer, lr_schedule)
         self._normalizer = Normalizer(names, normalize_losses == "initial").to(self.device)
         self._generators = Generators(self.device, seed)
@@ -233,22 +259,29 @@ class Trainer:
         Args:
             data: ``(inputs, {task: targets})``, arrays or tensors with rows along the first axis,
                 or a DataLoader of batches ``{"inputs": ..., "targets": {task: ...}}``. NaN, -100 or
-                None stand for "not labelled".
+                None stand for "not labelled"; every enabled task is named, if only with None.
+                Inputs must be finite; NaN is accepted if a module of the model has an attribute
+                ``takes_nan = True``.
             validation: The same; without it there is no early stopping and the last weights stay.
-            epochs: Epochs to reach in all.
+            epochs: Epochs to reach in all: after 3 epochs, ``epochs=6`` trains 3 more.
 
         Returns:
             What happened, epoch by epoch.
 
         Raises:
-            InputError: If the data do not fit the tasks, the balancer needs validation data, or
-                the epochs are too few for every task to have its turn.
+            InputError: If the data do not fit the model or its tasks, the balancer or an option
+                needs validation data, or the epochs are too few for every task to have its turn.
             TrainingError: If losses or gradients stay non-finite.
             Interrupted: If `stop_requested` was set.
         """
         self.stop_requested = False
-        train = self._data(data, "the training data")
-        valid = None if validation is None else self._data(validation, "the validation data")
+        check_count(epochs)
+        train = self._data(data, "the training data", whole=True)
+        valid = None
+        if validation is None:
+            check_unread(self)
+        else:
+            valid = self._data(validation, "the validation data", whole=True)
         self._ahead = batches_to_look_at(self.stages, valid, self.batch_size, self.seed)
         self.trivial = learn_from_labels(self.model, train, self.metrics)
         if valid is not None:
@@ -256,6 +289,9 @@ class Trainer:
         self.check_epochs(epochs)
         self._rates.begin(epochs * train.steps(self.batch_size))
         self._rates.set(max(self.step - 1, 0))  # those of the last step, for the records
+        warn_of_nothing_left(self, epochs)
+        if not self.step:
+            warn_of_moving(self.model)
         progress, evaluated = self.progress, self.progress.evaluated
         with self._generators.own():
             while progress.epoch < epochs and not progress.stopped:
@@ -287,7 +323,7 @@ class Trainer:
         Returns:
             The mean training loss of each task.
         """
-        train = self._data(data, "the training data")
+        train = self._data(data, "the training data", whole=True)
         self._started = perf_counter()
         with self._generators.own():
             for batch in self._rest_of_epoch(train):
@@ -299,6 +335,12 @@ class Trainer:
 
         A step whose losses or gradients are not finite changes nothing and is counted.
 
+        Epochs begin and end only in `fit` and `train_epoch`. With this method alone, what follows
+        epochs stays as it is in the first: stages of balancers, weights of tasks, frozen parts,
+        columns of progressive sharing, and balancers that compare epochs, such as dwa. The learning
+        rate stays constant, too, as its schedule covers the epochs of `fit`. After many steps one
+        warning names those that were asked for.
+
         Args:
             batch: Inputs and targets, tensors on the trainer's device or NumPy arrays.
 
@@ -306,6 +348,7 @@ class Trainer:
             The losses, the weight each had, and the norm of the whole gradient.
 
         Raises:
+            InputError: If it is no batch, or a label stands where there is no word.
             TrainingError: If too many steps in a row were not finite.
         """
         batch, balancer = take_batch(batch, self.device), self.balancer
@@ -322,6 +365,10 @@ class Trainer:
             look = (self.step + 1) % GRADIENTS_EVERY == LOG_EVERY
             passed = self._passes.make(batch, tasks, self.step, balancer, options, look)
             self.progress.step += 1
+            if self.step == STEPS_WITHOUT_EPOCH and not (
+                self.progress.epoch or self.progress.batch
+            ):
+                warn_of_epochs(self)
             if passed is None:
                 return StepResult({})
         result = passed.balanced
@@ -329,6 +376,8 @@ class Trainer:
         # a device sync
         if not all(map(math.isfinite, on_host([*result.losses.values(), norm]))):
             self._passes.averages.put_back()
+            where = batch.get("rows", "the batch")
+            check_fit(self.model, [(where, batch)], passed.losses)
             count_skipped(self.progress, passed.losses)
             return StepResult(passed.losses, norm, result, passed.penalty, skipped=True)
         self.progress.skipped_in_a_row = 0
@@ -408,12 +457,21 @@ class Trainer:
         tensors = tensors_of(self._modules(), self.optimizer, self._memory)
         return tensors, header_of(self.model, self.progress)
 
-    def load_state(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
-        """Go back to a state that `state` returned.
+    def load_state(
+        self,
+        state: tuple[Mapping[str, Tensor], Mapping[str, Any]] | Mapping[str, Tensor],
+        header: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Go back to a state that `state` returned: ``load_state(trainer.state())``.
+
+        Args:
+            state: The state, or the tensors of it.
+            header: The numbers, if tensors were given.
 
         Raises:
-            InputError: If it is the state of another model.
+            InputError: If it is no state, or that of another model.
         """
+        tensors, header = taken_apart(state, header)
         check_header(header, self.model)
         self._memory = load_tensors(tensors, self._modules(), self.optimizer)
         self.progress = load_header(header, self.model)
@@ -427,12 +485,13 @@ class Trainer:
 
     # Evaluation ------------------------------------------------------------------------------
 
-    def evaluate(self, data: Any, tasks: Sequence[str] | None = None) -> Report:
+    def evaluate(self, data: Any, tasks: str | Iterable[str] | None = None) -> Report:
         """Compute every metric over the whole of ``data``.
 
         Args:
             data: As in `fit`.
-            tasks: Which tasks to evaluate; all enabled ones if left out.
+            tasks: Which tasks to evaluate, or the name of one; all enabled ones with targets if
+                left out.
 
         Returns:
             ``{task: {metric: value, "loss": ..., "count": ...}, "score": mean normalised score}``.
@@ -446,13 +505,13 @@ class Trainer:
             tasks=tasks,
         )
 
-    def predict(self, inputs: Any, tasks: Sequence[str] | None = None) -> dict[str, Any]:
+    def predict(self, inputs: Any, tasks: str | Iterable[str] | None = None) -> dict[str, Any]:
         """Predict: class indices, values in original units, or 0/1 labels, as NumPy arrays.
 
         Args:
             inputs: Inputs as in `fit`, without targets, rows along the first axis; or a DataLoader
                 of batches, whose targets are not read.
-            tasks: Which tasks to predict; all enabled ones if left out.
+            tasks: Which tasks to predict, or the name of one; all enabled ones if left out.
 
         Returns:
             An array with one entry per row for each task.
@@ -461,7 +520,7 @@ class Trainer:
         return {task: prediction.value.numpy() for task, prediction in found.items()}
 
     def predict_probabilities(
-        self, inputs: Any, tasks: Sequence[str] | None = None
+        self, inputs: Any, tasks: str | Iterable[str] | None = None
     ) -> dict[str, Any]:
         """Predict class probabilities (N, C) of the tasks that have classes, as NumPy arrays.
 
@@ -503,12 +562,12 @@ class Trainer:
 
     # Parts -----------------------------------------------------------------------------------
 
-    def _predictions(self, inputs: Any, tasks: Sequence[str] | None) -> dict[str, Prediction]:
-        data = take_inputs(inputs, self.device)
+    def _predictions(self, inputs: Any, tasks: str | Iterable[str] | None) -> dict[str, Prediction]:
+        data = take_inputs(inputs, self.model, self.device)
         return predict(self.model, data, batch_size=self.batch_size, tasks=tasks)
 
-    def _data(self, data: Any, what: str) -> Data:
-        return take_data(data, what, self.model, self.device)
+    def _data(self, data: Any, what: str, *, whole: bool = False) -> Data:
+        return take_data(data, what, self.model, self.device, whole=whole)
 
     def _validate(self, valid: Data | None) -> None:
         """Evaluate, keep the weights if they are the best so far, and decide whether to stop."""

@@ -1,0 +1,72 @@
+"""Inputs that no model can read: NaN and infinity, looked for once in a data set.
+
+The look costs one sum, in which both spread; only where that is not finite are rows looked at.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from motet.data.ragged import Ragged
+from motet.problems import InputError
+
+Look = Callable[[Any, str], None]
+"""Called with the inputs of a data set or of a batch, and what they are; raises `InputError`."""
+
+
+def refuse_not_finite(inputs: Any, what: str, *, nan: bool = True) -> None:
+    """Refuse inputs that have NaN or infinity.
+
+    Args:
+        inputs: Rows of numbers, or a mapping, perhaps nested, of those.
+        what: What they are, to begin the message with.
+        nan: Whether NaN is refused, too.
+
+    Raises:
+        InputError: If there are any; the message says in how many rows, and the first.
+
+    Example:
+        >>> refuse_not_finite(torch.tensor([[1.0], [torch.nan]]), "data")
+        Traceback (most recent call last):
+        motet.problems.InputError: data: inputs has NaN in 1 of 2 rows, first in row 1; fill in ...
+    """
+    for name, values in _leaves(inputs, "inputs"):
+        flat = values.values if isinstance(values, Ragged) else values
+        if not flat.is_floating_point() or bool(flat.sum(dtype=_wide(flat)).isfinite()):
+            continue
+        wrong = ~flat.isfinite() if nan else flat.isinf()
+        rows = _rows(values, wrong)
+        if len(rows):
+            kinds = {"NaN": bool(flat.isnan().any()) and nan, "infinity": bool(flat.isinf().any())}
+            found = " or ".join(kind for kind, there in kinds.items() if there)
+            raise InputError(
+                f"{what}: {name} has {found} in {len(rows):,} of {len(values):,} rows, first in "
+                f"row {int(rows[0]):,}; fill in numbers, e.g. with numpy.nan_to_num, or leave the "
+                "rows out" + (_HOW if kinds["NaN"] else "")
+            )
+
+
+_HOW = "; for an encoder that reads NaN as missing, set encoder.takes_nan = True"
+
+
+def _leaves(tree: Any, name: str) -> Iterator[tuple[str, Tensor | Ragged]]:
+    if not isinstance(tree, dict):
+        yield name, tree
+        return
+    for key, each in tree.items():
+        yield from _leaves(each, f"{name}[{key!r}]")
+
+
+def _wide(values: Tensor) -> torch.dtype:
+    return torch.promote_types(values.dtype, torch.float32)
+
+
+def _rows(values: Tensor | Ragged, wrong: Tensor) -> Tensor:
+    """Return the numbers of the rows in which something is wrong."""
+    there = wrong.flatten(1).any(dim=1) if wrong.ndim > 1 else wrong
+    if isinstance(values, Ragged):
+        ends = values.lengths.cumsum(0)
+        return torch.unique(torch.searchsorted(ends, there.nonzero()[:, 0], right=True))
+    return there.nonzero()[:, 0]

@@ -1,0 +1,106 @@
+"""What a user should know before training, or once in it: that something asked for has no effect.
+
+Nothing here is looked at in every step.
+"""
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from motet.balancing import ReadsEpochs, ReadsScores
+from motet.model import MultiTaskModel
+from motet.options import Unasked
+from motet.problems import InputError
+
+if TYPE_CHECKING:
+    from motet.training.trainer import Trainer
+
+STEPS_WITHOUT_EPOCH = 100
+"""Steps by `Trainer.train_step` alone after which it warns of what only epochs move."""
+
+
+def check_count(epochs: Any) -> None:
+    """Check a number of epochs.
+
+    Raises:
+        InputError: If it is none.
+    """
+    if not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 0:
+        raise InputError(f"epochs: found {epochs!r}, expected a whole number >= 0")
+
+
+def check_unread(trainer: "Trainer") -> None:
+    """Refuse options of a trainer that act on validation data, where there are none.
+
+    Raises:
+        InputError: If one was given.
+    """
+    given = {
+        "patience": trainer.patience is not None and not isinstance(trainer.patience, Unasked),
+        "evaluate_every": trainer.evaluate_every != "epoch",
+        "monitor": trainer.monitor != "mean",
+    }
+    for name, is_given in given.items():
+        if is_given:
+            raise InputError(
+                f"{name}={getattr(trainer, name)!r} has no effect without validation data; give "
+                f"them, fit(..., validation=...), or leave {name} out"
+            )
+
+
+def warn_of_nothing_left(trainer: "Trainer", epochs: int) -> None:
+    """Warn that a call of `Trainer.fit` trains nothing."""
+    done = trainer.progress.epoch
+    if trainer.progress.stopped:
+        why = (
+            f"early stopping ended training after epoch {done}; to train on, make a new Trainer "
+            "of the model, with patience=None or a larger one"
+        )
+    elif 0 < epochs <= done:
+        why = (
+            f"epochs is the number to reach in all, and {done} are done; to train {epochs} more, "
+            f"give epochs={done + epochs}"
+        )
+    else:
+        return
+    warnings.warn(f"fit(epochs={epochs}) trains nothing: {why}", stacklevel=3)
+
+
+def warn_of_moving(model: MultiTaskModel) -> None:
+    """Warn of frozen tasks whose predictions change, as what they share is trained."""
+    if not any(parameter.requires_grad for parameter in model.shared_parameters()):
+        return
+    frozen = []
+    for task in model.tasks.names:
+        own = model.task_parameters(task)
+        if own and not any(parameter.requires_grad for parameter in own):
+            frozen.append(task)
+    if frozen:
+        warnings.warn(
+            f"{', '.join(map(repr, frozen))}: frozen, but what is shared with other tasks trains, "
+            'so predictions will change; to keep them as they are, freeze "encoder", too',
+            stacklevel=3,
+        )
+
+
+def warn_of_epochs(trainer: "Trainer") -> None:
+    """Warn of what only epochs move, after many steps by `Trainer.train_step` alone."""
+    model = trainer.model
+    turns = {tuple(model.sharing.trained_at(at, model.active_tasks)) for at in (1, math.inf)}
+    waiting = {
+        "stages of balancer": len(trainer.stages) > 1,
+        f"balancer {type(trainer.balancer).__name__}": isinstance(
+            trainer.balancer, ReadsEpochs | ReadsScores
+        ),
+        "lr_schedule": trainer.lr_schedule not in ("cosine", "constant", {"type": "constant"}),
+        "unfreeze": bool(trainer.freezing.plan),
+        "weights of tasks that change with epochs": any(t.turning_points for t in model.tasks),
+        "columns of sharing: progressive": len(turns) > 1,
+    }
+    found = [name for name, waits in waiting.items() if waits]
+    if found:
+        warnings.warn(
+            f"{trainer.step} steps were made by train_step, which begins and ends no epoch, so "
+            f"nothing moves of: {', '.join(found)}; call train_epoch or fit, or leave them out",
+            stacklevel=3,
+        )
