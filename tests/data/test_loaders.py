@@ -106,5 +106,5 @@ def test_what_a_user_gives_is_told_apart():
     assert isinstance(as_data((INPUTS, {"a": None}), "the data"), ArrayData)
     assert isinstance(as_data(BATCHES, "the data"), LoaderData)
     for wrong in (INPUTS, "rows.csv", {"inputs": INPUTS}, (INPUTS, INPUTS), None):
-        with pytest.raises(InputError, match="the data is"):
+        with pytest.raises(InputError, match="the data: found a"):
             as_data(wrong, "the data")

@@ -107,9 +107,9 @@ def several():
 PARTS = {"left": X[:, :2], "right": X[:, 2:]}
 NONE_OF_A = {**TARGETS, "a": torch.full_like(TARGETS["a"], torch.nan)}
 CASES = (
-    (backbone, X, "abc", NONE_OF_A),
-    (several, PARTS, "abc", TARGETS),
-    (several, PARTS, "cb", TARGETS),
+    (backbone, X, list("abc"), NONE_OF_A),
+    (several, PARTS, list("abc"), TARGETS),
+    (several, PARTS, list("cb"), TARGETS),
     (backbone, X, "c", TARGETS),
 )
 """Encoders, inputs, tasks that are asked for, targets."""

@@ -68,5 +68,6 @@ def _rows(values: Tensor | Ragged, wrong: Tensor) -> Tensor:
     there = wrong.flatten(1).any(dim=1) if wrong.ndim > 1 else wrong
     if isinstance(values, Ragged):
         ends = values.lengths.cumsum(0)
-        return torch.unique(torch.searchsorted(ends, there.nonzero()[:, 0], right=True))
+        found = torch.searchsorted(ends, there.nonzero()[:, 0], right=True)
+        return found[found.diff(prepend=found.new_tensor([-1])) > 0]  # each row once
     return there.nonzero()[:, 0]

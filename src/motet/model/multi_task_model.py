@@ -13,7 +13,6 @@ from motet.model.checks import (
     check_tokens,
     described,
     explained,
-    names_of,
     needs_tokens,
     no_features,
     task_names,
@@ -388,7 +387,14 @@ class MultiTaskModel(Freezable):
         return task
 
     def _chosen(self, tasks: str | Iterable[str] | None) -> tuple[str, ...]:
-        return self.active_tasks if tasks is None else tuple(map(self._known, names_of(tasks)))
+        if tasks is None:
+            return self.active_tasks
+        chosen = (tasks,) if isinstance(tasks, str) else tuple(tasks)
+        known = tuple(self._enabled)  # what is no name need not be hashable
+        for task in chosen:
+            if task not in known:
+                self._known(task)
+        return chosen
 
     def _represented(self, inputs: Any, tasks: Sequence[str]) -> Mapping[str, Representation]:
         compute: Callable[..., Mapping[str, Representation]] = self.sharing

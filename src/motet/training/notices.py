@@ -86,6 +86,8 @@ def warn_of_moving(model: MultiTaskModel) -> None:
 def warn_of_epochs(trainer: "Trainer") -> None:
     """Warn of what only epochs move, after many steps by `Trainer.train_step` alone."""
     model = trainer.model
+    if trainer.progress.epoch or trainer.progress.batch:
+        return  # epochs begin and end
     turns = {tuple(model.sharing.trained_at(at, model.active_tasks)) for at in (1, math.inf)}
     waiting = {
         "stages of balancer": len(trainer.stages) > 1,

@@ -365,9 +365,7 @@ class Trainer:
             look = (self.step + 1) % GRADIENTS_EVERY == LOG_EVERY
             passed = self._passes.make(batch, tasks, self.step, balancer, options, look)
             self.progress.step += 1
-            if self.step == STEPS_WITHOUT_EPOCH and not (
-                self.progress.epoch or self.progress.batch
-            ):
+            if self.progress.step == STEPS_WITHOUT_EPOCH:
                 warn_of_epochs(self)
             if passed is None:
                 return StepResult({})
