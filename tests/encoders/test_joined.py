@@ -35,6 +35,13 @@ def test_features_stand_side_by_side():
     assert_close(encoder(inputs), torch.cat(alone, dim=1))
 
 
+def test_a_text_may_be_its_tokens_alone():
+    table, texts, inputs = parts()
+    encoder = Joined(table, texts).eval()
+    bare = {**inputs, "texts": {name: text["ids"] for name, text in inputs["texts"].items()}}
+    assert torch.equal(encoder(bare), encoder(inputs))
+
+
 def test_every_word_has_its_own_state_and_the_features_of_the_other_inputs():
     table, texts, inputs = parts()
     encoder = Joined(table, texts, tokens="a.b").eval()

@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motet.encoders.lstm import LSTM
-from motet.encoders.tokens import TokenEmbedding, pooled
+from motet.encoders.tokens import TokenEmbedding, create_padding_mask, pooled
 from motet.encoders.transformer import Transformer, sinusoidal_positions
+from motet.model import MultiTaskModel
 from motet.problems import InputError
+from motet.tasks import Classification, SequenceLabelling
 
 ENCODERS = {
     "lstm": lambda **options: LSTM(50, width=8, layers=2, **options),
@@ -48,6 +50,41 @@ def test_a_text_is_encoded_alike_alone_and_in_any_batch(name, pool, texts, more)
             together.states[row, : len(text)], alone.states[0, : len(text)], rtol=1e-4, atol=1e-5
         )
         assert together.padding[row].tolist() == [i >= len(text) for i in range(longest + more)]
+
+
+def same(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_tokens_alone_are_a_text(name):
+    encoder, ids = made(name), padded([[4, 5, 6, 7], [8, 9], []])
+    assert same(encoder(ids), encoder({"ids": ids}))
+    assert same(encoder(ids, padding_mask=create_padding_mask(ids)), encoder(ids))
+    assert encoder(torch.empty(2, 0).long()).states.shape == (2, 1, encoder.width)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_a_padding_mask_says_what_is_padding(name):
+    encoder, ids = made(name), padded([[4, 5, 6, 7], [8, 9]])
+    other = ids.masked_fill(ids == 0, 3)  # another token stands for padding
+    found = encoder(other, create_padding_mask(other, pad=3))
+    assert torch.equal(found.padding, ids == 0)
+    real = ~found.padding
+    torch.testing.assert_close(found.states[real], encoder(ids).states[real])
+    torch.testing.assert_close(found.pooled, encoder(ids).pooled)
+    assert not torch.allclose(encoder(other).pooled, found.pooled)
+
+
+@pytest.mark.parametrize("name", ["lstm", "transformer"])
+def test_a_model_takes_tokens(name):
+    ids = padded([[4, 5, 6, 7], [8, 9]])
+    tasks = [Classification("a", classes=3), SequenceLabelling("b", classes=4)]
+    model = MultiTaskModel(made(name), tasks)
+    assert {task: tuple(raw.shape) for task, raw in model(ids).items()} == {
+        "a": (2, 3),
+        "b": (2, 4, 4),
+    }
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -131,6 +168,27 @@ def test_the_default_transformer_has_the_sizes_of_the_paper():
         (lambda: Transformer(9, width=10, heads=4), "heads that divide the width; nearest: 5"),
         (lambda: LSTM(9, width=9), "expected an even number"),
         (lambda: made("lstm")({"ids": torch.tensor([[50]])}), "expected 0 to 49"),
+        (lambda: made("lstm")(torch.ones(2, 3)), r"tokens of \(2, 3\) of float32, .*ids.long"),
+        (
+            lambda: made("transformer")(torch.ones(3).long()),
+            r"ids of \(3,\) of int64, expected a te",
+        ),
+        (lambda: made("transformer")({"ids": [[1, 2]]}), "found ids of list, expected a tensor"),
+        (lambda: made("transformer")([[1, 2]]), r"found \[\[1, 2\]\], expected a tensor"),
+        (
+            lambda: made("transformer")(padded([[1, 2]]), torch.ones(1, 2)),
+            r"padding_mask: found \(1, 2\) of float32, expected \(1, 2\) of bool",
+        ),
+        (
+            lambda: made("lstm")(padded([[1, 2]]), torch.ones(2, 2).bool()),
+            r"padding_mask: found \(2, 2\) of bool, expected \(1, 2\) of bool",
+        ),
+        (
+            lambda: made("lstm")(
+                padded([[1], [2]], 2), torch.tensor([[False, True], [True, False]])
+            ),
+            "found padding before a token in row 1",
+        ),
         (
             lambda: made("learned", max_length=3)({"ids": torch.ones(1, 4, dtype=torch.long)}),
             "a text has 4 tokens, but there are positions for 3",

@@ -153,6 +153,21 @@ def test_a_disabled_task_cannot_be_asked_for(tmp_path, people):
             ask(people, tasks=["churn"])
 
 
+def test_a_task_that_was_added_is_refused_by_the_run_and_predicted_by_a_trainer(run, people, rows):
+    loaded = motet.load(run.path)
+    loaded.model.add_task(motet.tasks.Classification("rare", classes=2))
+    for ask in (loaded.predict, loaded.evaluate, loaded.embed):
+        with pytest.raises(InputError, match=r"task 'rare' was added .*motet.Trainer\(run.model\)"):
+            ask(people)
+    with pytest.raises(InputError, match=r"the others with tasks=\['churn', 'spend'\]"):
+        loaded.predict(rows, tasks="rare")
+    assert loaded.predict(rows, tasks=["churn", "spend"]) == run.predict(rows)
+    predicted = motet.Trainer(loaded.model).predict(loaded.preprocess(rows), "rare")
+    assert set(np.unique(predicted["rare"])) <= {0, 1}
+    loaded.model.disable_task("rare")
+    assert loaded.predict(rows) == run.predict(rows)
+
+
 # Loading -----------------------------------------------------------------------------------------
 
 

@@ -320,6 +320,19 @@ def test_metrics_may_be_chosen_instead_of_those_of_the_task():
     }
 
 
+def test_a_single_metric_needs_no_list():
+    def bias(predictions, targets):
+        return float((predictions - targets).mean())
+
+    metrics = TaskMetrics([Regression("a"), Regression("b")], {"a": bias, "b": "mae"})
+    assert {task: list(known) for task, known in metrics.metrics.items()} == {
+        "a": ["bias"],
+        "b": ["mae"],
+    }
+    metrics.update({"a": [1.0, 2.0]}, {"a": [0.0, 0.0]})
+    assert metrics.compute("a")["bias"] == 1.5
+
+
 @pytest.mark.parametrize(
     ("use", "message"),
     [
@@ -328,6 +341,10 @@ def test_metrics_may_be_chosen_instead_of_those_of_the_task():
         (lambda: TaskMetrics([Regression("a")], {"a": ["ma"]}), "did you mean 'mae'"),
         (lambda: TaskMetrics([Regression("a")], {"a": ["mae", "mae"]}), "second metric is named"),
         (lambda: TaskMetrics([Regression("a")], {"a": [3]}), "found 3, expected a name or a func"),
+        (
+            lambda: TaskMetrics([Regression("a")], {"a": 3}),
+            "found 3, expected a name or a function",
+        ),
         (lambda: TaskMetrics([Regression("ab")]).compute("a"), "did you mean 'ab'"),
         (lambda: TaskMetrics([Regression("ab")]).update({"a": []}, {}), "did you mean 'ab'"),
         (

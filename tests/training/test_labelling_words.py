@@ -19,7 +19,7 @@ from motet.problems import InputError
 from motet.sharing import Hard, SharedModule, Sharing
 from motet.states import TokenStates
 from motet.tasks import Classification, SequenceLabelling
-from motet.training import Trainer
+from motet.training import Trainer, TrainingError
 
 NAMES = ["O", "B-a", "I-a", "B-b", "I-b"]
 WORDS = 12
@@ -123,6 +123,50 @@ def test_a_loader_may_give_batches_of_different_lengths():
     labelled = sum(int((batch["targets"]["slots"] >= 0).sum()) for batch in batches)
     assert int((trainer._data(batches, "x").targets["slots"] >= 0).sum()) == labelled
     assert trainer.evaluate(batches)["slots"]["count"] == 75
+
+
+@pytest.mark.parametrize("decoder", ["linear", "lstm", "crf"])
+def test_a_label_where_there_is_no_word_is_reported_with_its_row(decoder):
+    words, targets = TRAIN
+    row = int(np.flatnonzero((words == 0).sum(1) == 3)[4])  # 4 words, so that place 5 is padding
+    wrong = {**targets, "slots": targets["slots"].copy()}
+    wrong["slots"][row, 5] = 0
+    said = rf"'slots': found a label where there is no word, in row {row} at place 5; expected -100"
+    trainer = Trainer(made(decoder=decoder), batch_size=50)
+    with pytest.raises(InputError, match=said):
+        trainer.fit((words, wrong), epochs=1)
+    with pytest.raises(InputError, match=said):
+        trainer.evaluate((words, wrong))
+    with pytest.raises(InputError, match=said):
+        trainer.fit(TRAIN, (words, wrong), epochs=1)
+    batch = {
+        "inputs": torch.tensor(words),
+        "targets": {t: torch.tensor(y) for t, y in wrong.items()},
+    }
+    with pytest.raises(InputError, match=rf"no word, in row {row} of the batch at place 5"):
+        trainer.train_step(batch)
+    batches = list(ArrayData(words, wrong).batches(50))
+    place = rf"in row {row % 50} of batch {row // 50} at place 5"
+    with pytest.raises(InputError, match=place):
+        trainer.evaluate(batches)
+
+
+def test_a_text_without_a_word_has_no_label():
+    words, targets = TEST
+    words, wrong = words.copy(), {**targets, "slots": targets["slots"].copy()}
+    words[7] = 0
+    wrong["slots"][7, 0] = 0
+    with pytest.raises(InputError, match="no word, in row 7 at place 0"):
+        Trainer(made(), batch_size=50).fit((words, wrong), epochs=1)
+
+
+def test_scores_that_are_not_finite_are_no_fault_of_the_labels():
+    model = made()
+    with torch.no_grad():
+        model.sharing.stages[0].words.weight[5] = torch.nan
+    trainer = Trainer(model, batch_size=50)
+    with pytest.raises(TrainingError, match="the loss of slots, first was not finite"):
+        trainer.train_epoch(TRAIN)
 
 
 def test_parts_of_a_batch_add_up_to_the_whole():

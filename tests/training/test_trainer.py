@@ -756,6 +756,20 @@ def test_evaluation_intervals_longer_than_training_still_end_with_one():
     assert [record["split"] for record in history] == ["train", "validation"]
 
 
+def test_metrics_of_a_task_may_be_a_single_function():
+    def bias(predictions, targets):
+        return float(np.mean(predictions - targets))
+
+    trainer = Trainer(made(), metrics={"area": bias, "digit": "accuracy"})
+    report = trainer.evaluate(DATA)
+    assert list(report["area"]) == ["bias", "loss", "count"]
+    assert report["area"]["bias"] == pytest.approx(
+        np.nanmean(trainer.predict(X)["area"] - AREA), abs=1e-6
+    )
+    with pytest.raises(InputError, match="metrics: no task is named 'areas'; did you mean 'area'"):
+        Trainer(made(), metrics={"areas": bias})
+
+
 def test_labels_that_are_all_missing_are_told():
     with pytest.raises(InputError, match="the training data have no label for 'area'"):
         Trainer(made()).fit((X, {"area": AREA * torch.nan, "digit": DIGIT}), epochs=1)

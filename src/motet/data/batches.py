@@ -69,6 +69,10 @@ class ArrayData:
     """
 
     def __init__(self, inputs: Any, targets: Mapping[str, Any]) -> None:
+        self.checked = False
+        """Whether training has looked at the rows."""
+        self.named = frozenset(targets)
+        """The tasks that were given, also those without labels."""
         self.inputs = _tree(inputs, "inputs")
         self.targets: dict[str, Tensor] = {
             task: _tensor(values, f"targets of task {task!r}")

@@ -53,6 +53,8 @@ class LoaderData:
         self._device = device
         self._known: tuple[dict[str, Tensor], int] | None = None
         self._named: set[str] = set()
+        self.checked = False
+        """Whether training has looked at the targets."""
         self.look: Look | None = None
         """Called with the inputs of each batch when all are gone through for the first time."""
 
@@ -62,9 +64,9 @@ class LoaderData:
         return self._seen[0]
 
     @property
-    def named(self) -> set[str]:
+    def named(self) -> frozenset[str]:
         """The tasks that batches name, also those whose targets are None."""
-        return self._named if self._seen else set()
+        return frozenset(self._named) if self._seen else frozenset()
 
     def steps(self, size: int) -> int:
         """Return how many batches there are, whatever ``size`` says."""

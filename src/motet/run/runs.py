@@ -18,6 +18,7 @@ from motet.data.sources import read
 from motet.data.split_labels import labelled
 from motet.data.targets.base import true_columns
 from motet.model import MultiTaskModel
+from motet.model.checks import names_of
 from motet.problems import InputError, hint
 from motet.run import folder, saving
 from motet.run.lines import unseen_note
@@ -71,7 +72,8 @@ class Run:
             ``<task>_probability_<class>``.
 
         Raises:
-            InputError: If the data lack an input column, or a task is unknown or disabled.
+            InputError: If the data lack an input column, or a task is unknown, disabled, or was
+                added to the model after the run.
         """
         table = self._read(data)
         return self.predict_arrays(self._inputs(data, table), tasks, rows=table)
@@ -219,9 +221,7 @@ class Run:
 
     def _chosen(self, tasks: Iterable[str] | None) -> list[str]:
         enabled = self.model.active_tasks
-        if tasks is None:
-            return list(enabled)
-        chosen = [tasks] if isinstance(tasks, str) else list(tasks)
+        chosen = list(enabled if tasks is None else names_of(tasks))
         for task in chosen:
             if task not in self.model.tasks.names:
                 raise InputError(f"no task is named {task!r}; {hint(task, enabled)}")
@@ -229,6 +229,14 @@ class Run:
                 raise InputError(
                     f"task {task!r} is disabled and was not trained; leave it out, or train again "
                     "with it enabled"
+                )
+            if task not in self.config.tasks:
+                known = [name for name in enabled if name in self.config.tasks]
+                raise InputError(
+                    f"task {task!r} was added to run.model after the run, which does not know its "
+                    "labels; predict it with motet.Trainer(run.model).predict(run.preprocess(data)"
+                    f", {task!r}), and the others with tasks={known}; to have it in a saved run, "
+                    "add it to the config and train"
                 )
         return chosen
 

@@ -211,11 +211,11 @@ class Task(nn.Module, ABC):
         """What the head option says: a mapping, a module or a function that makes one."""
         return self._head_and_metrics[0]
 
-    def check_fit(self, raw: Tensor, target: Tensor) -> None:
-        """Look for labels that no raw output can fit; called after a loss that was not finite.
+    def check_words(self, words: Tensor, target: Tensor) -> None:
+        """Look for labels where there is no word; called after a loss that was not finite.
 
         Args:
-            raw: Raw output of a batch, as for ``loss``.
+            words: Where there is a word, (B, L), for a task that reads tokens.
             target: Labels of the same rows.
 
         Raises:

@@ -153,15 +153,16 @@ class SequenceLabelling(Task):
                 f"tag, from 0 to {self.outputs - 1}, or -100 where there is none"
             )
 
-    def check_fit(self, raw: Tensor, target: Tensor) -> None:
+    def check_words(self, words: Tensor, target: Tensor) -> None:
         """Look for labels where there is no word.
 
         Raises:
-            RowError: If there is one; unless no row has a word, when the scores are not finite.
+            RowError: If there is one.
         """
-        words, labelled = _through_last(_words(raw)), present(self._fitting(raw, target), "tags")
+        length = words.shape[1]
+        labelled = present(lengthened(target[:, :length], length), self.labels)
         wrong = (labelled & ~words).nonzero()
-        if len(wrong) and bool(words.any()):
+        if len(wrong):
             row, place = wrong[0].tolist()
             raise RowError(
                 f"task {self.name!r}: found a label where there is no word, in",

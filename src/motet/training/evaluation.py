@@ -13,7 +13,8 @@ from motet.data.loaders import LoaderData
 from motet.model import MultiTaskModel
 from motet.model.checks import names_of
 from motet.problems import InputError, RowError, hint
-from motet.states import join_rows
+from motet.sharing import Representation
+from motet.states import TokenStates, join_rows
 from motet.tasks import Prediction, Task, TaskMetrics
 from motet.tasks.scores import Trivial, normalised_score, score_trivial
 
@@ -80,19 +81,19 @@ def evaluate(
     report = Report(found.compute())
     broken = [name for name in asked if report[name]["count"] and math.isnan(report[name]["loss"])]
     if broken:
-        check_fit(model, _placed(data, batch_size), broken)
+        check_words(model, _placed(data, batch_size), broken)
     report.notes = dict(found.notes)
     report.trivial = score_trivial(judged, trivial or {}, data.targets, chosen)
     report.scores = {task.name: _score(task.name, found, report) for task in judged}
     return summed_up(report, judged)
 
 
-def check_fit(
+def check_words(
     model: MultiTaskModel,
     batches: Iterable[tuple[Tensor | str, Mapping[str, Any]]],
     tasks: Iterable[str],
 ) -> None:
-    """Look for labels that no raw output can fit, after a loss that was not finite.
+    """Look for labels where there is no word, after losses that were not finite.
 
     Args:
         model: The model.
@@ -105,14 +106,23 @@ def check_fit(
     names = [name for name in tasks if model.tasks[name].reads == "tokens"]
     with _evaluating(model):
         for where, batch in batches if names else ():
-            for name, raw in model(batch["inputs"], names).items():
+            for name, state in model.sharing(batch["inputs"], names).items():
                 target = batch["targets"].get(name)
+                words = _words(state)
                 try:
-                    if target is not None:
-                        model.tasks[name].check_fit(raw, target)
+                    if target is not None and words is not None:
+                        model.tasks[name].check_words(words, target)
                 except RowError as error:
                     at = error.within(where) if isinstance(where, str) else error.of(where)
                     raise at from None
+
+
+def _words(state: Representation) -> Tensor | None:
+    """Tell where there is a word, (B, L); None where all scores of a wrapped module are NaN."""
+    if isinstance(state, TokenStates):
+        return ~state.padding
+    words = ~state.isnan().any(dim=-1)
+    return words if bool(words.any()) else None
 
 
 def _placed(data: Data, size: int) -> Iterator[tuple[Tensor | str, Batch]]:

@@ -35,27 +35,34 @@ def take_data(
         InputError: If it is something else, its inputs are not finite, or its targets do not fit
             the tasks.
     """
-    if isinstance(data, (ArrayData, LoaderData)):
-        return data.to(device)
-    found = _looked_at(as_data(data, what), what, model)
-    named = found.named if isinstance(found, LoaderData) else data[1].keys()
-    for name in named:
+    found = as_data(data, what)
+    if not found.checked:
+        _look(found, what, model)
+        _check_targets(found, what, model, whole=whole)
+    moved = found.to(device)
+    moved.checked = True
+    return moved
+
+
+def _check_targets(
+    data: ArrayData | LoaderData, what: str, model: MultiTaskModel, *, whole: bool
+) -> None:
+    for name in sorted(data.named):
         if name not in model.tasks.names:
             raise InputError(
                 f"{what} have targets for {name!r}, which is no task; "
                 f"{hint(name, model.tasks.names)}"
             )
-    for name, target in found.targets.items():
+    for name, target in data.targets.items():
         model.tasks[name].check(target)
-    left = [name for name in model.active_tasks if name not in named]
+    left = [name for name in model.active_tasks if name not in data.named]
     if whole and left:
         raise InputError(
             f"{what} have no targets for {', '.join(map(repr, left))}, found "
-            f"{', '.join(map(repr, named)) or 'none'}; give them, or None in their place "
-            f"({{{left[0]!r}: None}}) if there are none, or leave the task out with "
+            f"{', '.join(map(repr, sorted(data.named))) or 'none'}; give them, or None in their "
+            f"place ({{{left[0]!r}: None}}) if there are none, or leave the task out with "
             f"model.disable_task({left[0]!r})"
         )
-    return found.to(device)
 
 
 def take_inputs(inputs: Any, model: MultiTaskModel, device: torch.device) -> Data:
@@ -68,9 +75,11 @@ def take_inputs(inputs: Any, model: MultiTaskModel, device: torch.device) -> Dat
         InputError: If they are something else, or not finite.
     """
     if isinstance(inputs, (ArrayData, LoaderData)):
-        return inputs.to(device)
-    found = LoaderData(inputs) if isinstance(inputs, DataLoader) else ArrayData(inputs, {})
-    return _looked_at(found, "the data", model).to(device)
+        found = inputs
+    else:
+        found = LoaderData(inputs) if isinstance(inputs, DataLoader) else ArrayData(inputs, {})
+    _look(found, "the data", model)
+    return found.to(device)
 
 
 def take_batch(batch: Mapping[str, Any], device: torch.device) -> Mapping[str, Any]:
@@ -96,18 +105,13 @@ def take_batch(batch: Mapping[str, Any], device: torch.device) -> Mapping[str, A
     return {"inputs": data.inputs, "targets": data.targets}
 
 
-def _looked_at(
-    data: ArrayData | LoaderData, what: str, model: MultiTaskModel
-) -> ArrayData | LoaderData:
+def _look(data: ArrayData | LoaderData, what: str, model: MultiTaskModel) -> None:
     """Look once whether all inputs are finite: now, or in the first pass through batches."""
-    takes_nan = any(getattr(module, "takes_nan", False) for module in model.modules())
+    nan = not any(getattr(module, "takes_nan", False) for module in model.modules())
     if isinstance(data, LoaderData):
-        data.look = lambda inputs, batch: refuse_not_finite(
-            inputs, f"{what}, {batch}", nan=not takes_nan
-        )
+        data.look = lambda inputs, batch: refuse_not_finite(inputs, f"{what}, {batch}", nan=nan)
     else:
-        refuse_not_finite(data.inputs, what, nan=not takes_nan)
-    return data
+        refuse_not_finite(data.inputs, what, nan=nan)
 
 
 def learn_from_labels(

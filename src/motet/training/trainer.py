@@ -31,7 +31,7 @@ from motet.problems import InputError, hint
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
 from motet.tasks.task_metrics import find_metrics
-from motet.training.evaluation import Report, check_fit, evaluate, predict
+from motet.training.evaluation import Report, check_words, evaluate, predict
 from motet.training.freezing import Freezing, check_unfreezing
 from motet.training.history import History
 from motet.training.intake import learn_from_labels, take_batch, take_data, take_inputs
@@ -375,7 +375,7 @@ class Trainer:
         if not all(map(math.isfinite, on_host([*result.losses.values(), norm]))):
             self._passes.averages.put_back()
             where = batch.get("rows", "the batch")
-            check_fit(self.model, [(where, batch)], passed.losses)
+            check_words(self.model, [(where, batch)], passed.losses)
             count_skipped(self.progress, passed.losses)
             return StepResult(passed.losses, norm, result, passed.penalty, skipped=True)
         self.progress.skipped_in_a_row = 0
