@@ -196,5 +196,5 @@ def test_what_is_no_batch_is_refused(batch, found):
 
 @pytest.mark.parametrize("epochs", [-1, 1.5, "3", True, None])
 def test_what_is_no_number_of_epochs_is_refused(epochs):
-    with pytest.raises(InputError, match="epochs: found .*, expected a whole number >= 0"):
+    with pytest.raises(InputError, match=r"epochs: found .*, expected a whole number >= 0"):
         made().fit((X, TARGETS), epochs=epochs)
