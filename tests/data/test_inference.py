@@ -25,12 +25,12 @@ CASES = {
     "slip": (
         [*map(str, range(99)), "?"],
         None,
-        "as if it named them, 99 of 100 rows spell numbers, 1 do not, first '?' in row 99",
+        "as if it named them, numbers in 99 rows and words in 1, first '?' in row 99",
     ),
     "slips": (
         ["1", "2.5e3", "?"] * 30,
         "category",
-        "3 distinct texts, 60 of 90 rows spell numbers, 30 do not, first '?' in row 2",
+        "3 distinct texts, numbers in 60 rows and words in 30, first '?' in row 2",
     ),
     "spelt": (["1", " -2.5", None] * 30, "category", "missing, all of which spell numbers"),
     "names_but_a_few": (
@@ -48,6 +48,7 @@ CASES = {
     "few_rows": (list(range(19)), "number", "19 distinct whole numbers"),
     "spans": ([["O", "B-x"], ["O"]] * 3, None, "BIO tags of words, which may give the answers"),
     "spans_in_texts": (["O B-x", "O", "B-x I-x O"] * 9, None, "BIO tags of words, which may"),
+    "one_letter": (["B", "O", "O", None] * 9, "category", "2 distinct texts"),
     "few_names": ([f"id{i}" for i in range(5)], "category", "5 distinct texts"),
     "clip": (np.random.default_rng(0).normal(size=(N, 8)), "vector", "lists of 8 numbers"),
     "lists": ([[1.0, 2.0], None], "vector", "lists of 2 numbers, 50 % missing"),
@@ -82,7 +83,7 @@ def test_a_row_number_is_recognised_among_all_rows_not_those_of_training_alone()
 def test_the_first_text_among_numbers_is_counted_among_all_rows():
     values = ["1", "2", "3", "?", "4", "4"] * 10
     (guess,) = infer_inputs(read({"a": values}), train=np.array([0, 6, 9, 12, 15, 18]))
-    assert "4 of 6 rows spell numbers, 2 do not, first '?' in row 9" in guess.reason
+    assert "numbers in 4 rows and words in 2, first '?' in row 9" in guess.reason
 
 
 WORDS_OF_ROWS = [["to", "Rome", "and", f"w{row}"][: 2 + row % 3] for row in range(30)]
@@ -170,6 +171,7 @@ TASKS = {
     "price": (list(RNG.normal(size=N)), "regression", "100 distinct numbers"),
     "tags": ([["red"], [], None], "multi_label", "lists of texts, 33 % missing"),
     "slots": ([["O", "B-x"], ["O"], None], "sequence_labelling", "lists of BIO tags, 33 % missing"),
+    "spaced": (["O B-x", "O", None], "sequence_labelling", "BIO tags separated by spaces, 33 %"),
     "sizes": ([["B"], ["S"], []], "multi_label", "lists of texts"),
     "flags": (RNG.integers(0, 2, (N, 4)), "multi_label", "lists of 4 zeros and ones"),
     "place": (RNG.normal(size=(N, 2)), "regression", "lists of 2 numbers"),

@@ -187,6 +187,17 @@ def test_a_type_asked_for_is_written_and_the_other_reading_is_named_beside_a_gue
         initialise("rows.parquet", ["a:regresion"], "wrong.yaml")
 
 
+def test_tags_in_a_csv_file_label_the_words_of_the_column_that_has_as_many(folder):
+    rows = [("to Rome", "O B-city"), ("go", "O"), ("to New York", "O B-city I-city")] * 20
+    columns = {"n": COLUMNS["age"], "words": [a for a, _ in rows], "slots": [b for _, b in rows]}
+    pa.csv.write_csv(pa.table({**columns, "kinds": columns["slots"]}), "slots.csv")
+    path = initialise("slots.csv", ["slots"], "slots.yaml")
+    text = path.read_text()
+    assert "  words: {type: text, split: spaces, encoder: lstm}  # as many words as there" in text
+    assert "  # kinds:" in text
+    assert check(path).config.tasks["slots"].type == "sequence_labelling"
+
+
 def test_a_table_without_anything_to_see_is_refused(folder):
     pq.write_table(pa.table({"churn": COLUMNS["churn"]}), "only.parquet")
     with pytest.raises(InputError, match="at least one column that the model can see"):

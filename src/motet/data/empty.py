@@ -80,7 +80,7 @@ def _recognised(
         return emptied
     kinds = [pa.int64(), pa.float64()] if numbers else []
     if is_csv and not numbers:
-        kinds = [pa.bool_(), pa.date32(), pa.timestamp("s")]
+        kinds = [pa.bool_(), pa.date32(), pa.timestamp("s"), pa.float64()]  # that may be infinite
     known = pc.if_else(emptied.is_valid(), trimmed, pa.scalar(None, pa.string()))
     for kind in kinds:
         try:

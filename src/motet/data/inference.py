@@ -259,6 +259,9 @@ def _guess_task(table: pa.Table, name: str, name_row: RowName) -> tuple[str | No
     if distinct == 1:
         return None, f"the same value in every row that has one{missing}"
     if kinds.is_string(kind):
+        scheme = span_tags(column)
+        if scheme:
+            return "sequence_labelling", f"{scheme.upper()} tags separated by spaces{missing}"
         seen = f"{_counted(distinct, 'text')}{missing}{_spelling_numbers(column, name_row)}"
         labelled = len(column) - column.null_count
         if distinct == labelled:
@@ -372,7 +375,7 @@ def _spelling_numbers(column: pa.ChunkedArray, name_row: RowName) -> str:
         return ", all of which spell numbers"
     place = pc.index(spelling, False).as_py()
     return (
-        f", {count:,} of {texts:,} rows spell numbers, {texts - count:,} do not, first "
+        f", numbers in {count:,} rows and words in {texts - count:,}, first "
         f"{shown(column[place].as_py())} in {name_row(place)}"
     )
 

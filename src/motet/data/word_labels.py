@@ -26,12 +26,14 @@ def span_tags(column: pa.ChunkedArray) -> Scheme | None:
         'bio'
         >>> span_tags(pa.chunked_array([["B", "S"]]))
     """
-    if pa.types.is_string(column.type):
+    spaced = pa.types.is_string(column.type)
+    if spaced:
         column = pc.split_pattern_regex(pc.utf8_trim_whitespace(column[:_ROWS]), r"\s+")
     tags = pc.unique(pc.list_flatten(column).drop_null()).to_pylist()
     scheme = find_scheme(tags)
-    # B and S alone may be labels like any other
-    return scheme if scheme != "plain" and "O" in tags else None
+    # B and S alone may be labels like any other, and so may B and O in texts of one word
+    certain = not spaced or any("-" in tag for tag in tags)
+    return scheme if scheme != "plain" and "O" in tags and certain else None
 
 
 def labelled_words(table: pa.Table, name: str) -> str | None:
@@ -61,6 +63,31 @@ def labelled_words(table: pa.Table, name: str) -> str | None:
     return None if counts[most] == counts[name] else most
 
 
+def spaced_words(table: pa.Table, name: str) -> str | None:
+    """Find the column of texts that has as many words, at white space, as another has tags.
+
+    Args:
+        table: The rows.
+        name: A column of texts of tags.
+
+    Returns:
+        Name of the first such column, if there is one.
+
+    Example:
+        >>> rows = {"words": ["to Rome", "go"], "slots": ["O B-city", "O"]}
+        >>> spaced_words(pa.table(rows), "slots")
+        'words'
+    """
+    counts = _count_words(table[name])
+    for other in table.column_names:
+        column = table[other]
+        if other != name and pa.types.is_string(column.type) and not span_tags(column):
+            differ = pc.any(pc.not_equal(_count_words(column), counts)).as_py()
+            if differ is False:
+                return str(other)
+    return None
+
+
 def reason_to_leave_out(table: pa.Table, name: str) -> str | None:
     """Say why a column seems to hold labels of words; None if it does not."""
     column = table[name]
@@ -71,6 +98,10 @@ def reason_to_leave_out(table: pa.Table, name: str) -> str | None:
         return f"{scheme.upper()} tags of words, which may give the answers away"
     words = labelled_words(table, name) if _holds_words(column) else None
     return words and f"a text for each word of {words!r}, as labels are; may give the answers away"
+
+
+def _count_words(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.count_substring_regex(texts, r"\S+")
 
 
 def _holds_words(column: pa.ChunkedArray) -> bool:

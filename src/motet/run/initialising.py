@@ -22,6 +22,7 @@ from motet.data.row_names import names_in
 from motet.data.sources import read
 from motet.data.splits import Split, split
 from motet.data.strata import find_strata
+from motet.data.word_labels import spaced_words
 from motet.options import read_options
 from motet.problems import InputError
 from motet.registry import INPUTS
@@ -46,6 +47,7 @@ _SHOWN = {
 }
 """Settings that are shown with their defaults: sections, or some of their keys."""
 
+_LABELLED = "as many words as there are tags"
 _ANY = {"any": {"type": "regression"}}
 _FEWEST_STEPS = 10
 _FEWEST_OF_A_CLASS = 10
@@ -115,10 +117,14 @@ def initial_config(source: str, targets: Sequence[str], folder: Path | None = No
     chosen, parts, reason = _choose_split(table, tasks)
     used = {*(guess.column for guess in tasks), chosen.get("column")}
     inputs = infer_inputs(table, [str(name) for name in used], parts.train, name_row)
+    words = _words_of(table, tasks)
+    inputs = [
+        Guess(each.column, "text", _LABELLED) if each.column in words else each for each in inputs
+    ]
     usable(inputs)
     sections = (
         _of_data(_relative(source, folder), chosen, reason),
-        _of_inputs(inputs),
+        _of_inputs(inputs, words),
         _of_tasks(tasks),
         _of_settings(len(parts.train), _unread_settings(inputs)),
     )
@@ -162,11 +168,22 @@ def _of_data(source: str, chosen: Chosen, reason: str) -> Iterator[Line]:
     yield f"  split: {_yaml(chosen)}", reason
 
 
-def _of_inputs(guesses: Sequence[Guess]) -> Iterator[Line]:
+def _words_of(table: pa.Table, tasks: Sequence[Guess]) -> set[str]:
+    """Name the columns of texts whose words, separated by spaces, are labelled."""
+    spaced = [
+        spaced_words(table, guess.column)
+        for guess in tasks
+        if guess.type == "sequence_labelling" and pa.types.is_string(table[guess.column].type)
+    ]
+    return {name for name in spaced if name is not None}
+
+
+def _of_inputs(guesses: Sequence[Guess], words: Collection[str]) -> Iterator[Line]:
     yield "inputs:", "what the model sees"
     for guess in guesses:
         if guess.type is not None:
-            yield f"  {_yaml(guess.column)}: {_yaml(_with_encoder(guess.type))}", guess.reason
+            chosen = _with_encoder(guess.type, guess.column in words)
+            yield f"  {_yaml(guess.column)}: {_yaml(chosen)}", guess.reason
     left = [guess for guess in guesses if guess.type is None]
     if left:
         yield f"  # not used; to use one, {_UNCOMMENT}, and write its type:", ""
@@ -175,10 +192,11 @@ def _of_inputs(guesses: Sequence[Guess]) -> Iterator[Line]:
         yield f"  # {_yaml(guess.column)}:", guess.reason
 
 
-def _with_encoder(kind: str) -> str | Chosen:
+def _with_encoder(kind: str, of_words: bool) -> str | Chosen:
     """Spell out the encoder of an input that has one of its own, though it is the default."""
     encoder = _own_encoder(kind)
-    return kind if encoder is None else {"type": kind, "encoder": encoder}
+    split = {"split": "spaces"} if of_words else {}
+    return kind if encoder is None else {"type": kind, **split, "encoder": encoder}
 
 
 def _own_encoder(kind: str) -> str | None:
