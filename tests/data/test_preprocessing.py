@@ -4,6 +4,7 @@ import json
 from contextlib import contextmanager
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from motet.data.inference import infer_inputs
@@ -195,3 +196,22 @@ def test_words_that_cannot_be_read_and_their_tags_are_told_together():
     ((place, said),) = found
     assert place == ("inputs", "words")
     assert "lists of numbers, expected texts or lists of words" in said
+
+
+def test_lists_of_words_in_training_are_texts_in_a_csv_file_later(tmp_path):
+    rows = pa.table(
+        {"words": [["007", "is", "8"], ["8"]] * 4, "tags": [["1", "0", "1"], ["0"]] * 4}
+    )
+    words = {"words": Text("words", tokenizer="words", min_count=1)}
+    preprocessing = Preprocessing(words, {"tags": TagTarget("tags")})
+    preprocessing.fit(rows)
+    assert preprocessing.strings == ("words", "tags")
+    (tmp_path / "rows.csv").write_text("words,tags\n007,1\n8,0\n")
+    again = Preprocessing.from_json(preprocessing.to_json())
+    later = read(tmp_path / "rows.csv", strings=again.strings)
+    listed = pa.table({"words": [["007"], ["8"]], "tags": [["1"], ["0"]]})
+    for given in (later, listed):
+        ids = again.inputs(given)["texts"]["words"]["ids"]
+        assert ids[0:2].tolist() == again.inputs(listed)["texts"]["words"]["ids"][0:2].tolist()
+        assert ids[0:1].tolist() != ids[1:2].tolist()
+        assert again.targets(given)["tags"].tolist() == [[1], [0]]

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from motet.config import ConfigError
+from motet.config.shortcuts import table
 from motet.run import check
 from motet.run.folder import create
 from motet.run.preparing import prepare, read_rows
@@ -218,3 +219,23 @@ def test_a_category_unseen_in_every_validation_and_test_row_is_reported(later, s
     )
     count = "input 'w': 19 of 60 rows have a value that was rare (min_count) or unseen in training"
     assert prepared.preprocessing.notes == ((every if said else count),)
+
+
+def test_blank_cells_among_numbers_of_a_file_change_nothing_but_that_they_are_missing(tmp_path):
+    prepared = []
+    for blank in ("", " ", "NA", "  "):
+        cells = [blank if row % 9 == 4 else f"{row * 7 % 61 / 4}" for row in range(60)]
+        labels = [blank if row % 7 == 3 else f"{row * 11 % 59}" for row in range(60)]
+        lines = [f"{x},{y},{row % 5}" for row, (x, y) in enumerate(zip(cells, labels, strict=True))]
+        path = tmp_path / "rows.csv"
+        path.write_text("\n".join(["x,y,z", *lines, ""]))
+        config = table(path, ["y"])
+        prepared.append(prepare(config))
+    first = prepared[0]
+    assert first.config.inputs["x"].type == "number"
+    assert first.config.tasks["y"].type == "regression"
+    for other in prepared[1:]:
+        assert other.config == first.config
+        assert other.rows.guesses == first.rows.guesses
+        assert torch.equal(*(torch.from_numpy(each.inputs["numbers"]) for each in (other, first)))
+        assert other.targets["y"].tobytes() == first.targets["y"].tobytes()
