@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from motet.config import Member
+from motet.data.row_names import RowName, names_in
 from motet.data.selection import listed
 from motet.data.targets.base import Target
 from motet.figures import figure
@@ -214,20 +215,21 @@ def _notes(prepared: Prepared) -> Iterator[str]:
     if bare:
         parts = ", ".join(f"{count:,} {part}" for part, count in bare.items())
         yield f"{sum(bare.values()):,} rows have no label of any task: {parts}"
+    name_row = names_in(prepared.config.data.source)
     for name in prepared.config.tasks:
-        note = unseen_note(prepared.preprocessing.target(name), prepared.rows.table)
+        note = unseen_note(prepared.preprocessing.target(name), prepared.rows.table, name_row)
         if note:
             yield f"task {name!r}: {note}"
 
 
-def unseen_note(target: Target, table: pa.Table) -> str:
+def unseen_note(target: Target, table: pa.Table, name_row: RowName) -> str:
     """Say which labels of a table training did not have; nothing if it had all."""
     unseen = target.unseen(table)
     if not unseen:
         return ""
-    rows = {value: target.first_row(table, value) for value in unseen}
-    found = listed(
-        f"{value!r} ({count:,}{'' if rows[value] is None else f', first in row {rows[value]:,}'})"
-        for value, count in unseen.items()
-    )
-    return f"labels that the training part does not have count as missing: {found}"
+    found = []
+    for value, count in unseen.items():
+        row = target.first_row(table, value)
+        where = "" if row is None else f", first in {name_row(row)}"
+        found.append(f"{value!r} ({count:,}{where})")
+    return f"labels that the training part does not have count as missing: {listed(found)}"

@@ -13,7 +13,7 @@ from motet import config as configs
 from motet.config import Config
 from motet.data.batches import ArrayData
 from motet.data.preprocessing import Preprocessing
-from motet.data.row_names import named, names_in
+from motet.data.row_names import named, names_in, row_name
 from motet.data.sources import read
 from motet.data.split_labels import labelled
 from motet.data.targets.base import true_columns
@@ -155,8 +155,9 @@ class Run:
                 "with labels, or use predict"
             )
         report = self.evaluate_arrays(self._inputs(data, table), kept)
+        name_row = names_in(data) if split is None else row_name
         for task in kept:
-            note = unseen_note(self._preprocessing.target(task), table)
+            note = unseen_note(self._preprocessing.target(task), table, name_row)
             if note:
                 report.notes[task] = note
         return report
