@@ -1,35 +1,51 @@
 """CAGrad: the direction within c ‖g₀‖ of the mean gradient g₀ that helps the worst-off task most.
 
-The dual, min over the simplex of g_w·g₀ + c‖g₀‖‖g_w‖, becomes a minimum-norm problem once the
-multiplier κ = c‖g₀‖ / ‖g_w‖ is known: w is the minimum-norm point of the rows g₀ + κ g_k. As κ²
-grows, so does (κ‖g_w‖)², in straight pieces: one per set of tasks that count. Newton's method on
-that line ends after a few exact solves.
+For a gain λ, let d(λ) be the point nearest to g₀ with g_k·d ≥ λ for every k, and D(λ) its squared
+distance. d(λ) = g₀ + Jᵀx, where x solves a complementarity problem, so D grows with λ in convex,
+quadratic pieces: one per set of tasks that gain no more than λ. The answer is d(λ) at the greatest
+λ with D(λ) ≤ c²‖g₀‖². Newton's method with whole pieces finds it in 2 to 5 exact solves.
+
+The sign of λ is known from d(0), the projection of g₀ on the dual cone. If a gradient is 0, or the
+convex hull of the gradients holds 0, no λ > 0 can be had.
 """
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import NamedTuple
 
-from motet.balancing.solvers.cones import min_norm_point, project_on_dual_cone
+import numpy as np
+
+from motet.balancing.solvers.complementarity import Complementarity, missed
+from motet.balancing.solvers.cones import min_norm_point
 from motet.balancing.solvers.solution import (
+    IN_HULL,
     Array,
     Solution,
-    inverse_lengths,
     judged,
     not_finite,
     solve,
     unit_rows,
 )
 
-_STEPS = 60  # 3 to 6 suffice unless 0 is almost in the hull
-_TOLERANCE = 1e-10  # of the squared radius; the length of d - g₀ is then set exactly
-_IN_HULL = 1e-6  # ‖Σ w g‖ / Σ w‖g‖ below this is 0, to what a Gramian can tell (the square of it)
+_STEPS = 50
+_GUESSES = 12  # 3 to 8 suffice if gradients are independent
+_SOUND = 1e-9  # a larger residual says that they are not
+_TOLERANCE = 1e-12  # of D; the length of d - g₀ is then set exactly
+_RIDGE = 1e-13  # rows may repeat
+_NO_MEAN = 1e-8  # of the mean length: a shorter mean gradient is 0, to what a Gramian can tell
+
+
+class _Point(NamedTuple):
+    """d(λ): its x on the unit rows (T,), D(λ), and how far x is from a solution."""
+
+    x: Array
+    distance2: float
+    residual: float
 
 
 def conflict_averse(gramian: Array, c: float) -> Solution:
     """Solve max over d of min_k g_k·d with ‖d - g₀‖ ≤ c‖g₀‖.
 
-    If the convex hull of the rows holds 0 and no ball so small reaches a conflict, g_w is 0 and its
-    direction undefined; then d is the projection of g₀ on the dual cone, which solves the problem.
+    Where no task can gain without harm to another, min_k g_k·d = 0 for many d; then d is the
+    nearest to g₀ of them, its projection on the dual cone.
 
     Args:
         gramian: Inner products of the rows, (T, T).
@@ -44,48 +60,123 @@ def conflict_averse(gramian: Array, c: float) -> Solution:
     """
     if not np.isfinite(gramian).all():
         return not_finite(len(gramian))
-    count = len(gramian)
-    mean = np.full(count, 1 / count)
-    lengths, _ = unit_rows(gramian)
-    size = lengths.max()
-    if size == 0 or c == 0:
+    mean = np.full(len(gramian), 1 / len(gramian))
+    lengths, cosines = unit_rows(gramian)
+    some = lengths > 0
+    if not some.any() or c == 0:
         return Solution(mean, 0.0)
-    g = gramian / size**2
-    with_mean = g @ mean  # g_k·g₀
-    radius = c * np.sqrt(max(float(mean @ with_mean), 0.0))
-    if radius <= 1e-8 * c * (lengths / size).mean():  # g₀ is 0 but for rounding
+    n = lengths[some] / lengths.max()
+    rho = cosines[np.ix_(some, some)]
+    ball = _Ball(rho, n, c, len(mean))
+    if ball.radius <= _NO_MEAN * c * n.sum() / len(mean):
         return Solution(mean, 0.0)
-
-    low, high, kappa2, w = 0.0, np.inf, c * c, mean
-    for step in range(_STEPS):
-        kappa = np.sqrt(kappa2)
-        rows = (radius / c) ** 2 + kappa * (with_mean + with_mean[:, None]) + kappa2 * g
-        w = min_norm_point(rows, w > 0 if step else None).weights
-        norm2 = max(float(w @ g @ w), 0.0)
-        short = radius**2 - kappa2 * norm2
-        if abs(short) <= _TOLERANCE * radius**2:
-            break
-        if short > 0 and norm2 <= (_IN_HULL * (w @ lengths) / size) ** 2:
-            projection = project_on_dual_cone(g, mean[None])
-            moved = projection.weights[0] - mean
-            if moved @ g @ moved <= radius**2:
-                return Solution(projection.weights[0], projection.residual, projection.status)
-        low, high = (kappa2, high) if short > 0 else (low, kappa2)
-        if (1 - 1e-14) * high <= low:  # as near as rounding lets it come
-            break
-        kappa2 += short / _flat_norm2(g, w > 0)
-        if not low < kappa2 < high:  # bisect, in the logarithm
-            kappa2 = 16 * low if high == np.inf else np.sqrt(low * high) if low else high / 16
-    kappa = radius / np.sqrt(max(norm2, 1e-300))
-    gains = with_mean + kappa * (g @ w)  # g_k·d, equal for all with w_k > 0, no less for others
-    scale = np.maximum(lengths / size, w @ lengths / size) * (1 + c) * radius / c
-    residual = float(np.maximum((w @ gains - gains) / scale, 0.0).max())
-    return judged(mean + kappa * w, residual)
+    zeros = not some.all()
+    x, residual = (None if zeros else ball.guessed()) or ball.farthest(zeros=zeros)
+    weights = mean
+    weights[some] += x / n
+    return judged(weights, residual)
 
 
-def _flat_norm2(gramian: Array, chosen: NDArray[np.bool_]) -> float:
-    """Return the squared distance from 0 of the flat through the chosen rows."""
-    lengths, cosines = unit_rows(gramian[np.ix_(chosen, chosen)])
-    inverse = inverse_lengths(lengths)
-    cosines[np.diag_indices_from(cosines)] += 1e-12  # rows may repeat
-    return 1 / max(float(inverse @ solve(cosines, inverse)), 1e-12)
+class _Ball:
+    """The search on unit rows, with lengths n (T',) of which the largest is 1."""
+
+    def __init__(self, rho: Array, n: Array, c: float, count: int) -> None:
+        self.rho, self.n = rho, n
+        self.problem = Complementarity(rho)
+        self.products = rho @ (n / count)  # of the unit rows with g₀
+        self.radius = c * np.sqrt(max(float(n @ self.products) / count, 0.0))
+        self.upper = float((n * (self.products + self.radius)).min())  # of λ, by one task alone
+
+    def at(self, gain: float, near: Array | None = None) -> _Point:
+        """Solve for d(λ), from the tasks that bind it at a λ near by."""
+        guess = None if near is None else near[None] > 0
+        x, residual = self.problem.solve((self.products - gain / self.n)[None], guess)
+        return _Point(x[0], max(float(x[0] @ self.rho @ x[0]), 0.0), residual)
+
+    def guessed(self) -> tuple[Array, float] | None:
+        """Exchange all tasks that are wrongly in or out of those that bind, with λ of those.
+
+        What meets the conditions is the answer. None if it is not found soon.
+        """
+        face = self.n * self.products < self.upper
+        wanted, z = self.radius**2, 1 / self.n
+        for _ in range(_GUESSES):
+            chosen = np.flatnonzero(face)
+            if not len(chosen):
+                return None
+            sides = np.stack([-self.products[chosen], z[chosen]], axis=1)
+            try:
+                fixed, moving = np.linalg.solve(self.rho[chosen[:, None], chosen], sides).T
+            except np.linalg.LinAlgError:
+                return None
+            # D(λ) = D(0) + 2λ slope + λ² bend
+            slope, bend = z[chosen] @ fixed, z[chosen] @ moving
+            root = slope**2 - bend * (-self.products[chosen] @ fixed - wanted)
+            if bend <= 0:
+                return None
+            gain = (np.sqrt(max(root, 0.0)) - slope) / bend
+            x = np.zeros_like(z)
+            x[chosen] = fixed + gain * moving
+            q = self.products - gain * z
+            y = self.rho @ x + q
+            wrong = np.where(face, x < 0, y < -_TOLERANCE * np.abs(q).max())
+            if not wrong.any():
+                off = abs(np.sqrt(max(x @ self.rho @ x, 0.0)) / self.radius - 1)
+                residual = max(float(missed(self.rho, q[None], x[None])[0]), off)
+                return (x, residual) if residual < _SOUND else None
+            face ^= wrong
+        return None
+
+    def farthest(self, *, zeros: bool) -> tuple[Array, float]:
+        """Return x at the greatest λ, and how far the conditions are missed."""
+        low = float((self.n * self.products).min())
+        high, point = self.upper, None
+        if high > 0 or zeros:
+            free = self.at(0.0)
+            if free.distance2 > self.radius**2:
+                high, point = 0.0, free
+            elif zeros or (highest := self._highest()) is None:
+                return free.x, free.residual
+            else:
+                low, high = max(low, 0.0), min(high, highest)
+        return self._on_sphere(low, high, point or self.at(high))
+
+    def _highest(self) -> float | None:
+        """Bound λ by the minimum-norm point of the rows; None if that is 0."""
+        w = min_norm_point(self.rho * self.n * self.n[:, None]).weights * self.n
+        length = float(np.sqrt(max(float(w @ self.rho @ w), 0.0)))
+        if length < IN_HULL * w.sum():
+            return None
+        return float(w @ self.products) + self.radius * length
+
+    def _on_sphere(self, low: float, high: float, point: _Point) -> tuple[Array, float]:
+        """Find the λ between two bounds at which D is the squared radius."""
+        gain, wanted = high, self.radius**2
+        for _ in range(_STEPS):
+            excess = point.distance2 - wanted
+            if abs(excess) <= _TOLERANCE * wanted:
+                break
+            low, high = (low, gain) if excess > 0 else (gain, high)
+            new = gain + self._step(point, excess)
+            gain = new if low < new < high else (low + high) / 2
+            if not low < gain < high:  # as near as rounding lets it come
+                break
+            point = self.at(gain, point.x)
+        length = np.sqrt(point.distance2)
+        off = abs(length / self.radius - 1)
+        return point.x * (self.radius / max(length, 1e-300)), max(point.residual, off)
+
+    def _step(self, point: _Point, excess: float) -> float:
+        """Return the step of λ after which D has changed by ``-excess``, on its present piece."""
+        face = point.x > 0
+        if not face.any():
+            return np.inf
+        z = 1 / self.n[face]
+        steep = float(z @ point.x[face])  # D' / 2
+        bend = float(z @ solve(self.rho[np.ix_(face, face)] + _RIDGE * np.eye(len(z)), z))  # D'' / 2
+        root = steep**2 - bend * excess
+        if root > 0 and bend * _RIDGE < 1e-4 * (z @ z):
+            return (np.sqrt(root) - steep) / bend
+        # a corner: no piece, but the distance itself is convex
+        length = np.sqrt(point.distance2)
+        return float((self.radius - length) * length / steep)

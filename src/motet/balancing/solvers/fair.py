@@ -13,6 +13,7 @@ import numpy as np
 
 from motet.balancing.solvers.cones import min_norm_point
 from motet.balancing.solvers.solution import (
+    IN_HULL,
     Array,
     Solution,
     all_zero,
@@ -30,7 +31,6 @@ STATIONARY = (
 
 _STEPS = 100  # 5 to 12 suffice unless 0 is almost in the hull
 _TOLERANCE = 1e-11
-_IN_HULL = 1e-6  # ‖Σ u ĝ‖ / Σ u below this is 0, to what a Gramian can tell (the square of it)
 
 
 def fair_weights(gramian: Array, alpha: float = 1.0) -> Solution:
@@ -58,9 +58,9 @@ def fair_weights(gramian: Array, alpha: float = 1.0) -> Solution:
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # the residual tells
         u, residual, missed = _newton(rho, n, alpha)
     solution = judged(u / n, residual)
-    if missed > 1e-6 or _span(rho, u) < _IN_HULL:
+    if missed > 1e-6 or _span(rho, u) < IN_HULL:
         v = min_norm_point(rho).weights
-        if _span(rho, v) < _IN_HULL:
+        if _span(rho, v) < IN_HULL:
             solution = Solution(v / n, residual, STATIONARY)
     weights = np.zeros_like(lengths)
     weights[some] = solution.weights * size ** (-2 * alpha / (1 + alpha))
@@ -84,7 +84,7 @@ def _newton(rho: Array, n: Array, alpha: float) -> tuple[Array, float, float]:
         # an equation is met if the gap is small beside b, or beside what cancels in the pull
         residual = float((np.abs(gap) / (b + 1e-4 * u * (magnitudes @ u))).max())
         span2 = float(pull.sum()) / float(u.sum()) ** 2
-        if residual <= _TOLERANCE or span2 < _IN_HULL**2 or step == _STEPS:
+        if residual <= _TOLERANCE or span2 < IN_HULL**2 or step == _STEPS:
             break
         # relative steps s = Δu / u: (UρU + B/α) s = b - Uρu, brought to a unit diagonal
         scale = 1 / np.sqrt(u * u + b / alpha)

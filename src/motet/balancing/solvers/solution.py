@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[np.float64]
 
 OK = "ok"
+IN_HULL = 1e-6
+"""‖Σ w g‖ / Σ w‖g‖ below this is 0, to what a Gramian, which holds its square, can tell."""
+
 NOT_FINITE = "a gradient is not finite: the weights are NaN"
 ALL_ZERO = "every gradient is 0: equal weights"
 
