@@ -330,14 +330,14 @@ def test_given_cosines_are_reached_by_independent_gradients(rows):
 
 @given(rows=jacobians(("plain", "agreeing"), smallest=2))
 def test_aligned_gradients_are_orthogonal_and_of_one_length(rows):
-    weights = [aligned(rows @ rows.T, e) for e in np.eye(len(rows))]
+    weights = [aligned(rows @ rows.T, e).weights for e in np.eye(len(rows))]
     singular = np.linalg.svd(np.array(weights).T @ rows, compute_uv=False)
     assert singular.max() / singular.min() == pytest.approx(1, rel=1e-6)
 
 
 def test_aligned_ignores_directions_that_are_only_rounding():
     rows = np.array([[1.0, 2.0, 2.0], [1.0, 2.0, 2.0], [0.1, 0.0, 0.0]])
-    weights = aligned(rows @ rows.T, np.ones(3), tolerance=1e-12)
+    weights = aligned(rows @ rows.T, np.ones(3), tolerance=1e-12).weights
     assert np.linalg.norm(weights @ rows) > 0.1
 
 
@@ -346,7 +346,7 @@ def test_aligned_ignores_directions_that_are_only_rounding():
 )
 def test_the_common_length_of_aligned_gradients(scaling, length):
     gramian = np.diag([9.0, 16.0, 49.0])
-    assert_allclose(aligned(gramian, np.ones(3), scaling), length / np.array([3, 4, 7]))
+    assert_allclose(aligned(gramian, np.ones(3), scaling).weights, length / np.array([3, 4, 7]))
 
 
 # The simplex ---------------------------------------------------------------------------------

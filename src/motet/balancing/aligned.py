@@ -2,12 +2,10 @@
 
 from typing import Literal, final
 
-import torch
 from torch import Tensor
 
 from motet.balancing.families import GramianBalancer
 from motet.balancing.solvers import aligned
-from motet.balancing.solvers.solution import ALL_ZERO
 from motet.options import Fraction, PositiveInt, Sequence, checked
 
 
@@ -55,10 +53,7 @@ class AlignedMTL(GramianBalancer):
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
         p = self.preference(present).numpy() / len(present)
-        still = gramian.diagonal() == 0
-        if still.any():
-            self.status = ALL_ZERO if still.all() else "a gradient is 0: its weight is 0"
-        return torch.from_numpy(aligned(gramian.numpy(), p, self.scaling, self.resolution))
+        return self.accept(aligned(gramian.numpy(), p, self.scaling, self.resolution))
 
     def in_sum_scale(self, weights: Tensor) -> Tensor:
         return weights * len(weights)

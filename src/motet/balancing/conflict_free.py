@@ -7,7 +7,13 @@ from torch import Tensor
 
 from motet.balancing.families import GramianBalancer
 from motet.balancing.solvers import OK, given_cosines, min_norm_point
-from motet.balancing.solvers.solution import ALL_ZERO, Array, inverse_lengths, unit_rows
+from motet.balancing.solvers.solution import (
+    ALL_ZERO,
+    ZERO_WEIGHT,
+    Array,
+    inverse_lengths,
+    unit_rows,
+)
 from motet.options import Fraction, PositiveInt, Sequence, checked
 
 
@@ -63,4 +69,4 @@ def common_angle(gramian: Array, targets: Array, tolerance: float) -> tuple[Arra
         status = "no direction is nearer to the cosines asked for than 0: minimum-norm weights"
         return min_norm_point(gramian).weights, status
     weights = on_units * inverse_lengths(lengths) * ((lengths @ reached) / norm2)
-    return weights, OK if some.all() else "a gradient is 0: its weight is 0"
+    return weights, OK if some.all() else ZERO_WEIGHT

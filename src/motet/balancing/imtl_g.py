@@ -8,7 +8,13 @@ from torch import Tensor
 
 from motet.balancing.families import GramianBalancer
 from motet.balancing.solvers import OK, given_cosines, min_norm_point
-from motet.balancing.solvers.solution import ALL_ZERO, Array, inverse_lengths, unit_rows
+from motet.balancing.solvers.solution import (
+    ALL_ZERO,
+    ZERO_WEIGHT,
+    Array,
+    inverse_lengths,
+    unit_rows,
+)
 from motet.options import Fraction, PositiveInt, Sequence, checked
 
 _SMALLEST_SUM = 0.1  # of Σ|w|: below, Σw = 1 would blow the direction up or turn it around
@@ -77,4 +83,4 @@ def equal_projections(gramian: Array, tolerance: float) -> tuple[Array, str]:
     if total < _SMALLEST_SUM * size:
         status = f"the weights sum to {total / size:.2g} of their absolute values: divided by those"
         return weights / size, status
-    return weights / total, OK if some.all() else "a gradient is 0: its weight is 0"
+    return weights / total, OK if some.all() else ZERO_WEIGHT

@@ -29,6 +29,7 @@ _TOLERANCE = 1e-11  # a sign is wrong beyond this share of the largest entry
 _SINGULAR = 1e-8  # a determinant below this share of its terms has lost half of its digits
 _PIVOTS = 8  # 3 to 5 suffice where M is sound
 _COARSE, _FINE = 1e-6, 1e-9  # ε; through the inverse of M + εI, a smaller one loses the faces
+_FINER = (1e-6, 1e-6, 1e-9, 1e-11, 1e-13, 1e-13)  # ε of proximal steps
 _STEPS = 100  # 5 to 40 suffice
 _PLAIN = 3  # steps before the line search: in a wide cone it is not needed, and slower
 _THIN = 0.8  # a cone is thin if projecting the sum on it leaves less of its square
@@ -67,13 +68,13 @@ class Complementarity:
         if x is None:
             x = self._solved(q, guess, combinations)
         worst = float(missed(self.matrix, q, x).max())
-        if worst > _INDEFINITE and self._repaired is None:
+        if worst <= _INDEFINITE or self._repaired is self:
+            return x, worst
+        if self._repaired is None:
             values, vectors = np.linalg.eigh(self.matrix)
             self._repaired = Complementarity((vectors * np.maximum(values, 0.0)) @ vectors.T)
             self._repaired._repaired = self._repaired
-        if worst > _INDEFINITE and self._repaired is not self:
-            return self._repaired.solve(q, guess, combinations)
-        return x, worst
+        return self._repaired.solve(q, guess, combinations)
 
     def _solved(self, q: Array, guess: Faces | None, combinations: Array | None) -> Array:
         low = -_TOLERANCE * np.abs(q).max(axis=1, keepdims=True)
@@ -89,14 +90,16 @@ class Complementarity:
         if len(unsolved):
             u = None if combinations is None or len(unsolved) == 1 else combinations[unsolved]
             x[unsolved] = _regularised(self.matrix, q[unsolved], face[unsolved], u)
-        return np.maximum(x, 0.0)
+        positive: Array = np.maximum(x, 0.0)
+        return positive
 
 
 def missed(matrix: Array, q: Array, x: Array) -> Array:
     """Return how far each row of x (N, T) is from a solution: max |min(x, y)| / max |q|, (N,)."""
     scale = np.abs(q).max(axis=1)
     off = np.abs(np.minimum(x, x @ matrix + q)).max(axis=1)
-    return np.divide(off, scale, out=off, where=scale > 0)
+    relative: Array = np.divide(off, scale, out=off, where=scale > 0)
+    return relative
 
 
 def _of_two(matrix: Array, q: Array) -> Array | None:
@@ -178,16 +181,22 @@ def _sound_inverse(matrix: Array) -> Array | None:
     """Invert M, unless it is near enough to singular to spoil the faces."""
     try:
         np.linalg.cholesky(matrix)
-        inverse = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+        inverse = _inverse(matrix)
     except np.linalg.LinAlgError:
         return None
     return inverse if inverse.diagonal().max() < 1e4 else None
 
 
+def _inverse(matrix: Array) -> Array:
+    return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+
+
 # Sound M: block pivoting -----------------------------------------------------------------------
 
 
-def _pivot(faces: _Faces, q: Array, face: Faces, x: Array, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+def _pivot(
+    faces: _Faces, q: Array, face: Faces, x: Array, rows: NDArray[np.intp]
+) -> NDArray[np.intp]:
     """Exchange all wrong entries until none is; changes face and x, returns the rows left open."""
     matrix = faces.padded[0, :-1, :-1]
     for _ in range(_PIVOTS):
@@ -227,7 +236,8 @@ def _regularised(matrix: Array, q: Array, face: Faces, combinations: Array | Non
         vanishing = _vanishing(matrix, v)
         if vanishing is not None:  # then all rows are in it, and every projection is 0
             times = np.maximum((combinations / vanishing).max(axis=1, keepdims=True), 0.0)
-            return times * vanishing - combinations
+            found: Array = times * vanishing - combinations
+            return found
         if v @ matrix @ v < _THIN * (total @ wanted[0]):
             x, face, plain = v / len(q) - combinations, np.repeat(shared_face, len(q), axis=0), 0
     coarse = _ridged(matrix, _COARSE, through_inverse=len(q) > 1)
@@ -245,11 +255,9 @@ def _vanishing(matrix: Array, v: Array) -> Array | None:
     return v if v.min() > 0 and np.abs(matrix @ v).max() <= _MET * v.min() else None
 
 
-def _ridged(
-    matrix: Array, ridge: float, *, through_inverse: bool = False
-) -> _System:
+def _ridged(matrix: Array, ridge: float, *, through_inverse: bool = False) -> _System:
     ridged = matrix + ridge * np.eye(len(matrix))
-    return _Faces(ridged, np.linalg.inv(ridged) if through_inverse else None), matrix, ridge
+    return _Faces(ridged, _inverse(ridged) if through_inverse else None), matrix, ridge
 
 
 def _newton(
@@ -289,9 +297,12 @@ def _newton(
 
 
 def _least(x: Array, y: Array, along: Array, rise: Array, ridge: float) -> Array:
-    """Find where from x along a step (N, T) the function of `_newton` is least: shares (N, 1).
+    """Find where from x along a step (N, T) the function of `_newton` is least.
 
     Its slope grows in straight pieces, which break where an entry of y changes its sign.
+
+    Returns:
+        Shares of the step, (N, 1).
     """
     negative = (y < 0) | ((y == 0) & (rise < 0))
     constant, linear = y * rise / ridge, rise * rise / ridge
@@ -318,7 +329,7 @@ def _refined(matrix: Array, q: Array, face: Faces, x: Array) -> Array:
     """Take back what ε moved, in proximal steps with the same ε, then a finer one; changes face."""
     best = np.maximum(x, 0.0)
     off = missed(matrix, q, best)
-    for ridge in (_COARSE, _COARSE, _FINE, _FINE):
+    for ridge in _FINER:
         rows = np.flatnonzero(off > _MET)
         if not len(rows):
             break

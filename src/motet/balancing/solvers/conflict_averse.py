@@ -84,7 +84,7 @@ class _Ball:
         self.rho, self.n = rho, n
         self.problem = Complementarity(rho)
         self.products = rho @ (n / count)  # of the unit rows with g₀
-        self.radius = c * np.sqrt(max(float(n @ self.products) / count, 0.0))
+        self.radius = c * float(np.sqrt(max(float(n @ self.products) / count, 0.0)))
         self.upper = float((n * (self.products + self.radius)).min())  # of λ, by one task alone
 
     def at(self, gain: float, near: Array | None = None) -> _Point:
@@ -96,17 +96,20 @@ class _Ball:
     def guessed(self) -> tuple[Array, float] | None:
         """Exchange all tasks that are wrongly in or out of those that bind, with λ of those.
 
-        What meets the conditions is the answer. None if it is not found soon.
+        Returns:
+            x, which is the answer if it meets the conditions, and how far it misses them; None if
+            none does soon.
         """
         face = self.n * self.products < self.upper
         wanted, z = self.radius**2, 1 / self.n
+        ridged = self.rho + _RIDGE * np.eye(len(z))
         for _ in range(_GUESSES):
             chosen = np.flatnonzero(face)
             if not len(chosen):
                 return None
             sides = np.stack([-self.products[chosen], z[chosen]], axis=1)
             try:
-                fixed, moving = np.linalg.solve(self.rho[chosen[:, None], chosen], sides).T
+                fixed, moving = np.linalg.solve(ridged[chosen[:, None], chosen], sides).T
             except np.linalg.LinAlgError:
                 return None
             # D(λ) = D(0) + 2λ slope + λ² bend
@@ -121,9 +124,11 @@ class _Ball:
             y = self.rho @ x + q
             wrong = np.where(face, x < 0, y < -_TOLERANCE * np.abs(q).max())
             if not wrong.any():
-                off = abs(np.sqrt(max(x @ self.rho @ x, 0.0)) / self.radius - 1)
+                length = float(np.sqrt(max(float(x @ self.rho @ x), 0.0)))
+                off = abs(length / self.radius - 1)
                 residual = max(float(missed(self.rho, q[None], x[None])[0]), off)
-                return (x, residual) if residual < _SOUND else None
+                sound = residual < _SOUND and length >= IN_HULL * x.sum()
+                return (x, residual) if sound else None
             face ^= wrong
         return None
 
@@ -147,7 +152,7 @@ class _Ball:
         length = float(np.sqrt(max(float(w @ self.rho @ w), 0.0)))
         if length < IN_HULL * w.sum():
             return None
-        return float(w @ self.products) + self.radius * length
+        return float(w @ self.products + self.radius * length)
 
     def _on_sphere(self, low: float, high: float, point: _Point) -> tuple[Array, float]:
         """Find the λ between two bounds at which D is the squared radius."""
@@ -162,7 +167,7 @@ class _Ball:
             if not low < gain < high:  # as near as rounding lets it come
                 break
             point = self.at(gain, point.x)
-        length = np.sqrt(point.distance2)
+        length = float(np.sqrt(point.distance2))
         off = abs(length / self.radius - 1)
         return point.x * (self.radius / max(length, 1e-300)), max(point.residual, off)
 
@@ -173,10 +178,11 @@ class _Ball:
             return np.inf
         z = 1 / self.n[face]
         steep = float(z @ point.x[face])  # D' / 2
-        bend = float(z @ solve(self.rho[np.ix_(face, face)] + _RIDGE * np.eye(len(z)), z))  # D'' / 2
+        ridged = self.rho[np.ix_(face, face)] + _RIDGE * np.eye(len(z))
+        bend = float(z @ solve(ridged, z))  # D'' / 2
         root = steep**2 - bend * excess
         if root > 0 and bend * _RIDGE < 1e-4 * (z @ z):
-            return (np.sqrt(root) - steep) / bend
+            return float((np.sqrt(root) - steep) / bend)
         # a corner: no piece, but the distance itself is convex
-        length = np.sqrt(point.distance2)
+        length = float(np.sqrt(point.distance2))
         return float((self.radius - length) * length / steep)

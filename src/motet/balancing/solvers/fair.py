@@ -6,8 +6,12 @@ stationary point of the strictly convex
     ½ uᵀρu - Σ b_k / (1 - 1/α)        (Σ log u_k in place of the sum for α = 1)
 
 on u > 0. It exists exactly if 0 is not in the convex hull of the rows: then some direction has a
-positive product with each, and otherwise u grows without end.
+positive product with each, and otherwise u grows without end. As α grows, u spreads over orders of
+magnitude, u_k = gain_k^(-α) / n_k^(α-1) for tasks that do not bind; so α is doubled from one
+solution to the next, each of which is a start for the other.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,8 +33,13 @@ STATIONARY = (
     "the weights of their minimum-norm combination, whose direction is 0"
 )
 
-_STEPS = 100  # 5 to 12 suffice unless 0 is almost in the hull
+_STEPS = 60  # 5 to 15 suffice unless 0 is almost in the hull
 _TOLERANCE = 1e-11
+_ON_THE_WAY = 1e-4  # for an α that only leads to another
+_FIRST = (0.5, 2.0)  # α between these are solved at once
+_FAR = 0.1  # of b / α: a task with less u² is far better off than others
+_SHORTEST = 1.1  # ratio of one α to the next
+_LONGEST = 20.0  # step of a log u
 
 
 def fair_weights(gramian: Array, alpha: float = 1.0) -> Solution:
@@ -56,9 +65,11 @@ def fair_weights(gramian: Array, alpha: float = 1.0) -> Solution:
     size = np.exp(np.log(lengths[some]).mean())  # solved for rows of geometric mean length 1
     n, rho = lengths[some] / size, cosines[np.ix_(some, some)]
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # the residual tells
-        u, residual, missed = _newton(rho, n, alpha)
-    solution = judged(u / n, residual)
-    if missed > 1e-6 or _span(rho, u) < IN_HULL:
+        log_u, residual, missed = _continued(rho, np.log(n), alpha)
+        u = np.exp(log_u)
+        solution = judged(u / n, residual)
+        span = _span(rho, u)
+    if not (missed <= 1e-6 and span >= IN_HULL):
         v = min_norm_point(rho).weights
         if _span(rho, v) < IN_HULL:
             solution = Solution(v / n, residual, STATIONARY)
@@ -68,41 +79,102 @@ def fair_weights(gramian: Array, alpha: float = 1.0) -> Solution:
     return Solution(weights, solution.residual, status)
 
 
-def _newton(rho: Array, n: Array, alpha: float) -> tuple[Array, float, float]:
-    """Minimise from the best multiple of the solution for orthogonal rows.
+class _Found(NamedTuple):
+    """log u, and how far b is missed: as far as rounding lets it be told, and at all."""
 
-    Returns:
-        u, and how far b is missed: as far as rounding lets it be told, and at all.
-    """
-    u, power, magnitudes = n ** ((1 - alpha) / (1 + alpha)), 1 / alpha - 1, np.abs(rho)
+    log_u: Array
+    residual: float
+    missed: float
+
+
+def _continued(rho: Array, log_n: Array, alpha: float) -> _Found:
+    """Solve for an α near 1, then for twice or half that, or as far as it goes, ..."""
+    at = min(max(alpha, _FIRST[0]), _FIRST[1])
+    found = _from_orthogonal(rho, log_n, at, alpha)
+    if not found.residual <= _ON_THE_WAY and at != 1:
+        at = 1.0
+        found = _from_orthogonal(rho, log_n, at, alpha)
+    ratio = 2.0
+    while at != alpha and found.residual <= _ON_THE_WAY:
+        new = min(at * ratio, alpha) if alpha > at else max(at / ratio, alpha)
+        start = found.log_u + (new - at) * _along(rho, log_n, found.log_u, at)
+        next_one = _newton(rho, log_n, start, new, alpha)
+        if next_one.residual <= _ON_THE_WAY:
+            at, found = new, next_one
+        elif ratio > _SHORTEST:
+            ratio = np.sqrt(ratio)
+        else:
+            return next_one
+    return found
+
+
+def _from_orthogonal(rho: Array, log_n: Array, alpha: float, final: float) -> _Found:
+    """Solve from the best multiple of the solution for orthogonal rows."""
+    log_u = log_n * ((1 - alpha) / (1 + alpha))
+    u = np.exp(log_u)
     flat = float(u @ rho @ u)
     if flat > 0:
-        u = u * (float(((n / u) ** power).sum()) / flat) ** (alpha / (1 + alpha))
-    pull, b = u * (rho @ u), (n / u) ** power
+        powers = np.exp((log_n - log_u) * (1 / alpha - 1)).sum()
+        log_u = log_u + alpha / (1 + alpha) * np.log(powers / flat)
+    return _newton(rho, log_n, log_u, alpha, final)
+
+
+def _newton(rho: Array, log_n: Array, log_u: Array, alpha: float, final: float) -> _Found:
+    """Minimise from a start, in relative steps s = Δu / u; roughly if α is not the final one.
+
+    Where b / α outweighs u², as for tasks far better off than others, u changes by orders of
+    magnitude: there the step is one of log u.
+
+    Returns:
+        The solution, or the last step.
+    """
+    magnitudes, power = np.abs(rho), 1 / alpha - 1
+    tolerance = _TOLERANCE if alpha == final else _ON_THE_WAY
+    u = np.exp(log_u)
+    gains, wanted = rho @ u, np.exp((log_n - log_u) * power - log_u)  # (ρu)_k and b_k / u_k
     for step in range(_STEPS + 1):
-        gap = b - pull
-        # an equation is met if the gap is small beside b, or beside what cancels in the pull
-        residual = float((np.abs(gap) / (b + 1e-4 * u * (magnitudes @ u))).max())
-        span2 = float(pull.sum()) / float(u.sum()) ** 2
-        if residual <= _TOLERANCE or span2 < IN_HULL**2 or step == _STEPS:
+        gap = wanted - gains
+        # an equation is met if the gap is small beside b, or beside what cancels in the gain
+        residual = float((np.abs(gap) / (wanted + 1e-4 * (magnitudes @ u))).max())
+        span2 = (u @ gains) / u.sum() ** 2
+        if not residual > tolerance or span2 < IN_HULL**2 or step == _STEPS:  # NaN: too far
             break
-        # relative steps s = Δu / u: (UρU + B/α) s = b - Uρu, brought to a unit diagonal
-        scale = 1 / np.sqrt(u * u + b / alpha)
-        side = u * scale
-        hessian = rho * side * side[:, None]
-        hessian.flat[:: len(u) + 1] = 1.0
-        s = scale * solve(hessian, scale * gap)
-        slope = float(gap @ s)
-        t = min(1.0, 0.95 / max(-float(s.min()), 1e-9))
+        s = _relative(rho, u, wanted / alpha, gap)
+        far = u < _FAR * wanted / alpha
+        t = min(
+            1.0,
+            0.95 / max(-float(s[~far].min(initial=0.0)), 1e-9),
+            _LONGEST / max(float(np.abs(s[far]).max(initial=0.0)), 1e-9),
+        )
+        slope = float((gap * u) @ s)
         while True:  # along the step a convex function may fall flat, but not rise steeply
-            factor = 1 + t * s
-            new = u * factor
-            pull, b = new * (rho @ new), (n / new) ** power
-            if float((pull - b) @ (s / factor)) <= 0.9 * slope or t < 1e-4:
+            factor = np.where(far, 1.0, 1 + t * s)
+            new = log_u + np.where(far, t * s, np.log(factor))
+            u = np.exp(new)
+            gains, wanted = rho @ u, np.exp((log_n - new) * power - new)
+            if float(((gains - wanted) * u) @ (s / factor)) <= 0.9 * slope or t < 1e-4:
                 break
             t /= 2
-        u = new
-    return u, residual, float((np.abs(gap) / b).max())
+        log_u = new
+    return _Found(log_u, residual, float((np.abs(gap) / wanted).max()))
+
+
+def _along(rho: Array, log_n: Array, log_u: Array, alpha: float) -> Array:
+    """Return d log u / dα at a solution, from log (ρu)_k = (log n_k - log u_k) / α - log n_k."""
+    u = np.exp(log_u)
+    gains = rho @ u
+    return _relative(rho, u, gains / alpha, gains * (log_u - log_n) / alpha**2)
+
+
+def _relative(rho: Array, u: Array, own: Array, gap: Array) -> Array:
+    """Solve Σ_l ρ_kl u_l s_l + own_k s_k = gap_k, brought to a unit diagonal."""
+    diagonal = u + own
+    side = np.sqrt(u / diagonal)
+    system = rho * side * side[:, None]
+    system.flat[:: len(u) + 1] = 1.0
+    changes = side * solve(system, side * gap)  # u_l s_l
+    relative: Array = (gap - (rho @ changes - changes)) / diagonal
+    return relative
 
 
 def _span(rho: Array, u: Array) -> float:

@@ -18,6 +18,7 @@ IN_HULL = 1e-6
 """‖Σ w g‖ / Σ w‖g‖ below this is 0, to what a Gramian, which holds its square, can tell."""
 
 NOT_FINITE = "a gradient is not finite: the weights are NaN"
+ZERO_WEIGHT = "a gradient is 0: its weight is 0"
 ALL_ZERO = "every gradient is 0: equal weights"
 
 
