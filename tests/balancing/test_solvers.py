@@ -36,6 +36,8 @@ SOLVERS = {
     "nash": (fair_weights, -1),
     "fair 0.5": (lambda g: fair_weights(g, 0.5), -2 / 3),
     "fair 2": (lambda g: fair_weights(g, 2.0), -4 / 3),
+    "fair 20": (lambda g: fair_weights(g, 20.0), -40 / 21),
+    "aligned": (lambda g: aligned(g, np.full(len(g), 1 / len(g))), 0),
 }
 """Solver, and the degree of its weights in the gradients."""
 
@@ -88,7 +90,7 @@ def test_a_gramian_in_float32_is_good_enough(name, rows):
     assert np.isfinite(rounded.weights).all()
     if exact.status == rounded.status == OK and rounded.residual < 1e-6:
         worst = (rows @ (np.atleast_2d(rounded.weights).sum(axis=0) @ rows)).min()
-        if name != "conflict_averse":  # which may conflict
+        if name not in ("conflict_averse", "aligned"):  # which may conflict
             length = np.linalg.norm(rows, axis=1).max()
             assert worst >= -1e-2 * length**2
 
@@ -185,6 +187,50 @@ def test_more_tasks_than_parameters_are_solved_where_exchanging_faces_would_cycl
     assert solution.residual < 1e-9
 
 
+def deficient(kind, count):
+    """Gradients (T, P) of less than full rank, of unit size."""
+    rng = np.random.default_rng(count)
+    width = {"third": count // 3, "half": count // 2, "four": 4}.get(kind, 2 * count)
+    rows = rng.normal(size=(count, width))
+    if kind == "twice":
+        rows[count // 2 :] = rows[: count - count // 2]
+    if kind == "opposed":
+        rows[1] = -rows[0]
+    if kind == "sum zero":
+        rows -= rows.mean(axis=0)
+    return rows
+
+
+@pytest.mark.parametrize("kind", ["third", "half", "four", "twice", "opposed", "sum zero"])
+@pytest.mark.parametrize("count", [5, 32, 64])
+def test_projections_of_dependent_gradients_are_exact(kind, count):
+    rows = deficient(kind, count)
+    solution = cone(rows @ rows.T)
+    found, lengths = count * solution.weights @ rows, np.linalg.norm(rows, axis=1)
+    assert solution.status == OK
+    assert solution.residual < 1e-9
+    assert (found @ rows.T >= -1e-9 * lengths[:, None] * lengths).all()
+    nearest = [row + nnls(rows.T, -row, maxiter=100 * count)[0] @ rows for row in rows]
+    assert_allclose(found, nearest, atol=1e-8 * lengths.max())
+
+
+@pytest.mark.parametrize("angle", [1e-2, 1e-3, 1e-4, 1e-5])
+@pytest.mark.parametrize("count", [3, 8, 16])
+def test_no_task_is_harmed_by_the_projections_of_nearly_opposed_gradients(angle, count):
+    rows = np.random.default_rng(count).normal(size=(count, 2 * count))
+    rows[1] = angle * rows[1] - rows[0]
+    found = count * cone(rows @ rows.T).weights @ rows
+    lengths = np.linalg.norm(rows, axis=1)
+    assert (found @ rows.T >= -1e-9 * lengths[:, None] * lengths).all()
+
+
+def test_weights_stay_moderate_where_every_projection_is_zero():
+    rows = deficient("third", 32)
+    weights = cone(rows @ rows.T).weights
+    assert_allclose(weights @ rows, 0, atol=1e-12)
+    assert weights.max() < 10
+
+
 # Fairness ------------------------------------------------------------------------------------
 
 
@@ -196,6 +242,23 @@ def test_fair_weights_solve_their_equation(rows, alpha):
     gains, expected = rows @ (w @ rows), w ** (-1 / alpha)
     rounding = 1e-13 * np.abs(rows @ rows.T) @ w  # large terms may cancel in a gain
     assert (np.abs(gains - expected) <= 1e-6 * expected + rounding).all()
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.3, 2.0, 10.0, 20.0, 100.0, 1000.0])
+@pytest.mark.parametrize("kind", ["plain", "agreeing", "conflicting"])
+@pytest.mark.parametrize("count", [2, 5, 32])
+def test_fair_weights_are_found_for_every_alpha_and_very_uneven_lengths(alpha, kind, count):
+    for seed in range(4):
+        lengths = 10 ** np.random.default_rng(seed).uniform(-4, 4, size=count)
+        rows = gradients(kind, count, seed) * lengths[:, None]
+        solution = fair_weights(rows @ rows.T, alpha)
+        assert solution.status == OK
+        w = solution.weights
+        gains, expected = (rows @ rows.T) @ w, np.exp(-np.log(np.maximum(w, 1e-300)) / alpha)
+        rounding = 1e-13 * np.abs(rows @ rows.T) @ w
+        known = w > 1e-290  # a smaller weight is 0 to the others
+        assert (np.abs(gains - expected) <= 1e-6 * expected + rounding)[known].all()
+        assert (gains >= -rounding).all()
 
 
 @given(rows=jacobians(("plain", "agreeing", "conflicting"), smallest=2, largest=5))
@@ -237,6 +300,7 @@ def test_fairness_goes_from_the_sum_to_the_minimum_norm():
         [[1.0, 0.0], [-2.0, 0.0], [0.0, 3.0]],
         [[1.0, 0.0], [-0.5, 1.0], [-0.5, -1.0]],
         [[1e-4, 0.0], [-1e4, 0.0]],
+        [[1e-15, 0.0, 0.0], [-1.0, 0.0, 0.0], [0.3, 1.0, 0.5]],
     ],
 )
 def test_no_common_descent_is_recognised_and_the_direction_is_zero(rows, alpha):
@@ -288,6 +352,55 @@ def test_cagrad_has_no_better_weights_on_the_simplex(rows, c):
     assert dual(w) <= best + 1e-7 * (np.sqrt(gramian.mean() / scale))
 
 
+def nearest_with_gain(rows, point, gain):
+    """The d nearest to a point with g_k·d ≥ gain for every k, by least distance programming."""
+    system = np.vstack([rows.T, gain - rows @ point])
+    u, _ = nnls(system, np.eye(len(system))[-1], maxiter=10_000)
+    missing = system @ u - np.eye(len(system))[-1]
+    if np.linalg.norm(missing) < 1e-9 or missing[-1] >= 0:
+        return None
+    return point - missing[:-1] / missing[-1]
+
+
+def greatest_gain(rows, c):
+    """max min_k g_k·d over ‖d - g₀‖ ≤ c‖g₀‖, by bisection; rows of size 1."""
+    mean = rows.mean(axis=0)
+    radius = c * np.linalg.norm(mean)
+    low, high = (rows @ mean).min(), (rows @ mean + radius * np.linalg.norm(rows, axis=1)).min()
+    for _ in range(60):
+        middle = (low + high) / 2
+        d = nearest_with_gain(rows, mean, middle)
+        inside = d is not None and np.linalg.norm(d - mean) <= radius * (1 + 1e-12)
+        low, high = (middle, high) if inside else (low, middle)
+    return low
+
+
+@given(
+    rows=jacobians(KINDS, smallest=1, largest=8),
+    c=st.sampled_from([0.1, 0.4, 0.9, 1.0, 1.5, 3.0]),
+    scale=SCALES,
+)
+def test_no_direction_of_its_ball_is_better_for_the_worst_off_than_that_of_cagrad(rows, c, scale):
+    size = max(np.linalg.norm(rows, axis=1).max(), 1e-300)
+    rows = rows / size
+    solution = conflict_averse(scale**2 * (rows @ rows.T), c)
+    assert solution.status == OK
+    d, mean = solution.weights @ rows, rows.mean(axis=0)
+    slack = 1e-6 * max((1 + c) * np.linalg.norm(mean), 1e-3)
+    assert (rows @ d).min() >= greatest_gain(rows, c) - slack
+    assert np.linalg.norm(d - mean) <= c * np.linalg.norm(mean) + slack
+
+
+@pytest.mark.parametrize("c", [0.4, 0.9, 1.0, 3.0])
+def test_cagrad_harms_nobody_that_it_need_not_if_a_gradient_is_zero(c):
+    rows = np.array([[0.0, 0.0], [-2.0, -2.0], [1.0, 2.0]])
+    solution = conflict_averse(rows @ rows.T, c)
+    assert solution.status == OK
+    assert (rows @ (solution.weights @ rows)).min() == pytest.approx(
+        min(greatest_gain(rows, c), 0.0), abs=1e-9
+    )
+
+
 @given(rows=jacobians(KINDS, smallest=1), c=st.sampled_from([0.0, 0.1, 0.5, 0.9, 2.0, 100.0]))
 def test_cagrad_stays_in_its_ball(rows, c):
     mean = rows.mean(axis=0)
@@ -333,6 +446,42 @@ def test_aligned_gradients_are_orthogonal_and_of_one_length(rows):
     weights = [aligned(rows @ rows.T, e).weights for e in np.eye(len(rows))]
     singular = np.linalg.svd(np.array(weights).T @ rows, compute_uv=False)
     assert singular.max() / singular.min() == pytest.approx(1, rel=1e-6)
+
+
+@pytest.mark.parametrize("scaling", ["min", "median", "rmse"])
+@pytest.mark.parametrize("tiny", [1e-6, 1e-14, 1e-15, 1e-16, 1e-17, 1e-40])
+@pytest.mark.parametrize("count", [2, 3, 6])
+def test_aligned_is_exact_however_short_a_gradient_is(count, tiny, scaling):
+    """All weights together are the one symmetric, positive matrix that makes J orthogonal."""
+    rows = np.random.default_rng(count).normal(size=(count, 2 * count))
+    rows[0] *= tiny
+    gramian = rows @ rows.T
+    solutions = [aligned(gramian, e, scaling) for e in np.eye(count)]
+    assert {solution.status for solution in solutions} == {OK}
+    weights = np.array([solution.weights for solution in solutions])
+    assert_allclose(weights, weights.T, rtol=1e-9)
+    assert (np.diag(weights) > 0).all()
+    turned = weights @ rows
+    turned /= np.linalg.norm(turned, axis=1).mean()
+    assert_allclose(turned @ turned.T, np.eye(count), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("rows", "reported"),
+    [
+        ([[1.0, 2.0], [1.0, 2.0], [1.0, -1.0]], OK),
+        ([[1.0, 2.0], [-1.0, -2.0]], OK),
+        ([[1.0, 2.0], [1.0, 2.0], [1e-14, 0.0]], "very uneven length"),
+        ([[1.0, 0.0], [1.0, 3e-7]], "to what rounding"),
+        ([[1.0, 0.0], [0.0, 0.0]], "a gradient is 0: its weight is 0"),
+        ([[0.0, 0.0], [0.0, 0.0]], "every gradient is 0"),
+    ],
+)
+def test_aligned_reports_where_its_rank_is_that_of_rounding(rows, reported):
+    rows = np.array(rows)
+    solution = aligned(rows @ rows.T, np.full(len(rows), 1 / len(rows)), tolerance=1e-14)
+    assert reported in solution.status
+    assert np.isfinite(solution.weights).all()
 
 
 def test_aligned_ignores_directions_that_are_only_rounding():
