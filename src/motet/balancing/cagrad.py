@@ -21,8 +21,10 @@ class CAGrad(GramianBalancer):
     c = 0 is the mean gradient; as c grows, the direction becomes that of `MGDA`. For c < 1 a task
     may stay in conflict.
 
-    We differ in one point: the authors' code divides d by 1 + c² (or 1 + c); our "sum" and "mean"
+    We differ in two points: the authors' code divides d by 1 + c² (or 1 + c); our "sum" and "mean"
     scale divide by 1 + c, so that c does not change the length of a step on which all tasks agree.
+    And where g_w = 0 leaves the formula undefined, as with a gradient of 0 in a ball that reaches
+    past every conflict, d is the nearest to g₀ of the best directions: as in `DualProj`.
 
     Args:
         tasks: Names of the tasks.

@@ -99,7 +99,8 @@ def aligned(
     n = lengths[some] / lengths.max()
     if tolerance is None:
         tolerance = len(gramian) * _EPS
-    values, vectors = eigenpairs(cosines[np.ix_(some, some)], tolerance)
+    rho = cosines if some.all() else cosines[np.ix_(some, some)]
+    values, vectors = eigenpairs(rho, tolerance)
     # singular values of a root A of G = AAᵀ are as exact as those of J; eigenvalues of G are not
     lambdas, vectors = _singular(n[:, None] * vectors * np.sqrt(values))
     length = {
