@@ -9,8 +9,8 @@
     project_on_simplex     min ‖w - v‖ on the simplex                 MoCo
 
 All thresholds are relative, so gradients of size 1e-8 and 1e8 are solved alike. Those that may
-fail return a `Solution`: weights, a relative residual of the optimality conditions, and a status. NaN in
-gives NaN out. Most solves take 0.03 to 0.6 ms up to T = 32 (``benchmarks/solvers.py``).
+fail return a `Solution`: weights, a relative residual of the optimality conditions, and a status.
+NaN in gives NaN out. Most solves take 0.03 to 0.6 ms up to T = 32 (``benchmarks/solvers.py``).
 """
 
 from motet.balancing.solvers.cones import min_norm_point, project_on_dual_cone

@@ -141,15 +141,16 @@ def _newton(rho: Array, log_n: Array, log_u: Array, alpha: float, final: float) 
             break
         s = _relative(rho, u, wanted / alpha, gap)
         far = u < _FAR * wanted / alpha
-        near, far = (s, None) if not far.any() else (np.where(far, 0.0, s), far)
+        some_far = bool(far.any())
+        near = np.where(far, 0.0, s) if some_far else s
         t = min(1.0, 0.95 / max(-float(near.min()), 1e-9))
-        if far is not None:
+        if some_far:
             t = min(t, _LONGEST / float(np.abs(s).max(where=far, initial=1.0)))
         slope = float((gap * u) @ s)
         while True:  # along the step a convex function may fall flat, but not rise steeply
             factor = 1 + t * near
             new = log_u + np.log(factor)
-            if far is not None:
+            if some_far:
                 new += np.where(far, t * s, 0.0)
             u = np.exp(new)
             gains, wanted = rho @ u, np.exp((log_n - new) * power - new)
