@@ -151,6 +151,7 @@ def test_many_rare_classes_are_in_every_split_by_the_fractions(size):
         assert len(found) == len(labels) * fraction
         assert found.count("a") == found.count("b") == 100 * fraction
         assert found.count("r") == 100 * size * fraction
+    assert {labels[row] for row in parts.train} == set(labels)
     assert "and 95 more" in parts.notes[0]
     again = split(pa.table({"y": labels}), stratify="y", seed=3)
     assert again.test.tolist() == parts.test.tolist()

@@ -136,10 +136,13 @@ def _by_class(strata: Strata, rows: Rows, fractions: _Fractions, seed: int) -> S
         )
     small = sizes < fewest
     order = _shuffled(len(rows), seed)
-    _, drawn = np.unique(np.where(small[codes], -1, codes)[order], return_inverse=True)
+    codes = codes[order]
+    _, drawn = np.unique(np.where(small[codes], -1, codes), return_inverse=True)
     least = np.ones(drawn.max() + 1, np.int64)
-    least[drawn[small[codes][order]]] = 0
-    order = rows[order[np.argsort(drawn, kind="stable")]]
+    least[drawn[small[codes]]] = 0
+    held_out = np.ones(len(rows), np.int64)  # rather than the only row that would train
+    held_out[np.unique(codes, return_index=True)[1]] = 0
+    order = rows[order[np.lexsort((held_out, drawn))]]
     counts = apportion(np.bincount(drawn), splits, least, derive(seed, "split strata"))
     places = np.tile(np.arange(len(splits)), len(counts)).repeat(counts.ravel())
     train, validation, *test = (np.sort(order[places == place]) for place in range(len(splits)))
