@@ -495,6 +495,61 @@ def test_a_run_that_diverges_is_exit_code_1(here, motet):
     assert "Traceback" not in err
 
 
+def piped(*arguments):
+    """Run a command whose output nobody reads after the first line."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "motet", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        first = process.stdout.readline()
+        process.stdout.close()
+        errors = process.stderr.read()
+    return process.returncode, first, errors
+
+
+def test_a_closed_output_does_not_end_training(here):
+    code, first, errors = piped("train", "people.yaml", "--output", "run")
+    assert (code, first[:4]) == (0, "data")
+    assert (
+        errors
+        == "warning    the output is closed; the run continues without it (Ctrl-C stops it)\n"
+    )
+    assert (here / "run/model/config.json").is_file()
+    assert len((here / "run/metrics.jsonl").read_text().splitlines()) == 5
+
+
+def test_a_closed_output_is_no_error_of_other_commands(here):
+    assert piped("list") == (0, "balancers\n", "")
+
+
+def test_the_cache_is_listed_and_cleared(here, motet, monkeypatch):
+    monkeypatch.setenv("MOTET_CACHE", str(here / "cache"))
+    nothing = f"0 files, 0.0 MB of at most 10.0 GB in {here / 'cache/frozen'}\n"
+    assert motet("cache") == (0, nothing, "")
+    (here / "cache/frozen").mkdir(parents=True)
+    (here / "cache/frozen/a.safetensors").write_bytes(bytes(2_000_000))
+    _, out, _ = motet("cache")
+    assert f"2.0 MB  {here / 'cache/frozen/a.safetensors'}" in out
+    assert motet("cache", "--clear") == (0, "removed    1 file, 2.0 MB\n", "")
+    assert motet("cache") == (0, nothing, "")
+
+
+def test_rows_of_training_are_evaluated_with_a_warning_or_by_split(here, motet, run, monkeypatch):
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # put back afterwards
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        code, out, err = motet("evaluate", run, "people.csv")
+        assert code == 0
+        assert err.startswith("warning    the run was trained on 168 of these 240 rows")
+        assert "--split test" in err
+        code, held_out, err = motet("evaluate", run, "people.csv", "--split", "test")
+    assert (code, err) == (0, "")
+    assert held_out != out
+    assert "--split" in refused(motet, here, "evaluate", run, "people.csv", "--split", "tset")
+
+
 def test_an_interrupted_command_is_exit_code_130(here, motet, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt

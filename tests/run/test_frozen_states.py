@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import threading
 import time
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch.testing import assert_close
 import motet
 from motet.config import ConfigError
 from motet.encoders import LSTM, Pretrained
+from motet.run import cache as kept
 from motet.run import check, frozen_states
 from motet.states import TokenStates
 from motet.training import precomputing
@@ -327,6 +329,111 @@ def test_files_that_no_run_used_for_long_are_removed(rows, folder, cache, tmp_pa
     os.utime(file, (0, 0))
     train(config(folder), rows, tmp_path / "two")  # uses it
     assert time.time() - file.stat().st_mtime < 24 * 3600
+
+
+def test_files_take_at_most_so_much_and_those_used_longest_ago_go_first(
+    rows, folder, cache, tmp_path, monkeypatch
+):
+    train(config(folder), rows, tmp_path / "one")
+    (first,) = cache.iterdir()
+    os.utime(first, (time.time() - 100,) * 2)
+    monkeypatch.setattr(kept, "LARGEST_TOTAL", 2.5 * first.stat().st_size)
+    train(config(folder), rows.slice(1), tmp_path / "two")
+    assert first.exists()
+    train(config(folder), rows.slice(2), tmp_path / "three")
+    assert not first.exists()
+    assert len(list(cache.iterdir())) == 2
+    assert sum(each.stat().st_size for each in cache.iterdir()) <= kept.LARGEST_TOTAL
+    (_, second) = (entry.path for entry in kept.entries())
+    monkeypatch.setattr(kept, "LARGEST_TOTAL", 10)
+    train(config(folder), rows.slice(3), tmp_path / "four")
+    assert not second.exists()
+    assert len(list(cache.iterdir())) == 1  # it lies there alone
+
+
+def test_the_first_lines_say_what_is_kept_where_and_how_to_be_rid_of_it(
+    rows, folder, cache, tmp_path
+):
+    from motet.run import build_trainer, training_lines
+
+    prepared = check(config(folder), data=rows)
+    found = list(training_lines(prepared, build_trainer(prepared)))
+    place = next(place for place, line in enumerate(found) if line.startswith("cache"))
+    first, second = found[place : place + 2]
+    assert first.startswith("cache      review: 0.0 MB of states are kept for later runs in ")
+    assert first.endswith(str(cache))
+    assert "0 files, 0.0 MB of at most 10.0 GB; see motet cache, and cache_frozen: false" in second
+    prepared = check(config(folder), data=rows, overrides=[OFF])
+    assert "cache" not in "".join(training_lines(prepared, build_trainer(prepared)))
+    lines = []
+    motet.train(config(folder), rows, [], tmp_path / "run", say=lines.append)
+    place = lines.index(first)
+    assert "computed once" not in "".join(lines[:place])
+
+
+def test_the_cache_is_listed_and_cleared(rows, folder, cache, tmp_path):
+    train(config(folder), rows, tmp_path / "one")
+    (file,) = cache.iterdir()
+    lines = list(kept.cache_lines())
+    assert lines[0].endswith(f" MB  {file}")
+    assert lines[-1] == f"1 file, 0.0 MB of at most 10.0 GB in {cache}"
+    assert [entry.path for entry in kept.clear()] == [file]
+    assert list(cache.iterdir()) == []
+    assert list(kept.cache_lines()) == [f"0 files, 0.0 MB of at most 10.0 GB in {cache}"]
+
+
+def test_a_file_of_another_format_is_not_used(rows, folder, cache, tmp_path, monkeypatch):
+    train(config(folder), rows, tmp_path / "one")
+    monkeypatch.setattr(frozen_states, "_FORMAT", 0)
+    _, (line,) = train(config(folder), rows, tmp_path / "two")
+    assert "computed once" in line
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_ctrl_c_while_texts_are_encoded_names_the_command_to_continue(
+    rows, folder, cache, tmp_path, monkeypatch
+):
+    whole, _ = train(config(folder), rows, tmp_path / "whole", OFF)
+    lines = []
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(frozen_states, "states_of", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            motet.train(config(folder), rows, [], tmp_path / "run", say=lines.append)
+    assert lines[-1] == f"stopped    at step 0; continue with: motet resume {tmp_path / 'run'}"
+    assert_like(motet.resume(tmp_path / "run", rows), whole)
+
+
+def test_two_threads_may_compute_the_same_states_at_the_same_time(
+    rows, folder, cache, tmp_path, monkeypatch
+):
+    write, barrier = frozen_states.write_checkpoint, threading.Barrier(2, timeout=60)
+
+    def together(*content):
+        barrier.wait()
+        write(*content)
+
+    monkeypatch.setattr(frozen_states, "write_checkpoint", together)
+    said, errors = [], []
+
+    def run(name):
+        try:
+            said.extend(train(config(folder), rows, tmp_path / name)[1])
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert len(said) == 2
+    assert all("in memory" not in line for line in said)
+    assert len(list(cache.iterdir())) == 1
 
 
 def test_an_encoder_that_only_some_inputs_have_is_cached_beside_one_that_learns(

@@ -15,6 +15,7 @@ import pytest
 
 import motet
 from motet.problems import InputError
+from motet.training import TrainingError
 
 CONFIG = """\
 data: {source: rows.parquet}
@@ -154,6 +155,52 @@ def test_ctrl_c_leaves_a_run_to_resume_and_exits_with_130(config, tmp_path):
     said = []
     motet.resume(tmp_path / "parts", say=said.append)
     assert any(line.startswith("resume") for line in said)
+
+
+def test_a_damaged_checkpoint_is_reported_on_stderr(config, tmp_path, monkeypatch):
+    cut_short(config, tmp_path / "parts", monkeypatch, 30)
+    older, newest = sorted((tmp_path / "parts" / "checkpoints" / "last").iterdir())
+    newest.write_bytes(newest.read_bytes()[:-100])
+    assert start("resume", "parts").wait(timeout=60) == 0
+    (line,) = (tmp_path / "errors.txt").read_text().splitlines()
+    assert line.startswith("warning    the checkpoint ")
+    assert "parts/checkpoints/last/" + newest.name in line
+    assert line.endswith("going on from parts/checkpoints/last/" + older.name)
+
+
+def test_a_second_ctrl_c_names_the_command_to_continue_too(config, tmp_path, monkeypatch):
+    def twice(self, batch):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(motet.Trainer, "train_step", twice)
+    said = []
+    with pytest.raises(KeyboardInterrupt):
+        motet.train(config, output=tmp_path / "run", say=said.append)
+    assert said[-1] == f"stopped    at step 0; continue with: motet resume {tmp_path / 'run'}"
+
+
+# Runs that cannot go on --------------------------------------------------------------------------
+
+DIVERGING = ["training.optimizer={type: sgd, learning_rate: 1e30}", "training.batch_size=8"]
+
+
+def test_a_run_that_diverges_before_its_first_checkpoint_leaves_its_name_free(config, tmp_path):
+    said = []
+    changes = [*DIVERGING, "training.checkpoint_every=null"]
+    for output in (tmp_path / "run", None):
+        with pytest.raises(TrainingError, match="not finite in 10 steps in a row"):
+            motet.train(config, overrides=changes, output=output, say=said.append)
+        assert said[-1].startswith("removed ")
+    assert not (tmp_path / "run").exists()
+    assert list((tmp_path / "runs").iterdir()) == []
+    motet.train(config, output=tmp_path / "run", overrides=["training.epochs=1"])
+    assert motet.train(config, overrides=["training.epochs=1"]).path.name == "config-001"
+
+
+def test_a_run_that_diverges_later_keeps_its_checkpoints(config, tmp_path, monkeypatch):
+    with pytest.raises(TrainingError, match="not finite in 10 steps in a row"):
+        motet.train(config, overrides=DIVERGING, output=tmp_path / "run")
+    assert list((tmp_path / "run" / "checkpoints" / "last").iterdir())
 
 
 @pytest.mark.slow
