@@ -65,7 +65,7 @@ def main() -> None:
         }
         expected = runs["yaml"].predict(houses)
         for way, run in runs.items():
-            score = run.evaluate(houses)["score"]
+            score = run.evaluate(houses, split="test")["score"]
             print(f"{way}: score {score:.3f}, equals yaml: {run.predict(houses).equals(expected)}")
 
 
