@@ -48,7 +48,9 @@ def main() -> None:
             )
             print(f"epoch {epoch + 1}", *told, sep="  ")
         print("balancing:", run.config.balancing.type)
-        print("R2 of easy:", round(motet.load(folder).evaluate(data, split="test")["easy"]["r2"], 3))
+        print(
+            "R2 of easy:", round(motet.load(folder).evaluate(data, split="test")["easy"]["r2"], 3)
+        )
 
 
 if __name__ == "__main__":
