@@ -13,7 +13,7 @@ import pytest
 from fuzz_configs import ROWS, texts
 from fuzz_files import files
 from fuzz_tables import TINY, runs
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 
 from motet.problems import InputError
 from motet.run import check, initial_config, load, train
@@ -71,6 +71,8 @@ def check_text(text, folder):
     return "prepared" if outcome(lambda: check(folder / "config.yaml")) else "refused"
 
 
+BATCHES = 5
+"""Independent draws of the cases: within one draw they resemble each other."""
 FUZZ = {
     "tables": (runs(), train_and_predict, "trained"),
     "files": (files(), read_and_begin, "prepared"),
@@ -88,14 +90,15 @@ def test_anything_works_or_is_refused_with_a_remedy(kind, cases, tmp_path, capsy
     strategy, action, good = FUZZ[kind]
     tally = Counter()
 
-    @settings(max_examples=cases, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=cases // BATCHES, suppress_health_check=list(HealthCheck), database=None)
     @given(strategy)
     def holds(case):
         folder = tmp_path / str(sum(tally.values()))
         tally[action(case, folder)] += 1
         shutil.rmtree(folder, ignore_errors=True)
 
-    holds()
+    for batch in range(BATCHES):
+        seed(batch)(holds)()
     with capsys.disabled():
         ends = ", ".join(f"{count:,} {each}" for each, count in tally.most_common())
         print(f"\n{sum(tally.values()):,} {kind}: {ends}")
