@@ -167,6 +167,11 @@ class Task(nn.Module, ABC):
     def prepare(self, target: Tensor) -> None:
         """Look once at all training labels, for what is learned from them, as balanced weights."""
 
+    @property
+    def prepared(self) -> bool:
+        """Whether `prepare` has seen the training labels, or has nothing to learn from them."""
+        return True
+
     def trivial(self, target: Tensor, metric: str) -> Prediction:
         """Predict one row without looking at any input.
 

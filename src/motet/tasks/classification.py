@@ -32,7 +32,7 @@ from motet.tasks.labels import (
     present,
     present_or_none,
 )
-from motet.tasks.weights import LabelWeights, balanced_classes
+from motet.tasks.weights import ClassWeights
 
 BUILT_IN = ("cross_entropy", "focal")
 
@@ -42,9 +42,11 @@ class Classification(Task):
     """Predict one of C classes.
 
     Targets are class indices (B,), -100 or NaN where missing, or shares of classes (B, C), "soft
-    labels", where a row with NaN is missing. With class weights w, cross-entropy counts the
-    *weights* of its labels (sum_c p_c w_c for soft ones), as PyTorch's mean does; focal loss and
-    losses of your own count rows.
+    labels", where a row with NaN is missing. The loss is a mean over labelled rows. With class
+    weights w, the sum of cross-entropy is divided by the number of labelled rows times the mean
+    weight of the training labels (that of a soft label is sum_c p_c w_c), so that the optimum does
+    not depend on the batch size; before `prepare` has seen training labels by the weights of the
+    batch's own labels, as PyTorch's mean does. Focal loss counts rows.
 
     Args:
         name: The task's name.
@@ -90,11 +92,11 @@ class Classification(Task):
         self.outputs, self.class_names = named_classes(f"task {name!r}: classes", classes, least=2)
         self.loss_name = loss if isinstance(loss, str) else "custom"
         self.loss_function = find_loss(loss)
-        self.weights: LabelWeights | None = None
+        self.weights: ClassWeights | None = None
         if class_weights is not None:
             self.require_outputs()
             where = f"task {name!r}: class_weights"
-            self.weights = LabelWeights(class_weights, self.outputs, where)
+            self.weights = ClassWeights(class_weights, self.outputs, where)
         if loss == "cross_entropy":
             self.loss_function = partial(self.loss_function, label_smoothing=label_smoothing or 0.0)
         elif loss == "focal":
@@ -154,10 +156,15 @@ class Classification(Task):
             )
 
     def prepare(self, target: Tensor) -> None:
-        """Learn balanced class weights from all training labels."""
-        if self.weights and self.weights.learned:
+        """Learn balanced class weights, and their mean, from all training labels."""
+        if self.weights:
             labels = self.restore(target)
-            self.weights.learn(balanced_classes(labels[labels != MISSING], self.outputs))
+            self.weights.learn_from(*self._read(target), labels[labels != MISSING])
+
+    @property
+    def prepared(self) -> bool:
+        """Whether the mean class weight is known, if classes are weighted."""
+        return self.weights is None or self.weights.has_mean
 
     def trivial(self, target: Tensor, metric: str) -> Prediction:
         """Return the most frequent class, with the classes' shares as probabilities."""
@@ -187,10 +194,7 @@ class Classification(Task):
         if not self.weights or self.loss_name == "focal":
             rows = target[:, 0] if is_soft(target) else target
             return size_of(rows) if labelled is None else number_of(labelled)
-        weights = self.weights()
-        if is_soft(target):
-            return torch.mv(target.to(weights.dtype), weights).sum()
-        return clean(weights[target], labelled).sum()
+        return self.weights.count(target, labelled)
 
     def _check_shares(self, target: Tensor) -> None:
         self._expect_shares(target)

@@ -127,7 +127,7 @@ class CRF(nn.Module):
         return best_path(emissions, mask, self._chain(NEVER))
 
     def _chain(self, cost: Tensor | float) -> Chain:
-        chain = Chain(self.start, self.transitions, self.end)
+        chain = Chain(*map(at_least_float32, (self.start, self.transitions, self.end)))
         return chain if self.constraints is None else self.constraints.added_to(chain, cost)
 
     def _read(self, emissions: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from motet.problems import InputError
 from motet.states import MISSING as MISSING
+from motet.wide_state import at_least_float32 as at_least_float32
 
 Labels = Literal["class", "number", "indicators", "tags"]
 
@@ -39,11 +40,6 @@ def as_tensor(values: Any) -> Tensor:
 def as_vector(values: Tensor) -> Tensor:
     """Return (B, 1) as (B,), without its last axis, and all else as it is."""
     return values.squeeze(-1) if values.ndim == 2 and values.shape[-1] == 1 else values
-
-
-def at_least_float32(values: Tensor) -> Tensor:
-    """Return half precision widened, as a sum over a batch would lose digits in it."""
-    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
 def is_soft(target: Tensor) -> bool:

@@ -137,6 +137,11 @@ class MultiLabel(Task):
         if self.weights and self.weights.learned:
             self.weights.learn(balanced_labels(self.restore(target)))
 
+    @property
+    def prepared(self) -> bool:
+        """Whether the weights are known, if they are balanced."""
+        return self.weights is None or self.weights.known
+
     def trivial(self, target: Tensor, metric: str) -> Prediction:
         """Return each label's share of the training labels as its probability; 0 without any."""
         shares = self.restore(target).double().nanmean(dim=0, keepdim=True).nan_to_num(0.0)

@@ -16,7 +16,7 @@ from motet.tasks.crf import CRF, Constraints
 from motet.tasks.labels import Labels, at_least_float32, named_classes, present
 from motet.tasks.losses import cross_entropy
 from motet.tasks.token_heads import TokenHead, TokenLSTM
-from motet.tasks.weights import LabelWeights, balanced_classes
+from motet.tasks.weights import ClassWeights
 
 
 @final
@@ -25,8 +25,9 @@ class SequenceLabelling(Task):
 
     Targets are places of tags (B, L), -100 where a word has no label or there is no word. Raw
     outputs are scores (B, L, C), NaN where there is no word. Where tags spell spans, predictions
-    are the best sequence in which every span is well formed. The loss is a mean over labels (by
-    their weights, if there are any); that of a CRF, unless told, over sequences that have a label.
+    are the best sequence in which every span is well formed. The loss is a mean over labels,
+    weighted as that of `Classification`; that of a CRF is one over sequences that have a label,
+    unless ``mean_over`` says otherwise.
 
     The likelihood of a CRF is over valid sequences only if all training labels can begin one; from
     then on a sequence that does not costs 10,000 for each wrong move. One whose last label leaves a
@@ -96,10 +97,10 @@ class SequenceLabelling(Task):
         moves = self.tags.moves() if self.tags.has_spans and self.outputs else None
         self.crf = CRF(self.outputs, moves) if decoder == "crf" and self.outputs else None
         self.constraints = None if moves is None or self.crf else Constraints(moves)
-        self.weights: LabelWeights | None = None
+        self.weights: ClassWeights | None = None
         if class_weights is not None:
             where = f"task {name!r}: class_weights"
-            self.weights = LabelWeights(class_weights, self.outputs, where)
+            self.weights = ClassWeights(class_weights, self.outputs, where)
 
     def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         target = self._fitting(raw, target)
@@ -172,12 +173,18 @@ class SequenceLabelling(Task):
             )
 
     def prepare(self, target: Tensor) -> None:
-        """Learn balanced weights, and whether all training labels can be valid sequences."""
+        """Learn weights as `Classification`, and whether all labels can be valid sequences."""
         labels = self.restore(target)
-        if self.weights and self.weights.learned:
-            self.weights.learn(balanced_classes(labels[labels != MISSING], self.outputs))
+        if self.weights:
+            labelled = labels != MISSING
+            self.weights.learn_from(clean(labels, labelled), labelled, labels[labelled])
         if self.crf is not None and self.tags.has_spans:
             self.crf.constrained.fill_(bool(self.tags.valid(labels.cpu().numpy()).all()))
+
+    @property
+    def prepared(self) -> bool:
+        """Whether the mean class weight is known, if classes are weighted."""
+        return self.weights is None or self.weights.has_mean
 
     def trivial(self, target: Tensor, metric: str) -> Prediction:
         """Return one tag for every word, (1, 1): O for spans, else the most frequent one."""
@@ -204,9 +211,7 @@ class SequenceLabelling(Task):
     def _count(self, target: Tensor, labelled: Tensor) -> Tensor:
         if self.mean_over == "sequences":
             return number_of(labelled.any(dim=1))
-        if self.weights is None:
-            return number_of(labelled)
-        return torch.where(labelled, self.weights()[target], 0).sum()
+        return number_of(labelled) if self.weights is None else self.weights.count(target, labelled)
 
     def _fitting(self, raw: Tensor, target: Tensor) -> Tensor:
         """Return the labels of the words that the scores are for, (B, L)."""

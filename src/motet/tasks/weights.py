@@ -7,10 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from motet.problems import InputError
-from motet.tasks.labels import at_least_float32
+from motet.tasks.additive import clean, number_of, size_of
+from motet.tasks.labels import is_soft
+from motet.wide_state import WideState
 
 
-class LabelWeights(nn.Module):
+class LabelWeights(WideState):
     """One weight per class or label, which a saved model keeps.
 
     Args:
@@ -31,7 +33,8 @@ class LabelWeights(nn.Module):
         self.learned, self.known, self.where = given == "balanced", given != "balanced", where
         if self.known and len(given) != outputs:
             raise InputError(f"{where} has {len(given)} numbers, expected {outputs}, one per class")
-        self.values = nn.Buffer(torch.ones(outputs) if self.learned else torch.tensor([*given]))
+        values = [1.0] * outputs if self.learned else [*given]
+        self.values = nn.Buffer(torch.tensor(values, dtype=torch.float32))
         self.register_load_state_dict_post_hook(_known)  # type: ignore[no-untyped-call]  # torch's
 
     def learn(self, values: Tensor) -> None:
@@ -50,7 +53,71 @@ class LabelWeights(nn.Module):
                 f"{self.where}: balanced has not seen the training labels; call "
                 "task.prepare(targets) once before training, or give the numbers"
             )
-        return at_least_float32(self.values)
+        return self.values
+
+
+class ClassWeights(LabelWeights):
+    """One weight per class, and their mean over the training labels once these were seen.
+
+    A weighted loss is divided by the number of its labels times that mean: a number that does not
+    depend on which classes a batch happens to have, so that batches of every size have the same
+    optimum. Divided by the weights of its own labels, a batch of few rows would count for less the
+    more rare classes it has. That is done only where no training labels were seen.
+
+    Args:
+        given: As in `LabelWeights`.
+        outputs: As in `LabelWeights`.
+        where: As in `LabelWeights`.
+    """
+
+    mean: Tensor
+
+    def __init__(
+        self, given: Sequence[float] | Literal["balanced"], outputs: int, where: str
+    ) -> None:
+        super().__init__(given, outputs, where)
+        self.mean = nn.Buffer(torch.zeros(()))  # 0 while it is not known
+        self.has_mean = False
+        self.register_load_state_dict_post_hook(_has_mean)  # type: ignore[no-untyped-call]  # torch's
+
+    def learn_from(self, target: Tensor, labelled: Tensor, classes: Tensor) -> None:
+        """Learn balanced weights, if asked to, and the mean weight; from all training labels.
+
+        Args:
+            target: Class indices, any shape, or shares (N, C), 0 where missing.
+            labelled: Which labels are there.
+            classes: The class indices that are there, shape (M,).
+        """
+        if not len(classes):
+            return
+        if self.learned:
+            self.learn(balanced_classes(classes, len(self.values)))
+        total = clean(self._weights_of(target), labelled).double().sum()
+        self.mean.copy_(total / labelled.sum())
+        self.has_mean = True
+
+    def count(self, target: Tensor, labelled: Tensor | None) -> Tensor:
+        """Return what a weighted loss is divided by ().
+
+        Args:
+            target: Class indices, any shape, or shares (B, C), 0 where missing.
+            labelled: Which labels are there; None if all are.
+        """
+        if not self.has_mean:
+            return clean(self._weights_of(target), labelled).sum()
+        if labelled is not None:
+            return number_of(labelled) * self.mean
+        return size_of(target[:, 0] if is_soft(target) else target) * self.mean
+
+    def _weights_of(self, target: Tensor) -> Tensor:
+        weights = self()
+        return torch.mv(target.to(weights.dtype), weights) if is_soft(target) else weights[target]
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *arguments: Any
+    ) -> None:
+        state_dict.setdefault(f"{prefix}mean", self.mean)  # older files have none
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 
 def balanced_classes(labels: Tensor, classes: int) -> Tensor:
@@ -93,3 +160,7 @@ def balanced_labels(indicators: Tensor) -> Tensor:
 
 def _known(module: Any, _: Any) -> None:
     module.known = True  # weights that come from a file were learned before it was written
+
+
+def _has_mean(module: Any, _: Any) -> None:
+    module.has_mean = bool(module.mean > 0)

@@ -114,6 +114,13 @@ def _look(data: ArrayData | LoaderData, what: str, model: MultiTaskModel) -> Non
         refuse_not_finite(data.inputs, what, nan=nan)
 
 
+def prepare_tasks(model: MultiTaskModel, train: Data) -> None:
+    """Let tasks that have not seen training labels yet learn from all of them."""
+    for task in model.tasks:
+        if task.name in train.targets and not task.prepared:
+            task.prepare(train.targets[task.name])
+
+
 def learn_from_labels(
     model: MultiTaskModel, train: Data, metrics: Mapping[str, Any] | None
 ) -> Trivial:

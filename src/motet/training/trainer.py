@@ -34,7 +34,13 @@ from motet.tasks.task_metrics import find_metrics
 from motet.training.evaluation import Report, check_words, evaluate, predict
 from motet.training.freezing import Freezing, check_unfreezing
 from motet.training.history import History
-from motet.training.intake import learn_from_labels, take_batch, take_data, take_inputs
+from motet.training.intake import (
+    learn_from_labels,
+    prepare_tasks,
+    take_batch,
+    take_data,
+    take_inputs,
+)
 from motet.training.intervals import due_tasks, with_last
 from motet.training.making import (
     Chosen,
@@ -320,10 +326,13 @@ class Trainer:
     def train_epoch(self, data: Any) -> dict[str, float]:
         """Train on every row once, in an order drawn from (seed, epoch).
 
+        Class weights are learned from the first data that are given.
+
         Returns:
             The mean training loss of each task.
         """
         train = self._data(data, "the training data", whole=True)
+        prepare_tasks(self.model, train)
         self._started = perf_counter()
         with self._generators.own():
             for batch in self._rest_of_epoch(train):
