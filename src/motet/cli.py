@@ -318,7 +318,8 @@ def main() -> None:
     if not debug:
         warnings.showwarning = _show_warning
     try:
-        code = app([each for each in arguments if each != "--debug"], standalone_mode=False)
+        given = [each for each in arguments if each != "--debug"]
+        code = app(given, prog_name="motet", standalone_mode=False)
     except KeyboardInterrupt:
         code = _fail("interrupted", 130)
     except Exception as error:  # the last door: one readable message, a traceback on request
@@ -346,6 +347,8 @@ def _explained(error: Exception) -> int:
     if hasattr(error, "format_message"):  # click: a wrong option or argument
         command = getattr(getattr(error, "ctx", None), "command_path", "motet")
         message = error.format_message().rstrip(".")
+        if message.startswith("No such option") and command.split()[-1] in ("train", "validate"):
+            message += "; settings are given as key=value, such as training.epochs=3"
         return _fail(f"{message}; see {command} --help" if message else "try motet --help", 2)
     if type(error).__name__ == "TrainingError":
         return _fail(str(error), 1)

@@ -120,7 +120,8 @@ class Named:
         """Return ``name``, or raise with the nearest one that fits."""
         if name not in self.fitting():
             why = "does not fit here" if name in KINDS[self.kind] else "is not known"
-            raise ValueError(f"the {self.kind} {name!r} {why}; {hint(name, self.fitting())}")
+            near = KINDS[self.kind].hint(name, self.fitting())
+            raise ValueError(f"the {self.kind} {name!r} {why}; {near}")
         return name
 
     def __get_pydantic_core_schema__(

@@ -4,10 +4,13 @@
 message and exit code 2. Pydantic's findings are translated here, for configs and arguments alike.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
+
+from motet.other_names import Others, plain
 
 
 class InputError(ValueError):
@@ -54,12 +57,35 @@ class RowError(InputError):
         return RowError(self.before, self.row, self.after, name)
 
 
-def hint(name: str, known: Iterable[str]) -> str:
-    """Say which known name ``name`` may have meant, or list the known ones."""
+def nearest(name: str, known: Iterable[str], others: Others | None = None) -> str | None:
+    """Return the known name that ``name`` may have meant, if there is one.
+
+    Args:
+        name: What was given.
+        known: The names that fit.
+        others: What else the known ones are called.
+
+    Returns:
+        The same name spelt in another way, what goes by the name elsewhere, or one that looks
+        alike, in this order.
+    """
+    names = {plain(each): each for each in reversed([str(each) for each in known])}
+    spelt = plain(name)
+    if spelt in names:
+        return names[spelt]
+    for other in (others or {}).get(spelt, ()):
+        if other in names.values():
+            return other
+    near = get_close_matches(spelt, names, n=1)
+    return names[near[0]] if near else None
+
+
+def hint(name: str, known: Iterable[str], others: Others | None = None) -> str:
+    """Say which known name ``name`` may have meant, or list the known ones; see `nearest`."""
     names = [str(each) for each in known]
-    near = get_close_matches(name, names, n=1)
-    if near:
-        return f"did you mean {near[0]!r}?"
+    near = nearest(name, names, others)
+    if near is not None:
+        return f"did you mean {near!r}?"
     return f"known: {', '.join(names)}" if names else "none is known"
 
 
@@ -133,8 +159,44 @@ def explain(error: Mapping[str, Any]) -> str:
     if kind == "is_instance_of":
         expected = "a list" if expected == "Sequence" else with_article(expected)
     answer = f"found {shown(error['input'])}, expected {expected}"
-    if kind == "literal_error" and isinstance(error["input"], str):
+    better = _better(kind, error["input"], expected)
+    return f"{answer}; {better}" if better else answer
+
+
+def _better(kind: str, value: object, expected: str) -> str | None:
+    """Say what to write in place of a value that is nearly right."""
+    if kind == "literal_error" and isinstance(value, str):
         names = [part.strip("'") for part in expected.replace(" or ", ", ").split(", ")]
-        near = get_close_matches(error["input"], names, n=1)
-        answer += f"; did you mean {near[0]!r}?" if near else ""
-    return answer
+        near = nearest(value, names)
+        return f"did you mean {near!r}?" if near else None
+    if kind in ("int_type", "float_type") and isinstance(value, str):
+        return _number(value, whole=kind == "int_type")
+    if kind.startswith("less_than") and expected.endswith(" 1") and isinstance(value, (int, float)):
+        return f"write {value / 100:g} for {value:g} %" if 1 < value < 100 else None
+    if kind.startswith("bool_") and str(value).lower() in ("yes", "y", "on", "1", "true"):
+        return "write true"
+    if kind.startswith("bool_") and str(value).lower() in ("no", "n", "off", "0", "false"):
+        return "write false"
+    return None
+
+
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+")
+_DECIMAL = re.compile(r"[-+]?\d+,\d+")
+
+
+def _number(text: str, *, whole: bool) -> str | None:
+    """Say how to write a number that came as a text: in quotes, with commas, in percent."""
+    plain_text = text.strip()
+    share = plain_text.endswith("%")
+    plain_text = plain_text.removesuffix("%").strip()
+    if _THOUSANDS.fullmatch(plain_text):
+        plain_text = plain_text.replace(",", "")
+    elif _DECIMAL.fullmatch(plain_text):
+        plain_text = plain_text.replace(",", ".")
+    try:
+        number = float(plain_text)
+    except ValueError:
+        return None
+    if whole:
+        return f"write {int(number)}, without quotes" if number.is_integer() and not share else None
+    return f"write {number / 100:g}" if share else f"write {number:g}, without quotes"

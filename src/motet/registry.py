@@ -4,10 +4,11 @@ Each kind has one literal table. Nothing is imported until a name is asked for, 
 checking a config need no torch. Users add members of their own with `register`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pkgutil import resolve_name
 from typing import Any
 
+from motet.other_names import MEMBERS
 from motet.problems import InputError, hint, with_article
 
 
@@ -44,8 +45,12 @@ class Registry:
             InputError: If none has; the message names the nearest.
         """
         if name not in self._places:
-            raise InputError(f"no {self.kind} is named {name!r}; {hint(name, self._places)}")
+            raise InputError(f"no {self.kind} is named {name!r}; {self.hint(name)}")
         return name
+
+    def hint(self, name: str, fitting: Iterable[str] | None = None) -> str:
+        """Say which member ``name`` may have meant, of those that are fitting; else list them."""
+        return hint(name, self if fitting is None else fitting, MEMBERS.get(self.kind))
 
     def place(self, name: str) -> Any:
         """Return "module:object" for a built-in member, the object itself for a user's."""

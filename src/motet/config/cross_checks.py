@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 
 from motet.config.origin import Origin, Problem
+from motet.config.places import misspelt
 from motet.config.schema import Config
 from motet.config.stages import wrong_end
 from motet.options import RESERVED_TASK_NAMES
+from motet.other_names import VALUES
 from motet.problems import hint
+
+_MONITORED = {other: (name,) for other, name in VALUES["monitor"].items()}
 
 
 def cross_checked(config: Config, origin: Origin) -> list[Problem]:
@@ -46,7 +50,8 @@ def cross_checked(config: Config, origin: Origin) -> list[Problem]:
             problems.append(origin.problem(("tasks", name), message, at_key=True))
     monitored = ("mean", "worst", "loss", *config.tasks)
     if config.training.monitor not in monitored:
-        message = f"found {config.training.monitor!r}; {hint(config.training.monitor, monitored)}"
+        near = hint(config.training.monitor, monitored, _MONITORED)
+        message = f"found {config.training.monitor!r}; {near}"
         problems.append(origin.problem(("training", "monitor"), message))
     ends = [getattr(stage, "until", None) for stage in config.stages]
     if isinstance(config.balancing, tuple) and (wrong := wrong_end(ends)) is not None:
@@ -68,4 +73,6 @@ def cross_checked(config: Config, origin: Origin) -> list[Problem]:
             problems.append(origin.problem(("tasks", name, "weight", "epochs"), message))
     if not any(task.options().get("enabled", True) for task in config.tasks.values()):
         problems.append(origin.problem(("tasks",), "no task is enabled; enable one", at_key=True))
+    for key, message in misspelt(config, origin.folder):
+        problems.append(origin.problem(key, message))
     return problems

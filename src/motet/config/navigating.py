@@ -23,9 +23,7 @@ def annotation_at(loc: tuple[str | int, ...]) -> Any:
         model = model_in(here)
         # without a model it is a choice of forms, or holds several members: tasks, inputs, stages
         here = (
-            model.model_fields.get(str(part))
-            if model
-            else _tagged(here, part) or _member_field(here)
+            model.model_fields.get(str(part)) if model else tagged(here, part) or member_field(here)
         )
         if here is None:
             return None
@@ -49,7 +47,8 @@ class _Entry:
     annotation: Any = None
 
 
-def _tagged(here: Any, tag: str | int) -> _Entry | None:
+def tagged(here: Any, tag: str | int) -> _Entry | None:
+    """Return the branch of a union that has a tag, or that is called so."""
     for branch in get_args(getattr(here, "annotation", here)):
         metadata = getattr(branch, "__metadata__", ())
         tags: list[Any] = [marker.tag for marker in metadata if isinstance(marker, Tag)]
@@ -58,7 +57,8 @@ def _tagged(here: Any, tag: str | int) -> _Entry | None:
     return None
 
 
-def _member_field(here: Any) -> _Entry | None:
+def member_field(here: Any) -> _Entry | None:
+    """Return the type of the members that a field holds several of."""
     todo = [getattr(here, "annotation", here)]
     while todo:
         annotation = todo.pop()

@@ -32,6 +32,10 @@ class Origin:
         name = str(self.file) if self.file else "config"
         return Problem(key, message, name, self._position(key, at_key))
 
+    def gave(self, key: Key) -> bool:
+        """Whether a key itself stands in the file or an override, not only what it belongs to."""
+        return key in self.overrides or key in self.document.values
+
     def _override(self, key: Key) -> str:
         """Find the override that gave a key, or made it by giving a part of it."""
         for path, text in self.overrides.items():

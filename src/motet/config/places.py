@@ -1,6 +1,7 @@
 """Options that are paths (`motet.options.Place`): absolute in a run, none in a model folder."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel
 
 from motet.config.schema import Config
 from motet.options import Place
+from motet.problems import nearest
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -28,6 +30,42 @@ def with_absolute(config: Config, folder: Path) -> Config:
 def without_paths(config: Config) -> Config:
     """Return a config without any path, for a model folder, which has all that it needs."""
     return _changed(config, lambda place, _: place.saved)
+
+
+def misspelt(config: Config, folder: Path) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Find values that are neither one of the names that fit, nor a path, nor look like one.
+
+    Args:
+        config: The config.
+        folder: Where its relative paths start from.
+
+    Yields:
+        The key, and what is wrong.
+    """
+    for key, place, value in _placed(config, ()):
+        looks_like_a_name = re.fullmatch(r"[\w-]+", value) and not (folder / value).exists()
+        if place.names and value not in place.names and looks_like_a_name:
+            known = [name for name in place.names if name != place.saved]
+            meant = nearest(value, known)
+            near = f"did you mean {meant!r}?" if meant else "there is no such file or folder"
+            expected = f"{', '.join(known)}, or the path of a file or folder"
+            yield key, f"found {value!r}, expected {expected}; {near}"
+
+
+def _placed(
+    section: BaseModel, key: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Place, str]]:
+    for name, field in type(section).model_fields.items():
+        value, here = getattr(section, name), (*key, name)
+        place = next((mark for mark in field.metadata if isinstance(mark, Place)), None)
+        if place is not None and isinstance(value, str):
+            yield here, place, value
+        elif isinstance(value, BaseModel):
+            yield from _placed(value, here)
+        elif isinstance(value, Mapping):
+            for inner, each in value.items():
+                if isinstance(each, BaseModel):
+                    yield from _placed(each, (*here, inner))
 
 
 def _changed(section: S, change: Callable[[Place, str], Any]) -> S:

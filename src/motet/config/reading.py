@@ -17,7 +17,8 @@ from motet.config.cross_checks import cross_checked
 from motet.config.origin import ConfigError, Key, Origin, Problem
 from motet.config.schema import Config, current
 from motet.config.translating import path_of, translated
-from motet.config.yaml_positions import Document, Position, parse, parse_value
+from motet.config.yaml_mistakes import yaml_mistake
+from motet.config.yaml_positions import Document, parse, parse_value
 from motet.problems import InputError, hint, shown
 
 
@@ -71,8 +72,10 @@ def read(
 
 
 def _parsed(file: Path) -> Document:
+    text = ""
     try:
-        return parse(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        return parse(text)
     except FileNotFoundError:
         near = [path.name for path in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
         message = f"there is no file {str(file)!r}; {hint(file.name, near)}"
@@ -81,11 +84,8 @@ def _parsed(file: Path) -> Document:
     except UnicodeDecodeError:
         message = f"{str(file)!r} is not UTF-8 text; expected a YAML file, saved as UTF-8"
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        position = Position(mark.line + 1, mark.column + 1) if mark else None
-        message = (
-            f"not valid YAML: {error.problem}; check indentation (by spaces), quotes, brackets"
-        )
+        mistake, position = yaml_mistake(text, error)
+        message = f"not valid YAML: {mistake}"
         raise ConfigError([Problem((), message, str(file), position)]) from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         reason = str(error).splitlines()[0]
@@ -100,7 +100,9 @@ def _override(data: dict[str, Any], overrides: Sequence[str]) -> dict[Key, str]:
     for text in overrides:
         name, equals, value = text.partition("=")
         if not equals or not all(name.split(".")):
-            raise InputError(f"found the override {text!r}, expected key=value")
+            name, colon, value = text.partition(":")
+            near = f"; write {name.strip()}={value.strip()}" if colon and value else ""
+            raise InputError(f"found the override {text!r}, expected key=value{near}")
         key = tuple(name.split("."))
         here = data
         for part in key[:-1]:

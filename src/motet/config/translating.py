@@ -2,21 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from motet.config.key_hints import key_hint
+from motet.config.levels import Level, levels
 from motet.config.navigating import keys_at, kind_at
 from motet.config.origin import Key, Origin, Problem
-from motet.config.schema import Config
-from motet.problems import explain, hint, shown
+from motet.config.value_hints import value_at, value_hint, without_type
+from motet.problems import explain, shown
 from motet.registry import KINDS
 
 
-def translated(error: ValidationError, data: Any, origin: Origin) -> list[Problem]:
+def translated(error: ValidationError, data: Mapping[str, Any], origin: Origin) -> list[Problem]:
     """Say what pydantic found in ``data`` in the user's words."""
-    return _merged([_problem(dict(each), data, origin) for each in error.errors()])
+    found = levels(data)
+    return _merged([_problem(dict(each), data, found, origin) for each in error.errors()])
 
 
 def _merged(problems: Sequence[Problem]) -> list[Problem]:
@@ -29,7 +31,10 @@ def _merged(problems: Sequence[Problem]) -> list[Problem]:
         if problem.key in outer:
             continue
         if same is not None and expected:
-            problem = replace(same, message=f"{same.message} or {fits}")
+            before, _, near = same.message.partition("; ")
+            fits, _, nearer = fits.partition("; ")
+            ends = f"; {near or nearer}" if near or nearer else ""
+            problem = replace(same, message=f"{before} or {fits}{ends}")
         merged[problem.key, found] = problem
     return list(merged.values())
 
@@ -50,55 +55,45 @@ def path_of(error: Mapping[str, Any], data: Any) -> Key:
     return tuple(path)
 
 
-def _problem(error: dict[str, Any], data: Any, origin: Origin) -> Problem:
+def _problem(
+    error: dict[str, Any], data: Mapping[str, Any], found: Sequence[Level], origin: Origin
+) -> Problem:
     loc = error["loc"]
     path = path_of(error, data)
     kind = error["type"]
     if kind == "invalid_key" or loc[-1:] == ("[key]",):
-        return _unquoted(error["input"], path, origin)
+        return _unquoted(error["input"], path, data, origin)
     if kind == "too_short" and path in (("tasks",), ("inputs",)):
         return origin.problem(path, f"found no {path[0][:-1]}, expected at least one")
     if kind == "extra_forbidden":
-        known = keys_at(loc[:-1])
-        return origin.problem(path, f"unknown key; {_elsewhere(str(loc[-1]), known)}", at_key=True)
+        near = key_hint(path, error["input"], found, keys_at(loc[:-1]))
+        return origin.problem(path, f"unknown key; {near}", at_key=True)
     if kind == "missing":
         return origin.problem(path, "missing, but required", at_key=True)
     if kind == "union_tag_invalid":
         registry = KINDS[kind_at(loc)]
-        name = error["ctx"]["tag"]
-        message = f"found {name!r}, expected {registry.one}; {hint(str(name), registry)}"
-        given_short = isinstance(error["input"], str) or not origin.document.values.get(
-            (*path, "type")
-        )
-        return origin.problem(path if given_short else (*path, "type"), message)
+        name = str(error["ctx"]["tag"])
+        message = f"found {name!r}, expected {registry.one}; {registry.hint(name)}"
+        return origin.problem((*path, "type") if origin.gave((*path, "type")) else path, message)
     if kind == "union_tag_not_found":
         registry = KINDS[kind_at(loc)]
-        found = shown(error["input"])
-        if isinstance(error["input"], Mapping):
-            found += " without `type`"
-        return origin.problem(path, f"found {found}, expected {{type: {' | '.join(registry)}}}")
+        return origin.problem(path, without_type(registry, path, error["input"], data))
     if kind == "string_pattern_mismatch" and path[-1:] == ("device",):
-        expected = "auto, cpu, cuda, cuda:N or mps"
-        return origin.problem(path, f"found {shown(error['input'])}, expected {expected}")
-    return origin.problem(path, explain(error))
+        message = f"found {shown(error['input'])}, expected auto, cpu, cuda, cuda:N or mps"
+    else:
+        message = explain(error)
+    better = value_hint(path, error["input"], found) if path and kind != "value_error" else None
+    message = f"{message.partition('; ')[0]}; {better}" if better else message
+    return origin.problem(path, message)
 
 
-def _unquoted(found: object, path: Key, origin: Origin) -> Problem:
+def _unquoted(found: object, path: Key, data: Any, origin: Origin) -> Problem:
     spelt = shown(found)
     outer = path[:-1] if path[-1:] == (found,) else path
+    around = value_at(data, outer)
+    alone = isinstance(around, Mapping) and around.get(found, found) is None
+    if alone and isinstance(found, (int, float)):  # as in {a: 0,01}
+        message = f"found {spelt} alone; write lists in brackets, and decimals with a point"
+        return origin.problem((*outer, spelt), message, at_key=True)
     message = f"found the key {spelt}, expected a text; quote the key: {spelt!r}"
     return origin.problem((*outer, spelt), message, at_key=True)
-
-
-def _elsewhere(name: str, known: Sequence[str]) -> str:
-    """Hint at a near key here, else at the section that has the key, else list what is known."""
-    if not get_close_matches(name, known, n=1):
-        for section in ("data", "model", "training"):
-            model = Config.model_fields[section].annotation
-            if (
-                isinstance(model, type)
-                and issubclass(model, BaseModel)
-                and name in model.model_fields
-            ):
-                return f"did you mean {section}.{name}?"
-    return hint(name, known)

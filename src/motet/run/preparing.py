@@ -93,6 +93,8 @@ def read_rows(
     table = None
     # nothing is said about a source left out where `data` is wrong: its key may be misspelt
     named = data is not None or found.data.source is not None
+    if not named and any(each.key[0] not in Config.model_fields for each in collector.problems):
+        collector.stop()
     with collector.at(*("data", "source") if named else ("data",)):
         table = _read_table(found, collector.origin, data)
     if table is None:
