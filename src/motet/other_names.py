@@ -147,10 +147,10 @@ MEMBERS = {
             "graddrop": "gradient_sign_dropout grad_sign_dropout",
             "cagrad": "conflict_averse conflict_averse_gradient",
             "nash": "nash_mtl nashmtl bargaining nash_bargaining",
-            "fairgrad": "fair_grad alpha_fair fair",
+            "fairgrad": "alpha_fair fair",
             "aligned": "aligned_mtl alignedmtl",
             "upgrad": "jd jacobian_descent",
-            "dualproj": "dual_proj gem dual_cone",
+            "dualproj": "gem dual_cone",
             "conflict_free": "config config_operator conflict_free_gradient",
             "db_mtl": "dbmtl dual_balancing",
             "excess": "excess_mtl excessmtl",
@@ -225,7 +225,7 @@ MEMBERS = {
             "automodel sentence_transformer",
         }
     ),
-    "optimizer": _by_other({"sgd": "momentum nesterov gd", "adamw": "adam_w"}),
+    "optimizer": _by_other({"sgd": "momentum nesterov gd"}),
     "lr_schedule": _by_other(
         {
             "constant": "none null off fixed no const",
