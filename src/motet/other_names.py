@@ -152,7 +152,7 @@ MEMBERS = {
             "upgrad": "jd jacobian_descent",
             "dualproj": "gem dual_cone",
             "conflict_free": "config config_operator conflict_free_gradient",
-            "db_mtl": "dbmtl dual_balancing",
+            "db_mtl": "dual_balancing",
             "excess": "excess_mtl excessmtl",
         }
     ),

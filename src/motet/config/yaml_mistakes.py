@@ -38,7 +38,7 @@ def yaml_mistake(text: str, error: yaml.MarkedYAMLError) -> tuple[str, Position 
     unclosed = before is not None and "flow" in str(error.context) and "expected ','" in problem
     if unclosed and before is not None:
         opened = Position(before.line + 1, before.column + 1)
-        return f"found a bracket that is not closed, or no comma, by line {at.line}", opened
+        return f"found an open bracket, expected a comma or its end by line {at.line}", opened
     if "expected ':'" in problem and before is not None:
         at = Position(before.line + 1, before.column + 1)
     found = _of_lines(lines, at, problem)
@@ -79,7 +79,7 @@ def _of_lines(lines: list[str], at: Position, problem: str) -> tuple[str, Positi
     if "expected ':'" in problem:
         return f"found {line.strip()!r}, expected key: value", at
     if "expected <block end>" in problem and "block mapping start" in problem:
-        return "this line is indented by another number of spaces than those above it", at
+        return "this line is indented by other spaces, expected as many as the lines above it", at
     return None
 
 
