@@ -660,3 +660,26 @@ def test_aligned_keeps_its_rank_when_tasks_change_places(kind):
         assert_close(
             direction(make("aligned", 4), rows[list(order)]), expected, rtol=1e-4, atol=1e-6
         )
+
+
+@pytest.mark.parametrize("name", ["upgrad", "dualproj"])
+@pytest.mark.parametrize("count", [8, 32])
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_no_task_is_harmed_beyond_the_rounding_of_dependent_gradients_in_float32(
+    name, count, width
+):
+    rows = np.random.default_rng(count).normal(size=(count, width)).astype(np.float32)
+    single = torch.from_numpy(rows)
+    balancer = make(name, count)
+    d = balancer(single @ single.T).numpy() @ rows.astype(np.float64)
+    assert balancer.status == "ok"
+    lengths = np.linalg.norm(rows, axis=1)
+    assert (rows @ d / lengths >= -1e-5 * lengths.max()).all()
+
+
+@pytest.mark.parametrize("name", ["nash", "fairgrad"])
+def test_no_common_descent_is_recognised_in_float32(name):
+    rows = torch.randn(8, 2, generator=torch.Generator().manual_seed(0))
+    balancer = make(name, 8)
+    balancer(rows @ rows.T)
+    assert "no direction improves every task" in balancer.status

@@ -54,7 +54,7 @@ class CAGrad(GramianBalancer):
         self.c = c
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
-        return self.accept(conflict_averse(gramian.numpy(), self.c))
+        return self.accept(conflict_averse(gramian.numpy(), self.c, self.resolution))
 
     def in_sum_scale(self, weights: Tensor) -> Tensor:
         return weights * len(weights) / (1 + self.c)

@@ -44,7 +44,7 @@ class DualProj(GramianBalancer):
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
         mean = self.preference(present).numpy()[None] / len(present)  # (1, T)
-        return self.accept(project_on_dual_cone(gramian.numpy(), mean))[0]
+        return self.accept(project_on_dual_cone(gramian.numpy(), mean, self.resolution))[0]
 
     def in_sum_scale(self, weights: Tensor) -> Tensor:
         return weights * len(weights)

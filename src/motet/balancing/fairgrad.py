@@ -58,7 +58,7 @@ class FairGrad(GramianBalancer):
             )
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
-        return self.accept(fair_weights(gramian.numpy(), self.alpha))
+        return self.accept(fair_weights(gramian.numpy(), self.alpha, self.resolution))
 
     def in_sum_scale(self, weights: Tensor) -> Tensor:
         return weights * len(weights) / weights.sum()

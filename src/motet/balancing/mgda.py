@@ -61,7 +61,9 @@ class MGDA(GramianBalancer):
         if "loss" in self.normalize:
             size *= self._magnitudes(losses)
         inverse = torch.where(size > 0, 1 / size, 1.0)
-        return self.accept(min_norm_point((gramian * torch.outer(inverse, inverse)).numpy()))
+        return self.accept(
+            min_norm_point((gramian * torch.outer(inverse, inverse)).numpy(), self.resolution)
+        )
 
     def in_sum_scale(self, weights: Tensor) -> Tensor:
         return weights * len(weights)

@@ -57,7 +57,7 @@ class Nash(GramianBalancer):
         self.max_norm = clip_of(max_norm, scale)
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
-        return self.accept(fair_weights(gramian.numpy()))
+        return self.accept(fair_weights(gramian.numpy(), tolerance=self.resolution))
 
     def in_sum_scale(self, weights: Tensor) -> Tensor:
         return weights * len(weights) / weights.sum()

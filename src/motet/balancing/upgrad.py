@@ -45,7 +45,7 @@ class UPGrad(GramianBalancer):
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
         each = np.diag(self.preference(present).numpy() / len(present))  # (T, T): one task a row
-        return self.accept(project_on_dual_cone(gramian.numpy(), each)).sum(dim=0)
+        return self.accept(project_on_dual_cone(gramian.numpy(), each, self.resolution)).sum(dim=0)
 
     def in_sum_scale(self, weights: Tensor) -> Tensor:
         return weights * len(weights)

@@ -36,7 +36,6 @@ _THIN = 0.8  # a cone is thin if projecting the sum on it leaves less of its squ
 _NEAR = 1e-6  # products of a combination with the rows below this may be 0
 _ROUNDING = 1e-14  # an entry of y above minus this share of q may be 0
 _MET = 1e-12  # a residual that rounding accounts for
-_INDEFINITE = 1e-8  # a larger one may come from negative eigenvalues, as of a Gramian in float32
 
 
 class Complementarity:
@@ -48,7 +47,6 @@ class Complementarity:
 
     def __init__(self, matrix: Array) -> None:
         self.matrix = matrix
-        self._repaired: Complementarity | None = None
         self._faces: _Faces | None = None
 
     def solve(
@@ -67,14 +65,7 @@ class Complementarity:
         x = _of_two(self.matrix, q)
         if x is None:
             x = self._solved(q, guess, combinations)
-        worst = float(missed(self.matrix, q, x).max())
-        if worst <= _INDEFINITE or self._repaired is self:
-            return x, worst
-        if self._repaired is None:
-            values, vectors = np.linalg.eigh(self.matrix)
-            self._repaired = Complementarity((vectors * np.maximum(values, 0.0)) @ vectors.T)
-            self._repaired._repaired = self._repaired
-        return self._repaired.solve(q, guess, combinations)
+        return x, float(missed(self.matrix, q, x).max())
 
     def _solved(self, q: Array, guess: Faces | None, combinations: Array | None) -> Array:
         low = -_TOLERANCE * np.abs(q).max(axis=1, keepdims=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from motet.balancing.solvers.complementarity import Complementarity, Faces
+from motet.balancing.solvers.complementarity import Complementarity
 from motet.balancing.solvers.solution import (
     Array,
     Solution,
@@ -10,12 +10,13 @@ from motet.balancing.solvers.solution import (
     judged,
     not_finite,
     unit_rows,
+    without_rounding,
 )
 
 _ROUNDING = 1e-14  # below this share of what was summed up, q is 0
 
 
-def min_norm_point(gramian: Array, guess: Faces | None = None) -> Solution:
+def min_norm_point(gramian: Array, tolerance: float | None = None) -> Solution:
     """Find the point of least norm in the convex hull of the rows: min wᵀGw, w ≥ 0, Σw = 1.
 
     With unit rows and z_k = min(n) / n_k, the problem is min ‖Ĵᵀv‖² + (z·v - 1)², v ≥ 0, and then
@@ -23,7 +24,7 @@ def min_norm_point(gramian: Array, guess: Faces | None = None) -> Solution:
 
     Args:
         gramian: Inner products of the rows, (T, T).
-        guess: Which rows will have weight, (T,), if a similar problem was solved before.
+        tolerance: Share of the largest eigenvalue, on unit rows, below which one is rounding.
 
     Returns:
         Weights (T,) that sum to 1.
@@ -39,13 +40,15 @@ def min_norm_point(gramian: Array, guess: Faces | None = None) -> Solution:
     if zero.any():
         return Solution(zero / zero.sum(), 0.0)
     z = lengths.min() / lengths
-    face = None if guess is None else guess[None]
-    v, residual = Complementarity(cosines + np.outer(z, z)).solve(-z[None], face)
+    cosines = without_rounding(cosines, tolerance)
+    v, residual = Complementarity(cosines + np.outer(z, z)).solve(-z[None])
     weights = v[0] * z  # not v / lengths: no overflow
     return judged(weights / weights.sum(), residual)
 
 
-def project_on_dual_cone(gramian: Array, combinations: Array) -> Solution:
+def project_on_dual_cone(
+    gramian: Array, combinations: Array, tolerance: float | None = None
+) -> Solution:
     """Project combinations of the rows on their dual cone, the d with g_k·d ≥ 0 for every k.
 
     The projection of Jᵀu is Jᵀv, where v minimises vᵀGv over v ≥ u.
@@ -53,6 +56,7 @@ def project_on_dual_cone(gramian: Array, combinations: Array) -> Solution:
     Args:
         gramian: Inner products of the rows, (T, T).
         combinations: Weights u of N combinations, (N, T).
+        tolerance: Share of the largest eigenvalue, on unit rows, below which one is rounding.
 
     Returns:
         Weights v of the N projections, (N, T).
@@ -70,6 +74,7 @@ def project_on_dual_cone(gramian: Array, combinations: Array) -> Solution:
     onto_units = combinations * lengths
     size = np.abs(onto_units).max(axis=1, keepdims=True)
     u = np.divide(onto_units, size, out=np.zeros_like(onto_units), where=size > 0)
+    cosines = without_rounding(cosines, tolerance)
     q = u @ cosines
     q[np.abs(q).max(axis=1) <= _ROUNDING * np.abs(u).sum(axis=1)] = 0.0
     x, residual = Complementarity(cosines).solve(q, combinations=u)

@@ -23,6 +23,7 @@ from motet.balancing.solvers.solution import (
     not_finite,
     solve,
     unit_rows,
+    without_rounding,
 )
 
 _STEPS = 50
@@ -41,7 +42,7 @@ class _Point(NamedTuple):
     residual: float
 
 
-def conflict_averse(gramian: Array, c: float) -> Solution:
+def conflict_averse(gramian: Array, c: float, tolerance: float | None = None) -> Solution:
     """Solve max over d of min_k g_k·d with ‖d - g₀‖ ≤ c‖g₀‖.
 
     Where no task can gain without harm to another, min_k g_k·d = 0 for many d; then d is the
@@ -50,6 +51,7 @@ def conflict_averse(gramian: Array, c: float) -> Solution:
     Args:
         gramian: Inner products of the rows, (T, T).
         c: Radius of the search, relative to ‖g₀‖.
+        tolerance: Share of the largest eigenvalue, on unit rows, below which one is rounding.
 
     Returns:
         Weights (T,) of d itself: 1 / T + c‖g₀‖ w / ‖g_w‖.
@@ -66,7 +68,7 @@ def conflict_averse(gramian: Array, c: float) -> Solution:
     if not some.any() or c == 0:
         return Solution(mean, 0.0)
     n = lengths[some] / lengths.max()
-    rho = cosines[np.ix_(some, some)]
+    rho = without_rounding(cosines[np.ix_(some, some)], tolerance)
     ball = _Ball(rho, n, c, len(mean))
     if ball.radius <= _NO_MEAN * c * n.sum() / len(mean):
         return Solution(mean, 0.0)

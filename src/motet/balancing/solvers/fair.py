@@ -25,6 +25,7 @@ from motet.balancing.solvers.solution import (
     not_finite,
     solve,
     unit_rows,
+    without_rounding,
 )
 
 ZERO_ROWS = "a gradient is 0: its weight is 0, and the others are solved without it"
@@ -42,12 +43,13 @@ _SHORTEST = 1.1  # ratio of one α to the next
 _LONGEST = 20.0  # step of a log u
 
 
-def fair_weights(gramian: Array, alpha: float = 1.0) -> Solution:
+def fair_weights(gramian: Array, alpha: float = 1.0, tolerance: float | None = None) -> Solution:
     """Solve (Gw)_k = w_k^(-1/α); α = 1 is Nash bargaining.
 
     Args:
         gramian: Inner products of the rows, (T, T).
         alpha: Fairness > 0: 0 is the sum, 1 proportional (Nash), infinity max-min.
+        tolerance: Share of the largest eigenvalue, on unit rows, below which one is rounding.
 
     Returns:
         Positive weights (T,). The status says if there are none, and what is given instead.
@@ -63,7 +65,7 @@ def fair_weights(gramian: Array, alpha: float = 1.0) -> Solution:
     if not some.any():
         return all_zero(len(gramian))
     size = np.exp(np.log(lengths[some]).mean())  # solved for rows of geometric mean length 1
-    n, rho = lengths[some] / size, cosines[np.ix_(some, some)]
+    n, rho = lengths[some] / size, without_rounding(cosines[np.ix_(some, some)], tolerance)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # the residual tells
         log_u, residual, missed = _continued(rho, np.log(n), alpha)
         u = np.exp(log_u)
@@ -130,6 +132,7 @@ def _newton(rho: Array, log_n: Array, log_u: Array, alpha: float, final: float) 
     """
     magnitudes, power = np.abs(rho), 1 / alpha - 1
     tolerance = _TOLERANCE if alpha == final else _ON_THE_WAY
+    wide = not _FIRST[0] <= alpha <= _FIRST[1]
     u = np.exp(log_u)
     gains, wanted = rho @ u, np.exp((log_n - log_u) * power - log_u)  # (ρu)_k and b_k / u_k
     for step in range(_STEPS + 1):
@@ -140,18 +143,18 @@ def _newton(rho: Array, log_n: Array, log_u: Array, alpha: float, final: float) 
         if not residual > tolerance or span2 < IN_HULL**2 or step == _STEPS:  # NaN: too far
             break
         s = _relative(rho, u, wanted / alpha, gap)
-        far = u < _FAR * wanted / alpha
-        some_far = bool(far.any())
-        near = np.where(far, 0.0, s) if some_far else s
-        t = min(1.0, 0.95 / max(-float(near.min()), 1e-9))
-        if some_far:
-            t = min(t, _LONGEST / float(np.abs(s).max(where=far, initial=1.0)))
         slope = float((gap * u) @ s)
+        near, beyond, t = s, None, 1.0
+        if wide:
+            far = u < _FAR * wanted / alpha
+            near, beyond = np.where(far, 0.0, s), np.where(far, s, 0.0)
+            t = min(1.0, _LONGEST / max(float(np.abs(beyond).max()), 1e-9))
+        t = min(t, 0.95 / max(-float(near.min()), 1e-9))
         while True:  # along the step a convex function may fall flat, but not rise steeply
             factor = 1 + t * near
             new = log_u + np.log(factor)
-            if some_far:
-                new += np.where(far, t * s, 0.0)
+            if beyond is not None:
+                new += t * beyond
             u = np.exp(new)
             gains, wanted = rho @ u, np.exp((log_n - new) * power - new)
             if float(((gains - wanted) * u) @ (s / factor)) <= 0.9 * slope or t < 1e-4:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[np.float64]
 
 OK = "ok"
+EPS = float(np.finfo(np.float64).eps)
+
 IN_HULL = 1e-6
 """‖Σ w g‖ / Σ w‖g‖ below this is 0, to what a Gramian, which holds its square, can tell."""
 
@@ -63,6 +65,36 @@ def unit_rows(gramian: Array) -> tuple[Array, Array]:
     cosines = np.clip(gramian * inverse * inverse[:, None], -1.0, 1.0)
     np.fill_diagonal(cosines, 1.0)
     return lengths, cosines
+
+
+def without_rounding(cosines: Array, tolerance: float | None = None) -> Array:
+    """Return ρ (T, T) with its eigenvalues that are rounding set to 0, if any is beyond float64's.
+
+    Of dependent rows in float32, a Gramian has eigenvalues near 1e-7, of either sign, for 0.
+
+    Args:
+        cosines: ρ, (T, T).
+        tolerance: Share of the largest eigenvalue below which one is rounding, that of float64 by
+            default.
+
+    Returns:
+        ρ itself, or a copy.
+    """
+    count = len(cosines)
+    least = 4 * count * EPS
+    tolerance = least if tolerance is None else tolerance
+    if count == 2 and 1 - abs(cosines[0, 1]) > 2 * tolerance:
+        return cosines
+    try:  # most often all are larger
+        np.linalg.cholesky(cosines - tolerance * count * np.eye(count))
+        return cosines
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(cosines)
+    rounding = values <= tolerance * values[-1]
+    if not (rounding & (np.abs(values) > least * values[-1])).any():
+        return cosines
+    kept: Array = (vectors * np.where(rounding, 0.0, values)) @ vectors.T
+    return kept
 
 
 def inverse_lengths(lengths: Array) -> Array:

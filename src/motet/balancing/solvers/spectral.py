@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from motet.balancing.solvers.solution import (
     ALL_ZERO,
+    EPS,
     OK,
     ZERO_WEIGHT,
     Array,
@@ -27,7 +28,6 @@ UNEVEN = (
     "the gradients are dependent and of very uneven length: the weights of the longest are rounding"
 )
 
-_EPS = float(np.finfo(np.float64).eps)
 _TINY = float(np.finfo(np.float64).tiny)
 _GRADED = 1e-5  # of the largest singular value: a smaller one has lost a third of its digits
 _UNEVEN = 1e-10  # and this one two thirds
@@ -38,7 +38,7 @@ _SWEEPS = 30  # 4 to 8 suffice
 def eigenpairs(matrix: Array, tolerance: float | None = None) -> tuple[Array, Array]:
     """Return the eigenvalues (R,) above the tolerance, ascending, and their vectors (T, R)."""
     if tolerance is None:
-        tolerance = len(matrix) * _EPS
+        tolerance = len(matrix) * EPS
     values, vectors = np.linalg.eigh(matrix)
     kept = values > tolerance * max(values[-1], 0.0)
     return values[kept], vectors[:, kept]
@@ -98,7 +98,7 @@ def aligned(
         return Solution(preference, 0.0, ALL_ZERO)
     n = lengths[some] / lengths.max()
     if tolerance is None:
-        tolerance = len(gramian) * _EPS
+        tolerance = len(gramian) * EPS
     rho = cosines if some.all() else cosines[np.ix_(some, some)]
     values, vectors = eigenpairs(rho, tolerance)
     # singular values of a root A of G = AAᵀ are as exact as those of J; eigenvalues of G are not
@@ -145,7 +145,7 @@ def _singular(root: Array) -> tuple[Array, Array]:
             for both in (columns, turned):
                 a, b = both[:, left], both[:, right]
                 both[:, left], both[:, right] = cosine * a + sine * b, cosine * b - sine * a
-        if widest <= count * _EPS:
+        if widest <= count * EPS:
             break
     lambdas = np.linalg.norm(columns, axis=0)
     descending = np.argsort(-lambdas)
