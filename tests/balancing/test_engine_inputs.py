@@ -100,6 +100,12 @@ def test_parameters_of_no_task_are_refused(own, message):
     refused(net, message, shared=net.encoder, task_parameters=own)
 
 
+@pytest.mark.parametrize("make", [Equal, lambda tasks: create("equal", tasks)])
+def test_the_name_of_one_task_is_not_read_letter_by_letter(make):
+    with pytest.raises(InputError, match="tasks is 'ner', expected a list of names"):
+        make("ner")
+
+
 def test_a_generator_of_task_names_is_refused():
     with pytest.raises(InputError, match="expected a list of names"):
         Equal(task for task in TASKS)

@@ -44,6 +44,16 @@ def test_states_are_those_of_transformers(kind, tmp_path):
         assert given.padding[row].tolist() == [place >= len(text) for place in range(4)]
 
 
+def test_tokens_alone_and_a_padding_mask_are_taken(tmp_path):
+    tiny(tmp_path, "bert")
+    encoder, ids = Pretrained(path=tmp_path).eval(), padded(TEXTS)
+    expected = encoder({"ids": ids})
+    other = ids.masked_fill(ids == 0, 7)
+    for found in (encoder(ids), encoder(other, padding_mask=ids == 0)):
+        torch.testing.assert_close(found.pooled, expected.pooled)
+        assert torch.equal(found.padding, expected.padding)
+
+
 @needs_minilm
 def test_a_real_model_gives_the_sentence_vectors_of_transformers():
     path = minilm_dir()

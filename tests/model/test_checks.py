@@ -191,6 +191,14 @@ def test_inputs_that_do_not_fit_an_encoder_are_described(encoder, inputs, messag
     assert caught.value.__cause__ is not None
 
 
+def test_a_single_row_for_batchnorm_is_explained():
+    model = made(nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8)))
+    with pytest.raises(
+        InputError, match=r"\(1, 4\) .*choose a batch_size that leaves no single row"
+    ):
+        model(X[:1])
+
+
 def test_training_evaluation_and_prediction_explain_it_too():
     trainer = Trainer(made(convolutions()), batch_size=4)
     images = np.zeros((8, 3, 6, 6), np.uint8)

@@ -171,6 +171,8 @@ def _advice(text: str, inputs: Any) -> str:
     if "index out of range" in text and leaves:
         largest = max(int(each.max()) for each in leaves if each.numel())
         return f"an embedding has too few rows for an index; the largest here is {largest}"
+    if "more than 1 value per channel" in text:
+        return "BatchNorm needs several rows; choose a batch_size that leaves no single row over"
     if found := re.search(r"\(\d+x(\d+) and (\d+)x\d+\)", text):
         return f"a linear layer takes {found[2]} features and was given {found[1]}"
     return ""

@@ -64,7 +64,7 @@ class Balancer(WideState, ABC):
 
     def __init__(self, tasks: Sequence[str]) -> None:
         super().__init__()
-        if isinstance(tasks, Iterator):
+        if isinstance(tasks, (Iterator, str)):  # a text would be read letter by letter
             raise InputError(f"tasks is {shown(tasks)}, expected a list of names")
         names = {task for task in tasks if isinstance(task, str)}
         if not tasks or len(names) < len(tasks):
