@@ -12,7 +12,6 @@ from typing_extensions import Unpack
 from motet import options, sharing
 from motet.config import json_schema, read
 from motet.options import (
-    REQUIRED,
     TASK_DEFAULTS,
     TaskOptions,
     checked,
@@ -20,6 +19,7 @@ from motet.options import (
     create,
     read_options,
 )
+from motet.options.reading import REQUIRED, from_object
 from motet.problems import InputError
 from motet.registry import ENCODERS, KINDS, TASKS
 
@@ -60,7 +60,7 @@ def test_options_read_from_source_are_those_of_the_signature(kind, name):
 def test_annotations_read_from_source_mean_what_the_imported_ones_mean(kind, name):
     common = common_options(KINDS[kind])
     from_source = [each for each in read_options(KINDS[kind], name) if each not in common]
-    imported = {option.name: option for option in options._from_object(KINDS[kind][name])}
+    imported = {option.name: option for option in from_object(KINDS[kind][name])}
     for option in from_source:
         one, other = (
             TypeAdapter(each.annotation).json_schema() for each in (option, imported[option.name])

@@ -1,0 +1,89 @@
+"""What members are configured with: their keyword-only arguments, written once.
+
+A member's typed keyword-only arguments are its config schema. `motet.options.types` has what they
+are annotated with, `motet.options.reading` reads them without importing the member, and
+`motet.options.checking` holds direct calls from Python to them.
+"""
+
+from typing_extensions import Unpack
+
+from motet.options.checking import (
+    Unasked,
+    checked,
+    create,
+)
+from motet.options.reading import (
+    Option,
+    common_options,
+    read_options,
+    summary,
+)
+from motet.options.tasks import (
+    RESERVED_TASK_NAMES,
+    TASK_DEFAULTS,
+    TaskOptions,
+)
+from motet.options.types import (
+    Annotated,
+    Any,
+    Callable,
+    Chosen,
+    Epochs,
+    Every,
+    FolderPath,
+    Fraction,
+    Literal,
+    Mapping,
+    Named,
+    NonNegativeFloat,
+    NonNegativeInt,
+    OnlyWith,
+    Place,
+    PositiveFloat,
+    PositiveInt,
+    PositiveShare,
+    Real,
+    Sequence,
+    Share,
+    StrictBool,
+    TwoOrMore,
+    WeightSchedule,
+)
+
+__all__ = [
+    "RESERVED_TASK_NAMES",
+    "TASK_DEFAULTS",
+    "Annotated",
+    "Any",
+    "Callable",
+    "Chosen",
+    "Epochs",
+    "Every",
+    "FolderPath",
+    "Fraction",
+    "Literal",
+    "Mapping",
+    "Named",
+    "NonNegativeFloat",
+    "NonNegativeInt",
+    "OnlyWith",
+    "Option",
+    "Place",
+    "PositiveFloat",
+    "PositiveInt",
+    "PositiveShare",
+    "Real",
+    "Sequence",
+    "Share",
+    "StrictBool",
+    "TaskOptions",
+    "TwoOrMore",
+    "Unasked",
+    "Unpack",
+    "WeightSchedule",
+    "checked",
+    "common_options",
+    "create",
+    "read_options",
+    "summary",
+]

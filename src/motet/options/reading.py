@@ -1,0 +1,206 @@
+"""The options of members, read from their signatures.
+
+Built-in members are torch modules, so their signatures and docstrings are read from source; those
+that users registered are imported anyway.
+"""
+
+import ast
+import functools
+import inspect
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import TypeAdapter
+from typing_extensions import Unpack
+
+from motet.options import types
+from motet.options.tasks import TASK_DEFAULTS, TaskOptions
+from motet.options.types import OnlyWith, Sequence, only_with
+from motet.registry import Registry
+
+REQUIRED = object()
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a member, as a config may give it."""
+
+    name: str
+    annotation: Any
+    default: Any
+    description: str
+
+    @property
+    def required(self) -> bool:
+        """Whether there is no default."""
+        return self.default is REQUIRED
+
+    @property
+    def only_with(self) -> OnlyWith | None:
+        """The marker that ties this option to a value of another."""
+        return only_with(self.annotation)
+
+
+def read_options(registry: Registry, name: str) -> tuple[Option, ...]:
+    """Read the options of a member that a config can express, in the order of its signature.
+
+    Returns:
+        The options, without those that only Python can give (callables, modules).
+
+    Raises:
+        InputError: If the name is unknown.
+    """
+    place = registry.place(name)
+    own = _from_source(place) if isinstance(place, str) else from_object(place)
+    return (*own, *common_options(registry))
+
+
+_COMMON = {"sharing": "motet.sharing:create"}
+"""Functions whose options go with every member of a kind, because they act around it."""
+
+
+def common_options(registry: Registry) -> tuple[Option, ...]:
+    """Read the options that every member of a kind has without declaring them."""
+    return _from_source(_COMMON[registry.kind]) if registry.kind in _COMMON else ()
+
+
+def summary(registry: Registry, name: str) -> str:
+    """Return the first line of a member's docstring."""
+    place = registry.place(name)
+    text = ast.get_docstring(_definition(place)) if isinstance(place, str) else place.__doc__
+    return (text or "").strip().partition("\n")[0]
+
+
+# From source ---------------------------------------------------------------------------------
+
+
+@functools.cache
+def _module(name: str) -> ast.Module:
+    path = Path(__file__).parents[1].joinpath(*name.split(".")[1:])
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def _definition(place: str) -> ast.ClassDef | ast.FunctionDef:
+    module, _, name = place.partition(":")
+    for node in _module(module).body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == name:
+            return node
+    raise AssertionError(f"the registry points to {place}, which does not exist")
+
+
+@functools.cache
+def _from_source(place: str) -> tuple[Option, ...]:
+    node = _definition(place)
+    function: ast.FunctionDef | None = node if isinstance(node, ast.FunctionDef) else None
+    if isinstance(node, ast.ClassDef):
+        methods = (n for n in node.body if isinstance(n, ast.FunctionDef))
+        function = next((n for n in methods if n.name == "__init__"), None)
+    if function is None:
+        return ()
+    texts = _described(ast.get_docstring(node) or "")
+    options = []
+    for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
+        annotation = _evaluated(argument.annotation) if argument.annotation else Any
+        value = ast.literal_eval(default) if default is not None else REQUIRED
+        if annotation is not None:
+            options.append(Option(argument.arg, annotation, value, texts.get(argument.arg, "")))
+    if function.args.kwarg and function.args.kwarg.annotation:
+        extra = ast.unparse(function.args.kwarg.annotation)
+        options += _of_tasks() if extra == "Unpack[TaskOptions]" else []
+    return tuple(options)
+
+
+def _evaluated(node: ast.expr) -> Any:
+    """Evaluate an annotation without the branches of a union that a config cannot express."""
+    branches = []
+    for branch in _branches(node):
+        try:
+            value = eval(ast.unparse(branch), vars(types))  # our own source
+        except NameError:
+            continue
+        branches.append(NoneType if value is None else value)
+    return _expressible(branches)
+
+
+def _branches(node: ast.expr) -> Iterator[ast.expr]:
+    if isinstance(node, ast.BinOp):
+        yield from _branches(node.left)
+        yield from _branches(node.right)
+    else:
+        yield node
+
+
+def _described(docstring: str) -> dict[str, str]:
+    """Read the ``Args`` section of a docstring in Google style."""
+    _, _, section = docstring.partition("Args:\n")
+    texts: dict[str, str] = {}
+    name = ""
+    for line in textwrap.dedent(section.partition("\n\n")[0]).splitlines():
+        if line and not line.startswith(" "):
+            head, colon, text = line.partition(":")
+            if not colon or " " in head:
+                break
+            name, texts[head] = head, text.strip()
+        elif line.strip() and name:
+            texts[name] += " " + line.strip()
+        elif not line.strip() and name:
+            break
+    return texts
+
+
+# From objects --------------------------------------------------------------------------------
+
+
+@functools.cache
+def from_object(member: Any) -> tuple[Option, ...]:
+    """Read the options of a member that is imported."""
+    texts = _described(inspect.getdoc(member) or "")
+    options = []
+    for parameter in inspect.signature(member, eval_str=True).parameters.values():
+        if get_origin(parameter.annotation) is Unpack:
+            options += _of_tasks()
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            continue
+        given = parameter.annotation
+        annotation = Any if given is parameter.empty else _expressible([given])
+        default = REQUIRED if parameter.default is parameter.empty else parameter.default
+        if annotation is not None:
+            text = texts.get(parameter.name, "")
+            options.append(Option(parameter.name, annotation, default, text))
+    return tuple(options)
+
+
+@functools.cache
+def _of_tasks() -> list[Option]:
+    texts = _described(inspect.getdoc(TaskOptions) or "")
+    return [
+        Option(name, _expressible([annotation]), TASK_DEFAULTS[name], texts[name])
+        for name, annotation in TaskOptions.__annotations__.items()
+    ]
+
+
+def _expressible(branches: Sequence[Any]) -> Any:
+    """Join the branches of a union that YAML can hold, sequences as tuples; None if none can."""
+    kept = []
+    for branch in branches:
+        if get_origin(branch) in (Union, UnionType):
+            branch = _expressible(get_args(branch))
+        elif get_origin(branch) is Sequence:
+            inner = _expressible(get_args(branch))
+            branch = None if inner is None else tuple[inner, ...]  # type: ignore[valid-type]  # built at run time
+        if branch is not None and _fits_yaml(branch):
+            kept.append(branch)
+    return Union[tuple(kept)] if set(kept) - {NoneType} else None  # noqa: UP007  # at run time
+
+
+def _fits_yaml(branch: Any) -> bool:
+    try:
+        TypeAdapter(branch).json_schema()
+    except Exception:  # pydantic has no one error for "this type has no JSON form"
+        return False
+    return True

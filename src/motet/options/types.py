@@ -1,0 +1,209 @@
+"""Types that the signatures of members are written with: numbers in a range, and markers.
+
+A signature is evaluated with the names of this module (`motet.options.reading`), so every type that
+an option may have is here, those of the standard library included.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    StrictBool,
+    Tag,
+)
+from pydantic_core import PydanticKnownError, core_schema
+from typing_extensions import TypedDict
+
+from motet.registry import KINDS
+
+__all__ = [
+    "Annotated",
+    "Any",
+    "Callable",
+    "Chosen",
+    "Epochs",
+    "Every",
+    "FolderPath",
+    "Fraction",
+    "Literal",
+    "Mapping",
+    "Named",
+    "NonNegativeFloat",
+    "NonNegativeInt",
+    "OnlyWith",
+    "Place",
+    "PositiveFloat",
+    "PositiveInt",
+    "PositiveShare",
+    "Real",
+    "Sequence",
+    "Share",
+    "StrictBool",
+    "TwoOrMore",
+    "Weight",
+    "WeightSchedule",
+    "only_with",
+]
+
+
+def _whole(value: Any) -> Any:
+    return _refused(value, "int_type")
+
+
+def _real(value: Any) -> Any:
+    return _refused(value, "float_type")
+
+
+def _refused(value: Any, kind: Literal["int_type", "float_type"]) -> Any:
+    """Refuse what pydantic would turn into a number; NumPy's numbers, and 3 for 3.0, go through."""
+    of_numpy = getattr(getattr(value, "dtype", None), "kind", None)
+    if isinstance(value, (bool, str, bytes)) or of_numpy == "b":
+        raise PydanticKnownError(kind)
+    return value
+
+
+PositiveInt = Annotated[int, Field(gt=0), BeforeValidator(_whole)]
+TwoOrMore = Annotated[int, Field(ge=2), BeforeValidator(_whole)]
+NonNegativeInt = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
+Real = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_real)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_real)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_real)]
+Fraction = Annotated[float, Field(ge=0, lt=1), BeforeValidator(_real)]
+"""A share of something: 0 <= x < 1."""
+Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(_real)]
+"""A share of something, all of it included: 0 <= x <= 1."""
+PositiveShare = Annotated[float, Field(gt=0, le=1), BeforeValidator(_real)]
+"""A share that is not nothing: 0 < x <= 1."""
+FolderPath = Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, Path) else v)]
+"""The path of a folder."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """Marks a text that names a member of ``kind``: one of ``names`` or one a user registered."""
+
+    kind: str
+    names: tuple[str, ...]
+
+    def fitting(self) -> tuple[str, ...]:
+        """List the names that can be used now."""
+        registry = KINDS[self.kind]
+        own = (name for name in registry if not isinstance(registry.place(name), str))
+        return (*self.names, *own)
+
+    def check(self, name: str) -> str:
+        """Return ``name``, or raise with the nearest one that fits."""
+        if name not in self.fitting():
+            why = "does not fit here" if name in KINDS[self.kind] else "is not known"
+            near = KINDS[self.kind].hint(name, self.fitting())
+            raise ValueError(f"the {self.kind} {name!r} {why}; {near}")
+        return name
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self.fitting())}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Marks a mapping ``{type: name, option: value, ...}`` that chooses a member of ``kind``."""
+
+    kind: str
+    default: str | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Marks a text that is the path of a file or folder, relative to the config file."""
+
+    names: tuple[str, ...] = ()
+    """Values that are none."""
+    saved: str | None = None
+    """What stands for a path in a model folder, which holds none."""
+
+
+@dataclass(frozen=True)
+class OnlyWith:
+    """Marks an option, None when not given, that only some values of another option read."""
+
+    option: str
+    values: tuple[Any, ...]
+
+    def complaint(self, name: str, chosen: object) -> str:
+        """Say that ``name`` would be ignored and what to do."""
+        fitting = " or ".join(map(str, self.values))
+        return (
+            f"{name} is read only with {self.option}: {fitting}, found {self.option}: {chosen}; "
+            f"remove {name} or set {self.option}: {fitting}"
+        )
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Check inside a config, where options validated before are at hand."""
+
+        def check(value: Any, info: core_schema.ValidationInfo) -> Any:
+            chosen = (info.data or {}).get(self.option, self.values[0])
+            if value is not None and chosen not in self.values:
+                raise ValueError(self.complaint(str(info.field_name), chosen))
+            return value
+
+        return core_schema.with_info_after_validator_function(check, handler(source))
+
+
+def only_with(annotation: Any) -> OnlyWith | None:
+    """Return the marker that ties an option to a value of another, if its annotation has one."""
+    markers = getattr(annotation, "__metadata__", ())
+    return next((marker for marker in markers if isinstance(marker, OnlyWith)), None)
+
+
+def _in_order(schedule: Any) -> Any:
+    first, last = schedule["epochs"]
+    if not first < last:
+        raise ValueError(f"found [{first}, {last}], expected a first epoch and a later one")
+    return schedule
+
+
+Schedule = TypedDict(
+    "Schedule",
+    {
+        "from": Annotated[PositiveFloat, Field(description="Weight up to the first epoch.")],
+        "to": Annotated[PositiveFloat, Field(description="Weight from the last epoch on.")],
+        "epochs": Annotated[
+            tuple[PositiveInt, PositiveInt],
+            Field(description="First and last epoch of the change, counted from 1."),
+        ],
+    },
+)
+Schedule.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]  # pydantic's own hook
+WeightSchedule = Annotated[Schedule, AfterValidator(_in_order)]
+"""``{from: weight, to: weight, epochs: [first, last]}``: a weight that changes evenly."""
+Weight = Annotated[
+    Annotated[PositiveFloat, Tag("one number")] | Annotated[WeightSchedule, Tag("from - to")],
+    Discriminator(lambda value: "from - to" if isinstance(value, Mapping) else "one number"),
+]
+"""A weight, or how it changes."""
+
+
+class Epochs(TypedDict):
+    """A number of epochs, where a bare number counts steps."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
+
+    epochs: Annotated[PositiveInt, Field(description="How many epochs.")]
+
+
+Every = Literal["epoch"] | PositiveInt | Epochs
+"""How often: every epoch, every so many steps, or every so many epochs."""
