@@ -15,6 +15,7 @@ from motet.balancing import LossBalancer
 from motet.data.batches import ArrayData
 from motet.model import MultiTaskModel
 from motet.problems import InputError
+from motet.registry import BALANCERS
 from motet.sharing import create as create_sharing
 from motet.tasks import Classification, CustomHead, Regression
 from motet.training import Trainer, TrainingError
@@ -502,7 +503,7 @@ def test_a_balancer_of_ones_own_may_read_what_the_tasks_tell(monkeypatch):
         def filled_in(cls, options, tasks):
             return {"kinds": {task.name: task.uncertainty_kind for task in tasks}, **options}
 
-    monkeypatch.setitem(balancing.BALANCERS._places, "told", Told)
+    monkeypatch.setitem(BALANCERS._places, "told", Told)
     trainer = Trainer(made(), "told")
     assert trainer.balancer.kinds == {"digit": "classification", "area": "regression"}
     assert Trainer(made(), {"type": "told", "kinds": {}}).balancer.kinds == {}
@@ -516,7 +517,7 @@ def test_a_balancer_of_ones_own_may_read_what_the_tasks_tell(monkeypatch):
     ],
 )
 def test_what_is_registered_but_makes_no_balancer_is_a_clear_error(monkeypatch, member, message):
-    monkeypatch.setitem(balancing.BALANCERS._places, "mine", member)
+    monkeypatch.setitem(BALANCERS._places, "mine", member)
     with pytest.raises(InputError, match=message):
         Trainer(made(), "mine")
 

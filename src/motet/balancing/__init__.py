@@ -1,10 +1,9 @@
 """Balancers: how the losses or gradients of several tasks become one update."""
 
-from typing import Any
-
 from motet.balancing.aligned import AlignedMTL
 from motet.balancing.cagrad import CAGrad
 from motet.balancing.conflict_free import ConFIG
+from motet.balancing.creating import available, create
 from motet.balancing.db_mtl import DBMTL
 from motet.balancing.dualproj import DualProj
 from motet.balancing.dwa import DWA
@@ -45,9 +44,6 @@ from motet.balancing.random import RLW
 from motet.balancing.stch import STCH
 from motet.balancing.uncertainty import Uncertainty
 from motet.balancing.upgrad import UPGrad
-from motet.options import create as _create
-from motet.problems import InputError, with_article
-from motet.registry import BALANCERS
 
 __all__ = [
     "DBMTL",
@@ -97,32 +93,3 @@ __all__ = [
     "create",
     "reached_tasks",
 ]
-
-
-def create(name: str, tasks: Any, **options: Any) -> Balancer:
-    """Build a balancer by name for the tasks named.
-
-    Returns:
-        The balancer, its state fresh.
-
-    Raises:
-        InputError: If the name or an option is unknown, an option has a wrong value, or what a user
-            registered by the name makes no balancer.
-    """
-    if isinstance(BALANCERS[name], Balancer):
-        raise InputError(
-            f"{name!r} is registered as a balancer that is made already; register its class"
-        )
-    balancer = _create(BALANCERS, name, tasks, **options)
-    if not isinstance(balancer, Balancer):
-        raise InputError(
-            f"what is registered as {name!r} made {with_article(type(balancer).__name__)}, "
-            "expected a balancer: register a subclass of LossBalancer, GramianBalancer or "
-            "JacobianBalancer"
-        )
-    return balancer
-
-
-def available() -> list[str]:
-    """Return the names of all balancers."""
-    return list(BALANCERS)

@@ -12,7 +12,7 @@ from motet.balancing import create as create_balancer
 from motet.model import MultiTaskModel
 from motet.options import create
 from motet.problems import InputError
-from motet.registry import BALANCERS, OPTIMIZERS
+from motet.registry import OPTIMIZERS
 from motet.tasks import Task
 from motet.training.optimizers import OptimizerFactory, parameter_groups, scale_rates
 
@@ -78,10 +78,7 @@ def make_balancer(chosen: Balancer | Chosen, model: MultiTaskModel) -> Balancer:
             )
     else:
         name, options = spelled_out(chosen)
-        member = BALANCERS[name]
-        if isinstance(member, type) and issubclass(member, Balancer):  # else a function of a user
-            options = dict(member.filled_in(options, model.tasks))
-        balancer = create_balancer(name, names, **options)
+        balancer = create_balancer(name, model.tasks, **options)
     _warn_of_nothing_shared(balancer, model)
     return balancer
 

@@ -42,7 +42,9 @@ class Stages(nn.ModuleList):
     ) -> None:
         super().__init__(balancers)
         self.ends, self.passes = tuple(ends), tuple(passes)
-        self._given = [{task: each.weight(task) for task in each.tasks} for each in balancers]
+        self._given = [
+            {task: each.weight_beside(task) for task in each.tasks} for each in balancers
+        ]
 
     def at(self, epoch: int) -> Balancer:
         """Return the balancer of an epoch, counted from 1."""

@@ -71,14 +71,15 @@ class Balancer(WideState, ABC):
             raise InputError(f"tasks is {list(tasks)}, expected one or more names, each once")
         self.tasks = tuple(tasks)
         self.task_weights = nn.Buffer(torch.ones(len(tasks)))
+        self._taken: dict[str, float] = {}  # weights that the tasks brought
         self._expected: dict[str, _Expected] = {}  # about the loop, not the method, so no state
 
     @classmethod
     def filled_in(cls, options: Mapping[str, Any], tasks: Iterable[KnownTask]) -> Mapping[str, Any]:
         """Add to the options what the tasks tell, where it was left open.
 
-        Called with a model's tasks when `motet.Trainer` makes the balancer by name, before its
-        constructor has looked at the options.
+        Called when `motet.balancing.create`, or `motet.Trainer`, makes the balancer by name for
+        tasks, before its constructor has looked at the options.
 
         Returns:
             All options.
@@ -112,6 +113,19 @@ class Balancer(WideState, ABC):
             name = type(self).__name__
             raise InputError(f"{name} takes no weight for {task!r}: {self.refuses_weight}")
         self.task_weights[index] = weight
+
+    def take_weight(self, task: str, weight: float) -> None:
+        """Multiply the weight of a task by the one that the task itself has.
+
+        Raises:
+            InputError: If the task is unknown, or the balancer would undo the weight.
+        """
+        self.set_weight(task, self.weight(task) * weight)
+        self._taken[task] = weight
+
+    def weight_beside(self, task: str) -> float:
+        """Return the weight of a task without what was taken from the task itself."""
+        return self.weight(task) / self._taken.get(task, 1.0)
 
     def loss_scales(self, present: Tensor) -> Tensor:
         """Return the factors (T',) of losses that the tasks' own parameters see."""

@@ -12,11 +12,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 
+@runtime_checkable
 class KnownTask(Protocol):
     """What a balancer may read of a task when it is made by name; see `Balancer.filled_in`."""
 
     name: str
     main: bool
+
+    def weight_at(self, epoch: int) -> float:
+        """Return how much the task counts in an epoch, counted from 1."""
 
     @property
     def uncertainty_kind(self) -> Literal["regression", "classification", "laplace"]:
