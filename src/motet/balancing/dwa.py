@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.balancing.families import LONG_EPOCH, LossBalancer, by_task
+from motet.balancing.families.uncompiled import uncompiled
 from motet.options import PositiveFloat, PositiveInt, Sequence, checked
 from motet.problems import InputError
 
@@ -76,6 +77,7 @@ class DWA(LossBalancer):
         ratio = torch.where(known, newest / torch.where(known, oldest, 1.0), 1.0)
         return len(present) * torch.softmax(ratio / self.temperature, dim=0)
 
+    @uncompiled
     def end_epoch(self, means: Mapping[str, float]) -> None:
         """Take note of the mean losses of an epoch, over all its rows and processes.
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from motet.balancing.adam import adam_step
 from motet.balancing.families import LossBalancer, by_task
+from motet.balancing.families.uncompiled import uncompiled
 from motet.options import NonNegativeFloat, PositiveFloat, Real, Sequence, checked
 from motet.problems import InputError
 
@@ -95,6 +96,7 @@ class FAMO(LossBalancer):
         factor = len(losses) if self.scale == "sum" else 1
         return factor * (z * distances.log()).sum() / (z / distances.detach()).sum()
 
+    @uncompiled
     def after_step(self, losses: Mapping[str, Tensor]) -> None:
         """Learn from the losses of the same batch after the step, with ``exact=True``.
 

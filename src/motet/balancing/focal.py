@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.balancing.families import LossBalancer, by_task
+from motet.balancing.families.uncompiled import uncompiled
 from motet.options import NonNegativeFloat, PositiveShare, Sequence, checked
 from motet.problems import InputError
 
@@ -68,6 +69,7 @@ class Focal(LossBalancer):
             return weights
         return weights / (weights.sum() if self.scale == "mean" else weights.mean())
 
+    @uncompiled
     def observe_scores(self, scores: Mapping[str, float]) -> None:
         """Take note of how well tasks do; from then on their losses are not looked at.
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from motet.balancing.families import LossBalancer
+from motet.balancing.families.uncompiled import keep_buffers
 from motet.options import NonNegativeFloat, Sequence, checked
 from motet.problems import InputError
 
@@ -49,6 +50,7 @@ class GradientRatio(LossBalancer):
         layer: Literal["last", "all"] = "last",
     ) -> None:
         super().__init__(tasks)
+        keep_buffers()
         if form == "pair" and len(self.tasks) != 2:
             raise InputError(
                 f"form is 'pair', which is for 2 tasks, but there are {len(self.tasks)}; use "

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from motet.balancing.adam import adam_step
 from motet.balancing.families import LossBalancer, by_task
+from motet.balancing.families.uncompiled import keep_buffers
 from motet.options import NonNegativeFloat, PositiveFloat, Sequence, checked
 
 _PATIENCE = 100  # steps without `observe_norms` after which a loop is suspected never to call it
@@ -64,6 +65,7 @@ class GradNorm(LossBalancer):
         initial_losses: Mapping[str, PositiveFloat] | None = None,
     ) -> None:
         super().__init__(tasks)
+        keep_buffers()
         self.alpha, self.layer, self.learning_rate = alpha, layer, learning_rate
         self.learned = nn.Buffer(torch.ones(len(tasks)))
         """Weights, (T,)."""

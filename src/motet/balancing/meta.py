@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 
 from motet.balancing.adam import adam_step
 from motet.balancing.families import KnownTask, LossBalancer, by_task
+from motet.balancing.families.uncompiled import keep_buffers, uncompiled
 from motet.balancing.look_ahead import Losses, sensitivities
 from motet.options import PositiveFloat, Sequence, checked
 
@@ -56,6 +57,7 @@ class Meta(LossBalancer):
         main: Sequence[str] | None = None,
     ) -> None:
         super().__init__(tasks)
+        keep_buffers()
         self.learning_rate = learning_rate
         named = dict.fromkeys(tasks if main is None else main)
         self.main = [self.tasks[i] for i, _ in by_task(named, tasks, "main", complete=False)]
@@ -80,6 +82,7 @@ class Meta(LossBalancer):
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
         return (self.learned[present].to(losses) * losses).sum()
 
+    @uncompiled
     def look_ahead(
         self, module: nn.Module, optimizer: Optimizer, train: Losses, validation: Losses
     ) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.balancing.families import LONG_EPOCH, LossBalancer, by_task
+from motet.balancing.families.uncompiled import uncompiled
 from motet.balancing.log import positive
 from motet.options import NonNegativeInt, PositiveFloat, Sequence, checked
 from motet.problems import InputError
@@ -84,6 +85,7 @@ class STCH(LossBalancer):
         terms = (preference / preference.mean() * ratio).log() / self.mu
         return len(losses) * self.mu * torch.logsumexp(terms, dim=0)
 
+    @uncompiled
     def end_epoch(self, means: Mapping[str, float]) -> None:
         """Take note of the mean losses of an epoch, over all its rows and processes.
 

@@ -119,9 +119,10 @@ class Passes:
         losses = self.normalizer.normalized(plain)
         norms = TaskGradients(self.model).plus(losses).norms() if look else {}
         penalty = self._penalty()
+        trained = penalty if penalty is not None and penalty.requires_grad else None
         if not isinstance(balancer, LossBalancer):
             options = {**self._owners.lists(balancer, {**raw, **losses}), **options}
-        result = backward(losses, balancer, penalty=_trained(penalty), **options)
+        result = backward(losses, balancer, penalty=trained, **options)
         found = result.losses
         if self.normalizer.active:
             found = {task: loss.detach() for task, loss in plain.items()}
@@ -176,7 +177,7 @@ class Passes:
             self.generators.seed("step", step)
         gradients = TaskGradients(self.model) if look else None
         penalty = self._penalty()
-        trained = _trained(penalty)
+        trained = penalty if penalty is not None and penalty.requires_grad else None
         if not together:
             result = work.by_rows(balancer, trained, options, gradients, self._owners)
         elif fixed:
@@ -355,11 +356,6 @@ def _added(parts: Sequence[Terms]) -> Terms:
                 (total, count) if before is None else (before[0] + total, before[1] + count)
             )
     return found
-
-
-def _trained(penalty: Tensor | None) -> Tensor | None:
-    """Return a penalty if it depends on parameters that train."""
-    return penalty if penalty is not None and penalty.requires_grad else None
 
 
 def _detached(penalty: Tensor | None) -> Tensor | None:

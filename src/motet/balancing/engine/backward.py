@@ -50,9 +50,11 @@ from motet.balancing.families import (
     PenalizesNorms,
     ReadsNorms,
 )
+from motet.balancing.families.uncompiled import uncompiled
 from motet.problems import InputError
 
 
+@uncompiled
 @without_autocast
 def backward(
     losses: Mapping[str, Tensor] | Sequence[Tensor],

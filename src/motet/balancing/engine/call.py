@@ -123,8 +123,9 @@ def advice() -> Iterator[None]:
         if "donated buffer" not in str(error):
             raise
         raise InputError(
-            "a compiled module frees what several backward passes need; set "
-            "torch._functorch.config.donated_buffer = False before it is compiled"
+            "a compiled module frees what several backward passes need, as it first ran before the "
+            "balancer was created; create the balancer first, or call torch._dynamo.reset() after "
+            "that, so that the module is compiled anew"
         ) from None
 
 

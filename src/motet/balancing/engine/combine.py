@@ -14,9 +14,11 @@ from motet.balancing.families import (
     PenalizesNorms,
     ReadsNorms,
 )
+from motet.balancing.families.uncompiled import uncompiled
 from motet.problems import InputError, shown
 
 
+@uncompiled
 @without_autocast
 def combine(jacobian: Tensor, balancer: Balancer, losses: Tensor | None = None) -> Tensor:
     """Combine task gradients into one direction.

@@ -3,7 +3,7 @@
 One walk visits every node of the graph once, in Python, at a microsecond or two per node.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,8 @@ class Graph:
     cuts: dict[Place, None]
     """The edges from what one loss reaches into what several reach, in order."""
     hidden: set[Tensor]
-    """Leaves that a compiled module uses, whose outputs the graph does not tell apart."""
+    """Leaves behind a compiled module with outputs of different tasks, which is one node: which
+    of its outputs depend on them does not show."""
     reentrant: bool
     """Whether leaves are missing: a reentrant checkpoint makes its graph in the backward pass."""
 
@@ -48,7 +49,6 @@ def walk(starts: Sequence[Place], stops: Collection[Place] = ()) -> Graph:
     for bit, (node, _) in bits.items():
         reached[node] |= bit
     leaves: dict[Tensor, int] = {}
-    hidden: set[Tensor] = set()
     for node in order:
         tasks = reached[node]
         if is_leaf(node):
@@ -56,17 +56,45 @@ def walk(starts: Sequence[Place], stops: Collection[Place] = ()) -> Graph:
         for child in node.next_functions:
             if child[0] is not None and child not in stops:
                 reached[child[0]] |= tasks
-        if type(node).__name__ == "CompiledFunctionBackward":
-            behind = [child for child, _ in node.next_functions if child is not None]
-            hidden |= {child.variable for child in behind if is_leaf(child)}
     cuts = dict.fromkeys(start for start in bits.values() if several(reached[start[0]]))
     for node in order:
         if not several(reached[node]):
             for child in node.next_functions:
                 if child[0] is not None and child not in stops and several(reached[child[0]]):
                     cuts[child] = None
-    reentrant = any(type(node).__name__ == "CheckpointFunctionBackward" for node in order)
-    return Graph(leaves, cuts, hidden, reentrant)
+    kinds = {type(node).__name__ for node in order}
+    hidden = _hidden(order, bits, reached) if _COMPILED in kinds else set()
+    return Graph(leaves, cuts, hidden, "CheckpointFunctionBackward" in kinds)
+
+
+_COMPILED = "CompiledFunctionBackward"
+
+
+def is_compiled(node: Any) -> bool:
+    """Tell whether a node is all that a graph shows of a compiled module."""
+    return type(node).__name__ == _COMPILED
+
+
+def _hidden(
+    order: Sequence[Any], starts: Mapping[int, Place], reached: Mapping[Any, int]
+) -> set[Tensor]:
+    outputs: dict[Any, dict[int, int]] = {node: {} for node in order if is_compiled(node)}
+    uses = [(place, tasks) for tasks, place in starts.items()]
+    uses += [(child, reached[node]) for node in order for child in node.next_functions]
+    for (node, number), tasks in uses:
+        if node in outputs:
+            outputs[node][number] = outputs[node].get(number, 0) | tasks
+    unclear = {node for node, of in outputs.items() if len(set(of.values())) > 1}
+    for node in order:
+        if node in unclear:
+            unclear.update(child for child, _ in node.next_functions if child is not None)
+    return {node.variable for node in unclear if is_leaf(node)}
+
+
+HIDDEN = (
+    "the losses come out of one compiled module, so the graph does not show which parameters tasks "
+    "share"
+)
 
 
 REENTRANT = (

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from torch import Tensor, nn
 
 from motet.balancing.engine.call import Call
-from motet.balancing.engine.graph import place, several, walk, whole_graph
+from motet.balancing.engine.graph import HIDDEN, place, several, walk, whole_graph
 from motet.balancing.engine.inputs import Shared, check_names, parameters_in
 from motet.balancing.families import Balancer, JacobianBalancer
 from motet.problems import InputError
@@ -43,8 +43,11 @@ def find_leaves(
     if shared is not None and task_parameters is not None:
         given = _given_leaves(call, listed(shared), task_parameters)
         return _LISTS.setdefault(call.balancer, _Lists()).held_to_graph(call, given)
-    reached = _reached(call)
+    graph = whole_graph(call.losses.values())
+    reached = graph.leaves
     if shared is None:
+        if graph.hidden:
+            raise InputError(f"{HIDDEN}; give shared=")
         common = common_leaves(reached) or _candidates(reached)  # or each task by itself
     else:
         here = {id(leaf) for leaf in reached}
@@ -59,10 +62,6 @@ _NOT_REACHED = (
     "no loss reaches a parameter in `shared`; give the parameters that the losses were computed "
     "with (after .to(), compile or copy they may be others; a checkpoint needs use_reentrant=False)"
 )
-
-
-def _reached(call: Call) -> dict[Tensor, int]:
-    return whole_graph(call.losses.values()).leaves
 
 
 def common_leaves(reached: Mapping[Tensor, int]) -> list[Tensor]:
@@ -83,8 +82,8 @@ def reached_tasks(outputs: Mapping[str, Tensor]) -> dict[Tensor, frozenset[str]]
         outputs: A loss or another output of each task, with its graph.
 
     Returns:
-        Tasks by leaf. Leaves that a compiled module uses are left out: it is one node of the
-        graph, which does not show what each of its outputs depends on.
+        Tasks by leaf, without those that are hidden in a compiled module, which is one node of the
+        graph: it does not show what each of its outputs depends on.
     """
     found = {task: output for task, output in outputs.items() if output.requires_grad}
     graph = walk([place(output) for output in found.values()])
@@ -136,7 +135,7 @@ class _Lists:
         kind = (call.tasks, *map(len, lists), *map(id, chain.from_iterable(lists)))
         calls = self._complete.get(kind, 0)
         if not calls & (calls - 1) or not calls % _LOOK_EVERY:
-            reached = _reached(call)
+            reached = whole_graph(call.losses.values()).leaves
             if not _hold_all(given, reached):
                 if not any(leaf in reached for leaf in given.shared):
                     raise InputError(_NOT_REACHED)

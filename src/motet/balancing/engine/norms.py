@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motet.balancing.engine.call import Call, stacked
-from motet.balancing.engine.graph import is_leaf, place, users, whole_graph
+from motet.balancing.engine.call import Call, advice, stacked
+from motet.balancing.engine.graph import HIDDEN, is_compiled, is_leaf, place, users, whole_graph
 from motet.balancing.engine.inputs import Shared
 from motet.balancing.engine.leaves import common_leaves, listed
 from motet.balancing.engine.paths import one_pass
@@ -72,7 +72,7 @@ def penalized_pass(call: Call, shared: Shared | None) -> BackwardResult:
     if penalty.requires_grad:  # else no norm depends on a parameter
         outputs.append(penalty)
         given += call.begin([penalty])
-    with _twice_differentiable(balancer):  # before anything is written
+    with advice(), _twice_differentiable(balancer):  # before anything is written
         gradients = torch.autograd.grad(outputs, reached, given, allow_unused=True)
     call.add_all(reached, gradients)
     named = dict(zip(call.tasks, weights.unbind(), strict=True))
@@ -83,7 +83,7 @@ def penalized_pass(call: Call, shared: Shared | None) -> BackwardResult:
 def _penalty(call: Call, balancer: PenalizesNorms, layer: list[Tensor]) -> Tensor:
     """Return the penalty on the norms, with a graph that can be gone back through."""
     like = next(iter(call.losses.values())).detach()
-    with _twice_differentiable(call.balancer):
+    with advice(), _twice_differentiable(call.balancer):
         norms = [_norm(_with_graph(call, task, layer), like) for task in call.tasks]
     present = torch.tensor(places(call.balancer, call.tasks), device=like.device)
     penalty = balancer.penalty(torch.stack(norms), present)
@@ -106,7 +106,10 @@ def norm_leaves(call: Call, shared: Shared | None, layer: str) -> list[Tensor]:
         InputError: If none of those is in ``shared``.
     """
     roots = [place(loss)[0] for loss in call.losses.values()]
-    reached = whole_graph(call.losses.values()).leaves
+    graph = whole_graph(call.losses.values())
+    if graph.hidden and shared is None:
+        raise InputError(f"{HIDDEN}; give shared=, or compile the shared part alone")
+    reached = graph.leaves
     common = {leaf: reached[leaf] for leaf in common_leaves(reached)}
     if len(roots) == 1:
         common = reached
@@ -118,10 +121,10 @@ def norm_leaves(call: Call, shared: Shared | None, layer: str) -> list[Tensor]:
                 f"{type(call.balancer).__name__} compares gradients where tasks meet, but no two "
                 "losses reach the same parameter in `shared`; check it, or leave it out"
             )
-    return list(common) if layer == "all" else _last_layer(roots, common)
+    return list(common) if layer == "all" else _last_layer(call.balancer, roots, common)
 
 
-def _last_layer(roots: list[Any], common: Mapping[Tensor, int]) -> list[Tensor]:
+def _last_layer(balancer: Balancer, roots: list[Any], common: Mapping[Tensor, int]) -> list[Tensor]:
     above = users(roots)
     uses = {
         node.variable: _operations(node, above)
@@ -131,7 +134,14 @@ def _last_layer(roots: list[Any], common: Mapping[Tensor, int]) -> list[Tensor]:
     weights = [leaf for leaf in uses if leaf.dim() > 1] or list(uses)
     behind = _behind({operation for weight in weights for operation in uses[weight]})
     last = {operation for weight in weights for operation in uses[weight] - behind}
-    return [leaf for leaf, operations in uses.items() if operations & last]
+    found = [leaf for leaf, operations in uses.items() if operations & last]
+    if any(map(is_compiled, last)) and sum(leaf.dim() > 1 for leaf in found) > 1:
+        raise InputError(
+            f"{type(balancer).__name__} takes norms on the last shared layer, and a compiled "
+            'module does not show which that is; create it with layer="all", and for one layer '
+            "give its parameters as shared="
+        )
+    return found
 
 
 _SAME = {"TBackward0", "TransposeBackward0", "PermuteBackward0", "ViewBackward0", "ToCopyBackward0"}
@@ -195,7 +205,8 @@ def _twice_differentiable(balancer: Balancer) -> Iterator[None]:
 def _not_twice(balancer: Balancer, reason: str = "") -> str:
     return (
         f"{type(balancer).__name__} differentiates gradients, and part of the model cannot be "
-        f"differentiated twice{reason}. For attention, sdpa_kernel(SDPBackend.MATH) helps; for an "
+        f"differentiated twice{reason}. Leave torch.compile out; for attention, "
+        "sdpa_kernel(SDPBackend.MATH) helps; for an "
         "RNN on a GPU, torch.backends.cudnn.flags(enabled=False); or use a balancer without "
         "second derivatives, such as `gradnorm`"
     )

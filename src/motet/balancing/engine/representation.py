@@ -8,7 +8,16 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from motet.balancing.engine.call import Call, gradients
-from motet.balancing.engine.graph import Place, edges, is_leaf, nested, place, walk, whole_graph
+from motet.balancing.engine.graph import (
+    HIDDEN,
+    Place,
+    edges,
+    is_leaf,
+    nested,
+    place,
+    walk,
+    whole_graph,
+)
 from motet.balancing.engine.inputs import Shared, check_real
 from motet.balancing.engine.leaves import common_leaves, listed, own_leaves
 from motet.balancing.engine.result import BackwardResult
@@ -76,6 +85,8 @@ def _cut(
     losses = [place(loss) for loss in call.losses.values()]
     whole = whole_graph(call.losses.values())
     cut = whole.cuts if representation is None else _given(representation)
+    if whole.hidden and representation is None:
+        raise InputError(f"{HIDDEN}; give representation=, or compile the shared part alone")
     before = walk(losses, stops=cut).leaves
     behind = walk(list(cut)).leaves
     if any(is_leaf(node) for node, _ in cut) or not before.keys().isdisjoint(behind.keys()):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from motet.balancing.families.balancer import Balancer, wrong_result
+from motet.balancing.families.uncompiled import keep_buffers, uncompiled
 from motet.balancing.solvers.solution import NOT_FINITE, OK, Solution
 from motet.problems import InputError
 
@@ -64,6 +65,7 @@ class GramianBalancer(Balancer):
         momentum: float = 0.0,
     ) -> None:
         super().__init__(tasks)
+        keep_buffers()
         self.scale, self.every, self.momentum = scale, every, momentum
         self.status = OK
         """How the last solve went: "ok", or what was done instead and why."""
@@ -82,6 +84,7 @@ class GramianBalancer(Balancer):
         self.running_since = nn.Buffer(torch.zeros(len(tasks)))
         """1 for tasks that have such a weight, (T,)."""
 
+    @uncompiled
     def __call__(
         self, gramian: Tensor, losses: Tensor | None = None, present: Tensor | None = None
     ) -> Tensor:

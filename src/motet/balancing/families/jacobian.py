@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from motet.balancing.families.balancer import Balancer, wrong_result
+from motet.balancing.families.uncompiled import keep_buffers, uncompiled
 from motet.balancing.solvers.solution import NOT_FINITE, OK
 from motet.problems import InputError
 
@@ -38,12 +39,14 @@ class JacobianBalancer(Balancer):
         self, tasks: Sequence[str], *, scale: Literal["sum", "mean", "paper"] = "sum"
     ) -> None:
         super().__init__(tasks)
+        keep_buffers()
         self.scale = scale
         self.status = OK
         """How the last step went: "ok", or what was done instead and why."""
         self.weights: Tensor | None = None
         """How much each present task counted in the last direction (T',), float64 on the CPU."""
 
+    @uncompiled
     def __call__(
         self, jacobian: Tensor, losses: Tensor | None = None, present: Tensor | None = None
     ) -> Tensor:

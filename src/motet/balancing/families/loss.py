@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from motet.balancing.families.balancer import Balancer, wrong_result
+from motet.balancing.families.uncompiled import uncompiled
 from motet.problems import InputError
 
 
@@ -19,6 +20,7 @@ class LossBalancer(Balancer):
                 return losses.max()
     """
 
+    @uncompiled
     def __call__(self, losses: Tensor, present: Tensor | None = None) -> Tensor:
         """Combine losses (T',) of the tasks that ``present`` (T',) indexes, all by default.
 
