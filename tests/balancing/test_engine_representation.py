@@ -54,11 +54,11 @@ def test_gradients_are_those_of_losses_weighed_by_their_cotangents(kind, heads, 
 def test_a_jacobian_balancer_combines_the_cotangents():
     encoder, _, z, losses = model()
     rows = [torch.autograd.grad(loss, z, retain_graph=True)[0] for loss in losses.values()]
-    direction = Agreed("abc")(torch.stack([row.flatten() for row in rows]))
+    direction = Agreed([*"abc"])(torch.stack([row.flatten() for row in rows]))
     expected = torch.autograd.grad(
         z, list(encoder.parameters()), direction.view_as(z), retain_graph=True
     )
-    backward(losses, Agreed("abc"), at="representation", representation=[z])
+    backward(losses, Agreed([*"abc"]), at="representation", representation=[z])
     assert_gradients(list(encoder.parameters()), expected)
 
 
@@ -101,7 +101,7 @@ def test_with_weights_of_one_it_is_the_plain_sum_on_every_graph(graph, heads):
 def test_graphs_that_no_representation_parts_are_refused(graph):
     losses, leaves = make(graph)
     with pytest.raises(InputError, match=REFUSED[graph]):
-        backward(losses, Shorter("abcdefgh"), at="representation")
+        backward(losses, Shorter([*"abcdefgh"]), at="representation")
     assert all(leaf.grad is None for leaf in leaves)
 
 
@@ -111,12 +111,12 @@ def test_a_way_around_the_representation_is_refused():
     z = encoder[1](y)
     losses = squares([z, z + y])
     with pytest.raises(InputError, match="reached around it"):
-        backward(losses, Shorter("ab"), at="representation", representation=z)
+        backward(losses, Shorter([*"ab"]), at="representation", representation=z)
 
 
 def test_representations_of_several_tasks_may_differ():
     losses, leaves = make("experts_and_gates")
-    backward(losses, Shorter("ab"), at="representation")
+    backward(losses, Shorter([*"ab"]), at="representation")
     assert all(leaf.grad is not None for leaf in leaves)
 
 
@@ -127,7 +127,7 @@ def test_parameters_behind_the_representation_that_are_not_listed_get_the_plain_
     expected = torch.autograd.grad(
         sum(losses.values()), list(encoder[0].parameters()), retain_graph=True
     )
-    backward(losses, Shorter("ab"), shared=encoder[1], at="representation", representation=z)
+    backward(losses, Shorter([*"ab"]), shared=encoder[1], at="representation", representation=z)
     assert_gradients(list(encoder[0].parameters()), expected)
 
 
@@ -136,19 +136,19 @@ def test_a_head_of_all_tasks_before_the_representation_gets_the_plain_sum():
     z = encoder(data(5, 3)).tanh()
     losses = squares(head(z).unbind(1))
     expected = torch.autograd.grad(sum(losses.values()), list(head.parameters()), retain_graph=True)
-    backward(losses, Shorter("abc"), at="representation", representation=z)
+    backward(losses, Shorter([*"abc"]), at="representation", representation=z)
     assert_gradients(list(head.parameters()), expected)
 
 
 def test_tasks_with_representations_of_their_own_pairs_are_balanced_in_pairs():
     losses, _ = make("two_pairs")
-    result = backward(losses, Shorter("abcd"), at="representation")
+    result = backward(losses, Shorter([*"abcd"]), at="representation")
     assert result.components == (("a", "c"), ("b", "d"))
 
 
 def test_wrong_representations_are_clear_errors():
     encoder, heads, z, losses = model()
-    balancer = Shorter("abc")
+    balancer = Shorter([*"abc"])
     other = encoder(data(5, 3))
 
     def at(**options):
@@ -163,7 +163,7 @@ def test_wrong_representations_are_clear_errors():
     with pytest.raises(InputError, match="no shared parameter lies behind"):
         at(representation=z, shared=linear(2, 2))
     with pytest.raises(InputError, match="reads only losses"):
-        backward(losses, Equal("abc"), at="representation")
+        backward(losses, Equal([*"abc"]), at="representation")
     with pytest.raises(InputError, match="read only with at="):
         backward(losses, balancer, representation=z)
     assert all(leaf.grad is None for leaf in [*encoder.parameters(), *heads.parameters()])

@@ -74,8 +74,8 @@ def test_how_the_gramian_is_found_changes_nothing(graph, heads, gramian):
 def test_a_subset_of_the_tasks_is_balanced_as_if_there_were_no_other(graph):
     losses, leaves = make(graph)
     some = dict(list(losses.items())[1:]) or losses
-    expected = naive(some, leaves, Shorter("abcdefgh"))
-    result = backward(some, Shorter("abcdefgh"))
+    expected = naive(some, leaves, Shorter([*"abcdefgh"]))
+    result = backward(some, Shorter([*"abcdefgh"]))
     assert_gradients(leaves, expected, **EXACT)
     assert list(result.weights) == list(some)
 
