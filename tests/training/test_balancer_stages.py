@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from motet.balancing import DWA, Equal, PCGrad, Uncertainty
 from motet.model import MultiTaskModel
@@ -203,3 +204,79 @@ SAME = Equal(["a", "b"])
 def test_wrong_stages_are_a_clear_error(stages, message):
     with pytest.raises(InputError, match=message):
         Trainer(made(), stages)
+
+
+def compiled(*more):
+    """A model whose encoder is compiled."""
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    encoder = torch.compile(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), *more), backend="aot_eager")
+    return MultiTaskModel(encoder, [Regression("a"), Regression("b")])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("later", ["pcgrad", "graddrop", {"type": "gradnorm", "layer": "all"}])
+def test_a_compiled_encoder_trains_in_every_stage(later):
+    stages = [{"until": 1, "type": "equal"}, later]
+    plain = Trainer(made(), stages, batch_size=16, learning_rate=1e-2)
+    plain.fit(DATA, epochs=2)
+    model = compiled()
+    trainer = Trainer(model, stages, batch_size=16, learning_rate=1e-2)
+    trainer.fit(DATA, epochs=2)
+    for one, other in zip(model.parameters(), plain.model.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+class Recomputed(nn.Module):
+    """Recomputes its layer in the backward pass, in the way that hides the layer's parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.layer = nn.Linear(4, 8), nn.Linear(8, 8)
+
+    def forward(self, x):
+        return checkpoint(self.layer, self.first(x), use_reentrant=True).relu()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize(
+    ("make", "later", "message"),
+    [
+        (compiled, "gradnorm", 'does not show which that is; create it with layer="all"'),
+        (compiled, {"type": "gradient_ratio", "layer": "all"}, "Leave torch.compile out"),
+        (None, "pcgrad", "reentrant checkpoint hides"),
+    ],
+)
+def test_what_a_later_stage_cannot_have_is_reported_before_the_first_step(
+    make, later, message, accumulate
+):
+    if accumulate > 1 and later != "pcgrad":
+        pytest.skip("refused for other reasons")
+    model = (
+        make(nn.Linear(8, 8))
+        if make
+        else MultiTaskModel(Recomputed(), [Regression("a"), Regression("b")])
+    )
+    stages = [{"until": 1, "type": "equal"}, later]
+    trainer = Trainer(model, stages, batch_size=16, accumulate=accumulate)
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    with pytest.raises(InputError, match=message):
+        trainer.fit(DATA, epochs=2)
+    assert trainer.step == 0
+    for parameter, value in zip(model.parameters(), before, strict=True):
+        assert torch.equal(parameter, value)
+
+
+def test_gradients_are_not_looked_at_where_the_graph_serves_one_pass():
+    model = MultiTaskModel(Recomputed(), [Regression("a"), Regression("b")])
+    trainer = Trainer(model, "equal", batch_size=16)
+    trainer.fit(DATA, epochs=13)  # past step 50, where they are looked at
+    assert trainer.statistics()["gradients"] == {}
+
+
+def test_trying_later_stages_changes_no_step():
+    plain = trained("equal", epochs=1)
+    staged = trained([{"until": 1, "type": "equal"}, "pcgrad"], epochs=1)
+    for one, other in zip(plain.model.parameters(), staged.model.parameters(), strict=True):
+        assert torch.equal(one, other)

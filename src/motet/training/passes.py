@@ -190,6 +190,10 @@ class Passes:
         norms = gradients.norms() if gradients is not None else {}
         return Passed(work.terms, losses, result, _detached(penalty), norms)
 
+    def first_part(self, batch: Batch) -> Batch:
+        """Return what is worked on first."""
+        return self._parts(batch)[0] if self.parts > 1 else batch
+
     def _parts(self, batch: Batch) -> list[Batch]:
         """Cut a batch into parts of equal size, the last perhaps smaller."""
         rows = _rows(batch["inputs"])

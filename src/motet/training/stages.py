@@ -4,13 +4,13 @@ A single balancer is one stage without an end. Each stage begins fresh when its 
 them are in a trainer's state and optimizer from the beginning, so a run may stop anywhere.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from motet.balancing import Balancer, LossBalancer
-from motet.balancing.engine import check_pass
+from motet.balancing.engine import check_pass, rehearse
 from motet.config.stages import wrong_end
 from motet.model import MultiTaskModel
 from motet.problems import InputError
@@ -66,6 +66,22 @@ class Stages(nn.ModuleList):
             assert isinstance(balancer, Balancer)
             for task in tasks:
                 balancer.set_weight(task.name, given[task.name] * task.weight_at(epoch))
+
+    def rehearse(self, epoch: int, losses: Callable[[], Mapping[str, Tensor]]) -> None:
+        """Try whether the balancers after an epoch can be had with this model.
+
+        Args:
+            epoch: The epoch in progress, counted from 1.
+            losses: Computes losses of some rows; called if need be.
+        """
+        later = [
+            each for each in list(self)[self._place(epoch) + 1 :] if isinstance(each, Balancer)
+        ]
+        if not later:
+            return
+        found = {task: loss for task, loss in losses().items() if loss.requires_grad}
+        for balancer in later if found else ():
+            rehearse(found, balancer)
 
     def _place(self, epoch: int) -> int:
         return sum(epoch > end for end in self.ends)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.balancing import reached_tasks
+from motet.balancing.engine.call import serves_once
 from motet.model import MultiTaskModel
 
 GRADIENTS_EVERY = 200
@@ -45,7 +46,10 @@ class TaskGradients:
             self._model.note_reached(reached_tasks(losses))
             self._wanted = [each for each in self._model.shared_parameters() if each.requires_grad]
         for task, loss in losses.items() if self._wanted else ():
-            found = torch.autograd.grad(loss, self._wanted, retain_graph=True, allow_unused=True)
+            found = _gradients(loss, self._wanted)
+            if found is None:
+                self._wanted, self._sums = [], {}
+                break
             before = self._sums.get(task, [None] * len(found))
             self._sums[task] = [
                 old if new is None else new if old is None else old + new
@@ -57,6 +61,16 @@ class TaskGradients:
         """Return the norm of each task's gradient."""
         parts = {task: [g for g in found if g is not None] for task, found in self._sums.items()}
         return {task: float(whole_norm(each)) for task, each in parts.items()}
+
+
+def _gradients(loss: Tensor, wanted: list[nn.Parameter]) -> tuple[Tensor | None, ...] | None:
+    """Compute gradients; None where the graph serves one pass, which is for training."""
+    try:
+        return torch.autograd.grad(loss, wanted, retain_graph=True, allow_unused=True)
+    except RuntimeError as error:
+        if not serves_once(error):
+            raise
+        return None
 
 
 def whole_norm(gradients: list[Tensor]) -> Tensor:

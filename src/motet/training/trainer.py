@@ -237,6 +237,7 @@ class Trainer:
         self.stop_requested = False
         """Set it, for example in a signal handler, to make `fit` save its state and stop."""
         self._memory = Memory()
+        self._rehearsed = False
         self._ahead: ValidationBatches | None = None  # of `fit`, for balancers that look ahead
         self._started = perf_counter()
 
@@ -365,6 +366,10 @@ class Trainer:
             self._rates.set(self.step)
             tasks = self.trained_tasks
             aside = self._passes.aside(self.step, tasks)
+            if not self._rehearsed:
+                part = partial(aside, self._passes.first_part(batch))
+                self.stages.rehearse(self.progress.epoch + 1, part)
+                self._rehearsed = True
             if self._ahead is not None:
                 ahead = partial(self._ahead.at, self.step)
                 look_ahead(balancer, self.model, self.optimizer, aside, batch, ahead)

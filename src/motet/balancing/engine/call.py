@@ -118,15 +118,23 @@ def advice() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if "checkpoint is incompatible" in str(error):
+        if _RECOMPUTED in str(error):
             raise InputError(REENTRANT) from None
-        if "donated buffer" not in str(error):
+        if not serves_once(error):
             raise
         raise InputError(
             "a compiled module frees what several backward passes need, as it first ran before the "
             "balancer was created; create the balancer first, or call torch._dynamo.reset() after "
             "that, so that the module is compiled anew"
         ) from None
+
+
+_RECOMPUTED, _FREED = "checkpoint is incompatible", "donated buffer"
+
+
+def serves_once(error: RuntimeError) -> bool:
+    """Tell whether a graph serves but one backward pass, into ``.grad`` of all leaves."""
+    return _RECOMPUTED in str(error) or _FREED in str(error)
 
 
 def stacked(losses: list[Tensor]) -> Tensor:

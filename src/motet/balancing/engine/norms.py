@@ -37,7 +37,7 @@ def observed_pass(call: Call, shared: Shared | None) -> BackwardResult:
     kept = replace(call, keep_graph=True)
     values = stacked(list(call.losses.values()))
     plain = values.detach().clone()
-    norms = [_norm(kept.gradients(task, layer), plain) for task in call.tasks]
+    norms = [norm_of(kept.gradients(task, layer), plain) for task in call.tasks]
     weights, total, status = loss_weights(call, values)
     if status == OK:
         lengths = torch.stack(norms).to(plain) / call.scale
@@ -72,7 +72,7 @@ def penalized_pass(call: Call, shared: Shared | None) -> BackwardResult:
     if penalty.requires_grad:  # else no norm depends on a parameter
         outputs.append(penalty)
         given += call.begin([penalty])
-    with advice(), _twice_differentiable(balancer):  # before anything is written
+    with advice(), twice_differentiable(balancer):  # before anything is written
         gradients = torch.autograd.grad(outputs, reached, given, allow_unused=True)
     call.add_all(reached, gradients)
     named = dict(zip(call.tasks, weights.unbind(), strict=True))
@@ -83,8 +83,8 @@ def penalized_pass(call: Call, shared: Shared | None) -> BackwardResult:
 def _penalty(call: Call, balancer: PenalizesNorms, layer: list[Tensor]) -> Tensor:
     """Return the penalty on the norms, with a graph that can be gone back through."""
     like = next(iter(call.losses.values())).detach()
-    with advice(), _twice_differentiable(call.balancer):
-        norms = [_norm(_with_graph(call, task, layer), like) for task in call.tasks]
+    with advice(), twice_differentiable(call.balancer):
+        norms = [norm_of(_with_graph(call, task, layer), like) for task in call.tasks]
     present = torch.tensor(places(call.balancer, call.tasks), device=like.device)
     penalty = balancer.penalty(torch.stack(norms), present)
     nodes = users([penalty.grad_fn]) if penalty.requires_grad else ()
@@ -175,7 +175,7 @@ def _with_graph(call: Call, task: str, layer: list[Tensor]) -> tuple[Tensor | No
     return torch.autograd.grad(loss, layer, given, create_graph=True, allow_unused=True)
 
 
-def _norm(gradients: tuple[Tensor | None, ...], like: Tensor) -> Tensor:
+def norm_of(gradients: tuple[Tensor | None, ...], like: Tensor) -> Tensor:
     """Return the length of a gradient, in float32 or better; 0 has derivative 0."""
     found = [each for each in gradients if each is not None]
     dense = [each.coalesce().values() if each.is_sparse else each for each in found]
@@ -191,7 +191,7 @@ _NO_DERIVATIVE = {"Error", "NotImplemented"}
 
 
 @contextmanager
-def _twice_differentiable(balancer: Balancer) -> Iterator[None]:
+def twice_differentiable(balancer: Balancer) -> Iterator[None]:
     """Say what to do where an operation has no second derivative and autograd complains."""
     try:
         yield
