@@ -449,7 +449,8 @@ class Trainer:
 
         ``gradients`` has, for each task, the mean ``norm`` of its gradient on the shared
         parameters, the ``variance`` of that norm, and the ``count`` of steps looked at: all steps
-        for balancers that need the gradients, one in 200 for others.
+        for balancers that need the gradients, one in 200 for others, and none where a compiled or
+        recomputed module serves only one backward pass.
         """
         return {
             "step": self.progress.step,
