@@ -254,3 +254,77 @@ class Detached(nn.Module):
 
     def forward(self, z):
         return self.head(z.detach())
+
+
+class Branches(nn.Module):
+    """Heads behind layers of their own; those of the last two tasks are one."""
+
+    def __init__(self, tasks):
+        super().__init__()
+        self.common = linear()
+        layers = {task: linear() for task in tasks[:-1]}
+        self.layers = nn.ModuleDict(layers | {tasks[-1]: layers[tasks[-2]]})
+        self.heads = nn.ModuleDict({task: nn.Linear(WIDTH, 1).double() for task in tasks})
+
+    def forward(self, x):
+        z = torch.tanh(self.common(x))
+        return {task: head(self.layers[task](z))[:, 0] for task, head in self.heads.items()}
+
+
+def branches():
+    torch.manual_seed(0)
+    return MultiTaskModel.wrap(Branches("abc"), [Regression(task) for task in "abc"])
+
+
+def test_a_part_is_looked_at_when_it_trains_in_the_place_of_another_one():
+    model, rows = branches(), batch("abc")
+    module = model.sharing.module
+    trainer = Trainer(model, "mgda", optimizer="sgd")
+    module.layers["a"].requires_grad_(False)
+    for _ in range(5):  # the sixth step of a kind looks at no graph
+        trainer.train_step(rows)
+    module.layers["a"].requires_grad_(True)
+    module.layers["b"].requires_grad_(False)
+    loss = model.losses(model(rows["inputs"]), rows["targets"])["a"]
+    expected = torch.autograd.grad(loss, module.layers["a"].weight)[0]
+    trainer.train_step(rows)
+    assert_close(module.layers["a"].weight.grad, expected)
+
+
+@pytest.mark.parametrize("balancer", ["moco", "db_mtl", "excess"])
+def test_what_is_remembered_of_shared_parameters_follows_when_others_turn_out_to_be_shared(
+    balancer,
+):
+    """Task c shows that its layer is shared, and that its head is not."""
+    model, rows = branches(), batch("abc")
+    trainer = Trainer(model, balancer, optimizer="sgd")
+    model.disable_task("c")
+    trainer.train_step(rows)
+    model.enable_task("c")
+    (name,) = trainer.balancer.column_state
+    common = sum(p.numel() for p in model.sharing.module.common.parameters())
+    state = dict(trainer.balancer.named_buffers())[name]
+    trainer.train_step(rows)
+    now = dict(trainer.balancer.named_buffers())[name]
+    assert state.shape == (3, common + WIDTH + 1)  # the head of c, which nothing has shown
+    assert now.shape == (3, common + WIDTH * (WIDTH + 1))
+    losses = model.losses(model(rows["inputs"]), rows["targets"])
+    head = model.sharing.module.heads["c"].weight
+    expected = torch.autograd.grad(losses["c"], head)[0]
+    trainer.train_step(rows)
+    assert_close(head.grad, expected)
+    again = Trainer(branches(), balancer, optimizer="sgd")
+    again.load_state(trainer.state())
+    for each in (trainer, again):
+        each.train_step(rows)
+    for parameter, other in zip(model.parameters(), again.model.parameters(), strict=True):
+        assert_close(parameter, other, rtol=0, atol=0)
+
+
+def test_columns_move_with_their_parameters():
+    balancer = balancing.create("excess", ["a", "b"])
+    first, second, third = (torch.zeros(size) for size in (1, 2, 3))
+    balancer(torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]))
+    balancer.move_columns([first, second], [second, third])
+    expected = [[4.0, 9.0, 0.0, 0.0, 0.0], [25.0, 36.0, 0.0, 0.0, 0.0]]
+    assert_close(balancer.squares, torch.tensor(expected))

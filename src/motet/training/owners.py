@@ -2,6 +2,7 @@
 
 They are read off the graph of a step's outputs and kept for steps of the same kind, with the same
 tasks and the same frozen parameters; the graph is read again at steps 1, 2, 4, 8, ... of each kind.
+What a balancer remembers of each shared parameter follows when a graph shows others to be shared.
 """
 
 import warnings
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 
 from motet.balancing import Balancer, JacobianBalancer, reached_tasks
 from motet.model import MultiTaskModel
+
+_Columns = tuple[list[nn.Parameter], list[nn.Parameter]]
+"""What was shared when a balancer's columns were laid out, and what of it trained."""
 
 
 class Owners:
@@ -27,7 +31,7 @@ class Owners:
         self._parameters = list(model.parameters())
         self._steps: dict[tuple[object, ...], int] = {}
         self._lists: dict[tuple[object, ...], dict[str, Any]] = {}
-        self._columns: WeakKeyDictionary[Balancer, list[nn.Parameter]] = WeakKeyDictionary()
+        self._columns: WeakKeyDictionary[Balancer, _Columns] = WeakKeyDictionary()
 
     def lists(self, balancer: Balancer, outputs: Mapping[str, Tensor]) -> dict[str, Any]:
         """Return the arguments ``shared`` and ``task_parameters`` of `motet.backward`.
@@ -36,7 +40,7 @@ class Owners:
             balancer: The balancer.
             outputs: The loss of each task, or its raw output where it has no label.
         """
-        kind = (*outputs, len([p for p in self._parameters if p.requires_grad]))
+        kind = (*outputs, bytes([p.requires_grad for p in self._parameters]))
         steps = self._steps.get(kind, 0)
         self._steps[kind] = steps + 1
         if not steps & (steps - 1):
@@ -46,7 +50,7 @@ class Owners:
             self._lists[kind] = self._listed()
         lists = self._lists[kind]
         if isinstance(balancer, JacobianBalancer) and balancer.column_state:
-            return self._with_columns(balancer, lists)
+            self._move_columns(balancer, lists["shared"])
         return lists
 
     def _look(self, outputs: Mapping[str, Tensor]) -> None:
@@ -68,10 +72,11 @@ class Owners:
         own = {task: model.task_parameters(task) for task in model.tasks.names}
         return {"shared": shared, "task_parameters": own}
 
-    def _with_columns(self, balancer: Balancer, lists: dict[str, Any]) -> dict[str, Any]:
-        """Keep the shared parameters of the first step; later ones get plain gradients."""
-        kept = self._columns.setdefault(balancer, lists["shared"])
-        here = set(map(id, kept))
-        late = [parameter for parameter in lists["shared"] if id(parameter) not in here]
-        own = {task: [*each, *late] for task, each in lists["task_parameters"].items()}
-        return {"shared": kept, "task_parameters": own}
+    def _move_columns(self, balancer: JacobianBalancer, shared: list[nn.Parameter]) -> None:
+        before, columns = self._columns.get(balancer, (shared, []))
+        trained = [parameter for parameter in shared if parameter.requires_grad]
+        if list(map(id, before)) != list(map(id, shared)):
+            balancer.move_columns(columns, trained)
+        elif columns:
+            return  # others are frozen than before, which the balancer refuses
+        self._columns[balancer] = shared, trained

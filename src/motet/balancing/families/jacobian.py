@@ -11,6 +11,7 @@ from motet.balancing.families.balancer import Balancer, wrong_result
 from motet.balancing.families.uncompiled import keep_buffers, uncompiled
 from motet.balancing.solvers.solution import NOT_FINITE, OK
 from motet.problems import InputError
+from motet.wide_state import at_least_float32
 
 
 class JacobianBalancer(Balancer):
@@ -103,6 +104,21 @@ class JacobianBalancer(Balancer):
             values = self.in_sum_scale(values, count)
         return values / count if self.scale == "mean" else values
 
+    def move_columns(self, before: Sequence[Tensor], after: Sequence[Tensor]) -> None:
+        """Go on with other shared parameters; columns of those that are new begin as zeros.
+
+        Args:
+            before: The parameters of the steps so far, in their order.
+            after: Those of the steps to come.
+        """
+        for name in self.column_state:
+            state = getattr(self, name)
+            if state.shape[1]:
+                known = zip(before, state.split([p.numel() for p in before], dim=1), strict=True)
+                columns = {id(parameter): part for parameter, part in known}
+                parts = [columns.get(id(p), state.new_zeros(len(state), p.numel())) for p in after]
+                setattr(self, name, torch.cat(parts, dim=1))
+
     def _open_columns(self, rows: Tensor) -> None:
         for name in self.column_state:
             known, width = getattr(self, name).shape[1], rows.shape[1]
@@ -113,7 +129,8 @@ class JacobianBalancer(Balancer):
                     "balancer, which begins anew, or share the same parameters in every step"
                 )
             if known != width:
-                setattr(self, name, rows.new_zeros(len(self.tasks), width))
+                opened = at_least_float32(rows.new_zeros(len(self.tasks), width))
+                setattr(self, name, opened)
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *arguments: Any
@@ -122,7 +139,8 @@ class JacobianBalancer(Balancer):
             own, saved = getattr(self, name), state_dict.get(prefix + name)
             if saved is not None and 0 in (own.shape[1], saved.shape[1]):  # else torch compares
                 width = saved.shape[1]
-                setattr(self, name, own.new_zeros(len(self.tasks), width, dtype=saved.dtype))
+                opened = own.new_zeros(len(self.tasks), width, dtype=saved.dtype)
+                setattr(self, name, at_least_float32(opened))
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     def in_sum_scale(self, direction: Tensor, count: int) -> Tensor:
