@@ -550,6 +550,24 @@ def test_rows_of_training_are_evaluated_with_a_warning_or_by_split(here, motet, 
     assert "--split" in refused(motet, here, "evaluate", run, "people.csv", "--split", "tset")
 
 
+def test_a_warning_of_a_check_is_not_repeated_by_the_run(here, motet, tmp_path, monkeypatch):
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # put back afterwards
+    kind, mood = ["train"] * 40 + ["validation"] * 8, ["good", "bad"] * 20 + ["good"] * 8
+    table = pa.table(
+        {"x": np.arange(48) % 7, "size": np.arange(48) % 5, "mood": mood, "kind": kind}
+    )
+    pa.csv.write_csv(table, tmp_path / "rows.csv")
+    (tmp_path / "config.yaml").write_text(
+        "data: {source: rows.csv, split: {column: kind}}\ninputs: {x: number}\n"
+        "tasks: {size: regression, mood: classification}\ntraining: {epochs: 1}\n"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        code, _, errors = motet("train", tmp_path / "config.yaml", "--output", tmp_path / "run")
+    assert code == 0
+    assert errors.count("over 1 of 2 tasks") == 1
+
+
 def test_an_interrupted_command_is_exit_code_130(here, motet, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt

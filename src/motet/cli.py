@@ -8,6 +8,7 @@ interrupted.
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -316,7 +317,7 @@ def main() -> None:
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     if not debug:
-        warnings.showwarning = _show_warning
+        warnings.showwarning = _once(_show_warning)
     try:
         given = [each for each in arguments if each != "--debug"]
         code = app(given, prog_name="motet", standalone_mode=False)
@@ -334,6 +335,18 @@ def main() -> None:
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     """Show a warning without the line of code that it comes from."""
     typer.echo(f"warning    {message}", err=True)
+
+
+def _once(show: Callable[..., None]) -> Callable[..., None]:
+    """Show a warning once, though a check before the run and the run itself give it."""
+    shown: set[str] = set()
+
+    def show_new(message: Warning | str, *_: object, **__: object) -> None:
+        if str(message) not in shown:
+            shown.add(str(message))
+            show(message)
+
+    return show_new
 
 
 def _explained(error: Exception) -> int:

@@ -107,6 +107,20 @@ def test_a_second_column_of_labels_of_words_is_left_out():
     assert "a text for each word of 'words', as labels are" in guesses[1].reason
 
 
+def test_labels_of_words_separated_by_spaces_are_recognised_as_lists_are():
+    words, kinds = ([" ".join(row) for row in rows] for rows in (WORDS_OF_ROWS, KINDS))
+    table = read({"slots": kinds, "kinds": kinds, "words": words})
+    (task,) = infer_tasks(table, ["slots"])
+    assert (task.type, task.reason) == ("sequence_labelling", "a text for each word of 'words'")
+    assert list(usable(infer_inputs(table, exclude=["slots"]))) == ["words"]
+
+
+def test_texts_of_as_few_words_as_others_do_not_label_them():
+    table = read({"mood": ["very good", "bad"] * 20, "kind": ["not spam", "spam"] * 20})
+    assert infer_tasks(table, ["kind"])[0].type == "classification"
+    assert usable(infer_inputs(table)) == {"mood": "category", "kind": "category"}
+
+
 @pytest.mark.parametrize(
     ("asked", "kind", "reason"),
     [

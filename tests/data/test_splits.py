@@ -217,7 +217,12 @@ def test_with_a_column_stratify_serves_the_validation_part_drawn_from_train():
         (
             pa.table({"y": ["a", "b", "c", "d"]}),
             {"stratify": "y"},
-            "no class of column 'y' has enough rows",
+            "its classes, or the splits (of 2, 1, 1 rows), have too few rows",
+        ),
+        (
+            pa.table({"y": ["a", "b"] * 50}),
+            {"stratify": "y", "validation": 0.01, "test": 0.01},
+            "the splits (of 98, 1, 1 rows), have too few rows for one of each class",
         ),
         (pa.table({"y": [["a"], ["b"]] * 4}), {"stratify": "y"}, "holds lists of texts"),
         (pa.table({"yy": ["a"] * 9}), {"stratify": "y"}, "no column 'y' (did you mean 'yy'?)"),
@@ -227,3 +232,9 @@ def test_columns_that_cannot_be_stratified_by_are_refused(table, options, said):
     with pytest.raises(InputError) as caught:
         split(table, **options)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [{"validation": float("nan")}, {"test": float("nan")}])
+def test_a_fraction_that_is_no_number_is_refused(options):
+    with pytest.raises(InputError, match=r"found .*nan.*expected fractions"):
+        split(pa.table({"x": range(20)}), **options)

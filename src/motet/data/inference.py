@@ -196,8 +196,8 @@ def infer_tasks(
 
     Texts and truth values are classes, and so are whole numbers of which there are few; other
     numbers are regression; lists of BIO or BIOES tags label words, and so do lists with a text for
-    each word of another column; other lists of texts, or of zeros and ones, are several labels at
-    once.
+    each word of another column, and both as texts separated by spaces; other lists of texts, or of
+    zeros and ones, are several labels at once.
 
     Args:
         table: The rows.
@@ -262,6 +262,9 @@ def _guess_task(table: pa.Table, name: str, name_row: RowName) -> tuple[str | No
         scheme = span_tags(column)
         if scheme:
             return "sequence_labelling", f"{scheme.upper()} tags separated by spaces{missing}"
+        words = labelled_words(table, name)
+        if words:
+            return "sequence_labelling", f"a text for each word of {words!r}{missing}"
         seen = f"{_counted(distinct, 'text')}{missing}{_spelling_numbers(column, name_row)}"
         labelled = len(column) - column.null_count
         if distinct == labelled:

@@ -87,7 +87,7 @@ class _Fractions:
     test: float
 
     def __post_init__(self) -> None:
-        if self.validation <= 0 or self.test < 0 or self.validation + self.test >= 1:
+        if not (self.validation > 0 and self.test >= 0 and self.validation + self.test < 1):
             raise InputError(
                 f"split: found validation {self.validation:g} and test {self.test:g}, expected "
                 "fractions whose sum is below 1, and validation above 0: it chooses the best epoch"
@@ -130,9 +130,9 @@ def _by_class(strata: Strata, rows: Rows, fractions: _Fractions, seed: int) -> S
     fewest = smallest_stratum(sizes[sizes > 0], splits)
     if fewest is None:
         raise InputError(
-            f"split: no class of column {strata.column!r} has enough rows for one in each split "
-            f"(of {', '.join(map(str, splits))} rows); stratify by a column with fewer values, "
-            "or remove stratify"
+            f"split: column {strata.column!r} cannot be stratified: its classes, or the splits (of "
+            f"{', '.join(map(str, splits))} rows), have too few rows for one of each class in each "
+            "split; stratify by a column with fewer values, hold out more rows, or remove stratify"
         )
     small = sizes < fewest
     order = _shuffled(len(rows), seed)

@@ -3,11 +3,14 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from motet.data.row_numbers import FEWEST
 from motet.data.values import is_list
 from motet.tags import Scheme, find_scheme
 
 _ROWS = 200
-"""Rows of texts that are looked at for tags."""
+"""Rows of texts that are looked at for tags, and first for lengths."""
+_LENGTHS = 3
+"""Different numbers of words from which two columns do not have the same ones by chance."""
 
 
 def span_tags(column: pa.ChunkedArray) -> Scheme | None:
@@ -28,7 +31,7 @@ def span_tags(column: pa.ChunkedArray) -> Scheme | None:
     """
     spaced = pa.types.is_string(column.type)
     if spaced:
-        column = pc.split_pattern_regex(pc.utf8_trim_whitespace(column[:_ROWS]), r"\s+")
+        column = _split(column[:_ROWS])
     tags = pc.unique(pc.list_flatten(column).drop_null()).to_pylist()
     scheme = find_scheme(tags)
     # B and S alone may be labels like any other, and so may B and O in texts of one word
@@ -39,53 +42,39 @@ def span_tags(column: pa.ChunkedArray) -> Scheme | None:
 def labelled_words(table: pa.Table, name: str) -> str | None:
     """Find the column of words that a column of lists has one text for each of.
 
+    Texts count as lists of words, separated by white space. Unless they are tags of spans, they
+    must be 20 or more, of three lengths at least: texts of one word are no labels of each other.
+
     Args:
         table: The rows.
-        name: A column of lists of texts.
+        name: A column of texts or of lists of texts.
 
     Returns:
-        Name of the column that has the same number of texts in every row, and the most distinct
-        ones; None if there is none that has more of them than ``name``.
+        Name of the column of that type that has the same number of words in every row, and the most
+        distinct ones; None if there is none that has more of them than ``name``.
 
     Example:
         >>> rows = {"words": [["to", "Rome"], ["to", "Oslo"]], "kind": [["p", "n"], ["p", "n"]]}
         >>> labelled_words(pa.table(rows), "kind"), labelled_words(pa.table(rows), "words")
         ('words', None)
-    """
-    lengths = pc.list_value_length(table[name])
-    counts = {name: _distinct(table[name])}
-    for other in table.column_names:
-        if _holds_words(table[other]):
-            differ = pc.not_equal(pc.list_value_length(table[other]), lengths)
-            if pc.any(differ).as_py() is False:
-                counts[other] = _distinct(table[other])
-    most = max(counts, key=lambda each: counts[each])
-    return None if counts[most] == counts[name] else most
-
-
-def spaced_words(table: pa.Table, name: str) -> str | None:
-    """Find the column of texts that has as many words, at white space, as another has tags.
-
-    Args:
-        table: The rows.
-        name: A column of texts of tags.
-
-    Returns:
-        Name of the first such column, if there is one.
-
-    Example:
         >>> rows = {"words": ["to Rome", "go"], "slots": ["O B-city", "O"]}
-        >>> spaced_words(pa.table(rows), "slots")
+        >>> labelled_words(pa.table(rows), "slots")
         'words'
     """
-    counts = _count_words(table[name])
+    column = table[name]
+    lengths = _lengths(column)
+    if not is_list(column.type) and not span_tags(column):
+        sizes = lengths.drop_null()
+        if len(sizes) < FEWEST or len(sizes.unique()) < _LENGTHS:
+            return None
+    counts = {name: _distinct(column)}
     for other in table.column_names:
-        column = table[other]
-        if other != name and pa.types.is_string(column.type) and not span_tags(column):
-            differ = pc.any(pc.not_equal(_count_words(column), counts)).as_py()
-            if differ is False:
-                return str(other)
-    return None
+        words = table[other]
+        some = words[:_ROWS]  # looked at first, as most columns differ there
+        if words.type == column.type and _align(some, lengths[:_ROWS]) and _align(words, lengths):
+            counts[other] = _distinct(words)
+    most = max(counts, key=lambda each: counts[each])
+    return None if counts[most] == counts[name] else most
 
 
 def reason_to_leave_out(table: pa.Table, name: str) -> str | None:
@@ -96,17 +85,28 @@ def reason_to_leave_out(table: pa.Table, name: str) -> str | None:
     scheme = span_tags(column)
     if scheme:
         return f"{scheme.upper()} tags of words, which may give the answers away"
-    words = labelled_words(table, name) if _holds_words(column) else None
+    words = labelled_words(table, name)
     return words and f"a text for each word of {words!r}, as labels are; may give the answers away"
 
 
-def _count_words(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.count_substring_regex(texts, r"\S+")
+def _align(words: pa.ChunkedArray, lengths: pa.ChunkedArray) -> bool:
+    return pc.any(pc.not_equal(_lengths(words), lengths)).as_py() is False
+
+
+def _lengths(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if is_list(column.type):
+        return pc.list_value_length(column)
+    return pc.count_substring_regex(column, r"\S+")
 
 
 def _holds_words(column: pa.ChunkedArray) -> bool:
     return is_list(column.type) and bool(pa.types.is_string(column.type.value_type))
 
 
-def _distinct(lists: pa.ChunkedArray) -> int:
+def _distinct(column: pa.ChunkedArray) -> int:
+    lists = column if is_list(column.type) else _split(column)
     return int(pc.count_distinct(pc.list_flatten(lists)).as_py())
+
+
+def _split(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.split_pattern_regex(pc.utf8_trim_whitespace(texts), r"\s+")

@@ -22,7 +22,7 @@ from motet.data.row_names import names_in
 from motet.data.sources import read
 from motet.data.splits import Split, split
 from motet.data.strata import find_strata
-from motet.data.word_labels import spaced_words
+from motet.data.word_labels import labelled_words
 from motet.options import read_options
 from motet.problems import InputError
 from motet.registry import INPUTS
@@ -171,7 +171,7 @@ def _of_data(source: str, chosen: Chosen, reason: str) -> Iterator[Line]:
 def _words_of(table: pa.Table, tasks: Sequence[Guess]) -> set[str]:
     """Name the columns of texts whose words, separated by spaces, are labelled."""
     spaced = [
-        spaced_words(table, guess.column)
+        labelled_words(table, guess.column)
         for guess in tasks
         if guess.type == "sequence_labelling" and pa.types.is_string(table[guess.column].type)
     ]

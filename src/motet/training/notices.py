@@ -103,6 +103,6 @@ def warn_of_epochs(trainer: "Trainer") -> None:
     if found:
         warnings.warn(
             f"{trainer.step} steps were made by train_step, which begins and ends no epoch, so "
-            f"nothing moves of: {', '.join(found)}; call train_epoch or fit, or leave them out",
+            f"these do not advance: {', '.join(found)}; call train_epoch or fit, or remove them",
             stacklevel=3,
         )
