@@ -1,8 +1,8 @@
-"""Digests of the weights that short runs end with, to see that a change of code changes no result.
+"""Digests of the final weights of short runs, to check that a code change changes no result.
 
 Trains a few hundred rows of adult, clothing and SNIPS (../shared/data, skipped where absent) for
-two epochs with five balancers, and with four ways of sharing. Digests depend on the machine and its
-threads, so compare them on one machine alone:
+two epochs with five balancers, and with four sharing schemes. Digests depend on the machine and its
+threads, so compare them on the same machine only:
 
     OMP_NUM_THREADS=1 python benchmarks/digests.py --save before.json
     OMP_NUM_THREADS=1 python benchmarks/digests.py --compare before.json
@@ -52,7 +52,7 @@ def digests():
         rows = table.take(list(range(0, step * ROWS, step)))
         config = ROOT / "examples" / f"{project}.yaml"
         chosen = {f"balancing={name}": [f"balancing={{type: {name}}}"] for name in BALANCERS}
-        schemes = {} if project == "snips" else SCHEMES  # most of them have no states of words
+        schemes = {} if project == "snips" else SCHEMES  # most of them have no word states
         for name, options in schemes.items():
             chosen[f"sharing={name}"] = [f"model.sharing={json.dumps({'type': name, **options})}"]
         for name, overrides in chosen.items():

@@ -1,13 +1,13 @@
-"""What `cache_frozen` saves: an epoch on a frozen encoder, with its states kept and without.
+"""What `cache_frozen` saves: an epoch on a frozen encoder, with cached states and without.
 
 The three tasks of examples/clothing.yaml on the first reviews of motet://clothing, encoded by a
-frozen Hugging Face model: training and validation part of a run, in turn in one process, with the
-same batches. Prints what computing the states costs once, what finding them costs the next run, the
+frozen Hugging Face model: training and validation rows of a run, in turn in one process, with the
+same batches. Prints what computing the states costs once, what loading them costs the next run, the
 time of an epoch of each kind and their ratio. Time is that of the process's own thread.
 
     OMP_NUM_THREADS=1 python benchmarks/frozen.py --encoder FOLDER [--rows 256] [--pairs 2]
 
-FOLDER holds the model, as ``save_pretrained`` writes it, such as all-MiniLM-L6-v2.
+FOLDER holds the model, as written by ``save_pretrained``, such as all-MiniLM-L6-v2.
 """
 
 import argparse

@@ -8,8 +8,8 @@ import torch
 def compare(what, pairs, clock, passes):
     """Time pairs of passes and print both times and the ratio, pair by pair.
 
-    ``passes`` is called with the number of a pair and gives two functions by name; the first is
-    measured by the second.
+    ``passes`` is called with the number of a pair and returns two functions by name; the ratio
+    is that of the first to the second.
     """
     times = {name: [] for name in passes(0)}
     for pair in range(pairs + 1):

@@ -1,6 +1,6 @@
-"""Linear models of texts, one per task: what a multi-task model on texts should beat.
+"""Single-task linear models of texts: the baseline for a multi-task model on texts.
 
-Fitted with scikit-learn on all rows that are not tested, without tuning.
+Fitted with scikit-learn on all rows outside the test set, without tuning.
 """
 
 import re
@@ -21,7 +21,7 @@ def classes(texts, labels, test):
     Args:
         texts: One per row.
         labels: One per row, None where it is missing.
-        test: Whether a row is tested, or fitted on, (N,).
+        test: Whether a row is in the test set, (N,).
     """
     labels = np.array([None if label is None else str(label) for label in labels])
     known = np.array([label is not None for label in labels])
@@ -37,7 +37,7 @@ def classes(texts, labels, test):
 
 
 def tags(sentences, labels, test):
-    """Return span F1 and token accuracy of tagging each word alone, with two neighbours a side."""
+    """Return span F1 and token accuracy; tag each word from itself and two neighbours a side."""
     fit, held = np.flatnonzero(~test), np.flatnonzero(test)
     features = FeatureHasher(2**18)
     seen = features.transform([each for row in fit for each in _window(sentences[row])])

@@ -1,7 +1,7 @@
-"""How numbers are best shown to the table MLP: `scaling` of number inputs, on motet://adult.
+"""How to scale numbers for the table MLP: `scaling` of number inputs, on motet://adult.
 
-Trains the demo config with each scaling and several seeds (of the validation part and of training)
-and prints the mean of the best epoch's metrics on the *validation* part. The test part is not used.
+Trains the demo config with each scaling and several seeds (of the validation split and of training)
+and prints the mean of the best epoch's metrics on the *validation* set. The test set is not used.
 
     python benchmarks/number_scaling.py [--seeds 3]
 """

@@ -1,9 +1,9 @@
-"""What a sharing scheme costs beside the same modules called by hand.
+"""What a sharing scheme costs compared with the same modules called by hand.
 
 Forward and backward pass of the sum of the losses, three tasks, MLP [256, 128] on 100 numbers. By
 hand means: the very same experts, gates and heads, called in plain code without motet. Also MMoE
-with 16 experts of width 64 beside 16 modules in a loop. Each pair in turn in one process; prints
-the median of the ratios, and the quarter and three-quarter points.
+with 16 experts of width 64 compared with 16 modules in a loop. Each pair runs in turn in one
+process; prints the median of the ratios, and the quartiles.
 
     python benchmarks/sharing_cost.py [--repeats 60] [--batch 512] [--threads 1]
 """
@@ -198,7 +198,7 @@ BY_HAND = {
     "routing": routing,
     "progressive": progressive,
 }
-"""For each scheme, a function from a model to a function that computes the same by hand."""
+"""Return for each scheme a function from a model to a function that computes the same by hand."""
 
 
 class Loop(nn.Module):
@@ -236,7 +236,7 @@ def step(run, x):
 
 
 def compare(one, other, x, repeats):
-    """Time two functions in turn; their ratios, and the median time of the first in ms."""
+    """Time two functions in turn; return ratios, and the median time of the first in ms."""
     pairs = []
     for repeat in range(repeats + 5):
         order = (one, other) if repeat % 2 else (other, one)

@@ -1,10 +1,10 @@
-"""Time the T x T solvers, with residuals, beside general solvers where they are installed.
+"""Time the T x T solvers, with residuals, compared with general solvers where they are installed.
 
     python benchmarks/solvers.py            needs the `bench` extra for the comparison
 
 Medians over random gradients of which some conflict; one process, one BLAS thread. Both sides
-solve the same problems in the same run, and both residuals are computed here, alike. A second
-table has cone projections of dependent gradients, by the number of parameters P.
+solve the same problems in the same run, and both residuals are computed here, in the same way. A
+second table has cone projections of dependent gradients, by the number of parameters P.
 """
 
 import os
@@ -134,7 +134,7 @@ def off_cagrad(rows, weights):
 
 
 def milliseconds(function, *arguments):
-    """The least of three runs, processor time: other processes do not count."""
+    """Return the minimum of three runs, processor time: other processes do not count."""
     function(*arguments)
     times = []
     for _ in range(3):

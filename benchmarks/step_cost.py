@@ -1,17 +1,17 @@
-"""Time the backward pass of every balancer, beside the plain sum, its floor and torchjd.
+"""Time the backward pass of every balancer, compared with the plain sum, the floor and torchjd.
 
     python benchmarks/step_cost.py [--quick] [--models mlp,cnn] [--tasks 2,16] [--threads 1]
     python benchmarks/step_cost.py --gramian [--tasks 16] [--threads 1]
 
-Three models, T heads on one shared encoder. In each round every method makes one step, in an order
-drawn anew; a ratio is the median over rounds of the ratio within a round. "plain" is
-``sum(losses).backward()``; "floor" is T bare vector-Jacobian products, nothing kept. Loss balancers
-are compared with plain by whole steps (forward pass, backward pass), all others with the floor by
-the backward pass alone. torchjd is shown at the best of its settings, method by method.
+Three models, T heads on one shared encoder. In each round every method makes one step, in a new
+random order; a ratio is the median over rounds of the ratio within a round. "plain" is
+``sum(losses).backward()``; "floor" is T bare vector-Jacobian products, nothing stored. Loss
+balancers are compared with plain by whole steps (forward pass, backward pass), all others with the
+floor by the backward pass alone. torchjd is shown at its best setting for each method.
 
-With --gramian: a whole step of `pcgrad` beside a plain one of the same losses, batch 64, width 512,
-with the Gramian read from rows, from layers and as the rule has it, for tasks that share their
-inputs, tasks with a batch each, and tasks with rows of their own in one batch.
+With --gramian: a whole step of `pcgrad` compared with a plain one of the same losses, batch 64,
+width 512, with the Gramian from rows, from layers and by the default rule, for tasks that share
+their inputs, tasks with a separate batch each, and tasks with separate rows in one batch.
 
 Memory is the peak of what torch allocates in a first step, forward pass and kept buffers included.
 """
@@ -126,7 +126,7 @@ def ours(name, **options):
 
 
 def peers():
-    """Return torchjd's ways to do what a balancer does: {balancer: {setting: method}}."""
+    """Return torchjd's equivalents of a balancer: {balancer: {setting: method}}."""
     try:
         import torchjd
         from torchjd import aggregation as theirs
@@ -212,7 +212,7 @@ def ratio(found, name, reference, whole):
 
 
 def usable(problem, methods):
-    """Leave out what cannot run, with a line that says so."""
+    """Leave out what cannot run, and print a line about it."""
     good = {}
     for name, made in methods.items():
         problem.reset()
@@ -302,7 +302,7 @@ class Wide(Problem):
 
 
 def gramians(count, rounds, clock):
-    """Time a step with the Gramian read in every way."""
+    """Time a step with the Gramian computed in every way."""
     for inputs in ("same inputs", "a batch each", "rows of one batch"):
         problem = Wide(count, inputs)
         ways = {way: ours("pcgrad", gramian=way) for way in ("rows", "layers", "auto")}

@@ -1,9 +1,9 @@
-"""What `motet.Trainer` costs on texts, beside a hand-written PyTorch loop.
+"""What `motet.Trainer` costs on texts, compared with a hand-written PyTorch loop.
 
 The same tokens of the reviews of motet://clothing, the same LSTM and heads, the same batches and
 optimizer, in turn in one process, each batch by both. Prints the time of an epoch of each and the
-ratio, pair by pair; then the same for an evaluation of all reviews by a small transformer, whose
-batches hold texts of like length, beside one in the rows' own order (an LSTM skips padding, and
+ratio, pair by pair; then the same for an evaluation of all reviews by a small transformer, with
+batches of texts of similar length, compared with the original row order (an LSTM skips padding, and
 gains little). Time is that of the process's own thread.
 
     OMP_NUM_THREADS=1 python benchmarks/text.py [--rows 1024] [--pairs 5]
@@ -56,7 +56,7 @@ class Plain(nn.Module):
 
 
 def plain_epoch(model, optimizer, rows, targets, order):
-    """Pad each batch to its longest row, as one would by hand."""
+    """Pad each batch to its longest row, as in a hand-written loop."""
     model.train()
     for chosen in order.split(BATCH):
         ids = nn.utils.rnn.pad_sequence([rows[row] for row in chosen.tolist()], batch_first=True)
@@ -68,7 +68,7 @@ def plain_epoch(model, optimizer, rows, targets, order):
 
 
 class InOrder(ArrayData):
-    """Rows that are evaluated as they come."""
+    """Rows that are evaluated in their own order."""
 
     def once(self, size):
         for batch in self.batches(size):

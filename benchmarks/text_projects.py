@@ -1,8 +1,8 @@
-"""The projects on texts, several seeds: test metrics with their interval, and what a run costs.
+"""The text projects with several seeds: test metrics with their interval, and the cost of a run.
 
 Trains examples/clothing.yaml and examples/snips.yaml with seeds 0, 1, 2, from scratch and, with
 ``--encoder FOLDER``, from a small Hugging Face model; prints the mean and its 95 % interval
-(Student's t over seeds), beside linear models of a task each (linear_texts.py). SNIPS wants
+(Student's t over seeds), compared with single-task linear models (linear_texts.py). SNIPS needs
 snips.parquet; ``whole`` is the clothing project on all reviews of clothing_reviews.parquet.
 
     OMP_NUM_THREADS=2 python benchmarks/text_projects.py [--seeds 3] [--projects clothing,snips]
@@ -29,7 +29,7 @@ STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365
 
 
 class Project:
-    """A config, the rows it is trained on, and how it starts from an encoder."""
+    """A config, its training rows, and how it starts from an encoder."""
 
     def __init__(self, config, source, text, tested):
         self.config = ROOT / "examples" / f"{config}.yaml"
@@ -80,12 +80,12 @@ def linear(project):
 
 
 def tested(project, overrides, seed):
-    """Train once; return the metrics of the test part and the seconds it took."""
+    """Train once; return the test metrics and the time in seconds."""
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         changes = [*overrides, f"training.seed={seed}"]
         run = motet.train(project.config, overrides=changes, output=f"{folder}/run")
-        *_, last = (run.path / "metrics.jsonl").read_text().splitlines()  # of the test part
+        *_, last = (run.path / "metrics.jsonl").read_text().splitlines()  # of the test set
     return json.loads(last)["tasks"], time.perf_counter() - start
 
 

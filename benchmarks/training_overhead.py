@@ -1,4 +1,4 @@
-"""What `motet.Trainer` costs beside a hand-written PyTorch loop.
+"""What `motet.Trainer` costs compared with a hand-written PyTorch loop.
 
 An epoch on an in-memory table (100,000 rows, 50 numbers, three tasks, MLP [256, 128], batch 512),
 against a loop with the same model, the same batches and the same optimizer, in turn in one process.

@@ -1,8 +1,8 @@
 """A first multi-task model: one encoder, two tasks, from arrays to predictions.
 
-A third of the "kind" labels are missing (-100); their rows still teach the other task. Prints each
-metric on rows that training never saw, beside a predictor that ignores the inputs, and the
-predictions for three rows.
+A third of the "kind" labels are missing (-100); their rows still train the other task. Prints each
+metric on held-out rows, compared with a baseline that ignores the inputs, and the predictions for
+three rows.
 """
 
 import numpy as np
@@ -13,11 +13,11 @@ import motet
 
 
 def main() -> None:
-    """Train on 1,000 rows, judge on 500."""
+    """Train on 1,000 rows, evaluate on 500."""
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(1500, 8)).astype("float32")
     kind = np.digitize(inputs[:, 0] + inputs[:, 1], [-0.6, 0.6])  # 0, 1 or 2
-    kind[::3] = -100  # not labelled; NaN and None say so too
+    kind[::3] = -100  # not labelled; NaN and None are also accepted
     area = 3 * inputs[:, 0] - inputs[:, 2] + 0.1 * rng.normal(size=1500)
     train = inputs[:1000], {"kind": kind[:1000], "area": area[:1000]}
     test = inputs[1000:], {"kind": kind[1000:], "area": area[1000:]}

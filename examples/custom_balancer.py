@@ -1,9 +1,9 @@
-"""A balancer of your own: one method, and everything else works.
+"""Your own balancer: one method, and everything else works.
 
 `SmoothWorst` minimises the log-sum-exp of the losses, a smooth maximum: the task with the larger
-loss counts more, and the weights add up to 1. Registered under a name, a config can choose it; its
-weights are recorded like any other's. Prints loss and weight of each task after each epoch, what
-the run's config says, and how well the loaded run does on the easy task.
+loss counts more, and the weights add up to 1. Once registered under a name, a config can choose
+it; its weights are recorded like any other's. Prints loss and weight of each task after each epoch,
+the balancer in the run's config, and the R2 of the loaded run on the easy task.
 """
 
 import tempfile
@@ -18,7 +18,7 @@ from motet.balancing import LossBalancer
 
 @final
 class SmoothWorst(LossBalancer):
-    """Attend to the tasks with the largest losses."""
+    """Give the tasks with the largest losses the largest weights."""
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
         return losses.logsumexp(dim=0)
@@ -42,11 +42,11 @@ def main() -> None:
             for what in ("loss", "weight")
         )
         for epoch in range(len(run.history)):
-            told = (
+            shown = (
                 f"{task} loss {losses[task][epoch]:.3f} weight {weights[task][epoch]:.3f}"
                 for task in losses
             )
-            print(f"epoch {epoch + 1}", *told, sep="  ")
+            print(f"epoch {epoch + 1}", *shown, sep="  ")
         print("balancing:", run.config.balancing.type)
         print(
             "R2 of easy:", round(motet.load(folder).evaluate(data, split="test")["easy"]["r2"], 3)

@@ -1,7 +1,7 @@
-"""Three ways to choose a head: options of the built-in one, a class of your own, its name.
+"""Three ways to choose a head: options of the built-in one, your own class, its name.
 
-A head that ends in softplus cannot predict a negative price, whatever the input; a plain head does
-not know. Prints how well each fits, and the lowest price it predicts far from the training data.
+A head that ends in softplus cannot predict a negative price, whatever the input; a plain head can.
+Prints how well each fits, and the lowest price it predicts far from the training data.
 """
 
 import numpy as np
@@ -12,11 +12,11 @@ import motet
 
 
 class Positive(nn.Module):
-    """Gives numbers > 0: a hidden layer, a linear layer, softplus.
+    """Predict numbers > 0: a hidden layer, a linear layer, softplus.
 
     Args:
-        width: Features that come in.
-        outputs: Numbers per row that go out.
+        width: Number of input features.
+        outputs: Numbers per row to predict.
         hidden: Width of the hidden layer.
     """
 
@@ -31,7 +31,7 @@ class Positive(nn.Module):
 
 
 def main() -> None:
-    """Train one task three times, each with another head."""
+    """Train one task three times, each time with another head."""
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(1000, 4)).astype("float32")
     price = np.exp(inputs[:, 0])

@@ -1,9 +1,9 @@
 """Three tasks from images: which digit, is it even, how much ink; 1,797 real 8x8 images.
 
 The images come with scikit-learn (pip install scikit-learn); nothing is downloaded. A small
-convolutional network is shared. Half of the parity labels are missing, so that task leans on the
-others. Ink is standardised: far from 0, its loss would push the other tasks aside. Prints each
-task's metrics on images that training never saw, beside a predictor that ignores the image.
+convolutional network is shared. Half of the parity labels are missing, so that task relies on the
+others. Ink is standardised: otherwise its loss would dominate the other tasks. Prints each task's
+metrics on held-out images, compared with a baseline that ignores the image.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ except ImportError:
 
 
 def main() -> None:
-    """Train on 1,100 images, choose the epoch on 200, judge on the rest."""
+    """Train on 1,100 images, choose the epoch on 200, evaluate on the rest."""
     bunch = load_digits()
     order = np.random.default_rng(0).permutation(len(bunch.images))
     images = (bunch.images[order, None] / 16).astype("float32")  # (N, 1, 8, 8), in [0, 1]

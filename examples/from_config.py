@@ -1,8 +1,8 @@
 """One run described three ways: a YAML file, a mapping, and helpers in Python.
 
-A config says all there is to say, seeds too, so the three give the same model. Prints the score of
+A config describes everything, seeds too, so the three give the same model. Prints the score of
 each, and whether its predictions equal those of the YAML file to the last bit; those of a fourth
-run, with another seed by an override, do not. The run folders go to a temporary folder.
+run, with another seed by an override, do not. The run folders are in a temporary folder.
 """
 
 import tempfile
@@ -17,7 +17,7 @@ tasks:
   price: {type: regression, loss: huber, delta: 1.5}
   sold: classification                # short for {type: classification}
 model:
-  encoder: {hidden: [32, 32]}         # the encoder of tables, mlp, if no type is given
+  encoder: {hidden: [32, 32]}         # the default type for tables is mlp
 balancing: uncertainty
 training: {epochs: 5, batch_size: 64, optimizer: {learning_rate: 1.0e-2}, seed: 7}
 """
@@ -39,7 +39,7 @@ MAPPING = {
 
 
 def main() -> None:
-    """Carry out the same run three times, and a fourth with another seed."""
+    """Execute the same run three times, and a fourth with another seed."""
     houses = made_up_houses()
     python = motet.config.table(
         houses,

@@ -1,8 +1,8 @@
-"""A training loop written by hand: motet in place of `sum(losses).backward()`, and to judge.
+"""A hand-written training loop: `motet.backward` in place of `sum(losses).backward()`.
 
-Plain PyTorch does the rest, so this is where to start if you have a loop. Prints, for each epoch,
-the weight that learned uncertainty gives each task and the validation metrics; then whether the
-model, saved as safetensors and loaded into a new one, predicts the same to the last bit.
+Plain PyTorch does the rest, so start here if you already have a loop. Prints, for each epoch, the
+weight that learned uncertainty gives each task and the validation metrics; then whether the model,
+saved as safetensors and loaded into a new one, predicts the same to the last bit.
 """
 
 import tempfile
@@ -26,7 +26,7 @@ def main() -> None:
     train, validation = random_split(TensorDataset(inputs, kind, area), [1000, 200])
 
     model = new_model()
-    kinds = {task.name: task.uncertainty_kind for task in model.tasks}  # which formula each takes
+    kinds = {task.name: task.uncertainty_kind for task in model.tasks}  # which formula each uses
     balancer = motet.balancing.create("uncertainty", tasks=["kind", "area"], kinds=kinds)
     optimizer = torch.optim.Adam([*model.parameters(), *balancer.parameters()], lr=1e-2)
     metrics = motet.TaskMetrics(model.tasks, {"kind": ["accuracy"], "area": ["r2"]})
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def new_model() -> motet.MultiTaskModel:
-    """Make the model, not trained yet."""
+    """Create the untrained model."""
     tasks = [motet.tasks.Classification("kind", classes=2), motet.tasks.Regression("area")]
     return motet.MultiTaskModel(nn.Sequential(nn.Linear(6, 32), nn.ReLU()), tasks)
 

@@ -1,12 +1,12 @@
-"""The gradient-ratio penalty in a plain loop: no task pulls much harder than the other.
+"""The gradient-ratio penalty in a plain loop: no task's gradient is much longer than the other's.
 
-One task's loss is 16 times as large, as its numbers are in a finer unit, so its gradient drowns the
-other's. The penalty adds to the losses alpha times how unequal the lengths of the two gradients on
-the last shared layer are, and is differentiated with them, through second derivatives. Trains from
-the same start with alpha = 0, the plain sum, and with alpha = 0.12. Prints how many times as long
-the longer gradient is, the median over the steps, and each task's loss beside that of its mean. The
-gradients get nearer to each other; whether that helps the tasks is another question, and here the
-plain sum ends with the lower losses.
+One task's loss is 16 times as large, as its numbers are in a finer unit, so its gradient dominates
+the other's. The penalty adds to the losses alpha times how unequal the lengths of the two gradients
+on the last shared layer are, and is differentiated with them, through second derivatives. Trains
+from the same start with alpha = 0, the plain sum, and with alpha = 0.12. Prints the ratio of the
+longer gradient to the shorter, the median over the steps, and each task's loss compared with that
+of predicting its mean. The penalty brings the lengths closer; whether that helps the tasks is
+another question, and here the plain sum ends with the lower losses.
 """
 
 import torch
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def train(inputs: Tensor, targets: dict[str, Tensor], alpha: float) -> None:
-    """Train a model, and print what came of it."""
+    """Train a model, and print the results."""
     torch.manual_seed(1)
     encoder = nn.Sequential(nn.Linear(6, 32), nn.Tanh(), nn.Linear(32, 16), nn.Tanh())
     heads = nn.ModuleDict({task: nn.Linear(16, 1) for task in TASKS})
@@ -53,12 +53,12 @@ def train(inputs: Tensor, targets: dict[str, Tensor], alpha: float) -> None:
 
     ratio = torch.tensor(ratios).median()
     losses = losses_of(slice(None))
-    told = (f"{t} loss {losses[t]:.3f} (mean {targets[t].var():.2f})" for t in TASKS)
-    print(f"alpha {alpha}: longer gradient {ratio:.2f} times the other", *told, sep="  ")
+    printed = (f"{t} loss {losses[t]:.3f} (mean {targets[t].var():.2f})" for t in TASKS)
+    print(f"alpha {alpha}: longer gradient {ratio:.2f} times the other", *printed, sep="  ")
 
 
 def ratio_of(losses: dict[str, Tensor], layer: Tensor) -> float:
-    """Return how many times as long as the other the longer gradient on a layer is."""
+    """Return the ratio of the longer gradient on a layer to the shorter."""
     lengths = [
         torch.autograd.grad(loss, layer, retain_graph=True)[0].norm() for loss in losses.values()
     ]

@@ -1,9 +1,9 @@
 """motet in Hugging Face's `Trainer`: a subclass whose `training_step` calls `motet.backward`.
 
-A small BERT, made up at random, reads sentences of made-up words and learns two tasks: their topic
-and how many words of a kind they have. The gradients are balanced by UPGrad once a step, however
-many micro-batches it has; clipping, mixed precision, logging and checkpoints are the `Trainer`'s.
-Prints the evaluation before and after training. Needs `pip install 'motet[loops]'`.
+A small, randomly initialised BERT reads sentences of made-up words and learns two tasks: their
+topic and how many words of a kind they contain. The gradients are balanced by UPGrad once per step,
+however many micro-batches it has; clipping, mixed precision, logging and checkpoints are handled by
+the `Trainer`. Prints the evaluation before and after training. Needs `pip install 'motet[loops]'`.
 """
 
 import tempfile
@@ -70,7 +70,7 @@ class Reader(BertPreTrainedModel):
 
 
 class Sentences(Dataset[dict[str, Tensor]]):
-    """Twelve words each of 60: a topic's own twenty come twice as often."""
+    """Draw sentences of 12 words out of 60; the topic's own 20 words are twice as frequent."""
 
     def __init__(self, rows: int, seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)
@@ -91,7 +91,7 @@ class Sentences(Dataset[dict[str, Tensor]]):
         }
 
 
-def judged(predictions: Any) -> dict[str, float]:
+def metrics_of_both(predictions: Any) -> dict[str, float]:
     """Compute the metrics of both tasks."""
     (topics, counts), (topic, count) = predictions
     residual = ((counts - count) ** 2).sum() / ((count - count.mean()) ** 2).sum()
@@ -127,7 +127,7 @@ def main() -> None:
             ),
             train_dataset=Sentences(2000, seed=0),
             eval_dataset=Sentences(500, seed=1),
-            compute_metrics=judged,
+            compute_metrics=metrics_of_both,
         )
         before = trainer.evaluate(ignore_keys=["losses"])
         trainer.train()

@@ -1,8 +1,8 @@
 """motet in PyTorch Lightning: manual optimisation, with `motet.backward` for `manual_backward`.
 
-Two tasks on one encoder, balanced by UPGrad. Accumulates two micro-batches a step, clips, and goes
-with any precision of the `Trainer`. Prints the validation losses before and after training, and how
-often the tasks were in conflict. Needs `pip install 'motet[loops]'`.
+Two tasks on one encoder, balanced by UPGrad. Accumulates two micro-batches per step, clips, and
+supports any precision of the `Trainer`. Prints the validation losses before and after training, and
+how often the tasks were in conflict. Needs `pip install 'motet[loops]'`.
 """
 
 from typing import Any
@@ -73,12 +73,12 @@ class TwoTasks(lightning.LightningModule):
         self.log_dict({f"validation/{task}": loss for task, loss in self.losses(batch).items()})
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Train all parameters; without weight decay, as what a balancer learns may not decay."""
+        """Train all parameters, without weight decay: a balancer's parameters must not decay."""
         return torch.optim.Adam(self.parameters(), lr=1e-2)
 
 
 def loader(rows: int, seed: int, **options: Any) -> DataLoader[tuple[Tensor, ...]]:
-    """Make up data."""
+    """Create random data."""
     generator = torch.Generator().manual_seed(seed)
     x, noise = torch.randn(rows, 6, generator=generator), torch.randn(rows, generator=generator)
     kind = (x[:, 0] + 0.3 * noise > 0).long()

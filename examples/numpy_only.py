@@ -1,8 +1,8 @@
-"""NumPy in, NumPy out: a model of two tasks without a line of PyTorch.
+"""NumPy in, NumPy out: a two-task model without a line of PyTorch.
 
-One mapping of arrays holds inputs and labels; what is no task is an input, and columns of text are
-categories. Categories, scaling, the split and the seeds are taken care of. Prints the test metrics,
-one of them a function on arrays, and predictions for new rows.
+One mapping of arrays holds inputs and labels; columns that are not tasks are inputs, and text
+columns are categories. Categories, scaling, the split and the seeds are handled automatically.
+Prints the test metrics, one of them a function on arrays, and predictions for new rows.
 """
 
 import tempfile
@@ -13,7 +13,7 @@ import motet
 
 
 def rows(count: int, seed: int) -> dict[str, np.ndarray]:
-    """Make up rows: five sensors in one array, a site, and what to predict."""
+    """Create random rows: five sensors in one array, a site, and what to predict."""
     rng = np.random.default_rng(seed)
     sensors = rng.normal(size=(count, 5))
     site = rng.choice(["north", "south"], count)
@@ -28,7 +28,7 @@ def share_within_two(predictions: np.ndarray, targets: np.ndarray) -> float:
 
 
 def main() -> None:
-    """Train on 1,500 rows, judge on 500 others."""
+    """Train on 1,500 rows, evaluate on 500 others."""
     motet.register("metric", "share_within_two", share_within_two)
     config = {
         "tasks": {

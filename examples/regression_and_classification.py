@@ -1,10 +1,10 @@
-"""Regression in euros and classification together: units, and labels that are missing.
+"""Regression in euros and classification together: units, and missing labels.
 
 Prices in euros are out of reach of an optimizer's small steps, and their loss alone decides what
-the encoder learns. So they are standardised, and the task is told how (`scaling`): it trains on
-standardised numbers; predictions and metrics are in euros (`motet.train` does so by itself). Trains
-both ways. Prints the error in euros and the accuracy on rows that training never saw, beside what a
-predictor reaches that ignores the inputs, and how many of those rows have a label.
+the encoder learns. So they are standardised, and the task gets the `scaling`: it trains on
+standardised numbers; predictions and metrics are in euros (`motet.train` does this automatically).
+Trains both ways. Prints the error in euros and the accuracy on held-out rows, compared with a
+baseline that ignores the inputs, and how many of those rows have a label.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ import motet
 
 
 def main() -> None:
-    """Train with prices as they are, and standardised."""
+    """Train on unscaled prices, then on standardised ones."""
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(1500, 5)).astype("float32")
     euros = 250_000 + 60_000 * inputs[:, 0] - 20_000 * inputs[:, 1] ** 2

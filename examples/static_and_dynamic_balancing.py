@@ -1,9 +1,9 @@
-"""Weights given by hand and changed while training, then weights that are learned.
+"""Weights set by hand and changed while training, then learned weights.
 
 Two measurements of the same thing, one with noise of 0.3, one of 3. By hand, the noisy task first
 counts as much as the other, then less. Learned uncertainty (Kendall et al., CVPR 2018) finds the
 noise of each task by itself and weighs it by 1 / (2 noise^2). Prints the weight of each task after
-every epoch, and the noise that was learned.
+every epoch, and the learned noise.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ NOISE = {"precise": 0.3, "noisy": 3.0}
 
 
 def main() -> None:
-    """Train with weights given by hand, then go on with learned ones."""
+    """Train with weights set by hand, then continue with learned ones."""
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(2000, 6)).astype("float32")
     truth = 2 * inputs[:, 0] - inputs[:, 1]
@@ -36,19 +36,19 @@ def main() -> None:
     for weight in (1.0, 0.5, 0.1):
         static.balancer.set_weight("noisy", weight)
         static.train_epoch(data)
-        tell("manual", static)
+        print_weights("manual", static)
 
-    # the same model goes on; the trainer's optimizer trains the balancer's parameters as well
+    # the same model continues; the trainer's optimizer trains the balancer's parameters as well
     dynamic = motet.Trainer(model, balancer="uncertainty", learning_rate=3e-2, batch_size=50)
     for _ in range(10):
         dynamic.train_epoch(data)
-        tell("uncertainty", dynamic)
+        print_weights("uncertainty", dynamic)
     for task, noise in dynamic.balancer.uncertainties().items():
         print(f"{task}: learned noise {noise:.2f}, true noise {NOISE[task]:.2f}")
 
 
-def tell(balancer: str, trainer: motet.Trainer) -> None:
-    """Print the weights that the last epoch ended with."""
+def print_weights(balancer: str, trainer: motet.Trainer) -> None:
+    """Print the weights at the end of the last epoch."""
     weights = {
         task: trainer.history.curve(task, "weight", "train")[-1]
         for task in trainer.model.active_tasks

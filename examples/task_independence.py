@@ -1,8 +1,9 @@
-"""Tasks come and go at run time, and the others do not notice.
+"""Tasks are enabled and disabled at run time without affecting the others.
 
-Trains three tasks, then switches one off: it is no longer computed, evaluated or trained, and what
-the others predict stays the same bit for bit. Prints what is active, the largest difference, the
-report of one task evaluated alone, and whether the head of the task that was off moved in training.
+Trains three tasks, then disables one: it is no longer computed, evaluated or trained, and the
+predictions of the others stay the same bit for bit. Prints the active tasks, the largest
+difference, the report of one task evaluated alone, and whether training changed the head of the
+disabled task.
 """
 
 import numpy as np
@@ -13,7 +14,7 @@ import motet
 
 
 def main() -> None:
-    """Train three tasks, switch one off and on again."""
+    """Train three tasks, disable one and enable it again."""
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(800, 6)).astype("float32")
     targets = {

@@ -1,7 +1,7 @@
-"""Three related tasks, judged by metrics of your own on NumPy arrays.
+"""Three related tasks, evaluated with your own metrics on NumPy arrays.
 
-A visitor's interests (several labels), the class of customer, and what they spend. A metric is any
-function `(predictions, targets) -> float`; it sees the labelled rows of the whole split, in
+A visitor's interests (several labels), the class of customer, and the amount spent. A metric is any
+function `(predictions, targets) -> float`; it gets the labelled rows of the whole split, in
 original units, and class probabilities if it has a parameter of that name. With `best` it also
 scores the task: 0 ignores the inputs, 1 is perfect. Prints every metric, the score of each task,
 and the loss of each task over the epochs.
@@ -22,7 +22,7 @@ def within_one(predictions: Array, targets: Array) -> float:
     return float(np.mean(np.abs(predictions - targets) < 1))
 
 
-within_one.best = 1.0  # what a perfect prediction reaches
+within_one.best = 1.0  # the value of a perfect prediction
 
 
 def all_right(predictions: Array, targets: Array) -> float:
@@ -37,7 +37,7 @@ def in_top_two(predictions: Array, targets: Array, probabilities: Array) -> floa
 
 
 def main() -> None:
-    """Train on 1,000 rows, judge on 500."""
+    """Train on 1,000 rows, evaluate on 500."""
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(1500, 6)).astype("float32")
     taste = inputs[:, :3] + 0.5 * inputs[:, 3:] + 0.2 * rng.normal(size=(1500, 3))
@@ -67,8 +67,8 @@ def main() -> None:
 
     report = trainer.evaluate(test)
     for task, score in report.scores.items():
-        told = (f"{name} {report[task][name]:.3f}" for name in report.trivial[task])
-        print(f"{task}: score {score:.3f}; {', '.join(told)}")
+        metrics_text = (f"{name} {report[task][name]:.3f}" for name in report.trivial[task])
+        print(f"{task}: score {score:.3f}; {', '.join(metrics_text)}")
     for task in model.tasks.names:
         print(f"{task} losses:", *(f"{loss:.2f}" for loss in history.curve(task, split="train")))
 

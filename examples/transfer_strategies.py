@@ -1,10 +1,10 @@
-"""Six ways to use an encoder that has learned something already, on real reviews with few labels.
+"""Six ways to use a pretrained encoder, on real reviews with few labels.
 
-An encoder learns from 4,039 reviews of clothing: their stars, which are close to what is asked
-later, or the department of the piece, which is not. Of 150 of them it is then known whether the
-customer recommends the piece, and every strategy learns that. Printed is the AUROC on 1,145 reviews
-of other pieces: the mean over seeds and its 95 % interval (Student's t). A seed decides the first
-weights, the order of batches and which 150 reviews. Takes two minutes of one core.
+An encoder learns from 4,039 clothing reviews: their stars, which are close to the later task, or
+the department of the piece, which is not. Then 150 of them get a label that says whether the
+customer recommends the piece, and every strategy learns that. Prints the AUROC on 1,145 reviews of
+other pieces: the mean over seeds and its 95 % interval (Student's t). The seed sets the initial
+weights, the order of batches and the choice of 150 reviews. Takes two minutes on one core.
 
     python examples/transfer_strategies.py [--seeds 5] [--few 150] [--epochs 12] [--rows 4039]
 """
@@ -36,17 +36,17 @@ STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 8: 2.365, 10: 2.26
 
 
 def main() -> None:
-    """Pre-train on each source and carry out each strategy, several times; print a table."""
+    """Pretrain on each source and run each strategy, several times; print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5, choices=STUDENT)
     parser.add_argument("--few", type=int, default=150, help="rows with labels of the new task")
     parser.add_argument("--epochs", type=int, default=12, help="with these rows")
-    parser.add_argument("--rows", type=int, help="rows to pre-train on, all if left out")
+    parser.add_argument("--rows", type=int, help="rows for pretraining, all if left out")
     given = parser.parse_args()
 
     table = read("motet://clothing")
-    parts = {part: rows_of(table, part) for part in ("train", "test")}
-    rows = parts["train"].slice(0, given.rows)
+    splits = {split: rows_of(table, split) for split in ("train", "test")}
+    rows = splits["train"].slice(0, given.rows)
     print("| strategy | " + " | ".join(f"after {source}" for source in SOURCES) + " |")
     print("|---" * (1 + len(SOURCES)) + "|")
     found: dict[tuple[str, str], list[float]] = {}
@@ -56,7 +56,7 @@ def main() -> None:
             encoder = pretrained(data, source, seed)
             drawn = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
             few = recommendations(rows.take(drawn[: given.few].tolist()), data)
-            test = recommendations(parts["test"], few)
+            test = recommendations(splits["test"], few)
             for strategy, options in STRATEGIES.items():
                 start = new_encoder(data, seed) if strategy == "from scratch" else encoder
                 trainer = transfer(start, options, few, given.epochs, seed)
@@ -67,13 +67,13 @@ def main() -> None:
         print(f"| {strategy} | " + " | ".join(cells) + " |")
 
 
-def rows_of(table: pa.Table, part: str) -> pa.Table:
-    """Select the reviews of a part."""
-    return table.filter([each == part for each in table["split"].to_pylist()])
+def rows_of(table: pa.Table, split: str) -> pa.Table:
+    """Select the reviews of a split."""
+    return table.filter([each == split for each in table["split"].to_pylist()])
 
 
 def pairs(rows: pa.Table) -> list[tuple[str | None, str | None]]:
-    """Put title and text together."""
+    """Join title and text."""
     return list(zip(rows["title"].to_pylist(), rows["text"].to_pylist(), strict=True))
 
 
@@ -88,13 +88,13 @@ def recommendations(rows: pa.Table, like: TextData) -> TextData:
 
 
 def new_encoder(data: TextData, seed: int) -> LSTM:
-    """Make an encoder that knows nothing."""
+    """Create an untrained encoder."""
     torch.manual_seed(seed)
     return LSTM(data.sizes.vocabulary, data.sizes.segments, width=64)
 
 
 def pretrained(data: TextData, source: str, seed: int) -> LSTM:
-    """Make an encoder and let it learn one task."""
+    """Create an encoder and train it on one task."""
     encoder = new_encoder(data, seed)
     task = motet.tasks.Classification(source, classes=data.classes[source])
     model = motet.MultiTaskModel(encoder, [task])
@@ -105,7 +105,7 @@ def pretrained(data: TextData, source: str, seed: int) -> LSTM:
 def transfer(
     encoder: LSTM, options: dict[str, Any], few: TextData, epochs: int, seed: int
 ) -> motet.Trainer:
-    """Learn the new task from a few rows, beginning with a copy of the encoder."""
+    """Learn the new task from a few rows, starting from a copy of the encoder."""
     task = motet.tasks.Classification("recommended", classes=2, metrics=["auroc"])
     model = motet.MultiTaskModel(copy.deepcopy(encoder), [task])
     trainer = motet.Trainer(model, learning_rate=3e-3, batch_size=16, seed=seed, **options)
@@ -114,7 +114,7 @@ def transfer(
 
 
 def interval(values: list[float]) -> str:
-    """Spell the mean and half of its interval."""
+    """Format the mean and half of its interval."""
     half = STUDENT[len(values)] * statistics.stdev(values) / len(values) ** 0.5
     return f"{statistics.mean(values):.3f} ± {half:.3f}"
 

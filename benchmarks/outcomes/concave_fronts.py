@@ -2,7 +2,7 @@
 
 ZDT2 (Zitzler, Deb & Thiele 2000) has 30 numbers and the front f2 = 1 - f1^2; the problem of Fonseca
 & Fleming (1995), here with 3, the front f1 = 1 - exp(-(t - 1)^2), f2 = 1 - exp(-(t + 1)^2) for t
-between -1 and 1. Where a front is concave, the minimum of any weighted sum is an end of it.
+between -1 and 1. Where a front is concave, the minimum of any weighted sum is one of its ends.
 
     python benchmarks/outcomes/concave_fronts.py [--quick]
 
@@ -70,7 +70,7 @@ METHODS = ("manual", "stch", "pcgrad", "upgrad", "mgda", "imtl_g", "nash")
 
 
 def balancers(name):
-    """One for each run: with the weights of SHARES where the method takes weights, else alike."""
+    """Return one per run: with the weights of SHARES where the method has weights, else equal."""
     for share in SHARES:
         if name == "manual":
             yield create(name, ["one", "two"], weights={"one": share, "two": 1 - share})
@@ -94,7 +94,7 @@ def ends(problem, name, steps, rate=1e-2):
 
 
 def judged(problem, found):
-    """How many of the losses found (runs, 2) are on the front, how many inside, the largest gap."""
+    """Return how many final losses (runs, 2) are on the front, how many inside, the largest gap."""
     front = PROBLEMS[problem][1]
     f1 = found[(found[:, 1] - front(found[:, 0])).abs() < 0.01, 0]
     inside = (f1 > 0.05) & (f1 < 0.9)

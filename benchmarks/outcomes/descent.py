@@ -1,7 +1,7 @@
 """Gradient descent on small problems, from many starts and with many balancers at once.
 
-The points of all runs are rows of one tensor, so that the problem is evaluated once a step. Each
-run has its own balancer, which sees the Jacobian of its own row, by `motet.balancing.combine`.
+The points of all runs are rows of one tensor, so that the problem is evaluated once per step. Each
+run has its own balancer, which gets the Jacobian of its own row, by `motet.balancing.combine`.
 """
 
 import torch
@@ -24,8 +24,8 @@ def descend(problem, runs, steps, optimizer, *, decay=False):
         problem: Points (N, P) to losses (N, T), row by row.
         runs: Pairs of a balancer and its start (P,).
         steps: Steps of each run.
-        optimizer: Given a list of parameters, an optimizer that treats numbers one by one.
-        decay: Whether the learning rate falls to 0, linearly.
+        optimizer: Creates an optimizer from a list of parameters; it must be elementwise.
+        decay: Whether the learning rate decays to 0, linearly.
     """
     balancers, starts = zip(*runs, strict=True)
     points = torch.nn.Parameter(torch.tensor(starts, dtype=torch.float64))

@@ -1,4 +1,4 @@
-"""The toy of GradNorm: two tasks alike but for their scale, 1 and 100.
+"""The GradNorm toy problem: two tasks that differ only in their scale, 1 and 100.
 
 y_k = s_k tanh((M + E_k) x) with x in R^250, 100 outputs, entries of M with variance 10, of E_k with
 3.5, and s = 1, 100 (Chen et al., ICML 2018, arXiv:1711.02257). Four shared layers of 100, linear
@@ -6,7 +6,7 @@ heads, fresh batches of 200, Adam 1e-3, 1,500 steps. x ~ N(0, I / 250).
 
     python benchmarks/outcomes/gradnorm_toy.py [--quick] [--seeds 3]
 
-Printed: means over the last 50 steps of each task's loss, divided by its first, and of its weight.
+Prints means over the last 50 steps of each task's loss, divided by its first, and of its weight.
 The plain sum neglects the task of scale 1: its loss is 10,000 times smaller.
 """
 

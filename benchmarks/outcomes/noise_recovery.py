@@ -29,7 +29,7 @@ def data(seed=0, rows=4000):
 
 
 def learn(form, steps, rate=2e-2):
-    """Train one linear model on all tasks; the balancer, and the losses of the last step."""
+    """Train one linear model on all tasks; return the balancer and the losses of the last step."""
     torch.manual_seed(0)
     inputs, targets = data()
     model = nn.Linear(10, len(NOISE))

@@ -3,12 +3,13 @@
 L_k = 1/2 (x - a_k)' H_k (x - a_k) with H = diag(1, 4), diag(3, 1) and a = (1, 0), (-1, 2). Weights
 w on the simplex have their minimum at (sum w_k H_k)^-1 sum w_k H_k a_k; these points are the Pareto
 set. The sum has (-.5, .4). Plain gradient descent, float64, nine starts on a grid, a learning rate
-that falls to 0.
+that decays to 0.
 
     python benchmarks/outcomes/quadratics.py [--quick]
 
 *off the set*: largest distance of an end from the Pareto set. *off the sum's minimum*: largest
-distance from (-.5, .4). A method that stops anywhere on the set leaves that to the start.
+distance from (-.5, .4). For a method that stops anywhere on the set, the latter depends on the
+start.
 """
 
 import argparse

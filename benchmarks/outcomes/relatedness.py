@@ -1,19 +1,19 @@
-"""Does it pay to let tasks choose what they share, and does that hang on how related they are?
+"""Does it help to let tasks choose what they share, and does that depend on how related they are?
 
 Two regressions on 100 numbers x ~ N(0, I), after Ma et al. (KDD 2018): y_k = t + sum_i sin(a_i t +
 b_i) + N(0, .01), i to 10, where t = w_k'x. The unit vectors w_1 and w_2 are at a cosine that is the
-*relatedness*; a, b ~ N(0, 1) are the same for both tasks. At 1 only the noise tells them apart.
+*relatedness*; a, b ~ N(0, 1) are the same for both tasks. At 1 they differ only in the noise.
 
-All ways of sharing have about the same number of parameters: experts are one layer (PLE: two) on x,
-a head has one hidden layer of 8. AdamW; a learning rate that falls to 0, from the same two for all:
-the one with the best mean R2 on the validation rows. These choose the epoch, too; the test rows are
-used once, by the run that was taken.
+All sharing schemes have about the same number of parameters: experts are one layer (PLE: two) on x,
+a head has one hidden layer of 8. AdamW; a learning rate that decays to 0, from the same two for
+all: the one with the best mean R2 on the validation rows. These choose the epoch, too; the test
+rows are used once, by the selected run.
 
     python benchmarks/outcomes/relatedness.py [--quick] [--seeds 5] [--rows 20000]
 
-Steps are as many whatever the rows are. Printed: the share of variance left over, 1 - R2 on test
-rows, mean of both tasks and of seeds; how much more that is than with `hard` on the same data, with
-a 95 % interval (Student's t); each seed.
+The number of steps does not depend on the rows. Prints the share of unexplained variance, 1 - R2 on
+test rows, mean of both tasks and of seeds; how much more that is than with `hard` on the same data,
+with a 95 % interval (Student's t); each seed.
 """
 
 import argparse
@@ -29,7 +29,7 @@ TASKS = ("one", "two")
 RELATEDNESS = (0.0, 1.0)
 RATES = (1e-2, 3e-2)
 BATCH, STEPS = 128, 625
-METHODS = {  # way of sharing, widths of the encoder's layers, options
+METHODS = {  # sharing scheme, widths of the encoder's layers, options
     "hard": ("hard", [126], {}),
     "apart": ("hard", [68], {"groups": [["one"], ["two"]]}),
     "mmoe": ("mmoe", [16], {"experts": 8}),
@@ -40,7 +40,7 @@ T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9
 
 
 class Inputs(nn.Identity):
-    """The first stage, on which experts and gates are: x itself."""
+    """The first stage, the input of experts and gates: x itself."""
 
     width = 100
 
@@ -84,7 +84,7 @@ def left_over(trainer, data):
 
 
 def outcome(name, data, seed):
-    """What the run with the best learning rate on the validation rows leaves over on test rows."""
+    """Return the test variance left unexplained by the run with the best validation R2."""
     trainers, epochs = [], max(1, STEPS * BATCH // len(data["train"][0]))
     for rate in RATES:
         torch.manual_seed(seed)
@@ -120,7 +120,7 @@ def main():
     for name in METHODS:
         count = sum(parameter.numel() for parameter in network(name).parameters())
         print(f"{name}: {count} parameters", end="  ")
-    print(f"\n\n{'relatedness':>11}  {'':8}{'left over':>10}{'beside hard':>22}")
+    print(f"\n\n{'relatedness':>11}  {'':8}{'unexplained':>12}{'beside hard':>22}")
     for relatedness in (0.0, 1.0) if options.quick else RELATEDNESS:
         data = [parts(relatedness, seed, rows) for seed in range(seeds)]
         hard = None
@@ -130,7 +130,7 @@ def main():
             mean, half = interval([a - b for a, b in zip(found, hard, strict=True)])
             beside = "" if name == "hard" else f"{mean:+.4f} +- {half:.4f}"
             each = " ".join(f"{value:.3f}" for value in found)
-            line = f"{relatedness:11g}  {name:8}{statistics.fmean(found):10.4f}{beside:>22}"
+            line = f"{relatedness:11g}  {name:8}{statistics.fmean(found):12.4f}{beside:>22}"
             print(f"{line}   {each}", flush=True)
 
 

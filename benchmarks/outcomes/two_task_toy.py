@@ -1,14 +1,15 @@
-"""The two-task toy of CAGrad, Nash-MTL and FAMO: who reaches the front from which start.
+"""The two-task toy of CAGrad, Nash-MTL and FAMO: which balancer reaches the front from which start.
 
-Two losses of two numbers, with a valley where one task's gradient drowns the other's (Liu et al.,
-NeurIPS 2021, arXiv:2110.14048; Navon et al., ICML 2022, arXiv:2202.01017). A run has reached the
-Pareto front if it ends with |x2 + 8.3552| < .1 and |x1| <= 7.05. Adam, learning rate 1e-3, float64.
+Two losses of two numbers, with a valley where one task's gradient dominates the other's (Liu et
+al., NeurIPS 2021, arXiv:2110.14048; Navon et al., ICML 2022, arXiv:2202.01017). A run has reached
+the Pareto front if it ends with |x2 + 8.3552| < .1 and |x1| <= 7.05. Adam, learning rate 1e-3,
+float64.
 
     python benchmarks/outcomes/two_task_toy.py [--setting nash|nash_even|cagrad] [--quick]
 
-`nash` shrinks the first loss to a tenth, `nash_even` does not; `cagrad` has other starts and more
-steps. `--quick` takes a tenth of the steps, each ten times as long. Printed for each start: x1
-where the run reached the front, (x1, x2) where it did not.
+`nash` scales the first loss to a tenth, `nash_even` does not; `cagrad` has other starts and more
+steps. `--quick` takes a tenth of the steps, each ten times as long. Prints for each start: x1 where
+the run reached the front, (x1, x2) where it did not.
 """
 
 import argparse
@@ -27,14 +28,14 @@ SETTINGS = {  # scale of the first loss, starts, steps
     "cagrad": (1.0, CAGRAD_STARTS, 100_000),
 }
 METHODS = "equal,random,famo,pcgrad,cagrad,aligned,upgrad,fairgrad,mgda,imtl_g,nash"
-SHORT_MEMORY = (0.9**10, 0.999**10)  # Adam's, where a step does the work of ten
+SHORT_MEMORY = (0.9**10, 0.999**10)  # Adam's, where one step replaces ten
 
 
 def toy(points, scale):
     """Losses (N, 2) at points (N, 2)."""
     x, y = points.unbind(dim=1)
     tanh = torch.tanh(-y)
-    # clamp lets the gradient pass where it is equal, so that the kink at (0, 0) is no trap
+    # clamp lets the gradient pass where it is equal, so that runs do not stop at the kink at (0, 0)
     f1 = (0.5 * (-x - 7) - tanh).abs().clamp(min=5e-6).log() + 6
     f2 = (0.5 * (-x + 3) + tanh + 2).abs().clamp(min=5e-6).log() + 6
     q1 = ((7 - x) ** 2 + 0.1 * (y + 8) ** 2) / 10 - 20

@@ -1,0 +1,68 @@
+"""What users read is plain technical English, and its shell commands are marked as such."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MARKDOWN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+EXAMPLES = [*(ROOT / "examples").glob("*.py"), *(ROOT / "examples").glob("*.yaml")]
+DEMO = ROOT / "examples" / "adult.yaml"  # a copy of a file of the package, so not edited here
+PAGES = [*MARKDOWN, *sorted(set(EXAMPLES) - {DEMO})]
+COMMAND = re.compile(r"^(\$ )?(pip|python|motet|make|git|source|[A-Z_]+=\S+ python) ", re.MULTILINE)
+
+ODD = {
+    r"\b(is|are|was|be|being) told\b|\btold (all|apart|and|what|with|how|that|the)\b": "reported",
+    r"\bunless told\b|\bif told\b": "by default",
+    r"\btells?\b": "reports, describes, returns",
+    r"\ba (line|note|warning|message|record|docs?) says\b|\bsays (so|what|which|whose|how)\b": (
+        "reports, names"
+    ),
+    r"\bhand(s|ed)? (it |them |each result )?on\b": "pass, return",
+    r"\bparted\b|\bparts (a pair|tasks|the words)\b": "split, separates",
+    r"\b(train|training|validation|test) parts?\b": "training rows, test set",
+    r"\binto \w+ parts\b": "micro-batches, splits",
+    r"\bjudge[sd]?\b": "evaluate, metric",
+    r"\blooks? at\b|\blooked at\b": "reads, verifies",
+    r"\bgo(es)? back\b": "resumes, takes a backward pass",
+    r"\bgo(es)? on\b": "continues, resumes",
+    r"\bpassed over\b": "skipped",
+    r"\bof (your|one's) own\b": "your own encoder",
+    r"\bwants? (the|to be|a|snips|`)\b": "needs",
+    r"\bway of sharing\b|\bways of sharing\b": "sharing scheme",
+    r"\bnobody (knows|gave|needs)\b": "unknown, without",
+    r"\bstands? (beside|apart|in the)\b": "is given, is in",
+    r"\bdraws? (them |networks |their weights )?together\b": "ties",
+    r"\bwhat (is|was|are|were) (remembered|inferred|predicted|wrong)\b": "state, inferred types",
+    r"\bbeside (a|an|the) (predictor|loop|plain|same|linear)\b": "compared with",
+    r"\bcarr(y|ies|ied) out\b": "run",
+    r"\bwritten by hand\b": "hand-written",
+    r"\bgiven by hand\b": "set by hand",
+    r"\bof like length\b": "of similar length",
+    r"\blabels of words\b|\bweights of classes\b|\bencoders? of (texts?|tables|words)\b": (
+        "word labels, class weights, text encoders"
+    ),
+}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_pages_and_examples_use_the_words_of_the_field(page):
+    text = " ".join(re.sub(r"^\s*# ", "", page.read_text(encoding="utf-8"), flags=re.M).split())
+    if page.suffix == ".md":
+        text = re.sub(r"`[^`]*`", "``", text)  # code and quoted messages are not prose
+    odd = {
+        text[max(0, found.start() - 30) : found.end() + 30]: f"write: {better}"
+        for phrase, better in ODD.items()
+        for found in re.finditer(phrase, text, re.IGNORECASE)
+    }
+    assert odd == {}
+
+
+@pytest.mark.parametrize("page", MARKDOWN, ids=lambda page: str(page.relative_to(ROOT)))
+def test_code_blocks_name_their_language_and_shell_commands_are_console_or_bash(page):
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert [body for language, body in blocks if not language] == []
+    shell = [language for language, body in blocks if COMMAND.match(body)]
+    assert set(shell) <= {"console", "bash"}
