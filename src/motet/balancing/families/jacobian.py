@@ -22,7 +22,8 @@ class JacobianBalancer(Balancer):
 
     A method may remember a number per task and shared parameter, in buffers that begin as (T, 0)
     and are opened to (T, P), as zeros, at the first step. Columns are told apart by their place:
-    every step must have the same shared parameters in the same order.
+    every step must have the same shared parameters in the same order, or `move_columns` be called
+    before it.
 
     Args:
         tasks: Names of the tasks.
