@@ -197,6 +197,26 @@ def test_a_run_that_diverges_before_its_first_checkpoint_leaves_its_name_free(co
     assert motet.train(config, overrides=["training.epochs=1"]).path.name == "config-001"
 
 
+def test_resuming_never_removes_a_folder(config, tmp_path, monkeypatch):
+    def interrupted(self, batch):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(motet.Trainer, "train_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            motet.train(config, output=tmp_path / "run")
+    notes = tmp_path / "run" / "notes.txt"
+    notes.write_text("mine")
+
+    def diverging(self, batch):
+        raise TrainingError("the loss was not finite")
+
+    monkeypatch.setattr(motet.Trainer, "train_step", diverging)
+    with pytest.raises(TrainingError):
+        motet.resume(tmp_path / "run")
+    assert notes.read_text() == "mine"
+
+
 def test_a_run_that_diverges_later_keeps_its_checkpoints(config, tmp_path, monkeypatch):
     with pytest.raises(TrainingError, match="not finite in 10 steps in a row"):
         motet.train(config, overrides=DIVERGING, output=tmp_path / "run")

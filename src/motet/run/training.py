@@ -72,7 +72,11 @@ def train(
     _write_beginning(attempt.path, prepared)
     for each in (*data_lines(prepared), *training_lines(prepared, attempt.trainer)):
         attempt.say(each)
-    return attempt.carry_out()
+    try:
+        return attempt.carry_out()
+    except (TrainingError, InputError):
+        attempt.remove_if_of_no_use()
+        raise
 
 
 def resume(
@@ -141,11 +145,12 @@ class _Attempt:
             step = self.trainer.step
             self.say(f"{'stopped':<10} at step {step}; continue with: motet resume {self.path}")
             raise
-        except (TrainingError, InputError):
-            if self._checkpoints.is_empty():
-                folder.remove(self.path)
-                self.say(f"{'removed':<10} {self.path}, as there is no checkpoint yet")
-            raise
+
+    def remove_if_of_no_use(self) -> None:
+        """Remove a folder that was made for this attempt if no checkpoint is in it."""
+        if self._checkpoints.is_empty():
+            folder.remove(self.path)
+            self.say(f"{'removed':<10} {self.path}, as there is no checkpoint yet")
 
     def _carry_out(self) -> Run:
         prepared, trainer = self.prepared, self.trainer
@@ -159,7 +164,7 @@ class _Attempt:
         model = trainer.model.eval()
         run = Run(self.path, prepared.config, prepared.preprocessing, model, trainer.trivial)
         best = trainer.history.best_epoch
-        kept = f"epoch {best}, its weights are kept" if best else "none judged, the last is kept"
+        kept = f"epoch {best}, its weights are kept" if best else "not evaluated; keeping the last weights"
         self.say(f"{'best':<10} {kept}")
         if trainer.progress.skipped:
             self.say(f"{'note':<10} {trainer.progress.skipped} steps were not finite, skipped")
