@@ -164,7 +164,7 @@ class _Attempt:
         model = trainer.model.eval()
         run = Run(self.path, prepared.config, prepared.preprocessing, model, trainer.trivial)
         best = trainer.history.best_epoch
-        kept = f"epoch {best}, its weights are kept" if best else "not evaluated; keeping the last weights"
+        kept = f"epoch {best}, its weights are kept" if best else "not evaluated; last weights kept"
         self.say(f"{'best':<10} {kept}")
         if trainer.progress.skipped:
             self.say(f"{'note':<10} {trainer.progress.skipped} steps were not finite, skipped")
