@@ -8,8 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MARKDOWN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = [*(ROOT / "examples").glob("*.py"), *(ROOT / "examples").glob("*.yaml")]
-DEMO = ROOT / "examples" / "adult.yaml"  # a copy of a file of the package, so not edited here
-PAGES = [*MARKDOWN, *sorted(set(EXAMPLES) - {DEMO})]
+PAGES = [*MARKDOWN, *EXAMPLES]
 COMMAND = re.compile(r"^(\$ )?(pip|python|motet|make|git|source|[A-Z_]+=\S+ python) ", re.MULTILINE)
 
 ODD = {
