@@ -5,6 +5,7 @@ from torch import nn
 
 from motet import sharing
 from motet.model import MultiTaskModel
+from motet.sharing.experts import StackedLinear
 from motet.tasks import Classification, Regression
 
 TASKS = ("a", "b", "c")
@@ -70,3 +71,16 @@ def reached(found):
             if gradient is not None:
                 tasks.setdefault(parameter, set()).add(task)
     return tasks
+
+
+def counted_rows(monkeypatch):
+    """Note how many rows each product of one expert has."""
+    seen = []
+    of_parts = StackedLinear.of_parts
+
+    def noted(self, parts):
+        seen.append([len(part) for part in parts])
+        return of_parts(self, parts)
+
+    monkeypatch.setattr(StackedLinear, "of_parts", noted)
+    return seen

@@ -2,13 +2,19 @@
 
 import pytest
 import torch
-from schemes import TASKS, WIDTH, X, backbone, module
+from schemes import TASKS, WIDTH, X, backbone, counted_rows, module
 from torch import nn
 from torch.testing import assert_close
 
 from motet import sharing
 from motet.problems import InputError
-from motet.sharing.experts import Gate, LoopedExperts, StackedExperts, together
+from motet.sharing.experts import (
+    Gate,
+    LoopedExperts,
+    StackedExperts,
+    counting,
+    together,
+)
 
 
 def build(name, network=None, **options):
@@ -106,6 +112,55 @@ def test_only_the_experts_with_the_largest_weights_count():
     best = scores.topk(2, dim=1)
     assert_close(weights.gather(1, best.indices), best.values.softmax(1))
     assert_close(Gate(4, 5, top_k=5).double()(X).sum(1), torch.ones(7).double())
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("positions", [(), (3,)], ids=["rows", "rows with positions"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_experts_on_the_rows_that_count_give_what_all_rows_give(
+    bias, positions, training, monkeypatch
+):
+    torch.manual_seed(0)
+    layers = [[nn.Linear(4, 6, bias=bias), nn.GELU(), nn.Linear(6, 5, bias=bias)] for _ in range(6)]
+    experts = StackedExperts(layers).double().train(training)
+    gates = [Gate(4, 6, top_k=1).double() for _ in "ab"]
+    inputs = torch.randn(40, *positions, 4, dtype=torch.float64, requires_grad=True)
+    seen = counted_rows(monkeypatch)
+    found = []
+    for some in (False, True):
+        features = inputs if not positions else inputs.mean(dim=1)
+        weights = [gate(features) for gate in gates]
+        states = experts(inputs, counting(weights) if some else None)
+        outputs = [torch.einsum("be,be...->b...", each, states) for each in weights]
+        parameters = [inputs, *experts.parameters(), *(p for g in gates for p in g.parameters())]
+        slopes = torch.autograd.grad(sum(out.square().sum() for out in outputs), parameters)
+        found.append([*outputs, *slopes])
+    assert_close(found[1], found[0])
+    picked = torch.stack([gate.linear(features).argmax(1) for gate in gates]).T
+    rows = [int((picked == expert).any(1).sum()) for expert in range(6)]
+    assert seen == [rows, rows]
+
+
+def test_experts_of_mmoe_are_computed_on_the_rows_alone_for_which_they_count(monkeypatch):
+    model = build("mmoe", experts=6, top_k=1)
+    seen = counted_rows(monkeypatch)
+    model(X, ["a"])
+    assert [sum(rows) for rows in seen] == [len(X)] * 3
+    seen.clear()
+    build("mmoe", experts=2, top_k=2)(X, TASKS)  # all rows count for all experts
+    assert not seen
+
+
+def test_mmoe_with_top_k_takes_a_batch_of_no_rows():
+    assert build("mmoe", experts=6, top_k=1)(X[:0], TASKS)["a"].shape == (0, WIDTH)
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch's own compiler
+def test_compiled_mmoe_with_top_k_is_one_graph_for_all_inputs():
+    model = build("mmoe", experts=6, top_k=1).eval()
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    for rows in (X, X.flip(1)):
+        assert_close(compiled(rows, TASKS), model(rows, TASKS))
 
 
 # Options -------------------------------------------------------------------------------------

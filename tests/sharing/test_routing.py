@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from schemes import TASKS, WIDTH, X, backbone, model, module
+from schemes import TASKS, WIDTH, X, backbone, counted_rows, model, module
 from torch import nn
 from torch.testing import assert_close
 
@@ -105,6 +105,17 @@ def test_a_row_takes_the_most_likely_block_of_each_stage():
         picked = level.routers["b"].layers(state).argmax(dim=1)
         state = level.blocks(state)[torch.arange(len(X)), picked]
     assert_close(found(X, TASKS)["b"], state)
+
+
+def test_blocks_are_computed_on_the_rows_alone_that_picked_them_but_in_training(monkeypatch):
+    found = learned(width=4)
+    seen = counted_rows(monkeypatch)
+    found(X, ["b"])
+    assert not seen
+    expected = found.eval()(X, ["b"])["b"]
+    assert [sum(rows) for rows in seen] == [len(X)] * len(found.levels)
+    monkeypatch.undo()
+    assert_close(expected, found(X, TASKS)["b"])
 
 
 def test_soft_picks_weigh_blocks_by_the_softmax_at_the_temperature():

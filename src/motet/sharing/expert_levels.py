@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from motet.sharing.base import SharedModule
 from motet.sharing.by_task import ByTask
-from motet.sharing.experts import Gate, Layout, mixed, together
+from motet.sharing.experts import Gate, Layout, counting, mixed, together
 from motet.sharing.features import Features
 from motet.sharing.stages import Stages
 
@@ -84,7 +84,7 @@ class _Level(nn.Module):
         last: bool,
     ) -> None:
         super().__init__()
-        self.features = features
+        self.features, self.picks = features, top_k is not None
         count = experts + task_experts * len(tasks)
         copies = part.copies(count)
         self.shared = together(copies[:experts])
@@ -100,16 +100,18 @@ class _Level(nn.Module):
         self, streams: dict[str, Tensor], shared: Tensor, wanted: Sequence[str]
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Compute the next streams of ``wanted``, and the next shared one if there is one."""
-        common = self.shared(shared)
+        pooled = self.features.pooled
+        weights = {task: self.gates[task](pooled(streams[task])) for task in wanted}
+        # only one level without experts of tasks has top_k, so no other gate reads these experts
+        picked = counting(weights.values()) if self.picks else None
+        common = self.shared(shared, picked)
         own: dict[str, Tensor] = {}
         if self.own is not None:
             working = self.own.names if self.shared_gate is not None else wanted
             own = {task: self.own[task](streams[task]) for task in working}
-        pooled = self.features.pooled
-        following = {}
-        for task in wanted:
-            weights = self.gates[task](pooled(streams[task]))
-            following[task] = mixed(weights, [own[task], common] if own else [common])
+        following = {
+            task: mixed(weights[task], [own[task], common] if own else [common]) for task in wanted
+        }
         if self.shared_gate is not None:
             shared = mixed(self.shared_gate(pooled(shared)), [*own.values(), common])
         return following, shared

@@ -2,10 +2,12 @@
 
 Experts that are made of linear layers and of what acts on each number alone (activations, dropout)
 have their weights stacked, (E, out, in), and run as one batched product per layer; others run one
-after the other.
+after the other. Where most weights of a mixture are 0, stacked experts run on the rows that count,
+expert by expert: on a CPU that takes about half the time where a third of them counts. The others
+run on all rows, as what they compute of one row may depend on the rest, as in BatchNorm.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -126,13 +128,42 @@ class StackedExperts(nn.Module):
             linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
             self.layers.append(StackedLinear(linear) if linear else layers[0])
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, counting: Tensor | None = None) -> Tensor:
+        if counting is not None and (count := _worth_picking(counting)) is not None:
+            return self._of_rows(inputs, counting, count)
         state = inputs.flatten(0, -2)
         for layer in self.layers:
             state = layer(state)
         if inputs.dim() == 2:
             return state
         return state.view(*inputs.shape[:-1], *state.shape[1:]).movedim(-2, 1)
+
+    def _of_rows(self, inputs: Tensor, counting: Tensor, count: list[int]) -> Tensor:
+        """Run each expert on its rows; what does not count is 0."""
+        experts, rows = counting.T.nonzero(as_tuple=True)
+        state = inputs.index_select(0, rows)
+        for layer in self.layers:
+            if isinstance(layer, StackedLinear):
+                state = layer.of_parts(torch.split(state, count))
+            else:
+                state = layer(state)
+        found = state.new_zeros(*counting.shape, *state.shape[1:])
+        return found.index_put((rows, experts), state)
+
+
+def _worth_picking(counting: Tensor) -> list[int] | None:
+    """Return how many rows count for each expert, if few enough do to run on them alone."""
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[no-untyped-call, attr-defined]  # torch's
+    if traced or counting.device.type != "cpu":
+        return None  # what is traced has one way for all inputs, and a GPU would have to wait
+    count: list[int] = counting.sum(dim=0).tolist()
+    return count if 2 * sum(count) <= counting.numel() else None
+
+
+def counting(weights: Iterable[Tensor]) -> Tensor:
+    """Tell for which experts some of the weights (B, E) are not 0, (B, E)."""
+    found = [each.detach() != 0 for each in weights]
+    return torch.stack(found).any(dim=0)
 
 
 class StackedLinear(nn.Module):
@@ -163,6 +194,12 @@ class StackedLinear(nn.Module):
             return torch.bmm(states, weights).transpose(0, 1)
         return torch.baddbmm(self.bias.unsqueeze(1), states, weights).transpose(0, 1)
 
+    def of_parts(self, parts: Sequence[Tensor]) -> Tensor:
+        """Map E parts (N₁, ..., in), (N₂, ..., in), ..., each by its own layer, and join them."""
+        biases = [None] * len(parts) if self.bias is None else self.bias.unbind()
+        layers = zip(parts, self.weight.unbind(), biases, strict=True)
+        return torch.cat([functional.linear(*each) for each in layers])
+
 
 class LoopedExperts(nn.Module):
     """Experts that run one after the other."""
@@ -171,7 +208,7 @@ class LoopedExperts(nn.Module):
         super().__init__()
         self.experts = nn.ModuleList(experts)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, counting: Tensor | None = None) -> Tensor:
         return torch.stack([expert(inputs) for expert in self.experts], dim=1)
 
 

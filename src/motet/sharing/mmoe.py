@@ -22,8 +22,9 @@ class MMoE(Sharing):
         experts: How many experts there are; each is a copy of the encoder's stages after the first.
         expert_width: Makes the experts one layer (linear, ReLU) of this width each, after all
             stages.
-        top_k: How many experts count for a row, those with the largest weights; all if left out. It
-            saves no time: all are computed.
+        top_k: How many experts count for a row, those with the largest weights; all if left out. On
+            a CPU, experts of linear layers and activations are then computed on the rows alone for
+            which they count for some task, where that is less than half of them; others on all.
     """
 
     @checked

@@ -11,7 +11,7 @@ from motet.options import Annotated, OnlyWith, PositiveFloat, PositiveInt, Seque
 from motet.problems import InputError
 from motet.sharing.base import SharedModule, Sharing, Special
 from motet.sharing.by_task import ByTask
-from motet.sharing.experts import mixed, together
+from motet.sharing.experts import counting, mixed, together
 from motet.sharing.features import Features
 from motet.sharing.stages import Stages
 
@@ -30,7 +30,8 @@ class Routing(Sharing):
       picks one for each row (Rosenbaum et al., ICLR 2018, arXiv:1711.01239). We train routers by
       gradients where the paper takes reinforcement learning: in training a pick is a sample of a
       Gumbel-softmax (Jang et al., ICLR 2017, arXiv:1611.01144), afterwards the most likely block.
-      One block is hard sharing. All blocks are computed.
+      One block is hard sharing. In training all blocks are computed, as the gradient of a pick
+      needs them; afterwards, on a CPU, linear ones on the rows alone that picked them.
 
     Args:
         mode: Masks that are drawn, or routers that learn.
@@ -217,9 +218,15 @@ class _Level(nn.Module):
         following = {}
         for task, state in states.items():
             if id(state) not in known:
-                known[id(state)] = self.blocks(state)
+                known[id(state)] = self.blocks(state, self._picked(state, states))
             following[task] = mixed(self.routers[task](state), [known[id(state)]])
         return following
+
+    def _picked(self, state: Tensor, states: dict[str, Tensor]) -> Tensor | None:
+        """Tell which blocks count for the rows of a state, (B, E); None if all do, in training."""
+        if self.training:
+            return None
+        return counting(self.routers[task](state) for task in states if states[task] is state)
 
 
 class _Router(nn.Module):
