@@ -322,3 +322,26 @@ def test_without_transformers_the_message_says_what_to_install(tmp_path, monkeyp
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(InputError, match=r'pip install "motet\[text\]"'):
         Pretrained(path=tmp_path)
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_products_in_half_precision_on_a_cpu_have_few_lengths(kind, tmp_path):
+    tiny(tmp_path, kind)
+    encoder = Pretrained(path=tmp_path).eval()
+    most = encoder.max_length or 100
+    seen = set()
+    for module in encoder.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.register_forward_pre_hook(lambda _, given: seen.add(given[0].shape[1]))
+    first = 1 if kind in MOVED else 0
+    for length in range(1, min(most, 40) + 1):
+        text = padded([[5] * length, [6, 7]], first)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = encoder(text)
+        assert found.states.shape[:2] == text.shape
+        if length < 4:
+            expected = encoder(text)
+            for row, real in enumerate((length, 2)):
+                states = (each.states[row, :real].float() for each in (found, expected))
+                torch.testing.assert_close(*states, rtol=0.1, atol=0.1)
+    assert seen <= {1, 2, 3, 16, 32, 48, most}

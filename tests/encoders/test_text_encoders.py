@@ -218,3 +218,63 @@ def test_texts_of_no_token_at_all_are_zeros_too(name, pool):
     assert given.states.shape == (2, 1, encoder.width)
     words = torch.empty(2, 0).long()
     assert encoder({"ids": words, "words": words}).padding.tolist() == [[True], [True]]
+
+
+# Half precision on a CPU, where torch keeps a kernel for every shape of a product ---------------
+
+
+def lengths_seen(encoder):
+    """Note the lengths of what linear layers are given."""
+    seen = set()
+    for module in encoder.modules():
+        if isinstance(module, (torch.nn.Linear, torch.nn.TransformerEncoderLayer)):
+            module.register_forward_pre_hook(lambda _, given: seen.add(given[0].shape[1]))
+    return seen
+
+
+@pytest.mark.parametrize("name", ["transformer", "learned"])
+def test_products_in_half_precision_on_a_cpu_have_few_lengths(name):
+    encoder = made(name).train()
+    seen = lengths_seen(encoder)
+    for length in range(1, 33):
+        with torch.autocast("cpu", torch.bfloat16):
+            found = encoder(padded([[5] * length, [6]]))
+        assert found.states.shape == (2, length, 8)
+        assert found.padding.shape == (2, length)
+    assert seen == {16, 32}
+    seen.clear()
+    encoder(padded([[5] * 5]))
+    assert seen == {5}
+
+
+def test_padding_for_few_lengths_does_not_go_past_the_positions_that_there_are():
+    encoder = made("learned", max_length=20).train()
+    seen = lengths_seen(encoder)
+    for length in range(1, 21):
+        with torch.autocast("cpu", torch.bfloat16):
+            encoder(padded([[5] * length]))
+    assert seen == {16, 20}
+
+
+@pytest.mark.parametrize("pool", ["mean", "first", "max"])
+@pytest.mark.parametrize("name", ENCODERS)
+def test_padding_for_few_lengths_changes_no_value(name, pool):
+    encoder = made(name, pool=pool).eval()
+    text = {
+        "ids": padded([[5, 6, 7, 8, 9], [8, 9], []]),
+        "words": torch.tensor([[0, 2], [0, -1]] * 2)[:3],
+    }
+    expected = encoder(text)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = encoder(text)
+    assert torch.equal(found.padding, expected.padding)
+    for one, other in ((found.states, expected.states), (found.pooled, expected.pooled)):
+        torch.testing.assert_close(one.float(), other, rtol=0.1, atol=0.05)
+
+
+@pytest.mark.parametrize("name", ["lstm", "forward_lstm"])
+def test_recurrent_layers_compute_in_float32_under_autocast_on_a_cpu(name):
+    encoder, text = made(name), padded([[5, 6, 7], [8]])
+    with torch.autocast("cpu", torch.bfloat16):
+        found = encoder(text)
+    assert torch.equal(found.states, encoder(text).states)

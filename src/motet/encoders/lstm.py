@@ -7,6 +7,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from motet.encoders.base import Encoder
 from motet.encoders.tokens import Text, TokenEmbedding, as_text, hand_on
+from motet.kernels import run_recurrent
 from motet.options import Fraction, PositiveInt, StrictBool, checked
 from motet.problems import InputError
 from motet.states import TokenStates
@@ -89,6 +90,6 @@ class LSTM(Encoder):
             self.dropout(self.embedding(text)), lengths, batch_first=True, enforce_sorted=False
         )
         states, _ = pad_packed_sequence(
-            self.recurrent(packed)[0], batch_first=True, total_length=padding.shape[1]
+            run_recurrent(self.recurrent, packed), batch_first=True, total_length=padding.shape[1]
         )
         return hand_on(self.dropout(states), padding, text, self.pool)

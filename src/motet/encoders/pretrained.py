@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.encoders.base import Encoder
-from motet.encoders.tokens import PAD, Text, as_text, hand_on
+from motet.encoders.tokens import PAD, Text, as_text, filled_up, hand_on
 from motet.options import (
     Annotated,
     FolderPath,
@@ -131,15 +131,17 @@ class Pretrained(Encoder):
             InputError: If a text is too long, or the model does not know its tokens.
         """
         text, padding = as_text(text, padding_mask)
-        ids = text["ids"]
-        self._check_length(ids.shape[1])
-        seen = ~padding
+        self._check_length(padding.shape[1])
+        weight = next(self.model.parameters())
+        filled, ignored = filled_up(text, padding, weight, self.max_length)
+        ids = filled["ids"]
+        seen = ~ignored
         seen[:, 0] = True  # a text without token looks at its padding, not at nothing
         more: dict[str, Tensor] = {}
         if self._parts:
             if "segments" not in text:
                 raise InputError("a text has no segments, expected 0 or 1 for each of its tokens")
-            more["token_type_ids"] = text["segments"]
+            more["token_type_ids"] = filled["segments"]
         try:
             given = self.model(self._own(ids), attention_mask=seen.long(), **more)
         except IndexError:  # on the CPU; a GPU has its own message

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from motet.kernels import steady_length
 from motet.problems import InputError, shown
 from motet.states import TokenStates
 
@@ -78,6 +79,28 @@ def as_text(text: Text | Tensor, padding_mask: Tensor | None = None) -> tuple[Te
     return text, padding_mask
 
 
+def filled_up(
+    text: Text, padding: Tensor, numbers: Tensor, longest: int | None = None
+) -> tuple[Text, Tensor]:
+    """Add padding where lengths should be few; see `motet.kernels`.
+
+    Args:
+        text: A text.
+        padding: True at padding, (B, L).
+        numbers: Weights of the encoder.
+        longest: The longest text that it takes, if there is one.
+
+    Returns:
+        The text and its padding, whose states after the first L belong to no token.
+    """
+    length = padding.shape[1]
+    more = (0, steady_length(length, numbers, longest) - length)
+    if not more[1]:
+        return text, padding
+    filled = {name: pad(part, more, value=PAD) for name, part in text.items() if name != "words"}
+    return filled, pad(padding, more, value=True)
+
+
 def _check_padding(mask: Tensor, ids: Tensor) -> None:
     if mask.shape != ids.shape or mask.dtype != torch.bool:
         raise InputError(
@@ -127,7 +150,7 @@ def hand_on(states: Tensor, padding: Tensor, text: Text, how: Pooling = "mean") 
     """Turn the states of tokens into what an encoder of texts returns.
 
     Args:
-        states: A state per token, (B, L, D).
+        states: A state per token, (B, L, D); what comes after the first L is left out.
         padding: True at padding, (B, L).
         text: What the encoder was given.
         how: How a whole text gets one state; see `pooled`.
@@ -136,6 +159,7 @@ def hand_on(states: Tensor, padding: Tensor, text: Text, how: Pooling = "mean") 
         A state per word, that of its first sub-word, or per token where words were not cut; and one
         for the whole text.
     """
+    states = states[:, : padding.shape[1]]
     whole = pooled(states, padding, how)
     words = text.get("words")
     if words is None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from motet.encoders.base import Encoder
-from motet.encoders.tokens import Text, TokenEmbedding, as_text, hand_on
+from motet.encoders.tokens import Text, TokenEmbedding, as_text, filled_up, hand_on
 from motet.options import Fraction, PositiveInt, StrictBool, checked
 from motet.problems import InputError
 from motet.states import TokenStates
@@ -108,9 +108,11 @@ class Transformer(Encoder):
             A state per token or word, and one per text.
         """
         text, padding = as_text(text, padding_mask)
-        states = self.embedding(text) * math.sqrt(self.width)
+        longest = None if self.positions is None else self.positions.num_embeddings
+        given, ignored = filled_up(text, padding, self.embedding.tokens.weight, longest)
+        states = self.embedding(given) * math.sqrt(self.width)
         states = self.dropout(states + self._positions(states))
-        ignored = padding.clone()
+        ignored = ignored.clone()
         ignored[:, 0] = False  # a text without token looks at its padding, not at nothing
         for layer in self.layers:
             if self.checkpointing and torch.is_grad_enabled():

@@ -2,10 +2,13 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from motet.kernels import run_recurrent, steady_length
 from motet.problems import InputError
 from motet.states import TokenStates
+from motet.tasks.heads import TaskHead
 from motet.tasks.labels import row_with_gap
 
 
@@ -36,7 +39,10 @@ class TokenHead(nn.Module):
         states = tokens.states
         if self.context is not None:
             states = self.context(states, tokens.padding)
-        raw: Tensor = self.head(states)
+        length = states.shape[1]
+        if isinstance(self.head, TaskHead):  # a head of a user's own may read other words
+            states = pad(states, (0, 0, 0, steady_length(length, states) - length))
+        raw: Tensor = self.head(states)[:, :length]
         return raw.masked_fill(tokens.padding.unsqueeze(2), torch.nan)
 
 
@@ -61,5 +67,5 @@ class TokenLSTM(nn.Module):
         lengths = (~padding).sum(dim=1).clamp(min=1).cpu()  # a row without words is computed too
         packed = pack_padded_sequence(states, lengths, batch_first=True, enforce_sorted=False)
         return pad_packed_sequence(
-            self.lstm(packed)[0], batch_first=True, total_length=states.shape[1]
+            run_recurrent(self.lstm, packed), batch_first=True, total_length=states.shape[1]
         )[0]
