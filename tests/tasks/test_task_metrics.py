@@ -304,6 +304,24 @@ def test_a_function_may_say_what_would_be_perfect():
     assert (known["r2"].best, known["r2"].higher_is_better) == (1.0, True)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("best", "high", "best is 'high', expected a finite number"),
+        ("best", math.inf, "best is inf, expected a finite number"),
+        ("best", math.nan, "best is nan, expected a finite number"),
+        ("higher_is_better", "yes", "higher_is_better is 'yes', expected True or False"),
+    ],
+)
+def test_what_a_function_says_of_itself_is_checked(name, value, message):
+    def told(predictions, targets):
+        return 0.0
+
+    setattr(told, name, value)
+    with pytest.raises(InputError, match=f"metric 'told': {message}"):
+        TaskMetrics([Regression("a", metrics=[told])])
+
+
 @pytest.mark.usefixtures("_own_metrics")
 def test_a_registered_metric_is_used_by_name():
     motet.register("metric", "bias", lambda predictions, targets: (predictions - targets).mean())

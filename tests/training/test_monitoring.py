@@ -54,6 +54,32 @@ def test_labels_that_cannot_give_the_monitored_value_are_refused_before_training
     assert made.step == 0
 
 
+def bias(predictions, targets):
+    return float(np.mean(predictions - targets))
+
+
+@pytest.mark.parametrize("monitor", ["mean", "worst", "size"])
+def test_a_metric_without_a_best_value_cannot_be_watched(monitor):
+    made = trainer(monitor=monitor, metrics={"size": [bias, "r2"]})
+    with pytest.raises(
+        InputError, match=r"score of 'size'.*first metric is 'bias': its best.*set bias\.best to"
+    ):
+        made.fit(TRAIN, validation(), epochs=1)
+    assert made.step == 0
+
+
+def test_a_metric_without_a_best_value_is_reported_and_why_it_gives_no_score():
+    made = trainer(monitor="loss", metrics={"size": [bias]})
+    made.fit(TRAIN, validation(), epochs=1)
+    report = made.evaluate(validation())
+    assert np.isfinite(report["size"]["bias"])
+    assert report["score"] == report.scores["sign"]
+    assert "its best value is not known, so it gives no score" in report.notes["size.bias"]
+    later = trainer(metrics={"size": ["r2", bias]})
+    later.fit(TRAIN, validation(), epochs=1)
+    assert not later.evaluate(validation()).notes
+
+
 def test_accuracy_among_labels_of_one_class_gives_no_score():
     made = trainer(monitor="sign", metrics={"sign": ["accuracy"]})
     most = int(SIGN[:80].mean() > 0.5)

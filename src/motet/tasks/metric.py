@@ -3,7 +3,8 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import nan
+from math import isfinite, nan
+from numbers import Real
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -57,6 +58,16 @@ class Metric:
     ranks: bool = False
     """Whether it needs probabilities, which a task may not give."""
 
+    @property
+    def without_score(self) -> str:
+        """Why a task has no score by it; empty if it can have one."""
+        if self.best is not None:
+            return ""
+        return (
+            f"its best value is not known, so it gives no score; set {self.name}.best to the value "
+            "for perfect predictions, or put another metric first"
+        )
+
     def __call__(self, split: Split) -> Score:
         if self.ranks and split.probabilities is None:
             return Score(nan, "the task predicts no probabilities")
@@ -78,8 +89,8 @@ def of_arrays(function: Callable[..., Any], name: str) -> Metric:
     """Make a metric of a function ``(predictions, targets) -> float`` on NumPy arrays.
 
     It is called once with all labelled rows of a split; if it has a parameter ``probabilities``, it
-    gets those too. What would be perfect is not known, unless the function says so in attributes
-    ``best`` and ``higher_is_better``.
+    gets those too. What would be perfect is not known, unless the function has an attribute
+    ``best``; without it the metric is reported, but gives no score, and cannot be monitored.
 
     Args:
         function: The function.
@@ -87,6 +98,9 @@ def of_arrays(function: Callable[..., Any], name: str) -> Metric:
 
     Returns:
         The metric, for every kind of task.
+
+    Raises:
+        InputError: If ``best`` is not a finite number, or ``higher_is_better`` no truth value.
     """
 
     def call(split: Split) -> Score:
@@ -103,7 +117,15 @@ def of_arrays(function: Callable[..., Any], name: str) -> Metric:
     reads = "probabilities" in _parameters(function)
     best = getattr(function, "best", None)
     higher = getattr(function, "higher_is_better", None)
-    return Metric(name, call, ("class", "number", "indicators", "tags"), best, higher)
+    if best is not None and not (isinstance(best, Real) and isfinite(best)):
+        raise InputError(
+            f"metric {name!r}: best is {best!r}, expected a finite number, the value for perfect "
+            "predictions; leave it out where there is none"
+        )
+    if higher is not None and not isinstance(higher, bool):
+        raise InputError(f"metric {name!r}: higher_is_better is {higher!r}, expected True or False")
+    perfect = None if best is None else float(best)
+    return Metric(name, call, ("class", "number", "indicators", "tags"), perfect, higher)
 
 
 def _array(values: Tensor | None) -> Any:

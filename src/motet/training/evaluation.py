@@ -85,6 +85,10 @@ def evaluate(
     report.notes = dict(found.notes)
     report.trivial = score_trivial(judged, trivial or {}, data.targets, chosen)
     report.scores = {task.name: _score(task.name, found, report) for task in judged}
+    for task in judged:
+        primary = found.primary(task.name)
+        if primary.without_score:
+            report.notes.setdefault(f"{task.name}.{primary.name}", primary.without_score)
     return summed_up(report, judged)
 
 

@@ -76,11 +76,10 @@ def check_monitor(
 def _check_best(monitor: str, tasks: list[Task], metrics: Mapping[str, Any]) -> None:
     for name, found in find_metrics(tasks, metrics).items():
         metric = next(iter(found.values()))
-        if metric.best is None:
+        if metric.without_score:
             raise InputError(
-                f"monitor is {monitor!r}, but nobody knows the best value of {metric.name!r}, the "
-                f"first metric of {name!r}; say it by {metric.name}.best = ... and "
-                f"{metric.name}.higher_is_better = ..., put another metric first, or monitor: loss"
+                f"monitor is {monitor!r}, which needs a score of {name!r}, but its first metric is "
+                f"{metric.name!r}: {metric.without_score}, or choose monitor: loss"
             )
 
 
