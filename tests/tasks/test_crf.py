@@ -188,6 +188,23 @@ def test_half_precision_is_added_up_in_single_precision(seed):
     assert_close(crf(emissions, tags, mask), crf(emissions.float(), tags, mask))
 
 
+@pytest.mark.parametrize("moves", [None, BIO.moves()], ids=["free", "bio"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_narrow_scores_of_moves_are_added_up_in_single_precision(moves, dtype):
+    torch.manual_seed(0)
+    narrow, wide = CRF(3, moves).to(dtype), CRF(3, moves)
+    with torch.no_grad():
+        for one, other in zip(narrow.parameters(), wide.parameters(), strict=True):
+            other.copy_(one.copy_(torch.randn(one.shape)))
+    emissions = torch.randn(4, 60, 3)
+    tags = torch.randint(0, 3, (4, 60))
+    for constrained in (False, True):
+        for crf in (narrow, wide):
+            crf.constrained.fill_(constrained)
+        assert_close(narrow(emissions, tags), wide(emissions, tags))
+        assert torch.equal(narrow.decode(emissions), wide.decode(emissions))
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
