@@ -117,9 +117,11 @@ def test_kernels_that_overwrite_buffers_are_not_taken_from_the_cache_on_disk(tmp
     """A run with a balancer of losses, then one with another: its later passes would be wrong."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     net = Net()
-    monkeypatch.setattr(functorch, "donated_buffer", True)
-    monkeypatch.setattr(torch.compiler.config, "cache_key_tag", "")
-    sum(torch.compile(net.losses)(data(6, 3)).values()).backward()
+    with (
+        functorch.patch(donated_buffer=True),  # monkeypatch would hide torch's settings afterwards
+        torch.compiler.config.patch(cache_key_tag=""),
+    ):
+        sum(torch.compile(net.losses)(data(6, 3)).values()).backward()
     torch._dynamo.reset()
     net.zero_grad()
     backward(net.losses(data(6, 3)), PCGrad(TASKS), net.encoder)

@@ -308,3 +308,10 @@ def test_a_pattern_takes_columns_in_their_order_and_a_very_name_is_no_pattern():
     assert matching("b_?", there, "x") == ("b_1", "b_0", "b_*")
     assert matching(["a", "b_[01]", "a"], there, "x") == ("a", "b_1", "b_0")
     assert "no column matches 'z_*'" in message(matching, "z_*", there, "x")
+
+
+def test_a_parquet_file_whose_names_are_no_text_is_damaged(tmp_path):
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"abcd": [1, 2]}), path)
+    path.write_bytes(path.read_bytes().replace(b"abcd", b"\xff\xffcd"))
+    assert "damaged Parquet file" in message(read, path)

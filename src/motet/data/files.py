@@ -71,7 +71,7 @@ def read_parquet(path: Path, strings: Collection[str] = ()) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:
             return file.read()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, OSError) as error:
         with path.open("rb") as raw:
             if raw.read(4) != b"PAR1":
                 raise InputError(
