@@ -140,7 +140,8 @@ def _of_another_member(found: Sequence[Level], parent: Key, name: str) -> str | 
             having = list(_having(level, wanted))
             if having and level.path == parent:
                 return (
-                    f"it is an option of {_or(having)}; {level.name} has {', '.join(level.fields)}"
+                    f"it is an option of {_or(having)}; {level.name} has "
+                    f"{', '.join(level.fields)}; remove it, or choose another type"
                 )
             if having:
                 return f"did you mean {_spelt((*level.path, wanted))}, with type: {_or(having)}?"
