@@ -52,7 +52,7 @@ class Ownership:
             held: The head of each task, and its parts of the shared part.
 
         Returns:
-            Parameters by task, those that it holds first.
+            Parameters by task, in the model's order.
         """
         shared = set(map(id, common))
         holders: dict[int, set[str]] = {}

@@ -33,7 +33,7 @@ class Leaves:
 def find_leaves(
     call: Call, shared: Shared | None, task_parameters: Mapping[str, Shared] | None
 ) -> Leaves:
-    """Find the leaves that a call is about, by walking the graph unless all are told."""
+    """Find the leaves that a call is about, walking the graph unless lists are trusted."""
     columns = isinstance(call.balancer, JacobianBalancer) and bool(call.balancer.column_state)
     if columns and shared is None:
         raise InputError(
