@@ -215,7 +215,7 @@ def list_members(
     from motet.problems import InputError, hint
     from motet.registry import KINDS
 
-    registries = {_plural(name): registry for name, registry in KINDS.items()}
+    registries = {registry.plural: registry for registry in KINDS.values()}
     if kind is not None and kind not in registries:
         raise InputError(f"nothing is listed under {kind!r}; {hint(kind, registries)}")
     for plural in [kind] if kind else registries:
@@ -256,10 +256,6 @@ def cache(
         return
     for line in kept.cache_lines():
         _echo(line)
-
-
-def _plural(kind: str) -> str:
-    return {"sharing": kind, "loss": "losses"}.get(kind, kind + "s")
 
 
 def _names(tasks: str | None) -> list[str] | None:

@@ -13,10 +13,16 @@ from motet.problems import InputError, hint, with_article
 
 
 class Registry:
-    """The members of one kind: ``registry["name"]`` imports that member and returns it."""
+    """The members of one kind: ``registry["name"]`` imports that member and returns it.
 
-    def __init__(self, kind: str, **places: str) -> None:
-        self.kind = kind
+    Args:
+        kind: What one member is called.
+        plural: What several are called, as `motet list` does.
+        **places: "module:object" by name.
+    """
+
+    def __init__(self, kind: str, plural: str, /, **places: str) -> None:
+        self.kind, self.plural = kind, plural
         self.version = 0  # grows with every registration
         self._places: dict[str, Any] = dict(places)
 
@@ -72,6 +78,7 @@ class Registry:
 
 BALANCERS = Registry(
     "balancer",
+    "balancers",
     equal="motet.balancing.equal:Equal",
     manual="motet.balancing.manual:Manual",
     uncertainty="motet.balancing.uncertainty:Uncertainty",
@@ -105,6 +112,7 @@ BALANCERS = Registry(
 )
 SHARING = Registry(
     "sharing",
+    "sharing",
     hard="motet.sharing.hard:Hard",
     soft="motet.sharing.soft:Soft",
     mmoe="motet.sharing.mmoe:MMoE",
@@ -118,6 +126,7 @@ SHARING = Registry(
 )
 TASKS = Registry(
     "task",
+    "tasks",
     classification="motet.tasks.classification:Classification",
     regression="motet.tasks.regression:Regression",
     multi_label="motet.tasks.multi_label:MultiLabel",
@@ -125,10 +134,12 @@ TASKS = Registry(
 )
 HEADS = Registry(
     "head",
+    "heads",
     mlp="motet.tasks.heads:TaskHead",
 )
 LOSSES = Registry(
     "loss",
+    "losses",
     cross_entropy="motet.tasks.losses:cross_entropy",
     focal="motet.tasks.losses:focal",
     binary_cross_entropy="motet.tasks.losses:binary_cross_entropy",
@@ -139,6 +150,7 @@ LOSSES = Registry(
 )
 METRICS = Registry(
     "metric",
+    "metrics",
     accuracy="motet.tasks.metrics:accuracy",
     macro_f1="motet.tasks.metrics:macro_f1",
     auroc="motet.tasks.metrics:auroc",
@@ -153,6 +165,7 @@ METRICS = Registry(
 )
 INPUTS = Registry(
     "input",
+    "inputs",
     number="motet.data.inputs.number:Number",
     category="motet.data.inputs.category:Category",
     vector="motet.data.inputs.vector:Vector",
@@ -160,6 +173,7 @@ INPUTS = Registry(
 )
 ENCODERS = Registry(
     "encoder",
+    "encoders",
     mlp="motet.encoders.mlp:MLP",
     lstm="motet.encoders.lstm:LSTM",
     transformer="motet.encoders.transformer:Transformer",
@@ -167,6 +181,7 @@ ENCODERS = Registry(
 )
 OPTIMIZERS = Registry(
     "optimizer",
+    "optimizers",
     adamw="motet.training.optimizers:adamw",
     adam="motet.training.optimizers:adam",
     sgd="motet.training.optimizers:sgd",
@@ -174,6 +189,7 @@ OPTIMIZERS = Registry(
 )
 LR_SCHEDULES = Registry(
     "lr_schedule",
+    "lr_schedules",
     constant="motet.training.lr_schedules:constant",
     cosine="motet.training.lr_schedules:cosine",
     linear="motet.training.lr_schedules:linear",
@@ -181,26 +197,15 @@ LR_SCHEDULES = Registry(
 )
 DATASETS = Registry(
     "dataset",
+    "datasets",
     adult="motet.datasets:adult",
     clothing="motet.datasets:clothing",
 )
 
-KINDS = {
-    registry.kind: registry
-    for registry in (
-        BALANCERS,
-        SHARING,
-        TASKS,
-        HEADS,
-        LOSSES,
-        METRICS,
-        INPUTS,
-        ENCODERS,
-        OPTIMIZERS,
-        LR_SCHEDULES,
-        DATASETS,
-    )
+KINDS: dict[str, Registry] = {
+    table.kind: table for table in list(globals().values()) if isinstance(table, Registry)
 }
+"""Every table above, by its kind."""
 
 
 def version() -> int:
