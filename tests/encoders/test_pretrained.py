@@ -14,7 +14,7 @@ from torch import nn
 import motet
 from motet.encoders.pretrained import Pretrained
 from motet.model import MultiTaskModel
-from motet.model.parts import layers_of
+from motet.model.layers import layers_of
 from motet.problems import InputError
 from motet.tasks import Regression
 from motet.training.freezing import Freezing
@@ -170,7 +170,7 @@ def test_layers_are_the_embeddings_and_one_for_each_block(kind, tmp_path):
     encoder = Pretrained(path=tmp_path, learning_rate=1.0)
     model = MultiTaskModel(encoder, [Regression("a"), Regression("b")])
     names = {id(p): name for name, p in encoder.named_parameters()}
-    layers = [[names.pop(id(p)) for p in layer] for layer in layers_of(model)]
+    layers = [[names.pop(id(p)) for p in layer] for layer in layers_of(model.sharing.chain())]
     assert not names
     blocks = 1 if kind == "albert" else 3
     assert len(layers) == 1 + blocks
@@ -210,7 +210,7 @@ def test_a_model_of_one_layer_has_its_embeddings_apart(tmp_path):
     tiny(tmp_path)
     encoder = Pretrained(path=tmp_path, layers=1)
     model = MultiTaskModel(encoder, [Regression("a"), Regression("b")])
-    assert len(layers_of(model)) == 2
+    assert len(layers_of(model.sharing.chain())) == 2
 
 
 def test_a_tokenizer_in_the_folder_decides_what_padding_is(tmp_path):

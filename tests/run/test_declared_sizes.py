@@ -9,7 +9,7 @@ from torch.testing import assert_close
 import motet
 from motet.config import ConfigError
 from motet.model import MultiTaskModel
-from motet.model.building import build_model, learned_sizes
+from motet.model.sizes import learned_sizes
 from motet.run import check
 
 RNG = np.random.default_rng(0)
@@ -60,7 +60,9 @@ def complaints(path, rows=ROWS):
 
 def test_a_run_starts_from_the_model_that_its_config_gives_without_data(file):
     prepared = check(file(), data=ROWS)
-    started = build_model(prepared.config, learned_sizes(prepared.config, prepared.preprocessing))
+    started = MultiTaskModel.from_sizes(
+        prepared.config, learned_sizes(prepared.config, prepared.preprocessing)
+    )
     expected = MultiTaskModel.from_config(file())
     assert_close(started.state_dict(), expected.state_dict(), rtol=0, atol=0)
     rows = {name: torch.from_numpy(array) for name, array in prepared.inputs.items()}

@@ -12,7 +12,8 @@ from motet.encoders import MLP
 from motet.encoders.lstm import LSTM
 from motet.encoders.transformer import Transformer
 from motet.model import MultiTaskModel
-from motet.model.parts import find, layers_of, summarised
+from motet.model.layers import layers_of
+from motet.model.parts import find, summarised
 from motet.problems import InputError
 from motet.registry import BALANCERS
 from motet.sharing import create as create_sharing
@@ -252,7 +253,7 @@ def test_a_run_resumed_inside_unfreezing_is_the_same_to_the_last_bit(balancer, s
 
 def sizes(encoder, width=None):
     model = MultiTaskModel(encoder, [Regression("a"), Regression("b")], width)
-    layers = layers_of(model)
+    layers = layers_of(model.sharing.chain())
     assert {id(p) for layer in layers for p in layer} == {id(p) for p in encoder.parameters()}
     return [sum(p.numel() for p in layer) for layer in layers]
 

@@ -1,9 +1,8 @@
-"""From a config and sizes to a model; data taught the sizes, or the config tells them."""
+"""From a config and sizes to the arguments of `MultiTaskModel`; members that do not fit."""
 
 import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,72 +13,51 @@ from motet.config import Config, Member
 from motet.config.collecting import Collector, read_on
 from motet.config.places import with_absolute
 from motet.config.schema import ModelConfig
-from motet.data.inputs.base import Declared, Expansion, Input, TextSizes
-from motet.data.preprocessing import Preprocessing
 from motet.data.words import text_of
 from motet.encoders.joined import Joined
-from motet.model.multi_task_model import MultiTaskModel
+from motet.model.sizes import Sizes, declared_sizes
 from motet.options import create
 from motet.problems import InputError, about
-from motet.registry import ENCODERS, INPUTS, TASKS
+from motet.registry import ENCODERS, TASKS
 from motet.sharing import Stages
 from motet.sharing import create as create_sharing
 from motet.tasks import Task
 from motet.tasks.task_metrics import find_metrics
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """What a model has to know of the rows it will see."""
+def arguments_of(config: Config, sizes: Sizes) -> dict[str, Any]:
+    """Build what the model of a config is made from.
 
-    numbers: int
-    """Columns of numbers."""
-    categories: tuple[int, ...]
-    """For each column of categories, how many values it has."""
-    expansions: tuple[Expansion | None, ...]
-    """For each column of numbers, the bins to spread it over, None to take it as it is; or ()."""
-    tasks: Mapping[str, Mapping[str, Any]]
-    """For each task, what its labels taught: classes, scaling, outputs."""
-    texts: Mapping[str, TextSizes]
-    """For each input that is a text, what its encoder has to know."""
-
-
-def learned_sizes(config: Config, preprocessing: Preprocessing) -> Sizes:
-    """Take the sizes from fitted preprocessing."""
-    learned = (("classes", "names"), ("scaling", "scaling"), ("outputs", "outputs"))
-    targets = {name: preprocessing.target(name) for name in config.tasks}
-    return Sizes(
-        preprocessing.numbers,
-        preprocessing.categories,
-        preprocessing.expansions,
-        {
-            name: {
-                option: getattr(target, attribute)
-                for option, attribute in learned
-                if hasattr(target, attribute)
-            }
-            for name, target in targets.items()
-        },
-        preprocessing.texts,
-    )
-
-
-def build_model(config: Config, sizes: Sizes) -> MultiTaskModel:
-    """Build the model of a config, its first weights drawn from the config's seed."""
-    with torch.random.fork_rng(devices=[]), _large_sizes_refused():
-        torch.default_generator.manual_seed(config.training.seed % 2**64)
-        tasks = [build_task(config, name, sizes) for name in config.tasks]
-        with about("encoder"):
-            stages = Stages.of(lambda: _build_encoder(config, sizes))
-        with about("sharing"):
-            sharing = create_sharing(config.model.sharing.type, **config.model.sharing.options())
-        return MultiTaskModel(stages, tasks, sharing=sharing)
+    Returns:
+        Arguments of `MultiTaskModel`.
+    """
+    tasks = [build_task(config, name, sizes) for name in config.tasks]
+    with about("encoder"):
+        stages = Stages.of(lambda: _build_encoder(config, sizes))
+    with about("sharing"):
+        sharing = create_sharing(config.model.sharing.type, **config.model.sharing.options())
+    return {"encoder": stages, "tasks": tasks, "sharing": sharing}
 
 
 @contextmanager
-def _large_sizes_refused() -> Iterator[None]:
+def drawing_first_weights(seed: int) -> Iterator[None]:
+    """Draw random numbers from a seed within a block, and explain sizes that need too much memory.
+
+    Args:
+        seed: The seed; the global generator is as before afterwards.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        InputError: If the weights do not fit into memory.
+        RuntimeError: As the block raises it.
+        TypeError: As the block raises it.
+    """
     try:
-        yield
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed % 2**64)
+            yield
     except (MemoryError, OverflowError):
         raise InputError(_TOO_LARGE) from None
     except (RuntimeError, TypeError) as error:  # torch has no types of its own for these
@@ -118,7 +96,7 @@ class Portable(Protocol):
         """Return options that do so, in place of those it was made with."""
 
 
-def text_encoders(model: MultiTaskModel) -> dict[str, nn.Module]:
+def text_encoders(model: nn.Module) -> dict[str, nn.Module]:
     """Return the encoder of each text; of copies, which sharing may have made, the first."""
     joined = next((each for each in model.modules() if isinstance(each, Joined)), None)
     return {} if joined is None else dict(zip(joined.names, joined.encoders, strict=True))
@@ -196,33 +174,18 @@ def check_tasks(config: Config, sizes: Sizes, collector: Collector) -> None:
             find_metrics([task])
 
 
-def build_without_data(
+def declared(
     source: str | Path | Mapping[str, Any] | Config,
-) -> MultiTaskModel:
-    """Build the model of a config that tells all sizes; see `MultiTaskModel.from_config`."""
+) -> tuple[Config, Sizes, Collector]:
+    """Read a config that gives all sizes, and check its members; see `MultiTaskModel.from_config`.
+
+    Returns:
+        The config, the sizes, and what collects further problems.
+    """
     collector, config = read_on(source)
     config = with_absolute(config, collector.origin.folder)
-    sizes = _declared_sizes(config, collector)
+    sizes = declared_sizes(config, collector)
     check_encoders(config, sizes, collector)
     check_tasks(config, sizes, collector)
     collector.stop()
-    with collector.at("model"):
-        model = build_model(config, sizes)
-    collector.stop()
-    return model
-
-
-def _declared_sizes(config: Config, collector: Collector) -> Sizes:
-    """Take the sizes from the inputs' options; an input that tells none is a problem at its key."""
-    found: dict[str, Declared] = {}
-    with collector.at("inputs"):
-        if config.inputs is None:
-            raise InputError("missing; without data, expected each input with its type and size")
-    for name, chosen in (config.inputs or {}).items():
-        with collector.at("inputs", name):
-            made: Input = create(INPUTS, chosen.type, name, **chosen.options())
-            found[name] = made.declared()
-    numbers = sum(each.numbers for each in found.values())
-    categories = tuple(size for each in found.values() for size in each.sizes)
-    texts = {name: each.text for name, each in found.items() if each.text is not None}
-    return Sizes(numbers, categories, (), {name: {} for name in config.tasks}, texts)
+    return config, sizes, collector

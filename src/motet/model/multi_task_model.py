@@ -1,13 +1,15 @@
 """The multi-task model: inputs through an encoder and a sharing scheme to one head per task."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from motet.config import Config
 from motet.freezable import Freezable, held_parameters
+from motet.model.building import arguments_of, declared, drawing_first_weights
 from motet.model.checks import (
     EXPLAINED,
     check_tokens,
@@ -18,8 +20,11 @@ from motet.model.checks import (
     task_names,
     width_of,
 )
+from motet.model.losses import mean_losses
 from motet.model.ownership import Ownership
 from motet.model.parts import find
+from motet.model.sizes import Sizes
+from motet.model.wrapped import WrappedModule
 from motet.problems import InputError, about, hint
 from motet.sharing import (
     Backbone,
@@ -32,9 +37,6 @@ from motet.sharing import (
 )
 from motet.states import TokenStates
 from motet.tasks import Prediction, Task
-
-if TYPE_CHECKING:
-    from motet.config import Config
 
 
 class MultiTaskModel(Freezable):
@@ -133,12 +135,12 @@ class MultiTaskModel(Freezable):
         model = cls.__new__(cls)
         nn.Module.__init__(model)
         model._assemble(
-            _Wrapped(module, heads or {}, names), tasks, {n: nn.Identity() for n in names}
+            WrappedModule(module, heads or {}, names), tasks, {n: nn.Identity() for n in names}
         )
         return model
 
     @staticmethod
-    def from_config(config: "str | Path | Mapping[str, Any] | Config") -> "MultiTaskModel":
+    def from_config(config: str | Path | Mapping[str, Any] | Config) -> "MultiTaskModel":
         """Build the model of a config that tells all sizes; no data are read.
 
         A category tells its ``size``, a vector its ``width``, a classification or multi-label task
@@ -169,9 +171,25 @@ class MultiTaskModel(Freezable):
             >>> tuple(model(rows)["churn"].shape)
             (1, 2)
         """
-        from motet.model.building import build_without_data  # it needs this class
+        config, sizes, collector = declared(config)
+        with collector.at("model"):
+            model = MultiTaskModel.from_sizes(config, sizes)
+        collector.stop()
+        return model
 
-        return build_without_data(config)
+    @staticmethod
+    def from_sizes(config: Config, sizes: Sizes) -> "MultiTaskModel":
+        """Build the model of a config for rows of known sizes.
+
+        Args:
+            config: The config; the first weights are drawn from its seed.
+            sizes: What the model needs to know about rows and labels.
+
+        Returns:
+            The model, untrained.
+        """
+        with drawing_first_weights(config.training.seed):
+            return MultiTaskModel(**arguments_of(config, sizes))
 
     @property
     def active_tasks(self) -> tuple[str, ...]:
@@ -441,67 +459,6 @@ class MultiTaskModel(Freezable):
                 f"{tuple(padding.shape)}, expected (B, L, {width}) and (B, L)"
             )
         return state
-
-
-def mean_losses(terms: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-    """Divide sums by counts, without the tasks whose count is 0. Costs one device sync."""
-    counts = on_host([count for _, count in terms.values()])
-    return {
-        task: total / count
-        for (task, (total, count)), some in zip(terms.items(), counts, strict=True)
-        if some
-    }
-
-
-def on_host(numbers: Sequence[Tensor]) -> list[float]:
-    """Read scalar tensors, from a GPU in one transfer."""
-    if all(number.device.type == "cpu" for number in numbers):
-        return [number.item() for number in numbers]
-    return torch.stack([number.detach().double() for number in numbers]).tolist()
-
-
-class _Wrapped(SharedModule):
-    """A user's module that has its heads inside."""
-
-    width = 0  # unknown: outputs go through as they are
-
-    def __init__(
-        self, module: nn.Module, heads: Mapping[str, nn.Module], tasks: Sequence[str]
-    ) -> None:
-        super().__init__()
-        self.module = module
-        self.declares_own = heads.keys() == set(tasks)
-        in_heads = {id(part) for head in heads.values() for part in head.modules()}
-        elsewhere = {
-            id(parameter)
-            for part in module.modules()
-            if id(part) not in in_heads
-            for parameter in part.parameters(recurse=False)
-        }
-        self._heads = {
-            task: [parameter for parameter in head.parameters() if id(parameter) not in elsewhere]
-            for task, head in heads.items()
-        }
-
-    def forward(self, inputs: Any, tasks: Sequence[str]) -> dict[str, Tensor]:
-        outputs = self.module(inputs)
-        if not isinstance(outputs, Mapping):
-            raise InputError(
-                f"the wrapped module returned {type(outputs).__name__}, expected {{task: tensor}}"
-            )
-        missing = [task for task in tasks if task not in outputs]
-        if missing:
-            raise InputError(
-                f"the wrapped module returned {', '.join(map(str, outputs))}, "
-                f"expected also {', '.join(missing)}"
-            )
-        return {task: outputs[task] for task in tasks}
-
-    def chain(self) -> Sequence[nn.Module]:
-        return [self.module]
-
-    def task_parameters(self, task: str) -> Iterator[nn.Parameter]:
-        yield from self._heads.get(task, ())
 
 
 def _sizes(parameters: list[nn.Parameter]) -> dict[str, int]:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 
 from torch import nn
 
+from motet.problems import InputError
+
 Parameters = Iterable[nn.Parameter]
 
 
@@ -30,6 +32,22 @@ class Ownership:
     def known(self) -> bool:
         """Whether shared and own parameters can be told apart yet."""
         return self._declared or bool(self._seen)
+
+    def require_known(self, what: str) -> None:
+        """Refuse to speak of what tasks share where shared and own parameters look alike.
+
+        Args:
+            what: What depends on it, for the message.
+
+        Raises:
+            InputError: If the model is a wrapped module whose heads are not named.
+        """
+        if not self.known:
+            raise InputError(
+                f"{what} is unknown: a wrapped module does not show which of its parameters are "
+                "heads; name each task's part with MultiTaskModel.wrap(module, tasks, heads={task: "
+                "module.part}), nn.Identity() for a task without one, or name parts of the module"
+            )
 
     @property
     def seen(self) -> dict[str, list[str]]:

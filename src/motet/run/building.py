@@ -6,7 +6,9 @@ from typing import Any
 
 from motet.config import Config
 from motet.config.collecting import Collector
-from motet.model.building import build_model, check_encoders, check_tasks, learned_sizes
+from motet.model import MultiTaskModel
+from motet.model.building import check_encoders, check_tasks
+from motet.model.sizes import learned_sizes
 from motet.run.frozen_states import check_cache
 from motet.run.preparing import Prepared, prepare
 from motet.tasks.scores import fit_trivial
@@ -48,7 +50,7 @@ def build_trainer(prepared: Prepared, **hooks: Any) -> Trainer:
     check_tasks(config, sizes, collector)
     collector.stop()
     with collector.at("model"):
-        model = build_model(config, sizes)
+        model = MultiTaskModel.from_sizes(config, sizes)
     collector.stop()
     with collector.at("balancing"):
         stages = make_stages([stage.model_dump() for stage in config.stages], model)

@@ -13,7 +13,7 @@ from motet.config import Config
 from motet.data.batches import ArrayData
 from motet.data.trees import take_rows
 from motet.model import MultiTaskModel
-from motet.model.building import build_model, learned_sizes
+from motet.model.sizes import learned_sizes
 from motet.run.preparing import Prepared
 
 ROWS = 8
@@ -46,9 +46,9 @@ def count_costs(prepared: Prepared) -> Costs:
         The costs. Multiply-adds are those of matrix products, convolutions and attention.
     """
     sizes = learned_sizes(prepared.config, prepared.preprocessing)
-    model = build_model(prepared.config, sizes)
+    model = MultiTaskModel.from_sizes(prepared.config, sizes)
     plainest = _without_sharing(prepared.config)
-    hard = model if plainest == prepared.config else build_model(plainest, sizes)
+    hard = model if plainest == prepared.config else MultiTaskModel.from_sizes(plainest, sizes)
     alone = {task: hard.task_parameters(task) for task in hard.tasks.names}
     trunk = sum(parameter.numel() for parameter in hard.shared_parameters())
     inputs = take_rows(prepared.inputs, range(min(ROWS, len(prepared.rows.table))))

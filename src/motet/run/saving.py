@@ -20,7 +20,8 @@ from motet.config.places import without_paths
 from motet.data.preprocessing import Preprocessing
 from motet.data.targets import TARGETS
 from motet.model import MultiTaskModel
-from motet.model.building import Portable, build_model, learned_sizes, text_encoders
+from motet.model.building import Portable, text_encoders
+from motet.model.sizes import learned_sizes
 from motet.problems import InputError, reason
 from motet.registry import TASKS
 from motet.run.folder import finite, require_folder, write_json, write_text
@@ -85,7 +86,7 @@ def load(folder: Path) -> tuple[Config, Preprocessing, MultiTaskModel, Trivial]:
         raise InputError(f"{folder / PREPROCESSING} is not what motet writes: no text") from None
     preprocessing = Preprocessing.from_json(text)
     _check_fit(folder, config, preprocessing)
-    model = build_model(config, learned_sizes(config, preprocessing))
+    model = MultiTaskModel.from_sizes(config, learned_sizes(config, preprocessing))
     try:
         load_model(model, str(folder / WEIGHTS))
     except (RuntimeError, OSError, ValueError, SafetensorError) as error:

@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 from motet.config.unfreezing import LayerByLayer, PartsAt
 from motet.model import MultiTaskModel
-from motet.model.parts import find, layers_of, summarised
+from motet.model.layers import layers_of
+from motet.model.parts import find, summarised
 from motet.problems import InputError
 
 
@@ -110,7 +111,7 @@ def _layer_by_layer(
     model: MultiTaskModel, frozen: Sequence[str], every: int, count: int
 ) -> dict[int, list[str]]:
     """Plan the last layers first, with them what lies above all layers."""
-    place = {id(p): k for k, layer in enumerate(layers_of(model), 1) for p in layer}
+    place = {id(p): k for k, layer in enumerate(layers_of(model.sharing.chain()), 1) for p in layer}
     above = len(set(place.values())) + 1
     layers: dict[int, list[str]] = {}
     for name in frozen:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from motet.model import MultiTaskModel
-from motet.model.parts import layers_of, require_known_owners
+from motet.model.layers import layers_of
 from motet.options import Fraction, NonNegativeFloat, PositiveFloat, checked
 from motet.problems import InputError
 from motet.sharing import Special
@@ -95,7 +95,7 @@ def _own_rates(model: MultiTaskModel, shared: float | None) -> dict[int, float]:
 def _shared_rates(
     model: MultiTaskModel, shared: float, known: Mapping[int, float]
 ) -> dict[int, float]:
-    require_known_owners(model, "what shared_learning_rate is for")
+    model.ownership.require_known("what shared_learning_rate is for")
     common = {id(parameter): shared for parameter in model.shared_parameters()}
     if not common:
         raise InputError("shared_learning_rate has no effect, as the tasks share no parameter")
@@ -142,7 +142,7 @@ def check_rates(
 
 def _depths(model: MultiTaskModel) -> dict[int, int]:
     """Return how far each parameter of the encoder's layers is from its end, 1 for the last."""
-    layers = layers_of(model)
+    layers = layers_of(model.sharing.chain())
     return {id(p): len(layers) - place for place, layer in enumerate(layers) for p in layer}
 
 

@@ -1,0 +1,23 @@
+"""Arithmetic of losses: from sums and counts to means, and numbers read from the device."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+
+def mean_losses(terms: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    """Divide sums by counts, without the tasks whose count is 0. Costs one device sync."""
+    counts = on_host([count for _, count in terms.values()])
+    return {
+        task: total / count
+        for (task, (total, count)), some in zip(terms.items(), counts, strict=True)
+        if some
+    }
+
+
+def on_host(numbers: Sequence[Tensor]) -> list[float]:
+    """Read scalar tensors, from a GPU in one transfer."""
+    if all(number.device.type == "cpu" for number in numbers):
+        return [number.item() for number in numbers]
+    return torch.stack([number.detach().double() for number in numbers]).tolist()

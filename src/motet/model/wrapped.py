@@ -1,0 +1,60 @@
+"""A user's module that has its heads inside, as the shared part of a model."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, final
+
+from torch import Tensor, nn
+
+from motet.problems import InputError
+from motet.sharing import SharedModule
+
+
+@final
+class WrappedModule(SharedModule):
+    """A module that returns ``{task: raw output}``.
+
+    Args:
+        module: The module.
+        heads: Its parts that belong to one task alone, by task name, as far as they are known.
+        tasks: Names of the tasks.
+    """
+
+    width = 0  # unknown: outputs go through as they are
+
+    def __init__(
+        self, module: nn.Module, heads: Mapping[str, nn.Module], tasks: Sequence[str]
+    ) -> None:
+        super().__init__()
+        self.module = module
+        self.declares_own = heads.keys() == set(tasks)
+        in_heads = {id(part) for head in heads.values() for part in head.modules()}
+        elsewhere = {
+            id(parameter)
+            for part in module.modules()
+            if id(part) not in in_heads
+            for parameter in part.parameters(recurse=False)
+        }
+        self._heads = {
+            task: [parameter for parameter in head.parameters() if id(parameter) not in elsewhere]
+            for task, head in heads.items()
+        }
+
+    def forward(self, inputs: Any, tasks: Sequence[str]) -> dict[str, Tensor]:
+        outputs = self.module(inputs)
+        if not isinstance(outputs, Mapping):
+            raise InputError(
+                f"the wrapped module returned {type(outputs).__name__}, expected {{task: tensor}}"
+            )
+        missing = [task for task in tasks if task not in outputs]
+        if missing:
+            raise InputError(
+                f"the wrapped module returned {', '.join(map(str, outputs))}, "
+                f"expected also {', '.join(missing)}"
+            )
+        return {task: outputs[task] for task in tasks}
+
+    def chain(self) -> Sequence[nn.Module]:
+        return [self.module]
+
+    def task_parameters(self, task: str) -> Iterator[nn.Parameter]:
+        yield from self._heads.get(task, ())
