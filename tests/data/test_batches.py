@@ -1,12 +1,14 @@
 """Rows in memory: every row once, types kept, nothing done per row."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motet.data.batches import ArrayData
+from motet.data.batches import ArrayData, Batch
 from motet.problems import InputError
 
 
@@ -20,35 +22,35 @@ def test_an_epoch_has_every_row_once_in_the_drawn_order(count, size, seed):
     rows = data(count)
     order = rows.order(seed, epoch=1)
     batches = list(rows.batches(size, order))
-    assert [len(batch["targets"]["y"]) for batch in batches[:-1]] == [size] * (len(batches) - 1)
-    targets = torch.cat([batch["targets"]["y"] for batch in batches])
+    assert [len(batch.targets["y"]) for batch in batches[:-1]] == [size] * (len(batches) - 1)
+    targets = torch.cat([batch.targets["y"] for batch in batches])
     assert targets.tolist() == order.tolist()
     assert sorted(order.tolist()) == list(range(count))
     for batch in batches:
-        assert batch["inputs"]["deep"]["c"].tolist() == batch["targets"]["y"].tolist()
-        assert batch["inputs"]["numbers"][:, 0].tolist() == (2 * batch["targets"]["y"]).tolist()
+        assert batch.inputs["deep"]["c"].tolist() == batch.targets["y"].tolist()
+        assert batch.inputs["numbers"][:, 0].tolist() == (2 * batch.targets["y"]).tolist()
 
 
 def test_without_an_order_batches_are_views_in_the_rows_own_order():
     rows = data(5)
     batches = list(rows.batches(2))
-    assert [batch["targets"]["y"].tolist() for batch in batches] == [[0, 1], [2, 3], [4]]
+    assert [batch.targets["y"].tolist() for batch in batches] == [[0, 1], [2, 3], [4]]
     numbers = rows.inputs["numbers"]
     storage = numbers.untyped_storage().data_ptr()
-    assert batches[1]["inputs"]["numbers"].untyped_storage().data_ptr() == storage
+    assert batches[1].inputs["numbers"].untyped_storage().data_ptr() == storage
 
 
 def test_evaluation_takes_rows_of_one_length_as_they_are():
     rows = data(5)
     numbers, batches = zip(*rows.once(2), strict=True)
     assert numbers == (None, None, None)
-    assert [batch["targets"]["y"].tolist() for batch in batches] == [[0, 1], [2, 3], [4]]
+    assert [batch.targets["y"].tolist() for batch in batches] == [[0, 1], [2, 3], [4]]
 
 
 def test_batches_kept_in_a_list_do_not_change_later():
     rows = data(4)
     batches = list(rows.batches(2, torch.tensor([3, 2, 1, 0])))
-    assert [batch["targets"]["y"].tolist() for batch in batches] == [[3, 2], [1, 0]]
+    assert [batch.targets["y"].tolist() for batch in batches] == [[3, 2], [1, 0]]
 
 
 def test_the_order_depends_on_seed_and_epoch_alone():
@@ -80,7 +82,7 @@ def test_arrays_keep_their_type_but_for_float64(given_type, kept):
     rows = ArrayData(np.ones((3, 2), given_type), {})
     assert rows.inputs.dtype == kept
     (batch,) = rows.batches(3, torch.arange(3))
-    assert batch["inputs"].tolist() == np.ones((3, 2), given_type).tolist()
+    assert batch.inputs.tolist() == np.ones((3, 2), given_type).tolist()
 
 
 def test_tensors_are_used_as_they_are():
@@ -137,3 +139,54 @@ def test_what_are_no_rows_is_refused(inputs, targets, said):
     with pytest.raises(InputError) as caught:
         ArrayData(inputs, targets)
     assert said in str(caught.value)
+
+
+# One batch ---------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_taken_as_it_is_or_from_a_mapping_of_its_fields():
+    (batch,) = data(3).batches(3)
+    assert Batch.of(batch) is batch
+    inputs, targets = object(), {"a": torch.tensor([1, 2]), "b": None}
+    taken = Batch.of({"inputs": inputs, "targets": targets, "rows": None})
+    assert (taken.inputs, taken.targets, taken.rows) == (inputs, targets, None)
+
+
+def test_arrays_of_a_batch_become_tensors_as_in_memory():
+    taken = Batch.of({"inputs": np.eye(2), "targets": {"a": [0, None], "b": None}})
+    assert taken.inputs.dtype == torch.float32
+    assert taken.targets["a"][1].isnan()
+    assert "b" not in taken.targets
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ([1], r"found a list; expected \{\"inputs"),
+        ({}, r"found \{\}; expected"),
+        ({"inputs": [1.0]}, "found 'inputs': a list; expected"),
+        ({"inputs": [1.0], "targets": [1]}, "found .*'targets': a list; expected"),
+        ({"inputs": [1.0], "target": {}}, "found the key 'target'; did you mean 'targets'?"),
+    ],
+)
+def test_what_is_no_batch_is_rejected_with_what_was_found(given, found):
+    with pytest.raises(InputError, match=f"batch 3: {found}"):
+        Batch.of(given, "batch 3")
+
+
+def test_every_field_of_a_batch_is_cut_and_moved_alike():
+    rows = data(5)
+    (batch,) = rows.batches(5, torch.tensor([4, 3, 2, 1, 0]))
+    batch = Batch(batch.inputs, {**batch.targets, "none": None}, batch.rows)
+    assert len(batch) == 5
+    part = batch.cut(1, 3)
+    assert len(part) == 2
+    assert part.rows.tolist() == part.targets["y"].tolist() == [3, 2]
+    assert part.inputs["deep"]["c"].tolist() == [3, 2]
+    assert part.targets["none"] is None
+    moved = batch.to("meta")
+    for field in fields(Batch):
+        tree = getattr(moved, field.name)
+        while isinstance(tree, dict):
+            tree = next(iter(tree.values()))
+        assert tree.device.type == "meta", field.name

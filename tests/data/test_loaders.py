@@ -27,11 +27,11 @@ class Rows(torch.utils.data.Dataset):
 
 def test_batches_are_tensors_as_arrays_in_memory_would_be():
     first, second, third = LoaderData(BATCHES).batches(512)
-    assert first["inputs"].dtype == torch.float32
-    assert first["inputs"].tolist() == INPUTS[:4].tolist()
-    assert list(first["targets"]) == ["a"]
-    assert second["targets"]["b"].isnan().tolist() == [False, True, False, False]
-    assert third["targets"]["a"].tolist() == [8, 9]
+    assert first.inputs.dtype == torch.float32
+    assert first.inputs.tolist() == INPUTS[:4].tolist()
+    assert list(first.targets) == ["a"]
+    assert second.targets["b"].isnan().tolist() == [False, True, False, False]
+    assert third.targets["a"].tolist() == [8, 9]
 
 
 def test_all_targets_are_those_of_the_batches_in_order():
@@ -47,9 +47,9 @@ def test_a_data_loader_of_dicts_serves_epoch_after_epoch():
     for _ in range(2):
         pairs = zip(data.batches(0), memory.batches(4), strict=True)
         for one, other in pairs:
-            assert one["inputs"].dtype == torch.float32
-            assert one["inputs"].tolist() == other["inputs"].tolist()
-            assert one["targets"]["a"].tolist() == other["targets"]["a"].tolist()
+            assert one.inputs.dtype == torch.float32
+            assert one.inputs.tolist() == other.inputs.tolist()
+            assert one.targets["a"].tolist() == other.targets["a"].tolist()
 
 
 @pytest.mark.parametrize("data", [LoaderData(BATCHES), ArrayData(INPUTS, {"b": INPUTS[:, 0]})])
@@ -57,7 +57,7 @@ def test_batches_done_before_are_left_out_of_an_epoch(data):
     whole = list(data.epoch(4, seed=3, number=1))
     rest = list(data.epoch(4, seed=3, number=1, done=2))
     assert len(whole) == 3
-    assert [each["inputs"].tolist() for each in rest] == [whole[2]["inputs"].tolist()]
+    assert [each.inputs.tolist() for each in rest] == [whole[2].inputs.tolist()]
 
 
 def test_moving_keeps_what_was_counted():
@@ -81,12 +81,12 @@ def test_the_sampler_of_a_distributed_loader_is_told_the_epoch():
 @pytest.mark.parametrize(
     ("batches", "said"),
     [
-        ([(INPUTS, {})], "batch 0 is"),
-        ([BATCHES[0], {"input": INPUTS}], "batch 1 has the key 'input'; did you mean 'inputs'?"),
-        ([{"targets": {"a": [1]}}], 'batch 0 has targets, expected {"inputs"'),
+        ([(INPUTS, {})], "batch 0: found a tuple; expected {"),
+        ([BATCHES[0], {"input": INPUTS}], "batch 1: found the key 'input'; did you mean 'inputs'?"),
+        ([{"targets": {"a": [1]}}], "batch 0: found 'targets': a dict; expected {"),
         ([{"inputs": INPUTS, "targets": [1]}], "expected {"),
         ([{"inputs": INPUTS, "targets": {"a": [1]}}], "batch 0: the numbers of rows differ"),
-        ([], "no batch"),
+        ([], "data: found a loader without batches"),
     ],
 )
 def test_what_is_no_batch_is_refused_with_its_number(batches, said):

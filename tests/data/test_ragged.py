@@ -28,10 +28,10 @@ def test_a_slice_holds_its_rows_padded_to_the_longest_of_them(rows, start, size)
 def test_an_epoch_has_every_row_once_with_its_own_target(rows, size, seed):
     data = ArrayData({"ids": Ragged.of(rows, fill=0)}, {"y": list(range(len(rows)))})
     batches = list(data.epoch(size, seed=seed, number=1))
-    assert [len(batch["targets"]["y"]) for batch in batches[:-1]] == [size] * (len(batches) - 1)
+    assert [len(batch.targets["y"]) for batch in batches[:-1]] == [size] * (len(batches) - 1)
     seen = {}
     for batch in batches:
-        seen |= zip(batch["targets"]["y"].tolist(), unpadded(batch["inputs"]["ids"]), strict=True)
+        seen |= zip(batch.targets["y"].tolist(), unpadded(batch.inputs["ids"]), strict=True)
     assert seen == dict(enumerate(rows))
 
 
@@ -41,8 +41,8 @@ def test_evaluation_takes_every_row_once_with_its_number_and_the_longest_first(r
     batches = list(data.once(size))
     seen, lengths = {}, []
     for numbers, batch in batches:
-        assert numbers.tolist() == batch["targets"]["y"].tolist()
-        found = unpadded(batch["inputs"]["ids"])
+        assert numbers.tolist() == batch.targets["y"].tolist()
+        found = unpadded(batch.inputs["ids"])
         seen |= zip(numbers.tolist(), found, strict=True)
         lengths += map(len, found)
     assert seen == dict(enumerate(rows))
@@ -52,8 +52,8 @@ def test_evaluation_takes_every_row_once_with_its_number_and_the_longest_first(r
 
 def test_an_epoch_that_was_left_goes_on_with_the_same_batches():
     data = ArrayData(Ragged.of([[1] * (n % 7) for n in range(40)], fill=0), {"y": range(40)})
-    whole = [batch["targets"]["y"].tolist() for batch in data.epoch(3, seed=1, number=2)]
-    rest = [batch["targets"]["y"].tolist() for batch in data.epoch(3, seed=1, number=2, done=5)]
+    whole = [batch.targets["y"].tolist() for batch in data.epoch(3, seed=1, number=2)]
+    rest = [batch.targets["y"].tolist() for batch in data.epoch(3, seed=1, number=2, done=5)]
     assert rest == whole[5:]
 
 

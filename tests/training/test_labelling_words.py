@@ -172,10 +172,8 @@ def test_scores_that_are_not_finite_are_no_fault_of_the_labels():
 def test_parts_of_a_batch_add_up_to_the_whole():
     model, data = made(decoder="crf"), ArrayData(*TRAIN)
     batches = list(data.batches(100))
-    raws = [model(batch["inputs"]) for batch in batches]
-    terms = [
-        model.loss_terms(raw, batch["targets"]) for raw, batch in zip(raws, batches, strict=True)
-    ]
+    raws = [model(batch.inputs) for batch in batches]
+    terms = [model.loss_terms(raw, batch.targets) for raw, batch in zip(raws, batches, strict=True)]
     whole = model.loss_terms(model(data.inputs), data.targets)
     for task in ("slots", "first"):
         assert_close(sum(each[task][0] for each in terms), whole[task][0])

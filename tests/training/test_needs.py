@@ -136,7 +136,7 @@ class Ahead(Plain):
 
 
 def rows_of(batches, steps):
-    return [tuple(batches.at(step)["inputs"].flatten().tolist()) for step in steps]
+    return [tuple(batches.at(step).inputs.flatten().tolist()) for step in steps]
 
 
 @pytest.mark.parametrize("loader", [False, True])

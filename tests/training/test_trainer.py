@@ -624,7 +624,7 @@ def test_a_task_whose_labels_are_left_out_is_not_trained():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (X, r"training data: found a ndarray, expected \(inputs, \{task: targets\}\)"),
+        (X, r"training data: found a ndarray; expected \(inputs, \{task: targets\}\)"),
         ((X, AREA), r"the training data: found a tuple \(ndarray, ndarray\)"),
         ((X, {"digits": DIGIT}), "'digits', which is no task; did you mean 'digit'"),
         ((X, {"digit": DIGIT[:5]}), "numbers of rows differ"),

@@ -1,10 +1,11 @@
-"""What training and evaluation read, and rows in memory, cut into batches by indexing alone.
+"""What training and evaluation read: batches, and rows in memory split into them by indexing.
 
 A batch costs one ``index_select`` per tensor, and nothing per row; batches in the rows' own order
 are views and cost nothing. float32 arrays and tensors are used as they are, without a copy.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,15 +13,111 @@ import torch
 from torch import Tensor
 
 from motet.data.ragged import Ragged, bucketed
-from motet.problems import InputError, shown
+from motet.problems import InputError, hint, shown, with_article
 from motet.seeds import derive
 
 Tree = Tensor | Ragged | dict[str, Any]
 """A tensor, rows of different length, or a mapping of names to trees."""
 
-Batch = dict[str, Any]
-"""``{"inputs": tree, "targets": {task: tensor}}``; tasks without labels may be absent. Batches of
-an order of rows also have ``"rows"``, their numbers (B,)."""
+
+@dataclass(frozen=True)
+class Batch:
+    """B rows for one forward pass; every field is cut and moved alike."""
+
+    inputs: Any
+    """What the model takes: a tensor (B, ...), or a mapping, perhaps nested, of tensors."""
+    targets: Mapping[str, Tensor | None]
+    """Labels of the rows by task; tasks without labels are None or absent."""
+    rows: Tensor | None = None
+    """Numbers of the rows in their data set (B,), where they are known."""
+
+    @classmethod
+    def of(
+        cls, given: Any, what: str = "the batch", *, device: torch.device | str | None = None
+    ) -> "Batch":
+        """Take a batch, or a mapping with its fields, as users write it.
+
+        Args:
+            given: A batch or a mapping. If a target is an array or a list, inputs and targets
+                become tensors as in `ArrayData`.
+            what: Its name, to begin messages with.
+            device: Where to put what becomes a tensor.
+
+        Returns:
+            The batch.
+
+        Raises:
+            InputError: If it is neither, or has an unknown key.
+
+        Example:
+            >>> Batch.of({"inputs": [[1.0], [2.0]], "targets": {"a": [0, 1]}}).targets
+            {'a': tensor([0, 1])}
+        """
+        if isinstance(given, Batch):
+            return given
+        if not isinstance(given, Mapping):
+            raise InputError(f"{what}: found {_kind(given)}; expected {FORM}")
+        for key in given:
+            if key not in cls.__dataclass_fields__:
+                names = hint(str(key), cls.__dataclass_fields__)
+                raise InputError(f"{what}: found the key {key!r}; {names}; expected {FORM}")
+        targets = given.get("targets")
+        if "inputs" not in given or not isinstance(targets, Mapping):
+            raise InputError(f"{what}: found {_described(given)}; expected {FORM}")
+        for target in targets.values():
+            if not (target is None or isinstance(target, Tensor)):
+                return cls(**given).tensors(what).to(device)
+        return cls(**given)
+
+    def tensors(self, what: str = "the batch") -> "Batch":
+        """Return the same rows as tensors, which `ArrayData` makes of arrays and lists.
+
+        Raises:
+            InputError: If something is not an array of numbers, or the numbers of rows differ.
+        """
+        try:
+            data = ArrayData(self.inputs, self.targets)
+            rows = None if self.rows is None else _tensor(self.rows, "rows")
+        except InputError as error:
+            raise InputError(f"{what}: {error}") from None
+        return Batch(data.inputs, data.targets, rows)
+
+    def single(self) -> "Batch":
+        """Return the same rows, float64 as float32."""
+        return self._mapped(
+            lambda values: values.float() if values.dtype == torch.float64 else values
+        )
+
+    def __len__(self) -> int:
+        tree = self.inputs
+        while isinstance(tree, Mapping):
+            tree = next(iter(tree.values()))
+        return len(tree)
+
+    def cut(self, start: int, end: int) -> "Batch":
+        """Return the rows from ``start`` up to ``end``, as views."""
+        return self._mapped(lambda values: values[start:end])
+
+    def to(self, device: torch.device | str | None) -> "Batch":
+        """Return the same rows on a device; those already there are not copied."""
+        return self if device is None else self._mapped(lambda values: values.to(device))
+
+    def _mapped(self, function: Callable[[Any], Any]) -> "Batch":
+        return Batch(
+            **{each.name: _map(function, getattr(self, each.name)) for each in fields(self)}
+        )
+
+
+FORM = '{"inputs": ..., "targets": {task: ...}}'
+"""How users write a batch, for messages."""
+
+
+def _described(given: Mapping[Any, Any]) -> str:
+    return ", ".join(f"{name!r}: {_kind(each)}" for name, each in given.items()) or "{}"
+
+
+def _kind(given: Any) -> str:
+    return with_article(type(given).__name__)
 
 
 class Data(Protocol):
@@ -57,12 +154,12 @@ class ArrayData:
             that is None has no labels here.
 
     Raises:
-        InputError: If something is no array of numbers, or the numbers of rows differ.
+        InputError: If something is not an array of numbers, or the numbers of rows differ.
 
     Example:
         >>> data = ArrayData(np.eye(5), {"a": [0, 1, 2, 3, 4], "b": None})
         >>> for batch in data.batches(2, order=torch.tensor([4, 3, 2, 1, 0])):
-        ...     print(batch["targets"])
+        ...     print(batch.targets)
         {'a': tensor([4, 3])}
         {'a': tensor([2, 1])}
         {'a': tensor([0])}
@@ -70,7 +167,7 @@ class ArrayData:
 
     def __init__(self, inputs: Any, targets: Mapping[str, Any]) -> None:
         self.checked = False
-        """Whether training has looked at the rows."""
+        """Whether training has checked the rows."""
         self.named = frozenset(targets)
         """The tasks that were given, also those without labels."""
         self.inputs = _tree(inputs, "inputs")
@@ -97,18 +194,18 @@ class ArrayData:
         return -(-len(self) // size)
 
     def epoch(self, size: int, *, seed: int, number: int, done: int = 0) -> Iterator[Batch]:
-        """Cut the rows into the batches of an epoch of training.
+        """Split the rows into the batches of an epoch of training.
 
-        If rows have different lengths, those of a batch have like ones; see `bucketed`.
+        If rows have different lengths, those of a batch have like lengths; see `bucketed`.
 
         Args:
             size: Rows per batch; the last may have fewer.
             seed: With ``number`` decides the order; see `order`.
             number: Number of the epoch.
-            done: How many batches to leave out, because they were trained on before.
+            done: Number of batches to skip, as they were trained on before.
 
         Returns:
-            The batches that are left.
+            The remaining batches.
         """
         order = self.order(seed, number)
         lengths = _row_lengths(self.inputs)
@@ -117,7 +214,7 @@ class ArrayData:
         return self.batches(size, order[done * size :])
 
     def batches(self, size: int, order: Tensor | None = None) -> Iterator[Batch]:
-        """Cut the rows into batches ``{"inputs": ..., "targets": {task: tensor}}``.
+        """Split the rows into batches.
 
         Args:
             size: Rows per batch; the last may have fewer.
@@ -135,14 +232,13 @@ class ArrayData:
         order = order.to(self.device)
         for start in range(0, len(order), size):
             rows = order[start : start + size]
-            batch = self._batch(lambda values: values.index_select(0, rows))  # noqa: B023  # as above
-            yield {**batch, "rows": rows}
+            yield self._batch(lambda values: values.index_select(0, rows), rows)  # noqa: B023  # as above
 
     def once(self, size: int) -> Iterator[tuple[Tensor | None, Batch]]:
-        """Cut all rows into the batches that cost least to compute.
+        """Split all rows into the batches that cost least to compute.
 
-        Rows of different length come longest first: a batch has like ones, so little of it is
-        padding, and memory that does not suffice is missed at once. Others keep their order.
+        Rows of different length come longest first: a batch has rows of like length, so little of
+        it is padding, and a lack of memory shows at once. Others keep their order.
 
         Args:
             size: Rows per batch; the last may have fewer.
@@ -174,12 +270,6 @@ class ArrayData:
         """Return the same rows on a device; those already there are not copied."""
         return self._mapped(lambda values: values.to(device))
 
-    def single(self) -> "ArrayData":
-        """Return the same rows, float64 as float32."""
-        return self._mapped(
-            lambda values: values.float() if values.dtype == torch.float64 else values
-        )
-
     @property
     def device(self) -> torch.device:
         """Where the rows are."""
@@ -189,18 +279,18 @@ class ArrayData:
         device: torch.device = tree.device
         return device
 
-    def _batch(self, function: Callable[[Any], Any]) -> Batch:
-        targets = {task: function(values) for task, values in self.targets.items()}
-        return {"inputs": _map(function, self.inputs), "targets": targets}
+    def _batch(self, function: Callable[[Any], Any], rows: Tensor | None = None) -> Batch:
+        return Batch(_map(function, self.inputs), _map(function, self.targets), rows)
 
     def _mapped(self, function: Callable[[Any], Any]) -> "ArrayData":
-        return ArrayData(**self._batch(function))
+        return ArrayData(_map(function, self.inputs), _map(function, self.targets))
 
 
-def _map(function: Callable[[Any], Any], tree: Tree) -> Any:
-    if isinstance(tree, dict):
+def _map(function: Callable[[Any], Any], tree: Any) -> Any:
+    """Apply a function to the leaves of a tree; None stays."""
+    if isinstance(tree, Mapping):
         return {name: _map(function, each) for name, each in tree.items()}
-    return function(tree)
+    return None if tree is None else function(tree)
 
 
 def _row_lengths(tree: Tree) -> Tensor | None:

@@ -1,8 +1,8 @@
-"""Batches that somebody else makes: a `torch.utils.data.DataLoader`, or a list of batches.
+"""Batches from elsewhere: a `torch.utils.data.DataLoader`, or a list of batches.
 
-Their sizes and order are the loader's own: the batch size and seed of training do not reach them,
-so a run that was resumed sees the rows in another order unless the loader draws the same again.
-The targets of all batches are read once, in a pass of its own, and kept.
+The loader decides their sizes and order; training's batch size and seed have no effect on them, so
+a resumed run sees the rows in another order unless the loader repeats its order. The targets of all
+batches are read once, in a pass of their own, and kept.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,32 +12,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motet.data.batches import ArrayData, Batch
+from motet.data.batches import FORM, ArrayData, Batch
 from motet.data.finite import Look
-from motet.problems import InputError, hint, shown
+from motet.problems import InputError
 from motet.states import join_rows
-
-_EXPECTED = 'expected {"inputs": ..., "targets": {task: ...}}'
 
 
 class LoaderData:
-    """Batches of an iterable that can be gone through again and again.
+    """Batches of an iterable that can be iterated repeatedly.
 
     Args:
-        loader: Yields ``{"inputs": ..., "targets": {task: ...}}``, whose values are as `ArrayData`
-            takes them, but that float64 tensors become float32 too: a DataLoader makes them of
-            arrays. A task may be absent from some batches, and ``targets`` where nothing but
-            predictions is asked for.
-        device: Where batches are put.
+        loader: Yields ``{"inputs": ..., "targets": {task: ...}}`` with values that `ArrayData`
+            takes; float64 tensors, which a DataLoader makes of arrays, become float32, too. A task
+            may be absent from some batches, and ``targets`` if only predictions are needed.
+        device: Device of the batches.
 
     Raises:
-        InputError: If the loader can be gone through only once, has no batch, or its batches are
-            something else; about batches, not before they are read.
+        InputError: If the loader can be iterated only once, has no batch, or yields something
+            else; errors of batches are raised when they are read.
 
     Example:
         >>> batches = [{"inputs": [[1.0]], "targets": {"a": [2.0]}}, {"inputs": [[3.0], [4.0]]}]
         >>> data = LoaderData(batches)
-        >>> [len(batch["inputs"]) for batch in data.batches(512)], data.steps(512)
+        >>> [len(batch) for batch in data.batches(512)], data.steps(512)
         ([1, 2], 2)
         >>> data.targets
         {'a': tensor([2.])}
@@ -46,17 +43,17 @@ class LoaderData:
     def __init__(self, loader: Iterable[Any], device: torch.device | str | None = None) -> None:
         if isinstance(loader, Iterator):
             raise InputError(
-                f"the data are a {type(loader).__name__}, which gives its batches only once, but "
-                "every epoch needs them; pass a DataLoader or a list of batches"
+                f"data: found a {type(loader).__name__}, which yields its batches only once; "
+                "expected batches for every epoch; pass a DataLoader or a list of batches"
             )
         self._loader = loader
         self._device = device
         self._known: tuple[dict[str, Tensor], int] | None = None
         self._named: set[str] = set()
         self.checked = False
-        """Whether training has looked at the targets."""
+        """Whether training has checked the targets."""
         self.look: Look | None = None
-        """Called with the inputs of each batch when all are gone through for the first time."""
+        """Called with the inputs of each batch in the first pass through all."""
 
     @property
     def targets(self) -> Mapping[str, Tensor]:
@@ -69,11 +66,11 @@ class LoaderData:
         return frozenset(self._named) if self._seen else frozenset()
 
     def steps(self, size: int) -> int:
-        """Return how many batches there are, whatever ``size`` says."""
+        """Return the number of batches, whatever ``size`` is."""
         return self._seen[1]
 
     def epoch(self, size: int, *, seed: int, number: int, done: int = 0) -> Iterator[Batch]:
-        """Yield the loader's batches, without the first ``done``; the rest is the loader's own."""
+        """Yield the loader's batches, in its own size and order, without the first ``done``."""
         set_epoch = getattr(getattr(self._loader, "sampler", None), "set_epoch", None)
         if set_epoch is not None:  # a DistributedSampler shuffles by it
             set_epoch(number)
@@ -83,19 +80,17 @@ class LoaderData:
         """Yield the loader's batches as tensors on the device.
 
         Raises:
-            InputError: If one is no batch.
+            InputError: If one is not a batch.
         """
         yield from self._batches(None)
 
     def _batches(self, look: Look | None) -> Iterator[Batch]:
         for number, given in enumerate(self._loader):
-            batch = _rows(given, f"batch {number}")
-            self._named.update(given.get("targets", ()))
+            batch, named = _taken(given, f"batch {number}")
+            self._named |= named
             if look is not None:
                 look(batch.inputs, f"batch {number}")
-            if self._device is not None:
-                batch = batch.to(self._device)
-            yield {"inputs": batch.inputs, "targets": batch.targets}
+            yield batch.to(self._device)
 
     def once(self, size: int) -> Iterator[tuple[None, Batch]]:
         """Yield the loader's batches, as they come."""
@@ -104,7 +99,7 @@ class LoaderData:
             yield None, batch
 
     def to(self, device: torch.device | str) -> "LoaderData":
-        """Return the same batches, put on a device as they come."""
+        """Return the same batches, moved to a device as they come."""
         moved = LoaderData(self._loader, device)
         if self._known is not None:
             targets, steps = self._known
@@ -116,27 +111,28 @@ class LoaderData:
     def _seen(self) -> tuple[dict[str, Tensor], int]:
         """All targets and the number of batches; the first time this costs a pass."""
         if self._known is None:
-            parts: dict[str, list[Tensor]] = {}
+            found: dict[str, list[Tensor]] = {}
             steps = 0
             for batch in self._batches(self.look):
                 steps += 1
-                for task, values in batch["targets"].items():
-                    parts.setdefault(task, []).append(values)
+                for task, values in batch.targets.items():
+                    assert values is not None
+                    found.setdefault(task, []).append(values)
             if not steps:
-                raise InputError("the loader has no batch, expected at least one")
-            self._known = {task: join_rows(values) for task, values in parts.items()}, steps
+                raise InputError("data: found a loader without batches; expected at least one")
+            self._known = {task: join_rows(values) for task, values in found.items()}, steps
         return self._known
 
 
 def as_data(data: Any, what: str) -> ArrayData | LoaderData:
-    """Take what a user gives for data.
+    """Accept what users give as data.
 
     Args:
         data: ``(inputs, {task: targets})``, a DataLoader or list of batches, or what this returned.
         what: What it is, to begin messages with.
 
     Returns:
-        Something that `Data` describes.
+        The data, as `Data` describes.
 
     Raises:
         InputError: If it is something else.
@@ -153,21 +149,14 @@ def as_data(data: Any, what: str) -> ArrayData | LoaderData:
     if isinstance(data, tuple):
         found += f" ({', '.join(type(each).__name__ for each in data)})"
     raise InputError(
-        f"{what}: found a {found}, expected (inputs, {{task: targets}}), or a DataLoader "
-        f"whose batches are mappings: {_EXPECTED.removeprefix('expected ')}"
+        f"{what}: found a {found}; expected (inputs, {{task: targets}}), or a DataLoader "
+        f"whose batches are mappings: {FORM}"
     )
 
 
-def _rows(batch: Any, what: str) -> ArrayData:
-    if not isinstance(batch, Mapping):
-        raise InputError(f"{what} is {shown(batch)}, {_EXPECTED}")
-    for key in batch:
-        if key not in ("inputs", "targets"):
-            raise InputError(f"{what} has the key {key!r}; {hint(str(key), ['inputs', 'targets'])}")
-    targets = batch.get("targets", {})
-    if "inputs" not in batch or not isinstance(targets, Mapping):
-        raise InputError(f"{what} has {', '.join(map(str, batch))}, {_EXPECTED}")
-    try:
-        return ArrayData(batch["inputs"], targets).single()
-    except InputError as error:
-        raise InputError(f"{what}: {error}") from None
+def _taken(given: Any, what: str) -> tuple[Batch, frozenset[str]]:
+    """Return a loader's batch as tensors, and the tasks that it names."""
+    if isinstance(given, Mapping):
+        given = {"targets": {}, **given}
+    batch = Batch.of(given, what)
+    return batch.tensors(what).single(), frozenset(batch.targets)

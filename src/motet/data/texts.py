@@ -84,7 +84,7 @@ def from_texts(
         {'mood': ('glad', 'sad'), 'ner': ('B-to', 'O')}
         >>> encoder = LSTM(data.sizes.vocabulary, width=8)
         >>> (batch,) = data.batches(2)
-        >>> encoder(batch["inputs"]).states.shape
+        >>> encoder(batch.inputs).states.shape
         torch.Size([2, 2, 8])
     """
     labels, tags = _by_task("labels", labels), _by_task("tags", tags)

@@ -79,7 +79,7 @@ def _multiply_adds(
     (batch,) = rows.batches(ROWS)
     model.eval()
     with _nothing_fused(), FlopCounterMode(display=False) as counter:
-        model(batch["inputs"], tasks)
+        model(batch.inputs, tasks)
     count: int = counter.get_total_flops()
     return count / 2 / len(rows)
 

@@ -76,7 +76,7 @@ def evaluate(
     asked = [task.name for task in judged]
     with _evaluating(model):
         for rows, batch in data.once(batch_size):
-            raw, targets = model(batch["inputs"], asked), batch["targets"]
+            raw, targets = model(batch.inputs, asked), batch.targets
             found.update(raw, targets, model.loss_terms(raw, targets), rows)
     report = Report(found.compute())
     broken = [name for name in asked if report[name]["count"] and math.isnan(report[name]["loss"])]
@@ -94,7 +94,7 @@ def evaluate(
 
 def check_words(
     model: MultiTaskModel,
-    batches: Iterable[tuple[Tensor | str, Mapping[str, Any]]],
+    batches: Iterable[tuple[Tensor | str, Batch]],
     tasks: Iterable[str],
 ) -> None:
     """Look for labels where there is no word, after losses that were not finite.
@@ -110,8 +110,8 @@ def check_words(
     names = [name for name in tasks if model.tasks[name].reads == "tokens"]
     with _evaluating(model):
         for where, batch in batches if names else ():
-            for name, state in model.sharing(batch["inputs"], names).items():
-                target = batch["targets"].get(name)
+            for name, state in model.sharing(batch.inputs, names).items():
+                target = batch.targets.get(name)
                 words = _words(state)
                 try:
                     if target is not None and words is not None:
@@ -189,7 +189,7 @@ def predict(
     with _evaluating(model):
         for rows, batch in data.once(batch_size):
             numbers.append(rows)
-            for name, prediction in model.decode(model(batch["inputs"], names)).items():
+            for name, prediction in model.decode(model(batch.inputs, names)).items():
                 parts[name].append(prediction)
     return {name: _joined(predictions, numbers) for name, predictions in parts.items()}
 
@@ -210,7 +210,7 @@ def embed(
     with _evaluating(model):
         for rows, batch in data.once(batch_size):
             numbers.append(rows)
-            parts.append(model.represent(batch["inputs"], names))
+            parts.append(model.represent(batch.inputs, names))
     return join_rows(parts, numbers).cpu()
 
 

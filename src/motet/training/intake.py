@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from motet.data.batches import ArrayData, Data
@@ -80,29 +79,6 @@ def take_inputs(inputs: Any, model: MultiTaskModel, device: torch.device) -> Dat
         found = LoaderData(inputs) if isinstance(inputs, DataLoader) else ArrayData(inputs, {})
     _look(found, "the data", model)
     return found.to(device)
-
-
-def take_batch(batch: Mapping[str, Any], device: torch.device) -> Mapping[str, Any]:
-    """Turn a batch of arrays into one of tensors.
-
-    Returns:
-        The batch; one of tensors as it is.
-
-    Raises:
-        InputError: If it is no batch.
-    """
-    try:
-        inputs, targets = batch["inputs"], batch["targets"]
-        values = targets.values()
-    except (KeyError, TypeError, IndexError, AttributeError):
-        found = list(batch) if isinstance(batch, Mapping) else type(batch).__name__
-        raise InputError(
-            f'the batch: found {found}, expected {{"inputs": ..., "targets": {{task: ...}}}}'
-        ) from None
-    if all(target is None or isinstance(target, Tensor) for target in values):
-        return batch
-    data = ArrayData(inputs, targets).to(device)
-    return {"inputs": data.inputs, "targets": data.targets}
 
 
 def _look(data: ArrayData | LoaderData, what: str, model: MultiTaskModel) -> None:

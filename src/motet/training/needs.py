@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,11 +25,11 @@ def tell_scores(balancer: Balancer, scores: Mapping[str, float]) -> None:
         balancer.observe_scores({t: score for t, score in scores.items() if not math.isnan(score)})
 
 
-Losses = Callable[[Mapping[str, Any]], Mapping[str, Tensor]]
+Losses = Callable[[Batch], Mapping[str, Tensor]]
 """Computes the losses of a batch."""
 
 
-def tell_losses_after(balancer: Balancer, losses: Losses, batch: Mapping[str, Any]) -> None:
+def tell_losses_after(balancer: Balancer, losses: Losses, batch: Batch) -> None:
     """Tell the losses of the step's batch after the step; computed only for who wants them."""
     if not balancer.every_step.reads_after_step:
         return
@@ -87,7 +86,7 @@ def look_ahead(
     model: nn.Module,
     optimizer: Optimizer,
     losses: Losses,
-    batch: Mapping[str, Any],
+    batch: Batch,
     ahead: Callable[[], Batch],
 ) -> None:
     """Let a balancer learn what a step on ``batch``, tried and not made, does to one ``ahead``."""

@@ -26,6 +26,7 @@ from motet.balancing import (
 from motet.balancing.engine.hooks import hooks_once
 from motet.balancing.equal import Equal
 from motet.balancing.manual import Manual
+from motet.data.batches import Batch
 from motet.model import MultiTaskModel, mean_losses, on_host
 from motet.problems import InputError
 from motet.tasks.labels import at_least_float32
@@ -39,7 +40,6 @@ from motet.training.step import Averages, arithmetic
 Terms = dict[str, tuple[Tensor, Tensor]]
 """Sum and count of each task's loss."""
 Raw = dict[str, Tensor]
-Batch = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Passes:
             with hooks_once(self.model.parameters()):
                 return self._in_parts(batch, tasks, step, balancer, options, look)
         raw = self._raw(batch, tasks)
-        terms = self.model.loss_terms(raw, batch["targets"])
+        terms = self.model.loss_terms(raw, batch.targets)
         # a task whose head and encoder are frozen has nothing to train
         losses = {t: loss for t, loss in mean_losses(terms).items() if loss.requires_grad}
         if not losses:
@@ -144,11 +144,11 @@ class Passes:
 
     def _terms(self, batch: Batch, tasks: Sequence[str]) -> Terms:
         """Compute sums and counts of the losses."""
-        return self.model.loss_terms(self._raw(batch, tasks), batch["targets"])
+        return self.model.loss_terms(self._raw(batch, tasks), batch.targets)
 
     def _raw(self, batch: Batch, tasks: Sequence[str]) -> Raw:
         with arithmetic(self.device, self.precision):
-            raw = self.model(batch["inputs"], tasks)
+            raw = self.model(batch.inputs, tasks)
         return {task: at_least_float32(output) for task, output in raw.items()}
 
     def _penalty(self) -> Tensor | None:
@@ -196,12 +196,8 @@ class Passes:
 
     def _parts(self, batch: Batch) -> list[Batch]:
         """Cut a batch into parts of equal size, the last perhaps smaller."""
-        rows = _rows(batch["inputs"])
-        size = -(-rows // self.parts)
-        return [
-            {name: _cut(tree, start, start + size) for name, tree in batch.items()}
-            for start in range(0, rows, size)
-        ]
+        size = -(-len(batch) // self.parts)
+        return [batch.cut(start, start + size) for start in range(0, len(batch), size)]
 
 
 class _Parts:
@@ -316,7 +312,7 @@ class _Parts:
         for place, (part, count) in enumerate(zip(self.parts, self._counts, strict=True)):
             raw = self.raw = self.forward(part)
             can = can or [task for task in whole if self._trains(task, raw[task])]
-            terms = self.model.loss_terms(raw, part["targets"])
+            terms = self.model.loss_terms(raw, part.targets)
             bare = {task: (total.detach(), n) for task, (total, n) in terms.items()}
             self.terms = _added([self.terms, bare])
             shares = {task: terms[task][0] / whole[task] for task in can if count[task]}
@@ -333,21 +329,15 @@ def _all_counts(
     parts: Sequence[Batch], tasks: Sequence[str], model: MultiTaskModel
 ) -> list[dict[str, float]]:
     """Count the labels of each task in each part, without a forward pass."""
-    tasks = [t for t in tasks if parts[0]["targets"].get(t) is not None]
-    found = [model.tasks[task].count(part["targets"][task]) for part in parts for task in tasks]
+    tasks = [t for t in tasks if parts[0].targets.get(t) is not None]
+    found = [
+        model.tasks[task].count(target)
+        for part in parts
+        for task in tasks
+        if (target := part.targets[task]) is not None
+    ]
     numbers = iter(on_host(found))
     return [{task: next(numbers) for task in tasks} for _ in parts]
-
-
-def _rows(tree: Any) -> int:
-    return _rows(next(iter(tree.values()))) if isinstance(tree, Mapping) else len(tree)
-
-
-def _cut(tree: Any, start: int, end: int) -> Any:
-    """Take some rows of a tree of tensors; None stays."""
-    if isinstance(tree, Mapping):
-        return {name: _cut(each, start, end) for name, each in tree.items()}
-    return None if tree is None else tree[start:end]
 
 
 def _added(parts: Sequence[Terms]) -> Terms:

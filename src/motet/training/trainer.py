@@ -37,7 +37,6 @@ from motet.training.history import History
 from motet.training.intake import (
     learn_from_labels,
     prepare_tasks,
-    take_batch,
     take_data,
     take_inputs,
 )
@@ -340,7 +339,7 @@ class Trainer:
                 self._step_of_epoch(batch)
         return self._end_epoch()
 
-    def train_step(self, batch: Mapping[str, Any]) -> StepResult:
+    def train_step(self, batch: Batch | Mapping[str, Any]) -> StepResult:
         """Make one update from a batch ``{"inputs": ..., "targets": {task: tensor}}``.
 
         A step whose losses or gradients are not finite changes nothing and is counted.
@@ -361,7 +360,7 @@ class Trainer:
             InputError: If it is no batch, or a label stands where there is no word.
             TrainingError: If too many steps in a row were not finite.
         """
-        batch, balancer = take_batch(batch, self.device), self.balancer
+        batch, balancer = Batch.of(batch, device=self.device), self.balancer
         with self._generators.own():
             self._rates.set(self.step)
             tasks = self.trained_tasks
@@ -388,7 +387,7 @@ class Trainer:
         # a device sync
         if not all(map(math.isfinite, on_host([*result.losses.values(), norm]))):
             self._passes.averages.put_back()
-            where = batch.get("rows", "the batch")
+            where = "the batch" if batch.rows is None else batch.rows
             check_words(self.model, [(where, batch)], passed.losses)
             count_skipped(self.progress, passed.losses)
             return StepResult(passed.losses, norm, result, passed.penalty, skipped=True)
@@ -413,7 +412,7 @@ class Trainer:
             self.batch_size, seed=self.seed, number=progress.epoch, done=progress.batch
         )
 
-    def _step_of_epoch(self, batch: Mapping[str, Any]) -> None:
+    def _step_of_epoch(self, batch: Batch) -> None:
         result = self.train_step(batch)
         self.progress.batch += 1
         if result.balanced and result.balanced.weights:
