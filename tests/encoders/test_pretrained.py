@@ -18,7 +18,7 @@ from motet.model.layers import layers_of
 from motet.problems import InputError
 from motet.tasks import Regression
 from motet.training.freezing import Freezing
-from motet.training.optimizers import parameter_groups
+from motet.training.parameter_groups import parameter_groups
 
 WHOLE = ("albert", "mpnet")  # those that transformers cannot checkpoint
 TEXTS = ([5, 6, 7, 8], [9, 10], [11])

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from motet.run.label_counts import LabelCounts, count_labels
 from motet.run.preparing import Prepared
 from motet.training import Trainer
-from motet.training.monitoring import watched
+from motet.training.monitor import monitored_tasks
 
 FEW = 10
 """Labels below which a score is called noisy: among 10 positives, the standard error of an AUROC is
@@ -14,7 +14,7 @@ about 0.1."""
 
 def few_label_notes(prepared: Prepared, trainer: Trainer) -> Iterator[str]:
     """Name the tasks that the monitored value rests on and that have few validation labels."""
-    names = watched(trainer.monitor, trainer.model, prepared.targets)
+    names = monitored_tasks(trainer.monitor, trainer.model, prepared.targets)
     for counts in count_labels(prepared):
         few = _few(counts) if counts.task in names else ""
         if few:

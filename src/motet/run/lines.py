@@ -30,7 +30,7 @@ from motet.run.layout import columns, line, titled, wrapped
 from motet.run.preparing import Prepared
 from motet.training import Report, Trainer
 from motet.training.evaluation import main_tasks
-from motet.training.optimizers import told_rates
+from motet.training.parameter_groups import parameters_by_rate
 
 _MANY = 24
 """Tasks above which an epoch is summarised."""
@@ -64,7 +64,7 @@ def training_lines(prepared: Prepared, trainer: Trainer) -> Iterator[str]:
     """Report scores that rest on few labels, what is kept outside, what is frozen, and rates."""
     yield from (line("note", note) for note in few_label_notes(prepared, trainer))
     yield from storing_lines(prepared, trainer)
-    rates = told_rates(trainer.optimizer)
+    rates = parameters_by_rate(trainer.optimizer)
     if len(rates) > 1:
         found = (f"{rate:.3g} ({count:,} parameters)" for rate, count in rates.items())
         yield line("rates", ", ".join(found))

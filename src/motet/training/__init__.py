@@ -1,11 +1,11 @@
 """Training: the loop, optimizers, learning-rate schedules, evaluation."""
 
+from motet.training.errors import Interrupted, TrainingError
 from motet.training.evaluation import Report
 from motet.training.history import History
-from motet.training.monitoring import TrainingError
 from motet.training.stages import make_stages
-from motet.training.step import StepResult
-from motet.training.trainer import Interrupted, Trainer
+from motet.training.step_result import StepResult
+from motet.training.trainer import Trainer
 
 __all__ = [
     "History",

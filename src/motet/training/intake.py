@@ -12,7 +12,7 @@ from motet.data.loaders import LoaderData, as_data
 from motet.model import MultiTaskModel
 from motet.problems import InputError, hint
 from motet.tasks.scores import Trivial, fit_trivial
-from motet.training.making import warn_of_units
+from motet.training.units import warn_of_units
 
 
 def take_data(

@@ -1,15 +1,29 @@
-"""Tasks that are evaluated less often than others: who is due, and what the others last had."""
+"""When to evaluate during training: after which steps and epochs, and which tasks.
+
+A task that is evaluated less often than others counts with its last score in between.
+"""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from motet.model import MultiTaskModel
+from motet.options import Every
 from motet.training.evaluation import Report, summed_up
 from motet.training.state import Judged, Progress
 
 
+def due_after_step(every: Every, step: int) -> bool:
+    """Whether to evaluate after this step."""
+    return isinstance(every, int) and step % every == 0
+
+
+def due_after_epoch(every: Every, epoch: int) -> bool:
+    """Whether to evaluate after this epoch."""
+    return every == "epoch" or (isinstance(every, Mapping) and epoch % every["epochs"] == 0)
+
+
 def due_tasks(model: MultiTaskModel, targets: Iterable[str], progress: Progress) -> list[str]:
-    """Return the enabled tasks with targets that the next evaluation is to look at.
+    """Return the enabled tasks with targets that the next evaluation covers.
 
     A task is due at the first evaluation, and at every ``evaluate_every``-th from then on.
     """
@@ -25,7 +39,7 @@ def due_tasks(model: MultiTaskModel, targets: Iterable[str], progress: Progress)
 
 
 def with_last(report: Report, model: MultiTaskModel, progress: Progress) -> Report:
-    """Take note of a report, and add to it what the enabled tasks it leaves out last had.
+    """Remember a report, and complete it with the last results of the enabled tasks it leaves out.
 
     Returns:
         Loss, count and score of all tasks that were ever evaluated and are enabled, and the means

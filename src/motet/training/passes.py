@@ -30,12 +30,13 @@ from motet.data.batches import Batch
 from motet.model import MultiTaskModel, mean_losses, on_host
 from motet.problems import InputError
 from motet.tasks.labels import at_least_float32
+from motet.training.averages import Averages
 from motet.training.normalizing import Normalizer
 from motet.training.owners import Owners
+from motet.training.precision import autocast
 from motet.training.randomness import Generators
 from motet.training.stages import Stages
 from motet.training.statistics import TaskGradients
-from motet.training.step import Averages, arithmetic
 
 Terms = dict[str, tuple[Tensor, Tensor]]
 """Sum and count of each task's loss."""
@@ -134,10 +135,10 @@ class Passes:
         def losses(batch: Batch) -> dict[str, Tensor]:
             with self.generators.own():
                 self.generators.seed("step", step)
-                self.averages.keep()
+                self.averages.save()
                 parts = self._parts(batch) if self.parts > 1 else [batch]
                 terms = _added([self._terms(part, tasks) for part in parts])
-                self.averages.put_back()
+                self.averages.restore()
                 return self.normalizer.normalized(mean_losses(terms))
 
         return losses
@@ -147,7 +148,7 @@ class Passes:
         return self.model.loss_terms(self._raw(batch, tasks), batch.targets)
 
     def _raw(self, batch: Batch, tasks: Sequence[str]) -> Raw:
-        with arithmetic(self.device, self.precision):
+        with autocast(self.device, self.precision):
             raw = self.model(batch.inputs, tasks)
         return {task: at_least_float32(output) for task, output in raw.items()}
 
@@ -172,7 +173,7 @@ class Passes:
         first: dict[str, Tensor] = {}
         if self.normalizer.active or (together and not fixed):
             first = work.look()  # at the losses of the whole batch
-            self.averages.put_back()
+            self.averages.restore()
             self.normalizer.observe(first)
             self.generators.seed("step", step)
         gradients = TaskGradients(self.model) if look else None

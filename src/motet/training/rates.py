@@ -6,8 +6,8 @@ from torch.optim import Optimizer
 
 from motet.options import create
 from motet.registry import LR_SCHEDULES
+from motet.training.choices import MemberChoice, name_and_options
 from motet.training.lr_schedules import LRSchedule
-from motet.training.making import Chosen, spelled_out
 
 
 class LearningRates:
@@ -21,10 +21,10 @@ class LearningRates:
         InputError: If the schedule is unknown or an option is wrong.
     """
 
-    def __init__(self, optimizer: Optimizer, schedule: Chosen) -> None:
+    def __init__(self, optimizer: Optimizer, schedule: MemberChoice) -> None:
         self._optimizer = optimizer
         self._first = [group["lr"] for group in optimizer.param_groups]
-        self._name, self._options = spelled_out(schedule)
+        self._name, self._options = name_and_options(schedule)
         self._factor: LRSchedule | None = None
         self._made(1)  # so that what is wrong is told now
 

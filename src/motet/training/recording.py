@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from motet.training.step import StepResult
+from motet.training.step_result import StepResult
 
 LOG_EVERY = 50
 """Steps between two step records."""

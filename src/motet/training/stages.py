@@ -16,9 +16,10 @@ from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.registry import BALANCERS
 from motet.tasks import Task
-from motet.training.making import Chosen, make_balancer
+from motet.training.balancers import create_balancer
+from motet.training.choices import MemberChoice
 
-Stage = Balancer | Chosen
+Stage = Balancer | MemberChoice
 """A balancer, its name, or ``{"type": name or balancer, option: value, "until": epoch}``, where
 ``heads``, ``at``, ``memory``, ``gramian`` may stand too: what `motet.backward` is called with."""
 
@@ -111,7 +112,7 @@ def make_stages(chosen: Stage | Sequence[Stage] | Stages, model: MultiTaskModel)
     made = [id(each) for each, *_ in parted if isinstance(each, Balancer)]
     if len(set(made)) < len(made):
         raise InputError("a balancer is in two stages; make one for each, as each begins fresh")
-    balancers = [make_balancer(each, model) for each, *_ in parted]
+    balancers = [create_balancer(each, model) for each, *_ in parted]
     passes = [options for *_, options in parted]
     for balancer, options in zip(balancers, passes, strict=True):
         _check(balancer, options)

@@ -31,6 +31,10 @@ from motet.problems import InputError, hint
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
 from motet.tasks.task_metrics import find_metrics
+from motet.training.choices import MemberChoice
+from motet.training.devices import find_device
+from motet.training.early_stopping import note_value
+from motet.training.errors import Interrupted, TrainingError
 from motet.training.evaluation import Report, check_words, evaluate, predict
 from motet.training.freezing import Freezing, check_unfreezing
 from motet.training.history import History
@@ -40,23 +44,12 @@ from motet.training.intake import (
     take_data,
     take_inputs,
 )
-from motet.training.intervals import due_tasks, with_last
-from motet.training.making import (
-    Chosen,
-    device_of,
-    make_optimizer,
-)
-from motet.training.monitoring import (
-    TrainingError,
-    check_epochs,
+from motet.training.intervals import due_after_epoch, due_after_step, due_tasks, with_last
+from motet.training.monitor import (
     check_monitor,
-    due_after_epoch,
-    due_after_step,
-    judge,
-    last_to_train,
+    monitored_loss,
+    monitored_tasks,
     monitored_value,
-    watched,
-    watched_loss,
 )
 from motet.training.needs import (
     ValidationBatches,
@@ -75,11 +68,13 @@ from motet.training.notices import (
     warn_of_moving,
     warn_of_nothing_left,
 )
-from motet.training.optimizers import OptimizerFactory, check_rates
+from motet.training.optimizer_creation import create_optimizer
+from motet.training.parameter_groups import OptimizerFactory, check_rates
 from motet.training.passes import Passes, check_parts, check_precision
 from motet.training.randomness import Generators
 from motet.training.rates import LearningRates
 from motet.training.recording import LOG_EVERY, epoch_entries, step_entries, step_values
+from motet.training.skipped_steps import count_skipped, not_finite
 from motet.training.stages import Stage, Stages, make_stages, name_of
 from motet.training.state import (
     Memory,
@@ -97,18 +92,9 @@ from motet.training.statistics import (
     add_norms,
     gradient_stats,
 )
-from motet.training.step import (
-    StepResult,
-    clipped_norm,
-    count_skipped,
-    forget_gradients,
-    not_finite,
-    update,
-)
-
-
-class Interrupted(KeyboardInterrupt):
-    """Training was asked to stop; its state was saved and it can go on from there."""
+from motet.training.step_result import StepResult
+from motet.training.turns import check_epochs, last_to_train
+from motet.training.updates import clear_gradients, clip_gradient, update
 
 
 class Trainer:
@@ -175,8 +161,8 @@ class Trainer:
         *,
         learning_rate: PositiveFloat | None = None,
         batch_size: PositiveInt = 512,
-        optimizer: Chosen | OptimizerFactory = "adamw",
-        lr_schedule: Chosen = "cosine",
+        optimizer: MemberChoice | OptimizerFactory = "adamw",
+        lr_schedule: MemberChoice = "cosine",
         clip_norm: PositiveFloat | None = None,
         patience: PositiveInt | None = Unasked(5),  # noqa: B008  # it does not change
         monitor: str = "mean",
@@ -201,11 +187,13 @@ class Trainer:
         if monitor not in ("mean", "worst", "loss", *names):
             known = ("mean", "worst", "loss", *names)
             raise InputError(f"monitor is {monitor!r}; {hint(monitor, known)}")
-        self.device = device_of(device)
+        self.device = find_device(device)
         self.model = model.to(self.device)
         self.stages = make_stages(balancer, model).to(self.device)
         rates = {"shared_learning_rate": shared_learning_rate, "layer_decay": layer_decay}
-        self.optimizer = make_optimizer(optimizer, learning_rate, self.model, self.stages, **rates)
+        self.optimizer = create_optimizer(
+            optimizer, learning_rate, self.model, self.stages, **rates
+        )
         self.freezing = Freezing(self.model, freeze, unfreeze, frozen)
         check_rates(self.model, self.freezing.never, **rates)
         check_unfreezing(self.freezing.plan, self.model, self.stages)
@@ -372,8 +360,8 @@ class Trainer:
             if self._ahead is not None:
                 ahead = partial(self._ahead.at, self.step)
                 look_ahead(balancer, self.model, self.optimizer, aside, batch, ahead)
-            forget_gradients(self.optimizer)
-            self._passes.averages.keep()
+            clear_gradients(self.optimizer)
+            self._passes.averages.save()
             options = self.stages.pass_at(self.progress.epoch + 1)
             look = (self.step + 1) % GRADIENTS_EVERY == LOG_EVERY
             passed = self._passes.make(batch, tasks, self.step, balancer, options, look)
@@ -383,10 +371,10 @@ class Trainer:
             if passed is None:
                 return StepResult({})
         result = passed.balanced
-        norm = clipped_norm(self._parameters, self.clip_norm)
+        norm = clip_gradient(self._parameters, self.clip_norm)
         # a device sync
         if not all(map(math.isfinite, on_host([*result.losses.values(), norm]))):
-            self._passes.averages.put_back()
+            self._passes.averages.restore()
             where = "the batch" if batch.rows is None else batch.rows
             check_words(self.model, [(where, batch)], passed.losses)
             count_skipped(self.progress, passed.losses)
@@ -594,10 +582,10 @@ class Trainer:
         whole = with_last(report, self.model, self.progress)
         tell_scores(self.balancer, whole.scores)
         value = monitored_value(self.monitor, self.model, whole)
-        news = watched(self.monitor, self.model, valid.targets).intersection(due)
+        news = monitored_tasks(self.monitor, self.model, valid.targets).intersection(due)
         news &= last_to_train(self.model, self.progress)
-        loss = watched_loss(self.monitor, self.model, whole)
-        better = bool(news) and judge(self.progress, value, loss, self.patience)
+        loss = monitored_loss(self.monitor, self.model, whole)
+        better = bool(news) and note_value(self.progress, value, loss, self.patience)
         if better:
             self._memory.best = {n: each.clone() for n, each in self.model.state_dict().items()}
         self._record(

@@ -1,4 +1,4 @@
-"""What training watches on the validation data: for early stopping and for the weights to keep."""
+"""The monitored value: what early stopping and the choice of the best weights are based on."""
 
 import math
 import warnings
@@ -6,18 +6,13 @@ from collections.abc import Container, Mapping
 from typing import Any
 
 from motet.model import MultiTaskModel
-from motet.options import Every
 from motet.problems import InputError
 from motet.tasks import Task
 from motet.tasks.scores import Trivial
 from motet.tasks.task_metrics import find_metrics
+from motet.training.errors import TrainingError
 from motet.training.evaluation import Report, main_tasks
 from motet.training.scorable import without_label, without_score
-from motet.training.state import Progress
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message says why and what to try."""
 
 
 def check_monitor(
@@ -29,18 +24,18 @@ def check_monitor(
 ) -> None:
     """Check that the monitored value can be computed on data with these labels.
 
-    Tasks that a mean has to leave out are named in a warning.
+    A warning names the tasks that a mean has to leave out.
 
     Args:
-        monitor: What is watched.
+        monitor: What is monitored.
         model: The model.
         targets: Validation labels by task.
         metrics: Metrics by task, in place of each task's own.
         trivial: Constant predictions, fitted on the training labels.
 
     Raises:
-        InputError: If it rests on a task that is disabled, has no targets or no score on these
-            labels, or on a metric whose best value is not known.
+        InputError: If it depends on a task that is disabled, has no targets or no score on these
+            labels, or on a metric whose best value is unknown.
     """
     tasks = [model.tasks[name] for name in model.active_tasks if name in targets]
     known = {task.name for task in tasks}
@@ -49,7 +44,7 @@ def check_monitor(
         what = ", ".join(name for name in names if name not in known) or "every task"
         raise InputError(
             f"monitor is {monitor!r}, but {what} is disabled or has no validation targets; "
-            "give some, or watch something else"
+            "give some, or monitor something else"
         )
     if monitor == "loss":
         left, other = without_label(tasks, targets), ""
@@ -58,7 +53,7 @@ def check_monitor(
         chosen = {name: own for name, own in (metrics or {}).items() if name in names}
         _check_best(monitor, tasks, chosen)
         left = without_score(tasks, trivial, targets, chosen)
-        other = ", or watch something else, e.g. monitor: loss"
+        other = ", or monitor something else, e.g. monitor: loss"
     reasons = "; ".join(f"{name}: {reason}" for name, reason in left.items())
     if len(left) == len(tasks):
         raise InputError(
@@ -83,38 +78,12 @@ def _check_best(monitor: str, tasks: list[Task], metrics: Mapping[str, Any]) -> 
             )
 
 
-def watched(monitor: str, model: MultiTaskModel, targets: Container[str]) -> set[str]:
-    """Return the names of the tasks that the monitored value rests on."""
+def monitored_tasks(monitor: str, model: MultiTaskModel, targets: Container[str]) -> set[str]:
+    """Return the names of the tasks that the monitored value depends on."""
     if monitor not in ("mean", "worst", "loss"):
         return {monitor}
     tasks = [model.tasks[name] for name in model.active_tasks if name in targets]
     return {task.name for task in tasks} if monitor == "loss" else set(main_tasks(tasks))
-
-
-def check_epochs(model: MultiTaskModel, epochs: int) -> None:
-    """Check that every enabled task trains in some epoch.
-
-    Raises:
-        InputError: If one does not.
-    """
-    tasks, turns = model.active_tasks, model.sharing.trained_at
-    trained = {task for epoch in range(1, epochs + 1) for task in turns(epoch, tasks)}
-    left = [task for task in tasks if task not in trained]
-    if left and epochs:
-        raise InputError(
-            f"epochs is {epochs}, but columns take turns, and {', '.join(left)} would not be "
-            "trained; give more epochs, or fewer to each column"
-        )
-
-
-def last_to_train(model: MultiTaskModel, progress: Progress) -> set[str]:
-    """Return the tasks that train now; none as long as others have their turn after them.
-
-    Before that, weights that are best so far would lack what is to come.
-    """
-    epoch = progress.epoch + (progress.batch > 0)
-    trained, last = (model.sharing.trained_at(at, model.active_tasks) for at in (epoch, math.inf))
-    return set(trained) if trained == last else set()
 
 
 def monitored_value(monitor: str, model: MultiTaskModel, report: Report) -> float:
@@ -130,14 +99,14 @@ def monitored_value(monitor: str, model: MultiTaskModel, report: Report) -> floa
             "rate, or look for NaN or extreme values in the inputs"
         )
     if monitor == "loss":
-        value = -watched_loss(monitor, model, report)
+        value = -monitored_loss(monitor, model, report)
     elif monitor in report.scores:
         value = report.scores[monitor]
     else:
         value = report.worst if monitor == "worst" else report["score"]
     if math.isnan(value):
         notes = "; ".join(f"{key}: {note}" for key, note in report.notes.items())
-        other = "" if monitor == "loss" else ", or watch something else, e.g. monitor: loss"
+        other = "" if monitor == "loss" else ", or monitor something else, e.g. monitor: loss"
         raise TrainingError(
             f"the monitored value ({monitor}) is not a number on the validation data"
             f"{f' ({notes})' if notes else ''}; give it more labelled rows{other}"
@@ -145,40 +114,10 @@ def monitored_value(monitor: str, model: MultiTaskModel, report: Report) -> floa
     return float(value)
 
 
-def due_after_step(every: Every, step: int) -> bool:
-    """Tell whether a step is one to evaluate after."""
-    return isinstance(every, int) and step % every == 0
-
-
-def due_after_epoch(every: Every, epoch: int) -> bool:
-    """Tell whether an epoch is one to evaluate after."""
-    return every == "epoch" or (isinstance(every, Mapping) and epoch % every["epochs"] == 0)
-
-
-def watched_loss(monitor: str, model: MultiTaskModel, report: Report) -> float:
-    """Return the loss of the tasks that the monitored value rests on; NaN without a label."""
-    names = [name for name in watched(monitor, model, report.scores) if report[name]["count"]]
+def monitored_loss(monitor: str, model: MultiTaskModel, report: Report) -> float:
+    """Return the loss of the tasks that the monitored value depends on; NaN without a label."""
+    names = [
+        name for name in monitored_tasks(monitor, model, report.scores) if report[name]["count"]
+    ]
     losses = [model.tasks[name].weight * report[name]["loss"] for name in sorted(names)]
     return sum(losses) if losses else math.nan
-
-
-def judge(progress: Progress, value: float, loss: float, patience: int | None) -> bool:
-    """Record a monitored value; without a better one for too long, training is to stop.
-
-    Of equal values, as coarse metrics have them, the one with the lower loss is better; training
-    that improves nothing else still stops.
-
-    Returns:
-        Whether it is the best so far.
-    """
-    better = progress.best is None or value > progress.best
-    if better:
-        progress.best, progress.stale = value, 0
-    else:
-        progress.stale += 1
-        progress.stopped = progress.stale == patience
-        lowest = progress.best_loss
-        better = value == progress.best and lowest is not None and loss < lowest
-    if better:
-        progress.best_loss = loss if math.isfinite(loss) else None
-    return better

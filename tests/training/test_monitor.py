@@ -11,7 +11,7 @@ from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.tasks import Classification, Regression
 from motet.training import Trainer
-from motet.training.monitoring import judge
+from motet.training.early_stopping import note_value
 from motet.training.state import Progress
 
 RNG = np.random.default_rng(0)
@@ -115,7 +115,7 @@ def test_a_record_says_why_a_metric_is_nan():
 def test_of_equal_values_the_one_with_the_lower_loss_is_the_best():
     progress = Progress()
     steps = [(0.5, 1.0), (0.5, 0.8), (0.5, 0.9), (0.4, 0.1), (0.6, 2.0), (0.6, 1.0)]
-    found = [judge(progress, value, loss, None) for value, loss in steps]
+    found = [note_value(progress, value, loss, None) for value, loss in steps]
     assert found == [True, True, False, False, True, True]
     assert (progress.best, progress.best_loss) == (0.6, 1.0)
 
@@ -123,14 +123,14 @@ def test_of_equal_values_the_one_with_the_lower_loss_is_the_best():
 def test_ties_do_not_keep_training_from_stopping():
     progress = Progress()
     for loss in (1.0, 0.9, 0.8):
-        assert judge(progress, 0.5, loss, 2)
+        assert note_value(progress, 0.5, loss, 2)
     assert progress.stopped
 
 
 def test_a_loss_that_is_nan_breaks_no_tie():
     progress = Progress()
-    assert judge(progress, 0.5, float("nan"), None)
-    assert not judge(progress, 0.5, 0.1, None)
+    assert note_value(progress, 0.5, float("nan"), None)
+    assert not note_value(progress, 0.5, 0.1, None)
     json.dumps(vars(progress) | {"judged": {}}, allow_nan=False)
 
 

@@ -1,0 +1,9 @@
+"""What ends training early."""
+
+
+class TrainingError(RuntimeError):
+    """Training cannot continue; the message says why and what to try."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was asked to stop; its state was saved, and training can resume from it."""

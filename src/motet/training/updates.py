@@ -1,0 +1,46 @@
+"""From gradients to the optimizer's step."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from motet.balancing import Balancer
+from motet.problems import InputError
+from motet.training.statistics import whole_norm
+
+
+def clear_gradients(optimizer: Optimizer) -> None:
+    """Do what ``zero_grad`` does, without its profiler records, which take longer than that."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None
+
+
+def clip_gradient(parameters: Sequence[Tensor], limit: float | None) -> Tensor:
+    """Clip the whole gradient, if there is a limit, and return the norm it had before."""
+    norm = whole_norm([gradient for p in parameters if (gradient := p.grad) is not None])
+    if limit is not None:
+        nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+    return norm
+
+
+def update(optimizer: Optimizer, balancer: Balancer, losses: Mapping[str, Tensor]) -> None:
+    """Make the optimizer's step; what the balancer learned about absent tasks does not change."""
+    absent = [i for i, task in enumerate(balancer.tasks) if task not in losses]
+    before = [parameter[absent].clone() for parameter in balancer.parameters()] if absent else []
+    try:
+        optimizer.step()
+    except RuntimeError as error:
+        if "sparse" not in str(error):
+            raise
+        raise InputError(
+            f"{type(optimizer).__name__} does not support sparse gradients, such as those of "
+            "nn.Embedding(sparse=True); create the embedding with sparse=False, or give "
+            'optimizer={"type": "sgd"}'
+        ) from None
+    if absent:
+        with torch.no_grad():  # momentum may have changed it
+            for parameter, rows in zip(balancer.parameters(), before, strict=True):
+                parameter[absent] = rows
