@@ -3,8 +3,6 @@
 import torch
 from torch import nn
 
-from motet.balancing import LooksAhead, ReadsNorms
-
 
 class Parabola(nn.Module):
     """Losses that are (x - k)²/10 at one parameter x, for something to look ahead to."""
@@ -19,7 +17,7 @@ class Parabola(nn.Module):
 
 def look_ahead(balancer, tasks):
     """Make the call that has to come before a step."""
-    if isinstance(balancer, LooksAhead):
+    if balancer.needs.looks_ahead:
         module = Parabola()
         optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
         balancer.look_ahead(
@@ -34,7 +32,7 @@ def step(balancer, losses, present=None):
     tasks = [balancer.tasks[place] for place in places]
     look_ahead(balancer, tasks)
     (weights,) = torch.autograd.grad(balancer(losses, present), losses)
-    if isinstance(balancer, ReadsNorms):
+    if balancer.needs.norms and not balancer.needs.penalizes_norms:
         norms = torch.tensor([1.0 + ord(task) % 3 for task in tasks])
         balancer.observe_norms(norms, losses.detach(), places)
     return weights

@@ -12,12 +12,8 @@ from torch.testing import assert_close
 from motet.balancing import (
     GradNorm,
     JacobianBalancer,
-    LooksAhead,
     LossBalancer,
     PCGrad,
-    ReadsAfterStep,
-    ReadsEpochs,
-    ReadsScores,
     available,
     backward,
     combine,
@@ -67,17 +63,17 @@ def trained(name, backend):
 
     def step(x):
         optimizer.zero_grad()
-        if isinstance(balancer, LooksAhead):
+        if balancer.needs.looks_ahead:
             balancer.look_ahead(net, optimizer, lambda: net.losses(x), lambda: net.losses(x))
         penalty = 0.01 * net.encoder[0].weight.square().sum()
         result = backward(net.losses(x), balancer, net.encoder, penalty=penalty)
         optimizer.step()
-        if isinstance(balancer, ReadsAfterStep):
+        if balancer.needs.after_step:
             with torch.no_grad():
                 balancer.after_step(net.losses(x))
-        if isinstance(balancer, ReadsEpochs):
+        if balancer.needs.epochs:
             balancer.end_epoch({task: 1.0 + k for k, task in enumerate(TASKS)})
-        if isinstance(balancer, ReadsScores):
+        if balancer.needs.scores:
             balancer.observe_scores({task: 0.2 * (k + 1) for k, task in enumerate(TASKS)})
         return result.total
 
@@ -152,7 +148,7 @@ def test_balancers_and_combine_are_called_in_compiled_code_as_outside(name):
     for function in (both, torch.compile(both, backend="eager")):
         balancer = made(name)
         balancer.set_weight("a", 1.0 if balancer.refuses_weight else 2.0)
-        if isinstance(balancer, LooksAhead):
+        if balancer.needs.looks_ahead:
             net = Net()
             sgd = torch.optim.SGD(net.parameters(), lr=0.1)
             x = data(6, 3)

@@ -13,10 +13,6 @@ from motet.balancing import (
     DBMTL,
     IMTL,
     Equal,
-    LooksAhead,
-    ReadsAfterStep,
-    ReadsEpochs,
-    ReadsScores,
     Uncertainty,
     available,
     backward,
@@ -76,7 +72,7 @@ def trained(name, *, hooks, penalty):
     if hooks:
         in_the_backward_pass(both, descent)
     for step in range(4):
-        if isinstance(balancer, LooksAhead):
+        if balancer.needs.looks_ahead:
             plain = torch.optim.SGD(net.parameters(), lr=0.05)
             balancer.look_ahead(net, plain, net.losses, net.losses)
         more = {"penalty": net.penalty()} if penalty else {}
@@ -84,11 +80,11 @@ def trained(name, *, hooks, penalty):
         if not hooks:
             optimizer.step()
             optimizer.zero_grad()
-        if isinstance(balancer, ReadsAfterStep):
+        if balancer.needs.after_step:
             balancer.after_step({task: loss.detach() for task, loss in net.losses().items()})
-        if isinstance(balancer, ReadsEpochs):
+        if balancer.needs.epochs:
             balancer.end_epoch({task: 1.0 + k / (step + 1) for k, task in enumerate(TASKS)})
-        if isinstance(balancer, ReadsScores):
+        if balancer.needs.scores:
             balancer.observe_scores({task: 0.2 * (k + 1) for k, task in enumerate(TASKS)})
     assert all(leaf.grad is None for leaf in both.parameters())
     return both

@@ -15,5 +15,7 @@ class Equal(LossBalancer):
     and early stopping, matches specialised methods. Weights are never renormalised.
     """
 
+    fixed_weights = True
+
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
         return losses.sum()

@@ -20,6 +20,8 @@ class Manual(LossBalancer):
         InputError: If a task has no weight, or a weight names no task.
     """
 
+    fixed_weights = True
+
     @checked
     def __init__(self, tasks: Sequence[str], *, weights: Mapping[str, PositiveFloat]) -> None:
         super().__init__(tasks)

@@ -2,7 +2,7 @@
 
 import warnings
 
-from motet.balancing import Balancer, LossBalancer, PenalizesNorms, ReadsNorms, create
+from motet.balancing import Balancer, create
 from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.training.choices import MemberChoice, name_and_options
@@ -33,10 +33,7 @@ def create_balancer(choice: Balancer | MemberChoice, model: MultiTaskModel) -> B
 
 
 def _warn_if_nothing_is_shared(balancer: Balancer, model: MultiTaskModel) -> None:
-    reads_gradients = not isinstance(balancer, LossBalancer) or isinstance(
-        balancer, ReadsNorms | PenalizesNorms
-    )
-    if not reads_gradients or len(model.tasks.names) == 1:
+    if not balancer.needs.gradients or len(model.tasks.names) == 1:
         return
     if not model.shared_parameters():
         warnings.warn(

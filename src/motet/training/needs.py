@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -15,14 +16,15 @@ from motet.seeds import derive
 
 def tell_epoch(balancer: Balancer, means: Mapping[str, float]) -> None:
     """Tell the mean losses of an epoch."""
-    if isinstance(balancer, ReadsEpochs):
-        balancer.end_epoch(means)
+    if balancer.needs.epochs:
+        cast(ReadsEpochs, balancer).end_epoch(means)
 
 
 def tell_scores(balancer: Balancer, scores: Mapping[str, float]) -> None:
     """Tell the normalised scores of an evaluation, without those that could not be computed."""
-    if isinstance(balancer, ReadsScores):
-        balancer.observe_scores({t: score for t, score in scores.items() if not math.isnan(score)})
+    if balancer.needs.scores:
+        known = {task: score for task, score in scores.items() if not math.isnan(score)}
+        cast(ReadsScores, balancer).observe_scores(known)
 
 
 Losses = Callable[[Batch], Mapping[str, Tensor]]
@@ -31,12 +33,9 @@ Losses = Callable[[Batch], Mapping[str, Tensor]]
 
 def tell_losses_after(balancer: Balancer, losses: Losses, batch: Batch) -> None:
     """Tell the losses of the step's batch after the step; computed only for who wants them."""
-    if not balancer.every_step.reads_after_step:
-        return
-    assert isinstance(balancer, ReadsAfterStep)
-    if balancer.exact:
+    if balancer.needs.after_step:
         with torch.no_grad():
-            balancer.after_step(losses(batch))
+            cast(ReadsAfterStep, balancer).after_step(losses(batch))
 
 
 class ValidationBatches:
@@ -59,7 +58,7 @@ class ValidationBatches:
 
 
 def batches_to_look_at(
-    balancers: Iterable[nn.Module], valid: Data | None, size: int, seed: int
+    balancers: Iterable[Balancer], valid: Data | None, size: int, seed: int
 ) -> ValidationBatches | None:
     """Make the validation batches that the balancer of some stage needs.
 
@@ -69,7 +68,7 @@ def batches_to_look_at(
     Raises:
         InputError: If one does and there are no validation data.
     """
-    balancer = next((each for each in balancers if isinstance(each, LooksAhead)), None)
+    balancer = next((each for each in balancers if each.needs.looks_ahead), None)
     if balancer is None:
         return None
     if valid is None:
@@ -90,6 +89,8 @@ def look_ahead(
     ahead: Callable[[], Batch],
 ) -> None:
     """Let a balancer learn what a step on ``batch``, tried and not made, does to one ``ahead``."""
-    if isinstance(balancer, LooksAhead):
+    if balancer.needs.looks_ahead:
         valid = ahead()
-        balancer.look_ahead(model, optimizer, lambda: losses(batch), lambda: losses(valid))
+        cast(LooksAhead, balancer).look_ahead(
+            model, optimizer, lambda: losses(batch), lambda: losses(valid)
+        )

@@ -7,7 +7,6 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from motet.balancing import ReadsEpochs, ReadsScores
 from motet.model import MultiTaskModel
 from motet.options import Unasked
 from motet.problems import InputError
@@ -91,8 +90,8 @@ def warn_of_epochs(trainer: "Trainer") -> None:
     turns = {tuple(model.sharing.trained_at(at, model.active_tasks)) for at in (1, math.inf)}
     waiting = {
         "stages of balancer": len(trainer.stages) > 1,
-        f"balancer {type(trainer.balancer).__name__}": isinstance(
-            trainer.balancer, ReadsEpochs | ReadsScores
+        f"balancer {type(trainer.balancer).__name__}": (
+            trainer.balancer.needs.epochs or trainer.balancer.needs.scores
         ),
         "lr_schedule": trainer.lr_schedule not in ("cosine", "constant", {"type": "constant"}),
         "unfreeze": bool(trainer.freezing.plan),

@@ -49,7 +49,8 @@ class Owners:
         if kind not in self._lists:
             self._lists[kind] = self._listed()
         lists = self._lists[kind]
-        if isinstance(balancer, JacobianBalancer) and balancer.column_state:
+        if balancer.needs.columns_stay:
+            assert isinstance(balancer, JacobianBalancer)
             self._move_columns(balancer, lists["shared"])
         return lists
 

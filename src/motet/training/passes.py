@@ -14,18 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from motet.balancing import (
-    BackwardResult,
-    Balancer,
-    LooksAhead,
-    LossBalancer,
-    PenalizesNorms,
-    ReadsNorms,
-    backward,
-)
+from motet.balancing import BackwardResult, Balancer, Needs, backward
 from motet.balancing.engine.hooks import hooks_once
-from motet.balancing.equal import Equal
-from motet.balancing.manual import Manual
 from motet.data.batches import Batch
 from motet.model import MultiTaskModel, mean_losses, on_host
 from motet.problems import InputError
@@ -105,7 +95,7 @@ class Passes:
         Returns:
             What the passes gave; None if there was nothing to train.
         """
-        look = look and isinstance(balancer, LossBalancer)
+        look = look and balancer.needs.reads == "losses"
         self.generators.seed("step", step)
         if self.parts > 1:
             with hooks_once(self.model.parameters()):
@@ -121,7 +111,7 @@ class Passes:
         norms = TaskGradients(self.model).plus(losses).norms() if look else {}
         penalty = self._penalty()
         trained = penalty if penalty is not None and penalty.requires_grad else None
-        if not isinstance(balancer, LossBalancer):
+        if balancer.needs.reads != "losses":
             options = {**self._owners.lists(balancer, {**raw, **losses}), **options}
         result = backward(losses, balancer, penalty=trained, **options)
         found = result.losses
@@ -168,8 +158,9 @@ class Passes:
     ) -> Passed | None:
         forward = partial(self._raw, tasks=tasks)
         work = _Parts(self._parts(batch), tasks, forward, self.normalizer, self.model)
-        fixed = isinstance(balancer, Equal | Manual)
-        together = isinstance(balancer, LossBalancer) and not isinstance(balancer, ReadsNorms)
+        needs = balancer.needs
+        fixed = needs.fixed_weights
+        together = not needs.gradients
         first: dict[str, Tensor] = {}
         if self.normalizer.active or (together and not fixed):
             first = work.look()  # at the losses of the whole batch
@@ -371,7 +362,7 @@ def check_parts(stages: Stages, model: MultiTaskModel) -> None:
                 "not add up; leave accumulate out, and give a batch_size that fits into memory"
             )
     for balancer, options in zip(stages, stages.passes, strict=True):
-        reason = _why_whole(balancer, options)
+        reason = _why_whole(balancer.needs, options)
         if reason is not None:
             raise InputError(
                 f"{type(balancer).__name__} {reason}, so it cannot have accumulate; leave that "
@@ -395,12 +386,12 @@ def check_precision(stages: Stages, precision: str) -> None:
             )
 
 
-def _why_whole(balancer: nn.Module, options: Mapping[str, Any]) -> str | None:
-    if isinstance(balancer, PenalizesNorms):
+def _why_whole(needs: Needs, options: Mapping[str, Any]) -> str | None:
+    if needs.penalizes_norms:
         return "penalises norms of gradients of the whole batch, which do not add up"
-    if isinstance(balancer, ReadsNorms) and balancer.layer != "all":
+    if needs.norms == "last":
         return "reads norms at the last shared layer (it could with layer: all)"
-    if isinstance(balancer, LooksAhead):
+    if needs.looks_ahead:
         return "tries steps on whole batches"
     if options.get("at") == "representation":
         return "compares gradients at the representation of the whole batch"

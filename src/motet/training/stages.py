@@ -4,12 +4,12 @@ A single balancer is one stage without an end. Each stage begins fresh when its 
 them are in a trainer's state and optimizer from the beginning, so a run may stop anywhere.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 from torch import Tensor, nn
 
-from motet.balancing import Balancer, LossBalancer
+from motet.balancing import Balancer
 from motet.balancing.engine import check_pass, rehearse
 from motet.config.stages import wrong_end
 from motet.model import MultiTaskModel
@@ -47,6 +47,9 @@ class Stages(nn.ModuleList):
             {task: each.weight_beside(task) for task in each.tasks} for each in balancers
         ]
 
+    def __iter__(self) -> Iterator[Balancer]:
+        return cast(Iterator[Balancer], super().__iter__())
+
     def at(self, epoch: int) -> Balancer:
         """Return the balancer of an epoch, counted from 1."""
         balancer = self[self._place(epoch)]
@@ -64,7 +67,6 @@ class Stages(nn.ModuleList):
             InputError: If a balancer would undo a weight.
         """
         for balancer, given in zip(self, self._given, strict=True):
-            assert isinstance(balancer, Balancer)
             for task in tasks:
                 balancer.set_weight(task.name, given[task.name] * task.weight_at(epoch))
 
@@ -75,9 +77,7 @@ class Stages(nn.ModuleList):
             epoch: The epoch in progress, counted from 1.
             losses: Computes losses of some rows; called if need be.
         """
-        later = [
-            each for each in list(self)[self._place(epoch) + 1 :] if isinstance(each, Balancer)
-        ]
+        later = list(self)[self._place(epoch) + 1 :]
         if not later:
             return
         found = {task: loss for task, loss in losses().items() if loss.requires_grad}
@@ -125,7 +125,7 @@ def make_stages(chosen: Stage | Sequence[Stage] | Stages, model: MultiTaskModel)
 
 
 def _check(balancer: Balancer, options: Mapping[str, Any]) -> None:
-    if "heads" in options and isinstance(balancer, LossBalancer):
+    if "heads" in options and balancer.needs.reads == "losses":
         raise InputError(
             f"{type(balancer).__name__} weighs the losses, so heads are weighted in any case; "
             "remove heads"

@@ -43,13 +43,7 @@ from motet.balancing.engine.precision import without_autocast
 from motet.balancing.engine.representation import at_representation
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.solving import teach
-from motet.balancing.families import (
-    Balancer,
-    GramianBalancer,
-    LossBalancer,
-    PenalizesNorms,
-    ReadsNorms,
-)
+from motet.balancing.families import Balancer
 from motet.balancing.families.uncompiled import uncompiled
 from motet.problems import InputError
 
@@ -136,20 +130,21 @@ def backward(
     if penalty is not None:
         check_penalty(penalty)
     named = named_losses(losses, balancer.tasks)
-    together = isinstance(balancer, LossBalancer) and not partial
+    needs = balancer.needs
+    together = needs.reads == "losses" and not partial
     call = Call(
         losses=named,
         balancer=balancer,
         scale=1.0 if scaler is None else _scale(scaler, next(iter(named.values())).device),
-        weighted=heads == "weighted" or isinstance(balancer, LossBalancer),
+        weighted=heads == "weighted" or needs.reads == "losses",
         keep_graph=penalty is not None and not together,
         gramian=gramian,
         penalty=penalty if together else None,
         waiting={} if previous is None else {id(leaf): leaf for leaf in previous.waiting},
     )
-    if together and balancer.every_step.penalizes_norms:
+    if together and needs.penalizes_norms:
         result = penalized_pass(call, shared)
-    elif together and balancer.every_step.reads_norms:
+    elif together and needs.norms:
         result = observed_pass(call, shared)
     elif together:
         result = one_pass(call)
@@ -158,18 +153,16 @@ def backward(
     else:
         leaves = find_leaves(call, shared, task_parameters)
         check_real(leaves.shared, "a shared parameter", balancer)
-        weights = (
-            kept_weights(call) if not partial and isinstance(balancer, GramianBalancer) else None
-        )
+        weights = kept_weights(call) if not partial and needs.reads == "gramian" else None
         if weights is not None:
             result = with_weights(call, leaves, weights)
         elif memory == "low":
             result = in_pieces(call, leaves)
         else:
-            apart = not partial and gramian == "auto" and isinstance(balancer, GramianBalancer)
+            apart = not partial and gramian == "auto" and needs.reads == "gramian"
             blocks = by_blocks(call, leaves) if apart else None
             result = blocks or by_rows(call, leaves, solve=solve, previous=previous)
-    if solve and not isinstance(balancer, LossBalancer):
+    if solve and needs.reads != "losses":
         teach(call, result)
     if penalty is not None and not together:
         _add_penalty(call, penalty, solve=solve)
@@ -195,7 +188,7 @@ def _refuse_processes(balancer: Balancer) -> None:
     """Refuse what would let replicas drift apart: autograd.grad goes past hooks that average."""
     if not distributed.is_available() or not distributed.is_initialized():
         return
-    if isinstance(balancer, LossBalancer) and not isinstance(balancer, PenalizesNorms):
+    if balancer.needs.reads == "losses" and not balancer.needs.penalizes_norms:
         return  # what DDP averages is all there is
     if (count := distributed.get_world_size()) > 1:
         raise InputError(
@@ -213,12 +206,12 @@ def _refuse(
     name = type(balancer).__name__
     if representation is not None and at == "parameters":
         raise InputError('representation is read only with at="representation"; remove one')
-    if partial and isinstance(balancer, PenalizesNorms):
+    if partial and balancer.needs.penalizes_norms:
         raise InputError(
             f"{name} needs the whole batch at once: norms of gradients do not add up over "
             "micro-batches; leave solve=False and previous= out"
         )
-    if partial and isinstance(balancer, ReadsNorms) and balancer.layer != "all":
+    if partial and balancer.needs.norms == "last":
         raise InputError(
             f"over micro-batches {name} reads norms on all of `shared`; create it with "
             'layer="all", and give the parameters of the last shared layer as `shared`'

@@ -4,18 +4,12 @@ import torch
 from torch import Tensor
 
 from motet.balancing.engine.inputs import check_real
+from motet.balancing.engine.passes import no_balancer
 from motet.balancing.engine.precision import without_autocast
 from motet.balancing.engine.solving import tell_norms
-from motet.balancing.families import (
-    Balancer,
-    GramianBalancer,
-    JacobianBalancer,
-    LossBalancer,
-    PenalizesNorms,
-    ReadsNorms,
-)
+from motet.balancing.families import Balancer, GramianBalancer, JacobianBalancer
 from motet.balancing.families.uncompiled import uncompiled
-from motet.problems import InputError, shown
+from motet.problems import InputError
 
 
 @uncompiled
@@ -40,8 +34,8 @@ def combine(jacobian: Tensor, balancer: Balancer, losses: Tensor | None = None) 
         >>> combine(rows, create("mgda", ["a", "b"], scale="paper"))
         tensor([1.9200, 1.4400])
     """
-    if not isinstance(balancer, (LossBalancer, GramianBalancer, JacobianBalancer)):
-        raise InputError(f"balancer is {shown(balancer)}, expected a motet balancer")
+    if not isinstance(balancer, Balancer) or not hasattr(balancer, "reads"):
+        raise InputError(no_balancer(balancer))
     if jacobian.dim() != 2 or len(jacobian) != len(balancer.tasks):
         raise InputError(
             f"jacobian has shape {tuple(jacobian.shape)}, expected ({len(balancer.tasks)}, P): "
@@ -53,7 +47,7 @@ def combine(jacobian: Tensor, balancer: Balancer, losses: Tensor | None = None) 
     if isinstance(balancer, GramianBalancer):
         wide = jacobian.detach().to(torch.promote_types(jacobian.dtype, torch.float32))
         return balancer(wide @ wide.T, losses).to(jacobian) @ jacobian
-    if isinstance(balancer, PenalizesNorms):
+    if balancer.needs.penalizes_norms:
         raise InputError(
             f"{type(balancer).__name__} differentiates the gradients once more, so it needs their "
             "graph and not their values; use motet.backward"
@@ -62,7 +56,7 @@ def combine(jacobian: Tensor, balancer: Balancer, losses: Tensor | None = None) 
         raise InputError(f"{type(balancer).__name__} reads the losses; give losses= (T,)")
     read = losses.detach().clone().requires_grad_()
     (weights,) = torch.autograd.grad(balancer(read), read)
-    if isinstance(balancer, ReadsNorms):
+    if balancer.needs.norms is not None:
         lengths = torch.linalg.vector_norm(jacobian.detach(), dim=1).to(losses)
         tell_norms(balancer, lengths, losses.detach(), balancer.tasks)
     return weights.to(jacobian) @ jacobian

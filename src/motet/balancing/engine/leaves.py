@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from motet.balancing.engine.call import Call
 from motet.balancing.engine.graph import HIDDEN, place, several, walk, whole_graph
 from motet.balancing.engine.inputs import Shared, check_names, parameters_in
-from motet.balancing.families import Balancer, JacobianBalancer
+from motet.balancing.families import Balancer
 from motet.problems import InputError
 
 
@@ -34,7 +34,7 @@ def find_leaves(
     call: Call, shared: Shared | None, task_parameters: Mapping[str, Shared] | None
 ) -> Leaves:
     """Find the leaves that a call is about, walking the graph unless lists are trusted."""
-    columns = isinstance(call.balancer, JacobianBalancer) and bool(call.balancer.column_state)
+    columns = call.balancer.needs.columns_stay
     if columns and shared is None:
         raise InputError(
             f"{type(call.balancer).__name__} remembers a number per shared parameter, so it must "

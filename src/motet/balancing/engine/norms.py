@@ -8,7 +8,7 @@ is the last is read off the graph, in a walk or two at a microsecond or two per 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from motet.balancing.engine.leaves import common_leaves, listed
 from motet.balancing.engine.paths import one_pass
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.solving import loss_weights, places, tell_norms
-from motet.balancing.families import Balancer, LossBalancer, PenalizesNorms, ReadsNorms
+from motet.balancing.families import Balancer, PenalizesNorms
 from motet.balancing.solvers.solution import OK
 from motet.problems import InputError
 
@@ -29,8 +29,9 @@ NOTHING_SHARED = "no norms, as the losses have no parameter in common"
 
 def observed_pass(call: Call, shared: Shared | None) -> BackwardResult:
     """Let a loss balancer combine the losses, and tell it the norms of the gradients."""
-    assert isinstance(call.balancer, ReadsNorms)
-    layer = norm_leaves(call, shared, call.balancer.layer)
+    asked = call.balancer.needs.norms
+    assert asked is not None
+    layer = norm_leaves(call, shared, asked)
     if not layer:
         result = one_pass(call)
         return replace(result, status=NOTHING_SHARED) if result.status == OK else result
@@ -58,17 +59,17 @@ def penalized_pass(call: Call, shared: Shared | None) -> BackwardResult:
         InputError: If part of the model cannot be differentiated twice; no gradient is written.
     """
     balancer = call.balancer
-    assert isinstance(balancer, LossBalancer)
-    assert isinstance(balancer, PenalizesNorms)
+    asked = balancer.needs.norms
+    assert asked is not None
     more = [] if call.penalty is None else [call.penalty]
     reached = list(whole_graph([*call.losses.values(), *more]).leaves)
     values = stacked(list(call.losses.values()))
     weights, total, status = loss_weights(call, values.detach())
     outputs, given = [values, *more], [weights * call.scale, *call.begin(more)]
-    layer = norm_leaves(call, shared, balancer.layer) if status == OK else []
+    layer = norm_leaves(call, shared, asked) if status == OK else []
     if status == OK and not layer:
         status = NOTHING_SHARED
-    penalty = _penalty(call, balancer, layer) if layer else values.new_zeros(())
+    penalty = _penalty(call, layer) if layer else values.new_zeros(())
     if penalty.requires_grad:  # else no norm depends on a parameter
         outputs.append(penalty)
         given += call.begin([penalty])
@@ -80,13 +81,13 @@ def penalized_pass(call: Call, shared: Shared | None) -> BackwardResult:
     return call.result(weights=named, path="loss and norms", status=status, combined=total)
 
 
-def _penalty(call: Call, balancer: PenalizesNorms, layer: list[Tensor]) -> Tensor:
+def _penalty(call: Call, layer: list[Tensor]) -> Tensor:
     """Return the penalty on the norms, with a graph that can be gone back through."""
     like = next(iter(call.losses.values())).detach()
     with advice(), twice_differentiable(call.balancer):
         norms = [norm_of(_with_graph(call, task, layer), like) for task in call.tasks]
     present = torch.tensor(places(call.balancer, call.tasks), device=like.device)
-    penalty = balancer.penalty(torch.stack(norms), present)
+    penalty = cast(PenalizesNorms, call.balancer).penalty(torch.stack(norms), present)
     nodes = users([penalty.grad_fn]) if penalty.requires_grad else ()
     if any(type(node).__name__ in _NO_DERIVATIVE for node in nodes):
         raise InputError(_not_twice(call.balancer))

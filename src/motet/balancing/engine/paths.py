@@ -39,7 +39,7 @@ def by_rows(
     call: Call, leaves: Leaves, *, solve: bool, previous: BackwardResult | None
 ) -> BackwardResult:
     """Compute the gradient of each task on the shared leaves, and combine them."""
-    gramian = isinstance(call.balancer, GramianBalancer) and solve and previous is None
+    gramian = call.balancer.needs.reads == "gramian" and solve and previous is None
     layers = []
     if gramian and call.gramian != "rows":
         cheaper = call.gramian == "auto"

@@ -8,7 +8,7 @@ from torch import Tensor
 from motet.balancing.engine.call import Call, advice
 from motet.balancing.engine.graph import whole_graph
 from motet.balancing.engine.norms import norm_leaves, norm_of, twice_differentiable
-from motet.balancing.families import Balancer, LossBalancer, PenalizesNorms, ReadsNorms
+from motet.balancing.families import Balancer
 
 
 def rehearse(losses: Mapping[str, Tensor], balancer: Balancer) -> None:
@@ -24,12 +24,13 @@ def rehearse(losses: Mapping[str, Tensor], balancer: Balancer) -> None:
     """
     call = Call(dict(losses), balancer, scale=1.0, weighted=False, keep_graph=True)
     leaves: list[Tensor] = []
-    if isinstance(balancer, ReadsNorms) or isinstance(balancer, PenalizesNorms):  # noqa: SIM101
-        leaves = norm_leaves(call, None, balancer.layer)
-    elif isinstance(balancer, LossBalancer):
+    needs = balancer.needs
+    if not needs.gradients:
         return
+    if needs.norms is not None:
+        leaves = norm_leaves(call, None, needs.norms)
     leaves = leaves or list(whole_graph(losses.values()).leaves)
-    loss, twice = next(iter(losses.values())), isinstance(balancer, PenalizesNorms)
+    loss, twice = next(iter(losses.values())), needs.penalizes_norms
     with advice(), twice_differentiable(balancer):
         found = torch.autograd.grad(
             loss, leaves, retain_graph=True, create_graph=twice, allow_unused=True

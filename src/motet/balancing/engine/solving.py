@@ -6,7 +6,7 @@ Tasks that reach no common leaf, directly or through others, have nothing to bal
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -18,7 +18,6 @@ from motet.balancing.families import (
     Balancer,
     GramianBalancer,
     JacobianBalancer,
-    LossBalancer,
     ReadsNorms,
 )
 from motet.balancing.solvers.solution import NOT_FINITE, OK
@@ -53,14 +52,16 @@ def balance(call: Call, rows: Rows) -> Solved:
     values = call.values()
     groups = rows.components()
     components = tuple(tuple(rows.tasks[place] for place in group) for group in groups)
-    if isinstance(call.balancer, LossBalancer):
+    needs = call.balancer.needs
+    if needs.reads == "losses":
         plain = values.clone()
         weights, total, status = loss_weights(call, values)
-        if status == OK and isinstance(call.balancer, ReadsNorms):
+        if status == OK and needs.norms is not None:
             lengths = torch.linalg.vector_norm(rows.jacobian, dim=1)
             tell_norms(call.balancer, lengths.to(plain), plain, rows.tasks)
         return Solved(rows.combine(weights), weights, None, status, components, total)
-    if isinstance(call.balancer, JacobianBalancer):
+    if needs.reads == "jacobian":
+        assert isinstance(call.balancer, JacobianBalancer)
         direction, found, status = _directions(call.balancer, rows, values, groups)
         return Solved(direction, found, None, status, components)
     weights, gramian, status = weigh(call, rows.gramian(), values, groups)
@@ -189,12 +190,11 @@ def loss_weights(call: Call, values: Tensor) -> Combined:
     return Combined(weights, total.detach(), OK)
 
 
-def tell_norms(balancer: ReadsNorms, norms: Tensor, values: Tensor, tasks: Sequence[str]) -> None:
+def tell_norms(balancer: Balancer, norms: Tensor, values: Tensor, tasks: Sequence[str]) -> None:
     """Tell norms of gradients (T',) and the losses (T',), unless a norm is not finite."""
     if norms.isfinite().all():  # a device sync
-        assert isinstance(balancer, Balancer)
         present = torch.tensor(places(balancer, tasks), device=values.device)
-        balancer.observe_norms(norms, values, present)
+        cast(ReadsNorms, balancer).observe_norms(norms, values, present)
 
 
 def places(balancer: Balancer, tasks: Sequence[str]) -> list[int]:

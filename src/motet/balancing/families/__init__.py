@@ -3,13 +3,15 @@
 A `LossBalancer` reads the losses (T',): one backward pass, whatever the number of tasks. A
 `GramianBalancer` reads the inner products of the task gradients (T', T'), a `JacobianBalancer` the
 gradients themselves (T', P): T' passes through the shared part each, and the last keeps T' x P
-numbers. T' counts the tasks that are present. What a method needs beyond that is a protocol.
+numbers. T' counts the tasks that are present. What a method needs of a step and of the training
+loop, these and further calls (`motet.balancing.families.protocols`), is recorded in its `Needs`.
 """
 
 from motet.balancing.families.balancer import LONG_EPOCH, Balancer, by_task
 from motet.balancing.families.gramian import GramianBalancer
 from motet.balancing.families.jacobian import JacobianBalancer, rows_of
 from motet.balancing.families.loss import LossBalancer
+from motet.balancing.families.needs import Needs
 from motet.balancing.families.protocols import (
     KnownTask,
     LooksAhead,
@@ -28,6 +30,7 @@ __all__ = [
     "KnownTask",
     "LooksAhead",
     "LossBalancer",
+    "Needs",
     "PenalizesNorms",
     "ReadsAfterStep",
     "ReadsEpochs",

@@ -17,13 +17,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from motet.balancing.families.protocols import (
-    EveryStep,
-    KnownTask,
-    PenalizesNorms,
-    ReadsAfterStep,
-    ReadsNorms,
-)
+from motet.balancing.families.needs import Needs, Reads, needs_of
+from motet.balancing.families.protocols import KnownTask
 from motet.problems import InputError, hint, shown
 from motet.wide_state import WideState
 
@@ -51,6 +46,9 @@ class Balancer(WideState, ABC):
     Raises:
         InputError: If there is no task or a name is given twice.
     """
+
+    reads: ClassVar[Reads]
+    """What it reads; set by its family."""
 
     task_axes: ClassVar[Mapping[str, int]] = {}
     """Buffers and parameters with one row per task, and how many leading axes are tasks."""
@@ -87,13 +85,9 @@ class Balancer(WideState, ABC):
         return options
 
     @cached_property
-    def every_step(self) -> EveryStep:
-        """What it wants of every step, found out once: a look takes as long as a small product."""
-        return EveryStep(
-            reads_norms=isinstance(self, ReadsNorms),
-            penalizes_norms=isinstance(self, PenalizesNorms),
-            reads_after_step=isinstance(self, ReadsAfterStep),
-        )
+    def needs(self) -> Needs:
+        """What it needs of a step and of the training loop."""
+        return needs_of(self)
 
     def weight(self, task: str) -> float:
         """Return the user's weight of a task, 1 unless set."""

@@ -41,6 +41,8 @@ class GramianBalancer(Balancer):
             taken as they are.
     """
 
+    reads = "gramian"
+
     task_axes: ClassVar[Mapping[str, int]] = {
         "kept": 1,
         "kept_for": 1,

@@ -31,6 +31,8 @@ class JacobianBalancer(Balancer):
             "paper": the formula of the source.
     """
 
+    reads = "jacobian"
+
     column_state: ClassVar[tuple[str, ...]] = ()
     """Buffers (T, P) that remember a number per shared parameter."""
 

@@ -1,6 +1,7 @@
 """Balancers that read losses."""
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -19,6 +20,11 @@ class LossBalancer(Balancer):
             def forward(self, losses, present):
                 return losses.max()
     """
+
+    reads = "losses"
+
+    fixed_weights: ClassVar[bool] = False
+    """Whether the total is the sum of the losses that `forward` gets, at every step."""
 
     @uncompiled
     def __call__(self, losses: Tensor, present: Tensor | None = None) -> Tensor:
