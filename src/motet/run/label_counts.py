@@ -12,7 +12,6 @@ from motet.data.targets.classes import MISSING
 from motet.registry import TASKS
 from motet.run.layout import columns
 from motet.run.preparing import Prepared
-from motet.tasks.labels import Labels
 
 SPLITS = ("train", "validation", "test")
 
@@ -30,7 +29,7 @@ class LabelCounts:
     """The labels of one task."""
 
     task: str
-    kind: Labels
+    kind: str
     rows: Counts
     """Rows with a label."""
     classes: Mapping[str, Counts]

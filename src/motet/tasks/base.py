@@ -1,8 +1,8 @@
 """A task: all that is special about one thing to predict.
 
-It says how labels are read, which head gives the raw output, what the loss of a raw output is and
-how it becomes a prediction. Labels may be missing anywhere; losses come as (sum, count) over the
-labels that are there, so that batches, micro-batches and processes add up to the same number.
+It defines its kind of label, its head, the loss of a raw output, and how that becomes a prediction.
+Labels may be missing anywhere; losses are (sum, count) over the labels that are there, so that
+batches, micro-batches and processes add up to the same number.
 
 Write your own by subclassing `Task` with two methods, ``loss`` and ``decode``:
 
@@ -26,13 +26,14 @@ Write your own by subclassing `Task` with two methods, ``loss`` and ``decode``:
     tensor([1., 1.], dtype=torch.float64)
 
 Its head, its metrics (r2, mae, rmse), its trivial prediction and the treatment of missing labels
-follow from ``labels``. Keyword-only arguments of its constructor, passed on as ``**common``, become
-options in a config once it is registered: ``motet.register("task", "count", Count)``.
+follow from ``labels``, see `motet.tasks.kinds`. Keyword-only arguments of its constructor, passed
+on as ``**common``, become options in a config once it is registered:
+``motet.register("task", "count", Count)``.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Literal, NamedTuple, cast
+from typing import Any, ClassVar, Literal, cast
 
 from torch import Tensor, nn
 
@@ -42,28 +43,12 @@ from motet.registry import HEADS, LOSSES
 from motet.tags import TagSet
 from motet.tasks.additive import number_of, sum_selected
 from motet.tasks.heads import SingleOutput, TaskHead, custom_head
-from motet.tasks.labels import Labels, as_vector, present
+from motet.tasks.kinds import LabelKind, Likelihood, label_kind
+from motet.tasks.prediction import Prediction as Prediction
 from motet.tasks.token_heads import TokenHead
 from motet.tasks.weight_schedules import weight_at
 
-DEFAULT_METRICS: dict[Labels, tuple[str, ...]] = {
-    "class": ("accuracy", "macro_f1", "auroc", "log_loss"),
-    "number": ("r2", "mae", "rmse"),
-    "indicators": ("average_precision", "auroc", "accuracy"),
-    "tags": ("token_accuracy",),
-}
-
 Reads = Literal["row", "tokens"]
-
-
-class Prediction(NamedTuple):
-    """What a task says about each row of a batch."""
-
-    value: Tensor
-    """Class index (B,) int64; number(s) in original units (B,) or (B, K) float64; 0/1 (B, C); or
-    tags (B, L) int64, -100 where there is no word."""
-    probabilities: Tensor | None = None
-    """Of each class or label (B, C), where the task has them."""
 
 
 class Task(nn.Module, ABC):
@@ -74,7 +59,7 @@ class Task(nn.Module, ABC):
 
     Args:
         name: The task's name, in configs, results and messages.
-        **common: What every task may be told; see `motet.options.TaskOptions`.
+        **common: Options of every task; see `motet.options.TaskOptions`.
 
     Raises:
         InputError: If an option is unknown or wrong.
@@ -82,19 +67,27 @@ class Task(nn.Module, ABC):
 
     kind: ClassVar[str] = "custom"
     """Name in the registry."""
-    labels: ClassVar[Labels] = "number"
-    """How a label column becomes a target; see `motet.tasks.labels`."""
+    labels: ClassVar[LabelKind | str] = "number"
+    """Its kind of label, or the name of one; see `motet.tasks.kinds`."""
+    label_kind: ClassVar[LabelKind] = label_kind("number")
+    """The kind that ``labels`` give."""
     reads: ClassVar[Reads] = "row"
     """What its head gets: features (B, D), or `motet.states.TokenStates`."""
     additive: ClassVar[bool] = True
-    """Whether the losses of parts of a batch add up to that of the whole; not if rows are compared
+    """Whether the losses of micro-batches add up to that of the batch; not if rows are compared
     with each other."""
     outputs: int = 1
     """Numbers per row of the raw output; 0 while the number of classes is not known."""
     class_names: tuple[str, ...] | None = None
     """Names of the classes, labels, tags or outputs, if they have any."""
+    scaling: Any = None
+    """Mean and standard deviation by which its targets were standardised, if they were."""
     tags: TagSet | None = None
     """What its tags mean, if it has tags."""
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        cls.label_kind = label_kind(cls.labels)
 
     @checked
     def __init__(self, name: str, **common: Unpack[TaskOptions]) -> None:
@@ -123,7 +116,7 @@ class Task(nn.Module, ABC):
         """Epochs between which the weight changes; none if it does not."""
         return self._weight["epochs"] if isinstance(self._weight, dict) else ()
 
-    # What a kind of task must say ----------------------------------------------------------------
+    # What a kind of task must define -------------------------------------------------------------
 
     @abstractmethod
     def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -150,22 +143,21 @@ class Task(nn.Module, ABC):
 
     def labelled(self, target: Tensor) -> Tensor:
         """Return which rows have at least one label, (B,)."""
-        found = present(target, self.labels)
-        return found if found.ndim == 1 else found.any(dim=-1)
+        return self.label_kind.labelled(target)
 
     def restore(self, target: Tensor) -> Tensor:
         """Return labels in original units, which is what metrics compare predictions with."""
-        return as_vector(target).double() if self.labels == "number" else target
+        return self.label_kind.restore(target)
 
     def check(self, target: Tensor) -> None:
-        """Look once at all labels of a data set; the steps of training trust them.
+        """Check all labels of a data set, once; the steps of training trust them.
 
         Raises:
-            InputError: If a label cannot be one.
+            InputError: If one is not valid.
         """
 
     def prepare(self, target: Tensor) -> None:
-        """Look once at all training labels, for what is learned from them, as balanced weights."""
+        """Learn from all training labels, once, what depends on them, such as balanced weights."""
 
     @property
     def prepared(self) -> bool:
@@ -177,32 +169,31 @@ class Task(nn.Module, ABC):
 
         Args:
             target: All training labels, shape (N, ...).
-            metric: The metric that will judge it: mae has the median, others the mean.
+            metric: The metric that will score it: mae has the median, others the mean.
 
         Returns:
             The best constant, as a prediction of one row.
 
         Raises:
-            InputError: If the labels are not numbers; such a task has to say what is trivial.
+            InputError: If its kind of label has none; such a task has to define what is trivial.
         """
-        if self.labels != "number":
+        found = self.label_kind.trivial(self.restore(target), metric)
+        if found is None:
             raise InputError(
                 f"task {self.name!r} of kind {self.kind!r} has no trivial prediction to compare "
                 "with; define trivial(target, metric) -> Prediction in its class"
             )
-        known = self.restore(target)
-        value = known.nanmedian(dim=0).values if metric == "mae" else known.nanmean(dim=0)
-        return Prediction(value.unsqueeze(0))
+        return found
 
     @property
-    def uncertainty_kind(self) -> Literal["classification", "regression", "laplace"]:
+    def uncertainty_kind(self) -> Likelihood:
         """The likelihood that uncertainty weighting should assume."""
-        return "regression" if self.labels == "number" else "classification"
+        return self.label_kind.uncertainty_kind
 
     @property
     def default_metrics(self) -> tuple[str, ...]:
         """Metrics to report if none were asked for; the first is the one that scores."""
-        return DEFAULT_METRICS[self.labels]
+        return self.label_kind.default_metrics
 
     # The same for all ----------------------------------------------------------------------------
 
@@ -213,18 +204,18 @@ class Task(nn.Module, ABC):
 
     @property
     def head(self) -> Any:
-        """What the head option says: a mapping, a module or a function that makes one."""
+        """The head option: a mapping, a module or a function that makes one."""
         return self._head_and_metrics[0]
 
     def check_words(self, words: Tensor, target: Tensor) -> None:
-        """Look for labels where there is no word; called after a loss that was not finite.
+        """Check that labels stand where there are words; called after a loss was not finite.
 
         Args:
             words: Where there is a word, (B, L), for a task that reads tokens.
             target: Labels of the same rows.
 
         Raises:
-            RowError: If there is such a label.
+            RowError: If one does not.
         """
 
     def make_head(self, width: int) -> nn.Module:
@@ -245,7 +236,7 @@ class Task(nn.Module, ABC):
         head = self._bare_head(width)
         if self.reads == "tokens":
             return TokenHead(head)
-        return SingleOutput(head) if self.labels == "number" and self.outputs == 1 else head
+        return SingleOutput(head) if self.label_kind.flat and self.outputs == 1 else head
 
     def add_up(
         self, function: Callable[[Tensor, Tensor], Any], raw: Tensor, target: Tensor
@@ -255,7 +246,7 @@ class Task(nn.Module, ABC):
         The function sees only rows with labels, and may return a loss per label or their mean; see
         `motet.tasks.additive.sum_selected`.
         """
-        return sum_selected(function, raw, target, present(target, self.labels))
+        return sum_selected(function, raw, target, self.label_kind.present(target))
 
     def extra_repr(self) -> str:
         return f"{self.name!r}, outputs={self.outputs}"

@@ -22,15 +22,13 @@ from motet.options import (
 from motet.problems import InputError
 from motet.tasks.additive import clean, number_of, size_of, sum_selected
 from motet.tasks.base import Prediction, Task, find_loss
+from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import (
     MISSING,
-    Labels,
     as_vector,
     at_least_float32,
     is_soft,
     named_classes,
-    present,
-    present_or_none,
 )
 from motet.tasks.weights import ClassWeights
 
@@ -58,7 +56,7 @@ class Classification(Task):
             training labels.
         label_smoothing: Share of every label that is spread over all classes; 0 if left out.
         gamma: How strongly focal loss plays down rows that are already right; 2 if left out.
-        **common: What every task may be told; see `motet.options.TaskOptions`.
+        **common: Options of every task; see `motet.options.TaskOptions`.
 
     Raises:
         InputError: If an option is unknown, wrong, or would be ignored.
@@ -70,7 +68,7 @@ class Classification(Task):
     """
 
     kind: ClassVar[str] = "classification"
-    labels: ClassVar[Labels] = "class"
+    labels: ClassVar[LabelKind | str] = "class"
 
     @checked
     def __init__(
@@ -107,7 +105,7 @@ class Classification(Task):
         raw = at_least_float32(raw)
         if self.loss_name not in BUILT_IN:
             return sum_selected(self.loss_function, raw, *self._read(target))
-        labelled = present_or_none(target, self.labels)
+        labelled = self.label_kind.present_or_none(target)
         target = self._clean(target, labelled)
         weights = self.weights() if self.weights else None
         function = partial(self.loss_function, class_weights=weights)
@@ -117,7 +115,7 @@ class Classification(Task):
         return clean(losses, labelled).sum(), self._count(target, labelled)
 
     def count(self, target: Tensor) -> Tensor:
-        labelled = present_or_none(target, self.labels)
+        labelled = self.label_kind.present_or_none(target)
         return self._count(self._clean(target, labelled), labelled)
 
     def decode(self, raw: Tensor) -> Prediction:
@@ -146,7 +144,7 @@ class Classification(Task):
                 f"task {self.name!r}: the labels have the shape {tuple(found.shape)}, expected "
                 f"(B,), class indices, or (B, {self.outputs}), shares as floating-point numbers"
             )
-        found = found[present(found, self.labels)]
+        found = found[self.label_kind.present(found)]
         wrong = found[(found < 0) | (found >= self.outputs) | (found != found.long())]
         if len(wrong):
             raise InputError(
@@ -182,7 +180,7 @@ class Classification(Task):
 
     def _read(self, target: Tensor) -> tuple[Tensor, Tensor]:
         """Return labels, int64 (B,) or shares (B, C), 0 where missing, and which were there."""
-        labelled = present(target, self.labels)
+        labelled = self.label_kind.present(target)
         return self._clean(target, labelled), labelled
 
     def _clean(self, target: Tensor, labelled: Tensor | None) -> Tensor:
@@ -198,7 +196,7 @@ class Classification(Task):
 
     def _check_shares(self, target: Tensor) -> None:
         self._expect_shares(target)
-        shares = target[present(target, self.labels)].double()
+        shares = target[self.label_kind.present(target)].double()
         partly = target.isnan().any(dim=-1) & ~target.isnan().all(dim=-1)
         off = (shares < 0).any(dim=-1) | ((shares.sum(dim=-1) - 1).abs() > 1e-3)
         if bool(off.any()) or bool(partly.any()):

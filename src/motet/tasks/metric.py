@@ -11,7 +11,7 @@ from torch import Tensor
 
 from motet.problems import InputError
 from motet.tags import TagSet
-from motet.tasks.labels import Labels
+from motet.tasks.kinds import LabelKind
 
 
 class Score(NamedTuple):
@@ -50,13 +50,17 @@ class Metric:
 
     name: str
     function: Callable[[Split], Score]
-    labels: tuple[Labels, ...]
-    """Which kinds of label it can judge."""
+    labels: tuple[str, ...] | None
+    """Names of the kinds of label that it suits; None for all."""
     best: float | None
     """Its value for perfect predictions; None if not known."""
     higher_is_better: bool | None
     ranks: bool = False
     """Whether it needs probabilities, which a task may not give."""
+
+    def suits(self, kind: LabelKind) -> bool:
+        """Return whether it can score a kind of label."""
+        return self.labels is None or kind.name in self.labels
 
     @property
     def without_score(self) -> str:
@@ -75,7 +79,7 @@ class Metric:
 
 
 def metric(
-    *labels: Labels, best: float = 1.0, ranks: bool = False
+    *labels: str, best: float = 1.0, ranks: bool = False
 ) -> Callable[[Callable[[Split], Score]], Metric]:
     """Return a decorator that makes a built-in metric; with ``best=0`` the lower the better."""
 
@@ -125,7 +129,7 @@ def of_arrays(function: Callable[..., Any], name: str) -> Metric:
     if higher is not None and not isinstance(higher, bool):
         raise InputError(f"metric {name!r}: higher_is_better is {higher!r}, expected True or False")
     perfect = None if best is None else float(best)
-    return Metric(name, call, ("class", "number", "indicators", "tags"), perfect, higher)
+    return Metric(name, call, None, perfect, higher)
 
 
 def _array(values: Tensor | None) -> Any:

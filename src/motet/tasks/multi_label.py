@@ -21,7 +21,8 @@ from motet.options import (
 from motet.problems import InputError
 from motet.tasks.additive import clean, number_of, sum_masked, sum_selected
 from motet.tasks.base import Prediction, Task, find_loss
-from motet.tasks.labels import Labels, at_least_float32, named_classes, present, present_or_none
+from motet.tasks.kinds import LabelKind
+from motet.tasks.labels import at_least_float32, named_classes
 from motet.tasks.weights import LabelWeights, balanced_labels
 
 
@@ -43,7 +44,7 @@ class MultiLabel(Task):
         pos_weight: Weight of the ones of each label, or balanced: zeros / ones in the training
             labels.
         threshold: Probability from which a label is predicted.
-        **common: What every task may be told; see `motet.options.TaskOptions`.
+        **common: Options of every task; see `motet.options.TaskOptions`.
 
     Raises:
         InputError: If an option is unknown, wrong, or would be ignored.
@@ -55,7 +56,7 @@ class MultiLabel(Task):
     """
 
     kind: ClassVar[str] = "multi_label"
-    labels: ClassVar[Labels] = "indicators"
+    labels: ClassVar[LabelKind | str] = "indicators"
 
     @checked
     def __init__(
@@ -99,7 +100,7 @@ class MultiLabel(Task):
         function = self.loss_function
         if self.weights:
             function = partial(function, pos_weight=self.weights())
-        return sum_masked(function, raw, target, present_or_none(target, self.labels))
+        return sum_masked(function, raw, target, self.label_kind.present_or_none(target))
 
     def count(self, target: Tensor) -> Tensor:
         return number_of(self._read(target)[1])
@@ -152,7 +153,7 @@ class MultiLabel(Task):
 
     def _read(self, target: Tensor) -> tuple[Tensor, Tensor]:
         target = self._table(target)
-        labelled = present(target, self.labels)
+        labelled = self.label_kind.present(target)
         return clean(target, labelled), labelled
 
     def _check_columns(self, column: str | None, named: tuple[str, ...] | None) -> None:

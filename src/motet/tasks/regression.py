@@ -20,7 +20,8 @@ from motet.options import (
 from motet.problems import InputError
 from motet.tasks.additive import number_of, sum_masked, sum_selected
 from motet.tasks.base import Prediction, Task, find_loss
-from motet.tasks.labels import Labels, as_vector, at_least_float32, present, present_or_none
+from motet.tasks.kinds import LabelKind
+from motet.tasks.labels import as_vector, at_least_float32
 
 BUILT_IN = ("mse", "mae", "huber", "log_cosh")
 
@@ -47,7 +48,7 @@ class Regression(Task):
             labels if left out.
         scaling: Mean and standard deviation by which targets were standardised, one number each,
             or one per output.
-        **common: What every task may be told; see `motet.options.TaskOptions`.
+        **common: Options of every task; see `motet.options.TaskOptions`.
 
     Raises:
         InputError: If an option is unknown, wrong, or would be ignored.
@@ -61,7 +62,7 @@ class Regression(Task):
     """
 
     kind: ClassVar[str] = "regression"
-    labels: ClassVar[Labels] = "number"
+    labels: ClassVar[LabelKind | str] = "number"
 
     @checked
     def __init__(
@@ -88,11 +89,11 @@ class Regression(Task):
         self._expect(raw, self._shape(target))
         target = target.to(raw.dtype)
         if self.loss_name not in BUILT_IN:
-            return sum_selected(self.loss_function, raw, target, present(target, self.labels))
-        return sum_masked(self.loss_function, raw, target, present_or_none(target, self.labels))
+            return sum_selected(self.loss_function, raw, target, self.label_kind.present(target))
+        return sum_masked(self.loss_function, raw, target, self.label_kind.present_or_none(target))
 
     def count(self, target: Tensor) -> Tensor:
-        return number_of(present(target, self.labels))
+        return number_of(self.label_kind.present(target))
 
     def decode(self, raw: Tensor) -> Prediction:
         return Prediction(self.restore(raw))

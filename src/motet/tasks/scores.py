@@ -13,7 +13,7 @@ from torch import Tensor
 from motet.tasks.base import Prediction, Task
 from motet.tasks.labels import as_tensor
 from motet.tasks.metric import Metric, Score
-from motet.tasks.task_metrics import NO_LABELS, Chosen, find_metrics, score
+from motet.tasks.task_metrics import NO_LABELS, MetricChoice, find_metrics, score
 
 Trivial = Mapping[str, Mapping[str, Prediction]]
 """The best constant prediction, one row, for each metric of each task."""
@@ -42,7 +42,7 @@ def normalised_score(value: float, trivial: float, best: float | None) -> float:
 def fit_trivial(
     tasks: Iterable[Task],
     train_targets: Mapping[str, Any],
-    metrics: Mapping[str, Chosen] | None = None,
+    metrics: Mapping[str, MetricChoice] | None = None,
 ) -> Trivial:
     """Find the best constant prediction for each metric of each task that has labels.
 
@@ -67,7 +67,7 @@ def score_trivial(
     tasks: Iterable[Task],
     trivial: Trivial,
     targets: Mapping[str, Any],
-    metrics: Mapping[str, Chosen] | None = None,
+    metrics: Mapping[str, MetricChoice] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Score constant predictions on a split, with the metrics that judge a model there.
 
@@ -96,7 +96,7 @@ def trivial_metrics(
     tasks: Iterable[Task],
     train_targets: Mapping[str, Any],
     targets: Mapping[str, Any],
-    metrics: Mapping[str, Chosen] | None = None,
+    metrics: Mapping[str, MetricChoice] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Fit constant predictions to training labels and score them on a split.
 
@@ -132,7 +132,9 @@ def trivial_scores(
         return dict.fromkeys(metrics, NO_LABELS)
     truth = task.restore(known)
     return {
-        name: score(task, {name: metric}, _repeated(task, trivial[name], truth), truth)[name]
+        name: score(task, {name: metric}, task.label_kind.repeated(trivial[name], truth), truth)[
+            name
+        ]
         for name, metric in metrics.items()
     }
 
@@ -143,13 +145,3 @@ def _known(task: Task, target: Any) -> Tensor | None:
     labels = as_tensor(target)
     labels = labels[task.labelled(labels)]
     return labels if len(labels) else None
-
-
-def _repeated(task: Task, prediction: Prediction, truth: Tensor) -> Prediction:
-    value, probabilities = (
-        None if part is None else part.to(truth.device).expand(len(truth), *part.shape[1:])
-        for part in prediction
-    )
-    assert value is not None
-    # one tag serves for any number of words
-    return Prediction(value.expand_as(truth) if task.labels == "tags" else value, probabilities)

@@ -13,7 +13,8 @@ from motet.tags import TagSet
 from motet.tasks.additive import clean, number_of
 from motet.tasks.base import Prediction, Reads, Task
 from motet.tasks.crf import CRF, Constraints
-from motet.tasks.labels import Labels, at_least_float32, named_classes, present
+from motet.tasks.kinds import LabelKind
+from motet.tasks.labels import at_least_float32, named_classes
 from motet.tasks.losses import cross_entropy
 from motet.tasks.token_heads import TokenHead, TokenLSTM
 from motet.tasks.weights import ClassWeights
@@ -46,7 +47,7 @@ class SequenceLabelling(Task):
             training labels.
         mean_over: What the loss of a CRF is a mean over: sequences that have a label, or words that
             have one, as with other decoders; sequences if left out.
-        **common: What every task may be told; see `motet.options.TaskOptions`.
+        **common: Options of every task; see `motet.options.TaskOptions`.
 
     Raises:
         InputError: If an option is unknown, wrong, or would be ignored.
@@ -59,7 +60,7 @@ class SequenceLabelling(Task):
     """
 
     kind: ClassVar[str] = "sequence_labelling"
-    labels: ClassVar[Labels] = "tags"
+    labels: ClassVar[LabelKind | str] = "tags"
     reads: ClassVar[Reads] = "tokens"
     tags: TagSet
 
@@ -104,7 +105,7 @@ class SequenceLabelling(Task):
 
     def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         target = self._fitting(raw, target)
-        raw, labelled = at_least_float32(raw), present(target, self.labels)
+        raw, labelled = at_least_float32(raw), self.label_kind.present(target)
         target = clean(target, labelled).long()
         if self.crf is None:
             return self._tokens_loss(raw.flatten(0, 1), target.flatten(), labelled.flatten())
@@ -114,7 +115,7 @@ class SequenceLabelling(Task):
         return -likelihood.sum(), self._count(target, labelled)
 
     def count(self, target: Tensor) -> Tensor:
-        labelled = present(target, self.labels)
+        labelled = self.label_kind.present(target)
         return self._count(clean(target, labelled).long(), labelled)
 
     def decode(self, raw: Tensor) -> Prediction:
@@ -131,7 +132,7 @@ class SequenceLabelling(Task):
 
     def restore(self, target: Tensor) -> Tensor:
         """Return places of tags, -100 where missing, int64."""
-        labelled = present(target, self.labels)
+        labelled = self.label_kind.present(target)
         return clean(target, labelled).long().where(labelled, MISSING)
 
     def check(self, target: Tensor) -> None:
@@ -146,7 +147,7 @@ class SequenceLabelling(Task):
                 f"task {self.name!r}: the labels have the shape {tuple(target.shape)}, expected "
                 "(B, L), one tag per word, -100 after the last"
             )
-        found = target[present(target, self.labels)]
+        found = target[self.label_kind.present(target)]
         wrong = found[(found < 0) | (found >= self.outputs) | (found != found.long())]
         if len(wrong):
             raise InputError(
@@ -161,7 +162,7 @@ class SequenceLabelling(Task):
             RowError: If there is one.
         """
         length = words.shape[1]
-        labelled = present(lengthened(target[:, :length], length), self.labels)
+        labelled = self.label_kind.present(lengthened(target[:, :length], length))
         wrong = (labelled & ~words).nonzero()
         if len(wrong):
             row, place = wrong[0].tolist()
@@ -223,7 +224,7 @@ class SequenceLabelling(Task):
                 f"{self.outputs} per word"
             )
         words, labels = raw.shape[1], target.shape[1]
-        if words < labels and bool(present(target[:, words:], self.labels).any()):
+        if words < labels and bool(self.label_kind.present(target[:, words:]).any()):
             raise InputError(
                 f"task {self.name!r}: the encoder gave {words} words per row, but there are "
                 f"labels for more, up to {labels}; give as many tags as words"

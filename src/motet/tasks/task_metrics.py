@@ -17,13 +17,12 @@ from torch import Tensor
 
 from motet.problems import InputError, hint
 from motet.registry import METRICS
-from motet.states import join_rows, lengthened
+from motet.states import join_rows
 from motet.tasks.base import Prediction, Task, listed_tasks
-from motet.tasks.constant import constant_note
-from motet.tasks.labels import MISSING, as_tensor, as_vector
+from motet.tasks.labels import as_tensor
 from motet.tasks.metric import Metric, Score, Split, of_arrays
 
-Chosen = Sequence[str | Callable[..., Any]] | str | Callable[..., Any]
+MetricChoice = Sequence[str | Callable[..., Any]] | str | Callable[..., Any]
 """Names and functions, or a single one."""
 
 
@@ -55,7 +54,9 @@ class TaskMetrics:
     """What `compute` has to say about "task.metric": why it is NaN, or what it left out; and about
     "task.prediction": what it is, where it is the same in every row."""
 
-    def __init__(self, tasks: Iterable[Task], metrics: Mapping[str, Chosen] | None = None) -> None:
+    def __init__(
+        self, tasks: Iterable[Task], metrics: Mapping[str, MetricChoice] | None = None
+    ) -> None:
         self.tasks = {task.name: task for task in listed_tasks(tasks)}
         self.metrics = find_metrics(self.tasks.values(), metrics)
         self.reset()
@@ -138,8 +139,9 @@ class TaskMetrics:
             raw = task.decode(raw).value
         if loss is not None:
             self._losses[name].append((loss[0].detach(), loss[1].detach()))
-        self._raw[name].append(as_vector(raw) if task.labels == "number" else raw)
-        self._targets[name].append(target if task.labels == "tags" else as_vector(target))
+        raw, target = task.label_kind.squeezed(raw, target)
+        self._raw[name].append(raw)
+        self._targets[name].append(target)
 
     def _number(self, name: str, numbers: Tensor | None) -> None:
         known = self._numbers[name]
@@ -210,25 +212,25 @@ def score(
     Returns:
         What each metric found, by name.
     """
-    value, probabilities = prediction
-    if task.labels == "tags":
-        value, target = (
-            lengthened(each, max(value.shape[1], target.shape[1])) for each in (value, target)
-        )
-    if _is_broken(task, value, probabilities, target):
+    kind = task.label_kind
+    value, target = kind.aligned(prediction.value, target)
+    prediction = prediction._replace(value=value)
+    if kind.is_broken(prediction, target):
         return dict.fromkeys(metrics, Score(nan, "a prediction is NaN"))
-    split = Split(value, probabilities, target, task.class_names, task.tags)
+    split = Split(value, prediction.probabilities, target, task.class_names, task.tags)
     return {name: metric(split) for name, metric in metrics.items()}
 
 
-def _is_broken(task: Task, value: Tensor, probabilities: Tensor | None, target: Tensor) -> bool:
-    if task.labels == "tags":  # a word whose scores are NaN gets no tag
-        return bool(((value == MISSING) & (target != MISSING)).any())
-    return any(part is not None and bool(part.isnan().any()) for part in (value, probabilities))
+def constant_note(task: Task, prediction: Prediction, target: Tensor) -> str:
+    """Describe what a task predicts in every row; empty if predictions differ or labels do not."""
+    kind = task.label_kind
+    ranges = kind.ranges(*kind.aligned(prediction.value, target))
+    found = "" if ranges is None else kind.constant(ranges, task.class_names)
+    return f"predicts {found}" if found else ""
 
 
 def find_metrics(
-    tasks: Iterable[Task], chosen: Mapping[str, Chosen] | None = None
+    tasks: Iterable[Task], chosen: Mapping[str, MetricChoice] | None = None
 ) -> dict[str, dict[str, Metric]]:
     """Find the metrics of each task.
 
@@ -252,13 +254,13 @@ def find_metrics(
     }
 
 
-def _of_task(task: Task, chosen: Chosen) -> dict[str, Metric]:
+def _of_task(task: Task, chosen: MetricChoice) -> dict[str, Metric]:
     found: dict[str, Metric] = {}
     if isinstance(chosen, str) or not isinstance(chosen, Sequence):
         chosen = [chosen]
     for place, each in enumerate(chosen, start=1):
         metric = _metric(each, place)
-        if task.labels not in metric.labels:
+        if not metric.suits(task.label_kind):
             raise InputError(
                 f"task {task.name!r}: the metric {metric.name!r} does not suit {task.kind}; these "
                 f"do: {', '.join(_suiting(task))}"
@@ -288,4 +290,4 @@ def _metric(given: str | Callable[..., Any], place: int) -> Metric:
 
 def _suiting(task: Task) -> list[str]:
     members = {name: METRICS[name] for name in METRICS}
-    return [n for n, m in members.items() if not isinstance(m, Metric) or task.labels in m.labels]
+    return [n for n, m in members.items() if not isinstance(m, Metric) or m.suits(task.label_kind)]

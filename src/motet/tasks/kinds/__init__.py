@@ -1,0 +1,44 @@
+"""Kinds of label: what is missing, and how labels are compared, scored and predicted trivially."""
+
+from motet.problems import InputError, hint, shown
+from motet.tasks.kinds.base import LabelKind, Likelihood
+from motet.tasks.kinds.classes import ClassLabels
+from motet.tasks.kinds.indicators import IndicatorLabels
+from motet.tasks.kinds.numbers import NumberLabels
+from motet.tasks.kinds.ranges import Ranges
+from motet.tasks.kinds.tags import TagLabels
+
+__all__ = [
+    "ClassLabels",
+    "IndicatorLabels",
+    "LabelKind",
+    "Likelihood",
+    "NumberLabels",
+    "Ranges",
+    "TagLabels",
+    "label_kind",
+]
+
+_KINDS: dict[str, LabelKind] = {
+    kind.name: kind for kind in (ClassLabels(), NumberLabels(), IndicatorLabels(), TagLabels())
+}
+
+
+def label_kind(labels: LabelKind | str) -> LabelKind:
+    """Return the kind of label that a task's ``labels`` give, by name or as it is.
+
+    Raises:
+        InputError: If no kind has that name.
+
+    Example:
+        >>> label_kind("number").default_metrics
+        ('r2', 'mae', 'rmse')
+    """
+    if isinstance(labels, LabelKind):
+        return labels
+    if labels not in _KINDS:
+        raise InputError(
+            f"labels: found {shown(labels)}; expected a LabelKind or the name of one; "
+            f"{hint(str(labels), _KINDS)}"
+        )
+    return _KINDS[labels]

@@ -1,0 +1,131 @@
+"""What a kind of label is: which labels are missing, and what follows from that.
+
+A label column becomes a target in one of these forms, named by ``Task.labels``:
+
+==============  =======================================  ======================================
+``"class"``     whole numbers (B,), or class shares      missing: -100 or NaN; a row of shares is
+                (B, C), "soft labels"                    missing if any of its numbers is NaN
+``"indicators"``  0 or 1, (B, C)                         missing: -100 or NaN, cell by cell
+``"tags"``      whole numbers (B, L), one per word       missing: -100 or NaN, word by word, and
+                                                         after the last word of a row
+``"number"``    (B,), or (B, K) for several outputs      missing: NaN, number by number
+==============  =======================================  ======================================
+
+-100 is a number like any other for ``"number"``: it may be a temperature.
+
+A further kind is a subclass of `LabelKind` with a name and whatever differs from whole numbers of
+which -100 is missing; a task has an instance of it as its ``labels``. How columns become such
+targets is registered under the same name:
+``motet.register("label", name, target)``, see `motet.data.targets.base`.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from motet.states import MISSING
+from motet.tasks.kinds.ranges import Ranges
+from motet.tasks.prediction import Prediction
+
+Likelihood = Literal["classification", "regression", "laplace"]
+
+
+class LabelKind:
+    """A kind of label; by default one of which -100 and NaN mean that it is missing.
+
+    Instances have no state. `Task` has methods of the same names, which single tasks may refine.
+    """
+
+    name: ClassVar[str]
+    """Its name, under which its target is registered and metrics say that they suit it."""
+    default_metrics: ClassVar[tuple[str, ...]] = ()
+    """Metrics to report if none were asked for; the first is the one that scores."""
+    uncertainty_kind: ClassVar[Likelihood] = "classification"
+    """The likelihood that uncertainty weighting should assume."""
+    flat: ClassVar[bool] = False
+    """Whether a single output per row has no axis of its own: (B,) rather than (B, 1)."""
+
+    def present(self, target: Tensor) -> Tensor:
+        """Return which labels are there.
+
+        Args:
+            target: Labels (B, ...).
+
+        Returns:
+            Mask (B,) where a row has one label, else with further axes.
+        """
+        return not_missing(target)
+
+    def present_or_none(self, target: Tensor) -> Tensor | None:
+        """Return which labels are there; None where it is cheap to see that all are.
+
+        On a CPU one reduction shows that most often; a GPU would have to wait for it.
+        """
+        cheap = target.device.type == "cpu" and target.numel()
+        if cheap and (not target.dtype.is_signed or target.min().item() >= 0):  # nor is NaN
+            return None
+        return self.present(target)
+
+    def labelled(self, target: Tensor) -> Tensor:
+        """Return which rows have at least one label, (B,)."""
+        found = self.present(target)
+        while found.ndim > 1:
+            found = found.any(dim=-1)
+        return found
+
+    def restore(self, target: Tensor) -> Tensor:
+        """Return labels in original units, which is what metrics compare predictions with."""
+        return target
+
+    def squeezed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Drop last axes of size 1 that raw outputs or labels of this kind do not have."""
+        return raw, target
+
+    def aligned(self, value: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Bring predictions and labels of the same rows into the same shape."""
+        return value, target
+
+    def is_broken(self, prediction: Prediction, target: Tensor) -> bool:
+        """Return whether a prediction of a labelled row is NaN."""
+        return any(each is not None and bool(each.isnan().any()) for each in prediction)
+
+    def repeated(self, prediction: Prediction, target: Tensor) -> Prediction:
+        """Return the prediction of one row for every row of labels (B, ...)."""
+        value, probabilities = (
+            None if each is None else each.to(target.device).expand(len(target), *each.shape[1:])
+            for each in prediction
+        )
+        assert value is not None
+        return Prediction(value, probabilities)
+
+    def trivial(self, target: Tensor, metric: str) -> Prediction | None:
+        """Return the best constant prediction, of one row; None if the kind has none.
+
+        Args:
+            target: All training labels in original units.
+            metric: The metric that will score it.
+        """
+        return None
+
+    def unit_note(self, target: Tensor) -> str:
+        """Describe labels in a unit that makes their loss drown others; empty if they are not."""
+        return ""
+
+    def ranges(self, value: Tensor, target: Tensor) -> Ranges | None:
+        """Return the ranges of predictions and labels; None where `constant` finds nothing."""
+        return None
+
+    def constant(self, ranges: Ranges, names: Sequence[str] | None) -> str:
+        """Name what is predicted in every row although labels differ; empty if nothing is."""
+        return ""
+
+
+def not_missing(target: Tensor) -> Tensor:
+    """Return which labels are neither -100 nor NaN."""
+    if not target.dtype.is_signed:  # as uint8, -100 would be 156
+        return torch.ones_like(target, dtype=torch.bool)
+    if target.is_floating_point():
+        return ~target.isnan() & (target != MISSING)
+    return target != MISSING

@@ -1,0 +1,27 @@
+"""Any number of C labels per row: 0 or 1 for each."""
+
+from collections.abc import Sequence
+from typing import ClassVar, final
+
+from torch import Tensor
+
+from motet.tasks.kinds.base import LabelKind
+from motet.tasks.kinds.ranges import Ranges, ranges_of
+
+
+@final
+class IndicatorLabels(LabelKind):
+    """0 or 1, (B, C), each cell of which may be missing."""
+
+    name: ClassVar[str] = "indicators"
+    default_metrics: ClassVar[tuple[str, ...]] = ("average_precision", "auroc", "accuracy")
+
+    def ranges(self, value: Tensor, target: Tensor) -> Ranges:
+        return ranges_of(value, target)
+
+    def constant(self, ranges: Ranges, names: Sequence[str] | None) -> str:
+        if not bool(ranges.constant.all()) or not bool(ranges.varied.any()):
+            return ""
+        chosen = ranges.low.nonzero().flatten().tolist()
+        found = [repr(names[place]) if names else str(place) for place in chosen]
+        return f"{', '.join(found) or 'no label'} in all {ranges.rows:,} rows"

@@ -1,0 +1,81 @@
+"""One number per row, or several."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from motet.figures import figure
+from motet.tasks.kinds.base import LabelKind, Likelihood
+from motet.tasks.kinds.ranges import Ranges, ranges_of
+from motet.tasks.labels import as_vector
+from motet.tasks.prediction import Prediction
+
+_LIKE = 1e-5
+"""Spread of predicted numbers, relative to that of the labels, that rounding may cause."""
+
+
+@final
+class NumberLabels(LabelKind):
+    """Numbers (B,), or (B, K) for several outputs; -100 is one like any other."""
+
+    name: ClassVar[str] = "number"
+    default_metrics: ClassVar[tuple[str, ...]] = ("r2", "mae", "rmse")
+    uncertainty_kind: ClassVar[Likelihood] = "regression"
+    flat: ClassVar[bool] = True
+
+    def present(self, target: Tensor) -> Tensor:
+        """Return which numbers are there, (B,) or (B, K).
+
+        Example:
+            >>> NumberLabels().present(torch.tensor([-100.0, torch.nan]))
+            tensor([ True, False])
+        """
+        if target.is_floating_point():
+            return as_vector(~target.isnan())
+        return as_vector(torch.ones_like(target, dtype=torch.bool))
+
+    def present_or_none(self, target: Tensor) -> Tensor | None:
+        cheap = target.device.type == "cpu" and target.numel()
+        if cheap and not (target.is_floating_point() and math.isnan(target.sum())):  # NaN spreads
+            return None
+        return self.present(target)
+
+    def restore(self, target: Tensor) -> Tensor:
+        return as_vector(target).double()
+
+    def squeezed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        return as_vector(raw), as_vector(target)
+
+    def trivial(self, target: Tensor, metric: str) -> Prediction:
+        """Return the median for mae, the mean for other metrics."""
+        value = target.nanmedian(dim=0).values if metric == "mae" else target.nanmean(dim=0)
+        return Prediction(value.unsqueeze(0))
+
+    def unit_note(self, target: Tensor) -> str:
+        known = target[~target.isnan()].double()
+        mean, std = float(known.mean()), float(known.std(correction=0))
+        if abs(mean) <= 10 and 0.01 < std < 10:
+            return ""
+        return f"mean {mean:.4g} and standard deviation {std:.4g}"
+
+    def ranges(self, value: Tensor, target: Tensor) -> Ranges:
+        rows = len(value)
+        return ranges_of(value.reshape(rows, -1), target.reshape(rows, -1))
+
+    def constant(self, ranges: Ranges, names: Sequence[str] | None) -> str:
+        found = ", ".join(_constant_numbers(ranges, names))
+        return f"{found} in all {ranges.rows:,} rows" if found else ""
+
+
+def _constant_numbers(ranges: Ranges, names: Sequence[str] | None) -> Iterator[str]:
+    several = len(ranges.low) > 1
+    spreads = (ranges.label_high - ranges.label_low).tolist()
+    alike = (ranges.high - ranges.low).tolist()
+    means = (ranges.total / ranges.rows).tolist()
+    for place, (spread, own) in enumerate(zip(spreads, alike, strict=True)):
+        if spread > 0 and own <= _LIKE * spread:
+            name = repr(names[place]) if names else place
+            yield f"{figure(means[place])}{f' for {name}' if several else ''}"
