@@ -15,6 +15,7 @@ from motet.encoders import Encoder, create_padding_mask, hand_on
 from motet.options import PositiveFloat, PositiveInt, TaskOptions, Unpack, checked, read_options
 from motet.problems import InputError
 from motet.registry import KINDS, register
+from motet.scheduling import Scheduler
 from motet.sharing import SharedModule, Sharing
 from motet.tasks import Prediction, Task
 
@@ -214,6 +215,17 @@ def worst_error(predictions, targets):
     return abs(predictions - targets).max()
 
 
+class LastTask(Scheduler):
+    """The last task alone, every few steps."""
+
+    def __init__(self, tasks: tuple[str, ...], *, every: PositiveInt = 2) -> None:
+        super().__init__(tasks)
+        self.every = every
+
+    def tasks_for(self, step, tasks):
+        return tasks if step % self.every else tasks[-1:]
+
+
 def plain_sgd(groups, *, learning_rate: PositiveFloat = 0.5):
     """Plain gradient descent."""
     return torch.optim.SGD(groups, lr=learning_rate)
@@ -236,6 +248,7 @@ MINE = {
     ),
     "input": (Length, {"inputs": {"age": "number", "name": {"type": "mine", "column": "city"}}}),
     "encoder": (Tiny, {"model": {"encoder": {"type": "mine", "units": 5}}}),
+    "scheduler": (LastTask, {"scheduling": {"type": "mine", "every": 3}}),
     "optimizer": (plain_sgd, {"training": {"optimizer": {"type": "mine", "learning_rate": 0.25}}}),
     "lr_schedule": (halving, {"training": {"lr_schedule": {"type": "mine", "start": 0.5}}}),
     "dataset": (None, {"data": {"source": "motet://mine"}}),

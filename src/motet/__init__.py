@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from motet import balancing, config, data, encoders, sharing, tasks
+    from motet import balancing, config, data, encoders, scheduling, sharing, tasks
     from motet.balancing import backward
     from motet.config import Config
     from motet.model import MultiTaskModel
@@ -33,6 +33,7 @@ __all__ = [
     "load",
     "register",
     "resume",
+    "scheduling",
     "sharing",
     "tasks",
     "train",

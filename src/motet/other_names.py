@@ -35,6 +35,7 @@ KEYS = _by_other(
         "tasks": "target targets label labels outputs output_features targets y heads",
         "model": "network net",
         "balancing": "balancer balance weighting loss_weighting aggregator mtl_method",
+        "scheduling": "task_scheduler task_scheduling task_sampler task_sampling",
         "training": "trainer train fit train_args training_args hyperparameters params",
         # data
         "source": "path file files filename file_name data_path csv table url train_path",

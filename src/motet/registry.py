@@ -195,6 +195,11 @@ LR_SCHEDULES = Registry(
     linear="motet.training.lr_schedules:linear",
     step="motet.training.lr_schedules:step",
 )
+SCHEDULERS = Registry(
+    "scheduler",
+    "schedulers",
+    all="motet.scheduling.all:All",
+)
 DATASETS = Registry(
     "dataset",
     "datasets",

@@ -221,7 +221,7 @@ def test_following_the_hints_ends_at_the_override_that_was_meant(typed, right):
         ("output_dir=runs", "given as --output FOLDER on the command line"),
         ("training.shuffle=true", "shuffled in every epoch"),
         ("training={epochs=3}", "write epochs: 3, with a colon and a space"),
-        ("banana=1", "unknown key; known: data, inputs, tasks, model, balancing, training"),
+        ("banana=1", "unknown key; known: data, inputs, tasks, model, balancing, scheduling, training"),
         ("inputs.review.tokenizer=bert-base-uncased", "or the path of a file or folder; there is no such file"),
         ("data.split=random", "remove it; then rows are split at random"),
         ("inputs=all", "remove it; then every column that is no target is an input"),

@@ -164,6 +164,8 @@ class Config(Section):
     balancing: Balancing = _by_name("equal")
     """How the tasks' losses or gradients become one update; or a list of stages, all but the last
     with ``until``, the last epoch in which it acts: ``[{until: 5, type: equal}, pcgrad]``."""
+    scheduling: Annotated[Member, MemberOf("scheduler")] = _by_name("all")
+    """Which tasks train at each step."""
     training: TrainingConfig = Field(default_factory=lambda: TrainingConfig())
     """The loop."""
 

@@ -13,6 +13,7 @@ from motet.run.frozen_states import check_cache
 from motet.run.preparing import Prepared, prepare
 from motet.tasks.scores import fit_trivial
 from motet.training import Trainer, make_stages
+from motet.training.plan import make_scheduler
 
 
 def check(
@@ -55,10 +56,14 @@ def build_trainer(prepared: Prepared, **hooks: Any) -> Trainer:
     with collector.at("balancing"):
         stages = make_stages([stage.model_dump() for stage in config.stages], model)
     collector.stop()
+    with collector.at("scheduling"):
+        scheduler = make_scheduler(config.scheduling.model_dump(), model)
+    collector.stop()
     with collector.at("training"):
         trainer = Trainer(
             model,
             stages,
+            scheduling=scheduler,
             batch_size=chosen.batch_size,
             optimizer=chosen.optimizer.model_dump(),
             lr_schedule=chosen.lr_schedule.model_dump(),

@@ -3,7 +3,6 @@
 Nothing here is looked at in every step.
 """
 
-import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +86,6 @@ def warn_of_epochs(trainer: "Trainer") -> None:
     model = trainer.model
     if trainer.progress.epoch or trainer.progress.batch:
         return  # epochs begin and end
-    turns = {tuple(model.sharing.trained_at(at, model.active_tasks)) for at in (1, math.inf)}
     waiting = {
         "stages of balancer": len(trainer.stages) > 1,
         f"balancer {type(trainer.balancer).__name__}": (
@@ -96,7 +94,7 @@ def warn_of_epochs(trainer: "Trainer") -> None:
         "lr_schedule": trainer.lr_schedule not in ("cosine", "constant", {"type": "constant"}),
         "unfreeze": bool(trainer.freezing.plan),
         "weights of tasks that change with epochs": any(t.turning_points for t in model.tasks),
-        "columns of sharing: progressive": len(turns) > 1,
+        "columns of sharing: progressive": trainer.planner.takes_turns,
     }
     found = [name for name, waits in waiting.items() if waits]
     if found:

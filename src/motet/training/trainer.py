@@ -28,6 +28,7 @@ from motet.options import (
     checked,
 )
 from motet.problems import InputError, hint
+from motet.scheduling import Scheduler
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
 from motet.tasks.task_metrics import find_metrics
@@ -71,6 +72,7 @@ from motet.training.notices import (
 from motet.training.optimizer_creation import create_optimizer
 from motet.training.parameter_groups import OptimizerFactory, check_rates
 from motet.training.passes import Passes, check_parts, check_precision
+from motet.training.plan import Planner, make_scheduler
 from motet.training.randomness import Generators
 from motet.training.rates import LearningRates
 from motet.training.recording import LOG_EVERY, epoch_entries, step_entries, step_values
@@ -93,7 +95,6 @@ from motet.training.statistics import (
     gradient_stats,
 )
 from motet.training.step_result import StepResult
-from motet.training.turns import check_epochs, last_to_train
 from motet.training.updates import clear_gradients, clip_gradient, update
 
 
@@ -105,6 +106,8 @@ class Trainer:
         balancer: A balancer, its name, or ``{"type": name, option: value}``; or a list of stages,
             all but the last with the last epoch in which they act, ``{"until": 5, "type": name}``.
             ``heads``, ``at``, ``memory`` and ``gramian`` beside them are those of `motet.backward`.
+        scheduling: Which tasks train at each step: a scheduler, its name, or ``{"type": name,
+            option: value}``.
         learning_rate: Learning rate; the optimizer's default if left out. A task's own
             ``learning_rate`` goes before it, for that task's parameters.
         batch_size: Rows per step, and per forward pass in evaluation.
@@ -159,6 +162,7 @@ class Trainer:
         model: MultiTaskModel,
         balancer: Stage | Sequence[Stage] | Stages = "equal",
         *,
+        scheduling: Scheduler | MemberChoice = "all",
         learning_rate: PositiveFloat | None = None,
         batch_size: PositiveInt = 512,
         optimizer: MemberChoice | OptimizerFactory = "adamw",
@@ -190,6 +194,7 @@ class Trainer:
         self.device = find_device(device)
         self.model = model.to(self.device)
         self.stages = make_stages(balancer, model).to(self.device)
+        self.planner = Planner(model, make_scheduler(scheduling, model).to(self.device))
         rates = {"shared_learning_rate": shared_learning_rate, "layer_decay": layer_decay}
         self.optimizer = create_optimizer(
             optimizer, learning_rate, self.model, self.stages, **rates
@@ -237,11 +242,6 @@ class Trainer:
     def balancer(self) -> Balancer:
         """The balancer of the epoch in progress."""
         return self.stages.at(self.progress.epoch + 1)
-
-    @property
-    def trained_tasks(self) -> list[str]:
-        """The tasks that train in the epoch in progress: all enabled ones, or as sharing says."""
-        return self.model.sharing.trained_at(self.progress.epoch + 1, self.model.active_tasks)
 
     # Training --------------------------------------------------------------------------------
 
@@ -351,7 +351,7 @@ class Trainer:
         batch, balancer = Batch.of(batch, device=self.device), self.balancer
         with self._generators.own():
             self._rates.set(self.step)
-            tasks = self.trained_tasks
+            tasks = self.planner.tasks_at(self.step, self.progress.epoch + 1)
             aside = self._passes.aside(self.step, tasks)
             if not self._rehearsed:
                 part = partial(aside, self._passes.first_part(batch))
@@ -477,7 +477,12 @@ class Trainer:
         self.progress = load_header(header, self.model)
 
     def _modules(self) -> dict[str, nn.Module]:
-        return {"model": self.model, "balancer": self.stages, "normalizer": self._normalizer}
+        return {
+            "model": self.model,
+            "balancer": self.stages,
+            "normalizer": self._normalizer,
+            "scheduler": self.planner.scheduler,
+        }
 
     def _checkpoint(self, kind: Literal["last", "best"]) -> None:
         if self.on_checkpoint is not None:
@@ -557,7 +562,7 @@ class Trainer:
             InputError: If the sharing scheme trains one, or ``unfreeze`` begins, only after so many
                 epochs.
         """
-        check_epochs(self.model, epochs)
+        self.planner.check(epochs)
         self.freezing.check(epochs)
 
     # Parts -----------------------------------------------------------------------------------
@@ -583,7 +588,7 @@ class Trainer:
         tell_scores(self.balancer, whole.scores)
         value = monitored_value(self.monitor, self.model, whole)
         news = monitored_tasks(self.monitor, self.model, valid.targets).intersection(due)
-        news &= last_to_train(self.model, self.progress)
+        news &= self.planner.tasks_of_last_turn(self.progress.epoch + (self.progress.batch > 0))
         loss = monitored_loss(self.monitor, self.model, whole)
         better = bool(news) and note_value(self.progress, value, loss, self.patience)
         if better:
