@@ -11,6 +11,7 @@ import motet
 from motet.balancing import LossBalancer
 from motet.config import json_schema, read
 from motet.data.inputs.base import Declared, Input
+from motet.data.targets.base import NO_INPUTS, Target
 from motet.encoders import Encoder, create_padding_mask, hand_on
 from motet.options import PositiveFloat, PositiveInt, TaskOptions, Unpack, checked, read_options
 from motet.problems import InputError
@@ -18,6 +19,7 @@ from motet.registry import KINDS, register
 from motet.scheduling import Scheduler
 from motet.sharing import SharedModule, Sharing
 from motet.tasks import Prediction, Task
+from motet.tasks.kinds import LabelKind
 
 
 @pytest.fixture
@@ -200,6 +202,49 @@ class Length(Input):
         self._column, self._unit = state["column"], state["unit"]
 
 
+class Thousands(Target):
+    """Numbers, in thousands."""
+
+    def encode(self, table, inputs=NO_INPUTS):
+        return table[self.column].to_numpy().astype(np.float32) / 1000
+
+    def learned(self):
+        return {"unit": 1000}
+
+    def predictions(self, value, probabilities=None, table=None, inputs=NO_INPUTS):
+        return {self.name: pa.array(value * 1000)}
+
+
+def mean_error(predictions, targets):
+    """Mean error."""
+    return abs(predictions - targets).mean()
+
+
+mean_error.best = 0.0
+
+
+class InThousands(LabelKind):
+    """What `Thousands` makes."""
+
+    name = "mine"
+    default_metrics = (mean_error,)
+    flat = True
+
+    def trivial(self, target, metric):
+        return Prediction(target.mean(dim=0, keepdim=True))
+
+
+class Turnover(Visits):
+    """Counts of thousands."""
+
+    kind = "turnover"
+    labels = InThousands()
+
+    def __init__(self, name: str, *, unit: int = 1, **common: Unpack[TaskOptions]) -> None:
+        super().__init__(name, **common)
+        self.unit = unit
+
+
 def narrow(width: int, outputs: int, *, waist: PositiveInt = 2) -> nn.Module:
     """Two layers with a waist."""
     return nn.Sequential(nn.Linear(width, waist), nn.Linear(waist, outputs))
@@ -240,6 +285,7 @@ MINE = {
     "balancer": (Worst, {"balancing": {"type": "mine", "power": 2.0}}),
     "sharing": (Twice, {"model": {"sharing": "mine", "encoder": {"hidden": [4]}}}),
     "task": (Visits, {"tasks": {"visits": {"type": "mine", "floor": 0.5, "weight": 2.0}}}),
+    "label": (Thousands, {"tasks": {"spend": {"type": "turnover"}}}),
     "head": (narrow, {"tasks": {"spend": {"type": "regression", "head": {"type": "mine"}}}}),
     "loss": (quartic, {"tasks": {"spend": {"type": "regression", "loss": "mine"}}}),
     "metric": (
@@ -268,6 +314,8 @@ def test_a_registered_member_is_used_by_a_run_from_its_name_alone(kind, add, peo
         pq.write_table(table, tmp_path / "mine.parquet")
         member = lambda: tmp_path / "mine.parquet"  # noqa: E731  # a data set needs no docstring
     add(kind, "mine", member)
+    if kind == "label":
+        add("task", "turnover", Turnover)
     training = {"epochs": 1, "batch_size": 64, **change.get("training", {})}
     config = {"tasks": {"spend": {"type": "regression"}}, **change, "training": training}
     data = None if kind == "dataset" else table
@@ -356,6 +404,9 @@ def _look(kind, run, predicted):
         assert run.model.tasks["visits"].weight == 2.0
     elif kind == "sharing":
         assert run.model.heads["spend"].head.layers[-1].in_features == 8
+    elif kind == "label":
+        assert run.model.tasks["spend"].unit == 1000
+        assert predicted["spend"].to_numpy().min() > 1
     elif kind == "head":
         assert len(list(run.model.heads["spend"].parameters())) == 4
     elif kind == "loss":

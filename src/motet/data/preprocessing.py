@@ -14,13 +14,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from motet.data.inputs.base import Expansion, Input, TextSizes
-from motet.data.inputs.text import Text
 from motet.data.selection import require_columns
-from motet.data.targets import TARGETS, TagTarget, Target
+from motet.data.targets import Target
+from motet.data.targets.base import NO_INPUTS
 from motet.data.values import is_list
-from motet.data.words import text_of
 from motet.problems import InputError, hint, reason
-from motet.registry import INPUTS
+from motet.registry import INPUTS, LABELS
 
 _VERSION = 1
 
@@ -46,7 +45,7 @@ class Preprocessing:
         >>> from motet.data.inputs.number import Number
         >>> table = pa.table({"age": [20, 40], "job": ["cook", "cook"], "spend": [1.0, 2.0]})
         >>> inputs = {"age": Number("age"), "job": Category("job")}
-        >>> preprocessing = Preprocessing(inputs, {"spend": TARGETS["number"]("spend")})
+        >>> preprocessing = Preprocessing(inputs, {"spend": LABELS["number"]("spend")})
         >>> preprocessing.fit(table)
         >>> again = Preprocessing.from_json(preprocessing.to_json())
         >>> again.inputs(table)
@@ -87,10 +86,8 @@ class Preprocessing:
                 part.fit(table)
                 fitted += 1
         for task, target in self._targets.items():
-            with at("tasks", task):
-                if fitted == len(self._inputs):  # else it may have no words because it failed
-                    self._words_of(target)
-                target.fit(table)
+            with at("tasks", task):  # without words, a text may just have failed
+                target.fit(table, self._inputs if fitted == len(self._inputs) else NO_INPUTS)
         self.strings = _strings(table, columns)
 
     def extended(self, targets: Mapping[str, Target], table: pa.Table) -> "Preprocessing":
@@ -105,8 +102,7 @@ class Preprocessing:
         """
         made = Preprocessing(self._inputs, {**self._targets, **targets})
         for target in targets.values():
-            made._words_of(target)  # tells if there are no words to label
-            target.fit(table)
+            target.fit(table, self._inputs)
         labels = [name for each in targets.values() for name in each.columns(table.column_names)]
         made.strings = (*self.strings, *_strings(table, labels))
         return made
@@ -159,11 +155,7 @@ class Preprocessing:
         for task, target in self._targets.items():
             if any(name in table.column_names for name in target.columns(table.column_names)):
                 with at("tasks", task):
-                    arrays[task] = target.encode(table)
-                    text = self._words_of(target)
-                    if text is not None:
-                        counts = text.word_places(table).counts
-                        target.check_lengths(table, counts, f"input {text.name!r}")  # type: ignore[attr-defined]  # it labels words
+                    arrays[task] = target.encode(table, self._inputs)
         return arrays
 
     def predictions(
@@ -184,12 +176,7 @@ class Preprocessing:
         Returns:
             Columns by name.
         """
-        target = self.target(task)
-        columns = target.predictions(value, probabilities)
-        text = self._words_of(target)
-        if text is not None and table is not None and isinstance(target, TagTarget):
-            columns |= target.placed_spans(value, text.word_places(table))
-        return columns
+        return self.target(task).predictions(value, probabilities, table, self._inputs)
 
     def target(self, task: str) -> Target:
         """Return the target of a task: its classes, its scale, its columns of predictions.
@@ -254,12 +241,11 @@ class Preprocessing:
     def to_json(self) -> str:
         """Return everything that was learned as strict JSON."""
         inputs = {
-            name: {"type": _name_of(part), "state": part.state()}
+            name: {"type": INPUTS.name_of(type(part)), "state": part.state()}
             for name, part in self._inputs.items()
         }
-        kinds: dict[Any, str] = {member: kind for kind, member in TARGETS.items()}
         targets = {
-            task: {"type": kinds[type(target)], "state": target.state()}
+            task: {"type": LABELS.name_of(type(target)), "state": target.state()}
             for task, target in self._targets.items()
         }
         content = {
@@ -288,7 +274,7 @@ class Preprocessing:
             inputs = {name: _loaded(name, each) for name, each in content["inputs"].items()}
             targets: dict[str, Target] = {}
             for task, each in content["targets"].items():
-                targets[task] = TARGETS[each["type"]](task)
+                targets[task] = LABELS[each["type"]](task)
                 targets[task].load(each["state"])
             made = Preprocessing(inputs, targets)
             made.strings = tuple(content["strings"])
@@ -298,13 +284,6 @@ class Preprocessing:
                 "use the preprocessing.json of a model folder, unchanged"
             ) from None
         return made
-
-    def _words_of(self, target: Target) -> Text | None:
-        """Return the text whose words a target labels; None if it labels none, or there is none."""
-        if not isinstance(target, TagTarget) or not self.texts:
-            return None
-        part = self._inputs[text_of(target.name, target.input, self.texts)]
-        return part if isinstance(part, Text) else None
 
     def _refuse_leaks(
         self, read: Mapping[str, tuple[str, ...]], predicted: Mapping[str, tuple[str, ...]]
@@ -328,17 +307,6 @@ def _is_spelt(kind: pa.DataType) -> bool:
     """Tell whether a column is texts where a format has no lists."""
     inner = kind.value_type if is_list(kind) else kind
     return bool(pa.types.is_string(inner) or (is_list(kind) and pa.types.is_integer(inner)))
-
-
-def _name_of(part: Input) -> str:
-    place = f"{type(part).__module__}:{type(part).__qualname__}"
-    for name in INPUTS:
-        if INPUTS.place(name) in (place, type(part)):
-            return name
-    raise InputError(
-        f"the input {part.name!r} is of the class {type(part).__qualname__}, which has no name; "
-        "register it: motet.register('input', name, the class)"
-    )
 
 
 def _loaded(name: str, content: Mapping[str, Any]) -> Input:

@@ -131,9 +131,9 @@ def _build_table_encoder(chosen: Member, sizes: Sizes) -> nn.Module:
 
 
 def build_task(config: Config, name: str, sizes: Sizes) -> Task:
-    """Build a task with what its labels taught."""
+    """Build a task with the options that its labels determine."""
     chosen = config.tasks[name]
-    accepted = inspect.signature(TASKS[chosen.type]).parameters
+    accepted = TASKS[chosen.type].accepted()
     learned = {o: value for o, value in sizes.tasks[name].items() if o in accepted}
     task: Task = create(TASKS, chosen.type, name, **{**chosen.options(), **learned})
     return task

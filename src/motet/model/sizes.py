@@ -24,27 +24,18 @@ class Sizes:
     expansions: tuple[Expansion | None, ...]
     """For each column of numbers, the bins to spread it over, None to take it as it is; or ()."""
     tasks: Mapping[str, Mapping[str, Any]]
-    """For each task, what its labels taught: classes, scaling, outputs."""
+    """For each task, the options that its labels determine: classes, scaling, outputs."""
     texts: Mapping[str, TextSizes]
     """For each input that is a text, what its encoder has to know."""
 
 
 def learned_sizes(config: Config, preprocessing: Preprocessing) -> Sizes:
     """Take the sizes from fitted preprocessing."""
-    learned = (("classes", "names"), ("scaling", "scaling"), ("outputs", "outputs"))
-    targets = {name: preprocessing.target(name) for name in config.tasks}
     return Sizes(
         preprocessing.numbers,
         preprocessing.categories,
         preprocessing.expansions,
-        {
-            name: {
-                option: getattr(target, attribute)
-                for option, attribute in learned
-                if hasattr(target, attribute)
-            }
-            for name, target in targets.items()
-        },
+        {name: preprocessing.target(name).learned() for name in config.tasks},
         preprocessing.texts,
     )
 

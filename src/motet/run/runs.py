@@ -16,7 +16,6 @@ from motet.data.preprocessing import Preprocessing
 from motet.data.row_names import named, names_in, row_name
 from motet.data.sources import read
 from motet.data.split_labels import labelled
-from motet.data.targets.base import true_columns
 from motet.model import MultiTaskModel
 from motet.model.checks import names_of
 from motet.problems import InputError, hint
@@ -270,7 +269,7 @@ def with_truth(
     """Put ``<task>_true``, the labels as they were given, before each task's predictions."""
     columns: dict[str, Any] = {}
     for task in tasks:
-        labels = true_columns(task, preprocessing.target(task).columns(table.column_names))
+        labels = preprocessing.target(task).true_columns(table.column_names)
         columns |= {name: table[label] for name, label in labels.items()}
     for name in predictions.column_names:
         columns[name] = predictions[name]
