@@ -94,7 +94,7 @@ def _name(value: Any) -> Any:
 def _form(kind: str, name: str, at: int, base: type[Member]) -> type[Member]:
     """Build the config form of one member; ``at``, the registries' version, only keys the cache."""
     fields: dict[str, Any] = {
-        option.name: field_of(option)
+        option.name: _field(option)
         # those that are read only with some value of another come after it, to see that value
         for option in sorted(read_options(KINDS[kind], name), key=lambda o: o.only_with is not None)
     }
@@ -106,8 +106,7 @@ def _form(kind: str, name: str, at: int, base: type[Member]) -> type[Member]:
     return form
 
 
-def field_of(option: Option) -> tuple[Any, Any]:
-    """Return an option as a field of a pydantic model: its annotation and the field."""
+def _field(option: Option) -> tuple[Any, Any]:
     default = ... if option.required else option.default
     annotation = option.annotation
     for marker in getattr(annotation, "__metadata__", ()):

@@ -8,6 +8,7 @@ are annotated with, `motet.options.reading` reads them without importing the mem
 from typing_extensions import Unpack
 
 from motet.options.checking import (
+    Unasked,
     checked,
     create,
 )
@@ -15,7 +16,6 @@ from motet.options.reading import (
     Option,
     common_options,
     read_options,
-    read_typed_dict,
     summary,
 )
 from motet.options.tasks import (
@@ -28,12 +28,10 @@ from motet.options.types import (
     Any,
     Callable,
     Chosen,
-    Default,
     Epochs,
     Every,
     FolderPath,
     Fraction,
-    InConfig,
     Literal,
     Mapping,
     Named,
@@ -49,7 +47,6 @@ from motet.options.types import (
     Share,
     StrictBool,
     TwoOrMore,
-    Unfreeze,
     WeightSchedule,
 )
 
@@ -60,12 +57,10 @@ __all__ = [
     "Any",
     "Callable",
     "Chosen",
-    "Default",
     "Epochs",
     "Every",
     "FolderPath",
     "Fraction",
-    "InConfig",
     "Literal",
     "Mapping",
     "Named",
@@ -83,13 +78,12 @@ __all__ = [
     "StrictBool",
     "TaskOptions",
     "TwoOrMore",
-    "Unfreeze",
+    "Unasked",
     "Unpack",
     "WeightSchedule",
     "checked",
     "common_options",
     "create",
     "read_options",
-    "read_typed_dict",
     "summary",
 ]

@@ -1,16 +1,15 @@
 """Labels that are numbers: one per row, or several."""
 
-from collections.abc import Collection, Mapping
-from typing import Any, Self, final
+from collections.abc import Sequence
+from typing import Any, final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from motet.data.inputs.base import Input
-from motet.data.inputs.scaling import mean_and_std
+from motet.data.inputs.moments import mean_and_std
 from motet.data.selection import require_columns
-from motet.data.targets.base import NO_INPUTS, Target
+from motet.data.targets.base import Target
 from motet.data.values import Floats, as_floats, as_matrix, is_list, refuse_infinite
 from motet.problems import InputError, RowError
 
@@ -45,18 +44,13 @@ class NumberTarget(Target):
         scale: bool = True,
         outputs: int | None = None,
     ) -> None:
-        super().__init__(name, column=column)
+        self.name = name
+        self._column = column or name
         self._scale = scale
         self._expected = outputs
         self._mean: Any = 0.0
         self._std: Any = 1.0
         self._lists = False
-
-    @classmethod
-    def for_task(cls, name: str, options: Mapping[str, Any], accepted: Collection[str]) -> Self:
-        """Make the target of a task, which standardises if the task can undo it."""
-        column, outputs = options.get("column"), options.get("outputs")
-        return cls(name, column=column, scale="scaling" in accepted, outputs=outputs)
 
     @property
     def scaling(self) -> tuple[float | tuple[float, ...], float | tuple[float, ...]] | None:
@@ -70,7 +64,10 @@ class NumberTarget(Target):
         """Numbers per row."""
         return len(self._mean) if self._lists else 1
 
-    def fit(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> None:
+    def columns(self, available: Sequence[str]) -> tuple[str, ...]:
+        return (self._column,)
+
+    def fit(self, table: pa.Table) -> None:
         values = self._values(table)
         outputs = values.shape[1] if values.ndim == 2 else 1
         if self._expected not in (None, outputs):
@@ -83,7 +80,7 @@ class NumberTarget(Target):
         self._lists = values.ndim == 2
         self._mean, self._std = mean.tolist(), std.tolist()
 
-    def encode(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> NDArray[Any]:
+    def encode(self, table: pa.Table) -> NDArray[Any]:
         values = self._values(table)
         outputs = values.shape[1] if values.ndim == 2 else 1
         if (values.ndim == 2) != self._lists or outputs != self.outputs:
@@ -96,15 +93,11 @@ class NumberTarget(Target):
                 values = (values - np.array(self._mean)) / np.array(self._std)
         return self._single(values)
 
-    def learned(self) -> dict[str, Any]:
-        return {"scaling": self.scaling, "outputs": self.outputs}
+    def unseen(self, table: pa.Table) -> dict[Any, int]:
+        return {}
 
     def predictions(
-        self,
-        value: NDArray[Any],
-        probabilities: NDArray[Any] | None = None,
-        table: pa.Table | None = None,
-        inputs: Mapping[str, Input] = NO_INPUTS,
+        self, value: NDArray[Any], probabilities: NDArray[Any] | None = None
     ) -> dict[str, pa.Array]:
         value = value.astype(np.float64)
         if not self._lists:
@@ -113,7 +106,7 @@ class NumberTarget(Target):
 
     def state(self) -> dict[str, Any]:
         return {
-            "column": self.column,
+            "column": self._column,
             "scale": self._scale,
             "mean": self._mean,
             "std": self._std,
@@ -121,12 +114,12 @@ class NumberTarget(Target):
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        self.column, self._scale = state["column"], state["scale"]
+        self._column, self._scale = state["column"], state["scale"]
         self._mean, self._std, self._lists = state["mean"], state["std"], state["lists"]
 
     def _values(self, table: pa.Table) -> Floats:
-        require_columns(table, [self.column], f"task {self.name!r}")
-        column = table[self.column]
+        require_columns(table, [self._column], f"task {self.name!r}")
+        column = table[self._column]
         width = self.outputs if self._lists else None
         values: Floats
         if is_list(column.type) or (self._lists and column.null_count == len(column)):
@@ -166,4 +159,4 @@ class NumberTarget(Target):
 
     @property
     def _where(self) -> str:
-        return f"task {self.name!r}: column {self.column!r}"
+        return f"task {self.name!r}: column {self._column!r}"
