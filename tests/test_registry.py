@@ -10,9 +10,8 @@ from torch import nn
 import motet
 from motet.balancing import LossBalancer
 from motet.config import json_schema, read
-from motet.data.inputs.base import Input
-from motet.data.inputs.shapes import NumberColumn, TableShape
-from motet.data.notes import Notes
+from motet.data.inputs.base import Declared, Input
+from motet.data.targets.base import NO_INPUTS, Target
 from motet.encoders import Encoder, create_padding_mask, hand_on
 from motet.options import PositiveFloat, PositiveInt, TaskOptions, Unpack, checked, read_options
 from motet.problems import InputError
@@ -20,6 +19,7 @@ from motet.registry import KINDS, register
 from motet.scheduling import Scheduler
 from motet.sharing import SharedModule, Sharing
 from motet.tasks import Prediction, Task
+from motet.tasks.kinds import LabelKind
 
 
 @pytest.fixture
@@ -180,21 +180,69 @@ class Length(Input):
     def columns(self, available):
         return (self._column,)
 
-    def observe(self, rows):
-        self._unit = max(len(text or "") for text in rows[self._column].to_pylist())
+    def fit(self, table):
+        self._unit = max(len(text or "") for text in table[self._column].to_pylist())
 
-    def apply(self, rows):
-        letters = [len(text or "") / self._unit for text in rows[self._column].to_pylist()]
-        return {"numbers": np.array(letters, np.float32)[:, None]}, Notes(len(rows))
+    def apply(self, table):
+        letters = [len(text or "") / self._unit for text in table[self._column].to_pylist()]
+        return {"numbers": np.array(letters, np.float32)[:, None]}
 
-    def shape(self):
-        return TableShape((NumberColumn(self.name),))
+    @property
+    def number_names(self):
+        return (self.name,)
+
+    @property
+    def sizes(self):
+        return ()
 
     def state(self):
         return {"column": self._column, "unit": self._unit}
 
     def load(self, state):
         self._column, self._unit = state["column"], state["unit"]
+
+
+class Thousands(Target):
+    """Numbers, in thousands."""
+
+    def encode(self, table, inputs=NO_INPUTS):
+        return table[self.column].to_numpy().astype(np.float32) / 1000
+
+    def learned(self):
+        return {"unit": 1000}
+
+    def predictions(self, value, probabilities=None, table=None, inputs=NO_INPUTS):
+        return {self.name: pa.array(value * 1000)}
+
+
+def mean_error(predictions, targets):
+    """Mean error."""
+    return abs(predictions - targets).mean()
+
+
+mean_error.best = 0.0
+
+
+class InThousands(LabelKind):
+    """What `Thousands` makes."""
+
+    name = "mine"
+    default_metrics = (mean_error,)
+    flat = True
+
+    def trivial(self, target, metric):
+        return Prediction(target.mean(dim=0, keepdim=True))
+
+
+class Turnover(Visits):
+    """Counts of thousands."""
+
+    kind = "turnover"
+    labels = InThousands()
+
+    def __init__(self, name: str, *, unit: int = 1, **common: Unpack[TaskOptions]) -> None:
+        super().__init__(name, **common)
+        self.unit = unit
 
 
 def narrow(width: int, outputs: int, *, waist: PositiveInt = 2) -> nn.Module:
@@ -237,6 +285,7 @@ MINE = {
     "balancer": (Worst, {"balancing": {"type": "mine", "power": 2.0}}),
     "sharing": (Twice, {"model": {"sharing": "mine", "encoder": {"hidden": [4]}}}),
     "task": (Visits, {"tasks": {"visits": {"type": "mine", "floor": 0.5, "weight": 2.0}}}),
+    "label": (Thousands, {"tasks": {"spend": {"type": "turnover"}}}),
     "head": (narrow, {"tasks": {"spend": {"type": "regression", "head": {"type": "mine"}}}}),
     "loss": (quartic, {"tasks": {"spend": {"type": "regression", "loss": "mine"}}}),
     "metric": (
@@ -265,6 +314,8 @@ def test_a_registered_member_is_used_by_a_run_from_its_name_alone(kind, add, peo
         pq.write_table(table, tmp_path / "mine.parquet")
         member = lambda: tmp_path / "mine.parquet"  # noqa: E731  # a data set needs no docstring
     add(kind, "mine", member)
+    if kind == "label":
+        add("task", "turnover", Turnover)
     training = {"epochs": 1, "batch_size": 64, **change.get("training", {})}
     config = {"tasks": {"spend": {"type": "regression"}}, **change, "training": training}
     data = None if kind == "dataset" else table
@@ -278,7 +329,7 @@ def test_a_registered_member_is_used_by_a_run_from_its_name_alone(kind, add, peo
 def test_an_input_of_your_own_serves_a_model_without_data_once_it_declares_its_columns(add):
     class Declaring(Length):
         def declared(self):
-            return self.shape()
+            return Declared(numbers=1)
 
     add("input", "mine", Length)
     add("input", "declaring", Declaring)
@@ -341,9 +392,7 @@ def test_encoders_of_your_own_for_tables_and_texts_serve_a_run_from_a_file(add, 
 def test_an_encoder_of_your_own_is_refused_where_it_reads_something_else(add, people, tmp_path):
     add("encoder", "bag", Bag)
     config = {"model": {"encoder": "bag"}, "tasks": {"spend": "regression"}}
-    with pytest.raises(
-        InputError, match="bag is not an encoder of numbers, categories and vectors"
-    ):
+    with pytest.raises(InputError, match="bag is no encoder of numbers, categories and vectors"):
         motet.train(config, data=people, output=tmp_path / "run")
 
 
@@ -355,6 +404,9 @@ def _look(kind, run, predicted):
         assert run.model.tasks["visits"].weight == 2.0
     elif kind == "sharing":
         assert run.model.heads["spend"].head.layers[-1].in_features == 8
+    elif kind == "label":
+        assert run.model.tasks["spend"].unit == 1000
+        assert predicted["spend"].to_numpy().min() > 1
     elif kind == "head":
         assert len(list(run.model.heads["spend"].parameters())) == 4
     elif kind == "loss":

@@ -58,6 +58,21 @@ class Registry:
         """Say which member ``name`` may have meant, of those that are fitting; else list them."""
         return hint(name, self if fitting is None else fitting, MEMBERS.get(self.kind))
 
+    def name_of(self, member: type) -> str:
+        """Return the name of a class.
+
+        Raises:
+            InputError: If it has none.
+        """
+        place = f"{member.__module__}:{member.__qualname__}"
+        for name, own in self._places.items():
+            if own in (place, member):
+                return name
+        raise InputError(
+            f"the class {member.__qualname__} has no name as {self.one}; register it: "
+            f"motet.register({self.kind!r}, name, {member.__name__})"
+        )
+
     def place(self, name: str) -> Any:
         """Return "module:object" for a built-in member, the object itself for a user's."""
         return self._places[self.known(name)]
@@ -162,6 +177,14 @@ METRICS = Registry(
     span_f1="motet.tasks.span_metrics:span_f1",
     span_f1_conlleval="motet.tasks.span_metrics:span_f1_conlleval",
     token_accuracy="motet.tasks.span_metrics:token_accuracy",
+)
+LABELS = Registry(
+    "label",
+    "labels",
+    **{"class": "motet.data.targets.classes:ClassTarget"},
+    number="motet.data.targets.number:NumberTarget",
+    indicators="motet.data.targets.indicators:IndicatorTarget",
+    tags="motet.data.targets.tags:TagTarget",
 )
 INPUTS = Registry(
     "input",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from motet.data import list_texts
 from motet.data.sources import read
-from motet.data.targets import TARGETS
+from motet.registry import LABELS
 from motet.run import write_predictions
 
 TABLE = pa.table(
@@ -67,7 +67,7 @@ def test_lists_of_labels_are_read_back_from_csv_as_they_were(tmp_path_factory, l
     ids=["texts", "whole numbers"],
 )
 def test_predicted_tags_are_labels_for_whoever_reads_the_file(tmp_path, tags):
-    target = TARGETS["tags"]("slots")
+    target = LABELS["tags"]("slots")
     target.fit(pa.table({"slots": tags}))
     found = target.encode(pa.table({"slots": tags}))
     write_predictions(pa.table(target.predictions(found)), tmp_path / "slots.csv")
@@ -77,7 +77,7 @@ def test_predicted_tags_are_labels_for_whoever_reads_the_file(tmp_path, tags):
 
 def test_predicted_labels_are_labels_for_whoever_reads_the_file(tmp_path):
     lists = [["red", "very big"], [], ["red"]]
-    target = TARGETS["indicators"]("tags")
+    target = LABELS["indicators"]("tags")
     target.fit(pa.table({"tags": lists}))
     found = target.encode(pa.table({"tags": lists}))
     write_predictions(pa.table(target.predictions(found)), tmp_path / "tags.csv")

@@ -7,7 +7,8 @@ from typing import Any
 
 from motet.config.origin import ConfigError, Origin, Problem
 from motet.config.reading import read
-from motet.config.schema import Config, TrainingConfig
+from motet.config.schema import Config
+from motet.config.training import TrainingConfig
 from motet.problems import InputError
 
 

@@ -94,7 +94,7 @@ def _name(value: Any) -> Any:
 def _form(kind: str, name: str, at: int, base: type[Member]) -> type[Member]:
     """Build the config form of one member; ``at``, the registries' version, only keys the cache."""
     fields: dict[str, Any] = {
-        option.name: _field(option)
+        option.name: field_of(option)
         # those that are read only with some value of another come after it, to see that value
         for option in sorted(read_options(KINDS[kind], name), key=lambda o: o.only_with is not None)
     }
@@ -106,7 +106,8 @@ def _form(kind: str, name: str, at: int, base: type[Member]) -> type[Member]:
     return form
 
 
-def _field(option: Option) -> tuple[Any, Any]:
+def field_of(option: Option) -> tuple[Any, Any]:
+    """Return an option as a field of a pydantic model: its annotation and the field."""
     default = ... if option.required else option.default
     annotation = option.annotation
     for marker in getattr(annotation, "__metadata__", ()):

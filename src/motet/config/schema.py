@@ -3,22 +3,14 @@
 The docstring below each key is its one explanation; ``motet schema`` and the docs are made from it.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
 from motet.config.members import Member, MemberOf, Section
 from motet.config.stages import Balancing
-from motet.config.unfreezing import Unfreeze
-from motet.options import (
-    Every,
-    Fraction,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    PositiveShare,
-    StrictBool,
-)
+from motet.config.training import TrainingConfig
+from motet.options import Fraction, NonNegativeInt
 from motet.registry import version
 
 
@@ -83,69 +75,6 @@ class ModelConfig(Section):
     """Encoder of number, category and vector inputs."""
     sharing: Annotated[Member, MemberOf("sharing")] = _by_name("hard")
     """Which parameters the tasks have in common."""
-
-
-class EarlyStoppingConfig(Section):
-    """When to stop before the last epoch."""
-
-    patience: PositiveInt = 5
-    """Evaluations without a better monitored value before training stops."""
-
-
-class TrainingConfig(Section):
-    """The loop."""
-
-    epochs: PositiveInt = 20
-    """Most epochs; early stopping may end before."""
-    batch_size: PositiveInt = 512
-    """Rows per optimizer step."""
-    optimizer: Annotated[Member, MemberOf("optimizer", default="adamw")] = _by_name("adamw")
-    """Optimizer and its learning rate."""
-    lr_schedule: Annotated[Member, MemberOf("lr_schedule")] = _by_name("cosine")
-    """How the learning rate changes from step to step."""
-    clip_norm: PositiveFloat | None = None
-    """Largest norm of the whole gradient; no clipping if left out."""
-    normalize_losses: Literal["initial"] | None = None
-    """``initial`` divides each task's loss by the first that is seen of it, before balancing."""
-    seed: NonNegativeInt = 0
-    """Seed of initial weights, batch order and dropout."""
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
-    """``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the forward pass; parameters and losses stay float32."""
-    shared_learning_rate: PositiveFloat | None = None
-    """Learning rate of what several tasks may reach, in place of the optimizer's. Encoders that
-    were trained before have their own, 2e-5 unless told."""
-    layer_decay: PositiveShare | None = None
-    """What the learning rate of each layer of the encoder is multiplied with, from the last layer
-    to the first: once for the last, twice for the one before, ..."""
-    freeze: tuple[str, ...] = ()
-    """Parts that are not trained: ``encoder`` (all that tasks share), ``pretrained`` (encoders that
-    were trained before), a task (its own parameters), or names or patterns of parameters and
-    modules, such as ``"*.embeddings"``."""
-    unfreeze: Unfreeze | None = None
-    """When frozen parts are trained again: ``{every: 2, layers: 1}``, the last layers first, or a
-    list of ``{epoch: 3, parts: [encoder]}``; never if left out."""
-    frozen: Literal["evaluation", "training"] = "evaluation"
-    """Whether dropout and BatchNorm of modules that are frozen as a whole act as in ``evaluation``
-    or as in ``training``."""
-    cache_frozen: StrictBool | None = None
-    """Whether what encoders of texts give is computed once and kept on disk for the next run, where
-    they are frozen in all epochs. Left out: if it takes at most 4 GB; where ``true`` cannot be done
-    it is an error."""
-    accumulate: PositiveInt = 1
-    """Into how many parts a batch is cut, of which one is worked on at a time: less memory, and the
-    same step as with the whole batch."""
-    monitor: str = "mean"
-    """What early stopping and the best checkpoint watch on the validation part: ``mean`` or
-    ``worst`` normalised score of the main tasks, the name of a task, or ``loss``."""
-    early_stopping: EarlyStoppingConfig | None = EarlyStoppingConfig()
-    """When to stop early; null never does."""
-    evaluate_every: Every = "epoch"
-    """When to evaluate on the validation part: each ``epoch``, after so many steps (a number), or
-    after so many epochs (``{epochs: 5}``)."""
-    checkpoint_every: PositiveInt | None = None
-    """Steps between two checkpoints within an epoch; there is always one after each epoch."""
 
 
 class Config(Section):

@@ -1,27 +1,25 @@
 """From a table to the arrays a model takes, and all of it in one JSON text.
 
-`Preprocessing` is fitted on the training rows and then applied to any rows, of the run or, from the
-model folder, later ones. Its JSON holds no NaN, no path and no code.
+`Preprocessing` is fitted on the training part and then applied to any part, or, from the model
+folder, to rows that come later. Its JSON holds no NaN, no path and nothing that runs.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from motet.data.inputs.base import Input
-from motet.data.inputs.shapes import InputShapes, join
-from motet.data.inputs.text import Text
-from motet.data.notes import Notes
+from motet.data.inputs.base import Expansion, Input, TextSizes
 from motet.data.selection import require_columns
-from motet.data.targets import TARGETS, TagTarget, Target
+from motet.data.targets import Target
+from motet.data.targets.base import NO_INPUTS
 from motet.data.values import is_list
-from motet.data.words import text_of
 from motet.problems import InputError, hint, reason
-from motet.registry import INPUTS
+from motet.registry import INPUTS, LABELS
 
 _VERSION = 1
 
@@ -47,7 +45,7 @@ class Preprocessing:
         >>> from motet.data.inputs.number import Number
         >>> table = pa.table({"age": [20, 40], "job": ["cook", "cook"], "spend": [1.0, 2.0]})
         >>> inputs = {"age": Number("age"), "job": Category("job")}
-        >>> preprocessing = Preprocessing(inputs, {"spend": TARGETS["number"]("spend")})
+        >>> preprocessing = Preprocessing(inputs, {"spend": LABELS["number"]("spend")})
         >>> preprocessing.fit(table)
         >>> again = Preprocessing.from_json(preprocessing.to_json())
         >>> again.inputs(table)
@@ -64,35 +62,32 @@ class Preprocessing:
         self._inputs = dict(inputs)
         self._targets = dict(targets)
         self.strings: tuple[str, ...] = ()
-        """Columns that held texts, or lists, in training, so that sources keep them as texts."""
+        """Columns that held texts, or lists, in training, so that `read` can keep them as texts."""
 
     def fit(self, table: pa.Table, at: At = _raising) -> None:
-        """Learn everything from the training rows.
+        """Learn everything from the training part.
 
-        Columns that are missing, cannot be read, or are both input and target raise `InputError`.
+        Columns that are missing, cannot be read, or serve as input and target raise `InputError`.
 
         Args:
-            table: The training rows, and nothing else.
-            at: Called with ("inputs", name) or ("tasks", name); that input or target is fitted in
-                the context it returns, which may collect errors to report them together.
+            table: The training part, and nothing else.
+            at: Called with ("inputs", name) or ("tasks", name); the part is fitted in the context
+                it gives, which may collect errors to tell them all at once.
         """
         there = table.column_names
-        read = {name: each.columns(there) for name, each in self._inputs.items()}
-        predicted = {task: each.columns(there) for task, each in self._targets.items()}
+        read = {name: part.columns(there) for name, part in self._inputs.items()}
+        predicted = {task: part.columns(there) for task, part in self._targets.items()}
         self._refuse_leaks(read, predicted)
-        columns = [name for names in (*read.values(), *predicted.values()) for name in names]
+        columns = [each for part in (*read.values(), *predicted.values()) for each in part]
         require_columns(table, columns, "inputs and tasks")
         fitted = 0
-        for name, each in self._inputs.items():
+        for name, part in self._inputs.items():
             with at("inputs", name):
-                each.observe(table)
-                each.finish()
+                part.fit(table)
                 fitted += 1
         for task, target in self._targets.items():
-            with at("tasks", task):
-                if fitted == len(self._inputs):  # else it may have no words because it failed
-                    self._words_of(target)
-                target.fit(table)
+            with at("tasks", task):  # without words, a text may just have failed
+                target.fit(table, self._inputs if fitted == len(self._inputs) else NO_INPUTS)
         self.strings = _strings(table, columns)
 
     def extended(self, targets: Mapping[str, Target], table: pa.Table) -> "Preprocessing":
@@ -107,50 +102,50 @@ class Preprocessing:
         """
         made = Preprocessing(self._inputs, {**self._targets, **targets})
         for target in targets.values():
-            made._words_of(target)  # tells if there are no words to label
-            target.fit(table)
+            target.fit(table, self._inputs)
         labels = [name for each in targets.values() for name in each.columns(table.column_names)]
         made.strings = (*self.strings, *_strings(table, labels))
         return made
 
-    def apply(self, table: pa.Table, at: At = _raising) -> tuple[dict[str, Any], dict[str, Notes]]:
-        """Turn rows into what the encoder takes; threads may share a preprocessing.
-
-        Missing columns are reported together.
+    def inputs(self, table: pa.Table, at: At = _raising) -> dict[str, Any]:
+        """Turn rows into what the encoder takes; missing columns are named all at once.
 
         Args:
             table: N rows; label columns are not needed.
             at: As for `fit`.
 
         Returns:
-            The tree of `motet.data.inputs.shapes.join`, and notes about these rows, by input.
+            "numbers", float32 (N, numbers), and "categories", int64 (N, len(categories)); one that
+            has no columns is left out. If there are texts also "texts", by input, in rows of
+            different length: "ids", and perhaps "segments" and "words".
         """
         names = table.column_names
-        columns = [name for each in self._inputs.values() for name in each.columns(names)]
+        columns = [name for part in self._inputs.values() for name in part.columns(names)]
         require_columns(table, columns, "inputs")
-        notes: dict[str, Notes] = {}
-
-        def trees() -> Iterator[tuple[str, Any]]:
-            for name, each in self._inputs.items():
-                tree = None
-                with at("inputs", name):
-                    tree, notes[name] = each.apply(table)
-                if name in notes:
-                    yield name, tree
-
-        shapes = {name: each.shape() for name, each in self._inputs.items()}
-        return join(shapes, trees(), len(table)), notes
-
-    def inputs(self, table: pa.Table) -> dict[str, Any]:
-        """Turn rows into what the encoder takes, without notes; see `apply`."""
-        return self.apply(table)[0]
+        arrays: dict[str, NDArray[Any]] = {
+            "numbers": np.empty((len(table), self.numbers), np.float32),
+            "categories": np.empty((len(table), len(self.categories)), np.int64),
+        }
+        filled = dict.fromkeys(arrays, 0)
+        texts: dict[str, Any] = {}
+        for name, part in self._inputs.items():
+            with at("inputs", name):
+                for kind, columns_of_part in part.apply(table).items():
+                    if kind == "texts":
+                        texts[name] = columns_of_part
+                        continue
+                    start, width = filled[kind], columns_of_part.shape[1]
+                    arrays[kind][:, start : start + width] = columns_of_part
+                    filled[kind] += width
+        found = {kind: array for kind, array in arrays.items() if array.shape[1]}
+        return {**found, "texts": texts} if texts else found
 
     def targets(self, table: pa.Table, at: At = _raising) -> dict[str, NDArray[Any]]:
-        """Turn labels into what the losses take; each labelled word needs a label.
+        """Turn labels into what the losses take; words and their labels that differ are told.
 
         Args:
-            table: N rows; a task is left out if the table has none of its columns. Word labels need
-                the words, too.
+            table: N rows; a task without any of its columns there is left out. Labels of words need
+                the words beside them.
             at: As for `fit`.
 
         Returns:
@@ -160,11 +155,7 @@ class Preprocessing:
         for task, target in self._targets.items():
             if any(name in table.column_names for name in target.columns(table.column_names)):
                 with at("tasks", task):
-                    arrays[task] = target.encode(table)
-                    text = self._words_of(target)
-                    if text is not None:
-                        counts = text.word_places(table).counts
-                        target.check_lengths(table, counts, f"input {text.name!r}")  # type: ignore[attr-defined]  # it labels words
+                    arrays[task] = target.encode(table, self._inputs)
         return arrays
 
     def predictions(
@@ -185,12 +176,7 @@ class Preprocessing:
         Returns:
             Columns by name.
         """
-        target = self.target(task)
-        columns = target.predictions(value, probabilities)
-        text = self._words_of(target)
-        if text is not None and table is not None and isinstance(target, TagTarget):
-            columns |= target.placed_spans(value, text.word_places(table))
-        return columns
+        return self.target(task).predictions(value, probabilities, table, self._inputs)
 
     def target(self, task: str) -> Target:
         """Return the target of a task: its classes, its scale, its columns of predictions.
@@ -205,30 +191,61 @@ class Preprocessing:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks with targets."""
+        """The tasks it has targets of."""
         return tuple(self._targets)
 
-    def shapes(self) -> InputShapes:
-        """Return what the encoders of a model need to know about the inputs."""
-        return InputShapes.of({name: each.shape() for name, each in self._inputs.items()})
+    @property
+    def numbers(self) -> int:
+        """Columns of numbers per row."""
+        return len(self.number_names)
+
+    @property
+    def categories(self) -> tuple[int, ...]:
+        """For each column of categories, how many values it has."""
+        return tuple(size for part in self._inputs.values() for size in part.sizes)
+
+    @property
+    def texts(self) -> dict[str, TextSizes]:
+        """For each input that is a text, what its encoder has to know."""
+        sizes = {name: part.text for name, part in self._inputs.items()}
+        return {name: each for name, each in sizes.items() if each is not None}
+
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        """A name for each column of numbers."""
+        return tuple(name for part in self._inputs.values() for name in part.number_names)
+
+    @property
+    def expansions(self) -> tuple[Expansion | None, ...]:
+        """For each column of numbers, how an encoder can spread it over bins."""
+        return tuple(each for part in self._inputs.values() for each in part.expansions)
+
+    @property
+    def category_names(self) -> tuple[str, ...]:
+        """A name for each column of categories: the input it comes from."""
+        return tuple(name for name, part in self._inputs.items() for _ in part.sizes)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What `fit` found that users should know."""
-        inputs = (note for each in self._inputs.values() for note in each.notes)
-        return (*inputs, *(note for each in self._targets.values() for note in each.notes))
+        """What was seen that people should know."""
+        learned = (note for target in self._targets.values() for note in target.notes)
+        return (*self.input_notes, *learned)
+
+    @property
+    def input_notes(self) -> tuple[str, ...]:
+        """What of the last rows' inputs people should know, such as texts that were cut off."""
+        return tuple(note for part in self._inputs.values() for note in part.notes)
 
     # JSON ----------------------------------------------------------------------------------------
 
     def to_json(self) -> str:
         """Return everything that was learned as strict JSON."""
         inputs = {
-            name: {"type": _name_of(each), "state": each.state()}
-            for name, each in self._inputs.items()
+            name: {"type": INPUTS.name_of(type(part)), "state": part.state()}
+            for name, part in self._inputs.items()
         }
-        kinds: dict[Any, str] = {member: kind for kind, member in TARGETS.items()}
         targets = {
-            task: {"type": kinds[type(target)], "state": target.state()}
+            task: {"type": LABELS.name_of(type(target)), "state": target.state()}
             for task, target in self._targets.items()
         }
         content = {
@@ -257,7 +274,7 @@ class Preprocessing:
             inputs = {name: _loaded(name, each) for name, each in content["inputs"].items()}
             targets: dict[str, Target] = {}
             for task, each in content["targets"].items():
-                targets[task] = TARGETS[each["type"]](task)
+                targets[task] = LABELS[each["type"]](task)
                 targets[task].load(each["state"])
             made = Preprocessing(inputs, targets)
             made.strings = tuple(content["strings"])
@@ -267,18 +284,6 @@ class Preprocessing:
                 "use the preprocessing.json of a model folder, unchanged"
             ) from None
         return made
-
-    def _words_of(self, target: Target) -> Text | None:
-        """Return the text whose words a target labels, if it labels words and there are texts."""
-        if not isinstance(target, TagTarget):
-            return None
-        texts = {
-            name: each.shape() for name, each in self._inputs.items() if isinstance(each, Text)
-        }
-        if not texts:
-            return None
-        part = self._inputs[text_of(target.name, target.input, texts)]
-        return part if isinstance(part, Text) else None
 
     def _refuse_leaks(
         self, read: Mapping[str, tuple[str, ...]], predicted: Mapping[str, tuple[str, ...]]
@@ -299,23 +304,12 @@ def _strings(table: pa.Table, columns: Iterable[str]) -> tuple[str, ...]:
 
 
 def _is_spelt(kind: pa.DataType) -> bool:
-    """Return whether a column is text in formats that have no lists."""
+    """Tell whether a column is texts where a format has no lists."""
     inner = kind.value_type if is_list(kind) else kind
     return bool(pa.types.is_string(inner) or (is_list(kind) and pa.types.is_integer(inner)))
 
 
-def _name_of(made: Input) -> str:
-    place = f"{type(made).__module__}:{type(made).__qualname__}"
-    for name in INPUTS:
-        if INPUTS.place(name) in (place, type(made)):
-            return name
-    raise InputError(
-        f"the input {made.name!r} is of the class {type(made).__qualname__}, which has no name; "
-        "register it: motet.register('input', name, the class)"
-    )
-
-
 def _loaded(name: str, content: Mapping[str, Any]) -> Input:
-    made: Input = INPUTS[content["type"]](name)
-    made.load(content["state"])
-    return made
+    part: Input = INPUTS[content["type"]](name)
+    part.load(content["state"])
+    return part

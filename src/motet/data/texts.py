@@ -7,14 +7,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from motet.data.batches import ArrayData
-from motet.data.inputs.shapes import TextSizes
+from motet.data.inputs.base import TextSizes
 from motet.data.inputs.text import Text
 from motet.data.preprocessing import Preprocessing
 from motet.data.sources import read
-from motet.data.targets import TARGETS, Target
+from motet.data.targets import Target
 from motet.data.targets.classes import MISSING
 from motet.data.tokenising import from_json
 from motet.problems import InputError, RowError, hint, shown
+from motet.registry import LABELS
 
 _TEXT = "texts"
 _COLUMNS = ("<texts>", "<their second parts>")
@@ -32,13 +33,13 @@ class TextData(ArrayData):
     @property
     def sizes(self) -> TextSizes:
         """What an encoder takes: ``vocabulary`` and ``segments``."""
-        return self.learned.shapes().texts[_TEXT]
+        return self.learned.texts[_TEXT]
 
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:
         """For each task that had names for labels, its classes or tags in the order of targets."""
         targets = map(self.learned.target, self.learned.tasks)
-        return {each.name: each.names for each in targets if hasattr(each, "names")}
+        return {each.name: each.names for each in targets if each.names}
 
 
 def from_texts(
@@ -96,7 +97,7 @@ def from_texts(
     table = _table(texts, labels, tags, like)
     seen = set() if like is None else {*like.targets, *like.learned.tasks}
     named = [task for task in labels if task not in seen and _names(table[task].type)]
-    targets: dict[str, Target] = {task: TARGETS["class"](task) for task in named}
+    targets: dict[str, Target] = {task: LABELS["class"](task) for task in named}
     targets |= {task: _tag_target(task, table) for task in tags if task not in seen}
     if like is None:
         learned = _learned(table, targets, tokenizer, options)
@@ -188,9 +189,10 @@ def _names(kind: pa.DataType) -> bool:
 def _tag_target(task: str, table: pa.Table) -> Target:
     """Learn names of tags; places of tags stay what they are."""
     inner = getattr(table[task].type, "value_type", pa.string())
-    if not pa.types.is_integer(inner):
-        return TARGETS["tags"](task)
-    return TARGETS["tags"](task, classes=pc.max(pc.list_flatten(table[task])).as_py() + 1)
+    places = pa.types.is_integer(inner)
+    classes = pc.max(pc.list_flatten(table[task])).as_py() + 1 if places else None
+    target: Target = LABELS["tags"](task, classes=classes)
+    return target
 
 
 def _learned(

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -26,8 +25,7 @@ KINDS = ("words", "wordpiece", "bpe")
 FILE = "tokenizer.json"
 
 _CHUNK = 10_000
-"""Number of texts that the library encodes at a time."""
-_TRUNCATING = Lock()
+"""Texts that are objects of the library at a time."""
 
 
 @dataclass(frozen=True)
@@ -104,12 +102,11 @@ class Tokenizer:
                 f"max_length is {max_length}, but the tokenizer adds {special} special tokens to "
                 f"every text; expected at least {special + 1}"
             )
-        with _TRUNCATING:  # a setting of the library's object, which threads may share
-            self._inner.enable_truncation(max_length)
-            try:
-                return self._encoded(texts)
-            finally:
-                self._inner.no_truncation()
+        self._inner.enable_truncation(max_length)
+        try:
+            return self._encoded(texts)
+        finally:
+            self._inner.no_truncation()
 
     def to_json(self) -> str:
         """Return all that it is made of as JSON."""

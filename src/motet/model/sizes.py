@@ -6,8 +6,7 @@ from typing import Any
 
 from motet.config import Config
 from motet.config.collecting import Collector
-from motet.data.inputs.base import Input
-from motet.data.inputs.shapes import InputShapes, Shape
+from motet.data.inputs.base import Declared, Expansion, Input, TextSizes
 from motet.data.preprocessing import Preprocessing
 from motet.options import create
 from motet.problems import InputError
@@ -16,28 +15,28 @@ from motet.registry import INPUTS
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a model needs to know about the rows it will see."""
+    """What a model has to know of the rows it will see."""
 
-    inputs: InputShapes
-    """The columns of the table, the texts, and the inputs with a branch to themselves."""
+    numbers: int
+    """Columns of numbers."""
+    categories: tuple[int, ...]
+    """For each column of categories, how many values it has."""
+    expansions: tuple[Expansion | None, ...]
+    """For each column of numbers, the bins to spread it over, None to take it as it is; or ()."""
     tasks: Mapping[str, Mapping[str, Any]]
-    """For each task, what was learned from its labels: classes, scaling, outputs."""
+    """For each task, the options that its labels determine: classes, scaling, outputs."""
+    texts: Mapping[str, TextSizes]
+    """For each input that is a text, what its encoder has to know."""
 
 
 def learned_sizes(config: Config, preprocessing: Preprocessing) -> Sizes:
     """Take the sizes from fitted preprocessing."""
-    learned = (("classes", "names"), ("scaling", "scaling"), ("outputs", "outputs"))
-    targets = {name: preprocessing.target(name) for name in config.tasks}
     return Sizes(
-        preprocessing.shapes(),
-        {
-            name: {
-                option: getattr(target, attribute)
-                for option, attribute in learned
-                if hasattr(target, attribute)
-            }
-            for name, target in targets.items()
-        },
+        preprocessing.numbers,
+        preprocessing.categories,
+        preprocessing.expansions,
+        {name: preprocessing.target(name).learned() for name in config.tasks},
+        preprocessing.texts,
     )
 
 
@@ -54,7 +53,7 @@ def declared_sizes(config: Config, collector: Collector) -> Sizes:
     Raises:
         InputError: Into the collector, if the config has no inputs.
     """
-    found: dict[str, Shape] = {}
+    found: dict[str, Declared] = {}
     with collector.at("inputs"):
         if config.inputs is None:
             raise InputError("missing; without data, expected each input with its type and size")
@@ -62,4 +61,7 @@ def declared_sizes(config: Config, collector: Collector) -> Sizes:
         with collector.at("inputs", name):
             made: Input = create(INPUTS, chosen.type, name, **chosen.options())
             found[name] = made.declared()
-    return Sizes(InputShapes.of(found), {name: {} for name in config.tasks})
+    numbers = sum(each.numbers for each in found.values())
+    categories = tuple(size for each in found.values() for size in each.sizes)
+    texts = {name: each.text for name, each in found.items() if each.text is not None}
+    return Sizes(numbers, categories, (), {name: {} for name in config.tasks}, texts)

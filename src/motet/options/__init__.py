@@ -8,7 +8,6 @@ are annotated with, `motet.options.reading` reads them without importing the mem
 from typing_extensions import Unpack
 
 from motet.options.checking import (
-    Unasked,
     checked,
     create,
 )
@@ -16,6 +15,7 @@ from motet.options.reading import (
     Option,
     common_options,
     read_options,
+    read_typed_dict,
     summary,
 )
 from motet.options.tasks import (
@@ -28,10 +28,12 @@ from motet.options.types import (
     Any,
     Callable,
     Chosen,
+    Default,
     Epochs,
     Every,
     FolderPath,
     Fraction,
+    InConfig,
     Literal,
     Mapping,
     Named,
@@ -47,6 +49,7 @@ from motet.options.types import (
     Share,
     StrictBool,
     TwoOrMore,
+    Unfreeze,
     WeightSchedule,
 )
 
@@ -57,10 +60,12 @@ __all__ = [
     "Any",
     "Callable",
     "Chosen",
+    "Default",
     "Epochs",
     "Every",
     "FolderPath",
     "Fraction",
+    "InConfig",
     "Literal",
     "Mapping",
     "Named",
@@ -78,12 +83,13 @@ __all__ = [
     "StrictBool",
     "TaskOptions",
     "TwoOrMore",
-    "Unasked",
+    "Unfreeze",
     "Unpack",
     "WeightSchedule",
     "checked",
     "common_options",
     "create",
     "read_options",
+    "read_typed_dict",
     "summary",
 ]

@@ -3,13 +3,12 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, TypeVar, get_origin
+from typing import Any, ParamSpec, TypeVar, get_args, get_origin
 
 from pydantic import ConfigDict, ValidationError, validate_call
 from typing_extensions import Unpack
 
 from motet.options.reading import read_options
-from motet.options.tasks import TaskOptions
 from motet.options.types import only_with
 from motet.problems import InputError, explain, hint
 from motet.registry import Registry
@@ -43,16 +42,6 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     return wrapper
 
 
-class Unasked(int):
-    """A default number, told apart from the same number when a caller gives it.
-
-    It stands in a signature, as defaults are not validated and so reach the function as they are.
-
-    >>> isinstance(Unasked(5), Unasked), isinstance(5, Unasked), Unasked(5)
-    (True, False, 5)
-    """
-
-
 def _refuse_unread(owner: str, signature: inspect.Signature, given: Mapping[str, Any]) -> None:
     parameters = signature.parameters
     for name in given.keys() & parameters.keys():
@@ -67,8 +56,10 @@ def _refuse_unread(owner: str, signature: inspect.Signature, given: Mapping[str,
 def _complaints(owner: str, signature: inspect.Signature, error: ValidationError) -> str:
     parameters = list(signature.parameters.values())
     known = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD and p.name != "self"]
-    if any(get_origin(p.annotation) is Unpack for p in parameters):
-        known += TaskOptions.__annotations__
+    for parameter in parameters:
+        if get_origin(parameter.annotation) is Unpack:
+            (options,) = get_args(parameter.annotation)
+            known += options.__annotations__
     lines: dict[str, str] = {}  # the first complaint about each place; more are branches of a union
     for each in error.errors():
         first, *rest = each["loc"] or ("",)

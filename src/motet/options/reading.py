@@ -10,6 +10,7 @@ import inspect
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
@@ -19,7 +20,7 @@ from typing_extensions import Unpack
 
 from motet.options import types
 from motet.options.tasks import TASK_DEFAULTS, TaskOptions
-from motet.options.types import OnlyWith, Sequence, only_with
+from motet.options.types import Default, InConfig, OnlyWith, Sequence, only_with
 from motet.registry import Registry
 
 REQUIRED = object()
@@ -33,6 +34,8 @@ class Option:
     annotation: Any
     default: Any
     description: str
+    elsewhere: InConfig | None = None
+    """Where a config has it, if not under its name."""
 
     @property
     def required(self) -> bool:
@@ -112,6 +115,33 @@ def _from_source(place: str) -> tuple[Option, ...]:
     if function.args.kwarg and function.args.kwarg.annotation:
         extra = ast.unparse(function.args.kwarg.annotation)
         options += _of_tasks() if extra == "Unpack[TaskOptions]" else []
+    return tuple(options)
+
+
+@functools.cache
+def read_typed_dict(place: str) -> tuple[Option, ...]:
+    """Read options that are defined as the keys of a TypedDict, each with a `Default`.
+
+    Args:
+        place: "module:name"; the module is not imported.
+
+    Returns:
+        The options, each described by the docstring below its key. What a config cannot express has
+        no annotation.
+    """
+    body = _definition(place).body
+    options = []
+    for node, below in pairwise(body):
+        if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
+            continue
+        assert isinstance(node.annotation, ast.Subscript)  # Annotated[type, Default(...), ...]
+        assert isinstance(node.annotation.slice, ast.Tuple)
+        assert isinstance(below, ast.Expr)
+        type_, *marks = node.annotation.slice.elts
+        made = {type(mark): mark for mark in (eval(ast.unparse(m), vars(types)) for m in marks)}
+        text = " ".join(ast.literal_eval(below.value).split())
+        annotation, default = _evaluated(type_), made[Default].value
+        options.append(Option(node.target.id, annotation, default, text, made.get(InConfig)))
     return tuple(options)
 
 

@@ -7,7 +7,7 @@ an option may have is here, those of the standard library included.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import (
     AfterValidator,
@@ -29,10 +29,12 @@ __all__ = [
     "Any",
     "Callable",
     "Chosen",
+    "Default",
     "Epochs",
     "Every",
     "FolderPath",
     "Fraction",
+    "InConfig",
     "Literal",
     "Mapping",
     "Named",
@@ -48,6 +50,7 @@ __all__ = [
     "Share",
     "StrictBool",
     "TwoOrMore",
+    "Unfreeze",
     "Weight",
     "WeightSchedule",
     "only_with",
@@ -122,6 +125,20 @@ class Chosen:
 
     kind: str
     default: str | None = None
+
+
+@dataclass(frozen=True)
+class Default:
+    """Gives the default of an option in a TypedDict, which has no other place for it."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class InConfig:
+    """Marks an option of Python that a config has under another key, or not at all (None)."""
+
+    key: str | None
 
 
 @dataclass(frozen=True)
@@ -207,3 +224,30 @@ class Epochs(TypedDict):
 
 Every = Literal["epoch"] | PositiveInt | Epochs
 """How often: every epoch, every so many steps, or every so many epochs."""
+
+
+class PartsAt(TypedDict):
+    """Parts that are trained from an epoch on."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
+
+    epoch: Annotated[TwoOrMore, Field(description="First epoch that trains them, from 2.")]
+    parts: Annotated[tuple[str, ...], Field(min_length=1, description="Names or patterns.")]
+
+
+class LayerByLayer(TypedDict):
+    """Layers that are trained one after the other, the last ones first."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
+
+    every: Annotated[PositiveInt, Field(description="Epochs from one unfreezing to the next.")]
+    layers: NotRequired[
+        Annotated[PositiveInt, Field(description="Layers each time; 1 if left out.")]
+    ]
+
+
+Unfreeze = Annotated[
+    Annotated[LayerByLayer, Tag("every")] | Annotated[tuple[PartsAt, ...], Tag("epochs")],
+    Discriminator(lambda value: "every" if isinstance(value, Mapping) else "epochs"),
+]
+"""``{every: 2, layers: 1}``, or a list of ``{epoch: 3, parts: [encoder]}``."""

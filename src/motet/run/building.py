@@ -60,30 +60,7 @@ def build_trainer(prepared: Prepared, **hooks: Any) -> Trainer:
         scheduler = make_scheduler(config.scheduling.model_dump(), model)
     collector.stop()
     with collector.at("training"):
-        trainer = Trainer(
-            model,
-            stages,
-            scheduling=scheduler,
-            batch_size=chosen.batch_size,
-            optimizer=chosen.optimizer.model_dump(),
-            lr_schedule=chosen.lr_schedule.model_dump(),
-            clip_norm=chosen.clip_norm,
-            patience=chosen.early_stopping.patience if chosen.early_stopping else None,
-            monitor=chosen.monitor,
-            normalize_losses=chosen.normalize_losses,
-            seed=chosen.seed,
-            device=chosen.device,
-            precision=chosen.precision,
-            shared_learning_rate=chosen.shared_learning_rate,
-            layer_decay=chosen.layer_decay,
-            freeze=chosen.freeze,
-            unfreeze=chosen.unfreeze,
-            frozen=chosen.frozen,
-            accumulate=chosen.accumulate,
-            evaluate_every=chosen.evaluate_every,
-            checkpoint_every=chosen.checkpoint_every,
-            **hooks,
-        )
+        trainer = Trainer(model, stages, scheduling=scheduler, **chosen.options(), **hooks)
     collector.stop()
     with collector.at("training", "monitor"):
         train, validation = (

@@ -35,9 +35,7 @@ def _few(counts: LabelCounts) -> str:
     if 0 < rows < FEW:
         return f"{_number(rows, 'labelled row')} in validation"
     by_class = {name: of["validation"] for name, of in counts.classes.items()}
-    if counts.kind == "class" and len(by_class) != 2:
-        return ""  # scored by accuracy, which no rare class moves
-    if counts.kind == "tags" or not by_class:
+    if not (counts.every_class_scores and by_class):
         return ""
     rarest = min(by_class, key=by_class.__getitem__)
     count = by_class[rarest]

@@ -2,14 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from motet.data.split_labels import labelled
-from motet.data.targets.classes import MISSING
-from motet.registry import TASKS
 from motet.run.layout import columns
 from motet.run.preparing import Prepared
 
@@ -29,12 +25,13 @@ class LabelCounts:
     """The labels of one task."""
 
     task: str
-    kind: str
     rows: Counts
     """Rows with a label."""
     classes: Mapping[str, Counts]
     """Labels of each class, or positives of each label, or words with each tag; empty where labels
     are numbers."""
+    every_class_scores: bool
+    """Whether few labels of a single class make the score noisy."""
 
     @property
     def rarest(self) -> list[str]:
@@ -45,22 +42,21 @@ class LabelCounts:
 def count_labels(prepared: Prepared) -> list[LabelCounts]:
     """Count the labels of every task."""
     split = prepared.rows.split
-    parts = {name: rows for name in SPLITS if len(rows := getattr(split, name))}
+    splits = {name: rows for name in SPLITS if len(rows := getattr(split, name))}
     found = []
-    for task, targets in prepared.targets.items():
-        known = labelled(targets)
-        names = getattr(prepared.preprocessing.target(task), "names", ())
-        by_part = {part: _by_class(targets[rows], len(names)) for part, rows in parts.items()}
+    for task, encoded in prepared.targets.items():
+        target, known = prepared.preprocessing.target(task), labelled(encoded)
+        by_split = {name: target.class_counts(encoded[rows]) for name, rows in splits.items()}
         found.append(
             LabelCounts(
                 task,
-                TASKS[prepared.config.tasks[task].type].labels,
-                {part: int(known[rows].sum()) for part, rows in parts.items()},
+                {name: int(known[rows].sum()) for name, rows in splits.items()},
                 {
-                    name: {part: counts[place] for part, counts in by_part.items()}
-                    for place, name in enumerate(names)
-                    if all(by_part.values())
+                    label: {name: counts[place] for name, counts in by_split.items()}
+                    for place, label in enumerate(target.names)
+                    if all(by_split.values())
                 },
+                target.every_class_scores,
             )
         )
     return found
@@ -80,18 +76,18 @@ def class_table(counts: Sequence[LabelCounts]) -> Iterator[str]:
     if not having:
         return
     most = 1 if len(having) > _MANY else _SHOWN
-    parts = list(having[0].rows)
-    rows = [("", "", *parts)]
+    splits = list(having[0].rows)
+    rows = [("", "", *splits)]
     for each in having:
         whole = len(each.classes) <= most
         names = list(each.classes) if whole else each.rarest[: max(1, most - 1)]
         for place, name in enumerate(names):
             of = each.classes[name]
             title = each.task if place == 0 else ""
-            rows.append((title, _short(name), *(f"{of[part]:,}" for part in parts)))
+            rows.append((title, _short(name), *(f"{of[name]:,}" for name in splits)))
         if not whole:
-            rows.append(("", f"(rarest of {len(each.classes):,})", *("" for _ in parts)))
-    yield from columns(rows, right=range(2, 2 + len(parts)))
+            rows.append(("", f"(rarest of {len(each.classes):,})", *("" for _ in splits)))
+    yield from columns(rows, right=range(2, 2 + len(splits)))
 
 
 def share(count: int, rows: int) -> str:
@@ -107,19 +103,6 @@ def share(count: int, rows: int) -> str:
     if 0 < count < rows:
         return {"0%": "<1%", "100%": ">99%"}.get(text := f"{count / rows:.0%}", text)
     return f"{count / rows:.0%}"
-
-
-def _by_class(targets: NDArray[Any], classes: int) -> list[int]:
-    """Count labels by class; nothing where they are numbers or shares of classes."""
-    if targets.dtype.kind != "f":
-        return list(map(int, np.bincount(targets[targets != MISSING], minlength=classes)))
-    if targets.ndim == 2 and targets.shape[1] == classes and _is_binary(targets):
-        return list(map(int, (targets == 1).sum(axis=0)))
-    return []
-
-
-def _is_binary(targets: NDArray[Any]) -> bool:
-    return bool(np.isin(targets[~np.isnan(targets)], (0, 1)).all())
 
 
 def _short(name: str) -> str:

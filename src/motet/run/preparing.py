@@ -4,7 +4,6 @@ What is wrong is collected and raised together, each problem at the key that cau
 needs no torch, so mistakes in a config or its data are told at once.
 """
 
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,18 +20,17 @@ from motet.config.places import with_absolute
 from motet.config.schema import current
 from motet.data.inference import Guess, infer_inputs, usable
 from motet.data.inputs.base import Input
-from motet.data.notes import Notes
+from motet.data.inputs.category import Category
 from motet.data.preprocessing import At, Preprocessing
 from motet.data.row_names import RowName, named, names_in
 from motet.data.selection import label_columns, listed, require_columns
 from motet.data.sources import read
 from motet.data.split_labels import lacking_labels
 from motet.data.splits import Split, split
-from motet.data.targets import TARGETS, Target
-from motet.data.targets.base import prediction_names
+from motet.data.targets import Target
 from motet.options import create
 from motet.problems import InputError, RowError
-from motet.registry import INPUTS, TASKS
+from motet.registry import INPUTS, LABELS, TASKS
 
 ROW = "row"
 """Column of test predictions with the number of the row in the source, counted from 0."""
@@ -59,8 +57,6 @@ class Prepared:
     """What the encoder takes, for all rows: a tree, see `motet.data.trees`."""
     targets: dict[str, NDArray[Any]]
     """What the losses take, for all rows."""
-    notes: tuple[str, ...] = ()
-    """What users should know about the inputs and labels."""
 
     @property
     def config(self) -> Config:
@@ -159,7 +155,11 @@ def prepare(
     collector.stop()
     # every row of every split must be readable before training starts
     at = _counted_in(np.arange(len(rows.table)), name_row, collector)
-    encoder_inputs, notes = preprocessing.apply(rows.table, at)
+    held_out = np.concatenate([rows.split.validation, rows.split.test])
+    for part in inputs.values():
+        if isinstance(part, Category):
+            part.expect(held_out)
+    encoder_inputs = preprocessing.inputs(rows.table, at)
     labels = preprocessing.targets(rows.table, at)
     _check_named(rows.config, targets, rows.table, name_row, collector)
     _check_predictions(targets, rows.table, collector)
@@ -167,23 +167,10 @@ def prepare(
     lacking = [
         note
         for task, target in targets.items()
-        for note in lacking_labels(task, labels[task], getattr(target, "names", ()), rows.split)
+        for note in lacking_labels(target, labels[task], rows.split)
     ]
     parts = replace(rows.split, notes=(*rows.split.notes, *lacking))
-    seen = (*_input_notes(inputs, notes, rows), *preprocessing.notes)
-    return Prepared(replace(rows, split=parts), preprocessing, encoder_inputs, labels, seen)
-
-
-def _input_notes(
-    inputs: Mapping[str, Input], notes: Mapping[str, Notes], rows: Rows
-) -> Iterator[str]:
-    """Yield the notes on inputs; what is true of all held-out rows is a note of its own."""
-    held_out = np.concatenate([rows.split.validation, rows.split.test])
-    for name, found in notes.items():
-        only = None
-        if found.may_be_true_of_all(len(held_out)):
-            only = inputs[name].apply(rows.table.take(pa.array(held_out)))[1]
-        yield from found.lines(f"input {name!r}", only)
+    return Prepared(replace(rows, split=parts), preprocessing, encoder_inputs, labels)
 
 
 def _counted_in(rows: NDArray[np.int64], name_row: RowName, collector: Collector) -> At:
@@ -231,14 +218,14 @@ def _check_predictions(
     owners: dict[str, str] = {}
     for task, target in targets.items():
         with collector.at("tasks", task):
-            if ROW in prediction_names(target, table.column_names):
+            if ROW in target.prediction_names(table.column_names):
                 raise InputError(
                     f"its predictions would have a column {ROW!r}, which is the number of the row "
                     "in predictions/test.parquet; give the task another name, and column: "
                     f"{target.columns(table.column_names)[0]}"
                 )
     for task, target in targets.items():
-        for column in prediction_names(target, table.column_names):
+        for column in target.prediction_names(table.column_names):
             with collector.at("tasks", task):
                 if owners.setdefault(column, task) != task:
                     raise InputError(
@@ -250,19 +237,9 @@ def _check_predictions(
 
 def make_target(name: str, task: Member) -> Target:
     """Make what turns a task's label columns into targets, not fitted yet."""
-    member, options = TASKS[task.type], task.options()
-    column, classes = options.get("column"), options.get("classes")
-    if member.labels == "class":
-        return TARGETS["class"](name, column=column, classes=classes)
-    if member.labels == "indicators":
-        columns = options.get("columns")
-        return TARGETS["indicators"](name, column=column, columns=columns, labels=classes)
-    if member.labels == "tags":
-        read = {option: options.get(option) for option in ("scheme", "input")}
-        return TARGETS["tags"](name, column=column, classes=classes, **read)
-    scale = "scaling" in inspect.signature(member).parameters
-    outputs = options.get("outputs")
-    return TARGETS["number"](name, column=column, scale=scale, outputs=outputs)
+    member = TASKS[task.type]
+    kind: type[Target] = LABELS[member.label_kind.name]
+    return kind.for_task(name, task.options(), member.accepted())
 
 
 def _read_table(config: Config, origin: Origin, data: Any) -> pa.Table:

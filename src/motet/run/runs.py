@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 from motet import config as configs
 from motet.config import Config
 from motet.data.batches import ArrayData
-from motet.data.notes import note_lines
 from motet.data.preprocessing import Preprocessing
 from motet.data.row_names import named, names_in, row_name
 from motet.data.sources import read
 from motet.data.split_labels import labelled
-from motet.data.targets.base import true_columns
 from motet.model import MultiTaskModel
 from motet.model.checks import names_of
 from motet.problems import InputError, hint
@@ -49,7 +47,6 @@ class Run:
         """The model, with the weights of the best epoch."""
         self._preprocessing = preprocessing
         self._trivial = trivial
-        self._notes: tuple[str, ...] = ()
 
     @property
     def history(self) -> History:
@@ -58,8 +55,8 @@ class Run:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What users should know about the rows last given, such as how many texts were cut off."""
-        return self._notes
+        """What people should know of the rows last given, such as how many texts were cut off."""
+        return self._preprocessing.input_notes
 
     def predict(self, data: Any, *, tasks: Iterable[str] | None = None) -> pa.Table:
         """Predict for rows, in their order.
@@ -213,9 +210,7 @@ class Run:
 
     def _inputs(self, data: Any, table: pa.Table) -> dict[str, Any]:
         with named(names_in(data)):
-            inputs, notes = self._preprocessing.apply(table)
-        self._notes = note_lines(notes)
-        return inputs
+            return self._preprocessing.inputs(table)
 
     def _read(self, data: Any) -> pa.Table:
         return read(data, strings=self._preprocessing.strings)
@@ -247,8 +242,8 @@ class Run:
 
 
 def _batch_size(inputs: Mapping[str, Any]) -> int:
-    """Return the rows per forward pass: texts and the like have hundreds of states each."""
-    return 4096 if set(inputs) <= {"numbers", "categories"} else 256
+    """Return how many rows to take per forward pass: texts have hundreds of states each."""
+    return 256 if "texts" in inputs else 4096
 
 
 def load(path: str | Path) -> Run:
@@ -274,7 +269,7 @@ def with_truth(
     """Put ``<task>_true``, the labels as they were given, before each task's predictions."""
     columns: dict[str, Any] = {}
     for task in tasks:
-        labels = true_columns(task, preprocessing.target(task).columns(table.column_names))
+        labels = preprocessing.target(task).true_columns(table.column_names)
         columns |= {name: table[label] for name, label in labels.items()}
     for name in predictions.column_names:
         columns[name] = predictions[name]

@@ -18,12 +18,11 @@ from motet import config as configs
 from motet.config import Config
 from motet.config.places import without_paths
 from motet.data.preprocessing import Preprocessing
-from motet.data.targets import TARGETS
 from motet.model import MultiTaskModel
 from motet.model.building import Portable, text_encoders
 from motet.model.sizes import learned_sizes
 from motet.problems import InputError, reason
-from motet.registry import TASKS
+from motet.registry import LABELS, TASKS
 from motet.run.folder import finite, require_folder, write_json, write_text
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
@@ -99,7 +98,7 @@ def _check_fit(folder: Path, config: Config, preprocessing: Preprocessing) -> No
     """Refuse files of two models in one folder."""
     for name, task in config.tasks.items():
         try:
-            fits = type(preprocessing.target(name)) is TARGETS[TASKS[task.type].labels]
+            fits = type(preprocessing.target(name)) is LABELS[TASKS[task.type].label_kind.name]
         except InputError:
             fits = False
         if not fits:

@@ -31,6 +31,7 @@ on as ``**common``, become options in a config once it is registered:
 ``motet.register("task", "count", Count)``.
 """
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Literal, cast
@@ -101,6 +102,11 @@ class Task(nn.Module, ABC):
         self.learning_rate: float | None = options["learning_rate"]
         self.evaluate_every: int = options["evaluate_every"]
         self._head_and_metrics = options["head"], tuple(options["metrics"])  # not as submodules
+
+    @classmethod
+    def accepted(cls) -> frozenset[str]:
+        """Return the names of the arguments of its constructor."""
+        return frozenset(inspect.signature(cls).parameters)
 
     @property
     def weight(self) -> float:
@@ -191,7 +197,7 @@ class Task(nn.Module, ABC):
         return self.label_kind.uncertainty_kind
 
     @property
-    def default_metrics(self) -> tuple[str, ...]:
+    def default_metrics(self) -> tuple[str | Callable[..., Any], ...]:
         """Metrics to report if none were asked for; the first is the one that scores."""
         return self.label_kind.default_metrics
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from motet.config.unfreezing import LayerByLayer, PartsAt
 from motet.model import MultiTaskModel
 from motet.model.layers import layers_of
 from motet.model.parts import find, summarised
+from motet.options.types import LayerByLayer, PartsAt
 from motet.problems import InputError
 
 

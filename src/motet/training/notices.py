@@ -7,8 +7,8 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from motet.model import MultiTaskModel
-from motet.options import Unasked
 from motet.problems import InputError
+from motet.training.options import TrainingOptions
 
 if TYPE_CHECKING:
     from motet.training.trainer import Trainer
@@ -27,22 +27,21 @@ def check_count(epochs: Any) -> None:
         raise InputError(f"epochs: found {epochs!r}, expected a whole number >= 0")
 
 
-def check_unread(trainer: "Trainer") -> None:
-    """Refuse options of a trainer that act on validation data, where there are none.
+def check_validation_unneeded(given: TrainingOptions) -> None:
+    """Reject options that have no effect without validation data.
+
+    Args:
+        given: The options that the user gave.
 
     Raises:
-        InputError: If one was given.
+        InputError: If there is one.
     """
-    given = {
-        "patience": trainer.patience is not None and not isinstance(trainer.patience, Unasked),
-        "evaluate_every": trainer.evaluate_every != "epoch",
-        "monitor": trainer.monitor != "mean",
-    }
-    for name, is_given in given.items():
-        if is_given:
+    without_effect = {"patience": None, "evaluate_every": "epoch", "monitor": "mean"}
+    for name, value in given.items():
+        if name in without_effect and value != without_effect[name]:
             raise InputError(
-                f"{name}={getattr(trainer, name)!r} has no effect without validation data; give "
-                f"them, fit(..., validation=...), or leave {name} out"
+                f"{name}={value!r} has no effect without validation data; give them, "
+                f"fit(..., validation=...), or leave {name} out"
             )
 
 

@@ -6,7 +6,7 @@ stopping on the monitored score. Every part can be called alone. What the loop m
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any, Literal
@@ -14,19 +14,10 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from motet.balancing import Balancer
-from motet.config.unfreezing import Unfreeze
 from motet.data.batches import Batch, Data
 from motet.model import MultiTaskModel, on_host
 from motet.model.checks import check_sizes
-from motet.options import (
-    Every,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    PositiveShare,
-    Unasked,
-    checked,
-)
+from motet.options import Unpack, checked
 from motet.problems import InputError, hint
 from motet.scheduling import Scheduler
 from motet.tasks import Prediction
@@ -64,13 +55,14 @@ from motet.training.normalizing import Normalizer
 from motet.training.notices import (
     STEPS_WITHOUT_EPOCH,
     check_count,
-    check_unread,
+    check_validation_unneeded,
     warn_of_epochs,
     warn_of_moving,
     warn_of_nothing_left,
 )
 from motet.training.optimizer_creation import create_optimizer
-from motet.training.parameter_groups import OptimizerFactory, check_rates
+from motet.training.options import TrainingOptions, documents_options, with_defaults
+from motet.training.parameter_groups import check_rates
 from motet.training.passes import Passes, check_parts, check_precision
 from motet.training.plan import Planner, make_scheduler
 from motet.training.randomness import Generators
@@ -98,6 +90,7 @@ from motet.training.step_result import StepResult
 from motet.training.updates import clear_gradients, clip_gradient, update
 
 
+@documents_options
 class Trainer:
     """Trains a `MultiTaskModel`.
 
@@ -108,45 +101,7 @@ class Trainer:
             ``heads``, ``at``, ``memory`` and ``gramian`` beside them are those of `motet.backward`.
         scheduling: Which tasks train at each step: a scheduler, its name, or ``{"type": name,
             option: value}``.
-        learning_rate: Learning rate; the optimizer's default if left out. A task's own
-            ``learning_rate`` goes before it, for that task's parameters.
-        batch_size: Rows per step, and per forward pass in evaluation.
-        optimizer: Name, ``{"type": name, option: value}``, or a function from parameter groups to
-            an optimizer.
-        lr_schedule: Name or ``{"type": name, option: value}``.
-        clip_norm: Largest norm of the whole gradient; no clipping if left out.
-        patience: Evaluations without a better monitored value before `fit` stops; None never stops.
-            Like ``evaluate_every`` and ``monitor`` it needs validation data.
-        monitor: What `fit` watches on the validation data: the ``mean`` or ``worst`` normalised
-            score of the main tasks, the name of a task, or ``loss``.
-        evaluate_every: When `fit` evaluates: each "epoch", after so many steps (a number), or after
-            so many epochs, ``{"epochs": 5}``; at the end in any case, if it never did before.
-        metrics: Metrics by task, in place of each task's own: a list of names and functions, or a
-            single one.
-        normalize_losses: "initial" divides each task's loss by the first that is seen of it, before
-            balancing. Records and evaluations tell losses as they are; weights are those of the
-            normalised ones.
-        seed: Seed of batch order and dropout.
-        device: "auto", "cpu", "cuda", "cuda:1", "mps".
-        precision: Arithmetic of the forward pass.
-        shared_learning_rate: Learning rate of what several tasks may reach, in place of
-            ``learning_rate``. Parts that were trained before have their own, 2e-5 unless told.
-        layer_decay: What the learning rate of each layer of the encoder is multiplied with, from
-            the last layer to the first: once for the last, twice for the one before, ...
-        freeze: Parts that are not trained: "encoder" (all that tasks share), "pretrained"
-            (encoders that were trained before), a task (its own parameters), or names or patterns
-            of parameters and modules, such as "*.embeddings".
-        unfreeze: When frozen parts are trained again: ``{"every": 2, "layers": 1}``, the last
-            layers first, or a list of ``{"epoch": 3, "parts": ["encoder"]}``. Never if left out.
-        frozen: Whether dropout and BatchNorm of modules that are frozen as a whole act as in
-            "evaluation" or as in "training".
-        accumulate: Into how many parts a batch is cut, of which one is worked on at a time: less
-            memory, and the same step as with the whole batch.
-        on_record: Called with each record as it is made: steps, epochs.
-        on_checkpoint: Called in `fit` when the state should be saved: with "best" after an
-            evaluation that was the best so far, with "last" after each epoch, after each
-            ``checkpoint_every`` steps, and when asked to stop.
-        checkpoint_every: Steps between two checkpoints within an epoch; none if left out.
+        **options: See `motet.training.options.TrainingOptions`.
 
     Set ``stop_requested`` to True, for example in a signal handler or in ``on_record``, and `fit`
     stops after the step in progress: it calls ``on_checkpoint("last")`` and raises `Interrupted`. A
@@ -163,66 +118,54 @@ class Trainer:
         balancer: Stage | Sequence[Stage] | Stages = "equal",
         *,
         scheduling: Scheduler | MemberChoice = "all",
-        learning_rate: PositiveFloat | None = None,
-        batch_size: PositiveInt = 512,
-        optimizer: MemberChoice | OptimizerFactory = "adamw",
-        lr_schedule: MemberChoice = "cosine",
-        clip_norm: PositiveFloat | None = None,
-        patience: PositiveInt | None = Unasked(5),  # noqa: B008  # it does not change
-        monitor: str = "mean",
-        evaluate_every: Every = "epoch",
-        metrics: Mapping[str, Any] | None = None,
-        normalize_losses: Literal["initial"] | None = None,
-        seed: NonNegativeInt = 0,
-        device: str = "auto",
-        precision: Literal["float32", "bfloat16"] = "float32",
-        shared_learning_rate: PositiveFloat | None = None,
-        layer_decay: PositiveShare | None = None,
-        freeze: Sequence[str] = (),
-        unfreeze: Unfreeze | None = None,
-        frozen: Literal["evaluation", "training"] = "evaluation",
-        accumulate: PositiveInt = 1,
-        on_record: Callable[[dict[str, Any]], object] | None = None,
-        on_checkpoint: Callable[[Literal["last", "best"]], object] | None = None,
-        checkpoint_every: PositiveInt | None = None,
+        **options: Unpack[TrainingOptions],
     ) -> None:
         check_sizes(model)
         names = model.tasks.names
-        if monitor not in ("mean", "worst", "loss", *names):
+        chosen = with_defaults(options)
+        self.monitor = chosen["monitor"]
+        if self.monitor not in ("mean", "worst", "loss", *names):
             known = ("mean", "worst", "loss", *names)
-            raise InputError(f"monitor is {monitor!r}; {hint(monitor, known)}")
-        self.device = find_device(device)
+            raise InputError(f"monitor is {self.monitor!r}; {hint(self.monitor, known)}")
+        self.device = find_device(chosen["device"])
         self.model = model.to(self.device)
         self.stages = make_stages(balancer, model).to(self.device)
         self.planner = Planner(model, make_scheduler(scheduling, model).to(self.device))
-        rates = {"shared_learning_rate": shared_learning_rate, "layer_decay": layer_decay}
+        rates = {
+            "shared_learning_rate": chosen["shared_learning_rate"],
+            "layer_decay": chosen["layer_decay"],
+        }
         self.optimizer = create_optimizer(
-            optimizer, learning_rate, self.model, self.stages, **rates
+            chosen["optimizer"], chosen["learning_rate"], self.model, self.stages, **rates
         )
-        self.freezing = Freezing(self.model, freeze, unfreeze, frozen)
+        self.freezing = Freezing(self.model, chosen["freeze"], chosen["unfreeze"], chosen["frozen"])
         check_rates(self.model, self.freezing.never, **rates)
         check_unfreezing(self.freezing.plan, self.model, self.stages)
         self._parameters = list(self.model.parameters())
-        self.lr_schedule = lr_schedule
-        self._rates = LearningRates(self.optimizer, lr_schedule)
-        self._normalizer = Normalizer(names, normalize_losses == "initial").to(self.device)
-        self._generators = Generators(self.device, seed)
-        check_precision(self.stages, precision)
-        if accumulate > 1:
+        self.lr_schedule = chosen["lr_schedule"]
+        self._rates = LearningRates(self.optimizer, self.lr_schedule)
+        normalizes = chosen["normalize_losses"] == "initial"
+        self._normalizer = Normalizer(names, normalizes).to(self.device)
+        self.seed = chosen["seed"]
+        self._generators = Generators(self.device, self.seed)
+        check_precision(self.stages, chosen["precision"])
+        if chosen["accumulate"] > 1:
             check_parts(self.stages, self.model)
         self._passes = Passes(
             self.model,
             self._normalizer,
             device=self.device,
-            precision=precision,
+            precision=chosen["precision"],
             generators=self._generators,
-            parts=accumulate,
+            parts=chosen["accumulate"],
         )
-        self.batch_size, self.clip_norm, self.seed = batch_size, clip_norm, seed
-        self.patience, self.monitor, self.metrics = patience, monitor, metrics
-        find_metrics(self.model.tasks, metrics)  # so that a wrong name is told now
-        self.evaluate_every, self.checkpoint_every = evaluate_every, checkpoint_every
-        self.on_record, self.on_checkpoint = on_record, on_checkpoint
+        self.batch_size, self.clip_norm = chosen["batch_size"], chosen["clip_norm"]
+        self.patience, self.metrics = chosen["patience"], chosen["metrics"]
+        find_metrics(self.model.tasks, self.metrics)  # so that a wrong name is an error now
+        self.evaluate_every = chosen["evaluate_every"]
+        self.checkpoint_every = chosen["checkpoint_every"]
+        self.on_record, self.on_checkpoint = chosen["on_record"], chosen["on_checkpoint"]
+        self.given = options
         self.history = History()
         self.trivial: Trivial = {}
         self.progress = Progress()
@@ -273,7 +216,7 @@ class Trainer:
         train = self._data(data, "the training data", whole=True)
         valid = None
         if validation is None:
-            check_unread(self)
+            check_validation_unneeded(self.given)
         else:
             valid = self._data(validation, "the validation data", whole=True)
         self._ahead = batches_to_look_at(self.stages, valid, self.batch_size, self.seed)

@@ -10,9 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motet.data.inputs.moments import mean_and_std
 from motet.data.inputs.number import Number
-from motet.data.inputs.scaling import SCALINGS
+from motet.data.inputs.scaling import SCALINGS, mean_and_std
 from motet.encoders.mlp import MLP
 from motet.problems import InputError
 
@@ -28,13 +27,12 @@ def table(values):
 
 def fitted(values, **options):
     number = Number("x", **options)
-    number.observe(table(values))
-    number.finish()
+    number.fit(table(values))
     return number
 
 
 def numbers(number, values):
-    return number.apply(table(values))[0]["numbers"]
+    return number.apply(table(values))["numbers"]
 
 
 @pytest.mark.parametrize("options", [{"scaling": "standard"}, {"scaling": "piecewise"}, {}])
@@ -54,7 +52,7 @@ def test_missing_values_are_marked_only_if_there_were_some_in_training():
     assert numbers(fitted([1.0, 3.0]), [None, 3.0]).tolist() == [[0.0], [1.0]]
     marked = fitted([1.0, None, 3.0])
     assert numbers(marked, [None, 3.0]).tolist() == [[0.0, 1.0], [1.0, 0.0]]
-    assert marked.shape().names == ("x", "x_missing")
+    assert marked.number_names == ("x", "x_missing")
 
 
 def test_a_column_without_any_value_can_be_applied():
@@ -103,7 +101,7 @@ def test_a_column_without_a_training_value_is_refused():
 
 def test_an_absent_column_is_named():
     with pytest.raises(InputError, match="input 'age': the data have no column 'age'"):
-        Number("age").observe(table([1.0]))
+        Number("age").fit(table([1.0]))
 
 
 def test_bins_without_piecewise_would_be_ignored_and_are_refused():
@@ -131,7 +129,7 @@ def test_quantile_scaling_gives_ties_one_score_in_the_middle_of_their_ranks():
 
 def spread(number, values):
     """Expand a column as the table MLP does: (N, bins)."""
-    encoder = MLP(len(number.shape().names), expansions=number.shape().expansions, hidden=[1])
+    encoder = MLP(len(number.number_names), expansions=number.expansions, hidden=[1])
     column = torch.from_numpy(numbers(number, values))
     return encoder.stages[0]({"numbers": column}).detach().numpy()
 
@@ -162,7 +160,7 @@ def test_piecewise_is_the_default_with_64_bins_and_one_column():
     number = fitted(values)
     assert number.state()["scaling"] == "piecewise"
     assert len(knots_of(number)) == 65
-    assert number.shape().names == ("x",)
+    assert number.number_names == ("x",)
     assert numbers(number, values).shape == (500, 1)
     assert spread(number, values).shape == (500, 64)
 
@@ -225,8 +223,8 @@ def test_values_out_of_range_are_those_at_the_ends():
 def test_missing_values_are_marked_beside_the_bins_and_have_the_mean_place():
     training = [0.0, 1.0, None, 3.0]
     number = fitted(training)
-    assert number.shape().names == ("x", "x_missing")
-    assert [each is None for each in number.shape().expansions] == [False, True]
+    assert number.number_names == ("x", "x_missing")
+    assert [each is None for each in number.expansions] == [False, True]
     found = spread(number, [None, 1.0])
     # columns taken as they are come first
     assert found[:, 0].tolist() == [1.0, 0.0]
@@ -265,15 +263,15 @@ def test_knots_are_some_of_the_training_values_from_the_least_to_the_greatest():
 def test_a_constant_has_no_bins_and_is_taken_as_it_is():
     number = fitted([3.0, 3.0])
     assert numbers(number, [3.0, 9.0]).tolist() == [[0.0], [0.0]]
-    assert number.shape().expansions == (None,)
+    assert number.expansions == (None,)
     marked = fitted([3.0, None])
-    assert marked.shape().expansions == (None, None)
+    assert marked.expansions == (None, None)
     assert spread(marked, [3.0, None]).tolist() == [[0.0, 0.0], [0.0, 1.0]]
 
 
 def test_other_scalings_have_nothing_to_spread():
     for scaling in ("standard", "quantile"):
-        assert fitted([1.0, None, 2.0], scaling=scaling).shape().expansions == (None, None)
+        assert fitted([1.0, None, 2.0], scaling=scaling).expansions == (None, None)
 
 
 @pytest.mark.parametrize("scaling", list(SCALINGS))
@@ -284,9 +282,9 @@ def test_a_loaded_number_gives_the_same_finite_arrays(scaling, training, later):
     loaded.load(json.loads(json.dumps(number.state(), allow_nan=False)))
     found = numbers(number, later)
     assert np.isfinite(found).all()
-    assert found.shape == (len(later), len(number.shape().names))
+    assert found.shape == (len(later), len(number.number_names))
     np.testing.assert_array_equal(numbers(loaded, later), found)
-    assert loaded.shape().names == number.shape().names
+    assert loaded.number_names == number.number_names
 
 
 @pytest.mark.parametrize("scaling", list(SCALINGS))

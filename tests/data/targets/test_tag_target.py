@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from motet.data.inputs.text import Text
+from motet.data.preprocessing import Preprocessing
 from motet.data.sources import read
 from motet.data.targets import TagTarget
-from motet.data.targets.base import prediction_names
 from motet.problems import InputError
 
 NAMES = ["B-a", "B-b", "I-a", "O"]
@@ -109,10 +110,10 @@ def test_predictions_hold_spans_with_the_places_of_words():
         [],
         [],
     ]
-    assert prediction_names(target, ["tags"]) == ["tags", "tags_spans", "tags_true"]
+    assert target.prediction_names(["tags"]) == ["tags", "tags_spans", "tags_true"]
     plain = fitted({"tags": [["NOUN", "VERB"]]})
     assert list(plain.predictions(np.array([[0]]))) == ["tags"]
-    assert prediction_names(plain, ["tags"]) == ["tags", "tags_true"]
+    assert plain.prediction_names(["tags"]) == ["tags", "tags_true"]
 
 
 def test_the_scheme_that_was_found_is_told_and_one_that_was_given_is_held_to():
@@ -140,11 +141,13 @@ def test_tags_that_training_did_not_have_count_as_missing_and_are_told_with_thei
 
 
 def test_rows_with_another_number_of_words_than_tags_are_named():
-    target = fitted({"tags": [["O", "B-a"]]})
-    table = read({"tags": [["O"], None, ["O", "B-a"], []]})
-    target.check_lengths(table, np.array([1, 9, 2, 0]), "input 'text'")
+    preprocessing = Preprocessing({"text": Text("text")}, {"tags": TagTarget("tags")})
+    tags, texts = [["O"], None, ["O", "B-a"], []], [["a"], ["a"] * 9, ["a", "b"], []]
+    preprocessing.fit(read({"tags": tags, "text": texts}))
+    assert preprocessing.targets(read({"tags": tags, "text": texts}))["tags"].shape == (4, 2)
+    longer = read({"tags": tags, "text": [*texts[:2], ["a", "b", "c"], []]})
     with pytest.raises(InputError, match="has 2 tags in row 2, where input 'text' has 3 words"):
-        target.check_lengths(table, np.array([1, 9, 3, 0]), "input 'text'")
+        preprocessing.targets(longer)
 
 
 def test_at_evaluation_a_column_without_any_tag_is_not_labelled():

@@ -1,26 +1,59 @@
-"""What every kind of label can do: become a target array, and name the columns of predictions.
+"""What every kind of label can do with columns: make target arrays, and columns of predictions.
 
-The kinds are those of ``Task.labels``. A target is fitted on the training part; its state is plain
-JSON and holds all that is needed later, options included.
+The kinds are those of ``Task.labels``, by the names in ``motet.registry.LABELS``. A target is
+fitted on the training rows; its state is plain JSON and holds all that is needed later, options
+included. A kind of your own needs two methods, ``encode`` and ``predictions``, and whatever else
+differs from one column per task without anything learned:
+``motet.register("label", name, MyTarget)``.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Self
 
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from motet.data.inputs.base import Input
+
+NO_INPUTS: Mapping[str, Input] = MappingProxyType({})
+
 
 class Target(ABC):
-    """The labels of one task."""
+    """The labels of one task.
 
-    name: str
-    """The task's name."""
+    Args:
+        name: The task's name.
+        column: Column to read; the task's name if left out.
+    """
+
     notes: tuple[str, ...] = ()
-    """What `fit` saw that people should know, to be printed."""
+    """What users should know about the labels that `fit` read."""
 
-    @abstractmethod
+    def __init__(self, name: str, *, column: str | None = None) -> None:
+        self.name = name
+        self.column = column or name
+
+    @classmethod
+    def for_task(cls, name: str, options: Mapping[str, Any], accepted: Collection[str]) -> Self:
+        """Make the target of a task, not fitted yet.
+
+        Args:
+            name: The task's name.
+            options: The task's options in the config.
+            accepted: Names of all arguments of the task's class.
+
+        Returns:
+            The target.
+        """
+        return cls(name, column=options.get("column"))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the classes, labels or tags, in order; none if they have none."""
+        return ()
+
     def columns(self, available: Sequence[str]) -> tuple[str, ...]:
         """Name the raw columns that hold the labels.
 
@@ -29,53 +62,76 @@ class Target(ABC):
 
         Returns:
             Names of columns; those seen in training once fitted.
-
-        Raises:
-            InputError: If a pattern matches none.
         """
+        return (self.column,)
 
-    @abstractmethod
-    def fit(self, table: pa.Table) -> None:
+    def fit(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> None:  # noqa: B027
         """Learn classes, scales and so on.
 
         Args:
-            table: The training part, and nothing else.
-
-        Raises:
-            InputError: If the labels cannot be learned from.
+            table: The training rows, and nothing else.
+            inputs: The fitted inputs by name, if labels belong to some; none if they are unknown.
         """
 
     @abstractmethod
-    def encode(self, table: pa.Table) -> NDArray[Any]:
+    def encode(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> NDArray[Any]:
         """Turn labels into an array that the task's loss takes.
 
         Args:
             table: N rows with the label columns.
+            inputs: As for `fit`.
 
         Returns:
             Targets (N, ...), where missing labels are -100 in integers and NaN otherwise.
 
         Raises:
-            InputError: If a label cannot be one.
+            InputError: If a label is not valid.
         """
 
-    @abstractmethod
+    def learned(self) -> dict[str, Any]:
+        """Return options of the task that the labels determine, such as its classes."""
+        return {}
+
     def unseen(self, table: pa.Table) -> dict[Any, int]:
         """Count the labels that training did not have, and that `encode` takes as missing."""
+        return {}
 
     def first_row(self, table: pa.Table, label: Any) -> int | None:
-        """Say in which row of a table a label that `unseen` counts is first, where that helps."""
+        """Return the first row of a table with a label that `unseen` counts, where that helps."""
         return None
+
+    # Counts --------------------------------------------------------------------------------------
+
+    def class_counts(self, encoded: NDArray[Any]) -> list[int]:
+        """Count the encoded labels of each of ``names``; none where they cannot be counted."""
+        return []
+
+    def only_class(self, encoded: NDArray[Any]) -> str | None:
+        """Name the class of all encoded labels, if they have one, so that no score makes sense."""
+        return None
+
+    @property
+    def every_class_scores(self) -> bool:
+        """Whether few labels of a single class make the task's score noisy."""
+        return False
+
+    # Predictions ---------------------------------------------------------------------------------
 
     @abstractmethod
     def predictions(
-        self, value: NDArray[Any], probabilities: NDArray[Any] | None = None
+        self,
+        value: NDArray[Any],
+        probabilities: NDArray[Any] | None = None,
+        table: pa.Table | None = None,
+        inputs: Mapping[str, Input] = NO_INPUTS,
     ) -> dict[str, pa.Array]:
         """Turn what a task predicts into columns.
 
         Args:
             value: What `Prediction.value` holds, N rows.
             probabilities: What `Prediction.probabilities` holds, shape (N, C), if anything.
+            table: The rows that were predicted, if they are known.
+            inputs: As for `fit`.
 
         Returns:
             Columns of N rows, whose names begin with the task's.
@@ -83,31 +139,28 @@ class Target(ABC):
 
     def more_columns(self) -> list[str]:
         """Name the columns of `predictions` besides that of the task's name."""
-        return [_probability(self.name, label) for label in getattr(self, "names", ())]
+        return [_probability(self.name, label) for label in self.names]
 
-    @abstractmethod
+    def true_columns(self, available: Sequence[str]) -> dict[str, str]:
+        """Map the names that true labels have beside predictions to the columns they come from."""
+        labels = self.columns(available)
+        if len(labels) == 1:
+            return {f"{self.name}_true": labels[0]}
+        return {f"{self.name}_true_{label}": label for label in labels}
+
+    def prediction_names(self, available: Sequence[str]) -> list[str]:
+        """Name the columns of predictions and true labels, once fitted."""
+        return [self.name, *self.more_columns(), *self.true_columns(available)]
+
+    # JSON ----------------------------------------------------------------------------------------
+
     def state(self) -> dict[str, Any]:
-        """Return what was learned and the options, as JSON can hold it."""
+        """Return the options and what was learned, as JSON can hold it."""
+        return {"column": self.column}
 
-    @abstractmethod
     def load(self, state: dict[str, Any]) -> None:
-        """Take on a state."""
-
-
-def prediction_names(target: Target, available: Sequence[str]) -> list[str]:
-    """Name the columns that stand for a fitted target in the predictions of a test part."""
-    return [
-        target.name,
-        *target.more_columns(),
-        *true_columns(target.name, target.columns(available)),
-    ]
-
-
-def true_columns(task: str, labels: Sequence[str]) -> dict[str, str]:
-    """Map the names that true labels have beside predictions to the columns they come from."""
-    if len(labels) == 1:
-        return {f"{task}_true": labels[0]}
-    return {f"{task}_true_{label}": label for label in labels}
+        """Restore what `state` returned."""
+        self.column = state["column"]
 
 
 def _probability(task: str, label: str) -> str:

@@ -1,15 +1,16 @@
 """Labels that are one of C classes, or shares of all of them."""
 
-from collections.abc import Sequence
-from typing import Any, Literal, final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal, Self, final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from motet.data.inputs.base import Input
 from motet.data.selection import listed, require_columns
-from motet.data.targets.base import Target, probability_columns
+from motet.data.targets.base import NO_INPUTS, Target, probability_columns
 from motet.data.targets.shares import read_shares
 from motet.data.values import EXACT, as_texts, described, is_list, refuse_infinite
 from motet.problems import InputError, hint, shown
@@ -58,23 +59,23 @@ class ClassTarget(Target):
         column: str | None = None,
         classes: int | Sequence[Value] | None = None,
     ) -> None:
-        self.name = name
-        self._column = column or name
+        super().__init__(name, column=column)
         self._given = classes
         self._kind: _Kind = "text"
         self._soft = False
         self.values: tuple[Value, ...] = ()
         """The classes, in their own type."""
 
+    @classmethod
+    def for_task(cls, name: str, options: Mapping[str, Any], accepted: Collection[str]) -> Self:
+        return cls(name, column=options.get("column"), classes=options.get("classes"))
+
     @property
     def names(self) -> tuple[str, ...]:
         """How the classes are spelt, in order."""
         return tuple(as_texts(self._typed_values(), self._where).to_pylist())
 
-    def columns(self, available: Sequence[str]) -> tuple[str, ...]:
-        return (self._column,)
-
-    def fit(self, table: pa.Table) -> None:
+    def fit(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> None:
         column = self._labels(table)
         labels = column.drop_null()
         if not len(labels):
@@ -93,7 +94,7 @@ class ClassTarget(Target):
             self.values = self._chosen(distinct)
             self._check_classes(distinct)
 
-    def encode(self, table: pa.Table) -> NDArray[Any]:
+    def encode(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> NDArray[Any]:
         column = self._labels(table)
         if self._soft:
             return read_shares(column, self._where, len(self.values))
@@ -110,7 +111,11 @@ class ClassTarget(Target):
         return {each["values"]: each["counts"] for each in counts.to_pylist()}
 
     def predictions(
-        self, value: NDArray[Any], probabilities: NDArray[Any] | None = None
+        self,
+        value: NDArray[Any],
+        probabilities: NDArray[Any] | None = None,
+        table: pa.Table | None = None,
+        inputs: Mapping[str, Input] = NO_INPUTS,
     ) -> dict[str, pa.Array]:
         classes = self._typed_values().take(pa.array(value.astype(np.int64)))
         return {
@@ -118,23 +123,45 @@ class ClassTarget(Target):
             **probability_columns(self.name, self.names, probabilities),
         }
 
+    def learned(self) -> dict[str, Any]:
+        return {"classes": self.names}
+
+    def class_counts(self, encoded: NDArray[Any]) -> list[int]:
+        """Count the labels of each class; soft labels only if each is of one class."""
+        if not self._soft:
+            return count_places(encoded, len(self.values))
+        if not np.isin(encoded[~np.isnan(encoded)], (0, 1)).all():
+            return []
+        return [int(count) for count in (encoded == 1).sum(axis=0)]
+
+    def only_class(self, encoded: NDArray[Any]) -> str | None:
+        if self._soft:
+            return None
+        found = np.unique(encoded[encoded != MISSING])
+        return self.names[found[0]] if len(found) == 1 else None
+
+    @property
+    def every_class_scores(self) -> bool:
+        """Only of two classes; more are scored by accuracy, which no rare class moves."""
+        return len(self.values) == 2
+
     def state(self) -> dict[str, Any]:
         return {
-            "column": self._column,
+            "column": self.column,
             "kind": self._kind,
             "soft": self._soft,
             "classes": list(self.values),
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        self._column, self._kind, self._soft = state["column"], state["kind"], state["soft"]
+        self.column, self._kind, self._soft = state["column"], state["kind"], state["soft"]
         self.values = tuple(state["classes"])
 
     # Reading -------------------------------------------------------------------------------------
 
     def _labels(self, table: pa.Table) -> pa.ChunkedArray:
-        require_columns(table, [self._column], f"task {self.name!r}")
-        return table[self._column]
+        require_columns(table, [self.column], f"task {self.name!r}")
+        return table[self.column]
 
     def _typed_values(self) -> pa.ChunkedArray:
         return pa.chunked_array([pa.array(self.values, _TYPES[self._kind])])
@@ -254,4 +281,9 @@ class ClassTarget(Target):
 
     @property
     def _where(self) -> str:
-        return f"task {self.name!r}: column {self._column!r}"
+        return f"task {self.name!r}: column {self.column!r}"
+
+
+def count_places(encoded: NDArray[Any], classes: int) -> list[int]:
+    """Count each place of classes or tags among encoded labels, -100 where missing."""
+    return [int(count) for count in np.bincount(encoded[encoded != MISSING], minlength=classes)]

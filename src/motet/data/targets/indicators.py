@@ -1,7 +1,7 @@
 """Labels of which a row has any number: one 0 or 1 for each."""
 
-from collections.abc import Sequence
-from typing import Any, Literal, final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal, Self, final
 
 import numpy as np
 import pyarrow as pa
@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from motet.data import list_texts
+from motet.data.inputs.base import Input
 from motet.data.selection import listed, matching, require_columns
-from motet.data.targets.base import Target, probability_columns
+from motet.data.targets.base import NO_INPUTS, Target, probability_columns
 from motet.data.values import Floats, as_floats, as_matrix, described, is_list, is_number
 from motet.problems import InputError, RowError, hint, shown
 
@@ -52,28 +53,38 @@ class IndicatorTarget(Target):
         columns: str | Sequence[str] | None = None,
         labels: int | Sequence[str] | None = None,
     ) -> None:
-        self.name = name
+        super().__init__(name, column=column)
         self._wanted = columns
         self._labels = labels
-        self._columns: tuple[str, ...] = (column or name,) if columns is None else ()
+        self._columns: tuple[str, ...] = (self.column,) if columns is None else ()
         # several columns are known once fitted
         self._layout: Literal["texts", "lists", "columns"] = "columns" if columns else "texts"
         self._separated = False
-        self.names: tuple[str, ...] = ()
+        self._names: tuple[str, ...] = ()
+
+    @classmethod
+    def for_task(cls, name: str, options: Mapping[str, Any], accepted: Collection[str]) -> Self:
+        column, columns = options.get("column"), options.get("columns")
+        return cls(name, column=column, columns=columns, labels=options.get("classes"))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the labels, in order."""
+        return self._names
 
     def columns(self, available: Sequence[str]) -> tuple[str, ...]:
         if self._columns or self._wanted is None:
             return self._columns
         return matching(self._wanted, available, f"task {self.name!r}")
 
-    def fit(self, table: pa.Table) -> None:
+    def fit(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> None:
         if self._wanted is not None:
             self._columns = matching(self._wanted, table.column_names, f"task {self.name!r}")
         require_columns(table, self._columns, f"task {self.name!r}")
         if self._layout != "columns":
             self._separated = pa.types.is_string(table[self._columns[0]].type)
             self._layout = self._layout_of(table)
-        self.names = self._names_in(table)
+        self._names = self._names_in(table)
         self._check_names()
         strange = self.unseen(table)
         if strange:
@@ -84,7 +95,7 @@ class IndicatorTarget(Target):
             )
         self._look_at(self.encode(table))
 
-    def encode(self, table: pa.Table) -> NDArray[Any]:
+    def encode(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> NDArray[Any]:
         require_columns(table, self._columns, f"task {self.name!r}")
         if self._layout == "texts":
             return self._from_texts(self._lists_of_texts(table))
@@ -105,13 +116,28 @@ class IndicatorTarget(Target):
         return {c["values"]: c["counts"] for c in counts if c["values"] not in self.names}
 
     def predictions(
-        self, value: NDArray[Any], probabilities: NDArray[Any] | None = None
+        self,
+        value: NDArray[Any],
+        probabilities: NDArray[Any] | None = None,
+        table: pa.Table | None = None,
+        inputs: Mapping[str, Input] = NO_INPUTS,
     ) -> dict[str, pa.Array]:
         chosen = value > 0
         ends = np.concatenate([[0], chosen.sum(axis=1).cumsum()]).astype(np.int32)
         texts = pa.array(self.names, pa.string()).take(pa.array(np.nonzero(chosen)[1]))
         lists = pa.ListArray.from_arrays(pa.array(ends), texts)
         return {self.name: lists, **probability_columns(self.name, self.names, probabilities)}
+
+    def learned(self) -> dict[str, Any]:
+        return {"classes": self.names}
+
+    def class_counts(self, encoded: NDArray[Any]) -> list[int]:
+        return [int(count) for count in (encoded == 1).sum(axis=0)]
+
+    @property
+    def every_class_scores(self) -> bool:
+        """All do."""
+        return True
 
     def state(self) -> dict[str, Any]:
         return {
@@ -122,7 +148,7 @@ class IndicatorTarget(Target):
 
     def load(self, state: dict[str, Any]) -> None:
         self._columns, self._layout = tuple(state["columns"]), state["layout"]
-        self.names = tuple(state["names"])
+        self._names = tuple(state["names"])
 
     # Reading -------------------------------------------------------------------------------------
 

@@ -1,15 +1,16 @@
 """Labels that are numbers: one per row, or several."""
 
-from collections.abc import Sequence
-from typing import Any, final
+from collections.abc import Collection, Mapping
+from typing import Any, Self, final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from motet.data.inputs.moments import mean_and_std
+from motet.data.inputs.base import Input
+from motet.data.inputs.scaling import mean_and_std
 from motet.data.selection import require_columns
-from motet.data.targets.base import Target
+from motet.data.targets.base import NO_INPUTS, Target
 from motet.data.values import Floats, as_floats, as_matrix, is_list, refuse_infinite
 from motet.problems import InputError, RowError
 
@@ -44,13 +45,18 @@ class NumberTarget(Target):
         scale: bool = True,
         outputs: int | None = None,
     ) -> None:
-        self.name = name
-        self._column = column or name
+        super().__init__(name, column=column)
         self._scale = scale
         self._expected = outputs
         self._mean: Any = 0.0
         self._std: Any = 1.0
         self._lists = False
+
+    @classmethod
+    def for_task(cls, name: str, options: Mapping[str, Any], accepted: Collection[str]) -> Self:
+        """Make the target of a task, which standardises if the task can undo it."""
+        column, outputs = options.get("column"), options.get("outputs")
+        return cls(name, column=column, scale="scaling" in accepted, outputs=outputs)
 
     @property
     def scaling(self) -> tuple[float | tuple[float, ...], float | tuple[float, ...]] | None:
@@ -64,10 +70,7 @@ class NumberTarget(Target):
         """Numbers per row."""
         return len(self._mean) if self._lists else 1
 
-    def columns(self, available: Sequence[str]) -> tuple[str, ...]:
-        return (self._column,)
-
-    def fit(self, table: pa.Table) -> None:
+    def fit(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> None:
         values = self._values(table)
         outputs = values.shape[1] if values.ndim == 2 else 1
         if self._expected not in (None, outputs):
@@ -80,7 +83,7 @@ class NumberTarget(Target):
         self._lists = values.ndim == 2
         self._mean, self._std = mean.tolist(), std.tolist()
 
-    def encode(self, table: pa.Table) -> NDArray[Any]:
+    def encode(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> NDArray[Any]:
         values = self._values(table)
         outputs = values.shape[1] if values.ndim == 2 else 1
         if (values.ndim == 2) != self._lists or outputs != self.outputs:
@@ -93,11 +96,15 @@ class NumberTarget(Target):
                 values = (values - np.array(self._mean)) / np.array(self._std)
         return self._single(values)
 
-    def unseen(self, table: pa.Table) -> dict[Any, int]:
-        return {}
+    def learned(self) -> dict[str, Any]:
+        return {"scaling": self.scaling, "outputs": self.outputs}
 
     def predictions(
-        self, value: NDArray[Any], probabilities: NDArray[Any] | None = None
+        self,
+        value: NDArray[Any],
+        probabilities: NDArray[Any] | None = None,
+        table: pa.Table | None = None,
+        inputs: Mapping[str, Input] = NO_INPUTS,
     ) -> dict[str, pa.Array]:
         value = value.astype(np.float64)
         if not self._lists:
@@ -106,7 +113,7 @@ class NumberTarget(Target):
 
     def state(self) -> dict[str, Any]:
         return {
-            "column": self._column,
+            "column": self.column,
             "scale": self._scale,
             "mean": self._mean,
             "std": self._std,
@@ -114,12 +121,12 @@ class NumberTarget(Target):
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        self._column, self._scale = state["column"], state["scale"]
+        self.column, self._scale = state["column"], state["scale"]
         self._mean, self._std, self._lists = state["mean"], state["std"], state["lists"]
 
     def _values(self, table: pa.Table) -> Floats:
-        require_columns(table, [self._column], f"task {self.name!r}")
-        column = table[self._column]
+        require_columns(table, [self.column], f"task {self.name!r}")
+        column = table[self.column]
         width = self.outputs if self._lists else None
         values: Floats
         if is_list(column.type) or (self._lists and column.null_count == len(column)):
@@ -159,4 +166,4 @@ class NumberTarget(Target):
 
     @property
     def _where(self) -> str:
-        return f"task {self.name!r}: column {self._column!r}"
+        return f"task {self.name!r}: column {self.column!r}"

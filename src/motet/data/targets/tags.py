@@ -1,8 +1,8 @@
 """Labels that are a list of tags per row, one for each word."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Literal, final
+from typing import Any, Literal, Self, final
 
 import numpy as np
 import pyarrow as pa
@@ -10,11 +10,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from motet.data import list_texts
-from motet.data.inputs.text import WordPlaces
+from motet.data.inputs.base import Input
+from motet.data.inputs.text import Text, WordPlaces
 from motet.data.selection import listed, require_columns
-from motet.data.targets.base import Target
-from motet.data.targets.classes import MISSING
+from motet.data.targets.base import NO_INPUTS, Target
+from motet.data.targets.classes import MISSING, count_places
 from motet.data.values import as_texts, described, is_list
+from motet.data.words import text_of
 from motet.problems import InputError, RowError, hint, shown
 from motet.tags import Scheme, Spans, TagSet, find_scheme, from_iob1, is_iob1
 
@@ -30,7 +32,7 @@ class TagTarget(Target):
     null is a word without a label. Tags in IOB1 are converted to BIO, unless ``scheme`` is given.
     Predictions are ``<task>``, a list of tags in their own type, and, where tags spell spans,
     ``<task>_spans``, a list of ``{type, start, end}`` with the places of the first word and of the
-    word after the last.
+    word after the last; where the texts are known also ``text``, ``char_start`` and ``char_end``.
 
     Args:
         name: The task's name.
@@ -61,23 +63,25 @@ class TagTarget(Target):
         scheme: Scheme | None = None,
         input: str | None = None,
     ) -> None:
-        self.name = name
+        super().__init__(name, column=column)
         self.input = input
-        self._column = column or name
         self._given, self._scheme = classes, scheme
         self._iob1 = False
         self._kind: Literal["text", "integer"] = "text"
         self.tags = TagSet(())
+
+    @classmethod
+    def for_task(cls, name: str, options: Mapping[str, Any], accepted: Collection[str]) -> Self:
+        taken = {option: options.get(option) for option in ("column", "classes", "scheme", "input")}
+        return cls(name, **taken)
 
     @property
     def names(self) -> tuple[str, ...]:
         """How the tags are spelt, in order."""
         return self.tags.names
 
-    def columns(self, available: Sequence[str]) -> tuple[str, ...]:
-        return (self._column,)
-
-    def fit(self, table: pa.Table) -> None:
+    def fit(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> None:
+        self._text(inputs)  # an error if there are no words to label
         lists = self._lists(table)
         found = self._spelt(lists).drop_null().unique().to_pylist()
         if self._scheme is None and find_scheme(found) == "bio" and is_iob1(lists.to_pylist()):
@@ -95,8 +99,11 @@ class TagTarget(Target):
         self.tags = TagSet(names, self._scheme, self._where)
         self.notes = tuple(self._seen(table))
 
-    def encode(self, table: pa.Table) -> NDArray[Any]:
+    def encode(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> NDArray[Any]:
         lists = self._lists(table)
+        text = self._text(inputs)
+        if text is not None:
+            self._check_lengths(table, text.word_places(table).counts, f"input {text.name!r}")
         tags = self._spelt(lists)
         places = pc.fill_null(pc.index_in(tags, pa.array(self.names, pa.string())), MISSING)
         lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
@@ -114,44 +121,21 @@ class TagTarget(Target):
         return None if place < 0 else int(pc.list_parent_indices(lists)[place].as_py())
 
     def predictions(
-        self, value: NDArray[Any], probabilities: NDArray[Any] | None = None
+        self,
+        value: NDArray[Any],
+        probabilities: NDArray[Any] | None = None,
+        table: pa.Table | None = None,
+        inputs: Mapping[str, Input] = NO_INPUTS,
     ) -> dict[str, pa.Array]:
         there = value >= 0
         tags = pa.array(self.names, pa.string()).take(pa.array(value[there]))
         tags = tags.cast(pa.int64()) if self._kind == "integer" else tags
         columns = {self.name: _lists_of(there.sum(axis=1), tags)}
-        return columns | (
-            {self._spans: self._span_column(self.tags.spans(value), len(value))}
-            if self.tags.has_spans
-            else {}
-        )
-
-    def placed_spans(self, value: NDArray[Any], words: WordPlaces) -> dict[str, pa.Array]:
-        """Return spans that also say where in the text they are.
-
-        Args:
-            value: Places of tags, (N, L).
-            words: Where the words of the N texts are.
-
-        Returns:
-            ``<task>_spans``, each span with its ``text``, and with ``char_start`` and ``char_end``,
-            the places of its first character and of that after the last; nothing if tags spell no
-            spans.
-        """
         if not self.tags.has_spans:
-            return {}
-        spans = self.tags.spans(value)
-        ends = spans.end - 1
-        rows = spans.row.tolist()
-        begin = [words.starts[row][at] for row, at in zip(rows, spans.start.tolist(), strict=True)]
-        stop = [words.ends[row][at] for row, at in zip(rows, ends.tolist(), strict=True)]
-        texts = [words.lines[r][a:b] for r, a, b in zip(rows, begin, stop, strict=True)]
-        more = {
-            "text": pa.array(texts, pa.string()),
-            "char_start": pa.array(begin, pa.int64()),
-            "char_end": pa.array(stop, pa.int64()),
-        }
-        return {self._spans: self._span_column(spans, len(value), more)}
+            return columns
+        spans, text = self.tags.spans(value), self._text(inputs)
+        more = {} if text is None or table is None else _placed(spans, text.word_places(table))
+        return columns | {self._spans: self._span_column(spans, len(value), more)}
 
     def more_columns(self) -> list[str]:
         return [self._spans] if self.tags.has_spans else []
@@ -162,31 +146,15 @@ class TagTarget(Target):
         found: NDArray[np.int64] = lengths.to_numpy(zero_copy_only=False).astype(np.int64)
         return found
 
-    def check_lengths(self, table: pa.Table, words: NDArray[Any], where: str) -> None:
-        """Hold labelled rows to one tag per word.
+    def learned(self) -> dict[str, Any]:
+        return {"classes": self.names}
 
-        Args:
-            table: N rows with the label column.
-            words: How many words each row has, (N,).
-            where: What has the words, such as "input 'text'".
-
-        Raises:
-            RowError: If a row has another number of tags; the first is named.
-        """
-        tags = self.lengths(table)
-        wrong = np.flatnonzero((tags >= 0) & (tags != words))
-        if len(wrong):
-            row = wrong[0]
-            raise RowError(
-                f"{self._where} has {tags[row]:,} tags in",
-                row,
-                f", where {where} has {words[row]:,} words ({len(wrong):,} such rows); give one "
-                "tag per word, null for a word without a label",
-            )
+    def class_counts(self, encoded: NDArray[Any]) -> list[int]:
+        return count_places(encoded, len(self.names))
 
     def state(self) -> dict[str, Any]:
         return {
-            "column": self._column,
+            "column": self.column,
             "kind": self._kind,
             "tags": list(self.names),
             "scheme": self.tags.scheme,
@@ -195,16 +163,22 @@ class TagTarget(Target):
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        self._column, self._kind, self.input = state["column"], state["kind"], state["input"]
+        self.column, self._kind, self.input = state["column"], state["kind"], state["input"]
         self._iob1 = state.get("iob1", False)  # runs of 0.1 have none
         self.tags = TagSet(state["tags"], state["scheme"], self._where)
+
+    def _text(self, inputs: Mapping[str, Input]) -> Text | None:
+        """Return the input whose words are labelled; None if there is no text."""
+        sizes = {name: each.text for name, each in inputs.items() if each.text is not None}
+        found = inputs[text_of(self.name, self.input, sizes)] if sizes else None
+        return found if isinstance(found, Text) else None
 
     # Reading -------------------------------------------------------------------------------------
 
     def _lists(self, table: pa.Table) -> pa.Array:
         """Return the column as lists of texts or whole numbers."""
-        require_columns(table, [self._column], f"task {self.name!r}")
-        column = table[self._column]
+        require_columns(table, [self.column], f"task {self.name!r}")
+        column = table[self.column]
         kind = column.type
         if pa.types.is_null(kind):
             column = column.cast(pa.list_(pa.string()))
@@ -267,6 +241,19 @@ class TagTarget(Target):
                 "two tags; check the column, or remove the task"
             )
 
+    def _check_lengths(self, table: pa.Table, words: NDArray[Any], where: str) -> None:
+        """Check that labelled rows have one tag for each of their words (N,)."""
+        tags = self.lengths(table)
+        wrong = np.flatnonzero((tags >= 0) & (tags != words))
+        if len(wrong):
+            row = wrong[0]
+            raise RowError(
+                f"{self._where} has {tags[row]:,} tags in",
+                row,
+                f", where {where} has {words[row]:,} words ({len(wrong):,} such rows); give one "
+                "tag per word, null for a word without a label",
+            )
+
     def _seen(self, table: pa.Table) -> list[str]:
         what = f"task {self.name!r}: "
         if not self.tags.has_spans:
@@ -309,9 +296,22 @@ class TagTarget(Target):
 
     @property
     def _where(self) -> str:
-        return f"task {self.name!r}: column {self._column!r}"
+        return f"task {self.name!r}: column {self.column!r}"
 
 
 def _lists_of(lengths: NDArray[Any], values: pa.Array) -> pa.Array:
     ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(ends), values)
+
+
+def _placed(spans: Spans, words: WordPlaces) -> dict[str, pa.Array]:
+    """Return the text of each span, and the places of its first character and after its last."""
+    rows, ends = spans.row.tolist(), spans.end - 1
+    begin = [words.starts[row][at] for row, at in zip(rows, spans.start.tolist(), strict=True)]
+    stop = [words.ends[row][at] for row, at in zip(rows, ends.tolist(), strict=True)]
+    texts = [words.lines[r][a:b] for r, a, b in zip(rows, begin, stop, strict=True)]
+    return {
+        "text": pa.array(texts, pa.string()),
+        "char_start": pa.array(begin, pa.int64()),
+        "char_end": pa.array(stop, pa.int64()),
+    }

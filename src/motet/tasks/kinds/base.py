@@ -19,8 +19,8 @@ targets is registered under the same name:
 ``motet.register("label", name, target)``, see `motet.data.targets.base`.
 """
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -40,8 +40,9 @@ class LabelKind:
 
     name: ClassVar[str]
     """Its name, under which its target is registered and metrics say that they suit it."""
-    default_metrics: ClassVar[tuple[str, ...]] = ()
-    """Metrics to report if none were asked for; the first is the one that scores."""
+    default_metrics: ClassVar[tuple[str | Callable[..., Any], ...]] = ()
+    """Metrics to report if none were asked for, names or functions; the first is the one that
+    scores."""
     uncertainty_kind: ClassVar[Likelihood] = "classification"
     """The likelihood that uncertainty weighting should assume."""
     flat: ClassVar[bool] = False

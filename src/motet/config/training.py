@@ -1,0 +1,63 @@
+"""The ``training`` section: the options of `motet.Trainer`, and what only a whole run has.
+
+`motet.training.options` defines the options; it is read as source, as importing it needs torch.
+"""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, create_model
+
+from motet.config.members import Section, field_of
+from motet.options import Option, PositiveInt, StrictBool, read_typed_dict
+
+_OPTIONS = {each.name: each for each in read_typed_dict("motet.training.options:TrainingOptions")}
+_NARROWER = {"device": Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")}
+"""Constraints of a config alone: Python may name any device of torch."""
+
+
+class EarlyStoppingConfig(Section):
+    """When to stop before the last epoch."""
+
+    patience: PositiveInt = Field(
+        _OPTIONS["patience"].default, description=_OPTIONS["patience"].description
+    )
+
+
+class _Epochs(Section):
+    epochs: PositiveInt = 20
+    """Most epochs; early stopping may end before."""
+
+
+def _field(option: Option) -> tuple[Any, Any]:
+    annotation, field = field_of(option)
+    if option.name in _NARROWER:
+        annotation = Annotated[annotation, _NARROWER[option.name]]
+    return annotation, field
+
+
+_fields: dict[str, Any] = {
+    name: _field(each) for name, each in _OPTIONS.items() if each.elsewhere is None
+}
+_made: dict[str, Any] = {"use_attribute_docstrings": False}  # their source would be looked for
+_Options: Any = create_model("_Options", __base__=_Epochs, __cls_kwargs__=_made, **_fields)
+
+
+class TrainingConfig(_Options, use_attribute_docstrings=True):
+    """The loop."""
+
+    cache_frozen: StrictBool | None = None
+    """Whether the outputs of text encoders that are frozen in all epochs are computed once and kept
+    on disk for the next run. Left out: if they take at most 4 GB; ``true`` is an error where that
+    is not possible."""
+    early_stopping: EarlyStoppingConfig | None = EarlyStoppingConfig()
+    """When to stop early; null never does."""
+
+    if TYPE_CHECKING:  # the options, which type checkers do not see
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def options(self) -> dict[str, Any]:
+        """Return the keyword arguments of `motet.Trainer`."""
+        found = self.model_dump(include=set(_fields))
+        patience = self.early_stopping.patience if self.early_stopping else None
+        return {**found, "patience": patience}
