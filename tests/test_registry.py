@@ -10,7 +10,9 @@ from torch import nn
 import motet
 from motet.balancing import LossBalancer
 from motet.config import json_schema, read
-from motet.data.inputs.base import Declared, Input
+from motet.data.inputs.base import Input
+from motet.data.inputs.shapes import NumberColumn, TableShape
+from motet.data.notes import Notes
 from motet.data.targets.base import NO_INPUTS, Target
 from motet.encoders import Encoder, create_padding_mask, hand_on
 from motet.options import PositiveFloat, PositiveInt, TaskOptions, Unpack, checked, read_options
@@ -180,20 +182,15 @@ class Length(Input):
     def columns(self, available):
         return (self._column,)
 
-    def fit(self, table):
-        self._unit = max(len(text or "") for text in table[self._column].to_pylist())
+    def observe(self, rows):
+        self._unit = max(len(text or "") for text in rows[self._column].to_pylist())
 
-    def apply(self, table):
-        letters = [len(text or "") / self._unit for text in table[self._column].to_pylist()]
-        return {"numbers": np.array(letters, np.float32)[:, None]}
+    def apply(self, rows):
+        letters = [len(text or "") / self._unit for text in rows[self._column].to_pylist()]
+        return {"numbers": np.array(letters, np.float32)[:, None]}, Notes(len(rows))
 
-    @property
-    def number_names(self):
-        return (self.name,)
-
-    @property
-    def sizes(self):
-        return ()
+    def shape(self):
+        return TableShape((NumberColumn(self.name),))
 
     def state(self):
         return {"column": self._column, "unit": self._unit}
@@ -329,7 +326,7 @@ def test_a_registered_member_is_used_by_a_run_from_its_name_alone(kind, add, peo
 def test_an_input_of_your_own_serves_a_model_without_data_once_it_declares_its_columns(add):
     class Declaring(Length):
         def declared(self):
-            return Declared(numbers=1)
+            return self.shape()
 
     add("input", "mine", Length)
     add("input", "declaring", Declaring)
@@ -392,7 +389,9 @@ def test_encoders_of_your_own_for_tables_and_texts_serve_a_run_from_a_file(add, 
 def test_an_encoder_of_your_own_is_refused_where_it_reads_something_else(add, people, tmp_path):
     add("encoder", "bag", Bag)
     config = {"model": {"encoder": "bag"}, "tasks": {"spend": "regression"}}
-    with pytest.raises(InputError, match="bag is no encoder of numbers, categories and vectors"):
+    with pytest.raises(
+        InputError, match="bag is not an encoder of numbers, categories and vectors"
+    ):
         motet.train(config, data=people, output=tmp_path / "run")
 
 

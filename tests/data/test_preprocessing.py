@@ -56,21 +56,20 @@ def test_inputs_are_one_matrix_of_numbers_and_one_of_categories():
         "numbers": (np.float32, (4, 5)),
         "categories": (np.int64, (4, 1)),
     }
-    assert preprocessing.numbers == 5
-    assert preprocessing.categories == (3,)
-    assert preprocessing.number_names == (
+    table = preprocessing.shapes().table
+    assert table.categories == (3,)
+    assert table.names == (
         "age",
         "age_missing",
         "clip_0",
         "clip_1",
         "size",
     )
-    assert preprocessing.category_names == ("job",)
     np.testing.assert_array_equal(inputs["numbers"][:, 1], [0, 1, 0, 0])
 
 
 def test_each_column_of_numbers_says_over_which_bins_it_can_be_spread():
-    bins = [each and len(each.starts) for each in made().expansions]
+    bins = [each and len(each.starts) for each in made().shapes().table.expansions]
     assert bins == [2, None, None, None, 2]  # age, age_missing, clip, clip, size
 
 
@@ -92,9 +91,7 @@ def test_what_was_written_as_json_does_the_same():
         assert list(one) == list(other)
         for name in one:
             np.testing.assert_array_equal(one[name], other[name])
-    assert again.number_names == preprocessing.number_names
-    assert again.expansions == preprocessing.expansions
-    assert again.categories == preprocessing.categories
+    assert again.shapes() == preprocessing.shapes()
     assert again.strings == preprocessing.strings == ("job", "churn")
     assert again.target("churn").names == ("no", "yes")
     json.loads(text, parse_constant=pytest.fail)  # NaN and Infinity are not JSON
@@ -177,7 +174,7 @@ def test_inferred_inputs_of_adult_go_all_the_way():
     arrays = again.inputs(table)
     assert len(arrays["numbers"]) == len(arrays["categories"]) == len(table)
     assert np.isfinite(arrays["numbers"]).all()
-    assert (arrays["categories"].max(axis=0) < np.array(again.categories)).all()
+    assert (arrays["categories"].max(axis=0) < np.array(again.shapes().table.categories)).all()
     assert again.target("income").names == ("<=50K", ">50K")
 
 

@@ -218,7 +218,7 @@ def test_a_category_unseen_in_every_validation_and_test_row_is_reported(later, s
         "training rows; leave it out"
     )
     count = "input 'w': 19 of 60 rows have a value that was rare (min_count) or unseen in training"
-    assert prepared.preprocessing.notes == ((every if said else count),)
+    assert prepared.notes == ((every if said else count),)
 
 
 def test_blank_cells_among_numbers_of_a_file_change_nothing_but_that_they_are_missing(tmp_path):

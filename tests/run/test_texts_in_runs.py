@@ -248,18 +248,15 @@ def test_an_encoder_of_the_wrong_kind_is_told_at_its_key():
     review = {"type": "text", "encoder": "mlp"}
     found = problems(changed(REVIEW, inputs={"review": review}, model={"encoder": "lstm"}))
     assert (
-        "model.encoder: lstm is no encoder of numbers, categories and vectors; expected mlp"
+        "model.encoder: lstm is not an encoder of numbers, categories and vectors; expected mlp"
         in found
     )
-    assert "inputs.review.encoder: mlp is no encoder of texts; expected lstm or" in found
+    assert "inputs.review.encoder: mlp is not an encoder of texts; expected lstm or" in found
 
 
 def test_an_encoder_for_nothing_is_refused():
     found = problems(changed(REVIEW, model={"encoder": {"hidden": [8]}}))
-    assert (
-        "model.encoder: it is for numbers, categories and vectors, and all inputs are texts"
-        in found
-    )
+    assert "model.encoder: it is for numbers, categories and vectors, and there are none" in found
 
 
 def test_a_model_of_texts_is_built_without_data():

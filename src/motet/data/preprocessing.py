@@ -1,19 +1,20 @@
 """From a table to the arrays a model takes, and all of it in one JSON text.
 
-`Preprocessing` is fitted on the training part and then applied to any part, or, from the model
-folder, to rows that come later. Its JSON holds no NaN, no path and nothing that runs.
+`Preprocessing` is fitted on the training rows and then applied to any rows, of the run or, from the
+model folder, later ones. Its JSON holds no NaN, no path and no code.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from motet.data.inputs.base import Expansion, Input, TextSizes
+from motet.data.inputs.base import Input
+from motet.data.inputs.shapes import InputShapes, join
+from motet.data.notes import Notes
 from motet.data.selection import require_columns
 from motet.data.targets import Target
 from motet.data.targets.base import NO_INPUTS
@@ -62,28 +63,29 @@ class Preprocessing:
         self._inputs = dict(inputs)
         self._targets = dict(targets)
         self.strings: tuple[str, ...] = ()
-        """Columns that held texts, or lists, in training, so that `read` can keep them as texts."""
+        """Columns that held texts, or lists, in training, so that sources keep them as texts."""
 
     def fit(self, table: pa.Table, at: At = _raising) -> None:
-        """Learn everything from the training part.
+        """Learn everything from the training rows.
 
-        Columns that are missing, cannot be read, or serve as input and target raise `InputError`.
+        Columns that are missing, cannot be read, or are both input and target raise `InputError`.
 
         Args:
-            table: The training part, and nothing else.
-            at: Called with ("inputs", name) or ("tasks", name); the part is fitted in the context
-                it gives, which may collect errors to tell them all at once.
+            table: The training rows, and nothing else.
+            at: Called with ("inputs", name) or ("tasks", name); that input or target is fitted in
+                the context it returns, which may collect errors to report them together.
         """
         there = table.column_names
-        read = {name: part.columns(there) for name, part in self._inputs.items()}
-        predicted = {task: part.columns(there) for task, part in self._targets.items()}
+        read = {name: each.columns(there) for name, each in self._inputs.items()}
+        predicted = {task: each.columns(there) for task, each in self._targets.items()}
         self._refuse_leaks(read, predicted)
-        columns = [each for part in (*read.values(), *predicted.values()) for each in part]
+        columns = [name for names in (*read.values(), *predicted.values()) for name in names]
         require_columns(table, columns, "inputs and tasks")
         fitted = 0
-        for name, part in self._inputs.items():
+        for name, each in self._inputs.items():
             with at("inputs", name):
-                part.fit(table)
+                each.observe(table)
+                each.finish()
                 fitted += 1
         for task, target in self._targets.items():
             with at("tasks", task):  # without words, a text may just have failed
@@ -107,45 +109,44 @@ class Preprocessing:
         made.strings = (*self.strings, *_strings(table, labels))
         return made
 
-    def inputs(self, table: pa.Table, at: At = _raising) -> dict[str, Any]:
-        """Turn rows into what the encoder takes; missing columns are named all at once.
+    def apply(self, table: pa.Table, at: At = _raising) -> tuple[dict[str, Any], dict[str, Notes]]:
+        """Turn rows into what the encoder takes; threads may share a preprocessing.
+
+        Missing columns are reported together.
 
         Args:
             table: N rows; label columns are not needed.
             at: As for `fit`.
 
         Returns:
-            "numbers", float32 (N, numbers), and "categories", int64 (N, len(categories)); one that
-            has no columns is left out. If there are texts also "texts", by input, in rows of
-            different length: "ids", and perhaps "segments" and "words".
+            The tree of `motet.data.inputs.shapes.join`, and notes about these rows, by input.
         """
         names = table.column_names
-        columns = [name for part in self._inputs.values() for name in part.columns(names)]
+        columns = [name for each in self._inputs.values() for name in each.columns(names)]
         require_columns(table, columns, "inputs")
-        arrays: dict[str, NDArray[Any]] = {
-            "numbers": np.empty((len(table), self.numbers), np.float32),
-            "categories": np.empty((len(table), len(self.categories)), np.int64),
-        }
-        filled = dict.fromkeys(arrays, 0)
-        texts: dict[str, Any] = {}
-        for name, part in self._inputs.items():
-            with at("inputs", name):
-                for kind, columns_of_part in part.apply(table).items():
-                    if kind == "texts":
-                        texts[name] = columns_of_part
-                        continue
-                    start, width = filled[kind], columns_of_part.shape[1]
-                    arrays[kind][:, start : start + width] = columns_of_part
-                    filled[kind] += width
-        found = {kind: array for kind, array in arrays.items() if array.shape[1]}
-        return {**found, "texts": texts} if texts else found
+        notes: dict[str, Notes] = {}
+
+        def trees() -> Iterator[tuple[str, Any]]:
+            for name, each in self._inputs.items():
+                tree = None
+                with at("inputs", name):
+                    tree, notes[name] = each.apply(table)
+                if name in notes:
+                    yield name, tree
+
+        shapes = {name: each.shape() for name, each in self._inputs.items()}
+        return join(shapes, trees(), len(table)), notes
+
+    def inputs(self, table: pa.Table) -> dict[str, Any]:
+        """Turn rows into what the encoder takes, without notes; see `apply`."""
+        return self.apply(table)[0]
 
     def targets(self, table: pa.Table, at: At = _raising) -> dict[str, NDArray[Any]]:
-        """Turn labels into what the losses take; words and their labels that differ are told.
+        """Turn labels into what the losses take; each labelled word needs a label.
 
         Args:
-            table: N rows; a task without any of its columns there is left out. Labels of words need
-                the words beside them.
+            table: N rows; a task is left out if the table has none of its columns. Word labels need
+                the words, too.
             at: As for `fit`.
 
         Returns:
@@ -191,58 +192,26 @@ class Preprocessing:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks it has targets of."""
+        """The tasks with targets."""
         return tuple(self._targets)
 
-    @property
-    def numbers(self) -> int:
-        """Columns of numbers per row."""
-        return len(self.number_names)
-
-    @property
-    def categories(self) -> tuple[int, ...]:
-        """For each column of categories, how many values it has."""
-        return tuple(size for part in self._inputs.values() for size in part.sizes)
-
-    @property
-    def texts(self) -> dict[str, TextSizes]:
-        """For each input that is a text, what its encoder has to know."""
-        sizes = {name: part.text for name, part in self._inputs.items()}
-        return {name: each for name, each in sizes.items() if each is not None}
-
-    @property
-    def number_names(self) -> tuple[str, ...]:
-        """A name for each column of numbers."""
-        return tuple(name for part in self._inputs.values() for name in part.number_names)
-
-    @property
-    def expansions(self) -> tuple[Expansion | None, ...]:
-        """For each column of numbers, how an encoder can spread it over bins."""
-        return tuple(each for part in self._inputs.values() for each in part.expansions)
-
-    @property
-    def category_names(self) -> tuple[str, ...]:
-        """A name for each column of categories: the input it comes from."""
-        return tuple(name for name, part in self._inputs.items() for _ in part.sizes)
+    def shapes(self) -> InputShapes:
+        """Return what the encoders of a model need to know about the inputs."""
+        return InputShapes.of({name: each.shape() for name, each in self._inputs.items()})
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was seen that people should know."""
-        learned = (note for target in self._targets.values() for note in target.notes)
-        return (*self.input_notes, *learned)
-
-    @property
-    def input_notes(self) -> tuple[str, ...]:
-        """What of the last rows' inputs people should know, such as texts that were cut off."""
-        return tuple(note for part in self._inputs.values() for note in part.notes)
+        """What `fit` found that users should know."""
+        inputs = (note for each in self._inputs.values() for note in each.notes)
+        return (*inputs, *(note for each in self._targets.values() for note in each.notes))
 
     # JSON ----------------------------------------------------------------------------------------
 
     def to_json(self) -> str:
         """Return everything that was learned as strict JSON."""
         inputs = {
-            name: {"type": INPUTS.name_of(type(part)), "state": part.state()}
-            for name, part in self._inputs.items()
+            name: {"type": INPUTS.name_of(type(each)), "state": each.state()}
+            for name, each in self._inputs.items()
         }
         targets = {
             task: {"type": LABELS.name_of(type(target)), "state": target.state()}
@@ -304,12 +273,12 @@ def _strings(table: pa.Table, columns: Iterable[str]) -> tuple[str, ...]:
 
 
 def _is_spelt(kind: pa.DataType) -> bool:
-    """Tell whether a column is texts where a format has no lists."""
+    """Return whether a column is text in formats that have no lists."""
     inner = kind.value_type if is_list(kind) else kind
     return bool(pa.types.is_string(inner) or (is_list(kind) and pa.types.is_integer(inner)))
 
 
 def _loaded(name: str, content: Mapping[str, Any]) -> Input:
-    part: Input = INPUTS[content["type"]](name)
-    part.load(content["state"])
-    return part
+    made: Input = INPUTS[content["type"]](name)
+    made.load(content["state"])
+    return made

@@ -1,9 +1,11 @@
-"""Which columns are meant: by name, by pattern, and what to say when they are not there."""
+"""Finding columns by name or pattern, with messages that name the nearest where one is missing."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
+
+import pyarrow as pa
 
 from motet.problems import InputError
 
@@ -14,15 +16,14 @@ def require_columns(table: Any, columns: Iterable[str], what: str) -> None:
     """Check that a table has all columns that something needs.
 
     Args:
-        table: A `pyarrow.Table`.
-        columns: Names that must be there.
+        table: A `pyarrow.Table` or `pyarrow.RecordBatch`.
+        columns: Names of the columns.
         what: What needs them, to begin the message with.
 
     Raises:
-        InputError: If some are not there; one message names them all, each with its near match.
+        InputError: If some are missing; one message names them all, each with its nearest match.
 
     Example:
-        >>> import pyarrow as pa
         >>> require_columns(pa.table({"age": [1], "job": ["a"]}), ["agee"], "inputs")
         Traceback (most recent call last):
             ...
@@ -39,6 +40,22 @@ columns: age, job
         )
 
 
+def column_of(rows: pa.Table | pa.RecordBatch, name: str, what: str) -> pa.ChunkedArray:
+    """Return one column of rows.
+
+    Args:
+        rows: The rows.
+        name: Name of the column.
+        what: What needs it, to begin the message with.
+
+    Returns:
+        The column; one that is missing raises `InputError`.
+    """
+    require_columns(rows, [name], what)
+    found = rows[name]
+    return found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found])
+
+
 def label_columns(task: str, options: Mapping[str, Any], table: Any) -> tuple[str, ...]:
     """Name the columns that hold a task's labels.
 
@@ -48,7 +65,7 @@ def label_columns(task: str, options: Mapping[str, Any], table: Any) -> tuple[st
         table: A `pyarrow.Table`.
 
     Returns:
-        Names of columns, all of them there; those that are not raise `InputError`.
+        Names of columns; one that is missing raises `InputError`.
     """
     if options.get("columns") is not None:
         return matching(options["columns"], table.column_names, f"task {task!r}")
@@ -61,12 +78,12 @@ def matching(wanted: str | Sequence[str], available: Sequence[str], what: str) -
     """Resolve names and patterns such as "clip_*".
 
     Args:
-        wanted: A name or pattern, or several; one that is a column's very name is not a pattern.
-        available: The columns there are; a pattern's matches come in their order.
-        what: What wants them, to begin the message with.
+        wanted: A name or pattern, or several; the exact name of a column is not a pattern.
+        available: All columns; the matches of a pattern keep their order.
+        what: What needs them, to begin the message with.
 
     Returns:
-        Names of columns, none twice.
+        Names of columns, without duplicates.
 
     Raises:
         InputError: If one matches no column.
@@ -88,7 +105,7 @@ def matching(wanted: str | Sequence[str], available: Sequence[str], what: str) -
 
 
 def listed(values: Iterable[object]) -> str:
-    """Return values joined for a message; of many, the first and how many more there are."""
+    """Join values for a message; of many, the first ones and the number of the others."""
     names = [str(value) for value in values]
     more = len(names) - _LISTED
     return ", ".join(names[:_LISTED]) + (f" and {more:,} more" if more > 0 else "")

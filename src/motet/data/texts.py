@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from motet.data.batches import ArrayData
-from motet.data.inputs.base import TextSizes
+from motet.data.inputs.shapes import TextSizes
 from motet.data.inputs.text import Text
 from motet.data.preprocessing import Preprocessing
 from motet.data.sources import read
@@ -33,7 +33,7 @@ class TextData(ArrayData):
     @property
     def sizes(self) -> TextSizes:
         """What an encoder takes: ``vocabulary`` and ``segments``."""
-        return self.learned.texts[_TEXT]
+        return self.learned.shapes().texts[_TEXT]
 
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,8 @@ KINDS = ("words", "wordpiece", "bpe")
 FILE = "tokenizer.json"
 
 _CHUNK = 10_000
-"""Texts that are objects of the library at a time."""
+"""Number of texts that the library encodes at a time."""
+_TRUNCATING = Lock()
 
 
 @dataclass(frozen=True)
@@ -102,11 +104,12 @@ class Tokenizer:
                 f"max_length is {max_length}, but the tokenizer adds {special} special tokens to "
                 f"every text; expected at least {special + 1}"
             )
-        self._inner.enable_truncation(max_length)
-        try:
-            return self._encoded(texts)
-        finally:
-            self._inner.no_truncation()
+        with _TRUNCATING:  # a setting of the library's object, which threads may share
+            self._inner.enable_truncation(max_length)
+            try:
+                return self._encoded(texts)
+            finally:
+                self._inner.no_truncation()
 
     def to_json(self) -> str:
         """Return all that it is made of as JSON."""

@@ -147,7 +147,7 @@ def refuse_infinite(values: Floats, what: str) -> None:
     Raises:
         RowError: If some are infinite; the message says how many rows and the first.
     """
-    infinite = np.isinf(values).reshape(len(values), -1).any(axis=1)
+    infinite = np.isinf(values) if values.ndim == 1 else np.isinf(values).any(axis=1)
     if infinite.any():
         raise RowError(
             f"{what} is infinite in {infinite.sum():,} of {len(values):,} rows, first in",

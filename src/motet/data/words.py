@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from motet.data.inputs.base import TextSizes
+from motet.data.inputs.shapes import TextSizes
 from motet.problems import InputError, hint
 
 

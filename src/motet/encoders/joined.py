@@ -13,7 +13,7 @@ from motet.states import TokenStates
 
 @final
 class Joined(Encoder):
-    """Encode a table and texts, each by an encoder of its own, and put their features side by side.
+    """Encode a table and other inputs, each by its own encoder, and concatenate their features.
 
     Where words are labelled, every word has, beside its own state, the features of all other
     inputs.
@@ -25,6 +25,7 @@ class Joined(Encoder):
         table: Encoder of ``{"numbers": ..., "categories": ...}``, if there are any.
         texts: For each text, its encoder.
         tokens: The text whose words are labelled; if left out, the result is features (B, width).
+        branches: For each input that is under its own name, its encoder.
 
     Example:
         >>> from motet.encoders import LSTM, MLP
@@ -37,21 +38,27 @@ class Joined(Encoder):
     more_stages = ""
 
     def __init__(
-        self, table: nn.Module | None, texts: Mapping[str, nn.Module], tokens: str | None = None
+        self,
+        table: nn.Module | None,
+        texts: Mapping[str, nn.Module],
+        tokens: str | None = None,
+        branches: Mapping[str, nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.table, self.encoders = table, nn.ModuleList(texts.values())
         self.names, self.tokens = tuple(texts), tokens
         self.gives_tokens = tokens is not None
-        parts = [] if table is None else [table]
-        self.width = sum(each.width for each in (*parts, *texts.values()))  # type: ignore[misc]  # an int
+        self.beside = nn.ModuleList((branches or {}).values())
+        self.beside_names = tuple(branches or {})
+        self.width = sum(each.width for each in self.branches())  # type: ignore[misc]  # an int
 
     def branches(self) -> list[nn.Module]:
-        """Return the encoders, which lie side by side."""
-        return [*([] if self.table is None else [self.table]), *self.encoders]
+        """Return the encoders, in the order of their features."""
+        table = [] if self.table is None else [self.table]
+        return [*table, *self.encoders, *self.beside]
 
     def forward(self, inputs: Mapping[str, Any]) -> Tensor | TokenStates:
-        """Encode ``{"numbers": ..., "categories": ..., "texts": {name: ...}}``.
+        """Encode ``{"numbers": ..., "categories": ..., "texts": {name: ...}, name: ...}``.
 
         Returns:
             Features (B, width), or the states of words.
@@ -70,6 +77,9 @@ class Joined(Encoder):
                 check_words(found, text, encoder)
                 words, place = found, len(features)
             features.append(found.pooled)
+        for name, encoder in zip(self.beside_names, self.beside, strict=True):
+            branch = encoder(inputs[name])
+            features.append(branch if isinstance(branch, Tensor) else branch.pooled)
         pooled = torch.cat(features, dim=1) if len(features) > 1 else features[0]
         if words is None:
             return pooled

@@ -73,19 +73,18 @@ _TOO_LARGE = (
 
 
 def _build_encoder(config: Config, sizes: Sizes) -> nn.Module:
-    """Build one encoder for numbers and categories and one for each text, and what joins them."""
-    if not sizes.texts:
+    """Build one encoder for the table, one for each other input, and what joins them."""
+    inputs = sizes.inputs
+    if not inputs.own:
         return _build_table_encoder(config.model.encoder, sizes)
-    table = None
-    if sizes.numbers or sizes.categories:
-        table = _build_table_encoder(config.model.encoder, sizes)
-    texts = {}
-    for name, size in sizes.texts.items():
-        options = _text_encoder(config, name)
-        texts[name] = create(
-            ENCODERS, options.pop("type"), size.vocabulary, size.segments, **options
-        )
-    return Joined(table, texts, tokens=_labelled_text(config, sizes))
+    table = _build_table_encoder(config.model.encoder, sizes) if inputs.has_table else None
+    encoders: dict[str, nn.Module] = {}
+    for name, shape in inputs.own.items():
+        options = _own_encoder(config, name)
+        encoders[name] = create(ENCODERS, options.pop("type"), *shape.arguments, **options)
+    texts = {name: encoders[name] for name in inputs.texts}
+    branches = {name: encoders[name] for name in inputs.branches}
+    return Joined(table, texts, tokens=_labelled_text(config, sizes), branches=branches)
 
 
 @runtime_checkable
@@ -102,9 +101,16 @@ def text_encoders(model: nn.Module) -> dict[str, nn.Module]:
     return {} if joined is None else dict(zip(joined.names, joined.encoders, strict=True))
 
 
-def _text_encoder(config: Config, name: str) -> dict[str, Any]:
-    """Return type and options of the encoder of a text."""
-    return dict((config.inputs or {})[name].options()["encoder"])
+def _own_encoder(config: Config, name: str) -> dict[str, Any]:
+    """Return type and options of the encoder of an input that has one."""
+    chosen = (config.inputs or {})[name]
+    options = chosen.options()
+    if "encoder" not in options:
+        raise InputError(
+            f"input {name!r}: {chosen.type} has no option `encoder`, which chooses what reads it; "
+            "add it to the input's class"
+        )
+    return dict(options["encoder"])
 
 
 def _labelled_text(config: Config, sizes: Sizes) -> str | None:
@@ -112,7 +118,7 @@ def _labelled_text(config: Config, sizes: Sizes) -> str | None:
     named: dict[str, str] = {}
     for name, task in config.tasks.items():
         if getattr(TASKS[task.type], "reads", None) == "tokens":
-            named[text_of(name, task.options().get("input"), sizes.texts)] = name
+            named[text_of(name, task.options().get("input"), sizes.inputs.texts)] = name
     if len(named) > 1:
         found = ", ".join(f"{task} of {text}" for text, task in named.items())
         raise InputError(f"tasks label the words of several texts ({found}); expected one text")
@@ -121,11 +127,11 @@ def _labelled_text(config: Config, sizes: Sizes) -> str | None:
 
 def _build_table_encoder(chosen: Member, sizes: Sizes) -> nn.Module:
     """Build the encoder from (numbers, categories) and, if it takes them, the numbers' bins."""
-    bins: dict[str, Any] = {}
+    table, bins = sizes.inputs.table, dict[str, Any]()
     if "expansions" in inspect.signature(ENCODERS[chosen.type]).parameters:
-        bins["expansions"] = sizes.expansions
+        bins["expansions"] = table.expansions
     encoder: nn.Module = create(
-        ENCODERS, chosen.type, sizes.numbers, sizes.categories, **bins, **chosen.options()
+        ENCODERS, chosen.type, len(table.numbers), table.categories, **bins, **chosen.options()
     )
     return encoder
 
@@ -140,25 +146,26 @@ def build_task(config: Config, name: str, sizes: Sizes) -> Task:
 
 
 def check_encoders(config: Config, sizes: Sizes, collector: Collector) -> None:
-    """Find encoders that do not fit what they are for, and one that is for nothing."""
-    chosen = config.model.encoder
+    """Find encoders that do not fit their inputs, and one that has none."""
+    chosen, inputs = config.model.encoder, sizes.inputs
     with collector.at("model", "encoder"):
         _check_reads(chosen.type, "table", "numbers, categories and vectors")
-        nothing = sizes.texts and not (sizes.numbers or sizes.categories)
-        if nothing and chosen != ModelConfig().encoder:
+        if inputs.own and not inputs.has_table and chosen != ModelConfig().encoder:
             raise InputError(
-                "it is for numbers, categories and vectors, and all inputs are texts; remove it, "
-                "and give each text its encoder under inputs"
+                "it is for numbers, categories and vectors, and there are none; remove it, and "
+                "give each input its encoder under inputs"
             )
-    for name in sizes.texts:
+    for name, shape in inputs.own.items():
         with collector.at("inputs", name, "encoder"):
-            _check_reads(_text_encoder(config, name)["type"], "text", "texts")
+            what = "texts" if shape.reads == "text" else f"{shape.reads} inputs"
+            _check_reads(_own_encoder(config, name)["type"], shape.reads, what)
 
 
 def _check_reads(name: str, kind: str, what: str) -> None:
     if _reads(name) != kind:
         fitting = [each for each in ENCODERS if _reads(each) == kind]
-        raise InputError(f"{name} is no encoder of {what}; expected {' or '.join(fitting)}")
+        known = " or ".join(fitting) or f"an encoder with reads = {kind!r}"
+        raise InputError(f"{name} is not an encoder of {what}; expected {known}")
 
 
 def _reads(name: str) -> str:

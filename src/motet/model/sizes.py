@@ -6,7 +6,8 @@ from typing import Any
 
 from motet.config import Config
 from motet.config.collecting import Collector
-from motet.data.inputs.base import Declared, Expansion, Input, TextSizes
+from motet.data.inputs.base import Input
+from motet.data.inputs.shapes import InputShapes, Shape
 from motet.data.preprocessing import Preprocessing
 from motet.options import create
 from motet.problems import InputError
@@ -15,28 +16,19 @@ from motet.registry import INPUTS
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a model has to know of the rows it will see."""
+    """What a model needs to know about the rows it will see."""
 
-    numbers: int
-    """Columns of numbers."""
-    categories: tuple[int, ...]
-    """For each column of categories, how many values it has."""
-    expansions: tuple[Expansion | None, ...]
-    """For each column of numbers, the bins to spread it over, None to take it as it is; or ()."""
+    inputs: InputShapes
+    """The columns of the table, the texts, and the inputs with a branch to themselves."""
     tasks: Mapping[str, Mapping[str, Any]]
     """For each task, the options that its labels determine: classes, scaling, outputs."""
-    texts: Mapping[str, TextSizes]
-    """For each input that is a text, what its encoder has to know."""
 
 
 def learned_sizes(config: Config, preprocessing: Preprocessing) -> Sizes:
     """Take the sizes from fitted preprocessing."""
     return Sizes(
-        preprocessing.numbers,
-        preprocessing.categories,
-        preprocessing.expansions,
+        preprocessing.shapes(),
         {name: preprocessing.target(name).learned() for name in config.tasks},
-        preprocessing.texts,
     )
 
 
@@ -53,7 +45,7 @@ def declared_sizes(config: Config, collector: Collector) -> Sizes:
     Raises:
         InputError: Into the collector, if the config has no inputs.
     """
-    found: dict[str, Declared] = {}
+    found: dict[str, Shape] = {}
     with collector.at("inputs"):
         if config.inputs is None:
             raise InputError("missing; without data, expected each input with its type and size")
@@ -61,7 +53,4 @@ def declared_sizes(config: Config, collector: Collector) -> Sizes:
         with collector.at("inputs", name):
             made: Input = create(INPUTS, chosen.type, name, **chosen.options())
             found[name] = made.declared()
-    numbers = sum(each.numbers for each in found.values())
-    categories = tuple(size for each in found.values() for size in each.sizes)
-    texts = {name: each.text for name, each in found.items() if each.text is not None}
-    return Sizes(numbers, categories, (), {name: {} for name in config.tasks}, texts)
+    return Sizes(InputShapes.of(found), {name: {} for name in config.tasks})

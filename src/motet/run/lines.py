@@ -210,7 +210,7 @@ def _label_row(prepared: Prepared, counts: LabelCounts) -> Sequence[str]:
 
 
 def _notes(prepared: Prepared) -> Iterator[str]:
-    yield from prepared.preprocessing.notes
+    yield from prepared.notes
     bare = unlabelled(prepared)
     if bare:
         parts = ", ".join(f"{count:,} {part}" for part, count in bare.items())

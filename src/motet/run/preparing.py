@@ -20,7 +20,7 @@ from motet.config.places import with_absolute
 from motet.config.schema import current
 from motet.data.inference import Guess, infer_inputs, usable
 from motet.data.inputs.base import Input
-from motet.data.inputs.category import Category
+from motet.data.notes import Notes
 from motet.data.preprocessing import At, Preprocessing
 from motet.data.row_names import RowName, named, names_in
 from motet.data.selection import label_columns, listed, require_columns
@@ -57,6 +57,8 @@ class Prepared:
     """What the encoder takes, for all rows: a tree, see `motet.data.trees`."""
     targets: dict[str, NDArray[Any]]
     """What the losses take, for all rows."""
+    notes: tuple[str, ...] = ()
+    """What users should know about the inputs and labels."""
 
     @property
     def config(self) -> Config:
@@ -155,11 +157,7 @@ def prepare(
     collector.stop()
     # every row of every split must be readable before training starts
     at = _counted_in(np.arange(len(rows.table)), name_row, collector)
-    held_out = np.concatenate([rows.split.validation, rows.split.test])
-    for part in inputs.values():
-        if isinstance(part, Category):
-            part.expect(held_out)
-    encoder_inputs = preprocessing.inputs(rows.table, at)
+    encoder_inputs, notes = preprocessing.apply(rows.table, at)
     labels = preprocessing.targets(rows.table, at)
     _check_named(rows.config, targets, rows.table, name_row, collector)
     _check_predictions(targets, rows.table, collector)
@@ -170,7 +168,20 @@ def prepare(
         for note in lacking_labels(target, labels[task], rows.split)
     ]
     parts = replace(rows.split, notes=(*rows.split.notes, *lacking))
-    return Prepared(replace(rows, split=parts), preprocessing, encoder_inputs, labels)
+    seen = (*_input_notes(inputs, notes, rows), *preprocessing.notes)
+    return Prepared(replace(rows, split=parts), preprocessing, encoder_inputs, labels, seen)
+
+
+def _input_notes(
+    inputs: Mapping[str, Input], notes: Mapping[str, Notes], rows: Rows
+) -> Iterator[str]:
+    """Yield the notes on inputs; what is true of all held-out rows is a note of its own."""
+    held_out = np.concatenate([rows.split.validation, rows.split.test])
+    for name, found in notes.items():
+        only = None
+        if found.may_be_true_of_all(len(held_out)):
+            only = inputs[name].apply(rows.table.take(pa.array(held_out)))[1]
+        yield from found.lines(f"input {name!r}", only)
 
 
 def _counted_in(rows: NDArray[np.int64], name_row: RowName, collector: Collector) -> At:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from motet import config as configs
 from motet.config import Config
 from motet.data.batches import ArrayData
+from motet.data.notes import note_lines
 from motet.data.preprocessing import Preprocessing
 from motet.data.row_names import named, names_in, row_name
 from motet.data.sources import read
@@ -47,6 +48,7 @@ class Run:
         """The model, with the weights of the best epoch."""
         self._preprocessing = preprocessing
         self._trivial = trivial
+        self._notes: tuple[str, ...] = ()
 
     @property
     def history(self) -> History:
@@ -55,8 +57,8 @@ class Run:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What people should know of the rows last given, such as how many texts were cut off."""
-        return self._preprocessing.input_notes
+        """What users should know about the rows last given, such as how many texts were cut off."""
+        return self._notes
 
     def predict(self, data: Any, *, tasks: Iterable[str] | None = None) -> pa.Table:
         """Predict for rows, in their order.
@@ -210,7 +212,9 @@ class Run:
 
     def _inputs(self, data: Any, table: pa.Table) -> dict[str, Any]:
         with named(names_in(data)):
-            return self._preprocessing.inputs(table)
+            inputs, notes = self._preprocessing.apply(table)
+        self._notes = note_lines(notes)
+        return inputs
 
     def _read(self, data: Any) -> pa.Table:
         return read(data, strings=self._preprocessing.strings)
@@ -242,8 +246,8 @@ class Run:
 
 
 def _batch_size(inputs: Mapping[str, Any]) -> int:
-    """Return how many rows to take per forward pass: texts have hundreds of states each."""
-    return 256 if "texts" in inputs else 4096
+    """Return the rows per forward pass: texts and the like have hundreds of states each."""
+    return 4096 if set(inputs) <= {"numbers", "categories"} else 256
 
 
 def load(path: str | Path) -> Run:

@@ -1,4 +1,4 @@
-"""Numbers that are missing only after training are told."""
+"""Numbers that are missing only after training are noted."""
 
 import pyarrow as pa
 import pytest
@@ -8,16 +8,19 @@ from motet.data.inputs.vector import Vector
 
 
 @pytest.mark.parametrize("kind", [Number, lambda name: Vector(name, columns=["x"])])
-def test_a_missing_number_is_told_where_training_had_all(kind):
+def test_a_missing_number_is_noted_where_training_had_none(kind):
     whole, gap = pa.table({"x": [1.0, 2.0]}), pa.table({"x": [3.0, None, None]})
     made = kind("x")
-    made.fit(whole)
-    made.apply(gap)
-    assert made.notes == (
-        "input 'x': 2 of 3 rows lack a number, where training lacked none; the mean stands in",
-    )
-    made.apply(whole)
-    assert made.notes == ()
-    made.fit(gap)
-    made.apply(gap)
-    assert made.notes == ()  # a column of its own marks them
+
+    def notes(table):
+        return list(made.apply(table)[1].lines("input 'x'"))
+
+    made.observe(whole)
+    made.finish()
+    assert notes(gap) == [
+        "input 'x': 2 of 3 rows lack a number, which no training row did; the mean is used"
+    ]
+    assert notes(whole) == []
+    made.observe(gap)
+    made.finish()
+    assert notes(gap) == []  # an extra column marks them

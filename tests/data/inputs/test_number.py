@@ -10,8 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from motet.data.inputs.moments import mean_and_std
 from motet.data.inputs.number import Number
-from motet.data.inputs.scaling import SCALINGS, mean_and_std
+from motet.data.inputs.scaling import SCALINGS
 from motet.encoders.mlp import MLP
 from motet.problems import InputError
 
@@ -27,12 +28,13 @@ def table(values):
 
 def fitted(values, **options):
     number = Number("x", **options)
-    number.fit(table(values))
+    number.observe(table(values))
+    number.finish()
     return number
 
 
 def numbers(number, values):
-    return number.apply(table(values))["numbers"]
+    return number.apply(table(values))[0]["numbers"]
 
 
 @pytest.mark.parametrize("options", [{"scaling": "standard"}, {"scaling": "piecewise"}, {}])
@@ -52,7 +54,7 @@ def test_missing_values_are_marked_only_if_there_were_some_in_training():
     assert numbers(fitted([1.0, 3.0]), [None, 3.0]).tolist() == [[0.0], [1.0]]
     marked = fitted([1.0, None, 3.0])
     assert numbers(marked, [None, 3.0]).tolist() == [[0.0, 1.0], [1.0, 0.0]]
-    assert marked.number_names == ("x", "x_missing")
+    assert marked.shape().names == ("x", "x_missing")
 
 
 def test_a_column_without_any_value_can_be_applied():
@@ -101,7 +103,7 @@ def test_a_column_without_a_training_value_is_refused():
 
 def test_an_absent_column_is_named():
     with pytest.raises(InputError, match="input 'age': the data have no column 'age'"):
-        Number("age").fit(table([1.0]))
+        Number("age").observe(table([1.0]))
 
 
 def test_bins_without_piecewise_would_be_ignored_and_are_refused():
@@ -129,7 +131,7 @@ def test_quantile_scaling_gives_ties_one_score_in_the_middle_of_their_ranks():
 
 def spread(number, values):
     """Expand a column as the table MLP does: (N, bins)."""
-    encoder = MLP(len(number.number_names), expansions=number.expansions, hidden=[1])
+    encoder = MLP(len(number.shape().names), expansions=number.shape().expansions, hidden=[1])
     column = torch.from_numpy(numbers(number, values))
     return encoder.stages[0]({"numbers": column}).detach().numpy()
 
@@ -160,7 +162,7 @@ def test_piecewise_is_the_default_with_64_bins_and_one_column():
     number = fitted(values)
     assert number.state()["scaling"] == "piecewise"
     assert len(knots_of(number)) == 65
-    assert number.number_names == ("x",)
+    assert number.shape().names == ("x",)
     assert numbers(number, values).shape == (500, 1)
     assert spread(number, values).shape == (500, 64)
 
@@ -223,8 +225,8 @@ def test_values_out_of_range_are_those_at_the_ends():
 def test_missing_values_are_marked_beside_the_bins_and_have_the_mean_place():
     training = [0.0, 1.0, None, 3.0]
     number = fitted(training)
-    assert number.number_names == ("x", "x_missing")
-    assert [each is None for each in number.expansions] == [False, True]
+    assert number.shape().names == ("x", "x_missing")
+    assert [each is None for each in number.shape().expansions] == [False, True]
     found = spread(number, [None, 1.0])
     # columns taken as they are come first
     assert found[:, 0].tolist() == [1.0, 0.0]
@@ -263,15 +265,15 @@ def test_knots_are_some_of_the_training_values_from_the_least_to_the_greatest():
 def test_a_constant_has_no_bins_and_is_taken_as_it_is():
     number = fitted([3.0, 3.0])
     assert numbers(number, [3.0, 9.0]).tolist() == [[0.0], [0.0]]
-    assert number.expansions == (None,)
+    assert number.shape().expansions == (None,)
     marked = fitted([3.0, None])
-    assert marked.expansions == (None, None)
+    assert marked.shape().expansions == (None, None)
     assert spread(marked, [3.0, None]).tolist() == [[0.0, 0.0], [0.0, 1.0]]
 
 
 def test_other_scalings_have_nothing_to_spread():
     for scaling in ("standard", "quantile"):
-        assert fitted([1.0, None, 2.0], scaling=scaling).expansions == (None, None)
+        assert fitted([1.0, None, 2.0], scaling=scaling).shape().expansions == (None, None)
 
 
 @pytest.mark.parametrize("scaling", list(SCALINGS))
@@ -282,9 +284,9 @@ def test_a_loaded_number_gives_the_same_finite_arrays(scaling, training, later):
     loaded.load(json.loads(json.dumps(number.state(), allow_nan=False)))
     found = numbers(number, later)
     assert np.isfinite(found).all()
-    assert found.shape == (len(later), len(number.number_names))
+    assert found.shape == (len(later), len(number.shape().names))
     np.testing.assert_array_equal(numbers(loaded, later), found)
-    assert loaded.number_names == number.number_names
+    assert loaded.shape().names == number.shape().names
 
 
 @pytest.mark.parametrize("scaling", list(SCALINGS))

@@ -14,7 +14,8 @@ TEXTS = ["Good shoes, bad laces", "good good", None, "bad"]
 
 def fitted(values=TEXTS, name="review", **options):
     text = Text(name, **{"min_count": 1, "tokenizer": "words", **options})
-    text.fit(read({name: values}))
+    text.observe(read({name: values}))
+    text.finish()
     return text
 
 
@@ -24,8 +25,12 @@ def message(values, **options):
     return str(caught.value)
 
 
+def notes(text, columns):
+    return list(text.apply(pa.table(columns))[1].lines(f"input {text.name!r}"))
+
+
 def rows(text, values):
-    found = text.apply(read({text.name: values}))["texts"]
+    found, _ = text.apply(read({text.name: values}))
     return {
         kind: [[int(v) for v in each[i : i + 1][0]] for i in range(len(each))]
         for kind, each in found.items()
@@ -38,7 +43,7 @@ def test_a_saved_input_gives_the_same_tokens_for_later_texts():
     again.load(json.loads(json.dumps(text.state())))
     later = ["good boots", None, "", " \t", "laces " * 500]
     assert rows(again, later) == rows(text, later)
-    assert again.text == text.text
+    assert again.shape() == text.shape()
 
 
 def test_nothing_of_later_texts_is_learned():
@@ -55,10 +60,11 @@ def test_empty_and_missing_texts_are_the_same_and_have_only_the_first_token():
 def test_a_pair_has_segments_and_a_missing_part_is_empty():
     table = read({"title": ["good", None], "body": ["bad bad", "good"]})
     text = Text("review", columns=["title", "body"], tokenizer="words", min_count=1)
-    text.fit(table)
-    found = text.apply(table)["texts"]
+    text.observe(table)
+    text.finish()
+    found, _ = text.apply(table)
     assert found["segments"][0:2].tolist() == [[0, 0, 0, 1, 1], [0, 0, 1, 0, 0]]
-    assert text.text.segments == 2
+    assert text.shape().segments == 2
 
 
 @pytest.mark.parametrize(
@@ -68,9 +74,9 @@ def test_a_pair_has_segments_and_a_missing_part_is_empty():
         (["New York,", "", None, " a "], {"split": "spaces"}),
     ],
 )
-def test_words_are_given_as_lists_or_parted_by_spaces(values, options):
+def test_words_are_given_as_lists_or_separated_by_spaces(values, options):
     text = fitted(values, **options)
-    assert text.text.words
+    assert text.shape().words
     found = rows(text, values)
     assert found["words"] == [[1, 2], [-1], [-1], [1]]
     assert found["ids"][0][3] != found["ids"][0][2]  # the comma is a token of the second word
@@ -88,17 +94,17 @@ def test_an_input_of_lists_also_reads_texts_and_knows_where_their_words_are():
     assert given.ends == [[3, 8], [4, 5, 7]]
 
 
-def test_numbers_are_read_as_they_are_spelt_and_that_is_said():
+def test_numbers_are_converted_to_text_and_a_note_reports_it():
     text = fitted([12, 12, None])
-    assert "holds no texts, values are spelt" in text.notes[0]
+    assert notes(text, {"review": [12]}) == [
+        "input 'review': column 'review' holds no texts, its values are converted to text"
+    ]
     assert rows(text, ["12"]) == rows(text, [12]) == {"ids": [[2, 5]]}
 
 
 def test_what_is_cut_off_is_counted():
     text = fitted(max_length=3)
-    assert text.notes == ()
-    text.apply(read({"review": TEXTS}))
-    note = text.notes[0]
+    note, _ = notes(text, {"review": TEXTS})
     assert note.startswith("input 'review': 1 of 4 rows have more than 3 tokens")
 
 
@@ -111,17 +117,16 @@ def test_what_is_cut_off_is_counted():
 )
 def test_rows_without_a_text_are_counted_in_what_was_read_last(values, later):
     text = fitted(values)
-    text.apply(pa.table({"review": later}))
-    assert text.notes == ("input 'review': 3 of 5 rows have no text",)
-    text.apply(pa.table({"review": later[:1]}))
-    assert text.notes == ()
+    assert notes(text, {"review": later}) == ["input 'review': 3 of 5 rows have no text"]
+    assert notes(text, {"review": later[:1]}) == []
 
 
 def test_a_pair_has_no_text_if_both_its_parts_are_empty():
     text = Text("pair", columns=("title", "text"), tokenizer="words", min_count=1)
-    text.fit(pa.table({"title": ["a"], "text": ["b"]}))
-    text.apply(pa.table({"title": ["a", "", None], "text": ["", "b", ""]}))
-    assert text.notes == ("input 'pair': 1 of 3 rows have no text",)
+    text.observe(pa.table({"title": ["a"], "text": ["b"]}))
+    text.finish()
+    found = notes(text, {"title": ["a", "", None], "text": ["", "b", ""]})
+    assert found == ["input 'pair': 1 of 3 rows have no text"]
 
 
 def test_columns_that_hold_no_text_are_refused():
@@ -150,8 +155,8 @@ def test_lists_are_no_texts_where_training_had_texts():
 
 
 def test_a_vocabulary_can_be_declared_and_is_kept_to():
-    assert fitted(vocabulary=500).text.vocabulary == 500
-    assert Text("review", vocabulary=500).declared().text.vocabulary == 500
+    assert fitted(vocabulary=500).shape().vocabulary == 500
+    assert Text("review", vocabulary=500).declared().vocabulary == 500
     with pytest.raises(InputError, match="give vocabulary, for example vocabulary: 10000"):
         Text("review").declared()
-    assert fitted(vocabulary=6).text.vocabulary == 6
+    assert fitted(vocabulary=6).shape().vocabulary == 6

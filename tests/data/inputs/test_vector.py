@@ -13,13 +13,14 @@ from motet.problems import InputError
 
 def fitted(data, /, **options):
     vector = Vector("v", **options)
-    vector.fit(read(data))
+    vector.observe(read(data))
+    vector.finish()
     return vector
 
 
 def test_each_component_is_standardised():
     values = np.random.default_rng(0).normal([5, -3, 0], [1, 10, 0], (400, 3)).astype(np.float32)
-    found = fitted({"v": values}).apply(read({"v": values}))["numbers"]
+    found = fitted({"v": values}).apply(read({"v": values}))[0]["numbers"]
     assert found.dtype == np.float32
     np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(found.std(axis=0), [1, 1, 0], atol=1e-5)
@@ -29,34 +30,36 @@ def test_each_component_is_standardised():
 def test_missing_rows_are_zero_and_marked_if_training_had_some(kind):
     table = pa.table({"v": pa.array([[1.0, 0.0], None, [3.0, 4.0]], kind)})
     marked, unmarked = Vector("v"), Vector("v")
-    marked.fit(table)
-    unmarked.fit(table.take([0, 2]))
-    assert marked.apply(table)["numbers"].tolist() == [[-1, -1, 0], [0, 0, 1], [1, 1, 0]]
-    assert unmarked.apply(table)["numbers"].tolist() == [[-1, -1], [0, 0], [1, 1]]
-    assert marked.number_names == ("v_0", "v_1", "v_missing")
+    for vector, rows in ((marked, table), (unmarked, table.take([0, 2]))):
+        vector.observe(rows)
+        vector.finish()
+    assert marked.apply(table)[0]["numbers"].tolist() == [[-1, -1, 0], [0, 0, 1], [1, 1, 0]]
+    assert unmarked.apply(table)[0]["numbers"].tolist() == [[-1, -1], [0, 0], [1, 1]]
+    assert marked.shape().names == ("v_0", "v_1", "v_missing")
 
 
 def test_a_slice_of_a_table_gives_the_rows_of_the_slice():
     table = pa.table({"v": pa.array([[1.0], None, [3.0], [5.0]], pa.list_(pa.float64(), 1))})
     vector = Vector("v")
-    vector.fit(table)
-    whole = vector.apply(table)["numbers"]
-    np.testing.assert_array_equal(vector.apply(table.slice(1, 2))["numbers"], whole[1:3])
+    vector.observe(table)
+    vector.finish()
+    whole = vector.apply(table)[0]["numbers"]
+    np.testing.assert_array_equal(vector.apply(table.slice(1, 2))[0]["numbers"], whole[1:3])
     joined = pa.concat_tables([table.slice(2), table.slice(0, 2)])
-    np.testing.assert_array_equal(vector.apply(joined)["numbers"], whole[[2, 3, 0, 1]])
+    np.testing.assert_array_equal(vector.apply(joined)[0]["numbers"], whole[[2, 3, 0, 1]])
 
 
 def test_columns_come_in_the_order_of_training():
     vector = fitted({"b_1": [0.0, 2.0], "a": [1, 2], "b_0": [0.0, 4.0]}, columns="b_*")
     assert vector.columns(["b_0", "b_1", "b_2"]) == ("b_1", "b_0")
     later = read({"b_0": [4.0], "b_2": [9.0], "b_1": [0.0]})
-    assert vector.apply(later)["numbers"].tolist() == [[-1.0, 1.0]]
-    assert vector.number_names == ("b_1", "b_0")
+    assert vector.apply(later)[0]["numbers"].tolist() == [[-1.0, 1.0]]
+    assert vector.shape().names == ("b_1", "b_0")
 
 
 def test_a_missing_component_leaves_the_others_as_they_are():
     vector = fitted({"a": [0.0, 2.0, None], "b": [1.0, 3.0, 5.0]}, columns=["a", "b"])
-    found = vector.apply(read({"a": [None, 2.0], "b": [3.0, 3.0]}))["numbers"]
+    found = vector.apply(read({"a": [None, 2.0], "b": [3.0, 3.0]}))[0]["numbers"]
     assert found.tolist() == [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
 
 
@@ -94,12 +97,12 @@ def test_a_loaded_vector_gives_the_same_arrays(options):
     loaded = Vector("v")
     loaded.load(json.loads(json.dumps(vector.state(), allow_nan=False)))
     np.testing.assert_array_equal(
-        loaded.apply(read(columns))["numbers"], vector.apply(read(columns))["numbers"]
+        loaded.apply(read(columns))[0]["numbers"], vector.apply(read(columns))[0]["numbers"]
     )
-    assert loaded.number_names == vector.number_names
+    assert loaded.shape().names == vector.shape().names
     assert loaded.columns([]) == vector.columns([])
 
 
 def test_all_rows_missing_later_is_no_mistake():
     vector = fitted({"v": [[1.0, 2.0], None]})
-    assert vector.apply(read({"v": [None, None]}))["numbers"].tolist() == [[0, 0, 1]] * 2
+    assert vector.apply(read({"v": [None, None]}))[0]["numbers"].tolist() == [[0, 0, 1]] * 2

@@ -1,15 +1,19 @@
 """A number per row: scaled, with missing values filled and marked."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, final
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from motet.data.inputs.base import Declared, Expansion, Input, filled_note, with_indicator
+from motet.data.inputs.base import FILLED, Input, Rows, with_indicator
+from motet.data.inputs.moments import Moments
+from motet.data.inputs.samples import Sample
 from motet.data.inputs.scaling import SCALINGS
-from motet.data.selection import require_columns
+from motet.data.inputs.shapes import Expansion, NumberColumn, TableShape
+from motet.data.notes import Notes
+from motet.data.selection import column_of
 from motet.data.values import as_floats, refuse_infinite
 from motet.options import OnlyWith, PositiveInt, checked
 from motet.problems import InputError
@@ -17,30 +21,42 @@ from motet.problems import InputError
 _BINS = 64
 
 
+@dataclass
+class _Seen:
+    """What was observed of the training rows."""
+
+    moments: Moments | None = None
+    sample: Sample = field(default_factory=Sample)
+    rows: int = 0
+    known: int = 0
+
+
 @final
 class Number(Input):
     """A number per row.
 
-    Integers, truth values and texts that spell numbers are numbers too. A missing value becomes 0
-    after scaling; if there were missing values in training, a further column marks them.
+    Integers, booleans and texts that spell numbers are numbers too. A missing value becomes 0 after
+    scaling; if there were missing values in training, a further column marks them.
 
     Args:
         name: The input's name.
         column: Column to read; the input's name if left out.
-        scaling: How the network sees it. piecewise: its place among knots, some of the training
-            values, which an encoder that knows them spreads over a column per bin, so that the
-            network can bend at every knot. standard: shifted and divided to mean 0 and standard
-            deviation 1. quantile: its rank among the training values as a normal score, so that
-            outliers and skew go.
-        bins: Most bins of piecewise; 64 if left out.
+        scaling: How the network sees it. piecewise: its place among knots, which are some of the
+            training values; an encoder that knows them spreads it over one column per bin, so that
+            the network can bend at every knot. standard: shifted and scaled to mean 0 and standard
+            deviation 1. quantile: its rank among the training values as a normal score, which
+            removes outliers and skew.
+        bins: Maximum number of bins of piecewise; 64 if left out.
 
     Raises:
-        InputError: If an option is unknown, wrong, or would be ignored.
+        InputError: If an option is unknown, wrong, or not used by the scaling.
 
     Example:
+        >>> import pyarrow as pa
         >>> age = Number("age", scaling="standard")
-        >>> age.fit(pa.table({"age": [20, 40, None]}))
-        >>> age.apply(pa.table({"age": [50, None]}))["numbers"]
+        >>> age.observe(pa.table({"age": [20, 40, None]}))
+        >>> age.finish()
+        >>> age.apply(pa.table({"age": [50, None]}))[0]["numbers"]
         array([[2., 0.],
                [0., 1.]], dtype=float32)
     """
@@ -60,57 +76,59 @@ class Number(Input):
         self._bins = bins
         self._fitted: dict[str, Any] = {}
         self._missing = False
-        self._filled = (0, 0)
+        self._seen = _Seen()
 
     def columns(self, available: Sequence[str]) -> tuple[str, ...]:
         return (self._column,)
 
-    def fit(self, table: pa.Table) -> None:
-        values = self._values(table)
+    def observe(self, rows: Rows) -> None:
+        values, seen = self._values(rows), self._seen
         missing = np.isnan(values)
-        if missing.all():
-            raise InputError(
-                f"{self._where} has no value in the {len(values):,} training rows; leave it out"
-            )
-        self._fitted = SCALINGS[self._scaling].fit(values[~missing], self._bins or _BINS)
-        self._missing = bool(missing.any())
+        known = values[~missing]
+        if SCALINGS[self._scaling].learns_from == "moments":
+            found = Moments.of(known)
+            seen.moments = found if seen.moments is None else seen.moments + found
+        else:
+            seen.sample.add(known, seen.rows + np.flatnonzero(~missing))
+        seen.rows += len(values)
+        seen.known += len(known)
 
-    def apply(self, table: pa.Table) -> dict[str, NDArray[Any]]:
-        values = self._values(table)
+    def finish(self) -> None:
+        seen, self._seen = self._seen, _Seen()
+        if not seen.known:
+            raise InputError(
+                f"{self._where} has no value in the {seen.rows:,} training rows; remove it"
+            )
+        values = seen.sample.values() if seen.moments is None else seen.moments
+        self._fitted = SCALINGS[self._scaling].fit(values, self._bins or _BINS)
+        self._missing = seen.known < seen.rows
+        self.notes = seen.sample.notes(f"input {self.name!r}")
+
+    def apply(self, rows: Rows) -> tuple[dict[str, Any], Notes]:
+        values = self._values(rows)
         scaled = SCALINGS[self._scaling].transform(values, self._fitted)
         missing = np.isnan(values)
-        self._filled = (int(missing.sum()), len(table))
-        return {"numbers": with_indicator(scaled, missing if self._missing else None)}
+        columns = {"numbers": with_indicator(scaled, missing if self._missing else None)}
+        filled = 0 if self._missing else int(missing.sum())
+        return columns, Notes(len(rows), {FILLED: filled})
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        filled, rows = self._filled
-        return () if not filled or self._missing else (filled_note(self.name, filled, rows),)
-
-    @property
-    def number_names(self) -> tuple[str, ...]:
-        return (self.name, f"{self.name}_missing") if self._missing else (self.name,)
-
-    @property
-    def expansions(self) -> tuple[Expansion | None, ...]:
+    def shape(self) -> TableShape:
         own = None
         if self._scaling == "piecewise" and self._fitted["bin_means"]:  # a constant has none
             mean, std = self._fitted["mean"], self._fitted["std"]
             starts = [(start - mean) / std for start in range(len(self._fitted["bin_means"]))]
             own = Expansion(starts, std, self._fitted["bin_means"], self._fitted["bin_stds"])
-        return (own, None) if self._missing else (own,)
+        column = NumberColumn(self.name, own)
+        marks = (NumberColumn(f"{self.name}_missing"),) if self._missing else ()
+        return TableShape((column, *marks))
 
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        return ()
-
-    def declared(self) -> Declared:
+    def declared(self) -> TableShape:
         if self._bins is not None:
             raise InputError(
-                f"input {self.name!r}: bins are placed by training values, and without data there "
-                "are none; remove bins, and the number enters as it is"
+                f"input {self.name!r}: bins are learned from training values and not supported "
+                "without data; remove bins, and the number is used as it is"
             )
-        return Declared(numbers=1)
+        return TableShape((NumberColumn(self.name),))
 
     def state(self) -> dict[str, Any]:
         return {
@@ -124,9 +142,8 @@ class Number(Input):
         self._column, self._scaling = state["column"], state["scaling"]
         self._fitted, self._missing = state["fitted"], state["missing"]
 
-    def _values(self, table: pa.Table) -> NDArray[np.float64]:
-        require_columns(table, [self._column], f"input {self.name!r}")
-        values = as_floats(table[self._column], self._where)
+    def _values(self, rows: Rows) -> NDArray[np.float64]:
+        values = as_floats(column_of(rows, self._column, f"input {self.name!r}"), self._where)
         refuse_infinite(values, self._where)
         return values
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from motet.data.inputs.base import Input
-from motet.data.inputs.scaling import mean_and_std
+from motet.data.inputs.moments import mean_and_std
 from motet.data.selection import require_columns
 from motet.data.targets.base import NO_INPUTS, Target
 from motet.data.values import Floats, as_floats, as_matrix, is_list, refuse_infinite

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from motet.data import list_texts
 from motet.data.inputs.base import Input
+from motet.data.inputs.shapes import TextSizes
 from motet.data.inputs.text import Text, WordPlaces
 from motet.data.selection import listed, require_columns
 from motet.data.targets.base import NO_INPUTS, Target
@@ -169,7 +170,8 @@ class TagTarget(Target):
 
     def _text(self, inputs: Mapping[str, Input]) -> Text | None:
         """Return the input whose words are labelled; None if there is no text."""
-        sizes = {name: each.text for name, each in inputs.items() if each.text is not None}
+        shapes = {name: each.shape() for name, each in inputs.items()}
+        sizes = {name: each for name, each in shapes.items() if isinstance(each, TextSizes)}
         found = inputs[text_of(self.name, self.input, sizes)] if sizes else None
         return found if isinstance(found, Text) else None
 

@@ -1,0 +1,173 @@
+"""What the encoders of a model need to know about its inputs, and the one tree they read.
+
+Columns of numbers and of categories are side by side in one matrix each, for the encoder of the
+table; a text is under "texts" and its name; any other input is under its own name, for the encoder
+that its option ``encoder`` chooses.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motet.problems import InputError
+
+NUMBERS, CATEGORIES, TEXTS = "numbers", "categories", "texts"
+_OWN = (NUMBERS, CATEGORIES, TEXTS)
+
+
+class Expansion(NamedTuple):
+    """How an encoder can spread a column x of numbers over T bins, of equal width in x.
+
+    Bin t becomes ``(clip((x - starts[t]) * slope, 0, 1) - means[t]) / stds[t]``, the
+    piecewise-linear encoding of Gorishniy et al. (NeurIPS 2022, arXiv:2203.05556). We differ
+    in that the outer bins are cut at 0 and 1 too, and that each bin is standardised.
+    """
+
+    starts: Sequence[float]
+    slope: float
+    means: Sequence[float]
+    stds: Sequence[float]
+
+
+class NumberColumn(NamedTuple):
+    """A column of numbers."""
+
+    name: str
+    expansion: Expansion | None = None
+    """The bins to spread it over; None to take it as it is."""
+
+
+@dataclass(frozen=True)
+class TableShape:
+    """Shape of an input with columns of numbers, of category indices, or both."""
+
+    numbers: tuple[NumberColumn, ...] = ()
+    categories: tuple[int, ...] = ()
+    """For each column of categories, the number of values."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns of numbers."""
+        return tuple(column.name for column in self.numbers)
+
+    @property
+    def expansions(self) -> tuple[Expansion | None, ...]:
+        """For each column of numbers, the bins to spread it over."""
+        return tuple(column.expansion for column in self.numbers)
+
+
+@dataclass(frozen=True)
+class TextSizes:
+    """Shape of a text."""
+
+    vocabulary: int
+    """Number of tokens, padding (0) included."""
+    segments: int = 1
+    """Number of segments of a text: 2 for pairs."""
+    words: bool = False
+    """Whether its tokens are grouped into words, so that each word can be labelled."""
+
+    reads: ClassVar[str] = "text"
+
+    @property
+    def arguments(self) -> tuple[int, int]:
+        """Positional arguments of its encoder."""
+        return self.vocabulary, self.segments
+
+
+@dataclass(frozen=True)
+class BranchShape:
+    """Shape of any other input, which has a branch of the model to itself."""
+
+    reads: str
+    """``reads`` of the encoders that fit, such as "image"."""
+    arguments: tuple[Any, ...] = ()
+    """Positional arguments of its encoder, such as height and width."""
+
+
+Shape = TableShape | TextSizes | BranchShape
+
+
+@dataclass(frozen=True)
+class InputShapes:
+    """Shapes of all inputs of a model."""
+
+    table: TableShape
+    """The columns of all inputs that have some, in order."""
+    texts: Mapping[str, TextSizes]
+    branches: Mapping[str, BranchShape]
+
+    @staticmethod
+    def of(shapes: Mapping[str, Shape]) -> "InputShapes":
+        """Collect the shapes of inputs, by name.
+
+        Returns:
+            The shapes, by what they are read with.
+
+        Raises:
+            InputError: If a branch has the name of a leaf that others share.
+        """
+        tables = [each for each in shapes.values() if isinstance(each, TableShape)]
+        branches = {name: each for name, each in shapes.items() if isinstance(each, BranchShape)}
+        for name in branches:
+            if name in _OWN:
+                raise InputError(
+                    f"input {name!r}: the name is used for other inputs; choose another name"
+                )
+        return InputShapes(
+            TableShape(
+                tuple(column for each in tables for column in each.numbers),
+                tuple(size for each in tables for size in each.categories),
+            ),
+            {name: each for name, each in shapes.items() if isinstance(each, TextSizes)},
+            branches,
+        )
+
+    @property
+    def own(self) -> dict[str, TextSizes | BranchShape]:
+        """The inputs with an encoder to themselves, texts first."""
+        return {**self.texts, **self.branches}
+
+    @property
+    def has_table(self) -> bool:
+        """Whether there are numbers or categories."""
+        return bool(self.table.numbers or self.table.categories)
+
+
+def join(
+    shapes: Mapping[str, Shape], trees: Iterable[tuple[str, Any]], rows: int
+) -> dict[str, Any]:
+    """Join the trees of all inputs into one; columns are copied, all else stays as it is.
+
+    Args:
+        shapes: Shape of each input, by name, in the order of columns.
+        trees: Name and tree of each input, in the same order.
+        rows: Number of rows N.
+
+    Returns:
+        "numbers", float32 (N, numbers), "categories", int64 (N, categories), and "texts", each
+        only where there are some; and every other tree under its input's name.
+    """
+    joined = InputShapes.of(shapes)
+    arrays: dict[str, NDArray[Any]] = {
+        NUMBERS: np.empty((rows, len(joined.table.numbers)), np.float32),
+        CATEGORIES: np.empty((rows, len(joined.table.categories)), np.int64),
+    }
+    filled = dict.fromkeys(arrays, 0)
+    texts: dict[str, Any] = {}
+    branches: dict[str, Any] = {}
+    for name, tree in trees:
+        if name in joined.branches:
+            branches[name] = tree
+        elif name in joined.texts:
+            texts[name] = tree
+        else:
+            for kind, columns in tree.items():
+                start, width = filled[kind], columns.shape[1]
+                arrays[kind][:, start : start + width] = columns
+                filled[kind] += width
+    found: dict[str, Any] = {kind: array for kind, array in arrays.items() if array.shape[1]}
+    return found | ({TEXTS: texts} if texts else {}) | branches
