@@ -21,8 +21,8 @@ from motet.options import Unpack, checked
 from motet.problems import InputError, hint
 from motet.scheduling import Scheduler
 from motet.tasks import Prediction
+from motet.tasks.choices import find_metrics
 from motet.tasks.scores import Trivial
-from motet.tasks.task_metrics import find_metrics
 from motet.training.choices import MemberChoice
 from motet.training.devices import find_device
 from motet.training.early_stopping import note_value
