@@ -1,8 +1,8 @@
 """Your own scheduler: one method decides which tasks train at a step.
 
 `Alternate` trains one task at a time, each for a few steps. Once registered under a name, a config
-can choose it; a resumed run goes on in the same order, as the step number alone decides. Prints how
-often each task trained, the scheduler in the run's config, and the R2 of the loaded run.
+can choose it; a resumed run continues in the same order, as the step number alone decides. Prints
+the scheduler in the run's config, the R2 of the loaded run, and how often each task trained.
 """
 
 import tempfile

@@ -187,7 +187,7 @@ def test_a_stage_that_looks_ahead_does_so_in_its_turn_and_its_needs_are_checked_
 
 
 def test_meta_without_validation_data_is_a_clear_error():
-    with pytest.raises(InputError, match="learns its weights from validation data, and there are"):
+    with pytest.raises(InputError, match="learns its weights from validation data; found none"):
         trainer_with("meta").fit(DATA, epochs=1)
     with pytest.raises(InputError, match="Meta needs `look_ahead"):
         trainer_with("meta").train_epoch(DATA)

@@ -13,7 +13,7 @@ from motet.run.frozen_states import check_cache
 from motet.run.preparing import Prepared, prepare
 from motet.tasks.scores import fit_trivial
 from motet.training import Trainer, make_stages
-from motet.training.plan import make_scheduler
+from motet.training.schedulers import create_scheduler
 
 
 def check(
@@ -57,7 +57,7 @@ def build_trainer(prepared: Prepared, **hooks: Any) -> Trainer:
         stages = make_stages([stage.model_dump() for stage in config.stages], model)
     collector.stop()
     with collector.at("scheduling"):
-        scheduler = make_scheduler(config.scheduling.model_dump(), model)
+        scheduler = create_scheduler(config.scheduling.model_dump(), model)
     collector.stop()
     with collector.at("training"):
         trainer = Trainer(model, stages, scheduling=scheduler, **chosen.options(), **hooks)

@@ -1,5 +1,8 @@
 """Running averages that a forward pass changes, saved and restored."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import Tensor, nn
 
 
@@ -21,5 +24,15 @@ class Averages:
 
     def restore(self) -> None:
         """Restore the values that were saved last."""
-        for each, saved in zip(self._tensors, self._saved, strict=True):
-            each.copy_(saved)
+        self._set(self._saved)
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Restore the current values at the end of a block."""
+        before = [each.clone() for each in self._tensors]
+        yield
+        self._set(before)
+
+    def _set(self, values: list[Tensor]) -> None:
+        for each, value in zip(self._tensors, values, strict=True):
+            each.copy_(value)

@@ -1,4 +1,4 @@
-"""What a balancer needs from the loop beyond losses and gradients: the calls it declares."""
+"""What a balancer needs from the loop beyond losses and gradients, as its record declares."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,30 +12,32 @@ from motet.balancing import Balancer, LooksAhead, ReadsAfterStep, ReadsEpochs, R
 from motet.data.batches import Batch, Data
 from motet.problems import InputError
 from motet.seeds import derive
+from motet.training.plan import Plan
 
 
-def tell_epoch(balancer: Balancer, means: Mapping[str, float]) -> None:
-    """Tell the mean losses of an epoch."""
+def report_epoch(balancer: Balancer, means: Mapping[str, float]) -> None:
+    """Report the mean losses of an epoch."""
     if balancer.needs.epochs:
-        cast(ReadsEpochs, balancer).end_epoch(means)
+        own = {task: mean for task, mean in means.items() if task in balancer.tasks}
+        cast(ReadsEpochs, balancer).end_epoch(own)
 
 
-def tell_scores(balancer: Balancer, scores: Mapping[str, float]) -> None:
-    """Tell the normalised scores of an evaluation, without those that could not be computed."""
+def report_scores(balancer: Balancer, scores: Mapping[str, float]) -> None:
+    """Report the normalised scores of an evaluation, without those that are NaN."""
     if balancer.needs.scores:
         known = {task: score for task, score in scores.items() if not math.isnan(score)}
         cast(ReadsScores, balancer).observe_scores(known)
 
 
-Losses = Callable[[Batch], Mapping[str, Tensor]]
-"""Computes the losses of a batch."""
+Losses = Callable[[Plan], Mapping[str, Tensor]]
+"""Computes the losses that a step balances."""
 
 
-def tell_losses_after(balancer: Balancer, losses: Losses, batch: Batch) -> None:
-    """Tell the losses of the step's batch after the step; computed only for who wants them."""
+def report_losses_after(balancer: Balancer, losses: Losses, plan: Plan) -> None:
+    """Report the losses of a step after it; computed only for balancers that read them."""
     if balancer.needs.after_step:
         with torch.no_grad():
-            cast(ReadsAfterStep, balancer).after_step(losses(batch))
+            cast(ReadsAfterStep, balancer).after_step(losses(plan))
 
 
 class ValidationBatches:
@@ -49,7 +51,7 @@ class ValidationBatches:
         self._rest: Iterator[Batch] = iter(())
 
     def at(self, step: int) -> Batch:
-        """Return the batch of a step; quick for one step after the other."""
+        """Return the batch of a step; fast for consecutive steps."""
         number, done = divmod(step, self._rounds)
         if step != self._next or not done:
             self._rest = self._data.epoch(self._size, seed=self._seed, number=number, done=done)
@@ -57,10 +59,10 @@ class ValidationBatches:
         return next(self._rest)
 
 
-def batches_to_look_at(
+def validation_batches(
     balancers: Iterable[Balancer], valid: Data | None, size: int, seed: int
 ) -> ValidationBatches | None:
-    """Make the validation batches that the balancer of some stage needs.
+    """Create the validation batches that the balancer of some stage needs.
 
     Returns:
         The batches; None if none needs them.
@@ -73,9 +75,8 @@ def batches_to_look_at(
         return None
     if valid is None:
         raise InputError(
-            f"{type(balancer).__name__} learns its weights from validation data, and there are "
-            "none; give some (validation=, or split: {validation: 0.15}), or choose another "
-            "balancer"
+            f"{type(balancer).__name__} learns its weights from validation data; found none; give "
+            "some (validation=, or split: {validation: 0.15}), or choose another balancer"
         )
     return ValidationBatches(valid, size, seed)
 
@@ -85,12 +86,21 @@ def look_ahead(
     model: nn.Module,
     optimizer: Optimizer,
     losses: Losses,
-    batch: Batch,
-    ahead: Callable[[], Batch],
+    plan: Plan,
+    ahead: Callable[[], Plan],
 ) -> None:
-    """Let a balancer learn what a step on ``batch``, tried and not made, does to one ``ahead``."""
+    """Let a balancer learn how a step, tried and undone, changes the losses of other rows.
+
+    Args:
+        balancer: The balancer; nothing is computed for one that does not look ahead.
+        model: The model.
+        optimizer: The optimizer.
+        losses: Computes the losses of a plan.
+        plan: The step.
+        ahead: Plans the same step on validation rows.
+    """
     if balancer.needs.looks_ahead:
         valid = ahead()
         cast(LooksAhead, balancer).look_ahead(
-            model, optimizer, lambda: losses(batch), lambda: losses(valid)
+            model, optimizer, lambda: losses(plan), lambda: losses(valid)
         )

@@ -1,4 +1,4 @@
-"""Losses relative to their first value, so that their units do not decide how much they count."""
+"""Losses relative to their first value, so that their units do not determine their weights."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,21 +9,21 @@ from motet.wide_state import WideState
 
 
 class Normalizer(WideState):
-    """Divides each task's loss by the first one that was seen of it.
+    """Divides each task's loss by its first value.
 
     Args:
         tasks: Names of the tasks.
-        active: Whether it does; otherwise losses pass as they are.
+        active: Whether it does; otherwise losses stay as they are.
     """
 
     def __init__(self, tasks: Sequence[str], active: bool) -> None:
         super().__init__()
         self.tasks, self.active = tuple(tasks), active
         self.initial = nn.Buffer(torch.zeros(len(self.tasks)))
-        """Magnitudes of the first losses, (T,); 0 where none was seen, or it was 0."""
+        """Magnitudes of the first losses, (T,); 0 where there was none, or it was 0."""
 
     def observe(self, losses: Mapping[str, Tensor]) -> None:
-        """Take note of losses that are the first of their tasks; no device sync."""
+        """Remember losses that are the first of their tasks; no device sync."""
         if self.active:
             for task, loss in losses.items():
                 first = self.initial[self.tasks.index(task)]
@@ -31,7 +31,7 @@ class Normalizer(WideState):
                 first.copy_(torch.where((first == 0) & seen.isfinite(), seen, first))
 
     def scales(self) -> Tensor:
-        """Return what the tasks' losses are multiplied by, (T,)."""
+        """Return the factors of the tasks' losses, (T,)."""
         return torch.where(self.initial > 0, 1 / self.initial, 1.0)
 
     def normalized(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -42,6 +42,6 @@ class Normalizer(WideState):
         return {task: loss * scales[task] for task, loss in losses.items()}
 
     def normalized_means(self, means: Mapping[str, float]) -> dict[str, float]:
-        """Return means of losses as those of the losses that are balanced."""
+        """Return the means of the balanced losses, from those of the losses as they are."""
         scales = dict(zip(self.tasks, self.scales().tolist(), strict=True))
         return {task: mean * scales[task] for task, mean in means.items()}

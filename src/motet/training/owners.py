@@ -1,8 +1,8 @@
 """The parameters that a gradient balancer works on: those that tasks share, and each task's own.
 
-They are read off the graph of a step's outputs and kept for steps of the same kind, with the same
-tasks and the same frozen parameters; the graph is read again at steps 1, 2, 4, 8, ... of each kind.
-What a balancer remembers of each shared parameter follows when a graph shows others to be shared.
+They are found in the graph of a step's outputs and kept for steps of the same kind, with the same
+tasks and the same frozen parameters; the graph is walked again at steps 1, 2, 4, 8, ... of each
+kind. The state that a balancer has for each shared parameter follows when others become shared.
 """
 
 import warnings
@@ -16,11 +16,11 @@ from motet.balancing import Balancer, JacobianBalancer, reached_tasks
 from motet.model import MultiTaskModel
 
 _Columns = tuple[list[nn.Parameter], list[nn.Parameter]]
-"""What was shared when a balancer's columns were laid out, and what of it trained."""
+"""The parameters that were shared when a balancer's columns were made, and the trained ones."""
 
 
 class Owners:
-    """Finds what `motet.backward` needs to know about a model's parameters.
+    """Finds the lists of a model's parameters that `motet.backward` needs.
 
     Args:
         model: The model.
@@ -79,5 +79,5 @@ class Owners:
         if list(map(id, before)) != list(map(id, shared)):
             balancer.move_columns(columns, trained)
         elif columns:
-            return  # others are frozen than before, which the balancer refuses
+            return  # other parameters are frozen than before, which the balancer rejects
         self._columns[balancer] = shared, trained

@@ -1,93 +1,55 @@
-"""Which tasks train when: the one place that decides it, for the step at hand and epochs ahead."""
+"""What one step computes: the parts of a plan, each one forward pass."""
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 
-from motet.model import MultiTaskModel
-from motet.problems import InputError
-from motet.scheduling import Scheduler, create
-from motet.training.choices import MemberChoice, name_and_options
+from motet.data.batches import Batch
 
 
-class Planner:
-    """Decides which tasks train: enabled ones, in the turns of the sharing scheme, as scheduled.
+@dataclass(frozen=True)
+class Part:
+    """One forward pass: some rows, and the tasks that are computed on them."""
 
-    Args:
-        model: The model.
-        scheduler: Chooses the tasks of each step.
+    batch: Batch
+    tasks: Sequence[str]
+    name: str = ""
+    """The auxiliary task that made the rows; empty for rows as the data have them."""
+    weight: float = 1.0
+    """Weight of its losses where no balancer weights them."""
+
+    def cut(self, count: int) -> list["Part"]:
+        """Split the rows into pieces of equal size, the last perhaps smaller."""
+        rows = len(self.batch)
+        size = -(-rows // count)
+        return [
+            replace(self, batch=self.batch.cut(start, start + size))
+            for start in range(0, rows, size)
+        ]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The parts of one step.
+
+    The graphs of the balanced parts are kept, and one call of `motet.backward` serves all of them.
+    Parts beside the balancer have a backward pass of their own, which adds to ``.grad``.
     """
 
-    def __init__(self, model: MultiTaskModel, scheduler: Scheduler) -> None:
-        self._model, self.scheduler = model, scheduler
+    step: int
+    """Steps made before."""
+    balanced: Sequence[Part]
+    beside: Sequence[Part] = ()
+    micro_batches: int = 1
+    """Number of pieces that each part is split into, of which one is computed at a time."""
 
-    def tasks_in(self, epoch: float) -> list[str]:
-        """Return the tasks that train in an epoch, counted from 1; infinity is the last one."""
-        return self._model.sharing.trained_at(epoch, self._model.active_tasks)
+    def pieces(self) -> Sequence[Sequence[Part]]:
+        """Return the balanced parts of each micro-batch."""
+        if self.micro_batches == 1:
+            return [self.balanced]
+        cut = [part.cut(self.micro_batches) for part in self.balanced]
+        return [[part for part in parts if part is not None] for parts in zip_longest(*cut)]
 
-    def tasks_at(self, step: int, epoch: int) -> Sequence[str]:
-        """Return the tasks that train at a step.
-
-        Args:
-            step: Steps made before.
-            epoch: The epoch in progress, counted from 1.
-
-        Raises:
-            InputError: If the scheduler chooses none, or others than those of the epoch.
-        """
-        tasks = self.tasks_in(epoch)
-        chosen = self.scheduler.tasks_for(step, tasks)
-        if chosen is not tasks and not (chosen and set(chosen) <= set(tasks)):
-            raise InputError(
-                f"scheduler {type(self.scheduler).__name__}: found {list(chosen)} at step {step}; "
-                f"expected one or more of {', '.join(tasks)}"
-            )
-        return chosen
-
-    @property
-    def takes_turns(self) -> bool:
-        """Whether other tasks train in the last epochs than in the first."""
-        return self.tasks_in(1) != self.tasks_in(math.inf)
-
-    def tasks_of_last_turn(self, epoch: int) -> set[str]:
-        """Return the tasks that train in an epoch; none if others have their turn after them.
-
-        Until then, the best weights so far would lack what later turns train.
-        """
-        trained, last = self.tasks_in(epoch), self.tasks_in(math.inf)
-        return set(trained) if trained == last else set()
-
-    def check(self, epochs: int) -> None:
-        """Check that every enabled task trains in some epoch.
-
-        Raises:
-            InputError: If one does not.
-        """
-        trained = {task for epoch in range(1, epochs + 1) for task in self.tasks_in(epoch)}
-        left = [task for task in self._model.active_tasks if task not in trained]
-        if left and epochs:
-            raise InputError(
-                f"epochs: found {epochs}; expected enough for every task, as columns take turns "
-                f"and {', '.join(left)} would not be trained; give more epochs, or fewer to each "
-                "column"
-            )
-
-
-def make_scheduler(choice: Scheduler | MemberChoice, model: MultiTaskModel) -> Scheduler:
-    """Create the scheduler of a model's tasks.
-
-    Returns:
-        The scheduler; one that exists already as it is.
-
-    Raises:
-        InputError: If a name or option is unknown or wrong, or it is of other tasks.
-    """
-    names = model.tasks.names
-    if not isinstance(choice, Scheduler):
-        name, options = name_and_options(choice)
-        return create(name, names, **options)
-    if set(choice.tasks) != set(names):
-        raise InputError(
-            f"scheduling: found a scheduler of the tasks {', '.join(choice.tasks)}; expected those "
-            f"of the model: {', '.join(names)}"
-        )
-    return choice
+    def first(self) -> "Plan":
+        """Return the plan of the first micro-batch alone, without parts beside."""
+        return Plan(self.step, next(iter(self.pieces()), ()))

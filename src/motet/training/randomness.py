@@ -34,6 +34,14 @@ class Generators:
         finally:
             self._owned = False
 
+    @contextmanager
+    def apart(self, purpose: str, step: int) -> Iterator[None]:
+        """Seed them for a purpose within a block, and continue as before after it."""
+        devices = [self._device] if self._device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            self.seed(purpose, step)
+            yield
+
     def seed(self, purpose: str, step: int = 0) -> None:
         """Seed them for a purpose and a step."""
         value = derive(self._seed, purpose, step)

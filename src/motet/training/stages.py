@@ -1,7 +1,7 @@
-"""Balancers that take turns: one for the first epochs, another from then on.
+"""Stages of balancing: one balancer for the first epochs, another from then on.
 
-A single balancer is one stage without an end. Each stage begins fresh when its turn comes; all of
-them are in a trainer's state and optimizer from the beginning, so a run may stop anywhere.
+A single balancer is one stage without an end. Each stage starts with a new balancer; all of them
+are in a trainer's state and optimizer from the start, so a run can resume inside any.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,19 +20,19 @@ from motet.training.balancers import create_balancer
 from motet.training.choices import MemberChoice
 
 Stage = Balancer | MemberChoice
-"""A balancer, its name, or ``{"type": name or balancer, option: value, "until": epoch}``, where
-``heads``, ``at``, ``memory``, ``gramian`` may stand too: what `motet.backward` is called with."""
+"""A balancer, its name, or ``{"type": name or balancer, option: value, "until": epoch}``, perhaps
+with ``heads``, ``at``, ``memory`` and ``gramian``, arguments of `motet.backward`."""
 
 _OF_THE_PASS = ("heads", "at", "memory", "gramian")
 
 
-class Stages(nn.ModuleList):
+class BalancerStages(nn.ModuleList):
     """The balancers of a run, in order.
 
     Args:
         balancers: One for each stage.
         ends: Last epoch of each stage but the last, counted from 1.
-        passes: What `motet.backward` is called with in each stage.
+        passes: Arguments of `motet.backward` in each stage.
     """
 
     def __init__(
@@ -57,25 +57,25 @@ class Stages(nn.ModuleList):
         return balancer
 
     def pass_at(self, epoch: int) -> Mapping[str, Any]:
-        """Return what `motet.backward` is called with in an epoch, counted from 1."""
+        """Return the arguments of `motet.backward` in an epoch, counted from 1."""
         return self.passes[self._place(epoch)]
 
     def weigh(self, tasks: Iterable[Task], epoch: int) -> None:
-        """Give tasks their weights of an epoch, times those that a balancer came with.
+        """Set the tasks' weights of an epoch, times those that a balancer was created with.
 
         Raises:
-            InputError: If a balancer would undo a weight.
+            InputError: If a balancer does not support weights.
         """
         for balancer, given in zip(self, self._given, strict=True):
             for task in tasks:
                 balancer.set_weight(task.name, given[task.name] * task.weight_at(epoch))
 
     def rehearse(self, epoch: int, losses: Callable[[], Mapping[str, Tensor]]) -> None:
-        """Try whether the balancers after an epoch can be had with this model.
+        """Check that the balancers of later stages support this model.
 
         Args:
             epoch: The epoch in progress, counted from 1.
-            losses: Computes losses of some rows; called if need be.
+            losses: Computes losses of some rows; called only if there are later stages.
         """
         later = list(self)[self._place(epoch) + 1 :]
         if not later:
@@ -88,46 +88,50 @@ class Stages(nn.ModuleList):
         return sum(epoch > end for end in self.ends)
 
 
-def make_stages(chosen: Stage | Sequence[Stage] | Stages, model: MultiTaskModel) -> Stages:
-    """Make the balancers of a model's tasks.
+def make_stages(
+    chosen: Stage | Sequence[Stage] | BalancerStages, model: MultiTaskModel
+) -> BalancerStages:
+    """Create the balancers of a model's tasks.
 
     Returns:
         The stages.
 
     Raises:
-        InputError: If one does not fit the tasks or would undo a task's weight, or the epochs at
-            which stages end do not grow.
+        InputError: If one does not fit the tasks or does not support a task's weight, or the epochs
+            at which stages end do not increase.
     """
-    if isinstance(chosen, Stages):
+    if isinstance(chosen, BalancerStages):
         return chosen
     if isinstance(chosen, (Balancer, str, Mapping)):
         chosen = [chosen]
-    parted = [_parted(each) for each in chosen]
-    if not parted:
-        raise InputError("balancer is an empty list, expected at least one stage")
-    ends = [until for _, until, _ in parted]
+    split = [_split(each) for each in chosen]
+    if not split:
+        raise InputError("balancer: found an empty list; expected at least one stage")
+    ends = [until for _, until, _ in split]
     if (problem := wrong_end(ends)) is not None:
         place, message = problem
         raise InputError(f"`until` of stage {place + 1} of balancer: {message}")
-    made = [id(each) for each, *_ in parted if isinstance(each, Balancer)]
+    made = [id(each) for each, *_ in split if isinstance(each, Balancer)]
     if len(set(made)) < len(made):
-        raise InputError("a balancer is in two stages; make one for each, as each begins fresh")
-    balancers = [create_balancer(each, model) for each, *_ in parted]
-    passes = [options for *_, options in parted]
+        raise InputError(
+            "balancer: found the same balancer in two stages; expected one for each; create another"
+        )
+    balancers = [create_balancer(each, model) for each, *_ in split]
+    passes = [options for *_, options in split]
     for balancer, options in zip(balancers, passes, strict=True):
         _check(balancer, options)
-    stages = Stages(balancers, [until for until in ends if until is not None], passes)
+    stages = BalancerStages(balancers, [until for until in ends if until is not None], passes)
     for epoch in sorted(
         {1, *(e for task in model.tasks for e in task.turning_points)}, reverse=True
     ):
-        stages.weigh(model.tasks, epoch)  # every weight is tried, those of epoch 1 stay
+        stages.weigh(model.tasks, epoch)  # checks every weight; those of epoch 1 stay
     return stages
 
 
 def _check(balancer: Balancer, options: Mapping[str, Any]) -> None:
     if "heads" in options and balancer.needs.reads == "losses":
         raise InputError(
-            f"{type(balancer).__name__} weighs the losses, so heads are weighted in any case; "
+            f"{type(balancer).__name__} weights the losses, so heads are weighted in any case; "
             "remove heads"
         )
     check_pass(balancer, **options)
@@ -142,19 +146,21 @@ def name_of(balancer: Balancer) -> str:
     return kind.__name__
 
 
-def _parted(stage: Stage) -> tuple[Stage, int | None, dict[str, Any]]:
-    """Part a stage into its balancer, its last epoch, and the options of the backward pass."""
+def _split(stage: Stage) -> tuple[Stage, int | None, dict[str, Any]]:
+    """Split a stage into its balancer, its last epoch, and the options of the backward pass."""
     if not isinstance(stage, Mapping):
         return stage, None, {}
     options: dict[str, Any] = dict(stage)
     until = options.pop("until", None)
     if until is not None and (not isinstance(until, int) or isinstance(until, bool) or until < 1):
-        raise InputError(f"until is {until!r}, expected a whole number > 0: the stage's last epoch")
+        raise InputError(
+            f"until: found {until!r}; expected a whole number > 0, the stage's last epoch"
+        )
     given = {name: options.pop(name, None) for name in _OF_THE_PASS}
     given = {name: value for name, value in given.items() if value is not None}
     if isinstance(options.get("type"), Balancer):
         if len(options) > 1:
             names = ", ".join(name for name in options if name != "type")
-            raise InputError(f"a balancer that is made already takes no options; remove {names}")
+            raise InputError(f"balancer: found options beside a balancer object; remove {names}")
         return options["type"], until, given
     return options, until, given

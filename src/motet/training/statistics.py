@@ -11,25 +11,25 @@ from motet.balancing.engine.call import serves_once
 from motet.model import MultiTaskModel
 
 GRADIENTS_EVERY = 200
-"""Steps between two looks at the tasks' gradients, where the balancer does not need them anyway.
+"""Steps between two computations of the task gradients, where the balancer does not need them.
 
-A look costs one backward pass per task: about 1 % of the time with three tasks.
+Each costs one backward pass per task: about 1 % of the time with three tasks.
 """
 
 
 class GradientStats(TypedDict):
-    """Norm of one task's gradient on the shared parameters, over the steps looked at."""
+    """Norm of one task's gradient on the shared parameters, at the steps where it is computed."""
 
     norm: float
     """Mean norm."""
     variance: float
     """Variance of the norm."""
     count: int
-    """Steps looked at."""
+    """Number of those steps."""
 
 
 class TaskGradients:
-    """Gradients of tasks on the shared parameters, added up over parts of a batch."""
+    """Gradients of tasks on the shared parameters, added up over micro-batches."""
 
     def __init__(self, model: MultiTaskModel) -> None:
         self._model = model
@@ -59,12 +59,12 @@ class TaskGradients:
 
     def norms(self) -> dict[str, float]:
         """Return the norm of each task's gradient."""
-        parts = {task: [g for g in found if g is not None] for task, found in self._sums.items()}
-        return {task: float(whole_norm(each)) for task, each in parts.items()}
+        known = {task: [g for g in found if g is not None] for task, found in self._sums.items()}
+        return {task: float(whole_norm(each)) for task, each in known.items()}
 
 
 def _gradients(loss: Tensor, wanted: list[nn.Parameter]) -> tuple[Tensor | None, ...] | None:
-    """Compute gradients; None where the graph serves one pass, which is for training."""
+    """Compute gradients; None where the graph serves one backward pass, which is for training."""
     try:
         return torch.autograd.grad(loss, wanted, retain_graph=True, allow_unused=True)
     except RuntimeError as error:
@@ -76,8 +76,8 @@ def _gradients(loss: Tensor, wanted: list[nn.Parameter]) -> tuple[Tensor | None,
 def whole_norm(gradients: list[Tensor]) -> Tensor:
     """Return the norm of a gradient in pieces, any of which may be sparse.
 
-    Where all pieces are of one kind, as they mostly are, they need not be sorted by device and type
-    as ``torch.nn.utils.get_total_norm`` does.
+    Pieces of one type, the usual case, skip the sorting by device and type that
+    ``torch.nn.utils.get_total_norm`` does.
     """
     first = gradients[0].dtype if gradients else None
     if first is None or any(each.is_sparse or each.dtype != first for each in gradients):

@@ -21,8 +21,8 @@ from motet.options import Unpack, checked
 from motet.problems import InputError, hint
 from motet.scheduling import Scheduler
 from motet.tasks import Prediction
-from motet.tasks.choices import find_metrics
 from motet.tasks.scores import Trivial
+from motet.tasks.task_metrics import find_metrics
 from motet.training.choices import MemberChoice
 from motet.training.devices import find_device
 from motet.training.early_stopping import note_value
@@ -45,11 +45,11 @@ from motet.training.monitor import (
 )
 from motet.training.needs import (
     ValidationBatches,
-    batches_to_look_at,
     look_ahead,
-    tell_epoch,
-    tell_losses_after,
-    tell_scores,
+    report_epoch,
+    report_losses_after,
+    report_scores,
+    validation_batches,
 )
 from motet.training.normalizing import Normalizer
 from motet.training.notices import (
@@ -63,13 +63,14 @@ from motet.training.notices import (
 from motet.training.optimizer_creation import create_optimizer
 from motet.training.options import TrainingOptions, documents_options, with_defaults
 from motet.training.parameter_groups import check_rates
-from motet.training.passes import Passes, check_parts, check_precision
-from motet.training.plan import Planner, make_scheduler
+from motet.training.passes import Passes, check_micro_batches, check_precision
+from motet.training.planner import Planner
 from motet.training.randomness import Generators
 from motet.training.rates import LearningRates
 from motet.training.recording import LOG_EVERY, epoch_entries, step_entries, step_values
+from motet.training.schedulers import create_scheduler
 from motet.training.skipped_steps import count_skipped, not_finite
-from motet.training.stages import Stage, Stages, make_stages, name_of
+from motet.training.stages import BalancerStages, Stage, make_stages, name_of
 from motet.training.state import (
     Memory,
     Progress,
@@ -115,7 +116,7 @@ class Trainer:
     def __init__(
         self,
         model: MultiTaskModel,
-        balancer: Stage | Sequence[Stage] | Stages = "equal",
+        balancer: Stage | Sequence[Stage] | BalancerStages = "equal",
         *,
         scheduling: Scheduler | MemberChoice = "all",
         **options: Unpack[TrainingOptions],
@@ -130,7 +131,8 @@ class Trainer:
         self.device = find_device(chosen["device"])
         self.model = model.to(self.device)
         self.stages = make_stages(balancer, model).to(self.device)
-        self.planner = Planner(model, make_scheduler(scheduling, model).to(self.device))
+        scheduler = create_scheduler(scheduling, model).to(self.device)
+        self.planner = Planner(model, scheduler, micro_batches=chosen["accumulate"])
         rates = {
             "shared_learning_rate": chosen["shared_learning_rate"],
             "layer_decay": chosen["layer_decay"],
@@ -150,14 +152,13 @@ class Trainer:
         self._generators = Generators(self.device, self.seed)
         check_precision(self.stages, chosen["precision"])
         if chosen["accumulate"] > 1:
-            check_parts(self.stages, self.model)
+            check_micro_batches(self.stages, self.model)
         self._passes = Passes(
             self.model,
             self._normalizer,
             device=self.device,
             precision=chosen["precision"],
             generators=self._generators,
-            parts=chosen["accumulate"],
         )
         self.batch_size, self.clip_norm = chosen["batch_size"], chosen["clip_norm"]
         self.patience, self.metrics = chosen["patience"], chosen["metrics"]
@@ -219,7 +220,7 @@ class Trainer:
             check_validation_unneeded(self.given)
         else:
             valid = self._data(validation, "the validation data", whole=True)
-        self._ahead = batches_to_look_at(self.stages, valid, self.batch_size, self.seed)
+        self._ahead = validation_batches(self.stages, valid, self.batch_size, self.seed)
         self.trivial = learn_from_labels(self.model, train, self.metrics)
         if valid is not None:
             self.check_monitor(valid.targets, self.trivial)
@@ -292,44 +293,45 @@ class Trainer:
             TrainingError: If too many steps in a row were not finite.
         """
         batch, balancer = Batch.of(batch, device=self.device), self.balancer
+        progress, planner, passes = self.progress, self.planner, self._passes
+        step, epoch = progress.step, progress.epoch + 1
         with self._generators.own():
-            self._rates.set(self.step)
-            tasks = self.planner.tasks_at(self.step, self.progress.epoch + 1)
-            aside = self._passes.aside(self.step, tasks)
+            self._rates.set(step)
+            tasks = planner.tasks_at(step, epoch)
+            plan = planner.plan(batch, tasks, step)
             if not self._rehearsed:
-                part = partial(aside, self._passes.first_part(batch))
-                self.stages.rehearse(self.progress.epoch + 1, part)
+                self.stages.rehearse(epoch, partial(passes.losses, plan.first()))
                 self._rehearsed = True
             if self._ahead is not None:
-                ahead = partial(self._ahead.at, self.step)
-                look_ahead(balancer, self.model, self.optimizer, aside, batch, ahead)
+                valid = self._ahead
+                ahead = lambda: planner.plan(valid.at(step), tasks, step)  # noqa: E731
+                look_ahead(balancer, self.model, self.optimizer, passes.losses, plan, ahead)
             clear_gradients(self.optimizer)
-            self._passes.averages.save()
-            options = self.stages.pass_at(self.progress.epoch + 1)
-            look = (self.step + 1) % GRADIENTS_EVERY == LOG_EVERY
-            passed = self._passes.make(batch, tasks, self.step, balancer, options, look)
-            self.progress.step += 1
-            if self.progress.step == STEPS_WITHOUT_EPOCH:
+            passes.averages.save()
+            look = (step + 1) % GRADIENTS_EVERY == LOG_EVERY
+            passed = passes.make(plan, balancer, self.stages.pass_at(epoch), look=look)
+            progress.step += 1
+            if progress.step == STEPS_WITHOUT_EPOCH:
                 warn_of_epochs(self)
             if passed is None:
                 return StepResult({})
-        result = passed.balanced
+        losses, result, penalty = passed.losses, passed.balanced, passed.penalty
         norm = clip_gradient(self._parameters, self.clip_norm)
         # a device sync
-        if not all(map(math.isfinite, on_host([*result.losses.values(), norm]))):
-            self._passes.averages.restore()
+        if not all(map(math.isfinite, on_host([*losses.values(), norm]))):
+            passes.averages.restore()
             where = "the batch" if batch.rows is None else batch.rows
-            check_words(self.model, [(where, batch)], passed.losses)
-            count_skipped(self.progress, passed.losses)
-            return StepResult(passed.losses, norm, result, passed.penalty, skipped=True)
-        self.progress.skipped_in_a_row = 0
-        update(self.optimizer, balancer, passed.losses)
+            check_words(self.model, [(where, batch)], losses)
+            count_skipped(progress, losses)
+            return StepResult(losses, norm, result, penalty, skipped=True)
+        progress.skipped_in_a_row = 0
+        update(self.optimizer, balancer, losses)
         self.model.sharing.after_step(self._rates.highest, self.model.active_tasks)
-        tell_losses_after(balancer, aside, batch)
+        report_losses_after(balancer, passes.losses, plan)
         self._memory.totals.add(passed.terms)
-        norms = result.gradient_norms or passed.norms
-        add_norms(self.progress.gradients, norms)
-        return StepResult(passed.losses, norm, result, passed.penalty, gradient_norms=norms)
+        norms = (result.gradient_norms if result else None) or passed.norms
+        add_norms(progress.gradients, norms)
+        return StepResult(losses, norm, result, penalty, gradient_norms=norms)
 
     def _rest_of_epoch(self, train: Data) -> Iterator[Batch]:
         """Return the batches of the epoch in progress that are not done yet."""
@@ -356,7 +358,7 @@ class Trainer:
         """Record the epoch and begin the next one."""
         totals = self._memory.totals.means()
         means = {task: totals[task] for task in self.model.tasks.names if task in totals}
-        tell_epoch(self.balancer, self._normalizer.normalized_means(means))
+        report_epoch(self.balancer, self._normalizer.normalized_means(means))
         if not means and self.progress.skipped:
             raise TrainingError(not_finite(self.progress, "in any step of the epoch"))
         tasks = epoch_entries(means, self._memory.weights)
@@ -528,7 +530,7 @@ class Trainer:
         report = self.evaluate(valid, due)
         self.model.train()
         whole = with_last(report, self.model, self.progress)
-        tell_scores(self.balancer, whole.scores)
+        report_scores(self.balancer, whole.scores)
         value = monitored_value(self.monitor, self.model, whole)
         news = monitored_tasks(self.monitor, self.model, valid.targets).intersection(due)
         news &= self.planner.tasks_of_last_turn(self.progress.epoch + (self.progress.batch > 0))

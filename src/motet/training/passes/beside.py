@@ -1,0 +1,64 @@
+"""Parts beside the balancer: a backward pass of their own, which adds to ``.grad``.
+
+They come after balancing, so the balancer neither sees them nor leaves its fast path for them. The
+averages of BatchNorm keep to the rows that the model is for.
+"""
+
+from dataclasses import replace
+
+import torch
+
+from motet.model import on_host
+from motet.training.averages import Averages
+from motet.training.passes.forward import Forward
+from motet.training.passes.passed import Passed, Terms, added
+from motet.training.plan import Part, Plan
+
+
+class Beside:
+    """Makes the passes of parts beside the balancer.
+
+    Args:
+        forward: Computes losses.
+        averages: Running averages, which stay as they are.
+    """
+
+    def __init__(self, forward: Forward, averages: Averages) -> None:
+        self._forward, self._averages = forward, averages
+
+    def run(self, plan: Plan, passed: Passed | None) -> Passed | None:
+        """Compute the parts beside and their backward passes.
+
+        Args:
+            plan: The step.
+            passed: What the balanced parts gave.
+
+        Returns:
+            What all parts gave; None if there was nothing to train.
+        """
+        terms: Terms = {}
+        with self._averages.unchanged():
+            for part in plan.beside:
+                terms |= self._part(part, plan)
+        if not terms:
+            return passed
+        losses = {task: total / count for task, (total, count) in terms.items()}
+        if passed is None:
+            return Passed(terms, losses, None)
+        return replace(passed, terms={**passed.terms, **terms}, losses={**passed.losses, **losses})
+
+    def _part(self, part: Part, plan: Plan) -> Terms:
+        """Make the passes of each micro-batch, with its share of the losses of all rows."""
+        model, found = self._forward.model, list[Terms]()
+        targets = {t: each for t in part.tasks if (each := part.batch.targets.get(t)) is not None}
+        counts = on_host([model.tasks[task].count(target) for task, target in targets.items()])
+        whole = dict(zip(targets, counts, strict=True))
+        pieces = [part] if plan.micro_batches == 1 else part.cut(plan.micro_batches)
+        for number, piece in enumerate(pieces):
+            _, terms = self._forward.terms([piece], plan.step, number)
+            trained = {t: each for t, each in terms.items() if whole[t] and each[0].requires_grad}
+            shares = [total / whole[task] for task, (total, _) in trained.items()]
+            if shares:
+                (part.weight * torch.stack(shares).sum()).backward()  # type: ignore[no-untyped-call]  # torch's
+            found.append({task: (total.detach(), n) for task, (total, n) in trained.items()})
+        return added(found)

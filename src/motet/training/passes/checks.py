@@ -1,0 +1,63 @@
+"""Balancers and tasks that do not support micro-batches or an arithmetic."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from motet.balancing import Needs
+from motet.model import MultiTaskModel
+from motet.problems import InputError
+from motet.training.stages import BalancerStages
+
+
+def check_micro_batches(stages: BalancerStages, model: MultiTaskModel) -> None:
+    """Reject micro-batches where they would not add up to the step of the whole batch.
+
+    Raises:
+        InputError: If a balancer or a loss needs the whole batch at once.
+    """
+    for task in model.tasks:
+        if not task.additive:
+            raise InputError(
+                f"accumulate: found task {task.name!r}, whose loss compares the rows of a batch; "
+                "expected losses that add up over micro-batches; remove accumulate, and give a "
+                "batch_size that fits into memory"
+            )
+    for balancer, options in zip(stages, stages.passes, strict=True):
+        reason = _why_whole(balancer.needs, options)
+        if reason is not None:
+            raise InputError(
+                f"accumulate: {type(balancer).__name__} {reason}, so it does not support "
+                "micro-batches; remove accumulate, and give a batch_size that fits into memory"
+            )
+
+
+def check_precision(stages: BalancerStages, precision: str) -> None:
+    """Reject an option of the backward pass that has no effect in this arithmetic.
+
+    Raises:
+        InputError: If linear layers are to be read as products, where their weights are cast.
+    """
+    if precision == "float32":
+        return
+    for balancer, options in zip(stages, stages.passes, strict=True):
+        if options.get("gramian") == "layers":
+            raise InputError(
+                f"precision: found {precision}, where weights are cast; {type(balancer).__name__} "
+                "has gramian: layers, which reads products of float32 weights; remove one of them"
+            )
+
+
+def _why_whole(needs: Needs, options: Mapping[str, Any]) -> str | None:
+    if needs.penalizes_norms:
+        return "penalises norms of gradients of the whole batch, which do not add up"
+    if needs.norms == "last":
+        return "reads norms at the last shared layer (layer: all supports it)"
+    if needs.looks_ahead:
+        return "tries steps on whole batches"
+    if options.get("at") == "representation":
+        return "compares gradients at the representation of the whole batch"
+    if options.get("gramian") == "layers":
+        return "computes no gradients that could be added up (gramian: layers)"
+    if options.get("memory") == "low":
+        return "computes its Gramian from a quarter of the parameters at a time (memory: low)"
+    return None

@@ -1,0 +1,64 @@
+"""Forward passes of parts, each with its own random numbers."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from motet.model import MultiTaskModel
+from motet.tasks.labels import at_least_float32
+from motet.training.passes.passed import Raw, Terms
+from motet.training.plan import Part
+from motet.training.precision import autocast
+from motet.training.randomness import Generators
+
+
+class Forward:
+    """Computes raw outputs and losses.
+
+    Args:
+        model: The model.
+        device: Device of the batches.
+        precision: Arithmetic of the forward pass.
+        generators: The random generators.
+    """
+
+    def __init__(
+        self, model: MultiTaskModel, device: torch.device, precision: str, generators: Generators
+    ) -> None:
+        self.model, self.generators = model, generators
+        self._device, self._precision = device, precision
+
+    def terms(self, parts: Sequence[Part], step: int, piece: int = 0) -> tuple[Raw, Terms]:
+        """Compute the losses of some parts.
+
+        Args:
+            parts: The parts; no task is in two of them.
+            step: Steps made before. Rows as the data have them draw from what was seeded for the
+                step; every other part from a generator of its own, so that parts do not change what
+                others draw.
+            piece: Number of the micro-batch.
+
+        Returns:
+            Raw output, and sum and count of the loss, of each task.
+        """
+        raw: Raw = {}
+        terms: Terms = {}
+        for part in parts:
+            if part.name:
+                with self.generators.apart(f"step/{part.name}/{piece}", step):
+                    outputs = self._raw(part)
+            else:
+                outputs = self._raw(part)
+            raw |= outputs
+            terms |= self.model.loss_terms(outputs, part.batch.targets)
+        return raw, terms
+
+    def penalty(self) -> Tensor | None:
+        """Compute the regulariser of the sharing scheme, if it has one."""
+        return self.model.sharing.penalty(self.model.active_tasks)
+
+    def _raw(self, part: Part) -> Raw:
+        with autocast(self._device, self._precision):
+            raw = self.model(part.batch.inputs, part.tasks)
+        return {task: at_least_float32(output) for task, output in raw.items()}

@@ -1,0 +1,202 @@
+"""The balanced parts of a step in micro-batches, one at a time, to save memory.
+
+The result is that of the whole batch. For balancers that read gradients, those of all micro-batches
+are added up. For balancers that read losses, the losses of all micro-batches are computed before
+the first backward pass, which costs one more forward pass, unless the weights are fixed. BatchNorm
+sees micro-batches, and dropout draws anew for each.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from motet.balancing import BackwardResult, Balancer, backward
+from motet.model import MultiTaskModel, on_host
+from motet.training.averages import Averages
+from motet.training.normalizing import Normalizer
+from motet.training.owners import Owners
+from motet.training.passes.forward import Forward
+from motet.training.passes.passed import Passed, Raw, Terms, added
+from motet.training.plan import Part, Plan
+from motet.training.statistics import TaskGradients
+
+
+class MicroBatches:
+    """Makes the passes of the balanced parts, one micro-batch at a time.
+
+    Args:
+        forward: Computes losses.
+        normalizer: Makes losses comparable before they are balanced.
+        owners: Finds the shared parameters.
+        averages: Running averages, saved before each step.
+    """
+
+    def __init__(
+        self, forward: Forward, normalizer: Normalizer, owners: Owners, averages: Averages
+    ) -> None:
+        self._forward, self._normalizer = forward, normalizer
+        self._owners, self._averages = owners, averages
+
+    def run(
+        self, plan: Plan, balancer: Balancer, options: Mapping[str, Any], look: bool
+    ) -> Passed | None:
+        """Compute the balanced parts and their backward passes; see `Passes.make`."""
+        forward, needs = self._forward, balancer.needs
+        work = _Work(plan, forward, self._normalizer)
+        first: dict[str, Tensor] = {}
+        if self._normalizer.active or not (needs.gradients or needs.fixed_weights):
+            first = work.whole_losses()
+            self._averages.restore()
+            self._normalizer.observe(first)
+            forward.generators.seed("step", plan.step)
+        gradients = TaskGradients(forward.model) if look else None
+        penalty = forward.penalty()
+        trained = penalty if penalty is not None and penalty.requires_grad else None
+        if needs.gradients:
+            result = work.by_rows(balancer, trained, options, gradients, self._owners)
+        elif needs.fixed_weights:
+            result = work.fixed(balancer, trained, gradients)
+        else:
+            result = work.weighted(balancer, trained, gradients, first)
+        if result is None:
+            return None
+        losses = {task: work.terms[task][0] / work.terms[task][1] for task in result.tasks}
+        norms = {} if gradients is None else gradients.norms()
+        detached = None if penalty is None else penalty.detach()
+        return Passed(work.terms, losses, result, detached, norms)
+
+
+class _Work:
+    """The micro-batches of one step; losses are divided by the counts of the whole batch."""
+
+    def __init__(self, plan: Plan, forward: Forward, normalizer: Normalizer) -> None:
+        self._step, self._pieces = plan.step, plan.pieces()
+        self._forward, self._normalizer = forward, normalizer
+        self._model = forward.model
+        self.terms: Terms = {}
+        """Sums and counts of the micro-batches so far."""
+        self._raw: Raw = {}  # of the micro-batch in progress
+        self._counts = _counts(self._pieces, self._model)
+
+    def whole_losses(self) -> dict[str, Tensor]:
+        """Compute the losses of the whole batch, of tasks that are trained."""
+        found: dict[str, Tensor] = {}
+        for losses, _ in self._losses():
+            _add(found, losses)
+        return found
+
+    def by_rows(
+        self,
+        balancer: Balancer,
+        penalty: Tensor | None,
+        options: Mapping[str, Any],
+        gradients: TaskGradients | None,
+        owners: Owners,
+    ) -> BackwardResult | None:
+        """Add up the gradients of each task, and combine them at the last micro-batch."""
+        result: BackwardResult | None = None
+        for shares, last in self._losses():
+            losses = self._normalizer.normalized(shares)
+            if result is None:
+                options = {**owners.lists(balancer, {**self._raw, **losses}), **options}
+            if gradients is not None:
+                gradients.plus(losses)
+            result = backward(
+                losses,
+                balancer,
+                penalty=penalty if last else None,
+                solve=last,
+                previous=result,
+                **options,
+            )
+        return result
+
+    def weighted(
+        self,
+        balancer: Balancer,
+        penalty: Tensor | None,
+        gradients: TaskGradients | None,
+        losses: Mapping[str, Tensor],
+    ) -> BackwardResult | None:
+        """Weight each micro-batch as the balancer weights the whole batch, ``losses``."""
+        result = self._balanced(balancer, penalty, losses)
+        if result is not None:
+            assert result.weights is not None
+            self._backward(result.weights, gradients)
+        return result
+
+    def fixed(
+        self, balancer: Balancer, penalty: Tensor | None, gradients: TaskGradients | None
+    ) -> BackwardResult | None:
+        """Weight each micro-batch by the tasks' weights, which depend on nothing else."""
+        weights = {task: torch.tensor(balancer.weight(task)) for task in balancer.tasks}
+        return self._balanced(balancer, penalty, self._backward(weights, gradients))
+
+    def _balanced(
+        self, balancer: Balancer, penalty: Tensor | None, losses: Mapping[str, Tensor]
+    ) -> BackwardResult | None:
+        if not losses:
+            return None
+        values = self._normalizer.normalized(
+            {task: losses[task] for task in self._model.tasks.names if task in losses}
+        )
+        leaves = {task: value.detach().requires_grad_() for task, value in values.items()}
+        return backward(leaves, balancer, penalty=penalty)
+
+    def _backward(
+        self, weights: Mapping[str, Tensor], gradients: TaskGradients | None
+    ) -> dict[str, Tensor]:
+        """Make the backward pass of every micro-batch; return the losses of the whole batch."""
+        found: dict[str, Tensor] = {}
+        for losses, _ in self._losses():
+            balanced = self._normalizer.normalized(losses)
+            if gradients is not None:
+                gradients.plus(balanced)
+            total = [loss * weights[task].to(loss) for task, loss in balanced.items()]
+            torch.stack(total).sum().backward()  # type: ignore[no-untyped-call]  # torch's
+            _add(found, losses)
+        return found
+
+    def _losses(self) -> Iterator[tuple[dict[str, Tensor], bool]]:
+        """Yield each micro-batch's share of the losses, and whether it is the last with any."""
+        self.terms = {}
+        whole: dict[str, float] = {}
+        for counts in self._counts:
+            for task, count in counts.items():
+                whole[task] = whole.get(task, 0.0) + count
+        trained: list[str] = []
+        for number, (parts, counts) in enumerate(zip(self._pieces, self._counts, strict=True)):
+            self._raw, terms = self._forward.terms(parts, self._step, number)
+            trained = trained or [task for task in whole if self._trains(task, self._raw[task])]
+            bare = {task: (total.detach(), count) for task, (total, count) in terms.items()}
+            self.terms = added([self.terms, bare])
+            shares = {task: terms[task][0] / whole[task] for task in trained if counts.get(task)}
+            if shares:
+                rest = self._counts[number + 1 :]
+                yield shares, not any(each.get(task) for each in rest for task in trained)
+
+    def _trains(self, task: str, raw: Tensor) -> bool:
+        own = self._model.tasks[task].parameters()
+        return raw.requires_grad or any(parameter.requires_grad for parameter in own)
+
+
+def _counts(pieces: Sequence[Sequence[Part]], model: MultiTaskModel) -> list[dict[str, float]]:
+    """Count the labels of each task of each micro-batch, without a forward pass."""
+    found = [
+        {
+            task: model.tasks[task].count(target)
+            for part in parts
+            for task in part.tasks
+            if (target := part.batch.targets.get(task)) is not None
+        }
+        for parts in pieces
+    ]
+    numbers = iter(on_host([count for counts in found for count in counts.values()]))
+    return [{task: next(numbers) for task in counts} for counts in found]
+
+
+def _add(found: dict[str, Tensor], losses: Mapping[str, Tensor]) -> None:
+    for task, loss in losses.items():
+        found[task] = loss.detach() + found.get(task, 0.0)

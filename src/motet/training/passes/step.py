@@ -1,0 +1,82 @@
+"""The passes of a step: which way the parts of its plan go."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from motet.balancing import Balancer
+from motet.balancing.engine.hooks import hooks_once
+from motet.model import MultiTaskModel, mean_losses
+from motet.training.averages import Averages
+from motet.training.normalizing import Normalizer
+from motet.training.owners import Owners
+from motet.training.passes.beside import Beside
+from motet.training.passes.forward import Forward
+from motet.training.passes.micro_batches import MicroBatches
+from motet.training.passes.passed import Passed, added
+from motet.training.passes.whole import WholeBatch
+from motet.training.plan import Plan
+from motet.training.randomness import Generators
+
+
+class Passes:
+    """Makes the passes of steps.
+
+    Args:
+        model: The model.
+        normalizer: Makes losses comparable before they are balanced.
+        device: Device of the batches.
+        precision: Arithmetic of the forward pass.
+        generators: The random generators.
+    """
+
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        normalizer: Normalizer,
+        *,
+        device: torch.device,
+        precision: str,
+        generators: Generators,
+    ) -> None:
+        self._model, self._normalizer, self._generators = model, normalizer, generators
+        self._forward = Forward(model, device, precision, generators)
+        self.averages = Averages(nn.ModuleList([model, normalizer]))
+        owners = Owners(model)
+        self._whole = WholeBatch(self._forward, normalizer, owners)
+        self._micro_batches = MicroBatches(self._forward, normalizer, owners, self.averages)
+        self._beside = Beside(self._forward, self.averages)
+
+    def make(
+        self, plan: Plan, balancer: Balancer, options: Mapping[str, Any], *, look: bool
+    ) -> Passed | None:
+        """Make the forward and backward passes of a step.
+
+        Args:
+            plan: The step.
+            balancer: The balancer.
+            options: Further arguments of `motet.backward`.
+            look: Whether to compute norms of the task gradients, if the balancer does not.
+
+        Returns:
+            What the passes gave; None if there was nothing to train.
+        """
+        look = look and balancer.needs.reads == "losses"
+        self._generators.seed("step", plan.step)
+        if plan.micro_batches == 1 and not plan.beside:
+            return self._whole.run(plan, balancer, options, look)
+        way = self._whole if plan.micro_batches == 1 else self._micro_batches
+        with hooks_once(self._model.parameters()):
+            return self._beside.run(plan, way.run(plan, balancer, options, look))
+
+    def losses(self, plan: Plan) -> dict[str, Tensor]:
+        """Compute the losses that a step balances: with its dropout, and without side effects."""
+        with self._generators.own(), self.averages.unchanged():
+            self._generators.seed("step", plan.step)
+            found = [
+                self._forward.terms(parts, plan.step, piece)[1]
+                for piece, parts in enumerate(plan.pieces())
+            ]
+        return self._normalizer.normalized(mean_losses(added(found)))

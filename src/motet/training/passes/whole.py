@@ -1,0 +1,49 @@
+"""The balanced parts of a step at once, the fast path: one forward pass each, one engine call."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from motet.balancing import Balancer, backward
+from motet.model import mean_losses
+from motet.training.normalizing import Normalizer
+from motet.training.owners import Owners
+from motet.training.passes.forward import Forward
+from motet.training.passes.passed import Passed
+from motet.training.plan import Plan
+from motet.training.statistics import TaskGradients
+
+
+class WholeBatch:
+    """Makes the passes of the balanced parts at once.
+
+    Args:
+        forward: Computes losses.
+        normalizer: Makes losses comparable before they are balanced.
+        owners: Finds the shared parameters.
+    """
+
+    def __init__(self, forward: Forward, normalizer: Normalizer, owners: Owners) -> None:
+        self._forward, self._normalizer, self._owners = forward, normalizer, owners
+
+    def run(
+        self, plan: Plan, balancer: Balancer, options: Mapping[str, Any], look: bool
+    ) -> Passed | None:
+        """Compute the balanced parts and their backward pass; see `Passes.make`."""
+        forward, normalizer = self._forward, self._normalizer
+        raw, terms = forward.terms(plan.balanced, plan.step)
+        # a task whose head and encoder are frozen has nothing to train
+        plain = {task: loss for task, loss in mean_losses(terms).items() if loss.requires_grad}
+        if not plain:
+            return None
+        normalizer.observe(plain)
+        losses = normalizer.normalized(plain)
+        norms = TaskGradients(forward.model).plus(losses).norms() if look else {}
+        penalty = forward.penalty()
+        trained = penalty if penalty is not None and penalty.requires_grad else None
+        if balancer.needs.reads != "losses":
+            options = {**self._owners.lists(balancer, {**raw, **losses}), **options}
+        result = backward(losses, balancer, penalty=trained, **options)
+        found = result.losses
+        if normalizer.active:
+            found = {task: loss.detach() for task, loss in plain.items()}
+        return Passed(terms, found, result, None if penalty is None else penalty.detach(), norms)

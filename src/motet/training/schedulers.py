@@ -1,0 +1,27 @@
+"""The scheduler of a model's tasks, from a name or an object."""
+
+from motet.model import MultiTaskModel
+from motet.problems import InputError
+from motet.scheduling import Scheduler, create
+from motet.training.choices import MemberChoice, name_and_options
+
+
+def create_scheduler(choice: Scheduler | MemberChoice, model: MultiTaskModel) -> Scheduler:
+    """Create the scheduler of a model's tasks.
+
+    Returns:
+        The scheduler; one that exists already as it is.
+
+    Raises:
+        InputError: If a name or option is unknown or wrong, or it is of other tasks.
+    """
+    names = model.tasks.names
+    if not isinstance(choice, Scheduler):
+        name, options = name_and_options(choice)
+        return create(name, names, **options)
+    if set(choice.tasks) != set(names):
+        raise InputError(
+            f"scheduling: found a scheduler of the tasks {', '.join(choice.tasks)}; expected those "
+            f"of the model: {', '.join(names)}"
+        )
+    return choice
