@@ -6,7 +6,7 @@ from graphs import DTYPE, Agreed, Shorter, assert_gradients, data, linear, naive
 from torch import nn
 
 from motet.balancing import backward
-from motet.balancing.engine import blocks
+from motet.balancing.engine.ways import blocks
 from motet.balancing.imtl import IMTL
 from motet.balancing.mgda import MGDA
 from motet.balancing.pcgrad import PCGrad

@@ -53,7 +53,7 @@ def test_a_generator_of_shared_parameters_that_was_read_before_is_named(kind):
     shared = net.encoder.parameters()
     backward(net.losses(), kind(TASKS), shared)
     net.zero_grad()
-    refused(net, r"`shared` is an iterator with nothing left.*list\(module", kind, shared=shared)
+    refused(net, r"`shared` is an exhausted iterator.*list\(module", kind, shared=shared)
 
 
 def test_a_generator_of_a_tasks_parameters_that_was_read_before_is_named():
@@ -62,7 +62,7 @@ def test_a_generator_of_a_tasks_parameters_that_was_read_before_is_named():
     own = {task: head.parameters() for task, head in net.heads.items()}
     backward(net.losses(), balancer := PCGrad(TASKS), net.encoder, task_parameters=own)
     net.zero_grad()
-    message = "`task_parameters` of 'a' is an iterator with nothing left"
+    message = "`task_parameters` of 'a' is an exhausted iterator"
     refused(net, message, balancer, shared=net.encoder, task_parameters=own)
 
 

@@ -98,3 +98,22 @@ def test_what_a_compiled_module_uses_is_not_told_apart():
         zip("ab", torch.compile(Both(), backend="aot_eager")(torch.ones(2, 3)), strict=True)
     )
     assert reached_tasks(outputs) == {}
+
+
+def test_sharing_everything_is_warned_of_once_with_lists_of_parameters_too():
+    net, balancer = Net(), PCGrad(["a", "b"])
+    everything = [p for each in (net.encoder, *net.heads.values()) for p in each.parameters()]
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            backward(net.losses(), balancer, everything, task_parameters={})
+    assert ["holds 4 parameters that only one task" in str(each.message) for each in found] == [
+        True
+    ]
+    assert found[0].filename == __file__
+
+
+def test_tasks_that_share_nothing_are_not_warned_of():
+    alone = [nn.Parameter(torch.ones(2)) for _ in range(2)]
+    losses = {task: each.sum() for task, each in zip("ab", alone, strict=True)}
+    backward(losses, PCGrad(["a", "b"]), alone, task_parameters={})

@@ -14,7 +14,7 @@ REFUSED = {
     "tied_weights": "tied weights",
     "wide_layers": "tied weights",
     "a_batch_for_each_task": "tied weights",
-    "two_of_three_share_a_layer": "part at several depths",
+    "two_of_three_share_a_layer": "diverge at several depths",
     "nothing_in_common": "no shared parameter",
     "one_task": "no shared parameter",
 }

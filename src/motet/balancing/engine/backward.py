@@ -1,13 +1,13 @@
-"""The backward pass on behalf of a balancer: from several losses to one gradient.
+"""`motet.backward`: from several losses to one gradient, by way of a balancer.
 
-``backward`` takes the place of ``sum(losses).backward()`` in any training loop. It is the only code
-that touches autograd for a balancer.
+``backward`` takes the place of ``sum(losses).backward()`` in any training loop. The engine is the
+only code that uses autograd for a balancer.
 
 A loss balancer costs one backward pass. A Gramian or Jacobian balancer needs the gradient of each
 task on the shared parameters: T' vector-Jacobian products through the shared part, each task's own
 part once, a buffer of T' x P numbers, and one transfer of T' x T' numbers to the CPU; less for wide
-linear layers and small batches (`motet.balancing.engine.layers`). Which leaves the losses reach is
-read off the graph, unless ``task_parameters`` tells.
+linear layers and small batches (`motet.balancing.engine.linear_layers`). The graph shows which
+leaves the losses reach, unless ``task_parameters`` lists them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,37 +15,20 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
-from motet.balancing.engine.blocks import by_blocks
-from motet.balancing.engine.call import Call
+from motet.balancing.engine.call import BackwardCall
 from motet.balancing.engine.graph import place, walk
 from motet.balancing.engine.hooks import run_hooks
-from motet.balancing.engine.inputs import (
-    Shared,
-    check_penalty,
-    check_previous,
-    check_real,
-    named_losses,
-)
-from motet.balancing.engine.leaves import find_leaves
-from motet.balancing.engine.norms import observed_pass, penalized_pass
-from motet.balancing.engine.passes import check_pass
-from motet.balancing.engine.paths import (
-    by_rows,
-    in_pieces,
-    kept_weights,
-    one_pass,
-    with_weights,
-)
+from motet.balancing.engine.inputs import Shared, check_penalty, check_previous, named_losses
 from motet.balancing.engine.precision import without_autocast
-from motet.balancing.engine.representation import at_representation
+from motet.balancing.engine.refusals import check_call, check_pass
 from motet.balancing.engine.result import BackwardResult
-from motet.balancing.engine.solving import teach
+from motet.balancing.engine.solving import differentiate_objective
+from motet.balancing.engine.ways import ways
 from motet.balancing.families import Balancer
 from motet.balancing.families.uncompiled import uncompiled
-from motet.problems import InputError
 
 
 @uncompiled
@@ -83,7 +66,7 @@ def backward(
         at: Where gradients are compared: on the shared parameters, or at the representation, where
             one backward pass of the shared part serves all tasks. The second is another method, an
             upper bound of the first (Sener & Koltun, NeurIPS 2018, arXiv:1810.04650).
-        representation: What the shared part hands to the tasks' own parts, with
+        representation: The tensors that the shared part passes to the tasks' own parts, with
             ``at="representation"``; found in the graph if left out.
         heads: What leaves that are not shared get.
         task_parameters: Parameters of each task alone, or the module that has them, if known. They
@@ -98,11 +81,10 @@ def backward(
             must be scaled so that they add up to those of the whole batch.
         memory: "low" computes the Gramian from a quarter of the parameters at a time, so that the
             buffer is a quarter as large, for about twice the time.
-        gramian: How the Gramian is found: "rows" from the gradient of every task, "layers" from the
-            cotangents of linear layers, which gives the same without their T' weight gradients,
-            and from rows for all else; "auto" reads those layers so where that is cheaper,
-            and takes one pass for tasks with rows of their own in one batch
-            (`motet.balancing.engine.blocks`).
+        gramian: How the Gramian is computed: "rows" from the gradient of every task, "layers" from
+            the cotangents of linear layers, which gives the same without their T' weight gradients,
+            and from rows for all else; "auto" uses layers where that is cheaper, and one pass for
+            tasks with rows of their own in one batch (`motet.balancing.engine.ways.blocks`).
 
     Returns:
         What was done: weights, losses, Gramian, status.
@@ -122,50 +104,40 @@ def backward(
         (tensor([0.5000, 1.5000]), tensor(-0.7071, dtype=torch.float64))
     """
     check_pass(balancer, at=at, heads=heads, memory=memory, gramian=gramian)
-    _refuse_processes(balancer)
-    partial = not solve or previous is not None
-    _refuse(balancer, at, representation, memory, gramian, partial=partial)
     if previous is not None:
         check_previous(previous, balancer)
     if penalty is not None:
         check_penalty(penalty)
     named = named_losses(losses, balancer.tasks)
-    needs = balancer.needs
-    together = needs.reads == "losses" and not partial
-    call = Call(
+    whole = solve and previous is None
+    together = balancer.needs.reads == "losses" and whole
+    call = BackwardCall(
         losses=named,
         balancer=balancer,
         scale=1.0 if scaler is None else _scale(scaler, next(iter(named.values())).device),
-        weighted=heads == "weighted" or needs.reads == "losses",
+        weighted=heads == "weighted" or balancer.needs.reads == "losses",
         keep_graph=penalty is not None and not together,
+        shared=shared,
+        task_parameters=task_parameters,
+        at=at,
+        representation=representation,
+        memory=memory,
         gramian=gramian,
         penalty=penalty if together else None,
+        solve=solve,
+        previous=previous,
         waiting={} if previous is None else {id(leaf): leaf for leaf in previous.waiting},
     )
-    if together and needs.penalizes_norms:
-        result = penalized_pass(call, shared)
-    elif together and needs.norms:
-        result = observed_pass(call, shared)
-    elif together:
-        result = one_pass(call)
-    elif at == "representation":
-        result = at_representation(call, shared, representation)
-    else:
-        leaves = find_leaves(call, shared, task_parameters)
-        check_real(leaves.shared, "a shared parameter", balancer)
-        weights = kept_weights(call) if not partial and needs.reads == "gramian" else None
-        if weights is not None:
-            result = with_weights(call, leaves, weights)
-        elif memory == "low":
-            result = in_pieces(call, leaves)
-        else:
-            apart = not partial and gramian == "auto" and needs.reads == "gramian"
-            blocks = by_blocks(call, leaves) if apart else None
-            result = blocks or by_rows(call, leaves, solve=solve, previous=previous)
-    if solve and needs.reads != "losses":
-        teach(call, result)
+    check_call(call)
+    result: BackwardResult | None = None
+    for way in ways(call):
+        if (result := way(call)) is not None:
+            break
+    assert result is not None
+    if solve and balancer.needs.reads != "losses":
+        differentiate_objective(call, result)
     if penalty is not None and not together:
-        _add_penalty(call, penalty, solve=solve)
+        _add_penalty(call, penalty)
     if not solve:
         return replace(result, waiting=tuple(call.waiting.values()))
     if call.waiting:
@@ -173,55 +145,12 @@ def backward(
     return result
 
 
-def _add_penalty(call: Call, penalty: Tensor, *, solve: bool) -> None:
-    """Go back from the penalty; hooks of leaves that it alone reaches run by themselves."""
-    leaves = call.waiting.values() if solve else walk([place(penalty)]).leaves
-    call.go_back([penalty], call.begin([penalty]), list(leaves))
+def _add_penalty(call: BackwardCall, penalty: Tensor) -> None:
+    """Add the gradient of the penalty; hooks of leaves that it alone reaches run by themselves."""
+    leaves = call.waiting.values() if call.solve else walk([place(penalty)]).leaves
+    call.accumulate([penalty], call.start([penalty]), list(leaves))
 
 
 def _scale(scaler: GradScaler, device: torch.device) -> float:
-    """Return the scaler's factor; asked by `scale`, without which it refuses to step later."""
+    """Return the scaler's factor; read by `scale`, without which it refuses to step later."""
     return float(scaler.scale(torch.ones((), device=device)))  # a device sync
-
-
-def _refuse_processes(balancer: Balancer) -> None:
-    """Refuse what would let replicas drift apart: autograd.grad goes past hooks that average."""
-    if not distributed.is_available() or not distributed.is_initialized():
-        return
-    if balancer.needs.reads == "losses" and not balancer.needs.penalizes_norms:
-        return  # what DDP averages is all there is
-    if (count := distributed.get_world_size()) > 1:
-        raise InputError(
-            f"torch.distributed runs {count} processes, but {type(balancer).__name__} reads "
-            "gradients, and several processes are not supported yet: each would balance those of "
-            "its own rows, and nothing would average them. Run one process, or use a balancer that "
-            "reads only losses, such as `equal`"
-        )
-
-
-def _refuse(
-    balancer: Balancer, at: str, representation: object, memory: str, gramian: str, *, partial: bool
-) -> None:
-    """Refuse options of one call that do not go together."""
-    name = type(balancer).__name__
-    if representation is not None and at == "parameters":
-        raise InputError('representation is read only with at="representation"; remove one')
-    if partial and balancer.needs.penalizes_norms:
-        raise InputError(
-            f"{name} needs the whole batch at once: norms of gradients do not add up over "
-            "micro-batches; leave solve=False and previous= out"
-        )
-    if partial and balancer.needs.norms == "last":
-        raise InputError(
-            f"over micro-batches {name} reads norms on all of `shared`; create it with "
-            'layer="all", and give the parameters of the last shared layer as `shared`'
-        )
-    if partial and (at == "representation" or memory == "low"):
-        raise InputError(
-            "solve=False and previous= add up task gradients on the parameters; they do not go "
-            'with at="representation" or memory="low"'
-        )
-    if partial and gramian == "layers":
-        raise InputError(
-            'solve=False and previous= add up rows, and gramian="layers" makes none; remove gramian'
-        )

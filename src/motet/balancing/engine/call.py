@@ -1,6 +1,6 @@
-"""What one call of `backward` works on, and the autograd it needs."""
+"""One call of `motet.backward`: what it works on, and the backward passes it makes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
@@ -13,50 +13,74 @@ from torch.autograd.graph import GradientEdge
 from motet.balancing.engine.grad import add_to_grad
 from motet.balancing.engine.graph import REENTRANT
 from motet.balancing.engine.hooks import held
+from motet.balancing.engine.inputs import Shared, check_real
+from motet.balancing.engine.leaves import Leaves, find_leaves
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.families import Balancer
 from motet.problems import InputError
 
 Wanted = Sequence[Tensor] | Sequence[GradientEdge] | Sequence[Tensor | GradientEdge]
-"""Places in a graph to take gradients at."""
+"""Places in a graph at which gradients are computed."""
 
 
 @dataclass(frozen=True)
-class Call:
-    """What one call works on."""
+class BackwardCall:
+    """The losses, balancer and options of one call."""
 
     losses: dict[str, Tensor]
     balancer: Balancer
-    scale: float
+    scale: float = 1.0
     """The loss scaler's factor."""
-    weighted: bool
+    weighted: bool = False
     """Whether leaves that are not shared get weighted gradients."""
-    keep_graph: bool
+    keep_graph: bool = False
     """Whether the graph is needed after the last task."""
+    shared: Shared | None = None
+    """What the caller gave as shared parameters."""
+    task_parameters: Mapping[str, Shared] | None = None
+    """What the caller gave as parameters of each task alone."""
+    at: str = "parameters"
+    representation: Tensor | Sequence[Tensor] | None = None
+    memory: str = "normal"
     gramian: str = "auto"
-    """Whether linear layers are read as products: where that is cheaper, "rows", "layers"."""
     penalty: Tensor | None = None
-    """What a loss balancer's one pass has to minimise too; other ways add it at the end."""
+    """What the one pass of a loss balancer minimises too; other ways add it at the end."""
+    solve: bool = True
+    """Whether the task gradients are combined, or returned for the next micro-batch."""
+    previous: BackwardResult | None = None
+    """Result of the micro-batch before."""
     waiting: dict[int, Tensor] = field(default_factory=dict)
-    """Leaves, by id, whose ``.grad`` was written and whose hooks are to run at the end."""
+    """Leaves, by id, whose ``.grad`` was written and whose hooks are run at the end."""
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether the losses are those of a whole batch, and not of a micro-batch."""
+        return self.solve and self.previous is None
 
     @property
     def own_waits(self) -> bool:
-        """Whether gradients of the tasks' own leaves are to be weighted, once weights are known."""
-        return self.weighted or self.balancer.scales_losses
+        """Whether gradients of the tasks' own leaves are weighted, once weights are known."""
+        return self.weighted or self.balancer.needs.scales_losses
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
         return tuple(self.losses)
 
+    @cached_property
+    def leaves(self) -> Leaves:
+        """The leaves that are balanced on, and those of each task alone."""
+        leaves = find_leaves(self.losses, self.balancer, self.shared, self.task_parameters)
+        check_real(leaves.shared, "a shared parameter", self.balancer)
+        return leaves
+
     def gradients(self, task: str, wanted: Wanted) -> tuple[Tensor | None, ...]:
         """Compute the scaled gradients of one task, None where it does not reach."""
         loss = self.losses[task]
-        given = None if self.scale == 1 else [torch.full_like(loss, self.scale)]
-        return gradients([loss], wanted, given, retain=self.keep_graph or task != self.tasks[-1])
+        start = None if self.scale == 1 else [torch.full_like(loss, self.scale)]
+        return gradients([loss], wanted, start, retain=self.keep_graph or task != self.tasks[-1])
 
-    def begin(self, outputs: Sequence[Tensor]) -> list[Tensor]:
-        """Return what a backward pass from scalars begins with."""
+    def start(self, outputs: Sequence[Tensor]) -> list[Tensor]:
+        """Return the gradients that a backward pass from scalars starts with."""
         return [torch.full_like(output, self.scale) for output in outputs]
 
     def add_all(
@@ -71,24 +95,24 @@ class Call:
                 scaled = gradient if factor is None else gradient * factor.to(gradient)
                 add_to_grad(leaf, scaled, self.waiting)
 
-    def go_back(
+    def accumulate(
         self,
         outputs: Sequence[Tensor],
-        given: Sequence[Tensor] | None,
+        start: Sequence[Tensor] | None,
         leaves: Sequence[Tensor] = (),
         **options: Any,
     ) -> None:
         """Let autograd add to ``.grad``; hooks of ``leaves`` wait for the end of the call."""
         if not leaves:
             with advice():
-                torch.autograd.backward(outputs, given, **options)
+                torch.autograd.backward(outputs, start, **options)
             return
         with advice(), held(leaves) as written:
-            torch.autograd.backward(outputs, given, **options)
+            torch.autograd.backward(outputs, start, **options)
         self.waiting.update((id(leaf), leaf) for leaf in written)
 
     def values(self) -> Tensor:
-        """Stack the losses (T',), without their graph, in float32 or better."""
+        """Stack the losses (T',), without their graph, in float32 or wider."""
         return stacked([loss.detach() for loss in self.losses.values()])
 
     def result(self, **more: Any) -> BackwardResult:
@@ -97,16 +121,16 @@ class Call:
 
 
 def gradients(
-    outputs: Wanted, wanted: Wanted, given: Sequence[Tensor] | None = None, *, retain: bool
+    outputs: Wanted, wanted: Wanted, start: Sequence[Tensor] | None = None, *, retain: bool
 ) -> tuple[Tensor | None, ...]:
-    """Compute gradients of ``outputs``, ``given`` theirs, at ``wanted``; None without a path."""
+    """Compute gradients at ``wanted`` from those of ``outputs``, ``start``; None without a path."""
     if not wanted:
         return ()
     with advice():
         return torch.autograd.grad(  # tensors and edges may be mixed
             outputs,  # type: ignore[arg-type]
             wanted,  # type: ignore[arg-type]
-            given,
+            start,
             retain_graph=retain,
             allow_unused=True,
         )
@@ -114,7 +138,7 @@ def gradients(
 
 @contextmanager
 def advice() -> Iterator[None]:
-    """Say what to do about errors of autograd that a user meets here first."""
+    """Add what to do to errors of autograd that a user meets here first."""
     try:
         yield
     except RuntimeError as error:
@@ -125,7 +149,7 @@ def advice() -> Iterator[None]:
         raise InputError(
             "a compiled module frees what several backward passes need, as it first ran before the "
             "balancer was created; create the balancer first, or call torch._dynamo.reset() after "
-            "that, so that the module is compiled anew"
+            "that, so that the module is compiled again"
         ) from None
 
 
@@ -133,12 +157,12 @@ _RECOMPUTED, _FREED = "checkpoint is incompatible", "donated buffer"
 
 
 def serves_once(error: RuntimeError) -> bool:
-    """Tell whether a graph serves but one backward pass, into ``.grad`` of all leaves."""
+    """Return whether a graph supports only one backward pass, into ``.grad`` of all leaves."""
     return _RECOMPUTED in str(error) or _FREED in str(error)
 
 
 def stacked(losses: list[Tensor]) -> Tensor:
-    """Stack scalar losses (T',), in float32 or better."""
+    """Stack scalar losses (T',), in float32 or wider."""
     dtypes = {loss.dtype for loss in losses}
     with torch.enable_grad():
         if dtypes == {torch.float32}:

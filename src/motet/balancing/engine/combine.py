@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from motet.balancing.engine.inputs import check_real
-from motet.balancing.engine.passes import no_balancer
 from motet.balancing.engine.precision import without_autocast
-from motet.balancing.engine.solving import tell_norms
+from motet.balancing.engine.refusals import no_balancer
+from motet.balancing.engine.solving import report_norms
 from motet.balancing.families import Balancer, GramianBalancer, JacobianBalancer
 from motet.balancing.families.uncompiled import uncompiled
 from motet.problems import InputError
@@ -42,21 +42,24 @@ def combine(jacobian: Tensor, balancer: Balancer, losses: Tensor | None = None) 
             f"one flattened gradient for each of {', '.join(balancer.tasks)}"
         )
     check_real([jacobian], "jacobian", balancer)
-    if isinstance(balancer, JacobianBalancer):
+    needs = balancer.needs
+    if needs.reads == "jacobian":
+        assert isinstance(balancer, JacobianBalancer)
         return balancer(jacobian, losses)
-    if isinstance(balancer, GramianBalancer):
+    if needs.reads == "gramian":
+        assert isinstance(balancer, GramianBalancer)
         wide = jacobian.detach().to(torch.promote_types(jacobian.dtype, torch.float32))
         return balancer(wide @ wide.T, losses).to(jacobian) @ jacobian
-    if balancer.needs.penalizes_norms:
+    if needs.penalizes_norms:
         raise InputError(
-            f"{type(balancer).__name__} differentiates the gradients once more, so it needs their "
+            f"{type(balancer).__name__} differentiates the gradients, so it needs their "
             "graph and not their values; use motet.backward"
         )
     if losses is None:
         raise InputError(f"{type(balancer).__name__} reads the losses; give losses= (T,)")
     read = losses.detach().clone().requires_grad_()
     (weights,) = torch.autograd.grad(balancer(read), read)
-    if balancer.needs.norms is not None:
+    if needs.norms is not None:
         lengths = torch.linalg.vector_norm(jacobian.detach(), dim=1).to(losses)
-        tell_norms(balancer, lengths, losses.detach(), balancer.tasks)
+        report_norms(balancer, lengths, losses.detach(), balancer.tasks)
     return weights.to(jacobian) @ jacobian

@@ -11,10 +11,10 @@ def add_to_grad(
 
     Args:
         leaf: A leaf of the graph.
-        gradient: What to add. Autograd may hand the same memory to several leaves, or expand it, so
-            a first gradient is copied.
-        waiting: Where a leaf with post-accumulate hooks is noted, by its id: they are to be run.
-        owned: Promises that nobody else has the gradient's memory, which then need not be copied.
+        gradient: What to add. Autograd may give several leaves the same memory, or expand it, so a
+            first gradient is copied.
+        waiting: Receives a leaf with post-accumulate hooks, by its id: they are run later.
+        owned: Whether nothing else refers to the gradient's memory, which then is not copied.
     """
     if leaf.grad is None:
         like = owned and (gradient.dtype, gradient.device) == (leaf.dtype, leaf.device)

@@ -1,4 +1,4 @@
-"""What the autograd graph says: which leaves each loss reaches, and where tasks part.
+"""What the autograd graph shows: which leaves each loss reaches, and where tasks diverge.
 
 One walk visits every node of the graph once, in Python, at a microsecond or two per node.
 """
@@ -25,20 +25,20 @@ class Graph:
     cuts: dict[Place, None]
     """The edges from what one loss reaches into what several reach, in order."""
     hidden: set[Tensor]
-    """Leaves behind a compiled module with outputs of different tasks, which is one node: which
-    of its outputs depend on them does not show."""
+    """Leaves behind a compiled module with outputs of different tasks, which is one node: it does
+    not show which of its outputs depend on them."""
     reentrant: bool
-    """Whether leaves are missing: a reentrant checkpoint makes its graph in the backward pass."""
+    """Whether leaves are missing: a reentrant checkpoint builds its graph in the backward pass."""
 
 
 def place(tensor: Tensor) -> Place:
-    """Return where a tensor stands in its graph."""
+    """Return the place of a tensor in its graph."""
     edge = get_gradient_edge(tensor)
     return edge.node, edge.output_nr
 
 
 def walk(starts: Sequence[Place], stops: Collection[Place] = ()) -> Graph:
-    """Walk a graph from some places, those of losses say, and not beyond others.
+    """Walk a graph from some places, such as those of losses, and not beyond others.
 
     Returns:
         The leaves, and the cut between what belongs to one loss and what several share.
@@ -71,7 +71,7 @@ _COMPILED = "CompiledFunctionBackward"
 
 
 def is_compiled(node: Any) -> bool:
-    """Tell whether a node is all that a graph shows of a compiled module."""
+    """Return whether a node is all that a graph shows of a compiled module."""
     return type(node).__name__ == _COMPILED
 
 
@@ -125,8 +125,8 @@ def users(
     """Map every node behind some roots to the nodes that use it, once for each use.
 
     Args:
-        roots: Where to begin.
-        above: What is known from other roots; it is added to.
+        roots: Where to start.
+        above: Nodes known from other roots; new ones are added to it.
 
     Returns:
         The nodes that use each node.
@@ -146,23 +146,23 @@ def users(
 
 
 def nested(places: Collection[Place]) -> bool:
-    """Tell whether one of some places lies behind another."""
+    """Return whether one of some places lies behind another."""
     order = _topological([node for node, _ in places], ())
     return any(child in places for node in order for child in node.next_functions)
 
 
 def is_leaf(node: Any) -> bool:
-    """Tell whether a node adds to ``.grad`` of a tensor."""
+    """Return whether a node adds to ``.grad`` of a tensor."""
     return type(node).__name__ == "AccumulateGrad"
 
 
 def several(tasks: int) -> bool:
-    """Tell whether more than one bit is set."""
+    """Return whether more than one bit is set."""
     return bool(tasks & (tasks - 1))
 
 
 def edges(places: Collection[Place]) -> list[GradientEdge]:
-    """Return places as autograd takes them."""
+    """Return places in the form that autograd takes."""
     return [GradientEdge(node, output) for node, output in places]
 
 

@@ -1,4 +1,4 @@
-"""Checks of what one call of `motet.backward` is given, before any gradient is written."""
+"""Checks of the arguments of `motet.backward`, before any gradient is written."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
@@ -12,7 +12,7 @@ Shared = Iterable[Tensor] | nn.Module
 
 
 def check_penalty(penalty: object) -> None:
-    """Refuse a penalty that no backward pass could begin with."""
+    """Refuse a penalty that no backward pass can start from."""
     if not isinstance(penalty, Tensor):
         raise InputError(f"penalty is {shown(penalty)}, expected a scalar tensor with its graph")
     if penalty.dim() != 0 or penalty.is_complex():
@@ -26,7 +26,7 @@ def check_penalty(penalty: object) -> None:
 
 
 def check_previous(previous: object, balancer: Balancer) -> None:
-    """Refuse task gradients of another balancer, and what has none to add to."""
+    """Refuse task gradients of another balancer, and a result without any."""
     if not isinstance(previous, BackwardResult):
         raise InputError(f"previous is {shown(previous)}, expected the result of motet.backward")
     if previous.rows is None:
@@ -40,7 +40,7 @@ def check_previous(previous: object, balancer: Balancer) -> None:
 
 
 def check_real(tensors: Iterable[Tensor], what: str, balancer: Balancer) -> None:
-    """Refuse complex numbers, whose inner products no balancer knows."""
+    """Refuse complex numbers, whose inner products no balancer supports."""
     for tensor in tensors:
         if tensor.is_complex():
             raise InputError(
@@ -52,7 +52,7 @@ def check_real(tensors: Iterable[Tensor], what: str, balancer: Balancer) -> None
 
 
 def check_names(task_parameters: object, tasks: Collection[str]) -> None:
-    """Refuse parameters of tasks that there are not."""
+    """Refuse parameters of unknown tasks."""
     if not isinstance(task_parameters, Mapping):
         raise InputError(
             f"task_parameters is {shown(task_parameters)}, expected {{task: its parameters}}"
@@ -69,7 +69,7 @@ def parameters_in(given: Shared, what: str) -> list[Tensor]:
     found = list(given)
     if not found and isinstance(given, Iterator):
         raise InputError(
-            f"{what} is an iterator with nothing left: a generator such as `module.parameters()` "
+            f"{what} is an exhausted iterator: a generator such as `module.parameters()` "
             "can be read only once; give the module, or `list(module.parameters())`"
         )
     for leaf in found:

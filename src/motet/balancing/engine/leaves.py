@@ -1,18 +1,18 @@
 """Which leaves are shared, and which belong to tasks alone.
 
-The graph decides. A caller who lists the parameters of every task saves the walk of the graph, but
-not all walks: the first calls of a kind, and one in 256 later, compare the lists with the graph.
+The graph decides. A caller who lists the parameters of every task saves most walks of the graph;
+the first calls of a kind, and one in 256 later, still compare the lists with it.
 """
 
+import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
-from motet.balancing.engine.call import Call
 from motet.balancing.engine.graph import HIDDEN, place, several, walk, whole_graph
 from motet.balancing.engine.inputs import Shared, check_names, parameters_in
 from motet.balancing.families import Balancer
@@ -26,24 +26,28 @@ class Leaves:
     shared: list[Tensor]
     own: dict[str, list[Tensor]]
     """Other leaves that each task reaches."""
-    told: bool
-    """Whether the caller said which are shared."""
+    listed: bool
+    """Whether the caller listed the shared ones."""
 
 
 def find_leaves(
-    call: Call, shared: Shared | None, task_parameters: Mapping[str, Shared] | None
+    losses: Mapping[str, Tensor],
+    balancer: Balancer,
+    shared: Shared | None,
+    task_parameters: Mapping[str, Shared] | None,
 ) -> Leaves:
-    """Find the leaves that a call is about, walking the graph unless lists are trusted."""
-    columns = call.balancer.needs.columns_stay
+    """Find the leaves of some losses, by a walk of the graph unless lists are trusted."""
+    columns = balancer.needs.columns_stay
     if columns and shared is None:
         raise InputError(
-            f"{type(call.balancer).__name__} remembers a number per shared parameter, so it must "
+            f"{type(balancer).__name__} remembers a number per shared parameter, so it must "
             "know which these are in every step; give shared="
         )
     if shared is not None and task_parameters is not None:
-        given = _given_leaves(call, listed(shared), task_parameters)
-        return _LISTS.setdefault(call.balancer, _Lists()).held_to_graph(call, given)
-    graph = whole_graph(call.losses.values())
+        check_names(task_parameters, balancer.tasks)
+        given = _given_leaves(losses, trainable(shared), task_parameters)
+        return _LISTS.setdefault(balancer, _Lists()).compared(losses, balancer, given)
+    graph = whole_graph(losses.values())
     reached = graph.leaves
     if shared is None:
         if graph.hidden:
@@ -51,11 +55,11 @@ def find_leaves(
         common = common_leaves(reached) or _candidates(reached)  # or each task by itself
     else:
         here = {id(leaf) for leaf in reached}
-        common = [leaf for leaf in listed(shared) if columns or id(leaf) in here]
+        common = [leaf for leaf in trainable(shared) if columns or id(leaf) in here]
         if not any(id(leaf) in here for leaf in common):
             raise InputError(_NOT_REACHED)
-        _warn_of_own(call, common, reached)
-    return Leaves(common, own_leaves(call, reached, common), told=shared is not None)
+        _warn_of_own(losses, balancer, common, reached)
+    return Leaves(common, own_leaves(losses, reached, common), listed=shared is not None)
 
 
 _NOT_REACHED = (
@@ -95,32 +99,31 @@ def reached_tasks(outputs: Mapping[str, Tensor]) -> dict[Tensor, frozenset[str]]
 
 
 def own_leaves(
-    call: Call, reached: Mapping[Tensor, int], common: Iterable[Tensor]
+    tasks: Iterable[str], reached: Mapping[Tensor, int], common: Iterable[Tensor]
 ) -> dict[str, list[Tensor]]:
     """List for each task the leaves that it reaches, without those in ``common``."""
     rest = {id(leaf) for leaf in common}
     return {
-        task: [leaf for leaf, tasks in reached.items() if tasks >> bit & 1 and id(leaf) not in rest]
-        for bit, task in enumerate(call.tasks)
+        task: [leaf for leaf, bits in reached.items() if bits >> bit & 1 and id(leaf) not in rest]
+        for bit, task in enumerate(tasks)
     }
 
 
 def _given_leaves(
-    call: Call, shared: list[Tensor], task_parameters: Mapping[str, Shared]
+    tasks: Iterable[str], shared: list[Tensor], task_parameters: Mapping[str, Shared]
 ) -> Leaves:
-    check_names(task_parameters, call.balancer.tasks)
     common = {id(leaf) for leaf in shared}
     own = {}
-    for task in call.tasks:
+    for task in tasks:
         mine = parameters_in(task_parameters.get(task, ()), f"`task_parameters` of {task!r}")
         own[task] = unique([leaf for leaf in mine if leaf.requires_grad])
         if not common.isdisjoint(map(id, own[task])):
             raise InputError(f"a parameter of {task!r} is listed in `shared` too; list it once")
-    return Leaves(shared, own, told=True)
+    return Leaves(shared, own, listed=True)
 
 
 class _Lists:
-    """Lists of parameters that a balancer's calls came with, compared with the graph now and then.
+    """Lists of parameters that a balancer's calls came with, compared with the graph at times.
 
     Lists are compared at calls 0, 1, 2, 4, 8, ..., as a graph may change from step to step, and at
     every call if they left something out.
@@ -129,27 +132,29 @@ class _Lists:
     def __init__(self) -> None:
         self._complete: dict[tuple[object, ...], int] = {}
 
-    def held_to_graph(self, call: Call, given: Leaves) -> Leaves:
+    def compared(self, losses: Mapping[str, Tensor], balancer: Balancer, given: Leaves) -> Leaves:
         """Return lists with what they left out."""
         lists = [given.shared, *given.own.values()]
-        kind = (call.tasks, *map(len, lists), *map(id, chain.from_iterable(lists)))
+        kind = (*losses, *map(len, lists), *map(id, chain.from_iterable(lists)))
         calls = self._complete.get(kind, 0)
-        if not calls & (calls - 1) or not calls % _LOOK_EVERY:
-            reached = whole_graph(call.losses.values()).leaves
+        if not calls & (calls - 1) or not calls % _COMPARE_EVERY:
+            reached = whole_graph(losses.values()).leaves
+            if not any(given.own.values()):
+                _warn_of_own(losses, balancer, given.shared, reached)
             if not _hold_all(given, reached):
                 if not any(leaf in reached for leaf in given.shared):
                     raise InputError(_NOT_REACHED)
-                return replace(given, own=own_leaves(call, reached, given.shared))
+                return replace(given, own=own_leaves(losses, reached, given.shared))
         self._complete[kind] = calls + 1
         return given
 
 
-_LOOK_EVERY = 256
+_COMPARE_EVERY = 256
 _LISTS: WeakKeyDictionary[Balancer, _Lists] = WeakKeyDictionary()
 
 
 def _hold_all(given: Leaves, reached: Mapping[Tensor, int]) -> bool:
-    """Tell whether lists hold all that each task's loss reaches."""
+    """Return whether lists hold all that each task's loss reaches."""
     known = [{id(leaf) for leaf in [*given.shared, *own]} for own in given.own.values()]
     return all(
         id(leaf) in here
@@ -162,26 +167,40 @@ def _hold_all(given: Leaves, reached: Mapping[Tensor, int]) -> bool:
 _WARNED: WeakKeyDictionary[Balancer, bool] = WeakKeyDictionary()
 
 
-def _warn_of_own(call: Call, shared: Iterable[Tensor], reached: Mapping[Tensor, int]) -> None:
+def _warn_of_own(
+    tasks: Collection[str],
+    balancer: Balancer,
+    shared: Iterable[Tensor],
+    reached: Mapping[Tensor, int],
+) -> None:
     """Warn once of leaves in ``shared`` that one task alone reaches, where others are shared."""
-    if len(call.tasks) < len(call.balancer.tasks) or call.balancer in _WARNED:
+    if len(tasks) < len(balancer.tasks) or balancer in _WARNED:
         return  # a task that is absent may reach them too
     masks = [reached[leaf] for leaf in shared if leaf in reached]
-    alone = [tasks for tasks in masks if not several(tasks)]
+    alone = [bits for bits in masks if not several(bits)]
     if not alone or len(alone) == len(masks):
         return
-    _WARNED[call.balancer] = True
-    names = [task for bit, task in enumerate(call.tasks) if 1 << bit in alone]
+    _WARNED[balancer] = True
+    names = [task for bit, task in enumerate(tasks) if 1 << bit in alone]
     warnings.warn(
         f"`shared` holds {len(alone)} parameters that only one task reaches "
         f"({', '.join(names)}), such as those of a head: they are balanced like shared ones, and "
         "may be scaled down to nothing; give only parameters that several tasks reach, or leave "
         "shared out",
-        stacklevel=5,
+        stacklevel=_level_of_caller(),
     )
 
 
-def listed(shared: Shared) -> list[Tensor]:
+def _level_of_caller() -> int:
+    """Return the ``stacklevel`` of a warning about the call of `motet.backward`."""
+    inside = ("motet", "functools", "torch")  # torch stands between where something is compiled
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals["__name__"].partition(".")[0] in inside:
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def trainable(shared: Shared) -> list[Tensor]:
     """List what can be trained in ``shared``, each once."""
     trained = unique([leaf for leaf in parameters_in(shared, "`shared`") if leaf.requires_grad])
     if not trained:

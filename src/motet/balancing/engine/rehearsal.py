@@ -1,39 +1,36 @@
-"""Gradients that a balancer will need, tried on the losses of a step that another one makes."""
+"""Gradients that a balancer of a later stage will need, tried on the losses of an earlier step."""
 
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from motet.balancing.engine.call import Call, advice
+from motet.balancing.engine.call import advice
 from motet.balancing.engine.graph import whole_graph
 from motet.balancing.engine.norms import norm_leaves, norm_of, twice_differentiable
 from motet.balancing.families import Balancer
 
 
 def rehearse(losses: Mapping[str, Tensor], balancer: Balancer) -> None:
-    """Check that the graph of some losses can be used as a balancer will; nothing is written.
+    """Check that the graph of some losses supports what a balancer does; nothing is written.
 
     Args:
         losses: A scalar loss per task, with its graph, which stays.
-        balancer: The balancer, which learns nothing.
+        balancer: The balancer, whose state stays.
 
     Raises:
         InputError: If a compiled module, a recomputed one, or one that cannot be differentiated
-            twice stands in the way.
+            twice prevents it.
     """
-    call = Call(dict(losses), balancer, scale=1.0, weighted=False, keep_graph=True)
-    leaves: list[Tensor] = []
     needs = balancer.needs
     if not needs.gradients:
         return
-    if needs.norms is not None:
-        leaves = norm_leaves(call, None, needs.norms)
+    leaves = norm_leaves(losses, balancer, None) if needs.norms is not None else []
     leaves = leaves or list(whole_graph(losses.values()).leaves)
-    loss, twice = next(iter(losses.values())), needs.penalizes_norms
+    loss = next(iter(losses.values()))
     with advice(), twice_differentiable(balancer):
         found = torch.autograd.grad(
-            loss, leaves, retain_graph=True, create_graph=twice, allow_unused=True
+            loss, leaves, retain_graph=True, create_graph=needs.penalizes_norms, allow_unused=True
         )
         norm = norm_of(found, loss)
         if norm.requires_grad:

@@ -1,4 +1,4 @@
-"""What one backward pass on behalf of a balancer did."""
+"""What one call of `motet.backward` did."""
 
 import operator
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from motet.balancing.engine.rows import Rows
+from motet.balancing.engine.gradient_rows import GradientRows
 from motet.balancing.families import Balancer
 
 
@@ -26,21 +26,21 @@ class BackwardResult:
     gramian: Tensor | None = None
     """Inner products of the task gradients (T', T'), float64 on the CPU, where they were needed."""
     status: str = "ok"
-    """How the balancer fared: "ok", or what it did instead and why."""
+    """How solving went: "ok", or what was done instead and why."""
     components: tuple[tuple[str, ...], ...] = ()
     """Groups of tasks that share parameters; each was balanced on its own."""
-    rows: Rows | None = field(default=None, repr=False)
+    rows: GradientRows | None = field(default=None, repr=False)
     """Task gradients on the shared leaves, while they wait to be solved (``solve=False``).
 
-    No later call writes to them; those that were solved are gone, their memory reused."""
+    No later call writes to them; once solved, their memory is reused."""
     own: tuple[tuple[str, Tensor, Tensor], ...] = field(default=(), repr=False)
-    """Task, leaf and gradient of what waits to be weighted with them."""
+    """Task, leaf and gradient that wait to be weighted with them."""
     balancer: Balancer | None = field(default=None, repr=False)
-    """The balancer that these wait for (``solve=False``)."""
+    """The balancer that will solve them (``solve=False``)."""
     waiting: tuple[Tensor, ...] = field(default=(), repr=False)
-    """Leaves whose post-accumulate hooks wait to be run (``solve=False``)."""
+    """Leaves whose post-accumulate hooks are still to run (``solve=False``)."""
     combined: Tensor | None = field(default=None, repr=False)
-    """What a loss balancer made of the losses; see `total`."""
+    """The total of a loss balancer; see `total`."""
 
     @property
     def total(self) -> Tensor | None:

@@ -11,9 +11,9 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor
 
-from motet.balancing.engine.call import Call, stacked
+from motet.balancing.engine.call import BackwardCall, stacked
+from motet.balancing.engine.gradient_rows import GradientRows
 from motet.balancing.engine.result import BackwardResult
-from motet.balancing.engine.rows import Rows
 from motet.balancing.families import (
     Balancer,
     GramianBalancer,
@@ -26,7 +26,7 @@ from motet.problems import InputError
 
 @dataclass(frozen=True)
 class Solved:
-    """What a balancer made of the task gradients."""
+    """The direction that a balancer found from the task gradients."""
 
     direction: Tensor
     weights: Tensor | None
@@ -34,11 +34,11 @@ class Solved:
     status: str
     components: tuple[tuple[str, ...], ...]
     total: Tensor | None = None
-    """What a loss balancer made of the losses."""
+    """The total of a loss balancer."""
 
 
 class Combined(NamedTuple):
-    """What a loss balancer made of the losses."""
+    """The total of a loss balancer, and its slopes."""
 
     weights: Tensor
     """d total / d losses (T',)."""
@@ -47,7 +47,7 @@ class Combined(NamedTuple):
     status: str
 
 
-def balance(call: Call, rows: Rows) -> Solved:
+def balance(call: BackwardCall, rows: GradientRows) -> Solved:
     """Balance each component on its own."""
     values = call.values()
     groups = rows.components()
@@ -58,7 +58,7 @@ def balance(call: Call, rows: Rows) -> Solved:
         weights, total, status = loss_weights(call, values)
         if status == OK and needs.norms is not None:
             lengths = torch.linalg.vector_norm(rows.jacobian, dim=1)
-            tell_norms(call.balancer, lengths.to(plain), plain, rows.tasks)
+            report_norms(call.balancer, lengths.to(plain), plain, rows.tasks)
         return Solved(rows.combine(weights), weights, None, status, components, total)
     if needs.reads == "jacobian":
         assert isinstance(call.balancer, JacobianBalancer)
@@ -69,7 +69,7 @@ def balance(call: Call, rows: Rows) -> Solved:
 
 
 def _directions(
-    balancer: JacobianBalancer, rows: Rows, values: Tensor, groups: Sequence[Sequence[int]]
+    balancer: JacobianBalancer, rows: GradientRows, values: Tensor, groups: Sequence[Sequence[int]]
 ) -> tuple[Tensor, Tensor | None, str]:
     """Return the sum of the components' directions (P,), the weights (T',), and the status.
 
@@ -92,7 +92,7 @@ def _directions(
 
 
 def weigh(
-    call: Call, gramian: Tensor, values: Tensor, groups: Sequence[Sequence[int]]
+    call: BackwardCall, gramian: Tensor, values: Tensor, groups: Sequence[Sequence[int]]
 ) -> tuple[Tensor, Tensor, str]:
     """Return weights (T',) and Gramian, both on the CPU, and the balancer's status."""
     assert isinstance(call.balancer, GramianBalancer)
@@ -114,9 +114,9 @@ def weigh(
 
 
 def _as_exact_as_rows(gramian: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return a Gramian in the precision of the rows, which says how far it can be trusted.
+    """Return a Gramian in the precision of the rows, so that solvers know its rounding.
 
-    Where squares would leave the range of that, the Gramian stays as it is.
+    Where squares would leave the range of that precision, the Gramian stays as it is.
     """
     squares = [square for square in gramian.diagonal().tolist() if square > 0]
     limits = torch.finfo(dtype)
@@ -125,25 +125,25 @@ def _as_exact_as_rows(gramian: Tensor, dtype: torch.dtype) -> Tensor:
     return gramian.to(dtype)
 
 
-def own_weights(call: Call, weights: Tensor | None) -> Tensor | None:
-    """Return what the gradients of the tasks' own leaves are multiplied by (T',); None: nothing."""
-    if call.weighted or not call.balancer.scales_losses:
+def own_weights(call: BackwardCall, weights: Tensor | None) -> Tensor | None:
+    """Return the factors (T',) of the gradients of the tasks' own leaves; None stands for 1."""
+    if call.weighted or not call.balancer.needs.scales_losses:
         return weights if call.weighted else None
     return call.balancer.loss_scales(torch.tensor(places(call.balancer, call.tasks)))
 
 
-def teach(call: Call, result: BackwardResult) -> None:
-    """Go back to the parameters of a balancer that reads gradients, if it has any."""
+def differentiate_objective(call: BackwardCall, result: BackwardResult) -> None:
+    """Compute gradients of the parameters of a balancer that reads gradients, if it has any."""
     balancer = call.balancer
     present = torch.tensor(places(balancer, result.tasks))
     with torch.enable_grad():
         total = balancer.objective(stacked(list(result.losses.values())), present)
     if total is not None:
-        call.go_back([total], call.begin([total]), list(balancer.parameters()))
+        call.accumulate([total], call.start([total]), list(balancer.parameters()))
 
 
-def solved_result(call: Call, solved: Solved, path: str) -> BackwardResult:
-    """Tell what was done."""
+def solved_result(call: BackwardCall, solved: Solved, path: str) -> BackwardResult:
+    """Return what was done."""
     weights = solved.weights
     return call.result(
         weights=None if weights is None else dict(zip(call.tasks, weights.unbind(), strict=True)),
@@ -155,10 +155,10 @@ def solved_result(call: Call, solved: Solved, path: str) -> BackwardResult:
     )
 
 
-def loss_weights(call: Call, values: Tensor) -> Combined:
-    """Go back from a loss balancer's total to its parameters, the losses (T'), and their graph.
+def loss_weights(call: BackwardCall, values: Tensor) -> Combined:
+    """Differentiate a loss balancer's total by its parameters and the losses (T'), into `.grad`.
 
-    Where there is a graph, this is the one pass that accumulates, so it includes the penalty.
+    Where the losses have a graph, the pass goes through it, and includes the penalty.
 
     Returns:
         The weights, the total and the status.
@@ -168,11 +168,11 @@ def loss_weights(call: Call, values: Tensor) -> Combined:
     """
     whole = values.requires_grad
     more = [call.penalty] if whole and call.penalty is not None else []
-    leaves = [] if whole else list(call.balancer.parameters())  # later ways may reach them again
+    leaves = [] if whole else list(call.balancer.parameters())  # later passes may reach them again
     if not all(map(math.isfinite, values.tolist())):  # a device sync
         weights = torch.full_like(values, torch.nan)
         if whole:
-            call.go_back([values, *more], [weights, *call.begin(more)])
+            call.accumulate([values, *more], [weights, *call.start(more)])
         return Combined(weights, values.new_full((), torch.nan), NOT_FINITE)
     present = None
     if call.tasks != call.balancer.tasks:
@@ -182,7 +182,7 @@ def loss_weights(call: Call, values: Tensor) -> Combined:
         total = call.balancer(values, present)
     if total.requires_grad:
         outputs = [total, *more]
-        call.go_back(outputs, None if call.scale == 1 else call.begin(outputs), leaves)
+        call.accumulate(outputs, None if call.scale == 1 else call.start(outputs), leaves)
     if values.grad is None:
         name = type(call.balancer).__name__
         raise InputError(f"the total of {name} does not depend on the losses: nothing would train")
@@ -190,8 +190,8 @@ def loss_weights(call: Call, values: Tensor) -> Combined:
     return Combined(weights, total.detach(), OK)
 
 
-def tell_norms(balancer: Balancer, norms: Tensor, values: Tensor, tasks: Sequence[str]) -> None:
-    """Tell norms of gradients (T',) and the losses (T',), unless a norm is not finite."""
+def report_norms(balancer: Balancer, norms: Tensor, values: Tensor, tasks: Sequence[str]) -> None:
+    """Pass norms of gradients (T',) and the losses (T',) on, unless a norm is not finite."""
     if norms.isfinite().all():  # a device sync
         present = torch.tensor(places(balancer, tasks), device=values.device)
         cast(ReadsNorms, balancer).observe_norms(norms, values, present)

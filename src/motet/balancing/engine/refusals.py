@@ -1,5 +1,8 @@
-"""Which ways of going back a balancer can use; the others are refused with the reason."""
+"""Options that a balancer, or a call, does not support; each is refused with the reason."""
 
+from torch import distributed
+
+from motet.balancing.engine.call import BackwardCall
 from motet.balancing.families import Balancer
 from motet.problems import InputError, shown
 
@@ -24,10 +27,9 @@ def check_pass(
     Raises:
         InputError: If a value is unknown, or the balancer makes no use of the option.
     """
-    name = type(balancer).__name__
     if not isinstance(balancer, Balancer) or not hasattr(balancer, "reads"):
         raise InputError(no_balancer(balancer))
-    needs = balancer.needs
+    name, needs = type(balancer).__name__, balancer.needs
     given = {"at": at, "heads": heads, "memory": memory, "gramian": gramian}
     for option, value in given.items():
         if value not in _ALLOWED[option]:
@@ -45,7 +47,7 @@ def check_pass(
             f"{name} weighs the losses, so heads are weighted in any case; remove heads"
         )
     if heads == "weighted" and not needs.gives_weights:
-        raise InputError(f'{name} gives no task weights, so heads="weighted" cannot be had')
+        raise InputError(f'{name} gives no task weights, so it does not support heads="weighted"')
     if memory == "low" and needs.reads != "gramian":
         raise InputError(f'memory="low" is for Gramian balancers; {name} is none')
     if memory == "low" and at == "representation":
@@ -57,8 +59,8 @@ def check_pass(
         raise InputError(f'gramian="{gramian}" is for Gramian balancers; {name} is none')
     if gramian != "auto" and at == "representation":
         raise InputError(
-            f'at="representation" goes back through no layer, so gramian="{gramian}" would change '
-            "nothing; remove it"
+            f'at="representation" computes no gradients of layers, so gramian="{gramian}" would '
+            "change nothing; remove it"
         )
     if gramian == "layers" and memory == "low":
         raise InputError(
@@ -69,3 +71,45 @@ def check_pass(
 def no_balancer(found: object) -> str:
     """Describe an argument that is none of the three kinds of balancer."""
     return f"balancer is {shown(found)}, expected a motet balancer"
+
+
+def check_call(call: BackwardCall) -> None:
+    """Refuse several processes, and options of one call that do not go together."""
+    needs, name = call.balancer.needs, type(call.balancer).__name__
+    reads_gradients = needs.reads != "losses" or needs.penalizes_norms
+    if reads_gradients and distributed.is_available() and distributed.is_initialized():
+        _refuse_processes(name)  # else what DDP averages is all there is
+    if call.representation is not None and call.at == "parameters":
+        raise InputError('representation is read only with at="representation"; remove one')
+    if call.whole:
+        return
+    if needs.penalizes_norms:
+        raise InputError(
+            f"{name} needs the whole batch at once: norms of gradients do not add up over "
+            "micro-batches; leave solve=False and previous= out"
+        )
+    if needs.norms == "last":
+        raise InputError(
+            f"over micro-batches {name} reads norms on all of `shared`; create it with "
+            'layer="all", and give the parameters of the last shared layer as `shared`'
+        )
+    if call.at == "representation" or call.memory == "low":
+        raise InputError(
+            "solve=False and previous= add up task gradients on the parameters; they do not go "
+            'with at="representation" or memory="low"'
+        )
+    if call.gramian == "layers":
+        raise InputError(
+            'solve=False and previous= add up rows, and gramian="layers" makes none; remove gramian'
+        )
+
+
+def _refuse_processes(name: str) -> None:
+    """Refuse what would let replicas drift apart: autograd.grad goes past hooks that average."""
+    if (count := distributed.get_world_size()) > 1:
+        raise InputError(
+            f"torch.distributed runs {count} processes, but {name} reads "
+            "gradients, and several processes are not supported yet: each would balance those of "
+            "its own rows, and nothing would average them. Run one process, or use a balancer that "
+            "reads only losses, such as `equal`"
+        )

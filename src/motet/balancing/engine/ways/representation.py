@@ -1,4 +1,4 @@
-"""Balancing at the representation: one pass through the shared part for all tasks."""
+"""Representation: gradients are compared there; one pass of the shared part for all tasks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from motet.balancing.engine.call import Call, gradients
+from motet.balancing.engine.call import BackwardCall, gradients
+from motet.balancing.engine.gradient_rows import GradientRows
 from motet.balancing.engine.graph import (
     HIDDEN,
     Place,
@@ -18,17 +19,16 @@ from motet.balancing.engine.graph import (
     walk,
     whole_graph,
 )
-from motet.balancing.engine.inputs import Shared, check_real
-from motet.balancing.engine.leaves import common_leaves, listed, own_leaves
+from motet.balancing.engine.inputs import check_real
+from motet.balancing.engine.leaves import common_leaves, own_leaves, trainable
 from motet.balancing.engine.result import BackwardResult
-from motet.balancing.engine.rows import Rows
 from motet.balancing.engine.solving import balance, own_weights, solved_result
 from motet.problems import InputError
 
 
 @dataclass(frozen=True)
 class _Sides:
-    """A graph, cut in two at the representation."""
+    """A graph, cut at the representation."""
 
     representation: list[GradientEdge]
     shared: list[Tensor]
@@ -39,25 +39,23 @@ class _Sides:
     """Leaves that each task reaches before it."""
 
 
-def at_representation(
-    call: Call, shared: Shared | None, representation: Tensor | Sequence[Tensor] | None
-) -> BackwardResult:
-    """Balance on the gradients at the representation, then go back through the shared part once."""
-    sides = _cut(call, shared, representation)
+def representation(call: BackwardCall) -> BackwardResult:
+    """Balance on the gradients at the representation, then do one pass of the shared part."""
+    sides = _cut(call)
     count = len(sides.representation)
-    kept = replace(call, keep_graph=True)  # for the way back
+    kept = replace(call, keep_graph=True)  # for the shared part
     found = {
         task: kept.gradients(task, [*sides.representation, *sides.own[task]]) for task in call.tasks
     }
     likes = [
-        next((part for part in column if part is not None), None)
+        next((each for each in column if each is not None), None)
         for column in zip(*(found[task][:count] for task in call.tasks), strict=True)
     ]
     known = [like for like in likes if like is not None]
     if len(known) < count:
         raise InputError("no loss reaches a tensor in `representation`; give what heads were given")
     check_real(known, "the representation", call.balancer)
-    rows = Rows(known, call.tasks)
+    rows = GradientRows(known, call.tasks)
     for row, task in enumerate(call.tasks):
         rows.fill(row, found[task][:count], 1 / call.scale)
     solved = balance(call, rows)
@@ -66,41 +64,39 @@ def at_representation(
         factor = None if weights is None else weights[row]
         call.add_all(sides.own[task], found[task][count:], factor)
 
-    def back(direction: Tensor, leaves: list[Tensor], retain: bool) -> None:
-        parts = zip(rows.views(direction * call.scale), known, strict=True)
-        given = [part.to(like.dtype) for part, like in parts]
-        call.add_all(leaves, gradients(sides.representation, leaves, given, retain=retain))
+    def add_behind(direction: Tensor, leaves: list[Tensor], retain: bool) -> None:
+        pairs = zip(rows.views(direction * call.scale), known, strict=True)
+        start = [each.to(like.dtype) for each, like in pairs]
+        call.add_all(leaves, gradients(sides.representation, leaves, start, retain=retain))
 
     if sides.plain:
         ones = torch.ones(len(call.tasks))
-        back(rows.combine(ones if weights is None else weights), sides.plain, retain=True)
-    back(solved.direction, sides.shared, retain=call.keep_graph)
+        add_behind(rows.combine(ones if weights is None else weights), sides.plain, retain=True)
+    add_behind(solved.direction, sides.shared, retain=call.keep_graph)
     return solved_result(call, solved, "representation")
 
 
-def _cut(
-    call: Call, shared: Shared | None, representation: Tensor | Sequence[Tensor] | None
-) -> _Sides:
+def _cut(call: BackwardCall) -> _Sides:
     """Cut the graph at the representation."""
     losses = [place(loss) for loss in call.losses.values()]
     whole = whole_graph(call.losses.values())
-    cut = whole.cuts if representation is None else _given(representation)
-    if whole.hidden and representation is None:
+    cut = whole.cuts if call.representation is None else _given(call.representation)
+    if whole.hidden and call.representation is None:
         raise InputError(f"{HIDDEN}; give representation=, or compile the shared part alone")
     before = walk(losses, stops=cut).leaves
     behind = walk(list(cut)).leaves
     if any(is_leaf(node) for node, _ in cut) or not before.keys().isdisjoint(behind.keys()):
         raise InputError(
             "a parameter behind the representation is also reached around it, as tied weights are, "
-            'so no representation parts shared from own; use at="parameters"'
+            'so no representation separates shared from own; use at="parameters"'
         )
     if nested(cut):
         raise InputError(
-            "tasks part at several depths, so no one representation comes before all of them; "
+            "tasks diverge at several depths, so no one representation comes before all of them; "
             'use at="parameters"'
         )
-    if shared is not None:
-        wanted = {id(leaf) for leaf in listed(shared)}
+    if call.shared is not None:
+        wanted = {id(leaf) for leaf in trainable(call.shared)}
         if any(id(leaf) in wanted for leaf in before):
             raise InputError("`shared` holds a parameter that comes after the representation")
     else:
@@ -109,17 +105,17 @@ def _cut(
     if not any(id(leaf) in wanted for leaf in balanced):
         raise InputError("no shared parameter lies behind the losses of two tasks; check `shared`")
     plain = [leaf for leaf in behind if id(leaf) not in wanted and not call.weighted]
-    return _Sides(edges(cut), balanced, plain, own_leaves(call, before, ()))
+    return _Sides(edges(cut), balanced, plain, own_leaves(call.losses, before, ()))
 
 
-def _given(representation: Tensor | Sequence[Tensor]) -> dict[Place, None]:
-    tensors = [representation] if isinstance(representation, Tensor) else list(representation)
+def _given(given: Tensor | Sequence[Tensor]) -> dict[Place, None]:
+    tensors = [given] if isinstance(given, Tensor) else list(given)
     if not tensors:
         raise InputError("`representation` holds no tensor; give what heads were given")
     for tensor in tensors:
         if not isinstance(tensor, Tensor) or tensor.grad_fn is None:
             raise InputError(
-                "`representation` holds what no graph computed; give the tensors that the tasks' "
-                "own parts were given, not detached"
+                "`representation` holds a tensor without a graph; give the tensors that the heads "
+                "were given, not detached"
             )
     return dict.fromkeys(map(place, tensors))

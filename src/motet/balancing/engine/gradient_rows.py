@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from motet.balancing.engine.layers import Layer
+from motet.balancing.engine.linear_layers import Layer
 
 _BLOCK = 1 << 12
 """Products that are added up in the precision of the rows; their sums are, in float64."""
 
 
-class Rows:
+class GradientRows:
     """Gradients of T' tasks on some leaves.
 
     Args:
@@ -113,7 +113,7 @@ class Rows:
                 found += zip(layer.leaves, layer.gradients(part), strict=True)
         return found
 
-    def plus(self, other: "Rows", order: Sequence[str]) -> "Rows":
+    def plus(self, other: "GradientRows", order: Sequence[str]) -> "GradientRows":
         """Add the rows of another micro-batch; tasks and leaves may be in one of them alone.
 
         Returns:
@@ -121,30 +121,26 @@ class Rows:
         """
         leaves = list({id(leaf): leaf for leaf in [*other.leaves, *self.leaves]}.values())
         tasks = [task for task in order if task in other.tasks or task in self.tasks]
-        both = Rows(leaves, tasks)
+        both = GradientRows(leaves, tasks)
         both.jacobian.zero_()
         column = {id(leaf): place for place, leaf in enumerate(leaves)}
-        for part in (self, other):
-            for row, task in enumerate(part.tasks):
+        for each in (self, other):
+            for row, task in enumerate(each.tasks):
                 line = tasks.index(task)
-                parts = both.views(both.jacobian[line])
-                for place, view in enumerate(part.views(part.jacobian[row])):
-                    if part.reached[row][place]:
-                        there = column[id(part.leaves[place])]
-                        parts[there].add_(view)
+                sums = both.views(both.jacobian[line])
+                for place, view in enumerate(each.views(each.jacobian[row])):
+                    if each.reached[row][place]:
+                        there = column[id(each.leaves[place])]
+                        sums[there].add_(view)
                         both.reached[line][there] = True
         return both
-
-    def same_leaves(self, other: "Rows") -> bool:
-        """Tell whether other rows are with respect to the same leaves, in any order."""
-        return {id(leaf) for leaf in self.leaves} == {id(leaf) for leaf in other.leaves}
 
     def components(self) -> list[list[int]]:
         """Group the rows that reach a common leaf, directly or through others."""
         return components(self.reached)
 
     def views(self, flat: Tensor) -> list[Tensor]:
-        """Cut P numbers into the shapes of the leaves, and cotangents of layers; no copies."""
+        """View P numbers in the shapes of the leaves, and cotangents of layers."""
         parts = torch.split(flat, self._sizes)
         return [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
 

@@ -5,13 +5,13 @@ outputs times its inputs A (N, in), which are the same for all tasks. With Aᵀ 
 
     ⟨Bₖᵀ A, Bₗᵀ A⟩ = ⟨R Bₖ, R Bₗ⟩        Σ wₖ Bₖᵀ A = (Σ wₖ Bₖ)ᵀ A
 
-so a row need hold no more than the cotangents, N x out numbers in place of in x out, and one weight
+so a row holds no more than the cotangents, N x out numbers in place of in x out, and one weight
 gradient serves all tasks. A bias is a column of ones in A. R Bₖ is the gradient itself, but for a
 rotation: no precision is lost to squares, as it would be with ⟨A Aᵀ Bₖ, Bₗ⟩.
 
-A layer that is used several times, by tasks with batches of their own say, is one with the rows of
-all its uses. This pays for wide layers and small batches. Where autograd may do more for a layer
-than the product, it is left to autograd: recomputed inputs, hooks, a weight that is cast or used
+A layer that is used several times, for example by tasks with batches of their own, is one with the
+rows of all its uses. This pays for wide layers and small batches. A layer is left to autograd where
+there may be more to it than the product: recomputed inputs, hooks, a weight that is cast or used
 otherwise.
 """
 
@@ -28,7 +28,7 @@ from motet.balancing.engine.graph import Place, place, users
 
 
 class _Slots(NamedTuple):
-    """Where the node of a linear layer has its bias and weight, and under what name its inputs."""
+    """Places of bias and weight in the node of a linear layer, and the name of its inputs."""
 
     bias: int | None
     weight: int
@@ -63,7 +63,7 @@ class Layer:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Of the cotangents, (N, out)."""
+        """Shape of the cotangents, (N, out)."""
         return sum(len(use.inputs) for use in self.uses), len(self.weight)
 
     @property
@@ -75,15 +75,15 @@ class Layer:
         """A, (N, in)."""
         return torch.cat([use.inputs for use in self.uses]) if self.uses[1:] else self.uses[0][0]
 
-    def joined(self, parts: Sequence[Tensor | None]) -> Tensor | None:
-        """Put the cotangents of all uses together, None where there are none."""
-        if len(parts) == 1 or all(part is None for part in parts):
-            return parts[0]
+    def joined(self, cotangents: Sequence[Tensor | None]) -> Tensor | None:
+        """Concatenate the cotangents of all uses; None where there are none."""
+        if len(cotangents) == 1 or all(each is None for each in cotangents):
+            return cotangents[0]
         out = len(self.weight)
         return torch.cat(
             [
-                use.inputs.new_zeros(len(use.inputs), out) if part is None else part
-                for use, part in zip(self.uses, parts, strict=True)
+                use.inputs.new_zeros(len(use.inputs), out) if each is None else each
+                for use, each in zip(self.uses, cotangents, strict=True)
             ]
         )
 
@@ -111,8 +111,8 @@ class Layer:
         for use in self.uses:
             start, end = end, end + len(use.inputs)
             here = cotangents[:, start:end].flatten(1).any(dim=1).nonzero().flatten()
-            part = upper[:end, start:end] @ cotangents[here, start:end]
-            found[:, :end].index_add_(0, here, part)
+            product = upper[:end, start:end] @ cotangents[here, start:end]
+            found[:, :end].index_add_(0, here, product)
         return found
 
     def gradients(self, cotangents: Tensor, here: Tensor | None = None) -> list[Tensor]:
@@ -129,7 +129,7 @@ def linear_layers(
     Args:
         losses: What the gradients are of.
         shared: The leaves that are balanced on.
-        cheaper: Whether only layers whose products cost less than their gradients are wanted.
+        cheaper: Whether to return only layers whose products cost less than their gradients.
 
     Returns:
         The layers; no leaf is in two of them.
@@ -139,17 +139,17 @@ def linear_layers(
     if not wide or len({leaf.dtype for leaf in shared}) > 1 or len(losses) < fewest:
         return []
     if cheaper and any(leaf.device.type != "cpu" for leaf in wide):
-        return []  # nobody has measured
+        return []  # not measured
     nodes = {place(leaf)[0]: leaf for leaf in shared}
     weights = [place(leaf)[0] for leaf in wide]
     roots = [place(loss)[0] for loss in losses]
     above: dict[Any, list[Any]] = {}
-    looked = not cheaper
+    checked = not cheaper
     for count, root in enumerate(roots, 1):
         users([root], above)
-        if not looked and count > 1 and all(node in above for node in weights):
-            # mostly there is nothing to gain, and that shows before all tasks' parts are walked
-            looked = True
+        if not checked and count > 1 and all(node in above for node in weights):
+            # mostly nothing is gained, which shows before all tasks' own parts are walked
+            checked = True
             seen = _layers(weights, nodes, above)
             if not any(_pays(layer, len(losses), walked=count) for layer in seen):
                 return []
@@ -164,9 +164,9 @@ def layers_behind(shared: Sequence[Tensor], above: Mapping[Any, Sequence[Any]]) 
 
 
 _LEAST = 1 << 14
-"""Numbers in a weight from which on it is worth a look."""
+"""Numbers in a weight below which a layer is not considered."""
 _FEWEST = 3
-"""Tasks from which on there is something to save."""
+"""Tasks below which products save nothing."""
 
 
 @contextmanager
@@ -230,7 +230,7 @@ def _layers(
 
 
 def _use(turned: Any, above: Mapping[Any, Sequence[Any]]) -> tuple[Any, "_Slots"] | None:
-    """Return the product that a weight, transposed, goes into, if that is all that it is for."""
+    """Return the product that a transposed weight goes into, if that is its only use."""
     if type(turned).__name__ != "TBackward0" or len(above[turned]) > 1:
         return None
     node = above[turned][0]
@@ -243,12 +243,12 @@ def _use(turned: Any, above: Mapping[Any, Sequence[Any]]) -> tuple[Any, "_Slots"
 def _is_plain_bias(
     bias: Any, nodes: Mapping[Any, Tensor], above: Mapping[Any, Sequence[Any]], uses: int
 ) -> bool:
-    """Tell whether a node is a leaf used by a layer alone, and nobody listens to its gradient."""
+    """Return whether a node is a leaf used by a layer alone, and its gradient has no hooks."""
     return bias in nodes and len(above[bias]) == uses and not nodes[bias]._backward_hooks
 
 
 def _is_known(node: Any, slots: "_Slots") -> bool:
-    """Tell whether a node is a plain product whose inputs are at hand, and not recomputed."""
+    """Return whether a node is a plain product with saved inputs, which are not recomputed."""
     raw = getattr(node, slots.inputs.replace("_saved", "_raw_saved"))
     factors = getattr(node, "_saved_alpha", 1), getattr(node, "_saved_beta", 1)
     return getattr(raw, "unpack_hook", raw) is None and factors == (1, 1)

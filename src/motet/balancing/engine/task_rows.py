@@ -1,0 +1,80 @@
+"""Task gradients computed row by row, and written to ``.grad`` once they are combined."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+from torch.autograd.graph import GradientEdge
+
+from motet.balancing.engine import workspace
+from motet.balancing.engine.call import BackwardCall
+from motet.balancing.engine.grad import add_to_grad
+from motet.balancing.engine.gradient_rows import GradientRows
+from motet.balancing.engine.linear_layers import Layer, cotangents
+from motet.balancing.engine.result import BackwardResult
+from motet.balancing.engine.solving import balance, own_weights, solved_result
+
+Own = list[tuple[str, Tensor, Tensor]]
+"""Task, leaf and gradient, of the tasks' own leaves."""
+
+
+def by_task_rows(call: BackwardCall, layers: Sequence[Layer], path: str) -> BackwardResult:
+    """Balance on one row per task, with some layers as products."""
+    rows, own = task_rows(call, layers)
+    result = write_balanced(call, rows, own, path)
+    workspace.give_back(call.balancer, rows.memory)
+    return result
+
+
+def task_rows(call: BackwardCall, layers: Sequence[Layer] = ()) -> tuple[GradientRows, Own]:
+    """Compute the gradient of each task.
+
+    Returns:
+        Those on the shared leaves; and those on the tasks' own, where they wait to be weighted.
+    """
+    leaves = call.leaves
+    inside = {id(leaf) for layer in layers for leaf in layer.leaves}
+    outside = [leaf for leaf in leaves.shared if id(leaf) not in inside]
+    rows = GradientRows(outside, call.tasks, workspace.lend(call.balancer), layers)
+    own: Own = []
+    for row, task in enumerate(call.tasks):
+        found = fill_row(call, rows, row, leaves.own[task])
+        if call.own_waits:
+            pairs = zip(leaves.own[task], found, strict=True)
+            own += [(task, leaf, gradient) for leaf, gradient in pairs if gradient is not None]
+        else:
+            call.add_all(leaves.own[task], found)
+    return rows, own
+
+
+def fill_row(
+    call: BackwardCall, rows: GradientRows, row: int, own: Sequence[Tensor]
+) -> tuple[Tensor | None, ...]:
+    """Write the gradient of one task, which is freed while its memory is in the cache.
+
+    Returns:
+        The gradient on the task's own leaves.
+    """
+    edges = [edge for layer in rows.layers for edge in layer.edges]
+    wanted: list[Tensor | GradientEdge] = [*rows.leaves, *edges, *own]
+    with cotangents([edge.node for edge in edges]) as seen:
+        found = call.gradients(call.tasks[row], wanted)
+    count = len(rows.leaves)
+    uses = iter([seen.get(k, found[count + k]) for k in range(len(edges))])
+    products = [layer.joined([next(uses) for _ in layer.uses]) for layer in rows.layers]
+    rows.fill(row, [*found[:count], *products], 1 / call.scale)
+    return found[count + len(edges) :]
+
+
+def write_balanced(call: BackwardCall, rows: GradientRows, own: Own, path: str) -> BackwardResult:
+    """Combine the rows, and add the direction and the weighted gradients to ``.grad``."""
+    solved = balance(call, rows)
+    direction = solved.direction if call.scale == 1 else solved.direction * call.scale
+    for leaf, gradient in rows.gradients(direction):
+        add_to_grad(leaf, gradient, call.waiting, owned=True)
+    if own:
+        found = own_weights(call, solved.weights)
+        assert found is not None
+        weights = dict(zip(call.tasks, found, strict=True))
+        for task, leaf, gradient in own:
+            call.add_all([leaf], [gradient], weights[task])
+    return solved_result(call, solved, path)
