@@ -160,6 +160,14 @@ def test_a_balancer_of_ones_own_does_what_its_one_method_says(run):
     assert numbers("R2 of easy: #", text)[0][0] > 0.9
 
 
+def test_rows_of_a_database_train_resume_and_predict_by_the_name_of_the_source(run):
+    text = run("custom_source")
+    [(score,)] = numbers("score: #", text)
+    assert score > 0.5
+    assert "resumed run equals the whole one: True" in text
+    assert "first row: " in text
+
+
 def test_digits_are_read_from_images_and_parity_from_half_its_labels(run):
     text = run("digits")
     found = {

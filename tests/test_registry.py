@@ -13,9 +13,19 @@ from motet.config import json_schema, read
 from motet.data.inputs.base import Input
 from motet.data.inputs.shapes import NumberColumn, TableShape
 from motet.data.notes import Notes
+from motet.data.sources import Source, as_table
 from motet.data.targets.base import NO_INPUTS, Target
 from motet.encoders import Encoder, create_padding_mask, hand_on
-from motet.options import PositiveFloat, PositiveInt, TaskOptions, Unpack, checked, read_options
+from motet.options import (
+    Annotated,
+    Place,
+    PositiveFloat,
+    PositiveInt,
+    TaskOptions,
+    Unpack,
+    checked,
+    read_options,
+)
 from motet.problems import InputError
 from motet.registry import KINDS, register
 from motet.scheduling import Scheduler
@@ -242,6 +252,20 @@ class Turnover(Visits):
         self.unit = unit
 
 
+class Table(Source):
+    """A file of one table, whose path is relative to the config.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, *, path: Annotated[str, Place()]) -> None:
+        self._path = path
+
+    def read(self, strings=()):
+        return as_table(pq.read_table(self._path), strings)
+
+
 def narrow(width: int, outputs: int, *, waist: PositiveInt = 2) -> nn.Module:
     """Two layers with a waist."""
     return nn.Sequential(nn.Linear(width, waist), nn.Linear(waist, outputs))
@@ -294,6 +318,7 @@ MINE = {
     "scheduler": (LastTask, {"scheduling": {"type": "mine", "every": 3}}),
     "optimizer": (plain_sgd, {"training": {"optimizer": {"type": "mine", "learning_rate": 0.25}}}),
     "lr_schedule": (halving, {"training": {"lr_schedule": {"type": "mine", "start": 0.5}}}),
+    "source": (Table, {"data": {"sources": {"main": {"type": "mine", "path": "mine.parquet"}}}}),
     "dataset": (None, {"data": {"source": "motet://mine"}}),
 }
 
@@ -303,19 +328,23 @@ def test_there_is_an_example_of_every_kind():
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_a_registered_member_is_used_by_a_run_from_its_name_alone(kind, add, people, tmp_path):
+def test_a_registered_member_is_used_by_a_run_from_its_name_alone(
+    kind, add, people, tmp_path, monkeypatch
+):
     member, change = MINE[kind]
     visits = np.arange(len(people), dtype=float) % 7
     table = people.append_column("visits", pa.array(visits))
-    if kind == "dataset":
+    monkeypatch.chdir(tmp_path)
+    if kind in ("dataset", "source"):
         pq.write_table(table, tmp_path / "mine.parquet")
+    if kind == "dataset":
         member = lambda: tmp_path / "mine.parquet"  # noqa: E731  # a data set needs no docstring
     add(kind, "mine", member)
     if kind == "label":
         add("task", "turnover", Turnover)
     training = {"epochs": 1, "batch_size": 64, **change.get("training", {})}
     config = {"tasks": {"spend": {"type": "regression"}}, **change, "training": training}
-    data = None if kind == "dataset" else table
+    data = None if kind in ("dataset", "source") else table
     run = motet.train(config, data=data, output=tmp_path / "run")
     predicted = run.predict(table)
     assert all(np.isfinite(column.to_numpy()).all() for column in predicted.columns)

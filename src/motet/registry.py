@@ -223,6 +223,11 @@ SCHEDULERS = Registry(
     "schedulers",
     all="motet.scheduling.all:All",
 )
+SOURCES = Registry(
+    "source",
+    "sources",
+    files="motet.data.sources.files:Files",
+)
 DATASETS = Registry(
     "dataset",
     "datasets",

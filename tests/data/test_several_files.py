@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from motet.data.sources import absolute, read
-from motet.data.uniting import unite
+from motet.data.sources.uniting import unite
 from motet.problems import InputError
 
 

@@ -176,9 +176,9 @@ def test_overrides_change_the_config(tmp_path, people):
 
 
 def test_data_must_come_from_one_place(tmp_path, people):
-    with pytest.raises(InputError, match=r"data\.source: data were given"):
+    with pytest.raises(InputError, match=r"data\.source: found data from Python"):
         motet.train({**CONFIG, "data": {"source": "x.csv"}}, data=people, output=tmp_path / "run")
-    with pytest.raises(InputError, match="there are no data"):
+    with pytest.raises(InputError, match="found no data"):
         motet.train(CONFIG, output=tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
 

@@ -5,7 +5,7 @@ The docstring below each key is its one explanation; ``motet schema`` and the do
 
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from motet.config.members import Member, MemberOf, Section
 from motet.config.stages import Balancing
@@ -64,8 +64,33 @@ class DataConfig(Section):
     """Path of a CSV, Parquet or JSON lines file, relative to the config file; a pattern such as
     ``data/*.parquet``, or a list of paths, for one table in several files; or a bundled data set
     such as ``motet://adult``. Left out when data are passed from Python."""
+    sources: (
+        Annotated[
+            dict[str, Annotated[Member, MemberOf("source", default="files")]], Field(min_length=1)
+        ]
+        | None
+    ) = None
+    """Instead of ``source``: a named source, ``{main: {source: customers.parquet}}``, or one of
+    another type, ``{main: {type: my_source, ...}}``."""
     split: SplitConfig = SplitConfig()
     """How rows are parted."""
+
+    @field_validator("sources")
+    @classmethod
+    def _only_one(cls, found: dict[str, Member] | None) -> dict[str, Member] | None:
+        if found is not None and len(found) > 1:
+            raise ValueError(
+                f"found {len(found)} sources ({', '.join(found)}); several sources in one run are "
+                "not supported yet; keep one, or put files with the same columns into one table: "
+                "source: [a.csv, b.csv]"
+            )
+        return found
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "DataConfig":
+        if self.source is not None and self.sources is not None:
+            raise ValueError("found source and sources; expected one of them; remove the other")
+        return self
 
 
 class ModelConfig(Section):
@@ -131,7 +156,7 @@ def current() -> type[Config]:
     now = version()
     if now != _built_for:
         if _built_for >= 0 or now > 0:
-            for section in (ModelConfig, TrainingConfig, Config):
+            for section in (DataConfig, ModelConfig, TrainingConfig, Config):
                 section.model_rebuild(force=True)
         _built_for = now
     return Config

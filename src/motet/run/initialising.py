@@ -18,8 +18,7 @@ from pydantic import BaseModel
 from motet.config import Config, json_schema
 from motet.config.shortcuts import Chosen, chosen_tasks, split_options
 from motet.data.inference import Guess, infer_inputs, infer_split, infer_tasks, usable
-from motet.data.row_names import names_in
-from motet.data.sources import read
+from motet.data.sources import names_in, read
 from motet.data.splits import Split, split
 from motet.data.strata import find_strata
 from motet.data.word_labels import labelled_words

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from motet.config import Member
-from motet.data.row_names import RowName, names_in
+from motet.data.row_names import RowName
 from motet.data.selection import listed
 from motet.data.targets.base import Target
 from motet.figures import figure
@@ -42,9 +42,7 @@ def data_lines(prepared: Prepared) -> Iterator[str]:
     """Report the rows, the inputs with the reason for each, and the labels of tasks and classes."""
     rows = prepared.rows
     parts = ", ".join(f"{len(getattr(rows.split, part)):,} {part}" for part in SPLITS)
-    source = prepared.config.data.source or "data from Python"
-    source = source if isinstance(source, str) else listed(source)
-    yield line("data", f"{source}: {len(rows.table):,} rows: {parts}")
+    yield line("data", f"{rows.source.title}: {len(rows.table):,} rows: {parts}")
     yield from (line("", note) for note in rows.split.notes)
     chosen = {name: member.type for name, member in (prepared.config.inputs or {}).items()}
     if rows.guesses:
@@ -215,7 +213,7 @@ def _notes(prepared: Prepared) -> Iterator[str]:
     if bare:
         parts = ", ".join(f"{count:,} {part}" for part, count in bare.items())
         yield f"{sum(bare.values()):,} rows have no label of any task: {parts}"
-    name_row = names_in(prepared.config.data.source)
+    name_row = prepared.rows.source.row_name
     for name in prepared.config.tasks:
         note = unseen_note(prepared.preprocessing.target(name), prepared.rows.table, name_row)
         if note:

@@ -22,15 +22,16 @@ from motet.data.inference import Guess, infer_inputs, usable
 from motet.data.inputs.base import Input
 from motet.data.notes import Notes
 from motet.data.preprocessing import At, Preprocessing
-from motet.data.row_names import RowName, named, names_in
+from motet.data.row_names import RowName, named
 from motet.data.selection import label_columns, listed, require_columns
-from motet.data.sources import read
+from motet.data.sources import Source, as_source
+from motet.data.sources.files import Files
 from motet.data.split_labels import lacking_labels
 from motet.data.splits import Split, split
 from motet.data.targets import Target
 from motet.options import create
 from motet.problems import InputError, RowError
-from motet.registry import INPUTS, LABELS, TASKS
+from motet.registry import INPUTS, LABELS, SOURCES, TASKS
 
 ROW = "row"
 """Column of test predictions with the number of the row in the source, counted from 0."""
@@ -38,10 +39,11 @@ ROW = "row"
 
 @dataclass(frozen=True)
 class Rows:
-    """A config with its inputs spelled out, the table it names, and how that is split."""
+    """A config with explicit inputs, the table that it names, and its split."""
 
     config: Config
     origin: Origin
+    source: Source
     table: pa.Table
     split: Split
     guesses: tuple[Guess, ...]
@@ -90,15 +92,18 @@ def read_rows(
         ConfigError: If anything is wrong with the config or its data.
     """
     collector, found = read_on(config, overrides)
-    table = None
-    # nothing is said about a source left out where `data` is wrong: its key may be misspelt
-    named = data is not None or found.data.source is not None
+    source, table = None, None
+    # a missing source is not reported if `data` is wrong: its key may be misspelt
+    key = "source" if found.data.sources is None else "sources"
+    named = data is not None or getattr(found.data, key) is not None
     if not named and any(each.key[0] not in Config.model_fields for each in collector.problems):
         collector.stop()
-    with collector.at(*("data", "source") if named else ("data",)):
-        table = _read_table(found, collector.origin, data)
+    with collector.at(*("data", key) if named else ("data",)):
+        source = _source(found, collector.origin, data)
+        table = source.read()
     if table is None:
         collector.stop()
+    assert source is not None
     assert table is not None
     parts = None
     with collector.at("data", "split"):
@@ -110,9 +115,8 @@ def read_rows(
     guesses: tuple[Guess, ...] = ()
     if found.inputs is None:
         train = None if parts is None else parts.train
-        source = found.data.source if data is None else data
-        name_row = names_in(source, collector.origin.folder)
-        guesses = tuple(infer_inputs(table, [str(column) for column in used], train, name_row))
+        excluded = [str(column) for column in used]
+        guesses = tuple(infer_inputs(table, excluded, train, source.row_name))
         with collector.at("inputs"):
             found = _with_inputs(found, guesses)
     there = table.column_names
@@ -122,7 +126,7 @@ def read_rows(
     collector.stop()
     assert parts is not None
     found = with_absolute(found, collector.origin.folder)
-    return Rows(found, collector.origin, table, parts, guesses)
+    return Rows(found, collector.origin, source, table, parts, guesses)
 
 
 def prepare(
@@ -152,7 +156,7 @@ def prepare(
             targets[name] = make_target(name, chosen)
     collector.stop()
     preprocessing = Preprocessing(inputs, targets)
-    name_row = names_in(data if data is not None else rows.config.data.source)
+    name_row = rows.source.row_name
     preprocessing.fit(train, _counted_in(rows.split.train, name_row, collector))
     collector.stop()
     # every row of every split must be readable before training starts
@@ -253,16 +257,21 @@ def make_target(name: str, task: Member) -> Target:
     return kind.for_task(name, task.options(), member.accepted())
 
 
-def _read_table(config: Config, origin: Origin, data: Any) -> pa.Table:
+def _source(config: Config, origin: Origin, data: Any) -> Source:
+    chosen = config.data
     if data is not None:
-        if config.data.source is not None:
-            raise InputError(
-                f"data were given, and data.source too ({config.data.source!r}); leave one out"
-            )
-        return read(data)
-    if config.data.source is None:
-        raise InputError("there are no data; give data.source, or data= from Python")
-    return read(config.data.source, origin.folder)
+        for key in ("source", "sources"):
+            if getattr(chosen, key) is not None:
+                raise InputError(f"found data from Python and data.{key}; remove one of them")
+        return as_source(data)
+    if chosen.source is not None:
+        return Files(origin.folder, source=chosen.source)
+    (member,) = (with_absolute(config, origin.folder).data.sources or {}).values() or (None,)
+    if member is None:
+        raise InputError("found no data; give data.source, or data= from Python")
+    folder = (origin.folder,) if member.type == "files" else ()
+    made: Source = create(SOURCES, member.type, *folder, **member.options())
+    return made
 
 
 def split_rows(config: Config, table: pa.Table) -> Split:

@@ -14,8 +14,8 @@ from motet.config import Config
 from motet.data.batches import ArrayData
 from motet.data.notes import note_lines
 from motet.data.preprocessing import Preprocessing
-from motet.data.row_names import named, names_in, row_name
-from motet.data.sources import read
+from motet.data.row_names import named, row_name
+from motet.data.sources import names_in, read
 from motet.data.split_labels import labelled
 from motet.model import MultiTaskModel
 from motet.model.checks import names_of

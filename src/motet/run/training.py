@@ -256,9 +256,10 @@ def _part(prepared: Prepared, inputs: dict[str, Any], name: str) -> ArrayData:
 
 def _write_beginning(path: Path, prepared: Prepared) -> None:
     resolved = prepared.config.model_dump(mode="json")
-    source = prepared.config.data.source
-    if source is not None:
-        resolved["data"]["source"] = absolute(source, prepared.rows.origin.folder)
+    data = resolved["data"]
+    for chosen in (data, *(data["sources"] or {}).values()):
+        if chosen.get("type", "files") == "files" and chosen["source"] is not None:
+            chosen["source"] = absolute(chosen["source"], prepared.rows.origin.folder)
     text = yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
     folder.write_text(path / folder.CONFIG, text)
     content = folder.environment() | {"data": asdict(fingerprint(prepared))}

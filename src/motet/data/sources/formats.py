@@ -8,10 +8,10 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from motet.data.csv_files import read_csv
-from motet.data.json_lines import read_json_lines
+from motet.data.sources.csv_files import read_csv
+from motet.data.sources.json_lines import read_json_lines
+from motet.data.sources.parquet_files import read_parquet
 from motet.problems import InputError
 
 
@@ -20,14 +20,13 @@ def read_file(path: Path, strings: Collection[str] = ()) -> pa.Table:
 
     Args:
         path: A file.
-        strings: Columns to keep as text where the format leaves types open, whatever they look
-            like.
+        strings: Columns to keep as text, if the format has no types of its own.
 
     Returns:
         The table, with the types of the file.
 
     Raises:
-        InputError: If it is not there, or not what its suffix says.
+        InputError: If it does not exist, or its content does not match its suffix.
     """
     if path.is_dir():
         names = sorted(each.name for each in path.iterdir() if each.suffix.lower() in READERS)
@@ -50,7 +49,7 @@ def read_file(path: Path, strings: Collection[str] = ()) -> pa.Table:
 
 
 def near_files(path: Path) -> str:
-    """Return the end of a message about a file that is not there: which ones are."""
+    """Return the end of a message about a file that does not exist: which files do."""
     folder = path.parent
     if not folder.is_dir():
         return f", nor the folder {folder}"
@@ -60,25 +59,6 @@ def near_files(path: Path) -> str:
         return f"; did you mean {' or '.join(str(folder / name) for name in near)}?"
     data = sorted(name for name in names if Path(name).suffix.lower() in READERS)
     return f"; data files in {folder}: {', '.join(data[:5]) or 'none'}"
-
-
-def read_parquet(path: Path, strings: Collection[str] = ()) -> pa.Table:
-    """Return the table of a Parquet file, whose types are its own: ``strings`` is not needed.
-
-    Raises:
-        InputError: If it is none, or damaged.
-    """
-    try:
-        with pq.ParquetFile(path) as file:
-            return file.read()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, OSError) as error:
-        with path.open("rb") as raw:
-            if raw.read(4) != b"PAR1":
-                raise InputError(
-                    f"{path} is not a Parquet file, whatever its name says; if it is text, rename "
-                    "it to .csv"
-                ) from None
-        raise InputError(f"{path} is a damaged Parquet file: {error}; write it again") from None
 
 
 READERS: dict[str, Callable[[Path, Collection[str]], pa.Table]] = {

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.json
 
 from motet.data.empty import is_empty
-from motet.data.signatures import refuse_binary
+from motet.data.sources.signatures import refuse_binary
 from motet.problems import InputError, shown
 
 _BLOCK = 1 << 20

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from motet.data.empty import WORDS
-from motet.data.signatures import refuse_binary
+from motet.data.sources.signatures import refuse_binary
 from motet.problems import InputError, shown
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}

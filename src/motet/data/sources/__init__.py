@@ -1,0 +1,73 @@
+"""Where rows come from: files, bundled data sets, frames and arrays, all read into one table.
+
+Each kind of source is one file here; `motet.registry.SOURCES` has the names of those that a config
+can choose, and others are added with ``motet.register("source", name, MySource)``.
+
+The whole table is in memory, about the size of the columns; types are reduced to a few by
+`motet.data.plain`.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from motet.data.row_names import RowName
+from motet.data.sources.base import Source
+from motet.data.sources.files import Files
+from motet.data.sources.frames import Frame, as_table
+from motet.data.sources.places import absolute, are_places
+
+__all__ = ["Source", "absolute", "as_source", "as_table", "names_in", "read"]
+
+
+def as_source(given: Any, base: Path | None = None) -> Source:
+    """Return the source of rows that a user gave.
+
+    Args:
+        given: A `Source`; a path of a .csv, .parquet or .jsonl file, a pattern such as
+            "data/*.parquet", ``motet://NAME``, a bundled data set, or a list of those; a frame of
+            pandas or polars, or any other object with the Arrow stream interface; or a mapping from
+            column to array, (N,) or (N, D).
+        base: Folder of relative paths; the working folder if left out.
+
+    Returns:
+        The source; nothing is read yet.
+    """
+    if isinstance(given, Source):
+        return given
+    return Files(base, source=given) if are_places(given) else Frame(given)
+
+
+def read(given: Any, base: Path | None = None, *, strings: Collection[str] = ()) -> pa.Table:
+    """Read rows; what cannot be read as a table raises `InputError`.
+
+    Args:
+        given: As for `as_source`.
+        base: Folder of relative paths; the working folder if left out.
+        strings: Columns to keep as text, whatever they look like: text in training must not become
+            a number because today's values happen to be digits.
+
+    Returns:
+        Table with at least one row; empty cells are null, see `motet.data.empty`.
+
+    Example:
+        >>> read({"age": [30.0, float("nan")]}).to_pydict()
+        {'age': [30.0, None]}
+    """
+    return as_source(given, base).read(strings)
+
+
+def names_in(given: Any, base: Path | None = None) -> RowName:
+    """Return what names the rows of a source.
+
+    Args:
+        given: As for `as_source`.
+        base: Folder of relative paths; the working folder if left out.
+
+    Returns:
+        A function from a row's number to "row 6" or, where lines are known, "row 6 (line 8 of
+        rows.csv)".
+    """
+    return as_source(given, base).row_name

@@ -1,0 +1,93 @@
+"""Rows in files, or in a bundled data set; several files are read into one table."""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from motet.data.empty import without_empty
+from motet.data.plain import plain
+from motet.data.row_names import row_name
+from motet.data.selection import listed
+from motet.data.sources.base import Source
+from motet.data.sources.csv_files import csv_lines
+from motet.data.sources.formats import read_file
+from motet.data.sources.json_lines import numbered_lines
+from motet.data.sources.places import Places, files_of
+from motet.data.sources.uniting import texts_in_some, unite
+from motet.options import Sequence
+from motet.problems import InputError
+
+
+@final
+class Files(Source):
+    """CSV, Parquet or JSON lines files, by their suffix.
+
+    Args:
+        base: Folder of relative paths; the working folder if left out.
+        source: Path of a .csv, .parquet, .pq, .jsonl or .ndjson file; a pattern such as
+            data/*.parquet, or a list of paths, for one table in several files, in the order of
+            their names or of the list; or a bundled data set such as motet://adult.
+    """
+
+    def __init__(self, base: Path | None = None, *, source: str | Sequence[str] | Places) -> None:
+        self._base, self._places = base, source
+
+    def read(self, strings: Collection[str] = ()) -> pa.Table:
+        files = self._files()
+        seen: set[Path] = set()
+        for name, path in files:
+            if path.resolve() in seen:
+                raise InputError(
+                    f"the source has {name} twice; remove one, or its rows count double"
+                )
+            seen.add(path.resolve())
+        tables = {name: _read(name, path, strings) for name, path in files}
+        texts = texts_in_some(tables.values())
+        if texts:  # a column with digits in one file and texts in another is text
+            strings = {*strings, *texts}
+            tables = {name: _read(name, path, strings) for name, path in files}
+        return unite(tables)
+
+    @property
+    def title(self) -> str:
+        places = self._places
+        return str(places) if isinstance(places, (str, Path)) else listed(places)
+
+    def row_name(self, row: int) -> str:
+        """Name a row as "row 6 (line 8 of rows.csv)", by reading a text file up to there."""
+        return f"{row_name(row)}{self._line(row)}"
+
+    def _line(self, row: int) -> str:
+        for name, path in self._files():
+            if path.suffix.lower() in (".parquet", ".pq"):
+                row -= pq.read_metadata(path).num_rows
+                if row < 0:
+                    return ""
+                continue
+            place = -1
+            for place, line in _row_lines(path):
+                if place == row:
+                    return f" (line {line:,} of {name})"
+            row -= place + 1
+        return ""
+
+    def _files(self) -> list[tuple[str, Path]]:
+        return files_of(self._places, self._base)
+
+
+def _row_lines(path: Path) -> Iterator[tuple[int, int]]:
+    """Yield each row of a text file with its line."""
+    if path.suffix.lower() == ".csv":
+        lines = csv_lines(path)
+        next(lines, None)  # column names
+        yield from enumerate(lines)
+    else:
+        yield from enumerate(line for line, _ in numbered_lines(path))
+
+
+def _read(name: str, path: Path, strings: Collection[str]) -> pa.Table:
+    table = plain(read_file(path, strings), name)
+    return without_empty(table, strings, is_csv=path.suffix.lower() == ".csv")
