@@ -168,6 +168,15 @@ def test_rows_of_a_database_train_resume_and_predict_by_the_name_of_the_source(r
     assert "first row: " in text
 
 
+def test_images_have_a_branch_of_the_model_and_survive_a_resume(run):
+    text = run("custom_input")
+    [(accuracy, constant)] = numbers(r"accuracy: # \(a constant: #\)", text)
+    assert accuracy > constant + 0.2
+    assert numbers("brightness R2: #", text)[0][0] > 0.5
+    assert "resumed run equals the whole one: True" in text
+    assert "images: (800, 1, 8, 8)" in text
+
+
 def test_digits_are_read_from_images_and_parity_from_half_its_labels(run):
     text = run("digits")
     found = {
