@@ -15,6 +15,7 @@ from motet.problems import InputError
 from motet.run import build_trainer, check, data_lines, report_lines, training_lines
 from motet.run.layout import WIDTH, wrapped
 from motet.run.lines import epoch_lines, step_line
+from motet.training import EvaluationRecord, StepRecord
 from motet.training.evaluation import Report
 
 RNG = np.random.default_rng(0)
@@ -154,8 +155,9 @@ def test_a_mean_over_some_tasks_says_so_before_training():
 
 
 def record(tasks, **more):
-    found = {"epoch": 3, "score": 0.5, "best": True, "seconds": 1.0, "tasks": tasks}
-    return found | more
+    at = {"step": 60, "epoch": 3, "seconds": 1.0, "learning_rate": 1e-3}
+    found = {"event": "epoch", "score": 0.5, "monitored": 0.5, "best": True}
+    return EvaluationRecord(tasks=tasks, **at, **found, **more)
 
 
 def test_an_epoch_is_a_line_and_nan_has_its_reason():
@@ -192,7 +194,8 @@ def test_an_epoch_of_very_many_tasks_is_summarised_by_metric():
 
 def test_a_step_names_some_of_many_tasks():
     tasks = {f"t{n}": {"loss": 1e-7} for n in range(128)}
-    line = step_line({"epoch": 1, "step": 50, "tasks": tasks}, 20)
+    at = {"step": 50, "epoch": 1, "seconds": 1.0, "learning_rate": 1e-3}
+    line = step_line(StepRecord(tasks=tasks, balancer="equal", gradient_norm=1.0, **at), 20)
     assert line.startswith("epoch 1/20  step 50  t0 loss 1.000e-07  t1 loss 1.000e-07")
     assert line.endswith("and 122 more")
 

@@ -93,7 +93,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
     else:
         content[-5] ^= 1
     newest.write_bytes(content)
-    with pytest.warns(UserWarning, match="going on from") as warned:
+    with pytest.warns(UserWarning, match="continuing from") as warned:
         parts = motet.resume(tmp_path / "parts")
     told = str(warned[0].message)
     assert str(newest) in told
@@ -142,7 +142,7 @@ def wait_for_checkpoint(path, process):
         time.sleep(0.01)
 
 
-LONG = ["training.epochs=200", "training.early_stopping=null"]
+LONG = ["training.epochs=40", "training.early_stopping=null"]
 
 
 def test_ctrl_c_leaves_a_run_to_resume_and_exits_with_130(config, tmp_path):
@@ -165,7 +165,7 @@ def test_a_damaged_checkpoint_is_reported_on_stderr(config, tmp_path, monkeypatc
     (line,) = (tmp_path / "errors.txt").read_text().splitlines()
     assert line.startswith("warning    the checkpoint ")
     assert "parts/checkpoints/last/" + newest.name in line
-    assert line.endswith("going on from parts/checkpoints/last/" + older.name)
+    assert line.endswith("continuing from parts/checkpoints/last/" + older.name)
 
 
 def test_a_second_ctrl_c_names_the_command_to_continue_too(config, tmp_path, monkeypatch):

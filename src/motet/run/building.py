@@ -35,8 +35,8 @@ def check(
     return prepared
 
 
-def build_trainer(prepared: Prepared, **hooks: Any) -> Trainer:
-    """Build model and trainer; ``hooks`` are arguments of the trainer that no config has.
+def build_trainer(prepared: Prepared) -> Trainer:
+    """Build model and trainer.
 
     Returns:
         The trainer, which holds the model.
@@ -60,7 +60,7 @@ def build_trainer(prepared: Prepared, **hooks: Any) -> Trainer:
         scheduler = create_scheduler(config.scheduling.model_dump(), model)
     collector.stop()
     with collector.at("training"):
-        trainer = Trainer(model, stages, scheduling=scheduler, **chosen.options(), **hooks)
+        trainer = Trainer(model, stages, scheduling=scheduler, **chosen.options())
     collector.stop()
     with collector.at("training", "monitor"):
         train, validation = (

@@ -1,13 +1,13 @@
 """Checkpoints of a run: the newest two, and the best.
 
-Each says how long ``metrics.jsonl`` was when it was written and what data it belongs to, so that a
-resumed run continues both exactly.
+Each records how long ``metrics.jsonl`` was when it was written and the digest of the data, so that
+a resumed run continues both exactly.
 """
 
 import hashlib
 import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -18,6 +18,7 @@ from motet.problems import InputError
 from motet.run.preparing import Prepared
 from motet.training import Trainer
 from motet.training.checkpoint import SUFFIX, read_checkpoint, write_checkpoint
+from motet.training.observers import Checkpoint, Observed
 
 KEPT = {"last": 2, "best": 1}
 
@@ -35,7 +36,7 @@ class Checkpoints:
         self._metrics = path / "metrics.jsonl"
         self._data = data
 
-    def save(self, kind: Literal["last", "best"], trainer: Trainer) -> None:
+    def save(self, kind: Checkpoint, trainer: Observed) -> None:
         """Write a checkpoint, then remove those that are no longer kept."""
         tensors, header = trainer.state()
         length = self._metrics.stat().st_size if self._metrics.exists() else 0
@@ -46,16 +47,16 @@ class Checkpoints:
             old.unlink()
 
     def is_empty(self) -> bool:
-        """Tell whether there is no checkpoint."""
+        """Whether there is no checkpoint."""
         return not any(_newest_first(self._folder / kind) for kind in KEPT)
 
     def load(self, trainer: Trainer) -> str:
-        """Put the trainer and ``metrics.jsonl`` back to the newest good checkpoint.
+        """Restore the trainer and ``metrics.jsonl`` from the newest good checkpoint.
 
         A warning names the checkpoints that are damaged, and the one used instead.
 
         Returns:
-            What else there is to say, if anything.
+            A note for the user, if there is one.
 
         Raises:
             InputError: If no checkpoint is good, or the data have changed.
@@ -64,8 +65,8 @@ class Checkpoints:
         if header is not None:
             if header["data"] != self._data:
                 raise InputError(
-                    "the data are not those that the run began with, so it cannot go on exactly; "
-                    "give the same data, or start a new run"
+                    "the data are not those that the run began with, so it cannot continue "
+                    "exactly; give the same data, or start a new run"
                 )
             trainer.load_state(tensors, header)
         if self._metrics.exists():
@@ -83,7 +84,7 @@ class Checkpoints:
                 bad.append(str(error))
                 continue
             if bad:
-                warnings.warn(f"{'; '.join(bad)}; going on from {path}", stacklevel=5)
+                warnings.warn(f"{'; '.join(bad)}; continuing from {path}", stacklevel=5)
             return tensors, header
         if bad:
             raise InputError(f"no checkpoint can be used: {'; '.join(bad)}; start a new run")

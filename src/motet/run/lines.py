@@ -1,10 +1,9 @@
-"""What a run says to people: lines of plain text, for terminals and logs alike."""
+"""What a run reports to people: lines of plain text, for terminals and logs alike."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 import pyarrow as pa
 
@@ -28,7 +27,7 @@ from motet.run.label_counts import (
 )
 from motet.run.layout import columns, line, titled, wrapped
 from motet.run.preparing import Prepared
-from motet.training import Report, Trainer
+from motet.training import EvaluationRecord, Report, StepRecord, Trainer
 from motet.training.evaluation import main_tasks
 from motet.training.parameter_groups import parameters_by_rate
 
@@ -79,7 +78,7 @@ def training_lines(prepared: Prepared, trainer: Trainer) -> Iterator[str]:
 
 
 def model_lines(prepared: Prepared) -> Iterator[str]:
-    """Say what the model costs, beside one model per task with the same encoder and heads."""
+    """Report what the model costs, beside one model per task with the same encoder and heads."""
     costs, sharing = count_costs(prepared), prepared.config.model.sharing.type
     own = [f"{task} {count:,}" for task, count in costs.own.items()]
     yield line("model", f"{sharing} sharing, {costs.parameters:,} parameters")
@@ -95,29 +94,29 @@ def model_lines(prepared: Prepared) -> Iterator[str]:
         )
 
 
-def epoch_lines(record: Mapping[str, Any], epochs: int) -> Iterator[str]:
+def epoch_lines(record: EvaluationRecord, epochs: int) -> Iterator[str]:
     """Report how each task does on the validation rows; * marks the best epoch so far.
 
     Returns:
         The first metric of each task; of many tasks, its lowest, median and highest value.
     """
-    tasks, notes = record["tasks"], record.get("notes", {})
+    notes = record.notes or {}
     firsts = []
-    for name, values in tasks.items():
+    for name, values in record.tasks.items():
         metric, value = next(iter(values.items()))
         firsts.append(_First(name, metric, value, notes))
     found = list(_summaries(firsts)) if len(firsts) > _MANY else list(map(str, firsts))
-    score = f"score {figure(record['score'])}{' *' if record['best'] else ''}"
-    count = f"{record['epoch']:>{len(str(epochs))}}/{epochs}"
-    return wrapped("epoch", [count, *found, score, f"{record['seconds']:.1f} s"], "  ")
+    score = f"score {figure(record.score)}{' *' if record.best else ''}"
+    count = f"{record.epoch:>{len(str(epochs))}}/{epochs}"
+    return wrapped("epoch", [count, *found, score, f"{record.seconds:.1f} s"], "  ")
 
 
-def step_line(record: Mapping[str, Any], epochs: int) -> str:
+def step_line(record: StepRecord, epochs: int) -> str:
     """Report the losses of a step, of the first tasks where there are many."""
-    losses = [f"{task} loss {figure(v['loss'])}" for task, v in record["tasks"].items()]
+    losses = [f"{task} loss {figure(v['loss'])}" for task, v in record.tasks.items()]
     left = len(losses) - _IN_A_STEP
     more = [f"and {left} more"] if left > 0 else []
-    where = [f"epoch {record['epoch']}/{epochs}", f"step {record['step']}"]
+    where = [f"epoch {record.epoch}/{epochs}", f"step {record.step}"]
     return "  ".join([*where, *losses[:_IN_A_STEP], *more])
 
 

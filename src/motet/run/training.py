@@ -1,13 +1,10 @@
-"""`motet.train` and `motet.resume`: from a config to a run folder, also in several goes."""
+"""`motet.train` and `motet.resume`: from a config to a run folder, in one attempt or several."""
 
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,14 +21,13 @@ from motet.run.card import card
 from motet.run.checkpoints import Checkpoints, digest
 from motet.run.frozen_states import with_frozen_states
 from motet.run.layout import line
-from motet.run.lines import data_lines, epoch_lines, report_lines, step_line, training_lines
+from motet.run.lines import data_lines, report_lines, training_lines
+from motet.run.observers import ProgressLines, RunFiles, Say, StopAtInterrupt
 from motet.run.origin_rows import fingerprint
 from motet.run.preparing import ROW, Prepared, prepare
 from motet.run.runs import Run, with_truth
-from motet.training import History, Report, Trainer, TrainingError
+from motet.training import History, Report, TestRecord, TrainingError
 from motet.writing import replacing
-
-Say = Callable[[str], object]
 
 
 def train(
@@ -45,8 +41,8 @@ def train(
 ) -> Run:
     """Train a model as a config says, and leave a run folder.
 
-    Everything that can be wrong with the config, the data and the output is checked before anything
-    is written. Ctrl-C leaves a run that `resume` goes on with.
+    Config, data and output are checked before anything is written. Ctrl-C leaves a run that
+    `resume` continues.
 
     Args:
         config: A YAML file, a mapping, or a `motet.Config`.
@@ -60,7 +56,7 @@ def train(
         The run, with the weights of the best epoch.
 
     Raises:
-        ConfigError: If the config or the data cannot be used; every problem is named.
+        ConfigError: If the config or the data cannot be used; all problems are reported together.
         InputError: If the output folder cannot be used.
         TrainingError: If losses stay non-finite.
         Interrupted: At Ctrl-C, a KeyboardInterrupt.
@@ -82,11 +78,11 @@ def train(
 def resume(
     path: str | Path, data: Any = None, *, say: Say | None = None, step: Say | None = None
 ) -> Run:
-    """Go on with a run that was interrupted, exactly as if it had never stopped.
+    """Continue a run that was interrupted, exactly as if it had never stopped.
 
     Args:
         path: The run folder.
-        data: The rows, if the run was given them from Python.
+        data: The rows, if the run got them from Python.
         say: Called with each line of progress.
         step: Called with a line about the step in progress.
 
@@ -101,7 +97,7 @@ def resume(
     path = Path(path)
     folder.require_folder(path)
     if not ((path / folder.CONFIG).is_file() and (path / folder.ENVIRONMENT).is_file()):
-        raise InputError(f"{path} is no run folder: expected what `motet train` leaves")
+        raise InputError(f"{path} is no run folder: expected one that `motet train` wrote")
     if (path / folder.MODEL / saving.SETTINGS).is_file():
         raise InputError(
             f"the run {path} is finished; there is nothing to resume. To train longer, start "
@@ -110,27 +106,30 @@ def resume(
     prepared = prepare(path / folder.CONFIG, data=data)
     attempt = _Attempt(prepared, say or _silent, step or _silent)
     attempt.use(path)
-    attempt.go_back()
+    attempt.load_checkpoint()
     return attempt.carry_out()
 
 
 class _Attempt:
-    """One go at a run: what `train` and `resume` have in common."""
+    """One attempt at a run: what `train` and `resume` have in common."""
 
     def __init__(self, prepared: Prepared, say: Say, step: Say) -> None:
         self.prepared, self.say, self.step = prepared, say, step
-        self.trainer = build_trainer(
-            prepared, on_record=self._record, on_checkpoint=self._checkpoint
-        )
+        self.trainer = build_trainer(prepared)
 
     def use(self, path: Path) -> None:
         """Write to this folder from now on."""
         self.path = path
         self._metrics = folder.JsonLines(path / folder.METRICS)
         self._checkpoints = Checkpoints(path, digest(self.prepared))
+        self.trainer.observers += [
+            RunFiles(self._metrics, self._checkpoints),
+            ProgressLines(self.say, self.step, self.prepared.config.training.epochs),
+            StopAtInterrupt(),
+        ]
 
-    def go_back(self) -> None:
-        """Put everything back to the last good checkpoint."""
+    def load_checkpoint(self) -> None:
+        """Restore everything from the last good checkpoint."""
         note = self._checkpoints.load(self.trainer)
         if note:
             self.say(line("note", note))
@@ -138,7 +137,7 @@ class _Attempt:
         self.say(f"{'resume':<10} from step {self.trainer.step}")
 
     def carry_out(self) -> Run:
-        """Train, evaluate and save; however that ends, say what can be done with the folder."""
+        """Train, evaluate and save; after an interrupt, report how to continue."""
         try:
             return self._carry_out()
         except KeyboardInterrupt:
@@ -155,12 +154,11 @@ class _Attempt:
     def _carry_out(self) -> Run:
         prepared, trainer = self.prepared, self.trainer
         inputs = with_frozen_states(prepared, trainer, self.say, self.step)
-        with _stopping_at_interrupt(trainer):
-            trainer.fit(
-                _part(prepared, inputs, "train"),
-                _part(prepared, inputs, "validation"),
-                epochs=prepared.config.training.epochs,
-            )
+        trainer.fit(
+            _rows_of(prepared, inputs, "train"),
+            _rows_of(prepared, inputs, "validation"),
+            epochs=prepared.config.training.epochs,
+        )
         model = trainer.model.eval()
         run = Run(self.path, prepared.config, prepared.preprocessing, model, trainer.trivial)
         best = trainer.history.best_epoch
@@ -177,25 +175,22 @@ class _Attempt:
         return run
 
     def _test(self, run: Run, inputs: dict[str, Any]) -> Report:
-        """Judge the model on the test part, once, and keep its predictions."""
+        """Evaluate the model on the test rows, once, and save its predictions."""
         prepared, rows = self.prepared, self.prepared.rows.split.test
         inputs = take_rows(inputs, rows)
         started = perf_counter()
         report = run.evaluate_arrays(
             inputs, {task: values[rows] for task, values in prepared.targets.items()}
         )
-        self._metrics.write(
-            {
-                "event": "test",
-                "step": self.trainer.step,
-                "epoch": self.trainer.history.best_epoch or self.trainer.progress.epoch,
-                "split": "test",
-                "seconds": perf_counter() - started,
-                "tasks": {task: report[task] for task in report.scores},
-                "score": report["score"],
-            }
+        record = TestRecord(
+            step=self.trainer.step,
+            epoch=self.trainer.history.best_epoch or self.trainer.progress.epoch,
+            seconds=perf_counter() - started,
+            tasks={task: report[task] for task in report.scores},
+            score=report["score"],
         )
-        self.say(f"{'test':<10} {len(rows):,} rows, seen by nothing before")
+        self._metrics.write(record.as_dict())
+        self.say(f"{'test':<10} {len(rows):,} rows, used for nothing before")
         for each in report_lines(run.model, report):
             self.say(each)
         predictions = with_truth(
@@ -208,45 +203,15 @@ class _Attempt:
             pq.write_table(predictions, file)
         return report
 
-    def _record(self, record: dict[str, Any]) -> None:
-        self._metrics.write(record)
-        epochs = self.prepared.config.training.epochs
-        if record["split"] == "validation":
-            for each in epoch_lines(record, epochs):
-                self.say(each)
-        elif record["event"] == "step":
-            self.step(step_line(record, epochs))
-
-    def _checkpoint(self, kind: Literal["last", "best"]) -> None:
-        self._checkpoints.save(kind, self.trainer)
-
-
-@contextmanager
-def _stopping_at_interrupt(trainer: Trainer) -> Iterator[None]:
-    """Let the first Ctrl-C end training after the step in progress, and a second one at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        trainer.stop_requested = True
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
 
 def _constants(history: History) -> list[str]:
-    """Say which tasks predict a constant on the validation rows, in the best epoch."""
+    """Return notes on tasks that predict a constant on the validation rows, in the best epoch."""
     best = [record for record in history.records if record.get("best")]
     notes = best[-1].get("notes", {}) if best else {}
     return [f"{key}: {note}" for key, note in notes.items() if key.endswith(".prediction")]
 
 
-def _part(prepared: Prepared, inputs: dict[str, Any], name: str) -> ArrayData:
+def _rows_of(prepared: Prepared, inputs: dict[str, Any], name: str) -> ArrayData:
     rows = getattr(prepared.rows.split, name)
     return ArrayData(
         take_rows(inputs, rows),

@@ -3,15 +3,22 @@
 from motet.training.errors import Interrupted, TrainingError
 from motet.training.evaluation import Report
 from motet.training.history import History
+from motet.training.observers import Observer
+from motet.training.records import EpochRecord, EvaluationRecord, StepRecord, TestRecord
 from motet.training.stages import make_stages
 from motet.training.step_result import StepResult
 from motet.training.trainer import Trainer
 
 __all__ = [
+    "EpochRecord",
+    "EvaluationRecord",
     "History",
     "Interrupted",
+    "Observer",
     "Report",
+    "StepRecord",
     "StepResult",
+    "TestRecord",
     "Trainer",
     "TrainingError",
     "make_stages",

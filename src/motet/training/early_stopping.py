@@ -2,10 +2,10 @@
 
 import math
 
-from motet.training.state import Progress
+from motet.training.state import TrainingState
 
 
-def note_value(progress: Progress, value: float, loss: float, patience: int | None) -> bool:
+def note_value(state: TrainingState, value: float, loss: float, patience: int | None) -> bool:
     """Compare a monitored value with the best so far; stop after ``patience`` that were no better.
 
     Of equal values, as coarse metrics have them, the one with the lower loss is better. It does not
@@ -14,14 +14,14 @@ def note_value(progress: Progress, value: float, loss: float, patience: int | No
     Returns:
         Whether it is the best so far.
     """
-    better = progress.best is None or value > progress.best
+    better = state.best is None or value > state.best
     if better:
-        progress.best, progress.stale = value, 0
+        state.best, state.stale = value, 0
     else:
-        progress.stale += 1
-        progress.stopped = progress.stale == patience
-        lowest = progress.best_loss
-        better = value == progress.best and lowest is not None and loss < lowest
+        state.stale += 1
+        state.stopped = state.stale == patience
+        lowest = state.best_loss
+        better = value == state.best and lowest is not None and loss < lowest
     if better:
-        progress.best_loss = loss if math.isfinite(loss) else None
+        state.best_loss = loss if math.isfinite(loss) else None
     return better

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from motet.model import MultiTaskModel
 from motet.options import Every
 from motet.training.evaluation import Report, summed_up
-from motet.training.state import Judged, Progress
+from motet.training.state import LastResult, TrainingState
 
 
 def due_after_step(every: Every, step: int) -> bool:
@@ -22,7 +22,7 @@ def due_after_epoch(every: Every, epoch: int) -> bool:
     return every == "epoch" or (isinstance(every, Mapping) and epoch % every["epochs"] == 0)
 
 
-def due_tasks(model: MultiTaskModel, targets: Iterable[str], progress: Progress) -> list[str]:
+def due_tasks(model: MultiTaskModel, targets: Iterable[str], state: TrainingState) -> list[str]:
     """Return the enabled tasks with targets that the next evaluation covers.
 
     A task is due at the first evaluation, and at every ``evaluate_every``-th from then on.
@@ -32,13 +32,13 @@ def due_tasks(model: MultiTaskModel, targets: Iterable[str], progress: Progress)
         for name in model.active_tasks
         if name in targets
         and (
-            name not in progress.judged
-            or progress.evaluated % model.tasks[name].evaluate_every == 0
+            name not in state.last_results
+            or state.evaluated % model.tasks[name].evaluate_every == 0
         )
     ]
 
 
-def with_last(report: Report, model: MultiTaskModel, progress: Progress) -> Report:
+def with_last(report: Report, model: MultiTaskModel, state: TrainingState) -> Report:
     """Remember a report, and complete it with the last results of the enabled tasks it leaves out.
 
     Returns:
@@ -47,11 +47,11 @@ def with_last(report: Report, model: MultiTaskModel, progress: Progress) -> Repo
     """
     for name, score in report.scores.items():
         own = report[name]
-        progress.judged[name] = Judged(_known(score), _known(own["loss"]), own["count"])
+        state.last_results[name] = LastResult(_known(score), _known(own["loss"]), own["count"])
     whole = Report({name: report[name] for name in report.scores})
     whole.notes = report.notes
     for name in model.active_tasks:
-        last = progress.judged.get(name)
+        last = state.last_results.get(name)
         if last is not None:
             whole.setdefault(name, {"loss": _number(last.loss), "count": last.labels})
             whole.scores[name] = _number(last.score)

@@ -1,17 +1,14 @@
-"""What a user should know before training, or once in it: that something asked for has no effect.
-
-Nothing here is looked at in every step.
-"""
+"""Errors and warnings about options and calls that have no effect."""
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from motet.model import MultiTaskModel
 from motet.problems import InputError
+from motet.training.choices import MemberChoice
 from motet.training.options import TrainingOptions
-
-if TYPE_CHECKING:
-    from motet.training.trainer import Trainer
+from motet.training.setup import Setup
+from motet.training.state import TrainingState
 
 STEPS_WITHOUT_EPOCH = 100
 """Steps by `Trainer.train_step` alone after which it warns of what only epochs move."""
@@ -45,12 +42,12 @@ def check_validation_unneeded(given: TrainingOptions) -> None:
             )
 
 
-def warn_of_nothing_left(trainer: "Trainer", epochs: int) -> None:
+def warn_of_nothing_left(state: TrainingState, epochs: int) -> None:
     """Warn that a call of `Trainer.fit` trains nothing."""
-    done = trainer.progress.epoch
-    if trainer.progress.stopped:
+    done = state.epoch
+    if state.stopped:
         why = (
-            f"early stopping ended training after epoch {done}; to train on, make a new Trainer "
+            f"early stopping ended training after epoch {done}; to continue, create a new Trainer "
             "of the model, with patience=None or a larger one"
         )
     elif 0 < epochs <= done:
@@ -60,11 +57,11 @@ def warn_of_nothing_left(trainer: "Trainer", epochs: int) -> None:
         )
     else:
         return
-    warnings.warn(f"fit(epochs={epochs}) trains nothing: {why}", stacklevel=3)
+    warnings.warn(f"fit(epochs={epochs}) trains nothing: {why}", stacklevel=4)
 
 
 def warn_of_moving(model: MultiTaskModel) -> None:
-    """Warn of frozen tasks whose predictions change, as what they share is trained."""
+    """Warn about frozen tasks whose predictions change, as what they share is trained."""
     if not any(parameter.requires_grad for parameter in model.shared_parameters()):
         return
     frozen = []
@@ -76,29 +73,29 @@ def warn_of_moving(model: MultiTaskModel) -> None:
         warnings.warn(
             f"{', '.join(map(repr, frozen))}: frozen, but what is shared with other tasks trains, "
             'so predictions will change; to keep them as they are, freeze "encoder", too',
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
-def warn_of_epochs(trainer: "Trainer") -> None:
-    """Warn of what only epochs move, after many steps by `Trainer.train_step` alone."""
-    model = trainer.model
-    if trainer.progress.epoch or trainer.progress.batch:
+def warn_of_epochs(state: TrainingState, setup: Setup, lr_schedule: MemberChoice) -> None:
+    """Warn about what only epochs advance, after many steps by `Trainer.train_step` alone."""
+    if state.epoch or state.batch:
         return  # epochs begin and end
+    balancer = setup.stages.at(1)
     waiting = {
-        "stages of balancer": len(trainer.stages) > 1,
-        f"balancer {type(trainer.balancer).__name__}": (
-            trainer.balancer.needs.epochs or trainer.balancer.needs.scores
+        "stages of balancer": len(setup.stages) > 1,
+        f"balancer {type(balancer).__name__}": balancer.needs.epochs or balancer.needs.scores,
+        "lr_schedule": lr_schedule not in ("cosine", "constant", {"type": "constant"}),
+        "unfreeze": bool(setup.freezing.plan),
+        "weights of tasks that change with epochs": any(
+            task.turning_points for task in setup.model.tasks
         ),
-        "lr_schedule": trainer.lr_schedule not in ("cosine", "constant", {"type": "constant"}),
-        "unfreeze": bool(trainer.freezing.plan),
-        "weights of tasks that change with epochs": any(t.turning_points for t in model.tasks),
-        "columns of sharing: progressive": trainer.planner.takes_turns,
+        "columns of sharing: progressive": setup.planner.takes_turns,
     }
     found = [name for name, waits in waiting.items() if waits]
     if found:
         warnings.warn(
-            f"{trainer.step} steps were made by train_step, which begins and ends no epoch, so "
+            f"{state.step} steps were made by train_step, which begins and ends no epoch, so "
             f"these do not advance: {', '.join(found)}; call train_epoch or fit, or remove them",
             stacklevel=3,
         )

@@ -25,13 +25,14 @@ from motet.options import (
     Unfreeze,
     read_typed_dict,
 )
+from motet.training.observers import Observer
 from motet.training.parameter_groups import OptimizerFactory
 
 
 class TrainingOptions(TypedDict, total=False):
     """Options of training."""
 
-    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
+    __pydantic_config__ = ConfigDict(extra="forbid", arbitrary_types_allowed=True)  # type: ignore[misc]  # pydantic's own hook
 
     batch_size: Annotated[PositiveInt, Default(512)]
     """Rows per optimizer step, and per forward pass in evaluation."""
@@ -102,6 +103,8 @@ class TrainingOptions(TypedDict, total=False):
     """Called in `fit` when the state should be saved: with "best" after an evaluation that was the
     best so far, with "last" after each epoch, after each ``checkpoint_every`` steps, and when asked
     to stop."""
+    observers: Annotated[Sequence[Observer], Default(()), InConfig(None)]
+    """Objects that are called at the events of training; see `motet.training.Observer`."""
 
 
 OPTIONS = read_typed_dict(f"{__name__}:TrainingOptions")

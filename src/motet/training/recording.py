@@ -1,44 +1,78 @@
-"""What a record of a step or an epoch says about each task."""
+"""From the results of a step, an epoch or an evaluation to its record."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from torch import Tensor
 
+from motet.training.records import EpochRecord, EvaluationRecord, StepRecord
 from motet.training.step_result import StepResult
+from motet.training.validation import Validation
 
 LOG_EVERY = 50
 """Steps between two step records."""
 
 
-def step_entries(result: StepResult) -> dict[str, dict[str, float]]:
-    """Return loss, weight and gradient norm of each task, as far as they are known."""
-    weights = (result.balanced.weights if result.balanced else None) or {}
-    norms = result.gradient_norms
-    return {
-        task: {"loss": float(loss)}
-        | ({"weight": float(weights[task])} if task in weights else {})
-        | ({"gradient_norm": norms[task]} if task in norms else {})
-        for task, loss in result.losses.items()
-    }
+class Moment(TypedDict):
+    """When a record was made; see the fields of records."""
+
+    step: int
+    epoch: int
+    seconds: float
+    learning_rate: float
 
 
-def step_values(result: StepResult) -> dict[str, Any]:
-    """Return what a step record says about all tasks together."""
-    values: dict[str, Any] = {"gradient_norm": float(result.gradient_norm or 0)}
-    if result.balanced is not None and result.balanced.cosines is not None:
-        values["cosines"] = result.balanced.cosines.tolist()
-        values["status"] = result.balanced.status
-    if result.penalty is not None:
-        values["penalty"] = float(result.penalty)
-    return values
+def step_record(result: StepResult, balancer: str, moment: Moment) -> StepRecord:
+    """Return the record of a step in which a task had a label; this waits for the device."""
+    balanced = result.balanced
+    assert balanced is not None
+    weights, norms = balanced.weights or {}, result.gradient_norms
+    cosines = balanced.cosines
+    return StepRecord(
+        balancer=balancer,
+        gradient_norm=float(result.gradient_norm or 0),
+        cosines=None if cosines is None else cosines.tolist(),
+        status=None if cosines is None else balanced.status,
+        penalty=None if result.penalty is None else float(result.penalty),
+        tasks={
+            task: {"loss": float(loss)}
+            | ({"weight": float(weights[task])} if task in weights else {})
+            | ({"gradient_norm": norms[task]} if task in norms else {})
+            for task, loss in result.losses.items()
+        },
+        **moment,
+    )
 
 
-def epoch_entries(
-    means: Mapping[str, float], weights: Mapping[str, Tensor]
-) -> dict[str, dict[str, float]]:
-    """Return the mean loss of each task, and the weight it had last, if it had one."""
-    return {
+def epoch_record(
+    means: Mapping[str, float], weights: Mapping[str, Tensor], moment: Moment, **facts: Any
+) -> EpochRecord:
+    """Return the record of an epoch.
+
+    Args:
+        means: Mean loss of each task that had a label.
+        weights: The last weights of the tasks.
+        moment: When it ended.
+        facts: Other fields of the record.
+    """
+    tasks = {
         task: {"loss": loss} | ({"weight": float(weights[task])} if task in weights else {})
         for task, loss in means.items()
     }
+    return EpochRecord(tasks=tasks, **moment, **facts)
+
+
+def evaluation_record(
+    found: Validation, event: Literal["step", "epoch"], moment: Moment
+) -> EvaluationRecord:
+    """Return the record of an evaluation on the validation data."""
+    report = found.report
+    return EvaluationRecord(
+        event=event,
+        score=found.score,
+        monitored=found.monitored,
+        best=found.best,
+        notes=report.notes or None,
+        tasks={task: report[task] for task in report.scores},
+        **moment,
+    )

@@ -1,57 +1,39 @@
-"""The training loop: batches in, one balanced update a step, the best weights kept.
+"""The training loop: batches in, one balanced update per step, the best weights kept.
 
-`Trainer.fit` reads as the loop it is: epochs of `train_step`, an evaluation after each, early
-stopping on the monitored score. Every part can be called alone. What the loop must remember is in
-`Trainer.progress` and `motet.training.state`, so that it can stop anywhere and go on exactly there.
+`Trainer.fit` is the loop: epochs of `Trainer.train_step`, evaluations, early stopping, checkpoints.
+Each of these can be called alone. What the loop must remember is one `TrainingState`, so that it
+can stop anywhere and resume exactly there; what happens beside it is in `motet.training.observers`.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from motet.balancing import Balancer
 from motet.data.batches import Batch, Data
 from motet.model import MultiTaskModel, on_host
-from motet.model.checks import check_sizes
 from motet.options import Unpack, checked
-from motet.problems import InputError, hint
 from motet.scheduling import Scheduler
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
-from motet.tasks.task_metrics import find_metrics
 from motet.training.choices import MemberChoice
-from motet.training.devices import find_device
-from motet.training.early_stopping import note_value
 from motet.training.errors import Interrupted, TrainingError
 from motet.training.evaluation import Report, check_words, evaluate, predict
-from motet.training.freezing import Freezing, check_unfreezing
 from motet.training.history import History
-from motet.training.intake import (
-    learn_from_labels,
-    prepare_tasks,
-    take_data,
-    take_inputs,
-)
-from motet.training.intervals import due_after_epoch, due_after_step, due_tasks, with_last
-from motet.training.monitor import (
-    check_monitor,
-    monitored_loss,
-    monitored_tasks,
-    monitored_value,
-)
+from motet.training.intake import learn_from_labels, prepare_tasks, take_data, take_inputs
+from motet.training.intervals import due_after_epoch, due_after_step
+from motet.training.monitor import check_monitor
 from motet.training.needs import (
     ValidationBatches,
     look_ahead,
     report_epoch,
     report_losses_after,
-    report_scores,
     validation_batches,
 )
-from motet.training.normalizing import Normalizer
 from motet.training.notices import (
     STEPS_WITHOUT_EPOCH,
     check_count,
@@ -60,35 +42,30 @@ from motet.training.notices import (
     warn_of_moving,
     warn_of_nothing_left,
 )
-from motet.training.optimizer_creation import create_optimizer
+from motet.training.observers import Callbacks, Checkpoint, observing
 from motet.training.options import TrainingOptions, documents_options, with_defaults
-from motet.training.parameter_groups import check_rates
-from motet.training.passes import Passes, check_micro_batches, check_precision
-from motet.training.planner import Planner
-from motet.training.randomness import Generators
-from motet.training.rates import LearningRates
-from motet.training.recording import LOG_EVERY, epoch_entries, step_entries, step_values
-from motet.training.schedulers import create_scheduler
+from motet.training.recording import (
+    LOG_EVERY,
+    Moment,
+    epoch_record,
+    evaluation_record,
+    step_record,
+)
+from motet.training.setup import set_up
 from motet.training.skipped_steps import count_skipped, not_finite
-from motet.training.stages import BalancerStages, Stage, make_stages, name_of
+from motet.training.stages import BalancerStages, Stage, name_of
 from motet.training.state import (
-    Memory,
-    Progress,
-    Totals,
-    check_header,
-    header_of,
-    load_header,
-    load_tensors,
-    taken_apart,
-    tensors_of,
+    Saved,
+    TrainingState,
+    load_state,
+    save_state,
+    tensors_and_header,
 )
-from motet.training.statistics import (
-    GRADIENTS_EVERY,
-    add_norms,
-    gradient_stats,
-)
+from motet.training.statistics import GRADIENTS_EVERY, add_norms, gradient_stats
 from motet.training.step_result import StepResult
+from motet.training.totals import Totals
 from motet.training.updates import clear_gradients, clip_gradient, update
+from motet.training.validation import validate
 
 
 @documents_options
@@ -104,9 +81,9 @@ class Trainer:
             option: value}``.
         **options: See `motet.training.options.TrainingOptions`.
 
-    Set ``stop_requested`` to True, for example in a signal handler or in ``on_record``, and `fit`
-    stops after the step in progress: it calls ``on_checkpoint("last")`` and raises `Interrupted`. A
-    trainer that loads the state goes on from there.
+    Set ``stop_requested`` to True, for example in a signal handler or an observer, and `fit` stops
+    after the step in progress: it calls ``on_checkpoint("last")`` and raises `Interrupted`. A
+    trainer that loads the state continues from there.
 
     Raises:
         InputError: If a name is unknown or a value does not fit.
@@ -121,58 +98,26 @@ class Trainer:
         scheduling: Scheduler | MemberChoice = "all",
         **options: Unpack[TrainingOptions],
     ) -> None:
-        check_sizes(model)
-        names = model.tasks.names
         chosen = with_defaults(options)
-        self.monitor = chosen["monitor"]
-        if self.monitor not in ("mean", "worst", "loss", *names):
-            known = ("mean", "worst", "loss", *names)
-            raise InputError(f"monitor is {self.monitor!r}; {hint(self.monitor, known)}")
-        self.device = find_device(chosen["device"])
-        self.model = model.to(self.device)
-        self.stages = make_stages(balancer, model).to(self.device)
-        scheduler = create_scheduler(scheduling, model).to(self.device)
-        self.planner = Planner(model, scheduler, micro_batches=chosen["accumulate"])
-        rates = {
-            "shared_learning_rate": chosen["shared_learning_rate"],
-            "layer_decay": chosen["layer_decay"],
-        }
-        self.optimizer = create_optimizer(
-            chosen["optimizer"], chosen["learning_rate"], self.model, self.stages, **rates
-        )
-        self.freezing = Freezing(self.model, chosen["freeze"], chosen["unfreeze"], chosen["frozen"])
-        check_rates(self.model, self.freezing.never, **rates)
-        check_unfreezing(self.freezing.plan, self.model, self.stages)
-        self._parameters = list(self.model.parameters())
-        self.lr_schedule = chosen["lr_schedule"]
-        self._rates = LearningRates(self.optimizer, self.lr_schedule)
-        normalizes = chosen["normalize_losses"] == "initial"
-        self._normalizer = Normalizer(names, normalizes).to(self.device)
-        self.seed = chosen["seed"]
-        self._generators = Generators(self.device, self.seed)
-        check_precision(self.stages, chosen["precision"])
-        if chosen["accumulate"] > 1:
-            check_micro_batches(self.stages, self.model)
-        self._passes = Passes(
-            self.model,
-            self._normalizer,
-            device=self.device,
-            precision=chosen["precision"],
-            generators=self._generators,
-        )
-        self.batch_size, self.clip_norm = chosen["batch_size"], chosen["clip_norm"]
-        self.patience, self.metrics = chosen["patience"], chosen["metrics"]
-        find_metrics(self.model.tasks, self.metrics)  # so that a wrong name is an error now
-        self.evaluate_every = chosen["evaluate_every"]
+        self._setup = setup = set_up(model, balancer, scheduling, chosen)
+        self.model, self.device, self.optimizer = model, setup.device, setup.optimizer
+        self.stages, self.planner, self.freezing = setup.stages, setup.planner, setup.freezing
+        self._rates, self._normalizer = setup.rates, setup.normalizer
+        self._generators, self._passes = setup.generators, setup.passes
+        self._parameters = list(model.parameters())
+        self.given = options
+        self.batch_size, self.seed = chosen["batch_size"], chosen["seed"]
+        self.lr_schedule, self.clip_norm = chosen["lr_schedule"], chosen["clip_norm"]
+        self.metrics, self.monitor = chosen["metrics"], chosen["monitor"]
+        self.patience, self.evaluate_every = chosen["patience"], chosen["evaluate_every"]
         self.checkpoint_every = chosen["checkpoint_every"]
         self.on_record, self.on_checkpoint = chosen["on_record"], chosen["on_checkpoint"]
-        self.given = options
+        self.observers = [Callbacks(), *chosen["observers"]]
         self.history = History()
         self.trivial: Trivial = {}
-        self.progress = Progress()
+        self.progress = TrainingState()
         self.stop_requested = False
-        """Set it, for example in a signal handler, to make `fit` save its state and stop."""
-        self._memory = Memory()
+        """Set it, for example in a signal handler, and `fit` saves its state and stops."""
         self._rehearsed = False
         self._ahead: ValidationBatches | None = None  # of `fit`, for balancers that look ahead
         self._started = perf_counter()
@@ -192,7 +137,7 @@ class Trainer:
     def fit(self, data: Any, validation: Any = None, *, epochs: int = 20) -> History:
         """Train, and end with the weights that were best on the validation data.
 
-        A trainer whose state was loaded goes on where that state was saved.
+        A trainer whose state was loaded continues where it was saved.
 
         Args:
             data: ``(inputs, {task: targets})``, arrays or tensors with rows along the first axis,
@@ -213,6 +158,34 @@ class Trainer:
             Interrupted: If `stop_requested` was set.
         """
         self.stop_requested = False
+        train, valid = self._prepare(data, validation, epochs)
+        state, evaluated = self.progress, self.progress.evaluated
+        with observing(self, self.observers):
+            with self._generators.own():
+                while state.epoch < epochs and not state.stopped:
+                    for batch in self._rest_of_epoch(train):
+                        self._step_of_epoch(batch)
+                        if due_after_step(self.evaluate_every, state.step):
+                            self._validate(valid)
+                        if self.checkpoint_every and state.step % self.checkpoint_every == 0:
+                            self._checkpoint("last")
+                        if self.stop_requested:
+                            self._checkpoint("last")
+                            raise Interrupted
+                        if state.stopped:
+                            break
+                    self._end_epoch()
+                    if due_after_epoch(self.evaluate_every, state.epoch):
+                        self._validate(valid)
+                    self._checkpoint("last")
+            if state.evaluated == evaluated == 0:  # evaluate_every was longer than training
+                self._validate(valid)
+            if valid is not None and state.best_model:
+                self.model.load_state_dict(state.best_model)
+        return self.history
+
+    def _prepare(self, data: Any, validation: Any, epochs: int) -> tuple[Data, Data | None]:
+        """Check data and options, and learn from the training labels as a whole."""
         check_count(epochs)
         train = self._data(data, "the training data", whole=True)
         valid = None
@@ -227,33 +200,10 @@ class Trainer:
         self.check_epochs(epochs)
         self._rates.begin(epochs * train.steps(self.batch_size))
         self._rates.set(max(self.step - 1, 0))  # those of the last step, for the records
-        warn_of_nothing_left(self, epochs)
+        warn_of_nothing_left(self.progress, epochs)
         if not self.step:
             warn_of_moving(self.model)
-        progress, evaluated = self.progress, self.progress.evaluated
-        with self._generators.own():
-            while progress.epoch < epochs and not progress.stopped:
-                self._started = perf_counter()
-                for batch in self._rest_of_epoch(train):
-                    self._step_of_epoch(batch)
-                    if due_after_step(self.evaluate_every, self.step):
-                        self._validate(valid)
-                    if self.checkpoint_every and self.step % self.checkpoint_every == 0:
-                        self._checkpoint("last")
-                    if self.stop_requested:
-                        self._checkpoint("last")
-                        raise Interrupted
-                    if progress.stopped:
-                        break
-                self._end_epoch()
-                if due_after_epoch(self.evaluate_every, progress.epoch):
-                    self._validate(valid)
-                self._checkpoint("last")
-        if valid is not None and progress.evaluated == evaluated == 0:
-            self._validate(valid)  # evaluate_every was longer than training
-        if valid is not None and self._memory.best:
-            self.model.load_state_dict(self._memory.best)
-        return self.history
+        return train, valid
 
     def train_epoch(self, data: Any) -> dict[str, float]:
         """Train on every row once, in an order drawn from (seed, epoch).
@@ -265,7 +215,6 @@ class Trainer:
         """
         train = self._data(data, "the training data", whole=True)
         prepare_tasks(self.model, train)
-        self._started = perf_counter()
         with self._generators.own():
             for batch in self._rest_of_epoch(train):
                 self._step_of_epoch(batch)
@@ -312,7 +261,7 @@ class Trainer:
             passed = passes.make(plan, balancer, self.stages.pass_at(epoch), look=look)
             progress.step += 1
             if progress.step == STEPS_WITHOUT_EPOCH:
-                warn_of_epochs(self)
+                warn_of_epochs(self.progress, self._setup, self.lr_schedule)
             if passed is None:
                 return StepResult({})
         losses, result, penalty = passed.losses, passed.balanced, passed.penalty
@@ -328,13 +277,14 @@ class Trainer:
         update(self.optimizer, balancer, losses)
         self.model.sharing.after_step(self._rates.highest, self.model.active_tasks)
         report_losses_after(balancer, passes.losses, plan)
-        self._memory.totals.add(passed.terms)
+        progress.totals.add(passed.terms)
         norms = (result.gradient_norms if result else None) or passed.norms
         add_norms(progress.gradients, norms)
         return StepResult(losses, norm, result, penalty, gradient_norms=norms)
 
     def _rest_of_epoch(self, train: Data) -> Iterator[Batch]:
         """Return the batches of the epoch in progress that are not done yet."""
+        self._started = perf_counter()
         progress = self.progress
         if not progress.batch:
             self.freezing.begin(progress.epoch + 1)
@@ -348,66 +298,73 @@ class Trainer:
     def _step_of_epoch(self, batch: Batch) -> None:
         result = self.train_step(batch)
         self.progress.batch += 1
-        if result.balanced and result.balanced.weights:
-            self._memory.weights = result.balanced.weights
-        if self.step % LOG_EVERY == 0 and result.balanced is not None:
-            values = {"balancer": name_of(self.balancer)} | step_values(result)
-            self._record("step", "train", step_entries(result), **values)
+        balanced = result.balanced
+        if balanced and balanced.weights:
+            self.progress.weights = balanced.weights
+        if self.step % LOG_EVERY == 0 and balanced is not None:
+            moment = self._moment(self.progress.epoch + 1)
+            record = step_record(result, name_of(self.balancer), moment)
+            for observer in self.observers:
+                observer.on_step(self, record)
 
     def _end_epoch(self) -> dict[str, float]:
         """Record the epoch and begin the next one."""
-        totals = self._memory.totals.means()
+        state, balancer = self.progress, self.balancer
+        totals = state.totals.means()
         means = {task: totals[task] for task in self.model.tasks.names if task in totals}
-        report_epoch(self.balancer, self._normalizer.normalized_means(means))
-        if not means and self.progress.skipped:
-            raise TrainingError(not_finite(self.progress, "in any step of the epoch"))
-        tasks = epoch_entries(means, self._memory.weights)
-        balancer = self.balancer
-        self.progress.epoch += 1
-        self.progress.batch = 0
-        self._memory.totals = Totals()
+        report_epoch(balancer, self._normalizer.normalized_means(means))
+        if not means and state.skipped:
+            raise TrainingError(not_finite(state, "in any step of the epoch"))
+        state.epoch += 1
+        state.batch = 0
+        record = epoch_record(
+            means,
+            state.weights,
+            self._moment(state.epoch),
+            skipped=state.skipped,
+            balancer=name_of(balancer),
+            sharing=self.model.sharing.describe() or None,
+            trained=self.freezing.trained() if self.freezing.active else None,
+        )
+        state.totals = Totals()
         if self.balancer is not balancer:
-            self._memory.weights = {}  # the next one need not give any
-        sharing = self.model.sharing.describe()
-        more = {"sharing": sharing} if sharing else {}
-        if self.freezing.active:
-            more["trained"] = self.freezing.trained()
-        skipped, name = self.progress.skipped, name_of(balancer)
-        self._record("epoch", "train", tasks, skipped=skipped, balancer=name, **more)
+            state.weights = {}  # the next one need not give any
+        self.history.records.append(record.as_dict())
+        for observer in self.observers:
+            observer.on_epoch(self, record)
         return means
 
     def statistics(self) -> dict[str, Any]:
         """Return where training is: steps, epochs, weights, and the tasks' gradients.
 
         ``gradients`` has, for each task, the mean ``norm`` of its gradient on the shared
-        parameters, the ``variance`` of that norm, and the ``count`` of steps looked at: all steps
+        parameters, the ``variance`` of that norm, and the ``count`` of steps measured: all steps
         for balancers that need the gradients, one in 200 for others, and none where a compiled or
-        recomputed module serves only one backward pass.
+        recomputed module supports only one backward pass.
         """
         return {
             "step": self.progress.step,
             "epoch": self.progress.epoch,
             "skipped": self.progress.skipped,
-            "weights": {task: float(weight) for task, weight in self._memory.weights.items()},
+            "weights": {task: float(weight) for task, weight in self.progress.weights.items()},
             "gradients": gradient_stats(self.progress.gradients),
         }
 
     # State -----------------------------------------------------------------------------------
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state(self) -> Saved:
         """Return all that `load_state` needs: tensors, and numbers that JSON can hold.
 
         They are copies, the tensors on the CPU, which later steps do not change.
         """
-        tensors = tensors_of(self._modules(), self.optimizer, self._memory)
-        return tensors, header_of(self.model, self.progress)
+        return save_state(self.progress, self._setup.modules(), self.optimizer)
 
     def load_state(
         self,
         state: tuple[Mapping[str, Tensor], Mapping[str, Any]] | Mapping[str, Tensor],
         header: Mapping[str, Any] | None = None,
     ) -> None:
-        """Go back to a state that `state` returned: ``load_state(trainer.state())``.
+        """Load what `state` returned: ``load_state(trainer.state())``.
 
         Args:
             state: The state, or the tensors of it.
@@ -416,22 +373,12 @@ class Trainer:
         Raises:
             InputError: If it is no state, or that of another model.
         """
-        tensors, header = taken_apart(state, header)
-        check_header(header, self.model)
-        self._memory = load_tensors(tensors, self._modules(), self.optimizer)
-        self.progress = load_header(header, self.model)
+        tensors, header = tensors_and_header(state, header)
+        self.progress = load_state(tensors, header, self._setup.modules(), self.optimizer)
 
-    def _modules(self) -> dict[str, nn.Module]:
-        return {
-            "model": self.model,
-            "balancer": self.stages,
-            "normalizer": self._normalizer,
-            "scheduler": self.planner.scheduler,
-        }
-
-    def _checkpoint(self, kind: Literal["last", "best"]) -> None:
-        if self.on_checkpoint is not None:
-            self.on_checkpoint(kind)
+    def _checkpoint(self, kind: Checkpoint) -> None:
+        for observer in self.observers:
+            observer.on_checkpoint(self, kind)
 
     # Evaluation ------------------------------------------------------------------------------
 
@@ -495,22 +442,19 @@ class Trainer:
             trivial: Constant predictions, fitted on the training labels.
 
         Raises:
-            InputError: If it rests on a task that is disabled, has no targets or no score on these
-                labels, or on a metric whose best value is not known.
+            InputError: If it depends on a task that is disabled, has no targets or no score on
+                these labels, or on a metric whose best value is unknown.
         """
         check_monitor(self.monitor, self.model, targets, self.metrics, trivial)
 
     def check_epochs(self, epochs: int) -> None:
-        """Check that every enabled task has its turn, and that parts are unfrozen.
+        """Check that so many epochs train every task, and unfreeze what is to be unfrozen.
 
         Raises:
-            InputError: If the sharing scheme trains one, or ``unfreeze`` begins, only after so many
-                epochs.
+            InputError: If the turn of a task, or ``unfreeze``, begins later.
         """
         self.planner.check(epochs)
         self.freezing.check(epochs)
-
-    # Parts -----------------------------------------------------------------------------------
 
     def _predictions(self, inputs: Any, tasks: str | Iterable[str] | None) -> dict[str, Prediction]:
         data = take_inputs(inputs, self.model, self.device)
@@ -523,39 +467,26 @@ class Trainer:
         """Evaluate, keep the weights if they are the best so far, and decide whether to stop."""
         if valid is None:
             return
-        due = due_tasks(self.model, valid.targets, self.progress)
-        self.progress.evaluated += 1
-        if not due:
-            return
-        report = self.evaluate(valid, due)
-        self.model.train()
-        whole = with_last(report, self.model, self.progress)
-        report_scores(self.balancer, whole.scores)
-        value = monitored_value(self.monitor, self.model, whole)
-        news = monitored_tasks(self.monitor, self.model, valid.targets).intersection(due)
-        news &= self.planner.tasks_of_last_turn(self.progress.epoch + (self.progress.batch > 0))
-        loss = monitored_loss(self.monitor, self.model, whole)
-        better = bool(news) and note_value(self.progress, value, loss, self.patience)
-        if better:
-            self._memory.best = {n: each.clone() for n, each in self.model.state_dict().items()}
-        self._record(
-            "step" if isinstance(self.evaluate_every, int) else "epoch",
-            "validation",
-            {task: report[task] for task in report.scores},
-            score=whole["score"],
-            monitored=value,
-            best=better,
-            **({"notes": report.notes} if report.notes else {}),
+        found = validate(
+            valid,
+            self._setup,
+            self.progress,
+            self.evaluate,
+            monitor=self.monitor,
+            patience=self.patience,
         )
-        if better:
+        if found is None:
+            return
+        by_steps = isinstance(self.evaluate_every, int)
+        moment = self._moment(self.progress.epoch + by_steps)
+        record = evaluation_record(found, "step" if by_steps else "epoch", moment)
+        self.history.records.append(record.as_dict())
+        for observer in self.observers:
+            observer.on_evaluation(self, record)
+        if found.best:
             self._checkpoint("best")
 
-    def _record(self, event: str, split: str, tasks: Mapping[str, Any], **more: Any) -> None:
-        epoch = self.progress.epoch + (event == "step")
+    def _moment(self, epoch: int) -> Moment:
         seconds = perf_counter() - self._started
-        record = {"event": event, "step": self.step, "epoch": epoch, "split": split, **more}
-        record |= {"seconds": seconds, "tasks": tasks, "learning_rate": self._rates.highest}
-        if event == "epoch" or split == "validation":
-            self.history.records.append(record)
-        if self.on_record is not None:
-            self.on_record(record)
+        rate = self._rates.highest
+        return {"step": self.step, "epoch": epoch, "seconds": seconds, "learning_rate": rate}

@@ -1,0 +1,85 @@
+"""What a run does beside the training loop: files, lines of progress, and stopping at Ctrl-C."""
+
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any, final
+
+from motet.run.checkpoints import Checkpoints
+from motet.run.folder import JsonLines
+from motet.run.lines import epoch_lines, step_line
+from motet.training import EpochRecord, EvaluationRecord, Observer, StepRecord
+from motet.training.observers import Checkpoint, Observed
+
+Say = Callable[[str], object]
+
+
+@final
+class RunFiles(Observer):
+    """Writes ``metrics.jsonl`` and checkpoints.
+
+    Args:
+        metrics: The file of records.
+        checkpoints: The checkpoints of the run.
+    """
+
+    def __init__(self, metrics: JsonLines, checkpoints: Checkpoints) -> None:
+        self._metrics, self._checkpoints = metrics, checkpoints
+
+    def on_step(self, trainer: Observed, record: StepRecord) -> None:
+        self._metrics.write(record.as_dict())
+
+    def on_epoch(self, trainer: Observed, record: EpochRecord) -> None:
+        self._metrics.write(record.as_dict())
+
+    def on_evaluation(self, trainer: Observed, record: EvaluationRecord) -> None:
+        self._metrics.write(record.as_dict())
+
+    def on_checkpoint(self, trainer: Observed, kind: Checkpoint) -> None:
+        self._checkpoints.save(kind, trainer)
+
+
+@final
+class ProgressLines(Observer):
+    """Reports steps and evaluations, a line each.
+
+    Args:
+        say: Called with each line about an evaluation.
+        step: Called with each line about a step.
+        epochs: Epochs in all.
+    """
+
+    def __init__(self, say: Say, step: Say, epochs: int) -> None:
+        self._say, self._step, self._epochs = say, step, epochs
+
+    def on_step(self, trainer: Observed, record: StepRecord) -> None:
+        self._step(step_line(record, self._epochs))
+
+    def on_evaluation(self, trainer: Observed, record: EvaluationRecord) -> None:
+        for line in epoch_lines(record, self._epochs):
+            self._say(line)
+
+
+@final
+class StopAtInterrupt(Observer):
+    """Lets the first Ctrl-C stop training after the step in progress, and a second one at once."""
+
+    def __init__(self) -> None:
+        self._before: Any = None
+        self._installed = False
+
+    def on_begin(self, trainer: Observed) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return  # signals reach the main thread only
+
+        def stop(*_: object) -> None:
+            trainer.stop_requested = True
+            signal.signal(signal.SIGINT, self._before)
+
+        self._before = signal.signal(signal.SIGINT, stop)
+        self._installed = True
+
+    def on_end(self, trainer: Observed) -> None:
+        if self._installed:
+            signal.signal(signal.SIGINT, self._before)
+            self._installed = False

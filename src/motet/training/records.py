@@ -1,0 +1,122 @@
+"""What happened in training, as facts: one record for a step, an epoch, an evaluation, a test.
+
+Records hold numbers only and need no torch; `motet.run.lines` formats them for people.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+Values = Mapping[str, Mapping[str, float]]
+"""Numbers by task and by name, such as loss, weight and metrics."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What all records have in common."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the record as a line of ``metrics.jsonl`` holds it; without what is None."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRecord(Record):
+    """One training step, before it changed the model."""
+
+    event: Literal["step"] = "step"
+    step: int
+    """Steps made, this one included."""
+    epoch: int
+    """The epoch in progress, counted from 1."""
+    split: Literal["train"] = "train"
+    balancer: str
+    """Name of the balancer."""
+    gradient_norm: float
+    """Norm of the whole gradient, before clipping."""
+    cosines: list[list[float]] | None = None
+    """Cosines between the gradients of every two tasks, if the balancer reads gradients."""
+    status: str | None = None
+    """How the balancer's problem was solved."""
+    penalty: float | None = None
+    """The regulariser of the sharing scheme."""
+    seconds: float
+    """Seconds since the epoch began, or was resumed."""
+    tasks: Values
+    """Loss of each task that has a label, and its weight and gradient norm where they are known."""
+    learning_rate: float
+    """The highest learning rate, without factors of single parameter groups."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord(Record):
+    """One pass over the training data."""
+
+    event: Literal["epoch"] = "epoch"
+    step: int
+    """Steps made."""
+    epoch: int
+    """Epochs completed, this one included."""
+    split: Literal["train"] = "train"
+    skipped: int
+    """Steps skipped since training began, as they were not finite."""
+    balancer: str
+    """Name of the balancer."""
+    sharing: Mapping[str, Any] | None = None
+    """What the sharing scheme reports about itself."""
+    trained: Mapping[str, Any] | None = None
+    """Which parameters are trained, if some are frozen."""
+    seconds: float
+    """Seconds since the epoch began, or was resumed."""
+    tasks: Values
+    """Mean loss of each task that had a label, and the last weight where it is known."""
+    learning_rate: float
+    """The highest learning rate, without factors of single parameter groups."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationRecord(Record):
+    """One evaluation on the validation data."""
+
+    event: Literal["step", "epoch"]
+    """Whether evaluations come after so many steps, or at the end of epochs."""
+    step: int
+    """Steps made."""
+    epoch: int
+    """The epoch completed, or in progress where evaluations come after so many steps."""
+    split: Literal["validation"] = "validation"
+    score: float
+    """Mean normalised score of the main tasks."""
+    monitored: float
+    """The monitored value; higher is better."""
+    best: bool
+    """Whether it is the best so far."""
+    notes: Mapping[str, str] | None = None
+    """By ``task.metric``, why a metric is NaN; by ``task.prediction``, a constant prediction."""
+    seconds: float
+    """Seconds since the epoch began, or was resumed."""
+    tasks: Values
+    """Metrics, loss and number of labels of each task that was evaluated."""
+    learning_rate: float
+    """The highest learning rate, without factors of single parameter groups."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestRecord(Record):
+    """The evaluation on the test rows, once, at the end of a run."""
+
+    __test__ = False  # for pytest, which would collect it by its name
+
+    event: Literal["test"] = "test"
+    step: int
+    """Steps made."""
+    epoch: int
+    """The epoch whose weights were evaluated."""
+    split: Literal["test"] = "test"
+    seconds: float
+    """Seconds that the evaluation took."""
+    tasks: Values
+    """Metrics, loss and number of labels of each task."""
+    score: float
+    """Mean normalised score of the main tasks."""

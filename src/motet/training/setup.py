@@ -1,0 +1,117 @@
+"""From a model and options to all that training works with, checked against each other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from motet.model import MultiTaskModel
+from motet.model.checks import check_sizes
+from motet.problems import InputError, hint
+from motet.scheduling import Scheduler
+from motet.tasks.task_metrics import find_metrics
+from motet.training.choices import MemberChoice
+from motet.training.devices import find_device
+from motet.training.freezing import Freezing, check_unfreezing
+from motet.training.normalizing import Normalizer
+from motet.training.optimizer_creation import create_optimizer
+from motet.training.options import TrainingOptions
+from motet.training.parameter_groups import check_rates
+from motet.training.passes import Passes, check_micro_batches, check_precision
+from motet.training.planner import Planner
+from motet.training.randomness import Generators
+from motet.training.rates import LearningRates
+from motet.training.schedulers import create_scheduler
+from motet.training.stages import BalancerStages, Stage, make_stages
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What training works with."""
+
+    model: MultiTaskModel
+    device: torch.device
+    stages: BalancerStages
+    planner: Planner
+    optimizer: Optimizer
+    freezing: Freezing
+    rates: LearningRates
+    normalizer: Normalizer
+    generators: Generators
+    passes: Passes
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Return the modules whose states are saved."""
+        return {
+            "model": self.model,
+            "balancer": self.stages,
+            "normalizer": self.normalizer,
+            "scheduler": self.planner.scheduler,
+        }
+
+
+def set_up(
+    model: MultiTaskModel,
+    balancer: Stage | Sequence[Stage] | BalancerStages,
+    scheduling: Scheduler | MemberChoice,
+    options: TrainingOptions,
+) -> Setup:
+    """Create what training works with.
+
+    Args:
+        model: The model, which is moved to the device; what ``freeze`` names is frozen.
+        balancer: See `motet.Trainer`.
+        scheduling: See `motet.Trainer`.
+        options: All options, none left out.
+
+    Returns:
+        What was created.
+
+    Raises:
+        InputError: If a name is unknown, or options do not fit the model or each other.
+    """
+    check_sizes(model)
+    known = ("mean", "worst", "loss", *model.tasks.names)
+    if options["monitor"] not in known:
+        raise InputError(f"monitor is {options['monitor']!r}; {hint(options['monitor'], known)}")
+    device = find_device(options["device"])
+    model.to(device)
+    stages = make_stages(balancer, model).to(device)
+    scheduler = create_scheduler(scheduling, model).to(device)
+    planner = Planner(model, scheduler, micro_batches=options["accumulate"])
+    rates = {name: options[name] for name in ("shared_learning_rate", "layer_decay")}
+    optimizer = create_optimizer(
+        options["optimizer"], options["learning_rate"], model, stages, **rates
+    )
+    freezing = Freezing(model, options["freeze"], options["unfreeze"], options["frozen"])
+    check_rates(model, freezing.never, **rates)
+    check_unfreezing(freezing.plan, model, stages)
+    learning_rates = LearningRates(optimizer, options["lr_schedule"])
+    normalizes = options["normalize_losses"] == "initial"
+    normalizer = Normalizer(model.tasks.names, normalizes).to(device)
+    generators = Generators(device, options["seed"])
+    check_precision(stages, options["precision"])
+    if options["accumulate"] > 1:
+        check_micro_batches(stages, model)
+    passes = Passes(
+        model,
+        normalizer,
+        device=device,
+        precision=options["precision"],
+        generators=generators,
+    )
+    find_metrics(model.tasks, options["metrics"])  # so that a wrong name is an error now
+    return Setup(
+        model,
+        device,
+        stages,
+        planner,
+        optimizer,
+        freezing,
+        learning_rates,
+        normalizer,
+        generators,
+        passes,
+    )

@@ -1,0 +1,68 @@
+"""Evaluations during training: the monitored value, and whether it is the best so far."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from motet.data.batches import Data
+from motet.training.early_stopping import note_value
+from motet.training.evaluation import Report
+from motet.training.intervals import due_tasks, with_last
+from motet.training.monitor import monitored_loss, monitored_tasks, monitored_value
+from motet.training.needs import report_scores
+from motet.training.setup import Setup
+from motet.training.state import TrainingState
+
+
+@dataclass(frozen=True)
+class Validation:
+    """One evaluation on the validation data."""
+
+    report: Report
+    """Of the tasks that were due."""
+    score: float
+    """Mean normalised score of the main tasks, with the last score of those that were not due."""
+    monitored: float
+    """The monitored value; higher is better."""
+    best: bool
+    """Whether it is the best so far; the model is then in ``state.best_model``."""
+
+
+def validate(
+    valid: Data,
+    setup: Setup,
+    state: TrainingState,
+    evaluate: Callable[[Data, list[str]], Report],
+    *,
+    monitor: str,
+    patience: int | None,
+) -> Validation | None:
+    """Evaluate the tasks that are due, keep the best model, and decide whether to stop.
+
+    Args:
+        valid: The validation data.
+        setup: What is trained.
+        state: Where training is; it is updated.
+        evaluate: Evaluates some tasks on data.
+        monitor: What is monitored.
+        patience: Evaluations without a better monitored value before training stops.
+
+    Returns:
+        What was found; None if no task was due.
+    """
+    model = setup.model
+    due = due_tasks(model, valid.targets, state)
+    state.evaluated += 1
+    if not due:
+        return None
+    report = evaluate(valid, due)
+    model.train()
+    whole = with_last(report, model, state)
+    report_scores(setup.stages.at(state.epoch + 1), whole.scores)
+    value = monitored_value(monitor, model, whole)
+    loss = monitored_loss(monitor, model, whole)
+    fresh = monitored_tasks(monitor, model, valid.targets).intersection(due)
+    fresh &= setup.planner.tasks_of_last_turn(state.epoch + (state.batch > 0))
+    best = bool(fresh) and note_value(state, value, loss, patience)
+    if best:
+        state.best_model = {name: each.clone() for name, each in model.state_dict().items()}
+    return Validation(report, whole["score"], value, best)
