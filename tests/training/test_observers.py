@@ -1,4 +1,4 @@
-"""What happens beside the loop happens in observers, at a few named events."""
+"""What happens around the loop happens in observers, at a few named events."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a run does beside the training loop: files, lines of progress, and stopping at Ctrl-C."""
+"""What a run does around the training loop: files, lines of progress, and stopping at Ctrl-C."""
 
 import signal
 import threading

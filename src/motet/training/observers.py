@@ -1,4 +1,4 @@
-"""What happens beside the training loop: records, checkpoints, progress, loggers, signals.
+"""What happens around the training loop: records, checkpoints, progress, loggers, signals.
 
 The loop calls its observers at a few named events. None of them changes the result of training,
 except by asking it to stop.
