@@ -2,21 +2,24 @@
 
 import inspect
 import json
-from typing import get_origin
+from typing import Annotated, ClassVar, get_args, get_origin
 
 import pytest
 from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
-from typing_extensions import Unpack
+from typing_extensions import TypedDict, Unpack
 
 from motet import options, sharing
 from motet.config import json_schema, read
 from motet.options import (
     TASK_DEFAULTS,
+    Default,
+    PositiveInt,
     TaskOptions,
     checked,
     common_options,
     create,
+    defaults_of,
     read_options,
 )
 from motet.options.reading import REQUIRED, from_object
@@ -41,7 +44,8 @@ def signature_of(kind, name):
             empty = parameter.default is parameter.empty
             found[parameter.name] = REQUIRED if empty else parameter.default
         elif get_origin(parameter.annotation) is Unpack:
-            found |= {each: TASK_DEFAULTS[each] for each in TaskOptions.__annotations__}
+            (shared,) = get_args(parameter.annotation)
+            found |= defaults_of(shared) | getattr(KINDS[kind][name], "option_defaults", {})
     return found
 
 
@@ -191,3 +195,56 @@ def test_arguments_that_fit_go_through():
 def test_a_wrong_option_names_the_nearest_one(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+class Breadth(TypedDict, total=False):
+    """Options that members of one's own share."""
+
+    width: Annotated[PositiveInt, Default(3)]
+    """How wide."""
+
+
+class Shape(Breadth, total=False):
+    """More of them."""
+
+    depth: Annotated[PositiveInt, Default(2)]
+    """How deep."""
+
+
+class Box:
+    """A member.
+
+    Args:
+        depth: How deep a box is.
+        color: What it looks like.
+        **common: Options of every shape.
+    """
+
+    option_defaults: ClassVar = {"width": 5}
+
+    @checked
+    def __init__(self, *, color: str = "red", **common: Unpack[Shape]) -> None:
+        self.color, self.options = color, common
+
+
+def test_options_that_members_share_are_defined_once_outside_the_package_too():
+    found = {option.name: (option.default, option.description) for option in from_object(Box)}
+    assert found == {
+        "color": ("red", "What it looks like."),
+        "width": (5, "How wide."),
+        "depth": (2, "How deep a box is."),
+    }
+    assert options.defaults_of(Shape) == {"width": 3, "depth": 2}
+    assert Box(depth=4).options == {"depth": 4}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"depth": 0}, "Box: depth: found 0"),
+        ({"deph": 1}, "Box: no option 'deph'; did you mean 'depth'"),
+    ],
+)
+def test_options_that_members_share_are_checked(wrong, message):
+    with pytest.raises(InputError, match=message):
+        Box(**wrong)

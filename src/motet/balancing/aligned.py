@@ -4,9 +4,9 @@ from typing import Literal, final
 
 from torch import Tensor
 
-from motet.balancing.families import GramianBalancer
+from motet.balancing.families import GramianBalancer, GramianOptions
 from motet.balancing.solvers import aligned
-from motet.options import Fraction, PositiveInt, Sequence, checked
+from motet.options import Sequence, Unpack, checked
 
 
 @final
@@ -33,8 +33,7 @@ class AlignedMTL(GramianBalancer):
             the mean square ("rmse"), of those that are not 0.
         scale: "sum": T equal gradients g give T g, as the plain sum does; "mean" and "paper": they
             give g.
-        every: Steps for which weights are used before they are found anew.
-        momentum: Share of the weights before in new ones; 0 takes the new ones alone.
+        **common: Options of every Gramian balancer; see `GramianOptions`.
     """
 
     scales_rows = False
@@ -45,11 +44,9 @@ class AlignedMTL(GramianBalancer):
         tasks: Sequence[str],
         *,
         scaling: Literal["min", "median", "rmse"] = "min",
-        scale: Literal["sum", "mean", "paper"] = "sum",
-        every: PositiveInt = 1,
-        momentum: Fraction = 0.0,
+        **common: Unpack[GramianOptions],
     ) -> None:
-        super().__init__(tasks, scale=scale, every=every, momentum=momentum)
+        super().__init__(tasks, **common)
         self.scaling = scaling
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:

@@ -1,12 +1,12 @@
 """Conflict-averse gradient descent."""
 
-from typing import Literal, final
+from typing import final
 
 from torch import Tensor
 
-from motet.balancing.families import GramianBalancer
+from motet.balancing.families import GramianBalancer, GramianOptions
 from motet.balancing.solvers import conflict_averse
-from motet.options import Fraction, NonNegativeFloat, PositiveInt, Sequence, checked
+from motet.options import NonNegativeFloat, Sequence, Unpack, checked
 
 
 @final
@@ -31,8 +31,7 @@ class CAGrad(GramianBalancer):
         c: Radius of the search around the mean gradient, relative to its length.
         scale: "sum": T equal gradients g give T g, as the plain sum does; "mean": they give g;
             "paper": they give (1 + c) g.
-        every: Steps for which weights are used before they are found anew.
-        momentum: Share of the weights before in new ones; 0 takes the new ones alone.
+        **common: Options of every Gramian balancer; see `GramianOptions`.
     """
 
     refuses_weight = (
@@ -46,11 +45,9 @@ class CAGrad(GramianBalancer):
         tasks: Sequence[str],
         *,
         c: NonNegativeFloat = 0.4,
-        scale: Literal["sum", "mean", "paper"] = "sum",
-        every: PositiveInt = 1,
-        momentum: Fraction = 0.0,
+        **common: Unpack[GramianOptions],
     ) -> None:
-        super().__init__(tasks, scale=scale, every=every, momentum=momentum)
+        super().__init__(tasks, **common)
         self.c = c
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:

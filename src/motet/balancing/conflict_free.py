@@ -1,11 +1,11 @@
 """Conflict-free gradients with given cosines."""
 
-from typing import Literal, final
+from typing import final
 
 import torch
 from torch import Tensor
 
-from motet.balancing.families import GramianBalancer
+from motet.balancing.families import GramianBalancer, GramianOptions
 from motet.balancing.solvers import OK, given_cosines, min_norm_point
 from motet.balancing.solvers.solution import (
     ALL_ZERO,
@@ -14,7 +14,7 @@ from motet.balancing.solvers.solution import (
     inverse_lengths,
     unit_rows,
 )
-from motet.options import Fraction, PositiveInt, Sequence, checked
+from motet.options import Sequence, Unpack, checked
 
 
 @final
@@ -34,8 +34,7 @@ class ConFIG(GramianBalancer):
     Args:
         tasks: Names of the tasks.
         scale: "sum" and "paper": T equal gradients g give T g; "mean": they give g.
-        every: Steps for which weights are used before they are found anew.
-        momentum: Share of the weights before in new ones; 0 takes the new ones alone.
+        **common: Options of every Gramian balancer; see `GramianOptions`.
     """
 
     scales_rows = False
@@ -44,12 +43,9 @@ class ConFIG(GramianBalancer):
     def __init__(
         self,
         tasks: Sequence[str],
-        *,
-        scale: Literal["sum", "mean", "paper"] = "sum",
-        every: PositiveInt = 1,
-        momentum: Fraction = 0.0,
+        **common: Unpack[GramianOptions],
     ) -> None:
-        super().__init__(tasks, scale=scale, every=every, momentum=momentum)
+        super().__init__(tasks, **common)
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
         targets = self.preference(present).numpy()

@@ -1,14 +1,14 @@
 """Dual-balancing multi-task learning."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
 
-from motet.balancing.families import JacobianBalancer, rows_of
+from motet.balancing.families import GradientOptions, JacobianBalancer, rows_of
 from motet.balancing.log import positive
-from motet.options import Fraction, NonNegativeFloat, Sequence, checked
+from motet.options import Fraction, NonNegativeFloat, Sequence, Unpack, checked
 from motet.problems import InputError
 
 _EPSILON = 1e-8  # of the paper, added to a loss before its logarithm
@@ -56,9 +56,9 @@ class DBMTL(JacobianBalancer):
         *,
         beta: Fraction = 0.9,
         decay: NonNegativeFloat = 0.0,
-        scale: Literal["sum", "mean", "paper"] = "sum",
+        **common: Unpack[GradientOptions],
     ) -> None:
-        super().__init__(tasks, scale=scale)
+        super().__init__(tasks, **common)
         self.beta, self.decay = beta, decay
         self.average = nn.Buffer(torch.zeros(len(self.tasks), 0))
         """Running gradients ĝ, (T, P)."""

@@ -1,12 +1,12 @@
 """Projection of the mean gradient on the dual cone."""
 
-from typing import Literal, final
+from typing import final
 
 from torch import Tensor
 
-from motet.balancing.families import GramianBalancer
+from motet.balancing.families import GramianBalancer, GramianOptions
 from motet.balancing.solvers import project_on_dual_cone
-from motet.options import Fraction, PositiveInt, Sequence, checked
+from motet.options import Sequence, Unpack, checked
 
 
 @final
@@ -25,8 +25,7 @@ class DualProj(GramianBalancer):
         tasks: Names of the tasks.
         scale: "sum": T equal gradients g give T g, as the plain sum does; "mean" and "paper": they
             give g.
-        every: Steps for which weights are used before they are found anew.
-        momentum: Share of the weights before in new ones; 0 takes the new ones alone.
+        **common: Options of every Gramian balancer; see `GramianOptions`.
     """
 
     scales_rows = False
@@ -35,12 +34,9 @@ class DualProj(GramianBalancer):
     def __init__(
         self,
         tasks: Sequence[str],
-        *,
-        scale: Literal["sum", "mean", "paper"] = "sum",
-        every: PositiveInt = 1,
-        momentum: Fraction = 0.0,
+        **common: Unpack[GramianOptions],
     ) -> None:
-        super().__init__(tasks, scale=scale, every=every, momentum=momentum)
+        super().__init__(tasks, **common)
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
         mean = self.preference(present).numpy()[None] / len(present)  # (1, T)

@@ -1,13 +1,13 @@
 """Weighting by excess risk."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
 
-from motet.balancing.families import JacobianBalancer
-from motet.options import PositiveFloat, Sequence, checked
+from motet.balancing.families import GradientOptions, JacobianBalancer
+from motet.options import PositiveFloat, Sequence, Unpack, checked
 
 _EPSILON = 1e-7  # of the authors' code, under the root
 
@@ -46,9 +46,9 @@ class ExcessMTL(JacobianBalancer):
         tasks: Sequence[str],
         *,
         eta: PositiveFloat = 0.01,
-        scale: Literal["sum", "mean", "paper"] = "sum",
+        **common: Unpack[GradientOptions],
     ) -> None:
-        super().__init__(tasks, scale=scale)
+        super().__init__(tasks, **common)
         self.eta = eta
         self.squares = nn.Buffer(torch.zeros(len(self.tasks), 0))
         """Sums of squared gradients over the steps, (T, P)."""

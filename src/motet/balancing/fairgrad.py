@@ -1,13 +1,14 @@
 """Fairness between tasks, as in resource allocation."""
 
-from typing import Literal, final
+from collections.abc import Mapping
+from typing import ClassVar, final
 
 from torch import Tensor
 
-from motet.balancing.families import GramianBalancer
+from motet.balancing.families import GramianBalancer, GramianOptions
 from motet.balancing.nash import clip_of
 from motet.balancing.solvers import fair_weights
-from motet.options import Fraction, PositiveFloat, PositiveInt, Sequence, checked
+from motet.options import PositiveFloat, Sequence, Unpack, checked
 
 
 @final
@@ -32,12 +33,13 @@ class FairGrad(GramianBalancer):
         max_norm: Longest direction, None for no clip; only with the paper's scale, as the others
             fix the sum of the weights instead.
         scale: "paper": the formula above, clipped; "sum": the weights sum to T; "mean": to 1.
-        every: Steps for which weights are used before they are found anew.
-        momentum: Share of the weights before in new ones; 0 takes the new ones alone.
+        **common: Options of every Gramian balancer; see `GramianOptions`.
 
     Raises:
         InputError: If a ``max_norm`` of your own is given with another scale.
     """
+
+    option_defaults: ClassVar[Mapping[str, str]] = {"scale": "paper"}
 
     @checked
     def __init__(
@@ -46,12 +48,10 @@ class FairGrad(GramianBalancer):
         *,
         alpha: PositiveFloat = 2.0,
         max_norm: PositiveFloat | None = 1.0,
-        scale: Literal["sum", "mean", "paper"] = "paper",
-        every: PositiveInt = 1,
-        momentum: Fraction = 0.0,
+        **common: Unpack[GramianOptions],
     ) -> None:
-        super().__init__(tasks, scale=scale, every=every, momentum=momentum)
-        self.alpha, self.max_norm = alpha, clip_of(max_norm, scale)
+        super().__init__(tasks, **common)
+        self.alpha, self.max_norm = alpha, clip_of(max_norm, self.scale)
         if alpha >= 1:
             self.refuses_weight = (  # type: ignore[misc]  # alpha decides, not the class
                 "from alpha = 1 on, a larger gradient counts no more, or less; set alpha < 1"

@@ -1,12 +1,12 @@
 """Gradient sign dropout."""
 
-from typing import Literal, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from motet.balancing.families import JacobianBalancer
-from motet.options import Fraction, NonNegativeInt, Sequence, checked
+from motet.balancing.families import GradientOptions, JacobianBalancer
+from motet.options import Fraction, NonNegativeInt, Sequence, Unpack, checked
 from motet.seeds import derive
 
 _CHUNK = {True: 1 << 17, False: 1 << 24}
@@ -42,9 +42,9 @@ class GradDrop(JacobianBalancer):
         *,
         leak: Fraction = 0.0,
         seed: NonNegativeInt = 0,
-        scale: Literal["sum", "mean", "paper"] = "sum",
+        **common: Unpack[GradientOptions],
     ) -> None:
-        super().__init__(tasks, scale=scale)
+        super().__init__(tasks, **common)
         self.leak, self.seed = leak, seed
         self.step = nn.Buffer(torch.tensor(0))
 

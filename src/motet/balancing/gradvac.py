@@ -1,17 +1,17 @@
 """Gradient vaccine."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from motet.balancing.families import GramianBalancer
+from motet.balancing.families import GramianBalancer, GramianOptions
 from motet.balancing.pcgrad import random_orders
 from motet.balancing.solvers.solution import Array, inverse_lengths, unit_rows
-from motet.options import Fraction, NonNegativeInt, PositiveInt, Sequence, checked
+from motet.options import Fraction, NonNegativeInt, Sequence, Unpack, checked
 from motet.seeds import derive
 
 _LARGEST_TARGET = 1 - 1e-6  # nearer to 1, g_i' would turn into a huge multiple of g_j
@@ -41,8 +41,7 @@ class GradVac(GramianBalancer):
         beta: Share β of the newest cosine in the target.
         seed: Seed of the random order.
         scale: "sum" and "paper": T equal gradients g give T g; "mean": they give g.
-        every: Steps for which weights are used before they are found anew.
-        momentum: Share of the weights before in new ones; 0 takes the new ones alone.
+        **common: Options of every Gramian balancer; see `GramianOptions`.
     """
 
     task_axes: ClassVar[Mapping[str, int]] = {**GramianBalancer.task_axes, "target": 2}
@@ -54,11 +53,9 @@ class GradVac(GramianBalancer):
         *,
         beta: Fraction = 1e-2,
         seed: NonNegativeInt = 0,
-        scale: Literal["sum", "mean", "paper"] = "sum",
-        every: PositiveInt = 1,
-        momentum: Fraction = 0.0,
+        **common: Unpack[GramianOptions],
     ) -> None:
-        super().__init__(tasks, scale=scale, every=every, momentum=momentum)
+        super().__init__(tasks, **common)
         self.beta, self.seed = beta, seed
         self.step = nn.Buffer(torch.tensor(0))
         self.target = nn.Buffer(torch.zeros(len(self.tasks), len(self.tasks)))

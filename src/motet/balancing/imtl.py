@@ -1,15 +1,15 @@
 """Impartial multi-task learning, whole: losses and gradients."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
 
 from motet.balancing.bounds import bounded
-from motet.balancing.families import GramianBalancer
+from motet.balancing.families import GramianBalancer, GramianOptions
 from motet.balancing.imtl_g import equal_projections
-from motet.options import Fraction, PositiveInt, Sequence, checked
+from motet.options import Sequence, Unpack, checked
 
 
 @final
@@ -35,8 +35,7 @@ class IMTL(GramianBalancer):
         tasks: Names of the tasks.
         scale: "sum": T equal gradients g of scaled losses give T g, as the plain sum does; "mean"
             and "paper": they give g.
-        every: Steps for which weights are used before they are found anew.
-        momentum: Share of the weights before in new ones; 0 takes the new ones alone.
+        **common: Options of every Gramian balancer; see `GramianOptions`.
     """
 
     task_axes: ClassVar[Mapping[str, int]] = {**GramianBalancer.task_axes, "log_scale": 1}
@@ -50,12 +49,9 @@ class IMTL(GramianBalancer):
     def __init__(
         self,
         tasks: Sequence[str],
-        *,
-        scale: Literal["sum", "mean", "paper"] = "sum",
-        every: PositiveInt = 1,
-        momentum: Fraction = 0.0,
+        **common: Unpack[GramianOptions],
     ) -> None:
-        super().__init__(tasks, scale=scale, every=every, momentum=momentum)
+        super().__init__(tasks, **common)
         self.log_scale = nn.Parameter(torch.zeros(len(self.tasks)))
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:

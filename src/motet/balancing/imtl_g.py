@@ -1,12 +1,12 @@
 """Impartial multi-task learning, gradient balance."""
 
-from typing import Literal, final
+from typing import final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from motet.balancing.families import GramianBalancer
+from motet.balancing.families import GramianBalancer, GramianOptions
 from motet.balancing.solvers import OK, given_cosines, min_norm_point
 from motet.balancing.solvers.solution import (
     ALL_ZERO,
@@ -15,7 +15,7 @@ from motet.balancing.solvers.solution import (
     inverse_lengths,
     unit_rows,
 )
-from motet.options import Fraction, PositiveInt, Sequence, checked
+from motet.options import Sequence, Unpack, checked
 
 _SMALLEST_SUM = 0.1  # of Σ|w|: below, Σw = 1 would blow the direction up or turn it around
 
@@ -40,8 +40,7 @@ class IMTLG(GramianBalancer):
         tasks: Names of the tasks.
         scale: "sum": T equal gradients g give T g, as the plain sum does; "mean" and "paper": they
             give g.
-        every: Steps for which weights are used before they are found anew.
-        momentum: Share of the weights before in new ones; 0 takes the new ones alone.
+        **common: Options of every Gramian balancer; see `GramianOptions`.
     """
 
     refuses_weight = (
@@ -53,12 +52,9 @@ class IMTLG(GramianBalancer):
     def __init__(
         self,
         tasks: Sequence[str],
-        *,
-        scale: Literal["sum", "mean", "paper"] = "sum",
-        every: PositiveInt = 1,
-        momentum: Fraction = 0.0,
+        **common: Unpack[GramianOptions],
     ) -> None:
-        super().__init__(tasks, scale=scale, every=every, momentum=momentum)
+        super().__init__(tasks, **common)
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
         weights, self.status = equal_projections(gramian.numpy(), self.resolution)

@@ -5,9 +5,9 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from motet.balancing.families import GramianBalancer
+from motet.balancing.families import GramianBalancer, GramianOptions
 from motet.balancing.solvers import min_norm_point
-from motet.options import Fraction, PositiveInt, Sequence, checked
+from motet.options import Sequence, Unpack, checked
 from motet.problems import InputError
 
 
@@ -32,8 +32,7 @@ class MGDA(GramianBalancer):
             both ("loss_l2"), to find the weights.
         scale: "sum": T equal gradients g give T g, as the plain sum does; "mean" and "paper": they
             give g.
-        every: Steps for which weights are used before they are found anew.
-        momentum: Share of the weights before in new ones; 0 takes the new ones alone.
+        **common: Options of every Gramian balancer; see `GramianOptions`.
     """
 
     refuses_weight = (
@@ -47,11 +46,9 @@ class MGDA(GramianBalancer):
         tasks: Sequence[str],
         *,
         normalize: Literal["none", "l2", "loss", "loss_l2"] = "none",
-        scale: Literal["sum", "mean", "paper"] = "sum",
-        every: PositiveInt = 1,
-        momentum: Fraction = 0.0,
+        **common: Unpack[GramianOptions],
     ) -> None:
-        super().__init__(tasks, scale=scale, every=every, momentum=momentum)
+        super().__init__(tasks, **common)
         self.normalize = normalize
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:

@@ -1,14 +1,14 @@
 """Multi-objective gradient correction."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
 
-from motet.balancing.families import JacobianBalancer, rows_of
+from motet.balancing.families import GradientOptions, JacobianBalancer, rows_of
 from motet.balancing.solvers import project_on_simplex
-from motet.options import NonNegativeFloat, PositiveFloat, PositiveShare, Sequence, checked
+from motet.options import NonNegativeFloat, PositiveFloat, PositiveShare, Sequence, Unpack, checked
 
 
 @final
@@ -56,9 +56,9 @@ class MoCo(JacobianBalancer):
         gamma: PositiveFloat = 0.1,
         rho: NonNegativeFloat = 0.0,
         decay: NonNegativeFloat = 0.5,
-        scale: Literal["sum", "mean", "paper"] = "sum",
+        **common: Unpack[GradientOptions],
     ) -> None:
-        super().__init__(tasks, scale=scale)
+        super().__init__(tasks, **common)
         self.beta, self.gamma, self.rho, self.decay = beta, gamma, rho, decay
         self.tracked = nn.Buffer(torch.zeros(len(self.tasks), 0))
         """Running gradients Y, (T, P)."""

@@ -1,12 +1,13 @@
 """Nash bargaining between tasks."""
 
-from typing import Literal, final
+from collections.abc import Mapping
+from typing import ClassVar, final
 
 from torch import Tensor
 
-from motet.balancing.families import GramianBalancer
+from motet.balancing.families import GramianBalancer, GramianOptions
 from motet.balancing.solvers import fair_weights
-from motet.options import Fraction, PositiveFloat, PositiveInt, Sequence, checked
+from motet.options import PositiveFloat, Sequence, Unpack, checked
 from motet.problems import InputError
 
 
@@ -31,8 +32,7 @@ class Nash(GramianBalancer):
         max_norm: Longest direction, None for no clip; only with the paper's scale, as the others
             fix the sum of the weights instead.
         scale: "paper": the length is √T, clipped; "sum": the weights sum to T; "mean": to 1.
-        every: Steps for which weights are used before they are found anew.
-        momentum: Share of the weights before in new ones; 0 takes the new ones alone.
+        **common: Options of every Gramian balancer; see `GramianOptions`.
 
     Raises:
         InputError: If a ``max_norm`` of your own is given with another scale.
@@ -43,18 +43,18 @@ class Nash(GramianBalancer):
         "alpha < 1"
     )
 
+    option_defaults: ClassVar[Mapping[str, str]] = {"scale": "paper"}
+
     @checked
     def __init__(
         self,
         tasks: Sequence[str],
         *,
         max_norm: PositiveFloat | None = 1.0,
-        scale: Literal["sum", "mean", "paper"] = "paper",
-        every: PositiveInt = 1,
-        momentum: Fraction = 0.0,
+        **common: Unpack[GramianOptions],
     ) -> None:
-        super().__init__(tasks, scale=scale, every=every, momentum=momentum)
-        self.max_norm = clip_of(max_norm, scale)
+        super().__init__(tasks, **common)
+        self.max_norm = clip_of(max_norm, self.scale)
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
         return self.accept(fair_weights(gramian.numpy(), tolerance=self.resolution))

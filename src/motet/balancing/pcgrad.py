@@ -1,15 +1,15 @@
 """Projecting conflicting gradients."""
 
-from typing import Literal, final
+from typing import final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from motet.balancing.families import GramianBalancer
+from motet.balancing.families import GramianBalancer, GramianOptions
 from motet.balancing.solvers.solution import Array, inverse_lengths, unit_rows
-from motet.options import Fraction, NonNegativeInt, PositiveInt, Sequence, checked
+from motet.options import NonNegativeInt, Sequence, Unpack, checked
 from motet.seeds import derive
 
 
@@ -31,8 +31,7 @@ class PCGrad(GramianBalancer):
         tasks: Names of the tasks.
         seed: Seed of the random order.
         scale: "sum" and "paper": T equal gradients g give T g; "mean": they give g.
-        every: Steps for which weights are used before they are found anew.
-        momentum: Share of the weights before in new ones; 0 takes the new ones alone.
+        **common: Options of every Gramian balancer; see `GramianOptions`.
     """
 
     @checked
@@ -41,11 +40,9 @@ class PCGrad(GramianBalancer):
         tasks: Sequence[str],
         *,
         seed: NonNegativeInt = 0,
-        scale: Literal["sum", "mean", "paper"] = "sum",
-        every: PositiveInt = 1,
-        momentum: Fraction = 0.0,
+        **common: Unpack[GramianOptions],
     ) -> None:
-        super().__init__(tasks, scale=scale, every=every, momentum=momentum)
+        super().__init__(tasks, **common)
         self.seed = seed
         self.step = nn.Buffer(torch.tensor(0))
 

@@ -51,6 +51,7 @@ from motet.options.types import (
     TwoOrMore,
     Unfreeze,
     WeightSchedule,
+    defaults_of,
 )
 
 __all__ = [
@@ -89,6 +90,7 @@ __all__ = [
     "checked",
     "common_options",
     "create",
+    "defaults_of",
     "read_options",
     "read_typed_dict",
     "summary",

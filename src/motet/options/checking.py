@@ -16,6 +16,8 @@ from motet.registry import Registry
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_CONFIG = ConfigDict(arbitrary_types_allowed=True, extra="forbid")  # of an unpacked TypedDict too
+
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
     """Hold the arguments of a public function or constructor to their annotations.
@@ -29,7 +31,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.cache
     def validated() -> Callable[P, R]:
-        return validate_call(config=ConfigDict(arbitrary_types_allowed=True))(function)
+        return validate_call(config=_CONFIG)(function)
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -8,19 +8,18 @@ import ast
 import functools
 import inspect
 import textwrap
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import TypeAdapter
 from typing_extensions import Unpack
 
 from motet.options import types
-from motet.options.tasks import TASK_DEFAULTS, TaskOptions
-from motet.options.types import Default, InConfig, OnlyWith, Sequence, only_with
+from motet.options.types import Default, InConfig, OnlyWith, Sequence, defaults_of, only_with
 from motet.registry import Registry
 
 REQUIRED = object()
@@ -112,10 +111,50 @@ def _from_source(place: str) -> tuple[Option, ...]:
         value = ast.literal_eval(default) if default is not None else REQUIRED
         if annotation is not None:
             options.append(Option(argument.arg, annotation, value, texts.get(argument.arg, "")))
-    if function.args.kwarg and function.args.kwarg.annotation:
-        extra = ast.unparse(function.args.kwarg.annotation)
-        options += _of_tasks() if extra == "Unpack[TaskOptions]" else []
+    extra = function.args.kwarg.annotation if function.args.kwarg else None
+    if isinstance(extra, ast.Subscript) and ast.unparse(extra.value) == "Unpack":
+        shared = read_typed_dict(_place_of(ast.unparse(extra.slice), place.partition(":")[0]))
+        options += _of_member(shared, texts, _own_defaults(node))
     return tuple(options)
+
+
+def _place_of(name: str, module: str) -> str:
+    """Follow the imports of a module to the place where a class is defined."""
+    for node in _module(module).body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return f"{module}:{name}"
+        if isinstance(node, ast.ImportFrom) and any(each.name == name for each in node.names):
+            assert node.module is not None
+            return _place_of(name, node.module)
+    raise AssertionError(f"{module} neither defines nor imports {name}")
+
+
+def _own_defaults(node: ast.AST) -> dict[str, Any]:
+    """Read the class attribute `option_defaults`."""
+    for each in node.body if isinstance(node, ast.ClassDef) else ():
+        if isinstance(each, ast.AnnAssign) and ast.unparse(each.target) == _OWN_DEFAULTS:
+            assert each.value is not None
+            found: dict[str, Any] = ast.literal_eval(each.value)
+            return found
+    return {}
+
+
+_OWN_DEFAULTS = "option_defaults"
+
+
+def _of_member(
+    shared: Sequence[Option], texts: Mapping[str, str], defaults: Mapping[str, Any]
+) -> list[Option]:
+    """Return shared options with the descriptions and defaults that a member has of its own."""
+    return [
+        replace(
+            option,
+            default=defaults.get(option.name, option.default),
+            description=texts.get(option.name, option.description),
+        )
+        for option in shared
+        if option.annotation is not None
+    ]
 
 
 @functools.cache
@@ -126,12 +165,16 @@ def read_typed_dict(place: str) -> tuple[Option, ...]:
         place: "module:name"; the module is not imported.
 
     Returns:
-        The options, each described by the docstring below its key. What a config cannot express has
-        no annotation.
+        The options, those of its bases first, each described by the docstring below its key. What a
+        config cannot express has no annotation.
     """
-    body = _definition(place).body
-    options = []
-    for node, below in pairwise(body):
+    definition, module = _definition(place), place.partition(":")[0]
+    assert isinstance(definition, ast.ClassDef)
+    bases = [ast.unparse(base) for base in definition.bases]
+    options: list[Option] = []
+    for base in bases:
+        options += () if base == "TypedDict" else read_typed_dict(_place_of(base, module))
+    for node, below in pairwise(definition.body):
         if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
             continue
         assert isinstance(node.annotation, ast.Subscript)  # Annotated[type, Default(...), ...]
@@ -193,7 +236,8 @@ def from_object(member: Any) -> tuple[Option, ...]:
     options = []
     for parameter in inspect.signature(member, eval_str=True).parameters.values():
         if get_origin(parameter.annotation) is Unpack:
-            options += _of_tasks()
+            (shared,) = get_args(parameter.annotation)
+            options += _of_member(_of_keys(shared), texts, getattr(member, _OWN_DEFAULTS, {}))
         if parameter.kind is not parameter.KEYWORD_ONLY:
             continue
         given = parameter.annotation
@@ -205,13 +249,31 @@ def from_object(member: Any) -> tuple[Option, ...]:
     return tuple(options)
 
 
-@functools.cache
-def _of_tasks() -> list[Option]:
-    texts = _described(inspect.getdoc(TaskOptions) or "")
-    return [
-        Option(name, _expressible([annotation]), TASK_DEFAULTS[name], texts[name])
-        for name, annotation in TaskOptions.__annotations__.items()
-    ]
+def _of_keys(shared: Any) -> list[Option]:
+    """Read options that are the keys of a TypedDict that is imported."""
+    texts, defaults = _below_keys(shared), defaults_of(shared)
+    options = []
+    for name, annotated in shared.__annotations__.items():
+        type_, *marks = get_args(annotated)
+        kept = tuple(mark for mark in marks if not isinstance(mark, Default))
+        annotation = Annotated[(type_, *kept)] if kept else type_
+        options.append(
+            Option(name, _expressible([annotation]), defaults[name], texts.get(name, ""))
+        )
+    return options
+
+
+def _below_keys(shared: Any) -> dict[str, str]:
+    """Read the docstrings below the keys of a TypedDict and its bases."""
+    texts: dict[str, str] = {}
+    for base in getattr(shared, "__orig_bases__", ()):
+        texts |= _below_keys(base) if hasattr(base, "__annotations__") else {}
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(shared))).body
+    assert isinstance(definition, ast.ClassDef)
+    for node, below in pairwise(definition.body):
+        if isinstance(node, ast.AnnAssign) and isinstance(below, ast.Expr):
+            texts[ast.unparse(node.target)] = " ".join(ast.literal_eval(below.value).split())
+    return texts
 
 
 def _expressible(branches: Sequence[Any]) -> Any:

@@ -53,6 +53,7 @@ __all__ = [
     "Unfreeze",
     "Weight",
     "WeightSchedule",
+    "defaults_of",
     "only_with",
 ]
 
@@ -132,6 +133,15 @@ class Default:
     """Gives the default of an option in a TypedDict, which has no other place for it."""
 
     value: Any
+
+
+def defaults_of(options: Any) -> dict[str, Any]:
+    """Return the defaults of the options that are the keys of a TypedDict."""
+    marks = {name: option.__metadata__ for name, option in options.__annotations__.items()}
+    return {
+        name: next(mark.value for mark in each if isinstance(mark, Default))
+        for name, each in marks.items()
+    }
 
 
 @dataclass(frozen=True)

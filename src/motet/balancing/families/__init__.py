@@ -12,6 +12,7 @@ from motet.balancing.families.gramian import GramianBalancer
 from motet.balancing.families.jacobian import JacobianBalancer, rows_of
 from motet.balancing.families.loss import LossBalancer
 from motet.balancing.families.needs import Needs
+from motet.balancing.families.options import GradientOptions, GramianOptions
 from motet.balancing.families.protocols import (
     KnownTask,
     LooksAhead,
@@ -25,7 +26,9 @@ from motet.balancing.families.protocols import (
 __all__ = [
     "LONG_EPOCH",
     "Balancer",
+    "GradientOptions",
     "GramianBalancer",
+    "GramianOptions",
     "JacobianBalancer",
     "KnownTask",
     "LooksAhead",

@@ -53,6 +53,9 @@ class Balancer(WideState, ABC):
     task_axes: ClassVar[Mapping[str, int]] = {}
     """Buffers and parameters with one row per task, and how many leading axes are tasks."""
 
+    option_defaults: ClassVar[Mapping[str, Any]] = {}
+    """Defaults of shared options (`motet.balancing.families.options`) that differ from theirs."""
+
     refuses_weight: ClassVar[str] = ""
     """Why a task weight would have no effect; empty if it has one."""
 

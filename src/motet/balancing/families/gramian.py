@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from motet.balancing.families.balancer import Balancer, wrong_result
+from motet.balancing.families.options import GramianOptions
 from motet.balancing.families.uncompiled import keep_buffers, uncompiled
 from motet.balancing.solvers.solution import NOT_FINITE, OK, Solution
+from motet.options import Unpack, defaults_of
 from motet.problems import InputError
 
 
@@ -31,14 +33,13 @@ class GramianBalancer(Balancer):
 
     Args:
         tasks: Names of the tasks.
-        scale: "sum": T equal gradients g give T g, as the plain sum does; "mean": they give g;
-            "paper": the formula of the source.
-        every: Steps for which weights are used before they are found anew. They are found at once
-            if other tasks are present, or a task weight has changed. Components count their steps
-            apart.
-        momentum: Share a of the weights before in new ones, w ← a w + (1 - a) w_new, which keeps
-            noise out of the direction (CR-MOGM, Zhou et al., NeurIPS 2022). The first ones are
-            taken as they are.
+        **options: See `GramianOptions`. ``scale`` is "sum": T equal gradients g give T g, as the
+            plain sum does; "mean": they give g; or "paper": the formula of the source. Weights are
+            used for ``every`` steps before they are computed again, or until other tasks are
+            present or a task weight changes; components count their steps separately. ``momentum``
+            is the share a of the previous weights in new ones, w ← a w + (1 - a) w_new, which keeps
+            noise out of the direction (CR-MOGM, Zhou et al., NeurIPS 2022); the first weights are
+            used as they are.
     """
 
     reads = "gramian"
@@ -58,17 +59,13 @@ class GramianBalancer(Balancer):
     max_norm: float | None = None
     """Longest direction, for methods whose recipe has one."""
 
-    def __init__(
-        self,
-        tasks: Sequence[str],
-        *,
-        scale: Literal["sum", "mean", "paper"] = "sum",
-        every: int = 1,
-        momentum: float = 0.0,
-    ) -> None:
+    def __init__(self, tasks: Sequence[str], **options: Unpack[GramianOptions]) -> None:
         super().__init__(tasks)
         keep_buffers()
-        self.scale, self.every, self.momentum = scale, every, momentum
+        known: Any = {**defaults_of(GramianOptions), **self.option_defaults, **options}
+        self.scale: Literal["sum", "mean", "paper"] = known["scale"]
+        self.every: int = known["every"]
+        self.momentum: float = known["momentum"]
         self.status = OK
         """How the last solve went: "ok", or what was done instead and why."""
         self.resolution = 0.0

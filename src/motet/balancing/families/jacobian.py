@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from motet.balancing.families.balancer import Balancer, wrong_result
+from motet.balancing.families.options import GradientOptions
 from motet.balancing.families.uncompiled import keep_buffers, uncompiled
 from motet.balancing.solvers.solution import NOT_FINITE, OK
+from motet.options import Unpack, defaults_of
 from motet.problems import InputError
 from motet.wide_state import at_least_float32
 
@@ -27,8 +29,8 @@ class JacobianBalancer(Balancer):
 
     Args:
         tasks: Names of the tasks.
-        scale: "sum": T equal gradients g give T g, as the plain sum does; "mean": they give g;
-            "paper": the formula of the source.
+        **options: See `GradientOptions`. ``scale`` is "sum": T equal gradients g give T g, as the
+            plain sum does; "mean": they give g; or "paper": the formula of the source.
     """
 
     reads = "jacobian"
@@ -39,12 +41,11 @@ class JacobianBalancer(Balancer):
     combines: ClassVar[bool] = False
     """Whether ``forward`` sets `weights`: the direction is a weighted sum of gradients."""
 
-    def __init__(
-        self, tasks: Sequence[str], *, scale: Literal["sum", "mean", "paper"] = "sum"
-    ) -> None:
+    def __init__(self, tasks: Sequence[str], **options: Unpack[GradientOptions]) -> None:
         super().__init__(tasks)
         keep_buffers()
-        self.scale = scale
+        known: Any = {**defaults_of(GradientOptions), **self.option_defaults, **options}
+        self.scale: Literal["sum", "mean", "paper"] = known["scale"]
         self.status = OK
         """How the last step went: "ok", or what was done instead and why."""
         self.weights: Tensor | None = None
