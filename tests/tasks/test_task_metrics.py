@@ -15,7 +15,17 @@ from hypothesis import strategies as st
 import motet
 from motet.problems import InputError
 from motet.registry import METRICS
-from motet.tasks import Classification, MultiLabel, Prediction, Regression, Split, Task, TaskMetrics
+from motet.tasks import (
+    Classification,
+    MultiLabel,
+    Prediction,
+    Regression,
+    ScoredRows,
+    Task,
+    TaskMetrics,
+    fit_trivial,
+    score_trivial,
+)
 
 NAN = torch.nan
 RNG = np.random.default_rng(0)
@@ -116,9 +126,9 @@ def test_metrics_of_labels_agree_with_scikit_learn_cell_by_cell():
 )
 def test_tied_probabilities_are_ranked_together(name, reference):
     p, y = RNG.random((N, 2)).round(1), RNG.integers(0, 2, size=(N, 2))
-    split = Split(torch.zeros(N, 2), torch.tensor(p), torch.tensor(y))
+    rows = ScoredRows(torch.zeros(N, 2), torch.tensor(p), torch.tensor(y))
     expected = reference(y, p, average="macro")
-    assert METRICS[name](split).value == pytest.approx(expected, abs=1e-6)
+    assert METRICS[name](rows).value == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
@@ -399,11 +409,77 @@ def test_a_task_of_the_user_has_metrics_without_writing_any():
     assert metrics.notes["a.auroc"] == "the task predicts no probabilities"
 
 
+@pytest.mark.parametrize("missing", [0.0, 0.4])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_metrics_that_add_up_hold_no_rows_and_find_the_same(outputs, missing, monkeypatch):
+    raw, y = RNG.normal(size=(2, N, outputs)) + 1e6
+    y[RNG.random((N, outputs)) < missing] = np.nan
+    y[:20] = np.nan  # batches without any label
+    task = Regression("a", outputs=outputs)
+    whole = fed(task, raw, y, cuts=())
+    monkeypatch.setattr("motet.tasks.task_metrics._MOST", 1)
+    batches = fed(task, raw, y, cuts=(3, 4, 20, 21, 100))
+    assert not batches._pending["a"]
+    assert batches.compute("a") == pytest.approx(whole.compute("a"), rel=1e-9)
+    assert batches.compute("a") == batches.compute("a")
+    assert batches.notes == whole.notes
+
+
+@pytest.mark.parametrize("name", ["accuracy", "macro_f1", "log_loss"])
+@pytest.mark.parametrize("task", [Classification("a", classes=5), MultiLabel("a", classes=5)])
+def test_metrics_of_classes_that_add_up_find_the_same(task, name, monkeypatch):
+    raw = RNG.normal(size=(N, 5))
+    several = isinstance(task, MultiLabel)
+    y = RNG.integers(0, 2, size=(N, 5)).astype(float) if several else np.sort(RNG.integers(0, 5, N))
+    expected = fed(task, raw, y, cuts=()).compute("a")
+    own = {"a": [name]}
+    monkeypatch.setattr("motet.tasks.task_metrics._MOST", 1)
+    found = fed(task, raw, y, metrics=own).compute("a")
+    assert found[name] == pytest.approx(
+        fed(task, raw, y, cuts=(), metrics=own).compute("a")[name], rel=1e-12
+    )
+    assert found["count"] == expected["count"]
+
+
+def test_constant_predictions_are_scored_on_the_same_rows(monkeypatch):
+    tasks = [Regression("a"), Classification("b", classes=2)]
+    y = {"a": RNG.normal(size=N), "b": RNG.integers(0, 2, N)}
+    raw = {"a": RNG.normal(size=N), "b": RNG.normal(size=(N, 2))}
+    trivial = fit_trivial(tasks, y)
+    for most in (1, 1 << 22):
+        monkeypatch.setattr("motet.tasks.task_metrics._MOST", most)
+        metrics = TaskMetrics(tasks, trivial=trivial)
+        for rows in (slice(0, 50), slice(50, N)):
+            cut = ({name: each[rows] for name, each in values.items()} for values in (raw, y))
+            metrics.update(*cut)
+        metrics.compute()
+        for name, expected in score_trivial(tasks, trivial, y).items():
+            assert metrics.trivial[name] == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_a_prediction_that_is_nan_in_one_batch_is_one_of_the_split(monkeypatch):
+    monkeypatch.setattr("motet.tasks.task_metrics._MOST", 1)
+    metrics = fed(Regression("a", metrics=["mae"]), [0.0, NAN, 0.0], [1.0, 1.0, 1.0], cuts=(1, 2))
+    assert math.isnan(metrics.compute("a")["mae"])
+    assert metrics.notes["a.mae"] == "a prediction is NaN"
+
+
+def test_a_constant_is_seen_over_batches(monkeypatch):
+    monkeypatch.setattr("motet.tasks.task_metrics._MOST", 1)
+    metrics = fed(Regression("a"), [2.5] * 4, [1.0, 1.0, 3.0, 3.0], cuts=(2,))
+    metrics.compute()
+    assert metrics.notes["a.prediction"] == "predicts 2.500 in all 4 rows"
+    differing = fed(Regression("a"), [2.5, 2.5, 2.6, 2.6], [1.0, 2.0, 1.0, 2.0], cuts=(2,))
+    differing.compute()
+    assert "a.prediction" not in differing.notes
+
+
 def test_updating_keeps_no_graph_and_computing_leaves_gradients_alone():
     raw = torch.zeros(3, requires_grad=True)
     metrics = TaskMetrics([Regression("a")])
     metrics.update({"a": raw * 2}, {"a": torch.arange(3.0)})
-    assert not metrics._raw["a"][0].requires_grad
+    (kept, _), *_ = metrics._pending["a"]
+    assert not kept.prediction.value.requires_grad
     metrics.compute()
     assert raw.grad is None
 

@@ -22,7 +22,7 @@ from motet.registry import ENCODERS, TASKS
 from motet.sharing import Stages
 from motet.sharing import create as create_sharing
 from motet.tasks import Task
-from motet.tasks.task_metrics import find_metrics
+from motet.tasks.choices import find_metrics
 
 
 def arguments_of(config: Config, sizes: Sizes) -> dict[str, Any]:

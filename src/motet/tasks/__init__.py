@@ -7,7 +7,7 @@ from motet.registry import TASKS
 from motet.tasks.base import Prediction, Task
 from motet.tasks.classification import Classification
 from motet.tasks.heads import CustomHead, TaskHead
-from motet.tasks.metric import Metric, Score, Split
+from motet.tasks.metric import Metric, Score, ScoredRows
 from motet.tasks.multi_label import MultiLabel
 from motet.tasks.regression import Regression
 from motet.tasks.scores import fit_trivial, normalised_score, score_trivial, trivial_metrics
@@ -22,8 +22,8 @@ __all__ = [
     "Prediction",
     "Regression",
     "Score",
+    "ScoredRows",
     "SequenceLabelling",
-    "Split",
     "Task",
     "TaskHead",
     "TaskMetrics",

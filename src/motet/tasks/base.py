@@ -45,6 +45,7 @@ from motet.tags import TagSet
 from motet.tasks.additive import number_of, sum_selected
 from motet.tasks.heads import SingleOutput, TaskHead, custom_head
 from motet.tasks.kinds import LabelKind, Likelihood, label_kind
+from motet.tasks.prediction import Kept
 from motet.tasks.prediction import Prediction as Prediction
 from motet.tasks.token_heads import TokenHead
 from motet.tasks.weight_schedules import weight_at
@@ -154,6 +155,21 @@ class Task(nn.Module, ABC):
     def restore(self, target: Tensor) -> Tensor:
         """Return labels in original units, which is what metrics compare predictions with."""
         return self.label_kind.restore(target)
+
+    def keep(self, raw: Tensor, target: Tensor) -> Kept:
+        """Return what metrics need of a batch; raw outputs are not kept.
+
+        Raw outputs of rows are decoded in float64: in float32, sure predictions would tie at 1.
+
+        Args:
+            raw: Raw outputs (B, ...).
+            target: Labels of the same rows, some perhaps missing.
+
+        Returns:
+            Predictions and labels in original units.
+        """
+        wide = raw.double() if self.reads == "row" else raw
+        return Kept(self.decode(wide), self.restore(target), self.labelled(target))
 
     def check(self, target: Tensor) -> None:
         """Check all labels of a data set, once; the steps of training trust them.

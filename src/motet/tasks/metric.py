@@ -1,13 +1,14 @@
-"""What a metric is: a function of all labelled rows of a split at once."""
+"""What a metric is: a function of all labelled rows of a split, which may add up over batches."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import isfinite, nan
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, Self
 
 from torch import Tensor
+from torch.nn.functional import pad
 
 from motet.problems import InputError
 from motet.tags import TagSet
@@ -23,8 +24,8 @@ class Score(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Split:
-    """All rows of a split that have a label for one task."""
+class ScoredRows:
+    """Rows that have a label for one task: all of a split, or those of some batches."""
 
     value: Tensor
     """Predictions: classes (N,), numbers (N,) or (N, K) in original units, 0/1 (N, C), or tags
@@ -44,12 +45,55 @@ class Split:
         return repr(self.names[index]) if self.names else str(index)
 
 
+class State(Protocol):
+    """What a metric that adds up keeps of rows."""
+
+    def merged(self, other: Self) -> Self:
+        """Return the state for the rows of both."""
+
+    def score(self) -> Score:
+        """Return the metric over all rows so far."""
+
+
+class Totals(NamedTuple):
+    """A state of tensors that add up; shorter ones are filled up with zeros."""
+
+    values: tuple[Tensor, ...]
+    compute: Callable[..., Score]
+    """From the sums to the metric."""
+
+    def merged(self, other: "Totals") -> "Totals":
+        return Totals(
+            tuple(_added(own, more) for own, more in zip(self.values, other.values, strict=True)),
+            self.compute,
+        )
+
+    def score(self) -> Score:
+        return self.compute(*self.values)
+
+
+class Final(NamedTuple):
+    """The state of a metric that was given all rows, or that no further rows can change."""
+
+    found: Score
+
+    def score(self) -> Score:
+        return self.found
+
+
+def merged(own: State | Final, more: State | Final) -> State | Final:
+    """Return the state of a metric for the rows of both."""
+    if isinstance(own, Final):
+        return own
+    return more if isinstance(more, Final) else own.merged(more)
+
+
 @dataclass(frozen=True)
 class Metric:
-    """A metric and what is known about it; call it with a `Split`."""
+    """A metric and what is known about it; call it with `ScoredRows`."""
 
     name: str
-    function: Callable[[Split], Score]
+    function: Callable[[ScoredRows], Score]
     labels: tuple[str, ...] | None
     """Names of the kinds of label that it suits; None for all."""
     best: float | None
@@ -57,6 +101,8 @@ class Metric:
     higher_is_better: bool | None
     ranks: bool = False
     """Whether it needs probabilities, which a task may not give."""
+    gather: Callable[[ScoredRows], State | Final] | None = None
+    """What it keeps of some of the rows; None if it needs all rows at once."""
 
     def suits(self, kind: LabelKind) -> bool:
         """Return whether it can score a kind of label."""
@@ -72,21 +118,64 @@ class Metric:
             "for perfect predictions, or put another metric first"
         )
 
-    def __call__(self, split: Split) -> Score:
-        if self.ranks and split.probabilities is None:
-            return Score(nan, "the task predicts no probabilities")
-        return self.function(split)
+    def __call__(self, rows: ScoredRows) -> Score:
+        return self.state(rows).score()
+
+    def state(self, rows: ScoredRows) -> State | Final:
+        """Return what it keeps of rows, all of them if it does not gather."""
+        if self.ranks and rows.probabilities is None:
+            return Final(Score(nan, "the task predicts no probabilities"))
+        return Final(self.function(rows)) if self.gather is None else self.gather(rows)
 
 
 def metric(
     *labels: str, best: float = 1.0, ranks: bool = False
-) -> Callable[[Callable[[Split], Score]], Metric]:
+) -> Callable[[Callable[[ScoredRows], Score]], Metric]:
     """Return a decorator that makes a built-in metric; with ``best=0`` the lower the better."""
 
-    def make(function: Callable[[Split], Score]) -> Metric:
+    def make(function: Callable[[ScoredRows], Score]) -> Metric:
         return Metric(function.__name__, function, labels, best, best > 0, ranks)
 
     return make
+
+
+def gathering(
+    *labels: str, best: float = 1.0, ranks: bool = False
+) -> Callable[[Callable[[ScoredRows], State | Final]], Metric]:
+    """Return a decorator that makes a built-in metric of a function that gathers a state."""
+
+    def make(gather: Callable[[ScoredRows], State | Final]) -> Metric:
+        def function(rows: ScoredRows) -> Score:
+            return gather(rows).score()
+
+        return Metric(gather.__name__, function, labels, best, best > 0, ranks, gather)
+
+    return make
+
+
+def macro(scores: Iterable[tuple[str, float | None]], otherwise: str) -> Score:
+    """Average scores with equal weight, and name the classes, labels or outputs that have none.
+
+    Args:
+        scores: By name; None for one that has no score.
+        otherwise: What is true of such a one, for the note.
+
+    Returns:
+        The mean; NaN if none has a score.
+    """
+    found = dict(scores)
+    usable = [each for each in found.values() if each is not None]
+    missing = [name for name, each in found.items() if each is None]
+    names = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+    if not usable:
+        return Score(nan, f"undefined, as each of these {otherwise}: {names}")
+    note = f"without these, as each {otherwise}: {names}" if missing else ""
+    return Score(sum(usable) / len(usable), note)
+
+
+def share(hits: Tensor, count: Tensor) -> Score:
+    """Return the share of hits."""
+    return Score(float(hits.double() / count))
 
 
 def of_arrays(function: Callable[..., Any], name: str) -> Metric:
@@ -107,9 +196,9 @@ def of_arrays(function: Callable[..., Any], name: str) -> Metric:
         InputError: If ``best`` is not a finite number, or ``higher_is_better`` no truth value.
     """
 
-    def call(split: Split) -> Score:
-        arrays = {} if not reads else {"probabilities": _array(split.probabilities)}
-        found = function(_array(split.value), _array(split.target), **arrays)
+    def call(rows: ScoredRows) -> Score:
+        arrays = {} if not reads else {"probabilities": _array(rows.probabilities)}
+        found = function(_array(rows.value), _array(rows.target), **arrays)
         try:
             value = float(found)
         except (TypeError, ValueError):
@@ -130,6 +219,13 @@ def of_arrays(function: Callable[..., Any], name: str) -> Metric:
         raise InputError(f"metric {name!r}: higher_is_better is {higher!r}, expected True or False")
     perfect = None if best is None else float(best)
     return Metric(name, call, None, perfect, higher)
+
+
+def _added(own: Tensor, more: Tensor) -> Tensor:
+    if own.shape == more.shape:
+        return own + more
+    missing = more.shape[-1] - own.shape[-1]
+    return pad(own, [0, max(missing, 0)]) + pad(more, [0, max(-missing, 0)])
 
 
 def _array(values: Tensor | None) -> Any:

@@ -11,9 +11,10 @@ from typing import Any
 from torch import Tensor
 
 from motet.tasks.base import Prediction, Task
+from motet.tasks.choices import MetricChoice, find_metrics
 from motet.tasks.labels import as_tensor
 from motet.tasks.metric import Metric, Score
-from motet.tasks.task_metrics import NO_LABELS, MetricChoice, find_metrics, score
+from motet.tasks.tally import NO_LABELS, states
 
 Trivial = Mapping[str, Mapping[str, Prediction]]
 """The best constant prediction, one row, for each metric of each task."""
@@ -69,7 +70,7 @@ def score_trivial(
     targets: Mapping[str, Any],
     metrics: Mapping[str, MetricChoice] | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Score constant predictions on a split, with the metrics that judge a model there.
+    """Score constant predictions on a split, with the metrics of a model there.
 
     Args:
         tasks: The tasks.
@@ -131,10 +132,9 @@ def trivial_scores(
     if trivial is None or known is None:
         return dict.fromkeys(metrics, NO_LABELS)
     truth = task.restore(known)
+    kind = task.label_kind
     return {
-        name: score(task, {name: metric}, task.label_kind.repeated(trivial[name], truth), truth)[
-            name
-        ]
+        name: states(task, {name: metric}, kind.repeated(trivial[name], truth), truth)[name].score()
         for name, metric in metrics.items()
     }
 

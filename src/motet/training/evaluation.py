@@ -16,7 +16,7 @@ from motet.problems import InputError, RowError, hint
 from motet.sharing import Representation
 from motet.states import TokenStates, join_rows
 from motet.tasks import Prediction, Task, TaskMetrics
-from motet.tasks.scores import Trivial, normalised_score, score_trivial
+from motet.tasks.scores import Trivial, normalised_score
 
 
 class Report(dict[str, Any]):
@@ -50,7 +50,7 @@ def evaluate(
     """Compute every metric of tasks that have targets in ``data``.
 
     Args:
-        model: The model; its mode is given back as it was.
+        model: The model; its mode is restored.
         data: Inputs and targets, on the model's device.
         batch_size: Rows per forward pass.
         metrics: Metrics by task, in place of each task's own.
@@ -61,7 +61,7 @@ def evaluate(
         Metrics, losses and scores.
 
     Raises:
-        InputError: If a task is unknown or has no targets, or a label cannot be one.
+        InputError: If a task is unknown or has no targets, or a label is not valid.
     """
     names = known_tasks(model, tasks)
     left = [name for name in names if name not in data.targets]
@@ -70,10 +70,10 @@ def evaluate(
             f"the data have no targets for {', '.join(map(repr, left))}; give them, or leave the "
             "task out of tasks"
         )
-    judged = [model.tasks[name] for name in names if name in data.targets]
-    chosen = {task.name: metrics[task.name] for task in judged if metrics and task.name in metrics}
-    found = TaskMetrics(judged, chosen)
-    asked = [task.name for task in judged]
+    evaluated = [model.tasks[name] for name in names if name in data.targets]
+    asked = [task.name for task in evaluated]
+    own = {name: metrics[name] for name in asked if metrics and name in metrics}
+    found = TaskMetrics(evaluated, own, trivial=trivial)
     with _evaluating(model):
         for rows, batch in data.once(batch_size):
             raw, targets = model(batch.inputs, asked), batch.targets
@@ -83,13 +83,13 @@ def evaluate(
     if broken:
         check_words(model, _placed(data, batch_size), broken)
     report.notes = dict(found.notes)
-    report.trivial = score_trivial(judged, trivial or {}, data.targets, chosen)
-    report.scores = {task.name: _score(task.name, found, report) for task in judged}
-    for task in judged:
-        primary = found.primary(task.name)
+    report.trivial = dict(found.trivial)
+    report.scores = {name: _score(name, found, report) for name in asked}
+    for name in asked:
+        primary = found.primary(name)
         if primary.without_score:
-            report.notes.setdefault(f"{task.name}.{primary.name}", primary.without_score)
-    return summed_up(report, judged)
+            report.notes.setdefault(f"{name}.{primary.name}", primary.without_score)
+    return summed_up(report, evaluated)
 
 
 def check_words(
@@ -97,7 +97,7 @@ def check_words(
     batches: Iterable[tuple[Tensor | str, Batch]],
     tasks: Iterable[str],
 ) -> None:
-    """Look for labels where there is no word, after losses that were not finite.
+    """Check that labels stand where there are words, after losses that were not finite.
 
     Args:
         model: The model.
@@ -105,7 +105,7 @@ def check_words(
         tasks: The tasks whose loss was not finite.
 
     Raises:
-        RowError: If there is such a label.
+        RowError: If one does not.
     """
     names = [name for name in tasks if model.tasks[name].reads == "tokens"]
     with _evaluating(model):
@@ -122,7 +122,7 @@ def check_words(
 
 
 def _words(state: Representation) -> Tensor | None:
-    """Tell where there is a word, (B, L); None where all scores of a wrapped module are NaN."""
+    """Return where there is a word, (B, L); None where all scores of a wrapped module are NaN."""
     if isinstance(state, TokenStates):
         return ~state.padding
     words = ~state.isnan().any(dim=-1)
@@ -184,20 +184,23 @@ def predict(
 ) -> dict[str, Prediction]:
     """Predict every row, in order; tensors on the CPU."""
     names = known_tasks(model, tasks)
-    parts: dict[str, list[Prediction]] = {name: [] for name in names}
+    found: dict[str, list[Prediction]] = {name: [] for name in names}
     numbers = []
     with _evaluating(model):
         for rows, batch in data.once(batch_size):
             numbers.append(rows)
             for name, prediction in model.decode(model(batch.inputs, names)).items():
-                parts[name].append(prediction)
-    return {name: _joined(predictions, numbers) for name, predictions in parts.items()}
+                found[name].append(prediction)
+    return {
+        name: Prediction.joined(own, numbers).map(lambda values: values.cpu())
+        for name, own in found.items()
+    }
 
 
 def embed(
     model: MultiTaskModel, data: Data, *, batch_size: int, tasks: str | Iterable[str] | None = None
 ) -> Tensor:
-    """Compute what the heads are given for every row.
+    """Compute the inputs of the heads for every row.
 
     Returns:
         Representations (N, D), rows in order, on the CPU.
@@ -223,10 +226,3 @@ def _evaluating(model: MultiTaskModel) -> Iterator[None]:
             yield
     finally:
         model.train(was_training)
-
-
-def _joined(parts: list[Prediction], numbers: list[Tensor | None]) -> Prediction:
-    columns = zip(*parts, strict=True)
-    value, probabilities = (None if c[0] is None else join_rows(c, numbers).cpu() for c in columns)
-    assert value is not None
-    return Prediction(value, probabilities)

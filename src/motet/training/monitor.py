@@ -8,8 +8,8 @@ from typing import Any
 from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.tasks import Task
+from motet.tasks.choices import find_metrics
 from motet.tasks.scores import Trivial
-from motet.tasks.task_metrics import find_metrics
 from motet.training.errors import TrainingError
 from motet.training.evaluation import Report, main_tasks
 from motet.training.scorable import without_label, without_score

@@ -5,9 +5,10 @@ from math import isnan
 from typing import Any
 
 from motet.tasks import Task
+from motet.tasks.choices import find_metrics
 from motet.tasks.labels import as_tensor
 from motet.tasks.scores import Trivial, trivial_scores
-from motet.tasks.task_metrics import NO_LABELS, find_metrics
+from motet.tasks.tally import NO_LABELS
 
 
 def without_label(tasks: Iterable[Task], targets: Mapping[str, Any]) -> dict[str, str]:

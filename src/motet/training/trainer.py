@@ -19,6 +19,7 @@ from motet.model import MultiTaskModel, on_host
 from motet.options import Unpack, checked
 from motet.scheduling import Scheduler
 from motet.tasks import Prediction
+from motet.tasks.choices import find_metrics
 from motet.tasks.scores import Trivial
 from motet.training.choices import MemberChoice
 from motet.training.errors import Interrupted, TrainingError

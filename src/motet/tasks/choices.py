@@ -1,0 +1,76 @@
+"""Which metrics tasks have: their own, or others by name or function."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from motet.problems import InputError, hint
+from motet.registry import METRICS
+from motet.tasks.base import Task
+from motet.tasks.metric import Metric, of_arrays
+
+MetricChoice = Sequence[str | Callable[..., Any]] | str | Callable[..., Any]
+"""Names and functions, or a single one."""
+
+
+def find_metrics(
+    tasks: Iterable[Task], chosen: Mapping[str, MetricChoice] | None = None
+) -> dict[str, dict[str, Metric]]:
+    """Find the metrics of each task.
+
+    Args:
+        tasks: The tasks.
+        chosen: For some tasks, names and functions instead of the task's own.
+
+    Returns:
+        Metrics by name, by task.
+
+    Raises:
+        InputError: If a metric or task is unknown, or does not suit the other.
+    """
+    by_name = {task.name: task for task in tasks}
+    for name in chosen or {}:
+        if name not in by_name:
+            raise InputError(f"metrics: no task is named {name!r}; {hint(name, by_name)}")
+    return {
+        name: _of_task(task, (chosen or {}).get(name, task.metrics))
+        for name, task in by_name.items()
+    }
+
+
+def _of_task(task: Task, chosen: MetricChoice) -> dict[str, Metric]:
+    found: dict[str, Metric] = {}
+    if isinstance(chosen, str) or not isinstance(chosen, Sequence):
+        chosen = [chosen]
+    for place, each in enumerate(chosen, start=1):
+        metric = _metric(each, place)
+        if not metric.suits(task.label_kind):
+            raise InputError(
+                f"task {task.name!r}: the metric {metric.name!r} does not suit {task.kind}; these "
+                f"do: {', '.join(_suiting(task))}"
+            )
+        if metric.name in ("loss", "count", *found):
+            raise InputError(
+                f"task {task.name!r}: a second metric is named {metric.name!r}; leave one out, or "
+                "rename the function"
+            )
+        found[metric.name] = metric
+    return found
+
+
+def _metric(given: str | Callable[..., Any], place: int) -> Metric:
+    member = METRICS[given] if isinstance(given, str) else given
+    if isinstance(member, Metric):
+        return member
+    if not callable(member):
+        raise InputError(
+            f"metrics: found {member!r}, expected a name or a function (predictions, targets) -> "
+            f"float; names: {', '.join(METRICS)}"
+        )
+    own = getattr(member, "__name__", "<lambda>")
+    unnamed = f"metric_{place}" if own == "<lambda>" else own
+    return of_arrays(member, given if isinstance(given, str) else unnamed)
+
+
+def _suiting(task: Task) -> list[str]:
+    members = {name: METRICS[name] for name in METRICS}
+    return [n for n, m in members.items() if not isinstance(m, Metric) or m.suits(task.label_kind)]
