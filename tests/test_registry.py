@@ -237,8 +237,8 @@ class InThousands(LabelKind):
     default_metrics = (mean_error,)
     flat = True
 
-    def trivial(self, target, metric):
-        return Prediction(target.mean(dim=0, keepdim=True))
+    def trivial(self, labels, metric, restore):
+        return Prediction(restore(labels.sample.rows).mean(dim=0, keepdim=True))
 
 
 class Turnover(Visits):

@@ -135,7 +135,7 @@ def test_the_prediction_is_the_likeliest_class():
 
 def test_the_trivial_prediction_is_the_majority_with_the_shares_of_the_classes():
     task = Classification("a", classes=3)
-    prediction = task.trivial(torch.tensor([1, 1, 0, 1, -100]), "accuracy")
+    prediction = task.trivial(task.statistics(torch.tensor([1, 1, 0, 1, -100])), "accuracy")
     assert prediction.value.tolist() == [1]
     assert prediction.probabilities.tolist() == [[0.25, 0.75, 0]]
 

@@ -50,7 +50,7 @@ def test_a_mean_is_refused_where_single_cells_are_missing():
 def test_the_trivial_prediction_is_the_share_of_each_label():
     task = MultiLabel("a", classes=3)
     target = torch.tensor([[1, 1, -100], [1, 0, -100], [1, 0, -100], [-100, 0, -100]])
-    prediction = task.trivial(target, "average_precision")
+    prediction = task.trivial(task.statistics(target), "average_precision")
     assert prediction.probabilities.tolist() == [[1.0, 0.25, 0.0]]
     assert prediction.value.tolist() == [[1, 0, 0]]
 

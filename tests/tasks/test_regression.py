@@ -59,8 +59,8 @@ def test_a_bare_regression_never_scales():
 def test_the_trivial_prediction_is_the_mean_and_for_mae_the_median():
     task = Regression("a", scaling=(10.0, 2.0))
     target = torch.tensor([0.0, 0.0, 6.0, NAN])
-    assert task.trivial(target, "r2").value.tolist() == [14.0]
-    assert task.trivial(target, "mae").value.tolist() == [10.0]
+    assert task.trivial(task.statistics(target), "r2").value.tolist() == [14.0]
+    assert task.trivial(task.statistics(target), "mae").value.tolist() == [10.0]
 
 
 @pytest.mark.parametrize(

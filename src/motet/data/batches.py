@@ -6,7 +6,7 @@ are views and cost nothing. float32 arrays and tensors are used as they are, wit
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -120,12 +120,33 @@ def _kind(given: Any) -> str:
     return with_article(type(given).__name__)
 
 
+class Mergeable(Protocol):
+    """What is learned from rows, and can be merged with what is learned from others."""
+
+    def merged(self, other: Any) -> Any:
+        """Return what is learned from the rows of both, this one's first."""
+
+
+S = TypeVar("S", bound=Mergeable)
+
+
 class Data(Protocol):
     """Rows with inputs and targets: `ArrayData`, or `motet.data.loaders.LoaderData`."""
 
     @property
     def targets(self) -> Mapping[str, Tensor]:
         """All targets by task, for what is learned from them at once, such as class weights."""
+
+    def label_statistics(self, of: Mapping[str, Callable[[Tensor], S]]) -> dict[str, S]:
+        """Return what is learned from the labels of tasks.
+
+        Args:
+            of: For each task, from labels (B, ...) to their statistics; those of batches are
+                merged in the order of the rows.
+
+        Returns:
+            Statistics of the tasks that have targets here.
+        """
 
     def steps(self, size: int) -> int:
         """Return how many batches of ``size`` rows an epoch has."""
@@ -188,6 +209,11 @@ class ArrayData:
 
     def __len__(self) -> int:
         return self._length
+
+    def label_statistics(self, of: Mapping[str, Callable[[Tensor], S]]) -> dict[str, S]:
+        """Return what is learned from the labels of tasks; see `Data`."""
+        known = self.targets
+        return {task: learn(known[task]) for task, learn in of.items() if task in known}
 
     def steps(self, size: int) -> int:
         """Return how many batches of ``size`` rows there are, the last one perhaps smaller."""

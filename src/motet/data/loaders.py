@@ -5,14 +5,14 @@ a resumed run sees the rows in another order unless the loader repeats its order
 batches are read once, in a pass of their own, and kept.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from motet.data.batches import FORM, ArrayData, Batch
+from motet.data.batches import FORM, ArrayData, Batch, S
 from motet.data.finite import Look
 from motet.problems import InputError
 from motet.states import join_rows
@@ -64,6 +64,11 @@ class LoaderData:
     def named(self) -> frozenset[str]:
         """The tasks that batches name, also those whose targets are None."""
         return frozenset(self._named) if self._seen else frozenset()
+
+    def label_statistics(self, of: Mapping[str, Callable[[Tensor], S]]) -> dict[str, S]:
+        """Return what is learned from the labels of tasks; see `Data`."""
+        known = self.targets
+        return {task: learn(known[task]) for task, learn in of.items() if task in known}
 
     def steps(self, size: int) -> int:
         """Return the number of batches, whatever ``size`` is."""

@@ -47,6 +47,7 @@ from motet.tasks.heads import SingleOutput, TaskHead, custom_head
 from motet.tasks.kinds import LabelKind, Likelihood, label_kind
 from motet.tasks.prediction import Kept
 from motet.tasks.prediction import Prediction as Prediction
+from motet.tasks.statistics import LabelStatistics
 from motet.tasks.token_heads import TokenHead
 from motet.tasks.weight_schedules import weight_at
 
@@ -178,19 +179,27 @@ class Task(nn.Module, ABC):
             InputError: If one is not valid.
         """
 
+    def statistics(self, target: Tensor) -> LabelStatistics:
+        """Return what is learned from labels (B, ...); those of batches are merged."""
+        return self.label_kind.statistics(target)
+
     def prepare(self, target: Tensor) -> None:
-        """Learn from all training labels, once, what depends on them, such as balanced weights."""
+        """Learn what depends on the training labels, such as balanced weights, from all of them."""
+        self.learn(self.statistics(target))
+
+    def learn(self, labels: LabelStatistics) -> None:
+        """Learn what depends on the training labels from their statistics."""
 
     @property
     def prepared(self) -> bool:
-        """Whether `prepare` has seen the training labels, or has nothing to learn from them."""
+        """Whether everything that depends on the training labels is known."""
         return True
 
-    def trivial(self, target: Tensor, metric: str) -> Prediction:
-        """Predict one row without looking at any input.
+    def trivial(self, labels: LabelStatistics, metric: str) -> Prediction:
+        """Predict one row without any input.
 
         Args:
-            target: All training labels, shape (N, ...).
+            labels: Statistics of the training labels.
             metric: The metric that will score it: mae has the median, others the mean.
 
         Returns:
@@ -199,11 +208,11 @@ class Task(nn.Module, ABC):
         Raises:
             InputError: If its kind of label has none; such a task has to define what is trivial.
         """
-        found = self.label_kind.trivial(self.restore(target), metric)
+        found = self.label_kind.trivial(labels, metric, self.restore)
         if found is None:
             raise InputError(
                 f"task {self.name!r} of kind {self.kind!r} has no trivial prediction to compare "
-                "with; define trivial(target, metric) -> Prediction in its class"
+                "with; define trivial(labels, metric) -> Prediction in its class"
             )
         return found
 

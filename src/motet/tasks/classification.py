@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, final
 
-import torch
 from torch import Tensor
 
 from motet.options import (
@@ -30,6 +29,7 @@ from motet.tasks.labels import (
     is_soft,
     named_classes,
 )
+from motet.tasks.statistics import LabelStatistics
 from motet.tasks.weights import ClassWeights
 
 BUILT_IN = ("cross_entropy", "focal")
@@ -62,6 +62,7 @@ class Classification(Task):
         InputError: If an option is unknown, wrong, or would be ignored.
 
     Example:
+        >>> import torch
         >>> digit = Classification("digit", classes=2)
         >>> digit.loss(torch.tensor([[2.0, 0.0], [5.0, 5.0]]), torch.tensor([0, -100]))
         (tensor(0.1269), tensor(1.))
@@ -153,21 +154,19 @@ class Classification(Task):
                 "least one more than the largest index"
             )
 
-    def prepare(self, target: Tensor) -> None:
-        """Learn balanced class weights, and their mean, from all training labels."""
+    def learn(self, labels: LabelStatistics) -> None:
+        """Learn balanced class weights, and their mean."""
         if self.weights:
-            labels = self.restore(target)
-            self.weights.learn_from(*self._read(target), labels[labels != MISSING])
+            self.weights.learn_from(*labels.totals_of(self.outputs))
 
     @property
     def prepared(self) -> bool:
         """Whether the mean class weight is known, if classes are weighted."""
         return self.weights is None or self.weights.has_mean
 
-    def trivial(self, target: Tensor, metric: str) -> Prediction:
+    def trivial(self, labels: LabelStatistics, metric: str) -> Prediction:
         """Return the most frequent class, with the classes' shares as probabilities."""
-        labels = self.restore(target)
-        counts = torch.bincount(labels[labels != MISSING], minlength=self.outputs)
+        counts = labels.totals_of(self.outputs)[0].long()
         shares = (counts / counts.sum().clamp(min=1)).double()
         return Prediction(counts.argmax().unsqueeze(0), shares.unsqueeze(0))
 

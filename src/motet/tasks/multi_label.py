@@ -23,6 +23,7 @@ from motet.tasks.additive import clean, number_of, sum_masked, sum_selected
 from motet.tasks.base import Prediction, Task, find_loss
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import at_least_float32, named_classes
+from motet.tasks.statistics import LabelStatistics
 from motet.tasks.weights import LabelWeights, balanced_labels
 
 
@@ -133,19 +134,20 @@ class MultiLabel(Task):
                 "or NaN where missing"
             )
 
-    def prepare(self, target: Tensor) -> None:
-        """Learn balanced weights from all training labels."""
+    def learn(self, labels: LabelStatistics) -> None:
+        """Learn balanced weights."""
         if self.weights and self.weights.learned:
-            self.weights.learn(balanced_labels(self.restore(target)))
+            self.weights.learn(balanced_labels(*labels.totals_of(self.outputs)))
 
     @property
     def prepared(self) -> bool:
         """Whether the weights are known, if they are balanced."""
         return self.weights is None or self.weights.known
 
-    def trivial(self, target: Tensor, metric: str) -> Prediction:
+    def trivial(self, labels: LabelStatistics, metric: str) -> Prediction:
         """Return each label's share of the training labels as its probability; 0 without any."""
-        shares = self.restore(target).double().nanmean(dim=0, keepdim=True).nan_to_num(0.0)
+        zeros, ones = labels.totals_of(self.outputs)
+        shares = (ones / (zeros + ones)).nan_to_num(0.0).unsqueeze(0)
         return Prediction((shares >= self.threshold).long(), shares)
 
     def _table(self, target: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from motet.tasks.metric import Score, ScoredRows, gathering, macro
+from motet.tasks.moments import Moments
 
 _OTHERWISE = "has a constant target or no label"
 
@@ -74,47 +75,37 @@ class Errors(NamedTuple):
 
 
 class Explained(NamedTuple):
-    """Squared errors, and the spread of the labels; merged as Chan et al. (1979) do."""
+    """Squared errors, and the spread of the labels."""
 
     names: list[str]
     """Of the K outputs."""
-    counts: Tensor
-    """Labels that are there, (K,)."""
-    means: Tensor
-    """Of the labels, (K,); 0 without any."""
-    spreads: Tensor
-    """Sum of the squared differences from that mean, (K,)."""
+    labels: Moments
+    """Of the labels."""
     errors: Tensor
     """Sum of the squared errors, (K,)."""
     low: Tensor
-    """Smallest label, (K,)."""
+    """Smallest label, (K,); inf without any."""
     high: Tensor
-    """Largest label, (K,)."""
+    """Largest label, (K,); -inf without any."""
 
     @staticmethod
     def of(rows: ScoredRows) -> "Explained":
         """Add up over rows."""
-        names, columns = [], []
-        for name, found, truth in _outputs(rows):
-            names.append(name)
-            if not len(truth):
-                zero, infinite = truth.new_zeros(()), truth.new_tensor(torch.inf)
-                columns.append((zero, zero, zero, zero, infinite, -infinite))
-                continue
-            mean = truth.mean()
-            spread, error = (truth - mean).square().sum(), (found - truth).square().sum()
-            count = truth.new_tensor(len(truth))
-            columns.append((count, mean, spread, error, truth.min(), truth.max()))
-        return Explained(names, *map(torch.stack, zip(*columns, strict=True)))
+        names, found, truths = zip(*_outputs(rows), strict=True)
+        errors = [(a - b).square().sum() for a, b in zip(found, truths, strict=True)]
+        edge = truths[0].new_tensor([torch.inf])
+        return Explained(
+            list(names),
+            Moments.of(truths),
+            torch.stack(errors),
+            torch.stack([torch.cat([each, edge]).min() for each in truths]),
+            torch.stack([torch.cat([each, -edge]).max() for each in truths]),
+        )
 
     def merged(self, other: "Explained") -> "Explained":
-        counts, apart = self.counts + other.counts, other.means - self.means
-        share = other.counts / counts.clamp(min=1)
         return Explained(
             self.names,
-            counts,
-            self.means + apart * share,
-            self.spreads + other.spreads + apart.square() * self.counts * share,
+            self.labels.merged(other.labels),
             self.errors + other.errors,
             torch.minimum(self.low, other.low),
             torch.maximum(self.high, other.high),
@@ -122,7 +113,7 @@ class Explained(NamedTuple):
 
     def score(self) -> Score:
         differ = (self.low < self.high).tolist()
-        found = (1 - self.errors / self.spreads).tolist()
+        found = (1 - self.errors / self.labels.spreads).tolist()
         scores = [each if usable else None for each, usable in zip(found, differ, strict=True)]
         return macro(zip(self.names, scores, strict=True), _OTHERWISE)
 

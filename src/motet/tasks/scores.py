@@ -8,12 +8,11 @@ from collections.abc import Iterable, Mapping
 from math import nan
 from typing import Any
 
-from torch import Tensor
-
 from motet.tasks.base import Prediction, Task
 from motet.tasks.choices import MetricChoice, find_metrics
 from motet.tasks.labels import as_tensor
 from motet.tasks.metric import Metric, Score
+from motet.tasks.statistics import LabelStatistics
 from motet.tasks.tally import NO_LABELS, states
 
 Trivial = Mapping[str, Mapping[str, Prediction]]
@@ -49,7 +48,7 @@ def fit_trivial(
 
     Args:
         tasks: The tasks.
-        train_targets: All training labels of each task.
+        train_targets: All training labels of each task, or their statistics.
         metrics: For some tasks, the metrics to fit for instead of the task's own.
 
     Returns:
@@ -58,7 +57,7 @@ def fit_trivial(
     tasks = list(tasks)
     found: dict[str, dict[str, Prediction]] = {}
     for task, chosen in zip(tasks, find_metrics(tasks, metrics).values(), strict=True):
-        known = _known(task, train_targets.get(task.name))
+        known = statistics_of(task, train_targets.get(task.name))
         if known is not None:
             found[task.name] = {metric: task.trivial(known, metric) for metric in chosen}
     return found
@@ -75,7 +74,7 @@ def score_trivial(
     Args:
         tasks: The tasks.
         trivial: What `fit_trivial` found.
-        targets: Labels of the split.
+        targets: Labels of the split, or their statistics.
         metrics: For some tasks, the metrics to compute instead of the task's own, as above.
 
     Returns:
@@ -104,7 +103,7 @@ def trivial_metrics(
     Args:
         tasks: The tasks.
         train_targets: All training labels of each task.
-        targets: Labels of the split.
+        targets: Labels of the split, or their statistics.
         metrics: For some tasks, the metrics to compute instead of the task's own.
 
     Returns:
@@ -123,15 +122,15 @@ def trivial_scores(
         task: The task.
         metrics: Metrics by name.
         trivial: Its constant predictions by metric; None if it had no training label.
-        target: Labels of the split, or None.
+        target: Labels of the split, their statistics, or None.
 
     Returns:
         What each metric found, by name; NaN where there is no label.
     """
-    known = _known(task, target)
+    known = statistics_of(task, target)
     if trivial is None or known is None:
         return dict.fromkeys(metrics, NO_LABELS)
-    truth = task.restore(known)
+    truth = task.restore(known.sample.rows)
     kind = task.label_kind
     return {
         name: states(task, {name: metric}, kind.repeated(trivial[name], truth), truth)[name].score()
@@ -139,9 +138,10 @@ def trivial_scores(
     }
 
 
-def _known(task: Task, target: Any) -> Tensor | None:
+def statistics_of(task: Task, target: Any) -> LabelStatistics | None:
+    """Return the statistics of labels, or those given; None without any label."""
     if target is None:
         return None
-    labels = as_tensor(target)
-    labels = labels[task.labelled(labels)]
-    return labels if len(labels) else None
+    given = isinstance(target, LabelStatistics)
+    found = target if given else task.statistics(as_tensor(target))
+    return found if found.labelled else None

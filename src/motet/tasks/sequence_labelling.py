@@ -16,6 +16,7 @@ from motet.tasks.crf import CRF, Constraints
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import at_least_float32, named_classes
 from motet.tasks.losses import cross_entropy
+from motet.tasks.statistics import LabelStatistics
 from motet.tasks.token_heads import TokenHead, TokenLSTM
 from motet.tasks.weights import ClassWeights
 
@@ -173,26 +174,27 @@ class SequenceLabelling(Task):
                 "word as padding",
             )
 
-    def prepare(self, target: Tensor) -> None:
+    def learn(self, labels: LabelStatistics) -> None:
         """Learn weights as `Classification`, and whether all labels can be valid sequences."""
-        labels = self.restore(target)
         if self.weights:
-            labelled = labels != MISSING
-            self.weights.learn_from(clean(labels, labelled), labelled, labels[labelled])
+            (counts,) = labels.totals_of(self.outputs)
+            self.weights.learn_from(counts, counts)
         if self.crf is not None and self.tags.has_spans:
-            self.crf.constrained.fill_(bool(self.tags.valid(labels.cpu().numpy()).all()))
+            valid = not labels.labelled or bool(
+                self.tags.valid(self.restore(labels.sample.rows).cpu().numpy()).all()
+            )
+            self.crf.constrained.fill_(valid)
 
     @property
     def prepared(self) -> bool:
         """Whether the mean class weight is known, if classes are weighted."""
         return self.weights is None or self.weights.has_mean
 
-    def trivial(self, target: Tensor, metric: str) -> Prediction:
+    def trivial(self, labels: LabelStatistics, metric: str) -> Prediction:
         """Return one tag for every word, (1, 1): O for spans, else the most frequent one."""
+        (counts,) = labels.totals_of(self.outputs)
         if metric.startswith("span") and self.tags.outside is not None:
-            return Prediction(torch.tensor([[self.tags.outside]], device=target.device))
-        labels = self.restore(target)
-        counts = torch.bincount(labels[labels != MISSING], minlength=self.outputs)
+            return Prediction(torch.tensor([[self.tags.outside]], device=counts.device))
         return Prediction(counts.argmax().reshape(1, 1))
 
     def make_head(self, width: int) -> nn.Module:

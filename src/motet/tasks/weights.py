@@ -80,20 +80,18 @@ class ClassWeights(LabelWeights):
         self.has_mean = False
         self.register_load_state_dict_post_hook(_has_mean)  # type: ignore[no-untyped-call]  # torch's
 
-    def learn_from(self, target: Tensor, labelled: Tensor, classes: Tensor) -> None:
-        """Learn balanced weights, if asked to, and the mean weight; from all training labels.
+    def learn_from(self, counts: Tensor, shares: Tensor) -> None:
+        """Learn balanced weights, if asked to, and the mean weight.
 
         Args:
-            target: Class indices, any shape, or shares (N, C), 0 where missing.
-            labelled: Which labels are there.
-            classes: The class indices that are there, shape (M,).
+            counts: How many training labels each class has, (C,), float64.
+            shares: The sum of its shares, (C,): the same if labels are not soft.
         """
-        if not len(classes):
+        if not bool(counts.any()):
             return
         if self.learned:
-            self.learn(balanced_classes(classes, len(self.values)))
-        total = clean(self._weights_of(target), labelled).double().sum()
-        self.mean.copy_(total / labelled.sum())
+            self.learn(balanced_classes(counts))
+        self.mean.copy_(shares @ self().double().to(shares.device) / counts.sum())
         self.has_mean = True
 
     def count(self, target: Tensor, labelled: Tensor | None) -> Tensor:
@@ -120,42 +118,40 @@ class ClassWeights(LabelWeights):
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 
-def balanced_classes(labels: Tensor, classes: int) -> Tensor:
+def balanced_classes(counts: Tensor) -> Tensor:
     """Weigh classes by n / (C n_c), so that each has the same total.
 
     As scikit-learn does: C counts the classes that occur, and the mean weight of a row is 1. A
     class that does not occur is weighed as if it occurred once.
 
     Args:
-        labels: Class indices without missing ones, shape (N,).
-        classes: Number of classes.
-
-    Returns:
-        Weights, shape (classes,), float64.
-
-    Example:
-        >>> balanced_classes(torch.tensor([0, 0, 0, 1]), 2)
-        tensor([0.6667, 2.0000], dtype=torch.float64)
-    """
-    counts = torch.bincount(labels, minlength=classes).double()
-    return counts.sum() / ((counts > 0).sum() * counts.clamp(min=1))
-
-
-def balanced_labels(indicators: Tensor) -> Tensor:
-    """Weigh the ones of each label by zeros / ones; no ones, or no zeros, count as one.
-
-    Args:
-        indicators: 0, 1 or NaN (missing), shape (N, C).
+        counts: How many labels each class has, shape (C,), float64.
 
     Returns:
         Weights, shape (C,), float64.
 
     Example:
-        >>> balanced_labels(torch.tensor([[1.0], [0.0], [0.0], [torch.nan]]))
-        tensor([2.], dtype=torch.float64)
+        >>> balanced_classes(torch.tensor([3.0, 1.0], dtype=torch.float64))
+        tensor([0.6667, 2.0000], dtype=torch.float64)
     """
-    ones, zeros = ((indicators == value).sum(dim=0).double().clamp(min=1) for value in (1, 0))
-    return zeros / ones
+    return counts.sum() / ((counts > 0).sum() * counts.clamp(min=1))
+
+
+def balanced_labels(zeros: Tensor, ones: Tensor) -> Tensor:
+    """Weigh the ones of each label by zeros / ones; no ones, or no zeros, count as one.
+
+    Args:
+        zeros: How many zeros each label has, shape (C,), float64.
+        ones: How many ones.
+
+    Returns:
+        Weights, shape (C,), float64.
+
+    Example:
+        >>> balanced_labels(torch.tensor([2.0]), torch.tensor([1.0]))
+        tensor([2.])
+    """
+    return zeros.clamp(min=1) / ones.clamp(min=1)
 
 
 def _known(module: Any, _: Any) -> None:

@@ -1,6 +1,6 @@
 """Data at the door of training: taken in any form, checked, and looked at once as a whole."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -11,7 +11,9 @@ from motet.data.finite import refuse_not_finite
 from motet.data.loaders import LoaderData, as_data
 from motet.model import MultiTaskModel
 from motet.problems import InputError, hint
+from motet.tasks import Task
 from motet.tasks.scores import Trivial, fit_trivial
+from motet.tasks.statistics import LabelStatistics
 from motet.training.units import warn_of_units
 
 
@@ -91,16 +93,17 @@ def _look(data: ArrayData | LoaderData, what: str, model: MultiTaskModel) -> Non
 
 
 def prepare_tasks(model: MultiTaskModel, train: Data) -> None:
-    """Let tasks that have not seen training labels yet learn from all of them."""
-    for task in model.tasks:
-        if task.name in train.targets and not task.prepared:
-            task.prepare(train.targets[task.name])
+    """Let tasks that do not know the training labels yet learn from them."""
+    learning = [task for task in model.tasks if not task.prepared]
+    if learning:
+        for name, labels in statistics_of(learning, train).items():
+            model.tasks[name].learn(labels)
 
 
 def learn_from_labels(
     model: MultiTaskModel, train: Data, metrics: Mapping[str, Any] | None
 ) -> Trivial:
-    """Learn from all training labels at once: class weights, constant predictions.
+    """Learn from the statistics of the training labels: class weights, constant predictions.
 
     Returns:
         The constant predictions.
@@ -108,20 +111,25 @@ def learn_from_labels(
     Raises:
         InputError: If there is nothing to train, or a task has no label.
     """
-    active = [name for name in model.active_tasks if name in train.targets]
+    statistics = statistics_of(model.tasks, train)
+    active = [name for name in model.active_tasks if name in statistics]
     if not active:
         raise InputError(
             "no task is both enabled and has targets, so there is nothing to train; give "
             "targets, or enable a task"
         )
     for name in active:
-        if not model.tasks[name].labelled(train.targets[name]).any():
+        if not statistics[name].labelled:
             raise InputError(
                 f"the training data have no label for {name!r}; give some, or leave the task "
                 f"out with model.disable_task({name!r})"
             )
-    for task in model.tasks:
-        if task.name in train.targets:
-            task.prepare(train.targets[task.name])
-            warn_of_units(task, train.targets[task.name])
-    return fit_trivial(model.tasks, train.targets, metrics)
+    for name, labels in statistics.items():
+        model.tasks[name].learn(labels)
+        warn_of_units(model.tasks[name], labels)
+    return fit_trivial(model.tasks, statistics, metrics)
+
+
+def statistics_of(tasks: Iterable[Task], data: Data) -> dict[str, LabelStatistics]:
+    """Return the statistics of the labels of tasks that have some in ``data``."""
+    return data.label_statistics({task.name: task.statistics for task in tasks})

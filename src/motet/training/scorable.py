@@ -6,8 +6,7 @@ from typing import Any
 
 from motet.tasks import Task
 from motet.tasks.choices import find_metrics
-from motet.tasks.labels import as_tensor
-from motet.tasks.scores import Trivial, trivial_scores
+from motet.tasks.scores import Trivial, statistics_of, trivial_scores
 from motet.tasks.tally import NO_LABELS
 
 
@@ -16,7 +15,7 @@ def without_label(tasks: Iterable[Task], targets: Mapping[str, Any]) -> dict[str
     return {
         task.name: NO_LABELS.note
         for task in tasks
-        if not task.labelled(as_tensor(targets[task.name])).any()
+        if statistics_of(task, targets[task.name]) is None
     }
 
 

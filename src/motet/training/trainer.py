@@ -25,7 +25,13 @@ from motet.training.choices import MemberChoice
 from motet.training.errors import Interrupted, TrainingError
 from motet.training.evaluation import Report, check_words, evaluate, predict
 from motet.training.history import History
-from motet.training.intake import learn_from_labels, prepare_tasks, take_data, take_inputs
+from motet.training.intake import (
+    learn_from_labels,
+    prepare_tasks,
+    statistics_of,
+    take_data,
+    take_inputs,
+)
 from motet.training.intervals import due_after_epoch, due_after_step
 from motet.training.monitor import check_monitor
 from motet.training.needs import (
@@ -197,7 +203,7 @@ class Trainer:
         self._ahead = validation_batches(self.stages, valid, self.batch_size, self.seed)
         self.trivial = learn_from_labels(self.model, train, self.metrics)
         if valid is not None:
-            self.check_monitor(valid.targets, self.trivial)
+            self.check_monitor(statistics_of(self.model.tasks, valid), self.trivial)
         self.check_epochs(epochs)
         self._rates.begin(epochs * train.steps(self.batch_size))
         self._rates.set(max(self.step - 1, 0))  # those of the last step, for the records
@@ -439,7 +445,7 @@ class Trainer:
         """Check that the monitored value can be computed on these validation labels.
 
         Args:
-            targets: The labels by task.
+            targets: The labels by task, or their statistics.
             trivial: Constant predictions, fitted on the training labels.
 
         Raises:

@@ -2,14 +2,13 @@
 
 import warnings
 
-from torch import Tensor
-
 from motet.tasks import Task
+from motet.tasks.statistics import LabelStatistics
 
 
-def warn_of_units(task: Task, target: Tensor) -> None:
+def warn_of_units(task: Task, labels: LabelStatistics) -> None:
     """Warn about numbers in a unit that makes their loss drown the other tasks'."""
-    note = "" if task.scaling is not None else task.label_kind.unit_note(target)
+    note = "" if task.scaling is not None else task.label_kind.unit_note(labels)
     if note:
         warnings.warn(
             f"the targets of {task.name!r} have {note}, so its loss may drown the other tasks' or "

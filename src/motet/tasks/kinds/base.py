@@ -27,7 +27,9 @@ from torch import Tensor
 
 from motet.states import MISSING
 from motet.tasks.kinds.ranges import Ranges
+from motet.tasks.moments import Moments
 from motet.tasks.prediction import Prediction
+from motet.tasks.statistics import LabelStatistics, Sample
 
 Likelihood = Literal["classification", "regression", "laplace"]
 
@@ -101,16 +103,34 @@ class LabelKind:
         assert value is not None
         return Prediction(value, probabilities)
 
-    def trivial(self, target: Tensor, metric: str) -> Prediction | None:
+    def statistics(self, target: Tensor) -> LabelStatistics:
+        """Return what is learned from labels (B, ...); those of batches are merged."""
+        labelled = self.labelled(target)
+        known = target if bool(labelled.all()) else target[labelled]
+        sample = Sample(len(known), (known,))
+        return LabelStatistics(len(target), sample, self.totals(known), self.moments(known))
+
+    def totals(self, target: Tensor) -> Tensor | None:
+        """Return sums over labelled rows (N, ...) by class, (k, C) float64, if there are some."""
+        return None
+
+    def moments(self, target: Tensor) -> Moments | None:
+        """Return the moments of labelled rows (N, ...), if they are numbers."""
+        return None
+
+    def trivial(
+        self, labels: LabelStatistics, metric: str, restore: Callable[[Tensor], Tensor]
+    ) -> Prediction | None:
         """Return the best constant prediction, of one row; None if the kind has none.
 
         Args:
-            target: All training labels in original units.
+            labels: Statistics of the training labels.
             metric: The metric that will score it.
+            restore: Converts labels to original units.
         """
         return None
 
-    def unit_note(self, target: Tensor) -> str:
+    def unit_note(self, labels: LabelStatistics) -> str:
         """Describe labels in a unit that makes their loss drown others; empty if they are not."""
         return ""
 

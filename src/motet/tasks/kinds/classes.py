@@ -8,6 +8,7 @@ from torch import Tensor
 from motet.tasks.kinds.base import LabelKind, not_missing
 from motet.tasks.kinds.ranges import Ranges, ranges_of
 from motet.tasks.labels import as_vector, is_soft
+from motet.tasks.statistics import count_classes, stacked
 
 
 @final
@@ -34,6 +35,14 @@ class ClassLabels(LabelKind):
 
     def squeezed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         return raw, as_vector(target)
+
+    def totals(self, target: Tensor) -> Tensor:
+        """Return how many rows each class has, and the sum of its shares."""
+        if is_soft(target):
+            largest = count_classes(target.argmax(dim=-1))
+            return stacked([largest, target.double().sum(dim=0)])
+        counts = count_classes(as_vector(target).long())
+        return stacked([counts, counts])
 
     def ranges(self, value: Tensor, target: Tensor) -> Ranges:
         labels = target.argmax(dim=-1) if target.ndim == 2 else target  # shares of classes

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar, final
 
+import torch
 from torch import Tensor
 
 from motet.tasks.kinds.base import LabelKind
@@ -15,6 +16,11 @@ class IndicatorLabels(LabelKind):
 
     name: ClassVar[str] = "indicators"
     default_metrics: ClassVar[tuple[str, ...]] = ("average_precision", "auroc", "accuracy")
+
+    def totals(self, target: Tensor) -> Tensor:
+        """Return how many zeros and ones each label has."""
+        cells = target.unsqueeze(-1) if target.ndim == 1 else target
+        return torch.stack([(cells == value).sum(dim=0).double() for value in (0, 1)])
 
     def ranges(self, value: Tensor, target: Tensor) -> Ranges:
         return ranges_of(value, target)

@@ -1,7 +1,7 @@
 """One number per row, or several."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar, final
 
 import torch
@@ -11,7 +11,9 @@ from motet.figures import figure
 from motet.tasks.kinds.base import LabelKind, Likelihood
 from motet.tasks.kinds.ranges import Ranges, ranges_of
 from motet.tasks.labels import as_vector
+from motet.tasks.moments import Moments
 from motet.tasks.prediction import Prediction
+from motet.tasks.statistics import LabelStatistics
 
 _LIKE = 1e-5
 """Spread of predicted numbers, relative to that of the labels, that rounding may cause."""
@@ -49,14 +51,23 @@ class NumberLabels(LabelKind):
     def squeezed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         return as_vector(raw), as_vector(target)
 
-    def trivial(self, target: Tensor, metric: str) -> Prediction:
-        """Return the median for mae, the mean for other metrics."""
-        value = target.nanmedian(dim=0).values if metric == "mae" else target.nanmean(dim=0)
+    def moments(self, target: Tensor) -> Moments:
+        numbers = as_vector(target).double()
+        outputs = [numbers] if numbers.ndim == 1 else numbers.unbind(dim=1)
+        return Moments.of([each[~each.isnan()] for each in outputs])
+
+    def trivial(
+        self, labels: LabelStatistics, metric: str, restore: Callable[[Tensor], Tensor]
+    ) -> Prediction:
+        """Return the median for mae, the mean for other metrics; of a sample if there are many."""
+        known = restore(labels.sample.rows)
+        value = known.nanmedian(dim=0).values if metric == "mae" else known.nanmean(dim=0)
         return Prediction(value.unsqueeze(0))
 
-    def unit_note(self, target: Tensor) -> str:
-        known = target[~target.isnan()].double()
-        mean, std = float(known.mean()), float(known.std(correction=0))
+    def unit_note(self, labels: LabelStatistics) -> str:
+        if labels.moments is None:
+            return ""
+        mean, std = labels.moments.mean_and_std()
         if abs(mean) <= 10 and 0.01 < std < 10:
             return ""
         return f"mean {mean:.4g} and standard deviation {std:.4g}"

@@ -6,10 +6,11 @@ from typing import ClassVar, final
 from torch import Tensor
 
 from motet.states import MISSING, lengthened
-from motet.tasks.kinds.base import LabelKind
+from motet.tasks.kinds.base import LabelKind, not_missing
 from motet.tasks.kinds.classes import constant_class
 from motet.tasks.kinds.ranges import Ranges, ranges_of
 from motet.tasks.prediction import Prediction
+from motet.tasks.statistics import count_classes
 
 
 @final
@@ -30,6 +31,10 @@ class TagLabels(LabelKind):
     def repeated(self, prediction: Prediction, target: Tensor) -> Prediction:
         """Return one tag, (1, 1), for every word."""
         return Prediction(prediction.value.to(target.device).expand_as(target))
+
+    def totals(self, target: Tensor) -> Tensor:
+        """Return how many words each tag has."""
+        return count_classes(target[not_missing(target)].long()).unsqueeze(0)
 
     def ranges(self, value: Tensor, target: Tensor) -> Ranges | None:
         words = (value != MISSING) & (target != MISSING)
