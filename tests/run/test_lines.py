@@ -125,6 +125,16 @@ def test_a_score_that_rests_on_few_labels_is_told_with_what_depends_on_it():
     assert not any("noisy" in each for each in first_lines(made, rows(churn=rare(12))))
 
 
+@pytest.mark.filterwarnings("ignore:monitor is 'mean', over 2 of 3 tasks")
+def test_a_mean_is_said_to_be_over_the_tasks_that_have_a_score():
+    sizes = X.copy()
+    sizes[HELD_OUT[6:]] = np.nan
+    made = config(churn="classification", size="regression", sign="classification")
+    (line,) = [e for e in first_lines(made, rows(churn=rare(0), size=sizes)) if "noisy" in e]
+    assert "size: 6 labelled rows in validation; its score is noisy" in line
+    assert "the mean score of 2 tasks" in line
+
+
 def test_few_labelled_rows_make_a_score_noisy_too():
     sizes = X.copy()
     sizes[HELD_OUT[6:]] = np.nan

@@ -63,11 +63,8 @@ def build_trainer(prepared: Prepared) -> Trainer:
         trainer = Trainer(model, stages, scheduling=scheduler, **chosen.options())
     collector.stop()
     with collector.at("training", "monitor"):
-        train, validation = (
-            {name: labels[rows] for name, labels in prepared.targets.items()}
-            for rows in (prepared.rows.split.train, prepared.rows.split.validation)
-        )
-        trainer.check_monitor(validation, fit_trivial(model.tasks, train))
+        trivial = fit_trivial(model.tasks, prepared.labels("train"))
+        trainer.check_monitor(prepared.labels("validation"), trivial)
     with collector.at("training", "epochs"):
         trainer.check_epochs(chosen.epochs)
     with collector.at("training", "cache_frozen"):

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from motet.run.label_counts import LabelCounts, count_labels
 from motet.run.preparing import Prepared
+from motet.tasks.scores import fit_trivial
 from motet.training import Trainer
-from motet.training.monitor import monitored_tasks
+from motet.training.monitor import monitored_tasks, without_value
 
 FEW = 10
 """Labels below which a score is called noisy: among 10 positives, the standard error of an AUROC is
@@ -14,11 +15,21 @@ about 0.1."""
 
 def few_label_notes(prepared: Prepared, trainer: Trainer) -> Iterator[str]:
     """Name the tasks that the monitored value rests on and that have few validation labels."""
-    names = monitored_tasks(trainer.monitor, trainer.model, prepared.targets)
+    names = _averaged(prepared, trainer)
     for counts in count_labels(prepared):
         few = _few(counts) if counts.task in names else ""
         if few:
             yield f"{counts.task}: {few}; its score is noisy, and {_effect(trainer, names)}"
+
+
+def _averaged(prepared: Prepared, trainer: Trainer) -> set[str]:
+    """Return the tasks that the monitored value depends on and that have a value to average."""
+    monitor, model = trainer.monitor, trainer.model
+    names = monitored_tasks(monitor, model, prepared.targets)
+    tasks = [model.tasks[name] for name in names]
+    trivial = fit_trivial(tasks, prepared.labels("train"))
+    labels = prepared.labels("validation")
+    return names - set(without_value(monitor, tasks, labels, trainer.metrics, trivial))
 
 
 def _effect(trainer: Trainer, names: set[str]) -> str:
@@ -30,7 +41,7 @@ def _effect(trainer: Trainer, names: set[str]) -> str:
 
 
 def _few(counts: LabelCounts) -> str:
-    """Say what there is too little of in the validation rows; nothing if there is enough."""
+    """Describe what the validation rows have too few of; empty if they have enough."""
     rows = counts.rows["validation"]
     if 0 < rows < FEW:
         return f"{_number(rows, 'labelled row')} in validation"

@@ -71,6 +71,11 @@ class Prepared:
         """Return the raw rows of "train", "validation" or "test"."""
         return self.rows.table.take(pa.array(getattr(self.rows.split, name)))
 
+    def labels(self, name: str) -> dict[str, NDArray[Any]]:
+        """Return what the losses take of "train", "validation" or "test"."""
+        rows = getattr(self.rows.split, name)
+        return {task: encoded[rows] for task, encoded in self.targets.items()}
+
 
 def read_rows(
     config: str | Path | Mapping[str, Any] | Config,

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from motet.model import MultiTaskModel
@@ -46,14 +46,13 @@ def check_monitor(
             f"monitor is {monitor!r}, but {what} is disabled or has no validation targets; "
             "give some, or monitor something else"
         )
-    if monitor == "loss":
-        left, other = without_label(tasks, targets), ""
-    else:
+    other = ""
+    if monitor != "loss":
         tasks = [task for task in tasks if task.name in names]
         chosen = {name: own for name, own in (metrics or {}).items() if name in names}
         _check_best(monitor, tasks, chosen)
-        left = without_score(tasks, trivial, targets, chosen)
         other = ", or monitor something else, e.g. monitor: loss"
+    left = without_value(monitor, tasks, targets, metrics, trivial)
     reasons = "; ".join(f"{name}: {reason}" for name, reason in left.items())
     if len(left) == len(tasks):
         raise InputError(
@@ -66,6 +65,32 @@ def check_monitor(
             f"validation labels do not suffice for {reasons}",
             stacklevel=3,
         )
+
+
+def without_value(
+    monitor: str,
+    tasks: Iterable[Task],
+    targets: Mapping[str, Any],
+    metrics: Mapping[str, Any] | None,
+    trivial: Trivial,
+) -> dict[str, str]:
+    """Find tasks without the loss or score that the monitored value averages.
+
+    Args:
+        monitor: What is monitored.
+        tasks: The tasks that it depends on.
+        targets: Validation labels by task.
+        metrics: Metrics by task, in place of each task's own.
+        trivial: Constant predictions, fitted on the training labels.
+
+    Returns:
+        The reason, by task.
+    """
+    if monitor == "loss":
+        return without_label(tasks, targets)
+    tasks = list(tasks)
+    own = {task.name: metrics[task.name] for task in tasks if metrics and task.name in metrics}
+    return without_score(tasks, trivial, targets, own)
 
 
 def _check_best(monitor: str, tasks: list[Task], metrics: Mapping[str, Any]) -> None:
