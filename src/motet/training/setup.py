@@ -11,7 +11,7 @@ from motet.model import MultiTaskModel
 from motet.model.checks import check_sizes
 from motet.problems import InputError, hint
 from motet.scheduling import Scheduler
-from motet.tasks.task_metrics import find_metrics
+from motet.tasks.choices import find_metrics
 from motet.training.choices import MemberChoice
 from motet.training.devices import find_device
 from motet.training.freezing import Freezing, check_unfreezing

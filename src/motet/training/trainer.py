@@ -19,7 +19,6 @@ from motet.model import MultiTaskModel, on_host
 from motet.options import Unpack, checked
 from motet.scheduling import Scheduler
 from motet.tasks import Prediction
-from motet.tasks.choices import find_metrics
 from motet.tasks.scores import Trivial
 from motet.training.choices import MemberChoice
 from motet.training.errors import Interrupted, TrainingError
