@@ -1,7 +1,18 @@
-"""What an encoder of token sequences hands on, and how rows of different length are joined."""
+"""States: what encoders give, sharing schemes carry, and the heads of tasks read.
 
-from collections.abc import Sequence
-from typing import NamedTuple
+A state has a name. ``rows`` is one vector per row, (B, D); ``tokens`` one per word, (B, L, D), with
+padding and one vector per row; ``map`` one per place of an image, (B, D, H, W). Any other name is
+one of several states that an encoder returns as ``{name: state}``. An encoder declares what it
+gives (``gives``), a sharing scheme what it carries (``carries``), a task what it reads
+(``reads_state``); a model checks that they fit.
+
+Encoders return rows and maps as plain tensors; `record_of` makes the record that knows a state's
+width, mask and pooling.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, Self, Union, final
 
 from torch import Tensor, cat
 from torch.nn.functional import pad
@@ -9,16 +20,48 @@ from torch.nn.functional import pad
 MISSING = -100
 """What stands for "no token" or "no label" in whole numbers; in floating-point ones it is NaN."""
 
+FORMS = {
+    "rows": "one state per row",
+    "tokens": "one state per word",
+    "map": "a map",
+}
+"""The names whose form is known, in words."""
+
+
+class Record(Protocol):
+    """What every state knows about itself."""
+
+    @property
+    def width(self) -> int:
+        """Number of features, D."""
+
+    @property
+    def mask(self) -> Tensor | None:
+        """True where there is a state, (B, L); None if there is one everywhere."""
+
+    @property
+    def pooled(self) -> Tensor:
+        """One state per row, (B, D)."""
+
+    def take(self, rows: Tensor | slice) -> Self:
+        """Return some of the rows."""
+
+    def read(self, name: str) -> Any:
+        """Return what a task gets that reads the state of a name; None if there is none."""
+
+    def misfit(self, width: int) -> str:
+        """Return what does not fit a head of a width, found and expected; empty if all fits."""
+
 
 class TokenStates(NamedTuple):
-    """A batch of B sequences of up to L words, as an encoder sees them.
+    """States of a batch of B sequences of up to L words.
 
     Tasks that read rows get ``pooled``, tasks that read tokens get all of it. In each row the words
     come first and the padding after them; L is at least 1.
 
-    An encoder that returns them says so by ``gives_tokens = True``: schemes of sharing that have
-    one state per row are then given ``pooled``. One that never does may say ``gives_tokens =
-    False``: tasks that read tokens are then refused when a model is made, not when it is called.
+    An encoder that returns them declares ``gives = "tokens"``: sharing schemes that carry only rows
+    then get ``pooled``. One that never does may declare ``gives = "rows"``: tasks that read tokens
+    are then rejected when a model is made, not when it is called.
     """
 
     states: Tensor
@@ -27,6 +70,136 @@ class TokenStates(NamedTuple):
     """True where there is no word, (B, L), bool."""
     pooled: Tensor
     """One state per sequence, (B, D)."""
+
+    @property
+    def width(self) -> int:
+        return self.states.shape[-1]
+
+    @property
+    def mask(self) -> Tensor:
+        return ~self.padding
+
+    def take(self, rows: Tensor | slice) -> "TokenStates":
+        return TokenStates(self.states[rows], self.padding[rows], self.pooled[rows])
+
+    def read(self, name: str) -> Any:
+        if name == "rows":
+            return self.pooled
+        return self if name == "tokens" else None
+
+    def misfit(self, width: int) -> str:
+        if self.states.shape[2:] == (width,) and self.padding.shape == self.states.shape[:2]:
+            return ""
+        return (
+            f"states of shape {tuple(self.states.shape)} and padding of shape "
+            f"{tuple(self.padding.shape)}, expected (B, L, {width}) and (B, L)"
+        )
+
+
+@final
+@dataclass(frozen=True)
+class RowStates:
+    """One state per row."""
+
+    states: Tensor
+    """(B, D)."""
+
+    @property
+    def width(self) -> int:
+        return self.states.shape[-1]
+
+    @property
+    def mask(self) -> None:
+        return None
+
+    @property
+    def pooled(self) -> Tensor:
+        return self.states
+
+    def take(self, rows: Tensor | slice) -> "RowStates":
+        return RowStates(self.states[rows])
+
+    def read(self, name: str) -> Any:
+        return self.states if name == "rows" else None
+
+    def misfit(self, width: int) -> str:
+        if self.states.dim() > 1 and self.width == width:
+            return ""
+        return f"features of shape {tuple(self.states.shape)}, expected (B, {width})"
+
+
+@final
+@dataclass(frozen=True)
+class MapStates:
+    """One state per place of an image."""
+
+    states: Tensor
+    """(B, D, H, W)."""
+
+    @property
+    def width(self) -> int:
+        return self.states.shape[1]
+
+    @property
+    def mask(self) -> None:
+        return None
+
+    @property
+    def pooled(self) -> Tensor:
+        """The mean over all places, (B, D)."""
+        return self.states.mean(dim=(2, 3))
+
+    def take(self, rows: Tensor | slice) -> "MapStates":
+        return MapStates(self.states[rows])
+
+    def read(self, name: str) -> Any:
+        if name == "rows":
+            return self.pooled
+        return self.states if name == "map" else None
+
+    def misfit(self, width: int) -> str:
+        if self.width == width:
+            return ""
+        return f"a map of shape {tuple(self.states.shape)}, expected (B, {width}, H, W)"
+
+
+State = Union[Tensor, TokenStates, Mapping[str, "State"]]  # noqa: UP007  # at run time
+"""What an encoder returns: rows or a map, tokens, or several states by name."""
+Gives = str | Mapping[str, int] | None
+"""What an encoder declares: a name, or the width of each of several; None if nothing."""
+
+
+def record_of(state: object, *, maps: bool = True) -> Record | None:
+    """Return the record of a state.
+
+    Args:
+        state: What an encoder returned.
+        maps: Whether a tensor with four dimensions is a map; otherwise all tensors are rows.
+
+    Returns:
+        The record; None if it is no single state.
+
+    Example:
+        >>> from torch import zeros
+        >>> record_of(zeros(2, 8, 5, 5)).pooled.shape
+        torch.Size([2, 8])
+    """
+    if isinstance(state, Tensor):
+        return MapStates(state) if maps and state.dim() == 4 else RowStates(state)
+    return state if isinstance(state, TokenStates) else None
+
+
+def provided(gives: Gives) -> tuple[str, ...] | None:
+    """Return the names of states that tasks can read; None if an encoder declares nothing.
+
+    >>> provided("tokens")
+    ('rows', 'tokens')
+    """
+    if gives is None:
+        return None
+    if isinstance(gives, str):
+        return ("rows",) if gives == "rows" else ("rows", gives)
+    return tuple(gives)
 
 
 def lengthened(values: Tensor, length: int) -> Tensor:

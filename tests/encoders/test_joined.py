@@ -31,7 +31,7 @@ def test_features_stand_side_by_side():
     encoder = Joined(table, texts).eval()
     alone = [table(inputs), *(texts[name](inputs["texts"][name]).pooled for name in texts)]
     assert encoder.width == 5 + 4 + 6
-    assert not encoder.gives_tokens
+    assert encoder.gives == "rows"
     assert_close(encoder(inputs), torch.cat(alone, dim=1))
 
 
@@ -46,7 +46,7 @@ def test_every_word_has_its_own_state_and_the_features_of_the_other_inputs():
     table, texts, inputs = parts()
     encoder = Joined(table, texts, tokens="a.b").eval()
     found, alone = encoder(inputs), texts["a.b"](inputs["texts"]["a.b"])
-    assert encoder.gives_tokens
+    assert encoder.gives == "tokens"
     assert found.padding.tolist() == [[False, False], [False, True], [True, True]]
     assert_close(found.states[..., 5:9], alone.states)
     for word in range(2):

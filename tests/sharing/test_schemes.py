@@ -1,5 +1,8 @@
 """What holds for every registered scheme, whatever it is."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -245,7 +248,7 @@ def test_inputs_may_be_several(name):
 class Words(nn.Linear):
     """A last stage that gives states of words, and their mean."""
 
-    gives_tokens = True
+    gives = "tokens"
 
     def forward(self, inputs):
         states = super().forward(inputs)
@@ -253,7 +256,7 @@ class Words(nn.Linear):
 
 
 class Rows(Words):
-    gives_tokens = False
+    gives = "rows"
 
     def forward(self, inputs):
         return super().forward(inputs).pooled
@@ -288,6 +291,32 @@ def test_task_embeddings_condition_states_of_words_too(around):
 def module_of_words(**around):
     torch.manual_seed(0)
     return sharing.create("hard", **around).build([Words(4, WIDTH)], TASKS, WIDTH)
+
+
+def test_calls_for_different_tasks_at_once_do_not_mix_their_embeddings():
+    found = module("hard", task_embedding=3).eval()
+    with torch.no_grad():
+        for seed, (key, parameter) in enumerate(found.named_parameters()):
+            if "map" in key or "embeddings" in key:
+                parameter.normal_(generator=torch.Generator().manual_seed(seed))
+        expected = found(X, TASKS)
+        meet = threading.Barrier(len(TASKS))  # all are inside their first stage at the same time
+        found.inner.stages[0].stage.register_forward_hook(lambda *_: wait(meet))
+        with ThreadPoolExecutor(len(TASKS)) as pool:
+            calls = {task: pool.submit(no_grad(found), X, [task]) for task in TASKS}
+            together = {task: call.result()[task] for task, call in calls.items()}
+    for task in TASKS:
+        assert_close(together[task], expected[task], rtol=0, atol=0)
+    assert not torch.equal(expected["a"], expected["b"])
+
+
+def wait(barrier):
+    barrier.wait(timeout=20)
+
+
+def no_grad(function):
+    """Threads have their own mode of gradients."""
+    return torch.no_grad()(function.forward)
 
 
 @every_scheme

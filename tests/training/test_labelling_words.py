@@ -194,7 +194,8 @@ def test_an_encoder_that_gives_rows_is_refused():
     slots = SequenceLabelling("slots", classes=NAMES)
     model = MultiTaskModel(nn.Linear(3, 4), [slots])
     with pytest.raises(
-        InputError, match=r"'slots' labels words, but the encoder gave a tensor \(2, 4\)"
+        InputError,
+        match=r"'slots' reads tokens .*, but the encoder gave a tensor \(2, 4\)",
     ):
         model(torch.zeros(2, 3))
     with pytest.raises(InputError, match=r"expected \(B, L, 9\) and \(B, L\)"):
@@ -318,6 +319,6 @@ def test_tags_that_a_config_does_not_name_are_told_with_their_row(tmp_path):
 
 def test_an_encoder_of_table_rows_is_refused_before_anything_is_written(tmp_path):
     wrong = {**config(), "model": {}}
-    with pytest.raises(ConfigError, match="'slots' labels words, but the encoder gives one state"):
+    with pytest.raises(ConfigError, match=r"'slots' reads tokens .*, but the encoder gives rows"):
         motet.train(wrong, data=table(TRAIN), output=tmp_path / "run")
     assert not (tmp_path / "run").exists()

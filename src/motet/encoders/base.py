@@ -2,6 +2,7 @@
 
 from motet.freezable import Freezable
 from motet.problems import InputError
+from motet.states import Gives
 
 
 class Encoder(Freezable):
@@ -30,6 +31,8 @@ class Encoder(Freezable):
 
     width: int
     """Width of the features."""
+    gives: Gives
+    """What it gives, by the names of `motet.states`; unknown until it is called if left out."""
     more_stages: str | None = None
     """Which option makes more stages of it, as a clause; empty if it is one stage in any case."""
 

@@ -47,7 +47,7 @@ class Joined(Encoder):
         super().__init__()
         self.table, self.encoders = table, nn.ModuleList(texts.values())
         self.names, self.tokens = tuple(texts), tokens
-        self.gives_tokens = tokens is not None
+        self.gives = "rows" if tokens is None else "tokens"
         self.beside = nn.ModuleList((branches or {}).values())
         self.beside_names = tuple(branches or {})
         self.width = sum(each.width for each in self.branches())  # type: ignore[misc]  # an int

@@ -43,7 +43,7 @@ class LSTM(Encoder):
 
     reads = "text"
     more_stages = ""
-    gives_tokens = True
+    gives = "tokens"
 
     @checked
     def __init__(

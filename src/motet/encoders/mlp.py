@@ -46,7 +46,7 @@ class MLP(Encoder):
     """
 
     reads = "table"
-    gives_tokens = False
+    gives = "rows"
     more_stages = "each width in `hidden` is a stage"
 
     @checked

@@ -68,6 +68,7 @@ class Pretrained(Encoder):
 
     reads = "text"
     more_stages = ""
+    gives = "tokens"
     is_pretrained = True
 
     @checked

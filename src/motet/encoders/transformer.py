@@ -50,7 +50,7 @@ class Transformer(Encoder):
 
     reads = "text"
     more_stages = ""
-    gives_tokens = True
+    gives = "tokens"
 
     @checked
     def __init__(

@@ -117,7 +117,7 @@ def _labelled_text(config: Config, sizes: Sizes) -> str | None:
     """Find the text whose words tasks label."""
     named: dict[str, str] = {}
     for name, task in config.tasks.items():
-        if getattr(TASKS[task.type], "reads", None) == "tokens":
+        if getattr(TASKS[task.type], "reads_state", None) == "tokens":
             named[text_of(name, task.options().get("input"), sizes.inputs.texts)] = name
     if len(named) > 1:
         found = ", ".join(f"{task} of {text}" for text, task in named.items())

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from motet.options import RESERVED_TASK_NAMES
 from motet.problems import InputError
-from motet.sharing import Sharing, Stages
+from motet.sharing import Stages
 from motet.sharing.features import unsized_layers
 from motet.tasks import Task
 from motet.tasks.base import listed_tasks
@@ -52,31 +52,6 @@ def names_of(tasks: str | Iterable[str]) -> tuple[str, ...]:
     return (tasks,) if isinstance(tasks, str) else tuple(tasks)
 
 
-def check_tokens(tasks: Sequence[Task], stages: Stages, sharing: Sharing) -> None:
-    """Refuse tasks that label words where there is one state per row.
-
-    Raises:
-        InputError: If there is such a task.
-    """
-    last = stages.whole or stages[-1]
-    for task in tasks:
-        if task.reads == "tokens" and not getattr(last, "gives_tokens", True):
-            raise InputError(needs_tokens(task, "gives one state per row"))
-        if task.reads == "tokens" and not sharing.reads_tokens:
-            raise InputError(
-                f"task {task.name!r} labels words, but this way of sharing has one state per row; "
-                "use sharing: hard, or soft"
-            )
-
-
-def needs_tokens(task: Task, found: str) -> str:
-    """Say what a task that labels words needs of an encoder."""
-    return (
-        f"task {task.name!r} labels words, but the encoder {found}; expected an encoder that "
-        "returns motet.states.TokenStates, one state per word"
-    )
-
-
 def width_of(stages: Stages) -> int:
     """Read the width of the features from the last layer.
 
@@ -86,6 +61,8 @@ def width_of(stages: Stages) -> int:
     Raises:
         InputError: If no layer tells.
     """
+    if isinstance(stages.gives, Mapping):
+        return stages.gives.get("rows", next(iter(stages.gives.values())))
     if stages.last is None:
         raise InputError(
             f"the width of the features of {stages} cannot be read from its layers; "

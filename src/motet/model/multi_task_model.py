@@ -8,56 +8,54 @@ import torch
 from torch import Tensor, nn
 
 from motet.config import Config
-from motet.freezable import Freezable, held_parameters
 from motet.model.building import arguments_of, declared, drawing_first_weights
 from motet.model.checks import (
     EXPLAINED,
-    check_tokens,
     described,
     explained,
-    needs_tokens,
-    no_features,
     task_names,
     width_of,
 )
+from motet.model.heads import HeadArguments
 from motet.model.losses import mean_losses
 from motet.model.ownership import Ownership
-from motet.model.parts import find
+from motet.model.parameters import OwnedParameters
+from motet.model.reading import Order, Reading, check_states
 from motet.model.sizes import Sizes
-from motet.model.wrapped import WrappedModule
-from motet.problems import InputError, about, hint
+from motet.model.wrapped import WrappedModule, check_heads
+from motet.problems import InputError, about
 from motet.sharing import (
     Backbone,
     ByTask,
+    Features,
     Hard,
     Representation,
     SharedModule,
     Sharing,
     Stages,
 )
-from motet.states import TokenStates
 from motet.tasks import Prediction, Task
 
 
-class MultiTaskModel(Freezable):
+class MultiTaskModel(OwnedParameters):
     """An encoder, a sharing scheme and a head per task.
 
     ``model(inputs)`` gives the raw outputs, ``{task: tensor}``; `decode` turns them into
     predictions, `losses` compares them with targets. Disabled tasks are not computed at all.
 
     Args:
-        encoder: Any module that maps the inputs to features (B, width), or to
-            `motet.states.TokenStates` of that width, which tasks that label words need. Schemes
-            that split it or need several cut it into stages: the layers of an ``nn.Sequential``, a
-            list of modules, what a module lists in ``stages``, or what a function without
-            arguments makes of these.
+        encoder: Any module that maps the inputs to features (B, width), or to another state that
+            tasks read: `motet.states.TokenStates` of that width for word labels, or a map (B,
+            width, H, W). Schemes that split it or need several cut it into stages: the layers of
+            an ``nn.Sequential``, a list of modules, what a module lists in ``stages``, or what a
+            function without arguments makes of these.
         tasks: The tasks; their order is the order of every ``{task: ...}``.
         width: Width of the features; read from the encoder's last layer if left out.
         sharing: Sharing scheme; hard sharing if left out.
 
     Raises:
-        InputError: If the width cannot be read, a task name is doubled or cannot be used, or a task
-            reads tokens where there are none.
+        InputError: If the width cannot be read, a task name is repeated or not allowed, or a task
+            reads a state that the encoder does not give.
 
     Example:
         >>> from motet.tasks import Classification, Regression
@@ -77,23 +75,37 @@ class MultiTaskModel(Freezable):
         super().__init__()
         names = task_names(tasks)
         stages, sharing = Stages.of(encoder), sharing or Hard()
-        check_tokens(tasks, stages, sharing)
-        stages = stages if sharing.reads_tokens else stages.of_rows()
-        width = width or width_of(stages)
+        maps = check_states(tasks, stages, sharing)
+        gives, width = stages.gives, width or width_of(stages)
+        if sharing.carries != "any" and gives not in sharing.carries:
+            stages = stages.of_rows()
+        stages = stages.ending(Features(width, channels_first=maps))
         with about("sharing"):
             shared = sharing.build(stages, names, width)
-        heads = {task.name: task.make_head(shared.width) for task in tasks}
-        self._assemble(shared, tasks, heads)
+        widths = gives if isinstance(gives, Mapping) and sharing.carries == "any" else {}
+        self._assemble(shared, tasks, Reading(shared.width, widths, maps=maps))
 
-    def _assemble(
-        self, shared: SharedModule, tasks: Sequence[Task], heads: Mapping[str, nn.Module]
-    ) -> None:
+    def _assemble(self, shared: SharedModule, tasks: Sequence[Task], reading: Reading) -> None:
         self.sharing = shared
-        self.tasks: ByTask[Task] = ByTask({task.name: task for task in tasks})
-        self.heads: ByTask[nn.Module] = ByTask(heads)
-        self._enabled = {task.name: task.enabled for task in tasks}
+        self.tasks: ByTask[Task] = ByTask({})
+        self.heads: ByTask[nn.Module] = ByTask({})
+        self._reading, self._arguments = reading, HeadArguments()
+        self._order = Order(tasks)
+        self._enabled = {}
+        for task in tasks:
+            self._append(task, self._head(task))
         self.ownership = Ownership(declared=shared.declares_own)
-        """Which task each parameter belongs to, as far as modules and graphs show it."""
+
+    def _head(self, task: Task) -> nn.Module:
+        width = self._reading.add(task)
+        head = task.make_head(width) if width else nn.Identity()
+        self._arguments.add(task, head)
+        return head
+
+    def _append(self, task: Task, head: nn.Module) -> None:
+        self.heads.add(task.name, head)
+        self.tasks.add(task.name, task)
+        self._enabled[task.name] = task.enabled
 
     @classmethod
     def wrap(
@@ -108,42 +120,28 @@ class MultiTaskModel(Freezable):
             module: Called with the inputs; its outputs are taken as they are.
             tasks: The tasks, named as in the module's output.
             heads: The parts of ``module`` that belong to one task alone, by task name. Without
-                them, the graph of the first step shows it, too late to freeze parts or to give
-                them a learning rate of their own.
+                them, they are found in the graph of the first step, too late to freeze them or to
+                set their learning rate.
 
         Returns:
             A model that computes exactly what ``module`` computes.
 
         Raises:
-            InputError: If ``heads`` names no task.
+            InputError: If ``heads`` has the name of no task, or a task an option without effect.
         """
         names = task_names(tasks)
-        for name in heads or {}:
-            if name not in names:
-                raise InputError(f"heads names {name!r}, which is no task; {hint(name, names)}")
-        for task in tasks:
-            if task.learning_rate is not None and task.name not in (heads or {}):
-                raise InputError(
-                    f"task {task.name!r} has a learning rate of its own; say which part of the "
-                    f"module it is for: wrap(..., heads={{{task.name!r}: module.part}})"
-                )
-            if task.head != {"type": "mlp"}:
-                raise InputError(
-                    f"task {task.name!r} has a head of its own, but a wrapped module has its heads "
-                    "inside; remove head"
-                )
+        check_heads(tasks, names, heads or {})
         model = cls.__new__(cls)
         nn.Module.__init__(model)
-        model._assemble(
-            WrappedModule(module, heads or {}, names), tasks, {n: nn.Identity() for n in names}
-        )
+        shared = WrappedModule(module, heads or {}, names)
+        model._assemble(shared, tasks, Reading(shared.width, maps=False))
         return model
 
     @staticmethod
     def from_config(config: str | Path | Mapping[str, Any] | Config) -> "MultiTaskModel":
-        """Build the model of a config that tells all sizes; no data are read.
+        """Build the model of a config that gives all sizes; no data are read.
 
-        A category tells its ``size``, a vector its ``width``, a classification or multi-label task
+        A category needs its ``size``, a vector its ``width``, a classification or multi-label task
         its ``classes``. Of the rest of the config, only ``training.seed`` counts: the first weights
         are those of the same objects made after ``torch.manual_seed(seed)``.
 
@@ -160,7 +158,7 @@ class MultiTaskModel(Freezable):
             The model, untrained.
 
         Raises:
-            ConfigError: If anything is wrong or a size is missing; every problem is named.
+            ConfigError: If anything is wrong or a size is missing; all problems are reported.
 
         Example:
             >>> model = MultiTaskModel.from_config({
@@ -200,21 +198,21 @@ class MultiTaskModel(Freezable):
         """Add a task, with a head and what the sharing scheme makes for it.
 
         The other tasks predict what they did. To train the new one alone, disable them meanwhile.
-        Trainers and balancers made before know nothing of it: make new ones.
+        Existing trainers and balancers do not include it: make new ones.
 
         Args:
             task: The task; its name must be new.
 
         Raises:
-            InputError: If its name cannot be used, or the sharing scheme cannot take one more.
+            InputError: If its name is not allowed, or the sharing scheme does not support it.
         """
         task_names([*self.tasks, task])
+        order = Order([*self.tasks, task])
         like = next(self.parameters())
-        head = task.make_head(self.sharing.width).to(like.device, like.dtype)
+        head = self._head(task).to(like.device, like.dtype)
         self.sharing.add_task(task.name)
-        self.heads.add(task.name, head)
-        self.tasks.add(task.name, task.to(like.device, like.dtype))
-        self._enabled[task.name] = task.enabled
+        self._append(task.to(like.device, like.dtype), head)
+        self._order = order
 
     def enable_task(self, task: str) -> None:
         """Compute and train a task again."""
@@ -224,42 +222,12 @@ class MultiTaskModel(Freezable):
         """Leave a task out: its head is neither computed nor trained, and costs nothing."""
         self._enabled[self._known(task)] = False
 
-    def freeze(self, *parts: str, evaluation: bool = False) -> None:
-        """Stop training parts.
-
-        Args:
-            *parts: "encoder" (all that tasks share), "pretrained" (encoders that were trained
-                before), a task (its own parameters), or patterns of names of parameters and
-                modules; see `motet.model.parts.find`.
-            evaluation: Whether modules that are frozen as a whole compute as in evaluation from
-                now on, without dropout and with BatchNorm's averages as they are.
-
-        Raises:
-            InputError: If there is no such part.
-        """
-        self._freeze(map(self.get_parameter, find(self, parts)), evaluation)
-
-    def unfreeze(self, *parts: str) -> None:
-        """Train parts again; see `freeze`."""
-        self._unfreeze(map(self.get_parameter, find(self, parts)))
-
-    @property
-    def frozen(self) -> tuple[str, ...]:
-        """Names of the parameters that are not trained."""
-        return tuple(name for name, p in self.named_parameters() if not p.requires_grad)
-
-    @property
-    def held(self) -> tuple[str, ...]:
-        """Names of those of them whose modules compute as in evaluation."""
-        held = set(map(id, held_parameters(self)))
-        return tuple(name for name, p in self.named_parameters() if id(p) in held)
-
     def describe(self) -> dict[str, Any]:
-        """Return what the model is made of, as plain values.
+        """Return a description of the model, as plain values.
 
-        ``shared`` and each task under ``tasks`` say how many parameters they have and how many of
-        those are frozen; a task also says its kind, outputs, loss and metrics. ``sharing`` is what
-        ``model.sharing.describe()`` says.
+        ``shared`` and each task under ``tasks`` have the number of parameters, and of frozen ones;
+        a task also has its kind, outputs, loss and metrics. ``sharing`` is the result of
+        ``model.sharing.describe()``.
         """
         tasks = {
             task.name: {
@@ -281,12 +249,19 @@ class MultiTaskModel(Freezable):
             "tasks": tasks,
         }
 
-    def forward(self, inputs: Any, tasks: str | Iterable[str] | None = None) -> dict[str, Tensor]:
+    def forward(
+        self,
+        inputs: Any,
+        tasks: str | Iterable[str] | None = None,
+        targets: Mapping[str, Tensor | None] | None = None,
+    ) -> dict[str, Tensor]:
         """Compute raw outputs.
 
         Args:
             inputs: What the encoder takes.
-            tasks: Which tasks to compute, or the name of one; all enabled ones if left out.
+            tasks: Which tasks to compute, or the name of one; all enabled ones if left out. Those
+                that they read are computed too.
+            targets: Targets by task, where losses will follow: for heads that take them.
 
         Returns:
             The raw output of each task, in the order asked for.
@@ -296,8 +271,30 @@ class MultiTaskModel(Freezable):
                 does not fit the heads.
         """
         chosen = self._chosen(tasks)
+        order = self._order.closure(chosen) if self._order.any else chosen
+        states = self._represented(inputs, order)
+        heads, reading, arguments = self.heads, self._reading, self._arguments
+        if arguments.tasks.isdisjoint(order):
+            return {task: heads[task](reading(task, states[task])) for task in chosen}
+        raw: dict[str, Tensor] = {}
+        for task in order:
+            more = arguments.of(task, raw, targets)
+            raw[task] = heads[task](reading(task, states[task]), **more)
+        return {task: raw[task] for task in chosen}
+
+    def states(self, inputs: Any, tasks: str | Iterable[str] | None = None) -> dict[str, Any]:
+        """Compute what the head of each task is given; see `motet.states`.
+
+        Args:
+            inputs: What the encoder takes.
+            tasks: Which tasks, or the name of one; all enabled ones if left out.
+
+        Returns:
+            The state of each task; the raw outputs of a wrapped module.
+        """
+        chosen = self._chosen(tasks)
         states = self._represented(inputs, chosen)
-        return {task: self.heads[task](self._fitting(task, states[task])) for task in chosen}
+        return {task: self._reading(task, states[task]) for task in chosen}
 
     def represent(self, inputs: Any, tasks: str | Iterable[str] | None = None) -> Tensor:
         """Compute what the heads are given, one state per row.
@@ -314,18 +311,15 @@ class MultiTaskModel(Freezable):
         """
         chosen = self._chosen(tasks)
         if not self.sharing.width:
-            raise InputError("a wrapped module does not show its representation; call its encoder")
+            raise InputError("the representation of a wrapped module is unknown; call its encoder")
         states = self._represented(inputs, chosen)
         first = states[chosen[0]]
         if any(states[task] is not first for task in chosen[1:]):
             raise InputError(
-                f"tasks {', '.join(chosen)} have a representation of their own each; say whose, "
-                f"for example task={chosen[0]!r}"
+                f"each of the tasks {', '.join(chosen)} has its own representation; name one, for "
+                f"example task={chosen[0]!r}"
             )
-        first = first.pooled if isinstance(first, TokenStates) else first
-        if not isinstance(first, Tensor):
-            raise InputError(no_features(first, self.sharing.width))
-        return first
+        return self._reading.pooled(first)
 
     def loss_terms(
         self, raw: Mapping[str, Tensor], targets: Mapping[str, Tensor | None]
@@ -368,42 +362,6 @@ class MultiTaskModel(Freezable):
         """Turn raw outputs into predictions in original units."""
         return {task: self.tasks[self._known(task)].decode(output) for task, output in raw.items()}
 
-    def task_parameters(self, task: str) -> list[nn.Parameter]:
-        """List the parameters that only this task reaches; tied weights are shared."""
-        return self._own()[self._known(task)]
-
-    def shared_parameters(self) -> list[nn.Parameter]:
-        """List the parameters that several tasks may reach, as far as `ownership` knows."""
-        own = {id(p) for parameters in self._own().values() for p in parameters}
-        return [parameter for parameter in self.parameters() if id(parameter) not in own]
-
-    def note_reached(self, reached: Mapping[Tensor, Iterable[str]]) -> None:
-        """Note which tasks' outputs depend on each leaf of the graph of a forward pass.
-
-        Args:
-            reached: As `motet.balancing.reached_tasks` returns it. Leaves that are no parameters of
-                the model are left out.
-        """
-        names = {id(parameter): name for name, parameter in self.named_parameters()}
-        self.ownership.add(
-            {names[id(leaf)]: tasks for leaf, tasks in reached.items() if id(leaf) in names}
-        )
-
-    def _own(self) -> dict[str, list[nn.Parameter]]:
-        parts = {task: list(self.sharing.task_parameters(task)) for task in self.tasks.names}
-        single = {id(parameter) for part in parts.values() for parameter in part}
-        common = [p for p in self.sharing.parameters() if id(p) not in single]
-        held = {
-            task: [*self.heads[task].parameters(), *self.tasks[task].parameters(), *part]
-            for task, part in parts.items()
-        }
-        return self.ownership.own(self, common, held)
-
-    def _known(self, task: str) -> str:
-        if not isinstance(task, str) or task not in self._enabled:
-            raise InputError(f"no task is named {task!r}; {hint(str(task), self._enabled)}")
-        return task
-
     def _chosen(self, tasks: str | Iterable[str] | None) -> tuple[str, ...]:
         if tasks is None:
             return self.active_tasks
@@ -426,39 +384,6 @@ class MultiTaskModel(Freezable):
             if problem is None:
                 raise
             raise problem from error
-
-    def _fitting(self, task: str, state: Representation) -> Representation:
-        """Return what the task reads of its representation, held to the width of its head."""
-        width = self.sharing.width
-        if not width:
-            return state
-        if self.tasks[task].reads == "tokens":
-            return self._tokens(task, state)
-        if isinstance(state, TokenStates):
-            state = state.pooled
-        if not isinstance(state, Tensor):
-            raise InputError(no_features(state, width))
-        if state.dim() < 2 or state.shape[-1] != width:
-            right = state.shape[-1]
-            remedy = (
-                f"give MultiTaskModel(..., width={right})" if state.dim() == 2 else "flatten them"
-            )
-            raise InputError(
-                f"the encoder gave features of shape {tuple(state.shape)}, expected (B, {width}); "
-                f"{remedy}"
-            )
-        return state
-
-    def _tokens(self, task: str, state: Representation) -> TokenStates:
-        if not isinstance(state, TokenStates):
-            raise InputError(needs_tokens(self.tasks[task], f"gave {described(state)}"))
-        width, (states, padding, _) = self.sharing.width, state
-        if states.shape[2:] != (width,) or padding.shape != states.shape[:2]:
-            raise InputError(
-                f"the encoder gave states of shape {tuple(states.shape)} and padding of shape "
-                f"{tuple(padding.shape)}, expected (B, L, {width}) and (B, L)"
-            )
-        return state
 
 
 def _sizes(parameters: list[nn.Parameter]) -> dict[str, int]:

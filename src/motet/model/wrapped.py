@@ -5,8 +5,9 @@ from typing import Any, final
 
 from torch import Tensor, nn
 
-from motet.problems import InputError
+from motet.problems import InputError, hint
 from motet.sharing import SharedModule
+from motet.tasks import Task
 
 
 @final
@@ -58,3 +59,32 @@ class WrappedModule(SharedModule):
 
     def task_parameters(self, task: str) -> Iterator[nn.Parameter]:
         yield from self._heads.get(task, ())
+
+
+def check_heads(
+    tasks: Sequence[Task], names: Sequence[str], heads: Mapping[str, nn.Module]
+) -> None:
+    """Reject options of tasks that have no effect where heads are inside a user's module.
+
+    Args:
+        tasks: The tasks.
+        names: Their names.
+        heads: The parts of the module that belong to one task alone.
+
+    Raises:
+        InputError: If there is such an option, or ``heads`` names no task.
+    """
+    for name in heads:
+        if name not in names:
+            raise InputError(f"heads names {name!r}, which is no task; {hint(name, names)}")
+    for task in tasks:
+        if task.learning_rate is not None and task.name not in heads:
+            raise InputError(
+                f"task {task.name!r} has a learning rate of its own; say which part of the "
+                f"module it is for: wrap(..., heads={{{task.name!r}: module.part}})"
+            )
+        if task.head != {"type": "mlp"}:
+            raise InputError(
+                f"task {task.name!r} has a head of its own, but a wrapped module has its heads "
+                "inside; remove head"
+            )

@@ -45,16 +45,15 @@ class Attention(Sharing):
         heads: Annotated[PositiveInt | None, OnlyWith("form", ("tokens",))] = None,
     ) -> None:
         self.form, self.width, self.heads = form, width, heads or HEADS
+        if form == "masks":
+            self.carries = ("rows", "map")
         if form == "tokens" and width % self.heads:
             raise InputError(f"heads is {self.heads}, which does not divide width: {width}")
 
     def build(self, stages: Sequence[nn.Module], tasks: Sequence[str], width: int) -> SharedModule:
         stages = Stages.of(stages)
-        last = len(stages) - 1
-        read = {
-            place: Features(width) if place == last else stages.features(place)
-            for place in sorted({*stages.places(None, ""), last})
-        }
+        places = {*stages.places(None, ""), len(stages) - 1}
+        read = stages.read_at(sorted(places), width)
         if self.form == "masks":
             return _Masks(stages, read, tasks, width, self.width)
         return _Tokens(stages, read, tasks, width, self.width, self.heads)

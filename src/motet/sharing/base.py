@@ -6,14 +6,14 @@ representation per task.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from motet.problems import InputError
-from motet.states import TokenStates
+from motet.states import State
 
-Representation = Tensor | TokenStates
+Representation = State
 
 
 class Special(NamedTuple):
@@ -34,7 +34,7 @@ class HasSpecial(Protocol):
 
 
 class SharedModule(nn.Module, ABC):
-    """Maps inputs to ``{task: representation}``: (B, width), or `TokenStates` of that width."""
+    """Maps inputs to ``{task: representation}``: (B, width), or another of `motet.states`."""
 
     width: int
     declares_own: bool = True
@@ -103,8 +103,9 @@ class SharedModule(nn.Module, ABC):
 class Sharing(ABC):
     """Options of a sharing scheme."""
 
-    reads_tokens: bool = False
-    """Whether it takes `TokenStates` of an encoder, and hands them on to tasks that read tokens."""
+    carries: tuple[str, ...] | Literal["any"] = ("rows",)
+    """The states that it can pass from the encoder to tasks, by the names of `motet.states`; "any"
+    if it never computes with them."""
 
     @abstractmethod
     def build(self, stages: Sequence[nn.Module], tasks: Sequence[str], width: int) -> SharedModule:

@@ -7,7 +7,7 @@ from torch import nn
 from motet.options import NonNegativeInt, PositiveInt, Sequence, checked
 from motet.sharing.base import SharedModule, Sharing
 from motet.sharing.expert_levels import ExpertLevels
-from motet.sharing.experts import lay_out
+from motet.sharing.experts import carried, lay_out
 from motet.sharing.stages import Stages
 
 
@@ -33,6 +33,7 @@ class CGC(Sharing):
         expert_width: PositiveInt | None = None,
     ) -> None:
         self.experts, self.task_experts, self.expert_width = experts, task_experts, expert_width
+        self.carries = carried(expert_width)
 
     def build(self, stages: Sequence[nn.Module], tasks: Sequence[str], width: int) -> SharedModule:
         layout = lay_out(Stages.of(stages), width, 1, self.expert_width)

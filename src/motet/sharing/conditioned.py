@@ -1,6 +1,7 @@
 """Task embeddings that condition the layers of any scheme."""
 
 from collections.abc import Iterator, Sequence
+from threading import local
 from typing import Any, final
 
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ DEFAULT_WIDTH = 64
 
 @final
 class Conditioned(Sharing):
-    """Tell the layers which task they compute for, by a learned vector of the task.
+    """Condition the layers on the task that they compute for, by a learned vector of the task.
 
     What a stage gives, z, becomes z (1 + γₖ) + βₖ for task k, feature by feature; γₖ and βₖ are a
     linear map of the embedding of the task (FiLM: Perez et al., AAAI 2018, arXiv:1709.07871). The
@@ -31,28 +32,41 @@ class Conditioned(Sharing):
 
     def __init__(self, scheme: Sharing, width: int = DEFAULT_WIDTH) -> None:
         self.scheme, self.width = scheme, width
-        self.reads_tokens = scheme.reads_tokens
+        # one of several states by name may have another width than the last stage declares
+        self.carries = ("rows", "tokens", "map") if scheme.carries == "any" else scheme.carries
 
     def build(self, stages: Sequence[nn.Module], tasks: Sequence[str], width: int) -> SharedModule:
         stages = Stages.of(stages)
-        last = len(stages) - 1
+        read = stages.read_at(range(len(stages)), width)
 
         def film(place: int, stage: nn.Module) -> nn.Module:
-            features = Features(width) if place == last else stages.features(place)
-            return _Film(stage, features, self.width)
+            return _Film(stage, read[place], self.width)
 
         inner = self.scheme.build(stages.wrapped(film), tasks, width)
         return _ConditionedModule(inner, tasks, self.width)
 
 
+class _Call(local):
+    """What is passed beside a state through any scheme, which calls stages with the state alone.
+
+    Each thread has its own, so that requests to one model do not mix; a ``ContextVar`` would do the
+    same, but cannot be compiled.
+    """
+
+    embedding: Tensor | None = None
+    """That of the task being computed."""
+
+
+_CALL = _Call()
+
+
 class _Film(Wrapped):
-    """A stage, and what the current task makes of its features."""
+    """A stage whose features are scaled and shifted for the task."""
 
     def __init__(self, stage: nn.Module, features: Features, width: int) -> None:
         super().__init__(stage)
         self.features = features
         self.map = nn.Linear(width, 2 * features.width)
-        self.embedding: Tensor | None = None  # of the task that is computed now
         self.width = features.width
         self._no_effect_at_first()
 
@@ -63,16 +77,15 @@ class _Film(Wrapped):
         nn.init.zeros_(self.map.weight)
         nn.init.zeros_(self.map.bias)
 
-    def forward(self, inputs: Any) -> Representation:
-        state: Representation = self.stage(inputs)
+    def forward(self, inputs: Any) -> Tensor | TokenStates:
+        state: Tensor | TokenStates = self.stage(inputs)
         if isinstance(state, Tensor):
             return self._shifted(state)
         return TokenStates(self._shifted(state.states), state.padding, self._shifted(state.pooled))
 
     def _shifted(self, state: Tensor) -> Tensor:
         self.features.check(state)
-        assert self.embedding is not None
-        gamma, beta = self.map(self.embedding).chunk(2)
+        gamma, beta = self.map(_CALL.embedding).chunk(2)
         return state * (1 + self.features.along(gamma, state)) + self.features.along(beta, state)
 
 
@@ -82,21 +95,17 @@ class _ConditionedModule(SharedModule):
         self.inner = inner
         self.embeddings = ByTask({task: nn.Embedding(1, width) for task in tasks})
         self.width = inner.width
-        self._films = [module for module in inner.modules() if isinstance(module, _Film)]
 
     def forward(self, inputs: Any, tasks: Sequence[str]) -> dict[str, Representation]:
         states: dict[str, Representation] = {}
+        outer = _CALL.embedding
         try:
             for task in tasks:
-                self._tell(self.embeddings[task].weight[0])
+                _CALL.embedding = self.embeddings[task].weight[0]
                 states |= self.inner(inputs, [task])
         finally:
-            self._tell(None)
+            _CALL.embedding = outer
         return states
-
-    def _tell(self, embedding: Tensor | None) -> None:
-        for film in self._films:
-            film.embedding = embedding
 
     def task_parameters(self, task: str) -> Iterator[nn.Parameter]:
         yield from self.embeddings[task].parameters()

@@ -31,6 +31,8 @@ class CrossStitch(Sharing):
             optimizers that scale every step, such as Adam, need less.
     """
 
+    carries = ("rows", "map")
+
     @checked
     def __init__(
         self,
@@ -46,8 +48,7 @@ class CrossStitch(Sharing):
         places = stages.places(self.layers, "layers")
         mixed: dict[int, Features | None] = dict.fromkeys(places)
         if self.units == "channel":
-            last = len(stages) - 1
-            mixed = {p: Features(width) if p == last else stages.features(p) for p in places}
+            mixed = dict(stages.read_at(places, width))
         return _CrossStitchModule(stages, mixed, tasks, width, self.rate)
 
 

@@ -11,7 +11,7 @@ from motet.options import NonNegativeFloat, PositiveFloat, PositiveInt, Sequence
 from motet.problems import InputError
 from motet.sharing.base import SharedModule, Sharing, Special
 from motet.sharing.by_task import ByTask
-from motet.sharing.experts import Layout, lay_out, together
+from motet.sharing.experts import Layout, carried, lay_out, together
 from motet.sharing.stages import Stages
 
 
@@ -51,6 +51,7 @@ class DSelectK(Sharing):
             )
         self.experts, self.k, self.gamma, self.entropy = experts, k, gamma, entropy
         self.expert_width = expert_width
+        self.carries = carried(expert_width)
 
     def build(self, stages: Sequence[nn.Module], tasks: Sequence[str], width: int) -> SharedModule:
         layout = lay_out(Stages.of(stages), width, 1, self.expert_width)

@@ -63,6 +63,11 @@ def lay_out(stages: Stages, width: int, levels: int, expert_width: int | None) -
     return Layout(stages[:1], parts, [stages.features(end - 1) for end in ends[:-1]], width)
 
 
+def carried(expert_width: int | None) -> tuple[str, ...]:
+    """Return the states that experts can compute; a new linear layer reads rows alone."""
+    return ("rows", "map") if expert_width is None else ("rows",)
+
+
 _EXPERT_WIDTH = (
     "give expert_width, for example expert_width: 128, so that each expert is one new layer after "
     "the whole encoder"

@@ -22,7 +22,7 @@ class Grouped(Sharing):
 
     def __init__(self, scheme: Sharing, groups: Sequence[Sequence[str]]) -> None:
         self.scheme, self.groups = scheme, [list(group) for group in groups]
-        self.reads_tokens = scheme.reads_tokens
+        self.carries = scheme.carries
 
     def build(self, stages: Sequence[nn.Module], tasks: Sequence[str], width: int) -> SharedModule:
         self._check(tasks)

@@ -10,6 +10,7 @@ from motet.options import NonNegativeInt, PositiveInt, Sequence, checked
 from motet.problems import InputError
 from motet.sharing.base import Representation, SharedModule, Sharing
 from motet.sharing.by_task import ByTask
+from motet.sharing.features import Features
 from motet.sharing.first_weights import draw_first_weights
 from motet.sharing.stages import Stages
 from motet.states import TokenStates
@@ -28,8 +29,6 @@ class Hard(Sharing):
             heads; none if left out.
     """
 
-    reads_tokens = True
-
     @checked
     def __init__(
         self,
@@ -40,6 +39,7 @@ class Hard(Sharing):
     ) -> None:
         self.shared_layers, self.task_layers = shared_layers, task_layers
         self.shared_width = shared_width
+        self.carries = "any" if shared_width is None else ("rows", "tokens", "map")
 
     def build(self, stages: Sequence[nn.Module], tasks: Sequence[str], width: int) -> SharedModule:
         stages = Stages.of(stages)
@@ -50,7 +50,7 @@ class Hard(Sharing):
             return _HardModule(list(stages[:count]), ByTask(towers), width)
         layers = list(stages) if stages.whole is None else [stages.whole]
         if self.shared_width is not None:
-            layers.append(_Layer(nn.Linear(width, self.shared_width), nn.ReLU()))
+            layers.append(_Layer(stages.output(width), self.shared_width))
         return _HardModule(layers, None, self.shared_width or width)
 
     def _shared(self, stages: Stages) -> int:
@@ -82,13 +82,19 @@ class Hard(Sharing):
 
 
 class _Layer(nn.Sequential):
-    """The same for every row, or for every token and for the row."""
+    """The same for every row, for every place of a map, or for every token and for the row."""
+
+    def __init__(self, features: Features, width: int) -> None:
+        super().__init__(nn.Linear(features.width, width), nn.ReLU())
+        self._channels_first = features.channels_first
 
     def forward(self, state: Tensor | TokenStates) -> Tensor | TokenStates:
-        if isinstance(state, Tensor):
-            return self._layers(state)
-        states, padding, pooled = state
-        return TokenStates(self._layers(states), padding, self._layers(pooled))
+        if isinstance(state, TokenStates):
+            states, padding, pooled = state
+            return TokenStates(self._layers(states), padding, self._layers(pooled))
+        if self._channels_first and state.dim() > 2:
+            return self._layers(state.movedim(1, -1)).movedim(-1, 1)
+        return self._layers(state)
 
     def _layers(self, state: Tensor) -> Tensor:
         for layer in self:

@@ -7,7 +7,7 @@ from torch import nn
 from motet.options import PositiveInt, Sequence, checked
 from motet.sharing.base import SharedModule, Sharing
 from motet.sharing.expert_levels import ExpertLevels
-from motet.sharing.experts import lay_out
+from motet.sharing.experts import carried, lay_out
 from motet.sharing.stages import Stages
 
 
@@ -36,6 +36,7 @@ class MMoE(Sharing):
         top_k: PositiveInt | None = None,
     ) -> None:
         self.experts, self.expert_width, self.top_k = experts, expert_width, top_k
+        self.carries = carried(expert_width)
 
     def build(self, stages: Sequence[nn.Module], tasks: Sequence[str], width: int) -> SharedModule:
         layout = lay_out(Stages.of(stages), width, 1, self.expert_width)

@@ -7,7 +7,7 @@ from torch import nn
 from motet.options import NonNegativeInt, PositiveInt, Sequence, checked
 from motet.sharing.base import SharedModule, Sharing
 from motet.sharing.expert_levels import ExpertLevels
-from motet.sharing.experts import lay_out
+from motet.sharing.experts import carried, lay_out
 from motet.sharing.stages import Stages
 
 
@@ -39,6 +39,7 @@ class PLE(Sharing):
     ) -> None:
         self.experts, self.task_experts = experts, task_experts
         self.levels, self.expert_width = levels, expert_width
+        self.carries = carried(expert_width)
 
     def build(self, stages: Sequence[nn.Module], tasks: Sequence[str], width: int) -> SharedModule:
         layout = lay_out(Stages.of(stages), width, self.levels, self.expert_width)

@@ -39,6 +39,8 @@ class Progressive(Sharing):
             count the epochs of all columns together.
     """
 
+    carries = ("rows", "map")
+
     @checked
     def __init__(
         self,

@@ -45,6 +45,8 @@ class Routing(Sharing):
         temperature: Of the Gumbel-softmax; lower is closer to one block. 1 if left out.
     """
 
+    carries = ("rows", "map")
+
     @checked
     def __init__(
         self,
@@ -64,12 +66,8 @@ class Routing(Sharing):
 
     def build(self, stages: Sequence[nn.Module], tasks: Sequence[str], width: int) -> SharedModule:
         stages = Stages.of(stages)
-        last = len(stages) - 1
         if self.mode == "fixed":
-            masked = {
-                place: Features(width) if place == last else stages.features(place)
-                for place in stages.places(None, "")
-            }
+            masked = stages.read_at(stages.places(None, ""), width)
             return _Fixed(stages, masked, tasks, width, self.ratio)
         routed = self._routed(stages)
         first = len(stages) - routed

@@ -59,7 +59,7 @@ class Soft(Sharing):
             all tasks, for trace_norm singular values.
     """
 
-    reads_tokens = True
+    carries = "any"
 
     @checked
     def __init__(

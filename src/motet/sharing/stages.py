@@ -4,7 +4,7 @@ Schemes that split a network, or need several of a kind, work on `Stages`. They 
 that lists them, an ``nn.Sequential``, a list, or a function that builds any of these anew.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Union, final, overload
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from motet.problems import InputError
 from motet.sharing.features import Features, features_between, unsized_layers
 from motet.sharing.first_weights import draw_first_weights
-from motet.states import TokenStates
+from motet.states import Gives, record_of
 
 Backbone = Union[nn.Module, Sequence[nn.Module], Callable[[], Any]]  # noqa: UP007  # at run time
 """What a user may give for an encoder."""
@@ -174,10 +174,30 @@ class Stages(Sequence[nn.Module]):
         modules = [wrap(place, module) for place, module in enumerate(self)]
         return Stages(modules, self._features, None, None if make is None else remake, self._more)
 
+    @property
+    def gives(self) -> Gives:
+        """What the last stage declares to give, as `motet.states` names it."""
+        found: Gives = getattr(self.whole or self[-1], "gives", None)
+        return found
+
+    def ending(self, last: Features) -> "Stages":
+        """Return the stages, the last of which gives certain features."""
+        features = [*self._features[:-1], last]
+        return Stages(self._modules, features, self.whole, self._make, self._more)
+
+    def output(self, width: int) -> Features:
+        """Return what the last stage gives, whose width is known."""
+        last = self.last
+        return last if last is not None and last.width == width else Features(width)
+
+    def read_at(self, places: Iterable[int], width: int) -> dict[int, Features]:
+        """Return what the stages at some places give; that of the last has a known width."""
+        last = len(self) - 1
+        return {p: self.output(width) if p == last else self.features(p) for p in places}
+
     def of_rows(self) -> "Stages":
-        """Return the stages, of which the last gives one state per row, whatever it gave before."""
-        last = self.whole or self[-1]
-        if not getattr(last, "gives_tokens", False):
+        """Return the stages, the last of which gives one state per row, whatever it declares."""
+        if self.gives in (None, "rows"):
             return self
         end = len(self) - 1
         return self.wrapped(lambda place, stage: _Pooled(stage) if place == end else stage)
@@ -218,8 +238,10 @@ class Wrapped(nn.Module):
 
 class _Pooled(Wrapped):
     def forward(self, inputs: Any) -> Tensor:
-        tokens: TokenStates = self.stage(inputs)
-        return tokens.pooled
+        state = self.stage(inputs)
+        record = record_of(state["rows"] if isinstance(state, Mapping) else state)
+        assert record is not None
+        return record.pooled
 
 
 def learns(stage: nn.Module) -> bool:

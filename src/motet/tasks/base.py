@@ -34,7 +34,7 @@ on as ``**common``, become options in a config once it is registered:
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 
@@ -45,13 +45,12 @@ from motet.tags import TagSet
 from motet.tasks.additive import number_of, sum_selected
 from motet.tasks.heads import SingleOutput, TaskHead, custom_head
 from motet.tasks.kinds import LabelKind, Likelihood, label_kind
+from motet.tasks.map_heads import MapHead
 from motet.tasks.prediction import Kept
 from motet.tasks.prediction import Prediction as Prediction
 from motet.tasks.statistics import LabelStatistics
 from motet.tasks.token_heads import TokenHead
 from motet.tasks.weight_schedules import weight_at
-
-Reads = Literal["row", "tokens"]
 
 
 class Task(nn.Module, ABC):
@@ -74,8 +73,11 @@ class Task(nn.Module, ABC):
     """Its kind of label, or the name of one; see `motet.tasks.kinds`."""
     label_kind: ClassVar[LabelKind] = label_kind("number")
     """The kind that ``labels`` give."""
-    reads: ClassVar[Reads] = "row"
-    """What its head gets: features (B, D), or `motet.states.TokenStates`."""
+    reads_state: ClassVar[str] = "rows"
+    """What its head gets, by the names of `motet.states`: rows, tokens, map, or another name that
+    the encoder gives."""
+    reads_tasks: tuple[str, ...] = ()
+    """Names of other tasks whose raw outputs its head gets."""
     additive: ClassVar[bool] = True
     """Whether the losses of micro-batches add up to that of the batch; not if rows are compared
     with each other."""
@@ -169,7 +171,7 @@ class Task(nn.Module, ABC):
         Returns:
             Predictions and labels in original units.
         """
-        wide = raw.double() if self.reads == "row" else raw
+        wide = raw if self.reads_state == "tokens" else raw.double()
         return Kept(self.decode(wide), self.restore(target), self.labelled(target))
 
     def check(self, target: Tensor) -> None:
@@ -265,8 +267,10 @@ class Task(nn.Module, ABC):
             InputError: If the number of outputs is not known, or the head option does not fit.
         """
         head = self._bare_head(width)
-        if self.reads == "tokens":
+        if self.reads_state == "tokens":
             return TokenHead(head)
+        if self.reads_state == "map":
+            return MapHead(head)
         return SingleOutput(head) if self.label_kind.flat and self.outputs == 1 else head
 
     def add_up(

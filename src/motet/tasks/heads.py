@@ -93,13 +93,13 @@ class CustomHead(nn.Module):
         super().__init__()
         self.module, self.outputs = module, outputs
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, **more: Any) -> Tensor:
         """Return raw outputs (B, outputs) for features (B, D).
 
         Raises:
             InputError: If the module gives another width.
         """
-        raw: Tensor = self.module(features)
+        raw: Tensor = self.module(features, **more)
         found = raw.shape[-1] if raw.ndim > 1 else 1
         if self.outputs is not None and found != self.outputs:
             raise InputError(
@@ -117,9 +117,9 @@ class SingleOutput(nn.Module):
         super().__init__()
         self.head = head
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, **more: Any) -> Tensor:
         """Return raw outputs (B,) for features (B, D)."""
-        return as_vector(self.head(features))
+        return as_vector(self.head(features, **more))
 
 
 def custom_head(given: Callable[..., Any], width: int, outputs: int) -> CustomHead:

@@ -11,7 +11,7 @@ from motet.problems import InputError, RowError
 from motet.states import MISSING, lengthened
 from motet.tags import TagSet
 from motet.tasks.additive import clean, number_of
-from motet.tasks.base import Prediction, Reads, Task
+from motet.tasks.base import Prediction, Task
 from motet.tasks.crf import CRF, Constraints
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import at_least_float32, named_classes
@@ -62,7 +62,7 @@ class SequenceLabelling(Task):
 
     kind: ClassVar[str] = "sequence_labelling"
     labels: ClassVar[LabelKind | str] = "tags"
-    reads: ClassVar[Reads] = "tokens"
+    reads_state: ClassVar[str] = "tokens"
     tags: TagSet
 
     @checked

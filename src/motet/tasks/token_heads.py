@@ -1,5 +1,7 @@
 """Heads over tokens: from `TokenStates` to one raw output per token."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -24,7 +26,7 @@ class TokenHead(nn.Module):
         super().__init__()
         self.context, self.head = context, head
 
-    def forward(self, tokens: TokenStates) -> Tensor:
+    def forward(self, tokens: TokenStates, **more: Any) -> Tensor:
         """Return raw outputs (B, L, outputs), NaN at padding.
 
         Raises:
@@ -42,7 +44,7 @@ class TokenHead(nn.Module):
         length = states.shape[1]
         if isinstance(self.head, TaskHead):  # a head of a user's own may read other words
             states = pad(states, (0, 0, 0, steady_length(length, states) - length))
-        raw: Tensor = self.head(states)[:, :length]
+        raw: Tensor = self.head(states, **more)[:, :length]
         return raw.masked_fill(tokens.padding.unsqueeze(2), torch.nan)
 
 

@@ -13,7 +13,6 @@ from motet.data.loaders import LoaderData
 from motet.model import MultiTaskModel
 from motet.model.checks import names_of
 from motet.problems import InputError, RowError, hint
-from motet.sharing import Representation
 from motet.states import TokenStates, join_rows
 from motet.tasks import Prediction, Task, TaskMetrics
 from motet.tasks.scores import Trivial, normalised_score
@@ -76,7 +75,8 @@ def evaluate(
     found = TaskMetrics(evaluated, own, trivial=trivial)
     with _evaluating(model):
         for rows, batch in data.once(batch_size):
-            raw, targets = model(batch.inputs, asked), batch.targets
+            targets = batch.targets
+            raw = model(batch.inputs, asked, targets)
             found.update(raw, targets, model.loss_terms(raw, targets), rows)
     report = Report(found.compute())
     broken = [name for name in asked if report[name]["count"] and math.isnan(report[name]["loss"])]
@@ -107,10 +107,10 @@ def check_words(
     Raises:
         RowError: If one does not.
     """
-    names = [name for name in tasks if model.tasks[name].reads == "tokens"]
+    names = [name for name in tasks if model.tasks[name].reads_state == "tokens"]
     with _evaluating(model):
         for where, batch in batches if names else ():
-            for name, state in model.sharing(batch.inputs, names).items():
+            for name, state in model.states(batch.inputs, names).items():
                 target = batch.targets.get(name)
                 words = _words(state)
                 try:
@@ -121,10 +121,10 @@ def check_words(
                     raise at from None
 
 
-def _words(state: Representation) -> Tensor | None:
+def _words(state: Tensor | TokenStates) -> Tensor | None:
     """Return where there is a word, (B, L); None where all scores of a wrapped module are NaN."""
     if isinstance(state, TokenStates):
-        return ~state.padding
+        return state.mask
     words = ~state.isnan().any(dim=-1)
     return words if bool(words.any()) else None
 

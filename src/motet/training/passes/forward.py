@@ -60,5 +60,5 @@ class Forward:
 
     def _raw(self, part: Part) -> Raw:
         with autocast(self._device, self._precision):
-            raw = self.model(part.batch.inputs, part.tasks)
+            raw = self.model(part.batch.inputs, part.tasks, part.batch.targets)
         return {task: at_least_float32(output) for task, output in raw.items()}

@@ -1,0 +1,178 @@
+"""What each task reads: a state of the encoder, and the raw outputs of other tasks.
+
+Both are checked when a model is made, as far as the encoder declares what it gives; what it returns
+is checked at each call.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from motet.model.checks import described, no_features
+from motet.problems import InputError, hint
+from motet.sharing import Representation, Sharing, Stages
+from motet.states import FORMS, provided, record_of
+from motet.tasks import Task
+
+
+class Reading:
+    """Finds what the head of each task gets, of what the shared part of a model returns.
+
+    Args:
+        width: Width of that; 0 of a wrapped module, whose outputs are used as they are.
+        widths: The width of each of several states by name, if the encoder gives several.
+        maps: Whether the encoder gives a map.
+    """
+
+    def __init__(self, width: int, widths: Mapping[str, int] | None = None, *, maps: bool) -> None:
+        self._width, self._widths, self._maps = width, widths or {}, maps
+        self._tasks: dict[str, tuple[str, int]] = {}
+
+    def add(self, task: Task) -> int:
+        """Add a task.
+
+        Returns:
+            The width of what its head gets.
+        """
+        name = task.reads_state
+        width = self._widths.get(name, self._width)
+        self._tasks[task.name] = name, width
+        return width
+
+    def __call__(self, task: str, state: Representation) -> Any:
+        """Return what the head of a task gets.
+
+        Raises:
+            InputError: If that is not there, or has another width.
+        """
+        name, width = self._tasks[task]
+        if not width:
+            return state
+        plain = name == "rows" and not self._maps and isinstance(state, Tensor)
+        if plain and state.dim() > 1 and state.shape[-1] == width:  # type: ignore[union-attr]  # a tensor
+            return state
+        return self._checked(task, name, width, state)
+
+    def pooled(self, state: Representation) -> Tensor:
+        """Return one state per row.
+
+        Raises:
+            InputError: If there is none.
+        """
+        given = state.get("rows") if isinstance(state, Mapping) else state
+        record = record_of(given, maps=self._maps)
+        if record is None:
+            raise InputError(no_features(state, self._width))
+        return record.pooled
+
+    def _checked(self, task: str, name: str, width: int, state: Representation) -> Any:
+        several = isinstance(state, Mapping)
+        given = state.get(name) if isinstance(state, Mapping) else state
+        record = record_of(given, maps=self._maps or several)
+        found = given if several and name not in FORMS else record and record.read(name)
+        if found is None:
+            if name == "rows":
+                raise InputError(no_features(state, width))
+            raise InputError(_missing(task, name, f"gave {described(state)}"))
+        if record is not None and (problem := record.misfit(width)):
+            raise InputError(f"the encoder gave {problem}{_remedy(name, state)}")
+        return found
+
+
+def _remedy(name: str, state: Representation) -> str:
+    if name != "rows" or not isinstance(state, Tensor):
+        return ""
+    if state.dim() == 2:
+        return f"; give MultiTaskModel(..., width={state.shape[-1]})"
+    return "; flatten them"
+
+
+def _missing(task: str, name: str, found: str) -> str:
+    form = f" ({FORMS[name]})" if name in FORMS else ""
+    return f"task {task!r} reads {name}{form}, but the encoder {found}; {_how(name)}"
+
+
+def _how(name: str) -> str:
+    return {
+        "rows": "return one of its tensors",
+        "tokens": "expected an encoder that returns motet.states.TokenStates, one state per word",
+        "map": "expected an encoder that returns a tensor (B, D, H, W)",
+    }.get(name, f"expected an encoder that returns {{{name!r}: state, ...}}")
+
+
+def check_states(tasks: Sequence[Task], stages: Stages, sharing: Sharing) -> bool:
+    """Check that tasks read what the encoder gives and the sharing scheme carries.
+
+    Args:
+        tasks: The tasks.
+        stages: The encoder.
+        sharing: The scheme.
+
+    Returns:
+        Whether the encoder gives a map.
+
+    Raises:
+        InputError: If a task reads something else.
+    """
+    gives = stages.gives
+    there = provided(gives)
+    for task in tasks:
+        name = task.reads_state
+        if there is not None and name not in there:
+            forms = gives if isinstance(gives, str) else ", ".join(there)
+            form = f" ({FORMS[forms]})" if forms in FORMS else ""
+            raise InputError(_missing(task.name, name, f"gives {forms}{form}"))
+        if sharing.carries != "any" and name not in sharing.carries:
+            raise InputError(
+                f"task {task.name!r} reads {name}, but this sharing scheme carries "
+                f"{' and '.join(sharing.carries)}; use sharing: hard, or soft"
+            )
+    if gives is None:
+        return any(task.reads_state == "map" for task in tasks)
+    return gives == "map"
+
+
+class Order:
+    """The order in which tasks are computed: each after those that it reads.
+
+    Args:
+        tasks: The tasks.
+
+    Raises:
+        InputError: If a task reads one that is not there, or tasks read each other in a circle.
+    """
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._reads = {task.name: tuple(task.reads_tasks) for task in tasks}
+        self.any = any(self._reads.values())
+        """Whether any task reads another."""
+        self._order: list[str] = []
+        for task in self._reads:
+            self._visit(task, ())
+
+    def _visit(self, task: str, path: tuple[str, ...]) -> None:
+        if task in path:
+            circle = [*path[path.index(task) :], task]
+            raise InputError(
+                f"tasks read each other in a circle: {' reads '.join(circle)}; remove one of these"
+            )
+        if task not in self._reads:
+            raise InputError(
+                f"task {path[-1]!r} reads {task!r}, which is no task; {hint(task, self._reads)}"
+            )
+        if task not in self._order:
+            for each in self._reads[task]:
+                self._visit(each, (*path, task))
+            self._order.append(task)
+
+    def closure(self, tasks: Sequence[str]) -> list[str]:
+        """Return tasks and all that they read, in the order in which to compute them."""
+        needed: set[str] = set()
+        left = list(tasks)
+        while left:
+            task = left.pop()
+            if task not in needed:
+                needed.add(task)
+                left += self._reads[task]
+        return [task for task in self._order if task in needed]
