@@ -1,4 +1,4 @@
-"""Targets as people type them: a column, perhaps with the type of its task, "rooms:regression"."""
+"""Targets as users type them: a column, perhaps with the type of its task, "rooms:regression"."""
 
 from collections.abc import Sequence
 
@@ -9,18 +9,18 @@ from motet.registry import TASKS
 
 
 def asked_types(targets: Sequence[str], table: pa.Table) -> dict[str, str | None]:
-    """Separate the names of columns from the types asked for.
+    """Separate the names of columns from requested types.
 
     Args:
-        targets: Names of columns, each with a type after the last colon if it is asked for. A
-            column whose very name holds a colon is that column.
+        targets: Names of columns, each perhaps with a type after the last colon. A column whose
+            name contains a colon is that column.
         table: The rows.
 
     Returns:
-        By column, the type asked for, or None.
+        By column, the requested type, or None.
 
     Raises:
-        InputError: If there is no target, one is there twice, or a type is unknown; all unknown
+        InputError: If there is no target, one is given twice, or a type is unknown; all unknown
             types are named.
 
     Example:

@@ -1,0 +1,11 @@
+"""What each column seems to be, and why: which type of input, which task, or a split column.
+
+Every guess comes with what was seen, for users to read.
+"""
+
+from motet.data.inference.guesses import Guess
+from motet.data.inference.inputs import infer_inputs, usable
+from motet.data.inference.split_columns import SplitColumn, infer_split
+from motet.data.inference.tasks import infer_tasks
+
+__all__ = ["Guess", "SplitColumn", "infer_inputs", "infer_split", "infer_tasks", "usable"]
