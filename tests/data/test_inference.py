@@ -39,7 +39,11 @@ CASES = {
         "277 different texts in 280 rows, as if it named them",
     ),
     "half": ([f"w{i % 60}" for i in range(N)], "text", "60 distinct texts"),
-    "number": ([100 + 7 * i for i in range(N)], None, "whole numbers that rise from row to row"),
+    "number": (
+        [100 + 7 * i for i in range(N)],
+        None,
+        "whole numbers that increase from row to row",
+    ),
     "shuffled": ([(37 * i) % N + 5 for i in range(N)], None, "the numbers 5 to 104, each in one"),
     "not_all": ([(37 * i) % (N - 1) for i in range(N)], "number", "99 distinct whole numbers"),
     "amounts": ([(3671 * i) % 9973 for i in range(N)], "number", "100 distinct whole numbers"),

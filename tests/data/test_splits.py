@@ -65,8 +65,8 @@ def test_without_validation_rows_some_training_rows_serve_and_a_note_says_so(tes
     assert sorted([*parts.train, *parts.validation]) == list(range(100))
     assert all((np.diff(part) > 0).all() for part in (parts.train, parts.validation))
     assert parts.notes == (
-        "column 'part' marks no validation rows: 15 of the 100 training rows (15 %, seed 3) serve "
-        "for validation",
+        "column 'part' marks no validation rows: 15 of the 100 training rows (15 %, seed 3) are "
+        "used for validation",
     )
     again = split(table, column="part", test=test, seed=3)
     assert again.validation.tolist() == parts.validation.tolist()
@@ -81,10 +81,10 @@ def test_without_validation_rows_some_training_rows_serve_and_a_note_says_so(tes
         (rows(9), {"validation": "dev"}, "found 'dev' without a column"),
         (marked(train=9), {"column": "part", "test": 0.2}, "found the fraction 0.2"),
         (marked(train=9), {"column": "prt"}, "no column 'prt' (did you mean 'part'?)"),
-        (marked(train=9, dev=1), {"column": "part"}, "has 'dev', which mark no part"),
+        (marked(train=9, dev=1), {"column": "part"}, "has 'dev', which mark no split"),
         (pa.table({"part": ["train", None]}), {"column": "part"}, "has missing values"),
         (marked(test=9, validation=1), {"column": "part"}, "no row of column 'part' is 'train'"),
-        (marked(train=1, test=1), {"column": "part"}, "1 training row is too few"),
+        (marked(train=1, test=1), {"column": "part"}, "found 1 training row, from which no"),
         (marked(train=9), {"column": "part", "test": "train"}, "expected different values"),
     ],
 )

@@ -116,7 +116,7 @@ def test_what_is_no_list_of_texts_is_named_by_its_row():
     assert "texts has ['a'] in row 1" in message(["a", ["a"]])
     assert "texts has 5 in row 1" in message([("a", "b"), ("a", 5)])
     assert "texts has the word 3 in row 1, expected a text" in message([["a"], ["b", 3]])
-    assert "has a tuple of 3 in row 1, expected two" in message([("a", "b"), ("a", "b", "c")])
+    assert "has a tuple of 3 in row 1, expected a pair" in message([("a", "b"), ("a", "b", "c")])
     assert "no word in the 2 training rows" in message([None, ""])
     assert "no rows" in message([])
 
@@ -163,7 +163,7 @@ def test_what_does_not_fit_is_told():
     assert "'ner' has 1 tags in row 1, where input 'texts' has 2 words" in message(
         [["a"], ["b", "c"]], tags={"ner": [["B-x"], ["O"]]}
     ).replace("column 'ner'", "'ner'")
-    assert "not made of words" in message(["a b"], tags={"ner": [["O", "B-x"]]})
+    assert "has whole texts" in message(["a b"], tags={"ner": [["O", "B-x"]]})
     assert "different lengths" in message(["a", "b"], {"mood": ["x"]})
     assert "task 'a' has labels and tags" in message([["a"]], {"a": ["x"]}, {"a": [["O"]]})
     assert "expected the name of a kind" in message(["a"], tokenizer=nn.Identity())

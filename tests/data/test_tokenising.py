@@ -220,7 +220,7 @@ def test_a_length_without_room_for_a_word_is_refused():
     inner = tokenizers.Tokenizer.from_str(FOUND["words"].to_json())
     inner.post_processor = tokenizers.processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     found = from_json(inner.to_str())
-    with pytest.raises(InputError, match=r"max_length is 2, .* adds 2 special .* at least 3"):
+    with pytest.raises(InputError, match=r"max_length: found 2, .* adds 2 special .* at least 3"):
         found.encode(["the cat"], max_length=2)
     with pytest.raises(InputError, match="expected at least 4"):
         found.encode([("the cat", "sat")], max_length=3)
@@ -249,7 +249,7 @@ def test_what_is_no_tokenizer_is_told(tmp_path):
         return str(caught.value)
 
     (tmp_path / "vocab.txt").write_text("a")
-    assert "holds no tokenizer.json (it holds vocab.txt)" in message(tmp_path)
+    assert "has no tokenizer.json (it has vocab.txt)" in message(tmp_path)
     assert "there is no tokenizer 'wordpeice'; did you mean 'wordpiece'?" in message("wordpeice")
     (tmp_path / "tokenizer.json").write_text("{}")
     assert "is not a tokenizer of the library tokenizers" in message(tmp_path)
@@ -258,16 +258,16 @@ def test_what_is_no_tokenizer_is_told(tmp_path):
 
 
 def test_a_vocabulary_that_cannot_hold_all_letters_is_refused():
-    with pytest.raises(InputError, match="vocabulary is 100, expected at least 300 for bpe"):
+    with pytest.raises(InputError, match="vocabulary: found 100, expected at least 300 for bpe"):
         train("bpe", TEXTS, vocabulary=100)
 
 
 def test_a_tokenizer_that_would_know_no_word_is_refused():
-    with pytest.raises(InputError, match="vocabulary is 5, expected at least 6 for words"):
+    with pytest.raises(InputError, match="vocabulary: found 5, expected at least 6 for words"):
         train("words", TEXTS, vocabulary=5)
-    with pytest.raises(InputError, match=r"no word is there 99 times in 9 texts; .*min_count: 1"):
+    with pytest.raises(InputError, match=r"no word occurs 99 times in 9 texts; .*min_count: 1"):
         train("words", TEXTS, min_count=99)
-    with pytest.raises(InputError, match="no word is there 2 times"):
+    with pytest.raises(InputError, match="no word occurs 2 times"):
         train("wordpiece", ["\u200b", "\xad"])
 
 

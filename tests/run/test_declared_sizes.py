@@ -124,8 +124,8 @@ def test_labels_of_no_class_are_refused_in_the_other_parts_too(file, classes):
     }
     found = complaints(file(classes=("[yes, no]", classes), labels=("[b, a]", "2")), rows)
     assert found == [
-        "7:3  tasks.churn: its labels have 'perhaps', which is none of its classes; correct the "
-        "labels, or remove classes to take such labels as missing",
-        "10:3  tasks.tags: its labels have 'z', which is none of its classes; correct the labels, "
-        "or remove classes to take such labels as missing",
+        "7:3  tasks.churn: its labels have 'perhaps', not among its classes; correct the "
+        "labels, or remove classes to treat such labels as missing",
+        "10:3  tasks.tags: its labels have 'z', not among its classes; correct the labels, "
+        "or remove classes to treat such labels as missing",
     ]

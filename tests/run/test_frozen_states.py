@@ -179,7 +179,7 @@ def test_a_damaged_file_is_noticed_and_computed_anew(damage, rows, folder, cache
     changed = whole[:-40] + bytes(4) + whole[-36:]
     file.write_bytes({"cut": whole[:-100], "changed": changed, "empty": b""}[damage])
     again, (line,) = train(config(folder), rows, tmp_path / "two")
-    assert "computed anew, as the file was damaged, in" in line
+    assert "computed again, as the file was damaged, in" in line
     assert_like(again, run)
     assert_close(load_file(file), load(whole), rtol=0, atol=0)
 
@@ -195,7 +195,7 @@ def test_a_file_of_an_encoder_whose_code_was_changed_is_not_used(
         lambda self, text: TokenStates(*(1.1 * t for t in forward(self, text))),
     )
     _, (line,) = train(config(folder), rows, tmp_path / "two")
-    assert "anew, as the encoder now gives other states" in line
+    assert "again, as the encoder now gives other states" in line
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_an_encoder_that_is_ever_trained_is_computed_every_time(
     assert lines == []
     assert sum(calls) > 3 * 63
     assert not cache.exists()
-    with pytest.raises(ConfigError, match=r"training\.cache_frozen: no encoder of a text is froz"):
+    with pytest.raises(ConfigError, match=r"training\.cache_frozen: no text encoder is froz"):
         train(config(folder, cache_frozen=True, **training), rows, tmp_path / "refused")
     assert not (tmp_path / "refused").exists()
 
@@ -223,8 +223,8 @@ def test_an_encoder_that_is_ever_trained_is_computed_every_time(
     ("changes", "reason"),
     [
         (["training.precision=bfloat16"], "training in bfloat16 and evaluation in float32 need"),
-        (["training.frozen=training"], "with frozen: training its dropout draws anew"),
-        (["model.sharing=soft"], "this way of sharing makes copies of it"),
+        (["training.frozen=training"], "with frozen: training its dropout stays active"),
+        (["model.sharing=soft"], "this sharing scheme copies it"),
     ],
 )
 def test_where_it_cannot_be_done_the_reason_is_told(
@@ -233,7 +233,7 @@ def test_where_it_cannot_be_done_the_reason_is_told(
     made = config(folder) | {"tasks": {"happy": "classification", "age": "regression"}}
     del made["inputs"]["age"]
     _, (line,) = train(made, rows, tmp_path / "run", *changes)
-    assert line.startswith("note       review: its frozen encoder works in every epoch: ")
+    assert line.startswith("note       review: its frozen encoder runs in every epoch: ")
     assert reason in line
     with pytest.raises(ConfigError, match=reason):
         check(made, data=rows, overrides=[*changes, "training.cache_frozen=true"])
@@ -245,7 +245,7 @@ def test_states_that_take_too_much_are_kept_only_if_told(
 ):
     monkeypatch.setattr(frozen_states, "LARGEST", 5000)
     _, (line,) = train(config(folder), rows, tmp_path / "one")
-    assert "that would take 0.0 MB; cache_frozen: true does it all the same" in line
+    assert "its states take 0.0 MB; cache_frozen: true stores them anyway" in line
     _, (line,) = train(config(folder), rows, tmp_path / "two", "training.cache_frozen=true")
     assert "computed once" in line
 

@@ -20,21 +20,21 @@ def _by_name(name: str) -> Any:
 
 
 class SplitConfig(Section):
-    """How rows are parted for training, validation and test: by fractions, or by a column."""
+    """How rows are split for training, validation and test: by fractions, or by a column."""
 
     column: str | None = None
-    """Column that says which part a row belongs to; rows are drawn at random if left out."""
+    """Column that marks the split of each row; rows are drawn at random if left out."""
     train: str | None = None
-    """Value of ``column`` that marks the training part ("train")."""
+    """Value of ``column`` that marks the training rows ("train")."""
     validation: Fraction | str | None = None
     """Fraction of the rows (0.15 if left out), or the value of ``column`` ("validation")."""
     test: Fraction | str | None = None
     """Fraction of the rows (0.15 if left out), or the value of ``column`` ("test")."""
     seed: NonNegativeInt = 0
-    """Seed of the random parts."""
+    """Seed of random splits."""
     stratify: str | None = None
-    """Column, usually a task's, whose classes have the same shares in all random parts; of a column
-    of many numbers, its tenths."""
+    """Column, usually a task's, whose classes have the same shares in all random splits; of a
+    column of many numbers, its deciles."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> "SplitConfig":
@@ -48,7 +48,7 @@ class SplitConfig(Section):
             if self.column is not None and isinstance(value, float):
                 raise ValueError(
                     f"{name} is {value}, a fraction, but `column` is given; "
-                    f"name the value of {self.column!r} that marks the {name} part"
+                    f"name the value of {self.column!r} that marks the {name} rows"
                 )
         if self.column is None and self.train is not None:
             raise ValueError("train names a value of a column; give `column` too, or remove train")
@@ -73,7 +73,7 @@ class DataConfig(Section):
     """Instead of ``source``: a named source, ``{main: {source: customers.parquet}}``, or one of
     another type, ``{main: {type: my_source, ...}}``."""
     split: SplitConfig = SplitConfig()
-    """How rows are parted."""
+    """How rows are split."""
 
     @field_validator("sources")
     @classmethod

@@ -1,4 +1,4 @@
-"""How many rows of each stratum each split gets: the splits have their sizes, strata their shares.
+"""Numbers of rows of each stratum in each split: splits keep their sizes, strata their shares.
 
 Shares are rounded by largest remainders (Hamilton's method) for all strata at once, so that their
 rounding errors do not add up.
@@ -23,7 +23,7 @@ def smallest_stratum(sizes: Counts, splits: Counts) -> int | None:
     Returns:
         The smallest size for which the strata of that size or larger, with one row or their share
         in each split, leave the splits their sizes and the smaller strata most of their own share;
-        None if there is none.
+        None if no size does.
 
     Example:
         >>> smallest_stratum(np.array([100, 100, 2, 4]), np.array([144, 31, 31]))
@@ -46,8 +46,8 @@ def apportion(sizes: Counts, splits: Counts, least: Counts, seed: int) -> Counts
     Args:
         sizes: Rows of each stratum, (S,).
         splits: Rows of each of P splits, with the same sum.
-        least: Rows that each stratum has in every split, at least, (S,). It must be possible.
-        seed: Seed of how ties are broken.
+        least: Minimum number of rows of each stratum in every split, (S,); it must be possible.
+        seed: Seed for breaking ties.
 
     Returns:
         Rows, (S, P), with those sums.
@@ -61,7 +61,9 @@ def apportion(sizes: Counts, splits: Counts, least: Counts, seed: int) -> Counts
     counts = np.zeros((len(sizes), len(splits)), np.int64)
     share, left = splits / sizes.sum(), sizes.copy()
     for place in range(len(splits) - 1, 0, -1):
-        quotas = sizes * share[place:].sum() - counts.sum(axis=1)  # what others rounded off counts
+        quotas = sizes * share[place:].sum() - counts.sum(
+            axis=1
+        )  # includes what others rounded off
         counts[:, place] = _rounded(quotas, splits[place], least, left - place * least, ties)
         left -= counts[:, place]
     counts[:, 0] = left

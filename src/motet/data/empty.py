@@ -1,7 +1,7 @@
-"""What an empty cell is: the one definition, for files and frames, for guesses and for training.
+"""Empty cells: one definition, for files and frames, for guesses and for training.
 
-Empty are null and NaN, texts of white space alone, and the words that stand for a missing value in
-most tools: NA, N/A, NaN, null and how Arrow and pandas spell them. In quotes, in a CSV file, such a
+Null and NaN are empty, and so are texts of white space, and the words for a missing value in most
+tools: NA, N/A, NaN, null and their spellings in Arrow and pandas. In quotes, in a CSV file, such a
 word is a text, unless all other texts of the column spell numbers.
 """
 
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 WORDS = (*pa.csv.ConvertOptions().null_values, "<NA>")
-"""Texts that are empty, white space around them aside; the first is the text of length 0."""
+"""Texts that are empty, also with white space around them; the first is the text of length 0."""
 
 NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 """Texts that spell a number."""
@@ -22,12 +22,12 @@ _CODE = r"^\s*[-+]?0\d"
 def without_empty(
     table: pa.Table, strings: Collection[str] = (), *, is_csv: bool = False
 ) -> pa.Table:
-    """Make empty cells of texts null; texts that are numbers but for empty cells become numbers.
+    """Make empty cells of texts null; a column of numbers and empty cells becomes numbers.
 
     Args:
         table: A table of plain types.
         strings: Columns to keep as texts.
-        is_csv: Whether it is a CSV file, whose types are recognised and not its own.
+        is_csv: Whether it is a CSV file, whose types are inferred.
 
     Returns:
         The same rows and columns.
@@ -62,7 +62,7 @@ def _emptied(column: pa.ChunkedArray, is_string: bool, is_csv: bool) -> pa.Chunk
     nothing = pa.scalar(None, pa.string())
     others = trimmed.filter(pc.invert(words))
     numbers = bool(pc.all(spells_numbers(others)).as_py())
-    if is_csv and not numbers:  # what is left is in quotes
+    if is_csv and not numbers:  # the others are in quotes
         words = pc.equal(trimmed, "")
     emptied = pc.if_else(words, nothing, column)
     if emptied.null_count == len(emptied):
@@ -75,7 +75,7 @@ def _emptied(column: pa.ChunkedArray, is_string: bool, is_csv: bool) -> pa.Chunk
 def _recognised(
     emptied: pa.ChunkedArray, trimmed: pa.ChunkedArray, numbers: bool, is_csv: bool
 ) -> pa.ChunkedArray:
-    """Read texts as what they would be without the empty cells among them."""
+    """Infer the type that texts have without the empty cells among them."""
     if numbers and not is_csv and pc.any(pc.match_substring_regex(emptied, _CODE)).as_py():
         return emptied
     kinds = [pa.int64(), pa.float64()] if numbers else []

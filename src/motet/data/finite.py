@@ -1,6 +1,6 @@
-"""Inputs that no model can read: NaN and infinity, looked for once in a data set.
+"""Inputs that no model can read: NaN and infinity, searched for once in a data set.
 
-The look costs one sum, in which both spread; only where that is not finite are rows looked at.
+The search costs one sum, which either makes non-finite; only then are rows searched.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,15 +17,15 @@ Look = Callable[[Any, str], None]
 
 
 def refuse_not_finite(inputs: Any, what: str, *, nan: bool = True) -> None:
-    """Refuse inputs that have NaN or infinity.
+    """Reject inputs with NaN or infinity.
 
     Args:
         inputs: Rows of numbers, or a mapping, perhaps nested, of those.
         what: What they are, to begin the message with.
-        nan: Whether NaN is refused, too.
+        nan: Whether NaN is rejected, too.
 
     Raises:
-        InputError: If there are any; the message says in how many rows, and the first.
+        InputError: If there are any; the message names the number of rows, and the first.
 
     Example:
         >>> refuse_not_finite(torch.tensor([[1.0], [torch.nan]]), "data")
@@ -64,7 +64,7 @@ def _wide(values: Tensor) -> torch.dtype:
 
 
 def _rows(values: Tensor | Ragged, wrong: Tensor) -> Tensor:
-    """Return the numbers of the rows in which something is wrong."""
+    """Return the numbers of the rows with wrong values."""
     there = wrong.flatten(1).any(dim=1) if wrong.ndim > 1 else wrong
     if isinstance(values, Ragged):
         ends = values.lengths.cumsum(0)

@@ -1,7 +1,7 @@
-"""Lists as cells of a CSV file, which has none: the one way in which they are written and read.
+"""Lists in cells of a CSV file, which has no type for them: how they are written and read.
 
-Values are separated by spaces, "O B-city I-city". A list that this would not give back, because it
-is empty or a value holds white space, is JSON: "[]", '["very good", "cheap"]'.
+Values are separated by spaces, "O B-city I-city". A list that would not be read back like that,
+because it is empty or a value contains white space, is JSON: "[]", '["very good", "cheap"]'.
 """
 
 import json

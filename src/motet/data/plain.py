@@ -1,9 +1,9 @@
-"""Few column types: what files and frames bring becomes plain Arrow, once, for all who read it.
+"""Few column types: columns of files and frames become plain Arrow once, for all later code.
 
 After `plain`, texts are ``string``, lists are ``list`` or ``fixed_size_list``, decimals and
 integers beyond ``int64`` are ``double``, nothing is dictionary-encoded, and "missing" is null:
-NaN in a column of numbers is null too. Infinite numbers stay, for whoever reads the column to
-refuse. Texts are UTF-8, which Parquet promises and does not check. Columns that change are copied.
+NaN in a column of numbers is null too. Infinite numbers stay, and are rejected where the column is
+read. Texts are UTF-8, which Parquet promises and does not check. Columns that change are copied.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ from motet.problems import InputError
 
 
 def plain(table: pa.Table, what: str) -> pa.Table:
-    """Bring a table to the few types that the rest of `motet.data` knows.
+    """Convert a table to the few types that the rest of `motet.data` knows.
 
     Args:
         table: Any table.
@@ -26,7 +26,7 @@ def plain(table: pa.Table, what: str) -> pa.Table:
         Table with the same rows and columns, without metadata.
 
     Raises:
-        InputError: If there are no rows, the columns' names are not distinct texts, or a text is
+        InputError: If there are no rows, column names are missing or not distinct, or a text is
             not UTF-8.
     """
     check_names(table.column_names, what)
@@ -40,10 +40,10 @@ def plain(table: pa.Table, what: str) -> pa.Table:
 
 
 def check_names(names: list[Any], what: str) -> None:
-    """Check that columns have names, and no two the same.
+    """Check that all columns have names, and different ones.
 
     Raises:
-        InputError: If not; the message says which.
+        InputError: If not; the message names the columns.
     """
     texts = [str(name) for name in names]
     empty = [str(place) for place, name in enumerate(texts, 1) if not name.strip()]

@@ -1,7 +1,7 @@
 """Rows of different length, such as the tokens of texts, in one flat tensor.
 
-A batch is padded to its own longest row, so its cost is that of its rows; batches of rows of like
-length (`bucketed`) waste little on padding.
+A batch is padded to its own longest row, so its cost is that of its rows; batches of rows of
+similar length (`bucketed`) contain little padding.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from motet.problems import InputError
 from motet.seeds import derive
 
 POOL = 50
-"""Batches whose rows are sorted by length together: more waste less, and are less random."""
+"""Batches whose rows are sorted by length together: more means less padding, less randomness."""
 
 
 class Ragged:
@@ -22,8 +22,8 @@ class Ragged:
 
     Args:
         values: All rows one after the other, (sum of lengths,), or vectors (sum of lengths, D).
-        lengths: How many values each row has, (N,).
-        fill: What padding is made of; of whole numbers, no value of any row.
+        lengths: Number of values of each row, (N,).
+        fill: Value of padding; among whole numbers, one that no row contains.
 
     Raises:
         InputError: If the lengths do not add up to the values.
@@ -49,7 +49,7 @@ class Ragged:
 
     @staticmethod
     def of(rows: Sequence[Sequence[int]], fill: int) -> "Ragged":
-        """Put rows of whole numbers one after the other."""
+        """Concatenate rows of whole numbers."""
         flat = torch.tensor([value for row in rows for value in row], dtype=torch.long)
         return Ragged(flat, torch.tensor([len(row) for row in rows], dtype=torch.long), fill)
 
@@ -99,10 +99,10 @@ class Ragged:
 
 
 def bucketed(order: Tensor, lengths: Tensor, size: int, seed: int, epoch: int) -> Tensor:
-    """Rearrange an order of rows so that those of a batch have like lengths.
+    """Rearrange an order of rows so that those of a batch have similar lengths.
 
-    Within every `POOL` batches rows are sorted by length, and the batches then shuffled; which
-    batch comes when depends on (seed, epoch) alone.
+    Within every `POOL` batches rows are sorted by length, and the batches then shuffled; their
+    order depends on (seed, epoch) alone.
 
     Args:
         order: Row numbers (N,), at random.

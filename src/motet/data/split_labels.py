@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from motet.data.splits import Split
+from motet.data.splits import Splits
 from motet.data.targets.base import Target
 from motet.data.targets.classes import MISSING
 
 
-def lacking_labels(target: Target, encoded: NDArray[Any], split: Split) -> Iterator[str]:
+def lacking_labels(target: Target, encoded: NDArray[Any], split: Splits) -> Iterator[str]:
     """Report which of validation and test cannot score a task, as far as its labels show that.
 
     Args:
@@ -26,7 +26,7 @@ def lacking_labels(target: Target, encoded: NDArray[Any], split: Split) -> Itera
         >>> import pyarrow as pa
         >>> from motet.data.targets.classes import ClassTarget
         >>> table = pa.table({"churn": ["no", "yes", "yes", "yes", None]})
-        >>> churn, split = ClassTarget("churn"), Split(*map(np.array, ([0, 1], [2, 3], [4])))
+        >>> churn, split = ClassTarget("churn"), Splits(*map(np.array, ([0, 1], [2, 3], [4])))
         >>> churn.fit(table)
         >>> for note in lacking_labels(churn, churn.encode(table), split):
         ...     print(note)

@@ -1,8 +1,8 @@
-"""Which rows train, which choose the best epoch, and which are held out for the final test.
+"""The splits of the rows: training, validation (chooses the best epoch), and the final test.
 
-Rows are drawn by the seed alone, class by class if asked, or a column marks them. Row order is kept
-within each split. An empty training or validation split is an `InputError`, and so is a row in no
-split.
+Rows are drawn by the seed alone, stratified by class on request, or marked by a column. Row order
+is kept within each split. An empty training or validation split is an `InputError`, and so is a row
+in no split.
 """
 
 from dataclasses import dataclass
@@ -23,18 +23,18 @@ _FRACTION = 0.15
 _NAMED = 5
 """Classes that a note names."""
 
-Rows = NDArray[np.int64]
+Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Split:
-    """Row numbers of the three parts, each ascending; no row is in two."""
+class Splits:
+    """Row numbers of the three splits, each ascending; no row is in two."""
 
-    train: Rows
-    validation: Rows
-    test: Rows
+    train: Numbers
+    validation: Numbers
+    test: Numbers
     notes: tuple[str, ...] = ()
-    """What was decided that nobody asked for, to be printed."""
+    """What was decided by default, to be printed."""
 
 
 def split(
@@ -46,28 +46,28 @@ def split(
     column: str | None = None,
     train: str = "train",
     stratify: str | None = None,
-) -> Split:
-    """Part the rows of a table.
+) -> Splits:
+    """Split the rows of a table.
 
     Args:
         table: All N rows.
         validation: Fraction of the rows, 0.15 if left out; or, with ``column``, the value that
-            marks the part, "validation" if left out.
-        test: The same for the test part, "test" if left out; fraction 0 makes no test part.
-        seed: Seed of whatever is drawn.
-        column: Column that says which part a row belongs to; rows are drawn if left out.
-        train: Value of ``column`` that marks the training part.
+            marks the validation rows, "validation" if left out.
+        test: The same for the test rows, "test" if left out; fraction 0 makes no test set.
+        seed: Seed of random splits.
+        column: Column that marks the split of each row; rows are drawn at random if left out.
+        train: Value of ``column`` that marks the training rows.
         stratify: Column whose classes have the same share in all splits; of a column of many
             numbers, up to ten ranges. Classes with too few rows for one in each split are split
             together, and a note names them.
 
     Returns:
-        The parts. Without any validation row in ``column``, 15 % of the training rows are drawn for
-        it, and a note says so.
+        The splits. Without any validation row in ``column``, 15 % of the training rows are drawn
+        for validation, and a note reports it.
 
     Example:
-        >>> parts = split(pa.table({"x": range(10)}), validation=0.2, test=0.1, seed=0)
-        >>> len(parts.train), len(parts.validation), len(parts.test)
+        >>> splits = split(pa.table({"x": range(10)}), validation=0.2, test=0.1, seed=0)
+        >>> len(splits.train), len(splits.validation), len(splits.test)
         (7, 2, 1)
     """
     strata = None if stratify is None else find_strata(table, stratify)
@@ -81,7 +81,7 @@ def split(
 
 @dataclass(frozen=True)
 class _Fractions:
-    """Shares of the rows that are for validation and test, checked."""
+    """Shares of the rows for validation and test, checked."""
 
     validation: float
     test: float
@@ -94,7 +94,7 @@ class _Fractions:
             )
 
     def counts(self, rows: int) -> NDArray[np.int64]:
-        """Return how many rows are for training, validation and, if there is one, test."""
+        """Return the numbers of rows for training, validation and, if there is one, test."""
         held_out = [self.validation, self.test] if self.test else [self.validation]
         counts = [max(1, round(rows * fraction)) for fraction in held_out]
         _require_training_rows(rows, sum(counts))
@@ -109,7 +109,7 @@ def _require_training_rows(rows: int, held_out: int) -> None:
         )
 
 
-def _by_fraction(rows: Rows, fractions: _Fractions, seed: int) -> Split:
+def _by_fraction(rows: Numbers, fractions: _Fractions, seed: int) -> Splits:
     for_validation = _share(len(rows), fractions.validation)
     for_test = _share(len(rows), fractions.test) if fractions.test else 0
     _require_training_rows(len(rows), for_validation + for_test)
@@ -117,13 +117,13 @@ def _by_fraction(rows: Rows, fractions: _Fractions, seed: int) -> Split:
     return _cut(order, for_validation, for_test)
 
 
-def _cut(order: Rows, for_validation: int, for_test: int) -> Split:
+def _cut(order: Numbers, for_validation: int, for_test: int) -> Splits:
     test, validation, train = np.split(order, [for_test, for_test + for_validation])
-    return Split(np.sort(train), np.sort(validation), np.sort(test))
+    return Splits(np.sort(train), np.sort(validation), np.sort(test))
 
 
-def _by_class(strata: Strata, rows: Rows, fractions: _Fractions, seed: int) -> Split:
-    """Draw from each class by the fractions, and from all classes that are too small at once."""
+def _by_class(strata: Strata, rows: Numbers, fractions: _Fractions, seed: int) -> Splits:
+    """Draw from each class by the fractions, and from all classes that are too small together."""
     splits = fractions.counts(len(rows))
     codes = strata.codes[rows]
     sizes = np.bincount(codes, minlength=len(strata.names))
@@ -140,17 +140,17 @@ def _by_class(strata: Strata, rows: Rows, fractions: _Fractions, seed: int) -> S
     _, drawn = np.unique(np.where(small[codes], -1, codes), return_inverse=True)
     least = np.ones(drawn.max() + 1, np.int64)
     least[drawn[small[codes]]] = 0
-    held_out = np.ones(len(rows), np.int64)  # rather than the only row that would train
+    held_out = np.ones(len(rows), np.int64)  # a class with one row trains
     held_out[np.unique(codes, return_index=True)[1]] = 0
     order = rows[order[np.lexsort((held_out, drawn))]]
     counts = apportion(np.bincount(drawn), splits, least, derive(seed, "split strata"))
     places = np.tile(np.arange(len(splits)), len(counts)).repeat(counts.ravel())
     train, validation, *test = (np.sort(order[places == place]) for place in range(len(splits)))
-    return Split(train, validation, test[0] if test else rows[:0], _pooled(strata, sizes * small))
+    return Splits(train, validation, test[0] if test else rows[:0], _pooled(strata, sizes * small))
 
 
 def _pooled(strata: Strata, sizes: NDArray[np.int64]) -> tuple[str, ...]:
-    """Name the classes that were drawn from together."""
+    """Return a note with the classes that were drawn from together."""
     found = [f"{name} ({size})" for name, size in zip(strata.names, sizes, strict=True) if size]
     if not found:
         return ()
@@ -169,7 +169,7 @@ def _by_column(
     test: str | None,
     seed: int,
     strata: Strata | None,
-) -> Split:
+) -> Splits:
     require_columns(table, [column], "split")
     test = test or ("test" if validation != "test" else None)
     validation = validation or ("validation" if test != "validation" else None)
@@ -182,38 +182,38 @@ def _by_column(
     texts = as_texts(table[column], f"split: column {column!r}")
     found = {each["values"]: each["counts"] for each in texts.value_counts().to_pylist()}
     _check_values(found, column, marks)
-    parts = {mark: np.flatnonzero(pc.equal(texts, mark)).astype(np.int64) for mark in marks}
-    train_rows = parts[train]
+    marked = {mark: np.flatnonzero(pc.equal(texts, mark)).astype(np.int64) for mark in marks}
+    train_rows = marked[train]
     if not len(train_rows):
         raise InputError(
             f"split: no row of column {column!r} is {train!r}; it has "
-            f"{_tally(found)}; set train to the value that marks the training part"
+            f"{_tally(found)}; set train to the value that marks the training rows"
         )
     nothing = np.array([], np.int64)
-    test_rows = parts.get(test, nothing) if test is not None else nothing
-    validation_rows = parts.get(validation, nothing) if validation is not None else nothing
+    test_rows = marked.get(test, nothing) if test is not None else nothing
+    validation_rows = marked.get(validation, nothing) if validation is not None else nothing
     if len(validation_rows):
         if strata is not None:
             raise InputError(
                 f"split: column {column!r} marks the validation rows too, so stratify would have "
                 "no effect; remove it, or the column"
             )
-        return Split(train_rows, validation_rows, test_rows)
+        return Splits(train_rows, validation_rows, test_rows)
     drawn = _drawn(train_rows, seed, strata)
     note = (
         f"column {column!r} marks no validation rows: {len(drawn.validation):,} of the "
-        f"{len(train_rows):,} training rows ({100 * _FRACTION:.0f} %, seed {seed}) serve for "
+        f"{len(train_rows):,} training rows ({100 * _FRACTION:.0f} %, seed {seed}) are used for "
         "validation"
     )
-    return Split(drawn.train, drawn.validation, test_rows, (note, *drawn.notes))
+    return Splits(drawn.train, drawn.validation, test_rows, (note, *drawn.notes))
 
 
-def _drawn(rows: Rows, seed: int, strata: Strata | None) -> Split:
-    """Take a validation part out of the training rows."""
+def _drawn(rows: Numbers, seed: int, strata: Strata | None) -> Splits:
+    """Draw validation rows from the training rows."""
     if len(rows) < 2:
         raise InputError(
-            f"split: {len(rows)} training row is too few to take a validation part from; expected "
-            "at least 2, or rows marked for validation"
+            f"split: found {len(rows)} training row, from which no validation rows can be drawn; "
+            "expected at least 2, or rows marked for validation"
         )
     fractions = _Fractions(_FRACTION, 0)
     if strata is not None:
@@ -226,7 +226,7 @@ def _check_values(found: dict[str | None, int], column: str, marks: list[str]) -
     if strange:
         words = ["missing values" if value is None else shown(value) for value in strange]
         raise InputError(
-            f"split: column {column!r} has {listed(sorted(words))}, which mark no part; expected "
+            f"split: column {column!r} has {listed(sorted(words))}, which mark no split; expected "
             f"{', '.join(map(repr, marks))}; remove those rows, or name the values with train, "
             "validation and test"
         )
@@ -240,8 +240,8 @@ def _marker(value: float | str | None) -> str | None:
     if value is None or isinstance(value, str):
         return value
     raise InputError(
-        f"split: found the fraction {value:g}, but a column is given; expected the value of the "
-        "column that marks the part"
+        f"split: found the fraction {value:g} with a column; expected the value of the column that "
+        "marks the split"
     )
 
 
@@ -257,6 +257,6 @@ def _share(rows: int, fraction: float) -> int:
     return max(1, int(rows * fraction + 1e-9))  # 0.29 of 100 is 29, not 28
 
 
-def _shuffled(count: int, seed: int) -> Rows:
+def _shuffled(count: int, seed: int) -> Numbers:
     generator = np.random.Generator(np.random.PCG64(derive(seed, "split")))
     return generator.permutation(count).astype(np.int64)

@@ -18,7 +18,7 @@ from motet.problems import InputError, RowError, hint, shown
 from motet.registry import LABELS
 
 _TEXT = "texts"
-_COLUMNS = ("<texts>", "<their second parts>")
+_COLUMNS = ("<texts>", "<second texts>")
 _OPTIONS = ("vocabulary", "min_count", "lowercase", "max_length", "split")
 
 
@@ -58,14 +58,14 @@ def from_texts(
 
     Args:
         texts: N texts, lists of words, or pairs (tuples) of texts; None is an empty text.
-        labels: For each task N labels, one per text: names become places of classes, numbers stay
-            as they are; None is a missing label.
-        tags: For each task N lists with a tag per word, names or places; None is a word, or a text,
-            without tags, and so is -100 among places. Texts must then be lists of words, or
-            ``split="spaces"`` parts them.
+        labels: For each task N labels, one per text: names become class indices, numbers stay as
+            they are; None is a missing label.
+        tags: For each task N lists with a tag per word, names or indices; None is a word, or a
+            text, without tags, and so is -100 among indices. Texts must then be lists of words, or
+            be split by ``split="spaces"``.
         tokenizer: Kind of tokeniser to train on these texts, the path of one, or a tokeniser of
             the libraries tokenizers or transformers.
-        like: Training data, whose tokeniser and classes serve again, as for a validation part. A
+        like: Training data, whose tokeniser and classes are used again, as for validation rows. A
             task that they do not have learns its classes here, as after pre-training.
         **options: Options of the input `text`: vocabulary, min_count, lowercase, max_length, split.
 
@@ -73,8 +73,8 @@ def from_texts(
         The rows, with ``sizes`` for the encoder and ``classes`` for the tasks.
 
     Raises:
-        InputError: If numbers of rows, or of words and tags, differ, something is no text, or an
-            option is unknown.
+        InputError: If numbers of rows, or of words and tags, differ, something is not a text, or
+            an option is unknown.
 
     Example:
         >>> from motet.encoders import LSTM
@@ -137,19 +137,19 @@ def _table(
         if is_pairs and like.sizes.segments == 1:
             raise InputError("texts are pairs, but those of the training data are not; join them")
         is_pairs = like.sizes.segments > 1
-    parts = _parts(texts) if is_pairs else [texts]
-    columns = dict(zip(_COLUMNS, parts, strict=is_pairs))
+    fields = _pair_fields(texts) if is_pairs else [texts]
+    columns = dict(zip(_COLUMNS, fields, strict=is_pairs))
     tagged = {task: list(map(_labelled, rows)) for task, rows in tags.items()}
     try:
         return read({**columns, **labels, **tagged})
     except InputError:
-        for part in parts:
-            _refuse_mixed(part)
+        for each in fields:
+            _refuse_mixed(each)
         raise
 
 
 def _plain(given: Any) -> Any:
-    """Return a text or a list as Python's own, whatever array it is from."""
+    """Return a text or a list as a Python object, whatever array it is from."""
     plain = given.tolist() if hasattr(given, "tolist") else given
     return getattr(plain, "as_py", lambda: plain)() if plain == plain else None  # not NaN
 
@@ -159,14 +159,14 @@ def _labelled(tags: Any) -> Any:
     return [None if tag == MISSING else tag for tag in plain] if isinstance(plain, list) else plain
 
 
-def _parts(texts: Sequence[Any]) -> list[list[Any]]:
-    """Return first and second parts of pairs; a text alone is a first part."""
+def _pair_fields(texts: Sequence[Any]) -> list[list[Any]]:
+    """Return first and second texts of pairs; a text alone is a first one."""
     pairs = [text if isinstance(text, tuple) else (text, None) for text in texts]
     for row, pair in enumerate(pairs):
         if len(pair) != len(_COLUMNS):
-            expected = ", expected two, the parts of a pair; words are a list"
+            expected = ", expected a pair of texts; words are a list"
             raise RowError(f"texts has a tuple of {len(pair)} in", row, expected)
-    return [list(part) for part in zip(*pairs, strict=True)] or [[], []]
+    return [list(field) for field in zip(*pairs, strict=True)] or [[], []]
 
 
 def _refuse_mixed(texts: Sequence[Any]) -> None:

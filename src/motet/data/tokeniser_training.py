@@ -1,6 +1,6 @@
-"""Tokenisers learned from texts: words, word pieces, or byte pairs.
+"""Tokenisers trained on texts: words, word pieces, or byte pairs.
 
-What was trained on the same texts, in whatever order, is the same to the last token.
+Training on the same texts, in any order, gives exactly the same tokeniser.
 """
 
 import re
@@ -16,12 +16,12 @@ from motet.problems import InputError
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 _CHUNK = 10_000
-"""Texts whose letters are counted at a time."""
+"""Number of texts whose letters are counted at a time."""
 _LONGEST = 100
-"""Letters of a word that is learned from; wordpiece reads longer ones as unknown, too."""
+"""Maximum length of words to train on; wordpiece reads longer ones as unknown, too."""
 _ENDLESS = re.compile(rf"\S{{{_LONGEST + 1}}}")
 _LEAST = 300
-"""Tokens that byte-level BPE has room for at least: 256 bytes and the special ones."""
+"""Minimum vocabulary of byte-level BPE: 256 bytes and the special tokens."""
 
 
 def train(
@@ -34,27 +34,29 @@ def train(
 ) -> tokenising.Tokenizer:
     """Train a tokeniser.
 
-    Texts are cut at white space and around punctuation. Every text begins with ``[CLS]``; the parts
-    of a pair are parted by ``[SEP]``. A text that spells one of them is read letter by letter.
+    Texts are split at white space and around punctuation. Every text begins with ``[CLS]``; the
+    texts of a pair are separated by ``[SEP]``. A text that spells one of them is read letter by
+    letter.
 
     Args:
-        kind: words: every word is a token, and others are ``[UNK]``; wordpiece: words are made of
-            parts; bpe: words are made of parts of their UTF-8, so that none is unknown.
-        texts: Texts to learn from.
-        vocabulary: Most tokens.
-        min_count: How often a word, or two parts side by side, must occur to become a token.
-        lowercase: Whether capital letters are read as small ones.
+        kind: words: every word is a token, and others are ``[UNK]``; wordpiece: words consist of
+            pieces; bpe: words consist of pieces of their UTF-8, so that none is unknown.
+        texts: Texts to train on.
+        vocabulary: Maximum number of tokens.
+        min_count: Number of times that a word, or two pieces in sequence, must occur to become a
+            token.
+        lowercase: Whether texts are converted to lower case.
 
     Returns:
         The tokeniser.
 
     Raises:
-        InputError: If ``tokenizers`` is not installed, the vocabulary is too small, or no word is
-            there often enough.
+        InputError: If ``tokenizers`` is not installed, the vocabulary is too small, or no word
+            occurs often enough.
     """
     library = tokenising.library()
     inner = library.Tokenizer(_model(library, kind))
-    # no mark of Unicode is dropped, as BERT does with capital letters: "schon" is not "schön"
+    # keeps accents, which BERT strips with lower case: "schon" is not "schön"
     inner.normalizer = library.normalizers.BertNormalizer(lowercase=lowercase, strip_accents=False)
     before = library.pre_tokenizers.BertPreTokenizer()
     if kind == "bpe":
@@ -63,13 +65,15 @@ def train(
     inner.pre_tokenizer = before
     least = len(SPECIAL) + 1 if kind == "words" else _LEAST
     if vocabulary < least:
-        fewer = "" if kind == "words" else "; words can do with fewer"
-        raise InputError(f"vocabulary is {vocabulary}, expected at least {least} for {kind}{fewer}")
+        fewer = "" if kind == "words" else "; tokenizer: words supports fewer"
+        raise InputError(
+            f"vocabulary: found {vocabulary}, expected at least {least} for {kind}{fewer}"
+        )
     trainer = _trainer(library, kind, inner, texts, vocabulary, min_count)
     inner.train_from_iterator(_without_endless_words(library, texts), trainer, length=len(texts))
     if inner.get_vocab_size() <= len(SPECIAL):
         raise InputError(
-            f"no word is there {min_count} times in {len(texts):,} texts; expected more texts, or "
+            f"no word occurs {min_count} times in {len(texts):,} texts; give more texts, or set "
             "min_count: 1"
         )
     separator, begin = (inner.token_to_id(token) for token in ("[SEP]", "[CLS]"))
@@ -82,7 +86,7 @@ def train(
 
 
 def lines(texts: Iterable[tokenising.Given]) -> Iterator[str]:
-    """Yield texts to train on: words joined again, the parts of pairs one after the other."""
+    """Yield texts to train on: words joined again, the texts of pairs one after the other."""
     for each in texts:
         if isinstance(each, tuple):
             yield from each
@@ -108,7 +112,7 @@ def _trainer(
             special_tokens=list(SPECIAL), initial_alphabet=sorted(alphabet), **options
         )
     letters = _letters(inner, texts, (vocabulary - len(SPECIAL)) // 4)
-    # the library would number "##a", "##b", ... in an order of chance
+    # the library would number "##a", "##b", ... in random order
     return library.trainers.WordPieceTrainer(
         special_tokens=[*SPECIAL, *(f"##{letter}" for letter in letters)],
         initial_alphabet=letters,
@@ -127,7 +131,7 @@ def _letters(inner: Any, texts: Sequence[str], most: int) -> list[str]:
 
 
 def _without_endless_words(library: Any, texts: Sequence[str]) -> Iterator[str]:
-    """Leave out what is no word, such as files spelt in letters: n letters may take n² steps."""
+    """Drop what is not a word, such as encoded files: n letters may take n² steps."""
     cut = library.pre_tokenizers.BertPreTokenizer().pre_tokenize_str
     for text in texts:
         if _ENDLESS.search(text):
@@ -137,7 +141,7 @@ def _without_endless_words(library: Any, texts: Sequence[str]) -> Iterator[str]:
 
 
 def _without_specials(text: str) -> str:
-    """Let no text spell a special token: "[PAD]" or "##a" in it are letters like any others."""
+    """Stop texts from spelling a special token: "[PAD]" or "##a" in them are plain letters."""
     content = loads(text)
     content["added_tokens"] = []
     return dumps(content, ensure_ascii=False)

@@ -1,7 +1,7 @@
-"""Tokenisers of texts, by the library ``tokenizers``, on all cores.
+"""Tokenisers, by the library ``tokenizers``, on all cores.
 
-Token 0 is padding. A tokeniser that was loaded and whose token 0 is another has all its tokens
-moved up by one. `motet.data.tokeniser_training` makes them.
+Token 0 is padding. The tokens of a loaded tokeniser whose token 0 is another one are shifted by
+one. `motet.data.tokeniser_training` trains tokenisers.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ from motet.problems import InputError, hint, reason
 Integers = NDArray[np.int64]
 Words = list[str]
 Given = str | Words | tuple[str, str]
-"""A text, its words, or its two parts."""
+"""A text, its words, or a pair of texts."""
 
 KINDS = ("words", "wordpiece", "bpe")
 """Kinds of tokenisers that can be trained."""
@@ -37,13 +37,13 @@ class Encoded:
     ids: Integers
     """All tokens, (sum of lengths,)."""
     lengths: Integers
-    """How many tokens each text has, (N,)."""
+    """Number of tokens of each text, (N,)."""
     segments: Integers
-    """Which of its two parts each token belongs to, (sum of lengths,)."""
+    """Which text of a pair each token belongs to, (sum of lengths,)."""
     words: Integers
-    """Of texts given as words, the place of each word's first token, one text after the other."""
+    """Of texts given as words, the position of each word's first token, text after text."""
     cut: int
-    """How many texts had more tokens than fit."""
+    """Number of texts that were truncated."""
 
 
 class Tokenizer:
@@ -73,7 +73,7 @@ class Tokenizer:
 
     @property
     def size(self) -> int:
-        """How many tokens there are, padding and numbers that stand for none included."""
+        """Number of tokens, including padding and unused numbers."""
         vocabulary: dict[str, int] = self._inner.get_vocab()
         return max(vocabulary.values(), default=-1) + 1 + self._shift
 
@@ -82,15 +82,15 @@ class Tokenizer:
         return [self._inner.id_to_token(int(each) - self._shift) or "" for each in ids]
 
     def encode(self, texts: Sequence[Given], max_length: int) -> Encoded:
-        """Turn texts into tokens; what does not fit is cut off at the end.
+        """Turn texts into tokens; what does not fit is truncated at the end.
 
-        Of a pair the longer part is cut first. Words have the tokens that they have in a text,
-        parted by spaces. Words that were cut off, or have no token, share the place of the word
-        before.
+        The longer text of a pair is truncated first. Words have the tokens that they have in a
+        text, separated by spaces. Words that were truncated, or have no token, share the position
+        of the word before.
 
         Args:
             texts: Texts, lists of words, or pairs of texts; all of one kind.
-            max_length: Most tokens of a text, special ones included.
+            max_length: Maximum number of tokens of a text, special ones included.
 
         Returns:
             The tokens of all texts.
@@ -101,8 +101,8 @@ class Tokenizer:
         special = self._inner.num_special_tokens_to_add(bool(texts) and isinstance(texts[0], tuple))
         if max_length <= special:
             raise InputError(
-                f"max_length is {max_length}, but the tokenizer adds {special} special tokens to "
-                f"every text; expected at least {special + 1}"
+                f"max_length: found {max_length}, but the tokenizer adds {special} special tokens "
+                f"to every text; expected at least {special + 1}"
             )
         with _TRUNCATING:  # a setting of the library's object, which threads may share
             self._inner.enable_truncation(max_length)
@@ -112,7 +112,7 @@ class Tokenizer:
                 self._inner.no_truncation()
 
     def to_json(self) -> str:
-        """Return all that it is made of as JSON."""
+        """Return the tokeniser as JSON."""
         text: str = self._inner.to_str()
         return text
 
@@ -135,7 +135,7 @@ class Tokenizer:
             lengths += map(len, found)
             cut += sum(bool(each.overflowing) for each in found)
             ids.append(_flat(each.ids for each in found) + self._shift)
-            # some models give a special token a kind of its own, such as 2
+            # some models give special tokens another type, such as 2
             segments.append(_flat(each.type_ids for each in found).clip(max=1))
         return Encoded(
             _joined(ids), np.array(lengths, np.int64), _joined(segments), _joined(words), cut
@@ -143,7 +143,7 @@ class Tokenizer:
 
 
 def _marks_spaces(inner: Any) -> bool:
-    """Tell whether tokens hold the space before a word, and words of a list would be without it."""
+    """Return whether tokens include the space before a word, which words of a list lack."""
 
     def tokens(given: str | Words) -> list[int]:
         is_words = isinstance(given, list)
@@ -190,14 +190,14 @@ def read(path: str | Path) -> Tokenizer:
         The tokeniser.
 
     Raises:
-        InputError: If there is none, or ``tokenizers`` is not installed.
+        InputError: If there is no tokeniser, or ``tokenizers`` is not installed.
     """
     path = Path(path).expanduser()
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
         if path.is_dir():
             there = ", ".join(sorted(each.name for each in path.iterdir())[:10]) or "nothing"
-            raise InputError(f"the folder {path} holds no {FILE} (it holds {there}); {_SAVE}")
+            raise InputError(f"the folder {path} has no {FILE} (it has {there}); {_SAVE}")
         near = "" if len(path.parts) > 1 else f"{hint(str(path), KINDS)}; "
         raise InputError(f"there is no tokenizer {str(path)!r}; {near}{_SAVE}")
     try:
@@ -218,12 +218,12 @@ def from_json(text: str) -> Tokenizer:
     """Return the tokeniser that `Tokenizer.to_json` wrote.
 
     Raises:
-        InputError: If the text is something else, or ``tokenizers`` is not installed.
+        InputError: If the text is not a tokeniser, or ``tokenizers`` is not installed.
     """
     found = library()
     try:
         return Tokenizer(found.Tokenizer.from_str(text))
-    except Exception as error:  # the library has no type of its own for this
+    except Exception as error:  # the library has no type for this
         raise InputError(f"it is not a tokenizer of the library tokenizers ({error})") from None
 
 

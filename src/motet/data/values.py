@@ -1,6 +1,7 @@
-"""What a raw column holds, read as numbers, as a matrix or as texts: the same way for all users.
+"""A raw column read as numbers, as a matrix or as texts, the same way for all callers.
 
-``what`` is always how a message begins, e.g. "input 'age': column 'age'". Rows are counted from 0.
+``what`` is always the beginning of a message, e.g. "input 'age': column 'age'". Rows are counted
+from 0.
 """
 
 from typing import Any
@@ -20,7 +21,7 @@ EXACT = 2.0**63
 
 
 def as_floats(column: pa.ChunkedArray, what: str) -> NDArray[np.float64]:
-    """Read numbers, truth values, or texts that spell numbers.
+    """Read numbers, booleans, or texts that spell numbers.
 
     Args:
         column: A column of N values.
@@ -52,14 +53,14 @@ def as_matrix(column: pa.ChunkedArray, what: str, width: int | None = None) -> F
     Args:
         column: A column of N lists.
         what: Whose column it is.
-        width: The length they must have; if left out, that of the first, or 0 if all are missing.
+        width: Their required length; if left out, that of the first, or 0 if all are missing.
 
     Returns:
         float32 (N, width) if the column holds those, else float64; NaN where missing.
 
     Raises:
-        InputError: If the column holds no lists of numbers.
-        RowError: If a list has another length, or holds a text that is no number.
+        InputError: If the column does not hold lists of numbers.
+        RowError: If a list has another length, or contains a text that is not a number.
     """
     if width is not None and column.null_count == len(column):
         return np.full((len(column), width), np.nan)
@@ -94,7 +95,7 @@ def as_matrix(column: pa.ChunkedArray, what: str, width: int | None = None) -> F
             if single
             else as_floats(pa.chunked_array([flat]), what)
         )
-    except RowError as error:  # its rows count the numbers of all lists, laid end to end
+    except RowError as error:  # its row is the place of a number among those of all lists
         raise error.of(np.flatnonzero(there).repeat(width)) from None
     if there.all():
         return values.reshape(len(there), width)
@@ -104,9 +105,9 @@ def as_matrix(column: pa.ChunkedArray, what: str, width: int | None = None) -> F
 
 
 def as_texts(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
-    """Spell scalars so that equal values are equal texts, whatever type they were stored in.
+    """Convert scalars to texts, equal for equal values, whatever type they were stored in.
 
-    The number 3 is "3", as an integer and as 3.0; truth values are "true" and "false".
+    The number 3 is "3", as an integer and as 3.0; booleans are "true" and "false".
 
     Args:
         column: A column of N scalars.
@@ -116,7 +117,7 @@ def as_texts(column: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
         Texts (N,), null where missing.
 
     Raises:
-        InputError: If the column holds lists or other things that are no scalars.
+        InputError: If the column holds lists or other values that are not scalars.
     """
     kind = column.type
     if pa.types.is_string(kind):
@@ -145,7 +146,7 @@ def refuse_infinite(values: Floats, what: str) -> None:
     """Check that numbers (N,) or (N, D) are finite or NaN.
 
     Raises:
-        RowError: If some are infinite; the message says how many rows and the first.
+        RowError: If some are infinite; the message names the number of rows and the first.
     """
     infinite = np.isinf(values) if values.ndim == 1 else np.isinf(values).any(axis=1)
     if infinite.any():

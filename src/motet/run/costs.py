@@ -1,4 +1,4 @@
-"""What a model costs beside one model per task: parameters, and multiply-adds for a row."""
+"""Costs of a model compared with one model per task: parameters, and multiply-adds per row."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ class Costs:
     shared: int
     """Parameters that several tasks reach."""
     own: dict[str, int]
-    """Parameters that a task alone reaches."""
+    """Parameters that one task alone reaches."""
     multiply_adds: float
     """For one row, all enabled tasks."""
     single_parameters: int
@@ -40,7 +40,7 @@ class Costs:
 
 
 def count_costs(prepared: Prepared) -> Costs:
-    """Count what the model of a config costs, on the first rows of its data.
+    """Count the costs of a config's model, on the first rows of its data.
 
     Returns:
         The costs. Multiply-adds are those of matrix products, convolutions and attention.
@@ -66,7 +66,7 @@ def count_costs(prepared: Prepared) -> Costs:
 
 
 def _without_sharing(config: Config) -> Config:
-    """Return the config of the same encoder and heads, in the plainest model."""
+    """Return the config with the same encoder and heads, and hard sharing."""
     model = {**config.model_dump(include={"model"})["model"], "sharing": {"type": "hard"}}
     return Config(**{**config.model_dump(), "model": model})
 
@@ -86,7 +86,7 @@ def _multiply_adds(
 
 @contextmanager
 def _nothing_fused() -> Iterator[None]:
-    """Keep oneDNN from making one call of a recurrent layer, which would count as nothing."""
+    """Keep oneDNN from fusing a recurrent layer into one call, which is not counted."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of other devices, as flags are put back
         with torch.backends.mkldnn.flags(enabled=False):

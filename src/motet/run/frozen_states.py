@@ -1,9 +1,9 @@
-"""What frozen encoders make of a run's texts: computed once, and kept on disk for the next run.
+"""States of a run's texts by frozen encoders: computed once, and cached on disk for later runs.
 
-A file is named for all that decides about its content: the encoder's options and weights, and the
-tokens of all rows, however these are split. It appears whole or not at all, has a checksum, and a
-few of its texts are encoded again before it is used. Where files lie, and how many, is the business
-of `motet.run.cache`.
+A file is named by a digest of all that its content depends on: the encoder's options and weights,
+and the tokens of all rows, whatever their splits. It is written atomically, has a checksum, and a
+few of its texts are encoded again before it is used. `motet.run.cache` manages the folder and its
+size.
 """
 
 import hashlib
@@ -39,32 +39,33 @@ from motet.training.precomputing import (
 )
 
 LARGEST = 4e9
-"""Bytes of a text's states, above which they are kept only if told."""
+"""Bytes of a text's states above which they are cached only with ``cache_frozen: true``."""
 
 _FORMAT = 1
-"""What a file holds and means; another number, and files of before are not used."""
+"""Version of the files' content; files of other versions are not used."""
 _CHECKED = 16
-"""Texts that are encoded again to see whether a file still holds what the encoder gives."""
+"""Number of texts that are encoded again to verify that a file matches the encoder."""
 _LIKE = 1e-2
-"""Relative difference of their states that other devices and versions of torch may make."""
+"""Tolerated relative difference of their states, between devices and versions of torch."""
 
-Text = Mapping[str, Ragged]
+Tokens = Mapping[str, Ragged]
+"""The rows of one text input, as its encoder takes them."""
 Say = Callable[[str], object]
 
 
 def check_cache(config: Config, trainer: Trainer) -> None:
-    """Refuse ``cache_frozen: true`` where nothing can be computed once.
+    """Reject ``cache_frozen: true`` if no encoder's states can be computed once.
 
     Raises:
-        InputError: If that is so; the message says why.
+        InputError: If that is so; the message gives the reason.
     """
     if not config.training.cache_frozen:
         return
     texts = frozen_texts(trainer.model, trainer.freezing.plan)
     if not texts:
         raise InputError(
-            "no encoder of a text is frozen as a whole in all epochs, so there is nothing to "
-            "compute once; give freeze: [pretrained] without unfreeze, or remove cache_frozen"
+            "no text encoder is frozen as a whole in all epochs, so no states can be cached; give "
+            "freeze: [pretrained] without unfreeze, or remove cache_frozen"
         )
     for name, encoders in texts.items():
         reason = _obstacle(config, trainer, encoders)
@@ -77,7 +78,7 @@ def with_frozen_states(prepared: Prepared, trainer: Trainer, say: Say, step: Say
 
     Args:
         prepared: The run's rows.
-        trainer: What will train on them, with the weights that it begins with.
+        trainer: The trainer, with its initial weights.
         say: Called with a line for each such text.
         step: Called with a line about the work in progress.
     """
@@ -85,18 +86,18 @@ def with_frozen_states(prepared: Prepared, trainer: Trainer, say: Say, step: Say
     for chosen in _choices(prepared, trainer):
         name, encoder, text = chosen.name, chosen.encoder, chosen.text
         if chosen.reason:
-            reason = f"its frozen encoder works in every epoch: {chosen.reason}"
+            reason = f"its frozen encoder runs in every epoch: {chosen.reason}"
             say(line("note", f"{name}: {reason}"))
             continue
         options = _options(config, name, encoder)
-        found, how = _Kept(name, encoder, options, text, chosen.words, chosen.size, step).states()
+        found, how = _Cached(name, encoder, options, text, chosen.words, chosen.size, step).states()
         say(line("cache", f"{name}: {len(text['ids']):,} texts by a frozen encoder, {how}"))
         inputs = with_states(inputs, name, found)
     return inputs
 
 
 def storing_lines(prepared: Prepared, trainer: Trainer) -> Iterator[str]:
-    """Report what a run will keep outside its folder, and where."""
+    """Report what a run will store outside its folder, and where."""
     for chosen in _choices(prepared, trainer):
         if not chosen.reason:
             yield line(
@@ -113,11 +114,11 @@ class _Choice:
 
     name: str
     encoder: nn.Module
-    text: Text
+    text: Tokens
     words: bool
-    """Whether its words are labelled, so that their states are kept too."""
+    """Whether its words are labelled, so that their states are stored too."""
     size: int
-    """Bytes that its states take."""
+    """Bytes of its states."""
     reason: str
     """Why they are not computed once; empty if they are."""
 
@@ -133,69 +134,69 @@ def _choices(prepared: Prepared, trainer: Trainer) -> Iterator[_Choice]:
         size = 4 * count * int(encoders[0].width)  # type: ignore[arg-type]  # an int
         reason = _obstacle(config, trainer, encoders)
         if size > LARGEST and not config.training.cache_frozen:
-            reason = f"that would take {size_text(size)}; cache_frozen: true does it all the same"
+            reason = f"its states take {size_text(size)}; cache_frozen: true stores them anyway"
         yield _Choice(name, encoders[0], text, words, size, reason)
 
 
 def _obstacle(config: Config, trainer: Trainer, encoders: list[nn.Module]) -> str:
-    """Say why a frozen encoder cannot be computed once; nothing if it can."""
+    """Return why a frozen encoder's states cannot be computed once; empty if they can."""
     if config.training.precision != "float32":
         return "training in bfloat16 and evaluation in float32 need different states"
     if not all(computes_as_in_evaluation(trainer.model, encoder) for encoder in encoders):
-        return "with frozen: training its dropout draws anew"
-    return "" if len(encoders) == 1 else "this way of sharing makes copies of it"
+        return "with frozen: training its dropout stays active"
+    return "" if len(encoders) == 1 else "this sharing scheme copies it"
 
 
 def _options(config: Config, name: str, encoder: nn.Module) -> dict[str, Any]:
-    """Return what an encoder was made with; where it was read from files, what is in them."""
-    told = dict((config.inputs or {})[name].options()["encoder"])
-    return told | (encoder.portable_options() if isinstance(encoder, Portable) else {})
+    """Return an encoder's options; of one that was read from files, with their content."""
+    given = dict((config.inputs or {})[name].options()["encoder"])
+    return given | (encoder.portable_options() if isinstance(encoder, Portable) else {})
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """The states of one text, from its file or for it."""
+class _Cached:
+    """The states of one text, read from its file or written to it."""
 
     name: str
     encoder: nn.Module
     options: Mapping[str, Any]
-    text: Text
+    text: Tokens
     words: bool
     size: int
     step: Say
 
     def states(self) -> tuple[States, str]:
-        """Return the states, and where they come from."""
+        """Return the states, and where they are from."""
         path = cache_folder() / f"{self._key()}{SUFFIX}"
         how = "computed once"
-        if os.path.exists(path):  # false, too, where nobody may look
+        if os.path.exists(path):  # false, too, without permission
             try:
                 found, _ = read_checkpoint(path)
             except InputError:
-                how = "computed anew, as the file was damaged,"
+                how = "computed again, as the file was damaged,"
             else:
                 if self._holds(found):
-                    with suppress(OSError):  # a cache of others may be read alone
+                    with suppress(OSError):  # another user's cache may be read-only
                         os.utime(path)
                     return found, f"found ({_size_of(found)} in {path})"
-                how = "computed anew, as the encoder now gives other states,"
+                how = "computed again, as the encoder now gives other states,"
         started = time.perf_counter()
         found = states_of(self.encoder, self.text, words=self.words, tell=self._tell)
         spent = f"{how} in {time.perf_counter() - started:.1f} s "
         try:
             make_room(self.size)
             write_checkpoint(path, found, {"text": self.name})
-            # read from the file, so that what no batch needs now need not be in memory
+            # mapped from the file, so that only what a batch needs is in memory
             return read_checkpoint(path)[0], f"{spent}({_size_of(found)} in {path})"
         except (InputError, OSError, SafetensorError) as error:  # or gone before it was read
             reason = getattr(error, "strerror", None) or error
             return found, f"{spent}(in memory: {path.parent} cannot be written: {reason})"
 
     def _holds(self, found: States) -> bool:
-        """Tell whether states are what the encoder gives, by some from shortest to longest."""
+        """Return whether states are those of the encoder, by some from shortest to longest."""
         order = self.text["ids"].lengths.argsort()
         rows = order[torch.linspace(0, len(order) - 1, _CHECKED).long()]
-        some = {part: values.take(rows) for part, values in self.text.items()}
+        some = {name: values.take(rows) for name, values in self.text.items()}
         expected = states_of(self.encoder, some, words=self.words)
         pairs = [(found["pooled"][rows], expected["pooled"])]
         if self.words:
@@ -207,7 +208,7 @@ class _Kept:
         self.step(f"encoding {self.name} once: {done:,} of {len(self.text['ids']):,} texts")
 
     def _key(self) -> str:
-        """Compute a digest of all that decides about the states."""
+        """Compute a digest of all that the states depend on."""
         kind = f"{type(self.encoder).__module__}.{type(self.encoder).__qualname__}"
         made = json.dumps([_FORMAT, kind, self.options, self.words], sort_keys=True)
         found = hashlib.blake2b(made.encode(), digest_size=16)
@@ -218,10 +219,10 @@ class _Kept:
         return found.hexdigest()
 
 
-def _tensors(text: Text) -> Iterator[tuple[str, Tensor]]:
-    for part in sorted(text):
-        yield part, text[part].values
-        yield f"lengths of {part}", text[part].lengths
+def _tensors(text: Tokens) -> Iterator[tuple[str, Tensor]]:
+    for name in sorted(text):
+        yield name, text[name].values
+        yield f"lengths of {name}", text[name].lengths
 
 
 def _size_of(found: States) -> str:

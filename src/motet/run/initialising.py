@@ -19,7 +19,7 @@ from motet.config import Config, json_schema
 from motet.config.shortcuts import Chosen, chosen_tasks, split_options
 from motet.data.inference import Guess, infer_inputs, infer_split, infer_tasks, usable
 from motet.data.sources import names_in, read
-from motet.data.splits import Split, split
+from motet.data.splits import Splits, split
 from motet.data.strata import find_strata
 from motet.data.word_labels import labelled_words
 from motet.options import read_options
@@ -133,7 +133,7 @@ def initial_config(source: str, targets: Sequence[str], folder: Path | None = No
 # Sections ------------------------------------------------------------------------------------
 
 
-def _choose_split(table: pa.Table, tasks: Sequence[Guess]) -> tuple[Chosen, Split, str]:
+def _choose_split(table: pa.Table, tasks: Sequence[Guess]) -> tuple[Chosen, Splits, str]:
     """Choose by a column that marks the parts, else at random by classes if there are enough."""
     found = infer_split(table, exclude=[guess.column for guess in tasks])
     if found is not None:

@@ -1,8 +1,8 @@
-"""Recognises the rows that a run was made with, whatever file or frame they come in.
+"""Recognises the rows of a run, whatever file or frame they come from.
 
-`fingerprint` is kept with the run: the number of rows, a digest of each task's labels, and one of
-the split. So rows that trained the model are noticed when they are given for evaluation, and the
-split can be drawn anew and checked.
+A `Fingerprint` is stored with the run: the number of rows, a digest of each task's labels, and one
+of the splits. So evaluation warns about rows that trained the model, and splits can be drawn again
+and verified.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from motet.data.splits import Split
+from motet.data.splits import Splits
 from motet.problems import InputError, hint
 from motet.run.folder import ENVIRONMENT
 from motet.run.label_counts import SPLITS
@@ -26,22 +26,22 @@ Labels = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What is kept of the rows of a run."""
+    """What is stored of the rows of a run."""
 
     rows: int
-    """How many there are."""
+    """Number of rows."""
     train: int
-    """How many of them are for training."""
+    """Number of training rows."""
     split: str
     labels: Mapping[str, str]
 
     def like(self, labels: Labels) -> list[str]:
-        """Name the tasks that have these labels, encoded, in the rows of the run, all in order."""
+        """Return the tasks whose encoded labels are those of the run, for all rows in order."""
         return [task for task, own in labels.items() if self.labels.get(task) == _digest(own)]
 
 
 def fingerprint(prepared: Prepared) -> Fingerprint:
-    """Compute what to keep of the rows of a run."""
+    """Compute what to store of the rows of a run."""
     split = prepared.rows.split
     return Fingerprint(
         len(prepared.rows.table),
@@ -52,17 +52,17 @@ def fingerprint(prepared: Prepared) -> Fingerprint:
 
 
 def read_fingerprint(run: Path) -> Fingerprint | None:
-    """Read what was kept; None where there is only the model, or a run of motet before 0.2."""
+    """Read what was stored; None for a model folder, or a run of motet before 0.2."""
     path = run / ENVIRONMENT
     content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return Fingerprint(**content["data"]) if "data" in content else None
 
 
-def rows_of(split: Split, name: str, known: Fingerprint) -> NDArray[np.int64]:
+def rows_of(split: Splits, name: str, known: Fingerprint) -> NDArray[np.int64]:
     """Return the rows of one of the splits.
 
     Raises:
-        InputError: If there is no such split, it has no rows, or it is not that of the run.
+        InputError: If the split is unknown, empty, or not that of the run.
     """
     if name not in SPLITS:
         raise InputError(f"split: found {name!r}; {hint(name, SPLITS)}")
@@ -77,7 +77,7 @@ def rows_of(split: Split, name: str, known: Fingerprint) -> NDArray[np.int64]:
     return rows
 
 
-def _split_digest(split: Split) -> str:
+def _split_digest(split: Splits) -> str:
     return _digest(*(getattr(split, name) for name in SPLITS))
 
 

@@ -1,7 +1,7 @@
 """From a config to everything that training needs, with all checks before anything is written.
 
-What is wrong is collected and raised together, each problem at the key that caused it. `read_rows`
-needs no torch, so mistakes in a config or its data are told at once.
+All problems are reported together, each at the key that caused it. `read_rows` needs no torch, so
+mistakes in a config or its data are reported quickly.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ from motet.data.selection import label_columns, listed, require_columns
 from motet.data.sources import Source, as_source
 from motet.data.sources.files import Files
 from motet.data.split_labels import lacking_labels
-from motet.data.splits import Split, split
+from motet.data.splits import Splits, split
 from motet.data.targets import Target
 from motet.options import create
 from motet.problems import InputError, RowError
@@ -38,22 +38,22 @@ ROW = "row"
 
 
 @dataclass(frozen=True)
-class Rows:
+class RunRows:
     """A config with explicit inputs, the table that it names, and its split."""
 
     config: Config
     origin: Origin
     source: Source
     table: pa.Table
-    split: Split
+    split: Splits
     guesses: tuple[Guess, ...]
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Rows and what was learned from the training part about inputs and labels."""
+    """Rows, and what was learned from the training rows about inputs and labels."""
 
-    rows: Rows
+    rows: RunRows
     preprocessing: Preprocessing
     inputs: dict[str, Any]
     """What the encoder takes, for all rows: a tree, see `motet.data.trees`."""
@@ -67,9 +67,9 @@ class Prepared:
         """The config, with its inputs spelled out."""
         return self.rows.config
 
-    def part(self, name: str) -> pa.Table:
+    def table_of(self, split: str) -> pa.Table:
         """Return the raw rows of "train", "validation" or "test"."""
-        return self.rows.table.take(pa.array(getattr(self.rows.split, name)))
+        return self.rows.table.take(pa.array(getattr(self.rows.split, split)))
 
     def labels(self, name: str) -> dict[str, NDArray[Any]]:
         """Return what the losses take of "train", "validation" or "test"."""
@@ -82,8 +82,8 @@ def read_rows(
     *,
     data: Any = None,
     overrides: Sequence[str] = (),
-) -> Rows:
-    """Read a config and its data, and check that they fit each other.
+) -> RunRows:
+    """Read a config and its data, and check that they match.
 
     Args:
         config: YAML file, mapping or `Config`.
@@ -110,16 +110,16 @@ def read_rows(
         collector.stop()
     assert source is not None
     assert table is not None
-    parts = None
+    splits = None
     with collector.at("data", "split"):
-        parts = split_rows(found, table)
+        splits = split_rows(found, table)
     used = {found.data.split.column} - {None}
     for name, task in found.tasks.items():
         with collector.at("tasks", name):
             used |= set(label_columns(name, task.options(), table))
     guesses: tuple[Guess, ...] = ()
     if found.inputs is None:
-        train = None if parts is None else parts.train
+        train = None if splits is None else splits.train
         excluded = [str(column) for column in used]
         guesses = tuple(infer_inputs(table, excluded, train, source.row_name))
         with collector.at("inputs"):
@@ -129,9 +129,9 @@ def read_rows(
         with collector.at("inputs", name):
             _check_input(name, chosen, table, there, used)
     collector.stop()
-    assert parts is not None
+    assert splits is not None
     found = with_absolute(found, collector.origin.folder)
-    return Rows(found, collector.origin, source, table, parts, guesses)
+    return RunRows(found, collector.origin, source, table, splits, guesses)
 
 
 def prepare(
@@ -140,10 +140,10 @@ def prepare(
     data: Any = None,
     overrides: Sequence[str] = (),
 ) -> Prepared:
-    """Read a config and its data, and fit the preprocessing on the training part.
+    """Read a config and its data, and fit the preprocessing on the training rows.
 
     Returns:
-        All that a model and its training need.
+        What a model and its training need.
 
     Raises:
         ConfigError: If anything is wrong with the config or its data.
@@ -176,13 +176,13 @@ def prepare(
         for task, target in targets.items()
         for note in lacking_labels(target, labels[task], rows.split)
     ]
-    parts = replace(rows.split, notes=(*rows.split.notes, *lacking))
+    splits = replace(rows.split, notes=(*rows.split.notes, *lacking))
     seen = (*_input_notes(inputs, notes, rows), *preprocessing.notes)
-    return Prepared(replace(rows, split=parts), preprocessing, encoder_inputs, labels, seen)
+    return Prepared(replace(rows, split=splits), preprocessing, encoder_inputs, labels, seen)
 
 
 def _input_notes(
-    inputs: Mapping[str, Input], notes: Mapping[str, Notes], rows: Rows
+    inputs: Mapping[str, Input], notes: Mapping[str, Notes], rows: RunRows
 ) -> Iterator[str]:
     """Yield the notes on inputs; what is true of all held-out rows is a note of its own."""
     held_out = np.concatenate([rows.split.validation, rows.split.test])
@@ -194,7 +194,7 @@ def _input_notes(
 
 
 def _counted_in(rows: NDArray[np.int64], name_row: RowName, collector: Collector) -> At:
-    """Count rows that are wrong in the whole source, not among those that were looked at."""
+    """Name the row of an error by its number in the source, of which ``rows`` were read."""
 
     @contextmanager
     def at(section: str, name: str) -> Iterator[None]:
@@ -214,7 +214,7 @@ def _check_named(
     name_row: RowName,
     collector: Collector,
 ) -> None:
-    """Find labels, outside the training part too, that are none of the classes given."""
+    """Report labels of any split that are not among the classes given."""
     for task, target in targets.items():
         if config.tasks[task].options().get("classes") is None:
             continue
@@ -226,15 +226,15 @@ def _check_named(
                     for label, row in rows.items()
                 )
                 raise InputError(
-                    f"its labels have {strange}, which is none of its classes; "
-                    "correct the labels, or remove classes to take such labels as missing"
+                    f"its labels have {strange}, not among its classes; correct the labels, or "
+                    "remove classes to treat such labels as missing"
                 )
 
 
 def _check_predictions(
     targets: Mapping[str, Target], table: pa.Table, collector: Collector
 ) -> None:
-    """Find tasks whose predictions would have a column of one name, or of that of the row."""
+    """Report tasks whose predictions would share a column name, or use that of row numbers."""
     owners: dict[str, str] = {}
     for task, target in targets.items():
         with collector.at("tasks", task):
@@ -279,8 +279,8 @@ def _source(config: Config, origin: Origin, data: Any) -> Source:
     return made
 
 
-def split_rows(config: Config, table: pa.Table) -> Split:
-    """Split the rows of a table as a config says."""
+def split_rows(config: Config, table: pa.Table) -> Splits:
+    """Split the rows of a table as configured."""
     chosen = config.data.split
     return split(
         table,
@@ -294,7 +294,7 @@ def split_rows(config: Config, table: pa.Table) -> Split:
 
 
 def _with_inputs(config: Config, guesses: Sequence[Guess]) -> Config:
-    # `config` may be what is left of a wrong one: what was said about that is not said again
+    # `config` may lack what is wrong in it, which is reported already
     return current().model_validate({**config.model_dump(), "inputs": usable(guesses)})
 
 
@@ -306,4 +306,4 @@ def _check_input(
     require_columns(table, columns, f"input {name!r}")
     for column in columns:
         if column in used:
-            raise InputError(f"it reads {column!r}, which is a target or the split; leave it out")
+            raise InputError(f"it reads {column!r}, which is a target or the split; remove it")

@@ -194,8 +194,8 @@ class _Attempt:
         for each in report_lines(run.model, report):
             self.say(each)
         predictions = with_truth(
-            run.predict_arrays(inputs, rows=prepared.part("test")),
-            prepared.part("test"),
+            run.predict_arrays(inputs, rows=prepared.table_of("test")),
+            prepared.table_of("test"),
             prepared.preprocessing,
             run.model.active_tasks,
         ).add_column(0, ROW, pa.array(rows))

@@ -1,7 +1,7 @@
-"""CSV files: commas, UTF-8, column names in the first row; types are recognised by Arrow.
+"""CSV files: commas, UTF-8, column names in the first row; Arrow infers types.
 
-Cells without quotes that are empty, see `motet.data.empty`, are null here; those in quotes, and
-those of white space, are made so by whoever reads the table.
+Empty cells without quotes, see `motet.data.empty`, are null here; `motet.data.empty` replaces those
+in quotes, and those of white space.
 """
 
 import csv
@@ -32,7 +32,7 @@ def read_csv(path: Path, strings: Collection[str] = ()) -> pa.Table:
         The table, perhaps without rows.
 
     Raises:
-        InputError: If it is no CSV; the message says in which row, and what to do.
+        InputError: If it is not CSV; the message names the row, and what to do.
     """
     refuse_binary(path, "CSV")
     try:
@@ -67,7 +67,7 @@ def _parse(
 ) -> pa.Table:
     return pa.csv.read_csv(
         path,
-        # one thread is slower, but knows the number of a row
+        # one thread is slower, but reports the number of a row
         read_options=pa.csv.ReadOptions(use_threads=on_bad_row is None),
         parse_options=pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=on_bad_row),
         convert_options=pa.csv.ConvertOptions(
@@ -80,7 +80,7 @@ def _parse(
 
 
 def _uneven_row(path: Path, strings: Collection[str]) -> str | None:
-    """Find the first row with too few or too many values; Arrow prints what is not UTF-8."""
+    """Find the first row with too few or too many values; Arrow would print invalid UTF-8."""
     bad: list[pa.csv.InvalidRow] = []
 
     def keep(row: pa.csv.InvalidRow) -> str:

@@ -1,8 +1,8 @@
-"""JSON lines: one object in each line, whose keys are the columns; Arrow recognises the types.
+"""JSON lines: one object per line, whose keys are the columns; Arrow infers types.
 
-A key that a line leaves out is missing there, and so are null and empty texts among other values,
-see `motet.data.empty`. Empty lines are passed over. Texts
-that are all dates or times become those, unless the column is named in ``strings``.
+A key that a line does not have is missing there, and so are null and empty texts among other
+values, see `motet.data.empty`. Empty lines are skipped. Texts that are all dates or times become
+those, unless the column is in ``strings``.
 """
 
 import json
@@ -41,7 +41,7 @@ def read_json_lines(path: Path, strings: Collection[str] = ()) -> pa.Table:
         The table, perhaps without rows.
 
     Raises:
-        InputError: If a line is no object, or a column changes its type; the message says which.
+        InputError: If a line is not an object, or a column changes its type; the message names it.
     """
     refuse_binary(path, "JSON lines")
     longest = _longest_line(path)
@@ -66,7 +66,7 @@ def _read(source: Callable[[], Path | BytesIO], strings: Collection[str], longes
     ]
     if dates:
         table = _parse(source(), dates, longest)
-    table.validate(full=True)  # Arrow takes bytes for texts unseen
+    table.validate(full=True)  # Arrow does not check that texts are UTF-8
     return table
 
 
@@ -88,7 +88,7 @@ def _parse(source: Path | BytesIO, texts: Collection[str], longest: int) -> pa.T
 
 
 def _longest_line(path: Path) -> int:
-    """Look at every line as far as to see that Arrow, which `null` alone can crash, may read it."""
+    """Check that every line is an object, as a bare `null` can crash Arrow."""
     longest = 0
     for number, line in numbered_lines(path):
         longest = max(longest, len(line))
@@ -98,7 +98,7 @@ def _longest_line(path: Path) -> int:
 
 
 def _complaint(path: Path) -> str | None:
-    """Find the first line that cannot be read, slowly, and say why."""
+    """Find the first line that cannot be read, slowly, and return the reason."""
     seen: dict[str, tuple[str, int]] = {}
     for number, line in numbered_lines(path):
         try:
@@ -119,7 +119,7 @@ def _complaint(path: Path) -> str | None:
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield each line that is not empty, trimmed, and its number from 1."""
+    """Yield the number, from 1, and the trimmed content of each line that is not empty."""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             trimmed = line.removeprefix(b"\xef\xbb\xbf").strip()

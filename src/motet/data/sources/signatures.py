@@ -1,4 +1,4 @@
-"""Files that are no text, whatever their suffix says, told by how they begin."""
+"""Files that are not text, whatever their suffix, recognised by their first bytes."""
 
 from pathlib import Path
 
@@ -16,14 +16,14 @@ _SIGNATURES = {
 
 
 def refuse_binary(path: Path, expected: str) -> None:
-    """Check that a file begins as a text does.
+    """Check that a file begins like text.
 
     Args:
         path: A file.
         expected: What it should be, such as "CSV".
 
     Raises:
-        InputError: If it is something else, or has nothing but white space in its first 64 KiB.
+        InputError: If it does not, or has only white space in its first 64 KiB.
     """
     with path.open("rb") as file:
         start = file.read(1 << 16)

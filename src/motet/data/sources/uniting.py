@@ -1,4 +1,4 @@
-"""Several files with the same columns as one table; types that differ are brought together."""
+"""Several files with the same columns as one table, with common types."""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,7 +10,7 @@ from motet.problems import InputError
 
 
 def texts_in_some(tables: Iterable[pa.Table]) -> list[str]:
-    """Name the columns that are texts in some tables and hold other values in others."""
+    """Name the columns that hold texts in some tables and other values in others."""
     texts: dict[str, None] = {}  # a set in order
     others = set()
     for table in tables:
@@ -23,20 +23,19 @@ def texts_in_some(tables: Iterable[pa.Table]) -> list[str]:
 
 
 def unite(tables: Mapping[str, pa.Table]) -> pa.Table:
-    """Put tables below each other, in the order given.
+    """Concatenate tables, in the order given.
 
-    Integers and floating-point numbers become the latter; a column without values has the type it
-    has elsewhere.
+    Integers and floating-point numbers become the latter; a column without values has its type in
+    the other tables.
 
     Args:
-        tables: By the name that messages call them; at least one. Their columns may stand in
-            different orders.
+        tables: By their names in messages; at least one. Their columns may have different orders.
 
     Returns:
         One table, with the columns in the order of the first.
 
     Raises:
-        InputError: If they have different columns, or a column types that do not go together.
+        InputError: If they have different columns, or a column has incompatible types.
 
     Example:
         >>> unite({"a.csv": pa.table({"x": [1]}), "b.csv": pa.table({"x": [2.5]})}).to_pydict()
