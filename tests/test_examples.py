@@ -177,6 +177,14 @@ def test_images_have_a_branch_of_the_model_and_survive_a_resume(run):
     assert "images: (800, 1, 8, 8)" in text
 
 
+def test_a_kind_of_label_of_ones_own_trains_from_a_config_and_resumes(run):
+    text = run("custom_label_kind")
+    [(accuracy, constant)] = numbers(r"pixel accuracy: # \(a constant: #\)", text)
+    assert accuracy > constant + 0.1
+    assert numbers("brightness R2: #", text)[0][0] > 0.5
+    assert "resumed run equals the whole one: True" in text
+
+
 def test_digits_are_read_from_images_and_parity_from_half_its_labels(run):
     text = run("digits")
     found = {

@@ -51,6 +51,8 @@ class Joined(Encoder):
         self.beside = nn.ModuleList((branches or {}).values())
         self.beside_names = tuple(branches or {})
         self.width = sum(each.width for each in self.branches())  # type: ignore[misc]  # an int
+        if self.beside and len(self.branches()) == 1:  # nothing to join
+            self.gives = getattr(self.beside[0], "gives", "rows")
 
     def branches(self) -> list[nn.Module]:
         """Return the encoders, in the order of their features."""
