@@ -30,7 +30,7 @@ from motet.problems import InputError
 from motet.registry import KINDS, register
 from motet.scheduling import Scheduler
 from motet.sharing import SharedModule, Sharing
-from motet.tasks import Prediction, Task
+from motet.tasks import Auxiliary, Prediction, Task
 from motet.tasks.kinds import LabelKind
 
 
@@ -281,6 +281,18 @@ def worst_error(predictions, targets):
     return abs(predictions - targets).max()
 
 
+class Mean(Auxiliary):
+    """The mean of the numbers, from half of them."""
+
+    def view(self, inputs, generator):
+        cells = inputs["numbers"]
+        kept = torch.rand(cells.shape, generator=generator) < 0.5
+        return {**inputs, "numbers": cells * kept}, cells.mean(dim=1)
+
+    def loss(self, raw, target):
+        return self.add_up(nn.functional.l1_loss, raw, target)
+
+
 class LastTask(Scheduler):
     """The last task alone, every few steps."""
 
@@ -315,6 +327,7 @@ MINE = {
     ),
     "input": (Length, {"inputs": {"age": "number", "name": {"type": "mine", "column": "city"}}}),
     "encoder": (Tiny, {"model": {"encoder": {"type": "mine", "units": 5}}}),
+    "auxiliary": (Mean, {"tasks": {"spend": {"type": "regression"}, "half": {"type": "mine"}}}),
     "scheduler": (LastTask, {"scheduling": {"type": "mine", "every": 3}}),
     "optimizer": (plain_sgd, {"training": {"optimizer": {"type": "mine", "learning_rate": 0.25}}}),
     "lr_schedule": (halving, {"training": {"lr_schedule": {"type": "mine", "start": 0.5}}}),

@@ -4,7 +4,8 @@ Each kind has one literal table. Nothing is imported until a name is asked for, 
 checking a config need no torch. Users add members of their own with `register`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, MutableMapping
 from pkgutil import resolve_name
 from typing import Any
 
@@ -18,13 +19,20 @@ class Registry:
     Args:
         kind: What one member is called.
         plural: What several are called, as `motet list` does.
+        special: A table whose members are members of this kind, too.
         **places: "module:object" by name.
     """
 
-    def __init__(self, kind: str, plural: str, /, **places: str) -> None:
+    def __init__(
+        self, kind: str, plural: str, special: "Registry | None" = None, /, **places: str
+    ) -> None:
         self.kind, self.plural = kind, plural
         self.version = 0  # grows with every registration
-        self._places: dict[str, Any] = dict(places)
+        self._places: MutableMapping[str, Any] = dict(places)
+        self._whole = self  # the table in which names must be free
+        if special is not None:
+            self._places = ChainMap(self._places, special._places)
+            special._whole = self
 
     @property
     def one(self) -> str:
@@ -85,7 +93,7 @@ class Registry:
         """
         if not name.isidentifier():
             raise InputError(f"{name!r} cannot name {self.one}: use letters, digits and _")
-        if name in self._places:
+        if name in self._whole:
             raise InputError(f"the {self.kind} name {name!r} is taken; choose another")
         self._places[name] = member
         self.version += 1
@@ -139,9 +147,14 @@ SHARING = Registry(
     attention="motet.sharing.attention:Attention",
     cross_stitch="motet.sharing.cross_stitch:CrossStitch",
 )
+AUXILIARY = Registry(
+    "auxiliary",
+    "auxiliary",
+)
 TASKS = Registry(
     "task",
     "tasks",
+    AUXILIARY,
     classification="motet.tasks.classification:Classification",
     regression="motet.tasks.regression:Regression",
     multi_label="motet.tasks.multi_label:MultiLabel",
@@ -185,6 +198,7 @@ LABELS = Registry(
     number="motet.data.targets.number:NumberTarget",
     indicators="motet.data.targets.indicators:IndicatorTarget",
     tags="motet.data.targets.tags:TagTarget",
+    none="motet.data.targets.none:NoTarget",
 )
 INPUTS = Registry(
     "input",

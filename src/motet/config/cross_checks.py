@@ -9,6 +9,7 @@ from motet.config.stages import wrong_end
 from motet.options import RESERVED_TASK_NAMES
 from motet.other_names import VALUES
 from motet.problems import hint
+from motet.registry import AUXILIARY
 
 _MONITORED = {other: (name,) for other, name in VALUES["monitor"].items()}
 
@@ -16,14 +17,15 @@ _MONITORED = {other: (name,) for other, name in VALUES["monitor"].items()}
 def cross_checked(config: Config, origin: Origin) -> list[Problem]:
     """Find what is wrong between keys that are valid alone."""
     problems = []
-    columns = {task.options().get("column") or name: name for name, task in config.tasks.items()}
+    labelled = {name: task for name, task in config.tasks.items() if task.type not in AUXILIARY}
+    columns = {task.options().get("column") or name: name for name, task in labelled.items()}
     for name, chosen in (config.inputs or {}).items():
         column = chosen.options().get("column") or name
         if column in columns:
             message = f"the column {column!r} is the target of task {columns[column]!r}; remove it"
             problems.append(origin.problem(("inputs", name), message, at_key=True))
-    if len(columns) < len(config.tasks):
-        for name, task in config.tasks.items():
+    if len(columns) < len(labelled):
+        for name, task in labelled.items():
             column = task.options().get("column") or name
             if columns[column] != name:
                 message = (
@@ -48,7 +50,7 @@ def cross_checked(config: Config, origin: Origin) -> list[Problem]:
                 f"and column: {task.options().get('column') or name}"
             )
             problems.append(origin.problem(("tasks", name), message, at_key=True))
-    monitored = ("mean", "worst", "loss", *config.tasks)
+    monitored = ("mean", "worst", "loss", *labelled)
     if config.training.monitor not in monitored:
         near = hint(config.training.monitor, monitored, _MONITORED)
         message = f"found {config.training.monitor!r}; {near}"

@@ -142,6 +142,7 @@ def build_task(config: Config, name: str, sizes: Sizes) -> Task:
     accepted = TASKS[chosen.type].accepted()
     learned = {o: value for o, value in sizes.tasks[name].items() if o in accepted}
     task: Task = create(TASKS, chosen.type, name, **{**chosen.options(), **learned})
+    task.read_shapes(sizes.inputs)
     return task
 
 

@@ -194,6 +194,16 @@ class MultiTaskModel(OwnedParameters):
         """Names of the enabled tasks."""
         return tuple(name for name, enabled in self._enabled.items() if enabled)
 
+    @property
+    def labelled_tasks(self) -> tuple[str, ...]:
+        """Names of the enabled tasks that have labels, and so predictions and scores."""
+        return tuple(task for task in self.active_tasks if self.tasks[task].label_kind.given)
+
+    @property
+    def auxiliary_tasks(self) -> tuple[str, ...]:
+        """Names of the enabled tasks that make their own targets."""
+        return tuple(task for task in self.active_tasks if not self.tasks[task].label_kind.given)
+
     def add_task(self, task: Task) -> None:
         """Add a task, with a head and what the sharing scheme makes for it.
 
@@ -364,7 +374,7 @@ class MultiTaskModel(OwnedParameters):
 
     def _chosen(self, tasks: str | Iterable[str] | None) -> tuple[str, ...]:
         if tasks is None:
-            return self.active_tasks
+            return self.labelled_tasks
         chosen = (tasks,) if isinstance(tasks, str) else tuple(tasks)
         known = tuple(self._enabled)  # what is no name need not be hashable
         for task in chosen:

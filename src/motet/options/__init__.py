@@ -19,8 +19,10 @@ from motet.options.reading import (
     summary,
 )
 from motet.options.tasks import (
+    AUXILIARY_DEFAULTS,
     RESERVED_TASK_NAMES,
     TASK_DEFAULTS,
+    AuxiliaryOptions,
     TaskOptions,
 )
 from motet.options.types import (
@@ -55,10 +57,12 @@ from motet.options.types import (
 )
 
 __all__ = [
+    "AUXILIARY_DEFAULTS",
     "RESERVED_TASK_NAMES",
     "TASK_DEFAULTS",
     "Annotated",
     "Any",
+    "AuxiliaryOptions",
     "Callable",
     "Chosen",
     "Default",

@@ -54,5 +54,28 @@ class TaskOptions(TypedDict, total=False):
 
 TASK_DEFAULTS = defaults_of(TaskOptions)
 
+
+class AuxiliaryOptions(TypedDict, total=False):
+    """Options of every auxiliary task."""
+
+    weight: Annotated[Weight, Default(1.0)]
+    """Weight of its loss, or how it changes, as for other tasks; what a balancer makes of it if the
+    task is ``balanced``."""
+    enabled: Annotated[bool, Default(True)]
+    """Whether the task is trained from the start."""
+    learning_rate: Annotated[PositiveFloat | None, Default(None)]
+    """Learning rate of the task's own parameters; the optimizer's if left out."""
+    head: Annotated[
+        Annotated[Mapping[str, Any], Chosen("head", default="mlp")] | Callable[..., Any],
+        Default({"type": "mlp"}),
+    ]
+    """Head that turns the representation into the raw output."""
+    balanced: Annotated[bool, Default(False)]
+    """Whether the balancer weights its loss or gradient with those of the other tasks; otherwise
+    its gradient is added after balancing."""
+
+
+AUXILIARY_DEFAULTS = defaults_of(AuxiliaryOptions)
+
 RESERVED_TASK_NAMES = ("score", "loss", "mean", "worst", "encoder", "pretrained")
 """Names with a meaning of their own: in reports, as monitored values, as parts to freeze."""

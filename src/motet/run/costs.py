@@ -52,7 +52,7 @@ def count_costs(prepared: Prepared) -> Costs:
     alone = {task: hard.task_parameters(task) for task in hard.tasks.names}
     trunk = sum(parameter.numel() for parameter in hard.shared_parameters())
     inputs = take_rows(prepared.inputs, range(min(ROWS, len(prepared.rows.table))))
-    active = model.active_tasks
+    active = model.labelled_tasks
     return Costs(
         shared=sum(parameter.numel() for parameter in model.shared_parameters()),
         own={

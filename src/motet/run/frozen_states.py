@@ -144,6 +144,8 @@ def _obstacle(config: Config, trainer: Trainer, encoders: list[nn.Module]) -> st
         return "training in bfloat16 and evaluation in float32 need different states"
     if not all(computes_as_in_evaluation(trainer.model, encoder) for encoder in encoders):
         return "with frozen: training its dropout stays active"
+    if trainer.model.auxiliary_tasks:
+        return "auxiliary tasks change its inputs"
     return "" if len(encoders) == 1 else "this sharing scheme copies it"
 
 

@@ -31,7 +31,7 @@ from motet.data.splits import Splits, split
 from motet.data.targets import Target
 from motet.options import create
 from motet.problems import InputError, RowError
-from motet.registry import INPUTS, LABELS, SOURCES, TASKS
+from motet.registry import AUXILIARY, INPUTS, LABELS, SOURCES, TASKS
 
 ROW = "row"
 """Column of test predictions with the number of the row in the source, counted from 0."""
@@ -115,6 +115,8 @@ def read_rows(
         splits = split_rows(found, table)
     used = {found.data.split.column} - {None}
     for name, task in found.tasks.items():
+        if task.type in AUXILIARY:
+            continue
         with collector.at("tasks", name):
             used |= set(label_columns(name, task.options(), table))
     guesses: tuple[Guess, ...] = ()
@@ -173,8 +175,8 @@ def prepare(
     collector.stop()
     lacking = [
         note
-        for task, target in targets.items()
-        for note in lacking_labels(target, labels[task], rows.split)
+        for task, encoded in labels.items()
+        for note in lacking_labels(targets[task], encoded, rows.split)
     ]
     splits = replace(rows.split, notes=(*rows.split.notes, *lacking))
     seen = (*_input_notes(inputs, notes, rows), *preprocessing.notes)

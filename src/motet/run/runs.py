@@ -224,11 +224,16 @@ class Run:
         return ArrayData(inputs, targets).to(device)
 
     def _chosen(self, tasks: Iterable[str] | None) -> list[str]:
-        enabled = self.model.active_tasks
+        enabled = self.model.labelled_tasks
         chosen = list(enabled if tasks is None else names_of(tasks))
         for task in chosen:
             if task not in self.model.tasks.names:
                 raise InputError(f"no task is named {task!r}; {hint(task, enabled)}")
+            if not self.model.tasks[task].label_kind.given:
+                raise InputError(
+                    f"task {task!r} is auxiliary, so it has neither labels nor predictions; leave "
+                    "it out"
+                )
             if task not in enabled:
                 raise InputError(
                     f"task {task!r} is disabled and was not trained; leave it out, or train again "

@@ -186,7 +186,7 @@ class _Attempt:
             step=self.trainer.step,
             epoch=self.trainer.history.best_epoch or self.trainer.progress.epoch,
             seconds=perf_counter() - started,
-            tasks={task: report[task] for task in report.scores},
+            tasks=report.tasks,
             score=report["score"],
         )
         self._metrics.write(record.as_dict())
@@ -197,7 +197,7 @@ class _Attempt:
             run.predict_arrays(inputs, rows=prepared.table_of("test")),
             prepared.table_of("test"),
             prepared.preprocessing,
-            run.model.active_tasks,
+            run.model.labelled_tasks,
         ).add_column(0, ROW, pa.array(rows))
         with replacing(self.path / folder.TEST_PREDICTIONS) as file:
             pq.write_table(predictions, file)

@@ -4,6 +4,7 @@ from typing import Any
 
 from motet import options
 from motet.registry import TASKS
+from motet.tasks.auxiliary import Auxiliary
 from motet.tasks.base import Prediction, Task
 from motet.tasks.classification import Classification
 from motet.tasks.heads import CustomHead, TaskHead
@@ -15,6 +16,7 @@ from motet.tasks.sequence_labelling import SequenceLabelling
 from motet.tasks.task_metrics import TaskMetrics
 
 __all__ = [
+    "Auxiliary",
     "Classification",
     "CustomHead",
     "Metric",

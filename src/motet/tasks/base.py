@@ -81,6 +81,8 @@ class Task(nn.Module, ABC):
     additive: ClassVar[bool] = True
     """Whether the losses of micro-batches add up to that of the batch; not if rows are compared
     with each other."""
+    balanced: bool = True
+    """Whether the balancer weights its loss or gradient; otherwise its gradient is added after."""
     outputs: int = 1
     """Numbers per row of the raw output; 0 while the number of classes is not known."""
     class_names: tuple[str, ...] | None = None
@@ -179,6 +181,13 @@ class Task(nn.Module, ABC):
 
         Raises:
             InputError: If one is not valid.
+        """
+
+    def read_shapes(self, shapes: Any) -> None:
+        """Adapt to the inputs of a run, such as their number of columns, before the head is made.
+
+        Args:
+            shapes: A `motet.data.inputs.shapes.InputShapes`.
         """
 
     def statistics(self, target: Tensor) -> LabelStatistics:

@@ -17,7 +17,8 @@ def create_balancer(choice: Balancer | MemberChoice, model: MultiTaskModel) -> B
     Raises:
         InputError: If it does not fit the tasks.
     """
-    names = model.tasks.names
+    tasks = [task for task in model.tasks if task.balanced]
+    names = [task.name for task in tasks]
     if isinstance(choice, Balancer):
         balancer = choice
         if set(balancer.tasks) != set(names):
@@ -27,7 +28,7 @@ def create_balancer(choice: Balancer | MemberChoice, model: MultiTaskModel) -> B
             )
     else:
         name, options = name_and_options(choice)
-        balancer = create(name, model.tasks, **options)
+        balancer = create(name, tasks, **options)
     _warn_if_nothing_is_shared(balancer, model)
     return balancer
 

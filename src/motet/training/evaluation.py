@@ -16,12 +16,15 @@ from motet.problems import InputError, RowError, hint
 from motet.states import TokenStates, join_rows
 from motet.tasks import Prediction, Task, TaskMetrics
 from motet.tasks.scores import Trivial, normalised_score
+from motet.training.totals import Totals
+from motet.training.views import view_of
 
 
 class Report(dict[str, Any]):
     """``{task: {metric: value, "loss": ..., "count": ...}, "score": ...}`` and what it rests on.
 
-    ``score`` is the mean normalised score of the main tasks; NaN if none has one.
+    ``score`` is the mean normalised score of the main tasks; NaN if none has one. Auxiliary tasks
+    have a loss and a count alone.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
@@ -29,12 +32,17 @@ class Report(dict[str, Any]):
         self.trivial: dict[str, dict[str, float]] = {}
         """Metrics of a predictor that ignores the inputs, on the same rows."""
         self.scores: dict[str, float] = {}
-        """Normalised score of each task: 0 is that predictor, 1 is perfect."""
+        """Normalised score of each task with labels: 0 is that predictor, 1 is perfect."""
         self.worst = math.nan
         """Lowest score of the main tasks."""
         self.notes: dict[str, str] = {}
         """By ``task.metric``, why a metric is NaN; by ``task.prediction``, what the prediction is
         where it is the same in every row."""
+
+    @property
+    def tasks(self) -> dict[str, Any]:
+        """Metrics, loss and count of each task."""
+        return {task: values for task, values in self.items() if task != "score"}
 
 
 def evaluate(
@@ -62,7 +70,9 @@ def evaluate(
     Raises:
         InputError: If a task is unknown or has no targets, or a label is not valid.
     """
-    names = known_tasks(model, tasks)
+    names = known_tasks(model, model.active_tasks if tasks is None else tasks)
+    auxiliary = [model.tasks[name] for name in names if name in model.auxiliary_tasks]
+    names = [name for name in names if name not in model.auxiliary_tasks]
     left = [name for name in names if name not in data.targets]
     if tasks is not None and left:
         raise InputError(
@@ -72,13 +82,17 @@ def evaluate(
     evaluated = [model.tasks[name] for name in names if name in data.targets]
     asked = [task.name for task in evaluated]
     own = {name: metrics[name] for name in asked if metrics and name in metrics}
-    found = TaskMetrics(evaluated, own, trivial=trivial)
+    found, totals = TaskMetrics(evaluated, own, trivial=trivial), Totals()
     with _evaluating(model):
-        for rows, batch in data.once(batch_size):
-            targets = batch.targets
-            raw = model(batch.inputs, asked, targets)
-            found.update(raw, targets, model.loss_terms(raw, targets), rows)
+        for number, (rows, batch) in enumerate(data.once(batch_size)):
+            if asked:
+                targets = batch.targets
+                raw = model(batch.inputs, asked, targets)
+                found.update(raw, targets, model.loss_terms(raw, targets), rows)
+            totals.add(_auxiliary_terms(model, auxiliary, batch, number))
     report = Report(found.compute())
+    for name, (total, count) in totals.sums().items():
+        report[name] = {"loss": total / count if count else math.nan, "count": count}
     broken = [name for name in asked if report[name]["count"] and math.isnan(report[name]["loss"])]
     if broken:
         check_words(model, _placed(data, batch_size), broken)
@@ -90,6 +104,18 @@ def evaluate(
         if primary.without_score:
             report.notes.setdefault(f"{name}.{primary.name}", primary.without_score)
     return summed_up(report, evaluated)
+
+
+def _auxiliary_terms(
+    model: MultiTaskModel, tasks: Iterable[Task], batch: Batch, number: int
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Compute sums and counts of the losses of auxiliary tasks, on the same views each time."""
+    terms: dict[str, tuple[Tensor, Tensor]] = {}
+    for task in tasks:
+        device = next(model.parameters()).device
+        view = view_of(task, batch.inputs, seed=0, step=number, device=device)
+        terms |= model.loss_terms(model(view.inputs, [task.name], view.targets), view.targets)
+    return terms
 
 
 def check_words(
@@ -150,12 +176,12 @@ def summed_up(report: Report, tasks: Iterable[Task]) -> Report:
 
 
 def known_tasks(model: MultiTaskModel, tasks: str | Iterable[str] | None) -> list[str]:
-    """Return the names of the tasks asked for, by default of the enabled ones.
+    """Return the names of the tasks asked for, by default of the enabled ones with labels.
 
     Raises:
         InputError: If a name is no task.
     """
-    names = list(model.active_tasks if tasks is None else names_of(tasks))
+    names = list(model.labelled_tasks if tasks is None else names_of(tasks))
     for name in names:
         if name not in model.tasks.names:
             raise InputError(f"no task is named {name!r}; {hint(name, model.tasks.names)}")

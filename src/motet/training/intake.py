@@ -56,7 +56,7 @@ def _check_targets(
             )
     for name, target in data.targets.items():
         model.tasks[name].check(target)
-    left = [name for name in model.active_tasks if name not in data.named]
+    left = [name for name in model.labelled_tasks if name not in data.named]
     if whole and left:
         raise InputError(
             f"{what} have no targets for {', '.join(map(repr, left))}, found "

@@ -25,9 +25,10 @@ def due_after_epoch(every: Every, epoch: int) -> bool:
 def due_tasks(model: MultiTaskModel, targets: Iterable[str], state: TrainingState) -> list[str]:
     """Return the enabled tasks with targets that the next evaluation covers.
 
-    A task is due at the first evaluation, and at every ``evaluate_every``-th from then on.
+    A task is due at the first evaluation, and at every ``evaluate_every``-th from then on;
+    auxiliary tasks are due whenever another is.
     """
-    return [
+    due = [
         name
         for name in model.active_tasks
         if name in targets
@@ -36,6 +37,7 @@ def due_tasks(model: MultiTaskModel, targets: Iterable[str], state: TrainingStat
             or state.evaluated % model.tasks[name].evaluate_every == 0
         )
     ]
+    return [*due, *model.auxiliary_tasks] if due else []
 
 
 def with_last(report: Report, model: MultiTaskModel, state: TrainingState) -> Report:

@@ -70,7 +70,7 @@ class Owners:
         shared = model.shared_parameters()
         if not any(parameter.requires_grad for parameter in shared):  # every task by itself
             return {"shared": self._parameters, "task_parameters": {}}
-        own = {task: model.task_parameters(task) for task in model.tasks.names}
+        own = {t.name: model.task_parameters(t.name) for t in model.tasks if t.balanced}
         return {"shared": shared, "task_parameters": own}
 
     def _move_columns(self, balancer: JacobianBalancer, shared: list[nn.Parameter]) -> None:

@@ -3,11 +3,15 @@
 import math
 from collections.abc import Sequence
 
+import torch
+
 from motet.data.batches import Batch
 from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.scheduling import Scheduler
+from motet.tasks import Auxiliary
 from motet.training.plan import Part, Plan
+from motet.training.views import view_of
 
 
 class Planner:
@@ -15,15 +19,24 @@ class Planner:
 
     Args:
         model: The model.
-        scheduler: Chooses the tasks of each step.
+        scheduler: Chooses among the tasks with labels at each step.
+        device: Device of the batches.
+        seed: Seed of the views of auxiliary tasks.
         micro_batches: Number of micro-batches per step.
     """
 
     def __init__(
-        self, model: MultiTaskModel, scheduler: Scheduler, *, micro_batches: int = 1
+        self,
+        model: MultiTaskModel,
+        scheduler: Scheduler,
+        *,
+        device: torch.device,
+        seed: int,
+        micro_batches: int = 1,
     ) -> None:
         self._model, self.scheduler = model, scheduler
-        self._micro_batches = micro_batches
+        self._device, self._seed, self._micro_batches = device, seed, micro_batches
+        self._auxiliary = {task.name: task for task in model.tasks if isinstance(task, Auxiliary)}
 
     def tasks_in(self, epoch: float) -> list[str]:
         """Return the tasks that train in an epoch, counted from 1; infinity is the last one."""
@@ -40,6 +53,32 @@ class Planner:
             InputError: If the scheduler chooses none, or others than those of the epoch.
         """
         tasks = self.tasks_in(epoch)
+        if not self._auxiliary:
+            return self._scheduled(tasks, step)
+        labelled = [task for task in tasks if task not in self._auxiliary]
+        auxiliary = [task for task in tasks if task in self._auxiliary]
+        return [*(self._scheduled(labelled, step) if labelled else ()), *auxiliary]
+
+    def plan(self, batch: Batch, tasks: Sequence[str], step: int, epoch: int) -> Plan:
+        """Return what a step computes.
+
+        Args:
+            batch: Rows of the data.
+            tasks: The tasks that train, see `tasks_at`.
+            step: Steps made before.
+            epoch: The epoch in progress, counted from 1.
+        """
+        if not self._auxiliary:
+            return Plan(step, (Part(batch, tasks),), (), self._micro_batches)
+        labelled = [task for task in tasks if task not in self._auxiliary]
+        balanced, beside = [Part(batch, labelled)] if labelled else [], list[Part]()
+        for task in (self._auxiliary[name] for name in tasks if name in self._auxiliary):
+            made = view_of(task, batch.inputs, seed=self._seed, step=step, device=self._device)
+            part = Part(made, [task.name], task.name, task.weight_at(epoch))
+            (balanced if task.balanced else beside).append(part)
+        return Plan(step, balanced, beside, self._micro_batches)
+
+    def _scheduled(self, tasks: Sequence[str], step: int) -> Sequence[str]:
         chosen = self.scheduler.tasks_for(step, tasks)
         if chosen is not tasks and not (chosen and set(chosen) <= set(tasks)):
             raise InputError(
@@ -47,16 +86,6 @@ class Planner:
                 f"expected one or more of {', '.join(tasks)}"
             )
         return chosen
-
-    def plan(self, batch: Batch, tasks: Sequence[str], step: int) -> Plan:
-        """Return what a step computes.
-
-        Args:
-            batch: Rows of the data.
-            tasks: The tasks that train, see `tasks_at`.
-            step: Steps made before.
-        """
-        return Plan(step, (Part(batch, tasks),), (), self._micro_batches)
 
     @property
     def takes_turns(self) -> bool:

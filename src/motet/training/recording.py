@@ -73,6 +73,6 @@ def evaluation_record(
         monitored=found.monitored,
         best=found.best,
         notes=report.notes or None,
-        tasks={task: report[task] for task in report.scores},
+        tasks=report.tasks,
         **moment,
     )

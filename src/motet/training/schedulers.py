@@ -15,7 +15,7 @@ def create_scheduler(choice: Scheduler | MemberChoice, model: MultiTaskModel) ->
     Raises:
         InputError: If a name or option is unknown or wrong, or it is of other tasks.
     """
-    names = model.tasks.names
+    names = [task.name for task in model.tasks if task.label_kind.given]
     if not isinstance(choice, Scheduler):
         name, options = name_and_options(choice)
         return create(name, names, **options)

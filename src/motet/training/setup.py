@@ -80,7 +80,13 @@ def set_up(
     model.to(device)
     stages = make_stages(balancer, model).to(device)
     scheduler = create_scheduler(scheduling, model).to(device)
-    planner = Planner(model, scheduler, micro_batches=options["accumulate"])
+    planner = Planner(
+        model,
+        scheduler,
+        device=device,
+        seed=options["seed"],
+        micro_batches=options["accumulate"],
+    )
     rates = {name: options[name] for name in ("shared_learning_rate", "layer_decay")}
     optimizer = create_optimizer(
         options["optimizer"], options["learning_rate"], model, stages, **rates

@@ -68,6 +68,8 @@ class BalancerStages(nn.ModuleList):
         """
         for balancer, given in zip(self, self._given, strict=True):
             for task in tasks:
+                if task.name not in given:
+                    continue  # its gradient is added after balancing
                 balancer.set_weight(task.name, given[task.name] * task.weight_at(epoch))
 
     def rehearse(self, epoch: int, losses: Callable[[], Mapping[str, Tensor]]) -> None:

@@ -253,13 +253,13 @@ class Trainer:
         with self._generators.own():
             self._rates.set(step)
             tasks = planner.tasks_at(step, epoch)
-            plan = planner.plan(batch, tasks, step)
+            plan = planner.plan(batch, tasks, step, epoch)
             if not self._rehearsed:
                 self.stages.rehearse(epoch, partial(passes.losses, plan.first()))
                 self._rehearsed = True
             if self._ahead is not None:
                 valid = self._ahead
-                ahead = lambda: planner.plan(valid.at(step), tasks, step)  # noqa: E731
+                ahead = lambda: planner.plan(valid.at(step), tasks, step, epoch)  # noqa: E731
                 look_ahead(balancer, self.model, self.optimizer, passes.losses, plan, ahead)
             clear_gradients(self.optimizer)
             passes.averages.save()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from motet.problems import InputError, hint
-from motet.registry import TASKS
+from motet.registry import AUXILIARY, TASKS
 
 
 def asked_types(targets: Sequence[str], table: pa.Table) -> dict[str, str | None]:
@@ -38,7 +38,7 @@ def asked_types(targets: Sequence[str], table: pa.Table) -> dict[str, str | None
     unknown = [
         f"{name}: no task is of the type {kind!r} ({hint(kind, TASKS)})"
         for name, kind in asked.items()
-        if kind is not None and kind not in TASKS
+        if kind is not None and (kind not in TASKS or kind in AUXILIARY)
     ]
     if unknown:
         raise InputError(

@@ -4,6 +4,7 @@ from motet.problems import InputError, hint, shown
 from motet.tasks.kinds.base import LabelKind, Likelihood
 from motet.tasks.kinds.classes import ClassLabels
 from motet.tasks.kinds.indicators import IndicatorLabels
+from motet.tasks.kinds.none import NoLabels
 from motet.tasks.kinds.numbers import NumberLabels
 from motet.tasks.kinds.ranges import Ranges
 from motet.tasks.kinds.tags import TagLabels
@@ -13,6 +14,7 @@ __all__ = [
     "IndicatorLabels",
     "LabelKind",
     "Likelihood",
+    "NoLabels",
     "NumberLabels",
     "Ranges",
     "TagLabels",
@@ -20,7 +22,8 @@ __all__ = [
 ]
 
 _KINDS: dict[str, LabelKind] = {
-    kind.name: kind for kind in (ClassLabels(), NumberLabels(), IndicatorLabels(), TagLabels())
+    kind.name: kind
+    for kind in (ClassLabels(), NumberLabels(), IndicatorLabels(), TagLabels(), NoLabels())
 }
 
 

@@ -42,6 +42,8 @@ class LabelKind:
 
     name: ClassVar[str]
     """Its name, under which its target is registered and metrics say that they suit it."""
+    given: ClassVar[bool] = True
+    """Whether labels come with the data; otherwise the task makes its targets from the inputs."""
     default_metrics: ClassVar[tuple[str | Callable[..., Any], ...]] = ()
     """Metrics to report if none were asked for, names or functions; the first is the one that
     scores."""

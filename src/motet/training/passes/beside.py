@@ -7,6 +7,7 @@ averages of BatchNorm keep to the rows that the model is for.
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from motet.model import on_host
 from motet.training.averages import Averages
@@ -49,16 +50,26 @@ class Beside:
 
     def _part(self, part: Part, plan: Plan) -> Terms:
         """Make the passes of each micro-batch, with its share of the losses of all rows."""
-        model, found = self._forward.model, list[Terms]()
-        targets = {t: each for t in part.tasks if (each := part.batch.targets.get(t)) is not None}
-        counts = on_host([model.tasks[task].count(target) for task, target in targets.items()])
-        whole = dict(zip(targets, counts, strict=True))
+        found: list[Terms] = []
         pieces = [part] if plan.micro_batches == 1 else part.cut(plan.micro_batches)
+        whole = self._counts(part) if len(pieces) > 1 else {}
         for number, piece in enumerate(pieces):
             _, terms = self._forward.terms([piece], plan.step, number)
+            if not whole:
+                whole = _on_host({task: count for task, (_, count) in terms.items()})
             trained = {t: each for t, each in terms.items() if whole[t] and each[0].requires_grad}
             shares = [total / whole[task] for task, (total, _) in trained.items()]
             if shares:
                 (part.weight * torch.stack(shares).sum()).backward()  # type: ignore[no-untyped-call]  # torch's
             found.append({task: (total.detach(), n) for task, (total, n) in trained.items()})
         return added(found)
+
+    def _counts(self, part: Part) -> dict[str, float]:
+        """Count the elements of each target, without a forward pass."""
+        targets = {t: each for t in part.tasks if (each := part.batch.targets.get(t)) is not None}
+        tasks = self._forward.model.tasks
+        return _on_host({task: tasks[task].count(target) for task, target in targets.items()})
+
+
+def _on_host(counts: dict[str, Tensor]) -> dict[str, float]:
+    return dict(zip(counts, on_host(list(counts.values())), strict=True))
