@@ -214,6 +214,7 @@ def dependent(count, parameters, copies):
 
 KINDS = [
     ("independent", lambda count: dependent(count, 2 * count, 1)),
+    ("P = T - 2", lambda count: dependent(count, count - 2, 1)),
     ("P = T / 2", lambda count: dependent(count, count // 2, 1)),
     ("P = T / 3", lambda count: dependent(count, count // 3, 1)),
     ("P = 4", lambda count: dependent(count, 4, 1)),

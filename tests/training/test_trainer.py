@@ -512,7 +512,7 @@ def test_a_balancer_of_ones_own_may_read_what_the_tasks_tell(monkeypatch):
 @pytest.mark.parametrize(
     ("member", "message"),
     [
-        (Worst(["digit", "area"]), "'mine' is registered as a balancer that is made already"),
+        (Worst(["digit", "area"]), "'mine' is registered as an instance of a balancer"),
         (lambda tasks: nn.Linear(1, 1), "'mine' made a Linear, expected a balancer"),
     ],
 )

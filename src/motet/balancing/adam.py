@@ -17,7 +17,7 @@ def adam_step(
 ) -> None:
     """Make one step of Adam (Kingma & Ba, ICLR 2015, arXiv:1412.6980) on some tasks' values.
 
-    Every task counts its own steps, so that one which was absent goes on where it was. The
+    Every task counts its own steps, so that an absent task later continues where it was. The
     averages decay by 0.9 and 0.999.
 
     Args:

@@ -22,8 +22,8 @@ class AlignedMTL(GramianBalancer):
 
     We differ in one point: the rank is that of the unit gradients, so that a short gradient is not
     taken for rounding. Their eigenvalues below 4 T times the rounding of G's numbers, relative to
-    the largest, count as 0; what becomes of nearly opposed gradients turns on this line, and the
-    status says so if an eigenvalue is just above it.
+    the largest, count as 0; the result for nearly opposed gradients depends on this threshold, and
+    the status reports an eigenvalue just above it.
 
     A task weight multiplies its preference p.
 

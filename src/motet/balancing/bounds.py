@@ -10,8 +10,8 @@ LARGEST = 10.0
 def bounded(log_scale: nn.Parameter) -> nn.Parameter:
     """Put values that an optimizer's step took out of [-10, 10] back to the bound, in place.
 
-    Clamping what is read from the parameter, and not the parameter itself, would let it move on
-    with every step, and take as many steps back before a change is seen.
+    Clamping what is read from the parameter, and not the parameter itself, would let it move
+    further with every step, and need as many steps back before anything changes.
 
     Returns:
         The parameter.

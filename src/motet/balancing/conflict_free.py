@@ -26,7 +26,7 @@ class ConFIG(GramianBalancer):
         u = unit(Ĵ⁺ π),  Ĵ the unit gradients:    d = (Σ_k g_k·u) u
 
     With independent gradients no task is in conflict. Dependent ones get the direction whose
-    cosines are nearest to equal; if that is 0, as for two opposed gradients, the status says so.
+    cosines are nearest to equal; if that is 0, as for two opposed gradients, the status reports it.
 
     A task weight π_k is a preference: the cosines are proportional to it. Scaling all weights
     together changes nothing.
@@ -62,7 +62,7 @@ def common_angle(gramian: Array, targets: Array, tolerance: float) -> tuple[Arra
     on_units, reached = given_cosines(gramian, targets * some, tolerance)
     norm2 = on_units @ reached  # ‖Ĵ⁺π‖²
     if norm2 < 1e-8 * (targets @ targets):
-        status = "no direction is nearer to the cosines asked for than 0: minimum-norm weights"
+        status = "no direction is nearer to the requested cosines than 0: minimum-norm weights"
         return min_norm_point(gramian).weights, status
     weights = on_units * inverse_lengths(lengths) * ((lengths @ reached) / norm2)
     return weights, OK if some.all() else ZERO_WEIGHT

@@ -15,8 +15,8 @@ def create(name: str, tasks: Iterable[str] | Iterable[KnownTask], **options: Any
     Args:
         name: One of `available`, or of those registered.
         tasks: The tasks, such as ``model.tasks``, or their names alone. From tasks come their
-            weights, those of epoch 1 where they change, and what else the balancer reads of them
-            and ``options`` leave open, such as the ``kinds`` of "uncertainty". Names tell nothing:
+            weights, those of epoch 1 where they change, and options that the balancer reads of them
+            and ``options`` does not give, such as the ``kinds`` of "uncertainty". With names alone,
             every weight is 1 until `Balancer.set_weight` sets another.
         **options: Options of the balancer.
 
@@ -30,9 +30,7 @@ def create(name: str, tasks: Iterable[str] | Iterable[KnownTask], **options: Any
     """
     member = BALANCERS[name]
     if isinstance(member, Balancer):
-        raise InputError(
-            f"{name!r} is registered as a balancer that is made already; register its class"
-        )
+        raise InputError(f"{name!r} is registered as an instance of a balancer; register its class")
     names, known = _names_and_tasks(tasks)
     if known and isinstance(member, type) and issubclass(member, Balancer):  # else a function
         options = dict(member.filled_in(options, known))

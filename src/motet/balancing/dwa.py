@@ -24,12 +24,12 @@ class DWA(LossBalancer):
     of your own calls `end_epoch`, or uses ``unit="steps"``, which compares the means of the last
     two blocks of steps. Losses are taken without their task weights.
 
-    Beyond the paper: a task that was absent keeps what is known of it.
+    Beyond the paper: an absent task keeps its means.
 
     Args:
         tasks: Names of the tasks.
         temperature: τ; the larger, the more equal the weights.
-        window: With epochs, how many of the last means are looked at, the newest being compared
+        window: With epochs, how many of the last means are kept, the newest being compared
             with the oldest: 2 is the paper. With steps, the length of a block.
         unit: Whether means are announced per epoch, or taken over blocks of steps.
 
@@ -79,7 +79,7 @@ class DWA(LossBalancer):
 
     @uncompiled
     def end_epoch(self, means: Mapping[str, float]) -> None:
-        """Take note of the mean losses of an epoch, over all its rows and processes.
+        """Read the mean losses of an epoch, over all its rows and processes.
 
         Args:
             means: Mean loss by task, without task weights; tasks that were absent are left out.

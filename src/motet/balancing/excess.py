@@ -66,7 +66,7 @@ class ExcessMTL(JacobianBalancer):
         gain = torch.where(first > 0, estimates / first, 0.0)
         before = self.log_weight[present]
         moved = before + self.eta * gain
-        moved += before.logsumexp(0) - moved.logsumexp(0)  # what is not of absent tasks
+        moved += before.logsumexp(0) - moved.logsumexp(0)  # the share of the present tasks
         self.log_weight[present] = moved
         weights = len(present) * moved.softmax(0)
         self.weights = weights.cpu().double()

@@ -23,7 +23,7 @@ class FairGrad(GramianBalancer):
     direction is of degree (1 - α) / (1 + α) in the gradients, and clipped to ``max_norm``.
 
     We differ as in `Nash`: solved to rounding, and where there is no solution, because 0 is in the
-    convex hull of the gradients, the status says what was done instead.
+    convex hull of the gradients, the status reports what was done instead.
 
     A task weight scales the gradient if α < 1, with less and less effect, and is refused for α ≥ 1.
 

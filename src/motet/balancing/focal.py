@@ -16,24 +16,24 @@ _SMALLEST = 1e-3
 
 @final
 class Focal(LossBalancer):
-    """Turn to the tasks that are still hard (Guo et al., ECCV 2018: dynamic task prioritisation).
+    """Give more weight to hard tasks (Guo et al., ECCV 2018: dynamic task prioritisation).
 
     Each task has an indicator κ of how well it does, 1 at best, and its average κ̄::
 
         w_k = -(1 - κ̄_k)^γ log κ̄_k,    κ̄ <- rate κ + (1 - rate) κ̄
 
-    κ is the task's normalised score (0 ignores the input, 1 is perfect) once the loop has told one
-    by `observe_scores`; `motet.Trainer` tells those of every evaluation on the validation data.
+    κ is the task's normalised score (0 ignores the input, 1 is perfect) once `observe_scores` was
+    called; `motet.Trainer` calls it after every evaluation on the validation data.
     Until then, and without any, it is exp(-L) of each step's loss L, for a cross-entropy the mean
     probability of the true class.
 
-    We differ in two points. κ̄ is held in [0.001, 0.999], so that no task is left alone for good.
+    We differ in two points. κ̄ is held in [0.001, 0.999], so that no task is ignored for good.
     And our default "sum" scale divides by the mean weight: else the update would vanish as all
     tasks get better. For the loss of single examples see ``loss: focal`` of a classification.
 
     Args:
         tasks: Names of the tasks.
-        gamma: γ; the larger, the more hard tasks go before easy ones.
+        gamma: γ; the larger, the more weight hard tasks get compared with easy ones.
         rate: Share of the newest κ in its average; 1 takes it alone.
         scale: "sum": the weights sum to T; "mean": to 1; "paper": the formula.
     """
@@ -71,10 +71,10 @@ class Focal(LossBalancer):
 
     @uncompiled
     def observe_scores(self, scores: Mapping[str, float]) -> None:
-        """Take note of how well tasks do; from then on their losses are not looked at.
+        """Read how well tasks do; from then on their losses are not used.
 
         Args:
-            scores: Normalised scores by task; those that are NaN are passed over.
+            scores: Normalised scores by task; NaN is skipped.
 
         Raises:
             InputError: If a name is no task, or a score is above 1.

@@ -26,15 +26,15 @@ class GradientRatio(LossBalancer):
     A method of this project. Norms are of losses without their task weights, which only scale the
     losses. The penalty does not change if all losses are scaled together. Its gradient reaches all
     parameters that the norms depend on, heads too; it needs second derivatives, a pass per task and
-    one through the graph of those, and `motet.backward`. It reads off the graph which shared layer
-    is the last: the weights with no other shared weight between them and the losses.
+    one through the graph of those, and `motet.backward`. The graph shows which shared layer is
+    the last: the weights with no other shared weight between them and the losses.
 
     Args:
         tasks: Names of the tasks.
         alpha: α, how much the penalty counts.
         form: "general" or "pair".
-        layer: Where norms are taken: on the last shared layer, or all shared parameters. With
-            "all" and a ``shared`` of your own, `motet.backward` takes them on just that.
+        layer: Where norms are computed: on the last shared layer, or all shared parameters. With
+            "all" and a ``shared`` of your own, `motet.backward` computes them on that alone.
 
     Raises:
         InputError: If ``form`` is "pair" and there are not two tasks.
@@ -60,8 +60,8 @@ class GradientRatio(LossBalancer):
         self.expect(
             "penalty(norms, present)",
             within=_PATIENCE,
-            otherwise="it is but the sum of the losses. motet.backward makes this call, where "
-            "losses reach a common parameter",
+            otherwise="it only minimises the sum of the losses. motet.backward makes this call, "
+            "where losses reach a common parameter",
         )
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:

@@ -28,18 +28,18 @@ class GradNorm(LossBalancer):
     constants. So no second derivative is needed: the slope is n_k, up or down. Weights stay above
     0.0001 and are rescaled to their sum, T in all, after the step.
 
-    `motet.backward` finds the norms, a short pass per task. It reads off the graph which shared
-    layer is the last: the weights with no other shared weight between them and the losses, several
-    where there are branches.
+    `motet.backward` computes the norms, a short pass per task. The graph shows which shared layer
+    is the last: the weights with no other shared weight between them and the losses, several where
+    there are branches.
 
-    Beyond the paper: the weights of absent tasks stay, and those present share what they had.
+    Beyond the paper: weights of absent tasks stay; the others keep their sum.
 
     Args:
         tasks: Names of the tasks.
         alpha: α; the larger, the more slow tasks are pulled along. The paper uses 1.5 for images
             and 0.12 for its toy.
-        layer: Where norms are taken: on the last shared layer, or all shared parameters. With
-            "all" and a ``shared`` of your own, `motet.backward` takes them on just that.
+        layer: Where norms are computed: on the last shared layer, or all shared parameters. With
+            "all" and a ``shared`` of your own, `motet.backward` computes them on that alone.
         learning_rate: Learning rate of the weights.
         initial_losses: L(0) by task, where the first loss seen would mislead, such as log(number of
             classes) for a cross-entropy.
@@ -50,8 +50,8 @@ class GradNorm(LossBalancer):
 
     task_axes: ClassVar[Mapping[str, int]] = {"learned": 1, "moments": 1, "initial": 1}
     refuses_weight = (
-        "it would be undone: weights settle where w_k times the norm of the gradient is what the "
-        "training rates say; use `equal` or `manual`"
+        "it would be undone: weights settle where w_k times the norm of the gradient fits the "
+        "training rates; use `equal` or `manual`"
     )
 
     @checked

@@ -14,7 +14,7 @@ from motet.options import Sequence, Unpack, checked
 
 @final
 class IMTL(GramianBalancer):
-    """Scale the losses until all are equally large, and balance the gradients of what comes out.
+    """Scale the losses until all are equally large, and balance the gradients of the scaled losses.
 
     Source: Liu et al. (ICLR 2021). Each task has a learned s_k, as in `IMTLL`; shared parameters
     move by `IMTLG` on the scaled losses::

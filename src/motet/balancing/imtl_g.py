@@ -32,9 +32,9 @@ class IMTLG(GramianBalancer):
 
     We differ in three points. Where the weights before normalising sum to less than a tenth of
     their absolute values, Σw = 1 would blow the step up, or make every task worse at once; there
-    we divide by Σ|w|, and the status says so. Where gradients are dependent, the pseudo-inverse of
-    the cosines gives the direction whose projections are nearest to equal. A gradient of 0 is left
-    out.
+    we divide by Σ|w|, and the status reports it. Where gradients are dependent, the pseudo-inverse
+    of the cosines gives the direction whose projections are nearest to equal. A gradient of 0 is
+    left out.
 
     Args:
         tasks: Names of the tasks.

@@ -20,8 +20,8 @@ class IMTLL(LossBalancer):
         Σ exp(s_k) L_k - s_k    so that at the optimum every exp(s_k) L_k = 1
 
     We differ in one point: s is held in [-10, 10], so that a loss near 0 cannot send a weight to
-    infinity. What a step of the optimizer takes out of that range is put back to the bound at the
-    next call, so s turns around with the first step that its gradient asks for it.
+    infinity. What a step of the optimizer takes out of that range is reset to the bound at the
+    next call, so s leaves the bound at the first step whose gradient points inwards.
 
     The ``log_scale`` parameters (T,) belong in an optimizer group without weight decay;
     `motet.Trainer` sees to that.

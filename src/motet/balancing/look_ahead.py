@@ -1,6 +1,6 @@
 """How losses after an optimizer step depend on the weights that the step was made with.
 
-A step is tried, not made: parameters, BatchNorm's averages and random generators stay as they are.
+The step is computed, but not taken: parameters, BatchNorm's averages and random generators stay.
 That costs a forward and a backward pass on each of two batches, and one pass in forward mode, which
 gives all inner products with task gradients at once, without computing those.
 """
@@ -39,11 +39,11 @@ def sensitivities(
         module: Has the parameters; ``train`` and ``after`` call it.
         optimizer: Would make the step.
         train: Losses of the step's batch.
-        after: Losses to look at after the step, of another batch.
+        after: Losses after the step, of another batch.
         weights: Weight of each task.
 
     Returns:
-        A number for each task of ``train``; empty if there is nothing to train or to look at.
+        A number for each task of ``train``; empty if nothing is trained or no loss is given.
     """
     own = {name: p for name, p in module.named_parameters() if p.requires_grad}
     losses = {task: loss for task, loss in _call(module, own, train).items() if loss.requires_grad}

@@ -1,4 +1,4 @@
-"""Weights given by hand."""
+"""Weights set by hand."""
 
 from typing import final
 

@@ -24,8 +24,8 @@ class Nash(GramianBalancer):
 
     We differ in two points: the equation is solved by Newton's method to rounding, where the paper
     takes 20 rounds of convex programs. And it has no solution if 0 is in the convex hull of the
-    gradients, for instance if one is 0: then the status says so, and the weights are those of the
-    minimum-norm combination, whose direction is 0; a task with gradient 0 is left out.
+    gradients, for instance if one is 0: then the status reports it, and the weights are those of
+    the minimum-norm combination, whose direction is 0; a task with gradient 0 is left out.
 
     Args:
         tasks: Names of the tasks.

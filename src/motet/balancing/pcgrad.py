@@ -89,7 +89,7 @@ def random_orders(seed: int, count: int, present: Tensor) -> NDArray[np.int64]:
     """Draw for each of T' present tasks an order of the others, (T', T' - 1).
 
     Returns:
-        Indices into the present tasks. What is drawn for two does not depend on who else is here.
+        Indices into the present tasks. The draw for two does not depend on who else is present.
     """
     here = present.numpy()
     if len(here) == 2:

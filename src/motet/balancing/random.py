@@ -12,7 +12,7 @@ from motet.seeds import derive
 
 @final
 class RLW(LossBalancer):
-    """Weigh tasks at random, anew at every step (Lin et al., TMLR 2022, arXiv:2111.10603).
+    """Weigh tasks by a new random draw at every step (Lin et al., TMLR 2022, arXiv:2111.10603).
 
     The weights sum to 1 in the paper: the softmax of normal draws, Dirichlet draws, or equal shares
     of the tasks that a fair coin chose, thrown again while it chose none.
@@ -50,7 +50,7 @@ class RLW(LossBalancer):
         return factor * (weights * losses).sum()
 
     def _draw(self, generator: torch.Generator, present: Tensor) -> Tensor:
-        count = len(self.tasks)  # so that a task's draw does not depend on who else is here
+        count = len(self.tasks)  # so that a task's draw does not depend on who else is present
         if self.distribution == "normal":
             return torch.randn(count, generator=generator)[present].softmax(dim=0)
         if self.distribution == "dirichlet":  # all its parameters 1: exponential draws, normalised

@@ -87,7 +87,7 @@ class STCH(LossBalancer):
 
     @uncompiled
     def end_epoch(self, means: Mapping[str, float]) -> None:
-        """Take note of the mean losses of an epoch, over all its rows and processes.
+        """Read the mean losses of an epoch, over all its rows and processes.
 
         Args:
             means: Mean loss by task, without task weights; tasks that were absent are left out.

@@ -30,8 +30,8 @@ class Uncertainty(LossBalancer):
     second term cannot become negative. We learn s = ln c^2 instead of c: so c^2 stays positive.
 
     We differ in one more point: s is held in [-10, 10], so that a loss near 0 cannot send a weight
-    to infinity. What a step of the optimizer takes out of that range is put back to the bound at
-    the next call, so s turns around with the first step that its gradient asks for it.
+    to infinity. What a step of the optimizer takes out of that range is reset to the bound at
+    the next call, so s leaves the bound at the first step whose gradient points inwards.
 
     A task weight would be undone by ``form="kendall"``, and is refused; "revised" dampens it.
 

@@ -1,4 +1,4 @@
-"""The three kinds of balancer, told apart by what they read.
+"""The three kinds of balancer, which differ in what they read.
 
 A `LossBalancer` reads the losses (T',): one backward pass, whatever the number of tasks. A
 `GramianBalancer` reads the inner products of the task gradients (T', T'), a `JacobianBalancer` the

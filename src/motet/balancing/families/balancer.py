@@ -1,4 +1,4 @@
-"""What every balancer is: task names, task weights, and state that is loaded by task name.
+"""What every balancer has: task names, task weights, and state that is loaded by task name.
 
 What a balancer remembers is a buffer, or a parameter where the caller's optimizer trains it, with
 its task axes in the order of ``balancer.tasks``. It is saved together with those names and loaded
@@ -29,7 +29,7 @@ _NAMES = "task_names"
 
 @dataclass
 class _Expected:
-    """A call that a loop has not made yet."""
+    """An expected call that was not made yet."""
 
     call: str
     within: int
@@ -38,7 +38,7 @@ class _Expected:
 
 
 class Balancer(WideState, ABC):
-    """Turns what several tasks say about the shared parameters into one update.
+    """Turns the losses or gradients of several tasks into one update.
 
     Args:
         tasks: Names of the tasks; T and every ``(T, ...)`` follow their order.
@@ -72,15 +72,15 @@ class Balancer(WideState, ABC):
             raise InputError(f"tasks is {list(tasks)}, expected one or more names, each once")
         self.tasks = tuple(tasks)
         self.task_weights = nn.Buffer(torch.ones(len(tasks)))
-        self._taken: dict[str, float] = {}  # weights that the tasks brought
+        self._brought: dict[str, float] = {}  # weights of the tasks themselves
         self._expected: dict[str, _Expected] = {}  # about the loop, not the method, so no state
 
     @classmethod
     def filled_in(cls, options: Mapping[str, Any], tasks: Iterable[KnownTask]) -> Mapping[str, Any]:
-        """Add to the options what the tasks tell, where it was left open.
+        """Add options that follow from the tasks, where they were not given.
 
         Called when `motet.balancing.create`, or `motet.Trainer`, makes the balancer by name for
-        tasks, before its constructor has looked at the options.
+        tasks, before its constructor checks the options.
 
         Returns:
             All options.
@@ -97,7 +97,7 @@ class Balancer(WideState, ABC):
         return float(self.task_weights[self._index(task)])
 
     def set_weight(self, task: str, weight: float) -> None:
-        """Say how much a task counts; takes effect at the next step.
+        """Set the weight of a task, from the next step on.
 
         Raises:
             InputError: If the task is unknown, the weight is not positive, or the balancer would
@@ -118,11 +118,11 @@ class Balancer(WideState, ABC):
             InputError: If the task is unknown, or the balancer would undo the weight.
         """
         self.set_weight(task, self.weight(task) * weight)
-        self._taken[task] = weight
+        self._brought[task] = weight
 
     def weight_beside(self, task: str) -> float:
-        """Return the weight of a task without what was taken from the task itself."""
-        return self.weight(task) / self._taken.get(task, 1.0)
+        """Return the weight of a task without the one that the task itself brought."""
+        return self.weight(task) / self._brought.get(task, 1.0)
 
     def loss_scales(self, present: Tensor) -> Tensor:
         """Return the factors (T',) of losses that the tasks' own parameters see."""
@@ -143,25 +143,25 @@ class Balancer(WideState, ABC):
         return self.tasks.index(task)
 
     def expect(self, call: str, *, within: int, otherwise: str) -> None:
-        """Declare a call that the training loop must make, so that a loop that never does is told.
+        """Declare a call that the training loop must make, to warn a loop that never makes it.
 
         Args:
             call: The method, as messages write it: ``end_epoch(means)``.
-            within: Steps after which its absence is warned of, once; with 0 it is an error, at
+            within: Steps after which its absence causes one warning; with 0 it is an error at
                 every step.
-            otherwise: What follows without the call, and what to do; the end of the message.
+            otherwise: What happens without the call, and what to do; the end of the message.
         """
         self._expected[_name_of(call)] = _Expected(call, within, otherwise)
 
     def heard(self, call: str) -> None:
-        """Note that an expected call came; once is enough."""
+        """Record that an expected call was made; once is enough."""
         self._expected.pop(call, None)
 
     def count_step(self) -> None:
-        """Count a step, and speak up about calls that should have come by now.
+        """Count a step, and warn of expected calls that were not made in time.
 
         Raises:
-            InputError: If the method means nothing without one of them.
+            InputError: If a step needs one of them before it.
         """
         name = type(self).__name__
         for each in list(self._expected.values()):
@@ -238,6 +238,6 @@ def by_task(
 
 
 def wrong_result(balancer: Balancer, found: object, expected: str) -> str:
-    """Say that a method, of a user's own most likely, returned what cannot be used."""
+    """Describe an unusable result of `forward`, most likely of a user's own balancer."""
     what = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
     return f"forward of {type(balancer).__name__} returned {what}, expected {expected}"

@@ -21,7 +21,7 @@ class GramianBalancer(Balancer):
     """Finds task weights from the inner products of the task gradients.
 
     The direction is the weighted sum of the gradients. ``forward`` finds weights in the scale of
-    the paper; the caller gets them in the scale asked for. One present task alone has weight 1 in
+    the paper; the caller gets them in the chosen scale. One present task alone has weight 1 in
     every scale, as there is nothing to balance, but is held to a ``max_norm``. Gradients that are
     not finite give NaN weights and leave the balancer as it was, so that the step can be skipped.
 
@@ -71,7 +71,7 @@ class GramianBalancer(Balancer):
         self.resolution = 0.0
         """Share of the largest eigenvalue below which one is the last Gramian's rounding."""
         self.kept = nn.Buffer(torch.zeros(len(tasks)))
-        """Weights found last, (T,)."""
+        """Weights of the last solve, (T,)."""
         self.kept_for = nn.Buffer(torch.zeros(len(tasks)))
         """Further steps for which each task's weight holds, (T,)."""
         self.kept_with = nn.Buffer(torch.zeros(len(tasks)))
@@ -160,7 +160,7 @@ class GramianBalancer(Balancer):
         return weights
 
     def accept(self, solution: Solution) -> Tensor:
-        """Take over what a solver reports; return its weights."""
+        """Record the status of a solver's result; return its weights."""
         self.status = solution.status
         return torch.from_numpy(solution.weights)
 
@@ -200,8 +200,8 @@ class GramianBalancer(Balancer):
             return
         number = 1.0 + float(present.min())
         together = _numbers(self.kept_with)
-        parted = np.isin(together, [number, *together[present.numpy()]]) & (together > 0)
-        void, here = torch.from_numpy(parted).to(self.kept.device), present.to(self.kept.device)
+        shared = np.isin(together, [number, *together[present.numpy()]]) & (together > 0)
+        void, here = torch.from_numpy(shared).to(self.kept.device), present.to(self.kept.device)
         for buffer in (self.kept, self.kept_for, self.kept_with):
             buffer[void] = 0.0
         self.kept[here] = weights.to(self.kept)

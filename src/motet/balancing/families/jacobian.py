@@ -20,10 +20,10 @@ class JacobianBalancer(Balancer):
     """Finds the direction from the task gradients themselves, where inner products do not suffice.
 
     A task weight scales the task's gradient. ``forward`` finds the direction in the scale of the
-    paper. What is not finite gives a direction of NaN and leaves the balancer as it was.
+    paper. Values that are not finite give a direction of NaN and leaves the balancer as it was.
 
-    A method may remember a number per task and shared parameter, in buffers that begin as (T, 0)
-    and are opened to (T, P), as zeros, at the first step. Columns are told apart by their place:
+    A method may remember a number per task and shared parameter, in buffers that start as (T, 0)
+    and are extended to (T, P), as zeros, at the first step. Columns are identified by position:
     every step must have the same shared parameters in the same order, or `move_columns` be called
     before it.
 
@@ -78,7 +78,7 @@ class JacobianBalancer(Balancer):
             )
         rows = jacobian.detach()
         read = [rows] if losses is None else [rows, losses.to(rows)]
-        # a finite sum says so of all in it, and is found faster; a device sync
+        # a finite sum implies finite terms, and is computed faster; a device sync
         finite = bool(torch.stack([each.sum() for each in read]).isfinite().all())
         if not (finite or all(bool(each.isfinite().all()) for each in read)):
             self.status = NOT_FINITE
@@ -109,7 +109,7 @@ class JacobianBalancer(Balancer):
         return values / count if self.scale == "mean" else values
 
     def move_columns(self, before: Sequence[Tensor], after: Sequence[Tensor]) -> None:
-        """Go on with other shared parameters; columns of those that are new begin as zeros.
+        """Continue with other shared parameters; columns of new ones start as zeros.
 
         Args:
             before: The parameters of the steps so far, in their order.
@@ -129,8 +129,8 @@ class JacobianBalancer(Balancer):
             if known not in (0, width):
                 raise InputError(
                     f"{type(self).__name__} remembers gradients on {known:,} shared parameters, "
-                    f"found {width:,}: what is shared, or frozen, has changed. Make a new "
-                    "balancer, which begins anew, or share the same parameters in every step"
+                    f"found {width:,}: the shared or frozen parameters have changed. Create a new "
+                    "balancer, share the same parameters in every step, or call move_columns first"
                 )
             if known != width:
                 opened = at_least_float32(rows.new_zeros(len(self.tasks), width))
@@ -155,7 +155,7 @@ class JacobianBalancer(Balancer):
     def forward(self, jacobian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
         """Find the direction (P,) from gradients (T', P).
 
-        The next step writes its gradients to the same memory: copy what is to be kept.
+        The next step writes its gradients to the same memory: copy what you keep.
         """
 
 

@@ -1,8 +1,8 @@
 """What a balancer needs of a step and of the training loop, in one record.
 
-The engine and the training loop read this record and nothing else of a balancer. A family says
-what it reads and a member which facts hold for it, as class attributes; the rest follows from the
-methods that a member has (`motet.balancing.families.protocols`).
+The engine and the training loop decide by this record alone. A family declares what it reads, and a
+member what holds for it, as class attributes; the rest follows from the methods that a member has
+(`motet.balancing.families.protocols`).
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Balancing is never traced: it works on the graph that autograd made, and on NumPy arrays.
 
-A training step may be compiled as a whole; what is balanced then runs between two compiled parts.
+A training step may be compiled as a whole; balancing then runs between two compiled graphs.
 """
 
 import sys
@@ -42,9 +42,9 @@ _TAG = "+all-buffers-kept"
 def keep_buffers() -> None:
     """Let modules that are compiled from now on keep what several backward passes need.
 
-    By default the first pass writes to buffers that nobody else needs. What was compiled so lies in
-    torch's cache on disk, which does not tell the two kinds apart: with the other kind, gradients
-    of later passes would be wrong. So the cache has a tag, too.
+    By default the first pass writes to buffers that it alone needs. Modules compiled so are in the
+    cache of torch on disk, which does not distinguish the two kinds: with the other kind, gradients
+    of later passes would be wrong. So the cache gets a tag, too.
     """
     torch._functorch.config.donated_buffer = False
     if _TAG not in torch.compiler.config.cache_key_tag:
