@@ -208,6 +208,6 @@ def test_wrong_use_is_a_clear_error(call, message):
 
 def test_a_loop_without_the_penalty_is_warned_once():
     balancer = GradientRatio(TASKS)
-    with pytest.warns(UserWarning, match="it is but the sum of the losses") as caught:
+    with pytest.warns(UserWarning, match="it only minimises the sum of the losses") as caught:
         [balancer(torch.ones(2)) for _ in range(300)]
     assert len(caught) == 1

@@ -344,10 +344,11 @@ def test_moco_comes_to_the_minimum_norm_point_of_constant_gradients():
 def test_moco_with_constant_gradients_is_mgda_in_the_end(rows):
     rows = torch.as_tensor(rows / np.linalg.norm(rows))
     balancer = make("moco", "abc", gamma=1.0, decay=0.0, scale="paper")
-    for _ in range(2000):
-        d = balancer(rows)
     shortest = MGDA(list("abc"), scale="paper")(rows @ rows.T) @ rows
-    assert d.norm().item() == pytest.approx(shortest.norm().item(), abs=2e-3)
+    expected = pytest.approx(shortest.norm().item(), abs=2e-3)
+    steps = (balancer(rows).norm().item() for _ in range(2000))
+    assert any(norm == expected for norm in steps)
+    assert [balancer(rows).norm().item() for _ in range(20)] == [expected] * 20
 
 
 def test_moco_is_the_recursion_of_the_paper():
