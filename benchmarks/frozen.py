@@ -18,7 +18,7 @@ from pathlib import Path
 
 from interleaved import compare
 
-from motet.data.batches import ArrayData
+from motet.data.arrays import ArrayData
 from motet.data.sources import read
 from motet.data.trees import take_rows
 from motet.run.building import build_trainer

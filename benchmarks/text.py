@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 import motet
 from motet.data import from_texts
-from motet.data.batches import ArrayData
+from motet.data.arrays import ArrayData
 from motet.data.ragged import bucketed
 from motet.data.sources import read
 from motet.encoders import LSTM, Transformer

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import motet
-from motet.data.batches import ArrayData
+from motet.data.arrays import ArrayData
 from motet.encoders import MLP
 
 BATCH = 512

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from motet.data.batches import ArrayData
+from motet.data.arrays import ArrayData
 from motet.data.loaders import LoaderData, as_data
 from motet.problems import InputError
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motet.data.batches import ArrayData
+from motet.data.arrays import ArrayData
 from motet.data.ragged import POOL, Ragged, bucketed
 from motet.problems import InputError
 

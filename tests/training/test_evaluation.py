@@ -8,7 +8,7 @@ import torch
 from sklearn import metrics as reference
 from torch import nn
 
-from motet.data.batches import ArrayData
+from motet.data.arrays import ArrayData
 from motet.data.ragged import Ragged
 from motet.encoders import LSTM
 from motet.model import MultiTaskModel

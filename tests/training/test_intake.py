@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from motet.data.batches import ArrayData
+from motet.data.arrays import ArrayData
 from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.tasks import Classification, Regression

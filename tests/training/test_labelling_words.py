@@ -13,7 +13,7 @@ from torch.testing import assert_close
 import motet
 from motet import registry
 from motet.config import ConfigError
-from motet.data.batches import ArrayData
+from motet.data.arrays import ArrayData
 from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.sharing import Hard, SharedModule, Sharing

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from motet.balancing import LossBalancer
 from motet.balancing.famo import FAMO
-from motet.data.batches import ArrayData
+from motet.data.arrays import ArrayData
 from motet.data.loaders import LoaderData
 from motet.model import MultiTaskModel
 from motet.problems import InputError

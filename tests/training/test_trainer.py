@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 from motet import balancing
 from motet.balancing import LossBalancer
-from motet.data.batches import ArrayData
+from motet.data.arrays import ArrayData
 from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.registry import BALANCERS

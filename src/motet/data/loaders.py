@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motet.data.batches import FORM, ArrayData, Batch, S
+from motet.data.arrays import ArrayData
+from motet.data.batches import FORM, Batch, S
 from motet.data.finite import Look
 from motet.problems import InputError
 from motet.states import join_rows

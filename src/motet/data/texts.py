@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from motet.data.batches import ArrayData
+from motet.data.arrays import ArrayData
 from motet.data.inputs.shapes import TextSizes
 from motet.data.inputs.text import Text
 from motet.data.preprocessing import Preprocessing

@@ -10,7 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from motet.config import Config
-from motet.data.batches import ArrayData
+from motet.data.arrays import ArrayData
 from motet.data.trees import take_rows
 from motet.model import MultiTaskModel
 from motet.model.sizes import learned_sizes

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from motet import config as configs
 from motet.config import Config
-from motet.data.batches import ArrayData
+from motet.data.arrays import ArrayData
 from motet.data.notes import note_lines
 from motet.data.preprocessing import Preprocessing
 from motet.data.row_names import named, row_name

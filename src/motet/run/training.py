@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from motet.config import Config
-from motet.data.batches import ArrayData
+from motet.data.arrays import ArrayData
 from motet.data.sources import absolute
 from motet.data.trees import take_rows
 from motet.problems import InputError

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from motet.data.batches import ArrayData, Data
+from motet.data.arrays import ArrayData
+from motet.data.batches import Data
 from motet.data.finite import refuse_not_finite
 from motet.data.loaders import LoaderData, as_data
 from motet.model import MultiTaskModel

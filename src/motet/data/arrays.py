@@ -1,0 +1,156 @@
+"""Rows in memory, split into batches by indexing.
+
+A batch costs one ``index_select`` per tensor, and nothing per row; batches in the rows' own order
+are views and cost nothing. float32 arrays and tensors are used as they are, without a copy.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from motet.data.batches import Batch, S
+from motet.data.ragged import bucketed
+from motet.data.tensors import as_tensor, as_tree, count_rows, map_leaves, row_lengths
+from motet.seeds import derive
+
+
+class ArrayData:
+    """Inputs and targets of N rows.
+
+    Args:
+        inputs: An array or tensor (N, ...) or a `motet.data.ragged.Ragged`, whose batches are
+            padded, or a mapping, perhaps nested, of those. float64 arrays become float32, as models
+            are; integers and tensors stay as they are.
+        targets: For each task an array, list or tensor (N, ...), None in it meaning missing; a task
+            that is None has no labels here.
+
+    Raises:
+        InputError: If something is not an array of numbers, or the numbers of rows differ.
+
+    Example:
+        >>> data = ArrayData(torch.eye(5), {"a": [0, 1, 2, 3, 4], "b": None})
+        >>> for batch in data.batches(2, order=torch.tensor([4, 3, 2, 1, 0])):
+        ...     print(batch.targets)
+        {'a': tensor([4, 3])}
+        {'a': tensor([2, 1])}
+        {'a': tensor([0])}
+    """
+
+    def __init__(self, inputs: Any, targets: Mapping[str, Any]) -> None:
+        self.checked = False
+        """Whether training has checked the rows."""
+        self.named = frozenset(targets)
+        """The tasks that were given, also those without labels."""
+        self.inputs = as_tree(inputs, "inputs")
+        self.targets: dict[str, Tensor] = {
+            task: as_tensor(values, f"targets of task {task!r}")
+            for task, values in targets.items()
+            if values is not None
+        }
+        self._length = count_rows(self.inputs, self.targets)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def label_statistics(self, of: Mapping[str, Callable[[Tensor], S]]) -> dict[str, S]:
+        """Return what is learned from the labels of tasks; see `Data`."""
+        known = self.targets
+        return {task: learn(known[task]) for task, learn in of.items() if task in known}
+
+    def steps(self, size: int) -> int:
+        """Return how many batches of ``size`` rows there are, the last one perhaps smaller."""
+        return -(-len(self) // size)
+
+    def epoch(self, size: int, *, seed: int, number: int, done: int = 0) -> Iterator[Batch]:
+        """Split the rows into the batches of an epoch of training.
+
+        If rows have different lengths, those of a batch have like lengths; see `bucketed`.
+
+        Args:
+            size: Rows per batch; the last may have fewer.
+            seed: With ``number`` decides the order; see `order`.
+            number: Number of the epoch.
+            done: Number of batches to skip, as they were trained on before.
+
+        Returns:
+            The remaining batches.
+        """
+        order = self.order(seed, number)
+        lengths = row_lengths(self.inputs)
+        if lengths is not None:
+            order = bucketed(order, lengths.cpu(), size, seed, number)
+        return self.batches(size, order[done * size :])
+
+    def batches(self, size: int, order: Tensor | None = None) -> Iterator[Batch]:
+        """Split the rows into batches.
+
+        Args:
+            size: Rows per batch; the last may have fewer.
+            order: Row numbers (n,), each batch takes the next of them; the rows' own order if left
+                out, in which case batches are views.
+
+        Yields:
+            One batch after the other, on the device of the data.
+        """
+        if order is None:
+            for start in range(0, len(self), size):
+                end = min(start + size, len(self))
+                yield self._batch(lambda values: values[start:end])  # noqa: B023  # used at once
+            return
+        order = order.to(self.device)
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            yield self._batch(lambda values: values.index_select(0, rows), rows)  # noqa: B023  # as above
+
+    def once(self, size: int) -> Iterator[tuple[Tensor | None, Batch]]:
+        """Split all rows into the batches that cost least to compute.
+
+        Rows of different length come longest first: a batch has rows of like length, so little of
+        it is padding, and a lack of memory shows at once. Others keep their order.
+
+        Args:
+            size: Rows per batch; the last may have fewer.
+
+        Yields:
+            The numbers of a batch's rows, int64 on the CPU, or None if they follow the last ones;
+            and the batch.
+        """
+        lengths = row_lengths(self.inputs)
+        if lengths is None:
+            for batch in self.batches(size):
+                yield None, batch
+            return
+        order = lengths.cpu().argsort(descending=True, stable=True)
+        for number, batch in enumerate(self.batches(size, order)):
+            yield order[number * size : (number + 1) * size], batch
+
+    def order(self, seed: int, epoch: int) -> Tensor:
+        """Return the order of an epoch, drawn from (seed, epoch) alone: int64 (N,), on the CPU."""
+        generator = torch.Generator().manual_seed(derive(seed, "order", epoch))
+        return torch.randperm(len(self), generator=generator)
+
+    def rows(self, indices: Any) -> "ArrayData":
+        """Return the rows with these numbers, as a copy."""
+        chosen = torch.as_tensor(indices, device=self.device)
+        return self._mapped(lambda values: values.index_select(0, chosen))
+
+    def to(self, device: torch.device | str) -> "ArrayData":
+        """Return the same rows on a device; those already there are not copied."""
+        return self._mapped(lambda values: values.to(device))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the rows are."""
+        tree: Any = self.inputs
+        while isinstance(tree, dict):
+            tree = next(iter(tree.values()))
+        device: torch.device = tree.device
+        return device
+
+    def _batch(self, function: Callable[[Any], Any], rows: Tensor | None = None) -> Batch:
+        return Batch(map_leaves(function, self.inputs), map_leaves(function, self.targets), rows)
+
+    def _mapped(self, function: Callable[[Any], Any]) -> "ArrayData":
+        return ArrayData(map_leaves(function, self.inputs), map_leaves(function, self.targets))

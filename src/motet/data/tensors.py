@@ -1,0 +1,107 @@
+"""Trees of tensors, and the arrays and lists that become tensors."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from motet.data.ragged import Ragged
+from motet.problems import InputError, shown
+
+Tree = Tensor | Ragged | dict[str, Any]
+"""A tensor, rows of different length, or a mapping of names to trees."""
+
+
+def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
+    """Apply a function to the leaves of a tree; None stays."""
+    if isinstance(tree, Mapping):
+        return {name: map_leaves(function, each) for name, each in tree.items()}
+    return None if tree is None else function(tree)
+
+
+def row_lengths(tree: Tree) -> Tensor | None:
+    """Return the lengths (N,) of the first rows that have different ones."""
+    if isinstance(tree, dict):
+        found = (row_lengths(each) for each in tree.values())
+        return next((lengths for lengths in found if lengths is not None), None)
+    return tree.lengths if isinstance(tree, Ragged) else None
+
+
+def as_tree(values: Any, what: str) -> Tree:
+    """Turn arrays, or a mapping of them, perhaps nested, into tensors; ``what`` begins messages."""
+    if isinstance(values, Mapping):
+        return {str(name): as_tree(each, f"{what}[{name!r}]") for name, each in values.items()}
+    return values if isinstance(values, Ragged) else as_tensor(values, what)
+
+
+def as_tensor(values: Any, what: str) -> Tensor:
+    """Turn an array or list into a tensor with one row per example; None in it is NaN.
+
+    float64 arrays become float32; integers and tensors stay as they are.
+
+    Args:
+        values: N numbers or rows of numbers.
+        what: Their name, to begin messages with.
+
+    Returns:
+        The tensor (N, ...), which shares memory with an array if possible.
+
+    Raises:
+        InputError: If they are not numbers, or a single one.
+    """
+    tensor = values if isinstance(values, Tensor) else _from_array(values, what)
+    if not tensor.ndim:
+        raise InputError(f"{what} is the single number {tensor.item()}, expected one per row")
+    return tensor
+
+
+def count_rows(inputs: Tree, targets: Mapping[str, Tensor]) -> int:
+    """Return the number of rows that all leaves have.
+
+    Raises:
+        InputError: If they differ, or there is no leaf.
+    """
+    lengths = {**_lengths(inputs, "inputs"), **_lengths(dict(targets), "targets")}
+    if len(set(lengths.values())) != 1:
+        found = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
+        raise InputError(
+            f"the numbers of rows differ: {found}; expected one row per example in all"
+            if lengths
+            else "inputs is an empty mapping, expected at least one array"
+        )
+    return next(iter(lengths.values()))
+
+
+def _from_array(values: Any, what: str) -> Tensor:
+    try:
+        array = np.asarray(values)
+        if array.dtype == object:  # None among numbers
+            array = array.astype(np.float32)
+    except (TypeError, ValueError):
+        raise InputError(_not_numbers(values, what)) from None
+    if array.dtype.kind not in "fiub":
+        raise InputError(_not_numbers(values, what))
+    if array.dtype.kind == "f" and array.dtype != np.float16:
+        array = array.astype(np.float32, copy=False)
+    elif array.dtype.kind == "u" and array.dtype != np.uint8:  # torch indexes no others
+        array = array.astype(np.int64)
+    array = np.require(array, requirements=["C", "W"])  # copies what torch cannot share
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+
+
+def _not_numbers(values: Any, what: str) -> str:
+    return (
+        f"{what} is {shown(values)}, expected an array of numbers with rows along the first axis; "
+        "turn texts into numbers first, e.g. classes into 0, 1, 2"
+    )
+
+
+def _lengths(tree: Tree, what: str) -> dict[str, int]:
+    if not isinstance(tree, dict):
+        return {what: len(tree)}
+    found: dict[str, int] = {}
+    for name, each in tree.items():
+        found |= _lengths(each, f"{what}[{name!r}]")
+    return found
