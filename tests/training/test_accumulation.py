@@ -172,8 +172,8 @@ def test_only_one_part_is_worked_on_at_a_time():
 
 
 def test_gradients_of_tasks_are_looked_at_as_with_the_whole_batch(monkeypatch):
-    monkeypatch.setattr("motet.training.trainer.GRADIENTS_EVERY", 50)
-    monkeypatch.setattr("motet.training.trainer.LOG_EVERY", 1)
+    monkeypatch.setattr("motet.training.steps.GRADIENTS_EVERY", 50)
+    monkeypatch.setattr("motet.training.steps.LOG_EVERY", 1)
     whole, parts = trainer("equal"), trainer("equal", accumulate=3)
     norms = whole.train_step(BATCH).gradient_norms
     assert set(norms) == {"a", "b", "c"}

@@ -5,9 +5,7 @@ Each of these can be called alone. What the loop must remember is one `TrainingS
 can stop anywhere and resume exactly there; what happens beside it is in `motet.training.observers`.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -15,14 +13,15 @@ from torch import Tensor
 
 from motet.balancing import Balancer
 from motet.data.batches import Batch, Data
-from motet.model import MultiTaskModel, on_host
+from motet.model import MultiTaskModel
 from motet.options import Unpack, checked
 from motet.scheduling import Scheduler
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
 from motet.training.choices import MemberChoice
-from motet.training.errors import Interrupted, TrainingError
-from motet.training.evaluation import Report, check_words, evaluate, predict
+from motet.training.epochs import batches_left, end_epoch
+from motet.training.errors import Interrupted
+from motet.training.evaluation import Report, evaluate, predict
 from motet.training.history import History
 from motet.training.intake import (
     learn_from_labels,
@@ -33,13 +32,7 @@ from motet.training.intake import (
 )
 from motet.training.intervals import due_after_epoch, due_after_step
 from motet.training.monitor import check_monitor
-from motet.training.needs import (
-    ValidationBatches,
-    look_ahead,
-    report_epoch,
-    report_losses_after,
-    validation_batches,
-)
+from motet.training.needs import validation_batches
 from motet.training.notices import (
     STEPS_WITHOUT_EPOCH,
     check_count,
@@ -50,27 +43,14 @@ from motet.training.notices import (
 )
 from motet.training.observers import Callbacks, Checkpoint, observing
 from motet.training.options import TrainingOptions, documents_options, with_defaults
-from motet.training.recording import (
-    LOG_EVERY,
-    Moment,
-    epoch_record,
-    evaluation_record,
-    step_record,
-)
+from motet.training.recording import LOG_EVERY, Moment, evaluation_record, step_record
+from motet.training.records import EpochRecord
 from motet.training.setup import set_up
-from motet.training.skipped_steps import count_skipped, not_finite
 from motet.training.stages import BalancerStages, Stage, name_of
-from motet.training.state import (
-    Saved,
-    TrainingState,
-    load_state,
-    save_state,
-    tensors_and_header,
-)
-from motet.training.statistics import GRADIENTS_EVERY, add_norms, gradient_stats
+from motet.training.state import Saved, TrainingState, load_state, save_state, tensors_and_header
+from motet.training.statistics import gradient_stats
 from motet.training.step_result import StepResult
-from motet.training.totals import Totals
-from motet.training.updates import clear_gradients, clip_gradient, update
+from motet.training.steps import Steps
 from motet.training.validation import validate
 
 
@@ -108,9 +88,7 @@ class Trainer:
         self._setup = setup = set_up(model, balancer, scheduling, chosen)
         self.model, self.device, self.optimizer = model, setup.device, setup.optimizer
         self.stages, self.planner, self.freezing = setup.stages, setup.planner, setup.freezing
-        self._rates, self._normalizer = setup.rates, setup.normalizer
-        self._generators, self._passes = setup.generators, setup.passes
-        self._parameters = list(model.parameters())
+        self._rates, self._generators = setup.rates, setup.generators
         self.given = options
         self.batch_size, self.seed = chosen["batch_size"], chosen["seed"]
         self.lr_schedule, self.clip_norm = chosen["lr_schedule"], chosen["clip_norm"]
@@ -124,8 +102,7 @@ class Trainer:
         self.progress = TrainingState()
         self.stop_requested = False
         """Set it, for example in a signal handler, and `fit` saves its state and stops."""
-        self._rehearsed = False
-        self._ahead: ValidationBatches | None = None  # of `fit`, for balancers that look ahead
+        self._steps = Steps(setup)
         self._started = perf_counter()
 
     @property
@@ -199,7 +176,7 @@ class Trainer:
             check_validation_unneeded(self.given)
         else:
             valid = self._data(validation, "the validation data", whole=True)
-        self._ahead = validation_batches(self.stages, valid, self.batch_size, self.seed)
+        self._steps.ahead = validation_batches(self.stages, valid, self.batch_size, self.seed)
         self.trivial = learn_from_labels(self.model, train, self.metrics)
         if valid is not None:
             self.check_monitor(statistics_of(self.model.tasks, valid), self.trivial)
@@ -224,7 +201,7 @@ class Trainer:
         with self._generators.own():
             for batch in self._rest_of_epoch(train):
                 self._step_of_epoch(batch)
-        return self._end_epoch()
+        return {task: values["loss"] for task, values in self._end_epoch().tasks.items()}
 
     def train_step(self, batch: Batch | Mapping[str, Any]) -> StepResult:
         """Make one update from a batch ``{"inputs": ..., "targets": {task: tensor}}``.
@@ -247,59 +224,16 @@ class Trainer:
             InputError: If it is no batch, or a label stands where there is no word.
             TrainingError: If too many steps in a row were not finite.
         """
-        batch, balancer = Batch.of(batch, device=self.device), self.balancer
-        progress, planner, passes = self.progress, self.planner, self._passes
-        step, epoch = progress.step, progress.epoch + 1
-        with self._generators.own():
-            self._rates.set(step)
-            tasks = planner.tasks_at(step, epoch)
-            plan = planner.plan(batch, tasks, step, epoch)
-            if not self._rehearsed:
-                self.stages.rehearse(epoch, partial(passes.losses, plan.first()))
-                self._rehearsed = True
-            if self._ahead is not None:
-                valid = self._ahead
-                ahead = lambda: planner.plan(valid.at(step), tasks, step, epoch)  # noqa: E731
-                look_ahead(balancer, self.model, self.optimizer, passes.losses, plan, ahead)
-            clear_gradients(self.optimizer)
-            passes.averages.save()
-            look = (step + 1) % GRADIENTS_EVERY == LOG_EVERY
-            passed = passes.make(plan, balancer, self.stages.pass_at(epoch), look=look)
-            progress.step += 1
-            if progress.step == STEPS_WITHOUT_EPOCH:
-                warn_of_epochs(self.progress, self._setup, self.lr_schedule)
-            if passed is None:
-                return StepResult({})
-        losses, result, penalty = passed.losses, passed.balanced, passed.penalty
-        norm = clip_gradient(self._parameters, self.clip_norm)
-        # a device sync
-        if not all(map(math.isfinite, on_host([*losses.values(), norm]))):
-            passes.averages.restore()
-            where = "the batch" if batch.rows is None else batch.rows
-            check_words(self.model, [(where, batch)], losses)
-            count_skipped(progress, losses)
-            return StepResult(losses, norm, result, penalty, skipped=True)
-        progress.skipped_in_a_row = 0
-        update(self.optimizer, balancer, losses)
-        self.model.sharing.after_step(self._rates.highest, self.model.active_tasks)
-        report_losses_after(balancer, passes.losses, plan)
-        progress.totals.add(passed.terms)
-        norms = (result.gradient_norms if result else None) or passed.norms
-        add_norms(progress.gradients, norms)
-        return StepResult(losses, norm, result, penalty, gradient_norms=norms)
+        batch = Batch.of(batch, device=self.device)
+        result = self._steps.make(batch, self.progress, self.clip_norm)
+        if self.progress.step == STEPS_WITHOUT_EPOCH:
+            warn_of_epochs(self.progress, self._setup, self.lr_schedule)
+        return result
 
     def _rest_of_epoch(self, train: Data) -> Iterator[Batch]:
-        """Return the batches of the epoch in progress that are not done yet."""
+        """Begin or resume an epoch, and return the batches that are not done yet."""
         self._started = perf_counter()
-        progress = self.progress
-        if not progress.batch:
-            self.freezing.begin(progress.epoch + 1)
-        self.model.train()
-        changing = [task for task in self.model.tasks if task.turning_points]
-        self.stages.weigh(changing, progress.epoch + 1)
-        return train.epoch(
-            self.batch_size, seed=self.seed, number=progress.epoch, done=progress.batch
-        )
+        return batches_left(train, self._setup, self.progress, self.batch_size, self.seed)
 
     def _step_of_epoch(self, batch: Batch) -> None:
         result = self.train_step(batch)
@@ -313,32 +247,39 @@ class Trainer:
             for observer in self.observers:
                 observer.on_step(self, record)
 
-    def _end_epoch(self) -> dict[str, float]:
-        """Record the epoch and begin the next one."""
-        state, balancer = self.progress, self.balancer
-        totals = state.totals.means()
-        means = {task: totals[task] for task in self.model.tasks.names if task in totals}
-        report_epoch(balancer, self._normalizer.normalized_means(means))
-        if not means and state.skipped:
-            raise TrainingError(not_finite(state, "in any step of the epoch"))
-        state.epoch += 1
-        state.batch = 0
-        record = epoch_record(
-            means,
-            state.weights,
-            self._moment(state.epoch),
-            skipped=state.skipped,
-            balancer=name_of(balancer),
-            sharing=self.model.sharing.describe() or None,
-            trained=self.freezing.trained() if self.freezing.active else None,
-        )
-        state.totals = Totals()
-        if self.balancer is not balancer:
-            state.weights = {}  # the next one need not give any
+    def _end_epoch(self) -> EpochRecord:
+        moment = self._moment(self.progress.epoch + 1)
+        record = end_epoch(self._setup, self.progress, moment)
         self.history.records.append(record.as_dict())
         for observer in self.observers:
             observer.on_epoch(self, record)
-        return means
+        return record
+
+    def _validate(self, valid: Data | None) -> None:
+        """Evaluate, keep the weights if they are the best so far, and decide whether to stop."""
+        if valid is None:
+            return
+        watch = self.monitor, self.patience
+        found = validate(valid, self._setup, self.progress, self.evaluate, *watch)
+        if found is None:
+            return
+        by_steps = isinstance(self.evaluate_every, int)
+        moment = self._moment(self.progress.epoch + by_steps)
+        record = evaluation_record(found, "step" if by_steps else "epoch", moment)
+        self.history.records.append(record.as_dict())
+        for observer in self.observers:
+            observer.on_evaluation(self, record)
+        if found.best:
+            self._checkpoint("best")
+
+    def _moment(self, epoch: int) -> Moment:
+        seconds = perf_counter() - self._started
+        rate = self._rates.highest
+        return {"step": self.step, "epoch": epoch, "seconds": seconds, "learning_rate": rate}
+
+    def _checkpoint(self, kind: Checkpoint) -> None:
+        for observer in self.observers:
+            observer.on_checkpoint(self, kind)
 
     def statistics(self) -> dict[str, Any]:
         """Return where training is: steps, epochs, weights, and the tasks' gradients.
@@ -355,8 +296,6 @@ class Trainer:
             "weights": {task: float(weight) for task, weight in self.progress.weights.items()},
             "gradients": gradient_stats(self.progress.gradients),
         }
-
-    # State -----------------------------------------------------------------------------------
 
     def state(self) -> Saved:
         """Return all that `load_state` needs: tensors, and numbers that JSON can hold.
@@ -381,12 +320,6 @@ class Trainer:
         """
         tensors, header = tensors_and_header(state, header)
         self.progress = load_state(tensors, header, self._setup.modules(), self.optimizer)
-
-    def _checkpoint(self, kind: Checkpoint) -> None:
-        for observer in self.observers:
-            observer.on_checkpoint(self, kind)
-
-    # Evaluation ------------------------------------------------------------------------------
 
     def evaluate(self, data: Any, tasks: str | Iterable[str] | None = None) -> Report:
         """Compute every metric over the whole of ``data``.
@@ -425,11 +358,7 @@ class Trainer:
     def predict_probabilities(
         self, inputs: Any, tasks: str | Iterable[str] | None = None
     ) -> dict[str, Any]:
-        """Predict class probabilities (N, C) of the tasks that have classes, as NumPy arrays.
-
-        Args:
-            inputs: As in `predict`.
-            tasks: As in `predict`; those without classes are left out.
+        """Predict class probabilities (N, C), as NumPy arrays; for the arguments, see `predict`.
 
         Returns:
             An array for each task that has classes.
@@ -468,31 +397,3 @@ class Trainer:
 
     def _data(self, data: Any, what: str, *, whole: bool = False) -> Data:
         return take_data(data, what, self.model, self.device, whole=whole)
-
-    def _validate(self, valid: Data | None) -> None:
-        """Evaluate, keep the weights if they are the best so far, and decide whether to stop."""
-        if valid is None:
-            return
-        found = validate(
-            valid,
-            self._setup,
-            self.progress,
-            self.evaluate,
-            monitor=self.monitor,
-            patience=self.patience,
-        )
-        if found is None:
-            return
-        by_steps = isinstance(self.evaluate_every, int)
-        moment = self._moment(self.progress.epoch + by_steps)
-        record = evaluation_record(found, "step" if by_steps else "epoch", moment)
-        self.history.records.append(record.as_dict())
-        for observer in self.observers:
-            observer.on_evaluation(self, record)
-        if found.best:
-            self._checkpoint("best")
-
-    def _moment(self, epoch: int) -> Moment:
-        seconds = perf_counter() - self._started
-        rate = self._rates.highest
-        return {"step": self.step, "epoch": epoch, "seconds": seconds, "learning_rate": rate}

@@ -32,7 +32,6 @@ def validate(
     setup: Setup,
     state: TrainingState,
     evaluate: Callable[[Data, list[str]], Report],
-    *,
     monitor: str,
     patience: int | None,
 ) -> Validation | None:

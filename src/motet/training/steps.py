@@ -1,0 +1,82 @@
+"""One training step: forward and backward passes, the update, and what balancers learn from it."""
+
+import math
+from functools import partial
+
+from motet.data.batches import Batch
+from motet.model import on_host
+from motet.training.evaluation import check_words
+from motet.training.needs import ValidationBatches, look_ahead, report_losses_after
+from motet.training.recording import LOG_EVERY
+from motet.training.setup import Setup
+from motet.training.skipped_steps import count_skipped
+from motet.training.state import TrainingState
+from motet.training.statistics import GRADIENTS_EVERY, add_norms
+from motet.training.step_result import StepResult
+from motet.training.updates import clear_gradients, clip_gradient, update
+
+
+class Steps:
+    """Makes training steps.
+
+    Args:
+        setup: What is trained.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._parameters = list(setup.model.parameters())
+        self._rehearsed = False
+        self.ahead: ValidationBatches | None = None
+        """Validation batches for balancers that look ahead; None without."""
+
+    def make(self, batch: Batch, state: TrainingState, clip_norm: float | None) -> StepResult:
+        """Make one update; see `motet.Trainer.train_step`.
+
+        Args:
+            batch: Tensors on the device.
+            state: Where training is; it is updated.
+            clip_norm: Largest norm of the whole gradient.
+
+        Returns:
+            What the step did.
+        """
+        setup, model = self._setup, self._setup.model
+        planner, passes, rates = setup.planner, setup.passes, setup.rates
+        step, epoch = state.step, state.epoch + 1
+        balancer = setup.stages.at(epoch)
+        with setup.generators.own():
+            rates.set(step)
+            tasks = planner.tasks_at(step, epoch)
+            plan = planner.plan(batch, tasks, step, epoch)
+            if not self._rehearsed:
+                setup.stages.rehearse(epoch, partial(passes.losses, plan.first()))
+                self._rehearsed = True
+            if self.ahead is not None:
+                valid = self.ahead
+                ahead = lambda: planner.plan(valid.at(step), tasks, step, epoch)  # noqa: E731
+                look_ahead(balancer, model, setup.optimizer, passes.losses, plan, ahead)
+            clear_gradients(setup.optimizer)
+            passes.averages.save()
+            look = (step + 1) % GRADIENTS_EVERY == LOG_EVERY
+            passed = passes.make(plan, balancer, setup.stages.pass_at(epoch), look=look)
+            state.step += 1
+            if passed is None:
+                return StepResult({})
+        losses, result, penalty = passed.losses, passed.balanced, passed.penalty
+        norm = clip_gradient(self._parameters, clip_norm)
+        # a device sync
+        if not all(map(math.isfinite, on_host([*losses.values(), norm]))):
+            passes.averages.restore()
+            where = "the batch" if batch.rows is None else batch.rows
+            check_words(model, [(where, batch)], losses)
+            count_skipped(state, losses)
+            return StepResult(losses, norm, result, penalty, skipped=True)
+        state.skipped_in_a_row = 0
+        update(setup.optimizer, balancer, losses)
+        model.sharing.after_step(rates.highest, model.active_tasks)
+        report_losses_after(balancer, passes.losses, plan)
+        state.totals.add(passed.terms)
+        norms = (result.gradient_norms if result else None) or passed.norms
+        add_norms(state.gradients, norms)
+        return StepResult(losses, norm, result, penalty, gradient_norms=norms)
