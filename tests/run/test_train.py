@@ -51,6 +51,7 @@ def test_the_folder_holds_what_the_contract_says(run):
         "model/model.safetensors",
         "model/config.json",
         "model/preprocessing.json",
+        "model/learned.json",
         "model/README.md",
     }
     assert {path.name for path in run.path.iterdir() if path.is_dir()} <= {
@@ -103,6 +104,14 @@ def test_the_model_folder_holds_no_path_and_no_pickle(run):
         assert b"/tmp" not in content
         assert b"/home" not in content
     json.loads((run.path / "model/config.json").read_text(), parse_constant=pytest.fail)
+
+
+def test_the_model_folder_holds_counts_and_moments_of_the_training_labels(run, people):
+    labels = json.loads((run.path / "model/learned.json").read_text())["labels"]
+    assert set(labels) == {"churn", "spend"}
+    assert labels["churn"]["labelled"] == sum(labels["churn"]["totals"][0])
+    assert labels["spend"]["means"] == pytest.approx([0.0], abs=1e-6)  # standardised
+    assert labels["spend"]["rows"] < len(people)
 
 
 def test_the_model_card_says_what_it_predicts_from_what_and_how_well(run):

@@ -8,7 +8,7 @@ from motet.data.values import is_list
 from motet.tags import Scheme, find_scheme
 
 _ROWS = 200
-"""Rows of texts that are looked at for tags, and first for lengths."""
+"""Rows of texts that are searched for tags, and compared first for lengths."""
 _LENGTHS = 3
 """Different numbers of words from which two columns do not have the same ones by chance."""
 
@@ -70,7 +70,7 @@ def labelled_words(table: pa.Table, name: str) -> str | None:
     counts = {name: _distinct(column)}
     for other in table.column_names:
         words = table[other]
-        some = words[:_ROWS]  # looked at first, as most columns differ there
+        some = words[:_ROWS]  # compared first, as most columns differ there
         if words.type == column.type and _align(some, lengths[:_ROWS]) and _align(words, lengths):
             counts[other] = _distinct(words)
     most = max(counts, key=lambda each: counts[each])

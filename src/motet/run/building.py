@@ -1,6 +1,6 @@
 """From a config and fitted preprocessing to a trainer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,18 @@ from motet.model.building import check_encoders, check_tasks
 from motet.model.sizes import learned_sizes
 from motet.run.frozen_states import check_cache
 from motet.run.preparing import Prepared, prepare
-from motet.tasks.scores import fit_trivial
+from motet.tasks import Task
+from motet.tasks.scores import fit_trivial, statistics_of
+from motet.tasks.statistics import LabelStatistics
 from motet.training import Trainer, make_stages
 from motet.training.schedulers import create_scheduler
+
+
+def train_statistics(prepared: Prepared, tasks: Iterable[Task]) -> dict[str, LabelStatistics]:
+    """Return the statistics of the training labels of tasks that have some."""
+    labels = prepared.labels("train")
+    found = {task.name: statistics_of(task, labels.get(task.name)) for task in tasks}
+    return {name: each for name, each in found.items() if each is not None}
 
 
 def check(
@@ -63,7 +72,7 @@ def build_trainer(prepared: Prepared) -> Trainer:
         trainer = Trainer(model, stages, scheduling=scheduler, **chosen.options())
     collector.stop()
     with collector.at("training", "monitor"):
-        trivial = fit_trivial(model.tasks, prepared.labels("train"))
+        trivial = fit_trivial(model.tasks, train_statistics(prepared, model.tasks))
         trainer.check_monitor(prepared.labels("validation"), trivial)
     with collector.at("training", "epochs"):
         trainer.check_epochs(chosen.epochs)

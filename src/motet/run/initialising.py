@@ -1,4 +1,4 @@
-"""`motet init`: from a table to a config that says what was guessed, and why.
+"""`motet init`: from a table to a config with every guess and its reason.
 
 Needs no torch. The text is a config that `motet validate` accepts as it stands; commented out in it
 are the columns that are not used, and settings with their defaults.
@@ -113,19 +113,19 @@ def initial_config(source: str, targets: Sequence[str], folder: Path | None = No
     """
     table, name_row = read(source), names_in(source)
     tasks = infer_tasks(table, targets, name_row)
-    chosen, parts, reason = _choose_split(table, tasks)
-    used = {*(guess.column for guess in tasks), chosen.get("column")}
-    inputs = infer_inputs(table, [str(name) for name in used], parts.train, name_row)
+    split_choice, splits, reason = _choose_split(table, tasks)
+    used = {*(guess.column for guess in tasks), split_choice.get("column")}
+    inputs = infer_inputs(table, [str(name) for name in used], splits.train, name_row)
     words = _words_of(table, tasks)
     inputs = [
         Guess(each.column, "text", _LABELLED) if each.column in words else each for each in inputs
     ]
     usable(inputs)
     sections = (
-        _of_data(_relative(source, folder), chosen, reason),
+        _of_data(_relative(source, folder), split_choice, reason),
         _of_inputs(inputs, words),
         _of_tasks(tasks),
-        _of_settings(len(parts.train), _unread_settings(inputs)),
+        _of_settings(len(splits.train), _unread_settings(inputs)),
     )
     return "\n".join(["# Each guess has its reason beside it.\n", *map(_aligned, sections)])
 
@@ -134,7 +134,7 @@ def initial_config(source: str, targets: Sequence[str], folder: Path | None = No
 
 
 def _choose_split(table: pa.Table, tasks: Sequence[Guess]) -> tuple[Chosen, Splits, str]:
-    """Choose by a column that marks the parts, else at random by classes if there are enough."""
+    """Choose a column that marks the splits, else random rows, by classes if there are enough."""
     found = infer_split(table, exclude=[guess.column for guess in tasks])
     if found is not None:
         options = split_options(found)

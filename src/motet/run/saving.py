@@ -1,10 +1,12 @@
-"""The ``model/`` folder: all that is needed to predict, and nothing that runs.
+"""The ``model/`` folder: all that is needed to predict, and no code.
 
-``config.json`` says how the model is built, ``preprocessing.json`` what was learned from the
-training part about inputs and labels, ``model.safetensors`` holds the weights. No pickle, no path.
+``config.json`` is how the model is built, ``preprocessing.json`` what the training rows determine
+of inputs and labels, ``model.safetensors`` the weights. ``learned.json`` has counts and moments of
+the training labels, which prediction does not need. No pickle, no path.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +28,14 @@ from motet.registry import LABELS, TASKS
 from motet.run.folder import finite, require_folder, write_json, write_text
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
+from motet.tasks.statistics import LabelStatistics
 from motet.writing import replacing
 
-WEIGHTS, SETTINGS, PREPROCESSING, CARD = (
+WEIGHTS, SETTINGS, PREPROCESSING, LEARNED, CARD = (
     "model.safetensors",
     "config.json",
     "preprocessing.json",
+    "learned.json",
     "README.md",
 )
 
@@ -42,12 +46,25 @@ def save(
     preprocessing: Preprocessing,
     model: MultiTaskModel,
     trivial: Trivial,
+    labels: Mapping[str, LabelStatistics],
     card: str,
 ) -> None:
-    """Write the folder; the settings last, so that a folder that has them is complete."""
+    """Write the folder; the settings last, so that a folder that has them is complete.
+
+    Args:
+        folder: The ``model/`` folder.
+        config: The config of the run.
+        preprocessing: Its fitted preprocessing.
+        model: The model.
+        trivial: Constant predictions, fitted on the training labels.
+        labels: Statistics of the training labels, by task.
+        card: What the folder's README says.
+    """
     with replacing(folder / WEIGHTS) as path:
         save_model(model, str(path))
     write_text(folder / PREPROCESSING, preprocessing.to_json())
+    summaries = {task: finite(each.summary()) for task, each in labels.items()}
+    write_json(folder / LEARNED, {"labels": summaries})
     write_text(folder / CARD, card)
     kept = without_paths(config).model_dump(mode="json", exclude={"data"})
     for name, encoder in text_encoders(model).items():

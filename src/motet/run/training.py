@@ -16,7 +16,7 @@ from motet.data.sources import absolute
 from motet.data.trees import take_rows
 from motet.problems import InputError
 from motet.run import folder, saving
-from motet.run.building import build_trainer
+from motet.run.building import build_trainer, train_statistics
 from motet.run.card import card
 from motet.run.checkpoints import Checkpoints, digest
 from motet.run.frozen_states import with_frozen_states
@@ -171,7 +171,8 @@ class _Attempt:
             self.say(line("note", note))
         text = card(prepared, model, trainer, report)
         where = self.path / folder.MODEL
-        saving.save(where, prepared.config, prepared.preprocessing, model, trainer.trivial, text)
+        trivial, labels = trainer.trivial, train_statistics(prepared, model.tasks)
+        saving.save(where, prepared.config, prepared.preprocessing, model, trivial, labels, text)
         return run
 
     def _test(self, run: Run, inputs: dict[str, Any]) -> Report:

@@ -1,4 +1,4 @@
-"""Losses as (sum, count) over labelled elements, so that parts of a batch add up to the whole.
+"""Losses as (sum, count) over labelled elements, so that micro-batches add up to the batch.
 
 The loss of a task is sum / count, added over micro-batches and processes before dividing. Labels
 that are missing leave no trace, not even NaN, in the sum or in a gradient. There are two ways:

@@ -13,13 +13,13 @@ MetricChoice = Sequence[str | Callable[..., Any]] | str | Callable[..., Any]
 
 
 def find_metrics(
-    tasks: Iterable[Task], chosen: Mapping[str, MetricChoice] | None = None
+    tasks: Iterable[Task], choices: Mapping[str, MetricChoice] | None = None
 ) -> dict[str, dict[str, Metric]]:
     """Find the metrics of each task.
 
     Args:
         tasks: The tasks.
-        chosen: For some tasks, names and functions instead of the task's own.
+        choices: For some tasks, names and functions instead of the task's own.
 
     Returns:
         Metrics by name, by task.
@@ -28,20 +28,20 @@ def find_metrics(
         InputError: If a metric or task is unknown, or does not suit the other.
     """
     by_name = {task.name: task for task in tasks}
-    for name in chosen or {}:
+    for name in choices or {}:
         if name not in by_name:
             raise InputError(f"metrics: no task is named {name!r}; {hint(name, by_name)}")
     return {
-        name: _of_task(task, (chosen or {}).get(name, task.metrics))
+        name: _of_task(task, (choices or {}).get(name, task.metrics))
         for name, task in by_name.items()
     }
 
 
-def _of_task(task: Task, chosen: MetricChoice) -> dict[str, Metric]:
+def _of_task(task: Task, choice: MetricChoice) -> dict[str, Metric]:
     found: dict[str, Metric] = {}
-    if isinstance(chosen, str) or not isinstance(chosen, Sequence):
-        chosen = [chosen]
-    for place, each in enumerate(chosen, start=1):
+    if isinstance(choice, str) or not isinstance(choice, Sequence):
+        choice = [choice]
+    for place, each in enumerate(choice, start=1):
         metric = _metric(each, place)
         if not metric.suits(task.label_kind):
             raise InputError(

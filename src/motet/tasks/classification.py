@@ -129,7 +129,7 @@ class Classification(Task):
         return (clean.argmax(dim=-1) if is_soft(clean) else clean).where(labelled, MISSING)
 
     def check(self, target: Tensor) -> None:
-        """Hold all labels of a data set to their range.
+        """Check the range of all labels of a data set.
 
         Raises:
             InputError: If a label is no class index, soft labels are not shares, or the number of
@@ -172,7 +172,7 @@ class Classification(Task):
 
     @property
     def default_metrics(self) -> tuple[str, ...]:
-        """Two classes are judged by their order first: auroc; more by accuracy."""
+        """Two classes are scored by their ranking, auroc; more by accuracy."""
         if self.outputs == 2:
             return ("auroc", "accuracy", "macro_f1", "log_loss")
         return ("accuracy", "macro_f1", "auroc", "log_loss")

@@ -59,8 +59,8 @@ class CRF(nn.Module):
         classes: Number of tags C.
         moves: Which moves are allowed; all if left out. Decoding keeps to it always, the likelihood
             only while ``constrained`` is set, for data in which every labelled path keeps to it. A
-            path that ends with a label that cannot be the last was cut off: those that it is told
-            from may end with any tag, too.
+            path that ends with a label that cannot be the last was cut off: the paths that it is
+            compared with may end with any tag, too.
 
     Raises:
         InputError: If the number of tags is not positive.

@@ -1,7 +1,7 @@
 """Heads: from features (B, D) to the raw output of one task (B, outputs).
 
-`TaskHead` is the built-in one. Any module of a user serves as well: `CustomHead` holds it to its
-promise, so that a wrong width is an error in words rather than a broadcast.
+`TaskHead` is the built-in one. Any module of a user serves as well: `CustomHead` checks the width
+of what it gives, so that a wrong one is an error rather than a broadcast.
 """
 
 import inspect
@@ -132,7 +132,7 @@ def custom_head(given: Callable[..., Any], width: int, outputs: int) -> CustomHe
         outputs: Numbers per row that must go out.
 
     Returns:
-        The module, held to ``outputs``.
+        The module, whose ``outputs`` are checked.
 
     Raises:
         InputError: If the function makes something else than a module.

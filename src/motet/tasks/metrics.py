@@ -94,7 +94,7 @@ Columns = Iterator[tuple[str, Tensor, Tensor]]
 
 
 def _rankings(rows: ScoredRows) -> Columns:
-    # Name, scores and truth of each class or label; of two classes the second says it all.
+    # Name, scores and truth of each class or label; of two classes the second is enough.
     scores = _probabilities(rows)
     if rows.target.ndim == 1:
         classes = range(scores.shape[1])

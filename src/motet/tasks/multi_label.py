@@ -77,7 +77,7 @@ class MultiLabel(Task):
     ) -> None:
         super().__init__(name, **common)
         self.columns = columns if columns is None or isinstance(columns, str) else tuple(columns)
-        named = None  # patterns tell no number
+        named = None  # patterns have no number
         if isinstance(self.columns, tuple) and not any({"*", "?"} & set(c) for c in self.columns):
             named = self.columns
         where = f"task {name!r}: {'columns' if classes is None else 'classes'}"
@@ -116,7 +116,7 @@ class MultiLabel(Task):
         return target.float().where(labelled, torch.nan)
 
     def check(self, target: Tensor) -> None:
-        """Hold all labels of a data set to 0 and 1.
+        """Check that all labels of a data set are 0 or 1.
 
         Raises:
             InputError: If a label is neither, or there are not C of them per row.

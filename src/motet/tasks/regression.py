@@ -35,7 +35,7 @@ class Regression(Task):
 
     Targets are numbers (B,), or (B, outputs), NaN where missing, one by one; the count is the
     number of labels. A bare `Regression` never scales: raw output, target and prediction have one
-    unit. ``scaling`` says that the targets were standardised by it before they came here. The loss
+    unit. ``scaling`` is what the targets were standardised by before. The loss
     then works on standardised numbers; predictions and metrics are in original units, float64.
 
     Args:
@@ -103,11 +103,11 @@ class Regression(Task):
         values = as_vector(target).double()
         if self.scaling is None:
             return values
-        mean, std = (values.new_tensor(part) for part in self.scaling)
+        mean, std = (values.new_tensor(each) for each in self.scaling)
         return values * std + mean
 
     def check(self, target: Tensor) -> None:
-        """Hold all labels of a data set to their shape.
+        """Check the shape of all labels of a data set.
 
         Raises:
             InputError: If a label is infinite, or there are not ``outputs`` of them per row.
@@ -135,10 +135,10 @@ class Regression(Task):
     def _valid(self, scaling: Scaling | None) -> tuple[Any, Any] | None:
         if scaling is None:
             return None
-        for part in scaling:
-            if isinstance(part, Sequence) and len(part) != self.outputs:
+        for each in scaling:
+            if isinstance(each, Sequence) and len(each) != self.outputs:
                 raise InputError(
-                    f"task {self.name!r}: scaling has {len(part)} numbers, expected one, or one "
+                    f"task {self.name!r}: scaling has {len(each)} numbers, expected one, or one "
                     f"for each of {self.outputs} outputs"
                 )
         if bool((torch.tensor(scaling[1]) <= 0).any()):

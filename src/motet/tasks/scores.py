@@ -56,10 +56,10 @@ def fit_trivial(
     """
     tasks = list(tasks)
     found: dict[str, dict[str, Prediction]] = {}
-    for task, chosen in zip(tasks, find_metrics(tasks, metrics).values(), strict=True):
+    for task, own in zip(tasks, find_metrics(tasks, metrics).values(), strict=True):
         known = statistics_of(task, train_targets.get(task.name))
         if known is not None:
-            found[task.name] = {metric: task.trivial(known, metric) for metric in chosen}
+            found[task.name] = {metric: task.trivial(known, metric) for metric in own}
     return found
 
 
@@ -85,10 +85,10 @@ def score_trivial(
         task.name: {
             name: found.value
             for name, found in trivial_scores(
-                task, chosen, trivial.get(task.name), targets.get(task.name)
+                task, own, trivial.get(task.name), targets.get(task.name)
             ).items()
         }
-        for task, chosen in zip(tasks, find_metrics(tasks, metrics).values(), strict=True)
+        for task, own in zip(tasks, find_metrics(tasks, metrics).values(), strict=True)
     }
 
 

@@ -29,7 +29,7 @@ class SequenceLabelling(Task):
     outputs are scores (B, L, C), NaN where there is no word. Where tags spell spans, predictions
     are the best sequence in which every span is well formed. The loss is a mean over labels,
     weighted as that of `Classification`; that of a CRF is one over sequences that have a label,
-    unless ``mean_over`` says otherwise.
+    unless ``mean_over`` is given.
 
     The likelihood of a CRF is over valid sequences only if all training labels can begin one; from
     then on a sequence that does not costs 10,000 for each wrong move. One whose last label leaves a
@@ -137,7 +137,7 @@ class SequenceLabelling(Task):
         return clean(target, labelled).long().where(labelled, MISSING)
 
     def check(self, target: Tensor) -> None:
-        """Hold all labels of a data set to their range.
+        """Check the range of all labels of a data set.
 
         Raises:
             InputError: If a label is no place of a tag, or the tags are not known.
@@ -157,10 +157,10 @@ class SequenceLabelling(Task):
             )
 
     def check_words(self, words: Tensor, target: Tensor) -> None:
-        """Look for labels where there is no word.
+        """Check that labels stand where there are words.
 
         Raises:
-            RowError: If there is one.
+            RowError: If one does not.
         """
         length = words.shape[1]
         labelled = self.label_kind.present(lengthened(target[:, :length], length))
@@ -203,7 +203,7 @@ class SequenceLabelling(Task):
 
     @property
     def default_metrics(self) -> tuple[str, ...]:
-        """Spans first, where there are any: most words are O, so accuracy says little."""
+        """Spans first, where there are any: most words are O, so accuracy hardly differs."""
         return ("span_f1", "token_accuracy") if self.tags.has_spans else ("token_accuracy",)
 
     def _tokens_loss(self, raw: Tensor, target: Tensor, labelled: Tensor) -> tuple[Tensor, Tensor]:

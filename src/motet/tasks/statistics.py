@@ -8,6 +8,7 @@ the same order, however they are split into batches.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,6 +85,15 @@ class LabelStatistics:
         """Return the totals of so many classes, (k, classes), which may not all occur."""
         assert self.totals is not None  # the kind of label has classes
         return _widened(self.totals, classes)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the counts and moments, without the sample, as JSON can hold them."""
+        found: dict[str, Any] = {"rows": self.rows, "labelled": self.labelled}
+        if self.totals is not None:
+            found["totals"] = self.totals.tolist()
+        if self.moments is not None:
+            found |= {name: each.tolist() for name, each in self.moments._asdict().items()}
+        return found
 
     def merged(self, other: "LabelStatistics") -> "LabelStatistics":
         """Return the statistics of the labels of both, this one's first."""

@@ -15,7 +15,7 @@ from motet.tasks.labels import row_with_gap
 
 
 class TokenHead(nn.Module):
-    """The same head for every token, perhaps after a layer that looks at their neighbours.
+    """The same head for every token, perhaps after a layer that reads their neighbours.
 
     Args:
         head: Maps states (B, L, D) to raw outputs (B, L, outputs).

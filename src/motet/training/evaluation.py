@@ -235,12 +235,12 @@ def embed(
         InputError: If the tasks have representations of their own.
     """
     names = known_tasks(model, tasks)
-    numbers, parts = [], []
+    numbers, found = [], []
     with _evaluating(model):
         for rows, batch in data.once(batch_size):
             numbers.append(rows)
-            parts.append(model.represent(batch.inputs, names))
-    return join_rows(parts, numbers).cpu()
+            found.append(model.represent(batch.inputs, names))
+    return join_rows(found, numbers).cpu()
 
 
 @contextmanager

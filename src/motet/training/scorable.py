@@ -41,8 +41,8 @@ def without_score(
     """
     tasks = list(tasks)
     found = {}
-    for task, chosen in zip(tasks, find_metrics(tasks, metrics).values(), strict=True):
-        metric = next(iter(chosen.values()))
+    for task, own in zip(tasks, find_metrics(tasks, metrics).values(), strict=True):
+        metric = next(iter(own.values()))
         first = {metric.name: metric}
         scores = trivial_scores(task, first, trivial.get(task.name), targets.get(task.name))
         value, note = scores[metric.name]

@@ -148,7 +148,7 @@ def test_soft_labels_without_names_are_numbered():
         ([[0.5, 0.6]], None, "shares 0.5, 0.6 in row 0, expected numbers >= 0 that add up to 1"),
         ([[0.5, 0.5], [1.5, -0.5]], None, "in row 1"),
         ([[0.5, 0.5], [1.0]], None, "list of 1 in row 1, expected 2"),
-        ([[0.5, 0.5]], ["a", "b", "c"], "lists of 2 shares, but classes says 3"),
+        ([[0.5, 0.5]], ["a", "b", "c"], "lists of 2 shares, but classes has 3"),
         ([[1.0]], None, "lists of one share"),
     ],
 )

@@ -231,7 +231,7 @@ class ClassTarget(Target):
         if isinstance(self._given, int) and self._kind != "integer" and found != self._given:
             raise InputError(
                 f"{self._where} has {found:,} classes ({listed(self.values)}), expected "
-                f"{self._given} in the training part; list them in classes, correct it or remove it"
+                f"{self._given} in the training rows; list them in classes, correct it or remove it"
             )
         texts = as_texts(distinct, self._where).to_pylist()
         strange = sorted(set(texts) - set(self.names))
@@ -271,7 +271,7 @@ class ClassTarget(Target):
             given = tuple(str(value) for value in self._given)
         if len(given) != width:
             raise InputError(
-                f"{self._where} has lists of {width} shares, but classes says {len(given)}; "
+                f"{self._where} has lists of {width} shares, but classes has {len(given)}; "
                 "expected one share per class"
             )
         if width < 2:

@@ -33,7 +33,7 @@ class IndicatorTarget(Target):
         column: Column of lists to read; the task's name if left out.
         columns: Columns to read instead, one per label: a pattern such as "tag_*", or their names.
         labels: Names of the labels, in order, or how many there are; learned from the training
-            part if left out.
+            rows if left out.
 
     Example:
         >>> tags = IndicatorTarget("tags")

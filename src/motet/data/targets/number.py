@@ -26,7 +26,7 @@ class NumberTarget(Target):
         name: The task's name.
         column: Column to read; the task's name if left out.
         scale: Whether to standardise.
-        outputs: How many numbers a row must have; learned from the training part if left out.
+        outputs: How many numbers a row must have; learned from the training rows if left out.
 
     Example:
         >>> spend = NumberTarget("spend")

@@ -41,7 +41,7 @@ class TagTarget(Target):
         classes: The tags in order, or how many there are; those found in training, sorted, if left
             out. Whole numbers with a count C are the tags 0 to C - 1.
         scheme: How tags spell spans; found from the tags if left out.
-        input: Name of the text whose words are labelled; the one that is made of words if left out.
+        input: Name of the text whose words are labelled; the one that has words if left out.
 
     Example:
         >>> slots = TagTarget("slots")

@@ -41,7 +41,7 @@ class LabelKind:
     """
 
     name: ClassVar[str]
-    """Its name, under which its target is registered and metrics say that they suit it."""
+    """Under which its target is registered, and by which metrics name the kinds they suit."""
     given: ClassVar[bool] = True
     """Whether labels come with the data; otherwise the task makes its targets from the inputs."""
     default_metrics: ClassVar[tuple[str | Callable[..., Any], ...]] = ()
