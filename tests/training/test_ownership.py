@@ -10,6 +10,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from motet import balancing
+from motet.balancing.engine import leaves
+from motet.balancing.engine.graph import walk, whole_graph
 from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.tasks import Regression
@@ -328,3 +330,22 @@ def test_columns_move_with_their_parameters():
     balancer.move_columns([first, second], [second, third])
     expected = [[4.0, 9.0, 0.0, 0.0, 0.0], [25.0, 36.0, 0.0, 0.0, 0.0]]
     assert_close(balancer.squares, torch.tensor(expected))
+
+
+@pytest.mark.parametrize("balancer", ["pcgrad", "graddrop"])
+def test_a_step_walks_the_graph_at_most_once_to_find_parameters(balancer, monkeypatch):
+    walks = []
+    monkeypatch.setattr(leaves, "walk", lambda *given: walks.append("look") or walk(*given))
+    monkeypatch.setattr(
+        leaves, "whole_graph", lambda *given: walks.append("again") or whole_graph(*given)
+    )
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.Linear(4, 8), nn.ReLU())
+    trainer = Trainer(MultiTaskModel(encoder, [Regression("a"), Regression("b")]), balancer)
+    rows = {"inputs": torch.randn(6, 4), "targets": {"a": torch.randn(6), "b": torch.randn(6)}}
+    counts = []
+    for _ in range(6):
+        trainer.train_step(rows)
+        counts.append(len(walks))
+    assert set(walks) == {"look"}
+    assert counts == [1, 2, 3, 3, 4, 4]

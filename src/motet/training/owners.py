@@ -1,8 +1,9 @@
 """The parameters that a gradient balancer works on: those that tasks share, and each task's own.
 
 They are found in the graph of a step's outputs and kept for steps of the same kind, with the same
-tasks and the same frozen parameters; the graph is walked again at steps 1, 2, 4, 8, ... of each
-kind. The state that a balancer has for each shared parameter follows when others become shared.
+tasks and the same frozen parameters; `is_due` names the steps of each kind at which the graph is
+walked again. The state that a balancer has for each shared parameter follows when others become
+shared.
 """
 
 import warnings
@@ -13,6 +14,7 @@ from weakref import WeakKeyDictionary
 from torch import Tensor, nn
 
 from motet.balancing import Balancer, JacobianBalancer, reached_tasks
+from motet.balancing.engine.looks import GraphLists, hold_all, is_due
 from motet.model import MultiTaskModel
 
 _Columns = tuple[list[nn.Parameter], list[nn.Parameter]]
@@ -43,20 +45,22 @@ class Owners:
         kind = (*outputs, bytes([p.requires_grad for p in self._parameters]))
         steps = self._steps.get(kind, 0)
         self._steps[kind] = steps + 1
-        if not steps & (steps - 1):
-            self._look(outputs)
+        reached = None
+        if is_due(steps):
+            reached = self._look(outputs)
             self._lists.clear()
         if kind not in self._lists:
-            self._lists[kind] = self._listed()
+            self._lists[kind] = self._listed(reached)
         lists = self._lists[kind]
         if balancer.needs.columns_stay:
             assert isinstance(balancer, JacobianBalancer)
             self._move_columns(balancer, lists["shared"])
         return lists
 
-    def _look(self, outputs: Mapping[str, Tensor]) -> None:
+    def _look(self, outputs: Mapping[str, Tensor]) -> dict[Tensor, frozenset[str]]:
         known = self._model.ownership.known
-        self._model.note_reached(reached_tasks(outputs))
+        reached = reached_tasks(outputs)
+        self._model.note_reached(reached)
         if not known and not self._model.ownership.known and not self._lists:
             warnings.warn(
                 "the wrapped module is compiled as a whole, so its graph does not show which "
@@ -64,13 +68,16 @@ class Owners:
                 "MultiTaskModel.wrap(module, tasks, heads={task: module.part})",
                 stacklevel=2,
             )
+        return reached
 
-    def _listed(self) -> dict[str, Any]:
+    def _listed(self, reached: Mapping[Tensor, frozenset[str]] | None) -> dict[str, Any]:
         model = self._model
         shared = model.shared_parameters()
         if not any(parameter.requires_grad for parameter in shared):  # every task by itself
             return {"shared": self._parameters, "task_parameters": {}}
         own = {t.name: model.task_parameters(t.name) for t in model.tasks if t.balanced}
+        if reached is not None and hold_all(shared, own, reached):
+            own = GraphLists(own)  # `motet.backward` need not walk the same graph
         return {"shared": shared, "task_parameters": own}
 
     def _move_columns(self, balancer: JacobianBalancer, shared: list[nn.Parameter]) -> None:

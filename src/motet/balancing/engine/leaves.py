@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from motet.balancing.engine.graph import HIDDEN, place, several, walk, whole_graph
 from motet.balancing.engine.inputs import Shared, check_names, parameters_in
+from motet.balancing.engine.looks import GraphLists, is_due
 from motet.balancing.families import Balancer
 from motet.problems import InputError
 
@@ -46,6 +47,8 @@ def find_leaves(
     if shared is not None and task_parameters is not None:
         check_names(task_parameters, balancer.tasks)
         given = _given_leaves(losses, trainable(shared), task_parameters)
+        if isinstance(task_parameters, GraphLists):
+            return given
         return _LISTS.setdefault(balancer, _Lists()).compared(losses, balancer, given)
     graph = whole_graph(losses.values())
     reached = graph.leaves
@@ -125,8 +128,8 @@ def _given_leaves(
 class _Lists:
     """Lists of parameters that a balancer's calls came with, compared with the graph at times.
 
-    Lists are compared at calls 0, 1, 2, 4, 8, ..., as a graph may change from step to step, and at
-    every call if they left something out.
+    Lists are compared at the calls that `is_due` names, and at every call if they left something
+    out.
     """
 
     def __init__(self) -> None:
@@ -137,7 +140,7 @@ class _Lists:
         lists = [given.shared, *given.own.values()]
         kind = (*losses, *map(len, lists), *map(id, chain.from_iterable(lists)))
         calls = self._complete.get(kind, 0)
-        if not calls & (calls - 1) or not calls % _COMPARE_EVERY:
+        if is_due(calls):
             reached = whole_graph(losses.values()).leaves
             if not any(given.own.values()):
                 _warn_of_own(losses, balancer, given.shared, reached)
@@ -149,7 +152,6 @@ class _Lists:
         return given
 
 
-_COMPARE_EVERY = 256
 _LISTS: WeakKeyDictionary[Balancer, _Lists] = WeakKeyDictionary()
 
 
