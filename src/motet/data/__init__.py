@@ -1,7 +1,6 @@
 """From raw columns to arrays: sources, splits, inputs, targets, preprocessing, batches.
 
-Nothing here but batches and texts in memory needs torch, so that a config is held against its data
-fast.
+Only batches and texts in memory need torch, so that a config is checked against its data quickly.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -170,6 +170,18 @@ def test_threads_that_share_an_input_get_what_they_get_one_by_one(kind):
     assert json.dumps(made.state()) == before
 
 
+def test_threads_that_share_a_tokenizer_all_truncate():
+    rng = np.random.default_rng(0)
+    words = [f"word{number}" for number in range(50)]
+    batches = [
+        pa.table({"text": [" ".join(rng.choice(words, 30)) for _ in range(300)]}) for _ in range(40)
+    ]
+    made = learned("cut", batches[:1])
+    with ThreadPoolExecutor(8) as threads:
+        notes = list(threads.map(lambda batch: made.apply(batch)[1], batches))
+    assert [list(each.counts.values()) for each in notes] == [[300, 0]] * 40
+
+
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_the_notes_and_arrays_of_batches_add_up_to_those_of_all_rows(kind):
     made = learned(kind, [table(0, 200)])

@@ -1,4 +1,5 @@
-"""Inputs: named parts of an example, each from raw columns to numbers or category indices.
+"""Inputs: named parts of an example, from raw columns to the arrays that an encoder takes.
 
-One file each; `motet.registry.INPUTS` has their names.
+Each kind is one file; `motet.registry.INPUTS` has their names, and others are added with
+``motet.register("input", name, MyInput)``.
 """
