@@ -472,7 +472,7 @@ def test_aligned_is_exact_however_short_a_gradient_is(count, tiny, scaling):
         ([[1.0, 2.0], [1.0, 2.0], [1.0, -1.0]], OK),
         ([[1.0, 2.0], [-1.0, -2.0]], OK),
         ([[1.0, 2.0], [1.0, 2.0], [1e-14, 0.0]], "very uneven length"),
-        ([[1.0, 0.0], [1.0, 3e-7]], "to what rounding"),
+        ([[1.0, 0.0], [1.0, 3e-7]], "as far as rounding"),
         ([[1.0, 0.0], [0.0, 0.0]], "a gradient is 0: its weight is 0"),
         ([[0.0, 0.0], [0.0, 0.0]], "every gradient is 0"),
     ],

@@ -195,7 +195,7 @@ def _warn_of_own(
 
 def _level_of_caller() -> int:
     """Return the ``stacklevel`` of a warning about the call of `motet.backward`."""
-    inside = ("motet", "functools", "torch")  # torch stands between where something is compiled
+    inside = ("motet", "functools", "torch")  # torch wraps calls once anything is compiled
     frame, level = sys._getframe(1), 1
     while frame.f_back and frame.f_globals["__name__"].partition(".")[0] in inside:
         frame, level = frame.f_back, level + 1

@@ -1,6 +1,6 @@
 """Memory for task gradients that is kept from one step to the next.
 
-A fresh buffer of T' x P numbers costs about half as much as filling it, as the system hands out
+A fresh buffer of T' x P numbers costs about half as much as filling it, as the system provides
 memory page by page. So on CPUs a balancer's buffer is kept for its next step, and freed with the
 balancer; it is not state and is never saved. On GPUs torch's allocator does this for all memory.
 """

@@ -7,8 +7,8 @@ from motet.balancing.solvers.solution import (
     Array,
     Solution,
     inverse_lengths,
-    judged,
     not_finite,
+    solved,
     unit_rows,
     without_rounding,
 )
@@ -43,7 +43,7 @@ def min_norm_point(gramian: Array, tolerance: float | None = None) -> Solution:
     cosines = without_rounding(cosines, tolerance)
     v, residual = Complementarity(cosines + np.outer(z, z)).solve(-z[None])
     weights = v[0] * z  # not v / lengths: no overflow
-    return judged(weights / weights.sum(), residual)
+    return solved(weights / weights.sum(), residual)
 
 
 def project_on_dual_cone(
@@ -78,4 +78,4 @@ def project_on_dual_cone(
     q = u @ cosines
     q[np.abs(q).max(axis=1) <= _ROUNDING * np.abs(u).sum(axis=1)] = 0.0
     x, residual = Complementarity(cosines).solve(q, combinations=u)
-    return judged(combinations + size * x * inverse_lengths(lengths), residual)
+    return solved(combinations + size * x * inverse_lengths(lengths), residual)

@@ -19,19 +19,21 @@ from motet.balancing.solvers.solution import (
     IN_HULL,
     Array,
     Solution,
-    judged,
     not_finite,
     solve,
+    solved,
     unit_rows,
     without_rounding,
 )
 
 _STEPS = 50
 _GUESSES = 12  # 3 to 8 suffice if gradients are independent
-_SOUND = 1e-9  # a larger residual says that they are not
+_SOUND = 1e-9  # a larger residual shows that they are not
 _TOLERANCE = 1e-12  # of D; the length of d - g₀ is then set exactly
 _RIDGE = 1e-13  # rows may repeat
-_NO_MEAN = 1e-8  # of the mean length: a shorter mean gradient is 0, to what a Gramian can tell
+_NO_MEAN = (
+    1e-8  # of the mean length: a shorter mean gradient counts as 0: a Gramian resolves no less
+)
 
 
 class _Point(NamedTuple):
@@ -76,7 +78,7 @@ def conflict_averse(gramian: Array, c: float, tolerance: float | None = None) ->
     x, residual = (None if zeros else ball.guessed()) or ball.farthest(zeros=zeros)
     weights = mean
     weights[some] += x / n
-    return judged(weights, residual)
+    return solved(weights, residual)
 
 
 class _Ball:

@@ -21,9 +21,9 @@ from motet.balancing.solvers.solution import (
     Array,
     Solution,
     all_zero,
-    judged,
     not_finite,
     solve,
+    solved,
     unit_rows,
     without_rounding,
 )
@@ -52,7 +52,7 @@ def fair_weights(gramian: Array, alpha: float = 1.0, tolerance: float | None = N
         tolerance: Share of the largest eigenvalue, on unit rows, below which one is rounding.
 
     Returns:
-        Positive weights (T,). The status says if there are none, and what is given instead.
+        Positive weights (T,). The status reports if there are none, and what is returned instead.
 
     Example:
         >>> fair_weights(np.diag([9.0, 16.0])).weights.round(6)
@@ -66,10 +66,10 @@ def fair_weights(gramian: Array, alpha: float = 1.0, tolerance: float | None = N
         return all_zero(len(gramian))
     size = np.exp(np.log(lengths[some]).mean())  # solved for rows of geometric mean length 1
     n, rho = lengths[some] / size, without_rounding(cosines[np.ix_(some, some)], tolerance)
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # the residual tells
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # the residual shows it
         log_u, residual, missed = _continued(rho, np.log(n), alpha)
         u = np.exp(log_u)
-        solution = judged(u / n, residual)
+        solution = solved(u / n, residual)
         span = _span(rho, u)
     if not (missed <= 1e-6 and span >= IN_HULL):
         v = min_norm_point(rho).weights
@@ -82,7 +82,7 @@ def fair_weights(gramian: Array, alpha: float = 1.0, tolerance: float | None = N
 
 
 class _Found(NamedTuple):
-    """log u, and how far b is missed: as far as rounding lets it be told, and at all."""
+    """log u, and by how much b is missed: as far as rounding resolves it, and in all."""
 
     log_u: Array
     residual: float

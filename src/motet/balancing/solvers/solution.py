@@ -1,4 +1,4 @@
-"""What every solver works on and gives back: unit rows, relative tolerances, a reported status.
+"""What all solvers share: unit rows, relative tolerances, a reported status.
 
 A Gramian G = J Jᵀ is always solved for rows of unit length: ρ_kl = G_kl / (n_k n_l) with lengths
 n_k = ‖g_k‖. So gradients of size 1e-8 and 1e8, or rows of very uneven length, meet the same
@@ -17,7 +17,7 @@ OK = "ok"
 EPS = float(np.finfo(np.float64).eps)
 
 IN_HULL = 1e-6
-"""‖Σ w g‖ / Σ w‖g‖ below this is 0, to what a Gramian, which holds its square, can tell."""
+"""‖Σ w g‖ / Σ w‖g‖ below this counts as 0: a Gramian, which holds its square, resolves no less."""
 
 NOT_FINITE = "a gradient is not finite: the weights are NaN"
 ZERO_WEIGHT = "a gradient is 0: its weight is 0"
@@ -37,7 +37,7 @@ class Solution:
 
 
 def not_finite(count: int) -> Solution:
-    """Pass NaN on, so that a loss scaler can skip the step."""
+    """Return NaN, so that a loss scaler can skip the step."""
     return Solution(np.full(count, np.nan), np.nan, NOT_FINITE)
 
 
@@ -46,8 +46,8 @@ def all_zero(count: int) -> Solution:
     return Solution(np.full(count, 1.0 / count), 0.0, ALL_ZERO)
 
 
-def judged(weights: Array, residual: float, limit: float = 1e-6) -> Solution:
-    """Report a residual above ``limit``."""
+def solved(weights: Array, residual: float, limit: float = 1e-6) -> Solution:
+    """Return weights, with a status if the residual is above ``limit``."""
     if residual <= limit:
         return Solution(weights, residual)
     status = f"the solver stopped at a relative residual of {residual:.0e}: its last weights"

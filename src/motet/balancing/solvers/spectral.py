@@ -1,7 +1,7 @@
 """Closed forms through eigenvalues: directions with given cosines, and aligned gradients.
 
 Eigenvalues below ``tolerance`` times the largest are rounding, and count as 0. A Gramian cannot
-tell less than T times the machine epsilon of the numbers it was computed in.
+resolve less than T times the machine epsilon of the numbers it was computed in.
 """
 
 from typing import Literal
@@ -21,8 +21,7 @@ from motet.balancing.solvers.solution import (
 )
 
 DEPENDENT = (
-    "the gradients are dependent, to what rounding lets one tell: the weights may be those of "
-    "rounding"
+    "the gradients are dependent, as far as rounding shows: the weights may be those of rounding"
 )
 UNEVEN = (
     "the gradients are dependent and of very uneven length: the weights of the longest are rounding"
@@ -84,7 +83,7 @@ def aligned(
         tolerance: Relative rank tolerance, on unit rows.
 
     Returns:
-        Weights (T,). The status says if rows are 0, or the rank cannot be told for rounding.
+        Weights (T,). The status reports rows that are 0, and a rank that rounding hides.
 
     Example:
         >>> aligned(np.diag([9.0, 16.0]), np.ones(2)).weights

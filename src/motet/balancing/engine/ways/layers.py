@@ -14,7 +14,7 @@ def layers(call: BackwardCall) -> BackwardResult | None:
         What was done.
 
     Raises:
-        InputError: If products are asked for, and no layer can be read as one.
+        InputError: If ``gramian="layers"``, and no layer can be read as a product.
     """
     cheaper = call.gramian == "auto"
     found = linear_layers(call.losses.values(), call.leaves.shared, cheaper=cheaper)
