@@ -100,9 +100,9 @@ class Run:
         size = _batch_size(inputs)
         predictions = predict(self.model, data, batch_size=size, tasks=self._chosen(tasks))
         columns: dict[str, pa.Array] = {}
-        for task, (value, probabilities) in predictions.items():
-            known = None if probabilities is None else probabilities.numpy()
-            columns |= self._preprocessing.predictions(task, value.numpy(), known, rows)
+        for task, found in predictions.items():
+            known = None if found.probabilities is None else found.probabilities.numpy()
+            columns |= self._preprocessing.predictions(task, found.value.numpy(), known, rows)
         return pa.table(columns)
 
     def evaluate(
