@@ -15,7 +15,7 @@ from motet.data.inputs.shapes import NumberColumn, TableShape
 from motet.data.notes import Notes
 from motet.data.sources import Source, as_table
 from motet.data.targets.base import NO_INPUTS, Target
-from motet.encoders import Encoder, create_padding_mask, hand_on
+from motet.encoders import Encoder, create_padding_mask, token_states
 from motet.options import (
     Annotated,
     Place,
@@ -397,7 +397,7 @@ class Bag(Encoder):
 
     def forward(self, text):
         ids = text["ids"]
-        return hand_on(self.vectors(ids), create_padding_mask(ids), text)
+        return token_states(self.vectors(ids), create_padding_mask(ids), text)
 
 
 YAML = """

@@ -216,6 +216,11 @@ ENCODERS = Registry(
     transformer="motet.encoders.transformer:Transformer",
     pretrained="motet.encoders.pretrained:Pretrained",
 )
+FUSIONS = Registry(
+    "fusion",
+    "fusions",
+    concat="motet.encoders.fusion.concat:Concat",
+)
 OPTIMIZERS = Registry(
     "optimizer",
     "optimizers",

@@ -78,7 +78,7 @@ def test_an_encoder_that_gives_labelled_words_no_state_each_is_refused(give, ids
     _, _, inputs = parts()
     inputs["texts"]["a.b"]["ids"] = torch.tensor(ids)
     encoder = Joined(None, {"a.b": Careless(give)}, tokens="a.b")
-    with pytest.raises(InputError, match=f"Careless {message}.*one state per word.*hand_on"):
+    with pytest.raises(InputError, match=f"Careless {message}.*one state per word.*token_states"):
         encoder(inputs)
 
 

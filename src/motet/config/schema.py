@@ -94,10 +94,12 @@ class DataConfig(Section):
 
 
 class ModelConfig(Section):
-    """Encoder and sharing."""
+    """Encoders and sharing."""
 
     encoder: Annotated[Member, MemberOf("encoder", default="mlp")] = _by_name("mlp")
     """Encoder of number, category and vector inputs."""
+    fusion: Annotated[Member, MemberOf("fusion")] = _by_name("concat")
+    """What joins the features of several encoders."""
     sharing: Annotated[Member, MemberOf("sharing")] = _by_name("hard")
     """Which parameters the tasks have in common."""
 

@@ -5,11 +5,12 @@ from typing import Any
 from torch import nn
 
 from motet.encoders.base import Encoder
+from motet.encoders.fusion import Fusion
 from motet.encoders.joined import Joined
 from motet.encoders.lstm import LSTM
 from motet.encoders.mlp import MLP
 from motet.encoders.pretrained import Pretrained
-from motet.encoders.tokens import create_padding_mask, hand_on
+from motet.encoders.tokens import create_padding_mask, token_states
 from motet.encoders.transformer import Transformer
 from motet.options import create as _create
 from motet.registry import ENCODERS
@@ -18,13 +19,14 @@ __all__ = [
     "LSTM",
     "MLP",
     "Encoder",
+    "Fusion",
     "Joined",
     "Pretrained",
     "Transformer",
     "available",
     "create",
     "create_padding_mask",
-    "hand_on",
+    "token_states",
 ]
 
 

@@ -6,13 +6,17 @@ from motet.states import Gives
 
 
 class Encoder(Freezable):
-    """Base of encoders: from inputs to features (B, width), or to `motet.states.TokenStates`.
+    """Base of encoders: from inputs to features (B, width), or to another of `motet.states`.
 
-    A subclass sets ``width`` and has a ``forward``. Of what it may say besides, ``reads`` is
-    "table" or "text" and tells for which inputs a config may name it; see `motet.register`. One of
-    texts is made with ``(vocabulary, segments)`` and returns what `motet.encoders.hand_on` makes of
-    the states of tokens; one of tables with ``(numbers, categories)``. Any other module that has a
-    ``width`` is an encoder for a model, too, but cannot freeze itself.
+    A subclass sets ``width`` and has a ``forward``. It may declare the kind of input that it
+    ``reads``, for use in configs (see `motet.register`), and what it ``gives``. Any other module
+    that has a ``width`` is an encoder for a model, too, but cannot freeze itself.
+
+    An encoder that reads "table" is made with ``(numbers, categories)``. One that reads "text" is
+    made with ``(vocabulary, segments)``; its ``forward`` takes texts as `motet.encoders.tokens`
+    describes them, tokens (B, L) or ``{"ids": tokens, ...}``, perhaps a padding mask (B, L), True
+    at padding, which comes after the tokens (token 0 is padding if left out), and returns
+    `motet.encoders.token_states`: a state per token or word, and one per text.
 
     Example:
         >>> import torch
@@ -33,6 +37,9 @@ class Encoder(Freezable):
     """Width of the features."""
     gives: Gives
     """What it gives, by the names of `motet.states`; unknown until it is called if left out."""
+    reads: str
+    """The kind of input that it reads: "table", "text", or the ``reads`` of another input's shape;
+    "table" if left out."""
     more_stages: str | None = None
     """Which option makes more stages of it, as a clause; empty if it is one stage in any case."""
 

@@ -1,33 +1,37 @@
-"""Several encoders side by side: their features joined into one representation."""
+"""Several encoders, each for its own input, and the fusion of their features."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, final
 
-import torch
 from torch import Tensor, nn
 
 from motet.encoders.base import Encoder
+from motet.encoders.fusion import Concat, Fusion
 from motet.encoders.tokens import check_words, create_padding_mask
-from motet.states import TokenStates
+from motet.problems import InputError
+from motet.states import State, TokenStates, record_of
 
 
 @final
 class Joined(Encoder):
-    """Encode a table and other inputs, each by its own encoder, and concatenate their features.
+    """Encode a table and other inputs, each by its own encoder, and fuse their features.
 
     Where words are labelled, every word has, beside its own state, the features of all other
     inputs.
 
     A text that comes with ``"pooled"`` (B, D), and with ``"states"`` (B, L, D) if its words are
-    labelled, was encoded before: these are handed on in place of calling its encoder.
+    labelled, was encoded before: these are used instead of calling its encoder.
 
     Args:
         table: Encoder of ``{"numbers": ..., "categories": ...}``, if there are any.
         texts: For each text, its encoder.
-        tokens: The text whose words are labelled; if left out, the result is features (B, width).
+        tokens: The input whose words are labelled; if left out, the result is features (B, width).
         branches: For each input that is under its own name, its encoder.
+        fusion: What joins the features, in the order table, texts, branches; they are concatenated
+            if left out.
 
     Example:
+        >>> import torch
         >>> from motet.encoders import LSTM, MLP
         >>> encoder = Joined(MLP(2, hidden=(4,)), {"review": LSTM(100, width=8)})
         >>> review = {"ids": torch.ones(3, 5).long()}
@@ -43,53 +47,78 @@ class Joined(Encoder):
         texts: Mapping[str, nn.Module],
         tokens: str | None = None,
         branches: Mapping[str, nn.Module] | None = None,
+        fusion: Fusion | None = None,
     ) -> None:
         super().__init__()
         self.table, self.encoders = table, nn.ModuleList(texts.values())
         self.names, self.tokens = tuple(texts), tokens
-        self.gives = "rows" if tokens is None else "tokens"
         self.beside = nn.ModuleList((branches or {}).values())
         self.beside_names = tuple(branches or {})
-        self.width = sum(each.width for each in self.branches())  # type: ignore[misc]  # an int
-        if self.beside and len(self.branches()) == 1:  # nothing to join
-            self.gives = getattr(self.beside[0], "gives", "rows")
+        if fusion is None:
+            fusion = Concat([each.width for each in self.branches()])  # type: ignore[misc]  # ints
+        self.fusion, self.width = fusion, fusion.width
+        self._alone = len(self.beside) == len(self.branches()) == 1 and isinstance(fusion, Concat)
+        """Whether there is nothing to join, so that any state of the only encoder is passed on."""
+        self.gives = "rows" if tokens is None else "tokens"
+        if self._alone:
+            self.gives = getattr(self.beside[0], "gives", None)
 
     def branches(self) -> list[nn.Module]:
         """Return the encoders, in the order of their features."""
         table = [] if self.table is None else [self.table]
         return [*table, *self.encoders, *self.beside]
 
-    def forward(self, inputs: Mapping[str, Any]) -> Tensor | TokenStates:
+    def forward(self, inputs: Mapping[str, Any]) -> State:
         """Encode ``{"numbers": ..., "categories": ..., "texts": {name: ...}, name: ...}``.
 
         Returns:
-            Features (B, width), or the states of words.
+            Features (B, width), or the states of words; the state of an only input.
 
         Raises:
-            InputError: If the encoder of a text whose words are labelled gives no state per word.
+            InputError: If the encoder of an input whose words are labelled gives no state per word,
+                or an encoder gives no features.
         """
+        if self._alone:
+            alone: State = self.beside[0](inputs[self.beside_names[0]])
+            return alone
         features = [] if self.table is None else [self.table(inputs)]
         words: TokenStates | None = None
         place = 0
-        for name, encoder in zip(self.names, self.encoders, strict=True):
-            text = inputs["texts"][name]
-            text = {"ids": text} if isinstance(text, Tensor) else text
-            found: TokenStates = _encoded_before(text) if "pooled" in text else encoder(text)
+        for name, encoder, given in self._given(inputs):
+            found = _encoded_before(given) if _is_encoded(given) else encoder(given)
             if name == self.tokens:
-                check_words(found, text, encoder)
+                check_words(found, given, encoder)
                 words, place = found, len(features)
-            features.append(found.pooled)
-        for name, encoder in zip(self.beside_names, self.beside, strict=True):
-            branch = encoder(inputs[name])
-            features.append(branch if isinstance(branch, Tensor) else branch.pooled)
-        pooled = torch.cat(features, dim=1) if len(features) > 1 else features[0]
+            features.append(_features(found))
+        pooled: Tensor = self.fusion(features)
         if words is None:
             return pooled
         length = words.states.shape[1]
         beside = [each[:, None].expand(-1, length, -1) for each in features]
         beside[place] = words.states
-        states = torch.cat(beside, dim=2) if len(beside) > 1 else words.states
-        return TokenStates(states, words.padding, pooled)
+        return TokenStates(self.fusion(beside), words.padding, pooled)
+
+    def _given(self, inputs: Mapping[str, Any]) -> Iterator[tuple[str, nn.Module, Any]]:
+        """Yield the name of each input beside the table, its encoder, and what that takes."""
+        for name, encoder in zip(self.names, self.encoders, strict=True):
+            text = inputs["texts"][name]
+            yield name, encoder, {"ids": text} if isinstance(text, Tensor) else text
+        for name, encoder in zip(self.beside_names, self.beside, strict=True):
+            yield name, encoder, inputs[name]
+
+
+def _features(found: object) -> Tensor:
+    record = record_of(found)
+    if record is None:
+        raise InputError(
+            f"an encoder returned {type(found).__name__}, expected features, a tensor (B, D), or "
+            "motet.states.TokenStates"
+        )
+    return record.pooled
+
+
+def _is_encoded(given: Any) -> bool:
+    return isinstance(given, Mapping) and "pooled" in given
 
 
 def _encoded_before(text: Mapping[str, Tensor]) -> TokenStates:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from motet.encoders.base import Encoder
-from motet.encoders.tokens import Text, TokenEmbedding, as_text, hand_on
+from motet.encoders.tokens import Text, TokenEmbedding, as_text, token_states
 from motet.kernels import run_recurrent
 from motet.options import Fraction, PositiveInt, StrictBool, checked
 from motet.problems import InputError
@@ -74,16 +74,6 @@ class LSTM(Encoder):
         )
 
     def forward(self, text: Text | Tensor, padding_mask: Tensor | None = None) -> TokenStates:
-        """Encode texts; see `motet.encoders.tokens`.
-
-        Args:
-            text: Tokens (B, L), or ``{"ids": tokens}`` and what else belongs to a text.
-            padding_mask: True at padding, (B, L), which comes after the tokens; token 0 is padding
-                if left out.
-
-        Returns:
-            A state per token or word, and one per text.
-        """
         text, padding = as_text(text, padding_mask)
         lengths = (~padding).sum(1).clamp(min=1).cpu()  # a device sync; a text without token has 1
         packed = pack_padded_sequence(
@@ -92,4 +82,4 @@ class LSTM(Encoder):
         states, _ = pad_packed_sequence(
             run_recurrent(self.recurrent, packed), batch_first=True, total_length=padding.shape[1]
         )
-        return hand_on(self.dropout(states), padding, text, self.pool)
+        return token_states(self.dropout(states), padding, text, self.pool)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.encoders.base import Encoder
-from motet.encoders.tokens import PAD, Text, as_text, filled_up, hand_on
+from motet.encoders.tokens import PAD, Text, as_text, filled_up, token_states
 from motet.options import (
     Annotated,
     FolderPath,
@@ -118,15 +118,10 @@ class Pretrained(Encoder):
             self._save_memory()
 
     def forward(self, text: Text | Tensor, padding_mask: Tensor | None = None) -> TokenStates:
-        """Encode texts; see `motet.encoders.tokens`.
-
-        Args:
-            text: Tokens (B, L), or ``{"ids": tokens}`` and what else belongs to a text.
-            padding_mask: True at padding, (B, L), which comes after the tokens; token 0 is padding
-                if left out.
+        """Encode texts; see `motet.encoders.Encoder`.
 
         Returns:
-            A state per token or word, and one per text.
+            The states.
 
         Raises:
             InputError: If a text is too long, or the model does not know its tokens.
@@ -150,7 +145,7 @@ class Pretrained(Encoder):
                 f"texts have tokens up to {int(ids.max())}, which the model does not know: use the "
                 "tokenizer from the model's own folder"
             ) from None
-        return hand_on(given.last_hidden_state, padding, text, self.pool)
+        return token_states(given.last_hidden_state, padding, text, self.pool)
 
     def _own(self, ids: Tensor) -> Tensor:
         """Return tokens as the model numbers them."""

@@ -146,7 +146,7 @@ def pooled(states: Tensor, padding: Tensor, how: Pooling = "mean") -> Tensor:
     return torch.where(real.any(1), largest, 0.0)
 
 
-def hand_on(states: Tensor, padding: Tensor, text: Text, how: Pooling = "mean") -> TokenStates:
+def token_states(states: Tensor, padding: Tensor, text: Text, how: Pooling = "mean") -> TokenStates:
     """Turn the states of tokens into what an encoder of texts returns.
 
     Args:
@@ -168,8 +168,8 @@ def hand_on(states: Tensor, padding: Tensor, text: Text, how: Pooling = "mean") 
     return TokenStates(states.gather(1, places), words < 0, whole)
 
 
-def check_words(found: object, text: Text, encoder: nn.Module) -> None:
-    """Hold what an encoder returns for a text whose words are labelled to one state per word.
+def check_words(found: object, text: Text | Tensor, encoder: nn.Module) -> None:
+    """Check that an encoder returns one state per word for a text whose words are labelled.
 
     Args:
         found: What it returned.
@@ -177,10 +177,10 @@ def check_words(found: object, text: Text, encoder: nn.Module) -> None:
         encoder: The encoder.
 
     Raises:
-        InputError: If there are not as many states as words; which of them are words is looked at
-            on a CPU alone, as a GPU would have to wait.
+        InputError: If there are not as many states as words; the padding itself is compared only
+            on a CPU, as a GPU would have to wait.
     """
-    words = text.get("words")
+    words = text.get("words") if isinstance(text, Mapping) else None
     padding = found.padding if isinstance(found, TokenStates) else None
     if padding is not None and (words is None or _same(padding, words < 0)):
         return
@@ -189,7 +189,7 @@ def check_words(found: object, text: Text, encoder: nn.Module) -> None:
     raise InputError(
         f"{type(encoder).__name__} gave {given} for a text whose words are labelled, expected "
         f"TokenStates{expected}: one state per word, not per token; return "
-        "motet.encoders.hand_on(states, padding, text)"
+        "motet.encoders.token_states(states, padding, text)"
     )
 
 

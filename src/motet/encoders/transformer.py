@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from motet.encoders.base import Encoder
-from motet.encoders.tokens import Text, TokenEmbedding, as_text, filled_up, hand_on
+from motet.encoders.tokens import Text, TokenEmbedding, as_text, filled_up, token_states
 from motet.options import Fraction, PositiveInt, StrictBool, checked
 from motet.problems import InputError
 from motet.states import TokenStates
@@ -97,16 +97,6 @@ class Transformer(Encoder):
         self.norm = nn.LayerNorm(width) if norm == "before" else nn.Identity()
 
     def forward(self, text: Text | Tensor, padding_mask: Tensor | None = None) -> TokenStates:
-        """Encode texts; see `motet.encoders.tokens`.
-
-        Args:
-            text: Tokens (B, L), or ``{"ids": tokens}`` and what else belongs to a text.
-            padding_mask: True at padding, (B, L), which comes after the tokens; token 0 is padding
-                if left out.
-
-        Returns:
-            A state per token or word, and one per text.
-        """
         text, padding = as_text(text, padding_mask)
         longest = None if self.positions is None else self.positions.num_embeddings
         given, ignored = filled_up(text, padding, self.embedding.tokens.weight, longest)
@@ -119,7 +109,7 @@ class Transformer(Encoder):
                 states = checkpoint(layer, states, None, ignored, use_reentrant=False)
             else:
                 states = layer(states, src_key_padding_mask=ignored)
-        return hand_on(self.norm(states), padding, text, self.pool)
+        return token_states(self.norm(states), padding, text, self.pool)
 
     def _positions(self, states: Tensor) -> Tensor:
         """Return a vector for each place (L, D)."""

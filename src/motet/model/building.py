@@ -14,6 +14,7 @@ from motet.config.collecting import Collector, read_on
 from motet.config.places import with_absolute
 from motet.config.schema import ModelConfig
 from motet.data.words import text_of
+from motet.encoders.fusion import create as create_fusion
 from motet.encoders.joined import Joined
 from motet.model.sizes import Sizes, declared_sizes
 from motet.options import create
@@ -84,7 +85,11 @@ def _build_encoder(config: Config, sizes: Sizes) -> nn.Module:
         encoders[name] = create(ENCODERS, options.pop("type"), *shape.arguments, **options)
     texts = {name: encoders[name] for name in inputs.texts}
     branches = {name: encoders[name] for name in inputs.branches}
-    return Joined(table, texts, tokens=_labelled_text(config, sizes), branches=branches)
+    parts = [*([] if table is None else [table]), *texts.values(), *branches.values()]
+    with about("fusion"):
+        chosen = {"type": config.model.fusion.type, **config.model.fusion.options()}
+        fusion = create_fusion(chosen, [each.width for each in parts])  # type: ignore[misc]  # ints
+    return Joined(table, texts, _labelled_text(config, sizes), branches, fusion)
 
 
 @runtime_checkable
@@ -156,6 +161,9 @@ def check_encoders(config: Config, sizes: Sizes, collector: Collector) -> None:
                 "it is for numbers, categories and vectors, and there are none; remove it, and "
                 "give each input its encoder under inputs"
             )
+    with collector.at("model", "fusion"):
+        if config.model.fusion != ModelConfig().fusion and len(inputs.own) + inputs.has_table < 2:
+            raise InputError("it joins several encoders, and there is one; remove it")
     for name, shape in inputs.own.items():
         with collector.at("inputs", name, "encoder"):
             what = "texts" if shape.reads == "text" else f"{shape.reads} inputs"

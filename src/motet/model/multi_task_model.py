@@ -9,14 +9,9 @@ from torch import Tensor, nn
 
 from motet.config import Config
 from motet.model.building import arguments_of, declared, drawing_first_weights
-from motet.model.checks import (
-    EXPLAINED,
-    described,
-    explained,
-    task_names,
-    width_of,
-)
+from motet.model.checks import EXPLAINED, described, explained, task_names, width_of
 from motet.model.heads import HeadArguments
+from motet.model.joining import FusionChoice, one_encoder
 from motet.model.losses import mean_losses
 from motet.model.ownership import Ownership
 from motet.model.parameters import OwnedParameters
@@ -52,6 +47,10 @@ class MultiTaskModel(OwnedParameters):
         tasks: The tasks; their order is the order of every ``{task: ...}``.
         width: Width of the features; read from the encoder's last layer if left out.
         sharing: Sharing scheme; hard sharing if left out.
+        encoders: Several encoders in place of ``encoder``, by the name of their input; the model
+            then takes ``{name: input}``.
+        fusion: What joins their features: a name of ``motet list fusions``, or what makes a
+            `motet.encoders.Fusion` from their widths; they are concatenated if left out.
 
     Raises:
         InputError: If the width cannot be read, a task name is repeated or not allowed, or a task
@@ -67,14 +66,18 @@ class MultiTaskModel(OwnedParameters):
 
     def __init__(
         self,
-        encoder: Backbone,
-        tasks: Sequence[Task],
+        encoder: Backbone | None = None,
+        tasks: Sequence[Task] = (),
         width: int | None = None,
         sharing: Sharing | None = None,
+        *,
+        encoders: Mapping[str, nn.Module] | None = None,
+        fusion: FusionChoice | None = None,
     ) -> None:
         super().__init__()
         names = task_names(tasks)
-        stages, sharing = Stages.of(encoder), sharing or Hard()
+        stages = Stages.of(one_encoder(encoder, encoders, fusion, tasks))
+        sharing = sharing or Hard()
         maps = check_states(tasks, stages, sharing)
         gives, width = stages.gives, width or width_of(stages)
         if sharing.carries != "any" and gives not in sharing.carries:

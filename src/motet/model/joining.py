@@ -1,0 +1,77 @@
+"""Several encoders of a user's own, by the name of their input, as one encoder."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from motet.encoders import Joined
+from motet.encoders.fusion import Fusion
+from motet.encoders.fusion import create as create_fusion
+from motet.problems import InputError, about
+from motet.sharing import Backbone, Stages
+from motet.tasks import Task
+
+FusionChoice = str | Mapping[str, Any] | Callable[[Sequence[int]], Fusion]
+"""A name, a name with options, or what makes a fusion from the widths of the encoders."""
+
+
+def one_encoder(
+    encoder: Backbone | None,
+    encoders: Mapping[str, nn.Module] | None,
+    fusion: FusionChoice | None,
+    tasks: Sequence[Task],
+) -> Backbone:
+    """Return the encoder of a model, which has one or several.
+
+    Args:
+        encoder: The only encoder.
+        encoders: Encoders by the name of their input.
+        fusion: What joins the features of several; they are concatenated if left out.
+        tasks: The tasks; if one reads tokens, these are of the encoder that declares them.
+
+    Returns:
+        The encoder, or several with their fusion as one.
+
+    Raises:
+        InputError: If there is none or both, or a fusion of nothing, or several encoders declare
+            tokens and a task reads them.
+    """
+    if encoder is not None and encoders is None:
+        if fusion is not None:
+            raise InputError(
+                "fusion: found one encoder, expected several: encoders={name: module, ...}"
+            )
+        return encoder
+    if encoder is not None or not encoders:
+        found = "both" if encoder is not None else "neither"
+        raise InputError(
+            f"found {found} of encoder and encoders, expected one: a module, or encoders={{name of "
+            "the input: module, ...}"
+        )
+    widths = [_width(name, each) for name, each in encoders.items()]
+    with about("fusion"):
+        made = create_fusion(fusion or "concat", widths)
+    return Joined(None, {}, _labelled(encoders, tasks), encoders, made)
+
+
+def _width(name: str, encoder: nn.Module) -> int:
+    last = Stages.of(encoder).last
+    if last is None:
+        raise InputError(
+            f"encoders: the width of {name!r} cannot be read from its layers; give the module an "
+            "attribute `width`"
+        )
+    return last.width
+
+
+def _labelled(encoders: Mapping[str, nn.Module], tasks: Sequence[Task]) -> str | None:
+    """Return the input whose tokens tasks read, if any does."""
+    reading = [task.name for task in tasks if task.reads_state == "tokens"]
+    giving = [name for name, each in encoders.items() if getattr(each, "gives", None) == "tokens"]
+    if reading and len(giving) > 1:
+        raise InputError(
+            f"task {reading[0]!r} reads tokens, and several encoders give them: "
+            f"{', '.join(giving)}; declare gives = 'rows' for all but one"
+        )
+    return giving[0] if reading and giving else None
