@@ -15,7 +15,7 @@ from motet.model.joining import FusionChoice, one_encoder
 from motet.model.losses import mean_losses
 from motet.model.ownership import Ownership
 from motet.model.parameters import OwnedParameters
-from motet.model.reading import Order, Reading, check_states
+from motet.model.reads import Order, Reading, check_states
 from motet.model.sizes import Sizes
 from motet.model.wrapped import WrappedModule, check_heads
 from motet.problems import InputError, about

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from motet.freezable import Freezable, held_parameters
 from motet.model.ownership import Ownership
 from motet.model.parts import find
-from motet.model.reading import Order
+from motet.model.reads import Order
 from motet.problems import InputError, hint
 from motet.sharing import ByTask, SharedModule
 from motet.tasks import Task
