@@ -15,7 +15,7 @@ from motet.data.inputs.shapes import NumberColumn, TableShape
 from motet.data.notes import Notes
 from motet.data.sources import Source, as_table
 from motet.data.targets.base import NO_INPUTS, Target
-from motet.encoders import Encoder, create_padding_mask, token_states
+from motet.encoders import Encoder, Fusion, create_padding_mask, token_states
 from motet.options import (
     Annotated,
     Place,
@@ -314,6 +314,25 @@ def halving(total: int, *, start: PositiveFloat = 1.0):
     return lambda step: start * 0.5**step
 
 
+class Summed(Fusion):
+    """The sum of projections to one size.
+
+    Args:
+        widths: The width of each encoder's features.
+        size: Width of the sum.
+    """
+
+    @checked
+    def __init__(self, widths, *, size: PositiveInt = 4) -> None:
+        super().__init__()
+        self.maps, self.width = nn.ModuleList(nn.Linear(width, size) for width in widths), size
+
+    def forward(self, features):
+        return sum(layer(each) for layer, each in zip(self.maps, features, strict=True))
+
+
+TEXT = {"type": "text", "tokenizer": "words", "encoder": {"type": "lstm", "width": 4}}
+
 MINE = {
     "balancer": (Worst, {"balancing": {"type": "mine", "power": 2.0}}),
     "sharing": (Twice, {"model": {"sharing": "mine", "encoder": {"hidden": [4]}}}),
@@ -328,6 +347,13 @@ MINE = {
     "input": (Length, {"inputs": {"age": "number", "name": {"type": "mine", "column": "city"}}}),
     "encoder": (Tiny, {"model": {"encoder": {"type": "mine", "units": 5}}}),
     "auxiliary": (Mean, {"tasks": {"spend": {"type": "regression"}, "half": {"type": "mine"}}}),
+    "fusion": (
+        Summed,
+        {
+            "inputs": {"age": "number", "city": TEXT},
+            "model": {"fusion": {"type": "mine", "size": 3}},
+        },
+    ),
     "scheduler": (LastTask, {"scheduling": {"type": "mine", "every": 3}}),
     "optimizer": (plain_sgd, {"training": {"optimizer": {"type": "mine", "learning_rate": 0.25}}}),
     "lr_schedule": (halving, {"training": {"lr_schedule": {"type": "mine", "start": 0.5}}}),
@@ -344,6 +370,8 @@ def test_there_is_an_example_of_every_kind():
 def test_a_registered_member_is_used_by_a_run_from_its_name_alone(
     kind, add, people, tmp_path, monkeypatch
 ):
+    if kind == "fusion":
+        pytest.importorskip("tokenizers")
     member, change = MINE[kind]
     visits = np.arange(len(people), dtype=float) % 7
     table = people.append_column("visits", pa.array(visits))
@@ -456,6 +484,8 @@ def _look(kind, run, predicted):
         assert records[-1]["tasks"]["spend"]["mine"] > 0
     elif kind == "encoder":
         assert run.model.sharing.width == 5
+    elif kind == "fusion":
+        assert run.model.sharing.width == 3
     elif kind == "input":
         assert list(run.config.inputs) == ["age", "name"]
     elif kind == "optimizer":
