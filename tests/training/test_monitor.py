@@ -11,8 +11,6 @@ from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.tasks import Classification, Regression
 from motet.training import Trainer
-from motet.training.early_stopping import note_value
-from motet.training.state import TrainingState
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 3)).astype(np.float32)
@@ -110,28 +108,6 @@ def test_a_record_says_why_a_metric_is_nan():
 
 
 # Ties --------------------------------------------------------------------------------------------
-
-
-def test_of_equal_values_the_one_with_the_lower_loss_is_the_best():
-    progress = TrainingState()
-    steps = [(0.5, 1.0), (0.5, 0.8), (0.5, 0.9), (0.4, 0.1), (0.6, 2.0), (0.6, 1.0)]
-    found = [note_value(progress, value, loss, None) for value, loss in steps]
-    assert found == [True, True, False, False, True, True]
-    assert (progress.best, progress.best_loss) == (0.6, 1.0)
-
-
-def test_ties_do_not_keep_training_from_stopping():
-    progress = TrainingState()
-    for loss in (1.0, 0.9, 0.8):
-        assert note_value(progress, 0.5, loss, 2)
-    assert progress.stopped
-
-
-def test_a_loss_that_is_nan_breaks_no_tie():
-    progress = TrainingState()
-    assert note_value(progress, 0.5, float("nan"), None)
-    assert not note_value(progress, 0.5, 0.1, None)
-    json.dumps(progress.numbers(), allow_nan=False)
 
 
 def separable(patience=None):

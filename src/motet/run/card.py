@@ -45,9 +45,9 @@ def _lines(
     yield "## Quality"
     yield ""
     if report is None:
-        yield "There was no test part, so the quality on new rows is not known."
+        yield "There was no test set, so the quality on new rows is unknown."
     else:
-        yield "On the test part, which nothing was chosen on:"
+        yield "On the test set, which was used for nothing else:"
         yield ""
         yield "```"
         yield from report_lines(model, report)

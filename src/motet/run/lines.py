@@ -220,7 +220,7 @@ def _notes(prepared: Prepared) -> Iterator[str]:
 
 
 def unseen_note(target: Target, table: pa.Table, name_row: RowName) -> str:
-    """Say which labels of a table training did not have; nothing if it had all."""
+    """Report labels of a table that no training row has; empty if there are none."""
     unseen = target.unseen(table)
     if not unseen:
         return ""
@@ -229,4 +229,4 @@ def unseen_note(target: Target, table: pa.Table, name_row: RowName) -> str:
         row = target.first_row(table, value)
         where = "" if row is None else f", first in {name_row(row)}"
         found.append(f"{value!r} ({count:,}{where})")
-    return f"labels that the training part does not have count as missing: {listed(found)}"
+    return f"labels that no training row has count as missing: {listed(found)}"

@@ -39,7 +39,7 @@ def train(
     say: Say | None = None,
     step: Say | None = None,
 ) -> Run:
-    """Train a model as a config says, and leave a run folder.
+    """Train a model as a config describes, and write a run folder.
 
     Config, data and output are checked before anything is written. Ctrl-C leaves a run that
     `resume` continues.
@@ -146,7 +146,7 @@ class _Attempt:
             raise
 
     def remove_if_of_no_use(self) -> None:
-        """Remove a folder that was made for this attempt if no checkpoint is in it."""
+        """Remove the folder of this attempt if it holds no checkpoint."""
         if self._checkpoints.is_empty():
             folder.remove(self.path)
             self.say(f"{'removed':<10} {self.path}, as there is no checkpoint yet")

@@ -25,8 +25,8 @@ def write_checkpoint(path: Path, tensors: dict[str, Tensor], header: dict[str, A
 
     Args:
         path: The file.
-        tensors: On the CPU; no two may share memory, as safetensors takes none that do.
-        header: What JSON can hold.
+        tensors: On the CPU; no two may share memory, which safetensors does not support.
+        header: Values that JSON can hold.
     """
     kept = {name: tensor.contiguous() for name, tensor in tensors.items()}
     text = json.dumps(header, allow_nan=False)

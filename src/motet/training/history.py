@@ -1,4 +1,4 @@
-"""What happened in training, epoch by epoch."""
+"""The history of training: the records of its epochs."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Data at the door of training: taken in any form, checked, and looked at once as a whole."""
+"""Data as training accepts them: in any form, checked once, on the device."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -21,11 +21,11 @@ from motet.training.units import warn_of_units
 def take_data(
     data: Any, what: str, model: MultiTaskModel, device: torch.device, *, whole: bool = False
 ) -> Data:
-    """Take what a user may give for data, on the device, its inputs and labels checked.
+    """Check data that a user gave, and move them to the device.
 
     Args:
-        data: What was given; what this returned before is not looked at again.
-        what: What it is, to begin messages with.
+        data: Data in any form; those that this returned before are not checked again.
+        what: What the data are, to begin messages with.
         model: The model.
         device: Where to put it.
         whole: Whether every enabled task must be named in the targets.
@@ -39,7 +39,7 @@ def take_data(
     """
     found = as_data(data, what)
     if not found.checked:
-        _look(found, what, model)
+        _check_finite(found, what, model)
         _check_targets(found, what, model, whole=whole)
     moved = found.to(device)
     moved.checked = True
@@ -68,7 +68,7 @@ def _check_targets(
 
 
 def take_inputs(inputs: Any, model: MultiTaskModel, device: torch.device) -> Data:
-    """Take inputs without targets, or batches, on the device.
+    """Check inputs without targets, or batches, and move them to the device.
 
     Returns:
         The same rows or batches.
@@ -80,12 +80,12 @@ def take_inputs(inputs: Any, model: MultiTaskModel, device: torch.device) -> Dat
         found = inputs
     else:
         found = LoaderData(inputs) if isinstance(inputs, DataLoader) else ArrayData(inputs, {})
-    _look(found, "the data", model)
+    _check_finite(found, "the data", model)
     return found.to(device)
 
 
-def _look(data: ArrayData | LoaderData, what: str, model: MultiTaskModel) -> None:
-    """Look once whether all inputs are finite: now, or in the first pass through batches."""
+def _check_finite(data: ArrayData | LoaderData, what: str, model: MultiTaskModel) -> None:
+    """Check once that all inputs are finite: now, or in the first pass through batches."""
     nan = not any(getattr(module, "takes_nan", False) for module in model.modules())
     if isinstance(data, LoaderData):
         data.look = lambda inputs, batch: refuse_not_finite(inputs, f"{what}, {batch}", nan=nan)

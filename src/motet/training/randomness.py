@@ -1,4 +1,4 @@
-"""Random numbers of a run: seeded for every purpose and step, the user's generators untouched."""
+"""Random numbers of training: seeded for each purpose and step, the user's generators untouched."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ class Generators:
 
     Args:
         device: The device.
-        seed: What seeds are derived from.
+        seed: The seed that all others are derived from.
     """
 
     def __init__(self, device: torch.device, seed: int) -> None:

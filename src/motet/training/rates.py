@@ -26,11 +26,11 @@ class LearningRates:
         self._first = [group["lr"] for group in optimizer.param_groups]
         self._name, self._options = name_and_options(schedule)
         self._factor: LRSchedule | None = None
-        self._made(1)  # so that what is wrong is told now
+        self._create(1)  # so that a wrong option is an error now
 
     def begin(self, steps: int) -> None:
         """Follow the schedule over so many steps; before that, rates stay as they are."""
-        self._factor = self._made(steps)
+        self._factor = self._create(steps)
 
     def set(self, step: int) -> None:
         """Set the rates of a step, counted from 0."""
@@ -45,7 +45,7 @@ class LearningRates:
         groups = self._optimizer.param_groups
         return max(float(group["lr"]) / float(group.get("rate", 1.0)) for group in groups)
 
-    def _made(self, steps: int) -> LRSchedule:
+    def _create(self, steps: int) -> LRSchedule:
         schedule: Any = create(LR_SCHEDULES, self._name, steps, **self._options)
-        made: LRSchedule = schedule
-        return made
+        created: LRSchedule = schedule
+        return created

@@ -1,0 +1,28 @@
+"""The best value so far: ties are broken by the loss, and do not keep training going."""
+
+import json
+
+from motet.training.early_stopping import note_value
+from motet.training.state import TrainingState
+
+
+def test_of_equal_values_the_one_with_the_lower_loss_is_the_best():
+    progress = TrainingState()
+    steps = [(0.5, 1.0), (0.5, 0.8), (0.5, 0.9), (0.4, 0.1), (0.6, 2.0), (0.6, 1.0)]
+    found = [note_value(progress, value, loss, None) for value, loss in steps]
+    assert found == [True, True, False, False, True, True]
+    assert (progress.best, progress.best_loss) == (0.6, 1.0)
+
+
+def test_ties_do_not_keep_training_from_stopping():
+    progress = TrainingState()
+    for loss in (1.0, 0.9, 0.8):
+        assert note_value(progress, 0.5, loss, 2)
+    assert progress.stopped
+
+
+def test_a_loss_that_is_nan_breaks_no_tie():
+    progress = TrainingState()
+    assert note_value(progress, 0.5, float("nan"), None)
+    assert not note_value(progress, 0.5, 0.1, None)
+    json.dumps(progress.numbers(), allow_nan=False)
