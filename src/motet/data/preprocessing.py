@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from motet.data.inputs.base import Input
-from motet.data.inputs.shapes import InputShapes, join
+from motet.data.inputs.shapes import InputShapes, Shape, join
 from motet.data.notes import Notes
 from motet.data.selection import require_columns
 from motet.data.targets import Target
@@ -62,6 +62,7 @@ class Preprocessing:
             raise InputError("there is no input; name at least one column under inputs")
         self._inputs = dict(inputs)
         self._targets = dict(targets)
+        self._shapes: dict[str, Shape] = {}
         self.strings: tuple[str, ...] = ()
         """Columns that held texts, or lists, in training, so that sources keep them as texts."""
 
@@ -75,6 +76,7 @@ class Preprocessing:
             at: Called with ("inputs", name) or ("tasks", name); that input or target is fitted in
                 the context it returns, which may collect errors to report them together.
         """
+        self._shapes = {}
         there = table.column_names
         read = {name: each.columns(there) for name, each in self._inputs.items()}
         predicted = {task: each.columns(there) for task, each in self._targets.items()}
@@ -134,8 +136,7 @@ class Preprocessing:
                 if name in notes:
                     yield name, tree
 
-        shapes = {name: each.shape() for name, each in self._inputs.items()}
-        return join(shapes, trees(), len(table)), notes
+        return join(self._shape_of_each(), trees(), len(table)), notes
 
     def inputs(self, table: pa.Table) -> dict[str, Any]:
         """Turn rows into what the encoder takes, without notes; see `apply`."""
@@ -197,7 +198,12 @@ class Preprocessing:
 
     def shapes(self) -> InputShapes:
         """Return what the encoders of a model need to know about the inputs."""
-        return InputShapes.of({name: each.shape() for name, each in self._inputs.items()})
+        return InputShapes.of(self._shape_of_each())
+
+    def _shape_of_each(self) -> dict[str, Shape]:
+        if not self._shapes:  # costs a pass through the vocabulary of each text
+            self._shapes = {name: each.shape() for name, each in self._inputs.items()}
+        return self._shapes
 
     @property
     def notes(self) -> tuple[str, ...]:
