@@ -4,6 +4,7 @@ from motet.training.errors import Interrupted, TrainingError
 from motet.training.evaluation import Report
 from motet.training.history import History
 from motet.training.observers import Observer
+from motet.training.options import TrainingOptions
 from motet.training.records import EpochRecord, EvaluationRecord, StepRecord, TestRecord
 from motet.training.stages import make_stages
 from motet.training.step_result import StepResult
@@ -21,5 +22,6 @@ __all__ = [
     "TestRecord",
     "Trainer",
     "TrainingError",
+    "TrainingOptions",
     "make_stages",
 ]
