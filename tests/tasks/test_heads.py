@@ -122,3 +122,10 @@ def test_a_registered_head_is_used_by_name_with_its_options():
 def test_a_task_that_does_not_know_its_classes_says_how_to_tell_it():
     with pytest.raises(InputError, match="give classes, as a number or as names"):
         Classification("a").make_head(8)
+
+
+@pytest.mark.parametrize("head", [nn.Linear(5, 1), nn.Sequential(nn.Linear(8, 4), nn.Linear(3, 1))])
+def test_a_head_of_the_wrong_width_is_explained(head):
+    task = Regression("a", head=head)
+    with pytest.raises(InputError, match=r"given features of shape \(2, 8\).*takes [53] but got"):
+        task.make_head(8)(torch.zeros(2, 8))

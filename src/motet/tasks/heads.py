@@ -5,9 +5,11 @@ of what it gives, so that a wrong one is an error rather than a broadcast.
 """
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from motet.options import Fraction, PositiveInt, checked
@@ -99,7 +101,7 @@ class CustomHead(nn.Module):
         Raises:
             InputError: If the module gives another width.
         """
-        raw: Tensor = self.module(features, **more)
+        raw = self._called(features, **more)
         found = raw.shape[-1] if raw.ndim > 1 else 1
         if self.outputs is not None and found != self.outputs:
             raise InputError(
@@ -108,6 +110,23 @@ class CustomHead(nn.Module):
                 f"{self.outputs})"
             )
         return raw
+
+    def _called(self, features: Tensor, **more: Any) -> Tensor:
+        call: Callable[..., Tensor] = self.module
+        if torch.compiler.is_compiling():  # a graph break in `try` leaves the caller uncompiled
+            return call(features, **more)
+        try:
+            return call(features, **more)
+        except RuntimeError as error:
+            found = re.search(r"\(\d+x(\d+) and (\d+)x\d+\)", str(error))
+            if found is None:
+                raise
+            raise InputError(
+                f"the head {type(self.module).__name__} was given features of shape "
+                f"{tuple(features.shape)}, and one of its layers takes {found[2]} but got "
+                f"{found[1]}; build it for {features.shape[-1]} features, or give a function "
+                "(width, outputs) that makes it"
+            ) from error
 
 
 class SingleOutput(nn.Module):
