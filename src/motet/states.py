@@ -216,7 +216,7 @@ def join_rows(parts: Sequence[Tensor], numbers: Sequence[Tensor | None] = ()) ->
 
     Args:
         parts: Tensors (B, ...), or (B, L, ...) whose lengths L differ.
-        numbers: The numbers (B,) of each batch's rows, if they come in an order of their own.
+        numbers: The numbers (B,) of each batch's rows, if the rows are in another order.
 
     Returns:
         All rows, with NaN or -100 after those of shorter batches; sorted by their numbers.

@@ -70,7 +70,7 @@ def test_parts_are_found_by_kind_name_module_and_pattern():
 def test_a_name_that_is_not_there_is_told_with_those_near():
     with pytest.raises(InputError, match=r"no part 'sharing.stages.0.9'; did you mean 'sharing"):
         find(made(), ["sharing.stages.0.9"])
-    with pytest.raises(InputError, match="no encoder was trained before"):
+    with pytest.raises(InputError, match="no encoder is pretrained"):
         find(made(), ["pretrained"])
 
 

@@ -31,7 +31,7 @@ __all__ = [
 
 
 def create(name: str, *sizes: Any, **options: Any) -> nn.Module:
-    """Build an encoder by name; what sizes it needs is for the encoder to say.
+    """Build an encoder by name; its positional arguments are those that it needs.
 
     Returns:
         A module that has a ``width``.

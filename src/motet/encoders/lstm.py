@@ -21,7 +21,7 @@ class LSTM(Encoder):
 
     Args:
         vocabulary: How many tokens there are, padding (0) included.
-        segments: How many parts a text has.
+        segments: 1, or 2 for pairs of texts.
         width: Width of the states, both directions together.
         layers: Layers, one above the other.
         bidirectional: Whether texts are also read from their end, by half of the width.

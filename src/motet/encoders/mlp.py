@@ -38,7 +38,7 @@ class MLP(Encoder):
     Args:
         numbers: How many numbers a row has.
         categories: For each category, how many values it has; value 0 stands for "unknown" and
-            starts as a zero vector, so that it says nothing unless training taught it to.
+            starts as a zero vector, so that it has no effect until it is trained.
         expansions: For each number, the bins to spread it over; None takes it as it is.
         hidden: Widths of the layers; the last is the width of the representation.
         activation: Activation after each layer.
@@ -110,7 +110,7 @@ class _Row(nn.Module):
 class _Numbers(nn.Module):
     """Numbers (B, n) as they are or spread over their bins (B, width); see `Expansion`.
 
-    The bins come with the preprocessing, so they are no part of the saved weights.
+    The bins come with the preprocessing, so they are not among the saved weights.
     """
 
     plain: Tensor

@@ -27,7 +27,7 @@ from motet.problems import InputError, reason
 from motet.states import TokenStates
 
 LEARNING_RATE = 2e-5
-"""Learning rate of weights that were trained before, unless told otherwise."""
+"""Default learning rate of pretrained weights."""
 
 _WEIGHTS = (
     "model.safetensors",
@@ -50,7 +50,7 @@ class Pretrained(Encoder):
     Args:
         vocabulary: How many tokens the texts' tokenizer has, padding included; as many as the model
             if left out.
-        segments: How many parts a text has.
+        segments: 1, or 2 for pairs of texts.
         path: Folder with config and weights.
         architecture: A Hugging Face config, as a mapping with ``model_type``, in place of ``path``:
             the same model with random first weights.
@@ -132,7 +132,7 @@ class Pretrained(Encoder):
         filled, ignored = filled_up(text, padding, weight, self.max_length)
         ids = filled["ids"]
         seen = ~ignored
-        seen[:, 0] = True  # a text without token looks at its padding, not at nothing
+        seen[:, 0] = True  # a text without token attends to its padding, as softmax needs something
         more: dict[str, Tensor] = {}
         if self._parts:
             if "segments" not in text:

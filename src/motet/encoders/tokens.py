@@ -4,7 +4,7 @@ A text comes as ``{"ids": (B, L)}``, or as its tokens (B, L) alone, token 0 bein
 padding mask says otherwise. Tokens come first in each row: no text
 that is tokenised here has a 0 between them, and what a state is after one is not defined. Where
 words were cut into sub-words it also has ``"words"`` (B, W), the place of each word's first
-sub-word, -1 after the last word; where it is made of two parts, ``"segments"`` (B, L), 0 or 1.
+sub-word, -1 after the last word; where it is a pair, ``"segments"`` (B, L), 0 or 1.
 """
 
 from collections.abc import Mapping
@@ -205,7 +205,7 @@ class TokenEmbedding(nn.Module):
 
     Args:
         vocabulary: How many tokens there are, padding included.
-        segments: How many parts a text has.
+        segments: 1, or 2 for pairs of texts.
         width: Width of the vectors, D.
     """
 

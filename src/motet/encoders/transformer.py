@@ -24,7 +24,7 @@ class Transformer(Encoder):
 
     Args:
         vocabulary: How many tokens there are, padding (0) included.
-        segments: How many parts a text has.
+        segments: 1, or 2 for pairs of texts.
         width: Width of the states, D.
         heads: Attention heads; they divide the width.
         layers: Layers, one above the other.
@@ -103,7 +103,9 @@ class Transformer(Encoder):
         states = self.embedding(given) * math.sqrt(self.width)
         states = self.dropout(states + self._positions(states))
         ignored = ignored.clone()
-        ignored[:, 0] = False  # a text without token looks at its padding, not at nothing
+        ignored[:, 0] = (
+            False  # a text without token attends to its padding, as softmax needs something
+        )
         for layer in self.layers:
             if self.checkpointing and torch.is_grad_enabled():
                 states = checkpoint(layer, states, None, ignored, use_reentrant=False)

@@ -61,7 +61,7 @@ def drawing_first_weights(seed: int) -> Iterator[None]:
             yield
     except (MemoryError, OverflowError):
         raise InputError(_TOO_LARGE) from None
-    except (RuntimeError, TypeError) as error:  # torch has no types of its own for these
+    except (RuntimeError, TypeError) as error:  # torch has no error types for these
         if any(words in str(error).lower() for words in ("can't allocate memory", "overflow")):
             raise InputError(_TOO_LARGE) from None
         raise

@@ -14,7 +14,7 @@ from motet.tasks import Task
 from motet.tasks.base import listed_tasks
 
 EXPLAINED = (RuntimeError, TypeError, IndexError, ValueError, AttributeError)
-"""What torch raises for inputs that do not fit; `explained` tells these from errors in code."""
+"""What torch raises for inputs that do not fit; `explained` separates these from errors in code."""
 
 _ONE_TENSOR = (
     "layers such as nn.LSTM and nn.GRU return (output, state); put them into a module whose "
@@ -38,7 +38,7 @@ def task_names(tasks: Sequence[Task]) -> tuple[str, ...]:
         raise InputError("found no task, expected at least one")
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"two tasks are named {name!r}; give each a name of its own")
+            raise InputError(f"two tasks are named {name!r}; give each its own name")
         if not name or "." in name or name in RESERVED_TASK_NAMES:
             raise InputError(
                 f"{name!r} cannot name a task: names are not empty, have no dot and are none of "
@@ -59,7 +59,7 @@ def width_of(stages: Stages) -> int:
         The width.
 
     Raises:
-        InputError: If no layer tells.
+        InputError: If no layer has one.
     """
     if isinstance(stages.gives, Mapping):
         return stages.gives.get("rows", next(iter(stages.gives.values())))

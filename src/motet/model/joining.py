@@ -1,4 +1,4 @@
-"""Several encoders of a user's own, by the name of their input, as one encoder."""
+"""Several encoders, by the name of their input, as one encoder."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

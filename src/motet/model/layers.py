@@ -17,7 +17,7 @@ Sections = tuple[list[nn.Parameter], Layers, list[nn.Parameter]]
 def layers_of(chain: Sequence[nn.Module]) -> Layers:
     """Find the layers of the encoder.
 
-    They are the parts of its longest chain of modules: the layers of an ``nn.Sequential``, the
+    They are the modules of its longest chain of modules: the layers of an ``nn.Sequential``, the
     blocks in an ``nn.ModuleList``, the layers of a recurrent network. What lies before them is a
     layer, too, with all embeddings; what lies after them belongs to the last. Encoders side by side
     have their last layers in common. A block that serves as every layer counts once.
@@ -34,7 +34,7 @@ def layers_of(chain: Sequence[nn.Module]) -> Layers:
     if not chain:
         raise InputError(
             "layers of the encoder can be counted only where all tasks share it as a whole "
-            "(sharing: hard); name parts in place of counting layers"
+            "(sharing: hard); name parts of the model instead"
         )
     return [layer for module in chain for layer in _layers(module)]
 
@@ -60,7 +60,7 @@ def _inside(module: nn.Module) -> Layers:
 
 
 def _is_deep(module: nn.Module, least: int = 2) -> bool:
-    """Tell whether a module has a chain of layers, which are modules with parts themselves."""
+    """Return whether a module has a chain of layers, which are modules with submodules."""
     for each in module.modules():
         if isinstance(each, nn.RNNBase) and each.num_layers >= least:
             return True

@@ -1,10 +1,10 @@
 """Which task each parameter of a model belongs to.
 
-A parameter that one task alone reaches is that task's own; all others are shared. Modules show most
-of this before any forward pass: a head belongs to its task, unless its parameters also stand in the
-shared part of the model or in another head. The rest shows only in the graph of a forward pass,
-such as a head that calls a layer it does not hold. What graphs showed adds owners and removes none,
-as one pass may skip a part that another uses.
+A parameter that one task alone reaches belongs to that task; all others are shared. Most of this is
+known from the modules before any forward pass: a head belongs to its task, unless its parameters
+are also in the sharing scheme or in another head. The rest, such as a head that calls a layer which
+is not its submodule, is found in the graph of a forward pass. A graph adds owners and removes none,
+as one pass may skip a module that another uses.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ class Ownership:
     """Finds the own parameters of each task of one model.
 
     Args:
-        declared: Whether the shared part says which of its parameters belong to one task alone.
+        declared: Whether the sharing scheme declares which parameters belong to one task alone.
             Otherwise only graphs show it, and what no graph has shown yet counts as shared.
     """
 
@@ -30,11 +30,11 @@ class Ownership:
 
     @property
     def known(self) -> bool:
-        """Whether shared and own parameters can be told apart yet."""
+        """Whether shared and own parameters are known yet."""
         return self._declared or bool(self._seen)
 
     def require_known(self, what: str) -> None:
-        """Refuse to speak of what tasks share where shared and own parameters look alike.
+        """Reject what depends on which parameters tasks share where that is unknown.
 
         Args:
             what: What depends on it, for the message.
@@ -66,8 +66,8 @@ class Ownership:
 
         Args:
             model: Names the parameters.
-            common: What the shared part has beside parts of single tasks.
-            held: The head of each task, and its parts of the shared part.
+            common: The parameters of the sharing scheme, without those of single tasks.
+            held: The head of each task, and its own parameters in the sharing scheme.
 
         Returns:
             Parameters by task, in the model's order.

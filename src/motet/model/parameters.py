@@ -64,9 +64,9 @@ class OwnedParameters(Freezable):
         """Stop training parts.
 
         Args:
-            *parts: "encoder" (all that tasks share), "pretrained" (encoders that were trained
-                before), a task (its own parameters), or patterns of names of parameters and
-                modules; see `motet.model.parts.find`.
+            *parts: "encoder" (all that tasks share), "pretrained" (pretrained encoders), a task
+                (its own parameters), or patterns of names of parameters and modules; see
+                `motet.model.parts.find`.
             evaluation: Whether modules that are frozen as a whole compute as in evaluation from
                 now on, without dropout and with BatchNorm's averages as they are.
 

@@ -31,7 +31,7 @@ def find(model: Parts, parts: Iterable[str]) -> list[str]:
 
     Args:
         model: The model.
-        parts: "encoder" (all that tasks share), "pretrained" (encoders that were trained before),
+        parts: "encoder" (all that tasks share), "pretrained" (pretrained encoders),
             a task (its own parameters), the name of a parameter or module, or a pattern of such
             names in which ``*`` stands for anything.
 
@@ -39,7 +39,7 @@ def find(model: Parts, parts: Iterable[str]) -> list[str]:
         Names of parameters, in the model's order, each once.
 
     Raises:
-        InputError: If a part is no name or has no parameter; the message tells names that are near.
+        InputError: If a part is no name or has no parameter; the message has similar names.
     """
     found: set[str] = set()
     names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -83,9 +83,9 @@ def _matches(name: str, pattern: str) -> bool:
 
 def _unknown(model: Parts, part: str) -> str:
     if part == "encoder":
-        return "the tasks share no parameter; name tasks in place of 'encoder'"
+        return "the tasks share no parameter; name tasks instead of 'encoder'"
     if part == "pretrained":
-        return "no encoder was trained before; name other parts in place of 'pretrained'"
+        return "no encoder is pretrained; name other parts instead of 'pretrained'"
     if part in model.tasks.names:
         return f"task {part!r} has no parameter of its own"
     known = ["encoder", "pretrained", *model.tasks.names]

@@ -17,7 +17,7 @@ from motet.tasks import Task
 
 
 class Reading:
-    """Finds what the head of each task gets, of what the shared part of a model returns.
+    """Selects what the head of each task gets from what the sharing scheme returns.
 
     Args:
         width: Width of that; 0 of a wrapped module, whose outputs are used as they are.

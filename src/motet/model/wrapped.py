@@ -1,4 +1,4 @@
-"""A user's module that has its heads inside, as the shared part of a model."""
+"""A user's module that has its heads inside, in place of a sharing scheme."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, final
@@ -16,7 +16,7 @@ class WrappedModule(SharedModule):
 
     Args:
         module: The module.
-        heads: Its parts that belong to one task alone, by task name, as far as they are known.
+        heads: Its modules that belong to one task alone, by task name, as far as they are known.
         tasks: Names of the tasks.
     """
 
@@ -69,7 +69,7 @@ def check_heads(
     Args:
         tasks: The tasks.
         names: Their names.
-        heads: The parts of the module that belong to one task alone.
+        heads: The modules in it that belong to one task alone.
 
     Raises:
         InputError: If there is such an option, or ``heads`` names no task.
@@ -80,11 +80,11 @@ def check_heads(
     for task in tasks:
         if task.learning_rate is not None and task.name not in heads:
             raise InputError(
-                f"task {task.name!r} has a learning rate of its own; say which part of the "
-                f"module it is for: wrap(..., heads={{{task.name!r}: module.part}})"
+                f"task {task.name!r} has its own learning rate; name the part of the "
+                f"module that it is for: wrap(..., heads={{{task.name!r}: module.part}})"
             )
         if task.head != {"type": "mlp"}:
             raise InputError(
-                f"task {task.name!r} has a head of its own, but a wrapped module has its heads "
+                f"task {task.name!r} has its own head, but a wrapped module has its heads "
                 "inside; remove head"
             )

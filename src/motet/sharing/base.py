@@ -93,9 +93,9 @@ class SharedModule(nn.Module, ABC):
         return {}
 
     def special_parameters(self) -> Iterator[tuple[nn.Parameter, Special]]:
-        """Yield the parameters that an optimizer should treat in a way of their own, and how.
+        """Yield the parameters that an optimizer should treat differently, and how.
 
-        Those are what the parts of the module say that have such a method too.
+        Those are what the submodules that have such a method yield.
         """
         yield from _special(self)
 

@@ -1,10 +1,10 @@
 """Experts: several networks of one shape, run together, and gates that mix them.
 
-Experts that are made of linear layers and of what acts on each number alone (activations, dropout)
-have their weights stacked, (E, out, in), and run as one batched product per layer; others run one
-after the other. Where most weights of a mixture are 0, stacked experts run on the rows that count,
-expert by expert: on a CPU that takes about half the time where a third of them counts. The others
-run on all rows, as what they compute of one row may depend on the rest, as in BatchNorm.
+Experts of linear layers and elementwise modules (activations, dropout) have their weights stacked,
+(E, out, in), and run as one batched product per layer; others run one after the other. Where most
+weights of a mixture are 0, stacked experts run on the rows that count, expert by expert: on a CPU
+that takes about half the time where a third of them counts. The others run on all rows, as what
+they compute of one row may depend on the rest, as in BatchNorm.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ from motet.sharing.stages import Stages
 
 @dataclass(frozen=True)
 class Layout:
-    """An encoder, parted into what comes before the experts and what each level's are made of."""
+    """An encoder, split into the stages before the experts and those of each level."""
 
     bottom: Stages
     levels: list[Stages]
@@ -34,7 +34,7 @@ class Layout:
 
 
 def lay_out(stages: Stages, width: int, levels: int, expert_width: int | None) -> Layout:
-    """Part an encoder: experts are made after its first stage, or of one new layer after them all.
+    """Split an encoder: experts are made after its first stage, or of one new layer after them all.
 
     Args:
         stages: The encoder.
@@ -44,7 +44,7 @@ def lay_out(stages: Stages, width: int, levels: int, expert_width: int | None) -
         expert_width: Width of experts of one new layer (linear, ReLU) each.
 
     Returns:
-        The parts.
+        The layout.
 
     Raises:
         InputError: If there are too few stages.
@@ -87,7 +87,7 @@ def together(experts: Sequence[Stages]) -> nn.Module:
 
 
 def _stackable(layer: nn.Module) -> bool:
-    """Whether a layer is all that its type says: subclasses and hooks may compute other things."""
+    """Whether a layer computes what its type does: subclasses and hooks may not."""
     hooks = layer._forward_hooks or layer._forward_pre_hooks
     return type(layer) in (nn.Linear, *_ON_NUMBERS) and not hooks
 
@@ -166,7 +166,7 @@ def _worth_picking(counting: Tensor) -> list[int] | None:
 
 
 def counting(weights: Iterable[Tensor]) -> Tensor:
-    """Tell for which experts some of the weights (B, E) are not 0, (B, E)."""
+    """Return for which experts some of the weights (B, E) are not 0, (B, E)."""
     found = [each.detach() != 0 for each in weights]
     return torch.stack(found).any(dim=0)
 

@@ -50,9 +50,9 @@ def unsized_layers(module: nn.Module) -> list[str]:
 
 
 def features_between(before: nn.Module, after: nn.Module | None) -> Features | None:
-    """Read what ``before`` hands to ``after``; None if no layer tells.
+    """Read what ``before`` passes to ``after``; None if no layer has a width.
 
-    What ``before`` says of itself in ``width`` goes first, then what ``after`` takes, because
+    The attribute ``width`` of ``before`` is used first, then what ``after`` takes, because
     ``before`` may end with a change of shape.
 
     Returns:

@@ -6,7 +6,7 @@ from motet.problems import InputError
 
 
 def draw_first_weights(module: nn.Module) -> None:
-    """Call ``reset_parameters`` of every part of a module; frozen parts keep their weights.
+    """Call ``reset_parameters`` of every submodule; frozen ones keep their weights.
 
     Raises:
         InputError: If a part that trains has parameters and no such method.
@@ -28,7 +28,7 @@ def _draw(module: nn.Module, *, covered: bool) -> None:
     own = [name for name, _ in module.named_parameters(recurse=False)]
     if own and not covered:
         raise InputError(
-            f"copies of the encoder need first weights of their own, but {type(module).__name__} "
+            f"copies of the encoder need newly drawn weights, but {type(module).__name__} "
             f"has parameters ({', '.join(own)}) and no method `reset_parameters`; add one, or give "
             "for the encoder a function without arguments that builds it anew"
         )

@@ -44,7 +44,7 @@ class Grouped(Sharing):
         if missing:
             raise InputError(
                 f"groups does not have {', '.join(missing)}; each task is in one group, which may "
-                "be of its own"
+                "have it alone"
             )
         if not all(self.groups):
             raise InputError("groups has a group without tasks; remove it")

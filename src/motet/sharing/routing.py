@@ -138,7 +138,7 @@ class _Fixed(SharedModule):
         return state * features.along(mask.to(state.dtype), state)
 
     def task_parameters(self, task: str) -> Iterator[nn.Parameter]:
-        """Yield none: which entries of a tensor only one task reaches, masks tell."""
+        """Yield none: only one task may reach some entries of a tensor, as masks define."""
         yield from ()
 
     def describe(self) -> dict[str, Any]:

@@ -54,9 +54,9 @@ class Soft(Sharing):
         strength: How much of it.
         layers: The stages that are tied, counted from 1; all if left out.
         l1_share: Share s of the absolute values in an elastic net; 0.5 if left out.
-        proximal: Whether what has kinks is no part of the loss, but acts after each step of the
-            optimizer by its proximal operator, which leaves exact zeros: weights that are zero in
-            all tasks, for trace_norm singular values.
+        proximal: Whether a regularizer with kinks is left out of the loss and applied after each
+            step of the optimizer by its proximal operator, which leaves exact zeros: weights that
+            are zero in all tasks, for trace_norm singular values.
     """
 
     carries = "any"

@@ -47,7 +47,7 @@ class Stages(Sequence[nn.Module]):
         """Cut a backbone into its stages.
 
         Args:
-            backbone: A module: its ``stages`` if it lists all that it is made of, the layers of an
+            backbone: A module: its ``stages`` if these are all of it, the layers of an
                 ``nn.Sequential`` (each with what follows it and has no weight matrix: activation,
                 norm, dropout), else the module as one stage. Or a list of stages. Or a function
                 without arguments that makes one of these, called again for each copy.
@@ -97,7 +97,7 @@ class Stages(Sequence[nn.Module]):
         """Return what the stage at a place gives.
 
         Raises:
-            InputError: If no layer tells.
+            InputError: If no layer has a width.
         """
         found = self._features[place]
         if found is None:
@@ -109,7 +109,7 @@ class Stages(Sequence[nn.Module]):
 
     @property
     def last(self) -> Features | None:
-        """What the last stage gives, None if no layer tells."""
+        """What the last stage gives, None if no layer has a width."""
         return self._features[-1]
 
     def counted(self) -> str:
@@ -140,11 +140,11 @@ class Stages(Sequence[nn.Module]):
             )
 
     def places(self, numbers: Sequence[int] | None, option: str) -> list[int]:
-        """Return the places of stages told by their numbers, counted from 1.
+        """Return the places of stages given by number, counted from 1.
 
         Args:
             numbers: The numbers; every stage that `learns` if None.
-            option: What they are told by, for the error.
+            option: The option that has the numbers, for the error.
 
         Returns:
             Places counted from 0, in order.
@@ -203,7 +203,7 @@ class Stages(Sequence[nn.Module]):
         return self.wrapped(lambda place, stage: _Pooled(stage) if place == end else stage)
 
     def fresh(self) -> "Stages":
-        """Copy the stages, with first weights of their own.
+        """Copy the stages, with newly drawn weights.
 
         Returns:
             The copy.
@@ -229,7 +229,7 @@ class Stages(Sequence[nn.Module]):
 
 
 class Wrapped(nn.Module):
-    """A stage, and what is made of what it gives."""
+    """A stage whose output is changed."""
 
     def __init__(self, stage: nn.Module) -> None:
         super().__init__()
@@ -258,7 +258,7 @@ def _staged(modules: Sequence[nn.Module], whole: nn.Module | None = None) -> Sta
     after = [*modules[1:], None]
     features = [features_between(one, other) for one, other in zip(modules, after, strict=True)]
     if whole is not None and isinstance(getattr(whole, "width", None), int):
-        features[-1] = Features(whole.width)  # type: ignore[arg-type]  # just looked at
+        features[-1] = Features(whole.width)  # type: ignore[arg-type]  # checked above
     return Stages(modules, features, whole, more=getattr(whole, "more_stages", None))
 
 
