@@ -26,7 +26,12 @@ from motet.options.reading import REQUIRED, from_object
 from motet.problems import InputError
 from motet.registry import ENCODERS, KINDS, TASKS
 
-MEMBERS = [(kind, name) for kind, registry in KINDS.items() for name in registry]
+MEMBERS = [
+    (kind, name)
+    for kind, registry in KINDS.items()
+    if kind != "label"  # made of the options of a task, not named in a config
+    for name in registry
+]
 PYTHON_ONLY = {
     ("loss", "cross_entropy"): {"class_weights", "reduction"},  # by the task, as it calls them
     ("loss", "focal"): {"class_weights", "reduction"},

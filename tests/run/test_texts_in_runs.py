@@ -233,7 +233,7 @@ def test_tags_need_a_text_that_is_made_of_words():
 
 def test_tasks_that_label_words_need_hard_sharing():
     sharing = {"sharing": {"type": "mmoe", "expert_width": 8}}
-    assert "labels words, but this way of sharing has one state per row" in problems(
+    assert "reads tokens, but this sharing scheme carries rows" in problems(
         changed(WORDS, model=sharing)
     )
     assert "give expert_width" in problems(changed(REVIEW, model={"sharing": "mmoe"}))

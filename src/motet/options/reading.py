@@ -291,6 +291,8 @@ def _expressible(branches: Sequence[Any]) -> Any:
 
 
 def _fits_yaml(branch: Any) -> bool:
+    if branch is Path:  # a config writes a path as text
+        return False
     try:
         TypeAdapter(branch).json_schema()
     except Exception:  # pydantic has no one error for "this type has no JSON form"
