@@ -14,7 +14,7 @@ from motet.model.heads import HeadArguments
 from motet.model.joining import FusionChoice, one_encoder
 from motet.model.losses import mean_losses
 from motet.model.ownership import Ownership
-from motet.model.parameters import OwnedParameters
+from motet.model.parameters import OwnedParameters, count_parameters
 from motet.model.reads import Order, Reading, check_states
 from motet.model.sizes import Sizes
 from motet.model.wrapped import WrappedModule, check_heads
@@ -250,14 +250,14 @@ class MultiTaskModel(OwnedParameters):
                 "outputs": task.outputs,
                 "loss": getattr(task, "loss_name", "custom"),
                 "metrics": [m if isinstance(m, str) else m.__name__ for m in task.metrics],
-                **_sizes(self.task_parameters(task.name)),
+                **count_parameters(self.task_parameters(task.name)),
             }
             for task in self.tasks
         }
         return {
             "active_tasks": list(self.active_tasks),
             "width": self.sharing.width,
-            "shared": _sizes(self.shared_parameters()),
+            "shared": count_parameters(self.shared_parameters()),
             "sharing": self.sharing.describe(),
             "tasks": tasks,
         }
@@ -397,11 +397,3 @@ class MultiTaskModel(OwnedParameters):
             if problem is None:
                 raise
             raise problem from error
-
-
-def _sizes(parameters: list[nn.Parameter]) -> dict[str, int]:
-    frozen = [parameter for parameter in parameters if not parameter.requires_grad]
-    return {
-        "parameters": sum(parameter.numel() for parameter in parameters),
-        "frozen": sum(parameter.numel() for parameter in frozen),
-    }

@@ -94,3 +94,12 @@ class OwnedParameters(Freezable):
         if not isinstance(task, str) or task not in self._enabled:
             raise InputError(f"no task is named {task!r}; {hint(str(task), self._enabled)}")
         return task
+
+
+def count_parameters(parameters: list[nn.Parameter]) -> dict[str, int]:
+    """Return how many numbers parameters have, and how many of these are frozen."""
+    frozen = [parameter for parameter in parameters if not parameter.requires_grad]
+    return {
+        "parameters": sum(parameter.numel() for parameter in parameters),
+        "frozen": sum(parameter.numel() for parameter in frozen),
+    }
