@@ -1,5 +1,7 @@
 """Batches that others make give what the same rows in memory give."""
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from torch.utils.data import DataLoader
 from motet.data.arrays import ArrayData
 from motet.data.loaders import LoaderData, as_data
 from motet.problems import InputError
+from motet.tasks import Regression, statistics
 
 INPUTS = np.arange(20.0).reshape(10, 2)
 BATCHES = [
@@ -15,6 +18,7 @@ BATCHES = [
     {"inputs": INPUTS[4:8], "targets": {"b": [4.0, None, 6.0, 7.0]}},
     {"inputs": INPUTS[8:], "targets": {"a": [8, 9], "b": [8.0, 9.0]}},
 ]
+TASKS = {name: Regression(name).statistics for name in "abc"}
 
 
 class Rows(torch.utils.data.Dataset):
@@ -34,10 +38,72 @@ def test_batches_are_tensors_as_arrays_in_memory_would_be():
     assert third.targets["a"].tolist() == [8, 9]
 
 
-def test_all_targets_are_those_of_the_batches_in_order():
-    targets = LoaderData(BATCHES).targets
-    assert targets["a"].tolist() == [0, 1, 2, 3, 8, 9]
-    assert targets["b"].shape == (6,)
+class Counted(list):
+    """A loader that counts how often it is gone through."""
+
+    passes = 0
+
+    def __iter__(self):
+        self.passes += 1
+        return super().__iter__()
+
+
+def test_statistics_are_those_of_the_batches_merged_in_order():
+    found = LoaderData(BATCHES).label_statistics(TASKS)
+    assert found["a"].sample.rows.tolist() == [0, 1, 2, 3, 8, 9]
+    assert (found["b"].rows, found["b"].labelled) == (6, 5)
+    assert found["b"].moments.means.item() == pytest.approx(6.8)
+    assert "c" not in found
+
+
+def test_the_first_pass_checks_counts_and_learns():
+    loader, checked = Counted(BATCHES), []
+    data = LoaderData(loader)
+    data.inspect(lambda batch, name: checked.append((len(batch), name)), TASKS)
+    assert loader.passes == 0
+    assert data.labelled == {"a", "b"}
+    assert data.steps(1) == 3
+    assert data.label_statistics({"b": TASKS["b"]})["b"].labelled == 5
+    assert checked == [(4, "batch 0"), (4, "batch 1"), (2, "batch 2")]
+    assert loader.passes == 1
+    other = Regression("a").statistics
+    assert data.label_statistics({"a": other})["a"].labelled == 6
+    assert loader.passes == 2
+
+
+def test_a_check_may_be_made_in_the_pass_that_reads_rows_once():
+    loader, checked = Counted(BATCHES), []
+    data = LoaderData(loader)
+    data.inspect(lambda batch, name: checked.append(name), {})
+    assert len(list(data.once(1))) == loader.passes * 3 == 3
+    assert checked == ["batch 0", "batch 1", "batch 2"]
+
+
+def test_a_task_that_is_none_in_every_batch_is_named_but_not_labelled():
+    data = LoaderData([{"inputs": INPUTS, "targets": {"a": None, "b": INPUTS[:, 0]}}])
+    memory = ArrayData(INPUTS, {"a": None, "b": INPUTS[:, 0]}).to("cpu")
+    for each in (data, memory):
+        assert each.named == {"a", "b"}
+        assert each.labelled == {"b"}
+
+
+def test_memory_does_not_grow_with_the_rows(monkeypatch):
+    monkeypatch.setattr(statistics, "MOST", 16)
+    alive = []
+
+    class Loader:
+        def __iter__(self):
+            for number in range(200):
+                batch = {"inputs": torch.zeros(4, 2), "targets": {"a": torch.arange(4.0) + number}}
+                alive.extend(weakref.ref(each) for each in (batch["inputs"], batch["targets"]["a"]))
+                yield batch
+
+    data = LoaderData(Loader())
+    found = data.label_statistics(TASKS)["a"]
+    assert (found.labelled, len(found.sample.rows)) == (800, 16)
+    assert len(alive) == 400
+    assert sum(each() is not None for each in alive) <= 3  # the last batch, and an end not joined
+    assert sum(map(len, found.sample.parts)) <= 32
 
 
 def test_a_data_loader_of_dicts_serves_epoch_after_epoch():
@@ -64,8 +130,8 @@ def test_moving_keeps_what_was_counted():
     data = LoaderData(BATCHES)
     assert data.steps(1) == 3
     moved = data.to("cpu")
-    assert moved._known is not None
-    assert moved.targets["a"].tolist() == data.targets["a"].tolist()
+    assert moved._first is data._first
+    assert moved.steps(1) == 3
 
 
 def test_the_sampler_of_a_distributed_loader_is_told_the_epoch():

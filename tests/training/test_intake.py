@@ -14,6 +14,7 @@ from motet.training import Trainer
 
 X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
 TARGETS = {"c": np.arange(60) % 3, "r": X[:, 0]}
+BALANCED = {"class_weights": "balanced"}
 BAD = X.copy()
 BAD[5, 2], BAD[7, 1] = np.nan, np.inf
 FOUND = "NaN or infinity in 2 of 60 rows, first in row 5"
@@ -101,6 +102,68 @@ def test_data_are_looked_at_once(monkeypatch):
     looks.clear()
     made(patience=None).fit(loader(X), loader(X), epochs=3)
     assert len(looks) == 2 * len(batches(X))
+
+
+class Counted(list):
+    """A loader that counts how often it is gone through."""
+
+    passes = 0
+
+    def __iter__(self):
+        self.passes += 1
+        return super().__iter__()
+
+
+def test_a_loader_is_gone_through_once_before_training_and_once_an_epoch_or_evaluation():
+    train, valid = Counted(batches(X)), Counted(batches(X))
+    trainer = made(patience=None)
+    trainer.fit(train, valid, epochs=3)
+    assert (train.passes, valid.passes) == (1 + 3, 1 + 3)
+    trainer.train_epoch(train)
+    assert train.passes == 4 + 2
+    trainer.evaluate(valid)
+    assert valid.passes == 4 + 2
+
+
+def test_labels_of_batches_are_checked_and_learned_from_as_labels_in_memory():
+    memory, batched = (
+        Trainer(
+            MultiTaskModel(nn.Linear(4, 4), [Classification("c", classes=3, **BALANCED)]),
+            batch_size=8,
+        )
+        for _ in range(2)
+    )
+    memory.fit((X, left_out("r")), epochs=1)
+    some = batches(X)
+    for batch in some:
+        del batch["targets"]["r"]
+    batched.fit(some, epochs=1)
+    for name in ("values", "mean"):
+        own, other = (getattr(each.model.tasks["c"].weights, name) for each in (memory, batched))
+        assert torch.equal(own, other)
+    assert memory.trivial.keys() == batched.trivial.keys()
+    some[3]["targets"]["c"][2] = 3
+    with pytest.raises(InputError, match="task 'c': found the label 3"):
+        batched.fit(some, epochs=1)
+
+
+def test_a_label_that_is_not_valid_is_reported_with_its_row():
+    wrong = {**TARGETS, "r": X[:, 0].copy()}
+    wrong["r"][19] = np.inf
+    with pytest.raises(InputError, match="'r': found an infinite label in row 19, expected"):
+        made().fit((X, wrong), epochs=1)
+    some = batches(X)
+    some[2]["targets"]["r"][3] = np.inf
+    for use in (made().fit, made().evaluate, made().train_epoch):
+        with pytest.raises(InputError, match="an infinite label in row 3 of batch 2, expected"):
+            use(some)
+
+
+def test_a_batch_with_targets_for_no_task_is_refused():
+    some = batches(X)
+    some[1]["targets"]["area"] = X[8:16, 0]
+    with pytest.raises(InputError, match="training data have targets for 'area', which is no task"):
+        made().fit(some)
 
 
 def test_an_encoder_may_say_that_it_reads_nan():

@@ -54,6 +54,11 @@ class ArrayData:
     def __len__(self) -> int:
         return self._length
 
+    @property
+    def labelled(self) -> frozenset[str]:
+        """Names of the tasks that have targets."""
+        return frozenset(self.targets)
+
     def label_statistics(self, of: Mapping[str, Callable[[Tensor], S]]) -> dict[str, S]:
         """Return what is learned from the labels of tasks; see `Data`."""
         known = self.targets
@@ -153,4 +158,5 @@ class ArrayData:
         return Batch(map_leaves(function, self.inputs), map_leaves(function, self.targets), rows)
 
     def _mapped(self, function: Callable[[Any], Any]) -> "ArrayData":
-        return ArrayData(map_leaves(function, self.inputs), map_leaves(function, self.targets))
+        targets = {**dict.fromkeys(self.named), **self.targets}
+        return ArrayData(map_leaves(function, self.inputs), map_leaves(function, targets))

@@ -123,6 +123,12 @@ class Mergeable(Protocol):
         """Return what is learned from the rows of both, this one's first."""
 
 
+Check = Callable[[Batch, str], None]
+"""Called with rows and the name of their batch, "batch 3", empty for all rows; it raises
+`InputError`."""
+Learn = Mapping[str, Callable[[Tensor], Mergeable]]
+"""For each task, from labels (B, ...) to their statistics."""
+
 S = TypeVar("S", bound=Mergeable)
 
 
@@ -130,8 +136,8 @@ class Data(Protocol):
     """Rows with inputs and targets: `motet.data.arrays.ArrayData`, or `LoaderData`."""
 
     @property
-    def targets(self) -> Mapping[str, Tensor]:
-        """All targets by task, for what is learned from them at once, such as class weights."""
+    def labelled(self) -> frozenset[str]:
+        """Names of the tasks that have targets, in which labels may be missing."""
 
     def label_statistics(self, of: Mapping[str, Callable[[Tensor], S]]) -> dict[str, S]:
         """Return what is learned from the labels of tasks.

@@ -3,7 +3,7 @@
 The search costs one sum, which either makes non-finite; only then are rows searched.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -11,9 +11,6 @@ from torch import Tensor
 
 from motet.data.ragged import Ragged
 from motet.problems import InputError
-
-Look = Callable[[Any, str], None]
-"""Called with the inputs of a data set or of a batch, and what they are; raises `InputError`."""
 
 
 def refuse_not_finite(inputs: Any, what: str, *, nan: bool = True) -> None:

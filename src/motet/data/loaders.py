@@ -1,11 +1,12 @@
 """Batches from elsewhere: a `torch.utils.data.DataLoader`, or a list of batches.
 
 The loader decides their sizes and order; training's batch size and seed have no effect on them, so
-a resumed run sees the rows in another order unless the loader repeats its order. The targets of all
-batches are read once, in a pass of their own, and kept.
+a resumed run sees the rows in another order unless the loader repeats its order. A first pass, of
+its own, counts the batches, checks them and learns from their labels; no batch is kept.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -13,10 +14,22 @@ import torch
 from torch import Tensor
 
 from motet.data.arrays import ArrayData
-from motet.data.batches import FORM, Batch, S
-from motet.data.finite import Look
+from motet.data.batches import FORM, Batch, Check, Learn, Mergeable, S
 from motet.problems import InputError
-from motet.states import join_rows
+
+
+@dataclass(frozen=True)
+class FirstPass:
+    """What the first pass through a loader found."""
+
+    steps: int
+    """Number of batches."""
+    named: frozenset[str]
+    """The tasks that batches name, also those whose targets are None."""
+    labelled: frozenset[str]
+    """The tasks that have targets in some batch."""
+    statistics: dict[str, Any]
+    """What was learned from the labels, by task."""
 
 
 class LoaderData:
@@ -37,8 +50,8 @@ class LoaderData:
         >>> data = LoaderData(batches)
         >>> [len(batch) for batch in data.batches(512)], data.steps(512)
         ([1, 2], 2)
-        >>> data.targets
-        {'a': tensor([2.])}
+        >>> data.labelled
+        frozenset({'a'})
     """
 
     def __init__(self, loader: Iterable[Any], device: torch.device | str | None = None) -> None:
@@ -49,31 +62,44 @@ class LoaderData:
             )
         self._loader = loader
         self._device = device
-        self._known: tuple[dict[str, Tensor], int] | None = None
-        self._named: set[str] = set()
         self.checked = False
-        """Whether training has checked the targets."""
-        self.look: Look | None = None
-        """Called with the inputs of each batch in the first pass through all."""
+        """Whether training has checked the batches."""
+        self._check: Check | None = None
+        self._learn: Learn = {}
+        self._first: FirstPass | None = None
+
+    def inspect(self, check: Check | None, learn: Learn) -> None:
+        """Choose what the first pass does; one that was made before is made again.
+
+        Args:
+            check: Called with each batch, before it is moved to the device.
+            learn: What `label_statistics` will be asked for.
+        """
+        self._check, self._learn, self._first = check, learn, None
 
     @property
-    def targets(self) -> Mapping[str, Tensor]:
-        """All targets by task, on the device, in the order of the first pass."""
-        return self._seen[0]
+    def labelled(self) -> frozenset[str]:
+        """Names of the tasks that have targets in some batch."""
+        return self._first_pass().labelled
 
     @property
     def named(self) -> frozenset[str]:
         """The tasks that batches name, also those whose targets are None."""
-        return frozenset(self._named) if self._seen else frozenset()
+        return self._first_pass().named
 
     def label_statistics(self, of: Mapping[str, Callable[[Tensor], S]]) -> dict[str, S]:
-        """Return what is learned from the labels of tasks; see `Data`."""
-        known = self.targets
-        return {task: learn(known[task]) for task, learn in of.items() if task in known}
+        """Return what is learned from the labels of tasks; see `Data`.
+
+        What the first pass was not asked for costs another one.
+        """
+        if any(self._learn.get(task) != learn for task, learn in of.items()):
+            self.inspect(self._check, of)
+        found = self._first_pass().statistics
+        return {task: found[task] for task in of if task in found}
 
     def steps(self, size: int) -> int:
         """Return the number of batches, whatever ``size`` is."""
-        return self._seen[1]
+        return self._first_pass().steps
 
     def epoch(self, size: int, *, seed: int, number: int, done: int = 0) -> Iterator[Batch]:
         """Yield the loader's batches, in its own size and order, without the first ``done``."""
@@ -88,46 +114,48 @@ class LoaderData:
         Raises:
             InputError: If one is not a batch.
         """
-        yield from self._batches(None)
-
-    def _batches(self, look: Look | None) -> Iterator[Batch]:
-        for number, given in enumerate(self._loader):
-            batch, named = _taken(given, f"batch {number}")
-            self._named |= named
-            if look is not None:
-                look(batch.inputs, f"batch {number}")
+        for batch, _ in self._read(None):
             yield batch.to(self._device)
 
     def once(self, size: int) -> Iterator[tuple[None, Batch]]:
         """Yield the loader's batches, as they come."""
-        look = self.look if self._known is None else None
-        for batch in self._batches(look):
-            yield None, batch
+        for batch, _ in self._read(self._check if self._first is None else None):
+            yield None, batch.to(self._device)
 
     def to(self, device: torch.device | str) -> "LoaderData":
         """Return the same batches, moved to a device as they come."""
         moved = LoaderData(self._loader, device)
-        if self._known is not None:
-            targets, steps = self._known
-            moved._known = {task: each.to(device) for task, each in targets.items()}, steps
-        moved.look, moved._named = self.look, self._named
+        moved._check, moved._learn, moved._first = self._check, self._learn, self._first
         return moved
 
-    @property
-    def _seen(self) -> tuple[dict[str, Tensor], int]:
-        """All targets and the number of batches; the first time this costs a pass."""
-        if self._known is None:
-            found: dict[str, list[Tensor]] = {}
-            steps = 0
-            for batch in self._batches(self.look):
-                steps += 1
-                for task, values in batch.targets.items():
-                    assert values is not None
-                    found.setdefault(task, []).append(values)
+    def _read(self, check: Check | None) -> Iterator[tuple[Batch, frozenset[str]]]:
+        """Yield each batch where the loader left it, and the tasks that it names."""
+        for number, given in enumerate(self._loader):
+            batch, named = _taken(given, f"batch {number}")
+            if check is not None:
+                check(batch, f"batch {number}")
+            yield batch, named
+
+    def _first_pass(self) -> FirstPass:
+        """Return what the first pass found; the first time this costs a pass."""
+        if self._first is None:
+            steps, named, labelled = 0, frozenset[str](), frozenset[str]()
+            statistics: dict[str, Any] = {}
+            for batch, names in self._read(self._check):
+                steps, named, labelled = steps + 1, named | names, labelled.union(batch.targets)
+                for task, found in self._learned(batch):
+                    known = statistics.get(task)
+                    statistics[task] = found if known is None else known.merged(found)
             if not steps:
                 raise InputError("data: found a loader without batches; expected at least one")
-            self._known = {task: join_rows(values) for task, values in found.items()}, steps
-        return self._known
+            self._first = FirstPass(steps, named, labelled, statistics)
+        return self._first
+
+    def _learned(self, batch: Batch) -> Iterator[tuple[str, Mergeable]]:
+        for task, target in batch.targets.items():
+            if task in self._learn:
+                assert target is not None  # `Batch.tensors` leaves those out
+                yield task, self._learn[task](target.to(self._device))
 
 
 def as_data(data: Any, what: str) -> ArrayData | LoaderData:
@@ -165,4 +193,5 @@ def _taken(given: Any, what: str) -> tuple[Batch, frozenset[str]]:
     if isinstance(given, Mapping):
         given = {"targets": {}, **given}
     batch = Batch.of(given, what)
-    return batch.tensors(what).single(), frozenset(batch.targets)
+    named = given.targets if isinstance(given, Batch) else given["targets"]
+    return batch.tensors(what).single(), frozenset(named)

@@ -177,10 +177,14 @@ class Task(nn.Module, ABC):
         return Kept(self.decode(wide), self.restore(target), self.labelled(target))
 
     def check(self, target: Tensor) -> None:
-        """Check all labels of a data set, once; the steps of training trust them.
+        """Check labels once, before training, whose steps trust them.
+
+        Args:
+            target: Labels of all rows of a data set, or of one batch of a loader.
 
         Raises:
-            InputError: If one is not valid.
+            InputError: If one is not valid; a `RowError` that counts rows of ``target`` is
+                reported with the name of the batch.
         """
 
     def read_shapes(self, shapes: Any) -> None:

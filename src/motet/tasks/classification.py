@@ -129,7 +129,7 @@ class Classification(Task):
         return (clean.argmax(dim=-1) if is_soft(clean) else clean).where(labelled, MISSING)
 
     def check(self, target: Tensor) -> None:
-        """Check the range of all labels of a data set.
+        """Check the range of labels.
 
         Raises:
             InputError: If a label is no class index, soft labels are not shares, or the number of

@@ -116,7 +116,7 @@ class MultiLabel(Task):
         return target.float().where(labelled, torch.nan)
 
     def check(self, target: Tensor) -> None:
-        """Check that all labels of a data set are 0 or 1.
+        """Check that labels are 0 or 1.
 
         Raises:
             InputError: If a label is neither, or there are not C of them per row.

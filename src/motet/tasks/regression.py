@@ -17,7 +17,7 @@ from motet.options import (
     Unpack,
     checked,
 )
-from motet.problems import InputError
+from motet.problems import InputError, RowError
 from motet.tasks.additive import number_of, sum_masked, sum_selected
 from motet.tasks.base import Prediction, Task, find_loss
 from motet.tasks.kinds import LabelKind
@@ -107,10 +107,11 @@ class Regression(Task):
         return values * std + mean
 
     def check(self, target: Tensor) -> None:
-        """Check the shape of all labels of a data set.
+        """Check that labels are finite and have one column per output.
 
         Raises:
-            InputError: If a label is infinite, or there are not ``outputs`` of them per row.
+            InputError: If there are not ``outputs`` of them per row.
+            RowError: If one is infinite.
         """
         found = as_vector(target)
         if found.shape != self._shape(found):
@@ -119,9 +120,10 @@ class Regression(Task):
                 f"{self._shape(found)}; give outputs= the number of labels per row"
             )
         if bool(found.isinf().any()):
-            raise InputError(
-                f"task {self.name!r}: found an infinite label in row "
-                f"{int(found.isinf().nonzero()[0, 0])}, expected numbers, or NaN where missing"
+            raise RowError(
+                f"task {self.name!r}: found an infinite label in",
+                found.isinf().nonzero()[0, 0],
+                ", expected numbers, or NaN where missing",
             )
 
     @property

@@ -137,7 +137,7 @@ class SequenceLabelling(Task):
         return clean(target, labelled).long().where(labelled, MISSING)
 
     def check(self, target: Tensor) -> None:
-        """Check the range of all labels of a data set.
+        """Check the range of labels.
 
         Raises:
             InputError: If a label is no place of a tag, or the tags are not known.

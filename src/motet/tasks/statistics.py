@@ -31,8 +31,8 @@ class Sample:
     """How many there were."""
     parts: tuple[Tensor, ...]
     """Those that are held, (N, ...) together; they may be more than the sample in the end."""
-    numbers: Tensor | None = None
-    """Numbers of the rows held (N,), counted from 0; None if all are."""
+    numbers: tuple[Tensor, ...] | None = None
+    """Numbers of the rows of each part, counted from 0; None if all rows are held."""
 
     @property
     def complete(self) -> bool:
@@ -45,22 +45,38 @@ class Sample:
         return join_rows(self.parts if self.complete else self._thinned().parts)
 
     def merged(self, other: "Sample") -> "Sample":
-        """Return the sample of the rows of both."""
+        """Return the sample of the rows of both.
+
+        Parts of like length are joined: N rows are at most about log N parts, and each is copied
+        about log N times.
+        """
         numbers = None
         if self.numbers is not None or other.numbers is not None:
-            numbers = torch.cat([self._numbers(), other._numbers() + self.seen])
-        made = Sample(self.seen + other.seen, self.parts + other.parts, numbers)
-        return made._thinned() if sum(map(len, made.parts)) > 2 * MOST else made
+            later = [each + self.seen for each in other._numbers()]
+            numbers = _with_joined_ends((*self._numbers(), *later))
+        parts = _with_joined_ends(self.parts + other.parts)
+        made = Sample(self.seen + other.seen, parts, numbers)
+        return made._thinned() if sum(map(len, parts)) > 2 * MOST else made
 
-    def _numbers(self) -> Tensor:
-        return torch.arange(self.seen) if self.numbers is None else self.numbers
+    def _numbers(self) -> tuple[Tensor, ...]:
+        if self.numbers is not None:
+            return self.numbers
+        return torch.split(torch.arange(self.seen), [len(part) for part in self.parts])
 
     def _thinned(self) -> "Sample":
-        numbers = self._numbers()
+        numbers = torch.cat(self._numbers())
         order = np.argsort(_hashes(numbers.numpy()), kind="stable")[:MOST]
         chosen = torch.from_numpy(np.sort(order))
         joined = join_rows(self.parts)
-        return Sample(self.seen, (joined[chosen.to(joined.device)],), numbers[chosen])
+        return Sample(self.seen, (joined[chosen.to(joined.device)],), (numbers[chosen],))
+
+
+def _with_joined_ends(parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Join the last parts until each is at least twice as long as the next."""
+    left = list(parts)
+    while len(left) > 1 and len(left[-2]) < 2 * len(left[-1]):
+        left[-2:] = [join_rows(left[-2:])]
+    return tuple(left)
 
 
 @dataclass(frozen=True)

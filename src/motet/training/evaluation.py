@@ -73,13 +73,14 @@ def evaluate(
     names = known_tasks(model, model.active_tasks if tasks is None else tasks)
     auxiliary = [model.tasks[name] for name in names if name in model.auxiliary_tasks]
     names = [name for name in names if name not in model.auxiliary_tasks]
-    left = [name for name in names if name not in data.targets]
+    labelled = data.labelled
+    left = [name for name in names if name not in labelled]
     if tasks is not None and left:
         raise InputError(
             f"the data have no targets for {', '.join(map(repr, left))}; give them, or leave the "
             "task out of tasks"
         )
-    evaluated = [model.tasks[name] for name in names if name in data.targets]
+    evaluated = [model.tasks[name] for name in names if name in labelled]
     asked = [task.name for task in evaluated]
     own = {name: metrics[name] for name in asked if metrics and name in metrics}
     found, totals = TaskMetrics(evaluated, own, trivial=trivial), Totals()

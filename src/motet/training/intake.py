@@ -1,17 +1,18 @@
 """Data as training accepts them: in any form, checked once, on the device."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from motet.data.arrays import ArrayData
-from motet.data.batches import Data
+from motet.data.batches import Batch, Check, Data, Learn
 from motet.data.finite import refuse_not_finite
 from motet.data.loaders import LoaderData, as_data
 from motet.model import MultiTaskModel
-from motet.problems import InputError, hint
+from motet.problems import InputError, RowError, hint
 from motet.tasks import Task
 from motet.tasks.scores import Trivial, fit_trivial
 from motet.tasks.statistics import LabelStatistics
@@ -28,7 +29,7 @@ def take_data(
         what: What the data are, to begin messages with.
         model: The model.
         device: Where to put it.
-        whole: Whether every enabled task must be named in the targets.
+        whole: Whether every enabled task must be named in the targets, as it must for training.
 
     Returns:
         The same rows or batches.
@@ -37,34 +38,14 @@ def take_data(
         InputError: If it is something else, its inputs are not finite, or its targets do not fit
             the tasks.
     """
-    found = as_data(data, what)
-    if not found.checked:
-        _check_finite(found, what, model)
-        _check_targets(found, what, model, whole=whole)
-    moved = found.to(device)
+    given = as_data(data, what)
+    moved = given.to(device)
+    if not given.checked:
+        learn = _learning(model.tasks) if whole else {}
+        _inspect(moved, _check_of_rows(what, model), learn)
+        _check_names(moved.named, what, model, whole=whole)
     moved.checked = True
     return moved
-
-
-def _check_targets(
-    data: ArrayData | LoaderData, what: str, model: MultiTaskModel, *, whole: bool
-) -> None:
-    for name in sorted(data.named):
-        if name not in model.tasks.names:
-            raise InputError(
-                f"{what} have targets for {name!r}, which is no task; "
-                f"{hint(name, model.tasks.names)}"
-            )
-    for name, target in data.targets.items():
-        model.tasks[name].check(target)
-    left = [name for name in model.labelled_tasks if name not in data.named]
-    if whole and left:
-        raise InputError(
-            f"{what} have no targets for {', '.join(map(repr, left))}, found "
-            f"{', '.join(map(repr, sorted(data.named))) or 'none'}; give them, or None in their "
-            f"place ({{{left[0]!r}: None}}) if there are none, or leave the task out with "
-            f"model.disable_task({left[0]!r})"
-        )
 
 
 def take_inputs(inputs: Any, model: MultiTaskModel, device: torch.device) -> Data:
@@ -80,17 +61,62 @@ def take_inputs(inputs: Any, model: MultiTaskModel, device: torch.device) -> Dat
         found = inputs
     else:
         found = LoaderData(inputs) if isinstance(inputs, DataLoader) else ArrayData(inputs, {})
-    _check_finite(found, "the data", model)
-    return found.to(device)
+    moved = found.to(device)
+    _inspect(moved, _check_of_inputs("the data", model), {})
+    return moved
 
 
-def _check_finite(data: ArrayData | LoaderData, what: str, model: MultiTaskModel) -> None:
-    """Check once that all inputs are finite: now, or in the first pass through batches."""
-    nan = not any(getattr(module, "takes_nan", False) for module in model.modules())
+def _inspect(data: ArrayData | LoaderData, check: Check, learn: Learn) -> None:
+    """Check all rows now, or batches in the first pass, which also learns from their labels."""
     if isinstance(data, LoaderData):
-        data.look = lambda inputs, batch: refuse_not_finite(inputs, f"{what}, {batch}", nan=nan)
+        data.inspect(check, learn)
     else:
-        refuse_not_finite(data.inputs, what, nan=nan)
+        check(Batch(data.inputs, data.targets), "")
+
+
+def _check_of_inputs(what: str, model: MultiTaskModel) -> Check:
+    nan = not any(getattr(module, "takes_nan", False) for module in model.modules())
+
+    def check(batch: Batch, name: str) -> None:
+        refuse_not_finite(batch.inputs, f"{what}, {name}" if name else what, nan=nan)
+
+    return check
+
+
+def _check_of_rows(what: str, model: MultiTaskModel) -> Check:
+    check_inputs = _check_of_inputs(what, model)
+
+    def check(batch: Batch, name: str) -> None:
+        check_inputs(batch, name)
+        _check_names(batch.targets, what, model)
+        for task, target in batch.targets.items():
+            assert target is not None  # `Batch.tensors` leaves those out
+            try:
+                model.tasks[task].check(target)
+            except RowError as error:
+                raise (error.within(name) if name else error) from None
+
+    return check
+
+
+def _check_names(
+    named: Collection[str], what: str, model: MultiTaskModel, *, whole: bool = False
+) -> None:
+    """Check that targets are named for tasks, and if ``whole``, for every enabled one."""
+    for name in sorted(named):
+        if name not in model.tasks.names:
+            raise InputError(
+                f"{what} have targets for {name!r}, which is no task; "
+                f"{hint(name, model.tasks.names)}"
+            )
+    left = [name for name in model.labelled_tasks if name not in named]
+    if whole and left:
+        raise InputError(
+            f"{what} have no targets for {', '.join(map(repr, left))}, found "
+            f"{', '.join(map(repr, sorted(named))) or 'none'}; give them, or None in their "
+            f"place ({{{left[0]!r}: None}}) if there are none, or leave the task out with "
+            f"model.disable_task({left[0]!r})"
+        )
 
 
 def prepare_tasks(model: MultiTaskModel, train: Data) -> None:
@@ -133,4 +159,8 @@ def learn_from_labels(
 
 def statistics_of(tasks: Iterable[Task], data: Data) -> dict[str, LabelStatistics]:
     """Return the statistics of the labels of tasks that have some in ``data``."""
-    return data.label_statistics({task.name: task.statistics for task in tasks})
+    return data.label_statistics(_learning(tasks))
+
+
+def _learning(tasks: Iterable[Task]) -> dict[str, Callable[[Tensor], LabelStatistics]]:
+    return {task.name: task.statistics for task in tasks}

@@ -4,7 +4,7 @@ A task that is evaluated less often than others counts with its last score in be
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Mapping
 
 from motet.model import MultiTaskModel
 from motet.options import Every
@@ -22,7 +22,7 @@ def due_after_epoch(every: Every, epoch: int) -> bool:
     return every == "epoch" or (isinstance(every, Mapping) and epoch % every["epochs"] == 0)
 
 
-def due_tasks(model: MultiTaskModel, targets: Iterable[str], state: TrainingState) -> list[str]:
+def due_tasks(model: MultiTaskModel, labelled: Container[str], state: TrainingState) -> list[str]:
     """Return the enabled tasks with targets that the next evaluation covers.
 
     A task is due at the first evaluation, and at every ``evaluate_every``-th from then on;
@@ -31,7 +31,7 @@ def due_tasks(model: MultiTaskModel, targets: Iterable[str], state: TrainingStat
     due = [
         name
         for name in model.active_tasks
-        if name in targets
+        if name in labelled
         and (
             name not in state.last_results
             or state.evaluated % model.tasks[name].evaluate_every == 0

@@ -18,7 +18,7 @@ from motet.training.scorable import without_label, without_score
 def check_monitor(
     monitor: str,
     model: MultiTaskModel,
-    targets: Mapping[str, Any],
+    labels: Mapping[str, Any],
     metrics: Mapping[str, Any] | None,
     trivial: Trivial,
 ) -> None:
@@ -29,7 +29,7 @@ def check_monitor(
     Args:
         monitor: What is monitored.
         model: The model.
-        targets: Validation labels by task.
+        labels: Validation labels by task, or their statistics.
         metrics: Metrics by task, in place of each task's own.
         trivial: Constant predictions, fitted on the training labels.
 
@@ -37,7 +37,7 @@ def check_monitor(
         InputError: If it depends on a task that is disabled, has no targets or no score on these
             labels, or on a metric whose best value is unknown.
     """
-    tasks = [model.tasks[name] for name in model.active_tasks if name in targets]
+    tasks = [model.tasks[name] for name in model.active_tasks if name in labels]
     known = {task.name for task in tasks}
     names = main_tasks(tasks) if monitor in ("mean", "worst", "loss") else [monitor]
     if not names or not known.issuperset(names):
@@ -52,7 +52,7 @@ def check_monitor(
         chosen = {name: own for name, own in (metrics or {}).items() if name in names}
         _check_best(monitor, tasks, chosen)
         other = ", or monitor something else, e.g. monitor: loss"
-    left = without_value(monitor, tasks, targets, metrics, trivial)
+    left = without_value(monitor, tasks, labels, metrics, trivial)
     reasons = "; ".join(f"{name}: {reason}" for name, reason in left.items())
     if len(left) == len(tasks):
         raise InputError(
@@ -70,7 +70,7 @@ def check_monitor(
 def without_value(
     monitor: str,
     tasks: Iterable[Task],
-    targets: Mapping[str, Any],
+    labels: Mapping[str, Any],
     metrics: Mapping[str, Any] | None,
     trivial: Trivial,
 ) -> dict[str, str]:
@@ -79,7 +79,7 @@ def without_value(
     Args:
         monitor: What is monitored.
         tasks: The tasks that it depends on.
-        targets: Validation labels by task.
+        labels: Validation labels by task, or their statistics.
         metrics: Metrics by task, in place of each task's own.
         trivial: Constant predictions, fitted on the training labels.
 
@@ -87,10 +87,10 @@ def without_value(
         The reason, by task.
     """
     if monitor == "loss":
-        return without_label(tasks, targets)
+        return without_label(tasks, labels)
     tasks = list(tasks)
     own = {task.name: metrics[task.name] for task in tasks if metrics and task.name in metrics}
-    return without_score(tasks, trivial, targets, own)
+    return without_score(tasks, trivial, labels, own)
 
 
 def _check_best(monitor: str, tasks: list[Task], metrics: Mapping[str, Any]) -> None:
@@ -103,11 +103,11 @@ def _check_best(monitor: str, tasks: list[Task], metrics: Mapping[str, Any]) -> 
             )
 
 
-def monitored_tasks(monitor: str, model: MultiTaskModel, targets: Container[str]) -> set[str]:
+def monitored_tasks(monitor: str, model: MultiTaskModel, labelled: Container[str]) -> set[str]:
     """Return the names of the tasks that the monitored value depends on."""
     if monitor not in ("mean", "worst", "loss"):
         return {monitor}
-    tasks = [model.tasks[name] for name in model.active_tasks if name in targets]
+    tasks = [model.tasks[name] for name in model.active_tasks if name in labelled]
     return {task.name for task in tasks} if monitor == "loss" else set(main_tasks(tasks))
 
 

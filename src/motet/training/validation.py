@@ -49,7 +49,7 @@ def validate(
         What was found; None if no task was due.
     """
     model = setup.model
-    due = due_tasks(model, valid.targets, state)
+    due = due_tasks(model, valid.labelled, state)
     state.evaluated += 1
     if not due:
         return None
@@ -59,7 +59,7 @@ def validate(
     report_scores(setup.stages.at(state.epoch + 1), whole.scores)
     value = monitored_value(monitor, model, whole)
     loss = monitored_loss(monitor, model, whole)
-    fresh = monitored_tasks(monitor, model, valid.targets).intersection(due)
+    fresh = monitored_tasks(monitor, model, valid.labelled).intersection(due)
     fresh &= setup.planner.tasks_of_last_turn(state.epoch + (state.batch > 0))
     best = bool(fresh) and note_value(state, value, loss, patience)
     if best:
