@@ -20,6 +20,7 @@ from motet.options import (
     common_options,
     create,
     defaults_of,
+    label_kind_of,
     read_options,
 )
 from motet.options.reading import REQUIRED, from_object
@@ -63,6 +64,11 @@ def test_options_read_from_source_are_those_of_the_signature(kind, name):
     found = {option.name: option.default for option in read_options(KINDS[kind], name)}
     assert found == expected
     assert list(found) == list(expected)
+
+
+@pytest.mark.parametrize("name", list(TASKS))
+def test_the_label_kind_read_from_source_is_that_of_the_class(name):
+    assert label_kind_of(name) == TASKS[name].label_kind.name
 
 
 @pytest.mark.parametrize(("kind", "name"), MEMBERS)

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import ChainMap
 from pathlib import Path
 
 import jsonschema
@@ -20,8 +21,11 @@ from motet.config import read
 from motet.config.shortcuts import table
 from motet.config.yaml_positions import parse_value
 from motet.problems import InputError
+from motet.registry import TASKS
 from motet.run import check, initial_config, initialise
 from motet.run.initialising import SCHEMA, _yaml
+from motet.tasks import Task
+from motet.tasks.kinds import TagLabels
 
 ROWS = 60
 COLUMNS = {
@@ -185,6 +189,36 @@ def test_a_type_asked_for_is_written_and_the_other_reading_is_named_beside_a_gue
     assert table("rows.parquet", ["a:regression", "b"]).tasks["a"].type == "regression"
     with pytest.raises(InputError, match="did you mean 'regression'"):
         initialise("rows.parquet", ["a:regresion"], "wrong.yaml")
+
+
+def test_a_type_of_ones_own_is_written_as_its_kind_of_label_needs(folder, monkeypatch):
+    class Ordinal(Task):
+        labels = "class"
+        loss = decode = None
+
+    class Tagging(Task):
+        labels = TagLabels()
+        loss = decode = None
+
+    own = ChainMap({"ordinal": Ordinal, "tagging": Tagging}, TASKS._places)
+    monkeypatch.setattr(TASKS, "_places", own)
+    columns = {
+        "x": COLUMNS["age"],
+        "stars": [0, 1, 2] * 20,
+        "words": ["to Rome", "go"] * 30,
+        "tags": ["O B-city", "O"] * 30,
+    }
+    pq.write_table(pa.table(columns), "rows.parquet")
+    text = initial_config("rows.parquet", ["stars:ordinal", "tags:tagging"])
+    assert "stratify: stars}" in text
+    assert "  words: {type: text, split: spaces, encoder: lstm}" in text
+    assert "stratify" not in initial_config("rows.parquet", ["stars:regression"])
+
+
+def test_shares_of_classes_are_not_stratified_by(folder):
+    columns = {"x": COLUMNS["age"], "shares": [[0.5, 0.5], [0.25, 0.75]] * 30}
+    pq.write_table(pa.table(columns), "rows.parquet")
+    assert "seed: 0}  " in initial_config("rows.parquet", ["shares:classification"])
 
 
 def test_tags_in_a_csv_file_label_the_words_of_the_column_that_has_as_many(folder):

@@ -14,6 +14,7 @@ from motet.options.checking import (
 from motet.options.reading import (
     Option,
     common_options,
+    label_kind_of,
     read_options,
     read_typed_dict,
     summary,
@@ -95,6 +96,7 @@ __all__ = [
     "common_options",
     "create",
     "defaults_of",
+    "label_kind_of",
     "read_options",
     "read_typed_dict",
     "summary",

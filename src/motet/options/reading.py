@@ -20,7 +20,7 @@ from typing_extensions import Unpack
 
 from motet.options import types
 from motet.options.types import Default, InConfig, OnlyWith, Sequence, defaults_of, only_with
-from motet.registry import Registry
+from motet.registry import TASKS, Registry
 
 REQUIRED = object()
 
@@ -77,6 +77,22 @@ def summary(registry: Registry, name: str) -> str:
     return (text or "").strip().partition("\n")[0]
 
 
+def label_kind_of(task_type: str) -> str:
+    """Return the name of the label kind of a type of task.
+
+    Raises:
+        InputError: If the type is unknown.
+
+    Example:
+        >>> label_kind_of("classification")
+        'class'
+    """
+    place = TASKS.place(task_type)
+    if isinstance(place, str):
+        return str(_class_attribute(_definition(place), "labels"))
+    return str(place.label_kind.name)
+
+
 # From source ---------------------------------------------------------------------------------
 
 
@@ -114,7 +130,7 @@ def _from_source(place: str) -> tuple[Option, ...]:
     extra = function.args.kwarg.annotation if function.args.kwarg else None
     if isinstance(extra, ast.Subscript) and ast.unparse(extra.value) == "Unpack":
         shared = read_typed_dict(_place_of(ast.unparse(extra.slice), place.partition(":")[0]))
-        options += _of_member(shared, texts, _own_defaults(node))
+        options += _of_member(shared, texts, _class_attribute(node, _OWN_DEFAULTS) or {})
     return tuple(options)
 
 
@@ -129,14 +145,13 @@ def _place_of(name: str, module: str) -> str:
     raise AssertionError(f"{module} neither defines nor imports {name}")
 
 
-def _own_defaults(node: ast.AST) -> dict[str, Any]:
-    """Read the class attribute `option_defaults`."""
+def _class_attribute(node: ast.AST, name: str) -> Any:
+    """Read an attribute that a class defines as a literal; None if it does not."""
     for each in node.body if isinstance(node, ast.ClassDef) else ():
-        if isinstance(each, ast.AnnAssign) and ast.unparse(each.target) == _OWN_DEFAULTS:
+        if isinstance(each, ast.AnnAssign) and ast.unparse(each.target) == name:
             assert each.value is not None
-            found: dict[str, Any] = ast.literal_eval(each.value)
-            return found
-    return {}
+            return ast.literal_eval(each.value)
+    return None
 
 
 _OWN_DEFAULTS = "option_defaults"

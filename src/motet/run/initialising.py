@@ -21,10 +21,10 @@ from motet.data.inference import Guess, infer_inputs, infer_split, infer_tasks, 
 from motet.data.sources import names_in, read
 from motet.data.splits import Splits, split
 from motet.data.strata import find_strata
-from motet.data.word_labels import labelled_words
-from motet.options import read_options
+from motet.data.targets import Target
+from motet.options import label_kind_of, read_options
 from motet.problems import InputError
-from motet.registry import INPUTS
+from motet.registry import INPUTS, LABELS
 from motet.run.folder import check_output, write_text
 
 SCHEMA = "motet.schema.json"
@@ -144,8 +144,9 @@ def _choose_split(table: pa.Table, tasks: Sequence[Guess]) -> tuple[Chosen, Spli
         return options, split(table, **options), reason
     options = {"validation": 0.15, "test": 0.15, "seed": 0}
     for guess in tasks:
-        if guess.type == "classification" and not _has_rare_classes(table, guess.column):
-            by_class = {**options, "stratify": guess.column}
+        column = guess.column
+        if _target(guess).has_strata(table, column) and not _has_rare_classes(table, column):
+            by_class = {**options, "stratify": column}
             with suppress(InputError):  # too few rows in each class
                 return by_class, split(table, **by_class), "drawn at random, class by class"
     return options, split(table, **options), "drawn at random"
@@ -169,12 +170,14 @@ def _of_data(source: str, chosen: Chosen, reason: str) -> Iterator[Line]:
 
 def _words_of(table: pa.Table, tasks: Sequence[Guess]) -> set[str]:
     """Name the columns of texts whose words, separated by spaces, are labelled."""
-    spaced = [
-        labelled_words(table, guess.column)
-        for guess in tasks
-        if guess.type == "sequence_labelling" and pa.types.is_string(table[guess.column].type)
-    ]
+    spaced = [_target(guess).labelled_text(table, guess.column) for guess in tasks]
     return {name for name in spaced if name is not None}
+
+
+def _target(guess: Guess) -> type[Target]:
+    assert guess.type is not None  # every target has a type of task
+    found: type[Target] = LABELS[label_kind_of(guess.type)]
+    return found
 
 
 def _of_inputs(guesses: Sequence[Guess], words: Collection[str]) -> Iterator[Line]:

@@ -65,6 +65,33 @@ class Target(ABC):
         """
         return (self.column,)
 
+    # What `motet init` writes --------------------------------------------------------------------
+
+    @classmethod
+    def has_strata(cls, table: pa.Table, column: str) -> bool:
+        """Return whether each row has one class at most, so that rows can be split class by class.
+
+        Args:
+            table: The rows.
+            column: Column of the labels.
+        """
+        return False
+
+    @classmethod
+    def labelled_text(cls, table: pa.Table, column: str) -> str | None:
+        """Find the texts whose words, separated by spaces, have a label each.
+
+        Args:
+            table: The rows.
+            column: Column of the labels.
+
+        Returns:
+            Name of the column of texts; None if there is none.
+        """
+        return None
+
+    # From columns to arrays ----------------------------------------------------------------------
+
     def fit(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> None:  # noqa: B027
         """Learn classes, scales and so on.
 

@@ -70,6 +70,10 @@ class ClassTarget(Target):
     def for_task(cls, name: str, options: Mapping[str, Any], accepted: Collection[str]) -> Self:
         return cls(name, column=options.get("column"), classes=options.get("classes"))
 
+    @classmethod
+    def has_strata(cls, table: pa.Table, column: str) -> bool:
+        return not is_list(table[column].type)
+
     @property
     def names(self) -> tuple[str, ...]:
         """How the classes are spelt, in order."""

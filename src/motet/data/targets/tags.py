@@ -17,6 +17,7 @@ from motet.data.selection import listed, require_columns
 from motet.data.targets.base import NO_INPUTS, Target
 from motet.data.targets.classes import MISSING, count_places
 from motet.data.values import as_texts, described, is_list
+from motet.data.word_labels import labelled_words
 from motet.data.words import text_of
 from motet.problems import InputError, RowError, hint, shown
 from motet.tags import Scheme, Spans, TagSet, find_scheme, from_iob1, is_iob1
@@ -75,6 +76,10 @@ class TagTarget(Target):
     def for_task(cls, name: str, options: Mapping[str, Any], accepted: Collection[str]) -> Self:
         taken = {option: options.get(option) for option in ("column", "classes", "scheme", "input")}
         return cls(name, **taken)
+
+    @classmethod
+    def labelled_text(cls, table: pa.Table, column: str) -> str | None:
+        return labelled_words(table, column) if pa.types.is_string(table[column].type) else None
 
     @property
     def names(self) -> tuple[str, ...]:
