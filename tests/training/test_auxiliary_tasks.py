@@ -38,6 +38,15 @@ def made(*auxiliary, norm=False, dropout=0.0):
     )
 
 
+def in_turns(*auxiliary):
+    tasks = [Classification("a", classes=2), Regression("b"), *auxiliary]
+    sharing = motet.sharing.create("progressive", epochs=1, lateral=False)
+    return motet.MultiTaskModel(nn.Linear(4, 8), tasks, sharing=sharing)
+
+
+AT_REPRESENTATION = {"type": "mgda", "at": "representation"}
+
+
 def trainer(*auxiliary, balancer="equal", model=None, **options):
     return Trainer(made(*auxiliary) if model is None else model, balancer, **options)
 
@@ -100,6 +109,24 @@ def test_micro_batches_add_up_to_the_step_of_the_whole_batch(balanced, balancer,
         torch.testing.assert_close(cut[name], gradient, rtol=1e-4, atol=1e-5)
     for task, loss in losses.items():
         torch.testing.assert_close(of_cut[task], loss)
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("balancer", ["equal", "uncertainty", "pcgrad"])
+@pytest.mark.parametrize("rows", [0, 5])
+def test_a_view_may_have_other_rows_than_the_batch(balanced, balancer, rows):
+    class Some(Noisy):
+        def view(self, inputs, generator):
+            return super().view(inputs[:rows], generator)
+
+    found = []
+    for accumulate in (1, 4):
+        each = trainer(Some("n", balanced=balanced), balancer=balancer, accumulate=accumulate)
+        result = each.train_step(BATCH)
+        assert list(result.losses) == (["a", "b", "n"] if rows else ["a", "b"])
+        found.append(grads(each.model))
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(found[1][name], gradient, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("balanced", [False, True])
@@ -219,12 +246,30 @@ def test_its_weight_may_change_from_epoch_to_epoch():
         (lambda: Noisy("n", main=True), "no option 'main'"),
         (lambda: Noisy("n", balanced="yes, all"), "balanced"),
         (lambda: trainer(Noisy("n")).fit((X, {**TARGETS, "n": X}), epochs=1), "makes its own"),
+        (
+            lambda: trainer(Noisy("n", balanced=True), balancer=AT_REPRESENTATION),
+            "at: found representation, which is of one forward pass; n makes one",
+        ),
+        (
+            lambda: Trainer(motet.MultiTaskModel(nn.Linear(4, 8), [Noisy("n")])),
+            "tasks: found only auxiliary tasks that are added after balancing",
+        ),
+        (
+            lambda: trainer(model=in_turns(Noisy("n"))).fit((X, TARGETS), epochs=3),
+            "tasks: found the auxiliary task n in the last column",
+        ),
         (lambda: trainer(Noisy("n"), monitor="n").fit((X, TARGETS), (X, TARGETS)), "monitor is"),
     ],
 )
 def test_what_has_no_effect_on_it_is_rejected(wrong, message):
     with pytest.raises(InputError, match=message):
         wrong()
+
+
+def test_a_part_beside_does_not_move_the_representation():
+    result = trainer(Noisy("n"), balancer=AT_REPRESENTATION).train_step(BATCH)
+    assert result.balanced.path == "representation"
+    assert list(result.losses) == ["a", "b", "n"]
 
 
 def test_a_view_that_returns_something_else_is_explained():

@@ -165,6 +165,26 @@ def test_heads_of_a_wrapped_module_are_found_in_the_first_step():
         assert head.own.weight.grad.abs().min() > 0
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_the_direction_of_a_single_enabled_task_is_clipped(named):
+    heads = {"a": Head(), "b": Head()}
+    module = Wrapped(nn.Sequential(linear(), nn.Tanh()), heads)
+    tasks = [Regression("a"), Regression("b", enabled=False)]
+    model = MultiTaskModel.wrap(module, tasks, heads=heads if named else None)
+    trainer = Trainer(model, {"type": "nash", "max_norm": 1e-3}, optimizer="sgd")
+    encoder = set(map(id, module.encoder.parameters()))
+
+    def norm():
+        trainer.train_step(batch("ab"))
+        assert encoder <= {id(p) for p in model.shared_parameters()}
+        return torch.cat([p.grad.flatten() for p in module.encoder.parameters()]).norm()
+
+    assert 0 < norm() <= 1e-3 * (1 + 1e-6)
+    model.enable_task("b")
+    assert 0 < norm() <= 1e-3 * (1 + 1e-6)
+    assert encoder == {id(p) for p in model.shared_parameters()}
+
+
 class Skipping(nn.Module):
     """Outputs that depend on a common layer only from the third pass on."""
 

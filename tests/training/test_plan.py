@@ -22,6 +22,12 @@ def test_pieces_of_a_part_have_every_row_once_and_equal_sizes_but_the_last(rows,
     assert all(each.tasks == ["a"] and each.name == "view" for each in pieces)
 
 
+def test_a_part_without_rows_has_no_pieces():
+    assert part(0).cut(3) == []
+    plan = Plan(0, (part(4), part(0, "view")), (), 2)
+    assert [[each.name for each in parts] for parts in plan.pieces()] == [[""], [""]]
+
+
 def test_a_plan_without_micro_batches_is_not_cut():
     plan = Plan(3, (part(5), part(4, "view")))
     (parts,) = plan.pieces()

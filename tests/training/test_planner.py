@@ -72,6 +72,50 @@ def test_a_scheduler_is_asked_once_per_step_and_its_state_is_resumed():
         assert ours.equal(theirs)
 
 
+@pytest.mark.parametrize("balancer", ["equal", "gradnorm", "pcgrad", "moco"])
+@pytest.mark.parametrize("chosen", [["b", "a"], ["b", "a", "b"], "ab"])
+def test_tasks_train_once_in_the_order_of_the_model_however_they_are_listed(balancer, chosen):
+    weights = []
+    for scheduling in ("all", Fixed(iter(chosen))):
+        trainer = Trainer(made(), balancer, scheduling=scheduling)
+        assert list(trainer.train_step(BATCH).losses) == ["a", "b"]
+        weights.append([each.detach() for each in trainer.model.parameters()])
+    assert all(map(torch.equal, *weights))
+
+
+@pytest.mark.parametrize("chosen", ["a", None, 3])
+def test_a_scheduler_that_returns_no_list_is_an_error(chosen):
+    trainer = Trainer(made(), scheduling=Fixed(chosen))
+    with pytest.raises(InputError, match=r"Fixed: found .* at step 0; expected .*, in a list"):
+        trainer.train_step(BATCH)
+
+
+def test_a_task_that_the_scheduler_never_chose_is_warned_about_once():
+    data = BATCH["inputs"], BATCH["targets"]
+    trainer = Trainer(made(), scheduling=Fixed(["b"]), batch_size=6)
+    with pytest.warns(UserWarning, match=r"Fixed chose 'a' in no step of the first epoch") as seen:
+        trainer.fit(data, epochs=3)
+    assert len(seen) == 1
+    trainer = Trainer(made(), scheduling=Growing(["a", "b"]), batch_size=3)
+    trainer.fit(data, epochs=2)
+
+
+def test_steps_before_a_resume_count_for_that_warning():
+    class Once(Fixed):
+        def tasks_for(self, step, tasks):
+            return ["a"] if step == 0 else ["b"]
+
+    data = BATCH["inputs"], BATCH["targets"]
+    states = []
+    first = Trainer(made(), scheduling=Once([]), batch_size=6, checkpoint_every=1)
+    first.on_checkpoint = lambda _: states.append(first.state())
+    first.fit(data, epochs=1)
+    second = Trainer(made(), scheduling=Once([]), batch_size=6)
+    second.load_state(states[0])
+    assert second.step == 1
+    second.fit(data, epochs=1)
+
+
 @pytest.mark.parametrize("chosen", [[], ["a", "c"], ["c"]])
 def test_a_scheduler_that_chooses_what_does_not_train_is_an_error(chosen):
     trainer = Trainer(made(), scheduling=Fixed(chosen))

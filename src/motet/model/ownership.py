@@ -21,7 +21,8 @@ class Ownership:
 
     Args:
         declared: Whether the sharing scheme declares which parameters belong to one task alone.
-            Otherwise only graphs show it, and what no graph has shown yet counts as shared.
+            Otherwise only graphs show it, and what no graph has shown yet counts as shared, as
+            does everything while graphs have shown a single task of several.
     """
 
     def __init__(self, *, declared: bool) -> None:
@@ -73,6 +74,7 @@ class Ownership:
             Parameters by task, in the model's order.
         """
         shared = set(map(id, common))
+        compared = self._declared or len(held) == 1 or len(set().union(*self._seen.values())) > 1
         holders: dict[int, set[str]] = {}
         for task, parameters in held.items():
             for parameter in parameters:
@@ -81,7 +83,7 @@ class Ownership:
         for name, parameter in model.named_parameters():
             seen = self._seen.get(name, set())
             owners = holders.get(id(parameter), set()) | seen
-            undecided = id(parameter) in shared and (self._declared or not seen)
+            undecided = id(parameter) in shared and (self._declared or not seen or not compared)
             if len(owners) == 1 and not undecided:
                 own[next(iter(owners))][id(parameter)] = parameter
         return {task: list(found.values()) for task, found in own.items()}

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from motet.data.batches import Batch, Data
 from motet.training.errors import TrainingError
 from motet.training.needs import report_epoch
+from motet.training.notices import warn_of_never_scheduled
 from motet.training.recording import Moment, epoch_record
 from motet.training.records import EpochRecord
 from motet.training.setup import Setup
@@ -47,6 +48,7 @@ def end_epoch(setup: Setup, state: TrainingState, moment: Moment) -> EpochRecord
     """
     stages, model = setup.stages, setup.model
     balancer = stages.at(state.epoch + 1)
+    warn_of_never_scheduled(setup.planner, state)
     totals = state.totals.means()
     means = {task: totals[task] for task in model.tasks.names if task in totals}
     report_epoch(balancer, setup.normalizer.normalized_means(means))

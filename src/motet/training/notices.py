@@ -7,6 +7,7 @@ from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.training.choices import MemberChoice
 from motet.training.options import TrainingOptions
+from motet.training.planner import Planner
 from motet.training.setup import Setup
 from motet.training.state import TrainingState
 
@@ -65,7 +66,7 @@ def warn_of_moving(model: MultiTaskModel) -> None:
     if not any(parameter.requires_grad for parameter in model.shared_parameters()):
         return
     frozen = []
-    for task in model.tasks.names:
+    for task in (task.name for task in model.tasks if task.label_kind.given):
         own = model.task_parameters(task)
         if own and not any(parameter.requires_grad for parameter in own):
             frozen.append(task)
@@ -73,6 +74,19 @@ def warn_of_moving(model: MultiTaskModel) -> None:
         warnings.warn(
             f"{', '.join(map(repr, frozen))}: frozen, but what is shared with other tasks trains, "
             'so predictions will change; to keep them as they are, freeze "encoder", too',
+            stacklevel=4,
+        )
+
+
+def warn_of_never_scheduled(planner: Planner, state: TrainingState) -> None:
+    """Warn, at the end of the first epoch, about tasks that the scheduler never chose in it."""
+    trained = state.totals.sums()  # also by the steps before a resume
+    never = [task for task in planner.never_scheduled(1) if task not in trained]
+    if state.epoch == 0 and never:
+        warnings.warn(
+            f"scheduling: {type(planner.scheduler).__name__} chose {', '.join(map(repr, never))} "
+            "in no step of the first epoch, so it has not been trained; unless a later epoch "
+            f"chooses it, change the scheduler, or call model.disable_task({never[0]!r})",
             stacklevel=4,
         )
 

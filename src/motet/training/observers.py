@@ -79,7 +79,7 @@ def _call(trainer: Observed, record: StepRecord | EpochRecord | EvaluationRecord
 
 @contextmanager
 def observing(trainer: Observed, observers: Sequence[Observer]) -> Iterator[None]:
-    """Tell observers that training begins, and, however it ends, that it does."""
+    """Notify observers when training begins and when it ends, however it ends."""
     with ExitStack() as stack:
         for each in observers:
             each.on_begin(trainer)

@@ -19,9 +19,9 @@ class Part:
     """Weight of its losses where no balancer weights them."""
 
     def cut(self, count: int) -> list["Part"]:
-        """Split the rows into pieces of equal size, the last perhaps smaller."""
+        """Split the rows into pieces of equal size, the last perhaps smaller; none if no rows."""
         rows = len(self.batch)
-        size = -(-rows // count)
+        size = max(-(-rows // count), 1)
         return [
             replace(self, batch=self.batch.cut(start, start + size))
             for start in range(0, rows, size)

@@ -1,13 +1,14 @@
 """Which tasks train when, and on what: the one place that decides, for a step and epochs ahead."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 
 from motet.data.batches import Batch
 from motet.model import MultiTaskModel
-from motet.problems import InputError
+from motet.problems import InputError, shown
 from motet.scheduling import Scheduler
 from motet.tasks import Auxiliary
 from motet.training.plan import Part, Plan
@@ -37,6 +38,7 @@ class Planner:
         self._model, self.scheduler = model, scheduler
         self._device, self._seed, self._micro_batches = device, seed, micro_batches
         self._auxiliary = {task.name: task for task in model.tasks if isinstance(task, Auxiliary)}
+        self._scheduled_ever: set[str] = set()
 
     def tasks_in(self, epoch: float) -> list[str]:
         """Return the tasks that train in an epoch, counted from 1; infinity is the last one."""
@@ -80,12 +82,26 @@ class Planner:
 
     def _scheduled(self, tasks: Sequence[str], step: int) -> Sequence[str]:
         chosen = self.scheduler.tasks_for(step, tasks)
-        if chosen is not tasks and not (chosen and set(chosen) <= set(tasks)):
-            raise InputError(
-                f"scheduler {type(self.scheduler).__name__}: found {list(chosen)} at step {step}; "
-                f"expected one or more of {', '.join(tasks)}"
-            )
+        if chosen is not tasks:
+            chosen = self._in_order(chosen, tasks, step)
+        self._scheduled_ever.update(chosen)
         return chosen
+
+    def _in_order(self, chosen: Any, tasks: Sequence[str], step: int) -> Sequence[str]:
+        several = isinstance(chosen, Iterable) and not isinstance(chosen, str)
+        names = list(chosen) if several else []
+        if not names or not set(names) <= set(tasks):
+            raise InputError(
+                f"scheduler {type(self.scheduler).__name__}: found "
+                f"{names if several else shown(chosen)} at step {step}; expected one or more of "
+                f"{', '.join(tasks)}, in a list"
+            )
+        return [task for task in tasks if task in names]
+
+    def never_scheduled(self, epoch: int) -> list[str]:
+        """Return the tasks of an epoch that the scheduler has never chosen so far."""
+        known = {*self._auxiliary, *self._scheduled_ever}
+        return [task for task in self.tasks_in(epoch) if task not in known]
 
     @property
     def takes_turns(self) -> bool:
@@ -101,11 +117,17 @@ class Planner:
         return set(trained) if trained == last else set()
 
     def check(self, epochs: int) -> None:
-        """Check that every enabled task trains in some epoch.
+        """Check that every enabled task trains in some epoch, and others after auxiliary ones.
 
         Raises:
             InputError: If one does not.
         """
+        last = self.tasks_in(math.inf)
+        if self.takes_turns and self._auxiliary.keys() >= set(last):
+            raise InputError(
+                f"tasks: found the auxiliary task {', '.join(last)} in the last column, where no "
+                "other task benefits from it; list it before the others"
+            )
         trained = {task for epoch in range(1, epochs + 1) for task in self.tasks_in(epoch)}
         left = [task for task in self._model.active_tasks if task not in trained]
         if left and epochs:

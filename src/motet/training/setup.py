@@ -19,7 +19,12 @@ from motet.training.normalizing import Normalizer
 from motet.training.optimizer_creation import create_optimizer
 from motet.training.options import TrainingOptions
 from motet.training.parameter_groups import check_rates
-from motet.training.passes import Passes, check_micro_batches, check_precision
+from motet.training.passes import (
+    Passes,
+    check_micro_batches,
+    check_precision,
+    check_representation,
+)
 from motet.training.planner import Planner
 from motet.training.randomness import Generators
 from motet.training.rates import LearningRates
@@ -99,6 +104,7 @@ def set_up(
     normalizer = Normalizer(model.tasks.names, normalizes).to(device)
     generators = Generators(device, options["seed"])
     check_precision(stages, options["precision"])
+    check_representation(stages, model)
     if options["accumulate"] > 1:
         check_micro_batches(stages, model)
     passes = Passes(

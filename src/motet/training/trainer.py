@@ -206,7 +206,7 @@ class Trainer:
     def train_step(self, batch: Batch | Mapping[str, Any]) -> StepResult:
         """Make one update from a batch ``{"inputs": ..., "targets": {task: tensor}}``.
 
-        A step whose losses or gradients are not finite changes nothing and is counted.
+        A step whose losses or gradients are not finite leaves the model as it was and is counted.
 
         Epochs begin and end only in `fit` and `train_epoch`. With this method alone, what follows
         epochs stays as it is in the first: stages of balancers, weights of tasks, frozen parts,

@@ -20,7 +20,7 @@ class JacobianBalancer(Balancer):
     """Finds the direction from the task gradients themselves, where inner products do not suffice.
 
     A task weight scales the task's gradient. ``forward`` finds the direction in the scale of the
-    paper. Values that are not finite give a direction of NaN and leaves the balancer as it was.
+    paper. Values that are not finite give a direction of NaN and leave the balancer as it was.
 
     A method may remember a number per task and shared parameter, in buffers that start as (T, 0)
     and are extended to (T, P), as zeros, at the first step. Columns are identified by position:

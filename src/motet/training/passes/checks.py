@@ -1,4 +1,4 @@
-"""Balancers and tasks that do not support micro-batches or an arithmetic."""
+"""Balancers and tasks that do not support micro-batches, several forwards or an arithmetic."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -45,6 +45,20 @@ def check_precision(stages: BalancerStages, precision: str) -> None:
                 f"precision: found {precision}, where weights are cast; {type(balancer).__name__} "
                 "has gramian: layers, which reads products of float32 weights; remove one of them"
             )
+
+
+def check_representation(stages: BalancerStages, model: MultiTaskModel) -> None:
+    """Reject comparing gradients at a representation where tasks have several.
+
+    Raises:
+        InputError: If a balanced auxiliary task makes a forward pass of its own.
+    """
+    apart = [task.name for task in model.tasks if task.balanced and not task.label_kind.given]
+    if apart and any(options.get("at") == "representation" for options in stages.passes):
+        raise InputError(
+            f"at: found representation, which is of one forward pass; {', '.join(apart)} makes one "
+            "of its own and is balanced; remove at, or balanced"
+        )
 
 
 def _why_whole(needs: Needs, options: Mapping[str, Any]) -> str | None:

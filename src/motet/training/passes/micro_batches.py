@@ -169,7 +169,8 @@ class _Work:
         trained: list[str] = []
         for number, (parts, counts) in enumerate(zip(self._pieces, self._counts, strict=True)):
             self._raw, terms = self._forward.terms(parts, self._step, number)
-            trained = trained or [task for task in whole if self._trains(task, self._raw[task])]
+            if number == 0:  # the only micro-batch that has a piece of every part
+                trained = [task for task in whole if self._trains(task, self._raw[task])]
             bare = {task: (total.detach(), count) for task, (total, count) in terms.items()}
             self.terms = added([self.terms, bare])
             shares = {task: terms[task][0] / whole[task] for task in trained if counts.get(task)}

@@ -69,7 +69,8 @@ class Passes:
             return self._whole.run(plan, balancer, options, look)
         way = self._whole if plan.micro_batches == 1 else self._micro_batches
         with hooks_once(self._model.parameters()):
-            return self._beside.run(plan, way.run(plan, balancer, options, look))
+            passed = way.run(plan, balancer, options, look)
+            return self._beside.run(plan, passed) if plan.beside else passed
 
     def losses(self, plan: Plan) -> dict[str, Tensor]:
         """Compute the losses that a step balances: with its dropout, and without side effects."""
