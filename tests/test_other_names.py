@@ -2,6 +2,7 @@
 
 import pytest
 
+from motet.config import Config
 from motet.config.levels import levels
 from motet.other_names import KEYS, MEMBERS, VALUES, plain
 from motet.registry import BALANCERS, INPUTS, KINDS, TASKS
@@ -19,7 +20,8 @@ def known_keys():
                 },
                 "tasks": {each: each for each in TASKS},
                 "model": {"encoder": name},
-            }
+            },
+            Config.model_fields,
         )
         keys |= {key for level in found for key in level.fields}
         for level in [level for level in found if level.marker]:

@@ -61,7 +61,7 @@ def test_an_unknown_name_lists_the_nearest_or_all():
     balancers = KINDS["balancer"]
     with pytest.raises(InputError, match="no balancer is named 'equall'; did you mean 'equal'"):
         balancers["equall"]
-    with pytest.raises(InputError, match="no sharing is named 'qqq'; known: hard"):
+    with pytest.raises(InputError, match="no sharing scheme is named 'qqq'; known: hard"):
         KINDS["sharing"].known("qqq")
     with pytest.raises(InputError, match="no kind is named 'balancers'; did you mean 'balancer'"):
         register("balancers", "mine", nn.Identity)

@@ -86,7 +86,7 @@ def test_the_scheme_is_read_from_the_names(names, scheme):
 
 
 def test_a_name_that_does_not_fit_the_scheme_is_named():
-    with pytest.raises(InputError, match="slots: scheme is bio, but there is the tag 'E-x'"):
+    with pytest.raises(InputError, match="slots: scheme: found bio, but there is the tag 'E-x'"):
         TagSet(["O", "B-x", "E-x"], "bio", "slots")
 
 

@@ -50,7 +50,7 @@ class TagSet:
     Args:
         names: The tags.
         scheme: Their scheme; found from the names if left out.
-        where: What a message begins with.
+        where: Whose tags they are, for errors.
 
     Raises:
         InputError: If a name does not fit the scheme, or no valid sequence has one word.
@@ -75,9 +75,11 @@ class TagSet:
             for name, part in zip(names, parts, strict=True):
                 if part is None or part[0] not in known:
                     raise InputError(
-                        f"{where}: scheme is {self.scheme}, but there is the tag {shown(name)}; "
-                        f"expected O, or one of {', '.join(known.replace('O', ''))} with a type, "
-                        'such as "B-city"; correct it, or set scheme: plain for tags without spans'
+                        f"found {self.scheme}, but there is the tag {shown(name)}; expected O, or "
+                        f"one of {', '.join(known.replace('O', ''))} with a type, such as "
+                        '"B-city"; correct it, or set scheme: plain for tags without spans',
+                        option="scheme",
+                        owner=where,
                     )
         spelt = [("O", "") if part is None or self.scheme == "plain" else part for part in parts]
         self.types = tuple(sorted({kind for prefix, kind in spelt if prefix != "O"}))
@@ -89,10 +91,12 @@ class TagSet:
         if len(names) and not (start & end).any():  # one that may be both repeats to any length
             single = "S" if self.scheme == "bioes" else "B"
             raise InputError(
-                f"{where}: scheme is {self.scheme}, but none of the {len(names)} tags can be that "
-                "of a single word, so that some texts had no valid tags; expected O or "
+                f"found {self.scheme}, but none of the {len(names)} tags can be that of a single "
+                "word, so that some texts had no valid tags; expected O or "
                 f"{single} with a type among them: add it to classes, or set scheme: plain for "
-                "tags without spans"
+                "tags without spans",
+                option="scheme",
+                owner=where,
             )
 
     @property

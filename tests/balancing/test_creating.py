@@ -94,7 +94,7 @@ def test_a_trainer_multiplies_weights_that_were_set_beside_those_of_tasks():
     ],
 )
 def test_what_is_neither_tasks_nor_names_is_refused(given, found):
-    with pytest.raises(InputError, match=f"^tasks is {found}, expected one or more names"):
+    with pytest.raises(InputError, match=f"^tasks: found {found}, expected one or more names"):
         create("equal", given)
 
 

@@ -102,7 +102,9 @@ def test_parameters_of_no_task_are_refused(own, message):
 
 @pytest.mark.parametrize("make", [Equal, lambda tasks: create("equal", tasks)])
 def test_the_name_of_one_task_is_not_read_letter_by_letter(make):
-    with pytest.raises(InputError, match=r"tasks is 'ner', expected (a list of|one or more) names"):
+    with pytest.raises(
+        InputError, match=r"tasks: found 'ner', expected (a list of|one or more) names"
+    ):
         make("ner")
 
 

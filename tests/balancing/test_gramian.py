@@ -592,7 +592,7 @@ def test_nash_has_length_root_t_and_does_not_see_the_size_of_a_row(rows):
 
 @pytest.mark.parametrize("name", ["nash", "fairgrad"])
 def test_a_clip_is_read_in_the_papers_scale_alone(name):
-    with pytest.raises(InputError, match="max_norm is read only with scale: paper, found"):
+    with pytest.raises(InputError, match="max_norm: applies only with scale: paper, found"):
         make(name, 2, max_norm=0.1, scale="sum")
     assert direction(make(name, 2, max_norm=0.1), O).norm() == pytest.approx(0.1)
 

@@ -66,7 +66,7 @@ training:
         ("tasks: {a: {type: regression, 3: 4}}", "1:31  tasks.a.3: found the key 3, expected a text; quote the key: '3'"),
         ("tasks: {a: {type: regression}}\n5: 6", "2:1  5: found the key 5, expected a text; quote the key: '5'"),
         ("tasks: {a.b: {type: regression}}", "1:9  tasks.a.b: found the name 'a.b', expected one without a dot; give the task another name, and column: a.b"),
-        ("tasks: {a: {type: regression}}\nmodel: {sharing: soft_}", "2:18  model.sharing: found 'soft_', expected a way of sharing"),
+        ("tasks: {a: {type: regression}}\nmodel: {sharing: soft_}", "2:18  model.sharing: found 'soft_', expected a sharing scheme"),
         ("tasks: {a: {type: regression}}\nmodel: {encoder: mpl}", "2:18  model.encoder: found 'mpl', expected an encoder"),
         ("tasks: {a: {type: regression}}\ntraining: {epochs: null}", "2:20  training.epochs: found null, expected a whole number"),
         ("tasks: {a: {type: regression}}\ntraining: {epochs: true}", "2:20  training.epochs: found true, expected a whole number"),
@@ -75,7 +75,7 @@ training:
         ("tasks: {a: {type: regression}}\nmodel: {encoder: {hidden: [true]}}", "found true, expected a whole number"),
         ("tasks: {a: {type: regression, weight: true}}", "1:39  tasks.a.weight: found true, expected a number"),
         ("data: {source: x.csv}", "1:1  tasks: missing, but required"),
-        ("tasks: {a: {type: regression, delta: 2}}", "1:38  tasks.a.delta: delta is read only with loss: huber, found loss: mse"),
+        ("tasks: {a: {type: regression, delta: 2}}", "1:38  tasks.a.delta: applies only with loss: huber, found loss: mse"),
         ("tasks: {a: {type: regression, loss: huber, delta: -1}}", "1:51  tasks.a.delta: found -1, expected a number > 0"),
         ("tasks: {a: {type: regression, head: {hiden: [3]}}}", "1:38  tasks.a.head.hiden: unknown key; did you mean 'hidden'?"),
         ("tasks: {a: {type: regression}}\nbalancing: manual", "2:1  balancing.weights: missing, but required"),
@@ -275,7 +275,7 @@ def test_a_task_is_not_named_as_the_score_is():
 
 def test_stratifying_by_the_split_column_is_refused():
     (found,) = problems({**GOOD, "data": {"split": {"column": "part", "stratify": "part"}}})
-    assert "stratify and column are both 'part'; remove stratify" in found
+    assert "found 'part', which is column too; remove it" in found
 
 
 def test_a_config_can_be_pickled_and_copied():

@@ -49,6 +49,26 @@ def made():
     return preprocessing
 
 
+@pytest.mark.parametrize(
+    ("inputs", "targets", "said"),
+    [
+        ({"n": Number("n", column="job")}, {}, "input 'n': column 'job' has 'cook' in row 0"),
+        (
+            {"j": Category("j", column="job", size=1, min_count=1)},
+            {},
+            "input 'j': size: found 1, but",
+        ),
+        ({}, {"c": ClassTarget("c", column="job", classes=["a", "a"])}, "task 'c': classes: found"),
+        ({}, {"s": NumberTarget("s", column="job")}, "task 's': column 'job' has 'cook' in row 0"),
+    ],
+)
+def test_an_error_names_the_input_or_task_and_its_option(inputs, targets, said):
+    preprocessing = Preprocessing({"age": Number("age"), **inputs}, targets)
+    with pytest.raises(InputError) as caught:
+        preprocessing.fit(TABLE)
+    assert str(caught.value).startswith(said)
+
+
 def test_inputs_are_one_matrix_of_numbers_and_one_of_categories():
     preprocessing = made()
     inputs = preprocessing.inputs(TABLE)

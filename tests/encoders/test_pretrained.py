@@ -308,7 +308,7 @@ def test_a_tokenizer_or_text_that_is_too_large_is_refused(tmp_path):
     tiny(tmp_path)
     with pytest.raises(InputError, match="tokenizer has 61 tokens"):
         Pretrained(61, path=tmp_path)
-    with pytest.raises(InputError, match="layers is 4, but the model has 3"):
+    with pytest.raises(InputError, match="layers: found 4, but the model has 3"):
         Pretrained(path=tmp_path, layers=4)
     encoder = Pretrained(path=tmp_path)
     assert encoder.max_length == 42

@@ -165,7 +165,7 @@ def test_the_default_transformer_has_the_sizes_of_the_paper():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Transformer(9, width=10, heads=4), "heads that divide the width; nearest: 5"),
+        (lambda: Transformer(9, width=10, heads=4), "a number that divides width: 10; nearest: 5"),
         (lambda: LSTM(9, width=9), "expected an even number"),
         (lambda: made("lstm")({"ids": torch.tensor([[50]])}), "expected 0 to 49"),
         (lambda: made("lstm")(torch.ones(2, 3)), r"tokens of \(2, 3\) of float32, .*ids.long"),

@@ -123,9 +123,9 @@ tasks:
     )
     found = complaints(path)
     assert [line.removeprefix(f"{path}:").partition(": ")[0] for line in found] == [
-        "2:3  inputs.job",
-        "4:3  inputs.clip",
-        "5:3  inputs.height",
+        "2:3  inputs.job.size",
+        "4:3  inputs.clip.width",
+        "5:26  inputs.height.bins",
         "7:3  tasks.churn",
         "8:3  tasks.tags",
     ]

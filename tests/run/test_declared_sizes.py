@@ -92,16 +92,16 @@ def test_data_that_do_not_have_the_sizes_told_are_named_at_their_keys(file):
         labels=("[b, a]", "[a]"),
     )
     expected = [
-        "4:3  inputs.job: column 'job' has 5 values that occur at least 2 times in training, "
-        "expected at most size: 4; raise size or min_count",
-        "5:3  inputs.clip: column 'clip' has 3 numbers per row, expected width: 4; correct width, "
+        "4:25  inputs.job.size: found 4, but column 'job' has 5 values that occur at least 2 times "
+        "in training; raise size or min_count",
+        "5:24  inputs.clip.width: found 4, but column 'clip' has 3 numbers per row; correct width, "
         "or leave it out",
         "7:3  tasks.churn: column 'churn' has 'no', which classes does not name (known: yes, "
         "maybe); correct the labels, or remove classes to learn them from the data",
-        "8:3  tasks.spend: column 'spend' has 1 number per row, expected outputs: 3; correct "
-        "outputs, or leave it out",
-        "9:3  tasks.place: column 'place' has 2 numbers per row, expected outputs: 1; correct "
-        "outputs, or leave it out",
+        "8:29  tasks.spend.outputs: found 3, but column 'spend' has 1 number per row; correct "
+        "outputs, or remove it",
+        "9:29  tasks.place.outputs: found 1, but column 'place' has 2 numbers per row; correct "
+        "outputs, or remove it",
         "10:3  tasks.tags: column 'tags' has the label 'b', which classes does not name; known: a",
     ]
     assert complaints(path) == expected

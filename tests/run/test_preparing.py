@@ -89,7 +89,7 @@ def test_infinite_classes_are_counted_among_all_rows():
 def test_a_class_that_is_given_twice_is_refused():
     churn = {"type": "classification", "classes": ["no", "yes", "no"]}
     found = problems(prepare, {"churn": churn})
-    assert found["tasks.churn"].endswith("classes has 'no' twice; keep one")
+    assert found["tasks.churn.classes"].endswith("found 'no' twice; keep one")
 
 
 def test_a_message_does_not_repeat_its_key():

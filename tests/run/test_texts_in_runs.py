@@ -219,7 +219,7 @@ def test_words_beyond_the_longest_text_are_still_labelled(tmp_path):
 def test_tags_need_a_text_that_is_made_of_words():
     inputs = {"review": "text"}
     found = problems(changed(WORDS, inputs=inputs))
-    assert "tasks.slots: task 'slots' labels words, but input 'review' has whole texts" in found
+    assert "tasks.slots: it labels words, but input 'review' has whole texts" in found
     both = {"words": "text", "more": {"type": "text", "column": "words"}}
     found = problems(changed(WORDS, inputs=both))
     assert "several inputs have words: words, more; choose one" in found
@@ -294,7 +294,7 @@ def test_the_path_of_a_tokenizer_is_relative_to_the_config(tmp_path, monkeypatch
 
 def test_a_folder_without_a_tokenizer_is_told_at_its_key(tmp_path):
     config = changed(REVIEW, inputs={"review": {"type": "text", "tokenizer": str(tmp_path)}})
-    assert f"inputs.review: the folder {tmp_path} has no" in problems(config)
+    assert f"inputs.review.tokenizer: the folder {tmp_path} has no" in problems(config)
 
 
 def test_a_run_of_texts_goes_on_exactly(tmp_path, monkeypatch):

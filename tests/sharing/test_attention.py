@@ -111,8 +111,8 @@ def test_masks_are_told_for_each_stage():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"heads": 2}, "heads is read only with form: tokens"),
-        ({"form": "tokens", "width": 6}, "heads is 4, which does not divide width: 6"),
+        ({"heads": 2}, "heads: applies only with form: tokens"),
+        ({"form": "tokens", "width": 6}, "heads: found 4, expected a number that divides width: 6"),
         ({"form": "both"}, "form"),
     ],
 )

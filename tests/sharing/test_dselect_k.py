@@ -94,5 +94,7 @@ def test_it_is_a_weighted_sum_of_experts_that_no_row_changes():
 
 @pytest.mark.parametrize("options", [{"experts": 1, "k": 1}, {"experts": 2, "k": 3}])
 def test_there_must_be_something_to_select(options):
-    with pytest.raises(InputError, match="expected at least 2 experts, and k not above"):
+    with pytest.raises(
+        InputError, match=r"experts: found . with k: ., expected at least 2, and at least k"
+    ):
         create("dselect_k", **options)

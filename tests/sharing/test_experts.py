@@ -191,7 +191,11 @@ def test_stages_are_dealt_out_to_the_levels_in_order():
     ("name", "options", "message"),
     [
         ("ple", {"levels": 4}, "at least 5 stages; found 4 stages"),
-        ("mmoe", {"experts": 2, "top_k": 3}, "top_k is 3, but there are 2 experts"),
+        (
+            "mmoe",
+            {"experts": 2, "top_k": 3},
+            "top_k: found 3, expected at most 2, the number of experts",
+        ),
         ("mmoe", {"experts": 0}, "expected a number > 0"),
         ("mmoe", {"levels": 2}, "'mmoe' has no option 'levels'"),
         ("cgc", {"top_k": 2}, "'cgc' has no option 'top_k'"),

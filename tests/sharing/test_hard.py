@@ -68,9 +68,9 @@ def test_numbers_of_stages_may_be_told_from_either_side(options):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"shared_layers": 3}, "^shared_layers is 3"),
-        ({"task_layers": 2}, "^task_layers is 2"),
-        ({"shared_layers": 1, "task_layers": 0}, "shared_layers is 1 and task_layers is 0"),
+        ({"shared_layers": 3}, "^shared_layers: found 3"),
+        ({"task_layers": 2}, "^task_layers: found 2"),
+        ({"shared_layers": 1, "task_layers": 0}, "shared_layers: found 1 with task_layers: 0"),
     ],
 )
 def test_numbers_that_do_not_fit_the_stages_are_told_with_the_stages(options, told):
@@ -82,7 +82,7 @@ def test_numbers_that_do_not_fit_the_stages_are_told_with_the_stages(options, to
 def test_an_encoder_of_one_piece_that_should_have_been_split_tells_how():
     whole = nn.TransformerEncoderLayer(4, 2)
     found = (
-        r"^task_layers is 1, but the encoder has 1 stage \(.*\).*, give for the encoder an nn\.S"
+        r"^task_layers: found 1, but the encoder has 1 stage \(.*\).*, give for the encoder an nn"
     )
     with pytest.raises(InputError, match=found):
         sharing.create("hard", task_layers=1).build([whole], TASKS, 4)

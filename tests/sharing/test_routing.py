@@ -160,7 +160,7 @@ def test_load_and_entropy_tell_a_router_that_collapsed():
 def test_only_the_last_stages_have_routers_if_told():
     assert len(learned(routers=1).levels) == 1
     assert len(learned(routers=3).levels) == 3
-    with pytest.raises(InputError, match="routers is 4, but the encoder has 4 stages"):
+    with pytest.raises(InputError, match="routers: found 4, but the encoder has 4 stages"):
         learned(routers=4)
 
 
@@ -177,8 +177,8 @@ def test_blocks_of_the_first_level_run_once_for_all_tasks():
     ("options", "message"),
     [
         ({"ratio": 1.5}, "ratio"),
-        ({"routers": 2}, "routers is read only with mode: learned"),
-        ({"mode": "learned", "ratio": 0.5}, "ratio is read only with mode: fixed"),
+        ({"routers": 2}, "routers: applies only with mode: learned"),
+        ({"mode": "learned", "ratio": 0.5}, "ratio: applies only with mode: fixed"),
         (
             {"ratio": 0.0},
             r"Linear\+Tanh has too few outputs \(3\) to deal out to 4 tasks; set ratio",

@@ -196,10 +196,13 @@ def test_what_acts_after_the_step_is_no_part_of_the_penalty():
     ("options", "message"),
     [
         ({"regularizer": "l1"}, "regularizer"),
-        ({"proximal": True}, "proximal is read only with regularizer: trace_norm or group_lasso"),
-        ({"regularizer": "group_lasso", "l1_share": 0.5}, "l1_share is read only with"),
+        ({"proximal": True}, "proximal: applies only with regularizer: trace_norm or group_lasso"),
+        ({"regularizer": "group_lasso", "l1_share": 0.5}, "l1_share: applies only with"),
         ({"strength": -1.0}, "strength"),
-        ({"layers": [5]}, r"layers is \[5\], but .* has 4 stages .*; expected numbers from 1 to 4"),
+        (
+            {"layers": [5]},
+            r"layers: found \[5\], but .* has 4 stages .*; expected numbers from 1 to 4",
+        ),
     ],
 )
 def test_wrong_options_are_refused(options, message):

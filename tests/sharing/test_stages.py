@@ -205,9 +205,9 @@ def test_a_model_without_numbers_of_layers_calls_the_module_itself():
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        ([["a"], ["d"]], "groups has 'd', which is no task"),
-        ([["a", "b"], ["b"]], "groups has task 'b' twice"),
-        ([["a"]], "groups does not have b; each task is in one group"),
+        ([["a"], ["d"]], "groups: found 'd', which is no task"),
+        ([["a", "b"], ["b"]], "groups: found task 'b' twice"),
+        ([["a"]], "groups: found no group with b, expected each task in one group"),
         ([["a", "b"], []], "a group without tasks"),
     ],
 )

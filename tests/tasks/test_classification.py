@@ -91,7 +91,9 @@ def test_a_class_that_never_occurs_has_a_finite_weight_and_changes_no_other():
 
 def test_balanced_weights_are_an_error_before_the_training_labels_were_seen():
     task = Classification("a", classes=2, class_weights="balanced")
-    with pytest.raises(InputError, match=r"task 'a': class_weights: balanced has not seen"):
+    with pytest.raises(
+        InputError, match=r"task 'a': class_weights: found balanced, but no training labels"
+    ):
         task.loss(ROWS, LABELS)
 
 

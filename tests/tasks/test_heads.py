@@ -37,7 +37,9 @@ def test_dropout_acts_on_the_features_where_there_is_no_hidden_layer():
 
 
 def test_an_activation_without_a_hidden_layer_is_refused():
-    with pytest.raises(InputError, match="'gelu' would be ignored"):
+    with pytest.raises(
+        InputError, match="TaskHead: activation: found 'gelu' without a hidden layer"
+    ):
         TaskHead(8, 3, activation="gelu")
 
 

@@ -27,7 +27,7 @@ def test_the_count_is_labelled_cells_with_pos_weight_too():
 
 def test_balanced_weights_are_zeros_over_ones():
     task = MultiLabel("a", classes=3, pos_weight="balanced")
-    with pytest.raises(InputError, match="pos_weight: balanced has not seen"):
+    with pytest.raises(InputError, match="pos_weight: found balanced, but no training labels"):
         task.loss(torch.zeros(1, 3), torch.zeros(1, 3))
     task.prepare(torch.tensor([[1, 0, 1], [0, 0, 1], [0, -100, 1], [0, 0, -100]]))
     assert task.weights().tolist() == pytest.approx([3.0, 3.0, 1 / 3])

@@ -285,8 +285,8 @@ def test_a_head_of_your_own_sees_the_states_of_all_words():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: made(decoder="crf", class_weights="balanced"), "class_weights is read only with"),
-        (lambda: made(mean_over="words"), "mean_over is read only with"),
+        (lambda: made(decoder="crf", class_weights="balanced"), "class_weights: applies only with"),
+        (lambda: made(mean_over="words"), "mean_over: applies only with"),
         (lambda: made(decoder="viterbi"), "decoder: found 'viterbi'"),
         (lambda: made(scheme="bioes", classes=["O", "NOUN"]), "there is the tag 'NOUN'"),
         (lambda: made(scheme="bio", classes=3), "give the names"),

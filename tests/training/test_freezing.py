@@ -136,9 +136,9 @@ def test_parts_that_are_trained_keep_their_dropout_beside_frozen_ones():
 def test_freezing_that_would_do_nothing_or_leave_nothing_is_refused():
     with pytest.raises(InputError, match="leaves nothing to train"):
         trainer(freeze=["*"])
-    with pytest.raises(InputError, match="unfreeze has no effect without freeze"):
+    with pytest.raises(InputError, match="unfreeze: has no effect without freeze"):
         trainer(unfreeze={"every": 1})
-    with pytest.raises(InputError, match="frozen has no effect without freeze"):
+    with pytest.raises(InputError, match="frozen: has no effect without freeze"):
         trainer(frozen="training")
     late = trainer(freeze=["encoder"], unfreeze={"every": 4})
     with pytest.raises(InputError, match="begins with epoch 5, but there are 3 epochs"):
@@ -350,13 +350,13 @@ def test_a_shared_rate_needs_something_shared():
     torch.manual_seed(0)
     alone = create_sharing("hard", groups=[["a"], ["b"]])
     model = MultiTaskModel(nn.Linear(5, 4), [Regression("a"), Regression("b")], sharing=alone)
-    with pytest.raises(InputError, match="shared_learning_rate has no effect"):
+    with pytest.raises(InputError, match="shared_learning_rate: has no effect"):
         trainer(model, shared_learning_rate=0.1)
 
 
 @pytest.mark.parametrize("option", ["layer_decay", "shared_learning_rate"])
 def test_a_rate_of_parts_that_are_frozen_for_good_is_refused(option):
-    with pytest.raises(InputError, match=f"{option} has no effect.*remove {option}, freeze less"):
+    with pytest.raises(InputError, match=f"{option}: has no effect.*remove {option}, freeze less"):
         trainer(freeze=["encoder"], **{option: 0.5})
     later = [{"epoch": 2, "parts": [f"{ENCODER}.0"]}]
     trainer(freeze=["encoder"], unfreeze=later, **{option: 0.5})
@@ -366,7 +366,7 @@ def test_a_rate_of_parts_that_are_frozen_for_good_is_refused(option):
 def test_a_shared_rate_is_not_for_what_was_trained_before():
     model = made()
     model.sharing.stages[0][0].own_learning_rate = 2e-5
-    with pytest.raises(InputError, match="shared_learning_rate has no effect"):
+    with pytest.raises(InputError, match="shared_learning_rate: has no effect"):
         trainer(model, freeze=[f"{ENCODER}.2", f"{ENCODER}.4"], shared_learning_rate=0.1)
 
 

@@ -45,7 +45,9 @@ def test_labels_that_cannot_give_the_monitored_value_are_refused_before_training
     monitor, labels, reason
 ):
     made = trainer(monitor=monitor)
-    with pytest.raises(InputError, match=r"monitored value .* is not a number on the valid") as no:
+    with pytest.raises(
+        InputError, match=r"monitor: found .*, which is not a number on the valid"
+    ) as no:
         made.fit(TRAIN, validation(**labels), epochs=1)
     assert reason in str(no.value)
     assert "monitor: loss" in str(no.value)

@@ -427,7 +427,7 @@ def test_a_monitored_value_that_is_no_number_is_an_error(monitor):
 
 
 def test_an_unknown_monitor_is_refused_at_once():
-    with pytest.raises(InputError, match="monitor is 'digits'; did you mean 'digit'"):
+    with pytest.raises(InputError, match="monitor: found 'digits'; did you mean 'digit'"):
         Trainer(made(), monitor="digits")
 
 
@@ -649,7 +649,7 @@ def test_data_that_do_not_fit_are_explained(data, message):
         ({"batch_size": 0}, "batch_size: found 0, expected a number > 0"),
         ({"learning_rate": -1.0}, "learning_rate: found -1.0"),
         ({"learning_rate": 0.1, "optimizer": {"type": "sgd", "learning_rate": 0.2}}, "give one"),
-        ({"device": "gpu"}, "device 'gpu' cannot be used here"),
+        ({"device": "gpu"}, "device: found 'gpu', which cannot be used here"),
         ({"precision": "float61"}, "precision"),
         ({"bacth_size": 3}, "did you mean 'batch_size'"),
     ],

@@ -50,7 +50,7 @@ class DWA(LossBalancer):
     ) -> None:
         super().__init__(tasks)
         if unit == "epoch" and window < 2:
-            raise InputError("window is 1, expected at least 2 epochs to compare")
+            raise InputError("found 1, expected at least 2 epochs to compare", option="window")
         self.temperature, self.window, self.unit = temperature, window, unit
         self.means = nn.Buffer(torch.zeros(len(tasks), window if unit == "epoch" else 2))
         """Mean losses, the newest last, (T, window); 0 where unknown."""

@@ -53,8 +53,9 @@ class GradientRatio(LossBalancer):
         keep_buffers()
         if form == "pair" and len(self.tasks) != 2:
             raise InputError(
-                f"form is 'pair', which is for 2 tasks, but there are {len(self.tasks)}; use "
-                "form: general"
+                f"found 'pair', which is for 2 tasks, but there are {len(self.tasks)}; use "
+                "form: general",
+                option="form",
             )
         self.alpha, self.form, self.layer = alpha, form, layer
         self.expect(

@@ -73,7 +73,8 @@ def clip_of(max_norm: float | None, scale: str) -> float | None:
         return max_norm
     if max_norm not in (None, 1.0):
         raise InputError(
-            f"max_norm is read only with scale: paper, found scale: {scale}, where the sum of the "
-            "weights is fixed; remove max_norm, or set scale: paper"
+            f"applies only with scale: paper, found scale: {scale}, which fixes the sum of the "
+            "weights; remove max_norm, or set scale: paper",
+            option="max_norm",
         )
     return None

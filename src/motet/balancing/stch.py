@@ -58,7 +58,7 @@ class STCH(LossBalancer):
     ) -> None:
         super().__init__(tasks)
         if unit == "steps" and not warmup:
-            raise InputError("unit is read only with a warmup; give warmup, or remove unit")
+            raise InputError("applies only with warmup; give warmup, or remove unit", option="unit")
         self.mu, self.warmup, self.unit = mu, warmup, unit
         self.nadir = nn.Buffer(torch.zeros(len(tasks)))
         """Mean of the losses seen in the warm-up, (T,); 0 where none was seen."""

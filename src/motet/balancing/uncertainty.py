@@ -68,8 +68,9 @@ class Uncertainty(LossBalancer):
         super().__init__(tasks)
         if kinds and form == "revised":
             raise InputError(
-                "kinds is read only with form: kendall (revised has one form for all kinds of "
-                "loss); remove kinds or set form: kendall"
+                "applies only with form: kendall (revised has one form for all kinds of loss); "
+                "remove kinds or set form: kendall",
+                option="kinds",
             )
         if form == "revised":
             self.refuses_weight = ""  # type: ignore[misc]  # form decides, not the class

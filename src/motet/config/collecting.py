@@ -8,7 +8,6 @@ from typing import Any
 from motet.config.origin import ConfigError, Origin, Problem
 from motet.config.reading import read
 from motet.config.schema import Config
-from motet.config.training import TrainingConfig
 from motet.problems import InputError
 
 
@@ -20,19 +19,17 @@ class Collector:
         self.problems = list(problems)
 
     @contextmanager
-    def at(self, *key: str) -> Iterator[None]:
+    def at(self, *key: str | int) -> Iterator[None]:
         """Turn an `InputError` into a problem at ``key``, unless one is known there already."""
         try:
             yield
         except InputError as error:
-            key = (*key, *error.key)
-            message = _without_place(key, str(error))
-            first = message.partition(" ")[0]
-            if key == ("training",) and first in TrainingConfig.model_fields:
-                key = ("training", first)  # such as "device 'cuda' cannot be used"
-            if not any(_overlap(key, known.key) for known in self.problems):
-                at_key = len(key) > 1
-                self.problems.append(self.origin.problem(key, message, at_key=at_key))
+            at = (*key, *error.key)
+            # a key of one name is a whole section, which does not name whose error it is
+            message = error.message if len(at) > 1 else str(error)
+            member = key if len(key) > 1 else at  # one mistake in a member often causes others
+            if not any(_overlap(member, known.key) for known in self.problems):
+                self.problems.append(self.origin.problem(at, message, at_key=len(at) > 1))
 
     def stop(self, partial: Config | None = None) -> None:
         """Raise what was collected, if anything."""
@@ -54,16 +51,10 @@ def read_on(
     try:
         found, origin = read(config, overrides)
     except ConfigError as error:
-        if error.partial is None:
-            raise
-        return Collector(error.origin, error.problems), error.partial
+        if isinstance(error.partial, Config):
+            return Collector(error.origin, error.problems), error.partial
+        raise
     return Collector(origin), found
-
-
-def _without_place(key: Sequence[str], message: str) -> str:
-    """Leave out how a message begins if the key says the same."""
-    part = key[0].removesuffix("s")
-    return message.removeprefix(f"{part} {key[-1]!r}: ").removeprefix(f"{key[-1]}: ")
 
 
 def _overlap(one: Sequence[Any], other: Sequence[Any]) -> bool:

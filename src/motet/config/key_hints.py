@@ -150,7 +150,7 @@ def _of_another_member(found: Sequence[Level], parent: Key, name: str) -> str | 
 
 def _having(level: Level, key: str) -> Iterator[str]:
     assert level.marker is not None
-    for name in KINDS[level.marker.kind]:
+    for name in KINDS[level.marker.kind].at_hand():
         if key in level.with_type(name).fields:
             yield name
 
@@ -160,7 +160,7 @@ def _of_inputs_left_out(found: Sequence[Level], name: str) -> str | None:
     if any(level.path[:1] == ("inputs",) for level in found):
         return None
     for kind in INPUTS:
-        for level in levels({"inputs": {"NAME": kind}}):
+        for level in levels({"inputs": {"NAME": kind}}, found[0].fields):
             for wanted in (name, *KEYS.get(plain(name), ())):
                 if level.path[:1] == ("inputs",) and wanted in level.fields and wanted != "type":
                     return f"did you mean {_spelt((*level.path, wanted))}, of a {kind} input?"

@@ -4,6 +4,7 @@ What is wrong with one part does not hide the others, so that hints can name key
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydantic.fields import FieldInfo
 from motet.config.members import MemberOf
 from motet.config.navigating import member_field, model_in, tagged
 from motet.config.origin import Key
-from motet.config.schema import current
+from motet.problems import InputError
 from motet.registry import KINDS
 
 
@@ -33,9 +34,17 @@ class Level:
         return Level(self.path, self.marker.form(name).model_fields, self.marker, name)
 
 
-def levels(data: Mapping[str, Any]) -> list[Level]:
-    """List the levels of a config, the outer ones first; members left out are the default ones."""
-    found, todo = list[Level](), [(Level((), current().model_fields), data)]
+def levels(data: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> list[Level]:
+    """List the levels of a config, the outer ones first; members left out are the default ones.
+
+    Args:
+        data: The config as it was given.
+        fields: Its sections.
+
+    Returns:
+        All levels, the whole config first.
+    """
+    found, todo = list[Level](), [(Level((), fields), data)]
     while todo:
         level, values = todo.pop(0)
         found.append(level)
@@ -92,4 +101,6 @@ def _chosen(path: Key, marker: MemberOf, value: Any) -> Iterator[tuple[Level, Ma
     given = value if isinstance(value, Mapping) else {}
     name = given.get("type", marker.default) if isinstance(value, Mapping) else value
     if isinstance(name, str) and name in KINDS[marker.kind]:
-        yield Level(path, marker.form(name).model_fields, marker, name), given
+        with suppress(InputError):  # of a package that cannot be imported; reported at its name
+            fields = marker.form(name).model_fields
+            yield Level(path, fields, marker, name), given

@@ -64,11 +64,19 @@ class MemberOf:
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
         registry = KINDS[self.kind]
-        choices = {name: handler.generate_schema(self.form(name)) for name in registry}
+        choices = {name: self._choice(name, handler) for name in registry}
         union = core_schema.tagged_union_schema(
             cast("dict[Any, core_schema.CoreSchema]", choices), discriminator=_name
         )
         return core_schema.no_info_before_validator_function(self._spelled_out, union)
+
+    def _choice(self, name: str, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        if KINDS[self.kind].package(name) is None:
+            return handler.generate_schema(self.form(name))
+        # a member of another package, which is imported where a config names it
+        return core_schema.no_info_plain_validator_function(
+            lambda value: self.form(name).model_validate(value)
+        )
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         registry = KINDS[self.kind]

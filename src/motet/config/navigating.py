@@ -8,13 +8,14 @@ from pydantic import BaseModel, Tag
 from typing_extensions import is_typeddict
 
 from motet.config.members import MemberOf
-from motet.config.schema import Config
 from motet.registry import KINDS
 
+Location = tuple[str | int, ...]
 
-def annotation_at(loc: tuple[str | int, ...]) -> Any:
-    """Follow pydantic's location through the schema to the model, or annotation, found there."""
-    here: Any = Config
+
+def annotation_at(root: type[BaseModel], loc: Location) -> Any:
+    """Follow pydantic's location from a model to the model, or annotation, found there."""
+    here: Any = root
     for part in loc:
         member = next((m for m in getattr(here, "metadata", ()) if isinstance(m, MemberOf)), None)
         if member is not None and part in KINDS[member.kind]:
@@ -69,9 +70,9 @@ def member_field(here: Any) -> _Entry | None:
     return None
 
 
-def keys_at(loc: tuple[str | int, ...]) -> list[str]:
+def keys_at(root: type[BaseModel], loc: Location) -> list[str]:
     """List the keys that are known at a location."""
-    here = annotation_at(loc)
+    here = annotation_at(root, loc)
     model = model_in(here)
     if model:
         return list(model.model_fields)
@@ -85,7 +86,7 @@ def _innermost(annotation: Any) -> Iterator[Any]:
         yield from _innermost(inner)
 
 
-def kind_at(loc: tuple[str | int, ...]) -> str:
+def kind_at(root: type[BaseModel], loc: Location) -> str:
     """Return the kind of member that is chosen at a location."""
-    metadata = getattr(annotation_at(loc), "metadata", ())
+    metadata = getattr(annotation_at(root, loc), "metadata", ())
     return next(marker.kind for marker in metadata if isinstance(marker, MemberOf))

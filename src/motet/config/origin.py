@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from motet.config.schema import Config
+from motet.config.members import Section
 from motet.config.yaml_positions import Document, Position
 from motet.problems import InputError
 
@@ -74,12 +74,18 @@ class Problem:
 
 
 class ConfigError(InputError):
-    """A config cannot be used; ``problems`` holds all that is wrong with it."""
+    """A config cannot be used.
+
+    Args:
+        problems: Everything that is wrong with it.
+        partial: The config without what is wrong, if that is one.
+        origin: Where the config came from.
+    """
 
     def __init__(
         self,
         problems: Iterable[Problem],
-        partial: Config | None = None,
+        partial: Section | None = None,
         origin: Origin | None = None,
     ) -> None:
         last = Position(1 << 30, 0)

@@ -124,7 +124,7 @@ def _validated(data: dict[str, Any], origin: Origin) -> tuple[Config | None, lis
     try:
         return current().model_validate(data), []
     except ValidationError as error:
-        found, problems = error.errors(), translated(error, data, origin)
+        found, problems = error.errors(), translated(error, data, origin, Config)
     kept = deepcopy(data)
     for each in found:
         _prune(kept, path_of(each, data))

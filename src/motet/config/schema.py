@@ -8,10 +8,13 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from motet.config.members import Member, MemberOf, Section
+from motet.config.origin import ConfigError, Origin
 from motet.config.stages import Balancing
 from motet.config.training import TrainingConfig
+from motet.config.translating import translated
 from motet.options import Fraction, NonNegativeInt
-from motet.registry import version
+from motet.problems import InputError
+from motet.registry import KINDS, version
 
 
 def _by_name(name: str) -> Any:
@@ -41,19 +44,27 @@ class SplitConfig(Section):
         for name in ("validation", "test"):
             value = getattr(self, name)
             if self.column is None and isinstance(value, str):
-                raise ValueError(
-                    f"{name} is {value!r}, which names a value of a column; "
-                    f"give `column` too, or a fraction such as {name}: 0.15"
+                raise InputError(
+                    f"found {value!r}, which names a value of a column; give `column` too, or a "
+                    f"fraction such as {name}: 0.15",
+                    option=name,
                 )
             if self.column is not None and isinstance(value, float):
-                raise ValueError(
-                    f"{name} is {value}, a fraction, but `column` is given; "
-                    f"name the value of {self.column!r} that marks the {name} rows"
+                raise InputError(
+                    f"found {value}, a fraction, but `column` is given; name the value of "
+                    f"{self.column!r} that marks the {name} rows",
+                    option=name,
                 )
         if self.column is None and self.train is not None:
-            raise ValueError("train names a value of a column; give `column` too, or remove train")
+            raise InputError(
+                f"found {self.train!r}, which names a value of a column; give `column` too, or "
+                "remove train",
+                option="train",
+            )
         if self.stratify is not None and self.stratify == self.column:
-            raise ValueError(f"stratify and column are both {self.column!r}; remove stratify")
+            raise InputError(
+                f"found {self.column!r}, which is column too; remove it", option="stratify"
+            )
         return self
 
 
@@ -131,14 +142,11 @@ class Config(Section):
         Raises:
             ConfigError: If any is wrong; it names every problem.
         """
-        from motet.config.origin import ConfigError, Origin  # they read it
-        from motet.config.translating import translated
-
         current()
         try:
             super().__init__(**sections)
         except ValidationError as error:
-            raise ConfigError(translated(error, sections, Origin())) from None
+            raise ConfigError(translated(error, sections, Origin(), Config)) from None
 
     # pydantic's own mark: `model_validate` does not call this, and so raises its own error
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # as RootModel has it
@@ -166,6 +174,8 @@ def current() -> type[Config]:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the config, for editors."""
+    for table in KINDS.values():
+        table.load()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **current().model_json_schema(),

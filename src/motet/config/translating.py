@@ -4,21 +4,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from motet.config.key_hints import key_hint
 from motet.config.levels import Level, levels
 from motet.config.navigating import keys_at, kind_at
 from motet.config.origin import Key, Origin, Problem
 from motet.config.value_hints import value_at, value_hint, without_type
-from motet.problems import explain, shown
+from motet.options.explaining import explain
+from motet.problems import InputError, shown
 from motet.registry import KINDS
 
 
-def translated(error: ValidationError, data: Mapping[str, Any], origin: Origin) -> list[Problem]:
-    """Say what pydantic found in ``data`` in the user's words."""
-    found = levels(data)
-    return _merged([_problem(dict(each), data, found, origin) for each in error.errors()])
+def translated(
+    error: ValidationError, data: Mapping[str, Any], origin: Origin, root: type[BaseModel]
+) -> list[Problem]:
+    """Return what pydantic found in ``data`` in the user's words.
+
+    Args:
+        error: What pydantic raised.
+        data: The config as it was given.
+        origin: Where it came from.
+        root: The model of a config.
+
+    Returns:
+        One problem for each place.
+    """
+    found = levels(data, root.model_fields)
+    return _merged([_problem(dict(each), data, found, origin, root) for each in error.errors()])
 
 
 def _merged(problems: Sequence[Problem]) -> list[Problem]:
@@ -56,7 +69,11 @@ def path_of(error: Mapping[str, Any], data: Any) -> Key:
 
 
 def _problem(
-    error: dict[str, Any], data: Mapping[str, Any], found: Sequence[Level], origin: Origin
+    error: dict[str, Any],
+    data: Mapping[str, Any],
+    found: Sequence[Level],
+    origin: Origin,
+    root: type[BaseModel],
 ) -> Problem:
     loc = error["loc"]
     path = path_of(error, data)
@@ -66,18 +83,21 @@ def _problem(
     if kind == "too_short" and path in (("tasks",), ("inputs",)):
         return origin.problem(path, f"found no {path[0][:-1]}, expected at least one")
     if kind == "extra_forbidden":
-        near = key_hint(path, error["input"], found, keys_at(loc[:-1]))
+        near = key_hint(path, error["input"], found, keys_at(root, loc[:-1]))
         return origin.problem(path, f"unknown key; {near}", at_key=True)
     if kind == "missing":
         return origin.problem(path, "missing, but required", at_key=True)
     if kind == "union_tag_invalid":
-        registry = KINDS[kind_at(loc)]
+        registry = KINDS[kind_at(root, loc)]
         name = str(error["ctx"]["tag"])
         message = f"found {name!r}, expected {registry.one}; {registry.hint(name)}"
         return origin.problem((*path, "type") if origin.gave((*path, "type")) else path, message)
     if kind == "union_tag_not_found":
-        registry = KINDS[kind_at(loc)]
-        return origin.problem(path, without_type(registry, path, error["input"], data))
+        registry = KINDS[kind_at(root, loc)]
+        return origin.problem(path, without_type(registry, path, error["input"], data, found))
+    raised = error.get("ctx", {}).get("error")
+    if isinstance(raised, InputError):
+        return origin.problem((*path, *raised.key), raised.message)
     if kind == "string_pattern_mismatch" and path[-1:] == ("device",):
         message = f"found {shown(error['input'])}, expected auto, cpu, cuda, cuda:N or mps"
     else:

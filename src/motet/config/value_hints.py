@@ -165,14 +165,16 @@ def _yaml(value: Any) -> str:
 # Members without `type` -----------------------------------------------------------------------
 
 
-def without_type(registry: Registry, path: Key, value: Any, data: Mapping[str, Any]) -> str:
+def without_type(
+    registry: Registry, path: Key, value: Any, data: Mapping[str, Any], found: Sequence[Level]
+) -> str:
     """Say what was found where a member was to be chosen, and how it is."""
-    found, choices = shown(value), f"expected {{type: {' | '.join(registry)}}}"
+    given, choices = shown(value), f"expected {{type: {' | '.join(registry)}}}"
     if not isinstance(value, Mapping):
         near = _in_place_of(registry, path, value, data)
-        return f"found {found}, {choices}" + (f"; {near}" if near else "")
-    near = _from_keys(registry, value) or _default_type(path, data)
-    return f"found {found} without `type`, {choices}" + (f"; {near}" if near else "")
+        return f"found {given}, {choices}" + (f"; {near}" if near else "")
+    near = _from_keys(registry, value) or _default_type(path, data, found)
+    return f"found {given} without `type`, {choices}" + (f"; {near}" if near else "")
 
 
 def _in_place_of(registry: Registry, path: Key, value: Any, data: Mapping[str, Any]) -> str | None:
@@ -209,7 +211,7 @@ def _from_keys(registry: Registry, value: Mapping[str, Any]) -> str | None:
             return f"write {_yaml(flat)}"
     having = [
         name
-        for name in registry
+        for name in registry.at_hand()
         if value and set(value) <= {option.name for option in read_options(registry, name)}
     ]
     if having and len(having) < len(registry) / 2:
@@ -217,10 +219,10 @@ def _from_keys(registry: Registry, value: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _default_type(path: Key, data: Mapping[str, Any]) -> str | None:
+def _default_type(path: Key, data: Mapping[str, Any], found: Sequence[Level]) -> str | None:
     """Name the member that a key has if it is left out."""
     left = {key: value for key, value in data.items() if key != path[0]}
-    level = next((each for each in levels(left) if each.path == path), None)
+    level = next((each for each in levels(left, found[0].fields) if each.path == path), None)
     return f"the default is type: {level.name}" if level else None
 
 

@@ -6,7 +6,7 @@ model folder, later ones. Its JSON holds no NaN, no path and no code.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pyarrow as pa
@@ -19,7 +19,7 @@ from motet.data.selection import require_columns
 from motet.data.targets import Target
 from motet.data.targets.base import NO_INPUTS
 from motet.data.values import is_list
-from motet.problems import InputError, hint, reason
+from motet.problems import InputError, hint, owned, reason
 from motet.registry import INPUTS, LABELS
 
 _VERSION = 1
@@ -28,7 +28,7 @@ At = Callable[[str, str], AbstractContextManager[None]]
 
 
 def _raising(section: str, name: str) -> AbstractContextManager[None]:
-    return nullcontext()
+    return owned(f"{section.removesuffix('s')} {name!r}")
 
 
 class Preprocessing:

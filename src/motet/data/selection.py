@@ -12,13 +12,16 @@ from motet.problems import InputError
 _LISTED = 20
 
 
-def require_columns(table: Any, columns: Iterable[str], what: str) -> None:
+def require_columns(
+    table: Any, columns: Iterable[str], owner: str, option: str | None = None
+) -> None:
     """Check that a table has all columns that something needs.
 
     Args:
         table: A `pyarrow.Table` or `pyarrow.RecordBatch`.
         columns: Names of the columns.
-        what: What needs them, to begin the message with.
+        owner: What needs them, for the error.
+        option: The option of the owner that names them, if one does.
 
     Raises:
         InputError: If some are missing; one message names them all, each with its nearest match.
@@ -35,8 +38,10 @@ columns: age, job
     if missing:
         there = table.column_names
         raise InputError(
-            f"{what}: the data have no column {', '.join(_with_near(m, there) for m in missing)}; "
-            f"columns: {listed(there)}"
+            f"the data have no column {', '.join(_with_near(m, there) for m in missing)}; columns: "
+            f"{listed(there)}",
+            option=option,
+            owner=owner,
         )
 
 
@@ -74,13 +79,13 @@ def label_columns(task: str, options: Mapping[str, Any], table: Any) -> tuple[st
     return (column,)
 
 
-def matching(wanted: str | Sequence[str], available: Sequence[str], what: str) -> tuple[str, ...]:
+def matching(wanted: str | Sequence[str], available: Sequence[str], owner: str) -> tuple[str, ...]:
     """Resolve names and patterns such as "clip_*".
 
     Args:
         wanted: A name or pattern, or several; the exact name of a column is not a pattern.
         available: All columns; the matches of a pattern keep their order.
-        what: What needs them, to begin the message with.
+        owner: What needs them, for the error.
 
     Returns:
         Names of columns, without duplicates.
@@ -97,8 +102,9 @@ def matching(wanted: str | Sequence[str], available: Sequence[str], what: str) -
         matches = [name for name in available if fnmatchcase(name, pattern)]
         if not matches:
             raise InputError(
-                f"{what}: no column matches {_with_near(pattern, available)}; "
-                f"columns: {listed(available)}"
+                f"no column matches {_with_near(pattern, available)}; columns: {listed(available)}",
+                option="columns",
+                owner=owner,
             )
         found += matches
     return tuple(dict.fromkeys(found))

@@ -16,7 +16,7 @@ from motet.data.apportioning import apportion, smallest_stratum
 from motet.data.selection import listed, require_columns
 from motet.data.strata import Strata, find_strata
 from motet.data.values import as_texts
-from motet.problems import InputError, shown
+from motet.problems import InputError, owned, shown
 from motet.seeds import derive
 
 _FRACTION = 0.15
@@ -70,13 +70,15 @@ def split(
         >>> len(splits.train), len(splits.validation), len(splits.test)
         (7, 2, 1)
     """
-    strata = None if stratify is None else find_strata(table, stratify)
-    if column is not None:
-        return _by_column(table, column, train, _marker(validation), _marker(test), seed, strata)
-    fractions = _Fractions(_fraction(validation), _fraction(test))
-    if strata is not None:
-        return _by_class(strata, np.arange(len(table)), fractions, seed)
-    return _by_fraction(np.arange(len(table)), fractions, seed)
+    with owned("split"):
+        strata = None if stratify is None else find_strata(table, stratify)
+        if column is not None:
+            marks = _marker(validation, "validation"), _marker(test, "test")
+            return _by_column(table, column, train, *marks, seed, strata)
+        fractions = _Fractions(_fraction(validation, "validation"), _fraction(test, "test"))
+        if strata is not None:
+            return _by_class(strata, np.arange(len(table)), fractions, seed)
+        return _by_fraction(np.arange(len(table)), fractions, seed)
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class _Fractions:
     def __post_init__(self) -> None:
         if not (self.validation > 0 and self.test >= 0 and self.validation + self.test < 1):
             raise InputError(
-                f"split: found validation {self.validation:g} and test {self.test:g}, expected "
+                f"found validation {self.validation:g} and test {self.test:g}, expected "
                 "fractions whose sum is below 1, and validation above 0: it chooses the best epoch"
             )
 
@@ -104,7 +106,7 @@ class _Fractions:
 def _require_training_rows(rows: int, held_out: int) -> None:
     if held_out >= rows:
         raise InputError(
-            f"split: {rows} rows are too few for training, validation and test splits; "
+            f"{rows} rows are too few for training, validation and test splits; "
             "expected at least one row in each"
         )
 
@@ -130,9 +132,10 @@ def _by_class(strata: Strata, rows: Numbers, fractions: _Fractions, seed: int) -
     fewest = smallest_stratum(sizes[sizes > 0], splits)
     if fewest is None:
         raise InputError(
-            f"split: column {strata.column!r} cannot be stratified: its classes, or the splits (of "
+            f"column {strata.column!r} cannot be stratified: its classes, or the splits (of "
             f"{', '.join(map(str, splits))} rows), have too few rows for one of each class in each "
-            "split; stratify by a column with fewer values, hold out more rows, or remove stratify"
+            "split; stratify by a column with fewer values, hold out more rows, or remove stratify",
+            option="stratify",
         )
     small = sizes < fewest
     order = _shuffled(len(rows), seed)
@@ -176,18 +179,19 @@ def _by_column(
     marks = [mark for mark in (train, validation, test) if mark is not None]
     if len(set(marks)) < len(marks):
         raise InputError(
-            f"split: train, validation and test are marked by {', '.join(marks)}; expected "
+            f"train, validation and test are marked by {', '.join(marks)}; expected "
             "different values"
         )
-    texts = as_texts(table[column], f"split: column {column!r}")
+    texts = as_texts(table[column], f"column {column!r}")
     found = {each["values"]: each["counts"] for each in texts.value_counts().to_pylist()}
     _check_values(found, column, marks)
     marked = {mark: np.flatnonzero(pc.equal(texts, mark)).astype(np.int64) for mark in marks}
     train_rows = marked[train]
     if not len(train_rows):
         raise InputError(
-            f"split: no row of column {column!r} is {train!r}; it has "
-            f"{_tally(found)}; set train to the value that marks the training rows"
+            f"no row of column {column!r} is {train!r}; it has "
+            f"{_tally(found)}; set train to the value that marks the training rows",
+            option="train",
         )
     nothing = np.array([], np.int64)
     test_rows = marked.get(test, nothing) if test is not None else nothing
@@ -195,8 +199,9 @@ def _by_column(
     if len(validation_rows):
         if strata is not None:
             raise InputError(
-                f"split: column {column!r} marks the validation rows too, so stratify would have "
-                "no effect; remove it, or the column"
+                f"column {column!r} marks the validation rows too, so stratify would have "
+                "no effect; remove it, or the column",
+                option="stratify",
             )
         return Splits(train_rows, validation_rows, test_rows)
     drawn = _drawn(train_rows, seed, strata)
@@ -212,8 +217,8 @@ def _drawn(rows: Numbers, seed: int, strata: Strata | None) -> Splits:
     """Draw validation rows from the training rows."""
     if len(rows) < 2:
         raise InputError(
-            f"split: found {len(rows)} training row, from which no validation rows can be drawn; "
-            "expected at least 2, or rows marked for validation"
+            f"found {len(rows)} training row, from which no validation rows can be drawn; expected "
+            "at least 2, or rows marked for validation"
         )
     fractions = _Fractions(_FRACTION, 0)
     if strata is not None:
@@ -226,9 +231,10 @@ def _check_values(found: dict[str | None, int], column: str, marks: list[str]) -
     if strange:
         words = ["missing values" if value is None else shown(value) for value in strange]
         raise InputError(
-            f"split: column {column!r} has {listed(sorted(words))}, which mark no split; expected "
+            f"column {column!r} has {listed(sorted(words))}, which mark no split; expected "
             f"{', '.join(map(repr, marks))}; remove those rows, or name the values with train, "
-            "validation and test"
+            "validation and test",
+            option="column",
         )
 
 
@@ -236,19 +242,21 @@ def _tally(found: dict[str | None, int]) -> str:
     return listed(f"{value!r} {count:,} times" for value, count in found.items())
 
 
-def _marker(value: float | str | None) -> str | None:
+def _marker(value: float | str | None, option: str) -> str | None:
     if value is None or isinstance(value, str):
         return value
     raise InputError(
-        f"split: found the fraction {value:g} with a column; expected the value of the column that "
-        "marks the split"
+        f"found the fraction {value:g}, but a column is given; expected the value of the "
+        "column that marks the rows",
+        option=option,
     )
 
 
-def _fraction(value: float | str | None) -> float:
+def _fraction(value: float | str | None, option: str) -> float:
     if isinstance(value, str):
         raise InputError(
-            f"split: found {value!r} without a column; give column too, or a fraction such as 0.15"
+            f"found {value!r} without a column; give column too, or a fraction such as 0.15",
+            option=option,
         )
     return _FRACTION if value is None else value
 

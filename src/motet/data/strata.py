@@ -50,7 +50,7 @@ def find_strata(table: pa.Table, column: str) -> Strata:
         >>> find_strata(pa.table({"churn": ["yes", "no", None, "yes"]}), "churn").codes
         array([0, 1, 2, 0])
     """
-    require_columns(table, [column], "split: stratify")
+    require_columns(table, [column], "split", "stratify")
     values, what = table[column], f"split: stratify: column {column!r}"
     distinct = pc.count_distinct(values, mode="only_valid").as_py() if is_number(values.type) else 0
     if distinct > _MOST_VALUES:

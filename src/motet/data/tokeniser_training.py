@@ -67,14 +67,15 @@ def train(
     if vocabulary < least:
         fewer = "" if kind == "words" else "; tokenizer: words supports fewer"
         raise InputError(
-            f"vocabulary: found {vocabulary}, expected at least {least} for {kind}{fewer}"
+            f"found {vocabulary}, expected at least {least} for {kind}{fewer}", option="vocabulary"
         )
     trainer = _trainer(library, kind, inner, texts, vocabulary, min_count)
     inner.train_from_iterator(_without_endless_words(library, texts), trainer, length=len(texts))
     if inner.get_vocab_size() <= len(SPECIAL):
         raise InputError(
-            f"no word occurs {min_count} times in {len(texts):,} texts; give more texts, or set "
-            "min_count: 1"
+            f"found {min_count}, but no word occurs that often in {len(texts):,} texts; give more "
+            "texts, or min_count: 1",
+            option="min_count",
         )
     separator, begin = (inner.token_to_id(token) for token in ("[SEP]", "[CLS]"))
     inner.post_processor = library.processors.TemplateProcessing(

@@ -101,8 +101,9 @@ class Tokenizer:
         special = self._inner.num_special_tokens_to_add(bool(texts) and isinstance(texts[0], tuple))
         if max_length <= special:
             raise InputError(
-                f"max_length: found {max_length}, but the tokenizer adds {special} special tokens "
-                f"to every text; expected at least {special + 1}"
+                f"found {max_length}, but the tokenizer adds {special} special tokens to every "
+                f"text; expected at least {special + 1}",
+                option="max_length",
             )
         with _TRUNCATING:  # a setting of the library's object, which threads may share
             self._inner.enable_truncation(max_length)
@@ -197,15 +198,19 @@ def read(path: str | Path) -> Tokenizer:
     if not file.is_file():
         if path.is_dir():
             there = ", ".join(sorted(each.name for each in path.iterdir())[:10]) or "nothing"
-            raise InputError(f"the folder {path} has no {FILE} (it has {there}); {_SAVE}")
+            raise InputError(
+                f"the folder {path} has no {FILE} (it has {there}); {_SAVE}", option="tokenizer"
+            )
         near = "" if len(path.parts) > 1 else f"{hint(str(path), KINDS)}; "
-        raise InputError(f"there is no tokenizer {str(path)!r}; {near}{_SAVE}")
+        raise InputError(f"there is no tokenizer {str(path)!r}; {near}{_SAVE}", option="tokenizer")
     try:
         return from_json(file.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{file} cannot be read ({reason(error)}); {_SAVE}") from None
+        raise InputError(
+            f"{file} cannot be read ({reason(error)}); {_SAVE}", option="tokenizer"
+        ) from None
     except InputError as error:
-        raise InputError(f"{file}: {error}") from None
+        raise InputError(f"{file}: {error}", option="tokenizer") from None
 
 
 _SAVE = (

@@ -25,18 +25,24 @@ def text_of(task: str, asked: str | None, texts: Mapping[str, TextSizes]) -> str
         'words'
     """
     if asked is not None and asked not in texts:
-        raise InputError(f"input: found {asked!r}, which is not a text; {hint(asked, texts)}")
+        raise InputError(
+            f"found {asked!r}, which is not a text; {hint(asked, texts)}",
+            option="input",
+            owner=f"task {task!r}",
+        )
     having = [name for name in texts if texts[name].words]
     chosen = having if asked is None else [name for name in having if name == asked]
     if not chosen:
         raise InputError(
-            f"task {task!r} labels words, but input {asked or next(iter(texts))!r} has whole "
-            "texts; give lists of words, one label each, or split: spaces if white space separates "
-            "the labelled words"
+            f"it labels words, but input {asked or next(iter(texts))!r} has whole texts; give "
+            "lists of words, one label each, or split: spaces if white space separates the "
+            "labelled words",
+            owner=f"task {task!r}",
         )
     if len(chosen) > 1:
         raise InputError(
-            f"task {task!r} labels words, and several inputs have words: {', '.join(chosen)}; "
-            f"choose one, for example input: {chosen[0]}"
+            f"it labels words, and several inputs have words: {', '.join(chosen)}; choose one, for "
+            f"example input: {chosen[0]}",
+            owner=f"task {task!r}",
         )
     return chosen[0]

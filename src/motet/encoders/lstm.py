@@ -60,7 +60,9 @@ class LSTM(Encoder):
     ) -> None:
         super().__init__()
         if bidirectional and width % 2:
-            raise InputError(f"width is {width}, expected an even number: half for each direction")
+            raise InputError(
+                f"found {width}, expected an even number: half for each direction", option="width"
+            )
         self.width, self.pool = width, pool
         self.embedding = TokenEmbedding(vocabulary, segments, embedding_width or width)
         self.dropout = nn.Dropout(dropout)

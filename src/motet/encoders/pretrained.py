@@ -171,7 +171,9 @@ class Pretrained(Encoder):
     def _save_memory(self) -> None:
         if not getattr(self.model, "supports_gradient_checkpointing", False):
             kind = self.architecture["model_type"]
-            raise InputError(f"{kind} cannot recompute its layers; remove checkpointing")
+            raise InputError(
+                f"{kind} cannot recompute its layers; remove checkpointing", option="checkpointing"
+            )
         kind = (
             "activation" if hasattr(self.model, "activation_checkpointing_enable") else "gradient"
         )
@@ -205,13 +207,18 @@ def _folder(path: str) -> Path:
     folder = Path(path)
     if not folder.is_dir():
         raise InputError(
-            f"path is {path!r}, which is no folder here; models are not downloaded: save one with "
-            "save_pretrained(folder) or copy it, and give that folder"
+            f"found {path!r}, which is no folder here; models are not downloaded: save one with "
+            "save_pretrained(folder) or copy it, and give that folder",
+            option="path",
         )
     if not (folder / "config.json").is_file():
-        raise InputError(f"{path} has no config.json, expected the folder of a Hugging Face model")
+        raise InputError(
+            f"{path} has no config.json, expected the folder of a Hugging Face model", option="path"
+        )
     if not any((folder / name).is_file() for name in _WEIGHTS):
-        raise InputError(f"{path} has no weights, expected {' or '.join(_WEIGHTS[::2])} in it")
+        raise InputError(
+            f"{path} has no weights, expected {' or '.join(_WEIGHTS[::2])} in it", option="path"
+        )
     return folder
 
 
@@ -221,7 +228,9 @@ def _read_config(transformers: Any, folder: Path, layers: int | None) -> Any:
             folder, local_files_only=True, trust_remote_code=False
         )
     except (ValueError, OSError, KeyError) as error:
-        raise InputError(f"{folder / 'config.json'} cannot be used: {reason(error)}") from None
+        raise InputError(
+            f"{folder / 'config.json'} cannot be used: {reason(error)}", option="path"
+        ) from None
     first = _first_token(folder)
     if first is not None and first.strip("[]<>|").lower() in ("pad", "padding"):
         config.pad_token_id = PAD
@@ -240,7 +249,7 @@ def _first_token(folder: Path) -> str | None:
         known = {each["id"]: each["content"] for each in content.get("added_tokens", ())}
         vocabulary = content["model"]["vocab"]
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file} cannot be read: {reason(error)}") from None
+        raise InputError(f"{file} cannot be read: {reason(error)}", option="path") from None
     if isinstance(vocabulary, list):  # of a unigram model: (token, score)
         vocabulary = {token: place for place, (token, _) in enumerate(vocabulary[:1])}
     return known.get(0) or next((token for token, place in vocabulary.items() if place == 0), None)
@@ -253,7 +262,8 @@ def _made_config(transformers: Any, architecture: Mapping[str, Any], layers: int
         config = transformers.AutoConfig.for_model(kind, **options)
     except (ValueError, TypeError) as error:
         raise InputError(
-            f"architecture has model_type {kind!r}, which transformers cannot make: {reason(error)}"
+            f"found model_type {kind!r}, which transformers cannot make: {reason(error)}",
+            option="architecture",
         ) from None
     return _cut(config, layers)
 
@@ -264,7 +274,7 @@ def _cut(config: Any, layers: int | None) -> Any:
         return config
     there = getattr(config, "num_hidden_layers", 0)
     if layers > there:
-        raise InputError(f"layers is {layers}, but the model has {there}")
+        raise InputError(f"found {layers}, but the model has {there}", option="layers")
     if isinstance(types := getattr(config, "layer_types", None), list):  # one for each layer
         config.layer_types = types[:layers]
     config.num_hidden_layers = layers
@@ -282,12 +292,15 @@ def _read_model(transformers: Any, folder: Path, config: Any) -> Any:
             output_loading_info=True,
         )
     except Exception as error:  # whatever reading broken files raises
-        raise InputError(f"the weights in {folder} cannot be used: {reason(error)}") from None
+        raise InputError(
+            f"the weights in {folder} cannot be used: {reason(error)}", option="path"
+        ) from None
     missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
     if missing:
         raise InputError(
             f"the weights in {folder} are of another model: {len(missing)} tensors are not there, "
-            f"among them {missing[0]}"
+            f"among them {missing[0]}",
+            option="path",
         )
     return model
 
@@ -296,7 +309,7 @@ def _made_model(transformers: Any, config: Any) -> Any:
     try:
         return transformers.AutoModel.from_config(config, dtype=torch.float32)
     except Exception as error:  # sizes that do not fit each other raise whatever they happen to
-        raise InputError(f"architecture cannot be made: {reason(error)}") from None
+        raise InputError(f"it cannot be made: {reason(error)}", option="architecture") from None
 
 
 def _encoder_of(model: Any, kind: str) -> nn.Module:

@@ -74,8 +74,8 @@ class Transformer(Encoder):
             near = [h for h in range(1, width + 1) if width % h == 0]
             best = min(near, key=lambda h: abs(h - heads))
             raise InputError(
-                f"width is {width} and heads is {heads}, expected heads that divide the width; "
-                f"nearest: {best}"
+                f"found {heads}, expected a number that divides width: {width}; nearest: {best}",
+                option="heads",
             )
         self.width, self.pool, self.checkpointing = width, pool, checkpointing
         self.embedding = TokenEmbedding(vocabulary, segments, width)

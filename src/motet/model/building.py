@@ -188,6 +188,8 @@ def check_tasks(config: Config, sizes: Sizes, collector: Collector) -> None:
             task = build_task(config, name, sizes)
             task.require_outputs()
             find_metrics([task])
+            if task.reads_state == "tokens" and sizes.inputs.texts:
+                text_of(name, config.tasks[name].options().get("input"), sizes.inputs.texts)
 
 
 def declared(

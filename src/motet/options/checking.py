@@ -1,4 +1,4 @@
-"""Holds calls from Python to the annotations that a config is held to."""
+"""Validation of calls from Python by the annotations that validate configs too."""
 
 import functools
 import inspect
@@ -8,9 +8,10 @@ from typing import Any, ParamSpec, TypeVar, get_args, get_origin
 from pydantic import ConfigDict, ValidationError, validate_call
 from typing_extensions import Unpack
 
+from motet.options.explaining import explain
 from motet.options.reading import read_options
 from motet.options.types import only_with
-from motet.problems import InputError, explain, hint
+from motet.problems import InputError, hint
 from motet.registry import Registry
 
 P = ParamSpec("P")
@@ -20,11 +21,12 @@ _CONFIG = ConfigDict(arbitrary_types_allowed=True, extra="forbid")  # of an unpa
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """Hold the arguments of a public function or constructor to their annotations.
+    """Validate the arguments of a public function or constructor by their annotations.
 
     Returns:
-        The same function; it raises `InputError` with all that is wrong in one message, also for an
-        option that the others leave without effect (`OnlyWith`).
+        The same function. It raises one `InputError` with everything that is wrong, including
+        options that have no effect beside the others (`OnlyWith`), and names itself in errors about
+        an option that the function itself raises.
     """
     signature = inspect.signature(function)
     owner = function.__qualname__.removesuffix(".__init__")
@@ -35,16 +37,20 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        _refuse_unread(owner, signature, kwargs)
         try:
+            _refuse_unread(signature, kwargs)
             return validated()(*args, **kwargs)
         except ValidationError as error:
-            raise InputError(_complaints(owner, signature, error)) from None
+            raise _complaint(owner, signature, error) from None
+        except InputError as error:
+            if error.option is not None:
+                error.owner = error.owner or owner
+            raise
 
     return wrapper
 
 
-def _refuse_unread(owner: str, signature: inspect.Signature, given: Mapping[str, Any]) -> None:
+def _refuse_unread(signature: inspect.Signature, given: Mapping[str, Any]) -> None:
     parameters = signature.parameters
     for name in given.keys() & parameters.keys():
         marker = only_with(parameters[name].annotation)
@@ -52,30 +58,34 @@ def _refuse_unread(owner: str, signature: inspect.Signature, given: Mapping[str,
             continue
         chosen = given.get(marker.option, parameters[marker.option].default)
         if chosen not in marker.values:
-            raise InputError(f"{owner}: {marker.complaint(name, chosen)}")
+            raise InputError(marker.complaint(name, chosen), option=name)
 
 
-def _complaints(owner: str, signature: inspect.Signature, error: ValidationError) -> str:
+def _complaint(owner: str, signature: inspect.Signature, error: ValidationError) -> InputError:
     parameters = list(signature.parameters.values())
     known = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD and p.name != "self"]
     for parameter in parameters:
         if get_origin(parameter.annotation) is Unpack:
             (options,) = get_args(parameter.annotation)
             known += options.__annotations__
-    lines: dict[str, str] = {}  # the first complaint about each place; more are branches of a union
+    found: dict[str, InputError] = {}  # the first about each option; more are branches of a union
     for each in error.errors():
         first, *rest = each["loc"] or ("",)
-        first = parameters[first].name if isinstance(first, int) else first
-        where = ".".join([str(first), *(str(part) for part in rest if str(part).isidentifier())])
+        first = parameters[first].name if isinstance(first, int) else str(first)
+        where = ".".join([first, *(str(part) for part in rest if str(part).isidentifier())])
         if each["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            lines[where] = f"no option {where!r}; {hint(where, known)}"
+            found[where] = InputError(f"no option {where!r}; {hint(where, known)}")
         elif each["type"] == "unexpected_positional_argument":
-            lines[where] = f"found {each['input']!r} by position; give options by name"
+            message = f"found {each['input']!r} by position; give options by name"
+            found[where] = InputError(message)
         elif each["type"].startswith("missing"):
-            lines[where] = f"{where} is missing, but required"
+            found[where] = InputError("missing, but required", option=where)
         else:
-            lines.setdefault(str(first), f"{where}: {explain(dict(each))}")
-    return f"{owner}: " + "; ".join(lines.values())
+            found.setdefault(first, InputError(explain(dict(each)), option=where))
+    problems = list(found.values())
+    if len(problems) == 1:
+        return InputError(problems[0].message, option=problems[0].option, owner=owner)
+    return InputError("; ".join(map(str, problems)), owner=owner)
 
 
 def create(registry: Registry, name: str, *arguments: Any, **options: Any) -> Any:

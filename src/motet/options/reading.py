@@ -71,7 +71,10 @@ def common_options(registry: Registry) -> tuple[Option, ...]:
 
 
 def summary(registry: Registry, name: str) -> str:
-    """Return the first line of a member's docstring."""
+    """Return the first line of a member's docstring, or the package that would be imported."""
+    package = registry.package(name)
+    if package is not None:
+        return f"of the package {package}"
     place = registry.place(name)
     text = ast.get_docstring(_definition(place)) if isinstance(place, str) else place.__doc__
     return (text or "").strip().partition("\n")[0]

@@ -17,7 +17,6 @@ from motet.options.types import (
     Weight,
     defaults_of,
 )
-from motet.registry import KINDS
 
 
 class TaskOptions(TypedDict, total=False):
@@ -40,7 +39,7 @@ class TaskOptions(TypedDict, total=False):
     """The task is looked at in every such evaluation during training, counted from the first; in
     between, its last score counts for the monitored value."""
     metrics: Annotated[
-        Sequence[Annotated[str, Named("metric", tuple(KINDS["metric"]))] | Callable[..., Any]],
+        Sequence[Annotated[str, Named("metric")] | Callable[..., Any]],
         Default(()),
     ]
     """Names of the metrics to report; the first is the one that scores. Those that suit the type of

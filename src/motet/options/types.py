@@ -92,16 +92,21 @@ FolderPath = Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, Pa
 
 @dataclass(frozen=True)
 class Named:
-    """Marks a text that names a member of ``kind``: one of ``names`` or one a user registered."""
+    """Marks a text that names a member of ``kind``.
+
+    Built-in members fit if they are in ``names``, or all if it is None; members of users and of
+    other packages always fit.
+    """
 
     kind: str
-    names: tuple[str, ...]
+    names: tuple[str, ...] | None = None
 
     def fitting(self) -> tuple[str, ...]:
         """List the names that can be used now."""
         registry = KINDS[self.kind]
-        own = (name for name in registry if not isinstance(registry.place(name), str))
-        return (*self.names, *own)
+        if self.names is None:
+            return tuple(registry)
+        return (*self.names, *(name for name in registry if not registry.is_built_in(name)))
 
     def check(self, name: str) -> str:
         """Return ``name``, or raise with the nearest one that fits."""
@@ -169,10 +174,10 @@ class OnlyWith:
     values: tuple[Any, ...]
 
     def complaint(self, name: str, chosen: object) -> str:
-        """Say that ``name`` would be ignored and what to do."""
+        """Return the message for an option ``name`` that has no effect: why, and what to do."""
         fitting = " or ".join(map(str, self.values))
         return (
-            f"{name} is read only with {self.option}: {fitting}, found {self.option}: {chosen}; "
+            f"applies only with {self.option}: {fitting}, found {self.option}: {chosen}; "
             f"remove {name} or set {self.option}: {fitting}"
         )
 

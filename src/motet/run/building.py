@@ -71,12 +71,12 @@ def build_trainer(prepared: Prepared) -> Trainer:
     with collector.at("training"):
         trainer = Trainer(model, stages, scheduling=scheduler, **chosen.options())
     collector.stop()
-    with collector.at("training", "monitor"):
+    with collector.at("training"):
         trivial = fit_trivial(model.tasks, train_statistics(prepared, model.tasks))
         trainer.check_monitor(prepared.labels("validation"), trivial)
-    with collector.at("training", "epochs"):
+    with collector.at("training"):
         trainer.check_epochs(chosen.epochs)
-    with collector.at("training", "cache_frozen"):
+    with collector.at("training"):
         check_cache(config, trainer)
     collector.stop()
     return trainer

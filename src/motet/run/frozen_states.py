@@ -65,12 +65,16 @@ def check_cache(config: Config, trainer: Trainer) -> None:
     if not texts:
         raise InputError(
             "no text encoder is frozen as a whole in all epochs, so no states can be cached; give "
-            "freeze: [pretrained] without unfreeze, or remove cache_frozen"
+            "freeze: [pretrained] without unfreeze, or remove cache_frozen",
+            option="cache_frozen",
         )
     for name, encoders in texts.items():
         reason = _obstacle(config, trainer, encoders)
         if reason:
-            raise InputError(f"the frozen encoder of {name!r} cannot be computed once: {reason}")
+            raise InputError(
+                f"the frozen encoder of {name!r} cannot be computed once: {reason}",
+                option="cache_frozen",
+            )
 
 
 def with_frozen_states(prepared: Prepared, trainer: Trainer, say: Say, step: Say) -> dict[str, Any]:

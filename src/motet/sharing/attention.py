@@ -48,7 +48,10 @@ class Attention(Sharing):
         if form == "masks":
             self.carries = ("rows", "map")
         if form == "tokens" and width % self.heads:
-            raise InputError(f"heads is {self.heads}, which does not divide width: {width}")
+            raise InputError(
+                f"found {self.heads}, expected a number that divides width: {width}",
+                option="heads",
+            )
 
     def build(self, stages: Sequence[nn.Module], tasks: Sequence[str], width: int) -> SharedModule:
         stages = Stages.of(stages)

@@ -47,7 +47,8 @@ class DSelectK(Sharing):
     ) -> None:
         if not k <= experts or experts < 2:
             raise InputError(
-                f"experts is {experts} and k is {k}; expected at least 2 experts, and k not above"
+                f"found {experts} with k: {k}, expected at least 2, and at least k",
+                option="experts",
             )
         self.experts, self.k, self.gamma, self.entropy = experts, k, gamma, entropy
         self.expert_width = expert_width

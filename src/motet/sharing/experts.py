@@ -227,7 +227,7 @@ class Gate(nn.Module):
         super().__init__()
         if top_k is not None and top_k > experts:
             raise InputError(
-                f"top_k is {top_k}, but there are {experts} experts; expected at most that many"
+                f"found {top_k}, expected at most {experts}, the number of experts", option="top_k"
             )
         self.linear = nn.Linear(width, experts)
         self.top_k = top_k

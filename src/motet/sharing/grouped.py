@@ -37,17 +37,22 @@ class Grouped(Sharing):
         named = list(chain(*self.groups))
         for task in named:
             if task not in tasks:
-                raise InputError(f"groups has {task!r}, which is no task; {hint(task, tasks)}")
+                raise InputError(
+                    f"found {task!r}, which is no task; {hint(task, tasks)}", option="groups"
+                )
             if named.count(task) > 1:
-                raise InputError(f"groups has task {task!r} twice; each task is in one group")
+                raise InputError(
+                    f"found task {task!r} twice, expected each task in one group", option="groups"
+                )
         missing = [task for task in tasks if task not in named]
         if missing:
             raise InputError(
-                f"groups does not have {', '.join(missing)}; each task is in one group, which may "
-                "have it alone"
+                f"found no group with {', '.join(missing)}, expected each task in one group, which "
+                "it may have alone",
+                option="groups",
             )
         if not all(self.groups):
-            raise InputError("groups has a group without tasks; remove it")
+            raise InputError("found a group without tasks; remove it", option="groups")
 
 
 class _GroupedModule(SharedModule):

@@ -61,22 +61,28 @@ class Hard(Sharing):
         own = count - shared if own is None else own
         if shared < 1 or own < 0 or shared + own != count:
             given = {"shared_layers": self.shared_layers, "task_layers": self.task_layers}
-            asked = [f"{name} is {number}" for name, number in given.items() if number is not None]
-            found = f"{' and '.join(asked)}, but the encoder has {stages.counted()}"
+            asked = {name: number for name, number in given.items() if number is not None}
+            option, *other = asked
+            with_other = "".join(f" with {name}: {asked[name]}" for name in other)
+            counted = stages.counted()
+            found = f"found {asked[option]}{with_other}, but the encoder has {counted}"
             if count == 1:
                 raise InputError(
                     f"{found}, which tasks share; leave shared_layers and task_layers out (heads "
                     "give tasks layers of their own, for example head: {hidden: [64]})"
-                    + stages.advice()
+                    + stages.advice(),
+                    option=option,
                 )
             raise InputError(
                 f"{found}; give numbers that add up to that, at least one of them shared, or leave "
-                "one out"
+                "one out",
+                option=option,
             )
         if own and self.shared_width is not None:
             raise InputError(
-                "shared_width is one more shared layer before the heads, where with task_layers "
-                "nothing is shared; remove one of them"
+                "found it with task_layers; it adds a shared layer before the heads, where with "
+                "task_layers nothing is shared; remove one of them",
+                option="shared_width",
             )
         return shared
 

@@ -76,12 +76,14 @@ class Progressive(Sharing):
         for task in order:
             if task not in tasks:
                 raise InputError(
-                    f"order has {task!r}, which is no task here; {hint(task, tasks)} (the order "
-                    "within a group is that in which groups lists its tasks)"
+                    f"found {task!r}, which is no task here; {hint(task, tasks)} (the order within "
+                    "a group is that in which groups lists its tasks)",
+                    option="order",
                 )
         if sorted(order) != sorted(tasks):
             raise InputError(
-                f"order is {', '.join(order)}, expected each task once: {', '.join(tasks)}"
+                f"found {', '.join(order)}, expected each task once: {', '.join(tasks)}",
+                option="order",
             )
         return order
 

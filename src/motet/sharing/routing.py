@@ -89,8 +89,9 @@ class Routing(Sharing):
             return len(stages) - 1
         if self.routers >= len(stages):
             raise InputError(
-                f"routers is {self.routers}, but the encoder has {stages.counted()} and the first "
-                f"has no router; expected at most {len(stages) - 1}"
+                f"found {self.routers}, but the encoder has {stages.counted()}, and the first has "
+                f"no router; expected at most {len(stages) - 1}",
+                option="routers",
             )
         return self.routers
 

@@ -158,8 +158,9 @@ class Stages(Sequence[nn.Module]):
         if wrong or not numbers:
             fitting = f"numbers from 1 to {len(self)}" if len(self) > 1 else "[1]"
             raise InputError(
-                f"{option} is {list(numbers)}, but the encoder has {self.counted()}; expected "
-                f"{fitting}, or remove {option}"
+                f"found {list(numbers)}, but the encoder has {self.counted()}; expected {fitting}, "
+                f"or remove {option}",
+                option=option,
             )
         return [number - 1 for number in sorted(set(numbers))]
 

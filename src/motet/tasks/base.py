@@ -315,8 +315,9 @@ class Task(nn.Module, ABC):
         """
         if self.outputs < 1:
             raise InputError(
-                f"task {self.name!r}: the number of classes is not known; give classes, as a "
-                "number or as names; only a run learns them from data"
+                "the number of classes is not known; give classes, as a number or as names; only a "
+                "run learns them from data",
+                owner=f"task {self.name!r}",
             )
 
     def _expect(self, raw: Tensor, shape: tuple[int, ...]) -> None:

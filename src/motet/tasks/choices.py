@@ -30,7 +30,7 @@ def find_metrics(
     by_name = {task.name: task for task in tasks}
     for name in choices or {}:
         if name not in by_name:
-            raise InputError(f"metrics: no task is named {name!r}; {hint(name, by_name)}")
+            raise InputError(f"no task is named {name!r}; {hint(name, by_name)}", option="metrics")
     return {
         name: _of_task(task, (choices or {}).get(name, task.metrics))
         for name, task in by_name.items()
@@ -45,13 +45,16 @@ def _of_task(task: Task, choice: MetricChoice) -> dict[str, Metric]:
         metric = _metric(each, place)
         if not metric.suits(task.label_kind):
             raise InputError(
-                f"task {task.name!r}: the metric {metric.name!r} does not suit {task.kind}; these "
-                f"do: {', '.join(_suiting(task))}"
+                f"{metric.name!r} does not suit {task.kind}; these do: {', '.join(_suiting(task))}",
+                option="metrics",
+                owner=f"task {task.name!r}",
             )
         if metric.name in ("loss", "count", *found):
             raise InputError(
-                f"task {task.name!r}: a second metric is named {metric.name!r}; leave one out, or "
-                "rename the function"
+                f"found a second metric named {metric.name!r}; leave one out, or rename the "
+                "function",
+                option="metrics",
+                owner=f"task {task.name!r}",
             )
         found[metric.name] = metric
     return found
@@ -63,8 +66,9 @@ def _metric(given: str | Callable[..., Any], place: int) -> Metric:
         return member
     if not callable(member):
         raise InputError(
-            f"metrics: found {member!r}, expected a name or a function (predictions, targets) -> "
-            f"float; names: {', '.join(METRICS)}"
+            f"found {member!r}, expected a name or a function (predictions, targets) -> float; "
+            f"names: {', '.join(METRICS)}",
+            option="metrics",
         )
     own = getattr(member, "__name__", "<lambda>")
     unnamed = f"metric_{place}" if own == "<lambda>" else own

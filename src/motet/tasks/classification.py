@@ -88,14 +88,13 @@ class Classification(Task):
         **common: Unpack[TaskOptions],
     ) -> None:
         super().__init__(name, **common)
-        self.outputs, self.class_names = named_classes(f"task {name!r}: classes", classes, least=2)
+        self.outputs, self.class_names = named_classes(name, classes, least=2)
         self.loss_name = loss if isinstance(loss, str) else "custom"
         self.loss_function = find_loss(loss)
         self.weights: ClassWeights | None = None
         if class_weights is not None:
             self.require_outputs()
-            where = f"task {name!r}: class_weights"
-            self.weights = ClassWeights(class_weights, self.outputs, where)
+            self.weights = ClassWeights(class_weights, self.outputs, name)
         if loss == "cross_entropy":
             self.loss_function = partial(self.loss_function, label_smoothing=label_smoothing or 0.0)
         elif loss == "focal":

@@ -64,8 +64,9 @@ class TaskHead(nn.Module):
         super().__init__()
         if not hidden and activation != "relu":
             raise InputError(
-                f"TaskHead: activation {activation!r} would be ignored, as there is no hidden "
-                "layer; give hidden: [width, ...] or remove activation"
+                f"found {activation!r} without a hidden layer; give hidden: [width, ...] or remove "
+                "activation",
+                option="activation",
             )
         self.layers = nn.Sequential()
         for into in hidden:

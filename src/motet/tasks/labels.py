@@ -47,13 +47,14 @@ def row_with_gap(there: Tensor) -> int | None:
 
 
 def named_classes(
-    where: str, classes: int | Sequence[str] | None, *, least: int = 1
+    task: str, classes: int | Sequence[str] | None, *, option: str = "classes", least: int = 1
 ) -> tuple[int, tuple[str, ...] | None]:
     """Read an option that gives classes by number or by name.
 
     Args:
-        where: What an error calls the option.
+        task: Name of the task.
         classes: Their number, their names, or None if not known yet.
+        option: The option, for errors.
         least: How many names there must be.
 
     Returns:
@@ -66,8 +67,10 @@ def named_classes(
         return classes or 0, None
     names = tuple(classes)
     if len(names) < least:
-        raise InputError(f"{where} has {len(names)} names, expected at least {least}")
+        message = f"found {len(names)} names, expected at least {least}"
+        raise InputError(message, option=option, owner=f"task {task!r}")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise InputError(f"{where} has {twice!r} twice, expected names that differ")
+        message = f"found {twice!r} twice, expected names that differ"
+        raise InputError(message, option=option, owner=f"task {task!r}")
     return len(names), names

@@ -80,8 +80,10 @@ class MultiLabel(Task):
         named = None  # patterns have no number
         if isinstance(self.columns, tuple) and not any({"*", "?"} & set(c) for c in self.columns):
             named = self.columns
-        where = f"task {name!r}: {'columns' if classes is None else 'classes'}"
-        self.outputs, self.class_names = named_classes(where, named if classes is None else classes)
+        if classes is None:
+            self.outputs, self.class_names = named_classes(name, named, option="columns")
+        else:
+            self.outputs, self.class_names = named_classes(name, classes)
         self._check_columns(common.get("column"), named)
         self.threshold = threshold
         self.loss_name = loss if isinstance(loss, str) else "custom"
@@ -89,7 +91,7 @@ class MultiLabel(Task):
         self.weights: LabelWeights | None = None
         if pos_weight is not None:
             self.require_outputs()
-            self.weights = LabelWeights(pos_weight, self.outputs, f"task {name!r}: pos_weight")
+            self.weights = LabelWeights(pos_weight, self.outputs, name, "pos_weight")
 
     def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         raw = at_least_float32(raw)
@@ -160,9 +162,15 @@ class MultiLabel(Task):
 
     def _check_columns(self, column: str | None, named: tuple[str, ...] | None) -> None:
         if column is not None and self.columns is not None:
-            raise InputError(f"task {self.name!r}: found column and columns, expected one of them")
+            raise InputError(
+                "found column and columns, expected one of them",
+                option="columns",
+                owner=f"task {self.name!r}",
+            )
         if named is not None and len(named) != self.outputs:
             raise InputError(
-                f"task {self.name!r}: classes has {self.outputs} entries and columns {len(named)}, "
-                "expected one class per column; remove classes to name them like the columns"
+                f"found {self.outputs} entries for {len(named)} columns, expected one class per "
+                "column; remove classes to name them like the columns",
+                option="classes",
+                owner=f"task {self.name!r}",
             )

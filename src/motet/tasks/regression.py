@@ -140,12 +140,15 @@ class Regression(Task):
         for each in scaling:
             if isinstance(each, Sequence) and len(each) != self.outputs:
                 raise InputError(
-                    f"task {self.name!r}: scaling has {len(each)} numbers, expected one, or one "
-                    f"for each of {self.outputs} outputs"
+                    f"found {len(each)} numbers, expected one, or one for each of {self.outputs} "
+                    "outputs",
+                    option="scaling",
+                    owner=f"task {self.name!r}",
                 )
         if bool((torch.tensor(scaling[1]) <= 0).any()):
             raise InputError(
-                f"task {self.name!r}: scaling has the standard deviation {scaling[1]}, expected > "
-                "0; use 1 for a constant"
+                f"found the standard deviation {scaling[1]}, expected > 0; use 1 for a constant",
+                option="scaling",
+                owner=f"task {self.name!r}",
             )
         return scaling

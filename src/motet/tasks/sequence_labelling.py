@@ -84,11 +84,13 @@ class SequenceLabelling(Task):
         **common: Unpack[TaskOptions],
     ) -> None:
         super().__init__(name, **common)
-        self.outputs, self.class_names = named_classes(f"task {name!r}: classes", classes)
+        self.outputs, self.class_names = named_classes(name, classes)
         if isinstance(classes, int) and scheme in ("bio", "bioes"):
             raise InputError(
-                f"task {name!r}: scheme is {scheme}, which the names of tags spell, but classes is "
-                f"the number {classes}; give the names"
+                f"found {scheme}, which the names of tags spell, but classes is the number "
+                f"{classes}; give the names",
+                option="scheme",
+                owner=f"task {name!r}",
             )
         if class_weights is not None:
             self.require_outputs()
@@ -101,8 +103,7 @@ class SequenceLabelling(Task):
         self.constraints = None if moves is None or self.crf else Constraints(moves)
         self.weights: ClassWeights | None = None
         if class_weights is not None:
-            where = f"task {name!r}: class_weights"
-            self.weights = ClassWeights(class_weights, self.outputs, where)
+            self.weights = ClassWeights(class_weights, self.outputs, name)
 
     def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         target = self._fitting(raw, target)

@@ -18,7 +18,8 @@ class LabelWeights(WideState):
     Args:
         given: The numbers, or "balanced" if they will be learned.
         outputs: How many there are, C.
-        where: What an error calls them, such as "task 'digit': class_weights".
+        task: Name of the task.
+        option: The task's option that gives them.
 
     Raises:
         InputError: If another number of weights is given.
@@ -27,12 +28,18 @@ class LabelWeights(WideState):
     values: Tensor
 
     def __init__(
-        self, given: Sequence[float] | Literal["balanced"], outputs: int, where: str
+        self,
+        given: Sequence[float] | Literal["balanced"],
+        outputs: int,
+        task: str,
+        option: str = "class_weights",
     ) -> None:
         super().__init__()
-        self.learned, self.known, self.where = given == "balanced", given != "balanced", where
+        self.learned, self.known = given == "balanced", given != "balanced"
+        self.task, self.option = task, option
         if self.known and len(given) != outputs:
-            raise InputError(f"{where} has {len(given)} numbers, expected {outputs}, one per class")
+            message = f"found {len(given)} numbers, expected {outputs}, one per class"
+            raise InputError(message, option=option, owner=f"task {task!r}")
         values = [1.0] * outputs if self.learned else [*given]
         self.values = nn.Buffer(torch.tensor(values, dtype=torch.float32))
         self.register_load_state_dict_post_hook(_known)  # type: ignore[no-untyped-call]  # torch's
@@ -50,8 +57,10 @@ class LabelWeights(WideState):
         """
         if not self.known:
             raise InputError(
-                f"{self.where}: balanced has not seen the training labels; call "
-                "task.prepare(targets) once before training, or give the numbers"
+                "found balanced, but no training labels were seen yet; call task.prepare(targets) "
+                "once before training, or give the numbers",
+                option=self.option,
+                owner=f"task {self.task!r}",
             )
         return self.values
 
@@ -67,15 +76,15 @@ class ClassWeights(LabelWeights):
     Args:
         given: As in `LabelWeights`.
         outputs: As in `LabelWeights`.
-        where: As in `LabelWeights`.
+        task: Name of the task.
     """
 
     mean: Tensor
 
     def __init__(
-        self, given: Sequence[float] | Literal["balanced"], outputs: int, where: str
+        self, given: Sequence[float] | Literal["balanced"], outputs: int, task: str
     ) -> None:
-        super().__init__(given, outputs, where)
+        super().__init__(given, outputs, task)
         self.mean = nn.Buffer(torch.zeros(()))  # 0 while it is not known
         self.has_mean = False
         self.register_load_state_dict_post_hook(_has_mean)  # type: ignore[no-untyped-call]  # torch's

@@ -18,5 +18,7 @@ def find_device(name: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"device {name!r} cannot be used here: {reason}") from None
+        raise InputError(
+            f"found {name!r}, which cannot be used here: {reason}", option="device"
+        ) from None
     return device

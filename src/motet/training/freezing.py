@@ -35,13 +35,15 @@ class Freezing:
         self._parts = tuple(parts)
         if not parts and (unfreeze is not None or frozen != "evaluation"):
             what = "unfreeze" if unfreeze is not None else "frozen"
-            raise InputError(f"{what} has no effect without freeze; give freeze: [encoder], say")
+            raise InputError(
+                "has no effect without freeze; give for example freeze: [encoder]", option=what
+            )
         names = find(model, parts)
         model.freeze(*names, evaluation=frozen == "evaluation")
         if names and not any(parameter.requires_grad for parameter in model.parameters()):
             raise InputError(
-                f"freeze: {', '.join(parts)} leaves nothing to train; leave a part out, for "
-                "example the heads"
+                f"{', '.join(parts)} leaves nothing to train; remove one, for example the heads",
+                option="freeze",
             )
         self.plan: dict[int, list[str]] = {}
         """Names of the parameters that are unfrozen when an epoch begins, counted from 1."""
@@ -75,8 +77,9 @@ class Freezing:
             )
         if self.plan and min(self.plan) > epochs:
             raise InputError(
-                f"unfreeze begins with epoch {min(self.plan)}, but there are {epochs} epochs; "
-                "unfreeze earlier, or train longer"
+                f"begins with epoch {min(self.plan)}, but there are {epochs} epochs; unfreeze "
+                "earlier, or train longer",
+                option="unfreeze",
             )
 
     def trained(self) -> dict[str, Any]:
@@ -99,8 +102,9 @@ def _at_epochs(
         names = [name for name in find(model, each["parts"]) if name in left]
         if not names:
             raise InputError(
-                f"unfreeze has {', '.join(each['parts'])} at epoch {each['epoch']}, where nothing "
-                "of that is frozen; freeze it first, or remove it"
+                f"found {', '.join(each['parts'])} at epoch {each['epoch']}, where nothing of that "
+                "is frozen; freeze it first, or remove it",
+                option="unfreeze",
             )
         plan[each["epoch"]] = [*plan.get(each["epoch"], ()), *names]
         left -= set(names)

@@ -43,8 +43,9 @@ def check_monitor(
     if not names or not known.issuperset(names):
         what = ", ".join(name for name in names if name not in known) or "every task"
         raise InputError(
-            f"monitor is {monitor!r}, but {what} is disabled or has no validation targets; "
-            "give some, or monitor something else"
+            f"found {monitor!r}, but {what} is disabled or has no validation targets; give some, "
+            "or monitor something else",
+            option="monitor",
         )
     other = ""
     if monitor != "loss":
@@ -56,8 +57,9 @@ def check_monitor(
     reasons = "; ".join(f"{name}: {reason}" for name, reason in left.items())
     if len(left) == len(tasks):
         raise InputError(
-            f"the monitored value ({monitor}) is not a number on the validation data ({reasons}); "
-            f"give more labelled rows{other}"
+            f"found {monitor!r}, which is not a number on the validation data ({reasons}); give "
+            f"more labelled rows{other}",
+            option="monitor",
         )
     if left:
         warnings.warn(
@@ -98,8 +100,9 @@ def _check_best(monitor: str, tasks: list[Task], metrics: Mapping[str, Any]) -> 
         metric = next(iter(found.values()))
         if metric.without_score:
             raise InputError(
-                f"monitor is {monitor!r}, which needs a score of {name!r}, but its first metric is "
-                f"{metric.name!r}: {metric.without_score}, or choose monitor: loss"
+                f"found {monitor!r}, which needs a score of {name!r}, but its first metric is "
+                f"{metric.name!r}: {metric.without_score}, or choose monitor: loss",
+                option="monitor",
             )
 
 

@@ -22,7 +22,7 @@ def check_count(epochs: Any) -> None:
         InputError: If it is none.
     """
     if not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 0:
-        raise InputError(f"epochs: found {epochs!r}, expected a whole number >= 0")
+        raise InputError(f"found {epochs!r}, expected a whole number >= 0", option="epochs")
 
 
 def check_validation_unneeded(given: TrainingOptions) -> None:
@@ -38,8 +38,9 @@ def check_validation_unneeded(given: TrainingOptions) -> None:
     for name, value in given.items():
         if name in without_effect and value != without_effect[name]:
             raise InputError(
-                f"{name}={value!r} has no effect without validation data; give them, "
-                f"fit(..., validation=...), or leave {name} out"
+                f"found {value!r}, which has no effect without validation data; give them, "
+                f"fit(..., validation=...), or remove {name}",
+                option=name,
             )
 
 

@@ -43,8 +43,9 @@ def create_optimizer(
     if learning_rate is not None:
         if options.get("learning_rate", learning_rate) != learning_rate:
             raise InputError(
-                f"learning_rate is {learning_rate}, but the optimizer's is "
-                f"{options['learning_rate']}; give one of them"
+                f"found {learning_rate}, but the optimizer's is {options['learning_rate']}; give "
+                "one of them",
+                option="learning_rate",
             )
         options["learning_rate"] = learning_rate
     optimizer: torch.optim.Optimizer = create(OPTIMIZERS, name, groups, **options)

@@ -95,7 +95,9 @@ def sgd(
         InputError: If ``nesterov`` is asked for without momentum.
     """
     if nesterov and not momentum:
-        raise InputError("nesterov is read only with momentum > 0; set momentum or remove nesterov")
+        raise InputError(
+            "applies only with momentum > 0; set momentum or remove nesterov", option="nesterov"
+        )
     return torch.optim.SGD(
         groups,
         lr=learning_rate,

@@ -96,11 +96,15 @@ def _shared_rates(
     model.ownership.require_known("what shared_learning_rate is for")
     common = {id(parameter): shared for parameter in model.shared_parameters()}
     if not common:
-        raise InputError("shared_learning_rate has no effect, as the tasks share no parameter")
+        raise InputError(
+            "has no effect, as the tasks share no parameter; remove it",
+            option="shared_learning_rate",
+        )
     if common.keys() <= known.keys():
         raise InputError(
-            "shared_learning_rate has no effect, as all that the tasks share was trained before "
-            "and has a rate of its own; give that encoder another learning_rate"
+            "has no effect, as everything that the tasks share is pretrained and has its own rate; "
+            "give that encoder another learning_rate",
+            option="shared_learning_rate",
         )
     return common
 
@@ -133,8 +137,9 @@ def check_rates(
     for option, parameters in reached.items():
         if frozen.issuperset(parameters):
             raise InputError(
-                f"{option} has no effect, as all parameters that it is for are frozen and never "
-                f"unfrozen; remove {option}, freeze less, or give unfreeze"
+                "has no effect, as all parameters that it is for are frozen and never unfrozen; "
+                f"remove {option}, freeze less, or give unfreeze",
+                option=option,
             )
 
 

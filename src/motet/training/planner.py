@@ -132,7 +132,8 @@ class Planner:
         left = [task for task in self._model.active_tasks if task not in trained]
         if left and epochs:
             raise InputError(
-                f"epochs: found {epochs}; expected enough for every task, as columns take turns "
-                f"and {', '.join(left)} would not be trained; give more epochs, or fewer to each "
-                "column"
+                f"found {epochs}; expected enough for every task, as columns take turns and "
+                f"{', '.join(left)} would not be trained; give more epochs, or fewer to each "
+                "column",
+                option="epochs",
             )

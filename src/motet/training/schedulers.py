@@ -21,7 +21,8 @@ def create_scheduler(choice: Scheduler | MemberChoice, model: MultiTaskModel) ->
         return create(name, names, **options)
     if set(choice.tasks) != set(names):
         raise InputError(
-            f"scheduling: found a scheduler of the tasks {', '.join(choice.tasks)}; expected those "
-            f"of the model: {', '.join(names)}"
+            f"found a scheduler of the tasks {', '.join(choice.tasks)}; expected those of the "
+            f"model: {', '.join(names)}",
+            option="scheduling",
         )
     return choice

@@ -80,7 +80,8 @@ def set_up(
     check_sizes(model)
     known = ("mean", "worst", "loss", *model.tasks.names)
     if options["monitor"] not in known:
-        raise InputError(f"monitor is {options['monitor']!r}; {hint(options['monitor'], known)}")
+        message = f"found {options['monitor']!r}; {hint(options['monitor'], known)}"
+        raise InputError(message, option="monitor")
     device = find_device(options["device"])
     model.to(device)
     stages = make_stages(balancer, model).to(device)

@@ -108,7 +108,7 @@ def make_stages(
         chosen = [chosen]
     split = [_split(each) for each in chosen]
     if not split:
-        raise InputError("balancer: found an empty list; expected at least one stage")
+        raise InputError("found an empty list; expected at least one stage", option="balancer")
     ends = [until for _, until, _ in split]
     if (problem := wrong_end(ends)) is not None:
         place, message = problem
@@ -116,7 +116,8 @@ def make_stages(
     made = [id(each) for each, *_ in split if isinstance(each, Balancer)]
     if len(set(made)) < len(made):
         raise InputError(
-            "balancer: found the same balancer in two stages; expected one for each; create another"
+            "found the same balancer in two stages; expected one for each; create another",
+            option="balancer",
         )
     balancers = [create_balancer(each, model) for each, *_ in split]
     passes = [options for *_, options in split]
@@ -141,11 +142,7 @@ def _check(balancer: Balancer, options: Mapping[str, Any]) -> None:
 
 def name_of(balancer: Balancer) -> str:
     """Return the name that a balancer is registered by, or its class's."""
-    kind = type(balancer)
-    for name in BALANCERS:
-        if BALANCERS.place(name) in (kind, f"{kind.__module__}:{kind.__qualname__}"):
-            return name
-    return kind.__name__
+    return BALANCERS.find(type(balancer)) or type(balancer).__name__
 
 
 def _split(stage: Stage) -> tuple[Stage, int | None, dict[str, Any]]:
@@ -156,13 +153,15 @@ def _split(stage: Stage) -> tuple[Stage, int | None, dict[str, Any]]:
     until = options.pop("until", None)
     if until is not None and (not isinstance(until, int) or isinstance(until, bool) or until < 1):
         raise InputError(
-            f"until: found {until!r}; expected a whole number > 0, the stage's last epoch"
+            f"found {until!r}; expected a whole number > 0, the stage's last epoch", option="until"
         )
     given = {name: options.pop(name, None) for name in _OF_THE_PASS}
     given = {name: value for name, value in given.items() if value is not None}
     if isinstance(options.get("type"), Balancer):
         if len(options) > 1:
             names = ", ".join(name for name in options if name != "type")
-            raise InputError(f"balancer: found options beside a balancer object; remove {names}")
+            raise InputError(
+                f"found options beside a balancer object; remove {names}", option="balancer"
+            )
         return options["type"], until, given
     return options, until, given

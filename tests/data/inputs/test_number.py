@@ -78,9 +78,7 @@ def test_truth_values_integers_and_texts_that_spell_numbers_are_numbers(values):
 
 def test_a_text_that_is_no_number_is_named_with_its_row():
     number = fitted(["1", "2"])
-    with pytest.raises(
-        InputError, match="input 'x': column 'x' has 'ten' in row 2, expected a num"
-    ):
+    with pytest.raises(InputError, match="column 'x' has 'ten' in row 2, expected a num"):
         numbers(number, ["3", "", "ten", "?"])
 
 
@@ -107,7 +105,7 @@ def test_an_absent_column_is_named():
 
 
 def test_bins_without_piecewise_would_be_ignored_and_are_refused():
-    with pytest.raises(InputError, match="bins is read only with scaling: piecewise"):
+    with pytest.raises(InputError, match="bins: applies only with scaling: piecewise"):
         Number("x", scaling="standard", bins=8)
     with pytest.raises(InputError, match="did you mean 'quantile'"):
         Number("x", scaling="quantil")

@@ -138,12 +138,12 @@ def test_columns_that_hold_no_text_are_refused():
 
 
 def test_options_that_would_do_nothing_are_refused():
-    assert "vocabulary is for a tokenizer that is trained" in message(
+    assert "vocabulary: applies to a tokenizer that is trained" in message(
         TEXTS, tokenizer="some/folder", vocabulary=500
     )
-    assert "found column and columns" in message(TEXTS, column="a", columns=["a", "b"])
-    assert "found split and columns" in message(TEXTS, split="spaces", columns=["a", "b"])
-    assert "tokenizer is saved" in message(TEXTS, tokenizer="saved", min_count=None)
+    assert "columns: found column too" in message(TEXTS, column="a", columns=["a", "b"])
+    assert "columns: found split too" in message(TEXTS, split="spaces", columns=["a", "b"])
+    assert "tokenizer: found 'saved'" in message(TEXTS, tokenizer="saved", min_count=None)
     assert "there is no tokenizer 'wordz'; did you mean 'words'" in message(
         TEXTS, tokenizer="wordz", min_count=None
     )
@@ -157,6 +157,8 @@ def test_lists_are_no_texts_where_training_had_texts():
 def test_a_vocabulary_can_be_declared_and_is_kept_to():
     assert fitted(vocabulary=500).shape().vocabulary == 500
     assert Text("review", vocabulary=500).declared().vocabulary == 500
-    with pytest.raises(InputError, match="give vocabulary, for example vocabulary: 10000"):
+    with pytest.raises(
+        InputError, match="vocabulary: the number of tokens is unknown without data"
+    ):
         Text("review").declared()
     assert fitted(vocabulary=6).shape().vocabulary == 6

@@ -80,7 +80,7 @@ def test_a_row_of_another_length_is_named():
         ({"v": [None]}, {}, "expected a list"),
         ({"a_0": [None, 1.0], "a_1": [None, None]}, {"columns": "a_*"}, "in component 1"),
         ({"b": [1.0]}, {"columns": "a_*"}, "no column matches 'a_*'"),
-        ({"b": [1.0]}, {"columns": "b", "column": "b"}, "column and columns"),
+        ({"b": [1.0]}, {"columns": "b", "column": "b"}, "columns: found column too"),
     ],
 )
 def test_what_is_no_vector_is_refused(columns, options, said):

@@ -121,7 +121,7 @@ def test_the_scheme_that_was_found_is_told_and_one_that_was_given_is_held_to():
     assert "are plain" in fitted({"tags": [["NOUN", "VERB"]]}).notes[0]
     assert fitted({"tags": [["O", "B-a"]]}, scheme="bio").notes == ()
     assert fitted({"tags": [["O", "B-a"]]}, scheme="plain").notes == ()
-    with pytest.raises(InputError, match="scheme is bioes, but there is the tag 'NOUN'"):
+    with pytest.raises(InputError, match="scheme: found bioes, but there is the tag 'NOUN'"):
         fitted({"tags": [["NOUN", "O"]]}, scheme="bioes")
 
 

@@ -66,10 +66,12 @@ class Balancer(WideState, ABC):
     def __init__(self, tasks: Sequence[str]) -> None:
         super().__init__()
         if isinstance(tasks, (Iterator, str)):  # a text would be read letter by letter
-            raise InputError(f"tasks is {shown(tasks)}, expected a list of names")
+            raise InputError(f"found {shown(tasks)}, expected a list of names", option="tasks")
         names = {task for task in tasks if isinstance(task, str)}
         if not tasks or len(names) < len(tasks):
-            raise InputError(f"tasks is {list(tasks)}, expected one or more names, each once")
+            raise InputError(
+                f"found {list(tasks)}, expected one or more names, each once", option="tasks"
+            )
         self.tasks = tuple(tasks)
         self.task_weights = nn.Buffer(torch.ones(len(tasks)))
         self._brought: dict[str, float] = {}  # weights of the tasks themselves
@@ -225,13 +227,17 @@ def by_task(
         InputError: If a name is no task, or ``complete`` and a task is not named.
     """
     if not isinstance(values, Mapping):
-        raise InputError(f"{what} is {shown(values)}, expected a mapping of task names to values")
+        raise InputError(
+            f"found {shown(values)}, expected a mapping of task names to values", option=what
+        )
     for name in values:
         if name not in tasks:
-            raise InputError(f"{what} names {name!r}, which is no task; {hint(name, tasks)}")
+            raise InputError(f"found {name!r}, which is no task; {hint(name, tasks)}", option=what)
     missing = [task for task in tasks if task not in values]
     if complete and missing:
-        raise InputError(f"{what} leaves out {', '.join(missing)}; expected a value for each task")
+        raise InputError(
+            f"found no value for {', '.join(missing)}, expected one for each task", option=what
+        )
     for index, task in enumerate(tasks):
         if task in values:
             yield index, values[task]

@@ -89,8 +89,9 @@ class Input(ABC):
             InputError: If the options do not determine it; the message names those that would.
         """
         raise InputError(
-            f"input {self.name!r}: its width is learned from data, and a model without data needs "
-            f"it beforehand; define declared() in {type(self).__name__}, or train a run"
+            "its width is learned from data, and a model without data needs it beforehand; define "
+            f"declared() in {type(self).__name__}, or train a run",
+            owner=f"input {self.name!r}",
         )
 
     @abstractmethod

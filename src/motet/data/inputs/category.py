@@ -98,8 +98,9 @@ class Category(Input):
         values = sorted(counts["values"].filter(often).to_pylist())
         if self._size is not None and len(values) > self._size:
             raise InputError(
-                f"{self._where} has {len(values):,} values that occur at least {self._min_count} "
-                f"times in training, expected at most size: {self._size}; raise size or min_count"
+                f"found {self._size}, but {self._where} has {len(values):,} values that occur at "
+                f"least {self._min_count} times in training; raise size or min_count",
+                option="size",
             )
         self._values = values
 
@@ -118,8 +119,9 @@ class Category(Input):
     def declared(self) -> TableShape:
         if self._size is None:
             raise InputError(
-                f"input {self.name!r}: the number of its values is unknown without data; give "
-                "size, for example size: 12"
+                "the number of values is unknown without data; give it, for example size: 12",
+                option="size",
+                owner=f"input {self.name!r}",
             )
         return self.shape()
 
@@ -140,4 +142,4 @@ class Category(Input):
 
     @property
     def _where(self) -> str:
-        return f"input {self.name!r}: column {self._column!r}"
+        return f"column {self._column!r}"

@@ -125,8 +125,10 @@ class Number(Input):
     def declared(self) -> TableShape:
         if self._bins is not None:
             raise InputError(
-                f"input {self.name!r}: bins are learned from training values and not supported "
-                "without data; remove bins, and the number is used as it is"
+                "bins are learned from training values and not supported without data; remove "
+                "bins, and the number is used as it is",
+                option="bins",
+                owner=f"input {self.name!r}",
             )
         return TableShape((NumberColumn(self.name),))
 
@@ -149,4 +151,4 @@ class Number(Input):
 
     @property
     def _where(self) -> str:
-        return f"input {self.name!r}: column {self._column!r}"
+        return f"column {self._column!r}"

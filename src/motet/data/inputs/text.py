@@ -103,15 +103,18 @@ class Text(Input):
         if columns is not None and (column is not None or split is not None):
             other = "column" if column is not None else "split"
             raise InputError(
-                f"input {name!r}: found {other} and columns, expected one of them: columns are a "
-                "pair of texts"
+                f"found {other} too, expected one of them: columns are a pair of texts",
+                option="columns",
+                owner=f"input {name!r}",
             )
         training = {"vocabulary": vocabulary, "min_count": min_count, "lowercase": lowercase}
         for option, value in training.items():
             if tokenizer not in tokenising.KINDS and value is not None:
                 raise InputError(
-                    f"input {name!r}: {option} is for a tokenizer that is trained, found "
-                    f"tokenizer: {tokenizer!r}; remove {option}, or set tokenizer: wordpiece"
+                    f"applies to a tokenizer that is trained, found tokenizer: {tokenizer!r}; "
+                    f"remove {option}, or set tokenizer: wordpiece",
+                    option=option,
+                    owner=f"input {name!r}",
                 )
         self.name = name
         self._columns: tuple[str, ...] = columns or (column or name,)
@@ -145,10 +148,7 @@ class Text(Input):
                 "remove it"
             )
         texts = list(tokeniser_training.lines(seen.sample.values())) if seen.sample.added else []
-        try:
-            self._tokenizer = self._made(texts)
-        except InputError as error:
-            raise InputError(f"input {self.name!r}: {error}") from None
+        self._tokenizer = self._made(texts)
         self.notes = seen.sample.notes(f"input {self.name!r}")
 
     def apply(self, rows: Rows) -> tuple[dict[str, Any], Notes]:
@@ -205,8 +205,10 @@ class Text(Input):
             size = self._made(()).size
         elif self._vocabulary is None:
             raise InputError(
-                f"input {self.name!r}: the number of tokens is unknown without data; give "
-                f"vocabulary, for example vocabulary: {_VOCABULARY}"
+                "the number of tokens is unknown without data; give it, for example vocabulary: "
+                f"{_VOCABULARY}",
+                option="vocabulary",
+                owner=f"input {self.name!r}",
             )
         else:
             size = self._vocabulary
@@ -230,8 +232,9 @@ class Text(Input):
     def _made(self, texts: Sequence[str]) -> tokenising.Tokenizer:
         if self._kind == "saved":
             raise InputError(
-                "tokenizer is saved, which means that of a model folder; give a path, or one of "
-                f"{', '.join(tokenising.KINDS)}"
+                "found 'saved', which means that of a model folder; give a path, or one of "
+                f"{', '.join(tokenising.KINDS)}",
+                option="tokenizer",
             )
         if isinstance(self._kind, tokenising.Tokenizer):
             return self._kind
@@ -290,4 +293,4 @@ class Text(Input):
         return [] if self._words else ""
 
     def _where(self, column: str) -> str:
-        return f"input {self.name!r}: column {column!r}"
+        return f"column {column!r}"

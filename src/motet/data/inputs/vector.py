@@ -64,8 +64,10 @@ class Vector(Input):
     ) -> None:
         if column is not None and columns is not None:
             raise InputError(
-                f"input {name!r}: found column and columns, expected one of them: column for "
-                "lists of numbers, columns for a number in each"
+                "found column too, expected one of them: column for lists of numbers, columns for "
+                "a number in each",
+                option="columns",
+                owner=f"input {name!r}",
             )
         self.name = name
         self._wanted = columns
@@ -93,8 +95,9 @@ class Vector(Input):
             return
         if self._width not in (None, values.shape[1]):
             raise InputError(
-                f"{self._where} has {values.shape[1]} numbers per row, expected width: "
-                f"{self._width}; correct width, or leave it out"
+                f"found {self._width}, but {self._where} has {values.shape[1]} numbers per row; "
+                "correct width, or leave it out",
+                option="width",
             )
         found = Moments.of(values)
         seen.moments = found if seen.moments is None else seen.moments + found
@@ -132,8 +135,9 @@ class Vector(Input):
     def declared(self) -> TableShape:
         if self._width is None:
             raise InputError(
-                f"input {self.name!r}: the number of its components is unknown without data; give "
-                "width, for example width: 512"
+                "the number of components is unknown without data; give it, for example width: 512",
+                option="width",
+                owner=f"input {self.name!r}",
             )
         names = (f"{self.name}_{place}" for place in range(self._width))
         return TableShape(tuple(map(NumberColumn, names)))
@@ -171,5 +175,5 @@ class Vector(Input):
     @property
     def _where(self) -> str:
         if self._wanted is None:
-            return f"input {self.name!r}: column {self._names[0]!r}"
-        return f"input {self.name!r}"
+            return f"column {self._names[0]!r}"
+        return "the vector"

@@ -39,14 +39,14 @@ def read_csv(path: Path, strings: Collection[str] = ()) -> pa.Table:
         table = _parse(path, strings)
         names = table.column_names  # decoded only now
     except UnicodeDecodeError:
-        raise InputError(_not_utf8(path)) from None
+        raise InputError(_not_utf8(path) or f"{path} is not UTF-8 text") from None
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         complaint = _not_utf8(path) or _uneven_row(path, strings)
         raise InputError(
             complaint or f"{path} cannot be read as CSV: {error}; expected column names and rows"
         ) from None
     if any(pa.types.is_binary(kind) for kind in table.schema.types):
-        raise InputError(_not_utf8(path))
+        raise InputError(_not_utf8(path) or f"{path} is not UTF-8 text")
     _refuse_other_format(path, names)
     return table
 

@@ -199,7 +199,7 @@ class ClassTarget(Target):
     def _counted(self, classes: int) -> tuple[int, ...]:
         if classes > MOST_COUNTED:  # each has a column in the predictions
             raise InputError(
-                f"{self._where}: classes is {classes:,}, expected at most {MOST_COUNTED:,}"
+                f"found {classes:,}, expected at most {MOST_COUNTED:,}", option="classes"
             )
         return tuple(range(classes))
 
@@ -207,7 +207,7 @@ class ClassTarget(Target):
         values = tuple(self._own_type(value) for value in given)
         if len(set(values)) < len(values):
             twice = next(value for value in values if values.count(value) > 1)
-            raise InputError(f"{self._where}: classes has {shown(twice)} twice; keep one")
+            raise InputError(f"found {shown(twice)} twice; keep one", option="classes")
         return values
 
     def _own_type(self, value: Value) -> Value:
@@ -285,7 +285,7 @@ class ClassTarget(Target):
 
     @property
     def _where(self) -> str:
-        return f"task {self.name!r}: column {self.column!r}"
+        return f"column {self.column!r}"
 
 
 def count_places(encoded: NDArray[Any], classes: int) -> list[int]:

@@ -102,8 +102,7 @@ class IndicatorTarget(Target):
         if self._layout == "lists":
             values: Floats = as_matrix(table[self._columns[0]], self._where, len(self.names))
         else:
-            where = f"task {self.name!r}: column"
-            columns = [as_floats(table[name], f"{where} {name!r}") for name in self._columns]
+            columns = [as_floats(table[name], f"column {name!r}") for name in self._columns]
             values = np.column_stack(columns)
         self._refuse_others(values)
         return values.astype(np.float32)
@@ -246,12 +245,13 @@ class IndicatorTarget(Target):
         )
         if self._separated:
             self.notes = (
-                f"{self._where} holds texts, read as labels that spaces separate",
+                f"task {self.name!r}: {self._where} holds texts, read as labels separated by "
+                "spaces",
                 *self.notes,
             )
 
     @property
     def _where(self) -> str:
         if self._layout == "columns":
-            return f"task {self.name!r}"
-        return f"task {self.name!r}: column {self._columns[0]!r}"
+            return "the task"
+        return f"column {self._columns[0]!r}"

@@ -75,8 +75,9 @@ class NumberTarget(Target):
         outputs = values.shape[1] if values.ndim == 2 else 1
         if self._expected not in (None, outputs):
             raise InputError(
-                f"{self._where} has {outputs} {'numbers' if outputs > 1 else 'number'} per row, "
-                f"expected outputs: {self._expected}; correct outputs, or leave it out"
+                f"found {self._expected}, but {self._where} has {outputs} "
+                f"{'numbers' if outputs > 1 else 'number'} per row; correct outputs, or remove it",
+                option="outputs",
             )
         mean, std = mean_and_std(values)
         self._refuse_useless(values, std)
@@ -166,4 +167,4 @@ class NumberTarget(Target):
 
     @property
     def _where(self) -> str:
-        return f"task {self.name!r}: column {self.column!r}"
+        return f"column {self.column!r}"

@@ -303,7 +303,7 @@ class TagTarget(Target):
 
     @property
     def _where(self) -> str:
-        return f"task {self.name!r}: column {self.column!r}"
+        return f"column {self.column!r}"
 
 
 def _lists_of(lengths: NDArray[Any], values: pa.Array) -> pa.Array:

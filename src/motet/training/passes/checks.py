@@ -18,16 +18,18 @@ def check_micro_batches(stages: BalancerStages, model: MultiTaskModel) -> None:
     for task in model.tasks:
         if not task.additive:
             raise InputError(
-                f"accumulate: found task {task.name!r}, whose loss compares the rows of a batch; "
-                "expected losses that add up over micro-batches; remove accumulate, and give a "
-                "batch_size that fits into memory"
+                f"found task {task.name!r}, whose loss compares the rows of a batch; expected "
+                "losses that add up over micro-batches; remove accumulate, and give a batch_size "
+                "that fits into memory",
+                option="accumulate",
             )
     for balancer, options in zip(stages, stages.passes, strict=True):
         reason = _why_whole(balancer.needs, options)
         if reason is not None:
             raise InputError(
-                f"accumulate: {type(balancer).__name__} {reason}, so it does not support "
-                "micro-batches; remove accumulate, and give a batch_size that fits into memory"
+                f"{type(balancer).__name__} {reason}, so it does not support micro-batches; remove "
+                "accumulate, and give a batch_size that fits into memory",
+                option="accumulate",
             )
 
 
@@ -42,8 +44,9 @@ def check_precision(stages: BalancerStages, precision: str) -> None:
     for balancer, options in zip(stages, stages.passes, strict=True):
         if options.get("gramian") == "layers":
             raise InputError(
-                f"precision: found {precision}, where weights are cast; {type(balancer).__name__} "
-                "has gramian: layers, which reads products of float32 weights; remove one of them"
+                f"found {precision}, where weights are cast; {type(balancer).__name__} has "
+                "gramian: layers, which reads products of float32 weights; remove one of them",
+                option="precision",
             )
 
 
