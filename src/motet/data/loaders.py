@@ -2,7 +2,7 @@
 
 The loader decides their sizes and order; training's batch size and seed have no effect on them, so
 a resumed run sees the rows in another order unless the loader repeats its order. A first pass, of
-its own, counts the batches, checks them and learns from their labels; no batch is kept.
+its own, counts the batches, checks them and learns from their labels; it keeps statistics alone.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +16,10 @@ from torch import Tensor
 from motet.data.arrays import ArrayData
 from motet.data.batches import FORM, Batch, Check, Learn, Mergeable, S
 from motet.problems import InputError
+from motet.states import join_rows
+
+ROWS_AT_ONCE = 8192
+"""Labels that statistics are made of at a time, as those of a few rows cost as much."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class FirstPass:
     labelled: frozenset[str]
     """The tasks that have targets in some batch."""
     statistics: dict[str, Any]
-    """What was learned from the labels, by task."""
+    """What was learned from the labels, by task; None without any."""
 
 
 class LoaderData:
@@ -95,7 +99,7 @@ class LoaderData:
         if any(self._learn.get(task) != learn for task, learn in of.items()):
             self.inspect(self._check, of)
         found = self._first_pass().statistics
-        return {task: found[task] for task in of if task in found}
+        return {task: found[task] for task in of if found[task] is not None}
 
     def steps(self, size: int) -> int:
         """Return the number of batches, whatever ``size`` is."""
@@ -140,22 +144,45 @@ class LoaderData:
         """Return what the first pass found; the first time this costs a pass."""
         if self._first is None:
             steps, named, labelled = 0, frozenset[str](), frozenset[str]()
-            statistics: dict[str, Any] = {}
+            learners = {task: _Learner(learn) for task, learn in self._learn.items()}
             for batch, names in self._read(self._check):
                 steps, named, labelled = steps + 1, named | names, labelled.union(batch.targets)
-                for task, found in self._learned(batch):
-                    known = statistics.get(task)
-                    statistics[task] = found if known is None else known.merged(found)
+                for task, target in batch.targets.items():
+                    if task in learners:
+                        assert target is not None  # `Batch.tensors` leaves those out
+                        learners[task].add(target.to(self._device))
             if not steps:
                 raise InputError("data: found a loader without batches; expected at least one")
-            self._first = FirstPass(steps, named, labelled, statistics)
+            learned = {task: each.statistics() for task, each in learners.items()}
+            self._first = FirstPass(steps, named, labelled, learned)
         return self._first
 
-    def _learned(self, batch: Batch) -> Iterator[tuple[str, Mergeable]]:
-        for task, target in batch.targets.items():
-            if task in self._learn:
-                assert target is not None  # `Batch.tensors` leaves those out
-                yield task, self._learn[task](target.to(self._device))
+
+class _Learner:
+    """Learns from the labels of one task in batches, some thousand rows at a time."""
+
+    def __init__(self, learn: Callable[[Tensor], Mergeable]) -> None:
+        self._learn = learn
+        self._found: Any = None
+        self._waiting: list[Tensor] = []
+        self._rows = 0
+
+    def add(self, target: Tensor) -> None:
+        self._waiting.append(target)
+        self._rows += len(target)
+        if self._rows >= ROWS_AT_ONCE:
+            self._merge()
+
+    def statistics(self) -> Any:
+        """Return what was learned; None without any target."""
+        if self._waiting:
+            self._merge()
+        return self._found
+
+    def _merge(self) -> None:
+        found = self._learn(join_rows(self._waiting))
+        self._found = found if self._found is None else self._found.merged(found)
+        self._waiting, self._rows = [], 0
 
 
 def as_data(data: Any, what: str) -> ArrayData | LoaderData:
