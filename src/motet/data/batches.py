@@ -1,7 +1,7 @@
 """What training and evaluation read: batches, and the interface of data that offer them."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -76,7 +76,7 @@ class Batch:
             rows = None if self.rows is None else as_tensor(self.rows, "rows")
         except InputError as error:
             raise InputError(f"{what}: {error}") from None
-        return Batch(inputs, targets, rows)
+        return replace(self, inputs=inputs, targets=targets, rows=rows)
 
     def single(self) -> "Batch":
         """Return the same rows, float64 as float32."""
