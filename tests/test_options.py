@@ -184,7 +184,7 @@ def test_all_that_is_wrong_with_a_call_is_one_message():
 
 
 def test_a_missing_argument_is_told():
-    with pytest.raises(InputError, match="Thing: name is missing"):
+    with pytest.raises(InputError, match="Thing: name: missing, but required"):
         Thing()
 
 
