@@ -142,8 +142,11 @@ def test_a_loss_scaler_scales_the_gradient_and_nothing_that_is_learned(name):
         (lambda: create("equal", [1, 2]), r"tasks: found \[1, 2\], expected one or more names"),
         (lambda: create("equal", ["a"]).set_weight("a", "2"), "'2', expected a finite number > 0"),
         (lambda: create("equal", ["a"]).set_weight("a", True), "True, expected a finite number"),
-        (lambda: create("dwa", ["a"]).end_epoch([1.0]), r"means is \[1.0\], expected a mapping"),
-        (lambda: create("stch", ["a"], unit="steps"), "unit: applies only with a warmup"),
+        (
+            lambda: create("dwa", ["a"]).end_epoch([1.0]),
+            r"means: found \[1.0\], expected a mapping",
+        ),
+        (lambda: create("stch", ["a"], unit="steps"), "unit: applies only with warmup"),
         (lambda: create("gradnorm", ["a"], alpha=math.inf), "found inf, expected a finite number"),
         (lambda: create("uncertainty", ["a"], initial=math.nan), "expected a finite number"),
         (lambda: create("uncertainty", ["a"], initial=True), "expected a number"),

@@ -147,7 +147,7 @@ def test_a_monitored_task_without_usable_validation_labels_is_refused_by_check(t
     made["training"]["monitor"] = "churn"
     unlabelled = np.where(FOLD == "validation", None, np.where(X > 0, "yes", "no")).tolist()
     for labels, reason in ((rare(0), "auroc is NaN"), (unlabelled, "no row has a label")):
-        found = r"training\.monitor: the monitored value \(churn\).*" + reason
+        found = r"training\.monitor: found 'churn', which is not a number.*" + reason
         with pytest.raises(ConfigError, match=found):
             check(made, data=rows(churn=labels))
         with pytest.raises(ConfigError, match=found):

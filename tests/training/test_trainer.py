@@ -422,7 +422,7 @@ def test_what_is_monitored_is_what_was_asked_for(monitor, options, expected):
 def test_a_monitored_value_that_is_no_number_is_an_error(monitor):
     unlabelled = {"digit": np.full(56, -100), "area": np.full(56, np.nan)}
     trainer = Trainer(made(), monitor=monitor)
-    with pytest.raises((InputError, TrainingError), match=rf"monitored value \({monitor}\)"):
+    with pytest.raises((InputError, TrainingError), match=f"monitor: found '{monitor}', which is"):
         trainer.fit(DATA, (X[40:], unlabelled), epochs=1)
 
 

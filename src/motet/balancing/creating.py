@@ -55,13 +55,14 @@ def _names_and_tasks(tasks: Any) -> tuple[list[str], list[KnownTask]]:
     """Return the names of tasks, and the tasks unless names were given."""
     if isinstance(tasks, (str, Mapping, Iterator)) or not isinstance(tasks, Iterable):
         found = with_article(type(tasks).__name__)
-        raise InputError(_refusal(shown(tasks) if isinstance(tasks, (str, int)) else found))
+        raise _refusal(shown(tasks) if isinstance(tasks, (str, int)) else found)
     known = [task for task in tasks if isinstance(task, KnownTask)]
     names = [task for task in tasks if isinstance(task, str)]
     if len(names) < (count := len(list(tasks))) and len(known) < count:
-        raise InputError(_refusal(str(list(tasks))))
+        raise _refusal(str(list(tasks)))
     return names or [task.name for task in known], known
 
 
-def _refusal(found: str) -> str:
-    return f"tasks is {found}, expected one or more names, or tasks, such as model.tasks"
+def _refusal(found: str) -> InputError:
+    message = f"found {found}, expected one or more names, or tasks, such as model.tasks"
+    return InputError(message, option="tasks")
