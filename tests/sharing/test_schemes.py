@@ -17,7 +17,7 @@ from motet.model import MultiTaskModel
 from motet.states import TokenStates
 from motet.tasks import Regression
 from motet.training import Trainer
-from motet.training.owners import Owners
+from motet.training.passes.owners import Owners
 
 AROUND = (
     {},

@@ -2,8 +2,8 @@
 
 import json
 
-from motet.training.early_stopping import note_value
 from motet.training.state import TrainingState
+from motet.training.validation import note_value
 
 
 def test_of_equal_values_the_one_with_the_lower_loss_is_the_best():

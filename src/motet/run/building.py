@@ -15,7 +15,7 @@ from motet.tasks import Task
 from motet.tasks.scores import fit_trivial, statistics_of
 from motet.tasks.statistics import LabelStatistics
 from motet.training import Trainer, make_stages
-from motet.training.schedulers import create_scheduler
+from motet.training.creating import create_scheduler
 
 
 def train_statistics(prepared: Prepared, tasks: Iterable[Task]) -> dict[str, LabelStatistics]:

@@ -7,7 +7,7 @@ from motet.training.observers import Observer
 from motet.training.options import TrainingOptions
 from motet.training.records import EpochRecord, EvaluationRecord, StepRecord, TestRecord
 from motet.training.stages import make_stages
-from motet.training.step_result import StepResult
+from motet.training.steps import StepResult
 from motet.training.trainer import Trainer
 
 __all__ = [

@@ -9,10 +9,10 @@ from motet.training.notices import warn_of_never_scheduled
 from motet.training.recording import Moment, epoch_record
 from motet.training.records import EpochRecord
 from motet.training.setup import Setup
-from motet.training.skipped_steps import not_finite
 from motet.training.stages import name_of
 from motet.training.state import TrainingState
 from motet.training.totals import Totals
+from motet.training.updates import not_finite
 
 
 def batches_left(

@@ -1,5 +1,6 @@
 """Data as training accepts them: in any form, checked once, on the device."""
 
+import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
@@ -16,7 +17,6 @@ from motet.problems import InputError, RowError, hint
 from motet.tasks import Task
 from motet.tasks.scores import Trivial, fit_trivial
 from motet.tasks.statistics import LabelStatistics
-from motet.training.units import warn_of_units
 
 
 def take_data(
@@ -153,7 +153,7 @@ def learn_from_labels(
             )
     for name, labels in statistics.items():
         model.tasks[name].learn(labels)
-        warn_of_units(model.tasks[name], labels)
+        _warn_of_units(model.tasks[name], labels)
     return fit_trivial(model.tasks, statistics, metrics)
 
 
@@ -164,3 +164,15 @@ def statistics_of(tasks: Iterable[Task], data: Data) -> dict[str, LabelStatistic
 
 def _learning(tasks: Iterable[Task]) -> dict[str, Callable[[Tensor], LabelStatistics]]:
     return {task.name: task.statistics for task in tasks}
+
+
+def _warn_of_units(task: Task, labels: LabelStatistics) -> None:
+    """Warn about numbers in a unit that makes their loss drown the other tasks'."""
+    note = "" if task.scaling is not None else task.label_kind.unit_note(labels)
+    if note:
+        warnings.warn(
+            f"the targets of {task.name!r} have {note}, so its loss may drown the other tasks' or "
+            f"take long to learn; train on (y - mean) / std with {type(task).__name__}("
+            f"{task.name!r}, scaling=(mean, std)), which predicts in the original unit",
+            stacklevel=4,
+        )

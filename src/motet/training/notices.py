@@ -5,7 +5,7 @@ from typing import Any
 
 from motet.model import MultiTaskModel
 from motet.problems import InputError
-from motet.training.choices import MemberChoice
+from motet.training.creating import MemberChoice
 from motet.training.options import TrainingOptions
 from motet.training.planner import Planner
 from motet.training.setup import Setup

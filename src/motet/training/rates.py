@@ -6,7 +6,7 @@ from torch.optim import Optimizer
 
 from motet.options import create
 from motet.registry import LR_SCHEDULES
-from motet.training.choices import MemberChoice, name_and_options
+from motet.training.creating import MemberChoice, name_and_options
 from motet.training.lr_schedules import LRSchedule
 
 

@@ -6,11 +6,8 @@ from typing import Any, Literal, TypedDict
 from torch import Tensor
 
 from motet.training.records import EpochRecord, EvaluationRecord, StepRecord
-from motet.training.step_result import StepResult
+from motet.training.steps import StepResult
 from motet.training.validation import Validation
-
-LOG_EVERY = 50
-"""Steps between two step records."""
 
 
 class Moment(TypedDict):

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+LOG_EVERY = 50
+"""Steps between two step records."""
 Values = Mapping[str, Mapping[str, float]]
 """Numbers by task and by name, such as loss, weight and metrics."""
 

@@ -12,11 +12,9 @@ from motet.model.checks import check_sizes
 from motet.problems import InputError, hint
 from motet.scheduling import Scheduler
 from motet.tasks.choices import find_metrics
-from motet.training.choices import MemberChoice
-from motet.training.devices import find_device
+from motet.training.creating import MemberChoice, create_optimizer, create_scheduler
 from motet.training.freezing import Freezing, check_unfreezing
 from motet.training.normalizing import Normalizer
-from motet.training.optimizer_creation import create_optimizer
 from motet.training.options import TrainingOptions
 from motet.training.parameter_groups import check_rates
 from motet.training.passes import (
@@ -28,7 +26,6 @@ from motet.training.passes import (
 from motet.training.planner import Planner
 from motet.training.randomness import Generators
 from motet.training.rates import LearningRates
-from motet.training.schedulers import create_scheduler
 from motet.training.stages import BalancerStages, Stage, make_stages
 
 
@@ -82,7 +79,7 @@ def set_up(
     if options["monitor"] not in known:
         message = f"found {options['monitor']!r}; {hint(options['monitor'], known)}"
         raise InputError(message, option="monitor")
-    device = find_device(options["device"])
+    device = _find_device(options["device"])
     model.to(device)
     stages = make_stages(balancer, model).to(device)
     scheduler = create_scheduler(scheduling, model).to(device)
@@ -128,3 +125,22 @@ def set_up(
         generators,
         passes,
     )
+
+
+def _find_device(name: str) -> torch.device:
+    """Return a device that works here; "auto" is a GPU if there is one.
+
+    Raises:
+        InputError: If the name is unknown or the device does not work.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"found {name!r}, which cannot be used here: {reason}", option="device"
+        ) from None
+    return device

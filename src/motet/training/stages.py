@@ -16,8 +16,7 @@ from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.registry import BALANCERS
 from motet.tasks import Task
-from motet.training.balancers import create_balancer
-from motet.training.choices import MemberChoice
+from motet.training.creating import MemberChoice, create_balancer
 
 Stage = Balancer | MemberChoice
 """A balancer, its name, or ``{"type": name or balancer, option: value, "until": epoch}``, perhaps

@@ -1,19 +1,39 @@
 """One training step: forward and backward passes, the update, and what balancers learn from it."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
+from torch import Tensor
+
+from motet.balancing import BackwardResult
 from motet.data.batches import Batch
 from motet.model import on_host
 from motet.training.evaluation import check_words
 from motet.training.needs import ValidationBatches, look_ahead, report_losses_after
-from motet.training.recording import LOG_EVERY
+from motet.training.records import LOG_EVERY
 from motet.training.setup import Setup
-from motet.training.skipped_steps import count_skipped
 from motet.training.state import TrainingState
 from motet.training.statistics import GRADIENTS_EVERY, add_norms
-from motet.training.step_result import StepResult
-from motet.training.updates import clear_gradients, clip_gradient, update
+from motet.training.updates import clear_gradients, clip_gradient, count_skipped, update
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one training step did. Tensors stay on the device."""
+
+    losses: dict[str, Tensor]
+    gradient_norm: Tensor | None = None
+    """Norm of the whole gradient, before clipping."""
+    balanced: BackwardResult | None = None
+    """What the balancer did; None if no task had a label."""
+    penalty: Tensor | None = None
+    """The regulariser of the sharing scheme, if it has one."""
+    skipped: bool = False
+    """Whether nothing was updated, as a loss or the gradient was not finite."""
+    gradient_norms: Mapping[str, float] = field(default_factory=dict)
+    """Norms of the tasks' gradients on the shared parameters, at the steps where they are known."""
 
 
 class Steps:

@@ -18,7 +18,7 @@ from motet.options import Unpack, checked
 from motet.scheduling import Scheduler
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
-from motet.training.choices import MemberChoice
+from motet.training.creating import MemberChoice
 from motet.training.epochs import batches_left, end_epoch
 from motet.training.errors import Interrupted
 from motet.training.evaluation import Report, evaluate, predict
@@ -43,14 +43,13 @@ from motet.training.notices import (
 )
 from motet.training.observers import Callbacks, Checkpoint, observing
 from motet.training.options import TrainingOptions, documents_options, with_defaults
-from motet.training.recording import LOG_EVERY, Moment, evaluation_record, step_record
-from motet.training.records import EpochRecord
+from motet.training.recording import Moment, evaluation_record, step_record
+from motet.training.records import LOG_EVERY, EpochRecord
 from motet.training.setup import set_up
 from motet.training.stages import BalancerStages, Stage, name_of
 from motet.training.state import Saved, TrainingState, load_state, save_state, tensors_and_header
 from motet.training.statistics import gradient_stats
-from motet.training.step_result import StepResult
-from motet.training.steps import Steps
+from motet.training.steps import StepResult, Steps
 from motet.training.validation import validate
 
 

@@ -1,4 +1,4 @@
-"""From gradients to the optimizer's step."""
+"""From gradients to the optimizer's step, or to a skipped one if they are not finite."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,12 @@ from torch.optim import Optimizer
 
 from motet.balancing import Balancer
 from motet.problems import InputError
+from motet.training.errors import TrainingError
+from motet.training.state import TrainingState
 from motet.training.statistics import whole_norm
+
+_PATIENCE = 10
+"""Skipped steps in a row after which training ends."""
 
 
 def clear_gradients(optimizer: Optimizer) -> None:
@@ -44,3 +49,26 @@ def update(optimizer: Optimizer, balancer: Balancer, losses: Mapping[str, Tensor
         with torch.no_grad():  # momentum may have changed it
             for parameter, rows in zip(balancer.parameters(), before, strict=True):
                 parameter[absent] = rows
+
+
+def count_skipped(state: TrainingState, losses: Mapping[str, Tensor]) -> None:
+    """Count a step that was not finite.
+
+    Raises:
+        TrainingError: If it is the last of too many in a row.
+    """
+    state.skipped += 1
+    state.skipped_in_a_row += 1
+    bad = [task for task, loss in losses.items() if not torch.isfinite(loss)]
+    state.not_finite = f"the loss of {', '.join(bad)}" if bad else "the gradient"
+    if state.skipped_in_a_row == _PATIENCE:
+        when = f"in {_PATIENCE} steps in a row (up to step {state.step})"
+        raise TrainingError(not_finite(state, when))
+
+
+def not_finite(state: TrainingState, when: str) -> str:
+    """Explain what was not finite, and what may help."""
+    return (
+        f"{state.not_finite} was not finite {when}; try a lower learning rate, clip_norm, or "
+        "look for NaN or extreme values in the inputs and targets"
+    )

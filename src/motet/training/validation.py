@@ -1,10 +1,10 @@
 """Evaluations during training: the monitored value, and whether it is the best so far."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from motet.data.batches import Data
-from motet.training.early_stopping import note_value
 from motet.training.evaluation import Report
 from motet.training.intervals import due_tasks, with_last
 from motet.training.monitor import monitored_loss, monitored_tasks, monitored_value
@@ -65,3 +65,25 @@ def validate(
     if best:
         state.best_model = {name: each.clone() for name, each in model.state_dict().items()}
     return Validation(report, whole["score"], value, best)
+
+
+def note_value(state: TrainingState, value: float, loss: float, patience: int | None) -> bool:
+    """Compare a monitored value with the best so far; stop after ``patience`` that were no better.
+
+    Of equal values, as coarse metrics have them, the one with the lower loss is better. It does not
+    count as progress: if only the loss improves, training still stops.
+
+    Returns:
+        Whether it is the best so far.
+    """
+    better = state.best is None or value > state.best
+    if better:
+        state.best, state.stale = value, 0
+    else:
+        state.stale += 1
+        state.stopped = state.stale == patience
+        lowest = state.best_loss
+        better = value == state.best and lowest is not None and loss < lowest
+    if better:
+        state.best_loss = loss if math.isfinite(loss) else None
+    return better

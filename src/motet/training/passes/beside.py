@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from motet.model import on_host
-from motet.training.averages import Averages
+from motet.training.passes.averages import Averages
 from motet.training.passes.forward import Forward
 from motet.training.passes.passed import Passed, Terms, added
 from motet.training.plan import Part, Plan

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from motet.balancing import BackwardResult, Balancer, backward
 from motet.model import MultiTaskModel, on_host
-from motet.training.averages import Averages
 from motet.training.normalizing import Normalizer
-from motet.training.owners import Owners
+from motet.training.passes.averages import Averages
 from motet.training.passes.forward import Forward
+from motet.training.passes.owners import Owners
 from motet.training.passes.passed import Passed, Raw, Terms, added
 from motet.training.plan import Part, Plan
 from motet.training.statistics import TaskGradients

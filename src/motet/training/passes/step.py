@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from motet.balancing import Balancer
 from motet.balancing.engine.hooks import hooks_once
 from motet.model import MultiTaskModel, mean_losses
-from motet.training.averages import Averages
 from motet.training.normalizing import Normalizer
-from motet.training.owners import Owners
+from motet.training.passes.averages import Averages
 from motet.training.passes.beside import Beside
 from motet.training.passes.forward import Forward
 from motet.training.passes.micro_batches import MicroBatches
+from motet.training.passes.owners import Owners
 from motet.training.passes.passed import Passed, added
 from motet.training.passes.whole import WholeBatch
 from motet.training.plan import Plan

@@ -6,8 +6,8 @@ from typing import Any
 from motet.balancing import Balancer, backward
 from motet.model import mean_losses
 from motet.training.normalizing import Normalizer
-from motet.training.owners import Owners
 from motet.training.passes.forward import Forward
+from motet.training.passes.owners import Owners
 from motet.training.passes.passed import Passed
 from motet.training.plan import Plan
 from motet.training.statistics import TaskGradients
