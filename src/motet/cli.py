@@ -48,7 +48,7 @@ def _main(
         typer.Option("--version", help="Print the version.", is_eager=True, callback=_say_version),
     ] = False,
 ) -> None:
-    """Take options that every command has; `main` reads ``--debug``, wherever it stands."""
+    """Options of every command; `main` reads ``--debug`` at any position."""
 
 
 @app.command()
@@ -135,7 +135,7 @@ def _train(config: Path, overrides: list[str], output: Path | None) -> None:
 
 @app.command()
 def resume(run: Annotated[Path, typer.Argument(help="Folder of an unfinished run.")]) -> None:
-    """Go on with a run that was interrupted, exactly as if it had never stopped."""
+    """Continue a run that was interrupted, exactly as if it had never stopped."""
     from motet.run import resume
 
     with _Console() as console:
@@ -144,7 +144,7 @@ def resume(run: Annotated[Path, typer.Argument(help="Folder of an unfinished run
 
 
 def _tell_config_errors(config: Path, overrides: list[str]) -> None:
-    """Raise what is wrong with a config, and with the data it names, before torch is imported."""
+    """Raise the problems of a config, and of the data it names, before torch is imported."""
     from motet.config import ConfigError, read
 
     try:
@@ -242,10 +242,10 @@ def schema() -> None:
 def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove all files.")] = False,
 ) -> None:
-    """List what runs keep outside their folders for later runs, or remove it.
+    """List the files that runs cache for later runs, or remove them.
 
-    Runs keep what frozen encoders make of texts; a run computes anew what is gone. Files lie in the
-    folder that MOTET_CACHE names, else in ~/.cache/motet.
+    Runs cache the states of texts by frozen encoders; missing files are computed again. They are in
+    the folder that MOTET_CACHE names, else in ~/.cache/motet.
     """
     from motet.run import cache as kept
 
@@ -263,10 +263,10 @@ def _names(tasks: str | None) -> list[str] | None:
 
 
 def _echo(line: str, *, nl: bool = True) -> bool:
-    """Print a line; from the first one that nobody reads any more, as after `| head`, nothing.
+    """Print a line, unless the output was closed, as after `| head`.
 
     Returns:
-        Whether somebody still read it.
+        Whether the output is still open.
     """
     try:
         typer.echo(line, nl=nl)
@@ -348,7 +348,7 @@ def _once(show: Callable[..., None]) -> Callable[..., None]:
 def _explained(error: Exception) -> int:
     from motet.problems import InputError
 
-    if hasattr(error, "problems"):  # of a config, a line each, and each begins with its place
+    if hasattr(error, "problems"):  # of a config, one per line, each with its place first
         typer.echo(str(error), err=True)
         return 2
     if isinstance(error, InputError):

@@ -1,8 +1,7 @@
 """Modules whose parts can stop learning, and then compute as in evaluation if asked to.
 
-What is frozen is said by ``requires_grad`` of the parameters. Which of them are held as in
-evaluation is noted at the modules that own them, so that a model and an encoder within it, and
-their copies, know the same.
+``requires_grad`` of the parameters determines what is frozen. The modules that own them record
+which are held as in evaluation, so that a model, an encoder within it, and their copies agree.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,12 +11,12 @@ from torch import nn
 
 
 class Freezable(nn.Module):
-    """A module that stays as in evaluation, where it was frozen so, when it goes into training."""
+    """A module whose parts that are frozen as in evaluation stay so in training mode."""
 
-    _mode = True  # what `train` was last told, whatever was held
+    _mode = True  # the mode last set by `train`, whatever was held
 
     def train(self, mode: bool = True) -> Self:
-        """Go into training mode, but for what is frozen as in evaluation."""
+        """Set training mode, except for what is frozen as in evaluation."""
         self._mode = mode
         super().train(mode)
         if mode:
@@ -50,7 +49,7 @@ _NOTE = "_held_parameters"
 
 
 def _note(root: nn.Module, parameters: Iterable[nn.Parameter], held: bool) -> None:
-    """Note whether parameters are held, by their names in every module that owns them."""
+    """Record whether parameters are held, by their names in every module that owns them."""
     chosen = set(map(id, parameters))
     for module in root.modules():
         own = {name for name, p in module.named_parameters(recurse=False) if id(p) in chosen}
@@ -60,12 +59,12 @@ def _note(root: nn.Module, parameters: Iterable[nn.Parameter], held: bool) -> No
 
 
 def _hold(root: nn.Module) -> None:
-    """Let modules compute as in evaluation whose parameters are all held."""
+    """Put modules whose parameters are all held into evaluation mode."""
     held = set(map(id, held_parameters(root)))
     if not held:
         return
     for module in root.modules():
         own = set(map(id, module.parameters()))
         if own and own <= held:
-            for each in module.modules():  # past `train`, which would forget what it was told
+            for each in module.modules():  # not by `train`, which would overwrite the recorded mode
                 each.training = False

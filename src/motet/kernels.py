@@ -1,4 +1,4 @@
-"""Few shapes of products where torch compiles a kernel for every shape and keeps it.
+"""Limits the shapes of products where torch compiles and keeps a kernel for every shape.
 
 It does so in half precision on a CPU: some megabytes for each shape, for the thousand newest.
 Batches of texts have a new length nearly every time, so memory would grow by gigabytes. Therefore
@@ -32,7 +32,7 @@ def steady_length(length: int, numbers: Tensor, longest: int | None = None) -> i
 
 
 def run_recurrent(layer: nn.LSTM, packed: PackedSequence) -> PackedSequence:
-    """Return the states that a recurrent layer gives."""
+    """Return the states that a recurrent layer computes."""
     device = packed.data.device.type
     found: PackedSequence
     if device != "cpu" or not torch.is_autocast_enabled(device):

@@ -277,4 +277,4 @@ VALUES = {
 """By key: by another value, plain, the value that it may be here."""
 
 NONE = ("none", "null", "nil", "no", "off", "never", "false", "disable", "disabled", "")
-"""Words, plain, that may mean that nothing is wanted."""
+"""Words, plain, that may stand for "none"."""

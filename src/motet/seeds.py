@@ -1,7 +1,7 @@
 """Seeds for every purpose, derived from the one seed of a run.
 
-Random numbers depend on (seed, purpose, step) alone. So a run that was resumed, and every process
-of a run, draws what an uninterrupted single process would have drawn, with no generator to save.
+Random numbers depend on (seed, purpose, step) alone. So a resumed run, and every process of a run,
+draws what an uninterrupted single process would have drawn, with no generator to save.
 """
 
 from hashlib import blake2b

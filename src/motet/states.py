@@ -18,7 +18,7 @@ from torch import Tensor, cat
 from torch.nn.functional import pad
 
 MISSING = -100
-"""What stands for "no token" or "no label" in whole numbers; in floating-point ones it is NaN."""
+"""The value for "no token" or "no label" in whole numbers; in floating-point ones it is NaN."""
 
 FORMS = {
     "rows": "one state per row",
@@ -47,10 +47,10 @@ class Record(Protocol):
         """Return some of the rows."""
 
     def read(self, name: str) -> Any:
-        """Return what a task gets that reads the state of a name; None if there is none."""
+        """Return what a task that reads the named state gets; None if there is none."""
 
     def misfit(self, width: int) -> str:
-        """Return what does not fit a head of a width, found and expected; empty if all fits."""
+        """Describe what does not fit a head of a width, found and expected; empty if it fits."""
 
 
 class TokenStates(NamedTuple):
@@ -177,7 +177,7 @@ def record_of(state: object, *, maps: bool = True) -> Record | None:
         maps: Whether a tensor with four dimensions is a map; otherwise all tensors are rows.
 
     Returns:
-        The record; None if it is no single state.
+        The record; None if it is not a single state.
 
     Example:
         >>> from torch import zeros

@@ -1,8 +1,8 @@
 """Tags of words that spell spans: BIO and BIOES, which sequences are valid, which spans they hold.
 
-A tag is O, outside of any span, or a prefix and a type: "B-city". B begins a span and I goes on; in
-BIOES every span of several words ends with E, and one of a single word is S. Where there is one
-type only, tags may do without it ("B"). Tags that follow neither scheme are "plain".
+A tag is O, outside of any span, or a prefix and a type: "B-city". B begins a span and I continues
+it; in BIOES every span of several words ends with E, and one of a single word is S. Where there is
+one type only, tags may do without it ("B"). Tags that follow neither scheme are "plain".
 
 Arrays of tags hold their places in `TagSet.names`, (N, L), and -100 where there is no tag.
 """
@@ -110,9 +110,9 @@ class TagSet:
         return self.names.index("O") if self.has_spans and "O" in self.names else None
 
     def moves(self) -> Moves:
-        """Tell which tags may follow which.
+        """Return which tags may follow which.
 
-        In BIO, I goes on from B or I of its type. BIOES also closes every span: after B or I comes
+        In BIO, I continues B or I of its type. BIOES also closes every span: after B or I comes
         I or E of the same type, and neither is the last.
 
         Returns:
@@ -127,7 +127,7 @@ class TagSet:
         return Moves(~inside, goes_on | ~inside, np.ones(len(prefix), np.bool_))
 
     def valid(self, tags: NDArray[Any], lengths: NDArray[Any] | None = None) -> Bools:
-        """Tell which sequences can be valid, whatever missing tags are.
+        """Return which sequences can be valid, whatever the missing tags are.
 
         Args:
             tags: Places of tags, (N, L).
@@ -158,7 +158,7 @@ class TagSet:
         Args:
             tags: Places of tags, (N, L); -100 counts as outside.
             strict: A span starts with B, or is S alone, and in BIOES ends with E; other pieces are
-                no spans. If False, every run of one type is a span, as the script conlleval of the
+                not spans. If False, every run of one type is a span, as the script conlleval of the
                 CoNLL shared tasks has it: an I after O, or after another type, opens one.
 
         Returns:
@@ -172,7 +172,7 @@ class TagSet:
             & _one_of(prefix[:, :-1], "BI")
             & (kind[:, 1:] == kind[:, :-1])
         )
-        start = np.flatnonzero(~goes_on)  # of runs, O's too; the first of a row goes on from none
+        start = np.flatnonzero(~goes_on)  # of runs, O's too; the first of a row continues none
         end = np.append(start[1:], tags.size)[: len(start)]
         first, last = prefix.ravel()[start], prefix.ravel()[end - 1]
         if not strict:
@@ -187,7 +187,7 @@ class TagSet:
 
 
 def find_scheme(names: Sequence[str]) -> Scheme:
-    """Tell which scheme tags follow.
+    """Return the scheme that tags follow.
 
     Returns:
         "bio", "bioes" if a tag ends a span, or "plain" if no tag begins one.
@@ -204,7 +204,7 @@ def find_scheme(names: Sequence[str]) -> Scheme:
 
 
 def is_iob1(rows: Iterable[Sequence[str | None] | None]) -> bool:
-    """Tell whether tags with the prefixes B, I and O are IOB1 (Ramshaw and Marcus, 1995).
+    """Return whether tags with the prefixes B, I and O are IOB1 (Ramshaw and Marcus, 1995).
 
     There I begins a span too, and B only separates it from a span of the same type before it.
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path to write to; it takes the place of ``path`` only when all went well.
+    """Yield a path to write to; it takes the place of ``path`` only when writing succeeded.
 
-    Processes and threads that write the same file at the same time each have a path of their own.
+    Processes and threads that write the same file at the same time each get a separate path.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     own = f"{os.getpid()}-{threading.get_ident()}"

@@ -307,7 +307,7 @@ def test_a_split_of_other_rows_is_refused(run):
             InputError, match=r"split: found rows that are not the 400 rows, in ord"
         ):
             trained.evaluate(other, split="test")
-    with pytest.raises(InputError, match="holds a model alone"):
+    with pytest.raises(InputError, match="holds only a model"):
         motet.load(trained.path / "model").evaluate(table, split="test")
     with pytest.raises(InputError, match="found 'tset'; did you mean 'test'"):
         trained.evaluate(table, split="tset")

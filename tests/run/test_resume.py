@@ -121,7 +121,7 @@ def test_a_finished_run_and_a_folder_that_is_none_are_refused(config, tmp_path):
     motet.train(config, output=tmp_path / "whole", overrides=["training.epochs=1"])
     with pytest.raises(InputError, match="is finished"):
         motet.resume(tmp_path / "whole")
-    with pytest.raises(InputError, match="is no run folder"):
+    with pytest.raises(InputError, match="is not a run folder"):
         motet.resume(tmp_path)
 
 

@@ -12,7 +12,7 @@ def adult() -> Path:
     Made from the data set "Adult" of the UCI Machine Learning Repository by B. Becker and R. Kohavi
     (1996), DOI 10.24432/C5XW20, under CC BY 4.0. Changed: ``fnlwgt``, ``relationship`` and
     ``marital_status`` are dropped, ``never_married`` (yes, no) is made from the last, and ``split``
-    says which rows were UCI's training part (32,561) and which its test part (16,281).
+    marks UCI's training rows (32,561) and test rows (16,281).
 
     Natural tasks are ``income`` (24 % earn more than $50,000), ``never_married`` (33 %) and
     ``hours_per_week``. ``race`` and ``sex`` are protected attributes: fine for a benchmark, not for
@@ -29,11 +29,11 @@ def clothing() -> Path:
 
     Made from "Women's E-Commerce Clothing Reviews" (Nick Brooks, Kaggle, 2018), real and made
     anonymous by its author. Changed: a quarter of the reviews that have a text and a department is
-    kept, with seven columns. No item is in two parts of ``split``: train, validation, test.
+    kept, with seven columns. No item is in two of the splits in ``split``: train, validation, test.
 
     Natural tasks, from ``title`` and ``text``, are ``recommended`` (yes, no; 82 % are yes),
-    ``rating`` (1 to 5 stars), which says nearly the same, and ``department`` (6), which has nothing
-    to do with either.
+    ``rating`` (1 to 5 stars), which means nearly the same, and ``department`` (6), which has
+    nothing to do with either.
 
     Returns:
         Path of the Parquet file.

@@ -2,7 +2,7 @@
 
 A member's typed keyword-only arguments are its config schema. `motet.options.types` has what they
 are annotated with, `motet.options.reading` reads them without importing the member, and
-`motet.options.checking` holds direct calls from Python to them.
+`motet.options.checking` validates direct calls from Python against them.
 """
 
 from typing_extensions import Unpack

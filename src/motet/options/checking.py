@@ -24,9 +24,9 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     """Validate the arguments of a public function or constructor by their annotations.
 
     Returns:
-        The same function. It raises one `InputError` with everything that is wrong, including
-        options that have no effect beside the others (`OnlyWith`), and names itself in errors about
-        an option that the function itself raises.
+        The same function. It raises one `InputError` with all problems, including options that have
+        no effect with the others (`OnlyWith`), and names itself in errors about an option that the
+        function itself raises.
     """
     signature = inspect.signature(function)
     owner = function.__qualname__.removesuffix(".__init__")

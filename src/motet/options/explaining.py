@@ -57,7 +57,7 @@ def explain(error: Mapping[str, Any]) -> str:
 
 
 def _better(kind: str, value: object, expected: str) -> str | None:
-    """Say what to write in place of a value that is nearly right."""
+    """Suggest what to write in place of a value that is nearly right."""
     if kind == "literal_error" and isinstance(value, str):
         names = [part.strip("'") for part in expected.replace(" or ", ", ").split(", ")]
         near = nearest(value, names)
@@ -78,7 +78,7 @@ _DECIMAL = re.compile(r"[-+]?\d+,\d+")
 
 
 def _number(text: str, *, whole: bool) -> str | None:
-    """Say how to write a number that came as a text: in quotes, with commas, in percent."""
+    """Suggest how to write a number given as a text: in quotes, with commas, in percent."""
     plain_text = text.strip()
     share = plain_text.endswith("%")
     plain_text = plain_text.removesuffix("%").strip()

@@ -34,7 +34,7 @@ class Option:
     default: Any
     description: str
     elsewhere: InConfig | None = None
-    """Where a config has it, if not under its name."""
+    """Its key in a config, if that is not its name."""
 
     @property
     def required(self) -> bool:
@@ -163,7 +163,7 @@ _OWN_DEFAULTS = "option_defaults"
 def _of_member(
     shared: Sequence[Option], texts: Mapping[str, str], defaults: Mapping[str, Any]
 ) -> list[Option]:
-    """Return shared options with the descriptions and defaults that a member has of its own."""
+    """Return shared options with a member's own descriptions and defaults."""
     return [
         replace(
             option,

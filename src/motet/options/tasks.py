@@ -36,8 +36,8 @@ class TaskOptions(TypedDict, total=False):
     learning_rate: Annotated[PositiveFloat | None, Default(None)]
     """Learning rate of the task's own parameters; the optimizer's if left out."""
     evaluate_every: Annotated[PositiveInt, Default(1)]
-    """The task is looked at in every such evaluation during training, counted from the first; in
-    between, its last score counts for the monitored value."""
+    """The task is evaluated at every n-th evaluation during training, from the first one on; in
+    between, its last score is used for the monitored value."""
     metrics: Annotated[
         Sequence[Annotated[str, Named("metric")] | Callable[..., Any]],
         Default(()),

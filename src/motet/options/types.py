@@ -85,7 +85,7 @@ Fraction = Annotated[float, Field(ge=0, lt=1), BeforeValidator(_real)]
 Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(_real)]
 """A share of something, all of it included: 0 <= x <= 1."""
 PositiveShare = Annotated[float, Field(gt=0, le=1), BeforeValidator(_real)]
-"""A share that is not nothing: 0 < x <= 1."""
+"""A share above 0: 0 < x <= 1."""
 FolderPath = Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, Path) else v)]
 """The path of a folder."""
 
@@ -161,9 +161,9 @@ class Place:
     """Marks a text that is the path of a file or folder, relative to the config file."""
 
     names: tuple[str, ...] = ()
-    """Values that are none."""
+    """Values that are not paths."""
     saved: str | None = None
-    """What stands for a path in a model folder, which holds none."""
+    """The placeholder for a path in a model folder, which contains no paths."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A run: one config carried out, and the folder it leaves.
+"""A run: one execution of a config, and the folder that it writes.
 
 Names are imported when first used, because most of them need torch and `motet init` does not.
 """

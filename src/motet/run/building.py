@@ -1,4 +1,4 @@
-"""From a config and fitted preprocessing to a trainer."""
+"""Builds a trainer from a config and fitted preprocessing."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from motet.training.creating import create_scheduler
 
 
 def train_statistics(prepared: Prepared, tasks: Iterable[Task]) -> dict[str, LabelStatistics]:
-    """Return the statistics of the training labels of tasks that have some."""
+    """Return the statistics of the training labels, for tasks that have labels."""
     labels = prepared.labels("train")
     found = {task.name: statistics_of(task, labels.get(task.name)) for task in tasks}
     return {name: each for name, each in found.items() if each is not None}

@@ -1,7 +1,7 @@
-"""The folder outside of runs where they keep what a later run may use again, and its bounds.
+"""The cache that runs share, outside of their folders, and its size limits.
 
-Files lie in ``frozen/`` of the folder that MOTET_CACHE names, else ``~/.cache/motet``. No run needs
-one: what is gone is computed anew.
+Files are in ``frozen/`` under the folder that MOTET_CACHE names, else under ``~/.cache/motet``. No
+run depends on the cache: missing files are computed again.
 """
 
 import os
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LARGEST_TOTAL = 10e9
-"""Bytes that all files take at most; a larger one, which only ``cache_frozen: true`` makes, lies
-there alone."""
+"""Maximum total size in bytes; a larger file, which only ``cache_frozen: true`` makes, is kept
+alone."""
 DAYS = 30
-"""Days after which a file that no run used is removed."""
+"""Days after which an unused file is removed."""
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,17 @@ class Entry:
 
 
 def cache_folder() -> Path:
-    """Return where files lie; the folder need not be there."""
+    """Return the folder of the files, which may not exist yet."""
     return Path(os.path.expanduser(os.environ.get("MOTET_CACHE") or "~/.cache/motet")) / "frozen"
 
 
 def entries() -> list[Entry]:
-    """Return all files, the one used last first."""
+    """Return all files, the most recently used first."""
     return sorted(_found(), key=lambda entry: entry.used, reverse=True)
 
 
 def make_room(size: int) -> None:
-    """Remove files unused for `DAYS` days, then those used longest ago, so that one more fits."""
+    """Remove files unused for `DAYS` days, then the least recently used, so that one more fits."""
     room, oldest = LARGEST_TOTAL - size, time.time() - DAYS * 24 * 3600
     for entry in entries():
         room -= entry.size
@@ -52,7 +52,7 @@ def clear() -> list[Entry]:
     """Remove all files.
 
     Returns:
-        Those that were removed.
+        The removed files.
     """
     found = entries()
     for entry in found:
@@ -70,19 +70,19 @@ def cache_lines() -> Iterator[str]:
 
 
 def usage(found: list[Entry]) -> str:
-    """Say how much there is, and how much there may be."""
+    """Describe the size of the cache, and its limit."""
     files = f"{len(found)} file{'' if len(found) == 1 else 's'}"
     total = size_text(sum(entry.size for entry in found))
     return f"{files}, {total} of at most {size_text(LARGEST_TOTAL)}"
 
 
 def size_text(size: float) -> str:
-    """Write a number of bytes."""
+    """Format a number of bytes."""
     return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
 
 
 def _found() -> Iterator[Entry]:
-    with suppress(OSError):  # no such folder, or none that may be read
+    with suppress(OSError):  # no such folder, or no permission to read it
         for path in cache_folder().iterdir():
             with suppress(OSError):  # another run may remove it
                 status = path.stat()
@@ -90,5 +90,5 @@ def _found() -> Iterator[Entry]:
 
 
 def _remove(entry: Entry) -> None:
-    with suppress(OSError):  # another run may be at it
+    with suppress(OSError):  # another run may be using it
         entry.path.unlink()

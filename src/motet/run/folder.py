@@ -1,4 +1,4 @@
-"""The run folder: what lies where, and writing that leaves nothing half done.
+"""The run folder: its layout, and functions that never leave a file half written.
 
 ::
 
@@ -70,10 +70,10 @@ def _next_free(runs: Path, name: str) -> Path:
 
 
 def remove(path: Path) -> None:
-    """Remove a run folder that is of no use, so that its name is free again."""
+    """Remove an unusable run folder, so that its name is free again."""
     for each in path.iterdir():
         shutil.rmtree(each) if each.is_dir() else each.unlink()
-    with suppress(OSError):  # as the working directory it stays, empty
+    with suppress(OSError):  # the working directory stays, empty
         path.rmdir()
 
 
@@ -81,7 +81,7 @@ def require_folder(path: Path) -> None:
     """Check that there is a folder at ``path``.
 
     Raises:
-        InputError: If there is none; one of a similar name is named.
+        InputError: If there is none; the message suggests one with a similar name.
     """
     if not path.exists():
         beside = path.absolute().parent
@@ -98,7 +98,8 @@ def check_output(path: str | Path, suffixes: tuple[str, ...]) -> Path:
         The path.
 
     Raises:
-        InputError: If the suffix is none of ``suffixes``, the file is there, or its folder is not.
+        InputError: If the suffix is not among ``suffixes``, the file exists, or its folder does
+            not.
     """
     path = Path(path)
     if path.suffix.lower() not in suffixes:
@@ -116,7 +117,7 @@ def check_output(path: str | Path, suffixes: tuple[str, ...]) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in one go."""
+    """Write a text file atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -127,7 +128,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def environment() -> dict[str, Any]:
-    """Describe what a run was made with."""
+    """Describe the environment of a run."""
     packages = {}
     for name in ("motet", "torch", "numpy", "pyarrow", "pydantic", "safetensors", "torchmetrics"):
         try:
@@ -143,7 +144,7 @@ def environment() -> dict[str, Any]:
 
 
 class JsonLines:
-    """Appends records to a file, one JSON object a line; NaN becomes null."""
+    """Appends records to a file, one JSON object per line; NaN becomes null."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -155,7 +156,7 @@ class JsonLines:
 
 
 def finite(value: Any) -> Any:
-    """Replace numbers that JSON does not have by None."""
+    """Replace numbers that JSON cannot represent with None."""
     if isinstance(value, dict):
         return {key: finite(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

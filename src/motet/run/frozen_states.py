@@ -175,7 +175,7 @@ class _Cached:
         """Return the states, and where they are from."""
         path = cache_folder() / f"{self._key()}{SUFFIX}"
         how = "computed once"
-        if os.path.exists(path):  # false, too, without permission
+        if os.path.exists(path):  # also False without permission
             try:
                 found, _ = read_checkpoint(path)
             except InputError:
@@ -199,7 +199,7 @@ class _Cached:
             return found, f"{spent}(in memory: {path.parent} cannot be written: {reason})"
 
     def _holds(self, found: States) -> bool:
-        """Return whether states are those of the encoder, by some from shortest to longest."""
+        """Return whether states match the encoder, for texts from shortest to longest."""
         order = self.text["ids"].lengths.argsort()
         rows = order[torch.linspace(0, len(order) - 1, _CHECKED).long()]
         some = {name: values.take(rows) for name, values in self.text.items()}

@@ -1,7 +1,7 @@
 """`motet init`: from a table to a config with every guess and its reason.
 
-Needs no torch. The text is a config that `motet validate` accepts as it stands; commented out in it
-are the columns that are not used, and settings with their defaults.
+Needs no torch. The text is a config that `motet validate` accepts as it is; unused columns, and
+settings with their defaults, are commented out.
 """
 
 import json
@@ -52,7 +52,7 @@ _FEWEST_STEPS = 10
 _FEWEST_OF_A_CLASS = 10
 """Rows of a class below which it is rare."""
 _MOST_RARE = 0.1
-"""Share of rows with rare classes above which the split is not drawn class by class."""
+"""Share of rows with rare classes above which the split is not stratified by class."""
 _UNCOMMENT = "remove its # and the space after it"
 
 _WIDEST = 44
@@ -68,14 +68,14 @@ def initialise(source: str, targets: Sequence[str], output: str | Path) -> Path:
     Args:
         source: Path or pattern of data files, relative to the working folder; or ``motet://NAME``.
         targets: Columns to predict; a type asked for stands after a colon, "rooms:regression".
-        output: Where the config goes, a .yaml or .yml file.
+        output: Path of the config, a .yaml or .yml file.
 
     Returns:
         Path of the config.
 
     Raises:
-        InputError: If the output is there already or cannot be written, the data cannot be read, or
-            a target is not there or cannot be predicted.
+        InputError: If the output exists already or cannot be written, the data cannot be read, or a
+            target is missing or cannot be predicted.
     """
     path = check_output(output, (".yaml", ".yml"))
     text = initial_config(source, targets, path.absolute().parent)
@@ -90,13 +90,13 @@ def initial_config(source: str, targets: Sequence[str], folder: Path | None = No
     Args:
         source: Path or pattern of data files, relative to the working folder; or ``motet://NAME``.
         targets: Columns to predict; a type asked for stands after a colon, "rooms:regression".
-        folder: Where the config will lie; the working folder if left out.
+        folder: Folder of the config; the working folder if left out.
 
     Returns:
         YAML with comments.
 
     Raises:
-        InputError: If the data cannot be read, a target is not there or cannot be predicted, or no
+        InputError: If the data cannot be read, a target is missing or cannot be predicted, or no
             other column can be used.
 
     Example:
@@ -134,7 +134,7 @@ def initial_config(source: str, targets: Sequence[str], folder: Path | None = No
 
 
 def _choose_split(table: pa.Table, tasks: Sequence[Guess]) -> tuple[Chosen, Splits, str]:
-    """Choose a column that marks the splits, else random rows, by classes if there are enough."""
+    """Choose a column that marks the splits, else random rows, by class if there are enough."""
     found = infer_split(table, exclude=[guess.column for guess in tasks])
     if found is not None:
         options = split_options(found)
@@ -213,7 +213,7 @@ def _of_tasks(guesses: Sequence[Guess]) -> Iterator[Line]:
 
 
 def _unread_settings(inputs: Sequence[Guess]) -> set[str]:
-    """Name settings that nothing reads: the encoder of numbers and categories, without those."""
+    """Name settings without effect: the encoder of numbers and categories, if there are none."""
     kinds = {guess.type for guess in inputs if guess.type is not None}
     return {"encoder"} if all(map(_own_encoder, kinds)) else set()
 
@@ -234,20 +234,20 @@ def _of_settings(rows: int, unread: Collection[str]) -> Iterator[Line]:
             if key in unread:
                 continue
             if key in fitting:
-                yield f"  {key}: {fitting[key]}", f"not the default, as {rows:,} rows train"
+                yield f"  {key}: {fitting[key]}", f"not the default: {rows:,} training rows"
                 continue
             text = _yaml(_plain(getattr(value, key)))
             yield f"{'  # ' if fitting else '#   '}{key}: {text}", _first_words(type(value), key)
 
 
 def _batch_size(rows: int) -> int | None:
-    """Choose a power of two that makes some 10 steps an epoch, where the default makes fewer."""
+    """Choose a power of two for about 10 steps per epoch, if the default gives fewer."""
     fitting = 1 << max(4, (rows // _FEWEST_STEPS).bit_length() - 1)
     return fitting if fitting < Config(tasks=_ANY).training.batch_size else None
 
 
 def _plain(value: Any) -> Any:
-    """Turn a member into its options, without those that are not set."""
+    """Return those options of a member that are set."""
     return (
         value.model_dump(mode="json", exclude_none=True) if isinstance(value, BaseModel) else value
     )
@@ -271,11 +271,11 @@ def _aligned(section: Iterator[Line]) -> str:
 
 _PLAIN = re.compile(r"(motet://)?[A-Za-z_]([\w ./-]*\w)?", re.ASCII)
 _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
-"""What some reader of YAML takes for something other than a text."""
+"""Texts that some YAML parsers read as another type."""
 
 
 def _yaml(value: Any) -> str:
-    """Spell a value on one line, so that every reader of YAML reads the same value."""
+    """Write a value on one line, so that every YAML parser reads the same value."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_yaml(key)}: {_yaml(each)}" for key, each in value.items()) + "}"
     if isinstance(value, (list, tuple)):

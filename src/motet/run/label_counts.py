@@ -12,9 +12,9 @@ from motet.run.preparing import Prepared
 SPLITS = ("train", "validation", "test")
 
 _SHOWN = 6
-"""Classes of a task that are all listed; of more, the rarest ones."""
+"""Number of classes of a task up to which all are listed; of more, the rarest are."""
 _MANY = 24
-"""Tasks of which only the rarest class is listed."""
+"""Number of tasks from which on only the rarest class of each is listed."""
 
 Counts = Mapping[str, int]
 """Numbers of labels by split, of the splits that have rows."""
@@ -35,7 +35,7 @@ class LabelCounts:
 
     @property
     def rarest(self) -> list[str]:
-        """The classes, from the rarest in the training rows on."""
+        """The classes, the rarest in the training rows first."""
         return sorted(self.classes, key=lambda name: self.classes[name]["train"])
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 WIDTH = 160
-"""Characters after which a list goes on in the next line."""
+"""Characters after which a list continues on the next line."""
 _TITLE = 10
 
 
@@ -29,7 +29,7 @@ def columns(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> Iterato
 
     Args:
         rows: Cells, as many in each row.
-        right: Places of the columns that end together instead of beginning together.
+        right: Indices of the columns that are aligned to the right.
 
     Yields:
         A line for each row.

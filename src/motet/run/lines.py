@@ -34,7 +34,7 @@ from motet.training.parameter_groups import parameters_by_rate
 _MANY = 24
 """Tasks above which an epoch is summarised."""
 _IN_A_STEP = 6
-"""Tasks whose losses a line about a step has."""
+"""Number of tasks whose losses are shown for a step."""
 
 
 def data_lines(prepared: Prepared) -> Iterator[str]:
@@ -78,7 +78,7 @@ def training_lines(prepared: Prepared, trainer: Trainer) -> Iterator[str]:
 
 
 def model_lines(prepared: Prepared) -> Iterator[str]:
-    """Report what the model costs, beside one model per task with the same encoder and heads."""
+    """Report the model's costs, and those of one model per task with its encoder and heads."""
     costs, sharing = count_costs(prepared), prepared.config.model.sharing.type
     own = [f"{task} {count:,}" for task, count in costs.own.items()]
     yield line("model", f"{sharing} sharing, {costs.parameters:,} parameters")
@@ -121,7 +121,7 @@ def step_line(record: StepRecord, epochs: int) -> str:
 
 
 def report_lines(model: MultiTaskModel, report: Report) -> Iterator[str]:
-    """Show every metric beside that of a predictor that ignores the inputs."""
+    """Show every metric next to that of a predictor that ignores the inputs."""
     rows: list[Sequence[str]] = [("task", "metric", "model", "trivial", "score", "rows")]
     for name in report.scores:
         values = report[name]

@@ -26,7 +26,7 @@ Labels = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What is stored of the rows of a run."""
+    """What is stored about the rows of a run."""
 
     rows: int
     """Number of rows."""
@@ -41,7 +41,7 @@ class Fingerprint:
 
 
 def fingerprint(prepared: Prepared) -> Fingerprint:
-    """Compute what to store of the rows of a run."""
+    """Compute what to store about the rows of a run."""
     split = prepared.rows.split
     return Fingerprint(
         len(prepared.rows.table),

@@ -22,7 +22,7 @@ def _write_csv(table: pa.Table, path: Path) -> None:
 
 
 def _joined(column: pa.ChunkedArray) -> pa.Array:
-    """Turn lists, which CSV has not, into texts."""
+    """Turn lists, which CSV does not support, into texts."""
     if pa.types.is_struct(column.type.value_type):
         return pa.array([json.dumps(row, ensure_ascii=False) for row in column.to_pylist()])
     return pa.array([list_texts.written(row) for row in column.to_pylist()], pa.string())
@@ -36,7 +36,7 @@ def _write_json_lines(table: pa.Table, path: Path) -> None:
 
 
 _ROWS = 10_000
-"""Rows that are Python objects at a time."""
+"""Number of rows converted to Python objects at a time."""
 
 _WRITERS: dict[str, Callable[[pa.Table, Path], Any]] = {
     ".csv": _write_csv,
@@ -49,7 +49,7 @@ def check_prediction_file(path: Path) -> None:
     """Check that predictions can be written to ``path``.
 
     Raises:
-        InputError: If the suffix is not known, the file is there already, or its folder is not.
+        InputError: If the suffix is unknown, the file exists already, or its folder does not.
     """
     check_output(path, tuple(_WRITERS))
 

@@ -186,7 +186,7 @@ def prepare(
 def _input_notes(
     inputs: Mapping[str, Input], notes: Mapping[str, Notes], rows: RunRows
 ) -> Iterator[str]:
-    """Yield the notes on inputs; what is true of all held-out rows is a note of its own."""
+    """Yield the notes on inputs; what is true of all held-out rows has a separate note."""
     held_out = np.concatenate([rows.split.validation, rows.split.test])
     for name, found in notes.items():
         only = None
@@ -258,7 +258,7 @@ def _check_predictions(
 
 
 def make_target(name: str, task: Member) -> Target:
-    """Make what turns a task's label columns into targets, not fitted yet."""
+    """Create the target of a task, which encodes its label columns, not fitted yet."""
     member = TASKS[task.type]
     kind: type[Target] = LABELS[member.label_kind.name]
     return kind.for_task(name, task.options(), member.accepted())
@@ -296,7 +296,7 @@ def split_rows(config: Config, table: pa.Table) -> Splits:
 
 
 def _with_inputs(config: Config, guesses: Sequence[Guess]) -> Config:
-    # `config` may lack what is wrong in it, which is reported already
+    # `config` may lack its invalid settings, which are reported already
     return current().model_validate({**config.model_dump(), "inputs": usable(guesses)})
 
 

@@ -1,4 +1,4 @@
-"""A finished run: predict, evaluate, and look at what it did."""
+"""A finished run: predict, evaluate, and read its history."""
 
 import warnings
 from collections.abc import Iterable, Mapping
@@ -41,7 +41,7 @@ class Run:
         trivial: Trivial,
     ) -> None:
         self.path = path
-        """The run folder, or the model folder if only that is there."""
+        """The run folder, or the model folder if there is no run folder."""
         self.config = config
         """The config, every default spelled out."""
         self.model = model
@@ -91,7 +91,7 @@ class Run:
         Args:
             inputs: What `preprocess` returns.
             tasks: As for `predict`.
-            rows: What was preprocessed; spans then say where in the text they are.
+            rows: What was preprocessed; spans then have their positions in the text.
 
         Returns:
             Columns of predictions.
@@ -123,11 +123,11 @@ class Run:
 
         Returns:
             ``{task: {metric: value, "loss": ..., "count": ...}, "score": mean normalised score}``;
-            its ``notes`` say which labels training did not have.
+            its ``notes`` name labels that training did not have.
 
         Raises:
             InputError: If the data lack an input column or the labels of a task asked for, or a
-                split is asked for and the data are others than those of the run.
+                split is asked for and the data differ from those of the run.
         """
         table = self._read(data)
         chosen = self._chosen(tasks)
@@ -178,7 +178,7 @@ class Run:
         return self._inputs(data, self._read(data))
 
     def embed(self, data: Any, *, task: str | None = None) -> NDArray[np.float32]:
-        """Compute the representation that the heads are given, one vector per row.
+        """Compute the representation that the heads read, one vector per row.
 
         Args:
             data: As for `predict`.
@@ -200,7 +200,7 @@ class Run:
         known = read_fingerprint(self.path)
         if known is None:
             raise InputError(
-                f"split: {self.path} holds a model alone, which does not know how rows were split; "
+                f"split: {self.path} holds only a model, not how rows were split; "
                 "expected the run folder"
             )
         if len(known.like(targets)) < len(targets):

@@ -1,8 +1,8 @@
 """The ``model/`` folder: all that is needed to predict, and no code.
 
-``config.json`` is how the model is built, ``preprocessing.json`` what the training rows determine
-of inputs and labels, ``model.safetensors`` the weights. ``learned.json`` has counts and moments of
-the training labels, which prediction does not need. No pickle, no path.
+``config.json`` is how the model is built, ``preprocessing.json`` what was learned from the training
+rows about inputs and labels, ``model.safetensors`` the weights. ``learned.json`` has counts and
+moments of the training labels, which prediction does not need. No pickle, no path.
 """
 
 import json
@@ -58,7 +58,7 @@ def save(
         model: The model.
         trivial: Constant predictions, fitted on the training labels.
         labels: Statistics of the training labels, by task.
-        card: What the folder's README says.
+        card: Text of the folder's README.
     """
     with replacing(folder / WEIGHTS) as path:
         save_model(model, str(path))
@@ -81,7 +81,7 @@ def load(folder: Path) -> tuple[Config, Preprocessing, MultiTaskModel, Trivial]:
         Config, preprocessing, model in evaluation mode, and constant predictions.
 
     Raises:
-        InputError: If the folder is none, or incomplete.
+        InputError: If it is not a model folder, or is incomplete.
     """
     missing = [name for name in (SETTINGS, PREPROCESSING, WEIGHTS) if not (folder / name).is_file()]
     require_folder(folder)

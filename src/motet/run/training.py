@@ -97,7 +97,7 @@ def resume(
     path = Path(path)
     folder.require_folder(path)
     if not ((path / folder.CONFIG).is_file() and (path / folder.ENVIRONMENT).is_file()):
-        raise InputError(f"{path} is no run folder: expected one that `motet train` wrote")
+        raise InputError(f"{path} is not a run folder: expected one that `motet train` wrote")
     if (path / folder.MODEL / saving.SETTINGS).is_file():
         raise InputError(
             f"the run {path} is finished; there is nothing to resume. To train longer, start "
@@ -165,7 +165,7 @@ class _Attempt:
         kept = f"epoch {best}, its weights are kept" if best else "not evaluated; last weights kept"
         self.say(f"{'best':<10} {kept}")
         if trainer.progress.skipped:
-            self.say(f"{'note':<10} {trainer.progress.skipped} steps were not finite, skipped")
+            self.say(f"{'note':<10} {trainer.progress.skipped} skipped steps that were not finite")
         report = self._test(run, inputs) if len(prepared.rows.split.test) else None
         for note in [] if report else _constants(trainer.history):
             self.say(line("note", note))
