@@ -1,12 +1,30 @@
-"""Markdown that runs: every ``python`` block of a page, in order and in one namespace."""
+"""Markdown that runs: every ``python`` block of a page alone, as a reader copies it.
+
+Tutorials are stories: the blocks of one run in order and in one namespace.
+"""
+
+from contextlib import chdir
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from sybil import Sybil
-from sybil.parsers.markdown import PythonCodeBlockParser
+from sybil.evaluators.python import PythonEvaluator
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
-pytest_collect_file = Sybil(parsers=[PythonCodeBlockParser()], patterns=["*.md"]).pytest()
+
+def run_alone(example):
+    """Run a block in a namespace and a folder of its own."""
+    example.namespace.clear()
+    with TemporaryDirectory() as folder, chdir(folder):
+        PythonEvaluator()(example)
+
+
+TUTORIALS = "**/tutorials/*.md"
+pages = Sybil([CodeBlockParser("python", run_alone)], patterns=["*.md"], excludes=[TUTORIALS])
+tutorials = Sybil([PythonCodeBlockParser()], patterns=[TUTORIALS])
+pytest_collect_file = (pages + tutorials).pytest()
 
 
 @pytest.fixture(scope="session", autouse=True)
