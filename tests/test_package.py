@@ -1,8 +1,10 @@
 """Importing is quick and lazy; the schema and the errors need no torch."""
 
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -102,3 +104,14 @@ def test_the_installed_command_is_main():
     )
     names = [line.split()[0] for line in done.stdout.splitlines()]
     assert names == ["classification", "regression", "multi_label", "sequence_labelling"]
+
+
+def test_no_module_imports_the_whole_package():
+    own = Path(motet.__file__).parent
+    up = [
+        str(path.relative_to(own))
+        for path in own.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import) and "motet" in [name.name for name in node.names]
+    ]
+    assert up == []

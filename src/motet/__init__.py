@@ -4,8 +4,9 @@ Names are imported when first used, so ``import motet`` is quick and needs no to
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
+
+from motet.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from motet import balancing, config, data, encoders, scheduling, sharing, tasks
@@ -38,11 +39,6 @@ __all__ = [
     "tasks",
     "train",
 ]
-
-try:
-    __version__ = version("motet")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0+unknown"
 
 _PLACES = {
     "Config": "motet.config",

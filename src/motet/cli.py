@@ -34,7 +34,7 @@ RunFolder = Annotated[Path, typer.Argument(help="Run folder, or its model/ alone
 
 def _say_version(asked: bool) -> None:
     if asked:
-        from motet import __version__
+        from motet.version import __version__
 
         _echo(f"motet {__version__}")
         raise typer.Exit

@@ -8,10 +8,11 @@ from typing import Any, get_args, get_origin
 from motet.config.levels import Level, levels, marker_of
 from motet.config.navigating import member_field, model_in
 from motet.config.origin import Key
+from motet.names import Registry
 from motet.options import read_options
 from motet.other_names import KEYS, MEMBERS, NONE, VALUES, plain
 from motet.problems import nearest, shown
-from motet.registry import KINDS, Registry
+from motet.registry import KINDS
 
 _SHORT: dict[Key, dict[type, str]] = {
     ("data",): {str: "source", list: "source"},

@@ -8,11 +8,11 @@ from typing import Any, ParamSpec, TypeVar, get_args, get_origin
 from pydantic import ConfigDict, ValidationError, validate_call
 from typing_extensions import Unpack
 
+from motet.names import Registry
 from motet.options.explaining import explain
 from motet.options.reading import read_options
 from motet.options.types import only_with
 from motet.problems import InputError, hint
-from motet.registry import Registry
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -18,9 +18,10 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import TypeAdapter
 from typing_extensions import Unpack
 
+from motet.names import Registry
 from motet.options import types
 from motet.options.types import Default, InConfig, OnlyWith, Sequence, defaults_of, only_with
-from motet.registry import TASKS, Registry
+from motet.registry import TASKS
 
 REQUIRED = object()
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-import motet
 from motet.model import MultiTaskModel
 from motet.run.lines import data_lines, model_lines, report_lines
 from motet.run.preparing import Prepared
 from motet.training import Report, Trainer
+from motet.version import __version__
 
 
 def card(prepared: Prepared, model: MultiTaskModel, trainer: Trainer, report: Report | None) -> str:
@@ -20,7 +20,7 @@ def _lines(
     config = prepared.config
     yield f"# A model for {', '.join(model.tasks.names)}"
     yield ""
-    yield f"Trained with motet {motet.__version__}: {config.model.sharing.type} sharing,"
+    yield f"Trained with motet {__version__}: {config.model.sharing.type} sharing,"
     balancers = ", then ".join(stage.type for stage in config.stages)
     yield f"{balancers} balancing, {trainer.step:,} steps of {trainer.batch_size} rows."
     yield ""

@@ -15,7 +15,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 
-import motet
 from motet import config as configs
 from motet.config import Config
 from motet.config.places import without_paths
@@ -29,6 +28,7 @@ from motet.run.folder import finite, require_folder, write_json, write_text
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
 from motet.tasks.statistics import LabelStatistics
+from motet.version import __version__
 from motet.writing import replacing
 
 WEIGHTS, SETTINGS, PREPROCESSING, LEARNED, CARD = (
@@ -70,7 +70,7 @@ def save(
     for name, encoder in text_encoders(model).items():
         if isinstance(encoder, Portable):
             kept["inputs"][name]["encoder"] |= encoder.portable_options()
-    content = {"motet": motet.__version__, "config": kept, "trivial": _plain(trivial)}
+    content = {"motet": __version__, "config": kept, "trivial": _plain(trivial)}
     write_json(folder / SETTINGS, content)
 
 
