@@ -258,7 +258,10 @@ def test_its_weight_may_change_from_epoch_to_epoch():
             lambda: trainer(model=in_turns(Noisy("n"))).fit((X, TARGETS), epochs=3),
             "tasks: found the auxiliary task n in the last column",
         ),
-        (lambda: trainer(Noisy("n"), monitor="n").fit((X, TARGETS), (X, TARGETS)), "monitor is"),
+        (
+            lambda: trainer(Noisy("n"), monitor="n").fit((X, TARGETS), (X, TARGETS)),
+            "monitor: found",
+        ),
     ],
 )
 def test_what_has_no_effect_on_it_is_rejected(wrong, message):

@@ -70,7 +70,7 @@ def test_what_a_task_was_prepared_with_is_kept_by_epochs_of_a_loop_of_ones_own()
 
 
 def test_a_step_without_any_epoch_asks_for_the_labels_of_balanced_weights():
-    with pytest.raises(InputError, match=r"balanced has not seen the training labels"):
+    with pytest.raises(InputError, match=r"found balanced, but no training labels were seen yet"):
         make().train_step({"inputs": X, "targets": {"a": LABELS}})
 
 

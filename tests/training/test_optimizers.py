@@ -76,7 +76,9 @@ def test_a_shared_rate_that_no_parameter_would_have_is_refused():
     encoder = nn.Linear(5, 4)
     encoder.own_learning_rate = 2e-5
     model = MultiTaskModel(encoder, [Regression("a"), Regression("b")])
-    with pytest.raises(InputError, match="no effect, as all that the tasks share was trained"):
+    with pytest.raises(
+        InputError, match="no effect, as everything that the tasks share is pretrained"
+    ):
         Trainer(model, shared_learning_rate=1e-4)
 
 

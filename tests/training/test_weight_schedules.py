@@ -115,7 +115,7 @@ def test_a_wrong_schedule_in_a_config_is_told_with_its_place(weight, problem, tm
 @pytest.mark.parametrize(
     ("weight", "message"),
     [
-        ({"from": 1.0, "to": 2.0}, "weight.epochs is missing"),
+        ({"from": 1.0, "to": 2.0}, "weight.epochs: missing"),
         ({"from": 1.0, "to": 2.0, "epochs": [3, 1]}, r"found \[3, 1\], expected a first epoch"),
         (0, "expected a number > 0"),
     ],
