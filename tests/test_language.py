@@ -1,6 +1,7 @@
 """What users read is plain technical English, and its shell commands are marked as such."""
 
 import re
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,25 @@ ROOT = Path(__file__).parent.parent
 MARKDOWN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = [*(ROOT / "examples").glob("*.py"), *(ROOT / "examples").glob("*.yaml")]
 PAGES = [*MARKDOWN, *EXAMPLES]
+PACKAGE = ROOT / "src" / "motet"
+CHECKED = (
+    ".",
+    "balancing/engine",
+    "balancing/engine/ways",
+    "balancing/solvers",
+    "config",
+    "data/inference",
+    "data/inputs",
+    "datasets",
+    "encoders/fusion",
+    "options",
+    "run",
+    "scheduling",
+    "training/passes",
+)
+"""Folders of the package whose docstrings, comments and messages are checked."""
+MODULES = [path for folder in CHECKED for path in sorted((PACKAGE / folder).glob("*.py"))]
+
 COMMAND = re.compile(r"^(\$ )?(pip|python|motet|make|git|source|[A-Z_]+=\S+ python) ", re.MULTILINE)
 
 ODD = {
@@ -45,17 +65,30 @@ ODD = {
 }
 
 
+def odd_phrases(text):
+    """Find phrases that may not come back, each with some text around it and what to write."""
+    return {
+        text[max(0, found.start() - 30) : found.end() + 30]: f"write: {better}"
+        for phrase, better in ODD.items()
+        for found in re.finditer(phrase, text, re.IGNORECASE)
+    }
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_pages_and_examples_use_the_words_of_the_field(page):
     text = " ".join(re.sub(r"^\s*# ", "", page.read_text(encoding="utf-8"), flags=re.M).split())
     if page.suffix == ".md":
         text = re.sub(r"`[^`]*`", "``", text)  # code and quoted messages are not prose
-    odd = {
-        text[max(0, found.start() - 30) : found.end() + 30]: f"write: {better}"
-        for phrase, better in ODD.items()
-        for found in re.finditer(phrase, text, re.IGNORECASE)
-    }
-    assert odd == {}
+    assert odd_phrases(text) == {}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_docstrings_comments_and_messages_use_the_words_of_the_field(module):
+    prose = (tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", None))
+    with module.open("rb") as file:
+        texts = [each.string for each in tokenize.tokenize(file.readline) if each.type in prose]
+    text = re.sub(r"[\"']\s+f?[\"']", "", " ".join(" ".join(texts).split()))  # adjacent literals
+    assert odd_phrases(text) == {}
 
 
 @pytest.mark.parametrize("page", MARKDOWN, ids=lambda page: str(page.relative_to(ROOT)))

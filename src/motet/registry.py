@@ -176,7 +176,7 @@ def version() -> int:
 
 
 def register(kind: str, name: str, member: Any) -> None:
-    """Add a member of your own under a name that configs can use.
+    """Register your member under a name that configs can use.
 
     Args:
         kind: One of ``KINDS``, for example "balancer", "task", "encoder", "loss" or "metric".

@@ -1,4 +1,4 @@
-"""Collecting what else is wrong with a config once it is put to use, each problem at its key."""
+"""Collecting further problems of a config while it is used, each at its key."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,13 +40,13 @@ class Collector:
 def read_on(
     config: str | Path | Mapping[str, Any] | Config, overrides: Sequence[str] = ()
 ) -> tuple[Collector, Config]:
-    """Read a config; if some of it is wrong, go on with the rest to find what else is.
+    """Read a config; report problems in the rest of it too.
 
     Returns:
         A collector that has what was found, and the config without it.
 
     Raises:
-        ConfigError: If too much is wrong to go on.
+        ConfigError: If too little of it can be used.
     """
     try:
         found, origin = read(config, overrides)

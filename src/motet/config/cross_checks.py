@@ -1,4 +1,4 @@
-"""What is wrong between keys of a config that are valid alone."""
+"""Problems between keys of a config that are valid alone."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ _MONITORED = {other: (name,) for other, name in VALUES["monitor"].items()}
 
 
 def cross_checked(config: Config, origin: Origin) -> list[Problem]:
-    """Find what is wrong between keys that are valid alone."""
+    """Find problems between keys that are valid alone."""
     problems = []
     labelled = {name: task for name, task in config.tasks.items() if task.type not in AUXILIARY}
     columns = {task.options().get("column") or name: name for name, task in labelled.items()}

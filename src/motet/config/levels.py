@@ -1,6 +1,6 @@
 """The levels of a config as it was given: each mapping in it whose keys are known.
 
-What is wrong with one part does not hide the others, so that hints can name keys anywhere.
+A problem in one level does not hide the others, so hints can name keys anywhere.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -13,7 +13,7 @@ Key = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a config came from, to say in which file and line a problem stands."""
+    """Where a config came from: the file, the line and column of each key, and overrides."""
 
     file: Path | None = None
     document: Document = field(default_factory=lambda: Document(None, {}, {}, []))
@@ -25,7 +25,7 @@ class Origin:
         return self.file.parent if self.file else Path.cwd()
 
     def problem(self, key: Key, message: str, *, at_key: bool = False) -> "Problem":
-        """Say what is wrong at a key, and where that key was given."""
+        """Return a problem at a key, with the place where the key was given."""
         given = self._override(key)
         if given:
             return Problem(key, message, f"override {given!r}", None)
@@ -33,7 +33,7 @@ class Origin:
         return Problem(key, message, name, self._position(key, at_key))
 
     def gave(self, key: Key) -> bool:
-        """Whether a key itself stands in the file or an override, not only what it belongs to."""
+        """Whether a key itself is in the file or an override, not only its parent."""
         return key in self.overrides or key in self.document.values
 
     def _override(self, key: Key) -> str:
@@ -60,7 +60,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a config."""
+    """One problem of a config."""
 
     key: Key
     message: str
@@ -77,8 +77,8 @@ class ConfigError(InputError):
     """A config cannot be used.
 
     Args:
-        problems: Everything that is wrong with it.
-        partial: The config without what is wrong, if that is one.
+        problems: All problems.
+        partial: The valid rest of the config, if that is a config.
         origin: Where the config came from.
     """
 

@@ -40,7 +40,7 @@ def misspelt(config: Config, folder: Path) -> Iterator[tuple[tuple[str, ...], st
         folder: Where its relative paths start from.
 
     Yields:
-        The key, and what is wrong.
+        The key and the message.
     """
     for key, place, value in _placed(config, ()):
         looks_like_a_name = re.fullmatch(r"[\w-]+", value) and not (folder / value).exists()

@@ -10,7 +10,7 @@ from motet.options import PositiveInt
 
 
 class Balanced(Member):
-    """A chosen balancer, and how to go back for it."""
+    """A chosen balancer, and the options of its backward pass."""
 
     heads: Literal["plain", "weighted"] | None = None
     """What parameters of one task alone get from a balancer that reads gradients: ``plain``, the
@@ -51,10 +51,10 @@ Balancing = Annotated[One | Several, Discriminator(_kind)]
 
 
 def wrong_end(ends: Sequence[int | None]) -> tuple[int, str] | None:
-    """Find what is wrong with the epochs at which stages end.
+    """Find the first stage that ends at a wrong epoch.
 
     Returns:
-        The place of a stage and what is wrong with its end; None if all is well.
+        The place of the stage and the message; None if there is none.
 
     Example:
         >>> wrong_end([5, 3, None])

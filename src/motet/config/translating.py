@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a config, in the user's words."""
+"""Pydantic's errors about a config, in the user's words."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -35,7 +35,7 @@ def translated(
 
 
 def _merged(problems: Sequence[Problem]) -> list[Problem]:
-    """Say once what all branches of a union say about a place; only what is deepest inside."""
+    """Join the problems of all branches of a union at a place; keep the innermost places."""
     outer = {problem.key[:end] for problem in problems for end in range(len(problem.key))}
     merged: dict[tuple[Key, str], Problem] = {}
     for problem in problems:

@@ -201,7 +201,7 @@ def _beside(path: Key, data: Mapping[str, Any]) -> list[str]:
 
 
 def _from_keys(registry: Registry, value: Mapping[str, Any]) -> str | None:
-    """Tell the member from the keys that were given, or from a key that stands for `type`."""
+    """Recognise the member by the given keys, or a key that means `type`."""
     for key in value:
         if nearest(str(key), ["type"], KEYS) is not None:
             return "did you mean 'type'?"

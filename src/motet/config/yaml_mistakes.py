@@ -1,4 +1,4 @@
-"""What is wrong with a text that is not YAML, and where: often above the place PyYAML names."""
+"""Mistakes in a text that is not YAML, and their places: often above the one PyYAML names."""
 
 import re
 
