@@ -169,7 +169,7 @@ def test_the_docs_have_every_balancer_in_every_table():
     what, differences, options = text.split("\n## ")[2:5]
     assert set(_first_column(what)) == set(_first_column(differences)) == set(available())
     own = {name: read_options(BALANCERS, name) for name in available()}
-    common = {"scale", "every", "momentum"}
+    common = {"scale", "losses", "unit", "every", "momentum"}
     listed = dict(line.split("|")[1:3] for line in options.splitlines() if line.startswith("| `"))
     assert {name.strip(" `") for name in listed} == {
         name for name, found in own.items() if {option.name for option in found} - common

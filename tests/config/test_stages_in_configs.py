@@ -8,6 +8,7 @@ import pytest
 from motet.config import Config, ConfigError, json_schema, read
 
 TASKS = "tasks: {a: regression, b: regression}\n"
+COMMON = {"scale": "sum", "losses": None, "unit": False, "every": 1, "momentum": 0.0}
 
 
 def config(tmp_path, text, overrides=()):
@@ -19,7 +20,7 @@ def config(tmp_path, text, overrides=()):
 def test_stages_are_members_with_an_end(tmp_path):
     found = config(tmp_path, "balancing: [{until: 5, type: equal}, pcgrad]")
     assert [(stage.type, stage.until) for stage in found.stages] == [("equal", 5), ("pcgrad", None)]
-    assert found.stages[1].options() == {"seed": 0, "scale": "sum", "every": 1, "momentum": 0.0}
+    assert found.stages[1].options() == {"seed": 0, **COMMON}
     assert read(found.model_dump(mode="json"))[0] == found
 
 
@@ -33,7 +34,7 @@ def test_how_to_go_back_stands_beside_a_balancer_s_options(text, tmp_path):
     given = "{type: pcgrad, seed: 1, heads: weighted, at: representation}"
     found = config(tmp_path, "balancing: " + text.format(given)).stages[-1]
     assert (found.heads, found.at, found.memory) == ("weighted", "representation", None)
-    assert found.options() == {"seed": 1, "scale": "sum", "every": 1, "momentum": 0.0}
+    assert found.options() == {"seed": 1, **COMMON}
 
 
 @pytest.mark.parametrize(

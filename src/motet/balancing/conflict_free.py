@@ -38,6 +38,7 @@ class ConFIG(GramianBalancer):
     """
 
     scales_rows = False
+    refuses_unit = "the direction is found from unit gradients already"
 
     @checked
     def __init__(

@@ -49,6 +49,10 @@ class DBMTL(JacobianBalancer):
         "a factor on a loss only adds a constant to its logarithm; use `upgrad` or `aligned`"
     )
 
+    refuses_unit = (
+        "gradients of logarithms do not depend on the scale of a loss, and become equally long"
+    )
+
     @checked
     def __init__(
         self,

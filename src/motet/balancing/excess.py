@@ -40,6 +40,8 @@ class ExcessMTL(JacobianBalancer):
     column_state = ("squares",)
     combines = True
 
+    refuses_unit = "it estimates what a task can still gain from the size of its gradient"
+
     @checked
     def __init__(
         self,

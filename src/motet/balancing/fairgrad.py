@@ -57,6 +57,9 @@ class FairGrad(GramianBalancer):
                 "from alpha = 1 on, a larger gradient counts no more, or less; set alpha < 1"
             )
 
+        if alpha == 1 and self.unit:
+            self._check_unit("with alpha = 1 the direction does not depend on lengths")
+
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
         return self.accept(fair_weights(gramian.numpy(), self.alpha, self.resolution))
 

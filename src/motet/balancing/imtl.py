@@ -45,6 +45,8 @@ class IMTL(GramianBalancer):
         "length; use `conflict_free`, where a weight is a preference"
     )
 
+    refuses_unit = "the projections are on unit gradients already"
+
     @checked
     def __init__(
         self,

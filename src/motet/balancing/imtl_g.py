@@ -48,6 +48,8 @@ class IMTLG(GramianBalancer):
         "a weight is a preference"
     )
 
+    refuses_unit = "the projections are on unit gradients already"
+
     @checked
     def __init__(
         self,

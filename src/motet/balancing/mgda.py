@@ -50,6 +50,10 @@ class MGDA(GramianBalancer):
     ) -> None:
         super().__init__(tasks, **common)
         self.normalize = normalize
+        if self.unit and "l2" in normalize:
+            self._check_unit(
+                f"normalize: {normalize} divides by lengths, which would be 1; remove one of them"
+            )
 
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
         size = torch.ones(len(present), dtype=torch.float64)

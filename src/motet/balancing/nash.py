@@ -43,6 +43,8 @@ class Nash(GramianBalancer):
         "alpha < 1"
     )
 
+    refuses_unit = "the direction does not depend on the lengths of gradients"
+
     option_defaults: ClassVar[Mapping[str, str]] = {"scale": "paper"}
 
     @checked

@@ -8,7 +8,8 @@ is described twice.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, cast
+from types import NoneType
+from typing import Annotated, Any, ClassVar, Literal, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model
 from pydantic_core import core_schema
@@ -55,6 +56,8 @@ class MemberOf:
     default: str | None = None
     base: type[Member] = Member
     """What the forms have beside the member's options."""
+    lacking: str | None = None
+    """Option that the members which fit here do not have."""
 
     def form(self, name: str) -> type[Member]:
         """Return the form of the member ``name``, as it is registered now."""
@@ -63,12 +66,13 @@ class MemberOf:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        registry = KINDS[self.kind]
-        choices = {name: self._choice(name, handler) for name in registry}
+        choices = {name: self._choice(name, handler) for name in self._fitting()}
         union = core_schema.tagged_union_schema(
             cast("dict[Any, core_schema.CoreSchema]", choices), discriminator=_name
         )
-        return core_schema.no_info_before_validator_function(self._spelled_out, union)
+        chosen = core_schema.no_info_before_validator_function(self._spelled_out, union)
+        optional = NoneType in get_args(source)
+        return core_schema.nullable_schema(chosen) if optional else chosen
 
     def _choice(self, name: str, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         if KINDS[self.kind].package(name) is None:
@@ -79,18 +83,36 @@ class MemberOf:
         )
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        registry = KINDS[self.kind]
+        optional = schema["type"] == "nullable"
+        chosen = schema["schema"] if optional else schema
+        names = list(chosen["schema"]["choices"])
         forms = [  # without `type`, the options of several members would fit
             form if name == self.default else {**form, "required": ["type"]}
-            for name, form in zip(registry, handler(schema)["oneOf"], strict=True)
+            for name, form in zip(names, handler(chosen)["oneOf"], strict=True)
         ]
-        return {"anyOf": [{"type": "string", "enum": list(registry)}, {"oneOf": forms}]}
+        nothing = [{"type": "null"}] if optional else []
+        return {"anyOf": [{"type": "string", "enum": names}, {"oneOf": forms}, *nothing]}
+
+    def _fitting(self) -> list[str]:
+        registry = KINDS[self.kind]
+        if self.lacking is None:
+            return list(registry)
+        return [
+            name
+            for name in registry
+            if registry.package(name) is not None  # imported where a config names it
+            or all(option.name != self.lacking for option in read_options(registry, name))
+        ]
 
     def _spelled_out(self, value: Any) -> Any:
         if isinstance(value, str):
-            return {"type": value}
-        if isinstance(value, Mapping) and "type" not in value and self.default is not None:
-            return {"type": self.default, **value}
+            value = {"type": value}
+        elif isinstance(value, Mapping) and "type" not in value and self.default is not None:
+            value = {"type": self.default, **value}
+        registry, name = KINDS[self.kind], _name(value)
+        if self.lacking is not None and name in registry and name not in self._fitting():
+            near = registry.hint(name, self._fitting())
+            raise ValueError(f"the {self.kind} {name!r} does not fit here; {near}")
         return value
 
 
@@ -118,7 +140,9 @@ def field_of(option: Option) -> tuple[Any, Any]:
     """Return an option as a field of a pydantic model: its annotation and the field."""
     default = ... if option.required else option.default
     annotation = option.annotation
-    for marker in getattr(annotation, "__metadata__", ()):
+    union = get_args(annotation) if get_origin(annotation) is Union else (annotation,)
+    for marker in (mark for each in union for mark in getattr(each, "__metadata__", ())):
         if isinstance(marker, Chosen):
-            annotation = Annotated[Member, MemberOf(marker.kind, marker.default)]
+            member = MemberOf(marker.kind, marker.default, lacking=marker.lacking)
+            annotation = Annotated[Member | None if NoneType in union else Member, member]
     return annotation, Field(default, description=option.description)

@@ -131,6 +131,8 @@ class Chosen:
 
     kind: str
     default: str | None = None
+    lacking: str | None = None
+    """Option that the members which fit here do not have."""
 
 
 @dataclass(frozen=True)

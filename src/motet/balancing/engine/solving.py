@@ -5,7 +5,7 @@ Tasks that reach no common leaf, directly or through others, have nothing to bal
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, cast
 
 import torch
@@ -16,6 +16,7 @@ from motet.balancing.engine.gradient_rows import GradientRows
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.families import (
     Balancer,
+    GradientBalancer,
     GramianBalancer,
     JacobianBalancer,
     ReadsNorms,
@@ -35,6 +36,19 @@ class Solved:
     components: tuple[tuple[str, ...], ...]
     total: Tensor | None = None
     """The total of a loss balancer."""
+    inner: Tensor | None = None
+    """Weights (T',) that a loss balancer inside gave to the losses."""
+
+
+class Weighed(NamedTuple):
+    """The weights that a Gramian balancer found, all on the CPU."""
+
+    weights: Tensor
+    """Weights (T',) of the losses."""
+    gramian: Tensor
+    status: str
+    inner: Tensor | None
+    """Their factors (T',) from a loss balancer inside."""
 
 
 class Combined(NamedTuple):
@@ -47,8 +61,8 @@ class Combined(NamedTuple):
     status: str
 
 
-def balance(call: BackwardCall, rows: GradientRows) -> Solved:
-    """Balance each component on its own."""
+def balance(call: BackwardCall, rows: GradientRows, *, in_place: bool = False) -> Solved:
+    """Balance each component on its own; ``in_place``, the rows may be overwritten."""
     values = call.values()
     groups = rows.components()
     components = tuple(tuple(rows.tasks[place] for place in group) for group in groups)
@@ -62,14 +76,23 @@ def balance(call: BackwardCall, rows: GradientRows) -> Solved:
         return Solved(rows.combine(weights), weights, None, status, components, total)
     if needs.reads == "jacobian":
         assert isinstance(call.balancer, JacobianBalancer)
-        direction, found, status = _directions(call.balancer, rows, values, groups)
-        return Solved(direction, found, None, status, components)
-    weights, gramian, status = weigh(call, rows.gramian(), values, groups)
-    return Solved(rows.combine(weights), weights, gramian, status, components)
+        inner = inner_weights(call)
+        direction, found, status = _directions(
+            call.balancer, rows, values, groups, inner, in_place=in_place
+        )
+        return Solved(direction, found, None, status, components, inner=inner)
+    weights, gramian, status, inner = weigh(call, rows.gramian(), values, groups)
+    return Solved(rows.combine(weights), weights, gramian, status, components, inner=inner)
 
 
 def _directions(
-    balancer: JacobianBalancer, rows: GradientRows, values: Tensor, groups: Sequence[Sequence[int]]
+    balancer: JacobianBalancer,
+    rows: GradientRows,
+    values: Tensor,
+    groups: Sequence[Sequence[int]],
+    inner: Tensor | None,
+    *,
+    in_place: bool,
 ) -> tuple[Tensor, Tensor | None, str]:
     """Return the sum of the components' directions (P,), the weights (T',), and the status.
 
@@ -80,8 +103,15 @@ def _directions(
     statuses = []
     for group in groups:
         present = torch.tensor(places(balancer, [rows.tasks[place] for place in group]))
-        jacobian = rows.jacobian if len(groups) == 1 else rows.jacobian[group]  # else a copy
-        direction = balancer(jacobian, values[group], present)
+        whole = len(groups) == 1
+        jacobian = rows.jacobian if whole else rows.jacobian[group]  # else a copy
+        direction = balancer(
+            jacobian,
+            values[group],
+            present,
+            None if inner is None else inner[group],
+            in_place=in_place or not whole,
+        )
         # a copy, as a balancer may keep what it gives, or give a row
         total = direction.clone() if total is None else total.add_(direction)
         if weights is not None and balancer.weights is not None:
@@ -93,24 +123,40 @@ def _directions(
 
 def weigh(
     call: BackwardCall, gramian: Tensor, values: Tensor, groups: Sequence[Sequence[int]]
-) -> tuple[Tensor, Tensor, str]:
-    """Return weights (T',) and Gramian, both on the CPU, and the balancer's status."""
+) -> Weighed:
+    """Weigh each component on its own."""
     assert isinstance(call.balancer, GramianBalancer)
+    factors = inner_weights(call)
     inner, losses = gramian, values
     if gramian.device.type != "cpu":  # the one transfer
         together = torch.cat([gramian.flatten(), values.double().to(gramian.device)]).cpu()
         inner, losses = together[: gramian.numel()].view(gramian.shape), together[gramian.numel() :]
+    factors = None if factors is None else factors.cpu()
     read = _as_exact_as_rows(inner, values.dtype)
     weights = torch.ones(len(inner), dtype=torch.float64)
     statuses = []
     for group in groups:
         present = torch.tensor(places(call.balancer, [call.tasks[place] for place in group]))
         if len(groups) == 1:
-            weights = call.balancer(read, losses, present)
+            weights = call.balancer(read, losses, present, factors)
         else:
-            weights[group] = call.balancer(read[group][:, group], losses[group], present)
+            mine = None if factors is None else factors[group]
+            weights[group] = call.balancer(read[group][:, group], losses[group], present, mine)
         statuses.append(call.balancer.status)
-    return weights, inner, _joined(statuses)
+    return Weighed(weights, inner, _joined(statuses), factors)
+
+
+def inner_weights(call: BackwardCall) -> Tensor | None:
+    """Return the weights (T',) that a loss balancer inside gives to the losses; None without one.
+
+    It makes its step, once for all components, and its parameters get their gradient.
+    """
+    if call.balancer.needs.inner is None:
+        return None
+    assert isinstance(call.balancer, GradientBalancer)
+    assert call.balancer.losses is not None
+    inner = replace(call, balancer=call.balancer.losses)
+    return loss_weights(inner, call.values()).weights
 
 
 def _as_exact_as_rows(gramian: Tensor, dtype: torch.dtype) -> Tensor:
@@ -125,10 +171,12 @@ def _as_exact_as_rows(gramian: Tensor, dtype: torch.dtype) -> Tensor:
     return gramian.to(dtype)
 
 
-def own_weights(call: BackwardCall, weights: Tensor | None) -> Tensor | None:
+def own_weights(call: BackwardCall, weights: Tensor | None, inner: Tensor | None) -> Tensor | None:
     """Return the factors (T',) of the gradients of the tasks' own leaves; None stands for 1."""
     if call.weighted or not call.balancer.needs.scales_losses:
         return weights if call.weighted else None
+    if inner is not None:
+        return inner
     return call.balancer.loss_scales(torch.tensor(places(call.balancer, call.tasks)))
 
 

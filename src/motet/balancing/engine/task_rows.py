@@ -67,12 +67,12 @@ def fill_row(
 
 def write_balanced(call: BackwardCall, rows: GradientRows, own: Own, path: str) -> BackwardResult:
     """Combine the rows, and add the direction and the weighted gradients to ``.grad``."""
-    solved = balance(call, rows)
+    solved = balance(call, rows, in_place=True)
     direction = solved.direction if call.scale == 1 else solved.direction * call.scale
     for leaf, gradient in rows.gradients(direction):
         add_to_grad(leaf, gradient, call.waiting, owned=True)
     if own:
-        found = own_weights(call, solved.weights)
+        found = own_weights(call, solved.weights, solved.inner)
         assert found is not None
         weights = dict(zip(call.tasks, found, strict=True))
         for task, leaf, gradient in own:

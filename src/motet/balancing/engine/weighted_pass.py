@@ -10,12 +10,16 @@ from motet.balancing.engine.solving import own_weights
 
 
 def weighted_pass(
-    call: BackwardCall, shared: Sequence[Tensor], others: Sequence[Tensor], weights: Tensor
+    call: BackwardCall,
+    shared: Sequence[Tensor],
+    others: Sequence[Tensor],
+    weights: Tensor,
+    inner: Tensor | None,
 ) -> None:
     """Add the gradient of the weighted losses to ``.grad``; a second pass for plain ``others``."""
     values = stacked(list(call.losses.values()))
     factors = weights.to(values) * call.scale
-    own = own_weights(call, weights)
+    own = own_weights(call, weights, inner)
     own = torch.ones_like(factors) if own is None else own.to(values)
     together = [*shared, *others] if call.weighted else shared
     apart = [] if call.weighted else others

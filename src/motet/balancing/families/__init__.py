@@ -8,6 +8,7 @@ loop, these and further calls (`motet.balancing.families.protocols`), is recorde
 """
 
 from motet.balancing.families.balancer import LONG_EPOCH, Balancer, by_task
+from motet.balancing.families.gradient import GradientBalancer
 from motet.balancing.families.gramian import GramianBalancer
 from motet.balancing.families.jacobian import JacobianBalancer, rows_of
 from motet.balancing.families.loss import LossBalancer
@@ -26,6 +27,7 @@ from motet.balancing.families.protocols import (
 __all__ = [
     "LONG_EPOCH",
     "Balancer",
+    "GradientBalancer",
     "GradientOptions",
     "GramianBalancer",
     "GramianOptions",

@@ -2,22 +2,23 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from motet.balancing.families.balancer import Balancer, wrong_result
+from motet.balancing.families.balancer import wrong_result
+from motet.balancing.families.gradient import GradientBalancer
 from motet.balancing.families.options import GramianOptions
-from motet.balancing.families.uncompiled import keep_buffers, uncompiled
+from motet.balancing.families.uncompiled import uncompiled
 from motet.balancing.solvers.solution import NOT_FINITE, OK, Solution
 from motet.options import Unpack, defaults_of
 from motet.problems import InputError
 
 
-class GramianBalancer(Balancer):
+class GramianBalancer(GradientBalancer):
     """Finds task weights from the inner products of the task gradients.
 
     The direction is the weighted sum of the gradients. ``forward`` finds weights in the scale of
@@ -60,10 +61,8 @@ class GramianBalancer(Balancer):
     """Longest direction, for methods whose recipe has one."""
 
     def __init__(self, tasks: Sequence[str], **options: Unpack[GramianOptions]) -> None:
-        super().__init__(tasks)
-        keep_buffers()
         known: Any = {**defaults_of(GramianOptions), **self.option_defaults, **options}
-        self.scale: Literal["sum", "mean", "paper"] = known["scale"]
+        super().__init__(tasks, known)
         self.every: int = known["every"]
         self.momentum: float = known["momentum"]
         self.status = OK
@@ -85,7 +84,11 @@ class GramianBalancer(Balancer):
 
     @uncompiled
     def __call__(
-        self, gramian: Tensor, losses: Tensor | None = None, present: Tensor | None = None
+        self,
+        gramian: Tensor,
+        losses: Tensor | None = None,
+        present: Tensor | None = None,
+        loss_weights: Tensor | None = None,
     ) -> Tensor:
         """Weigh the tasks that ``present`` (T',) indexes, all by default.
 
@@ -93,6 +96,8 @@ class GramianBalancer(Balancer):
             gramian: Inner products of the task gradients, (T', T').
             losses: Losses (T',), for methods that read them.
             present: Which tasks the rows are.
+            loss_weights: What the loss balancer inside gave to the losses (T',), if it was called
+                already.
 
         Returns:
             Weights (T',), float64 on the CPU.
@@ -108,7 +113,12 @@ class GramianBalancer(Balancer):
                 "products of one gradient per task"
             )
         inner = gramian.detach().cpu().double()  # the one transfer of a step
-        if not inner.isfinite().all():
+        finite = bool(inner.isfinite().all())
+        if finite and self.losses is not None:
+            found = self.loss_weights(losses, present) if loss_weights is None else loss_weights
+            loss_weights = found.detach().cpu().double()
+            finite = bool(loss_weights.isfinite().all())
+        if not finite:
             self.status = NOT_FINITE
             return torch.full((count,), torch.nan, dtype=torch.float64)
         dtype = gramian.dtype if gramian.is_floating_point() else torch.float64
@@ -116,29 +126,36 @@ class GramianBalancer(Balancer):
         self.count_step()
         kept = self.reuse(present)
         if kept is not None:
-            return kept
+            return kept if loss_weights is None else kept * loss_weights
         self.status = OK
+        unit = _inverse_lengths(inner) if self.unit else None
+        if loss_weights is not None:
+            inner = inner * torch.outer(loss_weights, loss_weights)
+            losses = None if losses is None else losses * loss_weights.to(losses)
+        rows = inner if unit is None else inner * torch.outer(unit, unit)
         own = self.preference(present)
         scaled = self.scales_rows and bool((own != 1).any())
-        rows = inner * torch.outer(own, own) if scaled else inner
+        rows = rows * torch.outer(own, own) if scaled else rows
         weights = self._found(rows, losses, present)
         if self.scale != "paper" and count > 1:
             weights = self.in_sum_scale(weights)
             weights = weights / count if self.scale == "mean" else weights
         weights = weights * own if scaled else weights
+        weights = weights if unit is None else weights * unit
         if self.max_norm is not None:
             length = (weights @ inner @ weights).clamp(min=0).sqrt()
             weights = weights * (self.max_norm / length).clamp(max=1)
         if self.momentum > 0 and count > 1:
             weights = self._moved(weights, present)
         self._keep(weights, present)
-        return weights
+        return weights if loss_weights is None else weights * loss_weights
 
     def reuse(self, present: Tensor) -> Tensor | None:
         """Count a step for which no Gramian is needed, if kept weights still hold.
 
         Returns:
-            The weights (T',); None says that a Gramian is needed.
+            The weights (T',), of losses that a loss balancer inside has weighted; None if a Gramian
+            is needed.
         """
         if self.every == 1:
             return None
@@ -208,6 +225,12 @@ class GramianBalancer(Balancer):
         self.kept_for[here] = float(self.every - 1)
         self.kept_with[here] = number
         self.kept_at[here] = self.task_weights[here]
+
+
+def _inverse_lengths(gramian: Tensor) -> Tensor:
+    """Return 1 / ‖g‖ of each row (T',), 1 for a row of zeros."""
+    lengths = gramian.diagonal().clamp(min=0).sqrt()
+    return torch.where(lengths > 0, 1 / lengths, 1.0)
 
 
 def _numbers(buffer: Tensor) -> NDArray[np.float32]:

@@ -2,21 +2,22 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from motet.balancing.families.balancer import Balancer, wrong_result
+from motet.balancing.families.balancer import wrong_result
+from motet.balancing.families.gradient import GradientBalancer
 from motet.balancing.families.options import GradientOptions
-from motet.balancing.families.uncompiled import keep_buffers, uncompiled
+from motet.balancing.families.uncompiled import uncompiled
 from motet.balancing.solvers.solution import NOT_FINITE, OK
 from motet.options import Unpack, defaults_of
 from motet.problems import InputError
 from motet.wide_state import at_least_float32
 
 
-class JacobianBalancer(Balancer):
+class JacobianBalancer(GradientBalancer):
     """Finds the direction from the task gradients themselves, where inner products do not suffice.
 
     A task weight scales the task's gradient. ``forward`` finds the direction in the scale of the
@@ -42,10 +43,8 @@ class JacobianBalancer(Balancer):
     """Whether ``forward`` sets `weights`: the direction is a weighted sum of gradients."""
 
     def __init__(self, tasks: Sequence[str], **options: Unpack[GradientOptions]) -> None:
-        super().__init__(tasks)
-        keep_buffers()
         known: Any = {**defaults_of(GradientOptions), **self.option_defaults, **options}
-        self.scale: Literal["sum", "mean", "paper"] = known["scale"]
+        super().__init__(tasks, known)
         self.status = OK
         """How the last step went: "ok", or what was done instead and why."""
         self.weights: Tensor | None = None
@@ -53,7 +52,13 @@ class JacobianBalancer(Balancer):
 
     @uncompiled
     def __call__(
-        self, jacobian: Tensor, losses: Tensor | None = None, present: Tensor | None = None
+        self,
+        jacobian: Tensor,
+        losses: Tensor | None = None,
+        present: Tensor | None = None,
+        loss_weights: Tensor | None = None,
+        *,
+        in_place: bool = False,
     ) -> Tensor:
         """Combine the gradients of the tasks that ``present`` (T',) indexes, all by default.
 
@@ -61,6 +66,9 @@ class JacobianBalancer(Balancer):
             jacobian: One flattened gradient per task, (T', P).
             losses: Losses (T',), for methods that read them.
             present: Which tasks the rows are.
+            loss_weights: What the loss balancer inside gave to the losses (T',), if it was called
+                already.
+            in_place: Whether the rows may be overwritten by scaled ones, which saves a copy.
 
         Returns:
             The direction (P,), same dtype and device.
@@ -78,6 +86,8 @@ class JacobianBalancer(Balancer):
             )
         rows = jacobian.detach()
         read = [rows] if losses is None else [rows, losses.to(rows)]
+        if loss_weights is not None:
+            read.append(loss_weights.to(rows))
         # a finite sum implies finite terms, and is computed faster; a device sync
         finite = bool(torch.stack([each.sum() for each in read]).isfinite().all())
         if not (finite or all(bool(each.isfinite().all()) for each in read)):
@@ -86,9 +96,17 @@ class JacobianBalancer(Balancer):
                 self.weights = torch.full((len(rows),), torch.nan, dtype=torch.float64)
             return torch.full_like(rows[0], torch.nan)
         self.count_step()
-        own = self.task_weights[present.to(self.task_weights.device)].to(rows)
-        if bool((own != 1).any()):
-            rows = rows * own[:, None]  # a copy of J
+        if self.losses is not None and loss_weights is None:
+            loss_weights = self.loss_weights(losses, present)
+        factor = self.task_weights[present.to(self.task_weights.device)].to(rows)
+        if loss_weights is not None:
+            factor = factor * loss_weights.to(rows)
+            losses = None if losses is None else losses * loss_weights.to(losses)
+        if self.unit:
+            lengths = torch.linalg.vector_norm(rows, dim=1)
+            factor = torch.where(lengths > 0, factor / lengths, factor)
+        if bool((factor != 1).any()):
+            rows = rows.mul_(factor[:, None]) if in_place else rows * factor[:, None]
         self.status, self.weights = OK, None
         self._open_columns(rows)
         direction = super().__call__(rows, losses, present)
@@ -100,7 +118,7 @@ class JacobianBalancer(Balancer):
                 "that the direction is a weighted sum: set it, or combines = False"
             )
         if self.weights is not None:
-            self.weights = self._in_scale(self.weights, len(rows)) * own.cpu().double()
+            self.weights = self._in_scale(self.weights, len(rows)) * factor.cpu().double()
         return self._in_scale(direction, len(rows))
 
     def _in_scale(self, values: Tensor, count: int) -> Tensor:

@@ -39,6 +39,9 @@ class Needs:
     """Whether it reads the mean losses of every epoch."""
     scores: bool = False
     """Whether it reads the scores of every evaluation."""
+    inner: "Needs | None" = None
+    """What the loss balancer inside needs, which weights the losses before; None without one. What
+    it needs of the training loop is part of the record around it."""
 
     @property
     def gradients(self) -> bool:
@@ -51,18 +54,20 @@ def needs_of(balancer: Any) -> Needs:
     losses = balancer.reads == "losses"
     penalizes = losses and _has(balancer, "penalty", "layer")
     norms = penalizes or (losses and _has(balancer, "observe_norms", "layer"))
+    inner = None if losses or balancer.losses is None else balancer.losses.needs
     return Needs(
         reads=balancer.reads,
         norms=balancer.layer if norms else None,
         penalizes_norms=penalizes,
         fixed_weights=losses and balancer.fixed_weights,
         gives_weights=balancer.reads != "jacobian" or balancer.combines,
-        scales_losses=balancer.scales_losses,
+        scales_losses=balancer.scales_losses or inner is not None,
         columns_stay=balancer.reads == "jacobian" and bool(balancer.column_state),
         looks_ahead=_has(balancer, "look_ahead"),
         after_step=_has(balancer, "after_step", "exact") and balancer.exact,
         epochs=_has(balancer, "end_epoch"),
         scores=_has(balancer, "observe_scores"),
+        inner=inner,
     )
 
 

@@ -61,7 +61,8 @@ def blocks(call: BackwardCall) -> BackwardResult | None:
             memory = rows.memory
     if memory is not None:
         workspace.give_back(call.balancer, memory)
-    weights, inner, status = weigh(call, gramian, call.values(), [list(range(len(call.tasks)))])
+    everyone = [list(range(len(call.tasks)))]
+    weights, gramian, status, inner = weigh(call, gramian, call.values(), everyone)
     scaled = weights * call.scale
     for leaf, each in sums:
         add_to_grad(leaf, scaled.to(each) @ each, call.waiting, owned=True)
@@ -72,11 +73,11 @@ def blocks(call: BackwardCall) -> BackwardResult | None:
             layer.leaves, layer.gradients(counts[:, None] * each), strict=True
         ):
             add_to_grad(leaf, gradient, call.waiting, owned=True)
-    counted = own_weights(call, weights)
+    counted = own_weights(call, weights, inner)
     for number, task in enumerate(call.tasks):
         factor = () if counted is None else (counted[number],)
         call.add_all(leaves.own[task], own[number], *factor)
-    return solved_result(call, Solved(weights, weights, inner, status, (call.tasks,)), "blocks")
+    return solved_result(call, Solved(weights, weights, gramian, status, (call.tasks,)), "blocks")
 
 
 def _own_parts(

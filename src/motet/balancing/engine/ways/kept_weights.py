@@ -5,7 +5,7 @@ import torch
 from motet.balancing.engine.call import BackwardCall
 from motet.balancing.engine.leaves import unique
 from motet.balancing.engine.result import BackwardResult
-from motet.balancing.engine.solving import places
+from motet.balancing.engine.solving import inner_weights, places
 from motet.balancing.engine.weighted_pass import weighted_pass
 from motet.balancing.families import GramianBalancer
 
@@ -17,7 +17,11 @@ def kept_weights(call: BackwardCall) -> BackwardResult | None:
     weights = call.balancer.reuse(torch.tensor(places(call.balancer, call.tasks)))
     if weights is None:
         return None
+    inner = inner_weights(call)
+    if inner is not None:
+        inner = inner.cpu()
+        weights = weights * inner.double()
     others = unique(leaf for task in call.tasks for leaf in leaves.own[task])
-    weighted_pass(call, leaves.shared, others, weights)
+    weighted_pass(call, leaves.shared, others, weights, inner)
     named = dict(zip(call.tasks, weights.unbind(), strict=True))
     return call.result(weights=named, path="kept weights")

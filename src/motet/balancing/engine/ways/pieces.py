@@ -36,11 +36,11 @@ def pieces(call: BackwardCall) -> BackwardResult:
     assert memory is not None
     workspace.give_back(call.balancer, memory)
     groups = components(reached)
-    weights, inner, status = weigh(call, gramian, call.values(), groups)
+    weights, gramian, status, inner = weigh(call, gramian, call.values(), groups)
     waiting = [leaf for task in call.tasks for leaf in leaves.own[task]] if call.own_waits else []
-    weighted_pass(call, leaves.shared, unique(waiting), weights)
+    weighted_pass(call, leaves.shared, unique(waiting), weights, inner)
     named = tuple(tuple(call.tasks[place] for place in group) for group in groups)
-    return solved_result(call, Solved(weights, weights, inner, status, named), "pieces")
+    return solved_result(call, Solved(weights, weights, gramian, status, named), "pieces")
 
 
 def _pieces(leaves: Sequence[Tensor]) -> list[list[Tensor]]:

@@ -59,7 +59,7 @@ def representation(call: BackwardCall) -> BackwardResult:
     for row, task in enumerate(call.tasks):
         rows.fill(row, found[task][:count], 1 / call.scale)
     solved = balance(call, rows)
-    weights = own_weights(call, solved.weights)
+    weights = own_weights(call, solved.weights, solved.inner)
     for row, task in enumerate(call.tasks):
         factor = None if weights is None else weights[row]
         call.add_all(sides.own[task], found[task][count:], factor)
