@@ -20,15 +20,23 @@ class Registry:
     Args:
         kind: Name of the kind.
         plural: The name of several, which `motet list` takes, and entry points after "motet.".
+        base: "module:class" of which members are subclasses; empty if they may be any callable.
         special: A table whose members are members of this kind, too.
         **places: "module:object" by name.
     """
 
     def __init__(
-        self, kind: str, plural: str, special: "Registry | None" = None, /, **places: str
+        self,
+        kind: str,
+        plural: str,
+        base: str = "",
+        special: "Registry | None" = None,
+        /,
+        **places: str,
     ) -> None:
         self.kind, self.plural = kind, plural
         self.version = 0  # grows with every registration
+        self._base = base
         self._own: dict[str, Any] = dict(places)
         self._places: MutableMapping[str, Any] = self._own
         self._complete = False  # whether entry points were read
@@ -134,17 +142,50 @@ class Registry:
         """Register a member under a free name.
 
         Raises:
-            InputError: If the name is taken or not usable.
+            InputError: If the name is taken or not usable, or the member is of another kind or
+                lacks a method.
         """
-        if not name.isidentifier():
+        if not (isinstance(name, str) and name.isidentifier()):
             raise InputError(f"{name!r} cannot name {self.one}: use letters, digits and _")
         if name in self._whole:
             package = self._whole.package(name)
             by = f" by the package {package}" if package else ""
             raise InputError(f"the {self.noun} name {name!r} is taken{by}; choose another")
+        self._check(name, member)
         self._places[name] = member
         self.version += 1
+
+    def _check(self, name: str, member: Any) -> None:
+        if not self._is_subclass(member):
+            expected = (
+                f"a subclass of {self._base.replace(':', '.')}" if self._base else "a callable"
+            )
+            raise InputError(
+                f"{self.noun} {name!r}: found {_described(member)}; expected {expected}"
+            )
+        if self._special is not None and self._special._is_subclass(member):
+            raise InputError(
+                f"{self.noun} {name!r}: found {_described(member)}, {self._special.one}; "
+                f"register it so: motet.register({self._special.kind!r}, {name!r}, ...)"
+            )
+        lacking = sorted(getattr(member, "__abstractmethods__", ()))
+        if lacking:
+            raise InputError(
+                f"{self.noun} {name!r}: {_described(member)} does not define "
+                f"{', '.join(lacking)}; define what {self._base.replace(':', '.')} requires"
+            )
+
+    def _is_subclass(self, member: Any) -> bool:
+        if not self._base:
+            return callable(member)
+        return isinstance(member, type) and issubclass(member, resolve_name(self._base))
 
 
 _NOUNS = {"sharing": "sharing scheme", "auxiliary": "auxiliary task", "label": "kind of label"}
 """What messages call a member whose kind is no noun for one."""
+
+
+def _described(member: Any) -> str:
+    if isinstance(member, type):
+        return f"the class {member.__qualname__}"
+    return getattr(member, "__qualname__", None) or f"a {type(member).__name__}"

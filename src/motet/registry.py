@@ -12,6 +12,7 @@ from motet.problems import InputError, hint
 BALANCERS = Registry(
     "balancer",
     "balancers",
+    "motet.balancing.families.balancer:Balancer",
     equal="motet.balancing.equal:Equal",
     manual="motet.balancing.manual:Manual",
     uncertainty="motet.balancing.uncertainty:Uncertainty",
@@ -46,6 +47,7 @@ BALANCERS = Registry(
 SHARING = Registry(
     "sharing",
     "sharing",
+    "motet.sharing.base:Sharing",
     hard="motet.sharing.hard:Hard",
     soft="motet.sharing.soft:Soft",
     mmoe="motet.sharing.mmoe:MMoE",
@@ -60,10 +62,12 @@ SHARING = Registry(
 AUXILIARY = Registry(
     "auxiliary",
     "auxiliary",
+    "motet.tasks.auxiliary:Auxiliary",
 )
 TASKS = Registry(
     "task",
     "tasks",
+    "motet.tasks.base:Task",
     AUXILIARY,
     classification="motet.tasks.classification:Classification",
     regression="motet.tasks.regression:Regression",
@@ -104,6 +108,7 @@ METRICS = Registry(
 LABELS = Registry(
     "label",
     "labels",
+    "motet.data.targets.base:Target",
     **{"class": "motet.data.targets.classes:ClassTarget"},
     number="motet.data.targets.number:NumberTarget",
     indicators="motet.data.targets.indicators:IndicatorTarget",
@@ -113,6 +118,7 @@ LABELS = Registry(
 INPUTS = Registry(
     "input",
     "inputs",
+    "motet.data.inputs.base:Input",
     number="motet.data.inputs.number:Number",
     category="motet.data.inputs.category:Category",
     vector="motet.data.inputs.vector:Vector",
@@ -121,6 +127,7 @@ INPUTS = Registry(
 ENCODERS = Registry(
     "encoder",
     "encoders",
+    "torch.nn:Module",
     mlp="motet.encoders.mlp:MLP",
     lstm="motet.encoders.lstm:LSTM",
     transformer="motet.encoders.transformer:Transformer",
@@ -129,6 +136,7 @@ ENCODERS = Registry(
 FUSIONS = Registry(
     "fusion",
     "fusions",
+    "motet.encoders.fusion.base:Fusion",
     concat="motet.encoders.fusion.concat:Concat",
 )
 OPTIMIZERS = Registry(
@@ -150,11 +158,13 @@ LR_SCHEDULES = Registry(
 SCHEDULERS = Registry(
     "scheduler",
     "schedulers",
+    "motet.scheduling.base:Scheduler",
     all="motet.scheduling.all:All",
 )
 SOURCES = Registry(
     "source",
     "sources",
+    "motet.data.sources.base:Source",
     files="motet.data.sources.files:Files",
 )
 DATASETS = Registry(

@@ -169,7 +169,9 @@ def test_a_size_beyond_all_memory_is_one_clear_message(option, size):
         "model": {"encoder": {"hidden": [size if option == "hidden" else 4]}},
     }
     (found,) = complaints(config)
-    assert found.startswith("config  model: it does not fit into the memory")
+    key = "inputs.x.width: " if option == "width" else "model: "
+    assert found.startswith(f"config  {key}")
+    assert "it does not fit into the memory" in found
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from motet.data.inputs.base import Input
+from motet.data.inputs.results import checked_result, checked_shape
 from motet.data.inputs.shapes import InputShapes, Shape, join
 from motet.data.notes import Notes
 from motet.data.selection import require_columns
 from motet.data.targets import Target
 from motet.data.targets.base import NO_INPUTS
+from motet.data.targets.results import checked_columns, checked_labels
 from motet.data.values import is_list
 from motet.problems import InputError, hint, owned, reason
 from motet.registry import INPUTS, LABELS
@@ -127,16 +129,19 @@ class Preprocessing:
         columns = [name for each in self._inputs.values() for name in each.columns(names)]
         require_columns(table, columns, "inputs")
         notes: dict[str, Notes] = {}
+        shapes = self._shape_of_each()
 
         def trees() -> Iterator[tuple[str, Any]]:
             for name, each in self._inputs.items():
                 tree = None
                 with at("inputs", name):
-                    tree, notes[name] = each.apply(table)
+                    where = f"input {name!r}"
+                    found = each.apply(table)
+                    tree, notes[name] = checked_result(where, found, shapes[name], len(table))
                 if name in notes:
                     yield name, tree
 
-        return join(self._shape_of_each(), trees(), len(table)), notes
+        return join(shapes, trees(), len(table)), notes
 
     def inputs(self, table: pa.Table) -> dict[str, Any]:
         """Turn rows into what the encoder takes, without notes; see `apply`."""
@@ -157,7 +162,8 @@ class Preprocessing:
         for task, target in self._targets.items():
             if any(name in table.column_names for name in target.columns(table.column_names)):
                 with at("tasks", task):
-                    arrays[task] = target.encode(table, self._inputs)
+                    found = target.encode(table, self._inputs)
+                    arrays[task] = checked_labels(task, found, len(table))
         return arrays
 
     def predictions(
@@ -178,7 +184,8 @@ class Preprocessing:
         Returns:
             Columns by name.
         """
-        return self.target(task).predictions(value, probabilities, table, self._inputs)
+        found = self.target(task).predictions(value, probabilities, table, self._inputs)
+        return checked_columns(task, found, len(value))
 
     def target(self, task: str) -> Target:
         """Return the target of a task: its classes, its scale, its columns of predictions.
@@ -202,7 +209,10 @@ class Preprocessing:
 
     def _shape_of_each(self) -> dict[str, Shape]:
         if not self._shapes:  # costs a pass through the vocabulary of each text
-            self._shapes = {name: each.shape() for name, each in self._inputs.items()}
+            self._shapes = {
+                name: checked_shape(f"input {name!r}", each.shape())
+                for name, each in self._inputs.items()
+            }
         return self._shapes
 
     @property
@@ -216,11 +226,11 @@ class Preprocessing:
     def to_json(self) -> str:
         """Return everything that was learned as strict JSON."""
         inputs = {
-            name: {"type": INPUTS.name_of(type(each)), "state": each.state()}
+            name: _written(f"input {name!r}", INPUTS.name_of(type(each)), each.state())
             for name, each in self._inputs.items()
         }
         targets = {
-            task: {"type": LABELS.name_of(type(target)), "state": target.state()}
+            task: _written(f"task {task!r}", LABELS.name_of(type(target)), target.state())
             for task, target in self._targets.items()
         }
         content = {
@@ -282,6 +292,18 @@ def _is_spelt(kind: pa.DataType) -> bool:
     """Return whether a column is text in formats that have no lists."""
     inner = kind.value_type if is_list(kind) else kind
     return bool(pa.types.is_string(inner) or (is_list(kind) and pa.types.is_integer(inner)))
+
+
+def _written(where: str, member: str, state: dict[str, Any]) -> dict[str, Any]:
+    """Return what is written of an input or target, once JSON is known to hold it."""
+    try:
+        json.dumps(state, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{where}: state() of {member} returned what JSON cannot hold ({reason(error)}); "
+            "convert arrays with tolist(), and write None instead of NaN"
+        ) from None
+    return {"type": member, "state": state}
 
 
 def _loaded(name: str, content: Mapping[str, Any]) -> Input:

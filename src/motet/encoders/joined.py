@@ -1,6 +1,6 @@
 """Several encoders, each for its own input, and the fusion of their features."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, final
 
 from torch import Tensor, nn
@@ -76,7 +76,7 @@ class Joined(Encoder):
 
         Raises:
             InputError: If the encoder of an input whose words are labelled gives no state per word,
-                or an encoder gives no features.
+                an encoder gives no features, or the fusion gives something else.
         """
         if self._alone:
             alone: State = self.beside[0](inputs[self.beside_names[0]])
@@ -90,13 +90,23 @@ class Joined(Encoder):
                 check_words(found, given, encoder)
                 words, place = found, len(features)
             features.append(_features(found))
-        pooled: Tensor = self.fusion(features)
+        pooled = self._fused(features)
         if words is None:
             return pooled
         length = words.states.shape[1]
         beside = [each[:, None].expand(-1, length, -1) for each in features]
         beside[place] = words.states
-        return TokenStates(self.fusion(beside), words.padding, pooled)
+        return TokenStates(self._fused(beside), words.padding, pooled)
+
+    def _fused(self, features: Sequence[Tensor]) -> Tensor:
+        found: Any = self.fusion(features)
+        if isinstance(found, Tensor) and found.shape == (*features[0].shape[:-1], self.width):
+            return found
+        kind = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise InputError(
+            f"the fusion {type(self.fusion).__name__} returned {kind}; expected joined features "
+            f"{(*features[0].shape[:-1], self.width)}, as many as its width"
+        )
 
     def _given(self, inputs: Mapping[str, Any]) -> Iterator[tuple[str, nn.Module, Any]]:
         """Yield the name of each input beside the table, its encoder, and what that takes."""

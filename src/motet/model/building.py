@@ -18,7 +18,7 @@ from motet.encoders.fusion import create as create_fusion
 from motet.encoders.joined import Joined
 from motet.model.sizes import Sizes, declared_sizes
 from motet.options import create
-from motet.problems import InputError, about
+from motet.problems import InputError, about, shown
 from motet.registry import ENCODERS, TASKS
 from motet.sharing import Stages
 from motet.sharing import create as create_sharing
@@ -88,8 +88,18 @@ def _build_encoder(config: Config, sizes: Sizes) -> nn.Module:
     parts = [*([] if table is None else [table]), *texts.values(), *branches.values()]
     with about("fusion"):
         chosen = {"type": config.model.fusion.type, **config.model.fusion.options()}
-        fusion = create_fusion(chosen, [each.width for each in parts])  # type: ignore[misc]  # ints
+        fusion = create_fusion(chosen, [_width(each) for each in parts])
     return Joined(table, texts, _labelled_text(config, sizes), branches, fusion)
+
+
+def _width(encoder: nn.Module) -> int:
+    width = getattr(encoder, "width", None)
+    if not isinstance(width, int):
+        raise InputError(
+            f"encoder {type(encoder).__name__}: found width {shown(width)}; expected the number of "
+            "its features; set self.width in its constructor"
+        )
+    return width
 
 
 @runtime_checkable
@@ -115,7 +125,8 @@ def _own_encoder(config: Config, name: str) -> dict[str, Any]:
             f"input {name!r}: {chosen.type} has no option `encoder`, which chooses what reads it; "
             "add it to the input's class"
         )
-    return dict(options["encoder"])
+    given = options["encoder"]
+    return {"type": given} if isinstance(given, str) else dict(given)
 
 
 def _labelled_text(config: Config, sizes: Sizes) -> str | None:

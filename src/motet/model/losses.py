@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from motet.model.checks import described
+from motet.tasks import Task
+
 
 def mean_losses(terms: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
     """Divide sums by counts, without the tasks whose count is 0. Costs one device sync."""
@@ -21,3 +24,12 @@ def on_host(numbers: Sequence[Tensor]) -> list[float]:
     if all(number.device.type == "cpu" for number in numbers):
         return [number.item() for number in numbers]
     return torch.stack([number.detach().double() for number in numbers]).tolist()
+
+
+def no_terms(task: Task, found: object) -> str:
+    """Say that the loss of a task returned something else than a sum and a count."""
+    return (
+        f"task {task.name!r}: loss(raw, target) of {type(task).__name__} returned "
+        f"{described(found)}, expected (sum, count), two scalar tensors; for example "
+        "return self.add_up(function, raw, target)"
+    )

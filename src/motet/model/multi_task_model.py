@@ -12,7 +12,7 @@ from motet.model.building import arguments_of, declared, drawing_first_weights
 from motet.model.checks import EXPLAINED, described, explained, task_names, width_of
 from motet.model.heads import HeadArguments
 from motet.model.joining import FusionChoice, one_encoder
-from motet.model.losses import mean_losses
+from motet.model.losses import mean_losses, no_terms
 from motet.model.ownership import Ownership
 from motet.model.parameters import OwnedParameters, count_parameters
 from motet.model.reads import Order, Reading, check_states
@@ -238,9 +238,8 @@ class MultiTaskModel(OwnedParameters):
     def describe(self) -> dict[str, Any]:
         """Return a description of the model, as plain values.
 
-        ``shared`` and each task under ``tasks`` have the number of parameters, and of frozen ones;
-        a task also has its kind, outputs, loss and metrics. ``sharing`` is the result of
-        ``model.sharing.describe()``.
+        ``shared`` and each task under ``tasks`` have the number of parameters and of frozen ones; a
+        task also its kind, outputs, loss and metrics. ``sharing`` is ``model.sharing.describe()``.
         """
         tasks = {
             task.name: {
@@ -291,8 +290,7 @@ class MultiTaskModel(OwnedParameters):
             return {task: heads[task](reading(task, states[task])) for task in chosen}
         raw: dict[str, Tensor] = {}
         for task in order:
-            more = arguments.of(task, raw, targets)
-            raw[task] = heads[task](reading(task, states[task]), **more)
+            raw[task] = heads[task](reading(task, states[task]), **arguments.of(task, raw, targets))
         return {task: raw[task] for task in chosen}
 
     def states(self, inputs: Any, tasks: str | Iterable[str] | None = None) -> dict[str, Any]:
@@ -352,9 +350,13 @@ class MultiTaskModel(OwnedParameters):
             self._known(task)
         terms = {}
         for task, output in raw.items():
-            target = targets.get(self._known(task))
-            if target is not None:
-                terms[task] = self.tasks[task].loss(output, target)
+            if (target := targets.get(self._known(task))) is not None:
+                found = terms[task] = self.tasks[task].loss(output, target)
+                try:  # costs no call
+                    total, count = found
+                    _ = total.ndim, count.ndim
+                except (TypeError, ValueError, AttributeError):
+                    raise InputError(no_terms(self.tasks[task], found)) from None
         return terms
 
     def losses(
@@ -393,7 +395,6 @@ class MultiTaskModel(OwnedParameters):
             return compute(inputs, tasks)
         except EXPLAINED as error:
             what = "the encoder" if self.sharing.width else "the wrapped module"
-            problem = explained(error, inputs, what)
-            if problem is None:
+            if (problem := explained(error, inputs, what)) is None:
                 raise
             raise problem from error

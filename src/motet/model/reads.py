@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from motet.model.checks import described, no_features
-from motet.problems import InputError, hint
+from motet.problems import InputError, hint, shown
 from motet.sharing import Representation, Sharing, Stages
 from motet.states import FORMS, provided, record_of
 from motet.tasks import Task
@@ -113,9 +113,14 @@ def check_states(tasks: Sequence[Task], stages: Stages, sharing: Sharing) -> boo
         Whether the encoder gives a map.
 
     Raises:
-        InputError: If a task reads something else.
+        InputError: If a task reads something else, or the encoder declares none of these.
     """
-    gives = stages.gives
+    gives: object = stages.gives
+    if not (gives is None or isinstance(gives, str | Mapping)):
+        raise InputError(
+            f"the encoder declares gives = {shown(gives)}; expected a name such as 'tokens', or "
+            "the width of each of several states: {name: width}"
+        )
     there = provided(gives)
     for task in tasks:
         name = task.reads_state

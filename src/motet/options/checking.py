@@ -98,7 +98,8 @@ def create(registry: Registry, name: str, *arguments: Any, **options: Any) -> An
         InputError: If the name or an option is unknown or an option has a wrong value.
     """
     member = registry[name]
-    parameters = list(inspect.signature(member).parameters.values())
+    signature = inspect.signature(member)
+    parameters = list(signature.parameters.values())
     takes_any = any(
         p.kind is p.VAR_KEYWORD and get_origin(p.annotation) is not Unpack for p in parameters
     )
@@ -110,4 +111,15 @@ def create(registry: Registry, name: str, *arguments: Any, **options: Any) -> An
                 raise InputError(
                     f"{registry.kind} {name!r} has no option {option!r}; {hint(option, known)}"
                 )
-    return member(*arguments, **options)
+    try:
+        return member(*arguments, **options)
+    except TypeError as error:
+        try:
+            signature.bind(*arguments, **options)
+        except TypeError as mismatch:
+            count = len(arguments)
+            raise InputError(
+                f"{registry.kind} {name!r}: {mismatch}; expected a constructor with "
+                f"{count} argument{'s' * (count != 1)} by position and defaults for its options"
+            ) from error
+        raise

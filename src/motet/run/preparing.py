@@ -24,7 +24,7 @@ from motet.data.notes import Notes
 from motet.data.preprocessing import At, Preprocessing
 from motet.data.row_names import RowName, named
 from motet.data.selection import label_columns, listed, require_columns
-from motet.data.sources import Source, as_source
+from motet.data.sources import Source, as_source, rows_of
 from motet.data.sources.files import Files
 from motet.data.split_labels import lacking_labels
 from motet.data.splits import Splits, split
@@ -105,7 +105,7 @@ def read_rows(
         collector.stop()
     with collector.at(*("data", key) if named else ("data",)):
         source = _source(found, collector.origin, data)
-        table = source.read()
+        table = rows_of(source)
     if table is None:
         collector.stop()
     assert source is not None
@@ -260,7 +260,14 @@ def _check_predictions(
 def make_target(name: str, task: Member) -> Target:
     """Create the target of a task, which encodes its label columns, not fitted yet."""
     member = TASKS[task.type]
-    kind: type[Target] = LABELS[member.label_kind.name]
+    labels = member.label_kind.name
+    if labels not in LABELS:
+        raise InputError(
+            f"type: {task.type} has labels of the kind {labels!r}, and no target of that name is "
+            f"registered; call motet.register('label', {labels!r}, ...) with a "
+            "motet.data.targets.Target"
+        )
+    kind: type[Target] = LABELS[labels]
     return kind.for_task(name, task.options(), member.accepted())
 
 

@@ -330,9 +330,21 @@ class Task(nn.Module, ABC):
 
 
 def find_loss(given: str | Callable[..., Any]) -> Callable[..., Any]:
-    """Return the loss behind a name; a registered class is made into its instance."""
+    """Return the loss behind a name; a registered class is made into its instance.
+
+    Raises:
+        InputError: If the class cannot be made without arguments.
+    """
     found = LOSSES[given] if isinstance(given, str) else given
-    return cast(Callable[..., Any], found() if isinstance(found, type) else found)
+    if not isinstance(found, type):
+        return cast(Callable[..., Any], found)
+    try:
+        return cast(Callable[..., Any], found())
+    except TypeError as error:
+        raise InputError(
+            f"loss {shown(given)}: {error}; expected a function (raw, target), or a class that is "
+            "made without arguments"
+        ) from error
 
 
 def listed_tasks(tasks: Any) -> list[Task]:

@@ -39,13 +39,18 @@ def find_metrics(
 
 def _of_task(task: Task, choice: MetricChoice) -> dict[str, Metric]:
     found: dict[str, Metric] = {}
+    if not choice and choice is task.metrics and task.label_kind.given:
+        raise InputError(
+            f"task {task.name!r} of kind {task.kind!r} has no metrics; give metrics, or define "
+            f"default_metrics in {type(task.label_kind).__name__}"
+        )
     if isinstance(choice, str) or not isinstance(choice, Sequence):
         choice = [choice]
     for place, each in enumerate(choice, start=1):
         metric = _metric(each, place)
         if not metric.suits(task.label_kind):
             raise InputError(
-                f"{metric.name!r} does not suit {task.kind}; these do: {', '.join(_suiting(task))}",
+                f"{metric.name!r} does not suit {task.kind}; these do: {_suiting(task)}",
                 option="metrics",
                 owner=f"task {task.name!r}",
             )
@@ -75,6 +80,7 @@ def _metric(given: str | Callable[..., Any], place: int) -> Metric:
     return of_arrays(member, given if isinstance(given, str) else unnamed)
 
 
-def _suiting(task: Task) -> list[str]:
+def _suiting(task: Task) -> str:
     members = {name: METRICS[name] for name in METRICS}
-    return [n for n, m in members.items() if not isinstance(m, Metric) or m.suits(task.label_kind)]
+    names = [n for n, m in members.items() if not isinstance(m, Metric) or m.suits(task.label_kind)]
+    return ", ".join(names) or "functions (predictions, targets) -> float"

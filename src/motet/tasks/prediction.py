@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from motet.problems import InputError
 from motet.states import join_rows
 
 
@@ -28,6 +29,34 @@ class Prediction(NamedTuple):
         """Join predictions of batches as `motet.states.join_rows` joins tensors."""
         columns = zip(*parts, strict=True)
         return Prediction(*(None if c[0] is None else join_rows(c, numbers) for c in columns))  # type: ignore[arg-type]  # as above
+
+
+def check_prediction(task: str, method: str, found: object, rows: int) -> None:
+    """Check what a method of a user's own class returned.
+
+    Args:
+        task: Name of the task.
+        method: The method, for messages.
+        found: What it returned.
+        rows: Number of rows that it was called for.
+
+    Raises:
+        InputError: If it is no prediction of so many rows.
+    """
+    fields = found if isinstance(found, Prediction) else (found,)
+    shapes = [None if each is None else getattr(each, "shape", ()) for each in fields]
+    tensors = all(each is None or isinstance(each, Tensor) for each in fields)
+    whole = shapes[0] is not None and all(each is None or each[:1] == (rows,) for each in shapes)
+    if isinstance(found, Prediction) and tensors and whole:
+        return
+    kinds = ", ".join(
+        type(each).__name__ + (f" {tuple(shape)}" if shape else "")
+        for each, shape in zip(fields, shapes, strict=True)
+    )
+    raise InputError(
+        f"task {task!r}: {method} returned {kinds}; expected motet.tasks.Prediction(value, "
+        f"probabilities), tensors of {rows:,} rows"
+    )
 
 
 class Kept(NamedTuple):

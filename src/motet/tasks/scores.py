@@ -12,6 +12,7 @@ from motet.tasks.base import Prediction, Task
 from motet.tasks.choices import MetricChoice, find_metrics
 from motet.tasks.labels import as_tensor
 from motet.tasks.metric import Metric, Score
+from motet.tasks.prediction import check_prediction
 from motet.tasks.statistics import LabelStatistics
 from motet.tasks.tally import NO_LABELS, states
 
@@ -59,8 +60,14 @@ def fit_trivial(
     for task, own in zip(tasks, find_metrics(tasks, metrics).values(), strict=True):
         known = statistics_of(task, train_targets.get(task.name))
         if known is not None:
-            found[task.name] = {metric: task.trivial(known, metric) for metric in own}
+            found[task.name] = {metric: _trivial(task, known, metric) for metric in own}
     return found
+
+
+def _trivial(task: Task, labels: LabelStatistics, metric: str) -> Prediction:
+    found: Any = task.trivial(labels, metric)
+    check_prediction(task.name, "trivial(labels, metric)", found, 1)
+    return found  # type: ignore[no-any-return]  # checked
 
 
 def score_trivial(

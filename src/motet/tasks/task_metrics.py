@@ -19,7 +19,7 @@ from motet.tasks.base import Task, listed_tasks
 from motet.tasks.choices import MetricChoice, find_metrics
 from motet.tasks.labels import as_tensor
 from motet.tasks.metric import Metric
-from motet.tasks.prediction import Kept, Prediction
+from motet.tasks.prediction import Kept, Prediction, check_prediction
 from motet.tasks.tally import Tally
 
 _MOST = 1 << 22
@@ -163,6 +163,7 @@ class TaskMetrics:
         total, count = loss or task.loss(raw, target)
         self._losses[name].append((total.detach(), count.detach()))
         kept = task.keep(raw, target)
+        check_prediction(name, "decode(raw)", kept.prediction, len(raw))
         self._pending[name].append((kept, numbers))
         self._size[name] += kept.size
         if self._adds_up[name] and self._size[name] >= _MOST:

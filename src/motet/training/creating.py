@@ -47,6 +47,11 @@ def create_balancer(choice: Balancer | MemberChoice, model: MultiTaskModel) -> B
         InputError: If it does not fit the tasks.
     """
     tasks = [task for task in model.tasks if task.balanced]
+    if not tasks:
+        raise InputError(
+            f"the model has only auxiliary tasks beside the balancer, "
+            f"{', '.join(model.tasks.names)}; add a task with labels, or give one balanced: true"
+        )
     names = [task.name for task in tasks]
     if not names:
         raise InputError(

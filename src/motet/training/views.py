@@ -37,4 +37,5 @@ def view_of(task: Task, inputs: Any, *, seed: int, step: int, device: torch.devi
             f"view of {type(task).__name__}: found {with_article(type(made).__name__)}; expected "
             "(inputs, target), where target is a tensor"
         )
-    return Batch(made[0], {task.name: made[1]})
+    batch = Batch(made[0], {task.name: made[1]})
+    return batch.tensors(f"view of {type(task).__name__}")

@@ -16,6 +16,9 @@ from motet.data.values import Floats, as_floats, as_matrix, refuse_infinite
 from motet.options import PositiveInt, checked
 from motet.problems import InputError
 
+_WIDEST = 1_000_000
+"""Numbers of a vector, each of which is named when a model is made without data."""
+
 
 @dataclass
 class _Seen:
@@ -136,6 +139,13 @@ class Vector(Input):
         if self._width is None:
             raise InputError(
                 "the number of components is unknown without data; give it, for example width: 512",
+                option="width",
+                owner=f"input {self.name!r}",
+            )
+        if self._width > _WIDEST:
+            raise InputError(
+                f"found {self._width:,}; it does not fit into the memory; expected at most "
+                f"{_WIDEST:,}",
                 option="width",
                 owner=f"input {self.name!r}",
             )

@@ -18,8 +18,9 @@ from motet.data.sources.base import Source
 from motet.data.sources.files import Files
 from motet.data.sources.frames import Frame, as_table
 from motet.data.sources.places import absolute, are_places
+from motet.problems import InputError
 
-__all__ = ["Source", "absolute", "as_source", "as_table", "names_in", "read"]
+__all__ = ["Source", "absolute", "as_source", "as_table", "names_in", "read", "rows_of"]
 
 
 def as_source(given: Any, base: Path | None = None) -> Source:
@@ -56,7 +57,29 @@ def read(given: Any, base: Path | None = None, *, strings: Collection[str] = ())
         >>> read({"age": [30.0, float("nan")]}).to_pydict()
         {'age': [30.0, None]}
     """
-    return as_source(given, base).read(strings)
+    return rows_of(as_source(given, base), strings)
+
+
+def rows_of(source: Source, strings: Collection[str] = ()) -> pa.Table:
+    """Read all rows of a source, which may be of a user's own.
+
+    Args:
+        source: The source.
+        strings: As for `read`.
+
+    Returns:
+        The table.
+
+    Raises:
+        InputError: If the source returns something else.
+    """
+    table = source.read(strings)
+    if not isinstance(table, pa.Table):
+        raise InputError(
+            f"{source.title}: read() returned {type(table).__name__}; expected a pyarrow.Table, "
+            "such as motet.data.sources.as_table makes of frames and mappings"
+        )
+    return table
 
 
 def names_in(given: Any, base: Path | None = None) -> RowName:

@@ -6,6 +6,7 @@ from typing import Any
 from motet.encoders.fusion.base import Fusion
 from motet.encoders.fusion.concat import Concat
 from motet.options import create as _create
+from motet.problems import InputError
 from motet.registry import FUSIONS
 
 __all__ = ["Concat", "Fusion", "available", "create"]
@@ -25,12 +26,29 @@ def create(
         The fusion.
 
     Raises:
-        InputError: If the name or an option is unknown, or an option has a wrong value.
+        InputError: If the name or an option is unknown, an option has a wrong value, or what was
+            made is no fusion with a width.
     """
-    if not isinstance(given, str | Mapping):
-        return given(widths)
-    options = {"type": given} if isinstance(given, str) else dict(given)
-    fusion: Fusion = _create(FUSIONS, options.pop("type"), widths, **options)
+    if isinstance(given, str | Mapping):
+        options = {"type": given} if isinstance(given, str) else dict(given)
+        fusion = _create(FUSIONS, options.pop("type"), widths, **options)
+    else:
+        fusion = given(widths)
+    return _checked(fusion)
+
+
+def _checked(fusion: Any) -> Fusion:
+    """Check what a class or function of a user's own made."""
+    if not isinstance(fusion, Fusion):
+        raise InputError(
+            f"found {type(fusion).__name__}; expected a fusion, a subclass of "
+            "motet.encoders.Fusion, for these widths"
+        )
+    if not isinstance(getattr(fusion, "width", None), int):
+        raise InputError(
+            f"{type(fusion).__name__} has no width; set self.width, the number of joined "
+            "features, in its constructor"
+        )
     return fusion
 
 

@@ -31,15 +31,20 @@ def label_kind(labels: LabelKind | str) -> LabelKind:
     """Return the kind of label that a task's ``labels`` give, by name or as it is.
 
     Raises:
-        InputError: If no kind has that name.
+        InputError: If no kind has that name, or a kind has no name.
 
     Example:
         >>> label_kind("number").default_metrics
         ('r2', 'mae', 'rmse')
     """
     if isinstance(labels, LabelKind):
+        if not isinstance(getattr(labels, "name", None), str):
+            raise InputError(
+                f"labels: found {type(labels).__name__} without a name; give the class an "
+                "attribute name, the one of its target in motet.register('label', name, ...)"
+            )
         return labels
-    if labels not in _KINDS:
+    if not isinstance(labels, str) or labels not in _KINDS:
         raise InputError(
             f"labels: found {shown(labels)}; expected a LabelKind or the name of one; "
             f"{hint(str(labels), _KINDS)}"
