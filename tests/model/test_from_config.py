@@ -177,18 +177,27 @@ def test_a_size_beyond_all_memory_is_one_clear_message(option, size):
 @pytest.mark.parametrize(
     ("sharing", "told"),
     [
-        ({"type": "hard", "shared_layers": 9}, "shared_layers is 9, but the encoder has 2 stages"),
-        ({"type": "cross_stitch", "layers": [4]}, "layers is [4], but the encoder has 2 stages"),
-        ({"type": "mmoe", "top_k": 9}, "top_k is 9, but there are 8 experts"),
-        ({"type": "hard", "groups": [["y", "z"]]}, "groups has 'z', which is no task"),
-        ({"type": "dselect_k", "k": 9}, "experts is 8 and k is 9"),
+        (
+            {"type": "hard", "shared_layers": 9},
+            "shared_layers: found 9, but the encoder has 2 stages",
+        ),
+        (
+            {"type": "cross_stitch", "layers": [4]},
+            "layers: found [4], but the encoder has 2 stages",
+        ),
+        ({"type": "mmoe", "top_k": 9}, "top_k: found 9, expected at most 8, the number of experts"),
+        ({"type": "hard", "groups": [["y", "z"]]}, "groups: found 'z', which is no task"),
+        (
+            {"type": "dselect_k", "k": 9},
+            "experts: found 8 with k: 9, expected at least 2, and at least k",
+        ),
     ],
 )
 def test_what_does_not_fit_the_encoder_or_the_tasks_is_told_at_the_way_of_sharing(sharing, told):
     tasks = {"x": "number"}, {"y": "regression"}
     model = {"encoder": {"hidden": [4]}, "sharing": sharing}
     (found,) = complaints({"inputs": tasks[0], "tasks": tasks[1], "model": model})
-    assert found.startswith(f"config  model.sharing: {told}")
+    assert found.startswith(f"config  model.sharing.{told}")
 
 
 WORDS = {"type": "text", "tokenizer": "words", "vocabulary": 50}
@@ -251,4 +260,4 @@ def test_a_scheme_fits_an_encoder_or_says_what_to_write_in_the_config(scheme, en
 def test_a_metric_that_does_not_suit_its_task_is_told_at_the_task():
     tasks = {"spend": {"type": "regression", "metrics": ["auroc"]}}
     (found,) = complaints({"inputs": {"age": "number"}, "tasks": tasks})
-    assert "tasks.spend: the metric 'auroc' does not suit regression" in found
+    assert "tasks.spend.metrics: 'auroc' does not suit regression" in found
