@@ -134,7 +134,7 @@ def test_a_loss_scaler_scales_the_gradient_and_nothing_that_is_learned(name):
     [
         (lambda: create("manul", TASKS), "did you mean 'manual'"),
         (lambda: create("manual", TASKS, weights={"a": 1.0}), "found no value for b, c"),
-        (lambda: create("manual", ["a"], weights={"a": 1.0, "z": 1.0}), "'z', which is no task"),
+        (lambda: create("manual", ["a"], weights={"a": 1.0, "z": 1.0}), "'z', which is not a task"),
         (lambda: create("manual", ["a"], weights={"a": -1.0}), "expected a number > 0"),
         (lambda: create("manual", ["a"], weigths={"a": 1.0}), "did you mean 'weights'"),
         (lambda: create("equal", []), "expected one or more names"),

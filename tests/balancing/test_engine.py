@@ -119,7 +119,7 @@ X = torch.tensor([1.0], requires_grad=True)
 @pytest.mark.parametrize(
     ("losses", "balancer", "message"),
     [
-        ({"a": X.sum(), "z": X.sum()}, Equal(["a", "b"]), "'z', which is no task; known: a, b"),
+        ({"a": X.sum(), "z": X.sum()}, Equal(["a", "b"]), "'z', which is not a task; known: a, b"),
         ({"a": X * 2}, Equal(["a"]), r"shape \(1,\), expected a scalar"),
         ({"a": torch.tensor(1.0)}, Equal(["a"]), "has no graph"),
         ({"a": 1.5}, Equal(["a"]), "the loss of 'a' is 1.5, expected a scalar tensor"),

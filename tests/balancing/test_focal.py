@@ -63,7 +63,7 @@ def test_any_loss_gives_finite_positive_weights(loss):
 
 
 def test_a_score_for_no_task_is_a_clear_error():
-    with pytest.raises(InputError, match="'z', which is no task"):
+    with pytest.raises(InputError, match="'z', which is not a task"):
         Focal(TASKS).observe_scores({"z": 0.5})
 
 

@@ -247,5 +247,5 @@ def test_a_loop_that_announces_its_epochs_is_not_warned():
 def test_wrong_use_of_dwa_is_a_clear_error():
     with pytest.raises(InputError, match="at least 2 epochs"):
         DWA(["a"], window=1)
-    with pytest.raises(InputError, match="'z', which is no task"):
+    with pytest.raises(InputError, match="'z', which is not a task"):
         DWA(["a"]).end_epoch({"z": 1.0})

@@ -215,5 +215,5 @@ def test_values_that_are_not_finite_teach_nothing():
 def test_a_loop_that_never_looks_ahead_is_told_at_once():
     with pytest.raises(InputError, match=r"Meta needs `look_ahead\(.*\)` before a step: its weigh"):
         Meta(TASKS)(torch.ones(3))
-    with pytest.raises(InputError, match="'z', which is no task"):
+    with pytest.raises(InputError, match="'z', which is not a task"):
         Meta(TASKS, main=["z"])

@@ -186,7 +186,7 @@ def test_a_size_beyond_all_memory_is_one_clear_message(option, size):
             "layers: found [4], but the encoder has 2 stages",
         ),
         ({"type": "mmoe", "top_k": 9}, "top_k: found 9, expected at most 8, the number of experts"),
-        ({"type": "hard", "groups": [["y", "z"]]}, "groups: found 'z', which is no task"),
+        ({"type": "hard", "groups": [["y", "z"]]}, "groups: found 'z', which is not a task"),
         (
             {"type": "dselect_k", "k": 9},
             "experts: found 8 with k: 9, expected at least 2, and at least k",

@@ -274,7 +274,7 @@ def test_a_task_added_later_may_read_the_others():
     model.add_task(reading("d", "c"))
     assert_close(model(X)["c"], before["c"])
     assert model(X, "d")["d"].shape == (6,)
-    with pytest.raises(InputError, match="task 'e' reads 'z', which is no task"):
+    with pytest.raises(InputError, match="task 'e' reads 'z', which is not a task"):
         model.add_task(reading("e", "z"))
     assert "e" not in model.tasks.names
 
@@ -283,7 +283,7 @@ def test_circles_and_unknown_names_are_rejected_with_the_names():
     tasks = [reading("a", "b"), reading("b", "c"), reading("c", "a")]
     with pytest.raises(InputError, match="in a circle: a reads b reads c reads a"):
         MultiTaskModel(nn.Linear(3, 4), tasks)
-    with pytest.raises(InputError, match="'a' reads 'bb', which is no task; did you mean 'b'"):
+    with pytest.raises(InputError, match="'a' reads 'bb', which is not a task; did you mean 'b'"):
         MultiTaskModel(nn.Linear(3, 4), [reading("a", "bb"), Regression("b")])
     with pytest.raises(InputError, match=r"'a' reads b, but its head does not take .*takes_reads"):
         MultiTaskModel(nn.Linear(3, 4), [reading("a", "b", head=nn.Linear(4, 1)), Regression("b")])

@@ -126,7 +126,7 @@ def test_a_task_may_be_added_later_and_changes_no_other(options):
 
 def test_a_task_that_cannot_be_added_changes_nothing():
     model = MultiTaskModel(stages(), [Regression("a")], sharing=sharing.create("soft"))
-    with pytest.raises(InputError, match="'late' cannot be added: this way of sharing takes all"):
+    with pytest.raises(InputError, match="'late' cannot be added: this sharing scheme takes all"):
         model.add_task(Regression("late"))
     with pytest.raises(InputError, match="two tasks are named 'a'"):
         model.add_task(Regression("a"))

@@ -198,7 +198,7 @@ def test_a_task_added_later_has_a_column_that_reads_all_others_and_moves_none(ta
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"order": ["a", "b", "d"]}, "order: found 'd', which is no task here"),
+        ({"order": ["a", "b", "d"]}, "order: found 'd', which is not a task here"),
         ({"order": ["a", "b"]}, "order: found a, b, expected each task once: a, b, c"),
         ({"order": ["a", "b", "b", "c"]}, "expected each task once"),
         ({"lateral": False, "adapters": True}, "adapters: applies only with lateral: True"),

@@ -191,7 +191,7 @@ def test_wrong_options_are_refused(options, message):
 
 
 def test_learned_routes_need_a_stage_before_them():
-    with pytest.raises(InputError, match="routers read what the stage before gives, so"):
+    with pytest.raises(InputError, match="routers read the previous stage's output, so"):
         sharing.create("routing", mode="learned").build(nn.Linear(4, 3), TASKS, 3)
 
 

@@ -205,7 +205,7 @@ def test_a_model_without_numbers_of_layers_calls_the_module_itself():
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        ([["a"], ["d"]], "groups: found 'd', which is no task"),
+        ([["a"], ["d"]], "groups: found 'd', which is not a task"),
         ([["a", "b"], ["b"]], "groups: found task 'b' twice"),
         ([["a"]], "groups: found no group with b, expected each task in one group"),
         ([["a", "b"], []], "a group without tasks"),

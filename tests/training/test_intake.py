@@ -162,7 +162,9 @@ def test_a_label_that_is_not_valid_is_reported_with_its_row():
 def test_a_batch_with_targets_for_no_task_is_refused():
     some = batches(X)
     some[1]["targets"]["area"] = X[8:16, 0]
-    with pytest.raises(InputError, match="training data have targets for 'area', which is no task"):
+    with pytest.raises(
+        InputError, match="training data have targets for 'area', which is not a task"
+    ):
         made().fit(some)
 
 

@@ -626,7 +626,7 @@ def test_a_task_whose_labels_are_left_out_is_not_trained():
     [
         (X, r"training data: found a ndarray; expected \(inputs, \{task: targets\}\)"),
         ((X, AREA), r"the training data: found a tuple \(ndarray, ndarray\)"),
-        ((X, {"digits": DIGIT}), "'digits', which is no task; did you mean 'digit'"),
+        ((X, {"digits": DIGIT}), "'digits', which is not a task; did you mean 'digit'"),
         ((X, {"digit": DIGIT[:5]}), "numbers of rows differ"),
         ((X, {"digit": DIGIT + 7}), "expected a class index from 0 to 2"),
         ((X, {"area": AREA + np.inf}), "found an infinite label"),

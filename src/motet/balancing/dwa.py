@@ -85,7 +85,7 @@ class DWA(LossBalancer):
             means: Mean loss by task, without task weights; tasks that were absent are left out.
 
         Raises:
-            InputError: If a name is no task.
+            InputError: If a name is not a task.
         """
         self.heard("end_epoch")
         if self.unit == "epoch":

@@ -104,7 +104,7 @@ class FAMO(LossBalancer):
             losses: Loss by task, without task weights.
 
         Raises:
-            InputError: If a name is no task, or a loss is below its bound.
+            InputError: If a name is not a task, or a loss is below its bound.
         """
         self.heard("after_step")
         found = list(by_task(losses, self.tasks, "losses", complete=False))

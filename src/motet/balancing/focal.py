@@ -77,7 +77,7 @@ class Focal(LossBalancer):
             scores: Normalised scores by task; NaN is skipped.
 
         Raises:
-            InputError: If a name is no task, or a score is above 1.
+            InputError: If a name is not a task, or a score is above 1.
         """
         found = list(by_task(scores, self.tasks, "scores", complete=False))
         for index, score in found:

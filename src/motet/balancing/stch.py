@@ -93,7 +93,7 @@ class STCH(LossBalancer):
             means: Mean loss by task, without task weights; tasks that were absent are left out.
 
         Raises:
-            InputError: If a name is no task.
+            InputError: If a name is not a task.
         """
         self.heard("end_epoch")
         found = list(by_task(means, self.tasks, "means", complete=False))

@@ -22,7 +22,7 @@ Chosen = dict[str, Any]
 def table(source: Any, targets: str | Sequence[str] | Mapping[str, Any], **sections: Any) -> Config:
     """Make the config of a table: what to predict is given, the rest is inferred or left default.
 
-    The inputs are inferred when the config is trained: every column that is no target.
+    The inputs are inferred when the config is trained: every column that is not a target.
 
     Args:
         source: Path, pattern or list of files, ``motet://NAME``; or a frame or mapping of arrays,

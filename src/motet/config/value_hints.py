@@ -116,7 +116,7 @@ def _for_members(path: Key, field: Any, value: Any) -> str:
             return f"write {_yaml({each['name']: _typed(registry, each) for each in value})}"
         return "remove the dashes before its keys"
     if path == ("inputs",) and isinstance(value, str) and value in _EVERYTHING:
-        return "remove it; then every column that is no target is an input, its type inferred"
+        return "remove it; then every column that is not a target is an input, its type inferred"
     if value is None:
         return f"indent its keys below {name}:"
     if isinstance(value, str) and (match := _SECTION.fullmatch(value)):

@@ -1,4 +1,4 @@
-"""What every encoder is: a module that can be frozen as a whole."""
+"""The base of encoders: a module that can be frozen as a whole."""
 
 from motet.freezable import Freezable
 from motet.problems import InputError
@@ -36,7 +36,7 @@ class Encoder(Freezable):
     width: int
     """Width of the features."""
     gives: Gives
-    """What it gives, by the names of `motet.states`; unknown until it is called if left out."""
+    """What it returns, by the names of `motet.states`; unknown until it is called if left out."""
     reads: str
     """The kind of input that it reads: "table", "text", or the ``reads`` of another input's shape;
     "table" if left out."""
@@ -44,11 +44,12 @@ class Encoder(Freezable):
     """Which option makes more stages of it, as a clause; empty if it is one stage in any case."""
 
     def freeze(self, *, evaluation: bool = False) -> None:
-        """Stop training all parameters; a model that has the encoder knows of it.
+        """Stop training all parameters; a model that contains the encoder takes it into account.
 
         Args:
             evaluation: Whether it computes as in evaluation from now on, without dropout and with
-                BatchNorm's averages as they are, also when a module around it goes into training.
+                BatchNorm's averages as they are, also when a module around it is put into training
+                mode.
 
         Raises:
             InputError: If the encoder has no parameter.

@@ -16,8 +16,7 @@ from motet.states import State, TokenStates, record_of
 class Joined(Encoder):
     """Encode a table and other inputs, each by its own encoder, and fuse their features.
 
-    Where words are labelled, every word has, beside its own state, the features of all other
-    inputs.
+    Where words are labelled, every word has its own state and the features of all other inputs.
 
     A text that comes with ``"pooled"`` (B, D), and with ``"states"`` (B, L, D) if its words are
     labelled, was encoded before: these are used instead of calling its encoder.
@@ -109,7 +108,7 @@ class Joined(Encoder):
         )
 
     def _given(self, inputs: Mapping[str, Any]) -> Iterator[tuple[str, nn.Module, Any]]:
-        """Yield the name of each input beside the table, its encoder, and what that takes."""
+        """Yield the name of each input other than the table, its encoder, and what that takes."""
         for name, encoder in zip(self.names, self.encoders, strict=True):
             text = inputs["texts"][name]
             yield name, encoder, {"ids": text} if isinstance(text, Tensor) else text
@@ -132,6 +131,6 @@ def _is_encoded(given: Any) -> bool:
 
 
 def _encoded_before(text: Mapping[str, Tensor]) -> TokenStates:
-    """Return the states that a text came with; without those of words nothing reads ``states``."""
+    """Return the states given with a text; ``states`` are read only if its words are labelled."""
     padding = text["words"] < 0 if "words" in text else create_padding_mask(text["ids"])
     return TokenStates(text.get("states", text["pooled"][:, None]), padding, text["pooled"])

@@ -1,4 +1,4 @@
-"""A recurrent encoder of texts."""
+"""A recurrent text encoder."""
 
 from typing import Literal, final
 
@@ -23,7 +23,7 @@ class LSTM(Encoder):
         vocabulary: How many tokens there are, padding (0) included.
         segments: 1, or 2 for pairs of texts.
         width: Width of the states, both directions together.
-        layers: Layers, one above the other.
+        layers: Number of layers.
         bidirectional: Whether texts are also read from their end, by half of the width.
         embedding_width: Width of the tokens' vectors; ``width`` if left out.
         dropout: Dropout on the tokens' vectors and after every layer.

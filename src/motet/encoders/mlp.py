@@ -79,7 +79,7 @@ class MLP(Encoder):
 
 
 class _Row(nn.Module):
-    """Numbers, spread over bins, and embedded categories of a row, side by side."""
+    """Numbers, spread over bins, and embedded categories of a row, concatenated."""
 
     def __init__(self, expansions: Sequence[Expansion | None], categories: Sequence[int]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Encoders of texts that were trained before, from a folder on this machine."""
+"""Pretrained text encoders, from a folder on this machine."""
 
 import inspect
 import json
@@ -41,9 +41,9 @@ _WEIGHTS = (
 class Pretrained(Encoder):
     """Start from the encoder of a Hugging Face model in a local folder.
 
-    Nothing is ever fetched from a network, and no code of the folder is run. Only what gives states
-    of tokens is kept: of a model that also generates text its encoder, of others all but poolers
-    and heads. States are those of ``transformers`` on the same tokens.
+    Nothing is downloaded, and no code in the folder is run. Only the layers that compute states of
+    tokens are kept: the encoder of a model that also generates text, all but poolers and heads of
+    others. States are those of ``transformers`` on the same tokens.
 
     Token 0 is padding here. A model whose token 0 is another sees all tokens less one.
 
@@ -62,7 +62,7 @@ class Pretrained(Encoder):
             optimizer's with ``architecture``, if left out.
 
     Raises:
-        InputError: If the folder holds no such model, the tokenizer is another model's, or
+        InputError: If the folder does not hold such a model, the tokenizer is another model's, or
             ``transformers`` is not installed.
     """
 
@@ -207,7 +207,7 @@ def _folder(path: str) -> Path:
     folder = Path(path)
     if not folder.is_dir():
         raise InputError(
-            f"found {path!r}, which is no folder here; models are not downloaded: save one with "
+            f"found {path!r}, which is not a folder here; models are not downloaded: save one with "
             "save_pretrained(folder) or copy it, and give that folder",
             option="path",
         )
@@ -235,7 +235,7 @@ def _read_config(transformers: Any, folder: Path, layers: int | None) -> Any:
     if first is not None and first.strip("[]<>|").lower() in ("pad", "padding"):
         config.pad_token_id = PAD
     elif first is not None and config.pad_token_id == PAD:
-        config.pad_token_id = None  # the default of a config, but not so
+        config.pad_token_id = None  # the default of a config, but wrong here
     return _cut(config, layers)
 
 
@@ -313,7 +313,7 @@ def _made_model(transformers: Any, config: Any) -> Any:
 
 
 def _encoder_of(model: Any, kind: str) -> nn.Module:
-    """Return what gives states of tokens, without what is on top."""
+    """Return the module that computes states of tokens, without the layers on top."""
     if model.config.is_encoder_decoder:
         model = model.get_encoder()
     if model.main_input_name != "input_ids":
@@ -323,7 +323,7 @@ def _encoder_of(model: Any, kind: str) -> nn.Module:
             f"{kind} reads padding like any other token (it has no attention mask), so that the "
             "states of a text would depend on its batch; expected a model with a mask, such as bert"
         )
-    model.config.use_cache = False  # of past states, for models that go on writing
+    model.config.use_cache = False  # of past states, for models that generate text
     if getattr(model, "pooler", None) is not None:
         model.pooler = None  # would be saved and counted, and never trained
     found: nn.Module = model

@@ -1,10 +1,10 @@
-"""What encoders of texts have in common: padding, positions of words, one state for a whole text.
+"""What text encoders have in common: padding, positions of words, one state for a whole text.
 
 A text comes as ``{"ids": (B, L)}``, or as its tokens (B, L) alone, token 0 being padding unless a
-padding mask says otherwise. Tokens come first in each row: no text
-that is tokenised here has a 0 between them, and what a state is after one is not defined. Where
-words were cut into sub-words it also has ``"words"`` (B, W), the place of each word's first
-sub-word, -1 after the last word; where it is a pair, ``"segments"`` (B, L), 0 or 1.
+padding mask is given. Tokens come first in each row: no text that is tokenised here has a 0 between
+them, and what a state is after one is not defined. Where words were cut into sub-words it also has
+``"words"`` (B, W), the place of each word's first sub-word, -1 after the last word; where it is a
+pair, ``"segments"`` (B, L), 0 or 1.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ Text = Mapping[str, Tensor]
 
 
 def create_padding_mask(ids: Tensor, pad: int = PAD) -> Tensor:
-    """Say where a batch of texts has no token, as attention wants it.
+    """Mark where a batch of texts has no token, in the form that attention expects.
 
     Args:
         ids: Tokens, (B, L).
@@ -56,7 +56,7 @@ def as_text(text: Text | Tensor, padding_mask: Tensor | None = None) -> tuple[Te
         The text, its parts at least (B, 1), and its padding mask.
 
     Raises:
-        InputError: If it is no text, or the mask has another shape or padding before tokens.
+        InputError: If it is not a text, or the mask has another shape or padding before tokens.
     """
     if isinstance(text, Tensor):
         text = {"ids": text}
@@ -147,7 +147,7 @@ def pooled(states: Tensor, padding: Tensor, how: Pooling = "mean") -> Tensor:
 
 
 def token_states(states: Tensor, padding: Tensor, text: Text, how: Pooling = "mean") -> TokenStates:
-    """Turn the states of tokens into what an encoder of texts returns.
+    """Turn the states of tokens into what a text encoder returns.
 
     Args:
         states: A state per token, (B, L, D); what comes after the first L is left out.
@@ -224,7 +224,7 @@ class TokenEmbedding(nn.Module):
             Their vectors, (B, L, D).
 
         Raises:
-            InputError: If a token is no whole number or outside the vocabulary, or segments are
+            InputError: If a token is not a whole number or outside the vocabulary, or segments are
                 missing.
         """
         ids = text["ids"]

@@ -1,4 +1,4 @@
-"""An attention-based encoder of texts."""
+"""An attention-based text encoder."""
 
 import math
 from typing import Literal, final
@@ -16,7 +16,7 @@ from motet.states import TokenStates
 
 @final
 class Transformer(Encoder):
-    """Let every token of a text look at all others (Vaswani et al., NeurIPS 2017, 1706.03762).
+    """Let every token of a text attend to all others (Vaswani et al., NeurIPS 2017, 1706.03762).
 
     Differs from the paper in that layers are normalised before attention and feed-forward, not
     after them, with one more norm at the end: training then needs no warm-up to be stable (Xiong et
@@ -27,7 +27,7 @@ class Transformer(Encoder):
         segments: 1, or 2 for pairs of texts.
         width: Width of the states, D.
         heads: Attention heads; they divide the width.
-        layers: Layers, one above the other.
+        layers: Number of layers.
         feedforward: Width inside a layer; four times ``width`` if left out.
         dropout: Dropout on the tokens' vectors and within the layers.
         positions: Fixed sines and cosines, for texts of any length, or a learned vector for each of

@@ -1,4 +1,4 @@
-"""From a config and sizes to the arguments of `MultiTaskModel`; members that do not fit."""
+"""Builds the arguments of `MultiTaskModel` from a config, and finds members that do not fit."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ from motet.tasks.choices import find_metrics
 
 
 def arguments_of(config: Config, sizes: Sizes) -> dict[str, Any]:
-    """Build what the model of a config is made from.
+    """Build the arguments of the model of a config.
 
     Returns:
         Arguments of `MultiTaskModel`.
@@ -193,7 +193,7 @@ def _reads(name: str) -> str:
 
 
 def check_tasks(config: Config, sizes: Sizes, collector: Collector) -> None:
-    """Find what is wrong with the options of each task, its metrics and its outputs."""
+    """Find problems in the options of each task, its metrics and its outputs."""
     for name in config.tasks:
         with collector.at("tasks", name):
             task = build_task(config, name, sizes)

@@ -1,4 +1,4 @@
-"""What a user gave a model, checked where it enters; and errors of an encoder, explained."""
+"""Checks of what a user gives a model, and explanations of an encoder's errors."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ def task_names(tasks: Sequence[Task]) -> tuple[str, ...]:
     """Return the names of a model's tasks.
 
     Raises:
-        InputError: If this is no list of tasks, or a name is doubled or cannot be used.
+        InputError: If this is not a list of tasks, or a name is repeated or cannot be used.
     """
     if isinstance(tasks, Iterator):
         raise InputError(
@@ -85,7 +85,7 @@ def check_sizes(model: nn.Module) -> None:
 
 
 def no_features(found: object, width: int) -> str:
-    """Say that an encoder returned something else than features."""
+    """Explain that an encoder returned something other than features."""
     advice = {
         tuple: _ONE_TENSOR,
         type(None): "its forward has no `return`",
@@ -116,7 +116,7 @@ def explained(error: Exception, inputs: Any, what: str) -> InputError | None:
         what: What was called.
 
     Returns:
-        The error to raise in its place; None if it is no matter of shapes and types.
+        The error to raise in its place; None if it is not about shapes and types.
     """
     text = str(error).strip() or type(error).__name__
     if type(error) not in EXPLAINED or "memory" in text or "CUDA" in text:

@@ -1,4 +1,4 @@
-"""What heads get beside a state: the target of their task, and the raw outputs of other tasks."""
+"""What heads get in addition to a state: their task's target, and raw outputs of other tasks."""
 
 from collections.abc import Mapping
 from typing import Any

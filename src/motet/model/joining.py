@@ -34,8 +34,8 @@ def one_encoder(
         The encoder, or several with their fusion as one.
 
     Raises:
-        InputError: If there is none or both, or a fusion of nothing, or several encoders declare
-            tokens and a task reads them.
+        InputError: If there is none or both, or a fusion of nothing, or a task reads tokens and
+            several encoders declare them.
     """
     if encoder is not None and encoders is None:
         if fusion is not None:

@@ -11,7 +11,7 @@ Layers = list[list[nn.Parameter]]
 """Parameters of each layer, the layer next to the inputs first."""
 
 Sections = tuple[list[nn.Parameter], Layers, list[nn.Parameter]]
-"""What lies before a chain of layers, the chain, and what comes after it."""
+"""The modules before a chain of layers, the chain, and the modules after it."""
 
 
 def layers_of(chain: Sequence[nn.Module]) -> Layers:

@@ -42,8 +42,8 @@ class MultiTaskModel(OwnedParameters):
         encoder: Any module that maps the inputs to features (B, width), or to another state that
             tasks read: `motet.states.TokenStates` of that width for word labels, or a map (B,
             width, H, W). Schemes that split it or need several cut it into stages: the layers of
-            an ``nn.Sequential``, a list of modules, what a module lists in ``stages``, or what a
-            function without arguments makes of these.
+            an ``nn.Sequential``, a list of modules, what a module lists in ``stages``, or a
+            function without arguments that makes one of these.
         tasks: The tasks; their order is the order of every ``{task: ...}``.
         width: Width of the features; read from the encoder's last layer if left out.
         sharing: Sharing scheme; hard sharing if left out.
@@ -130,7 +130,7 @@ class MultiTaskModel(OwnedParameters):
             A model that computes exactly what ``module`` computes.
 
         Raises:
-            InputError: If ``heads`` has the name of no task, or a task an option without effect.
+            InputError: If ``heads`` names an unknown task, or a task has an option without effect.
         """
         names = task_names(tasks)
         check_heads(tasks, names, heads or {})
@@ -210,8 +210,8 @@ class MultiTaskModel(OwnedParameters):
     def add_task(self, task: Task) -> None:
         """Add a task, with a head and what the sharing scheme makes for it.
 
-        The other tasks predict what they did. To train the new one alone, disable them meanwhile.
-        Existing trainers and balancers do not include it: make new ones.
+        The predictions of the other tasks do not change. To train the new one alone, disable them
+        meanwhile. Existing trainers and balancers do not include it: make new ones.
 
         Args:
             task: The task; its name must be new.
@@ -381,7 +381,7 @@ class MultiTaskModel(OwnedParameters):
         if tasks is None:
             return self.labelled_tasks
         chosen = (tasks,) if isinstance(tasks, str) else tuple(tasks)
-        known = tuple(self._enabled)  # what is no name need not be hashable
+        known = tuple(self._enabled)  # something that is not a name may not be hashable
         for task in chosen:
             if task not in known:
                 self._known(task)

@@ -34,11 +34,11 @@ class OwnedParameters(Freezable):
         return [parameter for parameter in self.parameters() if id(parameter) not in own]
 
     def note_reached(self, reached: Mapping[Tensor, Iterable[str]]) -> None:
-        """Note which tasks' outputs depend on each leaf of the graph of a forward pass.
+        """Record which tasks' outputs depend on each leaf of the graph of a forward pass.
 
         Args:
-            reached: As `motet.balancing.reached_tasks` returns it. Leaves that are no parameters of
-                the model are left out.
+            reached: As `motet.balancing.reached_tasks` returns it. Leaves that are not parameters
+                of the model are left out.
         """
         names = {id(parameter): name for name, parameter in self.named_parameters()}
         self.ownership.add(

@@ -1,4 +1,4 @@
-"""Parts of a model by name: what can be frozen, and have a learning rate of its own."""
+"""Parts of a model by name: what can be frozen, or have its own learning rate."""
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
@@ -39,7 +39,7 @@ def find(model: Parts, parts: Iterable[str]) -> list[str]:
         Names of parameters, in the model's order, each once.
 
     Raises:
-        InputError: If a part is no name or has no parameter; the message has similar names.
+        InputError: If a part is not a name or has no parameter; the message has similar names.
     """
     found: set[str] = set()
     names = {id(parameter): name for name, parameter in model.named_parameters()}

@@ -44,7 +44,7 @@ class Reading:
         """Return what the head of a task gets.
 
         Raises:
-            InputError: If that is not there, or has another width.
+            InputError: If it is missing, or has another width.
         """
         name, width = self._tasks[task]
         if not width:
@@ -145,7 +145,7 @@ class Order:
         tasks: The tasks.
 
     Raises:
-        InputError: If a task reads one that is not there, or tasks read each other in a circle.
+        InputError: If a task reads an unknown one, or tasks read each other in a circle.
     """
 
     def __init__(self, tasks: Iterable[Task]) -> None:
@@ -164,7 +164,7 @@ class Order:
             )
         if task not in self._reads:
             raise InputError(
-                f"task {path[-1]!r} reads {task!r}, which is no task; {hint(task, self._reads)}"
+                f"task {path[-1]!r} reads {task!r}, which is not a task; {hint(task, self._reads)}"
             )
         if task not in self._order:
             for each in self._reads[task]:

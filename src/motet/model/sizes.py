@@ -19,7 +19,7 @@ class Sizes:
     """What a model needs to know about the rows it will see."""
 
     inputs: InputShapes
-    """The columns of the table, the texts, and the inputs with a branch to themselves."""
+    """The columns of the table, the texts, and the inputs with their own branch."""
     tasks: Mapping[str, Mapping[str, Any]]
     """For each task, the options that its labels determine: classes, scaling, outputs."""
 
@@ -43,7 +43,7 @@ def declared_sizes(config: Config, collector: Collector) -> Sizes:
         The sizes.
 
     Raises:
-        InputError: Into the collector, if the config has no inputs.
+        InputError: Collected, if the config has no inputs.
     """
     found: dict[str, Shape] = {}
     with collector.at("inputs"):

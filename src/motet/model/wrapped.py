@@ -72,11 +72,11 @@ def check_heads(
         heads: The modules in it that belong to one task alone.
 
     Raises:
-        InputError: If there is such an option, or ``heads`` names no task.
+        InputError: If there is such an option, or ``heads`` names an unknown task.
     """
     for name in heads:
         if name not in names:
-            raise InputError(f"heads names {name!r}, which is no task; {hint(name, names)}")
+            raise InputError(f"heads names {name!r}, which is not a task; {hint(name, names)}")
     for task in tasks:
         if task.learning_rate is not None and task.name not in heads:
             raise InputError(

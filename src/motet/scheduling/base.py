@@ -1,7 +1,7 @@
 """The interface of schedulers: which tasks train at a step.
 
 A scheduler that draws at random seeds a generator with (seed, step), so that a resumed run draws
-what an uninterrupted one would have drawn. What else it remembers is a buffer, which is saved in
+what an uninterrupted one would have drawn. Any other memory is a buffer, which is saved in
 checkpoints.
 """
 

@@ -22,10 +22,10 @@ class Attention(Sharing):
     """Let each task attend to the features of one encoder, which runs once.
 
     - masks: after each stage that has weights, task k takes â = σ(h([u; â₋])) ⊙ u, where u are
-      the shared features, â₋ what the task took after the stage before, and h has one hidden layer
-      (MTAN: Liu et al., CVPR 2019, arXiv:1803.10704). The last â is the representation. We differ
-      in that h reads u itself, as stages have no inside, and the mean of â₋ over positions, as
-      their number may change between stages.
+      the shared features, â₋ what the task took after the previous stage, and h has one hidden
+      layer (MTAN: Liu et al., CVPR 2019, arXiv:1803.10704). The last â is the representation. We
+      differ in that h reads u itself, as stages have no inside, and the mean of â₋ over positions,
+      as their number may change between stages.
     - tokens: multi-head attention (Vaswani et al., NeurIPS 2017) from a learned token of each task
       to the shared features of all stages that have weights, each position a token; what it reads
       is added to the representation of the encoder.
@@ -100,7 +100,7 @@ class _Masks(SharedModule):
     def describe(self) -> dict[str, Any]:
         """Return the mean mask of each task after each stage, 0 to 1, and its spread over features.
 
-        They are of running means over the batches of training.
+        They are computed from running means over the training batches.
         """
         found = {}
         for task in self.masks.names:

@@ -17,7 +17,7 @@ Representation = State
 
 
 class Special(NamedTuple):
-    """How the optimizer treats a parameter that is no ordinary weight."""
+    """How the optimizer treats a parameter that is not an ordinary weight."""
 
     rate: float = 1.0
     """Factor on the learning rate."""
@@ -55,7 +55,7 @@ class SharedModule(nn.Module, ABC):
             InputError: If the scheme cannot take a task later.
         """
         raise InputError(
-            f"{task!r} cannot be added: this way of sharing takes all its tasks at once; hard and "
+            f"{task!r} cannot be added: this sharing scheme takes all its tasks at once; hard and "
             "progressive (without groups and task_embedding) take more later"
         )
 

@@ -19,7 +19,7 @@ class CGC(Sharing):
 
     Args:
         experts: How many experts all tasks share.
-        task_experts: How many experts each task has for itself.
+        task_experts: How many experts each task has of its own.
         expert_width: Makes the experts one layer (linear, ReLU) of this width each, after all
             stages. Left out, each is a copy of the encoder's stages after the first.
     """

@@ -47,14 +47,14 @@ class Conditioned(Sharing):
 
 
 class _Call(local):
-    """What is passed beside a state through any scheme, which calls stages with the state alone.
+    """What is passed with a state through any scheme, which calls stages with the state alone.
 
     Each thread has its own, so that requests to one model do not mix; a ``ContextVar`` would do the
     same, but cannot be compiled.
     """
 
     embedding: Tensor | None = None
-    """That of the task being computed."""
+    """The embedding of the task being computed."""
 
 
 _CALL = _Call()

@@ -17,7 +17,7 @@ from motet.sharing.stages import Stages
 class CrossStitch(Sharing):
     """Mix the streams of networks of tasks (Misra et al., CVPR 2016, arXiv:1604.03539).
 
-    Each task has a network of its own, its column. After a stage, the states x (T, ...) of all
+    Each task has its own network, a column. After a stage, the states x (T, ...) of all
     columns become A x. The matrix A (T, T) is learned and begins with 0.9 for a task itself and 0.1
     shared among the others.
 

@@ -29,7 +29,7 @@ class DSelectK(Sharing):
         k: How many experts a task selects at most.
         gamma: Width of the smooth step.
         entropy: Strength of the penalty that drives selectors to choose: the entropy of each, and,
-            where the number of experts is no power of 2, the inverse of its weight on experts that
+            where the number of experts is not a power of 2, the inverse of its weight on experts that
             exist.
         expert_width: Makes the experts one layer (linear, ReLU) of this width each, after all
             stages.
@@ -81,7 +81,7 @@ class SelectorGate(nn.Module):
         super().__init__()
         digits = math.ceil(math.log2(experts))
         self.gamma = gamma
-        # all on the slope at first, and not alike
+        # all on the slope at first, and different
         self.digits = nn.Parameter(torch.empty(k, digits).uniform_(-gamma / 100, gamma / 100))
         self.mix = nn.Parameter(torch.empty(k).uniform_(-0.05, 0.05))
         codes = torch.arange(experts).unsqueeze(1) >> torch.arange(digits) & 1
@@ -106,7 +106,7 @@ class SelectorGate(nn.Module):
         return entropy + (1 / there - 1).sum()
 
     def special_parameters(self) -> Iterator[tuple[nn.Parameter, Special]]:
-        """Yield the digits: to decay would be to undo the choice."""
+        """Yield the digits, as weight decay would undo the choice."""
         yield self.digits, Special(decays=False)
 
 

@@ -30,7 +30,7 @@ class Layout:
     features: list[Features]
     """What each level is given."""
     width: int
-    """Of what the last level gives."""
+    """Width of the last level's output."""
 
 
 def lay_out(stages: Stages, width: int, levels: int, expert_width: int | None) -> Layout:
@@ -39,8 +39,8 @@ def lay_out(stages: Stages, width: int, levels: int, expert_width: int | None) -
     Args:
         stages: The encoder.
         width: Width of what it gives.
-        levels: How many levels of experts there are; the stages after the first are dealt out in
-            order, the first levels having one more if they do not come out even.
+        levels: How many levels of experts there are; the stages after the first are divided in
+            order, the first levels having one more if they cannot be divided evenly.
         expert_width: Width of experts of one new layer (linear, ReLU) each.
 
     Returns:
@@ -157,10 +157,10 @@ class StackedExperts(nn.Module):
 
 
 def _worth_picking(counting: Tensor) -> list[int] | None:
-    """Return how many rows count for each expert, if few enough do to run on them alone."""
+    """Return how many rows count for each expert, if they are few enough to run on them alone."""
     traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[no-untyped-call, attr-defined]  # torch's
     if traced or counting.device.type != "cpu":
-        return None  # what is traced has one way for all inputs, and a GPU would have to wait
+        return None  # a traced graph is the same for all inputs, and a GPU would have to wait
     count: list[int] = counting.sum(dim=0).tolist()
     return count if 2 * sum(count) <= counting.numel() else None
 
@@ -200,7 +200,7 @@ class StackedLinear(nn.Module):
         return torch.baddbmm(self.bias.unsqueeze(1), states, weights).transpose(0, 1)
 
     def of_parts(self, parts: Sequence[Tensor]) -> Tensor:
-        """Map E parts (N₁, ..., in), (N₂, ..., in), ..., each by its own layer, and join them."""
+        """Map E tensors (N₁, ..., in), (N₂, ..., in), ..., each by its own layer, and join them."""
         biases = [None] * len(parts) if self.bias is None else self.bias.unbind()
         layers = zip(parts, self.weight.unbind(), biases, strict=True)
         return torch.cat([functional.linear(*each) for each in layers])

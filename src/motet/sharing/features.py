@@ -16,10 +16,10 @@ class Features:
     channels_first: bool = False
 
     def check(self, state: Tensor) -> None:
-        """Hold a state to this width.
+        """Check that a state has this width.
 
         Raises:
-            InputError: If it has another.
+            InputError: If it has another width.
         """
         axis = 1 if self.channels_first else -1
         if state.dim() < 2 or state.shape[axis] != self.width:

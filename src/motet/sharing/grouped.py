@@ -38,7 +38,7 @@ class Grouped(Sharing):
         for task in named:
             if task not in tasks:
                 raise InputError(
-                    f"found {task!r}, which is no task; {hint(task, tasks)}", option="groups"
+                    f"found {task!r}, which is not a task; {hint(task, tasks)}", option="groups"
                 )
             if named.count(task) > 1:
                 raise InputError(

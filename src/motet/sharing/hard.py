@@ -23,7 +23,7 @@ class Hard(Sharing):
     Args:
         shared_layers: How many stages of the encoder the tasks share; all but ``task_layers`` if
             left out.
-        task_layers: How many stages, the last, each task has for itself; those that are not shared
+        task_layers: How many of the last stages each task has of its own; those that are not shared
             if left out.
         shared_width: Width of one more shared layer (linear, ReLU) between the encoder and the
             heads; none if left out.

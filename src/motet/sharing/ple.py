@@ -13,16 +13,16 @@ from motet.sharing.stages import Stages
 
 @final
 class PLE(Sharing):
-    """Extract features level by level, more and more apart (Tang et al., RecSys 2020).
+    """Separate the tasks' features level by level (Tang et al., RecSys 2020).
 
     On every level each task mixes its own experts with the shared ones, and a shared gate mixes all
-    experts for the shared experts of the next level. Tasks that are disabled still lend their
-    experts below the last level.
+    experts for the shared experts of the next level. The experts of disabled tasks below the last
+    level are still used.
 
     Args:
         experts: How many experts all tasks share, on every level.
-        task_experts: How many experts each task has for itself, on every level.
-        levels: How many levels there are; the encoder's stages after the first are dealt out to
+        task_experts: How many experts each task has of its own, on every level.
+        levels: How many levels there are; the encoder's stages after the first are divided among
             them.
         expert_width: Makes the experts one layer (linear, ReLU) of this width each, on every level,
             after all stages.

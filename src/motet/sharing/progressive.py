@@ -31,8 +31,8 @@ class Progressive(Sharing):
 
     Args:
         order: The tasks, first to last; as they are listed if left out.
-        lateral: Whether columns read those before; without, they are networks by themselves.
-        adapters: Whether laterals have a hidden layer, as wide as the stage; they do if left out.
+        lateral: Whether columns read those before; otherwise they are separate networks.
+        adapters: Whether laterals have a hidden layer, as wide as the stage; true if left out.
         epochs: How many epochs a column trains before the next one takes its turn; the last trains
             to the end, and columns before stay as they are, bit for bit, with their heads. All
             train at once if left out. Choose ``lr_schedule: constant`` with it: other schedules
@@ -76,8 +76,8 @@ class Progressive(Sharing):
         for task in order:
             if task not in tasks:
                 raise InputError(
-                    f"found {task!r}, which is no task here; {hint(task, tasks)} (the order within "
-                    "a group is that in which groups lists its tasks)",
+                    f"found {task!r}, which is not a task here; {hint(task, tasks)} (the order within a "
+                    "group is that in which groups lists its tasks)",
                     option="order",
                 )
         if sorted(order) != sorted(tasks):

@@ -38,7 +38,7 @@ def trace_norm(weights: Tensor) -> Tensor:
 
 
 def shrink_singular_values(weights: Tensor, threshold: float) -> Tensor:
-    """Take the proximal step of the trace norm: every singular value falls, to 0 at the lowest."""
+    """Take the proximal step of the trace norm: every singular value falls, at most to 0."""
     left, values, right = torch.linalg.svd(_precise(weights), full_matrices=False)
     shrunk: Tensor = left * (values - threshold).clamp(min=0) @ right
     return shrunk.to(weights.dtype)
@@ -76,7 +76,7 @@ def shrink_groups(weights: Tensor, threshold: float) -> Tensor:
 
 
 def shrink(weights: Tensor, threshold: float) -> Tensor:
-    """Take the proximal step of the sum of absolute values: each falls, to 0 at the lowest."""
+    """Take the proximal step of the sum of absolute values: each falls, at most to 0."""
     return weights.sign() * (weights.abs() - threshold).clamp(min=0)
 
 

@@ -1,4 +1,4 @@
-"""Task routing: tasks take different ways through one network."""
+"""Task routing: tasks take different paths through one network."""
 
 from collections.abc import Iterator
 from typing import Any, Literal, final
@@ -20,11 +20,11 @@ RATIO, BLOCKS, TEMPERATURE = 0.5, 3, 1.0
 
 @final
 class Routing(Sharing):
-    """Let each task take its own way through one network.
+    """Let each task take its own path through one network.
 
     - fixed: after each stage that has weights, a task keeps some features, drawn at random once and
       for all, and the others are 0 (Strezoski et al., ICCV 2019, arXiv:1903.12117). A share of them
-      is kept by all tasks, the rest dealt out evenly. 1 is hard sharing; with 0 no two tasks have a
+      is kept by all tasks, the rest divided evenly. 1 is hard sharing; with 0 no two tasks have a
       weight in common, but embeddings. Stages run once for each task.
     - learned: the last stages come in several copies, blocks, and a router of each task and stage
       picks one for each row (Rosenbaum et al., ICLR 2018, arXiv:1711.01239). We train routers by
@@ -34,12 +34,12 @@ class Routing(Sharing):
       needs them; afterwards, on a CPU, linear ones on the rows alone that picked them.
 
     Args:
-        mode: Masks that are drawn, or routers that learn.
+        mode: Random masks, or learned routers.
         ratio: Share of features that all tasks keep, 0 to 1; 0.5 if left out.
         routers: How many stages, the last ones, have routers; all after the first if left out.
         blocks: How many blocks there are to pick from; 3 if left out.
         width: Width of the hidden layer of routers that read the state of a row; if left out they
-            read nothing, and a task takes one way for all rows.
+            read nothing, and a task takes one path for all rows.
         pick: Whether a row goes through one block, its gradient that of the soft pick
             (straight-through), or through all, weighted; hard if left out.
         temperature: Of the Gumbel-softmax; lower is closer to one block. 1 if left out.
@@ -82,7 +82,7 @@ class Routing(Sharing):
     def _routed(self, stages: Stages) -> int:
         stages.require(
             2,
-            "routers read what the stage before gives",
+            "routers read the previous stage's output",
             "set mode: fixed, which works with one stage",
         )
         if self.routers is None:
@@ -194,7 +194,7 @@ class _Learned(SharedModule):
 
         Returns:
             Loads are running means over the batches of training; entropy is in nats: 0 if all goes
-            through one block, the logarithm of their number if all serve alike.
+            through one block, the logarithm of their number if all are used equally.
         """
         levels = [level for level in self.levels if isinstance(level, _Level)]
         return {
@@ -222,7 +222,7 @@ class _Level(nn.Module):
         return following
 
     def _picked(self, state: Tensor, states: dict[str, Tensor]) -> Tensor | None:
-        """Tell which blocks count for the rows of a state, (B, E); None if all do, in training."""
+        """Return which blocks count for rows of a state, (B, E); None if all do, in training."""
         if self.training:
             return None
         return counting(self.routers[task](state) for task in states if states[task] is state)

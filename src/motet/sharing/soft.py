@@ -1,4 +1,4 @@
-"""Soft sharing: a network per task, drawn together by a regulariser of their weights."""
+"""Soft sharing: a network per task, tied by a regulariser of their weights."""
 
 import math
 from collections.abc import Iterator

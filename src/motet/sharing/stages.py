@@ -26,7 +26,7 @@ _HOW = (
 
 @final
 class Stages(Sequence[nn.Module]):
-    """Stages of a backbone; the first takes the inputs, the last gives (B, D)."""
+    """Stages of a backbone; the first takes the inputs, the last returns (B, D)."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class Stages(Sequence[nn.Module]):
 
         Args:
             least: How many there must be.
-            why: What for, as a clause.
+            why: The reason, as a clause.
             instead: An option of the scheme that needs no more stages, as a clause.
 
         Raises:
@@ -246,7 +246,7 @@ class _Pooled(Wrapped):
 
 
 def learns(stage: nn.Module) -> bool:
-    """Whether a stage has weights beside embeddings, so that it makes features of its inputs."""
+    """Whether a stage has weights other than embeddings, so that it computes features."""
     return any(
         parameter.dim() > 1
         for layer in stage.modules()
@@ -283,7 +283,7 @@ def _cut(module: nn.Module) -> list[nn.Module]:
 
 
 def _layers(children: Sequence[nn.Module]) -> list[nn.Module]:
-    """Put each child without a weight matrix together with the one before."""
+    """Group each child without a weight matrix with the one before."""
     groups: list[list[nn.Module]] = []
     heavy = False  # whether the last group has a weight matrix
     for child in children:

@@ -1,7 +1,7 @@
 """Losses as (sum, count) over labelled elements, so that micro-batches add up to the batch.
 
-The loss of a task is sum / count, added over micro-batches and processes before dividing. Labels
-that are missing leave no trace, not even NaN, in the sum or in a gradient. There are two ways:
+The loss of a task is sum / count, added over micro-batches and processes before dividing. Missing
+labels do not affect the sum or a gradient, not even by NaN. There are two ways:
 
 `sum_masked` gives the formula harmless numbers where a label is missing and drops the result.
 Shapes stay fixed and the host never waits for the device, but the formula must act element by
@@ -73,8 +73,8 @@ def sum_selected(
         then the function is not called.
 
     Raises:
-        InputError: If the function returns no tensor, a shape that does not fit, or a mean that
-            would include missing labels.
+        InputError: If the function does not return a tensor, or returns a shape that does not fit,
+            or a mean that would include missing labels.
 
     Example:
         >>> import torch

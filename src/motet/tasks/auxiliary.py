@@ -1,4 +1,4 @@
-"""Auxiliary tasks: trained beside the others to shape what is shared, and never predicted.
+"""Auxiliary tasks: trained along with the others to shape what is shared, and never predicted.
 
 An auxiliary task has no labels in the data. It makes rows and a target of its own from the inputs,
 in ``view``, and these are a forward pass of their own. Write your own with two methods:

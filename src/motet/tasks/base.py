@@ -56,7 +56,7 @@ from motet.tasks.weight_schedules import weight_at
 class Task(nn.Module, ABC):
     """One thing to predict. Subclasses must have ``loss`` and ``decode``, and may refine the rest.
 
-    A module, so that weights of classes move and are saved with the model; the head belongs to the
+    A module, so that class weights move and are saved with the model; the head belongs to the
     model, not to the task.
 
     Args:
@@ -188,7 +188,7 @@ class Task(nn.Module, ABC):
         """
 
     def read_shapes(self, shapes: Any) -> None:
-        """Adapt to the inputs of a run, such as their number of columns, before the head is made.
+        """Adapt to the inputs of a run, such as their number of columns, before the head is built.
 
         Args:
             shapes: A `motet.data.inputs.shapes.InputShapes`.
@@ -254,14 +254,14 @@ class Task(nn.Module, ABC):
         return self._head_and_metrics[0]
 
     def check_words(self, words: Tensor, target: Tensor) -> None:
-        """Check that labels stand where there are words; called after a loss was not finite.
+        """Check that only words have labels; called after a loss was not finite.
 
         Args:
             words: Where there is a word, (B, L), for a task that reads tokens.
             target: Labels of the same rows.
 
         Raises:
-            RowError: If one does not.
+            RowError: If there is another label.
         """
 
     def make_head(self, width: int) -> nn.Module:
@@ -351,7 +351,7 @@ def listed_tasks(tasks: Any) -> list[Task]:
     """Return tasks as a list.
 
     Raises:
-        InputError: If they are none.
+        InputError: If they are not tasks.
     """
     if isinstance(tasks, Task):
         raise InputError(f"tasks: found one task, {tasks.name!r}; expected a list: [task]")

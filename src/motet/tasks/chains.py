@@ -84,8 +84,8 @@ def best_path(emissions: Tensor, mask: Tensor, chain: Chain) -> Tensor:
 def _log_sum(alpha: Tensor, moves: Tensor) -> Tensor:
     """Return log sum_i exp(alpha_i + moves_ij), (B, K), for moves (C, K).
 
-    Terms below e^-80 of the largest are that: it changes nothing that can be seen, and exp takes
-    many times longer, on a CPU, where it underflows, as it does for forbidden moves.
+    Terms below e^-80 of the largest are raised to that: the result is the same to rounding, and on
+    a CPU exp is many times slower where it underflows, as it does for forbidden moves.
     """
     terms = alpha.unsqueeze(2) + moves
     largest = terms.detach().amax(dim=1, keepdim=True)

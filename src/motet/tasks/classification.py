@@ -55,7 +55,8 @@ class Classification(Task):
         class_weights: One weight per class, or balanced: inverse to how often classes occur in the
             training labels.
         label_smoothing: Share of every label that is spread over all classes; 0 if left out.
-        gamma: How strongly focal loss plays down rows that are already right; 2 if left out.
+        gamma: How strongly focal loss reduces the weight of rows that are already right; 2 if left
+            out.
         **common: Options of every task; see `motet.options.TaskOptions`.
 
     Raises:
@@ -131,8 +132,8 @@ class Classification(Task):
         """Check the range of labels.
 
         Raises:
-            InputError: If a label is no class index, soft labels are not shares, or the number of
-                classes is not known.
+            InputError: If a label is not a class index, soft labels are not shares, or the number
+                of classes is not known.
         """
         self.require_outputs()
         if is_soft(target):

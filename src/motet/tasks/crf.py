@@ -77,7 +77,7 @@ class CRF(nn.Module):
 
     constrained: Tensor
     undecayed = ("transitions",)
-    """Matrices that are no products' weights, so that weight decay leaves them alone."""
+    """Parameters without weight decay, as they are not the weights of matrix products."""
 
     @checked
     def __init__(self, classes: PositiveInt, moves: Moves | None = None) -> None:
@@ -93,7 +93,7 @@ class CRF(nn.Module):
         """Return the log-likelihood of tags.
 
         Args:
-            emissions: Scores of tags, (B, L, C); what is at padding leaves no trace, even NaN.
+            emissions: Scores of tags, (B, L, C); values at padding have no effect, even NaN.
             tags: (B, L), -100 for tokens without a label.
             mask: True for tokens, (B, L), which come first in each row; all if left out.
 
@@ -146,7 +146,7 @@ class CRF(nn.Module):
         if row is not None:
             raise InputError(
                 f"the mask has a token after padding in row {row}, expected tokens first; leave "
-                "out what is no token, and pad at the end"
+                "out what is not a token, and pad at the end"
             )
         return clean(at_least_float32(emissions), mask), mask
 

@@ -27,7 +27,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class TaskHead(nn.Module):
-    """Linear layers with an activation between them; one linear layer if nothing is asked.
+    """Linear layers with an activation between them; one linear layer by default.
 
     Args:
         width: Features D that come in.
@@ -85,7 +85,7 @@ class TaskHead(nn.Module):
 
 
 class CustomHead(nn.Module):
-    """A head around a module of your own, which must give the number of outputs the task needs.
+    """A head around your own module, which must return the number of outputs that the task needs.
 
     Args:
         module: Maps features (B, D) to raw outputs (B, outputs), or (B,) for one output.
@@ -155,7 +155,7 @@ def custom_head(given: Callable[..., Any], width: int, outputs: int) -> CustomHe
         The module, whose ``outputs`` are checked.
 
     Raises:
-        InputError: If the function makes something else than a module.
+        InputError: If the function makes something other than a module.
     """
     module = given
     if not isinstance(given, nn.Module):

@@ -36,7 +36,7 @@ def complete(labelled: Tensor) -> bool:
 
 
 def row_with_gap(there: Tensor) -> int | None:
-    """Return the first row of (B, L) in which something comes after a place that is empty.
+    """Return the first row of (B, L) in which something follows an empty place.
 
     None on other devices than a CPU, which would have to wait for it.
     """

@@ -64,7 +64,7 @@ def focal(
         raw: Logits, shape (B, C).
         target: Class indices (B,), or class shares (B, C), over which the formula is averaged.
         class_weights: One weight w per class, shape (C,); the paper's alpha.
-        gamma: How strongly rows that are already right are played down.
+        gamma: How strongly the weight of rows that are already right is reduced.
         reduction: "sum" adds the rows up.
 
     Returns:

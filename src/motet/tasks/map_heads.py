@@ -9,7 +9,7 @@ from motet.tasks.heads import CustomHead, TaskHead
 
 
 class MapHead(nn.Module):
-    """The same head for every place of a map, or a head of a user's own for the whole map.
+    """The same head for every place of a map, or a user's own head for the whole map.
 
     Args:
         head: A built-in head, applied along the channels; or one that maps (B, D, H, W) to
@@ -25,7 +25,7 @@ class MapHead(nn.Module):
         """Return raw outputs (B, outputs, H, W).
 
         Raises:
-            InputError: If a head of a user's own gives another number of channels.
+            InputError: If a user's own head returns another number of channels.
         """
         if isinstance(self.head, TaskHead):
             raw: Tensor = self.head(states.movedim(1, -1), **more)

@@ -102,7 +102,7 @@ class Metric:
     ranks: bool = False
     """Whether it needs probabilities, which a task may not give."""
     gather: Callable[[ScoredRows], State | Final] | None = None
-    """What it keeps of some of the rows; None if it needs all rows at once."""
+    """What it keeps of a set of rows; None if it needs all rows at once."""
 
     def suits(self, kind: LabelKind) -> bool:
         """Return whether it can score a kind of label."""
@@ -158,7 +158,7 @@ def macro(scores: Iterable[tuple[str, float | None]], otherwise: str) -> Score:
 
     Args:
         scores: By name; None for one that has no score.
-        otherwise: What is true of such a one, for the note.
+        otherwise: What is true of those without a score, for the note.
 
     Returns:
         The mean; NaN if none has a score.
@@ -193,7 +193,8 @@ def of_arrays(function: Callable[..., Any], name: str) -> Metric:
         The metric, for every kind of task.
 
     Raises:
-        InputError: If ``best`` is not a finite number, or ``higher_is_better`` no truth value.
+        InputError: If ``best`` is not a finite number, or ``higher_is_better`` is not a truth
+            value.
     """
 
     def call(rows: ScoredRows) -> Score:

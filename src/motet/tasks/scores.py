@@ -1,7 +1,8 @@
 """Scores that compare across tasks: 0 for ignoring the input, 1 for perfect.
 
 A metric m becomes s = (m - m0) / (m* - m0), where m0 is what a constant prediction reaches that was
-fitted on the training labels, and m* is perfect. Not clipped: below 0 is worse than not looking.
+fitted on the training labels, and m* is perfect. Not clipped: below 0 is worse than ignoring the
+input.
 """
 
 from collections.abc import Iterable, Mapping

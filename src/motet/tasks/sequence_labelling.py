@@ -141,7 +141,7 @@ class SequenceLabelling(Task):
         """Check the range of labels.
 
         Raises:
-            InputError: If a label is no place of a tag, or the tags are not known.
+            InputError: If a label is not the place of a tag, or the tags are not known.
         """
         self.require_outputs()
         if target.ndim != 2:
@@ -158,10 +158,10 @@ class SequenceLabelling(Task):
             )
 
     def check_words(self, words: Tensor, target: Tensor) -> None:
-        """Check that labels stand where there are words.
+        """Check that only words have labels.
 
         Raises:
-            RowError: If one does not.
+            RowError: If there is another label.
         """
         length = words.shape[1]
         labelled = self.label_kind.present(lengthened(target[:, :length], length))

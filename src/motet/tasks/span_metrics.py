@@ -20,7 +20,8 @@ from motet.tasks.metric import Final, Score, ScoredRows, Totals, gathering, shar
 def span_f1(rows: ScoredRows) -> Totals | Final:
     """Return 2 hits / (labelled + predicted spans), where a hit has the same words and type.
 
-    Strict: what does not begin as its scheme requires is no span. A note gives what conlleval would
+    Strict: what does not begin as its scheme requires is not a span. A note gives what conlleval
+        would
     find, if that differs.
     """
     if not _spells_spans(rows):

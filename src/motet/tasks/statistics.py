@@ -47,7 +47,7 @@ class Sample:
     def merged(self, other: "Sample") -> "Sample":
         """Return the sample of the rows of both.
 
-        Parts of like length are joined: N rows are at most about log N parts, and each is copied
+        Parts of similar length are joined: N rows are at most about log N parts, and each is copied
         about log N times.
         """
         numbers = None
@@ -129,7 +129,7 @@ def count_classes(places: Tensor) -> Tensor:
 
 
 def stacked(totals: Sequence[Tensor]) -> Tensor:
-    """Put totals (C,) of different length below each other, (k, C)."""
+    """Stack totals (C,) of different lengths, (k, C)."""
     width = max(len(each) for each in totals)
     return torch.stack([pad(each, [0, width - len(each)]) for each in totals])
 

@@ -90,14 +90,14 @@ class TaskMetrics:
         losses: Mapping[str, tuple[Tensor, Tensor]] | None = None,
         numbers: Tensor | None = None,
     ) -> None:
-        """Take in a batch. Tensors may be kept, not copied: do not change them afterwards.
+        """Add a batch. Tensors may be kept, not copied: do not change them afterwards.
 
         Args:
             raw: Raw outputs of each task, as ``model(x)`` returns them; tensors or arrays.
             targets: Labels of each task. A task without any (left out, or None) is skipped.
             losses: (sum, count) of each task, if they are known already.
-            numbers: The numbers (B,) of the rows, if batches come in an order of their own, for
-                metrics that know the rows by their place; given for all batches or for none.
+            numbers: The numbers (B,) of the rows, if batches come in another order than the rows,
+                for metrics that know the rows by their place; given for all batches or for none.
 
         Raises:
             InputError: If a task is unknown or the numbers of rows differ.

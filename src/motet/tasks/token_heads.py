@@ -36,13 +36,13 @@ class TokenHead(nn.Module):
         if row is not None:
             raise InputError(
                 f"the encoder gave a word after padding in row {row}, expected words first; join "
-                "or leave out what is no word, and pad at the end"
+                "or leave out what is not a word, and pad at the end"
             )
         states = tokens.states
         if self.context is not None:
             states = self.context(states, tokens.padding)
         length = states.shape[1]
-        if isinstance(self.head, TaskHead):  # a head of a user's own may read other words
+        if isinstance(self.head, TaskHead):  # a user's own head may read other words
             states = pad(states, (0, 0, 0, steady_length(length, states) - length))
         raw: Tensor = self.head(states, **more)[:, :length]
         return raw.masked_fill(tokens.padding.unsqueeze(2), torch.nan)

@@ -180,7 +180,7 @@ def known_tasks(model: MultiTaskModel, tasks: str | Iterable[str] | None) -> lis
     """Return the names of the tasks asked for, by default of the enabled ones with labels.
 
     Raises:
-        InputError: If a name is no task.
+        InputError: If a name is not a task.
     """
     names = list(model.labelled_tasks if tasks is None else names_of(tasks))
     for name in names:

@@ -106,7 +106,7 @@ def _check_names(
     for name in sorted(named):
         if name not in model.tasks.names:
             raise InputError(
-                f"{what} have targets for {name!r}, which is no task; "
+                f"{what} have targets for {name!r}, which is not a task; "
                 f"{hint(name, model.tasks.names)}"
             )
     left = [name for name in model.labelled_tasks if name not in named]

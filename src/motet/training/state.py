@@ -65,7 +65,7 @@ class TrainingState:
     """The model at the best evaluation so far; empty before there was one."""
 
     def numbers(self) -> dict[str, Any]:
-        """Return a copy of what is no tensor, as JSON can hold it, by the names in checkpoints."""
+        """Return a copy of what is not a tensor, as JSON can hold it, by the names in checkpoints."""
         found = {
             name: deepcopy(value)
             for name, value in vars(self).items()
@@ -168,7 +168,7 @@ def tensors_and_header(
         Tensors and header.
 
     Raises:
-        InputError: If it is no saved state.
+        InputError: If it is not a saved state.
     """
     pair = saved if header is None else (saved, header)
     if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Mapping)):

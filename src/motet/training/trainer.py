@@ -220,7 +220,7 @@ class Trainer:
             The losses, the weight each had, and the norm of the whole gradient.
 
         Raises:
-            InputError: If it is no batch, or a label stands where there is no word.
+            InputError: If it is not a batch, or a label is given where there is no word.
             TrainingError: If too many steps in a row were not finite.
         """
         batch = Batch.of(batch, device=self.device)
@@ -315,7 +315,7 @@ class Trainer:
             header: The numbers, if tensors were given.
 
         Raises:
-            InputError: If it is no state, or that of another model.
+            InputError: If it is not a state, or that of another model.
         """
         tensors, header = tensors_and_header(state, header)
         self.progress = load_state(tensors, header, self._setup.modules(), self.optimizer)

@@ -108,7 +108,7 @@ def named_losses(
         raise InputError("found no loss, expected at least one")
     for task, loss in losses.items():
         if task not in tasks:
-            raise InputError(f"found a loss for {task!r}, which is no task; {hint(task, tasks)}")
+            raise InputError(f"found a loss for {task!r}, which is not a task; {hint(task, tasks)}")
         if not isinstance(loss, Tensor):
             raise InputError(
                 f"the loss of {task!r} is {shown(loss)}, expected a scalar tensor with its graph; "

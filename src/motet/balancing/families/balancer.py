@@ -44,7 +44,7 @@ class Balancer(WideState, ABC):
         tasks: Names of the tasks; T and every ``(T, ...)`` follow their order.
 
     Raises:
-        InputError: If there is no task or a name is given twice.
+        InputError: If there is not a task or a name is given twice.
     """
 
     reads: ClassVar[Reads]
@@ -224,7 +224,7 @@ def by_task(
         The index of each named task and its value.
 
     Raises:
-        InputError: If a name is no task, or ``complete`` and a task is not named.
+        InputError: If a name is not a task, or ``complete`` and a task is not named.
     """
     if not isinstance(values, Mapping):
         raise InputError(
@@ -232,7 +232,9 @@ def by_task(
         )
     for name in values:
         if name not in tasks:
-            raise InputError(f"found {name!r}, which is no task; {hint(name, tasks)}", option=what)
+            raise InputError(
+                f"found {name!r}, which is not a task; {hint(name, tasks)}", option=what
+            )
     missing = [task for task in tasks if task not in values]
     if complete and missing:
         raise InputError(
