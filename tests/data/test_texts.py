@@ -168,7 +168,7 @@ def test_what_does_not_fit_is_told():
     assert "task 'a' has labels and tags" in message([["a"]], {"a": ["x"]}, {"a": [["O"]]})
     assert "expected the name of a kind" in message(["a"], tokenizer=nn.Identity())
     data = from_texts(["a", "b"], {"mood": ["up", "down"]})
-    assert "task 'mood' has 'left', which the training data have not" in message(
+    assert "task 'mood' has 'left', which the training data do not have" in message(
         ["a"], {"mood": ["left"]}, like=data
     )
     assert "like brings the tokenizer" in message(["a"], like=data, max_length=5)

@@ -1,4 +1,4 @@
-"""Where a key lives that is unknown where it was given.
+"""Finds where a key belongs that is unknown where it was given.
 
 A key may be spelt otherwise, be called something else elsewhere, belong one level deeper or higher,
 or be an option of another member. All levels of the config are searched for it; of what fits, the
@@ -17,14 +17,14 @@ from motet.problems import nearest
 from motet.registry import INPUTS, KINDS
 
 _SECTIONS = ("training", "model", "data", "tasks", "inputs", "balancing")
-"""Where a key is more likely meant that fits several of them."""
+"""The likelier levels, for a key that fits several."""
 _GLUED = re.compile(r"([A-Za-z_][\w-]*)\s*[=:\s]\s*(\S.*)")
 """A key and its value, without the colon and space between them."""
 _HERE, _BELOW, _ELSEWHERE = range(3)
 
 
 def key_hint(path: Key, value: Any, found: Sequence[Level], known: Sequence[str]) -> str:
-    """Say what an unknown key may have meant.
+    """Suggest what an unknown key may have meant.
 
     Args:
         path: Where it was given, itself included.

@@ -1,7 +1,8 @@
 """Reading a config from YAML, a mapping or Python, with every problem reported at once.
 
 A problem names ``file:line:column  key: found, expected, did you mean``. What is valid beside the
-problems is kept in `ConfigError.partial`, so that the data it names can be checked in the same go.
+problems is kept in `ConfigError.partial`, so that the data it names can be checked at the same
+time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -120,7 +121,7 @@ def _override(data: dict[str, Any], overrides: Sequence[str]) -> dict[Key, str]:
 
 
 def _validated(data: dict[str, Any], origin: Origin) -> tuple[Config | None, list[Problem]]:
-    """Validate; on problems also try to build the config without the parts that are wrong."""
+    """Validate; on problems also try to build the config without the invalid keys."""
     try:
         return current().model_validate(data), []
     except ValidationError as error:

@@ -21,7 +21,7 @@ class Position(NamedTuple):
 
 
 class Document(NamedTuple):
-    """A parsed file: plain data, where each key and value stands, and keys that stand twice."""
+    """A parsed file: plain data, the position of each key and value, and repeated keys."""
 
     data: Any
     keys: dict[Path, Position]

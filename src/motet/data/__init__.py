@@ -1,4 +1,4 @@
-"""From raw columns to arrays: sources, splits, inputs, targets, preprocessing, batches.
+"""Turns raw columns into arrays: sources, splits, inputs, targets, preprocessing, batches.
 
 Only batches and texts in memory need torch, so that a config is checked against its data quickly.
 """

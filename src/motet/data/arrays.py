@@ -71,7 +71,7 @@ class ArrayData:
     def epoch(self, size: int, *, seed: int, number: int, done: int = 0) -> Iterator[Batch]:
         """Split the rows into the batches of an epoch of training.
 
-        If rows have different lengths, those of a batch have like lengths; see `bucketed`.
+        If rows have different lengths, those of a batch have similar lengths; see `bucketed`.
 
         Args:
             size: Rows per batch; the last may have fewer.
@@ -112,8 +112,8 @@ class ArrayData:
     def once(self, size: int) -> Iterator[tuple[Tensor | None, Batch]]:
         """Split all rows into the batches that cost least to compute.
 
-        Rows of different length come longest first: a batch has rows of like length, so little of
-        it is padding, and a lack of memory shows at once. Others keep their order.
+        Rows of different length come longest first: a batch has rows of similar length, so little
+        of it is padding, and a lack of memory shows at once. Others keep their order.
 
         Args:
             size: Rows per batch; the last may have fewer.

@@ -124,7 +124,7 @@ class Mergeable(Protocol):
 
 
 Check = Callable[[Batch, str], None]
-"""Called with rows and the name of their batch, "batch 3", empty for all rows; it raises
+"""Called with rows and the name of their batch, "batch 3", empty for all rows; raises
 `InputError`."""
 Learn = Mapping[str, Callable[[Tensor], Mergeable]]
 """For each task, from labels (B, ...) to their statistics."""

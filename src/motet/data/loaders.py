@@ -1,8 +1,8 @@
 """Batches from elsewhere: a `torch.utils.data.DataLoader`, or a list of batches.
 
 The loader decides their sizes and order; training's batch size and seed have no effect on them, so
-a resumed run sees the rows in another order unless the loader repeats its order. A first pass, of
-its own, counts the batches, checks them and learns from their labels; it keeps statistics alone.
+a resumed run sees the rows in another order unless the loader repeats its order. A separate first
+pass counts the batches, checks them and learns from their labels; it keeps only statistics.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,7 +19,7 @@ from motet.problems import InputError
 from motet.states import join_rows
 
 ROWS_AT_ONCE = 8192
-"""Labels that statistics are made of at a time, as those of a few rows cost as much."""
+"""Number of labels per update of the statistics, as a few rows cost as much."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class LoaderData:
         self._first: FirstPass | None = None
 
     def inspect(self, check: Check | None, learn: Learn) -> None:
-        """Choose what the first pass does; one that was made before is made again.
+        """Choose what the first pass does; an earlier first pass is repeated.
 
         Args:
             check: Called with each batch, before it is moved to the device.
@@ -94,7 +94,7 @@ class LoaderData:
     def label_statistics(self, of: Mapping[str, Callable[[Tensor], S]]) -> dict[str, S]:
         """Return what is learned from the labels of tasks; see `Data`.
 
-        What the first pass was not asked for costs another one.
+        Labels that the first pass did not cover cost another pass.
         """
         if any(self._learn.get(task) != learn for task, learn in of.items()):
             self.inspect(self._check, of)
@@ -133,7 +133,7 @@ class LoaderData:
         return moved
 
     def _read(self, check: Check | None) -> Iterator[tuple[Batch, frozenset[str]]]:
-        """Yield each batch where the loader left it, and the tasks that it names."""
+        """Yield each batch on the loader's device, and the tasks that it names."""
         for number, given in enumerate(self._loader):
             batch, named = _taken(given, f"batch {number}")
             if check is not None:
@@ -190,7 +190,7 @@ def as_data(data: Any, what: str) -> ArrayData | LoaderData:
 
     Args:
         data: ``(inputs, {task: targets})``, a DataLoader or list of batches, or what this returned.
-        what: What it is, to begin messages with.
+        what: Its name, to begin messages with.
 
     Returns:
         The data, as `Data` describes.

@@ -1,4 +1,4 @@
-"""Few column types: columns of files and frames become plain Arrow once, for all later code.
+"""Reduces column types: columns of files and frames become plain Arrow once, for all later code.
 
 After `plain`, texts are ``string``, lists are ``list`` or ``fixed_size_list``, decimals and
 integers beyond ``int64`` are ``double``, nothing is dictionary-encoded, and "missing" is null:

@@ -1,4 +1,4 @@
-"""From a table to the arrays a model takes, and all of it in one JSON text.
+"""Turns a table into the arrays that a model takes; its whole state is one JSON text.
 
 `Preprocessing` is fitted on the training rows and then applied to any rows, of the run or, from the
 model folder, later ones. Its JSON holds no NaN, no path and no code.
@@ -179,7 +179,7 @@ class Preprocessing:
             task: Name of the task.
             value: What `Prediction.value` holds, N rows.
             probabilities: What `Prediction.probabilities` holds, if anything.
-            table: The rows that were predicted; with them spans say where in the text they are.
+            table: The rows that were predicted; with them spans have their positions in the text.
 
         Returns:
             Columns by name.

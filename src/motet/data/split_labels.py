@@ -12,7 +12,7 @@ from motet.data.targets.classes import MISSING
 
 
 def lacking_labels(target: Target, encoded: NDArray[Any], split: Splits) -> Iterator[str]:
-    """Report which of validation and test cannot score a task, as far as its labels show that.
+    """Report which of validation and test cannot score a task, as far as its labels show.
 
     Args:
         target: Its target.

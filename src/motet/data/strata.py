@@ -1,4 +1,4 @@
-"""The classes of a column that a stratified split draws from one by one."""
+"""The classes of a column, from each of which a stratified split draws."""
 
 from dataclasses import dataclass
 
@@ -11,10 +11,10 @@ from motet.data.selection import require_columns
 from motet.data.values import as_floats, as_texts, is_number
 
 _MOST_VALUES = 20
-"""Distinct numbers up to which each is a class of its own."""
+"""Number of distinct numbers up to which each is a separate class."""
 _MOST_RANGES = 10
 _ROWS_PER_RANGE = 10
-"""Rows that each range of numbers has at least."""
+"""Minimum number of rows in each range of numbers."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Strata:
 def find_strata(table: pa.Table, column: str) -> Strata:
     """Find the classes of a column: its values, or up to ten ranges of more than 20 numbers.
 
-    Ranges have equal numbers of rows. Rows without a value are a class of their own. A missing
+    Ranges have equal numbers of rows. Rows without a value are a separate class. A missing
     column raises `InputError`, and so does one of lists.
 
     Args:

@@ -22,7 +22,7 @@ def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
 
 
 def row_lengths(tree: Tree) -> Tensor | None:
-    """Return the lengths (N,) of the first rows that have different ones."""
+    """Return the lengths (N,) of the first leaf whose rows have different lengths."""
     if isinstance(tree, dict):
         found = (row_lengths(each) for each in tree.values())
         return next((lengths for lengths in found if lengths is not None), None)
@@ -49,7 +49,7 @@ def as_tensor(values: Any, what: str) -> Tensor:
         The tensor (N, ...), which shares memory with an array if possible.
 
     Raises:
-        InputError: If they are not numbers, or a single one.
+        InputError: If they are not numbers, or are a single number.
     """
     tensor = values if isinstance(values, Tensor) else _from_array(values, what)
     if not tensor.ndim:

@@ -1,4 +1,4 @@
-"""`from_texts`: texts, labels of texts and labels of words, ready for a trainer or a loop."""
+"""`from_texts`: texts, text labels and word labels, ready for a trainer or a loop."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -51,7 +51,7 @@ def from_texts(
     like: TextData | None = None,
     **options: Any,
 ) -> TextData:
-    """Turn texts and their labels into what `motet.Trainer` and an encoder of texts take.
+    """Turn texts and their labels into what `motet.Trainer` and a text encoder take.
 
     Inputs are ``{"ids": (B, L)}``, with "segments" of pairs and "words" of words, as
     `motet.encoders` takes them; batches are padded to their own longest text.
@@ -110,7 +110,7 @@ def from_texts(
     for task in known:
         if learned.target(task).unseen(table):
             strange = ", ".join(map(repr, learned.target(task).unseen(table)))
-            raise InputError(f"task {task!r} has {strange}, which the training data have not")
+            raise InputError(f"task {task!r} has {strange}, which the training data do not have")
     return TextData(inputs, {**labels, **tags, **known}, learned)
 
 
@@ -187,7 +187,7 @@ def _names(kind: pa.DataType) -> bool:
 
 
 def _tag_target(task: str, table: pa.Table) -> Target:
-    """Learn names of tags; places of tags stay what they are."""
+    """Learn names of tags; places of tags stay as they are."""
     inner = getattr(table[task].type, "value_type", pa.string())
     places = pa.types.is_integer(inner)
     classes = pc.max(pc.list_flatten(table[task])).as_py() + 1 if places else None

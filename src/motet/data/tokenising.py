@@ -96,7 +96,7 @@ class Tokenizer:
             The tokens of all texts.
 
         Raises:
-            InputError: If ``max_length`` leaves no room beside the special tokens.
+            InputError: If ``max_length`` leaves no room besides the special tokens.
         """
         special = self._inner.num_special_tokens_to_add(bool(texts) and isinstance(texts[0], tuple))
         if max_length <= special:

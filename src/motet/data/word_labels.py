@@ -1,4 +1,4 @@
-"""Which columns hold a label for each word of another column, and so would give answers away."""
+"""Finds columns that hold a label for each word of another column, and so would leak answers."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,7 +10,7 @@ from motet.tags import Scheme, find_scheme
 _ROWS = 200
 """Rows of texts that are searched for tags, and compared first for lengths."""
 _LENGTHS = 3
-"""Different numbers of words from which two columns do not have the same ones by chance."""
+"""Number of distinct lengths from which on two columns do not have equal lengths by chance."""
 
 
 def span_tags(column: pa.ChunkedArray) -> Scheme | None:
@@ -43,7 +43,7 @@ def labelled_words(table: pa.Table, name: str) -> str | None:
     """Find the column of words that a column of lists has one text for each of.
 
     Texts count as lists of words, separated by white space. Unless they are tags of spans, they
-    must be 20 or more, of three lengths at least: texts of one word are no labels of each other.
+    must be 20 or more, of three lengths at least: texts of one word are not labels of each other.
 
     Args:
         table: The rows.
@@ -78,7 +78,7 @@ def labelled_words(table: pa.Table, name: str) -> str | None:
 
 
 def reason_to_leave_out(table: pa.Table, name: str) -> str | None:
-    """Say why a column seems to hold labels of words; None if it does not."""
+    """Explain why a column seems to hold word labels; None if it does not."""
     column = table[name]
     if not (pa.types.is_string(column.type) or _holds_words(column)):
         return None

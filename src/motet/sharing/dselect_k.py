@@ -29,8 +29,8 @@ class DSelectK(Sharing):
         k: How many experts a task selects at most.
         gamma: Width of the smooth step.
         entropy: Strength of the penalty that drives selectors to choose: the entropy of each, and,
-            where the number of experts is not a power of 2, the inverse of its weight on experts that
-            exist.
+            where the number of experts is not a power of 2, the inverse of its weight on existing
+            experts.
         expert_width: Makes the experts one layer (linear, ReLU) of this width each, after all
             stages.
     """

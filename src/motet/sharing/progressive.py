@@ -76,8 +76,8 @@ class Progressive(Sharing):
         for task in order:
             if task not in tasks:
                 raise InputError(
-                    f"found {task!r}, which is not a task here; {hint(task, tasks)} (the order within a "
-                    "group is that in which groups lists its tasks)",
+                    f"found {task!r}, which is not a task here; {hint(task, tasks)} (the order "
+                    "within a group is that in which groups lists its tasks)",
                     option="order",
                 )
         if sorted(order) != sorted(tasks):

@@ -43,7 +43,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         Its tensors and its header.
 
     Raises:
-        InputError: If the file is not there, was cut, or was changed since it was written.
+        InputError: If the file does not exist, was cut, or was changed since it was written.
     """
     try:
         with safe_open(path, "pt") as file:

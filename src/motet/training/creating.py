@@ -105,8 +105,8 @@ def create_optimizer(
 
     Args:
         choice: Its name, its options, or a function from parameter groups to an optimizer.
-        learning_rate: Learning rate of groups that have none of their own; the optimizer's default
-            if left out.
+        learning_rate: Learning rate of groups without their own; the optimizer's default if left
+            out.
         model: The model.
         balancers: Their parameters are trained as well.
         grouping: Arguments of `parameter_groups`.

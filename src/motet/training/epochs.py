@@ -18,7 +18,7 @@ from motet.training.updates import not_finite
 def batches_left(
     train: Data, setup: Setup, state: TrainingState, batch_size: int, seed: int
 ) -> Iterator[Batch]:
-    """Begin an epoch, or resume inside it: unfreeze and weigh what is due.
+    """Begin an epoch, or resume inside it: unfreeze what is due, and set the tasks' weights.
 
     Returns:
         The batches of the epoch that are not done yet.
@@ -67,5 +67,5 @@ def end_epoch(setup: Setup, state: TrainingState, moment: Moment) -> EpochRecord
     state.batch = 0
     state.totals = Totals()
     if stages.at(state.epoch + 1) is not balancer:
-        state.weights = {}  # the next one need not give any
+        state.weights = {}  # the next epoch may not have any
     return record

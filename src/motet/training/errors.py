@@ -2,7 +2,7 @@
 
 
 class TrainingError(RuntimeError):
-    """Training cannot continue; the message says why and what to try."""
+    """Training cannot continue; the message gives the reason and what to try."""
 
 
 class Interrupted(KeyboardInterrupt):

@@ -124,7 +124,7 @@ def check_words(
     batches: Iterable[tuple[Tensor | str, Batch]],
     tasks: Iterable[str],
 ) -> None:
-    """Check that labels stand where there are words, after losses that were not finite.
+    """Check that only words have labels, after losses that were not finite.
 
     Args:
         model: The model.
@@ -132,7 +132,7 @@ def check_words(
         tasks: The tasks whose loss was not finite.
 
     Raises:
-        RowError: If one does not.
+        RowError: If there is another label.
     """
     names = [name for name in tasks if model.tasks[name].reads_state == "tokens"]
     with _evaluating(model):
@@ -233,7 +233,7 @@ def embed(
         Representations (N, D), rows in order, on the CPU.
 
     Raises:
-        InputError: If the tasks have representations of their own.
+        InputError: If the tasks have their own representations.
     """
     names = known_tasks(model, tasks)
     numbers, found = [], []

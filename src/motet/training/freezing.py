@@ -20,7 +20,7 @@ class Freezing:
         frozen: Whether frozen modules compute as in evaluation or as in training.
 
     Raises:
-        InputError: If a part is not there, nothing is left to train, or something is to be
+        InputError: If a part does not exist, nothing is left to train, or something is to be
             unfrozen that is not frozen.
     """
 
@@ -114,7 +114,7 @@ def _at_epochs(
 def _layer_by_layer(
     model: MultiTaskModel, frozen: Sequence[str], every: int, count: int
 ) -> dict[int, list[str]]:
-    """Plan the last layers first, with them what lies above all layers."""
+    """Plan the last layers first, together with what comes after all layers."""
     place = {id(p): k for k, layer in enumerate(layers_of(model.sharing.chain()), 1) for p in layer}
     above = len(set(place.values())) + 1
     layers: dict[int, list[str]] = {}

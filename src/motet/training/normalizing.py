@@ -13,7 +13,7 @@ class Normalizer(WideState):
 
     Args:
         tasks: Names of the tasks.
-        active: Whether it does; otherwise losses stay as they are.
+        active: Whether losses are divided; otherwise they stay as they are.
     """
 
     def __init__(self, tasks: Sequence[str], active: bool) -> None:

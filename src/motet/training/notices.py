@@ -12,14 +12,14 @@ from motet.training.setup import Setup
 from motet.training.state import TrainingState
 
 STEPS_WITHOUT_EPOCH = 100
-"""Steps by `Trainer.train_step` alone after which it warns of what only epochs move."""
+"""Steps by `Trainer.train_step` alone after which it warns of what only epochs advance."""
 
 
 def check_count(epochs: Any) -> None:
     """Check a number of epochs.
 
     Raises:
-        InputError: If it is none.
+        InputError: If it is not one.
     """
     if not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 0:
         raise InputError(f"found {epochs!r}, expected a whole number >= 0", option="epochs")

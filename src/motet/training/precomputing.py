@@ -1,4 +1,4 @@
-"""What frozen encoders make of texts: computed once, and used in place of the encoders.
+"""The states of texts by frozen encoders: computed once, and used in place of the encoders.
 
 An encoder that is never trained, and computes as in evaluation, gives a row the same states in
 every epoch. `states_of` computes them, and `with_states` puts them beside the rows' tokens, where
@@ -49,7 +49,7 @@ def frozen_texts(
 
 
 def computes_as_in_evaluation(model: MultiTaskModel, encoder: nn.Module) -> bool:
-    """Tell whether all of an encoder is frozen as in evaluation."""
+    """Return whether all of an encoder is frozen as in evaluation."""
     held = {id(model.get_parameter(name)) for name in model.held}
     return all(id(parameter) in held for parameter in encoder.parameters())
 
@@ -66,7 +66,7 @@ def states_of(
     words: bool,
     tell: Callable[[int], object] = lambda done: None,
 ) -> States:
-    """Encode texts, those of like length together so that little is padding.
+    """Encode texts, those of similar length together so that little is padding.
 
     Args:
         encoder: Encoder of texts; it is put into evaluation mode.
@@ -78,7 +78,7 @@ def states_of(
         The states, float32 on the CPU, rows in their order.
 
     Raises:
-        InputError: If the states of words are wanted, and the encoder gives others.
+        InputError: If the states of words are wanted, and the encoder returns others.
     """
     encoder.eval()
     device = next(encoder.parameters()).device

@@ -22,7 +22,7 @@ class Generators:
 
     @contextmanager
     def own(self) -> Iterator[None]:
-        """Give them back at the end as they were at the start; nested calls cost nothing."""
+        """Restore them at the end as they were at the start; nested calls cost nothing."""
         if self._owned:
             yield
             return

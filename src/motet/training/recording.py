@@ -1,4 +1,4 @@
-"""From the results of a step, an epoch or an evaluation to its record."""
+"""Makes records from the results of a step, an epoch or an evaluation."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict

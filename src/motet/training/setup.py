@@ -1,4 +1,4 @@
-"""From a model and options to all that training works with, checked against each other."""
+"""Creates all that training works with from a model and options, and checks that they fit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

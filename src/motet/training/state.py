@@ -1,4 +1,4 @@
-"""All that training must remember to continue exactly where it stopped.
+"""The state that training needs to continue exactly where it stopped.
 
 It is one `TrainingState`, and the states of modules (model, balancers, ...) and of the optimizer.
 Random numbers need no state: they are drawn anew from (seed, purpose, step). A state that was saved
@@ -30,7 +30,7 @@ class LastResult(NamedTuple):
 
 @dataclass
 class TrainingState:
-    """What training remembers beside modules and optimizer."""
+    """The state of training, apart from modules and optimizer."""
 
     step: int = 0
     """Optimizer steps made, skipped ones included."""
@@ -65,7 +65,7 @@ class TrainingState:
     """The model at the best evaluation so far; empty before there was one."""
 
     def numbers(self) -> dict[str, Any]:
-        """Return a copy of what is not a tensor, as JSON can hold it, by the names in checkpoints."""
+        """Return a copy of all but tensors, as JSON can hold it, by the names in checkpoints."""
         found = {
             name: deepcopy(value)
             for name, value in vars(self).items()

@@ -2,7 +2,7 @@
 
 `Trainer.fit` is the loop: epochs of `Trainer.train_step`, evaluations, early stopping, checkpoints.
 Each of these can be called alone. What the loop must remember is one `TrainingState`, so that it
-can stop anywhere and resume exactly there; what happens beside it is in `motet.training.observers`.
+can stop anywhere and resume exactly there; everything else is in `motet.training.observers`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""From gradients to the optimizer's step, or to a skipped one if they are not finite."""
+"""Makes the optimizer's step from gradients, or skips it if they are not finite."""
 
 from collections.abc import Mapping, Sequence
 

@@ -41,11 +41,11 @@ class Number(Input):
     Args:
         name: The input's name.
         column: Column to read; the input's name if left out.
-        scaling: How the network sees it. piecewise: its place among knots, which are some of the
-            training values; an encoder that knows them spreads it over one column per bin, so that
-            the network can bend at every knot. standard: shifted and scaled to mean 0 and standard
-            deviation 1. quantile: its rank among the training values as a normal score, which
-            removes outliers and skew.
+        scaling: How the network receives it. piecewise: its place among knots, which are some of
+            the training values; an encoder that knows them spreads it over one column per bin, so
+            that the network can bend at every knot. standard: shifted and scaled to mean 0 and
+            standard deviation 1. quantile: its rank among the training values as a normal score,
+            which removes outliers and skew.
         bins: Maximum number of bins of piecewise; 64 if left out.
 
     Raises:

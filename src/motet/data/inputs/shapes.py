@@ -80,7 +80,7 @@ class TextSizes:
 
 @dataclass(frozen=True)
 class BranchShape:
-    """Shape of any other input, which has a branch of the model to itself."""
+    """Shape of any other input, which has its own branch of the model."""
 
     reads: str
     """``reads`` of the encoders that fit, such as "image"."""
@@ -128,7 +128,7 @@ class InputShapes:
 
     @property
     def own(self) -> dict[str, TextSizes | BranchShape]:
-        """The inputs with an encoder to themselves, texts first."""
+        """The inputs with their own encoder, texts first."""
         return {**self.texts, **self.branches}
 
     @property

@@ -61,7 +61,7 @@ class Text(Input):
         split: spaces: the words of a text are separated by white space, and read as a list of
             words.
         tokenizer: How texts become tokens. Trained on the training rows: words, every frequent word
-            is a token; wordpiece, rare words are made of several; bpe, the same with no word ever
+            is a token; wordpiece, rare words consist of several; bpe, the same with no word ever
             unknown. Or the path of a tokenizer.json, or of a folder that holds one.
         vocabulary: Maximum number of tokens of a tokenizer that is trained; 10,000 if left out.
         min_count: Number of times that a word, or two word pieces in sequence, must occur in the
@@ -158,7 +158,9 @@ class Text(Input):
             The rows of `motet.data.ragged.Ragged` tensors: "ids"; of pairs also "segments"; of
             words also "words".
         """
-        from torch import from_numpy  # late: a config is checked against its data without torch
+        from torch import (
+            from_numpy,
+        )  # here, as checking a config needs no torch
 
         from motet.data.ragged import Ragged
 

@@ -1,4 +1,4 @@
-"""A vector per row, made elsewhere: an embedding, a profile, a block of columns."""
+"""A precomputed vector per row: an embedding, a profile, a block of columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ from motet.data.row_names import row_name
 class Source(ABC):
     """Where rows come from.
 
-    A kind of your own takes keyword-only arguments, which become its options in a config, and
+    Your own kind takes keyword-only arguments, which become its options in a config, and
     defines `read`. After ``motet.register("source", "mine", Mine)`` a config can name it:
     ``data: {sources: {main: {type: mine}}}``.
     """

@@ -1,8 +1,8 @@
 """JSON lines: one object per line, whose keys are the columns; Arrow infers types.
 
 A key that a line does not have is missing there, and so are null and empty texts among other
-values, see `motet.data.empty`. Empty lines are skipped. Texts that are all dates or times become
-those, unless the column is in ``strings``.
+values, see `motet.data.empty`. Empty lines are skipped. A column whose texts are all dates or times
+gets that type, unless it is in ``strings``.
 """
 
 import json

@@ -22,7 +22,7 @@ def read_parquet(path: Path, strings: Collection[str] = ()) -> pa.Table:
         with path.open("rb") as raw:
             if raw.read(4) != b"PAR1":
                 raise InputError(
-                    f"{path} is not a Parquet file, whatever its name says; if it is text, rename "
+                    f"{path} is not a Parquet file, despite its name; if it is text, rename "
                     "it to .csv"
                 ) from None
         raise InputError(f"{path} is a damaged Parquet file: {error}; write it again") from None

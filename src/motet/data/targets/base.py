@@ -1,10 +1,9 @@
-"""What every kind of label can do with columns: make target arrays, and columns of predictions.
+"""The base of targets: from label columns to target arrays, and to columns of predictions.
 
 The kinds are those of ``Task.labels``, by the names in ``motet.registry.LABELS``. A target is
 fitted on the training rows; its state is plain JSON and holds all that is needed later, options
-included. A kind of your own needs two methods, ``encode`` and ``predictions``, and whatever else
-differs from one column per task without anything learned:
-``motet.register("label", name, MyTarget)``.
+included. Your own kind needs two methods, ``encode`` and ``predictions``, and whatever else differs
+from one column per task with nothing learned: ``motet.register("label", name, MyTarget)``.
 """
 
 from abc import ABC, abstractmethod
@@ -65,7 +64,7 @@ class Target(ABC):
         """
         return (self.column,)
 
-    # What `motet init` writes --------------------------------------------------------------------
+    # For `motet init` ----------------------------------------------------------------------------
 
     @classmethod
     def has_strata(cls, table: pa.Table, column: str) -> bool:
@@ -169,7 +168,7 @@ class Target(ABC):
         return [_probability(self.name, label) for label in self.names]
 
     def true_columns(self, available: Sequence[str]) -> dict[str, str]:
-        """Map the names that true labels have beside predictions to the columns they come from."""
+        """Map the names of true labels next to predictions to the columns that they come from."""
         labels = self.columns(available)
         if len(labels) == 1:
             return {f"{self.name}_true": labels[0]}

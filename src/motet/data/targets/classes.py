@@ -30,7 +30,7 @@ _TYPES = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "t
 class ClassTarget(Target):
     """Class indices (N,), int64, -100 where missing; or soft labels (N, C), NaN where missing.
 
-    Classes keep the type they have in the data, and predictions come back in it: texts, whole
+    Classes keep the type they have in the data, and predictions have the same type: texts, whole
     numbers (also those a frame with missing values stores as 3.0), truth values, numbers. Labels
     are compared by how they are spelt, so that 3, 3.0 and "3" are one class. Soft labels are lists
     of C shares that add up to 1.
@@ -146,7 +146,7 @@ class ClassTarget(Target):
 
     @property
     def every_class_scores(self) -> bool:
-        """Only of two classes; more are scored by accuracy, which no rare class moves."""
+        """True for two classes; more are scored by accuracy, which a rare class hardly changes."""
         return len(self.values) == 2
 
     def state(self) -> dict[str, Any]:

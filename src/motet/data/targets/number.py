@@ -20,7 +20,7 @@ class NumberTarget(Target):
     """Numbers, standardised by the training labels so that losses are near 1 whatever the unit.
 
     A column of numbers gives targets (N,), one of lists of D numbers (N, D), NaN where missing.
-    Predictions come back in original units: the task undoes ``scaling``, not this class.
+    Predictions are in original units: the task undoes ``scaling``, not this class.
 
     Args:
         name: The task's name.

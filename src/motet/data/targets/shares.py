@@ -24,8 +24,8 @@ def read_shares(
         float32 (N, C); a row that lacks any share is NaN throughout.
 
     Raises:
-        InputError: If the column holds no lists of C numbers.
-        RowError: If the numbers of a row are not >= 0 with a sum that is 1 to 3 digits.
+        InputError: If the column does not hold lists of C numbers.
+        RowError: If the numbers of a row are not >= 0, or their sum is not 1 to 3 digits.
     """
     shares = as_matrix(column, what, width)
     refuse_infinite(shares, what)

@@ -1,4 +1,4 @@
-"""The forward and backward passes of a step, from its plan to gradients in ``.grad``."""
+"""The forward and backward passes of a step: from its plan to gradients in ``.grad``."""
 
 from motet.training.passes.checks import (
     check_micro_batches,

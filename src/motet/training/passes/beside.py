@@ -1,7 +1,7 @@
-"""Parts beside the balancer: a backward pass of their own, which adds to ``.grad``.
+"""Parts outside the balancer: a separate backward pass, which adds to ``.grad``.
 
-They come after balancing, so the balancer neither sees them nor leaves its fast path for them. The
-averages of BatchNorm keep to the rows that the model is for.
+They come after balancing, so the balancer neither sees them nor leaves its fast path for them. They
+do not change the averages of BatchNorm.
 """
 
 from dataclasses import replace

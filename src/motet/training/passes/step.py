@@ -1,4 +1,4 @@
-"""The passes of a step: which way the parts of its plan go."""
+"""The passes of a step: how the parts of its plan are computed."""
 
 from collections.abc import Mapping
 from typing import Any
