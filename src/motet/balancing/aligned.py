@@ -21,9 +21,9 @@ class AlignedMTL(GramianBalancer):
     be in conflict.
 
     We differ in one point: the rank is that of the unit gradients, so that a short gradient is not
-    taken for rounding. Their eigenvalues below 4 T times the rounding of G's numbers, relative to
-    the largest, count as 0; the result for nearly opposed gradients depends on this threshold, and
-    the status reports an eigenvalue just above it.
+    mistaken for rounding. Their eigenvalues below 4 T times the rounding of G's numbers, relative
+    to the largest, count as 0; the result for nearly opposed gradients depends on this threshold,
+    and the status reports an eigenvalue just above it.
 
     A task weight multiplies its preference p.
 

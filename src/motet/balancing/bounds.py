@@ -8,7 +8,7 @@ LARGEST = 10.0
 
 
 def bounded(log_scale: nn.Parameter) -> nn.Parameter:
-    """Put values that an optimizer's step took out of [-10, 10] back to the bound, in place.
+    """Reset values that an optimizer's step moved out of [-10, 10] to the bound, in place.
 
     Clamping what is read from the parameter, and not the parameter itself, would let it move
     further with every step, and need as many steps back before anything changes.

@@ -1,4 +1,4 @@
-"""From a name, tasks and options to a balancer."""
+"""Builds a balancer from a name, tasks and options."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -15,9 +15,9 @@ def create(name: str, tasks: Iterable[str] | Iterable[KnownTask], **options: Any
     Args:
         name: One of `available`, or of those registered.
         tasks: The tasks, such as ``model.tasks``, or their names alone. From tasks come their
-            weights, those of epoch 1 where they change, and options that the balancer reads of them
-            and ``options`` does not give, such as the ``kinds`` of "uncertainty". With names alone,
-            every weight is 1 until `Balancer.set_weight` sets another.
+            weights, those of epoch 1 where they change, and options that the balancer reads from
+            them and ``options`` does not give, such as the ``kinds`` of "uncertainty". With names
+            alone, every weight is 1 until `Balancer.set_weight` sets another.
         **options: Options of the balancer.
 
     Returns:
@@ -25,8 +25,8 @@ def create(name: str, tasks: Iterable[str] | Iterable[KnownTask], **options: Any
 
     Raises:
         InputError: If ``tasks`` are neither; if the name or an option is unknown, an option has a
-            wrong value, or the balancer would undo a task's weight; or if what a user registered by
-            the name makes no balancer.
+            wrong value, or the balancer would undo a task's weight; or if what a user registered
+            under the name does not make a balancer.
     """
     member = BALANCERS[name]
     if isinstance(member, Balancer):

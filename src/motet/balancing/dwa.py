@@ -20,9 +20,9 @@ class DWA(LossBalancer):
 
         w = T softmax(r / τ),    r_k = L_k(e-1) / L_k(e-2),  1 while one of them is unknown
 
-    where L_k(e) is the task's mean loss over epoch e. `motet.Trainer` announces the means; a loop
-    of your own calls `end_epoch`, or uses ``unit="steps"``, which compares the means of the last
-    two blocks of steps. Losses are taken without their task weights.
+    where L_k(e) is the task's mean loss over epoch e. `motet.Trainer` announces the means; your own
+    loop calls `end_epoch`, or uses ``unit="steps"``, which compares the means of the last two
+    blocks of steps. Losses are taken without their task weights.
 
     Beyond the paper: an absent task keeps its means.
 

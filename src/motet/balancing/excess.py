@@ -17,7 +17,7 @@ class ExcessMTL(JacobianBalancer):
     """Weigh up the tasks that are still far from their optimum (He et al., ICML 2024).
 
     How far is estimated from the gradients g_k and the sum of their squares over all steps, which
-    stands for the Hessian's diagonal. With ê_k(1) the estimate at the task's first step::
+    approximates the Hessian's diagonal. With ê_k(1) the estimate at the task's first step::
 
         ê_k = Σ_p g_kp² / √(Σ_t g_kp² + 1e-7)
         w_k ← w_k exp(η ê_k / ê_k(1)),    then Σ w_k = T

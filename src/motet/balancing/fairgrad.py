@@ -36,7 +36,7 @@ class FairGrad(GramianBalancer):
         **common: Options of every Gramian balancer; see `GramianOptions`.
 
     Raises:
-        InputError: If a ``max_norm`` of your own is given with another scale.
+        InputError: If ``max_norm`` is given with another scale.
     """
 
     option_defaults: ClassVar[Mapping[str, str]] = {"scale": "paper"}

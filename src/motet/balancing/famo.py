@@ -25,13 +25,13 @@ class FAMO(LossBalancer):
 
     After a step, ξ takes a step of Adam down δ = (∂z/∂ξ)ᵀ (log D before - log D after).
 
-    We differ in two points. By default the losses "after" are those of the next step's batch, read
-    off in passing: that costs nothing, but adds the noise of batches to δ. ``exact=True`` reads
-    the same batch again, as the paper does: a forward pass more, whose losses `motet.Trainer`, or a
-    loop of your own, gives to `after_step`. And our default "sum" scale multiplies by T, so that
-    learning rates carry over from the plain sum; the paper's weights sum to 1.
+    We differ in two points. By default the losses "after" are those of the next step's batch: that
+    costs nothing, but adds the noise of batches to δ. ``exact=True`` reads the same batch again, as
+    the paper does: a forward pass more, whose losses `motet.Trainer`, or your own loop, passes to
+    `after_step`. And our default "sum" scale multiplies by T, so that learning rates carry over
+    from the plain sum; the paper's weights sum to 1.
 
-    Only tasks that are present before and after a step teach their ξ.
+    Only tasks that are present before and after a step update their ξ.
 
     Args:
         tasks: Names of the tasks.

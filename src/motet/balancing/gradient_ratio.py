@@ -34,7 +34,7 @@ class GradientRatio(LossBalancer):
         alpha: α, how much the penalty counts.
         form: "general" or "pair".
         layer: Where norms are computed: on the last shared layer, or all shared parameters. With
-            "all" and a ``shared`` of your own, `motet.backward` computes them on that alone.
+            "all" and your own ``shared``, `motet.backward` computes them on that alone.
 
     Raises:
         InputError: If ``form`` is "pair" and there are not two tasks.

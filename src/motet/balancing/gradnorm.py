@@ -36,10 +36,10 @@ class GradNorm(LossBalancer):
 
     Args:
         tasks: Names of the tasks.
-        alpha: α; the larger, the more slow tasks are pulled along. The paper uses 1.5 for images
+        alpha: α; the larger, the more slow tasks are favoured. The paper uses 1.5 for images
             and 0.12 for its toy.
         layer: Where norms are computed: on the last shared layer, or all shared parameters. With
-            "all" and a ``shared`` of your own, `motet.backward` computes them on that alone.
+            "all" and your own ``shared``, `motet.backward` computes them on that alone.
         learning_rate: Learning rate of the weights.
         initial_losses: L(0) by task, where the first loss seen would mislead, such as log(number of
             classes) for a cross-entropy.

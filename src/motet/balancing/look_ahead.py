@@ -186,7 +186,7 @@ def _adam(
     (beta1, beta2), rate, decay = group["betas"], group["lr"], group["weight_decay"]
     decoupled = isinstance(optimizer, AdamW) or group.get("decoupled_weight_decay", False)
     g = g if decoupled else g + decay * p
-    steps = state["step"] + 1 if state else 1  # a tensor, which may lie on the device
+    steps = state["step"] + 1 if state else 1  # a tensor, which may be on the device
     zero = torch.zeros_like(p)
     mean = beta1 * state.get("exp_avg", zero) + (1 - beta1) * g
     square = beta2 * state.get("exp_avg_sq", zero) + (1 - beta2) * g * g

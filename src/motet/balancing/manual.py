@@ -10,7 +10,7 @@ from motet.options import Mapping, PositiveFloat, Sequence, checked
 
 @final
 class Manual(LossBalancer):
-    """Add the losses up, each times a weight you give; change it while training by `set_weight`.
+    """Add up the losses, each times a given weight; `set_weight` changes it during training.
 
     Args:
         tasks: Names of the tasks.

@@ -28,8 +28,9 @@ class Meta(LossBalancer):
     plain gradient descent with other optimizers, and without clipping. All inner products come from
     one forward-mode pass; where an operation has none, from a backward pass per task.
 
-    Validation data that teach weights no longer measure: keep test data apart. `motet.Trainer.fit`
-    takes a batch of its validation data for each step; a loop of your own calls `look_ahead`.
+    Validation data from which weights are learned are no longer held out: use separate test data.
+    `motet.Trainer.fit` takes a batch of its validation data for each step; your own loop calls
+    `look_ahead`.
 
     We differ in one more point: weights start at 1, as those of the plain sum, and move by 0.001;
     the paper's start at 0.1 and move by 0.0001. They are held at 0 or above.
@@ -88,7 +89,7 @@ class Meta(LossBalancer):
     ) -> None:
         """Learn from a step that is tried and not made; call it before each step.
 
-        Nothing of the module moves, and random generators are given back as they were.
+        The module does not change, and random generators are restored.
 
         Args:
             module: The model, called by ``train`` and ``validation``.

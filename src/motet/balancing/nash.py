@@ -35,7 +35,7 @@ class Nash(GramianBalancer):
         **common: Options of every Gramian balancer; see `GramianOptions`.
 
     Raises:
-        InputError: If a ``max_norm`` of your own is given with another scale.
+        InputError: If ``max_norm`` is given with another scale.
     """
 
     refuses_weight = (

@@ -29,7 +29,7 @@ class STCH(LossBalancer):
     between max_k log(λ_k L_k / z_k) and μ log T more: a small μ minimises max_k λ_k L_k / z_k.
 
     We differ in two points. The authors' deep form has no λ. Theirs for other problems has it in
-    front of L_k less the ideal point; in front of log(L_k / z_k) it would turn around as soon as
+    front of L_k less the ideal point; in front of log(L_k / z_k) it would change sign as soon as
     losses are below their nadirs, so it is inside. And without a warm-up, z are the first losses
     seen, with one the means of all of it, trained on the plain sum; the authors train on Σ log L_k
     for 5 epochs and take the means of the last. A loss of 0 is never a nadir.

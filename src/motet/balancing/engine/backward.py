@@ -83,18 +83,20 @@ def backward(
             buffer is a quarter as large, for about twice the time.
         gramian: How the Gramian is computed: "rows" from the gradient of every task, "layers" from
             the cotangents of linear layers, which gives the same without their T' weight gradients,
-            and from rows for all else; "auto" uses layers where that is cheaper, and one pass for
-            tasks with rows of their own in one batch (`motet.balancing.engine.ways.blocks`).
+            and from rows for all other parameters; "auto" uses layers where that is cheaper, and
+            one pass for tasks with separate rows in one batch
+            (`motet.balancing.engine.ways.blocks`).
 
     Returns:
         What was done: weights, losses, Gramian, status.
 
     Raises:
-        InputError: If a loss or the penalty is not scalar or has no graph, or a loss names no task;
-            if no loss reaches a shared parameter, or one is complex; if ``previous`` is of another
-            balancer; if options do not go together, or ``gramian="layers"`` finds no layer
-            that can be read so, as under autocast or with recomputed states; or if a balancer reads
-            gradients while torch.distributed runs several processes, which is not supported yet.
+        InputError: If a loss or the penalty is not scalar or has no graph, or a loss names an
+            unknown task; if no loss reaches a shared parameter, or one is complex; if ``previous``
+            is of another balancer; if options do not go together, or ``gramian="layers"`` finds no
+            layer that can be read so, as under autocast or with recomputed states; or if a balancer
+            reads gradients while torch.distributed runs several processes, which is not supported
+            yet.
 
     Example:
         >>> from motet.balancing import PCGrad

@@ -138,7 +138,7 @@ def gradients(
 
 @contextmanager
 def advice() -> Iterator[None]:
-    """Add what to do to errors of autograd that a user meets here first."""
+    """Add advice to errors of autograd that a user meets here first."""
     try:
         yield
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""Task gradients side by side: one flat row per task, T' x P numbers in one buffer.
+"""Task gradients in one matrix: one flat row per task, T' x P numbers in one buffer.
 
 Memory: the buffer is the one large thing that a Gramian or Jacobian balancer adds to a step.
 """

@@ -9,9 +9,9 @@ so a row holds no more than the cotangents, N x out numbers in place of in x out
 gradient serves all tasks. A bias is a column of ones in A. R Bₖ is the gradient itself, but for a
 rotation: no precision is lost to squares, as it would be with ⟨A Aᵀ Bₖ, Bₗ⟩.
 
-A layer that is used several times, for example by tasks with batches of their own, is one with the
-rows of all its uses. This pays for wide layers and small batches. A layer is left to autograd where
-there may be more to it than the product: recomputed inputs, hooks, a weight that is cast or used
+A layer that is used several times, for example by tasks with separate batches, counts as one with
+the rows of all its uses. This pays for wide layers and small batches. A layer is left to autograd
+where it may be more than the product: recomputed inputs, hooks, a weight that is cast or used
 otherwise.
 """
 

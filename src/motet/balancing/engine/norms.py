@@ -112,7 +112,7 @@ def norm_of(gradients: tuple[Tensor | None, ...], like: Tensor) -> Tensor:
 
 @contextmanager
 def twice_differentiable(balancer: Balancer) -> Iterator[None]:
-    """Add what to do to errors about an operation without a second derivative."""
+    """Add advice to errors about an operation without a second derivative."""
     try:
         yield
     except RuntimeError as error:

@@ -69,7 +69,7 @@ def check_pass(
 
 
 def no_balancer(found: object) -> str:
-    """Describe an argument that is none of the three kinds of balancer."""
+    """Describe an argument that is not one of the three kinds of balancer."""
     return f"balancer is {shown(found)}, expected a motet balancer"
 
 
@@ -105,7 +105,7 @@ def check_call(call: BackwardCall) -> None:
 
 
 def _refuse_processes(name: str) -> None:
-    """Refuse what would let replicas drift apart: autograd.grad goes past hooks that average."""
+    """Refuse what would let replicas diverge: autograd.grad bypasses the hooks that average."""
     if (count := distributed.get_world_size()) > 1:
         raise InputError(
             f"torch.distributed runs {count} processes, but {name} reads "

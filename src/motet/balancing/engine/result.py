@@ -26,7 +26,7 @@ class BackwardResult:
     gramian: Tensor | None = None
     """Inner products of the task gradients (T', T'), float64 on the CPU, where they were needed."""
     status: str = "ok"
-    """How solving went: "ok", or what was done instead and why."""
+    """The solver's status: "ok", or what was done instead and why."""
     components: tuple[tuple[str, ...], ...] = ()
     """Groups of tasks that share parameters; each was balanced on its own."""
     rows: GradientRows | None = field(default=None, repr=False)

@@ -1,4 +1,4 @@
-"""The shared part of a graph, if it treats every row of a batch by itself.
+"""The shared part of a graph, if it treats every row of a batch independently.
 
 The graph must show that rows do not meet: linear layers, layer norms and functions of single
 numbers qualify; BatchNorm, attention, convolutions and unknown operations do not.
@@ -69,7 +69,7 @@ class RowWisePart:
 
 
 def row_wise_part(losses: Mapping[str, Tensor], shared: Sequence[Tensor]) -> RowWisePart | None:
-    """Find the part of a graph that tasks share, if it treats every row by itself."""
+    """Find the part of a graph that tasks share, if it treats every row independently."""
     if any(leaf.dim() > 2 or leaf.device.type != "cpu" for leaf in shared):
         return None  # a walk would find nothing; not measured on GPUs
     if len(losses) < 2 or len({leaf.dtype for leaf in shared}) > 1:

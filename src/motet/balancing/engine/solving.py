@@ -1,4 +1,4 @@
-"""From task gradients to weights or a direction, each component on its own.
+"""Computes weights or a direction from task gradients, each component on its own.
 
 Tasks that reach no common leaf, directly or through others, have nothing to balance between them.
 """
@@ -96,7 +96,7 @@ def _directions(
 ) -> tuple[Tensor, Tensor | None, str]:
     """Return the sum of the components' directions (P,), the weights (T',), and the status.
 
-    The direction is in memory of its own.
+    The direction has its own memory.
     """
     total: Tensor | None = None
     weights = torch.ones(len(values), dtype=torch.float64) if balancer.combines else None
@@ -239,7 +239,7 @@ def loss_weights(call: BackwardCall, values: Tensor) -> Combined:
 
 
 def report_norms(balancer: Balancer, norms: Tensor, values: Tensor, tasks: Sequence[str]) -> None:
-    """Pass norms of gradients (T',) and the losses (T',) on, unless a norm is not finite."""
+    """Report norms (T',) and losses (T',) to the balancer, if all norms are finite."""
     if norms.isfinite().all():  # a device sync
         present = torch.tensor(places(balancer, tasks), device=values.device)
         cast(ReadsNorms, balancer).observe_norms(norms, values, present)

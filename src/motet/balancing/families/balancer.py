@@ -123,7 +123,7 @@ class Balancer(WideState, ABC):
         self._brought[task] = weight
 
     def weight_beside(self, task: str) -> float:
-        """Return the weight of a task without the one that the task itself brought."""
+        """Return the weight of a task without the task's own."""
         return self.weight(task) / self._brought.get(task, 1.0)
 
     def loss_scales(self, present: Tensor) -> Tensor:

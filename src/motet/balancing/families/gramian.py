@@ -26,7 +26,7 @@ class GramianBalancer(GradientBalancer):
     every scale, as there is nothing to balance, but is held to a ``max_norm``. Gradients that are
     not finite give NaN weights and leave the balancer as it was, so that the step can be skipped.
 
-    A method of your own is one method::
+    A custom method defines one method::
 
         class Smallest(GramianBalancer):
             def forward(self, gramian, losses, present):

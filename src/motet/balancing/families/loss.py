@@ -14,7 +14,7 @@ from motet.problems import InputError
 class LossBalancer(Balancer):
     """Combines the losses into one number to minimise: one backward pass for all tasks.
 
-    A method of your own is one method::
+    A custom method defines one method::
 
         class Worst(LossBalancer):
             def forward(self, losses, present):

@@ -1,4 +1,4 @@
-"""What a balancer may read of the training loop beyond losses or gradients, one protocol each.
+"""What a balancer may read from the training loop beyond losses or gradients, one protocol each.
 
 A balancer takes part in a protocol by having its methods and attributes, which its `Needs` record;
 the loop then makes the calls. `motet.backward` and `motet.Trainer` make all of theirs. A balancer
@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 @runtime_checkable
 class KnownTask(Protocol):
-    """What a balancer may read of a task when it is made by name; see `Balancer.filled_in`."""
+    """What a balancer may read from a task when it is made by name; see `Balancer.filled_in`."""
 
     name: str
     main: bool

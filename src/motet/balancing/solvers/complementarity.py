@@ -9,7 +9,7 @@ Kim & Park 2011 for several right-hand sides) guesses the face and exchanges all
 once: 3 to 6 systems, those of all right-hand sides together. A face of more than T / 2 is solved
 through the entries that are not on it, with the inverse of M.
 
-Where M is near to singular, block pivoting goes in circles. There M + εI is solved first: block
+Where M is nearly singular, block pivoting cycles. There M + εI is solved first: block
 pivoting is then Newton's method on a strictly convex function, piecewise quadratic, and an exact
 line search makes it end (Qi & Sun 1993). What ε moved is taken back by proximal steps, in which
 ε stands for the distance from the solution before. Right-hand sides start from the solution of

@@ -6,7 +6,7 @@ quadratic pieces: one per set of tasks that gain no more than λ. The answer is 
 λ with D(λ) ≤ c²‖g₀‖². Newton's method with whole pieces finds it in 2 to 5 exact solves.
 
 The sign of λ is known from d(0), the projection of g₀ on the dual cone. If a gradient is 0, or the
-convex hull of the gradients holds 0, no λ > 0 can be had.
+convex hull of the gradients contains 0, no λ > 0 is feasible.
 """
 
 from typing import NamedTuple

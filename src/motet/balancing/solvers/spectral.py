@@ -73,8 +73,8 @@ def aligned(
 ) -> Solution:
     """Make the principal directions of J equally long, then add up: σ VΛ^(-½)Vᵀ p.
 
-    The rank is that of the unit rows, so that a short row is not taken for rounding, and singular
-    values are right relative to themselves, however uneven the rows are.
+    The rank is that of the unit rows, so that a short row is not mistaken for rounding, and
+    singular values are right relative to themselves, however uneven the rows are.
 
     Args:
         gramian: Inner products of the rows, (T, T) = VΛVᵀ.

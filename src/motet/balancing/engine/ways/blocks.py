@@ -1,6 +1,6 @@
-"""Blocks: tasks with rows of their own in one batch, one backward pass for all of them.
+"""Blocks: tasks with separate rows in one batch, one backward pass for all of them.
 
-Where no row of the batch counts in two losses, and the shared part treats every row by itself
+Where no row of the batch counts in two losses, and the shared part treats every row independently
 (`motet.balancing.engine.row_wise`), the cotangents Bₖ of different tasks at a layer have different
 rows. So one pass with their sum B finds all of them. With S (T', N), 1 where a row belongs to a
 task, a linear layer with inputs A has::
@@ -32,7 +32,7 @@ from motet.balancing.engine.solving import Solved, own_weights, solved_result, w
 
 
 def blocks(call: BackwardCall) -> BackwardResult | None:
-    """Balance tasks with rows of their own by one pass; None where the graph does not allow it."""
+    """Balance tasks with separate rows by one pass; None where the graph does not allow it."""
     leaves = call.leaves
     part = row_wise_part(call.losses, leaves.shared)
     found = None if part is None else _own_parts(call, leaves, part.start)

@@ -8,7 +8,7 @@ from motet.problems import InputError
 
 
 def layers(call: BackwardCall) -> BackwardResult | None:
-    """Balance on rows, with linear layers as products; None where no layer gains by that.
+    """Balance on rows, with linear layers as products; None where no layer benefits.
 
     Returns:
         What was done.

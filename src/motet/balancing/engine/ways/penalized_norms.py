@@ -53,7 +53,7 @@ def penalized_norms(call: BackwardCall) -> BackwardResult:
 
 
 _NO_DERIVATIVE = {"Error", "NotImplemented"}
-"""Nodes in place of a formula that autograd lacks. It may pass over them in silence."""
+"""Nodes in place of a formula that autograd lacks. It may skip them silently."""
 
 
 def _penalty(call: BackwardCall, leaves: list[Tensor]) -> Tensor:
