@@ -96,7 +96,7 @@ def validate(
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
 ) -> None:
     """Check a config and the data it names, without training."""
-    _tell_config_errors(config, overrides or [])
+    _report_config_errors(config, overrides or [])
     from motet.run import build_trainer, data_lines, model_lines, prepare, training_lines
 
     prepared = prepare(config, overrides=overrides or [])
@@ -119,7 +119,7 @@ def train(
 
 
 def _train(config: Path, overrides: list[str], output: Path | None) -> None:
-    _tell_config_errors(config, overrides)
+    _report_config_errors(config, overrides)
     from motet.run import train
 
     with _Console() as console:
@@ -143,7 +143,7 @@ def resume(run: Annotated[Path, typer.Argument(help="Folder of an unfinished run
     _say_what_is_next(finished.path)
 
 
-def _tell_config_errors(config: Path, overrides: list[str]) -> None:
+def _report_config_errors(config: Path, overrides: list[str]) -> None:
     """Raise the problems of a config, and of the data it names, before torch is imported."""
     from motet.config import ConfigError, read
 

@@ -468,7 +468,7 @@ def test_states_do_not_depend_on_what_texts_are_encoded_together(monkeypatch):
     text = {"ids": Ragged.of(ids, fill=0), "words": Ragged.of(places, fill=-1)}
     monkeypatch.setattr(precomputing, "ROWS", 2)
     told = []
-    found = precomputing.states_of(encoder, text, words=True, tell=told.append)
+    found = precomputing.states_of(encoder, text, words=True, progress=told.append)
     assert told == [2, 4, 6, 8, 10, 12, 14, 15]
     states = found["states"].split([len(row) for row in places])
     for row in range(15):

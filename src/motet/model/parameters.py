@@ -61,7 +61,7 @@ class OwnedParameters(Freezable):
             yield from self.heads[each].parameters()
 
     def freeze(self, *parts: str, evaluation: bool = False) -> None:
-        """Stop training parts.
+        """Freeze parts: they are not trained any more.
 
         Args:
             *parts: "encoder" (all that tasks share), "pretrained" (pretrained encoders), a task
@@ -76,7 +76,7 @@ class OwnedParameters(Freezable):
         self._freeze(map(self.get_parameter, find(self, parts)), evaluation)
 
     def unfreeze(self, *parts: str) -> None:
-        """Train parts again; see `freeze`."""
+        """Unfreeze parts, so that they are trained again; see `freeze`."""
         self._unfreeze(map(self.get_parameter, find(self, parts)))
 
     @property

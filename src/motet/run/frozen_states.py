@@ -187,7 +187,7 @@ class _Cached:
                     return found, f"found ({_size_of(found)} in {path})"
                 how = "computed again, as the encoder now gives other states,"
         started = time.perf_counter()
-        found = states_of(self.encoder, self.text, words=self.words, tell=self._tell)
+        found = states_of(self.encoder, self.text, words=self.words, progress=self._show_progress)
         spent = f"{how} in {time.perf_counter() - started:.1f} s "
         try:
             make_room(self.size)
@@ -210,7 +210,7 @@ class _Cached:
             pairs.append((states.values, expected["states"]))
         return all(float((a - b).norm()) <= _LIKE * float(b.norm()) for a, b in pairs)
 
-    def _tell(self, done: int) -> None:
+    def _show_progress(self, done: int) -> None:
         self.step(f"encoding {self.name} once: {done:,} of {len(self.text['ids']):,} texts")
 
     def _key(self) -> str:

@@ -6,7 +6,7 @@ in ``view``, and these are a forward pass of their own. Write your own with two 
     >>> import torch
     >>> from motet.tasks import Auxiliary
     >>> class Reversed(Auxiliary):
-    ...     '''Tell sequences of numbers that were reversed from others.'''
+    ...     '''Recognise sequences of numbers that were reversed from others.'''
     ...
     ...     kind = "reversed"
     ...

@@ -65,7 +65,7 @@ class Tally:
         return _scores(self._trivial_states, self.metrics)
 
     def constant_note(self) -> str:
-        """Describe what is predicted in every row; empty if predictions differ or labels do not."""
+        """Describe a prediction that all rows have; empty if predictions differ or labels agree."""
         if self._ranges is None:
             return ""
         found = self.task.label_kind.constant(self._ranges, self.task.class_names)

@@ -1,4 +1,4 @@
-"""Weights of classes or labels: given as numbers, or learned once from the training labels."""
+"""Class weights and label weights: given as numbers, or learned once from the training labels."""
 
 from collections.abc import Sequence
 from typing import Any, Literal

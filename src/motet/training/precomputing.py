@@ -64,15 +64,15 @@ def states_of(
     text: Mapping[str, Ragged],
     *,
     words: bool,
-    tell: Callable[[int], object] = lambda done: None,
+    progress: Callable[[int], object] = lambda done: None,
 ) -> States:
     """Encode texts, those of similar length together so that little is padding.
 
     Args:
-        encoder: Encoder of texts; it is put into evaluation mode.
+        encoder: Text encoder; it is put into evaluation mode.
         text: What it takes, N rows.
         words: Whether the states of words are wanted too.
-        tell: Called after each batch with how many texts are done.
+        progress: Called after each batch with how many texts are done.
 
     Returns:
         The states, float32 on the CPU, rows in their order.
@@ -100,7 +100,7 @@ def states_of(
                 real = places < lengths[rows, None]
                 states[(starts[rows, None] + places)[real]] = found.states.cpu()[real]
             done += len(rows)
-            tell(done)
+            progress(done)
     return {"pooled": pooled} | ({"states": states} if words else {})
 
 

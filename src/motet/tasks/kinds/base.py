@@ -141,7 +141,7 @@ class LabelKind:
         return None
 
     def constant(self, ranges: Ranges, names: Sequence[str] | None) -> str:
-        """Name what is predicted in every row although labels differ; empty if nothing is."""
+        """Name a prediction that is the same in every row although labels differ; else empty."""
         return ""
 
 
