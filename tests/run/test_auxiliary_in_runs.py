@@ -109,5 +109,5 @@ def test_its_name_may_be_that_of_an_input(rows, tmp_path):
 
 
 def test_a_name_of_a_task_is_not_free_for_it():
-    with pytest.raises(motet.InputError, match="the auxiliary name 'regression' is taken"):
+    with pytest.raises(motet.InputError, match="the auxiliary task name 'regression' is taken"):
         motet.register("auxiliary", "regression", DENOISE)
