@@ -214,7 +214,7 @@ def test_list_names_every_member_with_its_first_line(motet):
     assert code == 0
     for registry in KINDS.values():
         assert all(f"  {name} " in out for name in registry)
-    assert "Add the losses up, each times its task's weight" in out
+    assert "Add up the losses, each times its task's weight" in out
     code, out, _ = motet("list", "losses")
     assert {line.split()[0] for line in out.splitlines()} == set(KINDS["loss"])
 
