@@ -62,7 +62,7 @@ def test_an_unknown_name_is_an_attribute_error():
         (["--help"], "Multi-task learning on PyTorch"),
         (["train", "--help"], "key=value"),
         (["list"], "uncertainty"),
-        (["list", "balancers"], "Add the losses up"),
+        (["list", "balancers"], "Add up the losses"),
         (["schema"], "json-schema.org/draft/2020-12"),
     ],
 )
