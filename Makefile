@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# one thread each, as the processes share the cores
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile
 TORCH := $(shell grep '^torch==' constraints.txt)
 
 .PHONY: demo check test test-all bench format build clean
@@ -16,10 +18,10 @@ check: .venv/test
 	$(BIN)/lint-imports
 
 test: check
-	$(BIN)/pytest
+	$(PYTEST)
 
 test-all: check
-	$(BIN)/pytest -m "slow or not slow"
+	$(PYTEST) -m "slow or not slow"
 
 bench: .venv/test # quick; docs/benchmarks.md says how to measure in earnest
 	$(BIN)/python benchmarks/step_cost.py --quick

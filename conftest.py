@@ -22,7 +22,11 @@ def run_alone(example):
 
 
 TUTORIALS = "**/tutorials/*.md"
-pages = Sybil([CodeBlockParser("python", run_alone)], patterns=["*.md"], excludes=[TUTORIALS])
+pages = Sybil(
+    [CodeBlockParser("python", run_alone)],
+    patterns=["*.md"],
+    excludes=[TUTORIALS, "**/earlier/**/*.md"],
+)
 tutorials = Sybil([PythonCodeBlockParser()], patterns=[TUTORIALS])
 pytest_collect_file = (pages + tutorials).pytest()
 

@@ -33,22 +33,6 @@ from motet.sharing import SharedModule, Sharing
 from motet.tasks import Auxiliary, Prediction, Task
 from motet.tasks.kinds import LabelKind
 
-
-@pytest.fixture
-def add():
-    """Register for the length of a test."""
-    added = []
-
-    def add(kind, name, member):
-        register(kind, name, member)
-        added.append((kind, name))
-
-    yield add
-    for kind, name in added:
-        del KINDS[kind]._places[name]
-        KINDS[kind].version += 1
-
-
 # Names ---------------------------------------------------------------------------------------
 
 
@@ -67,13 +51,13 @@ def test_an_unknown_name_lists_the_nearest_or_all():
         register("balancers", "mine", nn.Identity)
 
 
-def test_a_taken_name_is_refused_and_stays_what_it_was(add):
+def test_a_taken_name_is_refused_and_stays_what_it_was():
     before = KINDS["balancer"]["equal"]
     for member in (nn.Identity, before):
         with pytest.raises(InputError, match="'equal' is taken; choose another"):
             register("balancer", "equal", member)
     assert KINDS["balancer"]["equal"] is before
-    add("loss", "mine", nn.L1Loss)
+    register("loss", "mine", nn.L1Loss)
     with pytest.raises(InputError, match="'mine' is taken"):
         register("loss", "mine", nn.MSELoss)
 
@@ -84,11 +68,11 @@ def test_a_name_must_be_usable_in_a_config(name):
         register("loss", name, nn.L1Loss)
 
 
-def test_a_name_registered_later_is_known_to_configs_at_once(add):
+def test_a_name_registered_later_is_known_to_configs_at_once():
     config = {"tasks": {"a": {"type": "regression"}}, "balancing": {"type": "worst", "power": 2.0}}
     with pytest.raises(InputError, match="expected a balancer"):
         read(config)
-    add("balancer", "worst", Worst)
+    register("balancer", "worst", Worst)
     assert read(config)[0].balancing.options() == {"power": 2.0}
     with pytest.raises(InputError, match="did you mean 'power'"):
         read({**config, "balancing": {"type": "worst", "powr": 2.0}})
@@ -98,17 +82,17 @@ def test_a_name_registered_later_is_known_to_configs_at_once(add):
         read({**config, "balancing": "wurst"})
 
 
-def test_a_member_that_another_holds_is_known_at_once_too(add):
+def test_a_member_that_another_holds_is_known_at_once_too():
     config = {"tasks": {"a": {"type": "regression", "head": {"type": "waist", "waist": 3}}}}
     with pytest.raises(InputError, match="known: mlp"):
         read(config)
-    add("head", "waist", narrow)
+    register("head", "waist", narrow)
     assert read(config)[0].tasks["a"].options()["head"]["waist"] == 3
     json_schema()
 
 
-def test_options_of_a_registered_member_are_its_keyword_only_arguments(add):
-    add("balancer", "worst", Worst)
+def test_options_of_a_registered_member_are_its_keyword_only_arguments():
+    register("balancer", "worst", Worst)
     (option,) = read_options(KINDS["balancer"], "worst")
     assert (option.name, option.default) == ("power", 1.0)
     assert option.description == "How strongly."
@@ -368,7 +352,7 @@ def test_there_is_an_example_of_every_kind():
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_a_registered_member_is_used_by_a_run_from_its_name_alone(
-    kind, add, people, tmp_path, monkeypatch
+    kind, people, tmp_path, monkeypatch
 ):
     if kind == "fusion":
         pytest.importorskip("tokenizers")
@@ -380,9 +364,9 @@ def test_a_registered_member_is_used_by_a_run_from_its_name_alone(
         pq.write_table(table, tmp_path / "mine.parquet")
     if kind == "dataset":
         member = lambda: tmp_path / "mine.parquet"  # noqa: E731  # a data set needs no docstring
-    add(kind, "mine", member)
+    register(kind, "mine", member)
     if kind == "label":
-        add("task", "turnover", Turnover)
+        register("task", "turnover", Turnover)
     training = {"epochs": 1, "batch_size": 64, **change.get("training", {})}
     config = {"tasks": {"spend": {"type": "regression"}}, **change, "training": training}
     data = None if kind in ("dataset", "source") else table
@@ -393,13 +377,13 @@ def test_a_registered_member_is_used_by_a_run_from_its_name_alone(
     _look(kind, run, predicted)
 
 
-def test_an_input_of_your_own_serves_a_model_without_data_once_it_declares_its_columns(add):
+def test_an_input_of_your_own_serves_a_model_without_data_once_it_declares_its_columns():
     class Declaring(Length):
         def declared(self):
             return self.shape()
 
-    add("input", "mine", Length)
-    add("input", "declaring", Declaring)
+    register("input", "mine", Length)
+    register("input", "declaring", Declaring)
     sections = {"tasks": {"spend": "regression"}}
     with pytest.raises(InputError, match=r"inputs\.name: .*define declared\(\) in Length"):
         motet.MultiTaskModel.from_config({"inputs": {"name": "mine"}, **sections})
@@ -438,10 +422,10 @@ training: {epochs: 1, batch_size: 16, freeze: ["*.encoders.0"]}
 """
 
 
-def test_encoders_of_your_own_for_tables_and_texts_serve_a_run_from_a_file(add, tmp_path):
+def test_encoders_of_your_own_for_tables_and_texts_serve_a_run_from_a_file(tmp_path):
     pytest.importorskip("tokenizers")
-    add("encoder", "tiny", Tiny)
-    add("encoder", "bag", Bag)
+    register("encoder", "tiny", Tiny)
+    register("encoder", "bag", Bag)
     words = [["good", "shoes"], ["a", "bad", "hat"]] * 30
     tags = [["O", "B-thing"], ["O", "O", "B-thing"]] * 30
     rows = pa.table({"age": range(60), "note": words, "spend": [1.0, 2.5] * 30, "tags": tags})
@@ -456,8 +440,8 @@ def test_encoders_of_your_own_for_tables_and_texts_serve_a_run_from_a_file(add, 
         motet.train(tmp_path / "config.yaml", rows, output=tmp_path / "other")
 
 
-def test_an_encoder_of_your_own_is_refused_where_it_reads_something_else(add, people, tmp_path):
-    add("encoder", "bag", Bag)
+def test_an_encoder_of_your_own_is_refused_where_it_reads_something_else(people, tmp_path):
+    register("encoder", "bag", Bag)
     config = {"model": {"encoder": "bag"}, "tasks": {"spend": "regression"}}
     with pytest.raises(
         InputError, match="bag is not an encoder of numbers, categories and vectors"

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from collections import ChainMap
 from pathlib import Path
 
 import jsonschema
@@ -200,8 +199,8 @@ def test_a_type_of_ones_own_is_written_as_its_kind_of_label_needs(folder, monkey
         labels = TagLabels()
         loss = decode = None
 
-    own = ChainMap({"ordinal": Ordinal, "tagging": Tagging}, TASKS._places)
-    monkeypatch.setattr(TASKS, "_places", own)
+    for name, task in (("ordinal", Ordinal), ("tagging", Tagging)):
+        monkeypatch.setitem(TASKS._own, name, task)
     columns = {
         "x": COLUMNS["age"],
         "stars": [0, 1, 2] * 20,

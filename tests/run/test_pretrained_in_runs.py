@@ -77,7 +77,7 @@ def test_a_run_unfreezes_the_encoder_layer_by_layer_and_says_so(rows, folder, tm
 
 
 def test_wrong_folders_and_parts_are_told_before_anything_is_written(rows, folder, tmp_path):
-    with pytest.raises(InputError, match="no folder here"):
+    with pytest.raises(InputError, match="not a folder here"):
         motet.train(config(tmp_path / "none"), rows, ["inputs.review.tokenizer=words"], "run")
     with pytest.raises(InputError, match="no part 'pretraned'"):
         motet.train(config(folder), rows, ["training.freeze=[pretraned]"], tmp_path / "run")

@@ -247,7 +247,7 @@ def test_without_a_test_part_the_card_says_that_quality_is_not_known(tmp_path, p
     config = changed(data={"split": {"validation": 0.2, "test": 0.0}})
     run = motet.train(config, data=people, output=tmp_path / "run")
     assert not (run.path / "predictions").exists()
-    assert "not known" in (run.path / "model/README.md").read_text()
+    assert "unknown" in (run.path / "model/README.md").read_text()
 
 
 def test_the_model_has_the_weights_of_the_best_epoch(tmp_path, people):

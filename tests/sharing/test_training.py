@@ -99,7 +99,7 @@ def test_where_nothing_is_shared_a_gradient_balancer_says_so_once_and_tasks_go_o
 
 def test_what_is_not_shared_cannot_be_frozen_as_if_it_were():
     made = model(create("hard", groups=[["a"], ["b"]]))
-    with pytest.raises(InputError, match="the tasks share no parameter; name tasks in place of 'e"):
+    with pytest.raises(InputError, match="the tasks share no parameter; name tasks instead of 'e"):
         made.freeze("encoder")
     made.freeze("a")
     assert {p.requires_grad for p in made.sharing.parts[0].parameters()} == {False}

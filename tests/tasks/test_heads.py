@@ -4,18 +4,10 @@ from torch import nn
 
 import motet
 from motet.problems import InputError
-from motet.registry import HEADS
 from motet.tasks import Classification, CustomHead, MultiLabel, Regression, TaskHead
 from motet.tasks.heads import ACTIVATIONS
 
 X = torch.randn(5, 8)
-
-
-@pytest.fixture
-def _own_heads():
-    before = dict(HEADS._places)
-    yield
-    HEADS._places = before
 
 
 def test_a_head_without_options_is_one_linear_layer():
@@ -106,7 +98,6 @@ def test_a_maker_that_makes_no_module_is_an_error_in_words():
         Regression("a", head=lambda width: 3).make_head(8)
 
 
-@pytest.mark.usefixtures("_own_heads")
 def test_a_registered_head_is_used_by_name_with_its_options():
     class Scaled(nn.Module):
         def __init__(self, width: int, outputs: int, *, scale: float = 1.0):

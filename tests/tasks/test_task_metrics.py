@@ -32,13 +32,6 @@ RNG = np.random.default_rng(0)
 N = 203
 
 
-@pytest.fixture
-def _own_metrics():
-    before = dict(METRICS._places)
-    yield
-    METRICS._places = before
-
-
 def fed(task, raw, target, cuts=(3, 4, 100), **options):
     """Metrics fed in uneven batches."""
     metrics = TaskMetrics([task], **options)
@@ -332,7 +325,6 @@ def test_what_a_function_says_of_itself_is_checked(name, value, message):
         TaskMetrics([Regression("a", metrics=[told])])
 
 
-@pytest.mark.usefixtures("_own_metrics")
 def test_a_registered_metric_is_used_by_name():
     motet.register("metric", "bias", lambda predictions, targets: (predictions - targets).mean())
     metrics = fed(Regression("a", metrics=["bias"]), [1.0, 2.0], [0.0, 0.0], cuts=())

@@ -118,14 +118,6 @@ def test_uncertainty_weighting_is_told_the_likelihood():
     assert Regression("a", loss="mae").uncertainty_kind == "laplace"
 
 
-@pytest.fixture
-def _own_losses():
-    before = dict(LOSSES._places)
-    yield
-    LOSSES._places = before
-
-
-@pytest.mark.usefixtures("_own_losses")
 def test_a_registered_loss_is_used_by_name_under_the_rules_of_any_callable():
     motet.register("loss", "fourth_power", lambda raw, target: ((raw - target) ** 4).mean())
     motet.register("loss", "smooth", torch.nn.SmoothL1Loss)

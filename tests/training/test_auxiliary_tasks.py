@@ -252,7 +252,7 @@ def test_its_weight_may_change_from_epoch_to_epoch():
         ),
         (
             lambda: Trainer(motet.MultiTaskModel(nn.Linear(4, 8), [Noisy("n")])),
-            "tasks: found only auxiliary tasks that are added after balancing",
+            "the model has only auxiliary tasks beside the balancer",
         ),
         (
             lambda: trainer(model=in_turns(Noisy("n"))).fit((X, TARGETS), epochs=3),

@@ -49,15 +49,10 @@ def create_balancer(choice: Balancer | MemberChoice, model: MultiTaskModel) -> B
     tasks = [task for task in model.tasks if task.balanced]
     if not tasks:
         raise InputError(
-            f"the model has only auxiliary tasks beside the balancer, "
+            "the model has only auxiliary tasks beside the balancer, "
             f"{', '.join(model.tasks.names)}; add a task with labels, or give one balanced: true"
         )
     names = [task.name for task in tasks]
-    if not names:
-        raise InputError(
-            "tasks: found only auxiliary tasks that are added after balancing; expected a task "
-            "with labels, or an auxiliary task with balanced: true"
-        )
     if isinstance(choice, Balancer):
         balancer = choice
         if set(balancer.tasks) != set(names):
