@@ -25,7 +25,7 @@ TUTORIALS = "**/tutorials/*.md"
 pages = Sybil(
     [CodeBlockParser("python", run_alone)],
     patterns=["*.md"],
-    excludes=[TUTORIALS, "**/earlier/**/*.md"],
+    excludes=[TUTORIALS, "**/earlier/*/model/*.md"],
 )
 tutorials = Sybil([PythonCodeBlockParser()], patterns=[TUTORIALS])
 pytest_collect_file = (pages + tutorials).pytest()
