@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
+from motet.row_hashes import row_hashes
 from motet.states import join_rows
 from motet.tasks.moments import Moments
 
@@ -65,7 +65,7 @@ class Sample:
 
     def _thinned(self) -> "Sample":
         numbers = torch.cat(self._numbers())
-        order = np.argsort(_hashes(numbers.numpy()), kind="stable")[:MOST]
+        order = np.argsort(row_hashes(numbers.numpy()), kind="stable")[:MOST]
         chosen = torch.from_numpy(np.sort(order))
         joined = join_rows(self.parts)
         return Sample(self.seen, (joined[chosen.to(joined.device)],), (numbers[chosen],))
@@ -136,12 +136,3 @@ def stacked(totals: Sequence[Tensor]) -> Tensor:
 
 def _widened(totals: Tensor, width: int) -> Tensor:
     return pad(totals, [0, max(0, width - totals.shape[1])])
-
-
-def _hashes(numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Return SplitMix64 of row numbers (Steele et al., OOPSLA 2014)."""
-    with np.errstate(over="ignore"):
-        mixed = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return mixed ^ (mixed >> np.uint64(31))

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from motet.row_hashes import row_hashes
 from motet.seeds import derive
 
 LARGEST = 1_000_000
@@ -32,7 +33,7 @@ class Sample:
         self.added = 0
         """Number of rows that were added, kept or not."""
         self._largest = largest
-        self._key = np.uint64(derive(seed, "sample of rows") % 2**64)
+        self._key = derive(seed, "sample of rows")
         self._values: list[NDArray[Any]] = []
         self._rows: list[NDArray[np.int64]] = []
         self._held = 0
@@ -60,15 +61,7 @@ class Sample:
 
     def _reduce(self) -> None:
         values, rows = np.concatenate(self._values), np.concatenate(self._rows)
-        kept = np.argpartition(_hashes(self._key, rows), self._largest - 1)[: self._largest]
+        kept = np.argpartition(row_hashes(rows, self._key), self._largest - 1)[: self._largest]
         kept.sort()
         self._values, self._rows = [values[kept]], [rows[kept]]
         self._held = self._largest
-
-
-def _hashes(key: np.uint64, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Hash row numbers by SplitMix64 (Steele, Lea & Flood, OOPSLA 2014), which is a bijection."""
-    z = (rows.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + key
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
