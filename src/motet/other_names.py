@@ -152,6 +152,7 @@ MEMBERS = {
             "aligned": "aligned_mtl alignedmtl",
             "upgrad": "jd jacobian_descent",
             "dualproj": "gem dual_cone",
+            "pcd": "priority_constrained_descent",
             "conflict_free": "config config_operator conflict_free_gradient",
             "db_mtl": "dual_balancing",
             "excess": "excess_mtl excessmtl",

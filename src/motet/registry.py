@@ -40,6 +40,7 @@ BALANCERS = Registry(
     upgrad="motet.balancing.upgrad:UPGrad",
     dualproj="motet.balancing.dualproj:DualProj",
     conflict_free="motet.balancing.conflict_free:ConFIG",
+    pcd="motet.balancing.pcd:PCD",
     db_mtl="motet.balancing.db_mtl:DBMTL",
     moco="motet.balancing.moco:MoCo",
     excess="motet.balancing.excess:ExcessMTL",

@@ -40,6 +40,7 @@ from motet.balancing.meta import Meta
 from motet.balancing.mgda import MGDA
 from motet.balancing.moco import MoCo
 from motet.balancing.nash import Nash
+from motet.balancing.pcd import PCD
 from motet.balancing.pcgrad import PCGrad
 from motet.balancing.random import RLW
 from motet.balancing.stch import STCH
@@ -54,6 +55,7 @@ __all__ = [
     "IMTLG",
     "IMTLL",
     "MGDA",
+    "PCD",
     "RLW",
     "STCH",
     "AlignedMTL",

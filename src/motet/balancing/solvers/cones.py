@@ -1,6 +1,7 @@
 """Minimum-norm point and dual-cone projection, on unit rows."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from motet.balancing.solvers.complementarity import Complementarity
 from motet.balancing.solvers.solution import (
@@ -47,16 +48,21 @@ def min_norm_point(gramian: Array, tolerance: float | None = None) -> Solution:
 
 
 def project_on_dual_cone(
-    gramian: Array, combinations: Array, tolerance: float | None = None
+    gramian: Array,
+    combinations: Array,
+    tolerance: float | None = None,
+    bounds: NDArray[np.bool_] | None = None,
 ) -> Solution:
     """Project combinations of the rows on their dual cone, the d with g_k·d ≥ 0 for every k.
 
-    The projection of Jᵀu is Jᵀv, where v minimises vᵀGv over v ≥ u.
+    The projection of Jᵀu is Jᵀv, where v minimises vᵀGv over v ≥ u; for rows k that do not bound
+    the cone, v_k = u_k.
 
     Args:
         gramian: Inner products of the rows, (T, T).
         combinations: Weights u of N combinations, (N, T).
         tolerance: Share of the largest eigenvalue, on unit rows, below which one is rounding.
+        bounds: Which rows bound the cone, (T,); all by default.
 
     Returns:
         Weights v of the N projections, (N, T).
@@ -77,5 +83,10 @@ def project_on_dual_cone(
     cosines = without_rounding(cosines, tolerance)
     q = u @ cosines
     q[np.abs(q).max(axis=1) <= _ROUNDING * np.abs(u).sum(axis=1)] = 0.0
-    x, residual = Complementarity(cosines).solve(q, combinations=u)
+    if bounds is None:
+        x, residual = Complementarity(cosines).solve(q, combinations=u)
+    else:
+        x = np.zeros_like(u)
+        inner = Complementarity(cosines[bounds][:, bounds])
+        x[:, bounds], residual = inner.solve(q[:, bounds])
     return solved(combinations + size * x * inverse_lengths(lengths), residual)
