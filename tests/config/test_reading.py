@@ -293,3 +293,22 @@ def test_what_is_no_whole_number_is_no_size(value):
         Config(tasks={"a": "regression"}, inputs={"clip": {"type": "vector", "width": value}})
     with pytest.raises(ConfigError, match=r"tasks\.a\.classes: found .*, expected a whole number"):
         Config(tasks={"a": {"type": "classification", "classes": value}})
+
+
+@pytest.mark.parametrize(
+    ("split", "key", "message"),
+    [
+        ({"column": "part", "group": "who"}, "group", "found 'who' beside column"),
+        ({"time": "day", "stratify": "a"}, "stratify", "found 'a' beside time"),
+        ({"time": "day", "folds": 3}, "folds", "found 3 beside time"),
+        ({"time": "day", "seed": 1}, "seed", "nothing is drawn where rows are split by time"),
+        ({"folds": 5, "test": 0.1}, "test", "each of which is the test split of a run"),
+        ({"folds": 5, "fold": 6}, "fold", "expected one of the 5 folds"),
+        ({"fold": 1}, "fold", "expected folds too"),
+        ({"folds": 1}, "folds", "expected"),
+    ],
+)
+def test_ways_of_splitting_that_exclude_each_other_are_refused(split, key, message):
+    (found,) = problems({**GOOD, "data": {"split": split}})
+    assert f"data.split.{key}" in found
+    assert message in found

@@ -267,3 +267,18 @@ assert "torch" not in sys.modules
     )
     assert "wrote      config.yaml" in done.stdout
     assert (folder / "config.yaml").is_file()
+
+
+def test_rows_that_repeat_a_name_are_split_by_it(folder):
+    visits = pa.table(
+        {
+            "customer_id": [row // 3 for row in range(300)],
+            "age": [row % 50 for row in range(300)],
+            "churn": ["yes", "no", "no"] * 100,
+        }
+    )
+    pq.write_table(visits, "visits.parquet")
+    text = initial_config("visits.parquet", ["churn"])
+    assert "split: {group: customer_id, validation: 0.15, test: 0.15, seed: 0}" in text
+    assert "100 distinct names in 300 rows: rows of one are in one split" in text
+    assert "customer_id: number" not in text

@@ -239,3 +239,23 @@ def test_blank_cells_among_numbers_of_a_file_change_nothing_but_that_they_are_mi
         assert other.rows.guesses == first.rows.guesses
         assert torch.equal(*(torch.from_numpy(each.inputs["numbers"]) for each in (other, first)))
         assert other.targets["y"].tobytes() == first.targets["y"].tobytes()
+
+
+def test_columns_of_groups_and_times_are_no_inputs_unless_named():
+    rows = {
+        **ROWS,
+        "who": [row // 3 for row in range(60)],
+        "year": [2000 + row for row in range(60)],
+    }
+    for split in ({"group": "who"}, {"time": "year"}):
+        (column,) = split.values()
+        config = {"data": {"split": split}, "tasks": {"spend": "regression"}}
+        assert column not in prepare(config, data=rows).config.inputs
+        named = {**config, "inputs": {"x": "number", column: "number"}}
+        assert column in prepare(named, data=rows).config.inputs
+
+
+def test_a_missing_column_of_groups_is_reported_at_its_key():
+    sections = {"data": {"split": {"group": "wo"}}}
+    found = problems(read_rows, {"spend": "regression"}, {**ROWS, "who": ROWS["x"]}, **sections)
+    assert "did you mean 'who'" in found["data.split.group"]

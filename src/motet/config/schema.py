@@ -9,63 +9,16 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from motet.config.members import Member, MemberOf, Section
 from motet.config.origin import ConfigError, Origin
+from motet.config.split_section import SplitConfig
 from motet.config.stages import Balancing
 from motet.config.training import TrainingConfig
 from motet.config.translating import translated
-from motet.options import Fraction, NonNegativeInt
-from motet.problems import InputError
 from motet.registry import KINDS, version
 
 
 def _by_name(name: str) -> Any:
     """Default to a member with its default options."""
     return Field(default_factory=lambda: {"type": name})
-
-
-class SplitConfig(Section):
-    """How rows are split for training, validation and test: by fractions, or by a column."""
-
-    column: str | None = None
-    """Column that marks the split of each row; rows are drawn at random if left out."""
-    train: str | None = None
-    """Value of ``column`` that marks the training rows ("train")."""
-    validation: Fraction | str | None = None
-    """Fraction of the rows (0.15 if left out), or the value of ``column`` ("validation")."""
-    test: Fraction | str | None = None
-    """Fraction of the rows (0.15 if left out), or the value of ``column`` ("test")."""
-    seed: NonNegativeInt = 0
-    """Seed of random splits."""
-    stratify: str | None = None
-    """Column, usually a task's, whose classes have the same shares in all random splits; of a
-    column of many numbers, its deciles."""
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> "SplitConfig":
-        for name in ("validation", "test"):
-            value = getattr(self, name)
-            if self.column is None and isinstance(value, str):
-                raise InputError(
-                    f"found {value!r}, which names a value of a column; give `column` too, or a "
-                    f"fraction such as {name}: 0.15",
-                    option=name,
-                )
-            if self.column is not None and isinstance(value, float):
-                raise InputError(
-                    f"found {value}, a fraction, but `column` is given; name the value of "
-                    f"{self.column!r} that marks the {name} rows",
-                    option=name,
-                )
-        if self.column is None and self.train is not None:
-            raise InputError(
-                f"found {self.train!r}, which names a value of a column; give `column` too, or "
-                "remove train",
-                option="train",
-            )
-        if self.stratify is not None and self.stratify == self.column:
-            raise InputError(
-                f"found {self.column!r}, which is column too; remove it", option="stratify"
-            )
-        return self
 
 
 class DataConfig(Section):

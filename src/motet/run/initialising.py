@@ -17,7 +17,14 @@ from pydantic import BaseModel
 
 from motet.config import Config, json_schema
 from motet.config.shortcuts import Chosen, chosen_tasks, split_options
-from motet.data.inference import Guess, infer_inputs, infer_split, infer_tasks, usable
+from motet.data.inference import (
+    Guess,
+    infer_group,
+    infer_inputs,
+    infer_split,
+    infer_tasks,
+    usable,
+)
 from motet.data.sources import names_in, read
 from motet.data.splits import Splits, split
 from motet.data.strata import find_strata
@@ -114,7 +121,8 @@ def initial_config(source: str, targets: Sequence[str], folder: Path | None = No
     table, name_row = read(source), names_in(source)
     tasks = infer_tasks(table, targets, name_row)
     split_choice, splits, reason = _choose_split(table, tasks)
-    used = {*(guess.column for guess in tasks), split_choice.get("column")}
+    used = {*(guess.column for guess in tasks)}
+    used |= {split_choice[key] for key in ("column", "group") if key in split_choice}
     inputs = infer_inputs(table, [str(name) for name in used], splits.train, name_row)
     words = _words_of(table, tasks)
     inputs = [
@@ -134,8 +142,9 @@ def initial_config(source: str, targets: Sequence[str], folder: Path | None = No
 
 
 def _choose_split(table: pa.Table, tasks: Sequence[Guess]) -> tuple[Chosen, Splits, str]:
-    """Choose a column that marks the splits, else random rows, by class if there are enough."""
-    found = infer_split(table, exclude=[guess.column for guess in tasks])
+    """Choose a column that marks the splits, else groups, else rows, by class if enough."""
+    targets = [guess.column for guess in tasks]
+    found = infer_split(table, exclude=targets)
     if found is not None:
         options = split_options(found)
         reason = f"marks {' and '.join(found.marks)}"
@@ -143,6 +152,10 @@ def _choose_split(table: pa.Table, tasks: Sequence[Guess]) -> tuple[Chosen, Spli
             reason += "; 15 % of train serve to validate"
         return options, split(table, **options), reason
     options = {"validation": 0.15, "test": 0.15, "seed": 0}
+    if (names := infer_group(table, exclude=targets)) is not None:
+        in_groups = {"group": names.column, **options}
+        reason = f"{names.reason}: rows of one are in one split"
+        return in_groups, split(table, **in_groups, labels=targets), reason
     for guess in tasks:
         column = guess.column
         if _target(guess).has_strata(table, column) and not _has_rare_classes(table, column):

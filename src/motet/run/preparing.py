@@ -5,7 +5,7 @@ mistakes in a config or its data are reported quickly.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,7 @@ def read_rows(
     with collector.at("data", "split"):
         splits = split_rows(found, table)
     used = {found.data.split.column} - {None}
+    beside = {found.data.split.group, found.data.split.time} - {None}
     for name, task in found.tasks.items():
         if task.type in AUXILIARY:
             continue
@@ -122,7 +123,7 @@ def read_rows(
     guesses: tuple[Guess, ...] = ()
     if found.inputs is None:
         train = None if splits is None else splits.train
-        excluded = [str(column) for column in used]
+        excluded = [str(column) for column in used | beside]
         guesses = tuple(infer_inputs(table, excluded, train, source.row_name))
         with collector.at("inputs"):
             found = _with_inputs(found, guesses)
@@ -299,7 +300,22 @@ def split_rows(config: Config, table: pa.Table) -> Splits:
         column=chosen.column,
         train=chosen.train or "train",
         stratify=chosen.stratify,
+        group=chosen.group,
+        time=chosen.time,
+        folds=chosen.folds,
+        fold=chosen.fold,
+        labels=_columns_of_labels(config, table),
     )
+
+
+def _columns_of_labels(config: Config, table: pa.Table) -> list[str]:
+    """Name the label columns that are there; missing ones are reported elsewhere."""
+    found: list[str] = []
+    for name, task in config.tasks.items():
+        if task.type not in AUXILIARY:
+            with suppress(InputError):
+                found += label_columns(name, task.options(), table)
+    return found
 
 
 def _with_inputs(config: Config, guesses: Sequence[Guess]) -> Config:
