@@ -9,6 +9,7 @@ from motet.options.types import (
     Callable,
     Chosen,
     Default,
+    Frequency,
     Mapping,
     Named,
     PositiveFloat,
@@ -69,6 +70,10 @@ class AuxiliaryOptions(TypedDict, total=False):
         Default({"type": "mlp"}),
     ]
     """Head that turns the representation into the raw output."""
+    frequency: Annotated[Frequency, Default("always")]
+    """When it trains: always; ``{every: n}``, at every n-th step that includes a main task;
+    ``{probability: p}``, drawn for each such step; ``{epochs: [first, last]}``, at every step of
+    these epochs. A step includes a main task if one is scheduled and has a label in the batch."""
     balanced: Annotated[bool, Default(False)]
     """Whether the balancer weights its loss or gradient with those of the other tasks; otherwise
     its gradient is added after balancing."""

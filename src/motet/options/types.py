@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticKnownError, core_schema
 from typing_extensions import TypedDict
 
+from motet.problems import shown
 from motet.registry import KINDS
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Every",
     "FolderPath",
     "Fraction",
+    "Frequency",
     "InConfig",
     "Literal",
     "Mapping",
@@ -268,3 +270,64 @@ Unfreeze = Annotated[
     Discriminator(lambda value: "every" if isinstance(value, Mapping) else "epochs"),
 ]
 """``{every: 2, layers: 1}``, or a list of ``{epoch: 3, parts: [encoder]}``."""
+
+
+class EveryStep(TypedDict):
+    """At every n-th step."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
+
+    every: Annotated[PositiveInt, Field(description="Every so many steps with a main task.")]
+
+
+class WithProbability(TypedDict):
+    """At a step with some probability."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
+
+    probability: Annotated[PositiveShare, Field(description="For each step with a main task.")]
+
+
+def _not_reversed(frequency: Any) -> Any:
+    first, last = frequency["epochs"]
+    if first > last:
+        raise ValueError(f"found [{first}, {last}], expected a first epoch and one not before it")
+    return frequency
+
+
+class InEpochs(TypedDict):
+    """In some epochs."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
+
+    epochs: Annotated[
+        tuple[PositiveInt, PositiveInt],
+        Field(description="First and last epoch, counted from 1, both included."),
+    ]
+
+
+def _frequency_tag(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return "not a mapping"
+    if "probability" in value:
+        return "with a probability"
+    return "in epochs" if "epochs" in value else "at every nth step"
+
+
+def _always(value: Any) -> Any:
+    if value != "always":
+        raise ValueError(
+            f"found {shown(value)}, expected always, {{every: n}}, {{probability: p}} or "
+            "{epochs: [first, last]}"
+        )
+    return value
+
+
+Frequency = Annotated[
+    Annotated[Literal["always"], BeforeValidator(_always), Tag("not a mapping")]
+    | Annotated[EveryStep, Tag("at every nth step")]
+    | Annotated[WithProbability, Tag("with a probability")]
+    | Annotated[InEpochs, AfterValidator(_not_reversed), Tag("in epochs")],
+    Discriminator(_frequency_tag),
+]
+"""``always``, ``{every: 10}``, ``{probability: 0.1}`` or ``{epochs: [1, 5]}``."""

@@ -76,6 +76,11 @@ def build_trainer(prepared: Prepared) -> Trainer:
         trainer.check_monitor(prepared.labels("validation"), trivial)
     with collector.at("training"):
         trainer.check_epochs(chosen.epochs)
+    rows = len(prepared.rows.split.train)
+    for name in model.auxiliary_tasks:
+        with collector.at("tasks", name):
+            frequencies = trainer.planner.frequencies
+            frequencies.check(chosen.epochs, -(-rows // chosen.batch_size), name)
     with collector.at("training"):
         check_cache(config, trainer)
     collector.stop()

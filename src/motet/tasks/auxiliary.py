@@ -23,6 +23,7 @@ in ``view``, and these are a forward pass of their own. Write your own with two 
 """
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -50,13 +51,15 @@ class Auxiliary(Task):
     """
 
     labels: ClassVar[LabelKind | str] = "none"
+    frequency: str | Mapping[str, Any]
+    """When it trains; see `motet.options.AuxiliaryOptions`."""
 
     @checked
     def __init__(self, name: str, **common: Unpack[AuxiliaryOptions]) -> None:
         options: dict[str, Any] = {**AUXILIARY_DEFAULTS, **common}
-        balanced = options.pop("balanced")
+        balanced, frequency = options.pop("balanced"), options.pop("frequency")
         super().__init__(name, **options)
-        self.balanced = balanced
+        self.balanced, self.frequency = balanced, frequency
 
     @abstractmethod
     def view(self, inputs: Any, generator: torch.Generator) -> tuple[Any, Tensor]:

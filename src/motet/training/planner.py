@@ -11,6 +11,7 @@ from motet.model import MultiTaskModel
 from motet.problems import InputError, shown
 from motet.scheduling import Scheduler
 from motet.tasks import Auxiliary
+from motet.training.frequencies import Frequencies
 from motet.training.plan import Part, Plan
 from motet.training.views import view_of
 
@@ -38,6 +39,7 @@ class Planner:
         self._model, self.scheduler = model, scheduler
         self._device, self._seed, self._micro_batches = device, seed, micro_batches
         self._auxiliary = {task.name: task for task in model.tasks if isinstance(task, Auxiliary)}
+        self.frequencies = Frequencies(model, seed)
         self._scheduled_ever: set[str] = set()
 
     def tasks_in(self, epoch: float) -> list[str]:

@@ -38,6 +38,8 @@ class TrainingState:
     """Epochs completed."""
     batch: int = 0
     """Batches of the epoch in progress that are done."""
+    main_steps: int = 0
+    """Steps that included a main task, counted where a task's frequency refers to them."""
     best: float | None = None
     """Best monitored value so far; higher is better."""
     best_loss: float | None = None

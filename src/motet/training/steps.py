@@ -68,6 +68,8 @@ class Steps:
         with setup.generators.own():
             rates.set(step)
             tasks = planner.tasks_at(step, epoch)
+            if planner.frequencies.given:
+                tasks = planner.frequencies.due(tasks, batch, state)
             plan = planner.plan(batch, tasks, step, epoch)
             if not self._rehearsed:
                 setup.stages.rehearse(epoch, partial(passes.losses, plan.first()))

@@ -180,6 +180,7 @@ class Trainer:
         if valid is not None:
             self.check_monitor(statistics_of(self.model.tasks, valid), self.trivial)
         self.check_epochs(epochs)
+        self.planner.frequencies.check(epochs, train.steps(self.batch_size))
         self._rates.begin(epochs * train.steps(self.batch_size))
         self._rates.set(max(self.step - 1, 0))  # those of the last step, for the records
         warn_of_nothing_left(self.progress, epochs)

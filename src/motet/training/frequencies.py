@@ -1,0 +1,113 @@
+"""How often auxiliary tasks train: which of them are due at a step.
+
+``every: n`` and ``probability: p`` refer to the steps that include a main task: one that is
+scheduled and has a label in the batch. Steps of auxiliary tasks alone do not count, micro-batches
+count once, and so do steps that were skipped as they were not finite. Their number is saved in
+`motet.training.state.TrainingState`; draws depend on (seed, step) alone.
+"""
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, final
+
+from torch import Generator, rand
+
+from motet.data.batches import Batch
+from motet.model import MultiTaskModel, on_host
+from motet.problems import InputError
+from motet.seeds import derive
+from motet.tasks import Auxiliary
+from motet.training.evaluation import main_tasks
+from motet.training.state import TrainingState
+
+
+@final
+class Frequencies:
+    """Selects the auxiliary tasks that are due.
+
+    Args:
+        model: The model.
+        seed: With the task's name and the step determines what is drawn.
+    """
+
+    def __init__(self, model: MultiTaskModel, seed: int) -> None:
+        self._model, self._seed = model, seed
+        self.given: Mapping[str, Mapping[str, Any]] = {
+            task.name: task.frequency
+            for task in model.tasks
+            if isinstance(task, Auxiliary) and isinstance(task.frequency, Mapping)
+        }
+        """The frequencies of the tasks that do not always train."""
+        self._counting = any("epochs" not in each for each in self.given.values())
+
+    def due(self, tasks: Sequence[str], batch: Batch, state: TrainingState) -> Sequence[str]:
+        """Leave out the auxiliary tasks that are not due; call it once per step.
+
+        Args:
+            tasks: The tasks of the step.
+            batch: Rows of the data. Whether main tasks have labels there is read from the device.
+            state: Where training is; its ``main_steps`` is updated.
+
+        Returns:
+            The tasks that train.
+        """
+        counts = self._counting and self._includes_main(tasks, batch)
+        state.main_steps += counts
+        return [
+            task
+            for task in tasks
+            if task not in self.given or self._is_due(task, state, counts=counts)
+        ]
+
+    def _is_due(self, task: str, state: TrainingState, *, counts: bool) -> bool:
+        given = self.given[task]
+        if "epochs" in given:
+            first, last = given["epochs"]
+            return bool(first <= state.epoch + 1 <= last)
+        if "every" in given:
+            return counts and state.main_steps % given["every"] == 0
+        drawn = Generator().manual_seed(derive(self._seed, f"frequency/{task}", state.step))
+        return counts and float(rand((), generator=drawn)) < given["probability"]
+
+    def _includes_main(self, tasks: Sequence[str], batch: Batch) -> bool:
+        labelled = (self._model.tasks[name] for name in self._model.labelled_tasks)
+        main = set(main_tasks(labelled)) & set(tasks)
+        targets = {name: each for name in main if (each := batch.targets.get(name)) is not None}
+        there = [self._model.tasks[name].labelled(each).any() for name, each in targets.items()]
+        return any(on_host(there))
+
+    def check(self, epochs: int, steps: int, task: str | None = None) -> None:
+        """Check that every enabled auxiliary task trains within a number of epochs.
+
+        Args:
+            epochs: Epochs of training.
+            steps: Steps per epoch.
+            task: The only task to check; all if left out.
+
+        Raises:
+            InputError: If one never does.
+        """
+        for name in self._checked(task) if epochs else ():
+            given, total = self.given[name], epochs * steps
+            found, there = "", f"{total:,} (epochs: {epochs:,}, of {steps:,} steps each)"
+            if "epochs" in given and given["epochs"][0] > epochs:
+                found = f"{list(given['epochs'])}, but training ends after epoch {epochs:,}"
+            elif given.get("every", 0) > total:
+                found = f"every: {given['every']:,}, but the steps of training are {there}"
+            if found:
+                raise InputError(
+                    f"found {found}: the task would never train; give smaller numbers, or remove "
+                    "the task",
+                    option="frequency",
+                    owner=f"task {name!r}",
+                )
+            if given.get("probability", 1.0) * total < 1:
+                warnings.warn(
+                    f"task {name!r}: frequency: found probability: {given['probability']:g}, and "
+                    f"the steps of training are {there}, so the task will hardly ever train",
+                    stacklevel=4,
+                )
+
+    def _checked(self, task: str | None) -> Iterable[str]:
+        enabled = self._model.auxiliary_tasks
+        return [name for name in self.given if name in enabled and task in (None, name)]
