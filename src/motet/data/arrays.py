@@ -4,13 +4,14 @@ A batch costs one ``index_select`` per tensor, and nothing per row; batches in t
 are views and cost nothing. float32 arrays and tensors are used as they are, without a copy.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from motet.data.batches import Batch, S
+from motet.data.groups import RowGroups
 from motet.data.ragged import bucketed
 from motet.data.tensors import as_tensor, as_tree, count_rows, map_leaves, row_lengths
 from motet.seeds import derive
@@ -41,6 +42,8 @@ class ArrayData:
     def __init__(self, inputs: Any, targets: Mapping[str, Any]) -> None:
         self.checked = False
         """Whether training has checked the rows."""
+        self.groups: RowGroups | None = None
+        """Rows that no batch may separate; None if there are none, or training has not asked."""
         self.named = frozenset(targets)
         """The tasks that were given, also those without labels."""
         self.inputs = as_tree(inputs, "inputs")
@@ -65,13 +68,17 @@ class ArrayData:
         return {task: learn(known[task]) for task, learn in of.items() if task in known}
 
     def steps(self, size: int) -> int:
-        """Return how many batches of ``size`` rows there are, the last one perhaps smaller."""
-        return -(-len(self) // size)
+        """Return how many batches of ``size`` rows there are, the last one perhaps smaller.
+
+        Batches of whole ``groups`` have at most so many rows, see `RowGroups`.
+        """
+        return -(-len(self) // size) if self.groups is None else self.groups.steps(size)
 
     def epoch(self, size: int, *, seed: int, number: int, done: int = 0) -> Iterator[Batch]:
         """Split the rows into the batches of an epoch of training.
 
-        If rows have different lengths, those of a batch have similar lengths; see `bucketed`.
+        If rows have different lengths, those of a batch have similar lengths; see `bucketed`. With
+        ``groups``, batches hold whole groups, whatever their lengths.
 
         Args:
             size: Rows per batch; the last may have fewer.
@@ -82,6 +89,8 @@ class ArrayData:
         Returns:
             The remaining batches.
         """
+        if self.groups is not None:
+            return self._taken(self.groups.epoch(size, seed=seed, number=number)[done:])
         order = self.order(seed, number)
         lengths = row_lengths(self.inputs)
         if lengths is not None:
@@ -113,7 +122,8 @@ class ArrayData:
         """Split all rows into the batches that cost least to compute.
 
         Rows of different length come longest first: a batch has rows of similar length, so little
-        of it is padding, and a lack of memory shows at once. Others keep their order.
+        of it is padding, and a lack of memory shows at once. Others keep their order. ``groups``
+        are whole, in the order of their first rows.
 
         Args:
             size: Rows per batch; the last may have fewer.
@@ -122,6 +132,10 @@ class ArrayData:
             The numbers of a batch's rows, int64 on the CPU, or None if they follow the last ones;
             and the batch.
         """
+        if self.groups is not None:
+            batches = self.groups.in_order(size)
+            yield from zip(batches, self._taken(batches), strict=True)
+            return
         lengths = row_lengths(self.inputs)
         if lengths is None:
             for batch in self.batches(size):
@@ -139,11 +153,15 @@ class ArrayData:
     def rows(self, indices: Any) -> "ArrayData":
         """Return the rows with these numbers, as a copy."""
         chosen = torch.as_tensor(indices, device=self.device)
-        return self._mapped(lambda values: values.index_select(0, chosen))
+        made = self._mapped(lambda values: values.index_select(0, chosen))
+        made.groups = None if self.groups is None else self.groups.of_rows(chosen)
+        return made
 
     def to(self, device: torch.device | str) -> "ArrayData":
         """Return the same rows on a device; those already there are not copied."""
-        return self._mapped(lambda values: values.to(device))
+        made = self._mapped(lambda values: values.to(device))
+        made.groups = self.groups
+        return made
 
     @property
     def device(self) -> torch.device:
@@ -153,6 +171,11 @@ class ArrayData:
             tree = next(iter(tree.values()))
         device: torch.device = tree.device
         return device
+
+    def _taken(self, batches: Sequence[Tensor]) -> Iterator[Batch]:
+        for each in batches:
+            rows = each.to(self.device)
+            yield self._batch(lambda values: values.index_select(0, rows), rows)  # noqa: B023  # used at once
 
     def _batch(self, function: Callable[[Any], Any], rows: Tensor | None = None) -> Batch:
         return Batch(map_leaves(function, self.inputs), map_leaves(function, self.targets), rows)

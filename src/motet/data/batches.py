@@ -94,6 +94,10 @@ class Batch:
         """Return the rows from ``start`` up to ``end``, as views."""
         return self._mapped(lambda values: values[start:end])
 
+    def take(self, rows: Tensor) -> "Batch":
+        """Return the rows at some places (b,), as a copy."""
+        return self._mapped(lambda values: values.index_select(0, rows.to(values.device)))
+
     def to(self, device: torch.device | str | None) -> "Batch":
         """Return the same rows on a device; those already there are not copied."""
         return self if device is None else self._mapped(lambda values: values.to(device))

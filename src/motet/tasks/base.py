@@ -157,6 +157,19 @@ class Task(nn.Module, ABC):
         """Return which rows have at least one label, (B,)."""
         return self.label_kind.labelled(target)
 
+    def groups(self, target: Tensor) -> Tensor | None:
+        """Return which rows belong together, as the loss compares them with each other.
+
+        Batches, micro-batches and evaluation never separate such rows.
+
+        Args:
+            target: Labels (B, ...).
+
+        Returns:
+            Numbers of the groups (B,), negative or NaN where a row stands alone; None if all do.
+        """
+        return None
+
     def restore(self, target: Tensor) -> Tensor:
         """Return labels in original units, which is what metrics compare predictions with."""
         return self.label_kind.restore(target)

@@ -16,6 +16,7 @@ from motet.problems import InputError, RowError, hint
 from motet.states import TokenStates, join_rows
 from motet.tasks import Prediction, Task, TaskMetrics
 from motet.tasks.scores import Trivial, normalised_score
+from motet.training.grouping import keep_together
 from motet.training.totals import Totals
 from motet.training.views import view_of
 
@@ -81,6 +82,7 @@ def evaluate(
             "task out of tasks"
         )
     evaluated = [model.tasks[name] for name in names if name in labelled]
+    keep_together(data, evaluated)
     asked = [task.name for task in evaluated]
     own = {name: metrics[name] for name in asked if metrics and name in metrics}
     found, totals = TaskMetrics(evaluated, own, trivial=trivial), Totals()

@@ -17,6 +17,7 @@ from motet.problems import InputError, RowError, hint
 from motet.tasks import Task
 from motet.tasks.scores import Trivial, fit_trivial
 from motet.tasks.statistics import LabelStatistics
+from motet.training.grouping import keep_together
 
 
 def take_data(
@@ -44,6 +45,7 @@ def take_data(
         learn = _learning(model.tasks) if whole else {}
         _inspect(moved, _check_of_rows(what, model), learn)
         _check_names(moved.named, what, model, whole=whole)
+        keep_together(moved, model.tasks)
     moved.checked = True
     return moved
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from motet.data.batches import Batch
+from motet.data.groups import RowGroups
 
 
 @dataclass(frozen=True)
@@ -17,10 +18,18 @@ class Part:
     """The auxiliary task that made the rows; empty for rows as the data have them."""
     weight: float = 1.0
     """Weight of its losses where no balancer weights them."""
+    groups: RowGroups | None = None
+    """Rows that no piece may separate, if there are micro-batches."""
 
     def cut(self, count: int) -> list["Part"]:
-        """Split the rows into pieces of equal size, the last perhaps smaller; none if no rows."""
+        """Split the rows into pieces of equal size, the last perhaps smaller; none if no rows.
+
+        Pieces of whole ``groups`` are of about equal size, and may be fewer.
+        """
         rows = len(self.batch)
+        if self.groups is not None:
+            pieces = self.groups.pieces(count)
+            return [replace(self, batch=self.batch.take(each), groups=None) for each in pieces]
         size = max(-(-rows // count), 1)
         return [
             replace(self, batch=self.batch.cut(start, start + size))

@@ -12,6 +12,7 @@ from motet.problems import InputError, shown
 from motet.scheduling import Scheduler
 from motet.tasks import Auxiliary
 from motet.training.frequencies import Frequencies
+from motet.training.grouping import grouping, groups_of
 from motet.training.plan import Part, Plan
 from motet.training.views import view_of
 
@@ -40,6 +41,7 @@ class Planner:
         self._device, self._seed, self._micro_batches = device, seed, micro_batches
         self._auxiliary = {task.name: task for task in model.tasks if isinstance(task, Auxiliary)}
         self.frequencies = Frequencies(model, seed)
+        self._grouping = grouping(model.tasks) if micro_batches > 1 else ()
         self._scheduled_ever: set[str] = set()
 
     def tasks_in(self, epoch: float) -> list[str]:
@@ -72,10 +74,11 @@ class Planner:
             step: Steps made before.
             epoch: The epoch in progress, counted from 1.
         """
+        groups = groups_of(self._grouping, batch.targets) if self._grouping else None
         if not self._auxiliary:
-            return Plan(step, (Part(batch, tasks),), (), self._micro_batches)
+            return Plan(step, (Part(batch, tasks, groups=groups),), (), self._micro_batches)
         labelled = [task for task in tasks if task not in self._auxiliary]
-        balanced, beside = [Part(batch, labelled)] if labelled else [], list[Part]()
+        balanced, beside = [Part(batch, labelled, groups=groups)] if labelled else [], list[Part]()
         for task in (self._auxiliary[name] for name in tasks if name in self._auxiliary):
             made = view_of(task, batch.inputs, seed=self._seed, step=step, device=self._device)
             part = Part(made, [task.name], task.name, task.weight_at(epoch))

@@ -1,0 +1,30 @@
+"""Which rows belong together, because the loss of some task compares them."""
+
+from collections.abc import Iterable, Mapping
+
+from torch import Tensor
+
+from motet.data.arrays import ArrayData
+from motet.data.batches import Data
+from motet.data.groups import RowGroups
+from motet.tasks import Task
+
+
+def grouping(tasks: Iterable[Task]) -> tuple[Task, ...]:
+    """Return the tasks that compare rows."""
+    return tuple(task for task in tasks if type(task).groups is not Task.groups)
+
+
+def groups_of(tasks: Iterable[Task], targets: Mapping[str, Tensor | None]) -> RowGroups | None:
+    """Return which rows belong together for some task; None if all stand alone."""
+    found = [
+        task.groups(target) for task in tasks if (target := targets.get(task.name)) is not None
+    ]
+    members = [each for each in found if each is not None]
+    return RowGroups(members) if members else None
+
+
+def keep_together(data: Data, tasks: Iterable[Task]) -> None:
+    """Let batches of rows in memory hold whole groups; a loader decides itself."""
+    if isinstance(data, ArrayData) and data.groups is None:
+        data.groups = groups_of(grouping(tasks), data.targets)
