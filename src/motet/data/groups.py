@@ -6,6 +6,7 @@ know it in advance. All numbers here are on the CPU.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -95,7 +96,7 @@ class RowGroups:
             place = max(place, int(torch.searchsorted(ends, start, right=True)) + 1)
             start = int(ends[place - 1])
             cuts.append(start)
-        return [self._rows[a:b] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        return [self._rows[a:b] for a, b in pairwise(cuts)]
 
     def pieces(self, count: int) -> list[Tensor]:
         """Split all rows into at most ``count`` pieces of about equal size.
@@ -115,7 +116,7 @@ class RowGroups:
         places = torch.arange(len(self)) - first.repeat_interleave(sizes)
         rows = self._rows[self._starts[groups].repeat_interleave(sizes) + places]
         totals = torch.zeros(count, dtype=torch.long).index_add(0, batch[by_batch], sizes)
-        return list(rows.split(totals.tolist()))
+        return list(torch.split(rows, totals.tolist()))
 
 
 def _large(sizes: Tensor, size: int) -> tuple[Tensor, Tensor]:
@@ -170,4 +171,5 @@ def _by_first_row(numbers: Tensor) -> Tensor:
     known, place = torch.unique(numbers, return_inverse=True)
     first = torch.full((len(known),), len(numbers))
     first = first.scatter_reduce(0, place, torch.arange(len(numbers)), "amin")
-    return first.argsort().argsort()[place]
+    numbers: Tensor = first.argsort().argsort()[place]
+    return numbers

@@ -22,10 +22,7 @@ class Part:
     """Rows that no piece may separate, if there are micro-batches."""
 
     def cut(self, count: int) -> list["Part"]:
-        """Split the rows into pieces of equal size, the last perhaps smaller; none if no rows.
-
-        Pieces of whole ``groups`` are of about equal size, and may be fewer.
-        """
+        """Split the rows into pieces of equal size, the last smaller, or of whole ``groups``."""
         rows = len(self.batch)
         if self.groups is not None:
             pieces = self.groups.pieces(count)
