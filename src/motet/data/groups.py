@@ -19,7 +19,7 @@ class RowGroups:
 
     Args:
         members: Numbers of the groups of the rows, (N,) each; negative where a row stands alone.
-            With several, rows belong together if any of them says so, directly or through others.
+            With several, rows that share a group in any of them, or through other rows, are together.
 
     Example:
         >>> groups = RowGroups([torch.tensor([7, 3, 7, 7, -1, 3])])
