@@ -74,6 +74,7 @@ TASKS = Registry(
     regression="motet.tasks.regression:Regression",
     multi_label="motet.tasks.multi_label:MultiLabel",
     sequence_labelling="motet.tasks.sequence_labelling:SequenceLabelling",
+    ordinal="motet.tasks.ordinal:Ordinal",
 )
 HEADS = Registry(
     "head",
@@ -102,6 +103,7 @@ METRICS = Registry(
     mae="motet.tasks.number_metrics:mae",
     rmse="motet.tasks.number_metrics:rmse",
     r2="motet.tasks.number_metrics:r2",
+    kappa="motet.tasks.ordinal_metrics:kappa",
     span_f1="motet.tasks.span_metrics:span_f1",
     span_f1_conlleval="motet.tasks.span_metrics:span_f1_conlleval",
     token_accuracy="motet.tasks.span_metrics:token_accuracy",
@@ -111,6 +113,7 @@ LABELS = Registry(
     "labels",
     "motet.data.targets.base:Target",
     **{"class": "motet.data.targets.classes:ClassTarget"},
+    ordinal="motet.data.targets.ordinal:OrdinalTarget",
     number="motet.data.targets.number:NumberTarget",
     indicators="motet.data.targets.indicators:IndicatorTarget",
     tags="motet.data.targets.tags:TagTarget",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from motet.registry import TASKS
-from motet.tasks import Classification, MultiLabel, Regression, SequenceLabelling
+from motet.tasks import Classification, MultiLabel, Ordinal, Regression, SequenceLabelling
 from motet.tasks.base import Task
 
 NAN = torch.nan
@@ -97,6 +97,7 @@ CASES = {
         (SequenceLabelling("a", classes=3, decoder="crf"), tags),
         (SequenceLabelling("a", classes=3, class_weights=[1.0, 2.0, 5.0]), tags),
     ],
+    "ordinal": [(Ordinal("a", classes=3), classes)],
 }
 ALL = [pytest.param(*case, id=f"{kind}{i}") for kind in CASES for i, case in enumerate(CASES[kind])]
 SEEDS = st.integers(0, 2**32)
@@ -105,7 +106,7 @@ SEEDS = st.integers(0, 2**32)
 def case(task, make, seed):
     """Raw outputs, complete targets, and the same with a row and some cells missing."""
     generator = torch.Generator().manual_seed(seed)
-    width = () if task.labels == "number" and task.outputs == 1 else (task.outputs,)
+    width = () if task.label_kind.flat and task.outputs == 1 else (task.outputs,)
     target = make(generator)
     raw = 3 * torch.randn(*target.shape[: 2 if make is tags else 1], *width, generator=generator)
     gaps = torch.rand(target.shape, generator=generator) < 0.3
@@ -196,7 +197,7 @@ def test_labels_pass_the_check_and_give_predictions_in_their_own_form(task, make
     assert prediction.value.shape == truth.shape
     assert len(task.labelled(target)) == ROWS
     if prediction.probabilities is not None:
-        assert prediction.probabilities.shape == (ROWS, task.outputs)
+        assert prediction.probabilities.shape == (ROWS, getattr(task, "classes", task.outputs))
     for metric in task.metrics:
         constant = task.trivial(task.statistics(target), metric)
         one_for_any_length = make is tags

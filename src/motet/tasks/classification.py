@@ -26,6 +26,7 @@ from motet.tasks.labels import (
     MISSING,
     as_vector,
     at_least_float32,
+    first_wrong_place,
     is_soft,
     named_classes,
 )
@@ -145,11 +146,10 @@ class Classification(Task):
                 f"task {self.name!r}: the labels have the shape {tuple(found.shape)}, expected "
                 f"(B,), class indices, or (B, {self.outputs}), shares as floating-point numbers"
             )
-        found = found[self.label_kind.present(found)]
-        wrong = found[(found < 0) | (found >= self.outputs) | (found != found.long())]
-        if len(wrong):
+        wrong = first_wrong_place(found[self.label_kind.present(found)], self.outputs)
+        if wrong is not None:
             raise InputError(
-                f"task {self.name!r}: found the label {wrong[0].item()}, expected a class index "
+                f"task {self.name!r}: found the label {wrong}, expected a class index "
                 f"from 0 to {self.outputs - 1}, or -100 or NaN where missing; give classes= at "
                 "least one more than the largest index"
             )

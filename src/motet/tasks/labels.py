@@ -30,6 +30,12 @@ def is_soft(target: Tensor) -> bool:
     return target.ndim == 2 and target.shape[-1] > 1 and target.is_floating_point()
 
 
+def first_wrong_place(found: Tensor, classes: int) -> float | None:
+    """Return the first label that is not the place of a class; None if all are."""
+    wrong = found[(found < 0) | (found >= classes) | (found != found.long())]
+    return wrong[0].item() if len(wrong) else None
+
+
 def complete(labelled: Tensor) -> bool:
     """Return whether no label is missing, if it is cheap to see: a GPU would have to wait."""
     return labelled.device.type == "cpu" and bool(labelled.all())

@@ -75,10 +75,10 @@ def focal(
         class_weights = class_weights.to(raw.dtype)
     if is_soft(target):
         shares = target if class_weights is None else target * class_weights
-        return _reduced((shares.to(raw.dtype) * _focal(log_p, gamma)).sum(dim=-1), reduction)
+        return reduced((shares.to(raw.dtype) * _focal(log_p, gamma)).sum(dim=-1), reduction)
     losses = _focal(log_p.gather(-1, target.unsqueeze(-1)).squeeze(-1), gamma)
     losses = losses if class_weights is None else class_weights[target] * losses
-    return _reduced(losses, reduction)
+    return reduced(losses, reduction)
 
 
 def _focal(log_p: Tensor, gamma: float) -> Tensor:
@@ -86,7 +86,8 @@ def _focal(log_p: Tensor, gamma: float) -> Tensor:
     return -(wrong**gamma) * log_p
 
 
-def _reduced(losses: Tensor, reduction: Reduction) -> Tensor:
+def reduced(losses: Tensor, reduction: Reduction) -> Tensor:
+    """Return losses per element as they are, or added up."""
     return losses.sum() if reduction == "sum" else losses
 
 
@@ -157,4 +158,4 @@ def log_cosh(raw: Tensor, target: Tensor, *, reduction: Reduction = "none") -> T
         tensor([0.0000, 0.4338, 2.3093])
     """
     distance = (raw - target).abs()
-    return _reduced(distance + functional.softplus(-2 * distance) - math.log(2), reduction)
+    return reduced(distance + functional.softplus(-2 * distance) - math.log(2), reduction)

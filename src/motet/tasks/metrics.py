@@ -18,14 +18,14 @@ from torch import Tensor
 from motet.tasks.metric import Score, ScoredRows, Totals, gathering, macro, metric, share
 
 
-@gathering("class", "indicators")
+@gathering("class", "ordinal", "indicators")
 def accuracy(rows: ScoredRows) -> Totals:
     """Return the share of right classes; for multi_label, of right cells."""
     known = ~rows.target.isnan()
     return Totals(((rows.value == rows.target)[known].sum(), known.sum()), share)
 
 
-@gathering("class", "indicators")
+@gathering("class", "ordinal", "indicators")
 def macro_f1(rows: ScoredRows) -> Totals:
     """Return the mean over classes that occur or are predicted of 2 TP / (actual + predicted)."""
     value, target = rows.value, rows.target
@@ -77,7 +77,7 @@ def average_precision(rows: ScoredRows) -> Score:
     return _mean_score(area, _rankings(rows), "has no positive row")
 
 
-@gathering("class", "indicators", best=0.0, ranks=True)
+@gathering("class", "ordinal", "indicators", best=0.0, ranks=True)
 def log_loss(rows: ScoredRows) -> Totals:
     """Return the mean -log of the probability of what is true, where 0 counts as rounding to 0."""
     p = _probabilities(rows)

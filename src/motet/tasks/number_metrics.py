@@ -17,9 +17,9 @@ from motet.tasks.moments import Moments
 _OTHERWISE = "has a constant target or no label"
 
 
-@gathering("number", best=0.0)
+@gathering("number", "ordinal", best=0.0)
 def mae(rows: ScoredRows) -> "Errors":
-    """Return the mean absolute error, averaged over outputs."""
+    """Return the mean absolute error, averaged over outputs; of ordered classes, in places."""
     return Errors.of(rows, torch.abs, float)
 
 

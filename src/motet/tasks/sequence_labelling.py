@@ -14,7 +14,7 @@ from motet.tasks.additive import clean, number_of
 from motet.tasks.base import Prediction, Task
 from motet.tasks.crf import CRF, Constraints
 from motet.tasks.kinds import LabelKind
-from motet.tasks.labels import at_least_float32, named_classes
+from motet.tasks.labels import at_least_float32, first_wrong_place, named_classes
 from motet.tasks.losses import cross_entropy
 from motet.tasks.statistics import LabelStatistics
 from motet.tasks.token_heads import TokenHead, TokenLSTM
@@ -149,11 +149,10 @@ class SequenceLabelling(Task):
                 f"task {self.name!r}: the labels have the shape {tuple(target.shape)}, expected "
                 "(B, L), one tag per word, -100 after the last"
             )
-        found = target[self.label_kind.present(target)]
-        wrong = found[(found < 0) | (found >= self.outputs) | (found != found.long())]
-        if len(wrong):
+        wrong = first_wrong_place(target[self.label_kind.present(target)], self.outputs)
+        if wrong is not None:
             raise InputError(
-                f"task {self.name!r}: found the label {wrong[0].item()}, expected the place of a "
+                f"task {self.name!r}: found the label {wrong}, expected the place of a "
                 f"tag, from 0 to {self.outputs - 1}, or -100 where there is none"
             )
 

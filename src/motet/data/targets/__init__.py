@@ -4,6 +4,15 @@ from motet.data.targets.base import NO_INPUTS, Target
 from motet.data.targets.classes import ClassTarget
 from motet.data.targets.indicators import IndicatorTarget
 from motet.data.targets.number import NumberTarget
+from motet.data.targets.ordinal import OrdinalTarget
 from motet.data.targets.tags import TagTarget
 
-__all__ = ["NO_INPUTS", "ClassTarget", "IndicatorTarget", "NumberTarget", "TagTarget", "Target"]
+__all__ = [
+    "NO_INPUTS",
+    "ClassTarget",
+    "IndicatorTarget",
+    "NumberTarget",
+    "OrdinalTarget",
+    "TagTarget",
+    "Target",
+]

@@ -1,7 +1,7 @@
 """Labels that are one of C classes, or shares of all of them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal, Self, final
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +26,6 @@ _Kind = Literal["text", "integer", "number", "truth"]
 _TYPES = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "truth": pa.bool_()}
 
 
-@final
 class ClassTarget(Target):
     """Class indices (N,), int64, -100 where missing; or soft labels (N, C), NaN where missing.
 
@@ -51,6 +50,9 @@ class ClassTarget(Target):
         >>> churn.unseen(pa.table({"churn": ["yes", "perhaps", None]}))
         {'perhaps': 1}
     """
+
+    ordered: ClassVar[bool] = False
+    """Whether the classes have an order, which texts do not show."""
 
     def __init__(
         self,
@@ -165,7 +167,12 @@ class ClassTarget(Target):
 
     def _labels(self, table: pa.Table) -> pa.ChunkedArray:
         require_columns(table, [self.column], f"task {self.name!r}")
-        return table[self.column]
+        column = table[self.column]
+        if self.ordered and is_list(column.type):
+            raise InputError(
+                f"{self._where} holds {described(column.type)}, expected one class per row"
+            )
+        return column
 
     def _typed_values(self) -> pa.ChunkedArray:
         return pa.chunked_array([pa.array(self.values, _TYPES[self._kind])])
@@ -190,11 +197,23 @@ class ClassTarget(Target):
         if isinstance(self._given, int) and self._kind == "integer":
             return self._counted(self._given)
         if self._given is None or isinstance(self._given, int):
-            values = sorted(distinct.to_pylist())
+            values = self._sorted(distinct.to_pylist())
             return (
                 tuple(int(value) for value in values) if self._kind == "integer" else tuple(values)
             )
         return self._listed(self._given)
+
+    def _sorted(self, values: list[Any]) -> list[Any]:
+        if not self.ordered or self._kind != "text":
+            return sorted(values)
+        try:
+            return sorted(values, key=float)  # "10" comes after "9"
+        except ValueError:
+            raise InputError(
+                f"{self._where} holds texts ({listed(sorted(values))}), whose order is not known; "
+                "list them from the lowest to the highest",
+                option="classes",
+            ) from None
 
     def _counted(self, classes: int) -> tuple[int, ...]:
         if classes > MOST_COUNTED:  # each has a column in the predictions

@@ -6,6 +6,7 @@ from motet.tasks.kinds.classes import ClassLabels
 from motet.tasks.kinds.indicators import IndicatorLabels
 from motet.tasks.kinds.none import NoLabels
 from motet.tasks.kinds.numbers import NumberLabels
+from motet.tasks.kinds.ordered import OrderedLabels
 from motet.tasks.kinds.ranges import Ranges
 from motet.tasks.kinds.tags import TagLabels
 
@@ -16,6 +17,7 @@ __all__ = [
     "Likelihood",
     "NoLabels",
     "NumberLabels",
+    "OrderedLabels",
     "Ranges",
     "TagLabels",
     "label_kind",
@@ -23,7 +25,14 @@ __all__ = [
 
 _KINDS: dict[str, LabelKind] = {
     kind.name: kind
-    for kind in (ClassLabels(), NumberLabels(), IndicatorLabels(), TagLabels(), NoLabels())
+    for kind in (
+        ClassLabels(),
+        OrderedLabels(),
+        NumberLabels(),
+        IndicatorLabels(),
+        TagLabels(),
+        NoLabels(),
+    )
 }
 
 

@@ -5,6 +5,7 @@ A label column becomes a target in one of these forms, named by ``Task.labels``:
 ==============  =======================================  ======================================
 ``"class"``     whole numbers (B,), or class shares      missing: -100 or NaN; a row of shares is
                 (B, C), "soft labels"                    missing if any of its numbers is NaN
+``"ordinal"``   whole numbers (B,): classes in order     missing: -100 or NaN
 ``"indicators"``  0 or 1, (B, C)                         missing: -100 or NaN, cell by cell
 ``"tags"``      whole numbers (B, L), one per word       missing: -100 or NaN, word by word, and
                                                          after the last word of a row

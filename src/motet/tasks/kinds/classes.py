@@ -1,7 +1,7 @@
 """One of C classes per row, or shares of all of them."""
 
 from collections.abc import Sequence
-from typing import ClassVar, final
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -11,7 +11,6 @@ from motet.tasks.labels import as_vector, is_soft
 from motet.tasks.statistics import count_classes, stacked
 
 
-@final
 class ClassLabels(LabelKind):
     """Whole numbers (B,), or shares of classes (B, C), "soft labels"."""
 
