@@ -33,7 +33,7 @@ on as ``**common``, become options in a config once it is registered:
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
@@ -43,6 +43,7 @@ from motet.problems import InputError, shown
 from motet.registry import HEADS, LOSSES
 from motet.tags import TagSet
 from motet.tasks.additive import number_of, sum_selected
+from motet.tasks.combining import combined
 from motet.tasks.heads import SingleOutput, TaskHead, custom_head
 from motet.tasks.kinds import LabelKind, Likelihood, label_kind
 from motet.tasks.map_heads import MapHead
@@ -188,6 +189,10 @@ class Task(nn.Module, ABC):
         """
         wide = raw if self.reads_state == "tokens" else raw.double()
         return Kept(self.decode(wide), self.restore(target), self.labelled(target))
+
+    def combine(self, members: Sequence[Prediction]) -> Prediction:
+        """Combine what several models predict for the same rows; see `combined`."""
+        return combined(members)
 
     def check(self, target: Tensor) -> None:
         """Check labels once, before training, whose steps trust them.

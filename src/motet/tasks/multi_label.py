@@ -109,8 +109,12 @@ class MultiLabel(Task):
         return number_of(self._read(target)[1])
 
     def decode(self, raw: Tensor) -> Prediction:
-        probabilities = at_least_float32(raw).sigmoid()
-        return Prediction((probabilities >= self.threshold).long(), probabilities)
+        return self._decided(at_least_float32(raw).sigmoid())
+
+    def combine(self, members: Sequence[Prediction]) -> Prediction:
+        """Return the means of the probabilities, and the labels that they decide."""
+        known = [each.probabilities for each in members if each.probabilities is not None]
+        return self._decided(torch.stack(known).mean(dim=0))
 
     def restore(self, target: Tensor) -> Tensor:
         """Return 0, 1, or NaN where missing, as floating-point numbers (B, C)."""
@@ -149,8 +153,10 @@ class MultiLabel(Task):
     def trivial(self, labels: LabelStatistics, metric: str) -> Prediction:
         """Return each label's share of the training labels as its probability; 0 without any."""
         zeros, ones = labels.totals_of(self.outputs)
-        shares = (ones / (zeros + ones)).nan_to_num(0.0).unsqueeze(0)
-        return Prediction((shares >= self.threshold).long(), shares)
+        return self._decided((ones / (zeros + ones)).nan_to_num(0.0).unsqueeze(0))
+
+    def _decided(self, probabilities: Tensor) -> Prediction:
+        return Prediction((probabilities >= self.threshold).long(), probabilities)
 
     def _table(self, target: Tensor) -> Tensor:
         return target.unsqueeze(-1) if target.ndim == 1 and self.outputs == 1 else target

@@ -1,0 +1,41 @@
+"""One prediction out of those of several models: means of numbers, the row most agreed on else."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from motet.tasks.prediction import Prediction
+
+
+def combined(members: Sequence[Prediction]) -> Prediction:
+    """Combine the predictions of several models for the same rows.
+
+    Args:
+        members: One of each model.
+
+    Returns:
+        Means of probabilities, with the most probable class; means of numbers; of sequences, in
+        each row the one that agrees with the others in most places.
+
+    Example:
+        >>> one = Prediction(torch.tensor([0]), torch.tensor([[0.6, 0.4]]))
+        >>> other = Prediction(torch.tensor([1]), torch.tensor([[0.1, 0.9]]))
+        >>> combined([one, other]).value
+        tensor([1])
+    """
+    value = torch.stack([each.value for each in members])
+    known = [each.probabilities for each in members if each.probabilities is not None]
+    mean = torch.stack(known).mean(dim=0) if known else None
+    if value.is_floating_point():
+        return Prediction(value.mean(dim=0), mean)
+    if mean is not None:
+        return Prediction(mean.argmax(dim=-1), mean)
+    return Prediction(_most_agreed_on(value))
+
+
+def _most_agreed_on(value: Tensor) -> Tensor:
+    """Return for each row that of the (M, B, ...) values which most others equal, place by place."""
+    rows = value.flatten(2) if value.dim() > 2 else value.unsqueeze(-1)
+    agreeing = torch.stack([(rows == own).sum(dim=(0, 2)) for own in rows])  # (M, B)
+    return value[agreeing.argmax(dim=0), torch.arange(value.shape[1])]
