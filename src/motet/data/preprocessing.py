@@ -203,6 +203,11 @@ class Preprocessing:
         """The tasks with targets."""
         return tuple(self._targets)
 
+    @property
+    def fitted_inputs(self) -> Mapping[str, Input]:
+        """The inputs by name, which targets of words read."""
+        return self._inputs
+
     def shapes(self) -> InputShapes:
         """Return what the encoders of a model need to know about the inputs."""
         return InputShapes.of(self._shape_of_each())

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from motet.run.building import build_trainer, check
+    from motet.run.folds import resume, train
     from motet.run.initialising import initial_config, initialise
     from motet.run.lines import data_lines, model_lines, report_lines, training_lines
+    from motet.run.loading import load
     from motet.run.predictions import check_prediction_file, write_predictions
     from motet.run.preparing import prepare
-    from motet.run.runs import Run, load
-    from motet.run.training import resume, train
+    from motet.run.runs import Run
 
 _PLACES = {
     "Run": "runs",
@@ -23,12 +24,12 @@ _PLACES = {
     "data_lines": "lines",
     "initial_config": "initialising",
     "initialise": "initialising",
-    "load": "runs",
+    "load": "loading",
     "model_lines": "lines",
     "prepare": "preparing",
     "report_lines": "lines",
-    "resume": "training",
-    "train": "training",
+    "resume": "folds",
+    "train": "folds",
     "training_lines": "lines",
     "write_predictions": "predictions",
 }

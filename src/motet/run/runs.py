@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from motet import config as configs
 from motet.config import Config
 from motet.data.arrays import ArrayData
 from motet.data.notes import note_lines
@@ -20,10 +19,11 @@ from motet.data.split_labels import labelled
 from motet.model import MultiTaskModel
 from motet.model.checks import names_of
 from motet.problems import InputError, hint
-from motet.run import folder, saving
+from motet.run import folder
 from motet.run.lines import unseen_note
-from motet.run.origin_rows import Labels, read_fingerprint, rows_of
+from motet.run.origin_rows import Fingerprint, Labels, read_fingerprint, rows_of
 from motet.run.preparing import split_rows
+from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
 from motet.training import History, Report
 from motet.training.evaluation import embed, evaluate, predict
@@ -77,7 +77,8 @@ class Run:
                 added to the model after the run.
         """
         table = self._read(data)
-        return self.predict_arrays(self._inputs(data, table), tasks, rows=table)
+        found = self._predictions(self._inputs(data, table), self._chosen(tasks))
+        return self._columns(found, table)
 
     def predict_arrays(
         self,
@@ -96,14 +97,7 @@ class Run:
         Returns:
             Columns of predictions.
         """
-        data = self._data(inputs, {})
-        size = _batch_size(inputs)
-        predictions = predict(self.model, data, batch_size=size, tasks=self._chosen(tasks))
-        columns: dict[str, pa.Array] = {}
-        for task, found in predictions.items():
-            known = None if found.probabilities is None else found.probabilities.numpy()
-            columns |= self._preprocessing.predictions(task, found.value.numpy(), known, rows)
-        return pa.table(columns)
+        return self._columns(self._predictions(inputs, self._chosen(tasks)), rows)
 
     def evaluate(
         self,
@@ -138,11 +132,7 @@ class Run:
             table = table.take(pa.array(rows))
             targets = {task: labels[rows] for task, labels in targets.items()}
         elif (known := read_fingerprint(self.path)) is not None and known.like(targets):
-            warnings.warn(
-                f"the run was trained on {known.train:,} of these {known.rows:,} rows, so the "
-                "metrics are too good for new ones; use --split test (split='test' in Python)",
-                stacklevel=2,
-            )
+            warnings.warn(self._seen_by(known), stacklevel=2)
         missing = [task for task in chosen if task not in targets]
         if missing and (tasks is not None or len(missing) == len(chosen)):
             raise InputError(
@@ -155,7 +145,7 @@ class Run:
                 f"no row has a label of {', '.join(kept)} that training knew; expected some rows "
                 "with labels, or use predict"
             )
-        report = self.evaluate_arrays(self._inputs(data, table), kept)
+        report = self._evaluated(data, table, kept)
         name_row = names_in(data) if split is None else row_name
         for task in kept:
             note = unseen_note(self._preprocessing.target(task), table, name_row)
@@ -195,6 +185,26 @@ class Run:
         inputs = self.preprocess(data)
         rows, size = self._data(inputs, {}), _batch_size(inputs)
         return embed(self.model, rows, batch_size=size, tasks=chosen).numpy()
+
+    def _seen_by(self, known: Fingerprint) -> str:
+        return (
+            f"the run was trained on {known.train:,} of these {known.rows:,} rows, so the metrics "
+            "are too good for new ones; use --split test (split='test' in Python)"
+        )
+
+    def _evaluated(self, data: Any, table: pa.Table, targets: dict[str, NDArray[Any]]) -> Report:
+        return self.evaluate_arrays(self._inputs(data, table), targets)
+
+    def _predictions(self, inputs: dict[str, Any], tasks: list[str]) -> dict[str, Prediction]:
+        data = self._data(inputs, {})
+        return predict(self.model, data, batch_size=_batch_size(inputs), tasks=tasks)
+
+    def _columns(self, predictions: dict[str, Prediction], rows: pa.Table | None) -> pa.Table:
+        columns: dict[str, pa.Array] = {}
+        for task, found in predictions.items():
+            known = None if found.probabilities is None else found.probabilities.numpy()
+            columns |= self._preprocessing.predictions(task, found.value.numpy(), known, rows)
+        return pa.table(columns)
 
     def _rows_of(self, data: Any, targets: Labels, name: str) -> NDArray[np.int64]:
         known = read_fingerprint(self.path)
@@ -253,23 +263,6 @@ class Run:
 def _batch_size(inputs: Mapping[str, Any]) -> int:
     """Return the rows per forward pass: texts and the like have hundreds of states each."""
     return 4096 if set(inputs) <= {"numbers", "categories"} else 256
-
-
-def load(path: str | Path) -> Run:
-    """Load a run folder, or its ``model/`` folder alone.
-
-    Raises:
-        InputError: If there is no trained model.
-
-    Returns:
-        The run, on the CPU.
-    """
-    path = Path(path)
-    inside = path / folder.MODEL
-    config, preprocessing, model, trivial = saving.load(inside if inside.is_dir() else path)
-    if (path / folder.CONFIG).is_file():
-        config = configs.read(path / folder.CONFIG)[0]
-    return Run(path, config, preprocessing, model, trivial)
 
 
 def with_truth(

@@ -6,7 +6,8 @@ moments of the training labels, which prediction does not need. No pickle, no pa
 """
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ WEIGHTS, SETTINGS, PREPROCESSING, LEARNED, CARD = (
     "learned.json",
     "README.md",
 )
+MEMBERS = "members"
+"""Folder of the models of an ensemble, numbered from 1 on."""
 
 
 def save(
@@ -72,6 +75,29 @@ def save(
             kept["inputs"][name]["encoder"] |= encoder.portable_options()
     content = {"motet": __version__, "config": kept, "trivial": _plain(trivial)}
     write_json(folder / SETTINGS, content)
+
+
+def save_members(folder: Path, models: Sequence[Path], card: str) -> None:
+    """Write a folder of several models, each a copy of a model folder; the settings last.
+
+    Args:
+        folder: The ``model/`` folder.
+        models: Model folders.
+        card: Text of the folder's README.
+    """
+    names = [f"{MEMBERS}/{place}" for place in range(1, len(models) + 1)]
+    for name, model in zip(names, models, strict=True):
+        shutil.copytree(model, folder / name, dirs_exist_ok=True)
+    write_text(folder / CARD, card)
+    write_json(folder / SETTINGS, {"motet": __version__, "members": names})
+
+
+def members(folder: Path) -> list[Path]:
+    """Return the folders of the models that `save_members` wrote; none for a single model."""
+    if not (folder / SETTINGS).is_file():
+        return []
+    found = [each for each in (folder / MEMBERS).glob("*") if each.name.isdecimal()]
+    return sorted(found, key=lambda each: int(each.name))
 
 
 def load(folder: Path) -> tuple[Config, Preprocessing, MultiTaskModel, Trivial]:

@@ -1,4 +1,4 @@
-"""`motet.train` and `motet.resume`: from a config to a run folder, in one attempt or several."""
+"""One run: from a config to a run folder, in one attempt or several."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -30,42 +30,31 @@ from motet.training import History, Report, TestRecord, TrainingError
 from motet.writing import replacing
 
 
-def train(
+def train_one(
     config: str | Path | Mapping[str, Any] | Config,
-    data: Any = None,
-    overrides: Sequence[str] = (),
-    output: str | Path | None = None,
+    data: Any,
+    overrides: Sequence[str],
+    output: str | Path | None,
     *,
-    say: Say | None = None,
-    step: Say | None = None,
+    say: Say,
+    step: Say,
 ) -> Run:
-    """Train a model as a config describes, and write a run folder.
-
-    Config, data and output are checked before anything is written. Ctrl-C leaves a run that
-    `resume` continues.
-
-    Args:
-        config: A YAML file, a mapping, or a `motet.Config`.
-        data: Rows in place of ``data.source``: a frame, an Arrow table, a mapping of arrays.
-        overrides: Changes such as ``"training.epochs=3"``.
-        output: The run folder itself; ``runs/<config name>-NNN`` if left out.
-        say: Called with each line of progress, for example ``print``.
-        step: Called with a line about the step in progress, more often.
+    """Train one model; see `motet.train`.
 
     Returns:
         The run, with the weights of the best epoch.
 
     Raises:
-        ConfigError: If the config or the data cannot be used; all problems are reported together.
-        InputError: If the output folder cannot be used.
+        InputError: If the model or the output folder cannot be used.
         TrainingError: If losses stay non-finite.
-        Interrupted: At Ctrl-C, a KeyboardInterrupt.
     """
     prepared = prepare(config, data=data, overrides=overrides)
-    attempt = _Attempt(prepared, say or _silent, step or _silent)
+    attempt = _Attempt(prepared, say, step)
     origin = prepared.rows.origin.file
     attempt.use(folder.create(output, origin.stem if origin else "run"))
-    _write_beginning(attempt.path, prepared)
+    write_config(attempt.path, prepared.config, prepared.rows.origin.folder)
+    content = folder.environment() | {"data": asdict(fingerprint(prepared))}
+    folder.write_json(attempt.path / folder.ENVIRONMENT, content)
     for each in (*data_lines(prepared), *training_lines(prepared, attempt.trainer)):
         attempt.say(each)
     try:
@@ -75,36 +64,14 @@ def train(
         raise
 
 
-def resume(
-    path: str | Path, data: Any = None, *, say: Say | None = None, step: Say | None = None
-) -> Run:
-    """Continue a run that was interrupted, exactly as if it had never stopped.
-
-    Args:
-        path: The run folder.
-        data: The rows, if the run got them from Python.
-        say: Called with each line of progress.
-        step: Called with a line about the step in progress.
+def resume_one(path: Path, data: Any, *, say: Say, step: Say) -> Run:
+    """Continue one run that was interrupted; see `motet.resume`.
 
     Returns:
         The finished run.
-
-    Raises:
-        InputError: If the folder holds no unfinished run, or data or checkpoints do not fit.
-        TrainingError: If losses stay non-finite.
-        Interrupted: At Ctrl-C.
     """
-    path = Path(path)
-    folder.require_folder(path)
-    if not ((path / folder.CONFIG).is_file() and (path / folder.ENVIRONMENT).is_file()):
-        raise InputError(f"{path} is not a run folder: expected one that `motet train` wrote")
-    if (path / folder.MODEL / saving.SETTINGS).is_file():
-        raise InputError(
-            f"the run {path} is finished; there is nothing to resume. To train longer, start "
-            f"another: motet train {path / folder.CONFIG} training.epochs=N"
-        )
     prepared = prepare(path / folder.CONFIG, data=data)
-    attempt = _Attempt(prepared, say or _silent, step or _silent)
+    attempt = _Attempt(prepared, say, step)
     attempt.use(path)
     attempt.load_checkpoint()
     return attempt.carry_out()
@@ -220,17 +187,22 @@ def _rows_of(prepared: Prepared, inputs: dict[str, Any], name: str) -> ArrayData
     )
 
 
-def _write_beginning(path: Path, prepared: Prepared) -> None:
-    resolved = prepared.config.model_dump(mode="json")
+def write_config(path: Path, config: Config, origin: Path) -> None:
+    """Write ``config.yaml``, every default spelled out, with sources that are absolute.
+
+    Args:
+        path: The run folder.
+        config: The config.
+        origin: Where its relative paths start from.
+    """
+    resolved = config.model_dump(mode="json")
     data = resolved["data"]
     for chosen in (data, *(data["sources"] or {}).values()):
         if chosen.get("type", "files") == "files" and chosen["source"] is not None:
-            chosen["source"] = absolute(chosen["source"], prepared.rows.origin.folder)
+            chosen["source"] = absolute(chosen["source"], origin)
     text = yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
     folder.write_text(path / folder.CONFIG, text)
-    content = folder.environment() | {"data": asdict(fingerprint(prepared))}
-    folder.write_json(path / folder.ENVIRONMENT, content)
 
 
-def _silent(line: str) -> None:
-    pass
+def silent(line: str) -> None:
+    """Ignore a line of progress."""

@@ -35,7 +35,7 @@ def combined(members: Sequence[Prediction]) -> Prediction:
 
 
 def _most_agreed_on(value: Tensor) -> Tensor:
-    """Return for each row that of the (M, B, ...) values which most others equal, place by place."""
+    """Return for each row that of the values (M, B, ...) which agrees with most others."""
     rows = value.flatten(2) if value.dim() > 2 else value.unsqueeze(-1)
     agreeing = torch.stack([(rows == own).sum(dim=(0, 2)) for own in rows])  # (M, B)
     return value[agreeing.argmax(dim=0), torch.arange(value.shape[1])]

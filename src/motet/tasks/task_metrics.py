@@ -109,6 +109,26 @@ class TaskMetrics:
                 known = None if losses is None else losses.get(name)
                 self._keep(name, as_tensor(raw[name]), as_tensor(targets[name]), known, numbers)
 
+    @torch.no_grad()
+    def update_predictions(
+        self,
+        predictions: Mapping[str, Prediction],
+        targets: Mapping[str, Tensor],
+        losses: Mapping[str, tuple[Tensor, Tensor]],
+    ) -> None:
+        """Add predictions of rows that no single model made, such as those of an ensemble.
+
+        Args:
+            predictions: In original units, by task.
+            targets: Labels of each of these tasks, of the same rows.
+            losses: (sum, count) of each of these tasks.
+        """
+        for name, prediction in predictions.items():
+            task, target = self.tasks[name], targets[name]
+            kept = Kept(prediction, task.restore(target), task.labelled(target))
+            self._losses[name].append(losses[name])
+            self._pending[name].append((kept, None))
+
     @overload
     def compute(self) -> dict[str, dict[str, float]]: ...
     @overload

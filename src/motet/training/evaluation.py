@@ -93,12 +93,44 @@ def evaluate(
                 raw = model(batch.inputs, asked, targets)
                 found.update(raw, targets, model.loss_terms(raw, targets), rows)
             totals.add(_auxiliary_terms(model, auxiliary, batch, number))
-    report = Report(found.compute())
+    report = _reported(found, evaluated)
     for name, (total, count) in totals.sums().items():
         report[name] = {"loss": total / count if count else math.nan, "count": count}
     broken = [name for name in asked if report[name]["count"] and math.isnan(report[name]["loss"])]
     if broken:
         check_words(model, _placed(data, batch_size), broken)
+    return report
+
+
+def evaluate_predictions(
+    tasks: Iterable[Task],
+    predictions: Mapping[str, Prediction],
+    targets: Mapping[str, Tensor],
+    losses: Mapping[str, tuple[Tensor, Tensor]],
+    trivial: Trivial,
+) -> Report:
+    """Compute every metric of predictions that no single model made.
+
+    Args:
+        tasks: The tasks.
+        predictions: In original units, by task.
+        targets: Labels of the same rows, by task.
+        losses: (sum, count) of the loss, by task.
+        trivial: Constant predictions to score against.
+
+    Returns:
+        Metrics, losses and scores.
+    """
+    evaluated = [task for task in tasks if task.name in predictions]
+    found = TaskMetrics(evaluated, trivial=trivial)
+    found.update_predictions(predictions, targets, losses)
+    return _reported(found, evaluated)
+
+
+def _reported(found: TaskMetrics, evaluated: list[Task]) -> Report:
+    """Make the report of some tasks: metrics, scores, and the reasons for those that are NaN."""
+    report = Report(found.compute())
+    asked = [task.name for task in evaluated]
     report.notes = dict(found.notes)
     report.trivial = dict(found.trivial)
     report.scores = {name: _score(name, found, report) for name in asked}

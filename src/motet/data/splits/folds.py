@@ -46,6 +46,7 @@ def by_fold(
     """
     if folds > len(table):
         raise InputError(f"found {folds}; expected at most {len(table)}, the rows", option="folds")
+    which = f"fold {fold} of {folds} is the test split"
     if group is not None:
         groups, note = find_groups(table, group)
         counts = measures(table, groups, labels)
@@ -55,7 +56,7 @@ def by_fold(
         split = assign(counts[others], shares, derive(seed, "fold", fold), group)
         of_group = np.full(len(places), 2)
         of_group[others] = split
-        return Splits.of(of_group[groups], [note] if note else [])
+        return Splits.of(of_group[groups], [which, note] if note else [which])
     of_row = _drawn_folds(len(table), folds, seed, strata)
     rest = draw(
         np.flatnonzero(of_row != fold - 1),
@@ -64,7 +65,7 @@ def by_fold(
         strata,
     )
     test = np.flatnonzero(of_row == fold - 1)
-    return Splits(rest.train, rest.validation, test, rest.notes)
+    return Splits(rest.train, rest.validation, test, (which, *rest.notes))
 
 
 def _drawn_folds(rows: int, folds: int, seed: int, strata: Strata | None) -> NDArray[np.int64]:

@@ -1,0 +1,243 @@
+"""`motet.train` and `motet.resume`: one run, or with ``data.split.folds`` one run for each fold.
+
+::
+
+    runs/<name>-NNN/
+      config.yaml  metrics.jsonl  environment.json
+      folds/{1, 2, ...}/          the run of each fold, a run folder like any other
+      predictions/test.parquet    of each row by the model that did not see it
+      model/                      the models of all folds, an ensemble
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from math import nan
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from motet.config import Config
+from motet.config.collecting import read_on
+from motet.figures import figure
+from motet.problems import InputError
+from motet.run import folder, saving
+from motet.run.building import check
+from motet.run.ensembles import Ensemble
+from motet.run.layout import columns, line
+from motet.run.loading import load
+from motet.run.observers import Say
+from motet.run.origin_rows import fingerprint
+from motet.run.preparing import ROW, Prepared, make_target
+from motet.run.runs import Run
+from motet.run.training import resume_one, silent, train_one, write_config
+from motet.version import __version__
+from motet.writing import replacing
+
+FOLDS = "folds"
+
+
+def train(
+    config: str | Path | Mapping[str, Any] | Config,
+    data: Any = None,
+    overrides: Sequence[str] = (),
+    output: str | Path | None = None,
+    *,
+    say: Say | None = None,
+    step: Say | None = None,
+) -> Run:
+    """Train a model as a config describes, and write a run folder.
+
+    Config, data and output are checked before anything is written. Ctrl-C leaves a run that
+    `resume` continues. With ``data.split.folds`` there is one run for each fold, and an ensemble of
+    their models.
+
+    Args:
+        config: A YAML file, a mapping, or a `motet.Config`.
+        data: Rows in place of ``data.source``: a frame, an Arrow table, a mapping of arrays.
+        overrides: Changes such as ``"training.epochs=3"``.
+        output: The run folder itself; ``runs/<config name>-NNN`` if left out.
+        say: Called with each line of progress, for example ``print``.
+        step: Called with a line about the step in progress, more often.
+
+    Returns:
+        The run, with the weights of the best epoch; with folds an `Ensemble`.
+
+    Raises:
+        ConfigError: If the config or the data cannot be used; all problems are reported together.
+        InputError: If the output folder cannot be used.
+        TrainingError: If losses stay non-finite.
+        Interrupted: At Ctrl-C, a KeyboardInterrupt.
+    """
+    say, step = say or silent, step or silent
+    found = read_on(config, overrides)[1].data.split
+    if found.folds is None or found.fold is not None:
+        return train_one(config, data, overrides, output, say=say, step=step)
+    prepared = check(config, data=data, overrides=overrides)
+    origin = prepared.rows.origin.file
+    path = folder.create(output, origin.stem if origin else "run")
+    chosen = _with_classes(prepared)
+    write_config(path, chosen, prepared.rows.origin.folder)
+    known = replace(fingerprint(prepared), train=len(prepared.rows.table))
+    folder.write_json(path / folder.ENVIRONMENT, folder.environment() | {"data": asdict(known)})
+    return _carry_out(path, chosen, data, say, step)
+
+
+def resume(
+    path: str | Path, data: Any = None, *, say: Say | None = None, step: Say | None = None
+) -> Run:
+    """Continue a run that was interrupted, exactly as if it had never stopped.
+
+    Args:
+        path: The run folder.
+        data: The rows, if the run got them from Python.
+        say: Called with each line of progress.
+        step: Called with a line about the step in progress.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        InputError: If the folder holds no unfinished run, or data or checkpoints do not fit.
+        TrainingError: If losses stay non-finite.
+        Interrupted: At Ctrl-C.
+    """
+    path, say, step = Path(path), say or silent, step or silent
+    config = _unfinished(path)
+    if config.data.split.folds is None or config.data.split.fold is not None:
+        return resume_one(path, data, say=say, step=step)
+    return _carry_out(path, config, data, say, step)
+
+
+def _carry_out(path: Path, config: Config, data: Any, say: Say, step: Say) -> Ensemble:
+    """Train the folds that are not finished, and put their models together."""
+    count = config.data.split.folds or 0
+    runs = [
+        _fold(path / FOLDS / str(fold), config, fold, data, say, step)
+        for fold in range(1, count + 1)
+    ]
+    tables = [pq.read_table(run.path / folder.TEST_PREDICTIONS) for run in runs]
+    predictions = pa.concat_tables(tables, promote_options="default").sort_by(ROW)
+    with replacing(path / folder.TEST_PREDICTIONS) as file:
+        pq.write_table(predictions, file)
+    results = [_test_result(run.path) for run in runs]
+    summary = _summary(results)
+    say(line("folds", f"{count}, each tested with the model that did not see it"))
+    for each in summary:
+        say(each)
+    folder.write_text(path / folder.METRICS, json.dumps(_joined(results)) + "\n")
+    models = [run.path / folder.MODEL for run in runs]
+    saving.save_members(path / folder.MODEL, models, _card(config, count, summary))
+    found = load(path)
+    assert isinstance(found, Ensemble)
+    return found
+
+
+def _fold(path: Path, config: Config, fold: int, data: Any, say: Say, step: Say) -> Run:
+    say(line("fold", f"{fold} of {config.data.split.folds}"))
+    if (path / folder.MODEL / saving.SETTINGS).is_file():
+        return load(path)
+    if (path / folder.CONFIG).is_file() and (path / folder.ENVIRONMENT).is_file():
+        return resume_one(path, data, say=say, step=step)
+    if path.exists():
+        folder.remove(path)
+    overrides = [f"data.split.fold={fold}"]
+    return train_one(path.parents[1] / folder.CONFIG, data, overrides, path, say=say, step=step)
+
+
+def _unfinished(path: Path) -> Config:
+    """Return the config of a run that can be resumed."""
+    folder.require_folder(path)
+    if not ((path / folder.CONFIG).is_file() and (path / folder.ENVIRONMENT).is_file()):
+        raise InputError(f"{path} is not a run folder: expected one that `motet train` wrote")
+    if (path / folder.MODEL / saving.SETTINGS).is_file():
+        raise InputError(
+            f"the run {path} is finished; there is nothing to resume. To train longer, start "
+            f"another: motet train {path / folder.CONFIG} training.epochs=N"
+        )
+    return read_on(path / folder.CONFIG)[1]
+
+
+def _with_classes(prepared: Prepared) -> Config:
+    """Return the config with the classes of all rows: the models of all folds have the same."""
+    config = prepared.config
+    tasks: dict[str, Any] = {}
+    for name, task in config.tasks.items():
+        options = task.options()
+        if "classes" in options and options["classes"] is None and not options.get("columns"):
+            target = make_target(name, task)
+            target.fit(prepared.rows.table, prepared.preprocessing.fitted_inputs)
+            options["classes"] = list(target.learned()["classes"])
+        tasks[name] = {"type": task.type, **options}
+    return Config(**{**config.model_dump(exclude_unset=True), "tasks": tasks})
+
+
+def _test_result(run: Path) -> dict[str, Any]:
+    """Read the record of a run's test, with None where a number was NaN."""
+    lines = (run / folder.METRICS).read_text(encoding="utf-8").splitlines()
+    return next(record for record in map(json.loads, reversed(lines)) if record["event"] == "test")
+
+
+def _summary(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a table with the mean of each metric over the folds, and its spread."""
+    rows: list[Sequence[str]] = [("task", "metric", "mean", "deviation", "lowest", "highest")]
+    for task, values in results[0]["tasks"].items():
+        for metric in values:
+            if metric not in ("loss", "count"):
+                found = _known(results, task, metric)
+                spread = stdev(found) if len(found) > 1 else nan
+                ends = (min(found, default=nan), max(found, default=nan))
+                numbers = (_mean(found), spread, *ends)
+                rows.append((task, metric, *map(figure, numbers)))
+    return list(columns(rows, right=(2, 3, 4, 5)))
+
+
+def _joined(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return one record with the means over the folds, and the numbers of all labels."""
+    tasks: dict[str, Any] = {}
+    for task, values in results[0]["tasks"].items():
+        tasks[task] = {metric: _mean(_known(results, task, metric)) for metric in values}
+        tasks[task]["count"] = sum(_known(results, task, "count"))
+    scores = [each["score"] for each in results if each["score"] is not None]
+    seconds = sum(each["seconds"] for each in results)
+    joined = {**results[0], "seconds": seconds, "tasks": tasks, "score": _mean(scores)}
+    return dict(folder.finite(joined))
+
+
+def _known(results: Sequence[Mapping[str, Any]], task: str, metric: str) -> list[float]:
+    found = [each["tasks"][task][metric] for each in results]
+    return [value for value in found if value is not None]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return mean(values) if values else nan
+
+
+def _card(config: Config, count: int, summary: Sequence[str]) -> str:
+    return "\n".join(
+        [
+            f"# An ensemble of {count} models for {', '.join(config.tasks)}",
+            "",
+            f"Trained with motet {__version__}, a model for each of {count} folds; each has a card",
+            "of its own in members/. Their probabilities and numbers are averaged.",
+            "",
+            "```python",
+            "import motet",
+            "",
+            'motet.load("model").predict("rows.csv")',
+            "```",
+            "",
+            "## Quality",
+            "",
+            "Of the models alone, each on the fold that it was not trained on. The ensemble itself",
+            "was not evaluated, as every row trained some of its models.",
+            "",
+            "```",
+            *summary,
+            "```",
+            "",
+        ]
+    )

@@ -1,0 +1,32 @@
+"""`motet.load`: a trained model from its folder."""
+
+from pathlib import Path
+
+from motet import config as configs
+from motet.run import folder, saving
+from motet.run.ensembles import Ensemble
+from motet.run.runs import Run
+
+
+def load(path: str | Path) -> Run:
+    """Load a run folder, or its ``model/`` folder alone.
+
+    Raises:
+        InputError: If there is no trained model.
+
+    Returns:
+        The run, on the CPU; an `Ensemble` if it has several models.
+    """
+    path = Path(path)
+    inside = path / folder.MODEL if (path / folder.MODEL).is_dir() else path
+    members = saving.members(inside)
+    if members:
+        return Ensemble(path, [_loaded(member, member) for member in members])
+    return _loaded(path, inside)
+
+
+def _loaded(path: Path, inside: Path) -> Run:
+    config, preprocessing, model, trivial = saving.load(inside)
+    if (path / folder.CONFIG).is_file():
+        config = configs.read(path / folder.CONFIG)[0]
+    return Run(path, config, preprocessing, model, trivial)

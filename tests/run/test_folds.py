@@ -1,0 +1,118 @@
+"""Runs of folds: every row predicted by a model that did not see it, and the models as one."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import motet
+from motet.config import ConfigError
+from motet.problems import InputError
+from motet.run import check
+from motet.run.ensembles import Ensemble
+
+ROWS = {
+    "x": [float(row % 30) for row in range(90)],
+    "who": [row // 3 for row in range(90)],
+    "kind": ["rare" if row in (0, 1) else "ab"[row % 30 > 14] for row in range(90)],
+    "spend": [2.0 * (row % 30) for row in range(90)],
+}
+CONFIG = {
+    "data": {"split": {"folds": 3, "group": "who"}},
+    "inputs": {"x": "number"},
+    "tasks": {"kind": "classification", "spend": "regression"},
+    "training": {"epochs": 2, "batch_size": 32},
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return motet.train(CONFIG, data=ROWS, output=tmp_path_factory.mktemp("folds") / "run")
+
+
+def test_every_row_is_predicted_by_the_model_that_did_not_see_it(run):
+    assert isinstance(run, Ensemble)
+    table = pq.read_table(run.path / "predictions/test.parquet")
+    assert table["row"].to_pylist() == list(range(90))
+    for fold in (1, 2, 3):
+        own = motet.load(run.path / "folds" / str(fold))
+        split = own.config.data.split
+        assert (split.folds, split.fold) == (3, fold)
+        held_out = pq.read_table(own.path / "predictions/test.parquet")
+        rows = held_out["row"].to_pylist()
+        whole = own.predict({name: [ROWS[name][row] for row in rows] for name in ("x",)})
+        np.testing.assert_allclose(whole["spend"], held_out["spend"], rtol=1e-5)
+        assert table.take(rows)["spend"].equals(held_out["spend"])
+
+
+def test_the_ensemble_predicts_the_mean_from_its_model_folder_alone(run, tmp_path):
+    moved = (run.path / "model").rename(tmp_path / "model")
+    alone = motet.load(moved)
+    members = [each.predict({"x": [3.0, 25.0]}) for each in alone.members]
+    found = alone.predict({"x": [3.0, 25.0]})
+    moved.rename(run.path / "model")
+    for column in ("spend", "kind_probability_a", "kind_probability_rare"):
+        mean = np.mean([each[column].to_numpy() for each in members], axis=0)
+        np.testing.assert_allclose(found[column], mean)
+
+
+def test_all_members_know_classes_that_some_folds_lack(run):
+    names = {each.predict(ROWS).column_names.index("kind_probability_rare") for each in run.members}
+    assert len(names) == 1
+
+
+def test_an_ensemble_is_evaluated_on_new_rows_with_the_mean_loss_of_its_members(run):
+    new = {name: values[:60] for name, values in ROWS.items()}
+    report = run.evaluate(new)
+    losses = [each.evaluate(new)["spend"]["loss"] for each in run.members]
+    mae = np.abs(run.predict(new)["spend"].to_numpy() - np.array(new["spend"])).mean()
+    assert report["spend"]["mae"] == pytest.approx(mae)
+    assert report["spend"]["loss"] == pytest.approx(np.mean(losses))
+    assert report["spend"]["count"] == 60
+
+
+def test_evaluation_on_the_rows_of_the_run_warns_and_has_no_split(run):
+    with pytest.warns(UserWarning, match="rows that the models were trained on"):
+        run.evaluate(ROWS)
+    with pytest.raises(InputError, match="every row trained some of the models"):
+        run.evaluate(ROWS, split="test")
+    with pytest.raises(InputError, match="a representation for each of its models"):
+        run.embed(ROWS)
+
+
+def test_a_run_that_was_stopped_between_folds_ends_as_if_it_had_not(run, tmp_path, monkeypatch):
+    from motet.run import folds
+
+    real, begun = folds.train_one, []
+
+    def stop_in_third(*arguments, **options):
+        begun.append(1)
+        if len(begun) == 3:
+            raise KeyboardInterrupt
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(folds, "train_one", stop_in_third)
+    with pytest.raises(KeyboardInterrupt):
+        motet.train(CONFIG, data=ROWS, output=tmp_path / "again")
+    monkeypatch.undo()
+    again = motet.resume(tmp_path / "again", data=ROWS)
+    assert again.predict(ROWS).equals(run.predict(ROWS))
+    first, second = (pq.read_table(each.path / "predictions/test.parquet") for each in (run, again))
+    assert first.equals(second)
+    with pytest.raises(InputError, match="is finished; there is nothing to resume"):
+        motet.resume(again.path, data=ROWS)
+
+
+def test_one_fold_can_be_trained_alone(tmp_path):
+    config = {**CONFIG, "data": {"split": {"folds": 3, "fold": 2}}}
+    found = motet.train(config, data=ROWS, output=tmp_path / "run")
+    assert not isinstance(found, Ensemble)
+    assert len(pq.read_table(found.path / "predictions/test.parquet")) == 30
+
+
+def test_too_few_groups_for_the_folds_are_reported_before_anything_is_written(tmp_path):
+    config = {**CONFIG, "data": {"split": {"folds": 31, "group": "who"}}}
+    for call in (check, lambda c, data: motet.train(c, data=data, output=tmp_path / "run")):
+        with pytest.raises(ConfigError, match="column 'who' has 30 groups; expected at least 31"):
+            call(config, data=pa.table(ROWS))
+    assert not (tmp_path / "run").exists()
