@@ -179,6 +179,7 @@ MEMBERS = {
             "category categorical class classifier boolean bool softmax multiclass_classification",
             "regression": "number numeric numerical real float continuous regressor scalar int",
             "multi_label": "set multilabel_classification tags multi_hot",
+            "count": "counts poisson poisson_regression negative_binomial",
             "ordinal": "ordinal_regression ordered ordinal_classification rating ranks coral",
             "sequence_labelling": "sequence_labeling ner tagging sequence_tagging tagger pos "
             "token_classification named_entity_recognition slot_filling sequence",
@@ -195,6 +196,8 @@ MEMBERS = {
             "mae": "l1 mean_absolute_error absolute_error l1_loss",
             "huber": "smooth_l1 huber_loss",
             "log_cosh": "logcosh",
+            "poisson": "poisson_nll poisson_nll_loss",
+            "negative_binomial": "nb nb2 negbin negative_binomial_nll",
         }
     ),
     "metric": _by_other(
@@ -207,6 +210,7 @@ MEMBERS = {
             "mae": "l1 mean_absolute_error",
             "rmse": "mse l2 mean_squared_error root_mean_squared_error",
             "r2": "r2_score r_squared rsquared coefficient_of_determination explained_variance",
+            "d2": "d2_score poisson_deviance d2_tweedie_score deviance",
             "kappa": "cohen_kappa quadratic_kappa qwk quadratic_weighted_kappa cohen_kappa_score",
             "span_f1": "f1 f1_score seqeval entity_f1 chunk_f1",
             "token_accuracy": "acc accuracy",

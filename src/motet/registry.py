@@ -75,6 +75,7 @@ TASKS = Registry(
     multi_label="motet.tasks.multi_label:MultiLabel",
     sequence_labelling="motet.tasks.sequence_labelling:SequenceLabelling",
     ordinal="motet.tasks.ordinal:Ordinal",
+    count="motet.tasks.count:Count",
 )
 HEADS = Registry(
     "head",
@@ -91,6 +92,8 @@ LOSSES = Registry(
     mae="motet.tasks.losses:mae",
     huber="motet.tasks.losses:huber",
     log_cosh="motet.tasks.losses:log_cosh",
+    poisson="motet.tasks.count_losses:poisson",
+    negative_binomial="motet.tasks.count_losses:negative_binomial",
 )
 METRICS = Registry(
     "metric",
@@ -103,6 +106,7 @@ METRICS = Registry(
     mae="motet.tasks.number_metrics:mae",
     rmse="motet.tasks.number_metrics:rmse",
     r2="motet.tasks.number_metrics:r2",
+    d2="motet.tasks.count_metrics:d2",
     kappa="motet.tasks.ordinal_metrics:kappa",
     span_f1="motet.tasks.span_metrics:span_f1",
     span_f1_conlleval="motet.tasks.span_metrics:span_f1_conlleval",
@@ -115,6 +119,7 @@ LABELS = Registry(
     **{"class": "motet.data.targets.classes:ClassTarget"},
     ordinal="motet.data.targets.ordinal:OrdinalTarget",
     number="motet.data.targets.number:NumberTarget",
+    count="motet.data.targets.count:CountTarget",
     indicators="motet.data.targets.indicators:IndicatorTarget",
     tags="motet.data.targets.tags:TagTarget",
     none="motet.data.targets.none:NoTarget",

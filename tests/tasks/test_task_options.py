@@ -24,7 +24,7 @@ def test_options_read_from_source_are_those_of_the_signature(registry, name):
     own = {n: p for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
     common = set(TASK_DEFAULTS) if registry is TASKS else set()
     hidden = set(own) - set(options)
-    by_task = {"class_weights", "pos_weight", "reduction"}
+    by_task = {"class_weights", "pos_weight", "log_size", "reduction"}
     python = by_task if registry is LOSSES else {"scaling"}
     assert hidden <= python
     assert set(options) == (set(own) - hidden) | common

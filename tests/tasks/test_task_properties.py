@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from motet.registry import TASKS
-from motet.tasks import Classification, MultiLabel, Ordinal, Regression, SequenceLabelling
+from motet.tasks import (
+    Classification,
+    Count,
+    MultiLabel,
+    Ordinal,
+    Regression,
+    SequenceLabelling,
+)
 from motet.tasks.base import Task
 
 NAN = torch.nan
@@ -33,6 +40,10 @@ def shares(generator):
 
 def number(generator):
     return torch.randn(ROWS, generator=generator)
+
+
+def counts(generator):
+    return torch.randint(0, 9, (ROWS,), generator=generator).float()
 
 
 def numbers(generator):
@@ -97,6 +108,7 @@ CASES = {
         (SequenceLabelling("a", classes=3, decoder="crf"), tags),
         (SequenceLabelling("a", classes=3, class_weights=[1.0, 2.0, 5.0]), tags),
     ],
+    "count": [(Count("a", loss=loss), counts) for loss in ("poisson", "negative_binomial")],
     "ordinal": [(Ordinal("a", classes=3), classes)],
 }
 ALL = [pytest.param(*case, id=f"{kind}{i}") for kind in CASES for i, case in enumerate(CASES[kind])]

@@ -12,8 +12,8 @@ from motet.balancing.families import KnownTask, LossBalancer, by_task
 from motet.options import Mapping, Real, Sequence, checked
 from motet.problems import InputError
 
-_LOSS_FACTOR = {"regression": 0.5, "classification": 1.0, "laplace": 1.0}
-_LOG_FACTOR = {"regression": 0.5, "classification": 0.5, "laplace": 1.0}
+_LOSS_FACTOR = {"regression": 0.5, "classification": 1.0, "laplace": 1.0, "likelihood": 1.0}
+_LOG_FACTOR = {"regression": 0.5, "classification": 0.5, "laplace": 1.0, "likelihood": 0.0}
 
 
 @final
@@ -25,6 +25,10 @@ class Uncertainty(LossBalancer):
         regression      1/2 exp(-s) L + 1/2 s      L a mean squared error
         classification      exp(-s) L + 1/2 s      L a cross-entropy
         laplace             exp(-s) L +     s      L a mean absolute error
+        likelihood                  L              L a negative log-likelihood with its own noise
+
+    The last is beyond the paper: a loss that is a whole likelihood, of counts or of censored
+    numbers with a learned scale, already has what s stands for, so its s stays 0.
 
     ``form="revised"`` is Liebel & Körner (2018, arXiv:1805.06334): L / (2 c^2) + ln(1 + c^2), whose
     second term cannot become negative. We learn s = ln c^2 instead of c: so c^2 stays positive.
@@ -61,7 +65,8 @@ class Uncertainty(LossBalancer):
         self,
         tasks: Sequence[str],
         *,
-        kinds: Mapping[str, Literal["regression", "classification", "laplace"]] | None = None,
+        kinds: Mapping[str, Literal["regression", "classification", "laplace", "likelihood"]]
+        | None = None,
         form: Literal["kendall", "revised"] = "kendall",
         initial: Real | Mapping[str, Real] = 0.0,
     ) -> None:
@@ -92,6 +97,10 @@ class Uncertainty(LossBalancer):
             torch.tensor([_LOG_FACTOR[kind] for kind in self.kinds]), persistent=False
         )
 
+        self.has_noise = nn.Buffer(
+            torch.tensor([float(kind != "likelihood") for kind in self.kinds]), persistent=False
+        )
+
     @classmethod
     def filled_in(cls, options: Mapping[str, Any], tasks: Iterable[KnownTask]) -> Mapping[str, Any]:
         """Add the noise model that fits each task's loss, where ``kinds`` does not name it."""
@@ -102,14 +111,18 @@ class Uncertainty(LossBalancer):
         return {**options, "kinds": {**fitting, **(given or {})}}
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
-        s = bounded(self.log_variance)[present]
+        s = (bounded(self.log_variance) * self.has_noise)[present]
         if self.form == "revised":
             return (0.5 * torch.exp(-s) * losses + softplus(s)).sum()
         weighted = self.loss_factor[present] * torch.exp(-s) * losses
         return (weighted + self.log_factor[present] * s).sum()
 
     def uncertainties(self) -> dict[str, float]:
-        """Return the learned noise of each task: sigma (b for Laplace noise, c for "revised")."""
+        """Return the learned noise of each task: sigma (b for Laplace noise, c for "revised").
+
+        It is 1 for a task whose loss is a likelihood.
+        """
         halves = [1.0 if kind == "laplace" else 0.5 for kind in self.kinds]
-        values = (bounded(self.log_variance).detach().cpu() * torch.tensor(halves)).exp().tolist()
+        s = (bounded(self.log_variance) * self.has_noise).detach().cpu()
+        values = (s * torch.tensor(halves)).exp().tolist()
         return dict(zip(self.tasks, values, strict=True))

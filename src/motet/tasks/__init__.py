@@ -7,6 +7,7 @@ from motet.registry import TASKS
 from motet.tasks.auxiliary import Auxiliary
 from motet.tasks.base import Prediction, Task
 from motet.tasks.classification import Classification
+from motet.tasks.count import Count
 from motet.tasks.heads import CustomHead, TaskHead
 from motet.tasks.metric import Metric, Score, ScoredRows
 from motet.tasks.multi_label import MultiLabel
@@ -19,6 +20,7 @@ from motet.tasks.task_metrics import TaskMetrics
 __all__ = [
     "Auxiliary",
     "Classification",
+    "Count",
     "CustomHead",
     "Metric",
     "MultiLabel",

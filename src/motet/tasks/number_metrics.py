@@ -14,22 +14,23 @@ from torch import Tensor
 from motet.tasks.metric import Score, ScoredRows, gathering, macro
 from motet.tasks.moments import Moments
 
+_NUMBERS = ("number", "count")
 _OTHERWISE = "has a constant target or no label"
 
 
-@gathering("number", "ordinal", best=0.0)
+@gathering(*_NUMBERS, "ordinal", best=0.0)
 def mae(rows: ScoredRows) -> "Errors":
     """Return the mean absolute error, averaged over outputs; of ordered classes, in places."""
     return Errors.of(rows, torch.abs, float)
 
 
-@gathering("number", best=0.0)
+@gathering(*_NUMBERS, best=0.0)
 def rmse(rows: ScoredRows) -> "Errors":
     """Return the root of the mean squared error, averaged over outputs."""
     return Errors.of(rows, torch.square, sqrt)
 
 
-@gathering("number")
+@gathering(*_NUMBERS)
 def r2(rows: ScoredRows) -> "Explained":
     """Return 1 - squared error / squared error of the split's own mean, averaged over outputs.
 

@@ -23,7 +23,7 @@ class KnownTask(Protocol):
         """Return how much the task counts in an epoch, counted from 1."""
 
     @property
-    def uncertainty_kind(self) -> Literal["regression", "classification", "laplace"]:
+    def uncertainty_kind(self) -> Literal["regression", "classification", "laplace", "likelihood"]:
         """The noise model that fits the task's loss."""
 
 

@@ -2,6 +2,7 @@
 
 from motet.data.targets.base import NO_INPUTS, Target
 from motet.data.targets.classes import ClassTarget
+from motet.data.targets.count import CountTarget
 from motet.data.targets.indicators import IndicatorTarget
 from motet.data.targets.number import NumberTarget
 from motet.data.targets.ordinal import OrdinalTarget
@@ -10,6 +11,7 @@ from motet.data.targets.tags import TagTarget
 __all__ = [
     "NO_INPUTS",
     "ClassTarget",
+    "CountTarget",
     "IndicatorTarget",
     "NumberTarget",
     "OrdinalTarget",

@@ -8,11 +8,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from motet.data.inputs.base import Input
-from motet.data.inputs.moments import mean_and_std
 from motet.data.selection import require_columns
 from motet.data.targets.base import NO_INPUTS, Target
+from motet.data.targets.scaling import learn_scale, to_float32
 from motet.data.values import Floats, as_floats, as_matrix, is_list, refuse_infinite
-from motet.problems import InputError, RowError
+from motet.problems import InputError
 
 
 @final
@@ -79,8 +79,7 @@ class NumberTarget(Target):
                 f"{'numbers' if outputs > 1 else 'number'} per row; correct outputs, or remove it",
                 option="outputs",
             )
-        mean, std = mean_and_std(values)
-        self._refuse_useless(values, std)
+        mean, std = learn_scale(values, self._where)
         self._lists = values.ndim == 2
         self._mean, self._std = mean.tolist(), std.tolist()
 
@@ -95,7 +94,8 @@ class NumberTarget(Target):
         if self._scale:
             with np.errstate(over="ignore"):
                 values = (values - np.array(self._mean)) / np.array(self._std)
-        return self._single(values)
+        unit = " standard deviations of the training labels" if self._scale else ""
+        return to_float32(values, self._where, unit)
 
     def learned(self) -> dict[str, Any]:
         return {"scaling": self.scaling, "outputs": self.outputs}
@@ -136,34 +136,6 @@ class NumberTarget(Target):
             values = as_floats(column, self._where)
         refuse_infinite(values, self._where)
         return values
-
-    def _single(self, scaled: Floats) -> NDArray[np.float32]:
-        with np.errstate(over="ignore"):
-            found = scaled.astype(np.float32)
-        infinite = np.isinf(found).reshape(len(found), -1).any(axis=1)
-        if infinite.any():
-            raise RowError(
-                f"{self._where} is too large in",
-                infinite.argmax(),
-                f": beyond 3e38{' standard deviations of the training labels' * self._scale}; "
-                "correct it, or write a missing value there",
-            )
-        return found
-
-    def _refuse_useless(self, values: Floats, std: NDArray[np.float64]) -> None:
-        counts = np.atleast_1d((~np.isnan(values)).sum(axis=0))
-        fewest = counts.min() if counts.size else 0
-        if fewest < 2:
-            raise InputError(
-                f"{self._where} has {fewest} labels in the {len(values):,} training "
-                "rows, expected at least 2; check the column, or remove the task"
-            )
-        if not np.all(std > 0):
-            which = f"number {np.argmin(std)} of its lists" if values.ndim == 2 else "it"
-            raise InputError(
-                f"{self._where}: {which} is the same in every training row, so there is nothing "
-                "to learn; check the column, or remove the task"
-            )
 
     @property
     def _where(self) -> str:

@@ -3,6 +3,7 @@
 from motet.problems import InputError, hint, shown
 from motet.tasks.kinds.base import LabelKind, Likelihood
 from motet.tasks.kinds.classes import ClassLabels
+from motet.tasks.kinds.counts import CountLabels
 from motet.tasks.kinds.indicators import IndicatorLabels
 from motet.tasks.kinds.none import NoLabels
 from motet.tasks.kinds.numbers import NumberLabels
@@ -12,6 +13,7 @@ from motet.tasks.kinds.tags import TagLabels
 
 __all__ = [
     "ClassLabels",
+    "CountLabels",
     "IndicatorLabels",
     "LabelKind",
     "Likelihood",
@@ -29,6 +31,7 @@ _KINDS: dict[str, LabelKind] = {
         ClassLabels(),
         OrderedLabels(),
         NumberLabels(),
+        CountLabels(),
         IndicatorLabels(),
         TagLabels(),
         NoLabels(),

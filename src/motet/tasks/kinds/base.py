@@ -9,6 +9,7 @@ A label column becomes a target in one of these forms, named by ``Task.labels``:
 ``"indicators"``  0 or 1, (B, C)                         missing: -100 or NaN, cell by cell
 ``"tags"``      whole numbers (B, L), one per word       missing: -100 or NaN, word by word, and
                                                          after the last word of a row
+``"count"``     whole numbers from 0, (B,)               missing: NaN
 ``"number"``    (B,), or (B, K) for several outputs      missing: NaN, number by number
 ==============  =======================================  ======================================
 
@@ -32,7 +33,7 @@ from motet.tasks.moments import Moments
 from motet.tasks.prediction import Prediction
 from motet.tasks.statistics import LabelStatistics, Sample
 
-Likelihood = Literal["classification", "regression", "laplace"]
+Likelihood = Literal["classification", "regression", "laplace", "likelihood"]
 
 
 class LabelKind:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar, final
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -19,7 +19,6 @@ _LIKE = 1e-5
 """Spread of predicted numbers, relative to that of the labels, that rounding may cause."""
 
 
-@final
 class NumberLabels(LabelKind):
     """Numbers (B,), or (B, K) for several outputs; -100 is one like any other."""
 
