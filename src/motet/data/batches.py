@@ -1,13 +1,13 @@
 """What training and evaluation read: batches, and the interface of data that offer them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from motet.data.tensors import as_tensor, as_tree, count_rows, map_leaves
+from motet.data.tensors import as_tensor, as_tree, count_rows, first_leaf, map_leaves
 from motet.problems import InputError, hint, with_article
 
 
@@ -21,6 +21,8 @@ class Batch:
     """Labels of the rows by task; tasks without labels are None or absent."""
     rows: Tensor | None = None
     """Numbers of the rows in their data set (B,), where they are known."""
+    source: str | None = None
+    """Name of the source of the rows, where data have several."""
 
     @classmethod
     def of(
@@ -60,15 +62,22 @@ class Batch:
                 return cls(**given).tensors(what).to(device)
         return cls(**given)
 
-    def tensors(self, what: str = "the batch") -> "Batch":
+    def tensors(self, what: str = "the batch", *, lacking: bool = False) -> "Batch":
         """Return the same rows as tensors, made of arrays and lists.
+
+        Args:
+            what: Its name, to begin messages with.
+            lacking: Whether None among the inputs stands for one that the rows lack.
+
+        Returns:
+            The rows.
 
         Raises:
             InputError: If something is not an array of numbers, or the numbers of rows differ.
         """
         given = {task: each for task, each in self.targets.items() if each is not None}
         try:
-            inputs = as_tree(self.inputs, "inputs")
+            inputs = as_tree(self.inputs, "inputs", lacking=lacking)
             targets = {
                 task: as_tensor(each, f"targets of task {task!r}") for task, each in given.items()
             }
@@ -85,10 +94,7 @@ class Batch:
         )
 
     def __len__(self) -> int:
-        tree = self.inputs
-        while isinstance(tree, Mapping):
-            tree = next(iter(tree.values()))
-        return len(tree)
+        return len(first_leaf(self.inputs))
 
     def cut(self, start: int, end: int) -> "Batch":
         """Return the rows from ``start`` up to ``end``, as views."""
@@ -103,8 +109,12 @@ class Batch:
         return self if device is None else self._mapped(lambda values: values.to(device))
 
     def _mapped(self, function: Callable[[Any], Any]) -> "Batch":
+        given: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
         return Batch(
-            **{each.name: map_leaves(function, getattr(self, each.name)) for each in fields(self)}
+            **{
+                name: each if isinstance(each, str) else map_leaves(function, each)
+                for name, each in given.items()
+            }
         )
 
 
@@ -136,8 +146,31 @@ Learn = Mapping[str, Callable[[Tensor], Mergeable]]
 S = TypeVar("S", bound=Mergeable)
 
 
+class Draw(Protocol):
+    """The rows of one step of data with several sources, drawn once its tasks are known."""
+
+    def of(self, tasks: Collection[str], also: Collection[str] = ()) -> Sequence[Batch]:
+        """Draw a batch of each source that has targets of some of the tasks, once per step.
+
+        Args:
+            tasks: The tasks that train at the step.
+            also: Sources that have a batch in any case.
+
+        Returns:
+            The batches, in the order of the sources.
+        """
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of all sources."""
+
+    @property
+    def joinable(self) -> bool:
+        """Whether batches of different sources have inputs of the same shapes."""
+
+
 class Data(Protocol):
-    """Rows with inputs and targets: `motet.data.arrays.ArrayData`, or `LoaderData`."""
+    """Rows with inputs and targets: `ArrayData`, `LoaderData`, or `Sources` of several."""
 
     @property
     def labelled(self) -> frozenset[str]:
@@ -157,7 +190,7 @@ class Data(Protocol):
     def steps(self, size: int) -> int:
         """Return how many batches of ``size`` rows an epoch has."""
 
-    def epoch(self, size: int, *, seed: int, number: int, done: int = 0) -> Iterator[Batch]:
+    def epoch(self, size: int, *, seed: int, number: int, done: int = 0) -> Iterator[Batch | Draw]:
         """Yield the batches of one epoch of training, without the first ``done``."""
 
     def once(self, size: int) -> Iterator[tuple[Tensor | None, Batch]]:

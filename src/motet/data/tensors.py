@@ -10,8 +10,8 @@ from torch import Tensor
 from motet.data.ragged import Ragged
 from motet.problems import InputError, shown
 
-Tree = Tensor | Ragged | dict[str, Any]
-"""A tensor, rows of different length, or a mapping of names to trees."""
+Tree = Tensor | Ragged | dict[str, Any] | None
+"""A tensor, rows of different length, or a mapping of names to trees; None where rows lack it."""
 
 
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
@@ -19,6 +19,14 @@ def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     if isinstance(tree, Mapping):
         return {name: map_leaves(function, each) for name, each in tree.items()}
     return None if tree is None else function(tree)
+
+
+def first_leaf(tree: Any) -> Any:
+    """Return the first leaf of a tree that is not None; None without any."""
+    if not isinstance(tree, Mapping):
+        return tree
+    found = map(first_leaf, tree.values())
+    return next((each for each in found if each is not None), None)
 
 
 def row_lengths(tree: Tree) -> Tensor | None:
@@ -29,10 +37,27 @@ def row_lengths(tree: Tree) -> Tensor | None:
     return tree.lengths if isinstance(tree, Ragged) else None
 
 
-def as_tree(values: Any, what: str) -> Tree:
-    """Turn arrays, or a mapping of them, perhaps nested, into tensors; ``what`` begins messages."""
+def as_tree(values: Any, what: str, *, lacking: bool = False) -> Tree:
+    """Turn arrays, or a mapping of them, perhaps nested, into tensors.
+
+    Args:
+        values: The arrays.
+        what: Their name, to begin messages with.
+        lacking: Whether None in a mapping stands for an input that the rows lack.
+
+    Returns:
+        The same tree of tensors.
+
+    Raises:
+        InputError: If something is not an array of numbers.
+    """
     if isinstance(values, Mapping):
-        return {str(name): as_tree(each, f"{what}[{name!r}]") for name, each in values.items()}
+        return {
+            str(name): as_tree(each, f"{what}[{name!r}]", lacking=lacking)
+            for name, each in values.items()
+        }
+    if values is None and lacking:
+        return None
     return values if isinstance(values, Ragged) else as_tensor(values, what)
 
 
@@ -99,6 +124,8 @@ def _not_numbers(values: Any, what: str) -> str:
 
 
 def _lengths(tree: Tree, what: str) -> dict[str, int]:
+    if tree is None:
+        return {}
     if not isinstance(tree, dict):
         return {what: len(tree)}
     found: dict[str, int] = {}

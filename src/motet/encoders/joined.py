@@ -18,6 +18,9 @@ class Joined(Encoder):
 
     Where words are labelled, every word has its own state and the features of all other inputs.
 
+    Rows may lack inputs: where one is None, as of rows from a source without it, its features are
+    zeros and its encoder is not called. Of the table, "numbers" and "categories" are None then.
+
     A text that comes with ``"pooled"`` (B, D), and with ``"states"`` (B, L, D) if its words are
     labelled, was encoded before: these are used instead of calling its encoder.
 
@@ -80,15 +83,19 @@ class Joined(Encoder):
         if self._alone:
             alone: State = self.beside[0](inputs[self.beside_names[0]])
             return alone
-        features = [] if self.table is None else [self.table(inputs)]
+        parts: list[Tensor | None] = [] if self.table is None else [self._of_table(inputs)]
         words: TokenStates | None = None
         place = 0
         for name, encoder, given in self._given(inputs):
+            if given is None:
+                parts.append(None)
+                continue
             found = _encoded_before(given) if _is_encoded(given) else encoder(given)
             if name == self.tokens:
                 check_words(found, given, encoder)
-                words, place = found, len(features)
-            features.append(_features(found))
+                words, place = found, len(parts)
+            parts.append(_features(found))
+        features = self._filled(parts)
         pooled = self._fused(features)
         if words is None:
             return pooled
@@ -96,6 +103,29 @@ class Joined(Encoder):
         beside = [each[:, None].expand(-1, length, -1) for each in features]
         beside[place] = words.states
         return TokenStates(self._fused(beside), words.padding, pooled)
+
+    def _of_table(self, inputs: Mapping[str, Any]) -> Tensor | None:
+        """Encode the table; None where rows have none."""
+        assert self.table is not None
+        given = [inputs[name] for name in ("numbers", "categories") if name in inputs]
+        if given and all(each is None for each in given):
+            return None
+        encoded: Tensor = self.table(inputs)
+        return encoded
+
+    def _filled(self, parts: Sequence[Tensor | None]) -> list[Tensor]:
+        """Put zeros where rows lack an input."""
+        known = [each for each in parts if each is not None]
+        if len(known) == len(parts):
+            return known
+        if not known:
+            raise InputError("the rows lack every input; expected at least one")
+        rows = known[0]
+        widths: list[int] = [each.width for each in self.branches()]  # type: ignore[misc]  # ints
+        return [
+            rows.new_zeros(len(rows), width) if each is None else each
+            for each, width in zip(parts, widths, strict=True)
+        ]
 
     def _fused(self, features: Sequence[Tensor]) -> Tensor:
         found: Any = self.fusion(features)
@@ -110,7 +140,8 @@ class Joined(Encoder):
     def _given(self, inputs: Mapping[str, Any]) -> Iterator[tuple[str, nn.Module, Any]]:
         """Yield the name of each input other than the table, its encoder, and what that takes."""
         for name, encoder in zip(self.names, self.encoders, strict=True):
-            text = inputs["texts"][name]
+            texts = inputs["texts"]
+            text = None if texts is None else texts[name]
             yield name, encoder, {"ids": text} if isinstance(text, Tensor) else text
         for name, encoder in zip(self.beside_names, self.beside, strict=True):
             yield name, encoder, inputs[name]

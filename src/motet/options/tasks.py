@@ -25,6 +25,12 @@ class TaskOptions(TypedDict, total=False):
 
     column: Annotated[str | None, Default(None)]
     """Column that holds the labels; the task's name if left out."""
+    source: Annotated[str | Sequence[str] | None, Default(None)]
+    """Where data have several sources: the name of the one that has the labels, or a list of names;
+    all other sources have none."""
+    batch_size: Annotated[PositiveInt | None, Default(None)]
+    """Rows per step of the source that has the labels, if data have several sources; training's
+    ``batch_size`` if left out."""
     weight: Annotated[Weight, Default(1.0)]
     """How much the task counts; what that means depends on the balancer. A mapping such as
     ``{from: 1.0, to: 0.2, epochs: [1, 10]}`` changes it evenly from the first of the epochs to the
@@ -58,6 +64,9 @@ TASK_DEFAULTS = defaults_of(TaskOptions)
 class AuxiliaryOptions(TypedDict, total=False):
     """Options of every auxiliary task."""
 
+    source: Annotated[str | Sequence[str] | None, Default(None)]
+    """Where data have several sources: the name of the one whose rows it is trained on, or a list
+    of names; all of them if left out."""
     weight: Annotated[Weight, Default(1.0)]
     """Weight of its loss, or how it changes, as for other tasks; what a balancer makes of it if the
     task is ``balanced``."""

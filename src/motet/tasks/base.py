@@ -103,6 +103,9 @@ class Task(nn.Module, ABC):
         options: dict[str, Any] = {**TASK_DEFAULTS, **common}
         self.name = name
         self.column: str = options["column"] or name
+        source: str | Sequence[str] | None = options["source"]
+        self.sources = (source,) if isinstance(source, str) else tuple(source or ())
+        self.batch_size: int | None = options["batch_size"]
         self._weight: float | WeightSchedule = options["weight"]
         self.main: bool = options["main"]
         self.enabled: bool = options["enabled"]

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from motet.data.batches import Batch, Data
+from motet.data.batches import Batch, Data, Draw
+from motet.data.several import Sources
 from motet.training.errors import TrainingError
 from motet.training.needs import report_epoch
 from motet.training.notices import warn_of_never_scheduled
@@ -17,7 +18,7 @@ from motet.training.updates import not_finite
 
 def batches_left(
     train: Data, setup: Setup, state: TrainingState, batch_size: int, seed: int
-) -> Iterator[Batch]:
+) -> Iterator[Batch | Draw]:
     """Begin an epoch, or resume inside it: unfreeze what is due, and set the tasks' weights.
 
     Returns:
@@ -29,6 +30,8 @@ def batches_left(
     setup.model.train()
     changing = [task for task in setup.model.tasks if task.turning_points]
     setup.stages.weigh(changing, epoch)
+    if isinstance(train, Sources):
+        return train.draws(batch_size, seed=seed, drawn=state.drawn, done=state.batch)
     return train.epoch(batch_size, seed=seed, number=state.epoch, done=state.batch)
 
 
@@ -62,10 +65,12 @@ def end_epoch(setup: Setup, state: TrainingState, moment: Moment) -> EpochRecord
         balancer=name_of(balancer),
         sharing=model.sharing.describe() or None,
         trained=setup.freezing.trained() if setup.freezing.active else None,
+        rows=dict(state.rows) or None,
     )
     state.epoch += 1
     state.batch = 0
     state.totals = Totals()
+    state.rows = {}
     if stages.at(state.epoch + 1) is not balancer:
         state.weights = {}  # the next epoch may not have any
     return record

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from motet.data.batches import Batch, Data
 from motet.data.loaders import LoaderData
+from motet.data.several import Sources
 from motet.model import MultiTaskModel
 from motet.model.checks import names_of
 from motet.problems import InputError, RowError, hint
@@ -17,6 +18,7 @@ from motet.states import TokenStates, join_rows
 from motet.tasks import Prediction, Task, TaskMetrics
 from motet.tasks.scores import Trivial, normalised_score
 from motet.training.grouping import keep_together
+from motet.training.source_parts import batches_of
 from motet.training.totals import Totals
 from motet.training.views import view_of
 
@@ -82,15 +84,16 @@ def evaluate(
             "task out of tasks"
         )
     evaluated = [model.tasks[name] for name in names if name in labelled]
-    keep_together(data, evaluated)
+    for each in data.parts.values() if isinstance(data, Sources) else [data]:
+        keep_together(each, evaluated)
     asked = [task.name for task in evaluated]
     own = {name: metrics[name] for name in asked if metrics and name in metrics}
     found, totals = TaskMetrics(evaluated, own, trivial=trivial), Totals()
     with _evaluating(model):
         for number, (rows, batch) in enumerate(data.once(batch_size)):
-            if asked:
-                targets = batch.targets
-                raw = model(batch.inputs, asked, targets)
+            targets = batch.targets
+            if there := [name for name in asked if targets.get(name) is not None]:
+                raw = model(batch.inputs, there, targets)
                 found.update(raw, targets, model.loss_terms(raw, targets), rows)
             totals.add(_auxiliary_terms(model, auxiliary, batch, number))
     report = _reported(found, evaluated)
@@ -147,8 +150,10 @@ def _auxiliary_terms(
     """Compute sums and counts of the losses of auxiliary tasks, on the same views each time."""
     terms: dict[str, tuple[Tensor, Tensor]] = {}
     for task in tasks:
+        if not batches_of(task, [batch]):
+            continue
         device = next(model.parameters()).device
-        view = view_of(task, batch.inputs, seed=0, step=number, device=device)
+        view = view_of(task, batch, seed=0, step=number, device=device)
         terms |= model.loss_terms(model(view.inputs, [task.name], view.targets), view.targets)
     return terms
 
@@ -171,7 +176,8 @@ def check_words(
     names = [name for name in tasks if model.tasks[name].reads_state == "tokens"]
     with _evaluating(model):
         for where, batch in batches if names else ():
-            for name, state in model.states(batch.inputs, names).items():
+            own = [name for name in names if batch.targets.get(name) is not None]
+            for name, state in model.states(batch.inputs, own).items() if own else ():
                 target = batch.targets.get(name)
                 words = _words(state)
                 try:
@@ -179,6 +185,8 @@ def check_words(
                         model.tasks[name].check_words(words, target)
                 except RowError as error:
                     at = error.within(where) if isinstance(where, str) else error.of(where)
+                    if batch.source is not None:
+                        at = at.within(f"source {batch.source!r}")
                     raise at from None
 
 
@@ -192,6 +200,11 @@ def _words(state: Tensor | TokenStates) -> Tensor | None:
 
 def _placed(data: Data, size: int) -> Iterator[tuple[Tensor | str, Batch]]:
     """Yield every batch, with the numbers of its rows; the batches of a loader by their own."""
+    if isinstance(data, Sources):
+        for name, each in data.parts.items():
+            own = _placed(each, data.size_of(name, size))
+            yield from ((where, data.completed(name, batch)) for where, batch in own)
+        return
     start = 0
     for number, (rows, batch) in enumerate(data.once(size)):
         if isinstance(data, LoaderData):

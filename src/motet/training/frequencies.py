@@ -12,7 +12,7 @@ from typing import Any, final
 
 from torch import Generator, rand
 
-from motet.data.batches import Batch
+from motet.data.batches import Batch, Draw
 from motet.model import MultiTaskModel, on_host
 from motet.problems import InputError
 from motet.seeds import derive
@@ -40,18 +40,20 @@ class Frequencies:
         """The frequencies of the tasks that do not always train."""
         self._counting = any("epochs" not in each for each in self.given.values())
 
-    def due(self, tasks: Sequence[str], batch: Batch, state: TrainingState) -> Sequence[str]:
+    def due(
+        self, tasks: Sequence[str], rows: Batch | Draw, state: TrainingState
+    ) -> Sequence[str]:
         """Leave out the auxiliary tasks that are not due; call it once per step.
 
         Args:
             tasks: The tasks of the step.
-            batch: Rows of the data. Whether main tasks have labels there is read from the device.
+            rows: Rows of the data. Whether main tasks have labels there is read from the device.
             state: Where training is; its ``main_steps`` is updated.
 
         Returns:
             The tasks that train.
         """
-        counts = self._counting and self._includes_main(tasks, batch)
+        counts = self._counting and self._includes_main(tasks, rows)
         state.main_steps += counts
         return [
             task
@@ -69,11 +71,15 @@ class Frequencies:
         drawn = Generator().manual_seed(derive(self._seed, f"frequency/{task}", state.step))
         return counts and float(rand((), generator=drawn)) < given["probability"]
 
-    def _includes_main(self, tasks: Sequence[str], batch: Batch) -> bool:
+    def _includes_main(self, tasks: Sequence[str], rows: Batch | Draw) -> bool:
         labelled = (self._model.tasks[name] for name in self._model.labelled_tasks)
         main = set(main_tasks(labelled)) & set(tasks)
-        targets = {name: each for name in main if (each := batch.targets.get(name)) is not None}
-        there = [self._model.tasks[name].labelled(each).any() for name, each in targets.items()]
+        there = [
+            self._model.tasks[name].labelled(target).any()
+            for batch in ((rows,) if isinstance(rows, Batch) else rows.of(main))
+            for name in main
+            if (target := batch.targets.get(name)) is not None
+        ]
         return any(on_host(there))
 
     def check(self, epochs: int, steps: int, task: str | None = None) -> None:

@@ -12,12 +12,14 @@ from motet.data.arrays import ArrayData
 from motet.data.batches import Batch, Check, Data, Learn
 from motet.data.finite import refuse_not_finite
 from motet.data.loaders import LoaderData, as_data
+from motet.data.several import Sources
 from motet.model import MultiTaskModel
-from motet.problems import InputError, RowError, hint
+from motet.problems import InputError, RowError, hint, owned
 from motet.tasks import Task
 from motet.tasks.scores import Trivial, fit_trivial
 from motet.tasks.statistics import LabelStatistics
 from motet.training.grouping import keep_together
+from motet.training.source_checks import check_one_table, check_sources
 
 
 def take_data(
@@ -39,15 +41,41 @@ def take_data(
         InputError: If it is something else, its inputs are not finite, or its targets do not fit
             the tasks.
     """
+    if isinstance(data, Sources):
+        return _take_sources(data, what, model, device, whole=whole)
+    moved = _moved(data, what, model, device, learn=whole)
+    if whole:
+        check_one_table(model)
+        _check_complete(moved.named, what, model)
+    return moved
+
+
+def _moved(
+    data: Any, what: str, model: MultiTaskModel, device: torch.device, *, learn: bool
+) -> ArrayData | LoaderData:
+    """Check data of one source, unless they are checked, and move them to the device."""
     given = as_data(data, what)
     moved = given.to(device)
     if not given.checked:
-        learn = _learning(model.tasks) if whole else {}
-        _inspect(moved, _check_of_rows(what, model), learn)
-        _check_names(moved.named, what, model, whole=whole)
+        _inspect(moved, _check_of_rows(what, model), _learning(model.tasks) if learn else {})
+        _check_names(moved.named, what, model)
         keep_together(moved, model.tasks)
     moved.checked = True
     return moved
+
+
+def _take_sources(
+    data: Sources, what: str, model: MultiTaskModel, device: torch.device, *, whole: bool
+) -> Sources:
+    parts: dict[str, ArrayData | LoaderData] = {}
+    for name, each in data.parts.items():
+        with owned(f"source {name!r}"):
+            parts[name] = _moved(each, what, model, device, learn=whole)
+    if whole:
+        _check_complete(data.named, what, model)
+        sizes = check_sources({name: each.named for name, each in parts.items()}, model)
+        return data.with_parts(parts, sizes | data.batch_sizes)
+    return data.with_parts(parts)
 
 
 def take_inputs(inputs: Any, model: MultiTaskModel, device: torch.device) -> Data:
@@ -59,6 +87,10 @@ def take_inputs(inputs: Any, model: MultiTaskModel, device: torch.device) -> Dat
     Raises:
         InputError: If they are something else, or not finite.
     """
+    if isinstance(inputs, Sources):
+        raise InputError(
+            f"the data: found the sources {', '.join(inputs.names)}; predict the rows of each alone"
+        )
     if isinstance(inputs, (ArrayData, LoaderData)):
         found = inputs
     else:
@@ -101,18 +133,20 @@ def _check_of_rows(what: str, model: MultiTaskModel) -> Check:
     return check
 
 
-def _check_names(
-    named: Collection[str], what: str, model: MultiTaskModel, *, whole: bool = False
-) -> None:
-    """Check that targets are named for tasks, and if ``whole``, for every enabled one."""
+def _check_names(named: Collection[str], what: str, model: MultiTaskModel) -> None:
+    """Check that targets are named for tasks."""
     for name in sorted(named):
         if name not in model.tasks.names:
             raise InputError(
                 f"{what} have targets for {name!r}, which is not a task; "
                 f"{hint(name, model.tasks.names)}"
             )
+
+
+def _check_complete(named: Collection[str], what: str, model: MultiTaskModel) -> None:
+    """Check that targets are named for every enabled task."""
     left = [name for name in model.labelled_tasks if name not in named]
-    if whole and left:
+    if left:
         raise InputError(
             f"{what} have no targets for {', '.join(map(repr, left))}, found "
             f"{', '.join(map(repr, sorted(named))) or 'none'}; give them, or None in their "

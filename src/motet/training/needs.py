@@ -1,7 +1,7 @@
 """What a balancer needs from the loop beyond losses and gradients, as its record declares."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
 import torch
@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from motet.balancing import Balancer, LooksAhead, ReadsAfterStep, ReadsEpochs, ReadsScores
-from motet.data.batches import Batch, Data
+from motet.data.batches import Data
+from motet.data.cycling import Cycle
 from motet.problems import InputError
 from motet.seeds import derive
 from motet.training.plan import Plan
@@ -40,23 +41,11 @@ def report_losses_after(balancer: Balancer, losses: Losses, plan: Plan) -> None:
             cast(ReadsAfterStep, balancer).after_step(losses(plan))
 
 
-class ValidationBatches:
+class ValidationBatches(Cycle):
     """A validation batch for each step, in an order drawn from (seed, round through the data)."""
 
     def __init__(self, data: Data, size: int, seed: int) -> None:
-        self._data, self._size = data, size
-        self._seed = derive(seed, "look ahead")
-        self._rounds = data.steps(size)
-        self._next = -1
-        self._rest: Iterator[Batch] = iter(())
-
-    def at(self, step: int) -> Batch:
-        """Return the batch of a step; fast for consecutive steps."""
-        number, done = divmod(step, self._rounds)
-        if step != self._next or not done:
-            self._rest = self._data.epoch(self._size, seed=self._seed, number=number, done=done)
-        self._next = step + 1
-        return next(self._rest)
+        super().__init__(data, size, derive(seed, "look ahead"))
 
 
 def validation_batches(

@@ -15,7 +15,8 @@ class Part:
     batch: Batch
     tasks: Sequence[str]
     name: str = ""
-    """The auxiliary task that made the rows; empty for rows as the data have them."""
+    """What else its random numbers depend on: the auxiliary task that made the rows, the source of
+    the rows; empty for the first batch of rows as the data have them."""
     weight: float = 1.0
     """Weight of its losses where no balancer weights them."""
     groups: RowGroups | None = None
@@ -48,6 +49,8 @@ class Plan:
     beside: Sequence[Part] = ()
     micro_batches: int = 1
     """Number of pieces that each part is split into, of which one is computed at a time."""
+    drawn: Sequence[Batch] = ()
+    """The batches of several sources."""
 
     def pieces(self) -> Sequence[Sequence[Part]]:
         """Return the balanced parts of each micro-batch."""

@@ -6,14 +6,15 @@ from typing import Any
 
 import torch
 
-from motet.data.batches import Batch
+from motet.data.batches import Batch, Draw
 from motet.model import MultiTaskModel
 from motet.problems import InputError, shown
 from motet.scheduling import Scheduler
-from motet.tasks import Auxiliary
+from motet.tasks import Auxiliary, Task
 from motet.training.frequencies import Frequencies
 from motet.training.grouping import grouping, groups_of
 from motet.training.plan import Part, Plan
+from motet.training.source_parts import batches_of, drawn_for, passes_of, reads_any_number
 from motet.training.views import view_of
 
 
@@ -39,6 +40,7 @@ class Planner:
     ) -> None:
         self._model, self.scheduler = model, scheduler
         self._device, self._seed, self._micro_batches = device, seed, micro_batches
+        self._numbers = [task.name for task in model.tasks if reads_any_number(task)]
         self._auxiliary = {task.name: task for task in model.tasks if isinstance(task, Auxiliary)}
         self.frequencies = Frequencies(model, seed)
         self._grouping = grouping(model.tasks) if micro_batches > 1 else ()
@@ -65,25 +67,38 @@ class Planner:
         auxiliary = [task for task in tasks if task in self._auxiliary]
         return [*(self._scheduled(labelled, step) if labelled else ()), *auxiliary]
 
-    def plan(self, batch: Batch, tasks: Sequence[str], step: int, epoch: int) -> Plan:
+    def plan(self, rows: Batch | Draw, tasks: Sequence[str], step: int, epoch: int) -> Plan:
         """Return what a step computes.
 
         Args:
-            batch: Rows of the data.
+            rows: Rows of the data; those of several sources are drawn for the tasks.
             tasks: The tasks that train, see `tasks_at`.
             step: Steps made before.
             epoch: The epoch in progress, counted from 1.
         """
-        groups = groups_of(self._grouping, batch.targets) if self._grouping else None
-        if not self._auxiliary:
-            return Plan(step, (Part(batch, tasks, groups=groups),), (), self._micro_batches)
+        if isinstance(rows, Batch) and not self._auxiliary:
+            return Plan(step, (self._part(rows, tasks),), (), self._micro_batches)
         labelled = [task for task in tasks if task not in self._auxiliary]
-        balanced, beside = [Part(batch, labelled, groups=groups)] if labelled else [], list[Part]()
-        for task in (self._auxiliary[name] for name in tasks if name in self._auxiliary):
-            made = view_of(task, batch.inputs, seed=self._seed, step=step, device=self._device)
-            part = Part(made, [task.name], task.name, task.weight_at(epoch))
-            (balanced if task.balanced else beside).append(part)
-        return Plan(step, balanced, beside, self._micro_batches)
+        auxiliary = [self._auxiliary[name] for name in tasks if name in self._auxiliary]
+        drawn = drawn_for(rows, labelled, auxiliary)
+        passes = passes_of(rows, drawn, labelled, self._numbers)
+        balanced = [self._part(batch, own, number) for number, (batch, own) in enumerate(passes)]
+        beside: list[Part] = []
+        for task in auxiliary:
+            for batch in batches_of(task, drawn):
+                part = self._view(task, batch, step, epoch)
+                (balanced if task.balanced else beside).append(part)
+        return Plan(step, balanced, beside, self._micro_batches, tuple(drawn))
+
+    def _part(self, batch: Batch, tasks: Sequence[str], number: int = 0) -> Part:
+        groups = groups_of(self._grouping, batch.targets) if self._grouping else None
+        name = f"source/{batch.source}" if number else ""
+        return Part(batch, tasks, name, groups=groups)
+
+    def _view(self, task: Task, batch: Batch, step: int, epoch: int) -> Part:
+        made = view_of(task, batch, seed=self._seed, step=step, device=self._device)
+        name = "/".join(filter(None, (task.name, batch.source)))
+        return Part(made, [task.name], name, task.weight_at(epoch))
 
     def _scheduled(self, tasks: Sequence[str], step: int) -> Sequence[str]:
         chosen = self.scheduler.tasks_for(step, tasks)

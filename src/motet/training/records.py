@@ -69,6 +69,8 @@ class EpochRecord(Record):
     """What the sharing scheme reports about itself."""
     trained: Mapping[str, Any] | None = None
     """Which parameters are trained, if some are frozen."""
+    rows: Mapping[str, int] | None = None
+    """Rows that were trained on by source, if data have several."""
     seconds: float
     """Seconds since the epoch began, or was resumed."""
     tasks: Values

@@ -59,6 +59,10 @@ class TrainingState:
     """What was not finite in the last skipped step."""
     gradients: dict[str, list[float]] = field(default_factory=dict)
     """Running moments of the norms of the tasks' gradients; see `motet.training.statistics`."""
+    drawn: dict[str, int] = field(default_factory=dict)
+    """Batches drawn from each of several sources, in all epochs."""
+    rows: dict[str, int] = field(default_factory=dict)
+    """Rows of each of several sources in the epoch in progress."""
     totals: Totals = field(default_factory=Totals, compare=False)
     """Sums of the losses of the epoch in progress."""
     weights: dict[str, Tensor] = field(default_factory=dict, compare=False)

@@ -8,10 +8,11 @@ from functools import partial
 from torch import Tensor
 
 from motet.balancing import BackwardResult
-from motet.data.batches import Batch
+from motet.data.batches import Batch, Draw
 from motet.model import on_host
 from motet.training.evaluation import check_words
 from motet.training.needs import ValidationBatches, look_ahead, report_losses_after
+from motet.training.plan import Part, Plan
 from motet.training.records import LOG_EVERY
 from motet.training.setup import Setup
 from motet.training.state import TrainingState
@@ -50,11 +51,11 @@ class Steps:
         self.ahead: ValidationBatches | None = None
         """Validation batches for balancers that look ahead; None without."""
 
-    def make(self, batch: Batch, state: TrainingState, clip_norm: float | None) -> StepResult:
+    def make(self, rows: Batch | Draw, state: TrainingState, clip_norm: float | None) -> StepResult:
         """Make one update; see `motet.Trainer.train_step`.
 
         Args:
-            batch: Tensors on the device.
+            rows: Tensors on the device, or what draws them.
             state: Where training is; it is updated.
             clip_norm: Largest norm of the whole gradient.
 
@@ -69,8 +70,10 @@ class Steps:
             rates.set(step)
             tasks = planner.tasks_at(step, epoch)
             if planner.frequencies.given:
-                tasks = planner.frequencies.due(tasks, batch, state)
-            plan = planner.plan(batch, tasks, step, epoch)
+                tasks = planner.frequencies.due(tasks, rows, state)
+            plan = planner.plan(rows, tasks, step, epoch)
+            if plan.drawn:
+                _count_rows(plan, state)
             if not self._rehearsed:
                 setup.stages.rehearse(epoch, partial(passes.losses, plan.first()))
                 self._rehearsed = True
@@ -90,8 +93,7 @@ class Steps:
         # a device sync
         if not all(map(math.isfinite, on_host([*losses.values(), norm]))):
             passes.averages.restore()
-            where = "the batch" if batch.rows is None else batch.rows
-            check_words(model, [(where, batch)], losses)
+            check_words(model, map(_placed, plan.balanced), losses)
             count_skipped(state, losses)
             return StepResult(losses, norm, result, penalty, skipped=True)
         state.skipped_in_a_row = 0
@@ -102,3 +104,14 @@ class Steps:
         norms = (result.gradient_norms if result else None) or passed.norms
         add_norms(state.gradients, norms)
         return StepResult(losses, norm, result, penalty, gradient_norms=norms)
+
+
+def _count_rows(plan: Plan, state: TrainingState) -> None:
+    for batch in plan.drawn:
+        if batch.source is not None:
+            state.rows[batch.source] = state.rows.get(batch.source, 0) + len(batch)
+
+
+def _placed(part: Part) -> tuple[Tensor | str, Batch]:
+    rows = part.batch.rows
+    return "the batch" if rows is None else rows, part.batch

@@ -12,7 +12,8 @@ from typing import Any
 from torch import Tensor
 
 from motet.balancing import Balancer
-from motet.data.batches import Batch, Data
+from motet.data.batches import Batch, Data, Draw
+from motet.data.several import SourceDraw, Sources
 from motet.model import MultiTaskModel
 from motet.options import Unpack, checked
 from motet.scheduling import Scheduler
@@ -46,6 +47,7 @@ from motet.training.options import TrainingOptions, documents_options, with_defa
 from motet.training.recording import Moment, evaluation_record, step_record
 from motet.training.records import LOG_EVERY, EpochRecord
 from motet.training.setup import set_up
+from motet.training.source_checks import refuse_batch_norm
 from motet.training.stages import BalancerStages, Stage, name_of
 from motet.training.state import Saved, TrainingState, load_state, save_state, tensors_and_header
 from motet.training.statistics import gradient_stats
@@ -126,7 +128,7 @@ class Trainer:
                 or a DataLoader of batches ``{"inputs": ..., "targets": {task: ...}}``. NaN, -100 or
                 None stand for "not labelled"; every enabled task is named, if only with None.
                 Inputs must be finite; NaN is accepted if a module of the model has an attribute
-                ``takes_nan = True``.
+                ``takes_nan = True``. Several data sets are `motet.data.Sources`.
             validation: The same; without it there is no early stopping and the last weights stay.
             epochs: Epochs to reach in all: after 3 epochs, ``epochs=6`` trains 3 more.
 
@@ -203,8 +205,10 @@ class Trainer:
                 self._step_of_epoch(batch)
         return {task: values["loss"] for task, values in self._end_epoch().tasks.items()}
 
-    def train_step(self, batch: Batch | Mapping[str, Any]) -> StepResult:
+    def train_step(self, batch: Batch | Mapping[str, Any] | Sources | Draw) -> StepResult:
         """Make one update from a batch ``{"inputs": ..., "targets": {task: tensor}}``.
+
+        A batch of each of several sources is ``motet.data.Sources({name: batch, ...})``.
 
         A step whose losses or gradients are not finite leaves the model as it was and is counted.
 
@@ -224,18 +228,23 @@ class Trainer:
             InputError: If it is not a batch, or a label is given where there is no word.
             TrainingError: If too many steps in a row were not finite.
         """
-        batch = Batch.of(batch, device=self.device)
-        result = self._steps.make(batch, self.progress, self.clip_norm)
+        rows: Batch | Draw
+        if isinstance(batch, Sources):
+            refuse_batch_norm(self.model)
+            rows = batch.to(self.device).whole()
+        else:
+            rows = batch if isinstance(batch, SourceDraw) else Batch.of(batch, device=self.device)
+        result = self._steps.make(rows, self.progress, self.clip_norm)
         if self.progress.step == STEPS_WITHOUT_EPOCH:
             warn_of_epochs(self.progress, self._setup, self.lr_schedule)
         return result
 
-    def _rest_of_epoch(self, train: Data) -> Iterator[Batch]:
+    def _rest_of_epoch(self, train: Data) -> Iterator[Batch | Draw]:
         """Begin or resume an epoch, and return the batches that are not done yet."""
         self._started = perf_counter()
         return batches_left(train, self._setup, self.progress, self.batch_size, self.seed)
 
-    def _step_of_epoch(self, batch: Batch) -> None:
+    def _step_of_epoch(self, batch: Batch | Draw) -> None:
         result = self.train_step(batch)
         self.progress.batch += 1
         balanced = result.balanced

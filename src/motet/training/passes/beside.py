@@ -4,10 +4,8 @@ They come after balancing, so the balancer neither sees them nor leaves its fast
 do not change the averages of BatchNorm.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
-
-import torch
-from torch import Tensor
 
 from motet.model import on_host
 from motet.training.passes.averages import Averages
@@ -39,8 +37,8 @@ class Beside:
         """
         terms: Terms = {}
         with self._averages.unchanged():
-            for part in plan.beside:
-                terms |= self._part(part, plan)
+            for task in dict.fromkeys(part.tasks[0] for part in plan.beside):
+                terms |= self._of(task, plan)
         if not terms:
             return passed
         losses = {task: total / count for task, (total, count) in terms.items()}
@@ -48,28 +46,28 @@ class Beside:
             return Passed(terms, losses, None)
         return replace(passed, terms={**passed.terms, **terms}, losses={**passed.losses, **losses})
 
-    def _part(self, part: Part, plan: Plan) -> Terms:
-        """Make the passes of each micro-batch, with its share of the losses of all rows."""
+    def _of(self, task: str, plan: Plan) -> Terms:
+        """Make the passes of a task's rows, piece by piece, with their share of the whole loss."""
+        parts = [part for part in plan.beside if task in part.tasks]
+        pieces = [
+            (number, piece)
+            for part in parts
+            for number, piece in enumerate(part.cut(plan.micro_batches))
+        ]
         found: list[Terms] = []
-        pieces = [part] if plan.micro_batches == 1 else part.cut(plan.micro_batches)
-        whole = self._counts(part) if len(pieces) > 1 else {}
-        for number, piece in enumerate(pieces):
+        whole = self._count(task, parts) if len(pieces) > 1 else None
+        for number, piece in pieces:
             _, terms = self._forward.terms([piece], plan.step, number)
-            if not whole:
-                whole = _on_host({task: count for task, (_, count) in terms.items()})
-            trained = {t: each for t, each in terms.items() if whole[t] and each[0].requires_grad}
-            shares = [total / whole[task] for task, (total, _) in trained.items()]
-            if shares:
-                (part.weight * torch.stack(shares).sum()).backward()  # type: ignore[no-untyped-call]  # torch's
-            found.append({task: (total.detach(), n) for task, (total, n) in trained.items()})
+            for total, count in terms.values():
+                if whole is None:
+                    whole = on_host([count])[0]
+                if whole and total.requires_grad:
+                    (piece.weight * (total / whole)).backward()  # type: ignore[no-untyped-call]  # torch's
+                    found.append({task: (total.detach(), count)})
         return added(found)
 
-    def _counts(self, part: Part) -> dict[str, float]:
-        """Count the elements of each target, without a forward pass."""
-        targets = {t: each for t in part.tasks if (each := part.batch.targets.get(t)) is not None}
-        tasks = self._forward.model.tasks
-        return _on_host({task: tasks[task].count(target) for task, target in targets.items()})
-
-
-def _on_host(counts: dict[str, Tensor]) -> dict[str, float]:
-    return dict(zip(counts, on_host(list(counts.values())), strict=True))
+    def _count(self, task: str, parts: Sequence[Part]) -> float:
+        """Count the elements of the targets, without a forward pass."""
+        count = self._forward.model.tasks[task].count
+        targets = [part.batch.targets.get(task) for part in parts]
+        return sum(on_host([count(target) for target in targets if target is not None]))

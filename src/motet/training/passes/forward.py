@@ -8,7 +8,7 @@ from torch import Tensor
 
 from motet.model import MultiTaskModel
 from motet.tasks.labels import at_least_float32
-from motet.training.passes.passed import Raw, Terms
+from motet.training.passes.passed import Raw, Terms, added
 from motet.training.plan import Part
 from motet.training.randomness import Generators
 
@@ -33,10 +33,10 @@ class Forward:
         """Compute the losses of some parts.
 
         Args:
-            parts: The parts; no task is in two of them.
-            step: Steps made before. Rows as the data have them draw from what was seeded for the
-                step; every other part from a generator of its own, so that parts do not change what
-                others draw.
+            parts: The parts; the sums and counts of a task that is in several are added up.
+            step: Steps made before. The first batch of rows as the data have them draws from what
+                was seeded for the step; every other part from a generator of its own, so that parts
+                do not change what others draw.
             piece: Number of the micro-batch.
 
         Returns:
@@ -51,7 +51,8 @@ class Forward:
             else:
                 outputs = self._raw(part)
             raw |= outputs
-            terms |= self.model.loss_terms(outputs, part.batch.targets)
+            found = self.model.loss_terms(outputs, part.batch.targets)
+            terms = added([terms, found]) if terms else found
         return raw, terms
 
     def penalty(self) -> Tensor | None:

@@ -186,16 +186,20 @@ class _Work:
 def _counts(pieces: Sequence[Sequence[Part]], model: MultiTaskModel) -> list[dict[str, float]]:
     """Count the labels of each task of each micro-batch, without a forward pass."""
     found = [
-        {
-            task: model.tasks[task].count(target)
+        [
+            (task, model.tasks[task].count(target))
             for part in parts
             for task in part.tasks
             if (target := part.batch.targets.get(task)) is not None
-        }
+        ]
         for parts in pieces
     ]
-    numbers = iter(on_host([count for counts in found for count in counts.values()]))
-    return [{task: next(numbers) for task in counts} for counts in found]
+    numbers = iter(on_host([count for counts in found for _, count in counts]))
+    totals: list[dict[str, float]] = [{} for _ in found]
+    for total, counts in zip(totals, found, strict=True):
+        for task, _ in counts:  # of several sources a task is in several parts
+            total[task] = total.get(task, 0.0) + next(numbers)
+    return totals
 
 
 def _add(found: dict[str, Tensor], losses: Mapping[str, Tensor]) -> None:

@@ -1,0 +1,119 @@
+"""What does not fit several sources, or needs them."""
+
+from collections.abc import Collection, Mapping
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from motet.model import MultiTaskModel
+from motet.problems import InputError, hint
+from motet.training.grouping import grouping
+
+
+def check_one_table(model: MultiTaskModel) -> None:
+    """Reject options of tasks that only several sources give a meaning.
+
+    Raises:
+        InputError: If a task has one; its rows are those of all tasks.
+    """
+    for task in model.tasks:
+        for option, value in (("source", task.sources), ("batch_size", task.batch_size)):
+            if value:
+                raise InputError(
+                    f"found {value if option == 'batch_size' else ', '.join(task.sources)}, and "
+                    "one table, whose rows are those of all tasks; remove it, or give several "
+                    "sources: data.sources in a config, motet.data.Sources in Python",
+                    option=option,
+                    owner=f"task {task.name!r}",
+                )
+
+
+def check_sources(named: Mapping[str, Collection[str]], model: MultiTaskModel) -> dict[str, int]:
+    """Check that sources fit the tasks and the model.
+
+    Args:
+        named: For each source, the tasks with targets in it.
+        model: The model.
+
+    Returns:
+        Rows per batch, of sources for which tasks give them.
+
+    Raises:
+        InputError: If a source has targets of no task, a task names other sources than its own,
+            tasks of one source give different batch sizes, a task that compares rows has several
+            sources, or the model has BatchNorm.
+    """
+    if len(named) > 1:
+        refuse_batch_norm(model)
+    for source, tasks in named.items():
+        if not tasks and not model.auxiliary_tasks:
+            raise InputError(
+                f"found targets of no task; expected some of {', '.join(model.tasks.names)}, or an "
+                "auxiliary task that its rows serve",
+                owner=f"source {source!r}",
+            )
+    for task in grouping(model.tasks):
+        own = [source for source, tasks in named.items() if task.name in tasks]
+        if len(own) > 1:
+            raise InputError(
+                f"found labels in {', '.join(own)}; expected one source, as it compares rows of a "
+                "group, and numbers of groups may mean others in each source",
+                owner=f"task {task.name!r}",
+            )
+    sizes: dict[str, int] = {}
+    owners: dict[str, str] = {}
+    for task in model.tasks:
+        own = [source for source, tasks in named.items() if task.name in tasks]
+        _check_named(task.name, task.sources, own, list(named))
+        for source in own if task.batch_size else ():
+            assert task.batch_size is not None
+            first = owners.setdefault(source, task.name)
+            if sizes.setdefault(source, task.batch_size) != task.batch_size:
+                raise InputError(
+                    f"found {task.batch_size}, but {sizes[source]} for {first!r}, whose labels are "
+                    f"in the same source {source!r}; expected one batch size for the rows of a "
+                    "source",
+                    option="batch_size",
+                    owner=f"task {task.name!r}",
+                )
+    return sizes
+
+
+def _check_named(task: str, given: Collection[str], own: list[str], known: list[str]) -> None:
+    for source in given:
+        if source not in known:
+            raise InputError(
+                f"no source is named {source!r}; {hint(source, known)}",
+                option="source",
+                owner=f"task {task!r}",
+            )
+    others = [source for source in own if given and source not in given]
+    if others:
+        raise InputError(
+            f"found {', '.join(given)}, but {', '.join(others)} has targets of it, too; remove "
+            "those, or name the source",
+            option="source",
+            owner=f"task {task!r}",
+        )
+
+
+def refuse_batch_norm(model: nn.Module) -> None:
+    """Reject layers that compute statistics of a batch, as those of sources differ.
+
+    Trained on batches of one source each, they would normalise by that source, and in evaluation by
+    averages of all; on joined batches, the loss of one task would depend on the rows of another.
+
+    Raises:
+        InputError: If there is one that is not frozen as in evaluation.
+    """
+    mode = model.training
+    model.train()
+    found = [n for n, m in model.named_modules() if isinstance(m, _BatchNorm) and m.training]
+    model.train(mode)
+    if found:
+        raise InputError(
+            f"found BatchNorm ({found[0]}) and several sources: in training it would normalise "
+            "the rows of each source by their own statistics, and in evaluation by a mixture; use "
+            "LayerNorm or GroupNorm, or freeze it with its averages: "
+            "model.freeze(name, evaluation=True)"
+        )
