@@ -49,7 +49,7 @@ def test_what_is_no_batch_is_rejected_with_what_was_found(given, found):
 def test_every_field_of_a_batch_is_cut_and_moved_alike():
     rows = data(5)
     (batch,) = rows.batches(5, torch.tensor([4, 3, 2, 1, 0]))
-    batch = Batch(batch.inputs, {**batch.targets, "none": None}, batch.rows)
+    batch = Batch(batch.inputs, {**batch.targets, "none": None}, batch.rows, source="x")
     assert len(batch) == 5
     part = batch.cut(1, 3)
     assert len(part) == 2
@@ -57,7 +57,10 @@ def test_every_field_of_a_batch_is_cut_and_moved_alike():
     assert part.inputs["deep"]["c"].tolist() == [3, 2]
     assert part.targets["none"] is None
     moved = batch.to("meta")
+    assert part.source == moved.source == "x"
     for field in fields(Batch):
+        if field.name == "source":
+            continue
         tree = getattr(moved, field.name)
         while isinstance(tree, dict):
             tree = next(iter(tree.values()))

@@ -109,13 +109,11 @@ class Batch:
         return self if device is None else self._mapped(lambda values: values.to(device))
 
     def _mapped(self, function: Callable[[Any], Any]) -> "Batch":
-        given: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
-        return Batch(
-            **{
-                name: each if isinstance(each, str) else map_leaves(function, each)
-                for name, each in given.items()
-            }
-        )
+        made: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
+        for name, each in made.items():
+            if not isinstance(each, str):
+                made[name] = map_leaves(function, each)
+        return Batch(**made)
 
 
 FORM = '{"inputs": ..., "targets": {task: ...}}'

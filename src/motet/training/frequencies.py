@@ -40,9 +40,7 @@ class Frequencies:
         """The frequencies of the tasks that do not always train."""
         self._counting = any("epochs" not in each for each in self.given.values())
 
-    def due(
-        self, tasks: Sequence[str], rows: Batch | Draw, state: TrainingState
-    ) -> Sequence[str]:
+    def due(self, tasks: Sequence[str], rows: Batch | Draw, state: TrainingState) -> Sequence[str]:
         """Leave out the auxiliary tasks that are not due; call it once per step.
 
         Args:

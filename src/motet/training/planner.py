@@ -77,7 +77,8 @@ class Planner:
             epoch: The epoch in progress, counted from 1.
         """
         if isinstance(rows, Batch) and not self._auxiliary:
-            return Plan(step, (self._part(rows, tasks),), (), self._micro_batches)
+            groups = groups_of(self._grouping, rows.targets) if self._grouping else None
+            return Plan(step, (Part(rows, tasks, groups=groups),), (), self._micro_batches)
         labelled = [task for task in tasks if task not in self._auxiliary]
         auxiliary = [self._auxiliary[name] for name in tasks if name in self._auxiliary]
         drawn = drawn_for(rows, labelled, auxiliary)
