@@ -25,7 +25,7 @@ def joined(batches: Sequence[Batch], numbers: Collection[str] = ()) -> Batch:
         >>> first = Batch(torch.zeros(2, 3), {"a": torch.tensor([1, 0])})
         >>> second = Batch(torch.ones(1, 3), {"b": torch.tensor([0.5])})
         >>> joined([first, second]).targets
-        {'a': tensor([   1,    0, -100]), 'b': tensor([nan, nan, 0.5000])}
+        {'a': tensor([   1,    0, -100]), 'b': tensor([   nan,    nan, 0.5000])}
     """
     if len(batches) == 1:
         return batches[0]

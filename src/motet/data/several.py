@@ -24,7 +24,7 @@ class Sources:
     A step takes a batch of every source (or of those whose tasks are scheduled), and balances the
     losses of all tasks together. An epoch has as many steps as the largest source has batches. The
     others cycle: each pass through a source has every row once, in a new order drawn from (seed,
-    source, pass), and goes on in the next epoch where it was.
+    source, pass), and continues in the next epoch.
 
     Inputs may differ. Where they are mappings and a source lacks a name that others have, the model
     gets None in its place; an encoder that joins several inputs then uses zeros for their features.
@@ -177,7 +177,7 @@ class Sources:
         return Sources(parts, batch_sizes=sizes)
 
     def _cycled(self, size: int, seed: int) -> Mapping[str, Cycle]:
-        """Return the cycles, which go on from one epoch to the next."""
+        """Return the cycles, which continue from one epoch to the next."""
         if self._drawn_with != (size, seed):
             self._drawn_with = size, seed
             self._cycles = {
