@@ -37,8 +37,9 @@ PYTHON_ONLY = {
     ("loss", "cross_entropy"): {"class_weights", "reduction"},  # by the task, as it calls them
     ("loss", "focal"): {"class_weights", "reduction"},
     ("loss", "binary_cross_entropy"): {"pos_weight", "reduction"},
-    **{("loss", name): {"reduction"} for name in ("mse", "mae", "huber", "log_cosh")},
-    ("task", "regression"): {"scaling"},  # learned by the preprocessing
+    ("loss", "negative_binomial"): {"log_size", "reduction"},
+    **{("loss", name): {"reduction"} for name in ("mse", "mae", "huber", "log_cosh", "poisson")},
+    **{("task", name): {"scaling"} for name in ("regression", "quantile")},  # learned from labels
 }
 
 

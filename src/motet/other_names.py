@@ -180,6 +180,7 @@ MEMBERS = {
             "regression": "number numeric numerical real float continuous regressor scalar int",
             "multi_label": "set multilabel_classification tags multi_hot",
             "count": "counts poisson poisson_regression negative_binomial",
+            "quantile": "quantiles quantile_regression pinball interval",
             "ordinal": "ordinal_regression ordered ordinal_classification rating ranks coral",
             "sequence_labelling": "sequence_labeling ner tagging sequence_tagging tagger pos "
             "token_classification named_entity_recognition slot_filling sequence",
@@ -210,6 +211,8 @@ MEMBERS = {
             "mae": "l1 mean_absolute_error",
             "rmse": "mse l2 mean_squared_error root_mean_squared_error",
             "r2": "r2_score r_squared rsquared coefficient_of_determination explained_variance",
+            "pinball": "quantile_loss pinball_loss mean_pinball_loss",
+            "coverage": "picp interval_coverage",
             "d2": "d2_score poisson_deviance d2_tweedie_score deviance",
             "kappa": "cohen_kappa quadratic_kappa qwk quadratic_weighted_kappa cohen_kappa_score",
             "span_f1": "f1 f1_score seqeval entity_f1 chunk_f1",

@@ -76,6 +76,7 @@ TASKS = Registry(
     sequence_labelling="motet.tasks.sequence_labelling:SequenceLabelling",
     ordinal="motet.tasks.ordinal:Ordinal",
     count="motet.tasks.count:Count",
+    quantile="motet.tasks.quantile:Quantile",
 )
 HEADS = Registry(
     "head",
@@ -106,6 +107,8 @@ METRICS = Registry(
     mae="motet.tasks.number_metrics:mae",
     rmse="motet.tasks.number_metrics:rmse",
     r2="motet.tasks.number_metrics:r2",
+    pinball="motet.tasks.quantile_metrics:pinball",
+    coverage="motet.tasks.quantile_metrics:coverage",
     d2="motet.tasks.count_metrics:d2",
     kappa="motet.tasks.ordinal_metrics:kappa",
     span_f1="motet.tasks.span_metrics:span_f1",
@@ -120,6 +123,7 @@ LABELS = Registry(
     ordinal="motet.data.targets.ordinal:OrdinalTarget",
     number="motet.data.targets.number:NumberTarget",
     count="motet.data.targets.count:CountTarget",
+    quantile="motet.data.targets.quantile:QuantileTarget",
     indicators="motet.data.targets.indicators:IndicatorTarget",
     tags="motet.data.targets.tags:TagTarget",
     none="motet.data.targets.none:NoTarget",

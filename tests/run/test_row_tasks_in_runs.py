@@ -24,17 +24,20 @@ ROWS = {
     "x": X,
     "stars": with_gaps(np.digitize(TRUE, [-2, 0, 2]) + 1),
     "visits": with_gaps(RNG.poisson(np.exp(0.5 * X + 1))),
+    "spend": with_gaps(100 + 20 * TRUE),
     "claims": RNG.negative_binomial(2, 2 / (2 + np.exp(X))),
 }
 TASKS = {
     "stars": "ordinal",
     "visits": "count",
     "claims": {"type": "count", "loss": "negative_binomial"},
+    "spend": {"type": "quantile", "quantiles": [0.2, 0.5, 0.8]},
 }
 COLUMNS = [
     *("stars", *(f"stars_probability_{each}" for each in "1234")),
     "visits",
     "claims",
+    *("spend", *(f"spend_quantile_{each}" for each in ("0.2", "0.5", "0.8"))),
 ]
 
 
@@ -105,6 +108,7 @@ def test_every_type_trains_with_balancers(balancing, tmp_path):
         ("stars", {"type": "ordinal", "classes": ["1", "2"]}, "which classes does not name"),
         ("x", "ordinal", "is not a class"),
         ("x", "count", "expected counts"),
+        ("spend", {"type": "quantile", "quantiles": [0.9, 0.1]}, "quantiles: .* increasing order"),
         ("visits", {"type": "count", "loss": "mse"}, "the loss 'mse' does not fit here"),
         ("visits", {"type": "count", "metrics": ["kappa"]}, "'kappa' does not suit count"),
     ],

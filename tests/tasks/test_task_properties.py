@@ -16,6 +16,7 @@ from motet.tasks import (
     Count,
     MultiLabel,
     Ordinal,
+    Quantile,
     Regression,
     SequenceLabelling,
 )
@@ -109,6 +110,10 @@ CASES = {
         (SequenceLabelling("a", classes=3, class_weights=[1.0, 2.0, 5.0]), tags),
     ],
     "count": [(Count("a", loss=loss), counts) for loss in ("poisson", "negative_binomial")],
+    "quantile": [
+        (Quantile("a"), number),
+        (Quantile("a", quantiles=[0.3], scaling=(3.0, 2.0)), number),
+    ],
     "ordinal": [(Ordinal("a", classes=3), classes)],
 }
 ALL = [pytest.param(*case, id=f"{kind}{i}") for kind in CASES for i, case in enumerate(CASES[kind])]
@@ -206,14 +211,15 @@ def test_labels_pass_the_check_and_give_predictions_in_their_own_form(task, make
     for labels in (complete, target):
         task.check(labels)
     prediction, truth = task.decode(raw), task.restore(target)
-    assert prediction.value.shape == truth.shape
+    form = (*truth.shape, len(task.levels)) if task.levels else truth.shape
+    assert prediction.value.shape == form
     assert len(task.labelled(target)) == ROWS
     if prediction.probabilities is not None:
         assert prediction.probabilities.shape == (ROWS, getattr(task, "classes", task.outputs))
     for metric in task.metrics:
         constant = task.trivial(task.statistics(target), metric)
         one_for_any_length = make is tags
-        assert constant.value.shape == ((1, 1) if one_for_any_length else (1, *truth.shape[1:]))
+        assert constant.value.shape == ((1, 1) if one_for_any_length else (1, *form[1:]))
         assert constant.value.dtype == prediction.value.dtype
 
 

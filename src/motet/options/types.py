@@ -37,6 +37,7 @@ __all__ = [
     "Fraction",
     "Frequency",
     "InConfig",
+    "InnerShare",
     "Literal",
     "Mapping",
     "Named",
@@ -88,6 +89,8 @@ Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(_real)]
 """A share of something, all of it included: 0 <= x <= 1."""
 PositiveShare = Annotated[float, Field(gt=0, le=1), BeforeValidator(_real)]
 """A share above 0: 0 < x <= 1."""
+InnerShare = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_real)]
+"""A share that is neither nothing nor all: 0 < x < 1."""
 FolderPath = Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, Path) else v)]
 """The path of a folder."""
 

@@ -12,6 +12,7 @@ from motet.tasks.heads import CustomHead, TaskHead
 from motet.tasks.metric import Metric, Score, ScoredRows
 from motet.tasks.multi_label import MultiLabel
 from motet.tasks.ordinal import Ordinal
+from motet.tasks.quantile import Quantile
 from motet.tasks.regression import Regression
 from motet.tasks.scores import fit_trivial, normalised_score, score_trivial, trivial_metrics
 from motet.tasks.sequence_labelling import SequenceLabelling
@@ -26,6 +27,7 @@ __all__ = [
     "MultiLabel",
     "Ordinal",
     "Prediction",
+    "Quantile",
     "Regression",
     "Score",
     "ScoredRows",

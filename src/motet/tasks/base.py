@@ -92,6 +92,8 @@ class Task(nn.Module, ABC):
     """Mean and standard deviation by which its targets were standardised, if they were."""
     tags: TagSet | None = None
     """What its tags mean, if it has tags."""
+    levels: tuple[float, ...] = ()
+    """Of the quantiles that it predicts of each number, if it does."""
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)

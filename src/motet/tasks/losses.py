@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from motet.options import Fraction, NonNegativeFloat, PositiveFloat
+from motet.options import Fraction, NonNegativeFloat, PositiveFloat, Sequence
 from motet.tasks.labels import is_soft
 
 Reduction = Literal["none", "sum"]
@@ -159,3 +159,27 @@ def log_cosh(raw: Tensor, target: Tensor, *, reduction: Reduction = "none") -> T
     """
     distance = (raw - target).abs()
     return reduced(distance + functional.softplus(-2 * distance) - math.log(2), reduction)
+
+
+def pinball(
+    raw: Tensor, target: Tensor, *, quantiles: Sequence[float], reduction: Reduction = "none"
+) -> Tensor:
+    """max(q r, (q - 1) r) of r = y - x, averaged over the quantiles q of a row.
+
+    Koenker and Bassett, Econometrica 46 (1978).
+
+    Args:
+        raw: Quantiles, shape (B, K).
+        target: Labels, shape (B,).
+        quantiles: Their K levels.
+        reduction: "sum" adds the rows up.
+
+    Returns:
+        One loss per row, shape (B,), or their sum.
+
+    Example:
+        >>> pinball(torch.zeros(2, 1), torch.tensor([1.0, -1.0]), quantiles=[0.9])
+        tensor([0.9000, 0.1000])
+    """
+    apart, levels = target.unsqueeze(1) - raw, raw.new_tensor(quantiles)
+    return reduced(torch.maximum(levels * apart, (levels - 1) * apart).mean(dim=1), reduction)

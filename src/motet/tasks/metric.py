@@ -28,8 +28,8 @@ class ScoredRows:
     """Rows that have a label for one task: all of a split, or those of some batches."""
 
     value: Tensor
-    """Predictions: classes (N,), numbers (N,) or (N, K) in original units, 0/1 (N, C), or tags
-    (N, L)."""
+    """Predictions: classes (N,), numbers (N,) or (N, K) or quantiles (N, K) in original units, 0/1
+    (N, C), or tags (N, L)."""
     probabilities: Tensor | None
     """Of classes or labels, (N, C)."""
     target: Tensor
@@ -39,6 +39,8 @@ class ScoredRows:
     """Of the classes, labels, tags or outputs."""
     tags: TagSet | None = None
     """What tags mean."""
+    levels: tuple[float, ...] = ()
+    """Of the quantiles (N, K) that are predicted of each number."""
 
     def name(self, index: int) -> str:
         """Return what a note calls a class, label or output."""
@@ -140,15 +142,19 @@ def metric(
 
 
 def gathering(
-    *labels: str, best: float = 1.0, ranks: bool = False
+    *labels: str, best: float | None = 1.0, ranks: bool = False
 ) -> Callable[[Callable[[ScoredRows], State | Final]], Metric]:
-    """Return a decorator that makes a built-in metric of a function that gathers a state."""
+    """Return a decorator that makes a built-in metric of a function that gathers a state.
+
+    With ``best=None`` it is reported, but gives no score.
+    """
 
     def make(gather: Callable[[ScoredRows], State | Final]) -> Metric:
         def function(rows: ScoredRows) -> Score:
             return gather(rows).score()
 
-        return Metric(gather.__name__, function, labels, best, best > 0, ranks, gather)
+        higher = None if best is None else best > 0
+        return Metric(gather.__name__, function, labels, best, higher, ranks, gather)
 
     return make
 

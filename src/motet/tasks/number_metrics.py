@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from motet.quantile_levels import middle
 from motet.tasks.metric import Score, ScoredRows, gathering, macro
 from motet.tasks.moments import Moments
 
@@ -18,9 +19,12 @@ _NUMBERS = ("number", "count")
 _OTHERWISE = "has a constant target or no label"
 
 
-@gathering(*_NUMBERS, "ordinal", best=0.0)
+@gathering(*_NUMBERS, "ordinal", "quantile", best=0.0)
 def mae(rows: ScoredRows) -> "Errors":
-    """Return the mean absolute error, averaged over outputs; of ordered classes, in places."""
+    """Return the mean absolute error, averaged over outputs; of ordered classes, in places.
+
+    Of quantiles, that of the middle one.
+    """
     return Errors.of(rows, torch.abs, float)
 
 
@@ -122,6 +126,8 @@ class Explained(NamedTuple):
 def _outputs(rows: ScoredRows) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Yield name, predictions and truth of each output, float64, over the rows that have it."""
     values, targets = rows.value.double(), rows.target.double()
+    if rows.levels:
+        values = values[:, middle(rows.levels)]
     if targets.ndim == 1:
         values, targets = values.unsqueeze(1), targets.unsqueeze(1)
     for index, known in enumerate(~targets.isnan().T):

@@ -1,10 +1,8 @@
 """Regression: one number per row, or several."""
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, final
 
-import torch
 from torch import Tensor
 
 from motet.options import (
@@ -17,16 +15,14 @@ from motet.options import (
     Unpack,
     checked,
 )
-from motet.problems import InputError, RowError
+from motet.problems import InputError
 from motet.tasks.additive import number_of, sum_masked, sum_selected
 from motet.tasks.base import Prediction, Task, find_loss
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import as_vector, at_least_float32
+from motet.tasks.scaling import Scaling, checked_scaling, refuse_infinite, restored
 
 BUILT_IN = ("mse", "mae", "huber", "log_cosh")
-
-Scaling = tuple[float | Sequence[float], float | Sequence[float]]
-"""Mean and standard deviation; Python only, as a config scales in its preprocessing."""
 
 
 @final
@@ -54,6 +50,7 @@ class Regression(Task):
         InputError: If an option is unknown, wrong, or would be ignored.
 
     Example:
+        >>> import torch
         >>> area = Regression("area", loss="huber", delta=1.0)
         >>> area.loss(torch.tensor([3.0, 0.0]), torch.tensor([0.0, torch.nan]))
         (tensor(2.5000), tensor(1.))
@@ -78,7 +75,7 @@ class Regression(Task):
     ) -> None:
         super().__init__(name, **common)
         self.outputs = outputs or 1
-        self.scaling = self._valid(scaling)
+        self.scaling = checked_scaling(name, scaling, self.outputs)
         self.loss_name = loss if isinstance(loss, str) else "custom"
         self.loss_function = find_loss(loss)
         if loss == "huber":
@@ -100,11 +97,7 @@ class Regression(Task):
 
     def restore(self, target: Tensor) -> Tensor:
         """Return numbers in original units, float64, shape (B,) or (B, outputs)."""
-        values = as_vector(target).double()
-        if self.scaling is None:
-            return values
-        mean, std = (values.new_tensor(each) for each in self.scaling)
-        return values * std + mean
+        return restored(as_vector(target), self.scaling)
 
     def check(self, target: Tensor) -> None:
         """Check that labels are finite and have one column per output.
@@ -119,12 +112,7 @@ class Regression(Task):
                 f"task {self.name!r}: the labels have the shape {tuple(target.shape)}, expected "
                 f"{self._shape(found)}; give outputs= the number of labels per row"
             )
-        if bool(found.isinf().any()):
-            raise RowError(
-                f"task {self.name!r}: found an infinite label in",
-                found.isinf().nonzero()[0, 0],
-                ", expected numbers, or NaN where missing",
-            )
+        refuse_infinite(self.name, found)
 
     @property
     def uncertainty_kind(self) -> Literal["regression", "laplace"]:
@@ -133,22 +121,3 @@ class Regression(Task):
 
     def _shape(self, target: Tensor) -> tuple[int, ...]:
         return (len(target),) if self.outputs == 1 else (len(target), self.outputs)
-
-    def _valid(self, scaling: Scaling | None) -> tuple[Any, Any] | None:
-        if scaling is None:
-            return None
-        for each in scaling:
-            if isinstance(each, Sequence) and len(each) != self.outputs:
-                raise InputError(
-                    f"found {len(each)} numbers, expected one, or one for each of {self.outputs} "
-                    "outputs",
-                    option="scaling",
-                    owner=f"task {self.name!r}",
-                )
-        if bool((torch.tensor(scaling[1]) <= 0).any()):
-            raise InputError(
-                f"found the standard deviation {scaling[1]}, expected > 0; use 1 for a constant",
-                option="scaling",
-                owner=f"task {self.name!r}",
-            )
-        return scaling

@@ -90,7 +90,8 @@ def states(
     prediction = prediction._replace(value=value)
     if task.label_kind.is_broken(prediction, target):
         return dict.fromkeys(metrics, Final(_NOT_A_NUMBER))
-    rows = ScoredRows(value, prediction.probabilities, target, task.class_names, task.tags)
+    names, tags, levels = task.class_names, task.tags, task.levels
+    rows = ScoredRows(value, prediction.probabilities, target, names, tags, levels)
     return {name: metric.state(rows) for name, metric in metrics.items()}
 
 

@@ -6,6 +6,7 @@ from motet.data.targets.count import CountTarget
 from motet.data.targets.indicators import IndicatorTarget
 from motet.data.targets.number import NumberTarget
 from motet.data.targets.ordinal import OrdinalTarget
+from motet.data.targets.quantile import QuantileTarget
 from motet.data.targets.tags import TagTarget
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "IndicatorTarget",
     "NumberTarget",
     "OrdinalTarget",
+    "QuantileTarget",
     "TagTarget",
     "Target",
 ]

@@ -8,6 +8,7 @@ from motet.tasks.kinds.indicators import IndicatorLabels
 from motet.tasks.kinds.none import NoLabels
 from motet.tasks.kinds.numbers import NumberLabels
 from motet.tasks.kinds.ordered import OrderedLabels
+from motet.tasks.kinds.quantiles import QuantileLabels
 from motet.tasks.kinds.ranges import Ranges
 from motet.tasks.kinds.tags import TagLabels
 
@@ -20,6 +21,7 @@ __all__ = [
     "NoLabels",
     "NumberLabels",
     "OrderedLabels",
+    "QuantileLabels",
     "Ranges",
     "TagLabels",
     "label_kind",
@@ -32,6 +34,7 @@ _KINDS: dict[str, LabelKind] = {
         OrderedLabels(),
         NumberLabels(),
         CountLabels(),
+        QuantileLabels(),
         IndicatorLabels(),
         TagLabels(),
         NoLabels(),

@@ -10,6 +10,7 @@ A label column becomes a target in one of these forms, named by ``Task.labels``:
 ``"tags"``      whole numbers (B, L), one per word       missing: -100 or NaN, word by word, and
                                                          after the last word of a row
 ``"count"``     whole numbers from 0, (B,)               missing: NaN
+``"quantile"``  numbers (B,)                             missing: NaN
 ``"number"``    (B,), or (B, K) for several outputs      missing: NaN, number by number
 ==============  =======================================  ======================================
 
