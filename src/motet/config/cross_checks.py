@@ -6,7 +6,7 @@ from motet.config.origin import Origin, Problem
 from motet.config.places import misspelt
 from motet.config.schema import Config
 from motet.config.stages import wrong_end
-from motet.options import RESERVED_TASK_NAMES
+from motet.options import MONITORED, RESERVED_TASK_NAMES
 from motet.other_names import VALUES
 from motet.problems import hint
 from motet.registry import AUXILIARY
@@ -50,7 +50,7 @@ def cross_checked(config: Config, origin: Origin) -> list[Problem]:
                 f"and column: {task.options().get('column') or name}"
             )
             problems.append(origin.problem(("tasks", name), message, at_key=True))
-    monitored = ("mean", "worst", "loss", *labelled)
+    monitored = (*MONITORED, *labelled)
     if config.training.monitor not in monitored:
         near = hint(config.training.monitor, monitored, _MONITORED)
         message = f"found {config.training.monitor!r}; {near}"

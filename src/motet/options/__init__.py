@@ -21,6 +21,7 @@ from motet.options.reading import (
 )
 from motet.options.tasks import (
     AUXILIARY_DEFAULTS,
+    MONITORED,
     RESERVED_TASK_NAMES,
     TASK_DEFAULTS,
     AuxiliaryOptions,
@@ -61,6 +62,7 @@ from motet.options.types import (
 
 __all__ = [
     "AUXILIARY_DEFAULTS",
+    "MONITORED",
     "RESERVED_TASK_NAMES",
     "TASK_DEFAULTS",
     "Annotated",

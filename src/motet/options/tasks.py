@@ -90,5 +90,7 @@ class AuxiliaryOptions(TypedDict, total=False):
 
 AUXILIARY_DEFAULTS = defaults_of(AuxiliaryOptions)
 
-RESERVED_TASK_NAMES = ("score", "loss", "mean", "worst", "encoder", "pretrained")
+MONITORED = ("mean", "worst", "any", "loss")
+"""What training can monitor, besides the score of a task."""
+RESERVED_TASK_NAMES = ("score", *MONITORED, "encoder", "pretrained")
 """Names with a meaning of their own: in reports, as monitored values, as parts to freeze."""

@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from motet.model import MultiTaskModel
+from motet.options import MONITORED
 from motet.problems import InputError
 from motet.tasks import Task
 from motet.tasks.choices import find_metrics
@@ -39,7 +40,7 @@ def check_monitor(
     """
     tasks = [model.tasks[name] for name in model.active_tasks if name in labels]
     known = {task.name for task in tasks}
-    names = main_tasks(tasks) if monitor in ("mean", "worst", "loss") else [monitor]
+    names = main_tasks(tasks) if monitor in MONITORED else [monitor]
     if not names or not known.issuperset(names):
         what = ", ".join(name for name in names if name not in known) or "every task"
         raise InputError(
@@ -108,7 +109,7 @@ def _check_best(monitor: str, tasks: list[Task], metrics: Mapping[str, Any]) -> 
 
 def monitored_tasks(monitor: str, model: MultiTaskModel, labelled: Container[str]) -> set[str]:
     """Return the names of the tasks that the monitored value depends on."""
-    if monitor not in ("mean", "worst", "loss"):
+    if monitor not in MONITORED:
         return {monitor}
     tasks = [model.tasks[name] for name in model.active_tasks if name in labelled]
     return {task.name for task in tasks} if monitor == "loss" else set(main_tasks(tasks))

@@ -34,7 +34,12 @@ def check_validation_unneeded(given: TrainingOptions) -> None:
     Raises:
         InputError: If there is one.
     """
-    without_effect = {"patience": None, "evaluate_every": "epoch", "monitor": "mean"}
+    without_effect = {
+        "patience": None,
+        "evaluate_every": "epoch",
+        "monitor": "mean",
+        "keep": "best",
+    }
     for name, value in given.items():
         if name in without_effect and value != without_effect[name]:
             raise InputError(

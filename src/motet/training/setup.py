@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 
 from motet.model import MultiTaskModel
 from motet.model.checks import check_sizes
+from motet.options import MONITORED
 from motet.problems import InputError, hint
 from motet.scheduling import Scheduler
 from motet.tasks.choices import find_metrics
@@ -75,7 +76,7 @@ def set_up(
         InputError: If a name is unknown, or options do not fit the model or each other.
     """
     check_sizes(model)
-    known = ("mean", "worst", "loss", *model.tasks.names)
+    known = (*MONITORED, *model.tasks.names)
     if options["monitor"] not in known:
         message = f"found {options['monitor']!r}; {hint(options['monitor'], known)}"
         raise InputError(message, option="monitor")

@@ -57,6 +57,10 @@ class TrainingState:
     skipped_in_a_row: int = 0
     not_finite: str = ""
     """What was not finite in the last skipped step."""
+    best_of: dict[str, float] = field(default_factory=dict)
+    """The best score of each task so far, or of a task without scores its lowest loss, negated."""
+    kept_for: dict[str, int] = field(default_factory=dict)
+    """The evaluation at which each task was best, if its weights are kept."""
     gradients: dict[str, list[float]] = field(default_factory=dict)
     """Running moments of the norms of the tasks' gradients; see `motet.training.statistics`."""
     drawn: dict[str, int] = field(default_factory=dict)
@@ -69,13 +73,15 @@ class TrainingState:
     """Weights of the tasks in the last step that had any."""
     best_model: dict[str, Tensor] = field(default_factory=dict, compare=False)
     """The model at the best evaluation so far; empty before there was one."""
+    kept: dict[int, dict[str, Tensor]] = field(default_factory=dict, compare=False)
+    """The model at each evaluation in ``kept_for``."""
 
     def numbers(self) -> dict[str, Any]:
         """Return a copy of all but tensors, as JSON can hold it, by the names in checkpoints."""
         found = {
             name: deepcopy(value)
             for name, value in vars(self).items()
-            if name not in ("totals", "weights", "best_model")
+            if name not in ("totals", "weights", "best_model", "kept")
         }
         found["judged"] = found.pop("last_results")
         return found
@@ -109,6 +115,7 @@ def save_state(state: TrainingState, modules: Modules, optimizer: Optimizer) -> 
         }
     totals = {task: _tensor(pair) for task, pair in state.totals.sums().items()}
     groups = {"totals": totals, "weights": state.weights, "best": state.best_model}
+    groups |= {f"kept/{number}": tensors for number, tensors in state.kept.items()}
     for prefix, named in groups.items():
         found |= {f"{prefix}/{name}": tensor for name, tensor in named.items()}
     model = cast("MultiTaskModel", modules["model"])
@@ -160,9 +167,13 @@ def load_state(
         for prefix in ("weights", "best")
     )
     totals = Totals({task: pair.tolist() for task, pair in _under(tensors, "totals")})
-    return TrainingState(
+    state = TrainingState(
         **numbers, last_results=results, totals=totals, weights=weights, best_model=best
     )
+    for number in set(state.kept_for.values()):
+        found = _under(tensors, f"kept/{number}")
+        state.kept[number] = {name: tensor.to(device, copy=True) for name, tensor in found}
+    return state
 
 
 def tensors_and_header(

@@ -94,7 +94,8 @@ class Trainer:
         self.batch_size, self.seed = chosen["batch_size"], chosen["seed"]
         self.lr_schedule, self.clip_norm = chosen["lr_schedule"], chosen["clip_norm"]
         self.metrics, self.monitor = chosen["metrics"], chosen["monitor"]
-        self.patience, self.evaluate_every = chosen["patience"], chosen["evaluate_every"]
+        self.patience, self.keep = chosen["patience"], chosen["keep"]
+        self.evaluate_every = chosen["evaluate_every"]
         self.checkpoint_every = chosen["checkpoint_every"]
         self.on_record, self.on_checkpoint = chosen["on_record"], chosen["on_checkpoint"]
         self.observers = [Callbacks(), *chosen["observers"]]
@@ -268,7 +269,7 @@ class Trainer:
         """Evaluate, keep the weights if they are the best so far, and decide whether to stop."""
         if valid is None:
             return
-        watch = self.monitor, self.patience
+        watch = self.monitor, self.keep, self.patience
         found = validate(valid, self._setup, self.progress, self.evaluate, *watch)
         if found is None:
             return

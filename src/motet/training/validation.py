@@ -1,10 +1,13 @@
 """Evaluations during training: the monitored value, and whether it is the best so far."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from motet.data.batches import Data
+from motet.model import MultiTaskModel
 from motet.training.evaluation import Report
 from motet.training.intervals import due_tasks, with_last
 from motet.training.monitor import monitored_loss, monitored_tasks, monitored_value
@@ -33,6 +36,7 @@ def validate(
     state: TrainingState,
     evaluate: Callable[[Data, list[str]], Report],
     monitor: str,
+    keep: str,
     patience: int | None,
 ) -> Validation | None:
     """Evaluate the tasks that are due, keep the best model, and decide whether to stop.
@@ -43,6 +47,7 @@ def validate(
         state: Where training is; it is updated.
         evaluate: Evaluates some tasks on data.
         monitor: What is monitored.
+        keep: Which weights to keep.
         patience: Evaluations without a better monitored value before training stops.
 
     Returns:
@@ -59,29 +64,77 @@ def validate(
     report_scores(setup.stages.at(state.epoch + 1), whole.scores)
     value = monitored_value(monitor, model, whole)
     loss = monitored_loss(monitor, model, whole)
+    epoch = state.epoch + (state.batch > 0)
+    improved = note_tasks(state, report, setup.planner.tasks_in(epoch))
     fresh = monitored_tasks(monitor, model, valid.labelled).intersection(due)
-    fresh &= setup.planner.tasks_of_last_turn(state.epoch + (state.batch > 0))
-    best = bool(fresh) and note_value(state, value, loss, patience)
+    fresh &= setup.planner.tasks_of_last_turn(epoch)
+    progress = bool(improved & fresh) if monitor == "any" else None
+    best = bool(fresh) and note_value(state, value, loss, patience, progress)
     if best:
-        state.best_model = {name: each.clone() for name, each in model.state_dict().items()}
+        state.best_model = _weights(model)
+    if keep == "each" and improved:
+        state.kept_for |= dict.fromkeys(improved, state.evaluated)
+        state.kept[state.evaluated] = state.best_model if best else _weights(model)
+        for number in state.kept.keys() - state.kept_for.values():
+            del state.kept[number]
     return Validation(report, whole["score"], value, best)
 
 
-def note_value(state: TrainingState, value: float, loss: float, patience: int | None) -> bool:
-    """Compare a monitored value with the best so far; stop after ``patience`` that were no better.
+def _weights(model: MultiTaskModel) -> dict[str, Tensor]:
+    return {name: each.clone() for name, each in model.state_dict().items()}
+
+
+def note_tasks(state: TrainingState, report: Report, trained: Container[str]) -> set[str]:
+    """Compare each task with its best so far: by score, or by loss where it has no score.
+
+    Args:
+        state: Where training is; it is updated.
+        report: The evaluation.
+        trained: The tasks that train now; only these can improve.
+
+    Returns:
+        The tasks that are better than before.
+    """
+    found = set()
+    for task, score in report.scores.items():
+        value = -report[task]["loss"] if math.isnan(score) else score
+        if task in trained and value > state.best_of.get(task, -math.inf):
+            state.best_of[task] = value
+            found.add(task)
+    return found
+
+
+def note_value(
+    state: TrainingState,
+    value: float,
+    loss: float,
+    patience: int | None,
+    progress: bool | None = None,
+) -> bool:
+    """Compare a monitored value with the best so far; stop after ``patience`` without progress.
 
     Of equal values, as coarse metrics have them, the one with the lower loss is better. It does not
     count as progress: if only the loss improves, training still stops.
+
+    Args:
+        state: Where training is; it is updated.
+        value: The monitored value.
+        loss: The loss of the monitored tasks.
+        patience: Evaluations without progress before training stops.
+        progress: Whether there was progress; if left out, whether the value is better.
 
     Returns:
         Whether it is the best so far.
     """
     better = state.best is None or value > state.best
-    if better:
-        state.best, state.stale = value, 0
+    if better if progress is None else progress:
+        state.stale = 0
     else:
         state.stale += 1
         state.stopped = state.stale == patience
+    if better:
+        state.best = value
+    else:
         lowest = state.best_loss
         better = value == state.best and lowest is not None and loss < lowest
     if better:
