@@ -29,6 +29,10 @@ Output = Annotated[
 ]
 Tasks = Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")]
 Split = Literal["train", "validation", "test"]
+Weights = Annotated[
+    Literal["best", "each"],
+    typer.Option(help="Those of the best epoch, or for each task its own, if they were kept."),
+]
 RunFolder = Annotated[Path, typer.Argument(help="Run folder, or its model/ alone.")]
 
 
@@ -171,12 +175,13 @@ def evaluate(
         Split | None,
         typer.Option(help="Only these rows of the data that the run was trained on."),
     ] = None,
+    weights: Weights = "best",
 ) -> None:
     """Compute every metric of a trained model on labelled rows."""
     from motet.run import load, report_lines
 
     loaded = load(run)
-    report = loaded.evaluate(data, tasks=_names(tasks), split=split)
+    report = loaded.evaluate(data, tasks=_names(tasks), split=split, weights=weights)
     for line in report_lines(loaded.model, report):
         _echo(line)
     for note in loaded.notes:
@@ -192,13 +197,14 @@ def predict(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help=".csv, .parquet or .jsonl file.")],
     tasks: Tasks = None,
+    weights: Weights = "best",
 ) -> None:
     """Predict for the rows of a file, in their order."""
     from motet.run import check_prediction_file, load, write_predictions
 
     check_prediction_file(output)
     loaded = load(run)
-    predictions = loaded.predict(data, tasks=_names(tasks))
+    predictions = loaded.predict(data, tasks=_names(tasks), weights=weights)
     write_predictions(predictions, output)
     for note in loaded.notes:
         _echo(f"note       {note}")

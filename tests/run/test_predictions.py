@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import motet
 from motet.data import list_texts
 from motet.data.sources import read
 from motet.registry import LABELS
@@ -82,3 +83,22 @@ def test_predicted_labels_are_labels_for_whoever_reads_the_file(tmp_path):
     found = target.encode(pa.table({"tags": lists}))
     write_predictions(pa.table(target.predictions(found)), tmp_path / "tags.csv")
     assert target.encode(read(tmp_path / "tags.csv")).tolist() == found.tolist()
+
+
+def test_a_run_that_kept_each_tasks_weights_predicts_with_them_from_its_model_alone(tmp_path):
+    rows = {"x": [float(row % 20) for row in range(120)]}
+    rows["a"] = [2 * x + (row % 7) for row, x in enumerate(rows["x"])]
+    rows["b"] = [["no", "yes"][x + row % 5 > 11] for row, x in enumerate(rows["x"])]
+    config = {
+        "tasks": {"a": "regression", "b": "classification"},
+        "training": {"epochs": 8, "batch_size": 16, "keep": "each", "monitor": "any"},
+    }
+    config["training"]["optimizer"] = {"type": "adamw", "learning_rate": 0.2}
+    run = motet.train(config, data=rows, output=tmp_path / "run")
+    alone = motet.load((run.path / "model").rename(tmp_path / "model"))
+    assert alone.predict(rows, weights="each").equals(run.predict(rows, weights="each"))
+    validation = run.history.table().to_pylist()
+    for task, metric in (("a", "r2"), ("b", "auroc")):
+        own = [r["value"] for r in validation if (r["task"], r["metric"]) == (task, metric)]
+        found = run.evaluate(rows, split="validation", weights="each")
+        assert found[task][metric] == pytest.approx(max(own), abs=1e-6)

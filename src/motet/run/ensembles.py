@@ -17,6 +17,7 @@ from motet.run.runs import Run
 from motet.tasks import Prediction
 from motet.training import Report
 from motet.training.evaluation import evaluate_predictions
+from motet.training.kept import Weights
 
 
 @final
@@ -38,12 +39,14 @@ class Ensemble(Run):
         self.members = tuple(members)
         """The runs, each of which predicts alone too."""
 
-    def predict(self, data: Any, *, tasks: Iterable[str] | None = None) -> pa.Table:
+    def predict(
+        self, data: Any, *, tasks: Iterable[str] | None = None, weights: Weights = "best"
+    ) -> pa.Table:
         """Predict for rows, in their order; see `Run.predict`."""
         table = self._read(data)
         chosen = self._chosen(tasks)
         predictions = [
-            each._predictions(each._inputs(data, table), chosen) for each in self.members
+            each._predictions(each._inputs(data, table), chosen, weights) for each in self.members
         ]
         self._notes = self.members[0].notes
         return self._columns(self._combined(predictions), table)
@@ -70,14 +73,18 @@ class Ensemble(Run):
             "such as run.members[0].embed(data)"
         )
 
-    def _evaluated(self, data: Any, table: pa.Table, targets: dict[str, NDArray[Any]]) -> Report:
+    def _evaluated(
+        self, data: Any, table: pa.Table, targets: dict[str, NDArray[Any]], weights: Weights
+    ) -> Report:
         found, predictions = [], []
         for each in self.members:
             inputs = each._inputs(data, table)
             with named(names_in(data)):
                 own = each._preprocessing.targets(table)
-            found.append(each.evaluate_arrays(inputs, {task: own[task] for task in targets}))
-            predictions.append(each._predictions(inputs, list(targets)))
+            found.append(
+                each.evaluate_arrays(inputs, {task: own[task] for task in targets}, weights)
+            )
+            predictions.append(each._predictions(inputs, list(targets), weights))
         self._notes = self.members[0].notes
         losses = {}
         for task in targets:

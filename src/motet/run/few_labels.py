@@ -35,7 +35,7 @@ def _averaged(prepared: Prepared, trainer: Trainer) -> set[str]:
 def _effect(trainer: Trainer, names: set[str]) -> str:
     if trainer.monitor in names:
         return "it alone chooses the best epoch"
-    what = {"mean": "mean score", "worst": "worst score", "loss": "loss"}[trainer.monitor]
+    what = {"worst": "worst score", "loss": "loss"}.get(trainer.monitor, "mean score")
     count = f"{len(names)} task{'' if len(names) == 1 else 's'}"
     return f"the {what} of {count}, which chooses the best epoch, depends on it"
 

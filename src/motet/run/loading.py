@@ -26,7 +26,7 @@ def load(path: str | Path) -> Run:
 
 
 def _loaded(path: Path, inside: Path) -> Run:
-    config, preprocessing, model, trivial = saving.load(inside)
+    config, preprocessing, model, trivial, kept = saving.load(inside)
     if (path / folder.CONFIG).is_file():
         config = configs.read(path / folder.CONFIG)[0]
-    return Run(path, config, preprocessing, model, trivial)
+    return Run(path, config, preprocessing, model, trivial, kept)

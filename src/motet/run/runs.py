@@ -26,7 +26,8 @@ from motet.run.preparing import split_rows
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
 from motet.training import History, Report
-from motet.training.evaluation import embed, evaluate, predict
+from motet.training.evaluation import embed
+from motet.training.kept import Kept, Weights, evaluate_with, predict_with
 
 
 class Run:
@@ -39,6 +40,7 @@ class Run:
         preprocessing: Preprocessing,
         model: MultiTaskModel,
         trivial: Trivial,
+        kept: Kept | None = None,
     ) -> None:
         self.path = path
         """The run folder, or the model folder if there is no run folder."""
@@ -47,7 +49,7 @@ class Run:
         self.model = model
         """The model, with the weights of the best epoch."""
         self._preprocessing = preprocessing
-        self._trivial = trivial
+        self._trivial, self._kept = trivial, kept or {}
         self._notes: tuple[str, ...] = ()
 
     @property
@@ -60,13 +62,17 @@ class Run:
         """What users should know about the rows last given, such as how many texts were cut off."""
         return self._notes
 
-    def predict(self, data: Any, *, tasks: Iterable[str] | None = None) -> pa.Table:
+    def predict(
+        self, data: Any, *, tasks: Iterable[str] | None = None, weights: Weights = "best"
+    ) -> pa.Table:
         """Predict for rows, in their order.
 
         Args:
             data: A path of a CSV, Parquet or JSON lines file, a frame, or whatever else holds rows;
                 label columns may be absent.
             tasks: Which tasks, or the name of one; all enabled ones if left out.
+            weights: Those of the best epoch; or after training with ``keep: each``, for ``each``
+                task those with which it was best itself.
 
         Returns:
             For each task ``<task>``, in the labels' own type and unit, and for each class
@@ -77,7 +83,7 @@ class Run:
                 added to the model after the run.
         """
         table = self._read(data)
-        found = self._predictions(self._inputs(data, table), self._chosen(tasks))
+        found = self._predictions(self._inputs(data, table), self._chosen(tasks), weights)
         return self._columns(found, table)
 
     def predict_arrays(
@@ -105,6 +111,7 @@ class Run:
         *,
         tasks: Iterable[str] | None = None,
         split: Literal["train", "validation", "test"] | None = None,
+        weights: Weights = "best",
     ) -> Report:
         """Compute every metric on labelled rows.
 
@@ -114,6 +121,7 @@ class Run:
             data: As for `predict`, with the label columns of at least one task.
             tasks: Which tasks, or the name of one; all enabled ones with label columns if left out.
             split: Which rows of the data that the run was trained on; all rows if left out.
+            weights: As for `predict`.
 
         Returns:
             ``{task: {metric: value, "loss": ..., "count": ...}, "score": mean normalised score}``;
@@ -145,7 +153,7 @@ class Run:
                 f"no row has a label of {', '.join(kept)} that training knew; expected some rows "
                 "with labels, or use predict"
             )
-        report = self._evaluated(data, table, kept)
+        report = self._evaluated(data, table, kept, weights)
         name_row = names_in(data) if split is None else row_name
         for task in kept:
             note = unseen_note(self._preprocessing.target(task), table, name_row)
@@ -153,10 +161,17 @@ class Run:
                 report.notes[task] = note
         return report
 
-    def evaluate_arrays(self, inputs: dict[str, Any], targets: dict[str, NDArray[Any]]) -> Report:
+    def evaluate_arrays(
+        self,
+        inputs: dict[str, Any],
+        targets: dict[str, NDArray[Any]],
+        weights: Weights = "best",
+    ) -> Report:
         """Evaluate preprocessed rows; see `evaluate`."""
-        data = self._data(inputs, targets)
-        return evaluate(self.model, data, batch_size=_batch_size(inputs), trivial=self._trivial)
+        data, size = self._data(inputs, targets), _batch_size(inputs)
+        return evaluate_with(
+            weights, self._kept, self.model, data, batch_size=size, trivial=self._trivial
+        )
 
     def preprocess(self, data: Any) -> dict[str, Any]:
         """Turn rows into the arrays that ``run.model`` takes.
@@ -192,12 +207,16 @@ class Run:
             "are too good for new ones; use --split test (split='test' in Python)"
         )
 
-    def _evaluated(self, data: Any, table: pa.Table, targets: dict[str, NDArray[Any]]) -> Report:
-        return self.evaluate_arrays(self._inputs(data, table), targets)
+    def _evaluated(
+        self, data: Any, table: pa.Table, targets: dict[str, NDArray[Any]], weights: Weights
+    ) -> Report:
+        return self.evaluate_arrays(self._inputs(data, table), targets, weights)
 
-    def _predictions(self, inputs: dict[str, Any], tasks: list[str]) -> dict[str, Prediction]:
-        data = self._data(inputs, {})
-        return predict(self.model, data, batch_size=_batch_size(inputs), tasks=tasks)
+    def _predictions(
+        self, inputs: dict[str, Any], tasks: list[str], weights: Weights = "best"
+    ) -> dict[str, Prediction]:
+        data, size = self._data(inputs, {}), _batch_size(inputs)
+        return predict_with(weights, self._kept, self.model, data, batch_size=size, tasks=tasks)
 
     def _columns(self, predictions: dict[str, Prediction], rows: pa.Table | None) -> pa.Table:
         columns: dict[str, pa.Array] = {}

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_model, save_model
+from safetensors.torch import load_file, load_model, save_file, save_model
 
 from motet import config as configs
 from motet.config import Config
@@ -29,6 +29,7 @@ from motet.run.folder import finite, require_folder, write_json, write_text
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
 from motet.tasks.statistics import LabelStatistics
+from motet.training.kept import Kept
 from motet.version import __version__
 from motet.writing import replacing
 
@@ -39,6 +40,8 @@ WEIGHTS, SETTINGS, PREPROCESSING, LEARNED, CARD = (
     "learned.json",
     "README.md",
 )
+EACH = "weights"
+"""Folder of the weights with which each task was best."""
 MEMBERS = "members"
 """Folder of the models of an ensemble, numbered from 1 on."""
 
@@ -51,6 +54,7 @@ def save(
     trivial: Trivial,
     labels: Mapping[str, LabelStatistics],
     card: str,
+    kept: Kept,
 ) -> None:
     """Write the folder; the settings last, so that a folder that has them is complete.
 
@@ -62,19 +66,39 @@ def save(
         trivial: Constant predictions, fitted on the training labels.
         labels: Statistics of the training labels, by task.
         card: Text of the folder's README.
+        kept: The state of the model with which each task was best, if these were kept.
     """
     with replacing(folder / WEIGHTS) as path:
         save_model(model, str(path))
+    files = _save_kept(folder, kept)
     write_text(folder / PREPROCESSING, preprocessing.to_json())
     summaries = {task: finite(each.summary()) for task, each in labels.items()}
     write_json(folder / LEARNED, {"labels": summaries})
     write_text(folder / CARD, card)
-    kept = without_paths(config).model_dump(mode="json", exclude={"data"})
+    settings = without_paths(config).model_dump(mode="json", exclude={"data"})
     for name, encoder in text_encoders(model).items():
         if isinstance(encoder, Portable):
-            kept["inputs"][name]["encoder"] |= encoder.portable_options()
-    content = {"motet": __version__, "config": kept, "trivial": _plain(trivial)}
-    write_json(folder / SETTINGS, content)
+            settings["inputs"][name]["encoder"] |= encoder.portable_options()
+    content = {"motet": __version__, "config": settings, "trivial": _plain(trivial)}
+    write_json(folder / SETTINGS, content | ({"weights": files} if files else {}))
+
+
+def _save_kept(folder: Path, kept: Kept) -> dict[str, str]:
+    """Write each state once; return the file of each task."""
+    files: dict[str, str] = {}
+    names: dict[int, str] = {}
+    for task, state in kept.items():
+        if id(state) not in names:
+            names[id(state)] = f"{EACH}/{len(names) + 1}.safetensors"
+            with replacing(folder / names[id(state)]) as path:
+                save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)
+        files[task] = names[id(state)]
+    return files
+
+
+def _load_kept(folder: Path, files: Mapping[str, str]) -> Kept:
+    states = {name: load_file(folder / EACH / Path(name).name) for name in set(files.values())}
+    return {task: states[name] for task, name in files.items()}
 
 
 def save_members(folder: Path, models: Sequence[Path], card: str) -> None:
@@ -100,11 +124,12 @@ def members(folder: Path) -> list[Path]:
     return sorted(found, key=lambda each: int(each.name))
 
 
-def load(folder: Path) -> tuple[Config, Preprocessing, MultiTaskModel, Trivial]:
+def load(folder: Path) -> tuple[Config, Preprocessing, MultiTaskModel, Trivial, Kept]:
     """Read what `save` wrote.
 
     Returns:
-        Config, preprocessing, model in evaluation mode, and constant predictions.
+        Config, preprocessing, model in evaluation mode, constant predictions, and the state of the
+        model with which each task was best, if these were kept.
 
     Raises:
         InputError: If it is not a model folder, or is incomplete.
@@ -131,10 +156,11 @@ def load(folder: Path) -> tuple[Config, Preprocessing, MultiTaskModel, Trivial]:
     model = MultiTaskModel.from_sizes(config, learned_sizes(config, preprocessing))
     try:
         load_model(model, str(folder / WEIGHTS))
+        kept = _load_kept(folder, content.get("weights", {}))
     except (RuntimeError, OSError, ValueError, SafetensorError) as error:
         raise InputError(f"{folder / WEIGHTS} does not hold this model: {reason(error)}") from None
     model.eval()
-    return config, preprocessing, model, trivial
+    return config, preprocessing, model, trivial, kept
 
 
 def _check_fit(folder: Path, config: Config, preprocessing: Preprocessing) -> None:

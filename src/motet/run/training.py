@@ -20,7 +20,7 @@ from motet.run.building import build_trainer, train_statistics
 from motet.run.card import card
 from motet.run.checkpoints import Checkpoints, digest
 from motet.run.frozen_states import with_frozen_states
-from motet.run.layout import line
+from motet.run.layout import line, wrapped
 from motet.run.lines import data_lines, report_lines, training_lines
 from motet.run.observers import ProgressLines, RunFiles, Say, StopAtInterrupt
 from motet.run.origin_rows import fingerprint
@@ -127,10 +127,22 @@ class _Attempt:
             epochs=prepared.config.training.epochs,
         )
         model = trainer.model.eval()
-        run = Run(self.path, prepared.config, prepared.preprocessing, model, trainer.trivial)
+        run = Run(
+            self.path,
+            prepared.config,
+            prepared.preprocessing,
+            model,
+            trainer.trivial,
+            trainer.kept,
+        )
         best = trainer.history.best_epoch
         kept = f"epoch {best}, its weights are kept" if best else "not evaluated; last weights kept"
         self.say(f"{'best':<10} {kept}")
+        each = trainer.progress.kept_for.items()
+        for part in wrapped(
+            "each task", [f"{task} of evaluation {number}" for task, number in each]
+        ):
+            self.say(part)
         if trainer.progress.skipped:
             self.say(f"{'note':<10} {trainer.progress.skipped} skipped steps that were not finite")
         report = self._test(run, inputs) if len(prepared.rows.split.test) else None
@@ -139,7 +151,16 @@ class _Attempt:
         text = card(prepared, model, trainer, report)
         where = self.path / folder.MODEL
         trivial, labels = trainer.trivial, train_statistics(prepared, model.tasks)
-        saving.save(where, prepared.config, prepared.preprocessing, model, trivial, labels, text)
+        saving.save(
+            where,
+            prepared.config,
+            prepared.preprocessing,
+            model,
+            trivial,
+            labels,
+            text,
+            trainer.kept,
+        )
         return run
 
     def _test(self, run: Run, inputs: dict[str, Any]) -> Report:

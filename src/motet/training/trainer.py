@@ -22,7 +22,7 @@ from motet.tasks.scores import Trivial
 from motet.training.creating import MemberChoice
 from motet.training.epochs import batches_left, end_epoch
 from motet.training.errors import Interrupted
-from motet.training.evaluation import Report, evaluate, predict
+from motet.training.evaluation import Report
 from motet.training.history import History
 from motet.training.intake import (
     learn_from_labels,
@@ -32,6 +32,7 @@ from motet.training.intake import (
     take_inputs,
 )
 from motet.training.intervals import due_after_epoch, due_after_step
+from motet.training.kept import Kept, Weights, evaluate_with, predict_with
 from motet.training.monitor import check_monitor
 from motet.training.needs import validation_batches
 from motet.training.notices import (
@@ -331,18 +332,27 @@ class Trainer:
         tensors, header = tensors_and_header(state, header)
         self.progress = load_state(tensors, header, self._setup.modules(), self.optimizer)
 
-    def evaluate(self, data: Any, tasks: str | Iterable[str] | None = None) -> Report:
+    def evaluate(
+        self,
+        data: Any,
+        tasks: str | Iterable[str] | None = None,
+        *,
+        weights: Weights = "best",
+    ) -> Report:
         """Compute every metric over the whole of ``data``.
 
         Args:
             data: As in `fit`.
             tasks: Which tasks to evaluate, or the name of one; all enabled ones with targets if
                 left out.
+            weights: With ``keep="each"``, ``each`` evaluates every task with its own best weights.
 
         Returns:
             ``{task: {metric: value, "loss": ..., "count": ...}, "score": mean normalised score}``.
         """
-        return evaluate(
+        return evaluate_with(
+            weights,
+            self.kept,
             self.model,
             self._data(data, "the evaluation data"),
             batch_size=self.batch_size,
@@ -351,22 +361,39 @@ class Trainer:
             tasks=tasks,
         )
 
-    def predict(self, inputs: Any, tasks: str | Iterable[str] | None = None) -> dict[str, Any]:
+    @property
+    def kept(self) -> Kept:
+        """With ``keep="each"``, the state of the model with which each task was best."""
+        state = self.progress
+        return {task: state.kept[number] for task, number in state.kept_for.items()}
+
+    def predict(
+        self,
+        inputs: Any,
+        tasks: str | Iterable[str] | None = None,
+        *,
+        weights: Weights = "best",
+    ) -> dict[str, Any]:
         """Predict: class indices, values in original units, or 0/1 labels, as NumPy arrays.
 
         Args:
             inputs: Inputs as in `fit`, without targets, rows along the first axis; or a DataLoader
                 of batches, whose targets are not read.
             tasks: Which tasks to predict, or the name of one; all enabled ones if left out.
+            weights: With ``keep="each"``, ``each`` predicts every task with its own best weights.
 
         Returns:
             An array with one entry per row for each task.
         """
-        found = self._predictions(inputs, tasks)
+        found = self._predictions(inputs, tasks, weights)
         return {task: prediction.value.numpy() for task, prediction in found.items()}
 
     def predict_probabilities(
-        self, inputs: Any, tasks: str | Iterable[str] | None = None
+        self,
+        inputs: Any,
+        tasks: str | Iterable[str] | None = None,
+        *,
+        weights: Weights = "best",
     ) -> dict[str, Any]:
         """Predict class probabilities (N, C), as NumPy arrays; for the arguments, see `predict`.
 
@@ -375,7 +402,7 @@ class Trainer:
         """
         return {
             task: prediction.probabilities.numpy()
-            for task, prediction in self._predictions(inputs, tasks).items()
+            for task, prediction in self._predictions(inputs, tasks, weights).items()
             if prediction.probabilities is not None
         }
 
@@ -401,9 +428,11 @@ class Trainer:
         self.planner.check(epochs)
         self.freezing.check(epochs)
 
-    def _predictions(self, inputs: Any, tasks: str | Iterable[str] | None) -> dict[str, Prediction]:
-        data = take_inputs(inputs, self.model, self.device)
-        return predict(self.model, data, batch_size=self.batch_size, tasks=tasks)
+    def _predictions(
+        self, inputs: Any, tasks: str | Iterable[str] | None, weights: Weights
+    ) -> dict[str, Prediction]:
+        data, size = take_inputs(inputs, self.model, self.device), self.batch_size
+        return predict_with(weights, self.kept, self.model, data, batch_size=size, tasks=tasks)
 
     def _data(self, data: Any, what: str, *, whole: bool = False) -> Data:
         return take_data(data, what, self.model, self.device, whole=whole)
