@@ -83,7 +83,7 @@ training:
         ("tasks: {a: {type: regression}, a: {type: regression}}", "1:32  tasks.a: is given twice; keep one"),
         ("tasks: {a: {type: regression}}\ninputs: {a: number}", "2:10  inputs.a: the column 'a' is the target of task 'a'; remove it"),
         ("tasks: {a: {type: regression}, b: {type: regression, column: a}}", "both have the column 'a'"),
-        ("tasks: {a: {type: regression}}\ntraining: {monitor: bb}", "2:21  training.monitor: found 'bb'; known: mean, worst, loss, a"),
+        ("tasks: {a: {type: regression}}\ntraining: {monitor: bb}", "2:21  training.monitor: found 'bb'; known: mean, worst, any, loss, a"),
         ("tasks: {a: {type: regression, enabled: false}}", "1:1  tasks: no task is enabled"),
         ("tasks: {a: {type: regression}}\ntraining: {device: gpu}", "2:20  training.device: found 'gpu', expected auto, cpu, cuda, cuda:N or mps"),
         ("tasks: {a: {type: regression}}\ndata: {split: {validation: dev}}", "`column` too"),

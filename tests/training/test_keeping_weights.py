@@ -11,7 +11,10 @@ from motet.training.validation import note_value
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 4)).astype("float32")
-Y = {"a": X[:, 0] + 0.3 * RNG.normal(size=200), "b": (X[:, 1] + RNG.normal(size=200) > 0).astype(int)}
+Y = {
+    "a": X[:, 0] + 0.3 * RNG.normal(size=200),
+    "b": (X[:, 1] + RNG.normal(size=200) > 0).astype(int),
+}
 DATA = (X[:120], {task: y[:120] for task, y in Y.items()})
 VALID = (X[120:], {task: y[120:] for task, y in Y.items()})
 
@@ -67,7 +70,7 @@ def test_without_keeping_there_are_no_weights_of_each_task():
         found.evaluate(VALID, weights="eech")
 
 
-def test_training_goes_on_while_any_task_improves():
+def test_training_continues_while_any_task_improves():
     progress = TrainingState()
     for better in (True, False, True, False):
         note_value(progress, 0.5, 1.0, 2, better)

@@ -19,7 +19,7 @@ class RowGroups:
 
     Args:
         members: Numbers of the groups of the rows, (N,) each; negative where a row stands alone.
-            With several, rows that share a group in any of them, or through other rows, are together.
+            With several, rows that share a group in any of them, also through others, are together.
 
     Example:
         >>> groups = RowGroups([torch.tensor([7, 3, 7, 7, -1, 3])])
@@ -152,7 +152,8 @@ def _distinct(numbers: Tensor) -> Tensor:
     """Return numbers from 0 for the same groups, each row that stands alone with one of its own."""
     alone = ~(numbers >= 0)  # NaN too
     known, place = torch.unique(numbers.where(~alone, 0), return_inverse=True)
-    return place.where(~alone, len(known) + torch.arange(len(numbers)))
+    found: Tensor = place.where(~alone, len(known) + torch.arange(len(numbers)))
+    return found
 
 
 def _connected(one: Tensor, other: Tensor) -> Tensor:
@@ -171,5 +172,5 @@ def _by_first_row(numbers: Tensor) -> Tensor:
     known, place = torch.unique(numbers, return_inverse=True)
     first = torch.full((len(known),), len(numbers))
     first = first.scatter_reduce(0, place, torch.arange(len(numbers)), "amin")
-    numbers: Tensor = first.argsort().argsort()[place]
-    return numbers
+    found: Tensor = first.argsort().argsort()[place]
+    return found

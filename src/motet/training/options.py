@@ -84,7 +84,7 @@ class TrainingOptions(TypedDict, total=False):
     """What early stopping and the choice of the best weights are based on, computed on the
     validation data: the ``mean`` or ``worst`` normalised score of the main tasks, the score of the
     task of this name, or ``loss``. With ``any``, the best weights are those of the best mean, and
-    training goes on as long as the score of any main task improves."""
+    training continues as long as the score of any main task improves."""
     keep: Annotated[Literal["best", "each"], Default("best")]
     """Which weights are kept: the ``best`` by the monitored value, or beside these, for ``each``
     task, those with which it was best itself. Each epoch that is kept costs the size of the
