@@ -49,11 +49,14 @@ def test_what_is_no_batch_is_rejected_with_what_was_found(given, found):
 def test_every_field_of_a_batch_is_cut_and_moved_alike():
     rows = data(5)
     (batch,) = rows.batches(5, torch.tensor([4, 3, 2, 1, 0]))
-    batch = Batch(batch.inputs, {**batch.targets, "none": None}, batch.rows, source="x")
+    weights = {"y": batch.targets["y"]}
+    targets = {**batch.targets, "none": None}
+    batch = Batch(batch.inputs, targets, batch.rows, source="x", weights=weights)
     assert len(batch) == 5
     part = batch.cut(1, 3)
     assert len(part) == 2
     assert part.rows.tolist() == part.targets["y"].tolist() == [3, 2]
+    assert part.weights["y"].tolist() == [3, 2]
     assert part.inputs["deep"]["c"].tolist() == [3, 2]
     assert part.targets["none"] is None
     moved = batch.to("meta")

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motet.data.batches import Batch, S
+from motet.data.batches import Batch, S, learn_from
 from motet.data.groups import RowGroups
 from motet.data.ragged import bucketed
-from motet.data.tensors import as_tensor, as_tree, count_rows, map_leaves, row_lengths
+from motet.data.tensors import as_tree, count_rows, map_leaves, row_lengths, tensors_of
 from motet.seeds import derive
 
 
@@ -26,6 +26,7 @@ class ArrayData:
             are; integers and tensors stay as they are.
         targets: For each task an array, list or tensor (N, ...), None in it meaning missing; a task
             that is None has no labels here.
+        weights: For some tasks how much each row counts in the loss, (N,): 0 as if it had no label.
 
     Raises:
         InputError: If something is not an array of numbers, or the numbers of rows differ.
@@ -39,7 +40,9 @@ class ArrayData:
         {'a': tensor([0])}
     """
 
-    def __init__(self, inputs: Any, targets: Mapping[str, Any]) -> None:
+    def __init__(
+        self, inputs: Any, targets: Mapping[str, Any], weights: Mapping[str, Any] | None = None
+    ) -> None:
         self.checked = False
         """Whether training has checked the rows."""
         self.groups: RowGroups | None = None
@@ -47,12 +50,9 @@ class ArrayData:
         self.named = frozenset(targets)
         """The tasks that were given, also those without labels."""
         self.inputs = as_tree(inputs, "inputs")
-        self.targets: dict[str, Tensor] = {
-            task: as_tensor(values, f"targets of task {task!r}")
-            for task, values in targets.items()
-            if values is not None
-        }
-        self._length = count_rows(self.inputs, self.targets)
+        self.targets = tensors_of(targets, "targets")
+        self.weights = tensors_of(weights or {}, "weights")
+        self._length = count_rows(self.inputs, self.targets, self.weights)
 
     def __len__(self) -> int:
         return self._length
@@ -62,10 +62,18 @@ class ArrayData:
         """Names of the tasks that have targets."""
         return frozenset(self.targets)
 
-    def label_statistics(self, of: Mapping[str, Callable[[Tensor], S]]) -> dict[str, S]:
+    @property
+    def weighted(self) -> frozenset[str]:
+        """Names of the tasks that have weights."""
+        return frozenset(self.weights)
+
+    def label_statistics(self, of: Mapping[str, Callable[..., S]]) -> dict[str, S]:
         """Return what is learned from the labels of tasks; see `Data`."""
-        known = self.targets
-        return {task: learn(known[task]) for task, learn in of.items() if task in known}
+        return {
+            task: learn_from(learn, self.targets[task], self.weights.get(task))
+            for task, learn in of.items()
+            if task in self.targets
+        }
 
     def steps(self, size: int) -> int:
         """Return how many batches of ``size`` rows there are, the last one perhaps smaller.
@@ -178,8 +186,14 @@ class ArrayData:
             yield self._batch(lambda values: values.index_select(0, rows), rows)  # noqa: B023  # used at once
 
     def _batch(self, function: Callable[[Any], Any], rows: Tensor | None = None) -> Batch:
-        return Batch(map_leaves(function, self.inputs), map_leaves(function, self.targets), rows)
+        weights = map_leaves(function, self.weights)
+        targets = map_leaves(function, self.targets)
+        return Batch(map_leaves(function, self.inputs), targets, rows, weights=weights)
 
     def _mapped(self, function: Callable[[Any], Any]) -> "ArrayData":
         targets = {**dict.fromkeys(self.named), **self.targets}
-        return ArrayData(map_leaves(function, self.inputs), map_leaves(function, targets))
+        return ArrayData(
+            map_leaves(function, self.inputs),
+            map_leaves(function, targets),
+            map_leaves(function, self.weights),
+        )

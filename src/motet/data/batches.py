@@ -1,13 +1,20 @@
 """What training and evaluation read: batches, and the interface of data that offer them."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from motet.data.tensors import as_tensor, as_tree, count_rows, first_leaf, map_leaves
+from motet.data.tensors import (
+    as_tensor,
+    as_tree,
+    count_rows,
+    first_leaf,
+    map_leaves,
+    tensors_of,
+)
 from motet.problems import InputError, hint, with_article
 
 
@@ -23,6 +30,9 @@ class Batch:
     """Numbers of the rows in their data set (B,), where they are known."""
     source: str | None = None
     """Name of the source of the rows, where data have several."""
+    weights: Mapping[str, Tensor | None] = field(default_factory=dict)
+    """How much each row counts in the loss of a task (B,), 0 as if it had no label; 1 for tasks
+    without."""
 
     @classmethod
     def of(
@@ -57,8 +67,13 @@ class Batch:
         targets = given.get("targets")
         if "inputs" not in given or not isinstance(targets, Mapping):
             raise InputError(f"{what}: found {_described(given)}; expected {FORM}")
-        for target in targets.values():
-            if not (target is None or isinstance(target, Tensor)):
+        weights = given.get("weights")
+        if weights is not None and not isinstance(weights, Mapping):
+            raise InputError(
+                f"{what}: weights is {_kind(weights)}; expected {{task: weights of the rows}}"
+            )
+        for each in (*targets.values(), *(weights or {}).values()):
+            if not (each is None or isinstance(each, Tensor)):
                 return cls(**given).tensors(what).to(device)
         return cls(**given)
 
@@ -75,17 +90,15 @@ class Batch:
         Raises:
             InputError: If something is not an array of numbers, or the numbers of rows differ.
         """
-        given = {task: each for task, each in self.targets.items() if each is not None}
         try:
             inputs = as_tree(self.inputs, "inputs", lacking=lacking)
-            targets = {
-                task: as_tensor(each, f"targets of task {task!r}") for task, each in given.items()
-            }
-            count_rows(inputs, targets)
+            targets = tensors_of(self.targets, "targets")
+            weights = tensors_of(self.weights, "weights")
+            count_rows(inputs, targets, weights)
             rows = None if self.rows is None else as_tensor(self.rows, "rows")
         except InputError as error:
             raise InputError(f"{what}: {error}") from None
-        return replace(self, inputs=inputs, targets=targets, rows=rows)
+        return replace(self, inputs=inputs, targets=targets, rows=rows, weights=weights)
 
     def single(self) -> "Batch":
         """Return the same rows, float64 as float32."""
@@ -138,10 +151,16 @@ class Mergeable(Protocol):
 Check = Callable[[Batch, str], None]
 """Called with rows and the name of their batch, "batch 3", empty for all rows; raises
 `InputError`."""
-Learn = Mapping[str, Callable[[Tensor], Mergeable]]
-"""For each task, from labels (B, ...) to their statistics."""
+Learn = Mapping[str, Callable[..., Mergeable]]
+"""For each task, from labels (B, ...), and weights (B,) where rows have some, to their
+statistics."""
 
 S = TypeVar("S", bound=Mergeable)
+
+
+def learn_from(learn: Callable[..., S], target: Tensor, weights: Tensor | None) -> S:
+    """Learn from labels (B, ...), and the weights (B,) of their rows if they have some."""
+    return learn(target) if weights is None else learn(target, weights)
 
 
 class Draw(Protocol):
@@ -174,12 +193,12 @@ class Data(Protocol):
     def labelled(self) -> frozenset[str]:
         """Names of the tasks that have targets, in which labels may be missing."""
 
-    def label_statistics(self, of: Mapping[str, Callable[[Tensor], S]]) -> dict[str, S]:
+    def label_statistics(self, of: Mapping[str, Callable[..., S]]) -> dict[str, S]:
         """Return what is learned from the labels of tasks.
 
         Args:
-            of: For each task, from labels (B, ...) to their statistics; those of batches are
-                merged in the order of the rows.
+            of: For each task, from labels (B, ...), and weights (B,) where rows have some, to their
+                statistics; those of batches are merged in the order of the rows.
 
         Returns:
             Statistics of the tasks that have targets here.

@@ -32,13 +32,24 @@ def joined(batches: Sequence[Batch], numbers: Collection[str] = ()) -> Batch:
     tasks = dict.fromkeys(task for batch in batches for task in batch.targets)
     targets = {task: _target(task, batches, task in numbers) for task in tasks}
     inputs = _inputs([batch.inputs for batch in batches])
-    return replace(batches[0], inputs=inputs, targets=targets, rows=None, source=None)
+    weighted = dict.fromkeys(task for batch in batches for task in batch.weights)
+    weights = {task: _weights(task, batches) for task in weighted}
+    return replace(
+        batches[0], inputs=inputs, targets=targets, rows=None, source=None, weights=weights
+    )
 
 
 def _inputs(trees: Sequence[Any]) -> Any:
     if isinstance(trees[0], Mapping):
         return {name: _inputs([tree[name] for tree in trees]) for name in trees[0]}
     return None if trees[0] is None else torch.cat(list(trees))
+
+
+def _weights(task: str, batches: Sequence[Batch]) -> Tensor:
+    like = next(batch.weights[task] for batch in batches if task in batch.weights)
+    assert like is not None
+    given = [(batch.weights.get(task), len(batch)) for batch in batches]
+    return torch.cat([like.new_ones(rows) if each is None else each for each, rows in given])
 
 
 def _target(task: str, batches: Sequence[Batch], number: bool) -> Tensor | None:

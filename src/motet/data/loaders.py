@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from motet.data.arrays import ArrayData
-from motet.data.batches import FORM, Batch, Check, Learn, Mergeable, S
+from motet.data.batches import FORM, Batch, Check, Learn, Mergeable, S, learn_from
 from motet.problems import InputError
 from motet.states import join_rows
 
@@ -32,6 +32,8 @@ class FirstPass:
     """The tasks that batches name, also those whose targets are None."""
     labelled: frozenset[str]
     """The tasks that have targets in some batch."""
+    weighted: frozenset[str]
+    """The tasks that have weights."""
     statistics: dict[str, Any]
     """What was learned from the labels, by task; None without any."""
 
@@ -40,9 +42,10 @@ class LoaderData:
     """Batches of an iterable that can be iterated repeatedly.
 
     Args:
-        loader: Yields ``{"inputs": ..., "targets": {task: ...}}`` with values that `ArrayData`
-            takes; float64 tensors, which a DataLoader makes of arrays, become float32, too. A task
-            may be absent from some batches, and ``targets`` if only predictions are needed.
+        loader: Yields ``{"inputs": ..., "targets": {task: ...}}``, perhaps with ``"weights": {task:
+            ...}``, with values that `ArrayData` takes; float64 tensors, which a DataLoader makes of
+            arrays, become float32, too. A task may be absent from some batches, and ``targets`` if
+            only predictions are needed.
         device: Device of the batches.
 
     Raises:
@@ -87,11 +90,16 @@ class LoaderData:
         return self._first_pass().labelled
 
     @property
+    def weighted(self) -> frozenset[str]:
+        """Names of the tasks that have weights."""
+        return self._first_pass().weighted
+
+    @property
     def named(self) -> frozenset[str]:
         """The tasks that batches name, also those whose targets are None."""
         return self._first_pass().named
 
-    def label_statistics(self, of: Mapping[str, Callable[[Tensor], S]]) -> dict[str, S]:
+    def label_statistics(self, of: Mapping[str, Callable[..., S]]) -> dict[str, S]:
         """Return what is learned from the labels of tasks; see `Data`.
 
         Labels that the first pass did not cover cost another pass.
@@ -134,8 +142,10 @@ class LoaderData:
 
     def _read(self, check: Check | None) -> Iterator[tuple[Batch, frozenset[str]]]:
         """Yield each batch on the loader's device, and the tasks that it names."""
+        weighted: dict[str, bool] = {}
         for number, given in enumerate(self._loader):
             batch, named = _taken(given, f"batch {number}")
+            _check_weighted(batch, weighted, f"batch {number}")
             if check is not None:
                 check(batch, f"batch {number}")
             yield batch, named
@@ -144,31 +154,35 @@ class LoaderData:
         """Return what the first pass found; the first time this costs a pass."""
         if self._first is None:
             steps, named, labelled = 0, frozenset[str](), frozenset[str]()
+            weighted = frozenset[str]()
             learners = {task: _Learner(learn) for task, learn in self._learn.items()}
             for batch, names in self._read(self._check):
                 steps, named, labelled = steps + 1, named | names, labelled.union(batch.targets)
+                weighted = weighted.union(batch.weights)
                 for task, target in batch.targets.items():
                     if task in learners:
                         assert target is not None  # `Batch.tensors` leaves those out
-                        learners[task].add(target.to(self._device))
+                        weights = batch.weights.get(task)
+                        weights = None if weights is None else weights.to(self._device)
+                        learners[task].add(target.to(self._device), weights)
             if not steps:
                 raise InputError("data: found a loader without batches; expected at least one")
             learned = {task: each.statistics() for task, each in learners.items()}
-            self._first = FirstPass(steps, named, labelled, learned)
+            self._first = FirstPass(steps, named, labelled, weighted, learned)
         return self._first
 
 
 class _Learner:
     """Learns from the labels of one task in batches, some thousand rows at a time."""
 
-    def __init__(self, learn: Callable[[Tensor], Mergeable]) -> None:
+    def __init__(self, learn: Callable[..., Mergeable]) -> None:
         self._learn = learn
         self._found: Any = None
-        self._waiting: list[Tensor] = []
+        self._waiting: list[tuple[Tensor, Tensor | None]] = []
         self._rows = 0
 
-    def add(self, target: Tensor) -> None:
-        self._waiting.append(target)
+    def add(self, target: Tensor, weights: Tensor | None) -> None:
+        self._waiting.append((target, weights))
         self._rows += len(target)
         if self._rows >= ROWS_AT_ONCE:
             self._merge()
@@ -180,7 +194,9 @@ class _Learner:
         return self._found
 
     def _merge(self) -> None:
-        found = self._learn(join_rows(self._waiting))
+        weights = [each for _, each in self._waiting if each is not None]  # all or none have some
+        joined = join_rows([target for target, _ in self._waiting])
+        found = learn_from(self._learn, joined, torch.cat(weights) if weights else None)
         self._found = found if self._found is None else self._found.merged(found)
         self._waiting, self._rows = [], 0
 
@@ -189,7 +205,8 @@ def as_data(data: Any, what: str) -> ArrayData | LoaderData:
     """Accept what users give as data.
 
     Args:
-        data: ``(inputs, {task: targets})``, a DataLoader or list of batches, or what this returned.
+        data: ``(inputs, {task: targets})``, perhaps with ``{task: weights}`` as a third, a
+            DataLoader or list of batches, or what this returned.
         what: Its name, to begin messages with.
 
     Returns:
@@ -200,7 +217,8 @@ def as_data(data: Any, what: str) -> ArrayData | LoaderData:
     """
     if isinstance(data, (ArrayData, LoaderData)):
         return data
-    if isinstance(data, tuple) and len(data) == 2 and isinstance(data[1], Mapping):
+    by_task = isinstance(data, tuple) and all(isinstance(each, Mapping) for each in data[1:])
+    if by_task and len(data) in (2, 3):
         return ArrayData(*data)
     if isinstance(data, Iterable) and not (
         isinstance(data, (str, bytes, Mapping, tuple)) or hasattr(data, "shape")
@@ -210,9 +228,20 @@ def as_data(data: Any, what: str) -> ArrayData | LoaderData:
     if isinstance(data, tuple):
         found += f" ({', '.join(type(each).__name__ for each in data)})"
     raise InputError(
-        f"{what}: found a {found}; expected (inputs, {{task: targets}}), or a DataLoader "
-        f"whose batches are mappings: {FORM}"
+        f"{what}: found a {found}; expected (inputs, {{task: targets}}), or (inputs, "
+        f"{{task: targets}}, {{task: weights}}), or a DataLoader whose batches are mappings: {FORM}"
     )
+
+
+def _check_weighted(batch: Batch, weighted: dict[str, bool], what: str) -> None:
+    """Check that all batches have weights for a task, or none has."""
+    for task in batch.targets:
+        has = task in batch.weights
+        if weighted.setdefault(task, has) != has:
+            raise InputError(
+                f"{what}: found {'' if has else 'no '}weights for {task!r}, unlike in earlier "
+                "batches; give them with all batches, ones where rows count alike, or with none"
+            )
 
 
 def _taken(given: Any, what: str) -> tuple[Batch, frozenset[str]]:

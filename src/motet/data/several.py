@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -89,7 +90,12 @@ class Sources:
         """The tasks that were given, also those without labels."""
         return frozenset().union(*(each.named for each in self.parts.values()))
 
-    def label_statistics(self, of: Mapping[str, Callable[[Tensor], S]]) -> dict[str, S]:
+    @cached_property
+    def weighted(self) -> frozenset[str]:
+        """Names of the tasks that have weights in some source."""
+        return frozenset().union(*(each.weighted for each in self.parts.values()))
+
+    def label_statistics(self, of: Mapping[str, Callable[..., S]]) -> dict[str, S]:
         """Return what is learned from the labels of tasks, merged in the order of the sources."""
         found: dict[str, S] = {}
         for each in self.parts.values():
@@ -187,7 +193,16 @@ class Sources:
         return self._cycles
 
     def completed(self, name: str, batch: Batch) -> Batch:
-        """Name the source of a batch, and set None in place of inputs that it lacks."""
+        """Name the source of a batch, and set None in place of inputs that it lacks.
+
+        Rows of a source without weights weigh 1 where another source of the task has some.
+        """
+        weights = dict(batch.weights)
+        for task in self.weighted:
+            target = batch.targets.get(task)
+            if target is not None and task not in weights:
+                weights[task] = target.new_ones(len(target), dtype=torch.float32)
+        batch = replace(batch, weights=weights)
         if self._lacking is None:  # loaders do not know what others have
             return replace(batch, source=name)
         inputs = with_none(batch.inputs, self._lacking[name])
@@ -244,5 +259,5 @@ def _rows_of(given: Any) -> Any:
     """Return a batch as data."""
     if isinstance(given, (Mapping, Batch)):
         batch = Batch.of(given)
-        return batch.inputs, batch.targets
+        return batch.inputs, batch.targets, batch.weights
     return given

@@ -82,13 +82,25 @@ def as_tensor(values: Any, what: str) -> Tensor:
     return tensor
 
 
-def count_rows(inputs: Tree, targets: Mapping[str, Tensor]) -> int:
+def tensors_of(given: Mapping[str, Any], what: str) -> dict[str, Tensor]:
+    """Turn the arrays of tasks into tensors, without those that are None."""
+    return {
+        task: as_tensor(each, f"{what} of task {task!r}")
+        for task, each in given.items()
+        if each is not None
+    }
+
+
+def count_rows(
+    inputs: Tree, targets: Mapping[str, Tensor], weights: Mapping[str, Tensor] | None = None
+) -> int:
     """Return the number of rows that all leaves have.
 
     Raises:
         InputError: If they differ, or there is no leaf.
     """
     lengths = {**_lengths(inputs, "inputs"), **_lengths(dict(targets), "targets")}
+    lengths |= _lengths(dict(weights or {}), "weights")
     if len(set(lengths.values())) != 1:
         found = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
         raise InputError(

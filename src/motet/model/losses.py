@@ -19,6 +19,18 @@ def mean_losses(terms: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]
     }
 
 
+def count_of(
+    task: Task,
+    targets: Mapping[str, Tensor | None],
+    weights: Mapping[str, Tensor | None],
+) -> Tensor | None:
+    """Return what the loss of a task will be divided by (); None without a target."""
+    target, own = targets.get(task.name), weights.get(task.name)
+    if target is None:
+        return None
+    return task.count(target) if own is None else task.count(target, own)
+
+
 def on_host(numbers: Sequence[Tensor]) -> list[float]:
     """Read scalar tensors, from a GPU in one transfer."""
     if all(number.device.type == "cpu" for number in numbers):

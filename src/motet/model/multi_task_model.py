@@ -30,6 +30,7 @@ from motet.sharing import (
     Stages,
 )
 from motet.tasks import Prediction, Task
+from motet.tasks.row_weights import require_weights_taken
 
 
 class MultiTaskModel(OwnedParameters):
@@ -333,17 +334,28 @@ class MultiTaskModel(OwnedParameters):
         return self._reading.pooled(first)
 
     def loss_terms(
-        self, raw: Mapping[str, Tensor], targets: Mapping[str, Tensor | None]
+        self,
+        raw: Mapping[str, Tensor],
+        targets: Mapping[str, Tensor | None],
+        weights: Mapping[str, Tensor | None] | None = None,
     ) -> dict[str, tuple[Tensor, Tensor]]:
         """Compute losses over labelled elements, of tasks that have targets.
+
+        Args:
+            raw: Raw outputs, as the model returns them.
+            targets: Targets by task. NaN, -100 or None stand for "not labelled".
+            weights: How much each row counts, (B,) by task, 0 as if it had no label; every row
+                alike where there are none.
 
         Returns:
             ``{task: (sum, count)}``.
 
         Raises:
-            InputError: If raw outputs or targets are not given by task, or a task is unknown.
+            InputError: If raw outputs, targets or weights are not given by task, a task is unknown,
+                or its class does not take weights.
         """
-        for what, given in (("raw", raw), ("targets", targets)):
+        given_by_task = (("raw", raw), ("targets", targets), ("weights", weights or {}))
+        for what, given in given_by_task:
             if not isinstance(given, Mapping):
                 raise InputError(f"{what}: found {described(given)}, expected {{task: tensor}}")
         for task in targets:
@@ -351,7 +363,12 @@ class MultiTaskModel(OwnedParameters):
         terms = {}
         for task, output in raw.items():
             if (target := targets.get(self._known(task))) is not None:
-                found = terms[task] = self.tasks[task].loss(output, target)
+                own = weights.get(task) if weights else None
+                if own is None:
+                    found = terms[task] = self.tasks[task].loss(output, target)
+                else:
+                    require_weights_taken(self.tasks[task])
+                    found = terms[task] = self.tasks[task].loss(output, target, own)
                 try:  # costs no call
                     total, count = found
                     _ = total.ndim, count.ndim
@@ -360,18 +377,22 @@ class MultiTaskModel(OwnedParameters):
         return terms
 
     def losses(
-        self, raw: Mapping[str, Tensor], targets: Mapping[str, Tensor | None]
+        self,
+        raw: Mapping[str, Tensor],
+        targets: Mapping[str, Tensor | None],
+        weights: Mapping[str, Tensor | None] | None = None,
     ) -> dict[str, Tensor]:
         """Compute the mean loss of each task; tasks without any label are left out.
 
         Args:
             raw: Raw outputs, as the model returns them.
             targets: Targets by task. NaN, -100 or None stand for "not labelled".
+            weights: How much each row counts, (B,) by task; see `loss_terms`.
 
         Returns:
             A scalar per task.
         """
-        return mean_losses(self.loss_terms(raw, targets))
+        return mean_losses(self.loss_terms(raw, targets, weights))
 
     def decode(self, raw: Mapping[str, Tensor]) -> dict[str, Prediction]:
         """Turn raw outputs into predictions in original units."""

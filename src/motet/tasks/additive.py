@@ -19,7 +19,11 @@ from motet.problems import InputError
 
 
 def sum_masked(
-    function: Callable[..., Tensor], raw: Tensor, target: Tensor, labelled: Tensor | None
+    function: Callable[..., Tensor],
+    raw: Tensor,
+    target: Tensor,
+    labelled: Tensor | None,
+    weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Add up a built-in loss over the labelled elements.
 
@@ -32,14 +36,19 @@ def sum_masked(
         raw: Raw outputs, in the shape of ``labelled``, perhaps with one more axis.
         target: Labels, in the shape of ``labelled``, perhaps with one more axis.
         labelled: Mask of the elements that count, (B,) or (B, K); None if all do.
+        weights: How much each row counts, (B,); every row alike if left out.
 
     Returns:
-        Differentiable sum () and count () of the labelled elements.
+        Differentiable sum () and count () of the labelled elements; with weights, of their weights.
     """
-    if labelled is None:
+    if labelled is None and (weights is None or all_one(weights)):
         return function(raw, target, reduction="sum"), size_of(target)
-    losses = function(clean(raw, labelled), clean(target, labelled))
-    return clean(losses, labelled).sum(), number_of(labelled)
+    losses = clean(function(clean(raw, labelled), clean(target, labelled)), labelled)
+    if weights is None:
+        assert labelled is not None
+        return losses.sum(), number_of(labelled)
+    weights = of_elements(weights, losses, labelled)
+    return (losses * weights).sum(), weights.sum().float()
 
 
 def clean(values: Tensor, labelled: Tensor | None) -> Tensor:
@@ -49,8 +58,23 @@ def clean(values: Tensor, labelled: Tensor | None) -> Tensor:
     return values.where(labelled if values.ndim == labelled.ndim else labelled.unsqueeze(-1), 0)
 
 
+def of_elements(weights: Tensor, elements: Tensor, labelled: Tensor | None) -> Tensor:
+    """Return the weights of rows (B,) as those of their elements (B, ...), 0 without a label."""
+    wide = weights.to(elements.dtype).view(-1, *[1] * (elements.ndim - 1)).expand_as(elements)
+    return clean(wide, labelled)
+
+
+def all_one(weights: Tensor) -> bool:
+    """Return whether weights change nothing, if it is cheap to see: a GPU would have to wait."""
+    return weights.device.type == "cpu" and bool((weights == 1).all())
+
+
 def sum_selected(
-    function: Callable[[Tensor, Tensor], Any], raw: Tensor, target: Tensor, labelled: Tensor
+    function: Callable[[Tensor, Tensor], Any],
+    raw: Tensor,
+    target: Tensor,
+    labelled: Tensor,
+    weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Add up a user's loss, called on the rows that have a label.
 
@@ -67,14 +91,15 @@ def sum_selected(
         raw: Raw outputs, shape (B, ...).
         target: Labels, shape (B, ...).
         labelled: Mask of the elements that count, (B,) or (B, K).
+        weights: How much each row counts, (B,); every row alike if left out.
 
     Returns:
-        Differentiable sum () and count () of the labelled elements; (0, 0) if there are none, and
-        then the function is not called.
+        Differentiable sum () and count () of the labelled elements, with weights of their weights;
+        (0, 0) if there are none, and then the function is not called.
 
     Raises:
         InputError: If the function does not return a tensor, or returns a shape that does not fit,
-            or a mean that would include missing labels.
+            or a mean that would include missing labels or rows of different weight.
 
     Example:
         >>> import torch
@@ -85,7 +110,11 @@ def sum_selected(
     rows = labelled if labelled.ndim == 1 else labelled.any(dim=-1)
     if not bool(rows.all()):  # waits for the device
         raw, target, labelled = raw[rows], target[rows], labelled[rows]
+        weights = None if weights is None else weights[rows]
     count = number_of(labelled)
+    if weights is not None:
+        weights = of_elements(weights, raw.new_empty(labelled.shape), labelled)
+        count = weights.sum().float()
     if len(target) == 0:
         return raw.new_zeros(()), count
     losses = function(raw, clean(target, labelled))
@@ -96,12 +125,14 @@ def sum_selected(
         )
     if losses.shape[: labelled.ndim] == labelled.shape:
         extra = tuple(range(labelled.ndim, losses.ndim))
-        losses = losses.mean(dim=extra) if extra else losses
-        return losses.where(labelled, 0).sum(), count
-    return _sum_of_means(function, losses, labelled), count
+        losses = (losses.mean(dim=extra) if extra else losses).where(labelled, 0)
+        return (losses if weights is None else losses * weights).sum(), count
+    return _sum_of_means(function, losses, labelled, weights), count
 
 
-def _sum_of_means(function: Callable[..., Any], losses: Tensor, labelled: Tensor) -> Tensor:
+def _sum_of_means(
+    function: Callable[..., Any], losses: Tensor, labelled: Tensor, weights: Tensor | None
+) -> Tensor:
     n = len(labelled)  # rows; undo the mean over each row's cells, (n,), or over everything, ()
     if losses.numel() != 1 and losses.shape != (n,):
         shape = tuple(labelled.shape)
@@ -115,6 +146,13 @@ def _sum_of_means(function: Callable[..., Any], losses: Tensor, labelled: Tensor
             f"are only partly labelled, so it includes missing labels; return one loss per label, "
             f"{tuple(labelled.shape)}, for example with reduction='none'"
         )
+    if weights is not None:
+        if losses.numel() != n:
+            raise InputError(
+                f"the loss {_name(function)} returned a mean over rows, which cannot count them by "
+                f"their weights; return one loss per row, ({n},), for example with reduction='none'"
+            )
+        losses = losses.reshape(n) * weights.reshape(n, -1)[:, 0]
     return losses.sum() * (labelled.numel() / losses.numel())
 
 

@@ -14,9 +14,9 @@ in ``view``, and these are a forward pass of their own. Write your own with two 
     ...         turned = torch.rand(len(inputs), generator=generator) < 0.5
     ...         return torch.where(turned[:, None], inputs.flip(1), inputs), turned.float()
     ...
-    ...     def loss(self, raw, target):
+    ...     def loss(self, raw, target, weights=None):
     ...         loss = torch.nn.functional.binary_cross_entropy_with_logits
-    ...         return self.add_up(loss, raw, target)
+    ...         return self.add_up(loss, raw, target, weights)
     >>> seen, target = Reversed("order").view(torch.eye(2), torch.Generator().manual_seed(0))
     >>> seen.shape, target.shape
     (torch.Size([2, 2]), torch.Size([2]))
@@ -31,7 +31,6 @@ from torch import Tensor
 
 from motet.options import AUXILIARY_DEFAULTS, AuxiliaryOptions, Unpack, checked
 from motet.problems import InputError
-from motet.tasks.additive import number_of
 from motet.tasks.base import Task
 from motet.tasks.kinds import LabelKind
 from motet.tasks.prediction import Prediction
@@ -73,9 +72,6 @@ class Auxiliary(Task):
         Returns:
             Inputs of the same form, of B' rows, and the target (B', ...) that `loss` takes.
         """
-
-    def count(self, target: Tensor) -> Tensor:
-        return number_of(self.label_kind.present(target))
 
     def decode(self, raw: Tensor) -> Prediction:
         return Prediction(raw.double())

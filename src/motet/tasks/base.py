@@ -14,8 +14,9 @@ Write your own by subclassing `Task` with two methods, ``loss`` and ``decode``:
     ...     kind = "count"
     ...     labels = "number"  # one number a row, NaN where missing
     ...
-    ...     def loss(self, raw, target):
-    ...         return self.add_up(lambda raw, target: raw.exp() - target * raw, raw, target)
+    ...     def loss(self, raw, target, weights=None):
+    ...         function = lambda raw, target: raw.exp() - target * raw
+    ...         return self.add_up(function, raw, target, weights)
     ...
     ...     def decode(self, raw):
     ...         return Prediction(raw.double().exp(), None)
@@ -34,24 +35,29 @@ on as ``**common``, become options in a config once it is registered:
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 
+import torch
 from torch import Tensor, nn
 
 from motet.options import TASK_DEFAULTS, TaskOptions, Unpack, WeightSchedule, checked, create
 from motet.problems import InputError, shown
 from motet.registry import HEADS, LOSSES
 from motet.tags import TagSet
-from motet.tasks.additive import number_of, sum_selected
+from motet.tasks.additive import sum_selected
 from motet.tasks.combining import combined
 from motet.tasks.heads import SingleOutput, TaskHead, custom_head
 from motet.tasks.kinds import LabelKind, Likelihood, label_kind
 from motet.tasks.map_heads import MapHead
 from motet.tasks.prediction import Kept
 from motet.tasks.prediction import Prediction as Prediction
+from motet.tasks.row_weights import RowWeights
 from motet.tasks.statistics import LabelStatistics
 from motet.tasks.token_heads import TokenHead
 from motet.tasks.weight_schedules import weight_at
+
+_MEAN = "mean_row_weight"
+"""Key of a model's state."""
 
 
 class Task(nn.Module, ABC):
@@ -82,6 +88,8 @@ class Task(nn.Module, ABC):
     additive: ClassVar[bool] = True
     """Whether the losses of micro-batches add up to that of the batch; not if rows are compared
     with each other."""
+    counts: Literal["elements", "rows"] = "elements"
+    """What the count of its loss is of: labelled elements, or rows with a label."""
     balanced: bool = True
     """Whether the balancer weights its loss or gradient; otherwise its gradient is added after."""
     outputs: int = 1
@@ -113,6 +121,7 @@ class Task(nn.Module, ABC):
         self.enabled: bool = options["enabled"]
         self.learning_rate: float | None = options["learning_rate"]
         self.evaluate_every: int = options["evaluate_every"]
+        self.row_weights = RowWeights()
         self._head_and_metrics = options["head"], tuple(options["metrics"])  # not as submodules
 
     @classmethod
@@ -137,16 +146,25 @@ class Task(nn.Module, ABC):
     # What a kind of task must define -------------------------------------------------------------
 
     @abstractmethod
-    def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, raw: Tensor, target: Tensor, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Add up the loss over the labelled elements.
+
+        A class whose ``loss`` has no parameter ``weights`` works without weights of rows, and
+        training with them is refused.
 
         Args:
             raw: Raw output, as the head gives it: (B, outputs), or (B,) for one number; of a task
                 that reads tokens (B, L, outputs), NaN where there is no word.
             target: Labels of the same rows, some perhaps missing.
+            weights: How much each row counts, (B,), not negative; 0 is a missing label. Every row
+                counts alike if left out.
 
         Returns:
-            Differentiable sum () and count (); (0, 0) if no label is there, never NaN.
+            Differentiable sum () and count (); (0, 0) if no label is there, never NaN. With weights
+            the sum of the weighted losses, and the number of elements times the mean weight of the
+            training labels; the sum of the weights where that was not learned.
         """
 
     @abstractmethod
@@ -155,9 +173,14 @@ class Task(nn.Module, ABC):
 
     # What follows from ``labels``, and may be refined --------------------------------------------
 
-    def count(self, target: Tensor) -> Tensor:
+    def count(self, target: Tensor, weights: Tensor | None = None) -> Tensor:
         """Return the count that ``loss`` would give (), without a forward pass."""
-        return number_of(self.labelled(target))
+        labelled = self.label_kind.present(self.counted(target, weights))
+        return self.row_weights.count(labelled, labelled, weights)
+
+    def counted(self, target: Tensor, weights: Tensor | None) -> Tensor:
+        """Return labels of which those of rows with weight 0 are missing."""
+        return target if weights is None else self.label_kind.without(target, weights > 0)
 
     def labelled(self, target: Tensor) -> Tensor:
         """Return which rows have at least one label, (B,)."""
@@ -217,13 +240,25 @@ class Task(nn.Module, ABC):
             shapes: A `motet.data.inputs.shapes.InputShapes`.
         """
 
-    def statistics(self, target: Tensor) -> LabelStatistics:
+    def statistics(self, target: Tensor, weights: Tensor | None = None) -> LabelStatistics:
         """Return what is learned from labels (B, ...); those of batches are merged."""
-        return self.label_kind.statistics(target)
+        return self.label_kind.statistics(target, weights)
 
-    def prepare(self, target: Tensor) -> None:
-        """Learn what depends on the training labels, such as balanced weights, from all of them."""
-        self.learn(self.statistics(target))
+    def prepare(self, target: Tensor, weights: Tensor | None = None) -> None:
+        """Learn what depends on the training labels, such as balanced weights, from all of them.
+
+        Args:
+            target: All training labels, (N, ...).
+            weights: How much each row counts, (N,); every row alike if left out.
+        """
+        found = self.statistics(target) if weights is None else self.statistics(target, weights)
+        self.learn_labels(found)
+
+    def learn_labels(self, labels: LabelStatistics) -> None:
+        """Learn the mean weight of the rows, and whatever `learn` does."""
+        known = labels.weights
+        self.row_weights.mean = None if known is None else known.mean(self.counts)
+        self.learn(labels)
 
     def learn(self, labels: LabelStatistics) -> None:
         """Learn what depends on the training labels from their statistics."""
@@ -310,17 +345,40 @@ class Task(nn.Module, ABC):
         return SingleOutput(head) if self.label_kind.flat and self.outputs == 1 else head
 
     def add_up(
-        self, function: Callable[[Tensor, Tensor], Any], raw: Tensor, target: Tensor
+        self,
+        function: Callable[[Tensor, Tensor], Any],
+        raw: Tensor,
+        target: Tensor,
+        weights: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return (sum, count) of a loss ``function(raw, target)`` over the labels that are there.
 
-        The function sees only rows with labels, and may return a loss per label or their mean; see
-        `motet.tasks.additive.sum_selected`.
+        The function sees only rows with labels, and may return a loss per label or their mean,
+        which cannot be weighted; see `motet.tasks.additive.sum_selected`.
         """
-        return sum_selected(function, raw, target, self.label_kind.present(target))
+        target = self.counted(target, weights)
+        labelled = self.label_kind.present(target)
+        total, count = sum_selected(function, raw, target, labelled, weights)
+        if weights is not None:
+            count = self.row_weights.count(labelled, labelled, weights)
+        return total, count
 
     def extra_repr(self) -> str:
         return f"{self.name!r}, outputs={self.outputs}"
+
+    # The mean weight is written only where it is known: others have nothing more in their files
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self.row_weights.mean is not None:
+            destination[f"{prefix}{_MEAN}"] = torch.tensor(self.row_weights.mean).double()
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *arguments: Any
+    ) -> None:
+        mean = state_dict.pop(f"{prefix}{_MEAN}", None)
+        self.row_weights.mean = None if mean is None else float(mean)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     def _bare_head(self, width: int) -> nn.Module:
         self.require_outputs()

@@ -19,7 +19,14 @@ from motet.options import (
     checked,
 )
 from motet.problems import InputError
-from motet.tasks.additive import clean, number_of, size_of, sum_selected
+from motet.tasks.additive import (
+    all_one,
+    clean,
+    number_of,
+    of_elements,
+    size_of,
+    sum_selected,
+)
 from motet.tasks.base import Prediction, Task, find_loss
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import (
@@ -31,7 +38,7 @@ from motet.tasks.labels import (
     named_classes,
 )
 from motet.tasks.statistics import LabelStatistics
-from motet.tasks.weights import ClassWeights
+from motet.tasks.weights import ClassWeights, count_of
 
 BUILT_IN = ("cross_entropy", "focal")
 
@@ -102,23 +109,32 @@ class Classification(Task):
         elif loss == "focal":
             self.loss_function = partial(self.loss_function, gamma=2.0 if gamma is None else gamma)
 
-    def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, raw: Tensor, target: Tensor, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         self._expect(raw, (len(target), self.outputs))
         raw = at_least_float32(raw)
+        if weights is not None:
+            target = self.counted(target, weights)
         if self.loss_name not in BUILT_IN:
-            return sum_selected(self.loss_function, raw, *self._read(target))
+            target, present = self._read(target)
+            total, _ = sum_selected(self.loss_function, raw, target, present, weights)
+            return total, self._count(target, present, weights)
         labelled = self.label_kind.present_or_none(target)
         target = self._clean(target, labelled)
-        weights = self.weights() if self.weights else None
-        function = partial(self.loss_function, class_weights=weights)
-        if labelled is None:
-            return function(raw, target, reduction="sum"), self._count(target, None)
-        losses = function(clean(raw, labelled), target)
-        return clean(losses, labelled).sum(), self._count(target, labelled)
+        class_weights = self.weights() if self.weights else None
+        function = partial(self.loss_function, class_weights=class_weights)
+        if labelled is None and (weights is None or all_one(weights)):
+            return function(raw, target, reduction="sum"), self._count(target, None, weights)
+        losses = clean(function(clean(raw, labelled), target), labelled)
+        if weights is not None:
+            losses = losses * of_elements(weights, losses, labelled)
+        return losses.sum(), self._count(target, labelled, weights)
 
-    def count(self, target: Tensor) -> Tensor:
+    def count(self, target: Tensor, weights: Tensor | None = None) -> Tensor:
+        target = self.counted(target, weights)
         labelled = self.label_kind.present_or_none(target)
-        return self._count(self._clean(target, labelled), labelled)
+        return self._count(self._clean(target, labelled), labelled, weights)
 
     def decode(self, raw: Tensor) -> Prediction:
         probabilities = at_least_float32(raw).softmax(dim=-1)
@@ -157,7 +173,7 @@ class Classification(Task):
     def learn(self, labels: LabelStatistics) -> None:
         """Learn balanced class weights, and their mean."""
         if self.weights:
-            self.weights.learn_from(*labels.totals_of(self.outputs))
+            self.weights.learn_from(*labels.weighted_totals_of(self.outputs))
 
     @property
     def prepared(self) -> bool:
@@ -187,11 +203,12 @@ class Classification(Task):
             return clean(target, labelled)
         return clean(as_vector(target), labelled).long()
 
-    def _count(self, target: Tensor, labelled: Tensor | None) -> Tensor:
-        if not self.weights or self.loss_name == "focal":
+    def _count(self, target: Tensor, labelled: Tensor | None, weights: Tensor | None) -> Tensor:
+        own = self.weights if self.loss_name != "focal" else None
+        if own is None and weights is None:
             rows = target[:, 0] if is_soft(target) else target
             return size_of(rows) if labelled is None else number_of(labelled)
-        return self.weights.count(target, labelled)
+        return count_of(target, labelled, weights, own, self.row_weights)
 
     def _check_shares(self, target: Tensor) -> None:
         self._expect_shares(target)

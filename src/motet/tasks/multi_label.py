@@ -19,7 +19,7 @@ from motet.options import (
     checked,
 )
 from motet.problems import InputError
-from motet.tasks.additive import clean, number_of, sum_masked, sum_selected
+from motet.tasks.additive import clean, sum_masked
 from motet.tasks.base import Prediction, Task, find_loss
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import at_least_float32, named_classes
@@ -93,20 +93,28 @@ class MultiLabel(Task):
             self.require_outputs()
             self.weights = LabelWeights(pos_weight, self.outputs, name, "pos_weight")
 
-    def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, raw: Tensor, target: Tensor, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         raw = at_least_float32(raw)
         self._expect(raw, (len(target), self.outputs))
-        if self.loss_name != "binary_cross_entropy":
-            target, labelled = self._read(target)
-            return sum_selected(self.loss_function, raw, target.to(raw.dtype), labelled)
         target = self._table(target)
+        if self.loss_name != "binary_cross_entropy":
+            return self.add_up(self.loss_function, raw, target.to(raw.dtype), weights)
+        if weights is not None:
+            target = self.counted(target, weights)
         function = self.loss_function
         if self.weights:
             function = partial(function, pos_weight=self.weights())
-        return sum_masked(function, raw, target, self.label_kind.present_or_none(target))
+        labelled = self.label_kind.present_or_none(target)
+        total, count = sum_masked(function, raw, target, labelled, weights)
+        if weights is not None:
+            count = self.row_weights.count(target, labelled, weights)
+        return total, count
 
-    def count(self, target: Tensor) -> Tensor:
-        return number_of(self._read(target)[1])
+    def count(self, target: Tensor, weights: Tensor | None = None) -> Tensor:
+        target = self.counted(self._table(target), weights)
+        return self.row_weights.count(target, self.label_kind.present(target), weights)
 
     def decode(self, raw: Tensor) -> Prediction:
         return self._decided(at_least_float32(raw).sigmoid())
@@ -143,7 +151,7 @@ class MultiLabel(Task):
     def learn(self, labels: LabelStatistics) -> None:
         """Learn balanced weights."""
         if self.weights and self.weights.learned:
-            self.weights.learn(balanced_labels(*labels.totals_of(self.outputs)))
+            self.weights.learn(balanced_labels(*labels.weighted_totals_of(self.outputs)))
 
     @property
     def prepared(self) -> bool:

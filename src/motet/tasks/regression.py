@@ -16,7 +16,7 @@ from motet.options import (
     checked,
 )
 from motet.problems import InputError
-from motet.tasks.additive import number_of, sum_masked, sum_selected
+from motet.tasks.additive import sum_masked
 from motet.tasks.base import Prediction, Task, find_loss
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import as_vector, at_least_float32
@@ -81,16 +81,21 @@ class Regression(Task):
         if loss == "huber":
             self.loss_function = partial(self.loss_function, delta=delta or 1.0)
 
-    def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, raw: Tensor, target: Tensor, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         raw, target = at_least_float32(as_vector(raw)), as_vector(target)
         self._expect(raw, self._shape(target))
         target = target.to(raw.dtype)
         if self.loss_name not in BUILT_IN:
-            return sum_selected(self.loss_function, raw, target, self.label_kind.present(target))
-        return sum_masked(self.loss_function, raw, target, self.label_kind.present_or_none(target))
-
-    def count(self, target: Tensor) -> Tensor:
-        return number_of(self.label_kind.present(target))
+            return self.add_up(self.loss_function, raw, target, weights)
+        if weights is not None:
+            target = self.counted(target, weights)
+        labelled = self.label_kind.present_or_none(target)
+        total, count = sum_masked(self.loss_function, raw, target, labelled, weights)
+        if weights is not None:
+            count = self.row_weights.count(target, labelled, weights)
+        return total, count
 
     def decode(self, raw: Tensor) -> Prediction:
         return Prediction(self.restore(raw))

@@ -10,7 +10,7 @@ from motet.options import OnlyWith, PositiveFloat, PositiveInt, TaskOptions, Unp
 from motet.problems import InputError, RowError
 from motet.states import MISSING, lengthened
 from motet.tags import TagSet
-from motet.tasks.additive import clean, number_of
+from motet.tasks.additive import clean, of_elements
 from motet.tasks.base import Prediction, Task
 from motet.tasks.crf import CRF, Constraints
 from motet.tasks.kinds import LabelKind
@@ -18,7 +18,7 @@ from motet.tasks.labels import at_least_float32, first_wrong_place, named_classe
 from motet.tasks.losses import cross_entropy
 from motet.tasks.statistics import LabelStatistics
 from motet.tasks.token_heads import TokenHead, TokenLSTM
-from motet.tasks.weights import ClassWeights
+from motet.tasks.weights import ClassWeights, count_of
 
 
 @final
@@ -96,6 +96,7 @@ class SequenceLabelling(Task):
             self.require_outputs()
         self.decoder = decoder
         self.mean_over = mean_over or ("sequences" if decoder == "crf" else "words")
+        self.counts = "rows" if self.mean_over == "sequences" else "elements"
         self.tags = TagSet(self.class_names or (), scheme, f"task {name!r}")
         self.loss_name = "crf" if decoder == "crf" else "cross_entropy"
         moves = self.tags.moves() if self.tags.has_spans and self.outputs else None
@@ -105,20 +106,27 @@ class SequenceLabelling(Task):
         if class_weights is not None:
             self.weights = ClassWeights(class_weights, self.outputs, name)
 
-    def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        target = self._fitting(raw, target)
+    def loss(
+        self, raw: Tensor, target: Tensor, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        target = self.counted(self._fitting(raw, target), weights)
         raw, labelled = at_least_float32(raw), self.label_kind.present(target)
         target = clean(target, labelled).long()
         if self.crf is None:
-            return self._tokens_loss(raw.flatten(0, 1), target.flatten(), labelled.flatten())
+            return self._tokens_loss(raw, target, labelled, weights), self._count(
+                target, labelled, weights
+            )
         # NaN at a label, or before a word, stays, so that the loss is NaN
         words = _through_last(labelled | _words(raw)) & labelled.any(dim=1, keepdim=True)
         likelihood = self.crf(raw, target.where(labelled, MISSING), words)
-        return -likelihood.sum(), self._count(target, labelled)
+        if weights is not None:
+            likelihood = likelihood * of_elements(weights, likelihood, labelled.any(dim=1))
+        return -likelihood.sum(), self._count(target, labelled, weights)
 
-    def count(self, target: Tensor) -> Tensor:
+    def count(self, target: Tensor, weights: Tensor | None = None) -> Tensor:
+        target = self.counted(target, weights)
         labelled = self.label_kind.present(target)
-        return self._count(clean(target, labelled).long(), labelled)
+        return self._count(clean(target, labelled).long(), labelled, weights)
 
     def decode(self, raw: Tensor) -> Prediction:
         """Return tags (B, L), -100 where there is no word."""
@@ -177,7 +185,7 @@ class SequenceLabelling(Task):
     def learn(self, labels: LabelStatistics) -> None:
         """Learn weights as `Classification`, and whether all labels can be valid sequences."""
         if self.weights:
-            (counts,) = labels.totals_of(self.outputs)
+            (counts,) = labels.weighted_totals_of(self.outputs)
             self.weights.learn_from(counts, counts)
         if self.crf is not None and self.tags.has_spans:
             valid = not labels.labelled or bool(
@@ -206,15 +214,22 @@ class SequenceLabelling(Task):
         """Spans first, where there are any: most words are O, so accuracy hardly differs."""
         return ("span_f1", "token_accuracy") if self.tags.has_spans else ("token_accuracy",)
 
-    def _tokens_loss(self, raw: Tensor, target: Tensor, labelled: Tensor) -> tuple[Tensor, Tensor]:
-        weights = self.weights() if self.weights else None
-        losses = cross_entropy(clean(raw, labelled), target, class_weights=weights)
-        return clean(losses, labelled).sum(), self._count(target, labelled)
+    def _tokens_loss(
+        self, raw: Tensor, target: Tensor, labelled: Tensor, weights: Tensor | None
+    ) -> Tensor:
+        class_weights = self.weights() if self.weights else None
+        raw = clean(raw.flatten(0, 1), labelled.flatten())
+        losses = cross_entropy(raw, target.flatten(), class_weights=class_weights)
+        losses = clean(losses.view(labelled.shape), labelled)
+        return (
+            losses if weights is None else losses * of_elements(weights, losses, labelled)
+        ).sum()
 
-    def _count(self, target: Tensor, labelled: Tensor) -> Tensor:
+    def _count(self, target: Tensor, labelled: Tensor, weights: Tensor | None) -> Tensor:
         if self.mean_over == "sequences":
-            return number_of(labelled.any(dim=1))
-        return number_of(labelled) if self.weights is None else self.weights.count(target, labelled)
+            rows = labelled.any(dim=1)
+            return self.row_weights.count(rows, rows, weights)
+        return count_of(target, labelled, weights, self.weights, self.row_weights)
 
     def _fitting(self, raw: Tensor, target: Tensor) -> Tensor:
         """Return the labels of the words that the scores are for, (B, L)."""

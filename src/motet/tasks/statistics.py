@@ -6,9 +6,9 @@ the same order, however they are split into batches.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -79,6 +79,50 @@ def _with_joined_ends(parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return tuple(left)
 
 
+class WeightSums(NamedTuple):
+    """Of the weights of labelled rows."""
+
+    rows: float
+    """How many there are."""
+    total: float
+    """Sum of their weights."""
+    squares: float
+    """Sum of the squares of these."""
+    elements: float
+    """Labelled elements."""
+    over_elements: float
+    """Sum of the weights of these."""
+
+    @staticmethod
+    def of(weights: Tensor, elements: Tensor | None = None) -> "WeightSums":
+        """Add up weights (N,), and those of the elements (N,) of each row, one each if left out."""
+        rows, total = float(len(weights)), float(weights.sum())
+        squares = float(weights.square().sum())
+        if elements is None:
+            return WeightSums(rows, total, squares, rows, total)
+        over = float((weights * elements).sum())
+        return WeightSums(rows, total, squares, float(elements.sum()), over)
+
+    def merged(self, other: "WeightSums") -> "WeightSums":
+        """Return the sums of both."""
+        return WeightSums(*(own + more for own, more in zip(self, other, strict=True)))
+
+    def mean(self, over: Literal["elements", "rows"]) -> float | None:
+        """Return the mean weight; None without any."""
+        number, total = (
+            (self.rows, self.total) if over == "rows" else (self.elements, self.over_elements)
+        )
+        return total / number if number else None
+
+    @property
+    def effective(self) -> float:
+        """Number of rows of equal weight whose mean varies as much: (sum w)^2 / sum w^2.
+
+        Kish, Survey Sampling, 1965.
+        """
+        return self.total**2 / self.squares if self.squares else 0.0
+
+
 @dataclass(frozen=True)
 class LabelStatistics:
     """Of the labels of one task; those of batches are merged."""
@@ -91,6 +135,12 @@ class LabelStatistics:
     """Sums over labels (k, C), float64, by class; which ones depends on the kind of label."""
     moments: Moments | None = None
     """Of numbers."""
+    elements: int = 0
+    """Labelled elements."""
+    weights: WeightSums | None = None
+    """Of the weights of labelled rows, if rows have some."""
+    weighted_totals: Tensor | None = None
+    """As ``totals``, of the weights."""
 
     @property
     def labelled(self) -> int:
@@ -102,6 +152,12 @@ class LabelStatistics:
         assert self.totals is not None  # the kind of label has classes
         return _widened(self.totals, classes)
 
+    def weighted_totals_of(self, classes: int) -> Tensor:
+        """Return the totals of so many classes, where a row of mean weight counts 1."""
+        if self.weights is None or self.weighted_totals is None or not self.weights.total:
+            return self.totals_of(classes)
+        return _widened(self.weighted_totals, classes) * (self.weights.rows / self.weights.total)
+
     def summary(self) -> dict[str, Any]:
         """Return the counts and moments, without the sample, as JSON can hold them."""
         found: dict[str, Any] = {"rows": self.rows, "labelled": self.labelled}
@@ -109,29 +165,54 @@ class LabelStatistics:
             found["totals"] = self.totals.tolist()
         if self.moments is not None:
             found |= {name: each.tolist() for name, each in self.moments._asdict().items()}
+        if self.weights is not None:
+            found["weights"] = self.weights._asdict()
         return found
 
     def merged(self, other: "LabelStatistics") -> "LabelStatistics":
         """Return the statistics of the labels of both, this one's first."""
-        totals, moments = self.totals, self.moments
-        if totals is not None and other.totals is not None:
-            width = max(totals.shape[1], other.totals.shape[1])
-            totals = _widened(totals, width) + _widened(other.totals, width)
+        moments = self.moments
         if moments is not None and other.moments is not None:
             moments = moments.merged(other.moments)
-        sample = self.sample.merged(other.sample)
-        return LabelStatistics(self.rows + other.rows, sample, totals, moments)
+        found = LabelStatistics(
+            self.rows + other.rows,
+            self.sample.merged(other.sample),
+            _added(self.totals, other.totals),
+            moments,
+            self.elements + other.elements,
+        )
+        if self.weights is None and other.weights is None:
+            return found
+        weights = self._weight_sums().merged(other._weight_sums())
+        totals = _added(self._weight_totals(), other._weight_totals())
+        return replace(found, weights=weights, weighted_totals=totals)
+
+    def _weight_sums(self) -> WeightSums:
+        if self.weights is not None:
+            return self.weights
+        rows, elements = float(self.labelled), float(self.elements)
+        return WeightSums(rows, rows, rows, elements, elements)
+
+    def _weight_totals(self) -> Tensor | None:
+        return self.totals if self.weights is None else self.weighted_totals
 
 
-def count_classes(places: Tensor) -> Tensor:
-    """Return how often each place of a class occurs, float64."""
-    return torch.bincount(places).double()
+def count_classes(places: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Return how often each place of a class occurs, or the sum of its weights, float64."""
+    return torch.bincount(places, weights).double()
 
 
 def stacked(totals: Sequence[Tensor]) -> Tensor:
     """Stack totals (C,) of different lengths, (k, C)."""
     width = max(len(each) for each in totals)
     return torch.stack([pad(each, [0, width - len(each)]) for each in totals])
+
+
+def _added(own: Tensor | None, other: Tensor | None) -> Tensor | None:
+    if own is None or other is None:
+        return own
+    width = max(own.shape[1], other.shape[1])
+    return _widened(own, width) + _widened(other, width)
 
 
 def _widened(totals: Tensor, width: int) -> Tensor:

@@ -20,6 +20,7 @@ from motet.tasks.choices import MetricChoice, find_metrics
 from motet.tasks.labels import as_tensor
 from motet.tasks.metric import Metric
 from motet.tasks.prediction import Kept, Prediction, check_prediction
+from motet.tasks.row_weights import require_weights_taken
 from motet.tasks.tally import Tally
 
 _MOST = 1 << 22
@@ -89,6 +90,7 @@ class TaskMetrics:
         targets: Mapping[str, Any],
         losses: Mapping[str, tuple[Tensor, Tensor]] | None = None,
         numbers: Tensor | None = None,
+        weights: Mapping[str, Any] | None = None,
     ) -> None:
         """Add a batch. Tensors may be kept, not copied: do not change them afterwards.
 
@@ -98,6 +100,8 @@ class TaskMetrics:
             losses: (sum, count) of each task, if they are known already.
             numbers: The numbers (B,) of the rows, if batches come in another order than the rows,
                 for metrics that know the rows by their place; given for all batches or for none.
+            weights: How much each row counts in the loss, (B,) by task; a row of weight 0 is one
+                without a label.
 
         Raises:
             InputError: If a task is unknown or the numbers of rows differ.
@@ -107,7 +111,10 @@ class TaskMetrics:
                 raise InputError(f"no task is named {name!r}; {hint(name, self.tasks)}")
             if targets.get(name) is not None:
                 known = None if losses is None else losses.get(name)
-                self._keep(name, as_tensor(raw[name]), as_tensor(targets[name]), known, numbers)
+                own = None if weights is None else weights.get(name)
+                weight = None if own is None else as_tensor(own)
+                given = as_tensor(raw[name]), as_tensor(targets[name]), weight
+                self._keep(name, *given, known, numbers)
 
     @torch.no_grad()
     def update_predictions(
@@ -165,6 +172,7 @@ class TaskMetrics:
         name: str,
         raw: Tensor,
         target: Tensor,
+        weights: Tensor | None,
         loss: tuple[Tensor, Tensor] | None,
         numbers: Tensor | None,
     ) -> None:
@@ -180,6 +188,11 @@ class TaskMetrics:
             )
         task = self.tasks[name]
         raw, target = task.label_kind.squeezed(raw, target.to(raw.device))
+        if weights is not None:
+            require_weights_taken(task)
+            weights = weights.to(raw.device)
+            loss = loss or task.loss(raw, target, weights)
+            target = task.counted(target, weights)
         total, count = loss or task.loss(raw, target)
         self._losses[name].append((total.detach(), count.detach()))
         kept = task.keep(raw, target)

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from motet.problems import InputError
-from motet.tasks.additive import clean, number_of, size_of
+from motet.tasks.additive import clean, of_elements
 from motet.tasks.labels import is_soft
+from motet.tasks.row_weights import RowWeights
 from motet.wide_state import WideState
 
 
@@ -93,7 +94,8 @@ class ClassWeights(LabelWeights):
         """Learn balanced weights, if asked to, and the mean weight.
 
         Args:
-            counts: How many training labels each class has, (C,), float64.
+            counts: How many training labels each class has, (C,), float64; if rows have weights,
+                the sum of those.
             shares: The sum of its shares, (C,): the same if labels are not soft.
         """
         if not bool(counts.any()):
@@ -103,20 +105,8 @@ class ClassWeights(LabelWeights):
         self.mean.copy_(shares @ self().double().to(shares.device) / counts.sum())
         self.has_mean = True
 
-    def count(self, target: Tensor, labelled: Tensor | None) -> Tensor:
-        """Return what a weighted loss is divided by ().
-
-        Args:
-            target: Class indices, any shape, or shares (B, C), 0 where missing.
-            labelled: Which labels are there; None if all are.
-        """
-        if not self.has_mean:
-            return clean(self._weights_of(target), labelled).sum()
-        if labelled is not None:
-            return number_of(labelled) * self.mean
-        return size_of(target[:, 0] if is_soft(target) else target) * self.mean
-
-    def _weights_of(self, target: Tensor) -> Tensor:
+    def of(self, target: Tensor) -> Tensor:
+        """Return the weight of each label: class indices, any shape, or shares (B, C)."""
         weights = self()
         return torch.mv(target.to(weights.dtype), weights) if is_soft(target) else weights[target]
 
@@ -125,6 +115,29 @@ class ClassWeights(LabelWeights):
     ) -> None:
         state_dict.setdefault(f"{prefix}mean", self.mean)  # older files have none
         super()._load_from_state_dict(state_dict, prefix, *arguments)
+
+
+def count_of(
+    target: Tensor,
+    labelled: Tensor | None,
+    weights: Tensor | None,
+    class_weights: ClassWeights | None,
+    row_weights: RowWeights,
+) -> Tensor:
+    """Return what a loss of classes is divided by ().
+
+    Args:
+        target: Class indices, any shape, or shares (B, C), 0 where missing.
+        labelled: Which labels are there; None if all are.
+        weights: How much each row counts, (B,); every row alike if left out.
+        class_weights: The weights of the classes, if the loss has some.
+        row_weights: What is known about the weights of rows.
+    """
+    if class_weights is not None and not class_weights.has_mean:
+        found = clean(class_weights.of(target), labelled)
+        return (found if weights is None else found * of_elements(weights, found, labelled)).sum()
+    number = row_weights.count(target[:, 0] if is_soft(target) else target, labelled, weights)
+    return number if class_weights is None else number * class_weights.mean
 
 
 def balanced_classes(counts: Tensor) -> Tensor:
@@ -143,7 +156,7 @@ def balanced_classes(counts: Tensor) -> Tensor:
         >>> balanced_classes(torch.tensor([3.0, 1.0], dtype=torch.float64))
         tensor([0.6667, 2.0000], dtype=torch.float64)
     """
-    return counts.sum() / ((counts > 0).sum() * counts.clamp(min=1))
+    return counts.sum() / ((counts > 0).sum() * counts.where(counts > 0, 1))
 
 
 def balanced_labels(zeros: Tensor, ones: Tensor) -> Tensor:
@@ -160,7 +173,7 @@ def balanced_labels(zeros: Tensor, ones: Tensor) -> Tensor:
         >>> balanced_labels(torch.tensor([2.0]), torch.tensor([1.0]))
         tensor([2.])
     """
-    return zeros.clamp(min=1) / ones.clamp(min=1)
+    return zeros.where(zeros > 0, 1) / ones.where(ones > 0, 1)
 
 
 def _known(module: Any, _: Any) -> None:

@@ -91,10 +91,11 @@ def evaluate(
     found, totals = TaskMetrics(evaluated, own, trivial=trivial), Totals()
     with _evaluating(model):
         for number, (rows, batch) in enumerate(data.once(batch_size)):
-            targets = batch.targets
+            targets, weights = batch.targets, batch.weights
             if there := [name for name in asked if targets.get(name) is not None]:
                 raw = model(batch.inputs, there, targets)
-                found.update(raw, targets, model.loss_terms(raw, targets), rows)
+                terms = model.loss_terms(raw, targets, weights)
+                found.update(raw, targets, terms, rows, weights)
             totals.add(_auxiliary_terms(model, auxiliary, batch, number))
     report = _reported(found, evaluated)
     for name, (total, count) in totals.sums().items():

@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from motet.data.arrays import ArrayData
@@ -16,6 +15,7 @@ from motet.data.several import Sources
 from motet.model import MultiTaskModel
 from motet.problems import InputError, RowError, hint, owned
 from motet.tasks import Task
+from motet.tasks.row_weights import check_weights
 from motet.tasks.scores import Trivial, fit_trivial
 from motet.tasks.statistics import LabelStatistics
 from motet.training.grouping import keep_together
@@ -105,7 +105,7 @@ def _inspect(data: ArrayData | LoaderData, check: Check, learn: Learn) -> None:
     if isinstance(data, LoaderData):
         data.inspect(check, learn)
     else:
-        check(Batch(data.inputs, data.targets), "")
+        check(Batch(data.inputs, data.targets, weights=data.weights), "")
 
 
 def _check_of_inputs(what: str, model: MultiTaskModel) -> Check:
@@ -123,22 +123,27 @@ def _check_of_rows(what: str, model: MultiTaskModel) -> Check:
     def check(batch: Batch, name: str) -> None:
         check_inputs(batch, name)
         _check_names(batch.targets, what, model)
+        _check_names(batch.weights, what, model, given="weights")
         for task, target in batch.targets.items():
             assert target is not None  # `Batch.tensors` leaves those out
             try:
                 model.tasks[task].check(target)
+                if (weights := batch.weights.get(task)) is not None:
+                    check_weights(model.tasks[task], target, weights)
             except RowError as error:
                 raise (error.within(name) if name else error) from None
 
     return check
 
 
-def _check_names(named: Collection[str], what: str, model: MultiTaskModel) -> None:
-    """Check that targets are named for tasks."""
+def _check_names(
+    named: Collection[str], what: str, model: MultiTaskModel, given: str = "targets"
+) -> None:
+    """Check that targets, or weights, are named for tasks."""
     for name in sorted(named):
         if name not in model.tasks.names:
             raise InputError(
-                f"{what} have targets for {name!r}, which is not a task; "
+                f"{what} have {given} for {name!r}, which is not a task; "
                 f"{hint(name, model.tasks.names)}"
             )
 
@@ -160,7 +165,7 @@ def prepare_tasks(model: MultiTaskModel, train: Data) -> None:
     learning = [task for task in model.tasks if not task.prepared]
     if learning:
         for name, labels in statistics_of(learning, train).items():
-            model.tasks[name].learn(labels)
+            model.tasks[name].learn_labels(labels)
 
 
 def learn_from_labels(
@@ -188,7 +193,7 @@ def learn_from_labels(
                 f"out with model.disable_task({name!r})"
             )
     for name, labels in statistics.items():
-        model.tasks[name].learn(labels)
+        model.tasks[name].learn_labels(labels)
         _warn_of_units(model.tasks[name], labels)
     return fit_trivial(model.tasks, statistics, metrics)
 
@@ -198,7 +203,7 @@ def statistics_of(tasks: Iterable[Task], data: Data) -> dict[str, LabelStatistic
     return data.label_statistics(_learning(tasks))
 
 
-def _learning(tasks: Iterable[Task]) -> dict[str, Callable[[Tensor], LabelStatistics]]:
+def _learning(tasks: Iterable[Task]) -> dict[str, Callable[..., LabelStatistics]]:
     return {task.name: task.statistics for task in tasks}
 
 

@@ -4,8 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
+from torch import Tensor
+
 from motet.data.batches import Batch
 from motet.data.groups import RowGroups
+from motet.model import count_of
+from motet.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,10 @@ class Part:
     """Weight of its losses where no balancer weights them."""
     groups: RowGroups | None = None
     """Rows that no piece may separate, if there are micro-batches."""
+
+    def count(self, task: Task) -> Tensor | None:
+        """Return what the loss of a task will be divided by (); None without a target."""
+        return count_of(task, self.batch.targets, self.batch.weights)
 
     def cut(self, count: int) -> list["Part"]:
         """Split the rows into pieces of equal size, the last smaller, or of whole ``groups``."""

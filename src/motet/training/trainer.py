@@ -128,7 +128,9 @@ class Trainer:
         Args:
             data: ``(inputs, {task: targets})``, arrays or tensors with rows along the first axis,
                 or a DataLoader of batches ``{"inputs": ..., "targets": {task: ...}}``. NaN, -100 or
-                None stand for "not labelled"; every enabled task is named, if only with None.
+                None stand for "not labelled"; every enabled task is named, if only with None. A
+                third item, ``{task: weights}``, or ``"weights"`` in batches, says how much each row
+                counts in the loss of a task: 0 as if it had no label, 1 where nothing is given.
                 Inputs must be finite; NaN is accepted if a module of the model has an attribute
                 ``takes_nan = True``. Several data sets are `motet.data.Sources`.
             validation: The same; without it there is no early stopping and the last weights stay.
@@ -211,6 +213,10 @@ class Trainer:
         """Make one update from a batch ``{"inputs": ..., "targets": {task: tensor}}``.
 
         A batch of each of several sources is ``motet.data.Sources({name: batch, ...})``.
+
+        With ``"weights": {task: tensor}``, rows count by their weights; their mean over the
+        training rows, which `fit` and `train_epoch` learn, divides the loss, and the sum over the
+        batch where nothing was learned.
 
         A step whose losses or gradients are not finite leaves the model as it was and is counted.
 

@@ -23,6 +23,7 @@ targets is registered under the same name:
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -32,7 +33,7 @@ from motet.states import MISSING
 from motet.tasks.kinds.ranges import Ranges
 from motet.tasks.moments import Moments
 from motet.tasks.prediction import Prediction
-from motet.tasks.statistics import LabelStatistics, Sample
+from motet.tasks.statistics import LabelStatistics, Sample, WeightSums
 
 Likelihood = Literal["classification", "regression", "laplace", "likelihood"]
 
@@ -108,12 +109,50 @@ class LabelKind:
         assert value is not None
         return Prediction(value, probabilities)
 
-    def statistics(self, target: Tensor) -> LabelStatistics:
-        """Return what is learned from labels (B, ...); those of batches are merged."""
+    def without(self, target: Tensor, rows: Tensor) -> Tensor:
+        """Return labels of which only those of some rows are there.
+
+        Args:
+            target: Labels (B, ...).
+            rows: Mask (B,) of the rows whose labels stay.
+        """
+        floating = target.is_floating_point()
+        missing = torch.nan if floating else MISSING
+        target = target if floating else target.long()  # as uint8, -100 would be 156
+        return target.where(rows.view(-1, *[1] * (target.ndim - 1)), missing)
+
+    def statistics(self, target: Tensor, weights: Tensor | None = None) -> LabelStatistics:
+        """Return what is learned from labels; those of batches are merged.
+
+        Args:
+            target: Labels (B, ...).
+            weights: How much each row counts, (B,), 0 as if it had no label; every row alike if
+                left out.
+        """
+        if weights is not None:
+            target = self.without(target, weights > 0)
         labelled = self.labelled(target)
         known = target if bool(labelled.all()) else target[labelled]
         sample = Sample(len(known), (known,))
-        return LabelStatistics(len(target), sample, self.totals(known), self.moments(known))
+        elements = int(self.present(known).sum())
+        found = LabelStatistics(
+            len(target), sample, self.totals(known), self.moments(known), elements
+        )
+        return found if weights is None else self._weighted(found, known, weights[labelled])
+
+    def _weighted(self, found: LabelStatistics, known: Tensor, weights: Tensor) -> LabelStatistics:
+        weights = weights.double()
+        present = self.present(known)
+        elements = present.flatten(1).sum(dim=1) if present.ndim > 1 else None
+        sums = WeightSums.of(weights, elements)
+        return replace(found, weights=sums, weighted_totals=self.weighted_totals(known, weights))
+
+    def weighted_totals(self, target: Tensor, weights: Tensor) -> Tensor | None:
+        """Return sums as those of `totals`, of the weights of rows (N,) float64.
+
+        None if the kind has no such sums, where those without weights serve.
+        """
+        return None
 
     def totals(self, target: Tensor) -> Tensor | None:
         """Return sums over labelled rows (N, ...) by class, (k, C) float64, if there are some."""

@@ -43,6 +43,13 @@ class ClassLabels(LabelKind):
         counts = count_classes(as_vector(target).long())
         return stacked([counts, counts])
 
+    def weighted_totals(self, target: Tensor, weights: Tensor) -> Tensor:
+        if is_soft(target):
+            shares = target.double()
+            return stacked([count_classes(target.argmax(dim=-1), weights), weights @ shares])
+        counts = count_classes(as_vector(target).long(), weights)
+        return stacked([counts, counts])
+
     def ranges(self, value: Tensor, target: Tensor) -> Ranges:
         labels = target.argmax(dim=-1) if target.ndim == 2 else target  # shares of classes
         return ranges_of(value.unsqueeze(1), labels.unsqueeze(1))

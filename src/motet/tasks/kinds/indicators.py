@@ -22,6 +22,10 @@ class IndicatorLabels(LabelKind):
         cells = target.unsqueeze(-1) if target.ndim == 1 else target
         return torch.stack([(cells == value).sum(dim=0).double() for value in (0, 1)])
 
+    def weighted_totals(self, target: Tensor, weights: Tensor) -> Tensor:
+        cells = target.unsqueeze(-1) if target.ndim == 1 else target
+        return torch.stack([weights @ (cells == value).double() for value in (0, 1)])
+
     def ranges(self, value: Tensor, target: Tensor) -> Ranges:
         return ranges_of(value, target)
 

@@ -44,6 +44,9 @@ class NumberLabels(LabelKind):
             return None
         return self.present(target)
 
+    def without(self, target: Tensor, rows: Tensor) -> Tensor:
+        return super().without(target if target.is_floating_point() else target.double(), rows)
+
     def restore(self, target: Tensor) -> Tensor:
         return as_vector(target).double()
 

@@ -36,6 +36,11 @@ class TagLabels(LabelKind):
         """Return how many words each tag has."""
         return count_classes(target[not_missing(target)].long()).unsqueeze(0)
 
+    def weighted_totals(self, target: Tensor, weights: Tensor) -> Tensor:
+        known = not_missing(target)
+        wide = weights.unsqueeze(1).expand(target.shape)
+        return count_classes(target[known].long(), wide[known]).unsqueeze(0)
+
     def ranges(self, value: Tensor, target: Tensor) -> Ranges | None:
         words = (value != MISSING) & (target != MISSING)
         found = value[words].unsqueeze(1)

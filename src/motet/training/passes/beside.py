@@ -68,6 +68,5 @@ class Beside:
 
     def _count(self, task: str, parts: Sequence[Part]) -> float:
         """Count the elements of the targets, without a forward pass."""
-        count = self._forward.model.tasks[task].count
-        targets = [part.batch.targets.get(task) for part in parts]
-        return sum(on_host([count(target) for target in targets if target is not None]))
+        counts = [part.count(self._forward.model.tasks[task]) for part in parts]
+        return sum(on_host([count for count in counts if count is not None]))

@@ -51,7 +51,7 @@ class Forward:
             else:
                 outputs = self._raw(part)
             raw |= outputs
-            found = self.model.loss_terms(outputs, part.batch.targets)
+            found = self.model.loss_terms(outputs, part.batch.targets, part.batch.weights)
             terms = added([terms, found]) if terms else found
         return raw, terms
 

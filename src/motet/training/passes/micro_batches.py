@@ -187,10 +187,10 @@ def _counts(pieces: Sequence[Sequence[Part]], model: MultiTaskModel) -> list[dic
     """Count the labels of each task of each micro-batch, without a forward pass."""
     found = [
         [
-            (task, model.tasks[task].count(target))
+            (task, count)
             for part in parts
             for task in part.tasks
-            if (target := part.batch.targets.get(task)) is not None
+            if (count := part.count(model.tasks[task])) is not None
         ]
         for parts in pieces
     ]
