@@ -117,7 +117,7 @@ def naive(name, task, raw, target):
         if bool((target == -100).all()):
             return []
         total, _ = task.double().loss(raw[None], target[None])
-        return [(total, 1)]
+        return [(total.detach(), 1)]
     if name == "user's":
         return [] if target.isnan() else [(raw.exp() - target.double() * raw, 1)]
     cells = zip(raw.reshape(-1), target.reshape(-1), strict=True)

@@ -44,7 +44,7 @@ from motet.options import TASK_DEFAULTS, TaskOptions, Unpack, WeightSchedule, ch
 from motet.problems import InputError, shown
 from motet.registry import HEADS, LOSSES
 from motet.tags import TagSet
-from motet.tasks.additive import sum_selected
+from motet.tasks.additive import sum_masked, sum_selected
 from motet.tasks.combining import combined
 from motet.tasks.heads import SingleOutput, TaskHead, custom_head
 from motet.tasks.kinds import LabelKind, Likelihood, label_kind
@@ -361,6 +361,24 @@ class Task(nn.Module, ABC):
         total, count = sum_selected(function, raw, target, labelled, weights)
         if weights is not None:
             count = self.row_weights.count(labelled, labelled, weights)
+        return total, count
+
+    def add_up_masked(
+        self,
+        function: Callable[..., Tensor],
+        raw: Tensor,
+        target: Tensor,
+        weights: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return (sum, count) of a built-in loss, which acts element by element.
+
+        Shapes stay and the host never waits for the device; see `motet.tasks.additive.sum_masked`.
+        """
+        target = self.counted(target, weights)
+        labelled = self.label_kind.present_or_none(target)
+        total, count = sum_masked(function, raw, target, labelled, weights)
+        if weights is not None:
+            count = self.row_weights.count(target, labelled, weights)
         return total, count
 
     def extra_repr(self) -> str:

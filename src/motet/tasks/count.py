@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from motet.options import Callable, Named, TaskOptions, Unpack, checked
 from motet.problems import InputError, RowError
-from motet.tasks.additive import number_of, sum_masked, sum_selected
 from motet.tasks.base import Prediction, Task, find_loss
 from motet.tasks.kinds import LabelKind, Likelihood
 from motet.tasks.labels import as_vector, at_least_float32
@@ -63,19 +62,18 @@ class Count(Task):
         self.mean = MeanCount()
         self.size = LearnedScale(-7.0, 14.0) if loss == "negative_binomial" else None
 
-    def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, raw: Tensor, target: Tensor, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         raw, target = at_least_float32(as_vector(raw)), as_vector(target)
         self._expect(raw, (len(target),))
         raw, target = self.mean(raw), target.to(raw.dtype)
         if self.loss_name not in BUILT_IN:
-            return sum_selected(self.loss_function, raw, target, self.label_kind.present(target))
+            return self.add_up(self.loss_function, raw, target, weights)
         function = self.loss_function
         if self.size is not None:
             function = partial(function, log_size=self.size())
-        return sum_masked(function, raw, target, self.label_kind.present_or_none(target))
-
-    def count(self, target: Tensor) -> Tensor:
-        return number_of(self.label_kind.present(target))
+        return self.add_up_masked(function, raw, target, weights)
 
     def decode(self, raw: Tensor) -> Prediction:
         return Prediction(self.mean(as_vector(raw).double()).exp())

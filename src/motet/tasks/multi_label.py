@@ -19,7 +19,7 @@ from motet.options import (
     checked,
 )
 from motet.problems import InputError
-from motet.tasks.additive import clean, sum_masked
+from motet.tasks.additive import clean
 from motet.tasks.base import Prediction, Task, find_loss
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import at_least_float32, named_classes
@@ -101,16 +101,10 @@ class MultiLabel(Task):
         target = self._table(target)
         if self.loss_name != "binary_cross_entropy":
             return self.add_up(self.loss_function, raw, target.to(raw.dtype), weights)
-        if weights is not None:
-            target = self.counted(target, weights)
         function = self.loss_function
         if self.weights:
             function = partial(function, pos_weight=self.weights())
-        labelled = self.label_kind.present_or_none(target)
-        total, count = sum_masked(function, raw, target, labelled, weights)
-        if weights is not None:
-            count = self.row_weights.count(target, labelled, weights)
-        return total, count
+        return self.add_up_masked(function, raw, target, weights)
 
     def count(self, target: Tensor, weights: Tensor | None = None) -> Tensor:
         target = self.counted(self._table(target), weights)

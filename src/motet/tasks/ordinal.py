@@ -9,7 +9,6 @@ from torch import Tensor
 from motet.options import TaskOptions, TwoOrMore, Unpack, checked
 from motet.problems import InputError
 from motet.states import MISSING
-from motet.tasks.additive import sum_masked
 from motet.tasks.base import Prediction, Task
 from motet.tasks.cutpoints import Cutpoints, class_log_probabilities, cumulative_link
 from motet.tasks.kinds import LabelKind
@@ -59,12 +58,13 @@ class Ordinal(Task):
         self.outputs = 1 if self.classes else 0
         self.cutpoints = Cutpoints(self.classes) if self.classes else None
 
-    def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, raw: Tensor, target: Tensor, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         raw = at_least_float32(as_vector(raw))
         self._expect(raw, (len(target),))
         function = partial(cumulative_link, thresholds=self._cutpoints())
-        labelled = self.label_kind.present_or_none(target)
-        return sum_masked(function, raw, as_vector(target), labelled)
+        return self.add_up_masked(function, raw, as_vector(target), weights)
 
     def decode(self, raw: Tensor) -> Prediction:
         raw = at_least_float32(as_vector(raw))

@@ -90,12 +90,8 @@ class Regression(Task):
         if self.loss_name not in BUILT_IN:
             return self.add_up(self.loss_function, raw, target, weights)
         if weights is not None:
-            target = self.counted(target, weights)
-        labelled = self.label_kind.present_or_none(target)
-        total, count = sum_masked(self.loss_function, raw, target, labelled, weights)
-        if weights is not None:
-            count = self.row_weights.count(target, labelled, weights)
-        return total, count
+            return self.add_up_masked(self.loss_function, raw, target, weights)
+        return sum_masked(self.loss_function, raw, target, self.label_kind.present_or_none(target))
 
     def decode(self, raw: Tensor) -> Prediction:
         return Prediction(self.restore(raw))
