@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from motet.data.arrays import ArrayData
+from motet.data.several import Sources
 from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.tasks import Classification, Prediction, Regression, Task
@@ -185,3 +186,22 @@ def test_a_class_without_weights_trains_without_and_refuses_them_before_the_firs
         trainer.fit((inputs, {"b": targets["b"]}, {"b": weights["b"]}), epochs=1)
     trainer.fit((inputs, {"b": targets["b"]}), epochs=1)
     assert trainer.step
+
+
+def test_rows_of_a_source_without_weights_weigh_1_where_another_has_some():
+    inputs, targets, weights = data()
+    ones = {"a": torch.cat([weights["a"][:20], torch.ones(20)])}
+    losses = []
+    sources = Sources(
+        {
+            "x": (inputs[:20], {"a": targets["a"][:20]}, {"a": weights["a"][:20]}),
+            "y": (inputs[20:], {"a": targets["a"][20:]}),
+        }
+    )
+    for given in (sources, (inputs, {"a": targets["a"]}, ones)):
+        found = model()
+        found.disable_task("b")
+        trainer = Trainer(found, optimizer="sgd", batch_size=N)
+        history = trainer.fit(given, epochs=1)
+        losses.append(history.records[-1]["tasks"]["a"]["loss"])
+    np.testing.assert_allclose(*losses, rtol=1e-5)

@@ -195,7 +195,12 @@ class Sources:
     def completed(self, name: str, batch: Batch) -> Batch:
         """Name the source of a batch, and set None in place of inputs that it lacks.
 
-        Rows of a source without weights weigh 1 where another source of the task has some.
+        Args:
+            name: Name of the source.
+            batch: Its rows.
+
+        Returns:
+            The same rows, which weigh 1 where only other sources of a task have weights.
         """
         weights = dict(batch.weights)
         for task in self.weighted:
