@@ -11,7 +11,6 @@ from torch.nn.functional import softplus
 from motet.options import InnerShare, TaskOptions, Unpack, checked
 from motet.problems import InputError
 from motet.quantile_levels import middle, spelt
-from motet.tasks.additive import number_of, sum_masked
 from motet.tasks.base import Prediction, Task
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import as_vector, at_least_float32
@@ -69,15 +68,13 @@ class Quantile(Task):
         self.class_names = tuple(map(spelt, self.levels))
         self.scaling = checked_scaling(name, scaling)
 
-    def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, raw: Tensor, target: Tensor, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         raw, target = at_least_float32(raw), as_vector(target)
         self._expect(raw, (len(target), self.outputs))
-        labelled = self.label_kind.present_or_none(target)
         function = partial(_loss, quantiles=self.levels)
-        return sum_masked(function, raw, target.to(raw.dtype), labelled)
-
-    def count(self, target: Tensor) -> Tensor:
-        return number_of(self.label_kind.present(target))
+        return self.add_up_masked(function, raw, target.to(raw.dtype), weights)
 
     def decode(self, raw: Tensor) -> Prediction:
         return Prediction(restored(in_order(raw), self.scaling))
