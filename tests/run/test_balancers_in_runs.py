@@ -12,6 +12,8 @@ OPTIONS = {"manual": {"weights": {"income": 1.0, "hours_per_week": 0.5}}}
 VARIANTS = {
     "famo exact": {"type": "famo", "exact": True},
     "gradient_ratio pair": {"type": "gradient_ratio", "form": "pair", "layer": "all"},
+    "pcgrad of dwa": {"type": "pcgrad", "unit": True, "losses": {"type": "dwa", "unit": "steps"}},
+    "moco of uncertainty": {"type": "moco", "losses": "uncertainty"},
 }
 NAMES = [*BALANCERS, *VARIANTS]
 

@@ -93,25 +93,28 @@ class GradientBalancer(Balancer):
         inner = type(given).__name__
         if not isinstance(given, LossBalancer):
             raise InputError(
-                f"losses: found {inner}, which reads no losses alone; expected a loss balancer, "
-                "such as dwa or uncertainty"
+                f"found {inner}, which reads no losses alone; expected a loss balancer, such as "
+                "dwa or uncertainty",
+                option="losses",
             )
         if given.tasks != self.tasks:
             raise InputError(
-                f"losses: found {inner} of {', '.join(given.tasks)}; expected one of the same "
-                f"tasks in the same order: {', '.join(self.tasks)}"
+                f"found {inner} of {', '.join(given.tasks)}; expected one of the same tasks in the "
+                f"same order: {', '.join(self.tasks)}",
+                option="losses",
             )
         reason = _why_not_inside(given)
         if self.scales_losses:
             reason = f"{outer} scales the losses itself"
         if reason:
-            raise InputError(f"losses: {outer} does not support {inner} inside: {reason}")
+            raise InputError(f"{outer} does not support {inner} inside: {reason}", option="losses")
         for call in _FROM_THE_LOOP:
             if hasattr(given, call):
                 if hasattr(self, call):
                     raise InputError(
-                        f"losses: found {inner}, which has `{call}`, as {outer} does; expected one "
-                        "of them alone to have it"
+                        f"found {inner}, which has `{call}`, as {outer} does; expected one of them "
+                        "alone to have it",
+                        option="losses",
                     )
                 setattr(self, call, getattr(given, call))
         self.losses = given
@@ -126,8 +129,9 @@ def _name_and_options(given: object) -> tuple[str, dict[str, Any]]:
     own = {"type": given} if isinstance(given, str) else given
     if not isinstance(own, Mapping) or not isinstance(own.get("type"), str):
         raise InputError(
-            f"losses: found {shown(given)}; expected a loss balancer, its name, or "
-            "{type: name, option: value}"
+            f"found {shown(given)}; expected a loss balancer, its name, or "
+            "{type: name, option: value}",
+            option="losses",
         )
     return own["type"], {name: value for name, value in own.items() if name != "type"}
 
