@@ -2,6 +2,7 @@
 
     python benchmarks/step_cost.py [--quick] [--models mlp,cnn] [--tasks 2,16] [--threads 1]
     python benchmarks/step_cost.py --gramian [--tasks 16] [--threads 1]
+    python benchmarks/step_cost.py --tables [--models words,lstm] [--tasks 3,8] [--threads 1]
 
 Three models, T heads on one shared encoder. In each round every method makes one step, in a new
 random order; a ratio is the median over rounds of the ratio within a round. "plain" is
@@ -12,6 +13,9 @@ floor by the backward pass alone. torchjd is shown at its best setting for each 
 With --gramian: a whole step of `pcgrad` compared with a plain one of the same losses, batch 64,
 width 512, with the Gramian from rows, from layers and by the default rule, for tasks that share
 their inputs, tasks with a separate batch each, and tasks with separate rows in one batch.
+
+With --tables: `pcgrad` on models with embedding tables, which it reads by the rows that a batch
+uses, or as whole rows (gramian="rows"), compared with the floor by the backward pass alone.
 
 Memory is the peak of what torch allocates in a first step, forward pass and kept buffers included.
 """
@@ -66,7 +70,66 @@ def cnn():
     )
 
 
+class WordStates(nn.Module):
+    def __init__(self, encoder):
+        super().__init__()
+        self.words, self.encoder = nn.Embedding(30_000, 128), encoder
+
+    def forward(self, ids):
+        return self.encoder(self.words(ids))
+
+
+class LastState(nn.LSTM):
+    def forward(self, tokens):
+        return super().forward(tokens)[0][:, -1]
+
+
+class Categories(nn.Module):
+    """Eight categories of 20,000 values, beside 16 numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.tables = nn.ModuleList(nn.Embedding(20_000, 32) for _ in range(8))
+        self.layers = nn.Sequential(
+            nn.Linear(8 * 32 + 16, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU()
+        )
+
+    def forward(self, inputs):
+        ids, numbers = inputs
+        found = [table(column) for table, column in zip(self.tables, ids.unbind(1), strict=True)]
+        return self.layers(torch.cat([*found, numbers], dim=1))
+
+
+def word_ids(*shape):
+    """Draw words as a text has them: a few are frequent, most are rare."""
+    return (30_000 ** torch.rand(shape)).long() - 1
+
+
+def words():
+    layers = nn.Sequential(MeanOverTokens(), nn.Linear(128, 128), nn.ReLU())
+    return WordStates(layers), word_ids(64, 64), 128
+
+
+def categories():
+    return Categories(), (torch.randint(20_000, (256, 8)), torch.randn(256, 16)), 128
+
+
+def long_transformer():
+    encoder, _, width = transformer()
+    return WordStates(encoder), word_ids(16, 32), width
+
+
+def lstm():
+    return WordStates(LastState(128, 128, batch_first=True)), word_ids(32, 32), 128
+
+
 MODELS = {"mlp": mlp, "transformer": transformer, "cnn": cnn}
+TABLES = {
+    "words": words,
+    "categories": categories,
+    "transformer of words": long_transformer,
+    "lstm": lstm,
+}
 
 
 class Problem:
@@ -74,10 +137,11 @@ class Problem:
 
     def __init__(self, model, count):
         torch.manual_seed(0)
-        self.encoder, self.inputs, width = MODELS[model]()
+        self.encoder, self.inputs, width = {**MODELS, **TABLES}[model]()
         self.tasks = [f"task {k}" for k in range(count)]
         self.heads = nn.ModuleList(nn.Linear(width, 1) for _ in self.tasks)
-        self.targets = [torch.randn(len(self.inputs), 1) for _ in self.tasks]
+        rows = len(self.inputs[0] if isinstance(self.inputs, tuple) else self.inputs)
+        self.targets = [torch.randn(rows, 1) for _ in self.tasks]
         self.shared = list(self.encoder.parameters())
         self.own = {
             task: list(head.parameters()) for task, head in zip(self.tasks, self.heads, strict=True)
@@ -314,6 +378,17 @@ def gramians(count, rounds, clock):
             print(f"{inputs:20}{count:4}  {way:8}{times_plain:7.2f} x plain{path}")
 
 
+def tables(model, count, rounds, clock):
+    """Time a step on a model with embedding tables, read by the rows used and as whole rows."""
+    problem = Problem(model, count)
+    ways = {way: ours("pcgrad", gramian=way) for way in ("rows", "auto")}
+    found = times(problem, {"plain": plain, "floor": floor} | ways, rounds, clock)
+    for way in ways:
+        path = ways[way](problem)(problem.losses()).path
+        times_floor = ratio(found, way, "floor", whole=False)
+        print(f"{model:22}{count:4}  {way:8}{times_floor:7.2f} x floor  ({path})", flush=True)
+
+
 def memory(model, count, name):
     """Return the peak in MiB of what torch allocates in a first step, from losses to gradients."""
     problem = Problem(model, count)
@@ -340,11 +415,12 @@ def memories(model, count):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few rounds, T in 2 and 16")
-    parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--models", default=None, help=f"of {', '.join([*MODELS, *TABLES])}")
     parser.add_argument("--tasks", default=None, help="such as 2,16")
     parser.add_argument("--rounds", type=int, default=None)
     parser.add_argument("--threads", type=int, default=None, help="torch's own choice if left out")
     parser.add_argument("--gramian", action="store_true", help="ways to find the Gramian")
+    parser.add_argument("--tables", action="store_true", help="models with embedding tables")
     parser.add_argument("--memory", default=None, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.threads:
@@ -361,7 +437,13 @@ def main():
         for count in [int(t) for t in (given.tasks or "16").split(",")]:
             gramians(count, rounds, clock)
         return
-    for model in given.models.split(","):
+    models = given.models.split(",") if given.models else list(TABLES if given.tables else MODELS)
+    if given.tables:
+        for model in models:
+            for count in [int(t) for t in (given.tasks or "3,8").split(",")]:
+                tables(model, count, rounds, clock)
+        return
+    for model in models:
         for count in counts:
             measure(model, count, rounds, clock)
             print()

@@ -82,7 +82,5 @@ def test_it_points_at_the_line_of_the_option(before, added, said, tmp_path):
 def test_it_points_at_a_loss_balancer_that_does_not_go_inside_another(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text(CONFIG.replace("  type: dwa", "  type: pcgrad\n  losses: {type: gradnorm}"))
-    with pytest.raises(
-        ConfigError, match=r"17:3  balancing\.losses: PCGrad does not support Grad"
-    ):
+    with pytest.raises(ConfigError, match=r"17:3  balancing\.losses: PCGrad does not support Grad"):
         check(path, data=ROWS)

@@ -6,7 +6,8 @@ only code that uses autograd for a balancer.
 A loss balancer costs one backward pass. A Gramian or Jacobian balancer needs the gradient of each
 task on the shared parameters: T' vector-Jacobian products through the shared part, each task's own
 part once, a buffer of T' x P numbers, and one transfer of T' x T' numbers to the CPU; less for wide
-linear layers and small batches (`motet.balancing.engine.linear_layers`). The graph shows which
+linear layers and small batches (`motet.balancing.engine.linear_layers`), and for embedding tables
+(`motet.balancing.engine.embedding_tables`). The graph shows which
 leaves the losses reach, unless ``task_parameters`` lists them.
 """
 
@@ -82,8 +83,9 @@ def backward(
         memory: "low" computes the Gramian from a quarter of the parameters at a time, so that the
             buffer is a quarter as large, for about twice the time.
         gramian: How the Gramian is computed: "rows" from the gradient of every task, "layers" from
-            the cotangents of linear layers, which gives the same without their T' weight gradients,
-            and from rows for all other parameters; "auto" uses layers where that is cheaper, and
+            the cotangents of linear layers and embedding tables, which gives the same without
+            their T' weight gradients, and from rows for all other parameters; "auto" does so where
+            that is cheaper, and uses
             one pass for tasks with separate rows in one batch
             (`motet.balancing.engine.ways.blocks`).
 

@@ -18,10 +18,10 @@ def add_to_grad(
     """
     if leaf.grad is None:
         like = owned and (gradient.dtype, gradient.device) == (leaf.dtype, leaf.device)
-        if like and gradient.stride() == leaf.stride():
+        if gradient.is_sparse:
+            leaf.grad = gradient.to(leaf.dtype, copy=not like)
+        elif like and gradient.stride() == leaf.stride():
             leaf.grad = gradient
-        elif gradient.is_sparse:
-            leaf.grad = gradient.to(leaf.dtype, copy=True)
         else:
             leaf.grad = torch.empty_like(leaf).copy_(gradient)
     elif leaf.grad.is_sparse and not gradient.is_sparse:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from motet.balancing.engine.embedding_tables import Table
 from motet.balancing.engine.linear_layers import Layer
 
 _BLOCK = 1 << 12
@@ -23,6 +24,7 @@ class GradientRows:
         tasks: Names of the rows.
         memory: Numbers to write to, if there are enough of the right kind.
         layers: Layers for which a row has cotangents in place of gradients, after the leaves.
+        tables: Embedding tables for which a row has the gradients of the rows used, before those.
     """
 
     def __init__(
@@ -31,17 +33,26 @@ class GradientRows:
         tasks: Sequence[str],
         memory: Tensor | None = None,
         layers: Sequence[Layer] = (),
+        tables: Sequence[Table] = (),
     ) -> None:
         self.leaves = list(leaves)
         self.tasks = list(tasks)
         self.layers = list(layers)
-        self._shapes = [*(leaf.shape for leaf in leaves), *(layer.shape for layer in layers)]
+        self.tables = list(tables)
+        compact: list[Table | Layer] = [*self.tables, *self.layers]
+        self._shapes = [*(leaf.shape for leaf in leaves), *(each.shape for each in compact)]
         self.reached = [[False] * len(self._shapes) for _ in self.tasks]
-        """Which leaves, then which layers, each task reaches."""
+        """Which leaves, then which tables and layers, each task reaches."""
+        self.sparse: dict[int, list[Tensor]] = {}
+        """By place, the indices of the gradients of a leaf that are sparse."""
+        self.edges = [edge for each in compact for edge in each.edges]
+        """Where cotangents are read for the tables, then for the layers."""
         dtype, device = torch.float32, None
-        for leaf in [*self.leaves, *(layer.weight for layer in self.layers)]:
+        for leaf in [*self.leaves, *(each.weight for each in compact)]:
             dtype, device = torch.promote_types(dtype, leaf.dtype), leaf.device
         self._sizes = [math.prod(shape) for shape in self._shapes]
+        first = len(self.leaves) + len(self.tables)  # layer
+        self._places = [*range(len(self.leaves)), *range(first, len(self._sizes))]
         width = sum(self._sizes)
         count = len(self.tasks) * width
         if (
@@ -55,24 +66,57 @@ class GradientRows:
 
     @property
     def _widths(self) -> list[int]:
-        count = len(self.leaves)
+        count = len(self.leaves) + len(self.tables)
         return [sum(self._sizes[:count]), *self._sizes[count:]]
 
-    def fill(self, task: int, gradients: Iterable[Tensor | None], scale: float = 1.0) -> None:
-        """Write the gradients of one task; None where it does not reach a leaf."""
+    def fill(
+        self,
+        task: int,
+        gradients: Sequence[Tensor | None],
+        scale: float = 1.0,
+        lookups: Iterable[Sequence[Tensor | None]] = (),
+    ) -> None:
+        """Write the gradients of one task.
+
+        Args:
+            task: Number of the row.
+            gradients: One for each leaf and layer; None where the task does not reach it.
+            scale: A factor of all.
+            lookups: Cotangents of the lookups in each table.
+        """
         row = self.jacobian[task]
         parts = []
-        for place, (size, gradient) in enumerate(zip(self._sizes, gradients, strict=True)):
+        for place, gradient in zip(self._places, gradients, strict=True):
             self.reached[task][place] = gradient is not None
+            size = self._sizes[place]
             if gradient is None:
                 parts.append(row.new_zeros(size))
+            elif gradient.is_sparse:
+                self.sparse.setdefault(place, []).append(gradient._indices())
+                parts.append(gradient.to_dense().reshape(size))
             else:
-                dense = gradient.to_dense() if gradient.is_sparse else gradient
-                parts.append(dense.reshape(size))
-        if parts:
+                parts.append(gradient.reshape(size))
+        if self.tables:
+            self._fill_around_tables(task, parts, lookups)
+        elif parts:
             torch.cat(parts, out=row)
         if scale != 1.0:
             row.mul_(scale)
+
+    def _fill_around_tables(
+        self, task: int, parts: list[Tensor], lookups: Iterable[Sequence[Tensor | None]]
+    ) -> None:
+        """Write the flat gradients of leaves and layers, and between them the rows of tables."""
+        views, count = self.views(self.jacobian[task]), len(self.leaves)
+        for place, (table, given) in enumerate(zip(self.tables, lookups, strict=True), count):
+            self.reached[task][place] = any(each is not None for each in given)
+            table.add_up(given, views[place])
+        start = sum(self._sizes[:count])
+        end = start + sum(self._sizes[count : count + len(self.tables)])
+        row = self.jacobian[task]
+        for some, part in ((parts[:count], row[:start]), (parts[count:], row[end:])):
+            if some:
+                torch.cat(some, out=part)
 
     def gramian(self) -> Tensor:
         """Compute the inner products of the rows (T', T'), float64, on the device."""
@@ -95,20 +139,32 @@ class GradientRows:
         with _full_precision(self.jacobian):
             return weights.to(self.jacobian) @ self.jacobian
 
-    def gradients(self, direction: Tensor) -> list[tuple[Tensor, Tensor]]:
+    def gradients(
+        self, direction: Tensor, *, combined: bool = False
+    ) -> list[tuple[Tensor, Tensor]]:
         """Return a direction (P,) as gradients of the leaves that some task reaches.
+
+        Args:
+            direction: The direction.
+            combined: Whether it is a weighted sum of the rows, and so sparse where all of them are.
 
         Returns:
             Each leaf and its gradient, in memory of the direction or its own.
         """
         reached = [any(column) for column in zip(*self.reached, strict=True)]
-        parts = self.views(direction)
-        count = len(self.leaves)
+        parts = iter(zip(self.views(direction), reached, strict=True))
         found = []
-        for leaf, part, here in zip(self.leaves, parts[:count], reached[:count], strict=True):
+        for leaf, (part, here) in zip(self.leaves, parts, strict=False):
             if here:
                 found.append((leaf, part))
-        for layer, part, here in zip(self.layers, parts[count:], reached[count:], strict=True):
+        for place, indices in self.sparse.items() if combined else ():
+            if len(indices) == sum(row[place] for row in self.reached):
+                leaf, part = self.leaves[place], found[sum(reached[:place])][1]
+                found[sum(reached[:place])] = leaf, sparse_like(part, torch.cat(indices, dim=1))
+        for table, (part, here) in zip(self.tables, parts, strict=False):
+            if here:
+                found.append((table.weight, table.gradient(part)))
+        for layer, (part, here) in zip(self.layers, parts, strict=True):
             if here:
                 found += zip(layer.leaves, layer.gradients(part), strict=True)
         return found
@@ -140,7 +196,7 @@ class GradientRows:
         return components(self.reached)
 
     def views(self, flat: Tensor) -> list[Tensor]:
-        """View P numbers in the shapes of the leaves, and cotangents of layers."""
+        """View P numbers in the shapes of the leaves, rows of tables, and cotangents of layers."""
         parts = torch.split(flat, self._sizes)
         return [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
 
@@ -162,6 +218,14 @@ def components(reached: Sequence[Sequence[bool]]) -> list[list[int]]:
             groups = [group for group in groups if group not in joined]
             groups.append(set().union(*joined))
     return sorted(sorted(group) for group in groups)
+
+
+def sparse_like(values: Tensor, indices: Tensor) -> Tensor:
+    """Return a dense gradient as a sparse one with some indices (S, N), 0 elsewhere."""
+    used = torch.unique(indices, dim=1)
+    return torch.sparse_coo_tensor(
+        used, values[tuple(used)], values.shape, is_coalesced=True, check_invariants=False
+    )
 
 
 class _full_precision:  # reads as a statement

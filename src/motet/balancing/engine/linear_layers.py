@@ -122,20 +122,26 @@ class Layer:
 
 
 def linear_layers(
-    losses: Collection[Tensor], shared: Sequence[Tensor], *, cheaper: bool
+    losses: Collection[Tensor],
+    shared: Sequence[Tensor],
+    wide: Sequence[Tensor],
+    above: dict[Any, list[Any]],
+    *,
+    cheaper: bool,
 ) -> list[Layer]:
     """Find the layers that can be read as products, for T' losses.
 
     Args:
         losses: What the gradients are of.
         shared: The leaves that are balanced on.
+        wide: Those of them that may be weights of such layers.
+        above: Receives the nodes that use each node, as far as the graph is walked.
         cheaper: Whether to return only layers whose products cost less than their gradients.
 
     Returns:
         The layers; no leaf is in two of them.
     """
-    least, fewest = (_LEAST, _FEWEST) if cheaper else (1, 1)
-    wide = [leaf for leaf in shared if leaf.dim() == 2 and leaf.numel() >= least]
+    fewest = _FEWEST if cheaper else 1
     if not wide or len({leaf.dtype for leaf in shared}) > 1 or len(losses) < fewest:
         return []
     if cheaper and any(leaf.device.type != "cpu" for leaf in wide):
@@ -143,7 +149,6 @@ def linear_layers(
     nodes = {place(leaf)[0]: leaf for leaf in shared}
     weights = [place(leaf)[0] for leaf in wide]
     roots = [place(loss)[0] for loss in losses]
-    above: dict[Any, list[Any]] = {}
     checked = not cheaper
     for count, root in enumerate(roots, 1):
         users([root], above)
@@ -163,8 +168,6 @@ def layers_behind(shared: Sequence[Tensor], above: Mapping[Any, Sequence[Any]]) 
     return list(_layers([node for node, leaf in nodes.items() if leaf.dim() == 2], nodes, above))
 
 
-_LEAST = 1 << 14
-"""Numbers in a weight below which a layer is not considered."""
 _FEWEST = 3
 """Tasks below which products save nothing."""
 

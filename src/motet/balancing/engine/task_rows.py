@@ -7,6 +7,7 @@ from torch.autograd.graph import GradientEdge
 
 from motet.balancing.engine import workspace
 from motet.balancing.engine.call import BackwardCall
+from motet.balancing.engine.embedding_tables import Table
 from motet.balancing.engine.grad import add_to_grad
 from motet.balancing.engine.gradient_rows import GradientRows
 from motet.balancing.engine.linear_layers import Layer, cotangents
@@ -17,15 +18,19 @@ Own = list[tuple[str, Tensor, Tensor]]
 """Task, leaf and gradient, of the tasks' own leaves."""
 
 
-def by_task_rows(call: BackwardCall, layers: Sequence[Layer], path: str) -> BackwardResult:
-    """Balance on one row per task, with some layers as products."""
-    rows, own = task_rows(call, layers)
+def by_task_rows(
+    call: BackwardCall, path: str, layers: Sequence[Layer] = (), tables: Sequence[Table] = ()
+) -> BackwardResult:
+    """Balance on one row per task, with some layers as products, and some tables by rows used."""
+    rows, own = task_rows(call, layers, tables)
     result = write_balanced(call, rows, own, path)
     workspace.give_back(call.balancer, rows.memory)
     return result
 
 
-def task_rows(call: BackwardCall, layers: Sequence[Layer] = ()) -> tuple[GradientRows, Own]:
+def task_rows(
+    call: BackwardCall, layers: Sequence[Layer] = (), tables: Sequence[Table] = ()
+) -> tuple[GradientRows, Own]:
     """Compute the gradient of each task.
 
     Returns:
@@ -33,8 +38,9 @@ def task_rows(call: BackwardCall, layers: Sequence[Layer] = ()) -> tuple[Gradien
     """
     leaves = call.leaves
     inside = {id(leaf) for layer in layers for leaf in layer.leaves}
+    inside |= {id(table.weight) for table in tables}
     outside = [leaf for leaf in leaves.shared if id(leaf) not in inside]
-    rows = GradientRows(outside, call.tasks, workspace.lend(call.balancer), layers)
+    rows = GradientRows(outside, call.tasks, workspace.lend(call.balancer), layers, tables)
     own: Own = []
     for row, task in enumerate(call.tasks):
         found = fill_row(call, rows, row, leaves.own[task])
@@ -54,14 +60,15 @@ def fill_row(
     Returns:
         The gradient on the task's own leaves.
     """
-    edges = [edge for layer in rows.layers for edge in layer.edges]
+    edges = rows.edges
     wanted: list[Tensor | GradientEdge] = [*rows.leaves, *edges, *own]
     with cotangents([edge.node for edge in edges]) as seen:
         found = call.gradients(call.tasks[row], wanted)
     count = len(rows.leaves)
-    uses = iter([seen.get(k, found[count + k]) for k in range(len(edges))])
-    products = [layer.joined([next(uses) for _ in layer.uses]) for layer in rows.layers]
-    rows.fill(row, [*found[:count], *products], 1 / call.scale)
+    given = iter([seen.get(k, found[count + k]) for k in range(len(edges))])
+    lookups = [[next(given) for _ in table.lookups] for table in rows.tables] if rows.tables else ()
+    products = [layer.joined([next(given) for _ in layer.uses]) for layer in rows.layers]
+    rows.fill(row, [*found[:count], *products], 1 / call.scale, lookups)
     return found[count + len(edges) :]
 
 
@@ -69,7 +76,8 @@ def write_balanced(call: BackwardCall, rows: GradientRows, own: Own, path: str) 
     """Combine the rows, and add the direction and the weighted gradients to ``.grad``."""
     solved = balance(call, rows, in_place=True)
     direction = solved.direction if call.scale == 1 else solved.direction * call.scale
-    for leaf, gradient in rows.gradients(direction):
+    combined = call.balancer.needs.reads != "jacobian"
+    for leaf, gradient in rows.gradients(direction, combined=combined):
         add_to_grad(leaf, gradient, call.waiting, owned=True)
     if own:
         found = own_weights(call, solved.weights, solved.inner)

@@ -1,6 +1,14 @@
-"""Layers: rows that hold cotangents in place of the weight gradients of wide linear layers."""
+"""Layers and tables: rows that hold less than the gradients of wide layers and long tables.
+
+They hold cotangents in place of the weight gradients of linear layers
+(`motet.balancing.engine.linear_layers`), and of an embedding table the rows that the batch uses
+(`motet.balancing.engine.embedding_tables`).
+"""
+
+from typing import Any
 
 from motet.balancing.engine.call import BackwardCall
+from motet.balancing.engine.embedding_tables import embedding_tables
 from motet.balancing.engine.linear_layers import linear_layers
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.task_rows import by_task_rows
@@ -8,22 +16,32 @@ from motet.problems import InputError
 
 
 def layers(call: BackwardCall) -> BackwardResult | None:
-    """Balance on rows, with linear layers as products; None where no layer benefits.
+    """Balance on rows, with layers as products and tables by rows used; None where none benefits.
 
     Returns:
         What was done.
 
     Raises:
-        InputError: If ``gramian="layers"``, and no layer can be read as a product.
+        InputError: If ``gramian="layers"``, and no layer or table can be read so.
     """
     cheaper = call.gramian == "auto"
-    found = linear_layers(call.losses.values(), call.leaves.shared, cheaper=cheaper)
-    if found:
-        return by_task_rows(call, found, "layers")
+    losses, shared = call.losses.values(), call.leaves.shared
+    least = _LEAST if cheaper else 1
+    wide = [leaf for leaf in shared if leaf.dim() == 2 and leaf.numel() >= least]
+    if wide:
+        above: dict[Any, list[Any]] = {}
+        found = linear_layers(losses, shared, wide, above, cheaper=cheaper)
+        tables = embedding_tables(losses, wide, above, cheaper=cheaper)
+        if found or tables:
+            return by_task_rows(call, "layers" if found else "tables", found, tables)
     if cheaper:
         return None
     raise InputError(
-        'gramian="layers" has no effect: no linear layer can be read as a product, as bfloat16, '
-        "recomputed states (checkpointing), hooks, or other kinds of layers prevent it; remove "
-        "gramian"
+        'gramian="layers" has no effect: no linear layer can be read as a product and no embedding '
+        "table by the rows used, as bfloat16, recomputed states (checkpointing), hooks, or other "
+        "kinds of layers prevent it; remove gramian"
     )
+
+
+_LEAST = 1 << 14
+"""Numbers in a weight below which nothing is gained."""

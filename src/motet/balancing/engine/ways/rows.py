@@ -7,4 +7,4 @@ from motet.balancing.engine.task_rows import by_task_rows
 
 def rows(call: BackwardCall) -> BackwardResult:
     """Balance on the gradient of each task."""
-    return by_task_rows(call, (), "rows")
+    return by_task_rows(call, "rows")
