@@ -25,7 +25,7 @@ from motet.options import (
 )
 from motet.options.reading import REQUIRED, from_object
 from motet.problems import InputError
-from motet.registry import ENCODERS, KINDS, TASKS
+from motet.registry import AUXILIARY, ENCODERS, KINDS, TASKS
 
 MEMBERS = [
     (kind, name)
@@ -40,6 +40,8 @@ PYTHON_ONLY = {
     ("loss", "negative_binomial"): {"log_size", "reduction"},
     **{("loss", name): {"reduction"} for name in ("mse", "mae", "huber", "log_cosh", "poisson")},
     **{("task", name): {"scaling"} for name in ("regression", "quantile")},  # learned from labels
+    **{(kind, name): {"vocabulary"} for kind in ("task", "auxiliary") for name in AUXILIARY},
+    **{(kind, "denoising"): {"cells"} for kind in ("task", "auxiliary")},
 }
 
 

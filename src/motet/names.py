@@ -60,7 +60,8 @@ class Registry:
         return resolve_name(place) if isinstance(place, str) else place
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._all())
+        every = self._all()
+        return iter(every if self._special is None else {**self._own, **every})
 
     def __len__(self) -> int:
         return len(self._all())

@@ -64,6 +64,12 @@ AUXILIARY = Registry(
     "auxiliary",
     "auxiliary",
     "motet.tasks.auxiliary:Auxiliary",
+    language_modelling="motet.tasks.language_modelling:LanguageModelling",
+    masked_language_modelling="motet.tasks.masked_language_modelling:MaskedLanguageModelling",
+    next_sentence="motet.tasks.next_sentence:NextSentence",
+    sentence_order="motet.tasks.sentence_order:SentenceOrder",
+    word_order="motet.tasks.word_order:WordOrder",
+    denoising="motet.tasks.denoising:Denoising",
 )
 TASKS = Registry(
     "task",

@@ -11,9 +11,9 @@ from json import dumps, loads
 from typing import Any
 
 from motet.data import tokenising
+from motet.data.tokenising import SPECIAL
 from motet.problems import InputError
-
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+from motet.vocabularies import Vocabulary
 
 _CHUNK = 10_000
 """Number of texts whose letters are counted at a time."""
@@ -84,6 +84,12 @@ def train(
         special_tokens=[("[CLS]", begin), ("[SEP]", separator)],
     )
     return tokenising.from_json(_without_specials(inner.to_str()))
+
+
+def vocabulary(size: int) -> Vocabulary:
+    """Return what the tokens of a tokeniser mean that will be trained."""
+    pad, unknown, *others, mask = range(len(SPECIAL))
+    return Vocabulary(size, (pad, *others, mask), mask, unknown)
 
 
 def lines(texts: Iterable[tokenising.Given]) -> Iterator[str]:

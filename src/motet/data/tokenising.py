@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.problems import InputError, hint, reason
+from motet.vocabularies import MASK_NAMES, UNKNOWN_NAMES, Vocabulary, named_token
 
 Integers = NDArray[np.int64]
 Words = list[str]
@@ -23,6 +24,8 @@ Given = str | Words | tuple[str, str]
 
 KINDS = ("words", "wordpiece", "bpe")
 """Kinds of tokenisers that can be trained."""
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+"""The first tokens of tokenisers that are trained here."""
 FILE = "tokenizer.json"
 
 _CHUNK = 10_000
@@ -76,6 +79,31 @@ class Tokenizer:
         """Number of tokens, including padding and unused numbers."""
         vocabulary: dict[str, int] = self._inner.get_vocab()
         return max(vocabulary.values(), default=-1) + 1 + self._shift
+
+    def vocabulary(self, size: int) -> Vocabulary:
+        """Return what the tokens mean.
+
+        Args:
+            size: Number of tokens that texts are read with, at least `size`.
+
+        Returns:
+            The vocabulary.
+        """
+        decoder = self._inner.get_added_tokens_decoder()
+        named = {number: each.content for number, each in decoder.items() if each.special}
+        if not named:  # those trained here forget theirs, so that texts cannot spell them
+            found = {self._inner.token_to_id(token): token for token in SPECIAL}
+            named = {number: token for number, token in found.items() if number is not None}
+        tokens = {number + self._shift: token for number, token in named.items()}
+        unknown = named_token(UNKNOWN_NAMES, tokens)
+        return Vocabulary(
+            size,
+            special=tuple(sorted({0, *tokens} - {unknown})),
+            mask=named_token(MASK_NAMES, tokens),
+            unknown=unknown,
+            used=self.size,
+            marks_pairs=bool(self._encoded([("a", "a")]).segments.any()),
+        )
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """Spell tokens."""

@@ -40,6 +40,9 @@ class Encoder(Freezable):
     reads: str
     """The kind of input that it reads: "table", "text", or the ``reads`` of another input's shape;
     "table" if left out."""
+    not_causal: str = "does not declare states that are independent of later tokens"
+    """Why it cannot read texts that have ``"causal"``; empty if it can, see
+    `motet.encoders.tokens`."""
     more_stages: str | None = None
     """Which option makes more stages of it, as a clause; empty if it is one stage in any case."""
 

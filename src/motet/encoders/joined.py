@@ -70,6 +70,11 @@ class Joined(Encoder):
         table = [] if self.table is None else [self.table]
         return [*table, *self.encoders, *self.beside]
 
+    def reader(self, name: str | None) -> nn.Module | None:
+        """Return the encoder of an input that is not in the table."""
+        named = zip((*self.names, *self.beside_names), (*self.encoders, *self.beside), strict=True)
+        return dict(named).get(name or "")
+
     def forward(self, inputs: Mapping[str, Any]) -> State:
         """Encode ``{"numbers": ..., "categories": ..., "texts": {name: ...}, name: ...}``.
 

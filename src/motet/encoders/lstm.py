@@ -12,6 +12,8 @@ from motet.options import Fraction, PositiveInt, StrictBool, checked
 from motet.problems import InputError
 from motet.states import TokenStates
 
+_BACKWARD = "reads texts from their end, too; set bidirectional: false"
+
 
 @final
 class LSTM(Encoder):
@@ -64,6 +66,7 @@ class LSTM(Encoder):
                 f"found {width}, expected an even number: half for each direction", option="width"
             )
         self.width, self.pool = width, pool
+        self.not_causal = _BACKWARD if bidirectional else ""
         self.embedding = TokenEmbedding(vocabulary, segments, embedding_width or width)
         self.dropout = nn.Dropout(dropout)
         self.recurrent = nn.LSTM(

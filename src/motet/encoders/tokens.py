@@ -4,7 +4,8 @@ A text comes as ``{"ids": (B, L)}``, or as its tokens (B, L) alone, token 0 bein
 padding mask is given. Tokens come first in each row: no text that is tokenised here has a 0 between
 them, and what a state is after one is not defined. Where words were cut into sub-words it also has
 ``"words"`` (B, W), the place of each word's first sub-word, -1 after the last word; where it is a
-pair, ``"segments"`` (B, L), 0 or 1.
+pair, ``"segments"`` (B, L), 0 or 1. Where it has ``"causal"``, (B, 1), no state may depend on later
+tokens; an encoder that can do so has an empty ``not_causal``.
 """
 
 from collections.abc import Mapping

@@ -51,6 +51,7 @@ class Transformer(Encoder):
     reads = "text"
     more_stages = ""
     gives = "tokens"
+    not_causal = ""
 
     @checked
     def __init__(
@@ -106,11 +107,12 @@ class Transformer(Encoder):
         ignored[:, 0] = (
             False  # a text without token attends to its padding, as softmax needs something
         )
+        later = _later(states) if "causal" in text else None
         for layer in self.layers:
             if self.checkpointing and torch.is_grad_enabled():
-                states = checkpoint(layer, states, None, ignored, use_reentrant=False)
+                states = checkpoint(layer, states, later, ignored, use_reentrant=False)
             else:
-                states = layer(states, src_key_padding_mask=ignored)
+                states = layer(states, later, ignored)
         return token_states(self.norm(states), padding, text, self.pool)
 
     def _positions(self, states: Tensor) -> Tensor:
@@ -125,6 +127,12 @@ class Transformer(Encoder):
                 "the encoder a larger max_length"
             )
         return self.positions.weight[:length]
+
+
+def _later(states: Tensor) -> Tensor:
+    """Return True where a token is after another, (L, L)."""
+    length = states.shape[1]
+    return torch.ones(length, length, dtype=torch.bool, device=states.device).triu(1)
 
 
 def sinusoidal_positions(length: int, width: int) -> Tensor:

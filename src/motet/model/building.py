@@ -1,7 +1,7 @@
 """Builds the arguments of `MultiTaskModel` from a config, and finds members that do not fit."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -22,7 +22,7 @@ from motet.problems import InputError, about, shown
 from motet.registry import ENCODERS, TASKS
 from motet.sharing import Stages
 from motet.sharing import create as create_sharing
-from motet.tasks import Task
+from motet.tasks import Task, TextAuxiliary
 from motet.tasks.choices import find_metrics
 
 
@@ -33,8 +33,9 @@ def arguments_of(config: Config, sizes: Sizes) -> dict[str, Any]:
         Arguments of `MultiTaskModel`.
     """
     tasks = [build_task(config, name, sizes) for name in config.tasks]
+    text = _text_of_tokens(config, tasks, sizes)
     with about("encoder"):
-        stages = Stages.of(lambda: _build_encoder(config, sizes))
+        stages = Stages.of(lambda: _build_encoder(config, sizes, text))
     with about("sharing"):
         sharing = create_sharing(config.model.sharing.type, **config.model.sharing.options())
     return {"encoder": stages, "tasks": tasks, "sharing": sharing}
@@ -73,8 +74,17 @@ _TOO_LARGE = (
 )
 
 
-def _build_encoder(config: Config, sizes: Sizes) -> nn.Module:
-    """Build one encoder for the table, one for each other input, and what joins them."""
+def _build_encoder(config: Config, sizes: Sizes, text: str | None) -> nn.Module:
+    """Build one encoder for the table, one for each other input, and what joins them.
+
+    Args:
+        config: The config.
+        sizes: Sizes of the inputs.
+        text: The text whose tokens tasks read.
+
+    Returns:
+        The encoder.
+    """
     inputs = sizes.inputs
     if not inputs.own:
         return _build_table_encoder(config.model.encoder, sizes)
@@ -89,7 +99,7 @@ def _build_encoder(config: Config, sizes: Sizes) -> nn.Module:
     with about("fusion"):
         chosen = {"type": config.model.fusion.type, **config.model.fusion.options()}
         fusion = create_fusion(chosen, [_width(each) for each in parts])
-    return Joined(table, texts, _labelled_text(config, sizes), branches, fusion)
+    return Joined(table, texts, text, branches, fusion)
 
 
 def _width(encoder: nn.Module) -> int:
@@ -129,15 +139,18 @@ def _own_encoder(config: Config, name: str) -> dict[str, Any]:
     return {"type": given} if isinstance(given, str) else dict(given)
 
 
-def _labelled_text(config: Config, sizes: Sizes) -> str | None:
-    """Find the text whose words tasks label."""
+def _text_of_tokens(config: Config, tasks: Sequence[Task], sizes: Sizes) -> str | None:
+    """Find the text whose words tasks label, or whose tokens auxiliary tasks predict."""
     named: dict[str, str] = {}
-    for name, task in config.tasks.items():
-        if getattr(TASKS[task.type], "reads_state", None) == "tokens":
-            named[text_of(name, task.options().get("input"), sizes.inputs.texts)] = name
+    for task in tasks:
+        if task.reads_state != "tokens":
+            continue
+        own = task.text if isinstance(task, TextAuxiliary) else None
+        asked = config.tasks[task.name].options().get("input")
+        named[own or text_of(task.name, asked, sizes.inputs.texts)] = task.name
     if len(named) > 1:
         found = ", ".join(f"{task} of {text}" for text, task in named.items())
-        raise InputError(f"tasks label the words of several texts ({found}); expected one text")
+        raise InputError(f"tasks read the words of several texts ({found}); expected one text")
     return next(iter(named), None)
 
 
@@ -199,7 +212,8 @@ def check_tasks(config: Config, sizes: Sizes, collector: Collector) -> None:
             task = build_task(config, name, sizes)
             task.require_outputs()
             find_metrics([task])
-            if task.reads_state == "tokens" and sizes.inputs.texts:
+            labels_words = task.reads_state == "tokens" and task.label_kind.given
+            if labels_words and sizes.inputs.texts:
                 text_of(name, config.tasks[name].options().get("input"), sizes.inputs.texts)
 
 

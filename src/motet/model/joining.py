@@ -10,7 +10,7 @@ from motet.encoders.fusion import Fusion
 from motet.encoders.fusion import create as create_fusion
 from motet.problems import InputError, about
 from motet.sharing import Backbone, Stages
-from motet.tasks import Task
+from motet.tasks import Task, TextAuxiliary
 
 FusionChoice = str | Mapping[str, Any] | Callable[[Sequence[int]], Fusion]
 """A name, a name with options, or what makes a fusion from the widths of the encoders."""
@@ -67,6 +67,9 @@ def _width(name: str, encoder: nn.Module) -> int:
 
 def _labelled(encoders: Mapping[str, nn.Module], tasks: Sequence[Task]) -> str | None:
     """Return the input whose tokens tasks read, if any does."""
+    for task in tasks:
+        if isinstance(task, TextAuxiliary) and task.reads_state == "tokens" and task.text:
+            return task.text
     reading = [task.name for task in tasks if task.reads_state == "tokens"]
     giving = [name for name, each in encoders.items() if getattr(each, "gives", None) == "tokens"]
     if reading and len(giving) > 1:

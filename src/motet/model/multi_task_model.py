@@ -15,13 +15,14 @@ from motet.model.joining import FusionChoice, one_encoder
 from motet.model.losses import mean_losses, no_terms
 from motet.model.ownership import Ownership
 from motet.model.parameters import OwnedParameters, count_parameters
-from motet.model.reads import Order, Reading, check_states
+from motet.model.reads import Order, Reading, check_causal, check_states, direct_tasks
 from motet.model.sizes import Sizes
 from motet.model.wrapped import WrappedModule, check_heads
 from motet.problems import InputError, about
 from motet.sharing import (
     Backbone,
     ByTask,
+    Direct,
     Features,
     Hard,
     Representation,
@@ -78,15 +79,20 @@ class MultiTaskModel(OwnedParameters):
         super().__init__()
         names = task_names(tasks)
         stages = Stages.of(one_encoder(encoder, encoders, fusion, tasks))
-        sharing = sharing or Hard()
+        sharing, whole = sharing or Hard(), stages
         maps = check_states(tasks, stages, sharing)
+        check_causal(tasks, stages.whole or stages[-1])
         gives, width = stages.gives, width or width_of(stages)
         if sharing.carries != "any" and gives not in sharing.carries:
             stages = stages.of_rows()
         stages = stages.ending(Features(width, channels_first=maps))
+        direct = direct_tasks(tasks, sharing)
         with about("sharing"):
-            shared = sharing.build(stages, names, width)
+            shared = sharing.build(stages, [name for name in names if name not in direct], width)
         widths = gives if isinstance(gives, Mapping) and sharing.carries == "any" else {}
+        if direct:
+            shared = Direct(shared, whole, direct)
+            widths = {task.reads_state: width for task in tasks if task.name in direct}
         self._assemble(shared, tasks, Reading(shared.width, widths, maps=maps))
 
     def _assemble(self, shared: SharedModule, tasks: Sequence[Task], reading: Reading) -> None:

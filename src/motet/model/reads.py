@@ -7,8 +7,9 @@ is checked at each call.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from motet.encoders import Encoder, Joined
 from motet.model.checks import described, no_features
 from motet.problems import InputError, hint, shown
 from motet.sharing import Representation, Sharing, Stages
@@ -128,14 +129,52 @@ def check_states(tasks: Sequence[Task], stages: Stages, sharing: Sharing) -> boo
             forms = gives if isinstance(gives, str) else ", ".join(there)
             form = f" ({FORMS[forms]})" if forms in FORMS else ""
             raise InputError(_missing(task.name, name, f"gives {forms}{form}"))
-        if sharing.carries != "any" and name not in sharing.carries:
+        if sharing.carries != "any" and name not in sharing.carries and not _direct(task, sharing):
+            auxiliary = not task.label_kind.given and hasattr(sharing, "expert_width")
+            other = ", or give it expert_width" if auxiliary else ""
             raise InputError(
                 f"task {task.name!r} reads {name}, but this sharing scheme carries "
-                f"{' and '.join(sharing.carries)}; use sharing: hard, or soft"
+                f"{' and '.join(sharing.carries)}; use sharing: hard, or soft{other}"
             )
     if gives is None:
         return any(task.reads_state == "map" for task in tasks)
     return gives == "map"
+
+
+def direct_tasks(tasks: Sequence[Task], sharing: Sharing) -> list[str]:
+    """Return the tasks that read the encoder itself, as the scheme does not carry what they read.
+
+    Only auxiliary tasks do, as they train what the others read.
+    """
+    if sharing.carries == "any":
+        return []
+    return [t.name for t in tasks if t.reads_state not in sharing.carries and _direct(t, sharing)]
+
+
+def _direct(task: Task, sharing: Sharing) -> bool:
+    return sharing.keeps_encoder and not task.label_kind.given
+
+
+def check_causal(tasks: Iterable[Task], encoder: nn.Module) -> None:
+    """Check that an encoder can read texts without later tokens, for tasks that predict these.
+
+    Args:
+        tasks: The tasks.
+        encoder: The encoder of the model, perhaps a `motet.encoders.Joined`.
+
+    Raises:
+        InputError: If it cannot.
+    """
+    for task in tasks:
+        if not getattr(task, "causal", False):
+            continue
+        reader = encoder.reader(encoder.tokens) if isinstance(encoder, Joined) else encoder
+        why = getattr(reader, "not_causal", Encoder.not_causal)
+        if why:
+            raise InputError(
+                f"task {task.name!r} predicts tokens from those before them, but the encoder "
+                f"{type(reader).__name__} {why}, or use masked_language_modelling"
+            )
 
 
 class Order:

@@ -26,6 +26,7 @@ from motet.options.tasks import (
     TASK_DEFAULTS,
     AuxiliaryOptions,
     TaskOptions,
+    TextAuxiliaryOptions,
 )
 from motet.options.types import (
     Annotated,
@@ -94,6 +95,7 @@ __all__ = [
     "Share",
     "StrictBool",
     "TaskOptions",
+    "TextAuxiliaryOptions",
     "TwoOrMore",
     "Unfreeze",
     "Unpack",

@@ -90,6 +90,14 @@ class AuxiliaryOptions(TypedDict, total=False):
 
 AUXILIARY_DEFAULTS = defaults_of(AuxiliaryOptions)
 
+
+class TextAuxiliaryOptions(AuxiliaryOptions, total=False):
+    """Options of every auxiliary task on texts."""
+
+    input: Annotated[str | None, Default(None)]
+    """Name of the text that it is about, where a config has several."""
+
+
 MONITORED = ("mean", "worst", "any", "loss")
 """What training can monitor, besides the score of a task."""
 RESERVED_TASK_NAMES = ("score", *MONITORED, "encoder", "pretrained")

@@ -8,6 +8,7 @@ from motet.registry import SHARING
 from motet.sharing.base import Representation, SharedModule, Sharing, Special
 from motet.sharing.by_task import ByTask
 from motet.sharing.conditioned import DEFAULT_WIDTH, Conditioned
+from motet.sharing.direct import Direct
 from motet.sharing.features import Features
 from motet.sharing.grouped import Grouped
 from motet.sharing.hard import Hard
@@ -17,6 +18,7 @@ __all__ = [
     "Backbone",
     "ByTask",
     "Conditioned",
+    "Direct",
     "Features",
     "Grouped",
     "Hard",

@@ -36,6 +36,8 @@ class Attention(Sharing):
         heads: How many heads attend; must divide ``width``; 4 if left out.
     """
 
+    keeps_encoder = True
+
     @checked
     def __init__(
         self,

@@ -106,6 +106,9 @@ class Sharing(ABC):
     carries: tuple[str, ...] | Literal["any"] = ("rows",)
     """The states that it can pass from the encoder to tasks, by the names of `motet.states`; "any"
     if it never computes with them."""
+    keeps_encoder: bool = False
+    """Whether all tasks read what one encoder gives, so that auxiliary tasks may read states of it
+    that the scheme does not carry."""
 
     @abstractmethod
     def build(self, stages: Sequence[nn.Module], tasks: Sequence[str], width: int) -> SharedModule:

@@ -33,7 +33,7 @@ class CGC(Sharing):
         expert_width: PositiveInt | None = None,
     ) -> None:
         self.experts, self.task_experts, self.expert_width = experts, task_experts, expert_width
-        self.carries = carried(expert_width)
+        self.carries, self.keeps_encoder = carried(expert_width), expert_width is not None
 
     def build(self, stages: Sequence[nn.Module], tasks: Sequence[str], width: int) -> SharedModule:
         layout = lay_out(Stages.of(stages), width, 1, self.expert_width)

@@ -52,7 +52,7 @@ class DSelectK(Sharing):
             )
         self.experts, self.k, self.gamma, self.entropy = experts, k, gamma, entropy
         self.expert_width = expert_width
-        self.carries = carried(expert_width)
+        self.carries, self.keeps_encoder = carried(expert_width), expert_width is not None
 
     def build(self, stages: Sequence[nn.Module], tasks: Sequence[str], width: int) -> SharedModule:
         layout = lay_out(Stages.of(stages), width, 1, self.expert_width)

@@ -36,7 +36,7 @@ class MMoE(Sharing):
         top_k: PositiveInt | None = None,
     ) -> None:
         self.experts, self.expert_width, self.top_k = experts, expert_width, top_k
-        self.carries = carried(expert_width)
+        self.carries, self.keeps_encoder = carried(expert_width), expert_width is not None
 
     def build(self, stages: Sequence[nn.Module], tasks: Sequence[str], width: int) -> SharedModule:
         layout = lay_out(Stages.of(stages), width, 1, self.expert_width)

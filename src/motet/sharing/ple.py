@@ -39,7 +39,7 @@ class PLE(Sharing):
     ) -> None:
         self.experts, self.task_experts = experts, task_experts
         self.levels, self.expert_width = levels, expert_width
-        self.carries = carried(expert_width)
+        self.carries, self.keeps_encoder = carried(expert_width), expert_width is not None
 
     def build(self, stages: Sequence[nn.Module], tasks: Sequence[str], width: int) -> SharedModule:
         layout = lay_out(Stages.of(stages), width, self.levels, self.expert_width)

@@ -8,33 +8,51 @@ from motet.tasks.auxiliary import Auxiliary
 from motet.tasks.base import Prediction, Task
 from motet.tasks.classification import Classification
 from motet.tasks.count import Count
+from motet.tasks.denoising import Cells, Denoising
 from motet.tasks.heads import CustomHead, TaskHead
+from motet.tasks.language_modelling import LanguageModelling
+from motet.tasks.masked_language_modelling import MaskedLanguageModelling
 from motet.tasks.metric import Metric, Score, ScoredRows
 from motet.tasks.multi_label import MultiLabel
+from motet.tasks.next_sentence import NextSentence
 from motet.tasks.ordinal import Ordinal
 from motet.tasks.quantile import Quantile
 from motet.tasks.regression import Regression
 from motet.tasks.scores import fit_trivial, normalised_score, score_trivial, trivial_metrics
+from motet.tasks.sentence_order import SentenceOrder
 from motet.tasks.sequence_labelling import SequenceLabelling
 from motet.tasks.task_metrics import TaskMetrics
+from motet.tasks.text_auxiliary import TextAuxiliary, TokenAuxiliary
+from motet.tasks.word_order import WordOrder
+from motet.vocabularies import Vocabulary
 
 __all__ = [
     "Auxiliary",
+    "Cells",
     "Classification",
     "Count",
     "CustomHead",
+    "Denoising",
+    "LanguageModelling",
+    "MaskedLanguageModelling",
     "Metric",
     "MultiLabel",
+    "NextSentence",
     "Ordinal",
     "Prediction",
     "Quantile",
     "Regression",
     "Score",
     "ScoredRows",
+    "SentenceOrder",
     "SequenceLabelling",
     "Task",
     "TaskHead",
     "TaskMetrics",
+    "TextAuxiliary",
+    "TokenAuxiliary",
+    "Vocabulary",
+    "WordOrder",
     "available",
     "create",
     "fit_trivial",

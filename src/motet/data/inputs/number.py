@@ -119,7 +119,7 @@ class Number(Input):
             starts = [(start - mean) / std for start in range(len(self._fitted["bin_means"]))]
             own = Expansion(starts, std, self._fitted["bin_means"], self._fitted["bin_stds"])
         column = NumberColumn(self.name, own)
-        marks = (NumberColumn(f"{self.name}_missing"),) if self._missing else ()
+        marks = (NumberColumn(f"{self.name}_missing", marks=1),) if self._missing else ()
         return TableShape((column, *marks))
 
     def declared(self) -> TableShape:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.problems import InputError
+from motet.vocabularies import Vocabulary
 
 NUMBERS, CATEGORIES, TEXTS = "numbers", "categories", "texts"
 _OWN = (NUMBERS, CATEGORIES, TEXTS)
@@ -38,6 +39,8 @@ class NumberColumn(NamedTuple):
     name: str
     expansion: Expansion | None = None
     """The bins to spread it over; None to take it as it is."""
+    marks: int = 0
+    """How many columns before it it marks: it is 1 in rows where one of them is missing, else 0."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class TextSizes:
     """Number of segments of a text: 2 for pairs."""
     words: bool = False
     """Whether its tokens are grouped into words, so that each word can be labelled."""
+    tokens: Vocabulary | None = None
+    """What its tokens mean; unknown if left out."""
 
     reads: ClassVar[str] = "text"
 

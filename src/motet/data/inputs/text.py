@@ -200,11 +200,13 @@ class Text(Input):
     def shape(self) -> TextSizes:
         assert self._tokenizer is not None
         size = max(self._vocabulary or 0, self._tokenizer.size)
-        return TextSizes(size, len(self._columns), self._words)
+        tokens = self._tokenizer.vocabulary(size)
+        return TextSizes(size, len(self._columns), self._words, tokens)
 
     def declared(self) -> TextSizes:
         if self._kind not in tokenising.KINDS:
-            size = self._made(()).size
+            found = self._made(())
+            size, tokens = found.size, found.vocabulary(found.size)
         elif self._vocabulary is None:
             raise InputError(
                 "the number of tokens is unknown without data; give it, for example vocabulary: "
@@ -214,7 +216,8 @@ class Text(Input):
             )
         else:
             size = self._vocabulary
-        return TextSizes(size, len(self._columns), self._words)
+            tokens = tokeniser_training.vocabulary(size)
+        return TextSizes(size, len(self._columns), self._words, tokens)
 
     def state(self) -> dict[str, Any]:
         assert self._tokenizer is not None

@@ -132,8 +132,8 @@ class Vector(Input):
         names = self._names
         if self._wanted is None:
             names = tuple(f"{self.name}_{place}" for place in range(len(self._mean)))
-        names = (*names, f"{self.name}_missing") if self._missing else names
-        return TableShape(tuple(map(NumberColumn, names)))
+        mark = (NumberColumn(f"{self.name}_missing", marks=len(names)),) if self._missing else ()
+        return TableShape((*map(NumberColumn, names), *mark))
 
     def declared(self) -> TableShape:
         if self._width is None:

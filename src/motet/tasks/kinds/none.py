@@ -2,15 +2,15 @@
 
 from typing import ClassVar, final
 
-import torch
 from torch import Tensor
 
+from motet.states import MISSING
 from motet.tasks.kinds.base import LabelKind
 
 
 @final
 class NoLabels(LabelKind):
-    """Targets (B, ...) that an auxiliary task makes; NaN leaves an element out."""
+    """Targets (B, ...) that an auxiliary task makes; NaN or -100 leaves an element out."""
 
     name: ClassVar[str] = "none"
     given: ClassVar[bool] = False
@@ -19,7 +19,7 @@ class NoLabels(LabelKind):
     def present(self, target: Tensor) -> Tensor:
         if target.is_floating_point():
             return ~target.isnan()
-        return torch.ones_like(target, dtype=torch.bool)
+        return target != MISSING
 
     def present_or_none(self, target: Tensor) -> Tensor | None:
         return self.present(target)
