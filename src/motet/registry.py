@@ -179,6 +179,15 @@ SCHEDULERS = Registry(
     "schedulers",
     "motet.scheduling.base:Scheduler",
     all="motet.scheduling.all:All",
+    round_robin="motet.scheduling.round_robin:RoundRobin",
+    random="motet.scheduling.random:Random",
+    proportional="motet.scheduling.proportional:Proportional",
+    temperature="motet.scheduling.temperature:Temperature",
+    annealed="motet.scheduling.annealed:Annealed",
+    weighted="motet.scheduling.weighted:Weighted",
+    task_balanced="motet.scheduling.task_balanced:TaskBalanced",
+    performance="motet.scheduling.performance:Performance",
+    curriculum="motet.scheduling.curriculum:Curriculum",
 )
 SOURCES = Registry(
     "source",

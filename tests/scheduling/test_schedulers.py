@@ -11,15 +11,22 @@ from torch import nn
 import motet
 from motet.problems import InputError
 from motet.registry import SCHEDULERS
-from motet.scheduling import All, Scheduler
+from motet.scheduling import All, Progress, Scheduler
 
 TASKS = ("a", "b", "c")
+
+
+def made(name, **options):
+    scheduler = motet.scheduling.create(name, TASKS, **options)
+    scheduler.facts.rows = {"a": 1000, "b": 10, "c": 200}
+    scheduler.facts.progress = Progress(epoch=9, epochs=10)
+    return scheduler
 
 
 @pytest.mark.parametrize("name", list(SCHEDULERS))
 @given(step=st.integers(0, 10_000), tasks=st.sets(st.sampled_from(TASKS), min_size=1))
 def test_one_or_more_of_the_given_tasks_are_chosen(name, step, tasks):
-    chosen = motet.scheduling.create(name, TASKS).tasks_for(step, sorted(tasks))
+    chosen = made(name).tasks_for(step, sorted(tasks))
     assert chosen
     assert set(chosen) <= tasks
 
@@ -27,7 +34,7 @@ def test_one_or_more_of_the_given_tasks_are_chosen(name, step, tasks):
 @pytest.mark.parametrize("name", list(SCHEDULERS))
 @given(before=st.integers(0, 20), after=st.integers(1, 20))
 def test_a_resumed_scheduler_goes_on_as_if_it_had_never_stopped(name, before, after):
-    kept, resumed = (motet.scheduling.create(name, TASKS) for _ in range(2))
+    kept, resumed = (made(name) for _ in range(2))
     for step in range(before):
         kept.tasks_for(step, TASKS)
     resumed.load_state_dict(kept.state_dict())
@@ -38,8 +45,8 @@ def test_a_resumed_scheduler_goes_on_as_if_it_had_never_stopped(name, before, af
 
 @pytest.mark.parametrize("name", list(SCHEDULERS))
 def test_every_task_trains_sooner_or_later(name):
-    scheduler = motet.scheduling.create(name, TASKS)
-    assert {task for step in range(200) for task in scheduler.tasks_for(step, TASKS)} == set(TASKS)
+    scheduler = made(name)
+    assert {task for step in range(2000) for task in scheduler.tasks_for(step, TASKS)} == set(TASKS)
 
 
 def test_all_trains_all_tasks():

@@ -140,6 +140,7 @@ class Alternating(Scheduler):
         return [["kind"], ["stay"], ["stay"], list(tasks)][step % 4]
 
 
+@pytest.mark.filterwarnings("ignore:.*nothing to balance")
 @pytest.mark.parametrize("scheduling", ["all", Alternating(["kind", "spend", "stay"])])
 @pytest.mark.parametrize("stop_at", [2, 5, 8])
 def test_a_run_stopped_inside_an_epoch_goes_on_bit_for_bit(scheduling, stop_at):

@@ -31,6 +31,7 @@ class IMTLL(LossBalancer):
     """
 
     task_axes: ClassVar[Mapping[str, int]] = {"log_scale": 1}
+    compares = False
     refuses_weight = (
         "the learned scales undo it (at their optimum the weight is 1 / L, whatever the task "
         "weight); use `equal` or `manual`"

@@ -25,6 +25,7 @@ class LogLoss(LossBalancer):
         InputError: If a loss is negative (when called).
     """
 
+    compares = False
     refuses_weight = (
         "a factor on a loss only adds a constant to its logarithm; use `equal` or `manual`"
     )

@@ -52,6 +52,8 @@ class PCD(GramianBalancer):
         tensor([1., 1.], dtype=torch.float64)
     """
 
+    reads_priorities = True
+
     @checked
     def __init__(
         self,
@@ -76,9 +78,16 @@ class PCD(GramianBalancer):
     def filled_in(cls, options: Mapping[str, Any], tasks: Iterable[KnownTask]) -> Mapping[str, Any]:
         """Add the priorities of the tasks, or which are main, if ``priorities`` gives none."""
         options, tasks = super().filled_in(options, tasks), list(tasks)
+        set_there = {task.name: task.priority for task in tasks}
         if options.get("priorities") is not None:
+            differing = [name for name, each in set_there.items() if each != "normal"]
+            if differing:
+                raise InputError(
+                    f"found some here and a priority of task {differing[0]!r}; give them in one "
+                    "place",
+                    option="priorities",
+                )
             return options
-        set_there = {task.name: str(getattr(task, "priority", "normal")) for task in tasks}
         main = {task.name: "high" if task.main else "normal" for task in tasks}
         for found in (set_there, main):
             if len(set(found.values())) > 1:

@@ -55,6 +55,7 @@ class Uncertainty(LossBalancer):
     """
 
     task_axes: ClassVar[Mapping[str, int]] = {"log_variance": 1}
+    compares = False
     refuses_weight: ClassVar[str] = (
         "the learned uncertainties undo it (at their optimum the weight depends on the loss "
         "alone); use form: revised, `equal` or `manual`"

@@ -202,7 +202,7 @@ class MultiTaskModel(OwnedParameters):
     @property
     def active_tasks(self) -> tuple[str, ...]:
         """Names of the enabled tasks."""
-        return tuple(name for name, enabled in self._enabled.items() if enabled)
+        return tuple([name for name, enabled in self._enabled.items() if enabled])
 
     @property
     def labelled_tasks(self) -> tuple[str, ...]:

@@ -62,7 +62,7 @@ def read_options(registry: Registry, name: str) -> tuple[Option, ...]:
     return (*own, *common_options(registry))
 
 
-_COMMON = {"sharing": "motet.sharing:create"}
+_COMMON = {"sharing": "motet.sharing:create", "scheduler": "motet.scheduling:create"}
 """Functions whose options go with every member of a kind, because they act around it."""
 
 

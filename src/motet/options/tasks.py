@@ -1,6 +1,6 @@
 """Options that every kind of task has, and names that no task may have."""
 
-from typing import Any
+from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
@@ -9,6 +9,7 @@ from motet.options.types import (
     Callable,
     Chosen,
     Default,
+    Enabled,
     Frequency,
     Mapping,
     Named,
@@ -38,8 +39,11 @@ class TaskOptions(TypedDict, total=False):
     main: Annotated[bool, Default(False)]
     """Whether the task is one of those that the monitored score averages. If no task is marked, all
     are."""
-    enabled: Annotated[bool, Default(True)]
-    """Whether the task is trained and predicted from the start."""
+    priority: Annotated[Literal["low", "normal", "high", "critical"], Default("normal")]
+    """Priority for schedulers and balancers that read it: with ``weighted``, how often the task is
+    drawn; with ``pcd``, which tasks it must not harm. Not a weight of its loss."""
+    enabled: Annotated[Enabled, Default(True)]
+    """Whether the task is trained and predicted; ``{from: 3}`` trains it from epoch 3 on."""
     learning_rate: Annotated[PositiveFloat | None, Default(None)]
     """Learning rate of the task's own parameters; the optimizer's if left out."""
     evaluate_every: Annotated[PositiveInt, Default(1)]
@@ -70,8 +74,8 @@ class AuxiliaryOptions(TypedDict, total=False):
     weight: Annotated[Weight, Default(1.0)]
     """Weight of its loss, or how it changes, as for other tasks; what a balancer makes of it if the
     task is ``balanced``."""
-    enabled: Annotated[bool, Default(True)]
-    """Whether the task is trained from the start."""
+    enabled: Annotated[Enabled, Default(True)]
+    """Whether the task is trained; ``{from: 3}`` trains it from epoch 3 on."""
     learning_rate: Annotated[PositiveFloat | None, Default(None)]
     """Learning rate of the task's own parameters; the optimizer's if left out."""
     head: Annotated[

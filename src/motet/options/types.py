@@ -31,6 +31,7 @@ __all__ = [
     "Callable",
     "Chosen",
     "Default",
+    "Enabled",
     "Epochs",
     "Every",
     "FolderPath",
@@ -234,6 +235,17 @@ Weight = Annotated[
     Discriminator(lambda value: "from - to" if isinstance(value, Mapping) else "one number"),
 ]
 """A weight, or how it changes."""
+
+From = TypedDict(
+    "From",
+    {"from": Annotated[PositiveInt, Field(description="First epoch, counted from 1.")]},
+)
+From.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]  # pydantic's own hook
+Enabled = Annotated[
+    Annotated[StrictBool, Tag("yes or no")] | Annotated[From, Tag("from epoch")],
+    Discriminator(lambda value: "from epoch" if isinstance(value, Mapping) else "yes or no"),
+]
+"""Yes or no, or ``{from: epoch}``."""
 
 
 class Epochs(TypedDict):

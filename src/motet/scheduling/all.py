@@ -10,5 +10,7 @@ from motet.scheduling.base import Scheduler
 class All(Scheduler):
     """Train all tasks at every step."""
 
+    partial = False
+
     def tasks_for(self, step: int, tasks: Sequence[str]) -> Sequence[str]:
         return tasks

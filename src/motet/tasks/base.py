@@ -118,7 +118,11 @@ class Task(nn.Module, ABC):
         self.batch_size: int | None = options["batch_size"]
         self._weight: float | WeightSchedule = options["weight"]
         self.main: bool = options["main"]
-        self.enabled: bool = options["enabled"]
+        self.priority: str = options["priority"]
+        enabled = options["enabled"]
+        self.enabled = bool(enabled)
+        self.enabled_from: int = enabled["from"] if isinstance(enabled, dict) else 1
+        """The first epoch that trains it, counted from 1."""
         self.learning_rate: float | None = options["learning_rate"]
         self.evaluate_every: int = options["evaluate_every"]
         self.row_weights = RowWeights()

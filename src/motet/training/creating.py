@@ -79,7 +79,15 @@ def create_scheduler(choice: Scheduler | MemberChoice, model: MultiTaskModel) ->
     names = [task.name for task in model.tasks if task.label_kind.given]
     if not isinstance(choice, Scheduler):
         name, options = name_and_options(choice)
-        return scheduling.create(name, names, **options)
+        if not isinstance(name, Scheduler):
+            return scheduling.create(name, names, **options)
+        choice = scheduling.combined(name, options.pop("combine", None))
+        if options:
+            raise InputError(
+                f"found options beside a scheduler object; remove {', '.join(options)}",
+                option="scheduling",
+            )
+    choice = scheduling.combined(choice, choice.combine)
     if set(choice.tasks) != set(names):
         raise InputError(
             f"found a scheduler of the tasks {', '.join(choice.tasks)}; expected those of the "

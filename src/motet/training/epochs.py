@@ -1,9 +1,13 @@
 """How an epoch begins and ends."""
 
 from collections.abc import Iterator
+from itertools import chain, count
 
+from motet.data.arrays import ArrayData
 from motet.data.batches import Batch, Data, Draw
+from motet.data.own_rows import OwnRows
 from motet.data.several import Sources
+from motet.problems import InputError
 from motet.training.errors import TrainingError
 from motet.training.needs import report_epoch
 from motet.training.notices import warn_of_never_scheduled
@@ -18,11 +22,12 @@ from motet.training.updates import not_finite
 
 def batches_left(
     train: Data, setup: Setup, state: TrainingState, batch_size: int, seed: int
-) -> Iterator[Batch | Draw]:
+) -> Iterator[Batch | Draw | Iterator[Batch | Draw]]:
     """Begin an epoch, or resume inside it: unfreeze what is due, and set the tasks' weights.
 
     Returns:
-        The batches of the epoch that are not done yet.
+        The batches of the epoch that are not done yet. Where a step takes several, an iterator for
+        each step, which continues with the first batches of the epoch if too few are left.
     """
     epoch = state.epoch + 1
     if not state.batch:
@@ -30,9 +35,52 @@ def batches_left(
     setup.model.train()
     changing = [task for task in setup.model.tasks if task.turning_points]
     setup.stages.weigh(changing, epoch)
-    if isinstance(train, Sources):
-        return train.draws(batch_size, seed=seed, drawn=state.drawn, done=state.batch)
-    return train.epoch(batch_size, seed=seed, number=state.epoch, done=state.batch)
+    number, done = state.epoch, state.batch
+    if "own_rows" in setup.planner.scheduler.needs:
+        own = own_rows(train, setup, epoch, batch_size)
+        setup.pace.batches = own.batches
+        return _by_step(own.epoch(seed=seed, number=number, done=done), iter(()))
+    setup.pace.batches = train.steps(batch_size)
+
+    def rest(done: int) -> Iterator[Batch | Draw]:
+        if isinstance(train, Sources):
+            return train.draws(batch_size, seed=seed, drawn=state.drawn, done=done)
+        return train.epoch(batch_size, seed=seed, number=number, done=done)
+
+    if not setup.planner.choices.several:
+        return rest(done)
+    return _by_step(rest(done), chain.from_iterable(rest(0) for _ in count()))
+
+
+def batches_of_epoch(train: Data, setup: Setup, epoch: int, batch_size: int) -> int:
+    """Return the number of batches of an epoch, counted from 1; a step may take several."""
+    if "own_rows" in setup.planner.scheduler.needs:
+        return own_rows(train, setup, epoch, batch_size).batches
+    return train.steps(batch_size)
+
+
+def _by_step(
+    left: Iterator[Batch | Draw], again: Iterator[Batch | Draw]
+) -> Iterator[Iterator[Batch | Draw]]:
+    for first in left:
+        yield chain([first], left, again)
+
+
+def own_rows(train: Data, setup: Setup, epoch: int, batch_size: int) -> OwnRows:
+    """Return the batches of each task's own labelled rows in an epoch, counted from 1.
+
+    Raises:
+        InputError: If the data are not arrays, or ``batch_size`` is too small.
+    """
+    if not isinstance(train, ArrayData):
+        raise InputError(
+            f"{type(setup.planner.scheduler).__name__} chooses the rows of each batch, which it "
+            f"can of arrays alone; found {type(train).__name__}; give arrays, or choose another "
+            "scheduler"
+        )
+    tasks = [setup.model.tasks[name] for name in setup.planner.labelled_in(epoch)]
+    labelled = {t.name: t.labelled(train.targets[t.name]) for t in tasks}
+    return OwnRows(train, {t: each.nonzero()[:, 0] for t, each in labelled.items()}, batch_size)
 
 
 def end_epoch(setup: Setup, state: TrainingState, moment: Moment) -> EpochRecord:
@@ -57,6 +105,11 @@ def end_epoch(setup: Setup, state: TrainingState, moment: Moment) -> EpochRecord
     report_epoch(balancer, setup.normalizer.normalized_means(means))
     if not means and state.skipped:
         raise TrainingError(not_finite(state, "in any step of the epoch"))
+    scheduled = {
+        task: {"steps": state.scheduled[task][0], "rows": state.scheduled[task][1]}
+        for task in model.tasks.names
+        if task in state.scheduled
+    }
     record = epoch_record(
         means,
         state.weights,
@@ -64,6 +117,7 @@ def end_epoch(setup: Setup, state: TrainingState, moment: Moment) -> EpochRecord
         skipped=state.skipped,
         balancer=name_of(balancer),
         sharing=model.sharing.describe() or None,
+        scheduled=scheduled if setup.planner.scheduler.counts_steps else None,
         trained=setup.freezing.trained() if setup.freezing.active else None,
         rows=dict(state.rows) or None,
     )
@@ -71,6 +125,7 @@ def end_epoch(setup: Setup, state: TrainingState, moment: Moment) -> EpochRecord
     state.batch = 0
     state.totals = Totals()
     state.rows = {}
+    state.scheduled = {}
     if stages.at(state.epoch + 1) is not balancer:
         state.weights = {}  # the next epoch may not have any
     return record

@@ -10,13 +10,14 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, final
 
-from torch import Generator, rand
+from torch import Generator, Tensor, rand
 
-from motet.data.batches import Batch, Draw
+from motet.data.batches import Batch
 from motet.model import MultiTaskModel, on_host
 from motet.problems import InputError
 from motet.seeds import derive
 from motet.tasks import Auxiliary
+from motet.training.choices import Choice
 from motet.training.evaluation import main_tasks
 from motet.training.state import TrainingState
 
@@ -40,18 +41,21 @@ class Frequencies:
         """The frequencies of the tasks that do not always train."""
         self._counting = any("epochs" not in each for each in self.given.values())
 
-    def due(self, tasks: Sequence[str], rows: Batch | Draw, state: TrainingState) -> Sequence[str]:
+    def due(
+        self, tasks: Sequence[str], choices: Sequence[Choice], state: TrainingState
+    ) -> list[str]:
         """Leave out the auxiliary tasks that are not due; call it once per step.
 
         Args:
-            tasks: The tasks of the step.
-            rows: Rows of the data. Whether main tasks have labels there is read from the device.
+            tasks: Auxiliary tasks.
+            choices: Rows of the data, and the tasks with labels that train on them. Whether main
+                tasks have labels there is read from the device.
             state: Where training is; its ``main_steps`` is updated.
 
         Returns:
             The tasks that train.
         """
-        counts = self._counting and self._includes_main(tasks, rows)
+        counts = self._counting and self._includes_main(choices)
         state.main_steps += counts
         return [
             task
@@ -69,15 +73,18 @@ class Frequencies:
         drawn = Generator().manual_seed(derive(self._seed, f"frequency/{task}", state.step))
         return counts and float(rand((), generator=drawn)) < given["probability"]
 
-    def _includes_main(self, tasks: Sequence[str], rows: Batch | Draw) -> bool:
+    def _includes_main(self, choices: Sequence[Choice]) -> bool:
         labelled = (self._model.tasks[name] for name in self._model.labelled_tasks)
-        main = set(main_tasks(labelled)) & set(tasks)
-        there = [
-            self._model.tasks[name].labelled(target).any()
-            for batch in ((rows,) if isinstance(rows, Batch) else rows.of(main))
-            for name in main
-            if (target := batch.targets.get(name)) is not None
-        ]
+        main = main_tasks(labelled)
+        there: list[Tensor] = []
+        for rows, tasks in choices:
+            own = [name for name in tasks if name in main]
+            there += [
+                self._model.tasks[name].labelled(target).any()
+                for batch in ((rows,) if isinstance(rows, Batch) else rows.of(own))
+                for name in own
+                if (target := batch.targets.get(name)) is not None
+            ]
         return any(on_host(there))
 
     def check(self, epochs: int, steps: int, task: str | None = None) -> None:

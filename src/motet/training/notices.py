@@ -3,10 +3,12 @@
 import warnings
 from typing import Any
 
+from motet.balancing import Balancer
 from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.training.creating import MemberChoice
 from motet.training.options import TrainingOptions
+from motet.training.plan import Plan
 from motet.training.planner import Planner
 from motet.training.setup import Setup
 from motet.training.state import TrainingState
@@ -97,6 +99,23 @@ def warn_of_never_scheduled(planner: Planner, state: TrainingState) -> None:
         )
 
 
+def warn_of_nothing_to_compare(
+    planner: Planner, balancer: Balancer, plan: Plan, state: TrainingState
+) -> None:
+    """Warn, at the first step of a balancer that compares tasks, if it is given one alone."""
+    if not balancer.needs.compares:
+        return
+    tasks = {task for part in plan.balanced for task in part.tasks}
+    others = set(planner.labelled_in(state.epoch + 1)) - tasks
+    if len(tasks) == 1 and others:
+        warnings.warn(
+            f"{type(planner.scheduler).__name__} trains one task at a step, so "
+            f"{type(balancer).__name__} has nothing to balance; combine the steps of a cycle "
+            "(scheduling: {combine: cycle}), or choose balancing: equal",
+            stacklevel=4,
+        )
+
+
 def warn_of_epochs(state: TrainingState, setup: Setup, lr_schedule: MemberChoice) -> None:
     """Warn about what only epochs advance, after many steps by `Trainer.train_step` alone."""
     if state.epoch or state.batch:
@@ -110,6 +129,7 @@ def warn_of_epochs(state: TrainingState, setup: Setup, lr_schedule: MemberChoice
         "weights of tasks that change with epochs": any(
             task.turning_points for task in setup.model.tasks
         ),
+        "enabled: {from: ...}": any(task.enabled_from > 1 for task in setup.model.tasks),
         "columns of sharing: progressive": setup.planner.takes_turns,
     }
     found = [name for name, waits in waiting.items() if waits]

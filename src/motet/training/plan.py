@@ -67,6 +67,16 @@ class Plan:
         cut = [part.cut(self.micro_batches) for part in self.balanced]
         return [[part for part in parts if part is not None] for parts in zip_longest(*cut)]
 
+    def count(self, scheduled: dict[str, list[int]]) -> None:
+        """Add this step, and the rows of its batches, to the numbers of each of its tasks."""
+        rows: dict[str, int] = {}
+        for part in (*self.balanced, *self.beside):
+            for task in part.tasks:
+                rows[task] = rows.get(task, 0) + len(part.batch)
+        for task, number in rows.items():
+            before = scheduled.get(task, (0, 0))
+            scheduled[task] = [before[0] + 1, before[1] + number]
+
     def first(self) -> "Plan":
         """Return the plan of the first micro-batch alone, without parts beside."""
         return Plan(self.step, next(iter(self.pieces()), ()))

@@ -1,20 +1,21 @@
 """Which tasks train when, and on what: the one place that decides, for a step and epochs ahead."""
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Container, Sequence
 
 import torch
 
-from motet.data.batches import Batch, Draw
+from motet.data.batches import Batch
 from motet.model import MultiTaskModel
-from motet.problems import InputError, shown
+from motet.problems import InputError
 from motet.scheduling import Scheduler
 from motet.tasks import Auxiliary, Task
+from motet.training.choices import Choice, Choices
 from motet.training.frequencies import Frequencies
 from motet.training.grouping import grouping, groups_of
 from motet.training.plan import Part, Plan
 from motet.training.source_parts import batches_of, drawn_for, passes_of, reads_any_number
+from motet.training.state import TrainingState
 from motet.training.views import view_of
 
 
@@ -44,101 +45,111 @@ class Planner:
         self._auxiliary = {task.name: task for task in model.tasks if isinstance(task, Auxiliary)}
         self.frequencies = Frequencies(model, seed)
         self._grouping = grouping(model.tasks) if micro_batches > 1 else ()
-        self._scheduled_ever: set[str] = set()
+        self.choices = Choices(scheduler)
+        """Who trains on which rows at a step."""
+        self.has_auxiliary = bool(self._auxiliary)
+        """Whether there are auxiliary tasks."""
+        self._from = {task.name: task.enabled_from for task in model.tasks if task.enabled_from > 1}
 
     def tasks_in(self, epoch: float) -> list[str]:
         """Return the tasks that train in an epoch, counted from 1; infinity is the last one."""
-        return self._model.sharing.trained_at(epoch, self._model.active_tasks)
+        tasks = self._model.sharing.trained_at(epoch, self._model.active_tasks)
+        return self._begun(tasks, epoch) if self._from else tasks
 
-    def tasks_at(self, step: int, epoch: int) -> Sequence[str]:
-        """Return the tasks that train at a step; asks the scheduler, so call it once per step.
+    def labelled_in(self, epoch: float) -> list[str]:
+        """Return those of `tasks_in` that have labels, among which the scheduler chooses."""
+        tasks = self.tasks_in(epoch)
+        return [t for t in tasks if t not in self._auxiliary] if self._auxiliary else tasks
+
+    def auxiliary(self, choices: Sequence[Choice], state: TrainingState) -> list[str]:
+        """Return the auxiliary tasks that train at a step; call it once per step.
 
         Args:
-            step: Steps made before.
-            epoch: The epoch in progress, counted from 1.
-
-        Raises:
-            InputError: If the scheduler chooses none, or others than those of the epoch.
+            choices: Those of the step.
+            state: Where training is; its ``main_steps`` is updated.
         """
-        tasks = self.tasks_in(epoch)
-        if not self._auxiliary:
-            return self._scheduled(tasks, step)
-        labelled = [task for task in tasks if task not in self._auxiliary]
-        auxiliary = [task for task in tasks if task in self._auxiliary]
-        return [*(self._scheduled(labelled, step) if labelled else ()), *auxiliary]
+        tasks = [task for task in self.tasks_in(state.epoch + 1) if task in self._auxiliary]
+        return self.frequencies.due(tasks, choices, state) if self.frequencies.given else tasks
 
-    def plan(self, rows: Batch | Draw, tasks: Sequence[str], step: int, epoch: int) -> Plan:
+    def plan(
+        self, choices: Sequence[Choice], auxiliary: Sequence[str], step: int, epoch: int
+    ) -> Plan:
         """Return what a step computes.
 
         Args:
-            rows: Rows of the data; those of several sources are drawn for the tasks.
-            tasks: The tasks that train, see `tasks_at`.
+            choices: Rows of the data, and the tasks with labels that train on them; rows of several
+                sources are drawn for the tasks. Auxiliary tasks make their views of the first.
+            auxiliary: The auxiliary tasks that train.
             step: Steps made before.
             epoch: The epoch in progress, counted from 1.
         """
-        if isinstance(rows, Batch) and not self._auxiliary:
+        (rows, tasks), *others = choices
+        if not others and isinstance(rows, Batch) and not self._auxiliary:  # the fast path
             groups = groups_of(self._grouping, rows.targets) if self._grouping else None
             return Plan(step, (Part(rows, tasks, groups=groups),), (), self._micro_batches)
-        labelled = [task for task in tasks if task not in self._auxiliary]
-        auxiliary = [self._auxiliary[name] for name in tasks if name in self._auxiliary]
-        drawn = drawn_for(rows, labelled, auxiliary)
-        passes = passes_of(rows, drawn, labelled, self._numbers)
+        due = [self._auxiliary[name] for name in auxiliary]
+        drawn = list(drawn_for(rows, tasks, due))
+        passes = passes_of(rows, drawn, tasks, self._numbers)
         balanced = [self._part(batch, own, number) for number, (batch, own) in enumerate(passes)]
         beside: list[Part] = []
-        for task in auxiliary:
+        for task in due:
             for batch in batches_of(task, drawn):
                 part = self._view(task, batch, step, epoch)
                 (balanced if task.balanced else beside).append(part)
+        for place, (more, chosen) in enumerate(others, 1):
+            found = drawn_for(more, chosen, ())
+            drawn += found
+            for number, each in enumerate(passes_of(more, found, chosen, self._numbers)):
+                balanced.append(self._part(*each, number, f"choice/{place}"))
         return Plan(step, balanced, beside, self._micro_batches, tuple(drawn))
 
-    def _part(self, batch: Batch, tasks: Sequence[str], number: int = 0) -> Part:
+    def ordered(self, tasks: Container[str]) -> list[str]:
+        """Return tasks in the order of the model."""
+        return [task for task in self._model.tasks.names if task in tasks]
+
+    def _begun(self, tasks: Sequence[str], epoch: float) -> list[str]:
+        return [task for task in tasks if self._from.get(task, 1) <= epoch]
+
+    def _part(self, batch: Batch, tasks: Sequence[str], number: int = 0, name: str = "") -> Part:
         groups = groups_of(self._grouping, batch.targets) if self._grouping else None
-        name = f"source/{batch.source}" if number else ""
-        return Part(batch, tasks, name, groups=groups)
+        source = f"source/{batch.source}" if number else ""
+        return Part(batch, tasks, "/".join(filter(None, (name, source))), groups=groups)
 
     def _view(self, task: Task, batch: Batch, step: int, epoch: int) -> Part:
         made = view_of(task, batch, seed=self._seed, step=step, device=self._device)
         name = "/".join(filter(None, (task.name, batch.source)))
         return Part(made, [task.name], name, task.weight_at(epoch))
 
-    def _scheduled(self, tasks: Sequence[str], step: int) -> Sequence[str]:
-        chosen = self.scheduler.tasks_for(step, tasks)
-        if chosen is not tasks:
-            chosen = self._in_order(chosen, tasks, step)
-        self._scheduled_ever.update(chosen)
-        return chosen
-
-    def _in_order(self, chosen: Any, tasks: Sequence[str], step: int) -> Sequence[str]:
-        several = isinstance(chosen, Iterable) and not isinstance(chosen, str)
-        names = list(chosen) if several else []
-        if not names or not set(names) <= set(tasks):
-            raise InputError(
-                f"scheduler {type(self.scheduler).__name__}: found "
-                f"{names if several else shown(chosen)} at step {step}; expected one or more of "
-                f"{', '.join(tasks)}, in a list"
-            )
-        return [task for task in tasks if task in names]
-
     def never_scheduled(self, epoch: int) -> list[str]:
         """Return the tasks of an epoch that the scheduler has never chosen so far."""
-        known = {*self._auxiliary, *self._scheduled_ever}
-        return [task for task in self.tasks_in(epoch) if task not in known]
+        tasks = self.labelled_in(epoch)
+        known = {*self.choices.ever, *self.scheduler.waiting(tasks)}
+        return [task for task in tasks if task not in known]
 
     @property
     def takes_turns(self) -> bool:
-        """Whether other tasks train in the last epochs than in the first."""
-        return self.tasks_in(1) != self.tasks_in(math.inf)
+        """Whether the sharing scheme trains other tasks in the last epochs than in the first."""
+        turns, tasks = self._model.sharing.trained_at, self._model.active_tasks
+        return turns(1, tasks) != turns(math.inf, tasks)
 
     def tasks_of_last_turn(self, epoch: int) -> set[str]:
-        """Return the tasks that train in an epoch; none if others have their turn after them.
+        """Return the tasks with labels that train in an epoch; none if others begin after it.
 
-        Until then, the best weights so far would lack what later turns train.
+        Until then, the best weights so far would lack what trains later: other columns of the
+        sharing scheme, tasks enabled from a later epoch, or difficult tasks of a curriculum.
         """
-        trained, last = self.tasks_in(epoch), self.tasks_in(math.inf)
-        return set(trained) if trained == last else set()
+        trained, last = self.labelled_in(epoch), self.labelled_in(math.inf)
+        complete = trained == last and not self.scheduler.waiting(trained)
+        return set(trained) if complete else set()
+
+    def begun(self, epoch: int) -> set[str]:
+        """Return the tasks that are enabled in an epoch, or were before."""
+        return set(self._begun(self._model.active_tasks, epoch))
 
     def check(self, epochs: int) -> None:
-        """Check that every enabled task trains in some epoch, and others after auxiliary ones.
+        """Check that every epoch trains a task, and every enabled task trains in some epoch.
+
+        Auxiliary tasks may not train after all others.
 
         Raises:
             InputError: If one does not.
@@ -149,8 +160,9 @@ class Planner:
                 f"tasks: found the auxiliary task {', '.join(last)} in the last column, where no "
                 "other task benefits from it; list it before the others"
             )
-        trained = {task for epoch in range(1, epochs + 1) for task in self.tasks_in(epoch)}
-        left = [task for task in self._model.active_tasks if task not in trained]
+        self._check_beginnings(epochs)
+        trained = [self.tasks_in(epoch) for epoch in range(1, epochs + 1)]
+        left = [task for task in self._model.active_tasks if not any(task in t for t in trained)]
         if left and epochs:
             raise InputError(
                 f"found {epochs}; expected enough for every task, as columns take turns and "
@@ -158,3 +170,17 @@ class Planner:
                 "column",
                 option="epochs",
             )
+        if [] in trained:
+            raise InputError(
+                f"no task is enabled in epoch {trained.index([]) + 1}; enable one from there on"
+            )
+
+    def _check_beginnings(self, epochs: int) -> None:
+        for task in self._model.tasks:
+            if epochs and task.enabled_from > epochs and task.name in self._model.active_tasks:
+                raise InputError(
+                    f"found from: {task.enabled_from}; expected at most {epochs}, where training "
+                    "ends; give an earlier epoch, or more epochs",
+                    option="enabled",
+                    owner=f"task {task.name!r}",
+                )

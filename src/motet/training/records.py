@@ -67,6 +67,8 @@ class EpochRecord(Record):
     """Name of the balancer."""
     sharing: Mapping[str, Any] | None = None
     """What the sharing scheme reports about itself."""
+    scheduled: Mapping[str, Mapping[str, int]] | None = None
+    """By task, the ``steps`` that trained it and the ``rows`` of its batches, where they differ."""
     trained: Mapping[str, Any] | None = None
     """Which parameters are trained, if some are frozen."""
     rows: Mapping[str, int] | None = None
@@ -92,8 +94,8 @@ class EvaluationRecord(Record):
     split: Literal["validation"] = "validation"
     score: float
     """Mean normalised score of the main tasks."""
-    monitored: float
-    """The monitored value; higher is better."""
+    monitored: float | None = None
+    """The monitored value; higher is better. None before the tasks begin that it depends on."""
     best: bool
     """Whether it is the best so far."""
     notes: Mapping[str, str] | None = None

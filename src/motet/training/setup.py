@@ -14,6 +14,7 @@ from motet.problems import InputError, hint
 from motet.scheduling import Scheduler
 from motet.tasks.choices import find_metrics
 from motet.training.creating import MemberChoice, create_optimizer, create_scheduler
+from motet.training.facts import Pace, introduce
 from motet.training.freezing import Freezing, check_unfreezing
 from motet.training.normalizing import Normalizer
 from motet.training.options import TrainingOptions
@@ -25,6 +26,7 @@ from motet.training.passes import (
     check_representation,
 )
 from motet.training.planner import Planner
+from motet.training.priorities import check_priorities
 from motet.training.randomness import Generators
 from motet.training.rates import LearningRates
 from motet.training.stages import BalancerStages, Stage, make_stages
@@ -44,6 +46,7 @@ class Setup:
     normalizer: Normalizer
     generators: Generators
     passes: Passes
+    pace: Pace
 
     def modules(self) -> dict[str, nn.Module]:
         """Return the modules whose states are saved."""
@@ -83,7 +86,9 @@ def set_up(
     device = _find_device(options["device"])
     model.to(device)
     stages = make_stages(balancer, model).to(device)
-    scheduler = create_scheduler(scheduling, model).to(device)
+    scheduler = create_scheduler(scheduling, model)
+    introduce(scheduler, model, options["seed"])
+    check_priorities(model, scheduler, stages)
     planner = Planner(
         model,
         scheduler,
@@ -103,7 +108,7 @@ def set_up(
     normalizer = Normalizer(model.tasks.names, normalizes).to(device)
     generators = Generators(device, options["seed"])
     check_precision(stages, options["precision"])
-    check_representation(stages, model)
+    check_representation(stages, model, several=planner.choices.several)
     if options["accumulate"] > 1:
         check_micro_batches(stages, model)
     passes = Passes(
@@ -125,6 +130,7 @@ def set_up(
         normalizer,
         generators,
         passes,
+        Pace(),
     )
 
 

@@ -38,6 +38,10 @@ class TrainingState:
     """Epochs completed."""
     batch: int = 0
     """Batches of the epoch in progress that are done."""
+    draws: int = 0
+    """Draws of the scheduler, counted where a step combines several."""
+    scheduled: dict[str, list[int]] = field(default_factory=dict)
+    """Steps of the epoch in progress that trained each task, and the rows of its batches."""
     main_steps: int = 0
     """Steps that included a main task, counted where a task's frequency refers to them."""
     best: float | None = None

@@ -1,17 +1,20 @@
 """One training step: forward and backward passes, the update, and what balancers learn from it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from torch import Tensor
 
-from motet.balancing import BackwardResult
+from motet.balancing import BackwardResult, Balancer
 from motet.data.batches import Batch, Draw
 from motet.model import on_host
+from motet.training.choices import Choice, tasks_of
 from motet.training.evaluation import check_words
+from motet.training.facts import report_losses, report_progress
 from motet.training.needs import ValidationBatches, look_ahead, report_losses_after
+from motet.training.notices import warn_of_nothing_to_compare
 from motet.training.plan import Part, Plan
 from motet.training.records import LOG_EVERY
 from motet.training.setup import Setup
@@ -35,6 +38,8 @@ class StepResult:
     """Whether nothing was updated, as a loss or the gradient was not finite."""
     gradient_norms: Mapping[str, float] = field(default_factory=dict)
     """Norms of the tasks' gradients on the shared parameters, at the steps where they are known."""
+    batches: int = 1
+    """Number of batches it took."""
 
 
 class Steps:
@@ -48,14 +53,20 @@ class Steps:
         self._setup = setup
         self._parameters = list(setup.model.parameters())
         self._rehearsed = False
+        self._balancer: Balancer | None = None  # of the last step
+        scheduler = setup.planner.scheduler
+        self._facts = bool(scheduler.needs)
+        self._counts = scheduler.counts_steps
         self.ahead: ValidationBatches | None = None
         """Validation batches for balancers that look ahead; None without."""
 
-    def make(self, rows: Batch | Draw, state: TrainingState, clip_norm: float | None) -> StepResult:
+    def make(
+        self, batches: Iterator[Batch | Draw], state: TrainingState, clip_norm: float | None
+    ) -> StepResult:
         """Make one update; see `motet.Trainer.train_step`.
 
         Args:
-            rows: Tensors on the device, or what draws them.
+            batches: Tensors on the device, or what draws them; as many are taken as are needed.
             state: Where training is; it is updated.
             clip_norm: Largest norm of the whole gradient.
 
@@ -67,19 +78,26 @@ class Steps:
         step, epoch = state.step, state.epoch + 1
         balancer = setup.stages.at(epoch)
         with setup.generators.own():
-            rates.set(step)
-            tasks = planner.tasks_at(step, epoch)
-            if planner.frequencies.given:
-                tasks = planner.frequencies.due(tasks, rows, state)
-            plan = planner.plan(rows, tasks, step, epoch)
+            rates.set(setup.pace.position(state) if planner.choices.several else step)
+            if self._facts:
+                report_progress(planner.scheduler, setup.pace, state)
+            choices = planner.choices.of_step(planner.labelled_in(epoch), batches, state)
+            auxiliary = planner.auxiliary(choices, state) if planner.has_auxiliary else ()
+            plan = planner.plan(choices, auxiliary, step, epoch)
             if plan.drawn:
                 _count_rows(plan, state)
+            if self._counts:
+                plan.count(state.scheduled)
+            if balancer is not self._balancer:
+                self._balancer = balancer
+                warn_of_nothing_to_compare(planner, balancer, plan, state)
             if not self._rehearsed:
                 setup.stages.rehearse(epoch, partial(passes.losses, plan.first()))
                 self._rehearsed = True
             if self.ahead is not None:
                 valid = self.ahead
-                ahead = lambda: planner.plan(valid.at(step), tasks, step, epoch)  # noqa: E731
+                own = planner.ordered(tasks_of(choices))
+                ahead = lambda: planner.plan([Choice(valid.at(step), own)], auxiliary, step, epoch)  # noqa: E731
                 look_ahead(balancer, model, setup.optimizer, passes.losses, plan, ahead)
             clear_gradients(setup.optimizer)
             passes.averages.save()
@@ -87,23 +105,25 @@ class Steps:
             passed = passes.make(plan, balancer, setup.stages.pass_at(epoch), look=look)
             state.step += 1
             if passed is None:
-                return StepResult({})
+                return StepResult({}, batches=len(choices))
         losses, result, penalty = passed.losses, passed.balanced, passed.penalty
         norm = clip_gradient(self._parameters, clip_norm)
-        # a device sync
-        if not all(map(math.isfinite, on_host([*losses.values(), norm]))):
+        numbers = on_host([*losses.values(), norm])  # a device sync
+        if not all(map(math.isfinite, numbers)):
             passes.averages.restore()
             check_words(model, map(_placed, plan.balanced), losses)
             count_skipped(state, losses)
-            return StepResult(losses, norm, result, penalty, skipped=True)
+            return StepResult(losses, norm, result, penalty, skipped=True, batches=len(choices))
         state.skipped_in_a_row = 0
         update(setup.optimizer, balancer, losses)
         model.sharing.after_step(rates.highest, model.active_tasks)
         report_losses_after(balancer, passes.losses, plan)
+        if self._facts:
+            report_losses(planner.scheduler, dict(zip(losses, numbers, strict=False)))
         state.totals.add(passed.terms)
         norms = (result.gradient_norms if result else None) or passed.norms
         add_norms(state.gradients, norms)
-        return StepResult(losses, norm, result, penalty, gradient_norms=norms)
+        return StepResult(losses, norm, result, penalty, gradient_norms=norms, batches=len(choices))
 
 
 def _count_rows(plan: Plan, state: TrainingState) -> None:

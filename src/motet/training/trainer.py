@@ -20,9 +20,10 @@ from motet.scheduling import Scheduler
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
 from motet.training.creating import MemberChoice
-from motet.training.epochs import batches_left, end_epoch
+from motet.training.epochs import batches_left, batches_of_epoch, end_epoch
 from motet.training.errors import Interrupted
 from motet.training.evaluation import Report
+from motet.training.facts import check_scores, count_rows
 from motet.training.history import History
 from motet.training.intake import (
     learn_from_labels,
@@ -55,6 +56,10 @@ from motet.training.statistics import gradient_stats
 from motet.training.steps import StepResult, Steps
 from motet.training.validation import validate
 
+Rows = Batch | Mapping[str, Any] | Sources | Draw
+"""The rows of a step."""
+_ROWS = (Batch, Mapping, Sources, SourceDraw)
+
 
 @documents_options
 class Trainer:
@@ -66,7 +71,8 @@ class Trainer:
             all but the last with the last epoch in which they act, ``{"until": 5, "type": name}``.
             ``heads``, ``at``, ``memory`` and ``gramian`` beside them are those of `motet.backward`.
         scheduling: Which tasks train at each step: a scheduler, its name, or ``{"type": name,
-            option: value}``.
+            option: value}``; ``"combine": "cycle"`` there makes one step of all draws until every
+            task was drawn.
         **options: See `motet.training.options.TrainingOptions`.
 
     Set ``stop_requested`` to True, for example in a signal handler or an observer, and `fit` stops
@@ -186,8 +192,13 @@ class Trainer:
         if valid is not None:
             self.check_monitor(statistics_of(self.model.tasks, valid), self.trivial)
         self.check_epochs(epochs)
-        self.planner.frequencies.check(epochs, train.steps(self.batch_size))
-        self._rates.begin(epochs * train.steps(self.batch_size))
+        scheduler, pace = self.planner.scheduler, self._setup.pace
+        check_scores(scheduler, valid)
+        count_rows(scheduler, self.model, train)
+        steps = batches_of_epoch(train, self._setup, 1, self.batch_size)
+        self.planner.frequencies.check(epochs, steps)
+        pace.epochs, pace.total = epochs, epochs * steps
+        self._rates.begin(pace.total)
         self._rates.set(max(self.step - 1, 0))  # those of the last step, for the records
         warn_of_nothing_left(self.progress, epochs)
         if not self.step:
@@ -204,12 +215,13 @@ class Trainer:
         """
         train = self._data(data, "the training data", whole=True)
         prepare_tasks(self.model, train)
+        count_rows(self.planner.scheduler, self.model, train)
         with self._generators.own():
             for batch in self._rest_of_epoch(train):
                 self._step_of_epoch(batch)
         return {task: values["loss"] for task, values in self._end_epoch().tasks.items()}
 
-    def train_step(self, batch: Batch | Mapping[str, Any] | Sources | Draw) -> StepResult:
+    def train_step(self, batch: Rows | Iterable[Rows]) -> StepResult:
         """Make one update from a batch ``{"inputs": ..., "targets": {task: tensor}}``.
 
         A batch of each of several sources is ``motet.data.Sources({name: batch, ...})``.
@@ -227,34 +239,39 @@ class Trainer:
         warning names those that were asked for.
 
         Args:
-            batch: Inputs and targets, tensors on the trainer's device or NumPy arrays.
+            batch: Inputs and targets, tensors on the trainer's device or NumPy arrays. If the
+                scheduler combines draws, an iterator of batches, from which the step takes one for
+                each draw; with `motet.scheduling.TaskBalanced`, one for each task, in their order.
 
         Returns:
             The losses, the weight each had, and the norm of the whole gradient.
 
         Raises:
-            InputError: If it is not a batch, or a label is given where there is no word.
+            InputError: If it is not a batch, batches are too few, or a label is given where there
+                is no word.
             TrainingError: If too many steps in a row were not finite.
         """
-        rows: Batch | Draw
-        if isinstance(batch, Sources):
-            refuse_batch_norm(self.model)
-            rows = batch.to(self.device).whole()
-        else:
-            rows = batch if isinstance(batch, SourceDraw) else Batch.of(batch, device=self.device)
-        result = self._steps.make(rows, self.progress, self.clip_norm)
+        one = not self.planner.choices.several or isinstance(batch, _ROWS)
+        batches = iter([self._rows(batch)]) if one else map(self._rows, batch)
+        result = self._steps.make(batches, self.progress, self.clip_norm)
         if self.progress.step == STEPS_WITHOUT_EPOCH:
             warn_of_epochs(self.progress, self._setup, self.lr_schedule)
         return result
 
-    def _rest_of_epoch(self, train: Data) -> Iterator[Batch | Draw]:
+    def _rows(self, batch: Any) -> Batch | Draw:
+        if isinstance(batch, Sources):
+            refuse_batch_norm(self.model)
+            return batch.to(self.device).whole()
+        return batch if isinstance(batch, SourceDraw) else Batch.of(batch, device=self.device)
+
+    def _rest_of_epoch(self, train: Data) -> Iterator[Batch | Draw | Iterator[Batch | Draw]]:
         """Begin or resume an epoch, and return the batches that are not done yet."""
         self._started = perf_counter()
         return batches_left(train, self._setup, self.progress, self.batch_size, self.seed)
 
-    def _step_of_epoch(self, batch: Batch | Draw) -> None:
+    def _step_of_epoch(self, batch: Batch | Draw | Iterator[Batch | Draw]) -> None:
         result = self.train_step(batch)
-        self.progress.batch += 1
+        self.progress.batch += result.batches
         balanced = result.balanced
         if balanced and balanced.weights:
             self.progress.weights = balanced.weights

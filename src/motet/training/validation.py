@@ -8,6 +8,7 @@ from torch import Tensor
 
 from motet.data.batches import Data
 from motet.model import MultiTaskModel
+from motet.training import facts
 from motet.training.evaluation import Report
 from motet.training.intervals import due_tasks, with_last
 from motet.training.monitor import monitored_loss, monitored_tasks, monitored_value
@@ -24,8 +25,8 @@ class Validation:
     """Of the tasks that were due."""
     score: float
     """Mean normalised score of the main tasks, with the last score of those that were not due."""
-    monitored: float
-    """The monitored value; higher is better."""
+    monitored: float | None
+    """The monitored value; higher is better. None before the tasks begin that it depends on."""
     best: bool
     """Whether it is the best so far; the model is then in ``state.best_model``."""
 
@@ -54,22 +55,25 @@ def validate(
         What was found; None if no task was due.
     """
     model = setup.model
-    due = due_tasks(model, valid.labelled, state)
+    epoch = state.epoch + (state.batch > 0)
+    begun = setup.planner.begun(epoch)
+    due = [task for task in due_tasks(model, valid.labelled, state) if task in begun]
     state.evaluated += 1
-    if not due:
+    if not set(due).difference(model.auxiliary_tasks):
         return None
     report = evaluate(valid, due)
     model.train()
     whole = with_last(report, model, state)
     report_scores(setup.stages.at(state.epoch + 1), whole.scores)
-    value = monitored_value(monitor, model, whole)
-    loss = monitored_loss(monitor, model, whole)
-    epoch = state.epoch + (state.batch > 0)
+    facts.report_scores(setup.planner.scheduler, whole.scores)
     improved = note_tasks(state, report, setup.planner.tasks_in(epoch))
-    fresh = monitored_tasks(monitor, model, valid.labelled).intersection(due)
-    fresh &= setup.planner.tasks_of_last_turn(epoch)
-    progress = bool(improved & fresh) if monitor == "any" else None
-    best = bool(fresh) and note_value(state, value, loss, patience, progress)
+    watched, value, best = monitored_tasks(monitor, model, valid.labelled), None, False
+    if watched & begun:
+        value = monitored_value(monitor, model, whole)
+        loss = monitored_loss(monitor, model, whole)
+        fresh = watched.intersection(due) & setup.planner.tasks_of_last_turn(epoch)
+        progress = bool(improved & fresh) if monitor == "any" else None
+        best = bool(fresh) and note_value(state, value, loss, patience, progress)
     if best:
         state.best_model = _weights(model)
     if keep == "each" and improved:

@@ -53,6 +53,12 @@ class Balancer(WideState, ABC):
     task_axes: ClassVar[Mapping[str, int]] = {}
     """Buffers and parameters with one row per task, and how many leading axes are tasks."""
 
+    compares: ClassVar[bool] = True
+    """Whether its weights follow from the losses or gradients of several tasks together."""
+
+    reads_priorities: ClassVar[bool] = False
+    """Whether the ``priority`` of the tasks has an effect."""
+
     option_defaults: ClassVar[Mapping[str, Any]] = {}
     """Defaults of shared options (`motet.balancing.families.options`) that differ from theirs."""
 

@@ -31,6 +31,11 @@ class Needs:
     """Whether parameters of a task alone get the gradient of its scaled loss (`loss_scales`)."""
     columns_stay: bool = False
     """Whether every step must have the same shared parameters in the same order."""
+    compares: bool = True
+    """Whether its weights follow from several tasks together, so that one alone leaves nothing to
+    balance."""
+    priorities: bool = False
+    """Whether the priority of the tasks has an effect."""
     looks_ahead: bool = False
     """Whether it learns from a validation batch before each step."""
     after_step: bool = False
@@ -63,6 +68,8 @@ def needs_of(balancer: Any) -> Needs:
         gives_weights=balancer.reads != "jacobian" or balancer.combines,
         scales_losses=balancer.scales_losses or inner is not None,
         columns_stay=balancer.reads == "jacobian" and bool(balancer.column_state),
+        compares=balancer.compares and not (losses and balancer.fixed_weights),
+        priorities=balancer.reads_priorities,
         looks_ahead=_has(balancer, "look_ahead"),
         after_step=_has(balancer, "after_step", "exact") and balancer.exact,
         epochs=_has(balancer, "end_epoch"),

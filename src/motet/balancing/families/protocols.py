@@ -18,6 +18,7 @@ class KnownTask(Protocol):
 
     name: str
     main: bool
+    priority: str
 
     def weight_at(self, epoch: int) -> float:
         """Return how much the task counts in an epoch, counted from 1."""

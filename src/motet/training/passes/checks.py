@@ -50,12 +50,20 @@ def check_precision(stages: BalancerStages, precision: str) -> None:
             )
 
 
-def check_representation(stages: BalancerStages, model: MultiTaskModel) -> None:
+def check_representation(
+    stages: BalancerStages, model: MultiTaskModel, *, several: bool = False
+) -> None:
     """Reject comparing gradients at a representation where tasks have several.
 
     Raises:
-        InputError: If a balanced auxiliary task makes a forward pass of its own.
+        InputError: If a balanced auxiliary task makes a forward pass of its own, or the scheduler
+            gives tasks batches of their own.
     """
+    if several and any(options.get("at") == "representation" for options in stages.passes):
+        raise InputError(
+            "at: found representation, which is of one forward pass; the scheduler makes one for "
+            "each of several batches in a step; remove at, or choose another scheduler"
+        )
     apart = [task.name for task in model.tasks if task.balanced and not task.label_kind.given]
     if apart and any(options.get("at") == "representation" for options in stages.passes):
         raise InputError(
