@@ -55,7 +55,7 @@ def test_a_run_stopped_in_the_middle_ends_as_if_it_had_not_been(rows, tmp_path, 
 
 def test_the_config_of_a_run_names_its_scheduler(rows, tmp_path):
     run = motet.train(CONFIG, rows, output=tmp_path / "run")
-    assert motet.load(run.path).config.scheduling.options() == {"steps": 3}
+    assert motet.load(run.path).config.scheduling.options() == {"steps": 3, "combine": None}
     with pytest.raises(motet.InputError, match=r"scheduling.steps: found 0, expected .* > 0"):
         motet.train({**CONFIG, "scheduling": {"type": "alternate", "steps": 0}}, rows)
     with pytest.raises(motet.InputError, match=r"scheduling: found 'alternat'"):

@@ -14,7 +14,7 @@ from motet.scheduling.by_odds import ByOdds
 
 @final
 class Curriculum(ByOdds):
-    """Draw from the easiest tasks at first, and from more and more of them as training goes on.
+    """Draw from the easiest tasks at first, and from more and more of them as training proceeds.
 
     When a share u of the training is done, the first ⌈T (s + (1 - s) min(1, u / a))⌉ tasks in
     ``order`` are drawn, all with equal probability; s is ``start`` and a ``all_from``. The best
