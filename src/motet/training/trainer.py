@@ -7,7 +7,7 @@ can stop anywhere and resume exactly there; everything else is in `motet.trainin
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -251,8 +251,10 @@ class Trainer:
                 is no word.
             TrainingError: If too many steps in a row were not finite.
         """
-        one = not self.planner.choices.several or isinstance(batch, _ROWS)
-        batches = iter([self._rows(batch)]) if one else map(self._rows, batch)
+        if self.planner.choices.several and not isinstance(batch, _ROWS):
+            batches = map(self._rows, cast("Iterable[Rows]", batch))
+        else:
+            batches = iter([self._rows(batch)])
         result = self._steps.make(batches, self.progress, self.clip_norm)
         if self.progress.step == STEPS_WITHOUT_EPOCH:
             warn_of_epochs(self.progress, self._setup, self.lr_schedule)
