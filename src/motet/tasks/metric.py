@@ -105,6 +105,8 @@ class Metric:
     """Whether it needs probabilities, which a task may not give."""
     gather: Callable[[ScoredRows], State | Final] | None = None
     """What it keeps of a set of rows; None if it needs all rows at once."""
+    at: "Callable[[int], Metric] | None" = None
+    """Gives the metric of the first k positions, which is named "name@k"; None if it has none."""
 
     def suits(self, kind: LabelKind) -> bool:
         """Return whether it can score a kind of label."""
