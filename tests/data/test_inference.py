@@ -9,6 +9,7 @@ from motet.data.inference import infer_inputs, infer_split, infer_tasks, usable
 from motet.data.sources import read
 from motet.problems import InputError
 from motet.registry import INPUTS
+from motet.registry import TASKS as TYPES
 
 N = 100
 WORDS = [f"w{i % 7}" for i in range(N)]
@@ -150,8 +151,8 @@ def test_unknown_types_of_targets_are_refused_together_with_near_matches():
         infer_tasks(table, ["a:regresion", "b:xyz", "c"])
     assert str(caught.value) == (
         "targets: a: no task is of the type 'regresion' (did you mean 'regression'?); b: no task "
-        "is of the type 'xyz' (known: classification, regression, multi_label, "
-        "sequence_labelling); expected column:type, such as price:regression"
+        f"is of the type 'xyz' (known: {', '.join(TYPES)}); expected column:type, such as "
+        "price:regression"
     )
     with pytest.raises(InputError, match="no column 'aa' "):
         infer_tasks(table, ["aa:regression"])

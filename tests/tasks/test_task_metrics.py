@@ -358,7 +358,7 @@ def test_a_single_metric_needs_no_list():
     [
         (lambda: TaskMetrics([Regression("a", metrics=["auroc"])]), "these do: mae, rmse, r2"),
         (lambda: TaskMetrics([Regression("a")], {"b": []}), "no task is named 'b'"),
-        (lambda: TaskMetrics([Regression("a")], {"a": ["ma"]}), "did you mean 'mae'"),
+        (lambda: TaskMetrics([Regression("a")], {"a": ["maes"]}), "did you mean 'mae'"),
         (
             lambda: TaskMetrics([Regression("a")], {"a": ["mae", "mae"]}),
             "found a second metric named",

@@ -17,6 +17,7 @@ from motet.tasks import (
     MultiLabel,
     Ordinal,
     Quantile,
+    Ranking,
     Regression,
     SequenceLabelling,
 )
@@ -24,6 +25,8 @@ from motet.tasks.base import Task
 
 NAN = torch.nan
 ROWS = 8
+LIST = 4
+"""Rows of a list of a ranking."""
 
 
 def weighed(task, target):
@@ -57,6 +60,12 @@ def indicators(generator):
 
 def tags(generator):
     return torch.randint(0, 3, (ROWS, 4), generator=generator)
+
+
+def relevances(generator):
+    """Two lists, one after the other."""
+    relevance = torch.randint(0, 3, (ROWS,), generator=generator)
+    return torch.stack([relevance, torch.arange(ROWS) // LIST], dim=1).float()
 
 
 def absolute(raw, target):
@@ -101,6 +110,12 @@ CASES = {
             indicators,
         ),
     ],
+    "ranking": [
+        (Ranking("a", form="pointwise"), relevances),
+        (Ranking("a", form="pairwise"), relevances),
+        (Ranking("a", form="pairwise", weighting="ndcg"), relevances),
+        (Ranking("a", form="listwise"), relevances),
+    ],
     "sequence_labelling": [
         *(
             (SequenceLabelling("a", classes=["O", "B", "I"], decoder=decoder), tags)
@@ -143,6 +158,8 @@ def test_every_kind_of_task_has_a_case():
 def test_sums_and_counts_of_parts_add_up_to_those_of_the_whole(task: Task, make, seed, cuts):
     raw, _, target = case(task, make, seed)
     total, count = task.loss(raw, target)
+    if make is relevances:  # lists are never cut
+        cuts = [cut // LIST * LIST for cut in cuts]
     edges = [0, *sorted(cuts), ROWS]
     parts = [task.loss(raw[a:b], target[a:b]) for a, b in pairwise(edges)]
     assert_close(sum(part[0] for part in parts), total, atol=1e-4, rtol=1e-4)
@@ -197,7 +214,8 @@ def test_no_label_at_all_is_a_zero_count_and_never_nan(task, make):
 
 @pytest.mark.parametrize(("task", "make"), ALL)
 def test_the_loss_falls_under_gradient_descent(task, make):
-    raw, _, target = case(task, make, 0)
+    raw, complete, target = case(task, make, 0)
+    target = complete if make is relevances else target  # gaps leave no pair
     raw.requires_grad_()
     before = task.loss(raw, target)[0]
     before.backward()
@@ -213,6 +231,8 @@ def test_labels_pass_the_check_and_give_predictions_in_their_own_form(task, make
     prediction, truth = task.decode(raw), task.restore(target)
     form = (*truth.shape, len(task.levels)) if task.levels else truth.shape
     assert prediction.value.shape == form
+    truth = truth[:, 0] if make is relevances else truth
+    assert prediction.value.shape == truth.shape
     assert len(task.labelled(target)) == ROWS
     if prediction.probabilities is not None:
         assert prediction.probabilities.shape == (ROWS, getattr(task, "classes", task.outputs))

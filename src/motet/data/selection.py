@@ -10,6 +10,8 @@ import pyarrow as pa
 from motet.problems import InputError
 
 _LISTED = 20
+BESIDE = ("query",)
+"""Options of tasks that name a column beside the labels."""
 
 
 def require_columns(
@@ -77,6 +79,23 @@ def label_columns(task: str, options: Mapping[str, Any], table: Any) -> tuple[st
     column = options.get("column") or task
     require_columns(table, [column], f"task {task!r}")
     return (column,)
+
+
+def columns_beside(task: str, options: Mapping[str, Any], table: Any) -> tuple[str, ...]:
+    """Name the columns that a task reads beside its labels, which are no inputs by themselves.
+
+    Args:
+        task: The task's name.
+        options: The task's options; those in `BESIDE` name columns.
+        table: A `pyarrow.Table`.
+
+    Returns:
+        Names of columns; one that is missing raises `InputError`.
+    """
+    found = {option: options[option] for option in BESIDE if options.get(option) is not None}
+    for option, column in found.items():
+        require_columns(table, [column], f"task {task!r}", option)
+    return tuple(found.values())
 
 
 def matching(wanted: str | Sequence[str], available: Sequence[str], owner: str) -> tuple[str, ...]:

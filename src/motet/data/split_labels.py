@@ -6,9 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from motet.data.row_names import RowName
 from motet.data.splits import Splits
 from motet.data.targets.base import Target
 from motet.data.targets.classes import MISSING
+from motet.problems import InputError
+
+SPLITS = ("train", "validation", "test")
 
 
 def lacking_labels(target: Target, encoded: NDArray[Any], split: Splits) -> Iterator[str]:
@@ -43,6 +47,40 @@ def lacking_labels(target: Target, encoded: NDArray[Any], split: Splits) -> Iter
         elif (only := target.only_class(labels)) is not None:
             count = f"{len(labels):,} labelled {name} row{'s' * (len(labels) != 1)}"
             yield f"task {task!r}: the {count} are all {only!r}, so there is little to score"
+
+
+def refuse_cut_groups(
+    target: Target, encoded: NDArray[Any], split: Splits, name_row: RowName
+) -> None:
+    """Check that rows that a task compares with each other are in the same split.
+
+    Args:
+        target: Its target.
+        encoded: Its labels, encoded, of all rows.
+        split: The rows of each split.
+        name_row: Names a row in the message.
+
+    Raises:
+        InputError: If two rows of a group are in different splits.
+    """
+    groups = target.groups(encoded)
+    if groups is None:
+        return
+    places = np.full(len(encoded), -1)
+    for place, name in enumerate(SPLITS):
+        places[getattr(split, name)] = place
+    rows = np.flatnonzero(~np.isnan(groups) & (places >= 0))
+    rows = rows[np.argsort(groups[rows], kind="stable")]
+    cut = (groups[rows[1:]] == groups[rows[:-1]]) & (places[rows[1:]] != places[rows[:-1]])
+    if cut.any():
+        pair = rows[cut.argmax()], rows[cut.argmax() + 1]
+        found = " and ".join(f"{name_row(int(r))} in {SPLITS[places[r]]}" for r in pair)
+        column = target.beside[0]
+        raise InputError(
+            f"{int(cut.sum()):,} times rows of one list of task {target.name!r}, by its query "
+            f"{column!r}, are in different splits, first {found}; give split: {{group: {column}}}, "
+            "or mark whole lists"
+        )
 
 
 def labelled(targets: NDArray[Any]) -> NDArray[np.bool_]:

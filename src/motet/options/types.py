@@ -116,7 +116,8 @@ class Named:
 
     def check(self, name: str) -> str:
         """Return ``name``, or raise with the nearest one that fits."""
-        if name not in self.fitting():
+        base, at, _ = name.partition("@")  # ndcg@10
+        if (base if at and self.kind == "metric" else name) not in self.fitting():
             why = "does not fit here" if name in KINDS[self.kind] else "is not known"
             near = KINDS[self.kind].hint(name, self.fitting())
             raise ValueError(f"the {self.kind} {name!r} {why}; {near}")
@@ -128,7 +129,10 @@ class Named:
         return core_schema.no_info_after_validator_function(self.check, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        return {"type": "string", "enum": list(self.fitting())}
+        names: dict[str, Any] = {"type": "string", "enum": list(self.fitting())}
+        if self.kind != "metric":
+            return names
+        return {"anyOf": [names, {"type": "string", "pattern": r"^\w+@[1-9]\d*$"}]}
 
 
 @dataclass(frozen=True)

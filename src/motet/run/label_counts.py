@@ -5,11 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from motet.data.split_labels import labelled
+from motet.data.split_labels import SPLITS, labelled
 from motet.run.layout import columns
 from motet.run.preparing import Prepared
-
-SPLITS = ("train", "validation", "test")
 
 _SHOWN = 6
 """Number of classes of a task up to which all are listed; of more, the rarest are."""

@@ -10,6 +10,7 @@ import pyarrow as pa
 from motet.config import Member
 from motet.data.row_names import RowName
 from motet.data.selection import listed
+from motet.data.split_labels import SPLITS
 from motet.data.targets.base import Target
 from motet.figures import figure
 from motet.model import MultiTaskModel
@@ -18,7 +19,6 @@ from motet.run.costs import count_costs
 from motet.run.few_labels import few_label_notes
 from motet.run.frozen_states import storing_lines
 from motet.run.label_counts import (
-    SPLITS,
     LabelCounts,
     class_table,
     count_labels,

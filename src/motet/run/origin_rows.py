@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from motet.data.split_labels import SPLITS
 from motet.data.splits import Splits
 from motet.problems import InputError, hint
 from motet.run.folder import ENVIRONMENT
-from motet.run.label_counts import SPLITS
 from motet.run.preparing import Prepared
 
 Labels = Mapping[str, NDArray[Any]]

@@ -23,10 +23,10 @@ from motet.data.inputs.base import Input
 from motet.data.notes import Notes
 from motet.data.preprocessing import At, Preprocessing
 from motet.data.row_names import RowName, named
-from motet.data.selection import label_columns, listed, require_columns
+from motet.data.selection import columns_beside, label_columns, listed, require_columns
 from motet.data.sources import Source, as_source, rows_of
 from motet.data.sources.files import Files
-from motet.data.split_labels import lacking_labels
+from motet.data.split_labels import lacking_labels, refuse_cut_groups
 from motet.data.splits import Splits, split
 from motet.data.targets import Target
 from motet.options import create
@@ -120,6 +120,8 @@ def read_rows(
             continue
         with collector.at("tasks", name):
             used |= set(label_columns(name, task.options(), table))
+        with collector.at("tasks", name):
+            beside |= set(columns_beside(name, task.options(), table))
     guesses: tuple[Guess, ...] = ()
     if found.inputs is None:
         train = None if splits is None else splits.train
@@ -172,6 +174,9 @@ def prepare(
     encoder_inputs, notes = preprocessing.apply(rows.table, at)
     labels = preprocessing.targets(rows.table, at)
     _check_named(rows.config, targets, rows.table, name_row, collector)
+    for task, encoded in labels.items():
+        with collector.at("data", "split"):
+            refuse_cut_groups(targets[task], encoded, rows.split, name_row)
     _check_predictions(targets, rows.table, collector)
     collector.stop()
     lacking = [
@@ -290,9 +295,13 @@ def _source(config: Config, origin: Origin, data: Any) -> Source:
 
 
 def split_rows(config: Config, table: pa.Table) -> Splits:
-    """Split the rows of a table as configured."""
+    """Split the rows of a table as configured, and whole lists of rankings where nothing is."""
     chosen = config.data.split
-    return split(
+    group, note = chosen.group, ""
+    if (chosen.column, group, chosen.time) == (None, None, None):
+        group = _query(config, table)
+        note = f"the rows of each {group!r} are in one split, as a ranking compares them"
+    found = split(
         table,
         validation=chosen.validation,
         test=chosen.test,
@@ -300,12 +309,19 @@ def split_rows(config: Config, table: pa.Table) -> Splits:
         column=chosen.column,
         train=chosen.train or "train",
         stratify=chosen.stratify,
-        group=chosen.group,
+        group=group,
         time=chosen.time,
         folds=chosen.folds,
         fold=chosen.fold,
         labels=_columns_of_labels(config, table),
     )
+    return replace(found, notes=(note, *found.notes)) if group != chosen.group else found
+
+
+def _query(config: Config, table: pa.Table) -> str | None:
+    """Return the column of queries of the first ranking, if there is one."""
+    columns = (task.options().get("query") for task in config.tasks.values())
+    return next((each for each in columns if each in table.column_names), None)
 
 
 def _columns_of_labels(config: Config, table: pa.Table) -> list[str]:

@@ -17,6 +17,7 @@ from motet.tasks.multi_label import MultiLabel
 from motet.tasks.next_sentence import NextSentence
 from motet.tasks.ordinal import Ordinal
 from motet.tasks.quantile import Quantile
+from motet.tasks.ranking import Ranking
 from motet.tasks.regression import Regression
 from motet.tasks.scores import fit_trivial, normalised_score, score_trivial, trivial_metrics
 from motet.tasks.sentence_order import SentenceOrder
@@ -41,6 +42,7 @@ __all__ = [
     "Ordinal",
     "Prediction",
     "Quantile",
+    "Ranking",
     "Regression",
     "Score",
     "ScoredRows",

@@ -66,6 +66,8 @@ def _of_task(task: Task, choice: MetricChoice) -> dict[str, Metric]:
 
 
 def _metric(given: str | Callable[..., Any], place: int) -> Metric:
+    if isinstance(given, str) and "@" in given:
+        return _cut_off(given)
     member = METRICS[given] if isinstance(given, str) else given
     if isinstance(member, Metric):
         return member
@@ -78,6 +80,26 @@ def _metric(given: str | Callable[..., Any], place: int) -> Metric:
     own = getattr(member, "__name__", "<lambda>")
     unnamed = f"metric_{place}" if own == "<lambda>" else own
     return of_arrays(member, given if isinstance(given, str) else unnamed)
+
+
+def _cut_off(given: str) -> Metric:
+    """Return a metric of the first k positions, "name@k"."""
+    name, _, last = given.partition("@")
+    member = METRICS[name]
+    at = member.at if isinstance(member, Metric) else None
+    if at is None:
+        having = [n for n in METRICS if getattr(METRICS[n], "at", None) is not None]
+        raise InputError(
+            f"found {given!r}, but {name} has no positions to cut off at; these have some: "
+            f"{', '.join(f'{each}@10' for each in having)}",
+            option="metrics",
+        )
+    if not last.isdecimal() or not int(last):
+        raise InputError(
+            f"found {given!r}, expected a whole number of positions after @, such as {name}@10",
+            option="metrics",
+        )
+    return at(int(last))
 
 
 def _suiting(task: Task) -> str:

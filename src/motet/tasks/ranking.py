@@ -7,14 +7,13 @@ from torch import Tensor
 
 from motet.options import Callable, Named, OnlyWith, TaskOptions, Unpack, checked
 from motet.problems import InputError, RowError
-from motet.tasks.additive import number_of, sum_masked
+from motet.tasks.additive import number_of, sum_masked, sum_selected
 from motet.tasks.base import Prediction, Task, find_loss
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import as_vector, at_least_float32
 from motet.tasks.ranking_losses import listnet, number_of_lists, ranknet
 from motet.tasks.statistics import LabelStatistics
 
-Form = Literal["pointwise", "pairwise", "listwise"]
 _EXACT = 1 << 24
 """Whole numbers up to here are different in float32."""
 
@@ -59,7 +58,7 @@ class Ranking(Task):
         self,
         name: str,
         *,
-        form: Form = "pairwise",
+        form: Literal["pointwise", "pairwise", "listwise"] = "pairwise",
         query: str | None = None,
         loss: Annotated[
             Annotated[str, Named("loss", ("mse", "binary_cross_entropy"))]
@@ -73,9 +72,9 @@ class Ranking(Task):
         **common: Unpack[TaskOptions],
     ) -> None:
         super().__init__(name, **common)
-        self.form: Form = form
+        self.form = form
         self.query = query
-        self.loss_name = form if loss is None or not isinstance(loss, str) else loss
+        self.loss_name = _loss_name(form, loss)
         self._of_rows = find_loss(loss or "mse")
         self._by_ndcg = weighting == "ndcg"
 
@@ -84,7 +83,8 @@ class Ranking(Task):
         self._expect(raw, (len(target),))
         known = self.label_kind.present(target)
         if self.form == "pointwise":
-            return sum_masked(self._of_rows, raw, target[:, 0].to(raw.dtype), known)
+            add_up = sum_selected if self.loss_name == "custom" else sum_masked
+            return add_up(self._of_rows, raw, target[:, 0].to(raw.dtype), known)
         raw, (relevance, lists) = raw[known], _lists(target[known])
         if self.form == "pairwise":
             losses = ranknet(raw, relevance, lists, weigh_by_ndcg=self._by_ndcg)
@@ -119,16 +119,18 @@ class Ranking(Task):
             )
         known = self.label_kind.present(target)
         relevance, query = target.unbind(dim=1)
-        self._refuse(known & ~((relevance >= 0) & (relevance < torch.inf)), relevance, "relevance")
-        self._refuse(known & ~((query >= 0) & (query == query.floor())), query, "query")
+        valid = (relevance >= 0) & (relevance < torch.inf)
+        self._require(valid, known, relevance, "the relevance", "numbers from 0 on")
+        whole = (query >= 0) & (query == query.floor())
+        self._require(whole, known, query, "the query", "whole numbers from 0 on")
         if query.dtype == torch.float32 and bool((query[known] >= _EXACT).any()):
             raise InputError(
-                f"task {self.name!r}: found query {int(query[known].max()):,}, and float32 cannot "
-                f"tell such numbers apart; number the queries from 0 on, below {_EXACT:,}"
+                f"task {self.name!r}: found query {int(query[known].max()):,}, and float32 has "
+                f"the same number for several such; number the queries from 0 on, below {_EXACT:,}"
             )
         if self.loss_name == "binary_cross_entropy":
-            message = "relevance beyond 1, which binary_cross_entropy does not support"
-            self._refuse(known & (relevance > 1), relevance, message)
+            expected = "numbers between 0 and 1 for binary_cross_entropy"
+            self._require(relevance <= 1, known, relevance, "the relevance", expected)
 
     def learn(self, labels: LabelStatistics) -> None:
         """Check that some list has two rows.
@@ -158,16 +160,23 @@ class Ranking(Task):
         )
         return number_of(low < high)
 
-    def _refuse(self, wrong: Tensor, values: Tensor, what: str) -> None:
+    def _require(
+        self, valid: Tensor, known: Tensor, values: Tensor, what: str, expected: str
+    ) -> None:
+        wrong = known & ~valid
         if bool(wrong.any()):
             row = wrong.nonzero()[0, 0]
-            expected = {
-                "relevance": "a number from 0 on",
-                "query": "whole numbers from 0 on",
-            }.get(what, "at most 1")
             raise RowError(
-                f"task {self.name!r}: found {what} {values[row].item():g} in", row, f", expected {expected}"
+                f"task {self.name!r}: found {what} {values[row].item():g} in",
+                row,
+                f", expected {expected}",
             )
+
+
+def _loss_name(form: str, loss: str | Callable[..., Any] | None) -> str:
+    if form != "pointwise":
+        return {"pairwise": "ranknet", "listwise": "listnet"}[form]
+    return "custom" if callable(loss) else loss or "mse"
 
 
 def _lists(target: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,8 @@
 """Metrics of rankings: means over lists, of which only sums are kept.
 
-Rows with equal scores have no order: every metric is its mean over all orders of such rows, computed
-exactly. A list without a relevant row (relevance above 0) has no best order; it is left out, and a
-note counts those lists. ``ndcg@10`` and the like count the first positions alone.
+Rows with equal scores have no order: every metric is its mean over all orders of such rows, in
+closed form. A list without a relevant row (relevance above 0) has no best order; it is left out,
+and a note counts those lists. ``ndcg@10`` and the like count the first positions alone.
 """
 
 from collections.abc import Callable
@@ -44,7 +44,29 @@ PerList = Callable[[Ranked, int | None], Tensor]
 """From ranked rows, and the last position that counts, to one number per list (G,)."""
 
 
-def _ndcg(rows: Ranked, last: int | None) -> Tensor:
+def of_lists(per_list: PerList, last: int | None = None) -> Metric:
+    """Make a metric of a function of ranked rows: its mean over lists with a relevant row."""
+
+    def gather(rows: ScoredRows) -> Totals:
+        found = ranked(rows)
+        scores = per_list(found, last)
+        usable = _by_list((found.relevance > 0).double(), found.lists) > 0
+        counts = scores.new_tensor([usable.sum(), len(usable)])
+        return Totals((scores.where(usable, 0).sum(), *counts), _mean)
+
+    def function(rows: ScoredRows) -> Score:
+        return gather(rows).score()
+
+    name = per_list.__name__.removesuffix("_")
+    if last is None:
+        at = partial(of_lists, per_list)
+        return Metric(name, function, ("relevance",), 1.0, True, gather=gather, at=at)
+    return Metric(f"{name}@{last}", function, ("relevance",), 1.0, True, gather=gather)
+
+
+@of_lists
+def ndcg(rows: Ranked, last: int | None) -> Tensor:
+    """Return DCG = sum (2^rel - 1) / log2(rank + 1), over that of the best order."""
     gain = gains(rows.relevance, rows.lists)
     discount = _cut(discounts(rows.position), rows, last)
     found = _by_list(_mean_of_ties(gain, rows.tie) * discount, rows.lists)
@@ -53,12 +75,13 @@ def _ndcg(rows: Ranked, last: int | None) -> Tensor:
     return found / _by_list(gain[order] * best, rows.lists[order])
 
 
-def _mrr(rows: Ranked, last: int | None) -> Tensor:
+@of_lists
+def mrr(rows: Ranked, last: int | None) -> Tensor:
+    """Return 1 / rank of the first relevant row."""
     # the first relevant row is in the first tie with r > 0 relevant rows of t; it is the p-th of
     # them with probability C(t - p, r - 1) / C(t, r)
     relevant = (rows.relevance > 0).double()
-    size, hits = (_sum_of_ties(each, rows.tie) for each in (torch.ones_like(relevant), relevant))
-    place, before = _place_in_tie(rows), _relevant_before(relevant, rows)
+    size, hits, place, before = _ties(relevant, rows)
     left = size - place
     usable = (before == 0) & (hits > 0) & (left >= hits - 1)
     chance = _log_choose(left, hits - 1, usable) - _log_choose(size, hits, usable)
@@ -66,12 +89,13 @@ def _mrr(rows: Ranked, last: int | None) -> Tensor:
     return _by_list(_cut(found, rows, last), rows.lists)
 
 
-def _map(rows: Ranked, last: int | None) -> Tensor:
+@of_lists
+def map_(rows: Ranked, last: int | None) -> Tensor:
+    """Return the mean precision at the ranks of relevant rows; at k, over at most k of them."""
     # at place p of a tie, a row is relevant with probability r / t; then (p - 1)(r - 1) / (t - 1)
     # of those before it in the tie are
     relevant = (rows.relevance > 0).double()
-    size, hits = (_sum_of_ties(each, rows.tie) for each in (torch.ones_like(relevant), relevant))
-    place, before = _place_in_tie(rows), _relevant_before(relevant, rows)
+    size, hits, place, before = _ties(relevant, rows)
     above = before + 1 + (place - 1) * (hits - 1) / (size - 1).clamp(min=1)
     precision = hits / size * above / rows.position
     total = _by_list(relevant, rows.lists)
@@ -80,12 +104,19 @@ def _map(rows: Ranked, last: int | None) -> Tensor:
     return _by_list(_cut(precision, rows, last), rows.lists) / total
 
 
-def _gathered(rows: ScoredRows, per_list: PerList, last: int | None) -> Totals:
-    found = ranked(rows)
-    scores = per_list(found, last)
-    usable = _by_list((found.relevance > 0).double(), found.lists) > 0
-    counts = scores.new_tensor([usable.sum(), len(usable)])
-    return Totals((scores.where(usable, 0).sum(), *counts), _mean)
+def _ties(relevant: Tensor, rows: Ranked) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Describe the tie of each row: its size, its relevant rows, the row's place in it, (n,) each.
+
+    Returns:
+        Those three, and how many relevant rows of the list come before the tie.
+    """
+    size, hits = (_sum_of_ties(each, rows.tie) for each in (torch.ones_like(relevant), relevant))
+    numbers = torch.arange(len(rows.tie), device=rows.tie.device)
+    first = numbers.new_full((int(rows.tie.max()) + 1,), len(numbers))
+    place = numbers - first.scatter_reduce(0, rows.tie, numbers, "amin")[rows.tie] + 1
+    through = relevant.cumsum(0) - relevant
+    before = through[place == 1][rows.tie] - through[rows.position == 1][rows.lists]
+    return size, hits, place.double(), before
 
 
 def _mean(total: Tensor, usable: Tensor, lists: Tensor) -> Score:
@@ -94,31 +125,6 @@ def _mean(total: Tensor, usable: Tensor, lists: Tensor) -> Score:
         return Score(nan, f"none of {int(lists):,} lists has a row of relevance above 0")
     note = f"without {left:,} of {int(lists):,} lists, which have no row of relevance above 0"
     return Score(float(total / usable), note if left else "")
-
-
-def _metric(name: str, per_list: PerList, description: str, last: int | None = None) -> Metric:
-    gather = partial(_gathered, per_list=per_list, last=last)
-
-    def function(rows: ScoredRows) -> Score:
-        return gather(rows).score()
-
-    function.__doc__ = description
-    at = partial(_at, name, per_list, description) if last is None else None
-    full = name if last is None else f"{name}@{last}"
-    return Metric(full, function, ("relevance",), 1.0, True, gather=gather, at=at)
-
-
-def _at(name: str, per_list: PerList, description: str, last: int) -> Metric:
-    return _metric(name, per_list, description, last)
-
-
-ndcg = _metric(
-    "ndcg",
-    _ndcg,
-    "Return the mean of DCG over that of the best order, DCG = sum (2^rel - 1) / log2(rank + 1).",
-)
-mrr = _metric("mrr", _mrr, "Return the mean of 1 / rank of the first relevant row.")
-map_ = _metric("map", _map, "Return the mean over lists of the mean precision at relevant rows.")
 
 
 def _by_list(values: Tensor, lists: Tensor) -> Tensor:
@@ -133,21 +139,6 @@ def _sum_of_ties(values: Tensor, tie: Tensor) -> Tensor:
 
 def _mean_of_ties(values: Tensor, tie: Tensor) -> Tensor:
     return _sum_of_ties(values, tie) / _sum_of_ties(torch.ones_like(values), tie)
-
-
-def _place_in_tie(rows: Ranked) -> Tensor:
-    """Return the place of each row in its tie, counted from 1."""
-    numbers = torch.arange(len(rows.tie), device=rows.tie.device)
-    first = numbers.new_full((int(rows.tie.max()) + 1,), len(numbers))
-    return (numbers - first.scatter_reduce(0, rows.tie, numbers, "amin")[rows.tie] + 1).double()
-
-
-def _relevant_before(relevant: Tensor, rows: Ranked) -> Tensor:
-    """Return how many relevant rows of its list come before the tie of each row."""
-    through = relevant.cumsum(0) - relevant
-    of_list = through[rows.position == 1][rows.lists]
-    of_tie = through[_place_in_tie(rows) == 1][rows.tie]
-    return of_tie - of_list
 
 
 def _log_choose(n: Tensor, k: Tensor, usable: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from motet.data.targets.indicators import IndicatorTarget
 from motet.data.targets.number import NumberTarget
 from motet.data.targets.ordinal import OrdinalTarget
 from motet.data.targets.quantile import QuantileTarget
+from motet.data.targets.relevances import RelevanceTarget
 from motet.data.targets.tags import TagTarget
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "NumberTarget",
     "OrdinalTarget",
     "QuantileTarget",
+    "RelevanceTarget",
     "TagTarget",
     "Target",
 ]

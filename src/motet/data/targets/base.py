@@ -118,6 +118,22 @@ class Target(ABC):
         """Return options of the task that the labels determine, such as its classes."""
         return {}
 
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Columns that `encode` reads in addition to those of the labels."""
+        return ()
+
+    def groups(self, encoded: NDArray[Any]) -> NDArray[Any] | None:
+        """Return which rows belong together, so that no split may separate them.
+
+        Args:
+            encoded: What `encode` returned.
+
+        Returns:
+            Numbers of the groups (N,), NaN where a row stands alone; None if all do.
+        """
+        return None
+
     def unseen(self, table: pa.Table) -> dict[Any, int]:
         """Count the labels that training did not have, and that `encode` takes as missing."""
         return {}

@@ -43,6 +43,9 @@ class RelevanceTarget(Target):
     def for_task(cls, name: str, options: Mapping[str, Any], accepted: Collection[str]) -> Self:
         """Make the target of a task.
 
+        Returns:
+            The target.
+
         Raises:
             InputError: If the options name no column of queries.
         """
@@ -89,6 +92,10 @@ class RelevanceTarget(Target):
         encoded[np.isnan(encoded).any(axis=1)] = np.nan
         return encoded.astype(np.float32)
 
+    @property
+    def beside(self) -> tuple[str, ...]:
+        return (self.query,)
+
     def groups(self, encoded: NDArray[Any]) -> NDArray[Any]:
         return encoded[:, 1]
 
@@ -111,9 +118,14 @@ class RelevanceTarget(Target):
         """Report the lists, those with nothing to put in order, and rows in no list."""
         single = int((sizes == 1).sum())
         alone = f"; {single:,} of them with one row have nothing to put in order" if single else ""
+        size = (
+            f"{sizes.min():,}"
+            if sizes.min() == sizes.max()
+            else f"{sizes.min():,} to {sizes.max():,}"
+        )
         found = [
-            f"task {self.name!r}: {len(sizes):,} lists of {sizes.min():,} to {sizes.max():,} "
-            f"training rows by {self.query!r}{alone}"
+            f"task {self.name!r}: {len(sizes):,} lists of {size} training rows by "
+            f"{self.query!r}{alone}"
         ]
         lost = table[self.query].is_null().to_numpy() & table[self.column].is_valid().to_numpy()
         if lost.any():
@@ -127,7 +139,5 @@ class RelevanceTarget(Target):
 def _numbered(column: pa.ChunkedArray, name: str) -> NDArray[np.float64]:
     """Number the distinct values of a column in the order of their first rows, NaN if missing."""
     encoded = as_texts(column, f"column {name!r}").combine_chunks().dictionary_encode()
-    numbers: NDArray[np.float64] = encoded.indices.cast(pa.float64()).to_numpy(
-        zero_copy_only=False
-    )
+    numbers: NDArray[np.float64] = encoded.indices.cast(pa.float64()).to_numpy(zero_copy_only=False)
     return numbers

@@ -10,6 +10,7 @@ from motet.tasks.kinds.numbers import NumberLabels
 from motet.tasks.kinds.ordered import OrderedLabels
 from motet.tasks.kinds.quantiles import QuantileLabels
 from motet.tasks.kinds.ranges import Ranges
+from motet.tasks.kinds.relevances import RelevanceLabels
 from motet.tasks.kinds.tags import TagLabels
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "OrderedLabels",
     "QuantileLabels",
     "Ranges",
+    "RelevanceLabels",
     "TagLabels",
     "label_kind",
 ]
@@ -37,6 +39,7 @@ _KINDS: dict[str, LabelKind] = {
         QuantileLabels(),
         IndicatorLabels(),
         TagLabels(),
+        RelevanceLabels(),
         NoLabels(),
     )
 }
