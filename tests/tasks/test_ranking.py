@@ -141,6 +141,23 @@ def test_a_row_without_a_label_is_in_no_list_and_gets_no_gradient(form, seed):
     assert raw.grad.isfinite().all()
 
 
+@given(seed=SEEDS)
+def test_rows_have_weights_where_each_is_scored_by_itself(seed):
+    generator = torch.Generator().manual_seed(seed)
+    target = torch.randint(0, 3, (9, 2), generator=generator).float()
+    raw = torch.randn(9, generator=generator)
+    weights = torch.randint(0, 3, (9,), generator=generator).float()
+    total, count = FORMS["pointwise"].loss(raw, target, weights)
+    expected = (weights * (raw - target[:, 0]).square()).sum()
+    assert_close((total, count), (expected, weights.sum()))
+    assert count == FORMS["pointwise"].count(target, weights)
+    for form in ("pairwise", "listwise"):
+        with pytest.raises(InputError, match="found weights of rows, but a"):
+            FORMS[form].loss(raw, target, weights)
+        with pytest.raises(InputError, match="or form: pointwise"):
+            FORMS[form].statistics(target, weights)
+
+
 def test_lists_with_nothing_to_compare_count_zero():
     target = lists([1], [2, 2], [1, 0])
     raw = torch.randn(5)

@@ -78,24 +78,31 @@ class Ranking(Task):
         self._of_rows = find_loss(loss or "mse")
         self._by_ndcg = weighting == "ndcg"
 
-    def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, raw: Tensor, target: Tensor, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         raw = at_least_float32(as_vector(raw))
         self._expect(raw, (len(target),))
-        known = self.label_kind.present(target)
         if self.form == "pointwise":
-            add_up = sum_selected if self.loss_name == "custom" else sum_masked
-            return add_up(self._of_rows, raw, target[:, 0].to(raw.dtype), known)
+            return self._loss_of_rows(raw, self.counted(target, weights), weights)
+        self._refuse(weights)
+        known = self.label_kind.present(target)
         raw, (relevance, lists) = raw[known], _lists(target[known])
         if self.form == "pairwise":
             losses = ranknet(raw, relevance, lists, weigh_by_ndcg=self._by_ndcg)
             return losses.sum(), raw.new_tensor(len(losses), dtype=torch.float32)
         return listnet(raw, relevance, lists).sum(), self._lists_that_count(relevance, lists)
 
-    def count(self, target: Tensor) -> Tensor:
-        known = self.label_kind.present(target)
+    def count(self, target: Tensor, weights: Tensor | None = None) -> Tensor:
         if self.form == "pointwise":
-            return number_of(known)
+            return super().count(target, weights)
+        self._refuse(weights)
+        known = self.label_kind.present(target)
         return self._lists_that_count(*_lists(target[known]))
+
+    def statistics(self, target: Tensor, weights: Tensor | None = None) -> LabelStatistics:
+        self._refuse(weights)
+        return super().statistics(target, weights)
 
     def groups(self, target: Tensor) -> Tensor:
         """Return the number of the query of each row (B,), -1 where it is in no list."""
@@ -138,6 +145,7 @@ class Ranking(Task):
         Raises:
             InputError: If none has.
         """
+        super().learn(labels)
         if not labels.sample.complete or not labels.labelled:
             return
         lists = _lists(labels.sample.rows)[1]
@@ -146,6 +154,21 @@ class Ranking(Task):
                 f"task {self.name!r}: each of the {len(lists):,} lists of the training data has "
                 "one row, so there is nothing to put in order; expected several rows with the "
                 "same query"
+            )
+
+    def _loss_of_rows(
+        self, raw: Tensor, target: Tensor, weights: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        known = self.label_kind.present(target)
+        add_up = sum_selected if self.loss_name == "custom" else sum_masked
+        total, _ = add_up(self._of_rows, raw, target[:, 0].to(raw.dtype), known, weights)
+        return total, self.row_weights.count(known, known, weights)
+
+    def _refuse(self, weights: Tensor | None) -> None:
+        if weights is not None and self.form != "pointwise":
+            raise InputError(
+                f"task {self.name!r}: found weights of rows, but a {self.form} ranking compares "
+                "rows with each other; expected none, or form: pointwise"
             )
 
     def _lists_that_count(self, relevance: Tensor, lists: Tensor) -> Tensor:
