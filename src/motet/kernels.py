@@ -6,6 +6,9 @@ lengths are filled up to multiples of 16, and recurrent layers, whose shapes fol
 all rows, compute in float32 where autocast would narrow them.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
@@ -33,11 +36,32 @@ def steady_length(length: int, numbers: Tensor, longest: int | None = None) -> i
 
 def run_recurrent(layer: nn.LSTM, packed: PackedSequence) -> PackedSequence:
     """Return the states that a recurrent layer computes."""
-    device = packed.data.device.type
     found: PackedSequence
-    if device != "cpu" or not torch.is_autocast_enabled(device):
+    if not _narrowed(packed.data):
         found, _ = layer(packed)
         return found
-    with torch.autocast(device, enabled=False):
+    with wide_recurrent(layer, packed.data):
         found, _ = layer(packed.to(next(layer.parameters()).dtype))
     return found
+
+
+@contextmanager
+def wide_recurrent(layer: nn.RNNBase, *given: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Keep autocast from narrowing a recurrent layer, where kernels are kept.
+
+    Args:
+        layer: The layer.
+        *given: What it is called with.
+
+    Yields:
+        The same, in the type of the layer's weights there.
+    """
+    if not _narrowed(given[0]):
+        yield given
+        return
+    with torch.autocast("cpu", enabled=False):
+        yield tuple(each.to(next(layer.parameters()).dtype) for each in given)
+
+
+def _narrowed(given: Tensor) -> bool:
+    return given.device.type == "cpu" and torch.is_autocast_enabled("cpu")

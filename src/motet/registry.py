@@ -84,6 +84,7 @@ TASKS = Registry(
     ordinal="motet.tasks.ordinal:Ordinal",
     count="motet.tasks.count:Count",
     quantile="motet.tasks.quantile:Quantile",
+    generation="motet.tasks.generation:Generation",
 )
 HEADS = Registry(
     "head",
@@ -124,6 +125,9 @@ METRICS = Registry(
     span_f1="motet.tasks.span_metrics:span_f1",
     span_f1_conlleval="motet.tasks.span_metrics:span_f1_conlleval",
     token_accuracy="motet.tasks.span_metrics:token_accuracy",
+    exact_match="motet.tasks.text_metrics:exact_match",
+    token_f1="motet.tasks.text_metrics:token_f1",
+    perplexity="motet.tasks.text_metrics:perplexity",
 )
 LABELS = Registry(
     "label",
@@ -137,6 +141,7 @@ LABELS = Registry(
     indicators="motet.data.targets.indicators:IndicatorTarget",
     tags="motet.data.targets.tags:TagTarget",
     relevance="motet.data.targets.relevances:RelevanceTarget",
+    text="motet.data.targets.text:TextTarget",
     none="motet.data.targets.none:NoTarget",
 )
 INPUTS = Registry(

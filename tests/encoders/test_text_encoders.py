@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from motet.encoders.lstm import LSTM
 from motet.encoders.tokens import TokenEmbedding, create_padding_mask, pooled
-from motet.encoders.transformer import Transformer, sinusoidal_positions
+from motet.encoders.transformer import Transformer
 from motet.model import MultiTaskModel
+from motet.positions import sinusoidal_positions
 from motet.problems import InputError
 from motet.tasks import Classification, SequenceLabelling
 

@@ -13,6 +13,7 @@ from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.tasks import (
     Classification,
+    Generation,
     MultiLabel,
     Prediction,
     Regression,
@@ -20,6 +21,7 @@ from motet.tasks import (
     Task,
     TaskMetrics,
 )
+from motet.tasks.token_texts import expected
 
 C, L, K = 3, 4, 2
 CLASS_WEIGHTS = [1.0, 2.0, 0.5]
@@ -61,6 +63,10 @@ def labels_of(name, seed, n):
         target = torch.randint(C, (n, L), generator=generator)
         known = torch.rand(n, L, generator=generator) < 0.7
         return normal(n, L, C), target.where(known & there[:, None], -100)
+    if name == "text":
+        target = torch.randint(2, C + 2, (n, L), generator=generator)
+        target[torch.arange(L) == torch.randint(L, (n, 1), generator=generator)] = 0  # the end
+        return normal(n, L + 1, C + 2), target.where(there[:, None], -100)
     return normal(n), normal(n).where(there, torch.nan)
 
 
@@ -76,6 +82,7 @@ TASKS = {
     "tags": lambda: SequenceLabelling("t", classes=C),
     "weighted tags": lambda: SequenceLabelling("t", classes=C, class_weights=CLASS_WEIGHTS),
     "crf": lambda: SequenceLabelling("t", classes=C, decoder="crf"),
+    "text": lambda: Generation("t", vocabulary_size=C + 2, max_length=L),
     "user's": lambda: Counted("t"),
 }
 
@@ -113,6 +120,9 @@ def naive(name, task, raw, target):
             for x, y in zip(raw, target, strict=True)
             if y != -100
         ]
+    if name == "text":
+        wanted = expected(target[None], L)[0]
+        return [(cross_entropy(x, y), 1) for x, y in zip(raw, wanted, strict=True) if y >= 0]
     if name == "crf":
         if bool((target == -100).all()):
             return []

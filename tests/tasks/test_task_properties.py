@@ -14,6 +14,7 @@ from motet.registry import TASKS
 from motet.tasks import (
     Classification,
     Count,
+    Generation,
     MultiLabel,
     Ordinal,
     Quantile,
@@ -66,6 +67,12 @@ def relevances(generator):
     """Two lists, one after the other."""
     relevance = torch.randint(0, 3, (ROWS,), generator=generator)
     return torch.stack([relevance, torch.arange(ROWS) // LIST], dim=1).float()
+
+
+def texts(generator):
+    tokens = torch.randint(2, 6, (ROWS, 4), generator=generator)
+    tokens[:, 3] = 0  # the end
+    return tokens
 
 
 def absolute(raw, target):
@@ -129,6 +136,7 @@ CASES = {
         (Quantile("a"), number),
         (Quantile("a", quantiles=[0.3], scaling=(3.0, 2.0)), number),
     ],
+    "generation": [(Generation("a", vocabulary_size=6, max_length=4), texts)],
     "ordinal": [(Ordinal("a", classes=3), classes)],
 }
 ALL = [pytest.param(*case, id=f"{kind}{i}") for kind in CASES for i, case in enumerate(CASES[kind])]
@@ -140,12 +148,14 @@ def case(task, make, seed):
     generator = torch.Generator().manual_seed(seed)
     width = () if task.label_kind.flat and task.outputs == 1 else (task.outputs,)
     target = make(generator)
-    raw = 3 * torch.randn(*target.shape[: 2 if make is tags else 1], *width, generator=generator)
+    raw = 3 * torch.randn(
+        *target.shape[: 2 if make in (tags, texts) else 1], *width, generator=generator
+    )
     gaps = torch.rand(target.shape, generator=generator) < 0.3
-    if make is shares:
+    if make in (shares, texts):
         gaps = gaps.any(dim=-1, keepdim=True).expand_as(gaps).clone()
     gaps[0] = True
-    return raw, target, target.masked_fill(gaps, -100 if make in (classes, tags) else NAN)
+    return raw, target, target.masked_fill(gaps, -100 if make in (classes, tags, texts) else NAN)
 
 
 def test_every_kind_of_task_has_a_case():

@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from json import dumps, loads
 from typing import Any
 
 from motet.data import tokenising
@@ -83,7 +82,7 @@ def train(
         pair="[CLS]:0 $A:0 [SEP]:0 $B:1",
         special_tokens=[("[CLS]", begin), ("[SEP]", separator)],
     )
-    return tokenising.from_json(_without_specials(inner.to_str()))
+    return tokenising.from_json(tokenising.without_specials(inner.to_str()))
 
 
 def vocabulary(size: int) -> Vocabulary:
@@ -145,10 +144,3 @@ def _without_endless_words(library: Any, texts: Sequence[str]) -> Iterator[str]:
             yield " ".join(word for word, _ in cut(text) if len(word) <= _LONGEST)
         else:
             yield text
-
-
-def _without_specials(text: str) -> str:
-    """Stop texts from spelling a special token: "[PAD]" or "##a" in them are plain letters."""
-    content = loads(text)
-    content["added_tokens"] = []
-    return dumps(content, ensure_ascii=False)

@@ -7,6 +7,7 @@ one. `motet.data.tokeniser_training` trains tokenisers.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from json import dumps, loads
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -108,6 +109,12 @@ class Tokenizer:
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """Spell tokens."""
         return [self._inner.id_to_token(int(each) - self._shift) or "" for each in ids]
+
+    def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """Join the tokens of each row into a text, as the tokeniser itself does."""
+        shifted = [[int(each) - self._shift for each in row] for row in rows]
+        texts: list[str] = self._inner.decode_batch(shifted, skip_special_tokens=False)
+        return texts
 
     def encode(self, texts: Sequence[Given], max_length: int) -> Encoded:
         """Turn texts into tokens; what does not fit is truncated at the end.
@@ -258,6 +265,13 @@ def from_json(text: str) -> Tokenizer:
         return Tokenizer(found.Tokenizer.from_str(text))
     except Exception as error:  # the library has no type for this
         raise InputError(f"it is not a tokenizer of the library tokenizers ({error})") from None
+
+
+def without_specials(text: str) -> str:
+    """Stop texts from spelling a special token: "[PAD]" or "##a" in them are plain letters."""
+    content = loads(text)
+    content["added_tokens"] = []
+    return dumps(content, ensure_ascii=False)
 
 
 def library() -> Any:

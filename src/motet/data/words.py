@@ -1,4 +1,4 @@
-"""The text whose words a task labels."""
+"""The text whose words a task labels, or whose tokens it reads."""
 
 from collections.abc import Mapping
 
@@ -24,12 +24,7 @@ def text_of(task: str, asked: str | None, texts: Mapping[str, TextSizes]) -> str
         >>> text_of("slots", None, {"words": TextSizes(9, words=True), "title": TextSizes(9)})
         'words'
     """
-    if asked is not None and asked not in texts:
-        raise InputError(
-            f"found {asked!r}, which is not a text; {hint(asked, texts)}",
-            option="input",
-            owner=f"task {task!r}",
-        )
+    _check_known(task, asked, texts)
     having = [name for name in texts if texts[name].words]
     chosen = having if asked is None else [name for name in having if name == asked]
     if not chosen:
@@ -46,3 +41,41 @@ def text_of(task: str, asked: str | None, texts: Mapping[str, TextSizes]) -> str
             owner=f"task {task!r}",
         )
     return chosen[0]
+
+
+def read_text(task: str, asked: str | None, texts: Mapping[str, TextSizes]) -> str | None:
+    """Find the text whose tokens a task reads, if there is one.
+
+    Args:
+        task: Name of the task.
+        asked: The text it names, if any.
+        texts: All texts.
+
+    Returns:
+        Name of the text; None if there is none.
+
+    Raises:
+        InputError: If there are several and none is named.
+
+    Example:
+        >>> read_text("summary", None, {"title": TextSizes(9)})
+        'title'
+    """
+    _check_known(task, asked, texts)
+    if asked is not None or len(texts) < 2:
+        return asked or next(iter(texts), None)
+    raise InputError(
+        f"it reads the tokens of one text, and there are several: {', '.join(texts)}; choose one, "
+        f"for example input: {next(iter(texts))}",
+        owner=f"task {task!r}",
+    )
+
+
+def _check_known(task: str, asked: str | None, texts: Mapping[str, TextSizes]) -> None:
+    if asked is not None and asked not in texts:
+        which = hint(asked, texts) if texts else "there is none; remove input"
+        raise InputError(
+            f"found {asked!r}, which is not a text; {which}",
+            option="input",
+            owner=f"task {task!r}",
+        )

@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 from motet.encoders.base import Encoder
 from motet.encoders.tokens import Text, TokenEmbedding, as_text, filled_up, token_states
 from motet.options import Fraction, PositiveInt, StrictBool, checked
+from motet.positions import sinusoidal_positions
 from motet.problems import InputError
 from motet.states import TokenStates
 
@@ -133,16 +134,3 @@ def _later(states: Tensor) -> Tensor:
     """Return True where a token is after another, (L, L)."""
     length = states.shape[1]
     return torch.ones(length, length, dtype=torch.bool, device=states.device).triu(1)
-
-
-def sinusoidal_positions(length: int, width: int) -> Tensor:
-    """Return sines and cosines of falling frequencies, (L, D): 10,000^(-2i/D) for the pair i.
-
-    >>> sinusoidal_positions(2, 4)
-    tensor([[0.0000, 1.0000, 0.0000, 1.0000],
-            [0.8415, 0.5403, 0.0100, 0.9999]])
-    """
-    places = torch.arange(length, dtype=torch.float32)[:, None]
-    rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
-    angles = places * rates
-    return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, :width]

@@ -13,9 +13,10 @@ from motet.config import Config, Member
 from motet.config.collecting import Collector, read_on
 from motet.config.places import with_absolute
 from motet.config.schema import ModelConfig
-from motet.data.words import text_of
+from motet.data.words import read_text, text_of
 from motet.encoders.fusion import create as create_fusion
 from motet.encoders.joined import Joined
+from motet.model.reads import states_read
 from motet.model.sizes import Sizes, declared_sizes
 from motet.options import create
 from motet.problems import InputError, about, shown
@@ -140,18 +141,25 @@ def _own_encoder(config: Config, name: str) -> dict[str, Any]:
 
 
 def _text_of_tokens(config: Config, tasks: Sequence[Task], sizes: Sizes) -> str | None:
-    """Find the text whose words tasks label, or whose tokens auxiliary tasks predict."""
+    """Find the text whose words tasks label, or whose tokens they read or predict."""
     named: dict[str, str] = {}
     for task in tasks:
-        if task.reads_state != "tokens":
-            continue
-        own = task.text if isinstance(task, TextAuxiliary) else None
-        asked = config.tasks[task.name].options().get("input")
-        named[own or text_of(task.name, asked, sizes.inputs.texts)] = task.name
+        if (text := _text_read(task, config, sizes)) is not None:
+            named[text] = task.name
     if len(named) > 1:
         found = ", ".join(f"{task} of {text}" for text, task in named.items())
         raise InputError(f"tasks read the words of several texts ({found}); expected one text")
     return next(iter(named), None)
+
+
+def _text_read(task: Task, config: Config, sizes: Sizes) -> str | None:
+    """Return the text of which a task reads states of tokens; None if it reads none."""
+    if isinstance(task, TextAuxiliary) and task.reads_state == "tokens" and task.text:
+        return task.text
+    asked, texts = config.tasks[task.name].options().get("input"), sizes.inputs.texts
+    if task.reads_state == "tokens":
+        return text_of(task.name, asked, texts) if texts else None
+    return read_text(task.name, asked, texts) if "tokens" in states_read(task) else None
 
 
 def _build_table_encoder(chosen: Member, sizes: Sizes) -> nn.Module:
@@ -212,9 +220,8 @@ def check_tasks(config: Config, sizes: Sizes, collector: Collector) -> None:
             task = build_task(config, name, sizes)
             task.require_outputs()
             find_metrics([task])
-            labels_words = task.reads_state == "tokens" and task.label_kind.given
-            if labels_words and sizes.inputs.texts:
-                text_of(name, config.tasks[name].options().get("input"), sizes.inputs.texts)
+            if task.label_kind.given:
+                _text_read(task, config, sizes)
 
 
 def declared(

@@ -16,8 +16,8 @@ class HeadArguments:
     """Further arguments of the heads of a model, by name.
 
     A head that declares ``takes_target = True`` gets ``target``, the target of its task where a
-    loss will follow, None in prediction. The head of a task that reads others declares
-    ``takes_reads = True`` and gets ``reads``, their raw outputs by name.
+    loss will follow; None in prediction, and for the metrics of predictions. The head of a task
+    that reads others declares ``takes_reads = True`` and gets ``reads``, their raw outputs by name.
     """
 
     def __init__(self) -> None:
@@ -25,6 +25,8 @@ class HeadArguments:
         self._reads: dict[str, tuple[str, ...]] = {}
         self.tasks: frozenset[str] = frozenset()
         """The tasks whose heads get any."""
+        self.forced: frozenset[str] = frozenset()
+        """Those whose heads get their own target."""
 
     def add(self, task: Task, head: nn.Module) -> None:
         """Add a task with its head.
@@ -42,7 +44,8 @@ class HeadArguments:
                     "has forward(state, reads)"
                 )
             self._reads[task.name] = tuple(task.reads_tasks)
-        self.tasks = frozenset(self._targets) | self._reads.keys()
+        self.forced = frozenset(self._targets)
+        self.tasks = self.forced | self._reads.keys()
 
     def of(
         self,

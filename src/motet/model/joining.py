@@ -8,6 +8,7 @@ from torch import nn
 from motet.encoders import Joined
 from motet.encoders.fusion import Fusion
 from motet.encoders.fusion import create as create_fusion
+from motet.model.reads import states_read
 from motet.problems import InputError, about
 from motet.sharing import Backbone, Stages
 from motet.tasks import Task, TextAuxiliary
@@ -70,7 +71,7 @@ def _labelled(encoders: Mapping[str, nn.Module], tasks: Sequence[Task]) -> str |
     for task in tasks:
         if isinstance(task, TextAuxiliary) and task.reads_state == "tokens" and task.text:
             return task.text
-    reading = [task.name for task in tasks if task.reads_state == "tokens"]
+    reading = [task.name for task in tasks if "tokens" in states_read(task)]
     giving = [name for name, each in encoders.items() if getattr(each, "gives", None) == "tokens"]
     if reading and len(giving) > 1:
         raise InputError(

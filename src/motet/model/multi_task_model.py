@@ -15,7 +15,14 @@ from motet.model.joining import FusionChoice, one_encoder
 from motet.model.losses import mean_losses, no_terms
 from motet.model.ownership import Ownership
 from motet.model.parameters import OwnedParameters, count_parameters
-from motet.model.reads import Order, Reading, check_causal, check_states, direct_tasks
+from motet.model.reads import (
+    Order,
+    Reading,
+    check_causal,
+    check_states,
+    direct_tasks,
+    states_read,
+)
 from motet.model.sizes import Sizes
 from motet.model.wrapped import WrappedModule, check_heads
 from motet.problems import InputError, about
@@ -92,8 +99,9 @@ class MultiTaskModel(OwnedParameters):
         widths = gives if isinstance(gives, Mapping) and sharing.carries == "any" else {}
         if direct:
             shared = Direct(shared, whole, direct)
-            widths = {task.reads_state: width for task in tasks if task.name in direct}
-        self._assemble(shared, tasks, Reading(shared.width, widths, maps=maps))
+            read = [each for task in tasks if task.name in direct for each in states_read(task)]
+            widths = dict.fromkeys(read, width)
+        self._assemble(shared, tasks, Reading(shared.width, widths, maps=maps, direct=direct))
 
     def _assemble(self, shared: SharedModule, tasks: Sequence[Task], reading: Reading) -> None:
         self.sharing = shared
@@ -291,7 +299,45 @@ class MultiTaskModel(OwnedParameters):
         """
         chosen = self._chosen(tasks)
         order = self._order.closure(chosen) if self._order.any else chosen
+        return self._outputs(self._represented(inputs, order), order, chosen, targets)
+
+    def evaluated(
+        self,
+        inputs: Any,
+        tasks: str | Iterable[str] | None = None,
+        targets: Mapping[str, Tensor | None] | None = None,
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Compute raw outputs for losses, and those for the metrics of predictions.
+
+        They are the same unless a head takes its target, which a prediction must not use. Inputs
+        are encoded once.
+
+        Args:
+            inputs: What the encoder takes.
+            tasks: As for `forward`.
+            targets: Targets by task.
+
+        Returns:
+            The raw output of each task with its target, and without.
+        """
+        chosen = self._chosen(tasks)
+        order = self._order.closure(chosen) if self._order.any else chosen
+        if self._arguments.forced.isdisjoint(order):
+            raw: dict[str, Tensor] = self(inputs, chosen, targets)
+            return raw, raw
         states = self._represented(inputs, order)
+        again = [task for task in chosen if task in self._arguments.tasks]
+        bare = self._outputs(states, self._order.closure(again), again, None)
+        forced = self._outputs(states, order, chosen, targets)
+        return forced, {**forced, **bare}
+
+    def _outputs(
+        self,
+        states: Mapping[str, Representation],
+        order: Sequence[str],
+        chosen: Sequence[str],
+        targets: Mapping[str, Tensor | None] | None,
+    ) -> dict[str, Tensor]:
         heads, reading, arguments = self.heads, self._reading, self._arguments
         if arguments.tasks.isdisjoint(order):
             return {task: heads[task](reading(task, states[task])) for task in chosen}
@@ -299,6 +345,10 @@ class MultiTaskModel(OwnedParameters):
         for task in order:
             raw[task] = heads[task](reading(task, states[task]), **arguments.of(task, raw, targets))
         return {task: raw[task] for task in chosen}
+
+    def takes_target(self, task: str) -> bool:
+        """Return whether the head of a task gets its target where a loss follows."""
+        return task in self._arguments.forced
 
     def states(self, inputs: Any, tasks: str | Iterable[str] | None = None) -> dict[str, Any]:
         """Compute what the head of each task is given; see `motet.states`.

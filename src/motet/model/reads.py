@@ -4,7 +4,7 @@ Both are checked when a model is made, as far as the encoder declares what it gi
 is checked at each call.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -17,6 +17,12 @@ from motet.states import FORMS, provided, record_of
 from motet.tasks import Task
 
 
+def states_read(task: Task | type[Task]) -> tuple[str, ...]:
+    """Return the names of the states that a task can read, the preferred one first."""
+    names = task.reads_state
+    return (names,) if isinstance(names, str) else names
+
+
 class Reading:
     """Selects what the head of each task gets from what the sharing scheme returns.
 
@@ -24,11 +30,20 @@ class Reading:
         width: Width of that; 0 of a wrapped module, whose outputs are used as they are.
         widths: The width of each of several states by name, if the encoder gives several.
         maps: Whether the encoder gives a map.
+        direct: The tasks that read the encoder itself, if some do; ``widths`` is then for them.
     """
 
-    def __init__(self, width: int, widths: Mapping[str, int] | None = None, *, maps: bool) -> None:
+    def __init__(
+        self,
+        width: int,
+        widths: Mapping[str, int] | None = None,
+        *,
+        maps: bool,
+        direct: Collection[str] = (),
+    ) -> None:
         self._width, self._widths, self._maps = width, widths or {}, maps
-        self._tasks: dict[str, tuple[str, int]] = {}
+        self._direct = direct
+        self._tasks: dict[str, tuple[tuple[str, ...], int]] = {}
 
     def add(self, task: Task) -> int:
         """Add a task.
@@ -36,9 +51,11 @@ class Reading:
         Returns:
             The width of what its head gets.
         """
-        name = task.reads_state
-        width = self._widths.get(name, self._width)
-        self._tasks[task.name] = name, width
+        names = states_read(task)
+        widths = self._widths if not self._direct or task.name in self._direct else {}
+        names = tuple(name for name in names if name in widths)[:1] or names
+        width = widths.get(names[0], self._width)
+        self._tasks[task.name] = names, width
         return width
 
     def __call__(self, task: str, state: Representation) -> Any:
@@ -47,12 +64,13 @@ class Reading:
         Raises:
             InputError: If it is missing, or has another width.
         """
-        name, width = self._tasks[task]
+        names, width = self._tasks[task]
         if not width:
             return state
-        plain = name == "rows" and not self._maps and isinstance(state, Tensor)
+        plain = names[-1] == "rows" and not self._maps and isinstance(state, Tensor)
         if plain and state.dim() > 1 and state.shape[-1] == width:  # type: ignore[union-attr]  # a tensor
             return state
+        name = next((each for each in names[:-1] if self._gives(each, state)), names[-1])
         return self._checked(task, name, width, state)
 
     def pooled(self, state: Representation) -> Tensor:
@@ -66,6 +84,12 @@ class Reading:
         if record is None:
             raise InputError(no_features(state, self._width))
         return record.pooled
+
+    def _gives(self, name: str, state: Representation) -> bool:
+        if isinstance(state, Mapping):
+            return name in state
+        record = record_of(state, maps=self._maps)
+        return record is not None and record.read(name) is not None
 
     def _checked(self, task: str, name: str, width: int, state: Representation) -> Any:
         several = isinstance(state, Mapping)
@@ -124,12 +148,14 @@ def check_states(tasks: Sequence[Task], stages: Stages, sharing: Sharing) -> boo
         )
     there = provided(gives)
     for task in tasks:
-        name = task.reads_state
+        names = states_read(task)
+        name = next((each for each in names if there is None or each in there), names[-1])
         if there is not None and name not in there:
             forms = gives if isinstance(gives, str) else ", ".join(there)
             form = f" ({FORMS[forms]})" if forms in FORMS else ""
             raise InputError(_missing(task.name, name, f"gives {forms}{form}"))
-        if sharing.carries != "any" and name not in sharing.carries and not _direct(task, sharing):
+        carried = sharing.carries == "any" or bool({*names} & {*sharing.carries})
+        if not carried and not _direct(task, sharing):
             auxiliary = not task.label_kind.given and hasattr(sharing, "expert_width")
             other = ", or give it expert_width" if auxiliary else ""
             raise InputError(
@@ -137,7 +163,7 @@ def check_states(tasks: Sequence[Task], stages: Stages, sharing: Sharing) -> boo
                 f"{' and '.join(sharing.carries)}; use sharing: hard, or soft{other}"
             )
     if gives is None:
-        return any(task.reads_state == "map" for task in tasks)
+        return any("map" in states_read(task) for task in tasks)
     return gives == "map"
 
 

@@ -200,8 +200,7 @@ def _stage(stage: Member) -> str:
 def _label_row(prepared: Prepared, counts: LabelCounts) -> Sequence[str]:
     sizes = {part: len(getattr(prepared.rows.split, part)) for part in counts.rows}
     found = (f"{n:,} {part} ({share(n, sizes[part])})" for part, n in counts.rows.items())
-    names = getattr(prepared.preprocessing.target(counts.task), "names", ())
-    what = f"{len(names)} classes" if names else "number"
+    what = prepared.preprocessing.target(counts.task).summary
     type_ = prepared.config.tasks[counts.task].type
     return counts.task, type_, what, "labelled: " + ", ".join(found)
 

@@ -9,6 +9,7 @@ from motet.tasks.base import Prediction, Task
 from motet.tasks.classification import Classification
 from motet.tasks.count import Count
 from motet.tasks.denoising import Cells, Denoising
+from motet.tasks.generation import Generation
 from motet.tasks.heads import CustomHead, TaskHead
 from motet.tasks.language_modelling import LanguageModelling
 from motet.tasks.masked_language_modelling import MaskedLanguageModelling
@@ -34,6 +35,7 @@ __all__ = [
     "Count",
     "CustomHead",
     "Denoising",
+    "Generation",
     "LanguageModelling",
     "MaskedLanguageModelling",
     "Metric",

@@ -80,9 +80,9 @@ class Task(nn.Module, ABC):
     """Its kind of label, or the name of one; see `motet.tasks.kinds`."""
     label_kind: ClassVar[LabelKind] = label_kind("number")
     """The kind that ``labels`` give."""
-    reads_state: ClassVar[str] = "rows"
+    reads_state: ClassVar[str | tuple[str, ...]] = "rows"
     """What its head gets, by the names of `motet.states`: rows, tokens, map, or another name that
-    the encoder gives."""
+    the encoder gives. Of several, the first that the encoder gives and the scheme carries."""
     reads_tasks: tuple[str, ...] = ()
     """Names of other tasks whose raw outputs its head gets."""
     additive: ClassVar[bool] = True

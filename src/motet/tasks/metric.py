@@ -107,6 +107,8 @@ class Metric:
     """What it keeps of a set of rows; None if it needs all rows at once."""
     at: "Callable[[int], Metric] | None" = None
     """Gives the metric of the first k positions, which is named "name@k"; None if it has none."""
+    of_loss: Callable[[float], float] | None = None
+    """Computes it from the loss of all rows, if it is another form of the loss."""
 
     def suits(self, kind: LabelKind) -> bool:
         """Return whether it can score a kind of label."""
@@ -117,6 +119,8 @@ class Metric:
         """Why a task has no score by it; empty if it can have one."""
         if self.best is not None:
             return ""
+        if self.of_loss is not None:
+            return "it is another form of the loss, so it gives no score; put another metric first"
         return (
             f"its best value is not known, so it gives no score; set {self.name}.best to the value "
             "for perfect predictions, or put another metric first"
@@ -157,6 +161,29 @@ def gathering(
 
         higher = None if best is None else best > 0
         return Metric(gather.__name__, function, labels, best, higher, ranks, gather)
+
+    return make
+
+
+def of_loss(*labels: str) -> Callable[[Callable[[float], float]], Metric]:
+    """Return a decorator that makes a built-in metric of the loss of all rows; lower is better.
+
+    A constant prediction has no loss, so such a metric gives no score.
+    """
+
+    def nothing(rows: ScoredRows) -> Final:
+        return Final(Score(nan, "a constant prediction has no loss"))
+
+    def make(function: Callable[[float], float]) -> Metric:
+        return Metric(
+            function.__name__,
+            lambda rows: nothing(rows).score(),
+            labels,
+            best=None,
+            higher_is_better=False,
+            gather=nothing,
+            of_loss=function,
+        )
 
     return make
 

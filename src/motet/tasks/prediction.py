@@ -13,8 +13,8 @@ class Prediction(NamedTuple):
     """What a task predicts for each row of a batch; every field is cut, moved and joined alike."""
 
     value: Tensor
-    """Class index (B,) int64; number(s) in original units (B,) or (B, K) float64; 0/1 (B, C); or
-    tags (B, L) int64, -100 where there is no word."""
+    """Class index (B,) int64; number(s) in original units (B,) or (B, K) float64; 0/1 (B, C);
+    tags (B, L) int64, -100 where there is no word; or tokens (B, L) int64, -100 after the last."""
     probabilities: Tensor | None = None
     """Of each class or label (B, C), where the task has them."""
 

@@ -18,7 +18,7 @@ from motet.problems import InputError, hint
 from motet.tasks.base import Task, listed_tasks
 from motet.tasks.choices import MetricChoice, find_metrics
 from motet.tasks.labels import as_tensor
-from motet.tasks.metric import Metric
+from motet.tasks.metric import Metric, Score
 from motet.tasks.prediction import Kept, Prediction, check_prediction
 from motet.tasks.row_weights import require_weights_taken
 from motet.tasks.tally import Tally
@@ -216,15 +216,18 @@ class TaskMetrics:
 
     @torch.no_grad()
     def _compute(self, name: str) -> dict[str, float]:
-        tally = self._add_pending(name)
+        tally, loss = self._add_pending(name), self._loss(name)
         found = tally.scores()
+        for metric, member in self.metrics[name].items():
+            if member.of_loss is not None and loss == loss:  # not NaN
+                found[metric] = Score(member.of_loss(loss))
         for metric, score in found.items():
             self._note(f"{name}.{metric}", score.note)
         self._note(f"{name}.prediction", tally.constant_note())
         trivial = tally.trivial_scores()
         self.trivial[name] = {metric: score.value for metric, score in trivial.items()}
         values = {metric: score.value for metric, score in found.items()}
-        return {**values, "loss": self._loss(name), "count": tally.rows}
+        return {**values, "loss": loss, "count": tally.rows}
 
     def _loss(self, name: str) -> float:
         if not self._losses[name]:

@@ -93,8 +93,8 @@ def evaluate(
         for number, (rows, batch) in enumerate(data.once(batch_size)):
             targets, weights = batch.targets, batch.weights
             if there := [name for name in asked if targets.get(name) is not None]:
-                raw = model(batch.inputs, there, targets)
-                terms = model.loss_terms(raw, targets, weights)
+                forced, raw = model.evaluated(batch.inputs, there, targets)
+                terms = model.loss_terms(forced, targets, weights)
                 found.update(raw, targets, terms, rows, weights)
             totals.add(_auxiliary_terms(model, auxiliary, batch, number))
     report = _reported(found, evaluated)

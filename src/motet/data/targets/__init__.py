@@ -9,6 +9,7 @@ from motet.data.targets.ordinal import OrdinalTarget
 from motet.data.targets.quantile import QuantileTarget
 from motet.data.targets.relevances import RelevanceTarget
 from motet.data.targets.tags import TagTarget
+from motet.data.targets.text import TextTarget
 
 __all__ = [
     "NO_INPUTS",
@@ -21,4 +22,5 @@ __all__ = [
     "RelevanceTarget",
     "TagTarget",
     "Target",
+    "TextTarget",
 ]

@@ -53,6 +53,11 @@ class Target(ABC):
         """Names of the classes, labels or tags, in order; none if they have none."""
         return ()
 
+    @property
+    def summary(self) -> str:
+        """What its labels are, in a word or two, once fitted."""
+        return f"{len(self.names)} classes" if self.names else "number"
+
     def columns(self, available: Sequence[str]) -> tuple[str, ...]:
         """Name the raw columns that hold the labels.
 

@@ -12,6 +12,7 @@ from motet.tasks.kinds.quantiles import QuantileLabels
 from motet.tasks.kinds.ranges import Ranges
 from motet.tasks.kinds.relevances import RelevanceLabels
 from motet.tasks.kinds.tags import TagLabels
+from motet.tasks.kinds.texts import TextLabels
 
 __all__ = [
     "ClassLabels",
@@ -26,6 +27,7 @@ __all__ = [
     "Ranges",
     "RelevanceLabels",
     "TagLabels",
+    "TextLabels",
     "label_kind",
 ]
 
@@ -40,6 +42,7 @@ _KINDS: dict[str, LabelKind] = {
         IndicatorLabels(),
         TagLabels(),
         RelevanceLabels(),
+        TextLabels(),
         NoLabels(),
     )
 }

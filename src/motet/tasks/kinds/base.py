@@ -11,6 +11,7 @@ A label column becomes a target in one of these forms, named by ``Task.labels``:
                                                          after the last word of a row
 ``"count"``     whole numbers from 0, (B,)               missing: NaN
 ``"quantile"``  numbers (B,)                             missing: NaN
+``"text"``      tokens (B, L), 0 the end of a text       missing: a row of -100 or NaN alone
 ``"number"``    (B,), or (B, K) for several outputs      missing: NaN, number by number
 ==============  =======================================  ======================================
 
@@ -83,6 +84,10 @@ class LabelKind:
         while found.ndim > 1:
             found = found.any(dim=-1)
         return found
+
+    def missing(self, rows: int, device: torch.device) -> Tensor | None:
+        """Return labels of rows that have none, for heads that take labels; None if unknown."""
+        return None
 
     def restore(self, target: Tensor) -> Tensor:
         """Return labels in original units, which is what metrics compare predictions with."""

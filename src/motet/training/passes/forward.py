@@ -1,6 +1,6 @@
 """Forward passes of parts, each with its own random numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -61,8 +61,25 @@ class Forward:
 
     def _raw(self, part: Part) -> Raw:
         with _autocast(self._device, self._precision):
-            raw = self.model(part.batch.inputs, part.tasks, part.batch.targets)
+            raw = self.model(part.batch.inputs, part.tasks, self._targets(part))
         return {task: at_least_float32(output) for task, output in raw.items()}
+
+    def _targets(self, part: Part) -> Mapping[str, Tensor | None]:
+        """Return targets, of which heads that take them have missing ones rather than none.
+
+        Otherwise such a head would predict, where no loss follows.
+        """
+        targets = part.batch.targets
+        lacking = [
+            task
+            for task in part.tasks
+            if targets.get(task) is None and self.model.takes_target(task)
+        ]
+        if not lacking:
+            return targets
+        kinds = {task: self.model.tasks[task].label_kind for task in lacking}
+        rows = len(part.batch)
+        return {**targets, **{t: kind.missing(rows, self._device) for t, kind in kinds.items()}}
 
 
 def _autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
