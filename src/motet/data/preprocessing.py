@@ -9,14 +9,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from motet.data.inputs.base import Input
 from motet.data.inputs.results import checked_result, checked_shape
 from motet.data.inputs.shapes import InputShapes, Shape, join
+from motet.data.judged_rows import JudgedRows
 from motet.data.notes import Notes
 from motet.data.selection import require_columns
+from motet.data.split_labels import labelled
 from motet.data.targets import Target
 from motet.data.targets.base import NO_INPUTS
 from motet.data.targets.results import checked_columns, checked_labels
@@ -39,6 +42,7 @@ class Preprocessing:
     Args:
         inputs: By name; their order is that of the arrays' columns.
         targets: By task.
+        judged: For some tasks, the rows that they are trained and judged on, and weights.
 
     Raises:
         InputError: If there is no input.
@@ -59,11 +63,17 @@ class Preprocessing:
         {'spend': array([-1.,  1.], dtype=float32)}
     """
 
-    def __init__(self, inputs: Mapping[str, Input], targets: Mapping[str, Target]) -> None:
+    def __init__(
+        self,
+        inputs: Mapping[str, Input],
+        targets: Mapping[str, Target],
+        judged: Mapping[str, JudgedRows] | None = None,
+    ) -> None:
         if not inputs:
             raise InputError("there is no input; name at least one column under inputs")
         self._inputs = dict(inputs)
         self._targets = dict(targets)
+        self._judged = {task: each for task, each in (judged or {}).items() if each.any}
         self._shapes: dict[str, Shape] = {}
         self.strings: tuple[str, ...] = ()
         """Columns that held texts, or lists, in training, so that sources keep them as texts."""
@@ -93,8 +103,10 @@ class Preprocessing:
                 fitted += 1
         for task, target in self._targets.items():
             with at("tasks", task):  # without words, a text may just have failed
-                target.fit(table, self._inputs if fitted == len(self._inputs) else NO_INPUTS)
-        self.strings = _strings(table, columns)
+                rows = self.judged(task, table)
+                target.fit(rows, self._inputs if fitted == len(self._inputs) else NO_INPUTS)
+        beside = [name for each in self._judged.values() for name in each.columns]
+        self.strings = _strings(table, [*columns, *beside])
 
     def extended(self, targets: Mapping[str, Target], table: pa.Table) -> "Preprocessing":
         """Return the same inputs and targets, as they are, and further targets fitted on a table.
@@ -106,7 +118,7 @@ class Preprocessing:
         Returns:
             New preprocessing, which shares its inputs with this one.
         """
-        made = Preprocessing(self._inputs, {**self._targets, **targets})
+        made = Preprocessing(self._inputs, {**self._targets, **targets}, self._judged)
         for target in targets.values():
             target.fit(table, self._inputs)
         labels = [name for each in targets.values() for name in each.columns(table.column_names)]
@@ -162,8 +174,37 @@ class Preprocessing:
         for task, target in self._targets.items():
             if any(name in table.column_names for name in target.columns(table.column_names)):
                 with at("tasks", task):
-                    found = target.encode(table, self._inputs)
+                    found = target.encode(self.judged(task, table), self._inputs)
                     arrays[task] = checked_labels(task, found, len(table))
+        return arrays
+
+    def judged(self, task: str, table: pa.Table) -> pa.Table:
+        """Return rows whose labels of a task are missing where it is not judged on them."""
+        if task not in self._judged:
+            return table
+        labels = self._targets[task].columns(table.column_names)
+        return self._judged[task].blanked(table, labels)
+
+    def weights(
+        self, table: pa.Table, targets: Mapping[str, NDArray[Any]], at: At = _raising
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return how much each row counts for tasks whose rows have weights.
+
+        Args:
+            table: N rows.
+            targets: What `targets` returned for them.
+            at: As for `fit`.
+
+        Returns:
+            Weights (N,) by task.
+        """
+        arrays: dict[str, NDArray[np.float32]] = {}
+        for task, rows in self._judged.items():
+            if task in targets:
+                with at("tasks", task):
+                    found = rows.weights(table, labelled(targets[task]))
+                    if found is not None:
+                        arrays[task] = found
         return arrays
 
     def predictions(
@@ -244,6 +285,8 @@ class Preprocessing:
             "inputs": inputs,
             "targets": targets,
         }
+        if self._judged:
+            content["judged"] = {task: each.state() for task, each in self._judged.items()}
         return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
     @staticmethod
@@ -266,7 +309,10 @@ class Preprocessing:
             for task, each in content["targets"].items():
                 targets[task] = LABELS[each["type"]](task)
                 targets[task].load(each["state"])
-            made = Preprocessing(inputs, targets)
+            judged = {
+                task: JudgedRows(task, **each) for task, each in content.get("judged", {}).items()
+            }
+            made = Preprocessing(inputs, targets, judged)
             made.strings = tuple(content["strings"])
         except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
             raise InputError(

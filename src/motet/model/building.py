@@ -18,13 +18,14 @@ from motet.encoders.fusion import create as create_fusion
 from motet.encoders.joined import Joined
 from motet.model.reads import states_read
 from motet.model.sizes import Sizes, declared_sizes
-from motet.options import create
+from motet.options import TABLE_OPTIONS, create
 from motet.problems import InputError, about, shown
 from motet.registry import ENCODERS, TASKS
 from motet.sharing import Stages
 from motet.sharing import create as create_sharing
 from motet.tasks import Task, TextAuxiliary
 from motet.tasks.choices import find_metrics
+from motet.tasks.row_weights import require_weights_taken
 
 
 def arguments_of(config: Config, sizes: Sizes) -> dict[str, Any]:
@@ -178,7 +179,10 @@ def build_task(config: Config, name: str, sizes: Sizes) -> Task:
     chosen = config.tasks[name]
     accepted = TASKS[chosen.type].accepted()
     learned = {o: value for o, value in sizes.tasks[name].items() if o in accepted}
-    task: Task = create(TASKS, chosen.type, name, **{**chosen.options(), **learned})
+    given = {o: value for o, value in chosen.options().items() if o not in TABLE_OPTIONS}
+    task: Task = create(TASKS, chosen.type, name, **{**given, **learned})
+    if chosen.options().get("row_weight") is not None:
+        require_weights_taken(task)
     task.read_shapes(sizes.inputs)
     return task
 

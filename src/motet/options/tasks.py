@@ -15,6 +15,7 @@ from motet.options.types import (
     Named,
     PositiveFloat,
     PositiveInt,
+    RowCondition,
     Sequence,
     Weight,
     defaults_of,
@@ -29,6 +30,16 @@ class TaskOptions(TypedDict, total=False):
     source: Annotated[str | Sequence[str] | None, Default(None)]
     """Where data have several sources: the name of the one that has the labels, or a list of names;
     all other sources have none."""
+    row_weight: Annotated[str | None, Default(None)]
+    """Column with how much each row counts in the loss: a number from 0, where 0 is as a missing
+    label. Only in a config; in Python weights come with the data."""
+    weighted_metrics: Annotated[bool, Default(False)]
+    """Whether rows count by their weights in metrics, too, and in the constant predictions that a
+    score compares with."""
+    rows: Annotated[RowCondition | None, Default(None)]
+    """Condition on columns, such as ``click == 1``: the labels of rows for which it does not hold
+    are missing, so the task is trained and evaluated on the others. Only in a config; in Python set
+    those labels to missing."""
     batch_size: Annotated[PositiveInt | None, Default(None)]
     """Rows per step of the source that has the labels, if data have several sources; training's
     ``batch_size`` if left out."""
@@ -106,3 +117,6 @@ MONITORED = ("mean", "worst", "any", "loss")
 """What training can monitor, besides the score of a task."""
 RESERVED_TASK_NAMES = ("score", *MONITORED, "encoder", "pretrained")
 """Names with a meaning of their own: in reports, as monitored values, as parts to freeze."""
+
+TABLE_OPTIONS = ("row_weight", "rows")
+"""Options of tasks that only a table has a meaning for, by whose columns they are named."""

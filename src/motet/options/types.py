@@ -22,7 +22,8 @@ from pydantic import (
 from pydantic_core import PydanticKnownError, core_schema
 from typing_extensions import TypedDict
 
-from motet.problems import shown
+from motet.conditions import parse
+from motet.problems import InputError, shown
 from motet.registry import KINDS
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "PositiveInt",
     "PositiveShare",
     "Real",
+    "RowCondition",
     "Sequence",
     "Share",
     "StrictBool",
@@ -92,6 +94,18 @@ PositiveShare = Annotated[float, Field(gt=0, le=1), BeforeValidator(_real)]
 """A share above 0: 0 < x <= 1."""
 InnerShare = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_real)]
 """A share that is neither nothing nor all: 0 < x < 1."""
+
+
+def _readable(condition: str) -> str:
+    try:
+        parse(condition)
+    except InputError as error:
+        raise ValueError(error.message) from None
+    return condition
+
+
+RowCondition = Annotated[str, AfterValidator(_readable)]
+"""A condition on columns; see `motet.conditions`."""
 FolderPath = Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, Path) else v)]
 """The path of a folder."""
 

@@ -20,8 +20,11 @@ from motet.training.creating import create_scheduler
 
 def train_statistics(prepared: Prepared, tasks: Iterable[Task]) -> dict[str, LabelStatistics]:
     """Return the statistics of the training labels, for tasks that have labels."""
-    labels = prepared.labels("train")
-    found = {task.name: statistics_of(task, labels.get(task.name)) for task in tasks}
+    labels, weights = prepared.labels("train"), prepared.row_weights("train")
+    found = {
+        task.name: statistics_of(task, labels.get(task.name), weights.get(task.name))
+        for task in tasks
+    }
     return {name: each for name, each in found.items() if each is not None}
 
 

@@ -95,7 +95,7 @@ def digest(prepared: Prepared) -> str:
     """Compute a digest of all that training reads: preprocessing, arrays and split."""
     found = hashlib.blake2b(prepared.preprocessing.to_json().encode(), digest_size=16)
     split = prepared.rows.split
-    arrays = [*leaves(prepared.inputs), *prepared.targets.values()]
+    arrays = [*leaves(prepared.inputs), *prepared.targets.values(), *prepared.weights.values()]
     for leaf in [*arrays, split.train, split.validation, split.test]:
         for array in (leaf.values, leaf.lengths) if isinstance(leaf, Ragged) else (leaf,):
             found.update(np.ascontiguousarray(array).data)

@@ -74,16 +74,20 @@ class Ensemble(Run):
         )
 
     def _evaluated(
-        self, data: Any, table: pa.Table, targets: dict[str, NDArray[Any]], weights: Weights
+        self,
+        data: Any,
+        table: pa.Table,
+        targets: dict[str, NDArray[Any]],
+        row_weights: dict[str, NDArray[Any]],
+        weights: Weights,
     ) -> Report:
         found, predictions = [], []
         for each in self.members:
             inputs = each._inputs(data, table)
             with named(names_in(data)):
                 own = each._preprocessing.targets(table)
-            found.append(
-                each.evaluate_arrays(inputs, {task: own[task] for task in targets}, weights)
-            )
+            own = {task: own[task] for task in targets}
+            found.append(each.evaluate_arrays(inputs, own, weights, row_weights=row_weights))
             predictions.append(each._predictions(inputs, list(targets), weights))
         self._notes = self.members[0].notes
         losses = {}

@@ -18,6 +18,7 @@ from motet.model.parts import summarised
 from motet.run.costs import count_costs
 from motet.run.few_labels import few_label_notes
 from motet.run.frozen_states import storing_lines
+from motet.run.judged_lines import judged_rows
 from motet.run.label_counts import (
     LabelCounts,
     class_table,
@@ -51,6 +52,7 @@ def data_lines(prepared: Prepared) -> Iterator[str]:
         yield from titled("inputs", columns(list(chosen.items())))
     counts = count_labels(prepared)
     yield from titled("tasks", columns([_label_row(prepared, each) for each in counts]))
+    yield from titled("rows", columns(list(judged_rows(prepared))))
     yield from titled("labels", class_table(counts))
     if len(prepared.config.stages) > 1:
         yield line("balancing", ", then ".join(map(_stage, prepared.config.stages)))
@@ -213,7 +215,8 @@ def _notes(prepared: Prepared) -> Iterator[str]:
         yield f"{sum(bare.values()):,} rows have no label of any task: {parts}"
     name_row = prepared.rows.source.row_name
     for name in prepared.config.tasks:
-        note = unseen_note(prepared.preprocessing.target(name), prepared.rows.table, name_row)
+        judged = prepared.preprocessing.judged(name, prepared.rows.table)
+        note = unseen_note(prepared.preprocessing.target(name), judged, name_row)
         if note:
             yield f"task {name!r}: {note}"
 

@@ -20,6 +20,7 @@ from motet.config.places import with_absolute
 from motet.config.schema import current
 from motet.data.inference import Guess, infer_inputs, usable
 from motet.data.inputs.base import Input
+from motet.data.judged_rows import JudgedRows
 from motet.data.notes import Notes
 from motet.data.preprocessing import At, Preprocessing
 from motet.data.row_names import RowName, named
@@ -59,6 +60,8 @@ class Prepared:
     """What the encoder takes, for all rows: a tree, see `motet.data.trees`."""
     targets: dict[str, NDArray[Any]]
     """What the losses take, for all rows."""
+    weights: dict[str, NDArray[np.float32]]
+    """How much each row counts, for all rows, of tasks whose rows have weights."""
     notes: tuple[str, ...] = ()
     """What users should know about the inputs and labels."""
 
@@ -75,6 +78,11 @@ class Prepared:
         """Return what the losses take of "train", "validation" or "test"."""
         rows = getattr(self.rows.split, name)
         return {task: encoded[rows] for task, encoded in self.targets.items()}
+
+    def row_weights(self, name: str) -> dict[str, NDArray[np.float32]]:
+        """Return the weights of the rows of "train", "validation" or "test"."""
+        rows = getattr(self.rows.split, name)
+        return {task: weights[rows] for task, weights in self.weights.items()}
 
 
 def read_rows(
@@ -122,6 +130,10 @@ def read_rows(
             used |= set(label_columns(name, task.options(), table))
         with collector.at("tasks", name):
             beside |= set(columns_beside(name, task.options(), table))
+        with collector.at("tasks", name):
+            judged = JudgedRows.of(name, task.options())
+            beside |= set(judged.columns)
+            judged.holds(table)
     guesses: tuple[Guess, ...] = ()
     if found.inputs is None:
         train = None if splits is None else splits.train
@@ -130,9 +142,10 @@ def read_rows(
         with collector.at("inputs"):
             found = _with_inputs(found, guesses)
     there = table.column_names
+    weighted = {each.options().get("row_weight"): name for name, each in found.tasks.items()}
     for name, chosen in (found.inputs or {}).items():
         with collector.at("inputs", name):
-            _check_input(name, chosen, table, there, used)
+            _check_input(name, chosen, table, there, used, weighted)
     collector.stop()
     assert splits is not None
     found = with_absolute(found, collector.origin.folder)
@@ -161,11 +174,13 @@ def prepare(
         with collector.at("inputs", name):
             inputs[name] = create(INPUTS, chosen.type, name, **chosen.options())
     targets: dict[str, Target] = {}
-    for name, chosen in rows.config.tasks.items():
+    chosen_tasks = rows.config.tasks
+    for name, chosen in chosen_tasks.items():
         with collector.at("tasks", name):
             targets[name] = make_target(name, chosen)
     collector.stop()
-    preprocessing = Preprocessing(inputs, targets)
+    judged = {name: JudgedRows.of(name, each.options()) for name, each in chosen_tasks.items()}
+    preprocessing = Preprocessing(inputs, targets, judged)
     name_row = rows.source.row_name
     preprocessing.fit(train, _counted_in(rows.split.train, name_row, collector))
     collector.stop()
@@ -173,7 +188,8 @@ def prepare(
     at = _counted_in(np.arange(len(rows.table)), name_row, collector)
     encoder_inputs, notes = preprocessing.apply(rows.table, at)
     labels = preprocessing.targets(rows.table, at)
-    _check_named(rows.config, targets, rows.table, name_row, collector)
+    weights = preprocessing.weights(rows.table, labels, at)
+    _check_named(rows.config, preprocessing, rows.table, name_row, collector)
     for task, encoded in labels.items():
         with collector.at("data", "split"):
             refuse_cut_groups(targets[task], encoded, rows.split, name_row)
@@ -186,7 +202,8 @@ def prepare(
     ]
     splits = replace(rows.split, notes=(*rows.split.notes, *lacking))
     seen = (*_input_notes(inputs, notes, rows), *preprocessing.notes)
-    return Prepared(replace(rows, split=splits), preprocessing, encoder_inputs, labels, seen)
+    found = replace(rows, split=splits)
+    return Prepared(found, preprocessing, encoder_inputs, labels, weights, seen)
 
 
 def _input_notes(
@@ -217,17 +234,18 @@ def _counted_in(rows: NDArray[np.int64], name_row: RowName, collector: Collector
 
 def _check_named(
     config: Config,
-    targets: Mapping[str, Target],
+    preprocessing: Preprocessing,
     table: pa.Table,
     name_row: RowName,
     collector: Collector,
 ) -> None:
     """Report labels of any split that are not among the classes given."""
-    for task, target in targets.items():
+    for task in preprocessing.tasks:
+        target, judged = preprocessing.target(task), preprocessing.judged(task, table)
         if config.tasks[task].options().get("classes") is None:
             continue
         with collector.at("tasks", task):
-            rows = {label: target.first_row(table, label) for label in target.unseen(table)}
+            rows = {label: target.first_row(judged, label) for label in target.unseen(judged)}
             if rows:
                 strange = listed(
                     repr(label) if row is None else f"{label!r} in {name_row(row)}"
@@ -340,7 +358,12 @@ def _with_inputs(config: Config, guesses: Sequence[Guess]) -> Config:
 
 
 def _check_input(
-    name: str, chosen: Member, table: pa.Table, there: Sequence[str], used: set[str | None]
+    name: str,
+    chosen: Member,
+    table: pa.Table,
+    there: Sequence[str],
+    used: set[str | None],
+    weighted: Mapping[str | None, str],
 ) -> None:
     made: Input = create(INPUTS, chosen.type, name, **chosen.options())
     columns = made.columns(there)
@@ -348,3 +371,8 @@ def _check_input(
     for column in columns:
         if column in used:
             raise InputError(f"it reads {column!r}, which is a target or the split; remove it")
+        if column in weighted:
+            raise InputError(
+                f"it reads {column!r}, which is the row_weight of task {weighted[column]!r}; "
+                "remove it"
+            )

@@ -135,10 +135,12 @@ class Run:
         chosen = self._chosen(tasks)
         with named(names_in(data)):
             targets = self._preprocessing.targets(table)
+            row_weights = self._preprocessing.weights(table, targets)
         if split is not None:
             rows = self._rows_of(data, targets, split)
             table = table.take(pa.array(rows))
             targets = {task: labels[rows] for task, labels in targets.items()}
+            row_weights = {task: each[rows] for task, each in row_weights.items()}
         elif (known := read_fingerprint(self.path)) is not None and known.like(targets):
             warnings.warn(self._seen_by(known), stacklevel=2)
         missing = [task for task in chosen if task not in targets]
@@ -153,10 +155,12 @@ class Run:
                 f"no row has a label of {', '.join(kept)} that training knew; expected some rows "
                 "with labels, or use predict"
             )
-        report = self._evaluated(data, table, kept, weights)
+        own = {task: each for task, each in row_weights.items() if task in kept}
+        report = self._evaluated(data, table, kept, own, weights)
         name_row = names_in(data) if split is None else row_name
         for task in kept:
-            note = unseen_note(self._preprocessing.target(task), table, name_row)
+            judged = self._preprocessing.judged(task, table)
+            note = unseen_note(self._preprocessing.target(task), judged, name_row)
             if note:
                 report.notes[task] = note
         return report
@@ -166,9 +170,21 @@ class Run:
         inputs: dict[str, Any],
         targets: dict[str, NDArray[Any]],
         weights: Weights = "best",
+        *,
+        row_weights: Mapping[str, NDArray[Any]] | None = None,
     ) -> Report:
-        """Evaluate preprocessed rows; see `evaluate`."""
-        data, size = self._data(inputs, targets), _batch_size(inputs)
+        """Evaluate preprocessed rows; see `evaluate`.
+
+        Args:
+            inputs: What `preprocess` returns.
+            targets: Encoded labels by task.
+            weights: As for `predict`.
+            row_weights: How much each row counts, by task, where rows have weights.
+
+        Returns:
+            Metrics, losses and scores.
+        """
+        data, size = self._data(inputs, targets, row_weights), _batch_size(inputs)
         return evaluate_with(
             weights, self._kept, self.model, data, batch_size=size, trivial=self._trivial
         )
@@ -208,9 +224,15 @@ class Run:
         )
 
     def _evaluated(
-        self, data: Any, table: pa.Table, targets: dict[str, NDArray[Any]], weights: Weights
+        self,
+        data: Any,
+        table: pa.Table,
+        targets: dict[str, NDArray[Any]],
+        row_weights: dict[str, NDArray[Any]],
+        weights: Weights,
     ) -> Report:
-        return self.evaluate_arrays(self._inputs(data, table), targets, weights)
+        inputs = self._inputs(data, table)
+        return self.evaluate_arrays(inputs, targets, weights, row_weights=row_weights)
 
     def _predictions(
         self, inputs: dict[str, Any], tasks: list[str], weights: Weights = "best"
@@ -248,9 +270,14 @@ class Run:
     def _read(self, data: Any) -> pa.Table:
         return read(data, strings=self._preprocessing.strings)
 
-    def _data(self, inputs: dict[str, NDArray[Any]], targets: dict[str, Any]) -> ArrayData:
+    def _data(
+        self,
+        inputs: dict[str, NDArray[Any]],
+        targets: dict[str, Any],
+        row_weights: Mapping[str, Any] | None = None,
+    ) -> ArrayData:
         device = next(self.model.parameters()).device
-        return ArrayData(inputs, targets).to(device)
+        return ArrayData(inputs, targets, row_weights).to(device)
 
     def _chosen(self, tasks: Iterable[str] | None) -> list[str]:
         enabled = self.model.labelled_tasks

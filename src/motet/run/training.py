@@ -169,7 +169,7 @@ class _Attempt:
         inputs = take_rows(inputs, rows)
         started = perf_counter()
         report = run.evaluate_arrays(
-            inputs, {task: values[rows] for task, values in prepared.targets.items()}
+            inputs, prepared.labels("test"), row_weights=prepared.row_weights("test")
         )
         record = TestRecord(
             step=self.trainer.step,
@@ -202,10 +202,7 @@ def _constants(history: History) -> list[str]:
 
 def _rows_of(prepared: Prepared, inputs: dict[str, Any], name: str) -> ArrayData:
     rows = getattr(prepared.rows.split, name)
-    return ArrayData(
-        take_rows(inputs, rows),
-        {task: values[rows] for task, values in prepared.targets.items()},
-    )
+    return ArrayData(take_rows(inputs, rows), prepared.labels(name), prepared.row_weights(name))
 
 
 def write_config(path: Path, config: Config, origin: Path) -> None:

@@ -40,7 +40,15 @@ from typing import Any, ClassVar, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from motet.options import TASK_DEFAULTS, TaskOptions, Unpack, WeightSchedule, checked, create
+from motet.options import (
+    TABLE_OPTIONS,
+    TASK_DEFAULTS,
+    TaskOptions,
+    Unpack,
+    WeightSchedule,
+    checked,
+    create,
+)
 from motet.problems import InputError, shown
 from motet.registry import HEADS, LOSSES
 from motet.tags import TagSet
@@ -111,6 +119,7 @@ class Task(nn.Module, ABC):
     def __init__(self, name: str, **common: Unpack[TaskOptions]) -> None:
         super().__init__()
         options: dict[str, Any] = {**TASK_DEFAULTS, **common}
+        self._refuse_of_tables(name, options)
         self.name = name
         self.column: str = options["column"] or name
         source: str | Sequence[str] | None = options["source"]
@@ -127,6 +136,21 @@ class Task(nn.Module, ABC):
         self.evaluate_every: int = options["evaluate_every"]
         self.row_weights = RowWeights()
         self._head_and_metrics = options["head"], tuple(options["metrics"])  # not as submodules
+
+    @staticmethod
+    def _refuse_of_tables(name: str, options: Mapping[str, Any]) -> None:
+        instead = {
+            "row_weight": "with arrays, give the weights with the data: (inputs, targets, weights)",
+            "rows": "with arrays, set the labels of other rows to missing: NaN or -100",
+        }
+        for option in TABLE_OPTIONS:
+            if options[option] is not None:
+                raise InputError(
+                    f"found {options[option]!r}, which columns of a table decide, as a config "
+                    f"names them; {instead[option]}",
+                    option=option,
+                    owner=f"task {name!r}",
+                )
 
     @classmethod
     def accepted(cls) -> frozenset[str]:

@@ -146,10 +146,14 @@ def trivial_scores(
     }
 
 
-def statistics_of(task: Task, target: Any) -> LabelStatistics | None:
+def statistics_of(task: Task, target: Any, weights: Any = None) -> LabelStatistics | None:
     """Return the statistics of labels, or those given; None without any label."""
     if target is None:
         return None
-    given = isinstance(target, LabelStatistics)
-    found = target if given else task.statistics(as_tensor(target))
+    if isinstance(target, LabelStatistics):
+        found = target
+    elif weights is None:
+        found = task.statistics(as_tensor(target))
+    else:
+        found = task.statistics(as_tensor(target), as_tensor(weights))
     return found if found.labelled else None

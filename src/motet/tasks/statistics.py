@@ -123,6 +123,11 @@ class WeightSums(NamedTuple):
         return self.total**2 / self.squares if self.squares else 0.0
 
 
+def effective_rows(weights: Any) -> float:
+    """Return how many rows of equal weight tell as much as rows with weights, an array (N,)."""
+    return WeightSums.of(torch.from_numpy(weights)).effective
+
+
 @dataclass(frozen=True)
 class LabelStatistics:
     """Of the labels of one task; those of batches are merged."""
