@@ -12,7 +12,8 @@ floor by the backward pass alone. torchjd is shown at its best setting for each 
 
 With --gramian: a whole step of `pcgrad` compared with a plain one of the same losses, batch 64,
 width 512, with the Gramian from rows, from layers and by the default rule, for tasks that share
-their inputs, tasks with a separate batch each, and tasks with separate rows in one batch.
+their inputs, tasks with a separate batch each, tasks with separate rows in one batch, and pairs of
+tasks with separate rows.
 
 With --tables: `pcgrad` on models with embedding tables, which it reads by the rows that a batch
 uses, or as whole rows (gramian="rows"), compared with the floor by the backward pass alone.
@@ -359,15 +360,18 @@ class Wide(Problem):
             parts = [self.encoder(self.inputs)] * len(self.tasks)
         elif self.way == "a batch each":
             parts = [self.encoder(part) for part in self.inputs.chunk(len(self.tasks))]
-        else:
+        elif self.way == "rows of one batch":
             parts = self.encoder(self.inputs).chunk(len(self.tasks))
+        else:
+            sources = self.encoder(self.inputs).chunk(len(self.tasks) // 2)
+            parts = [part for part in sources for _ in range(2)]
         outputs = [head(part) for head, part in zip(self.heads, parts, strict=True)]
         return {t: (out - 1).square().mean() for t, out in zip(self.tasks, outputs, strict=True)}
 
 
 def gramians(count, rounds, clock):
     """Time a step with the Gramian computed in every way."""
-    for inputs in ("same inputs", "a batch each", "rows of one batch"):
+    for inputs in ("same inputs", "a batch each", "rows of one batch", "two tasks per source"):
         problem = Wide(count, inputs)
         ways = {way: ours("pcgrad", gramian=way) for way in ("rows", "layers", "auto")}
         found = times(problem, {"plain": plain} | ways, rounds, clock)

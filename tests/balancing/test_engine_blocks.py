@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from graphs import DTYPE, Agreed, Shorter, assert_gradients, data, linear, naive
+from graphs import DTYPE, Agreed, Shorter, assert_gradients, data, linear, naive, squares
 from torch import nn
 
 from motet.balancing import backward
@@ -96,6 +96,70 @@ def test_one_pass_gives_the_gradients_of_every_task(kind, encoder, read, heads, 
     assert plain.path == "rows"
     torch.testing.assert_close(result.gramian, plain.gramian)
     assert result.components == plain.components
+
+
+EIGHT = tuple("abcdefgh")
+SOURCES = {
+    "two tasks on each of four sources": [[0, 1], [2, 3], [4, 5], [6, 7]],
+    "sources of one to four tasks": [[0, 1, 2, 3], [4], [5, 6], [7]],
+    "tasks in any order": [[0, 4], [1, 5], [2, 6], [3, 7]],
+}
+
+
+def several_per_source(sources, encoder="plain", count=16):
+    torch.manual_seed(2)
+    encoder, heads = ENCODERS[encoder](), nn.ModuleList(linear(5, 2) for _ in EIGHT)
+    z = encoder(data(count, 4))
+    source_of = {task: k for k, tasks in enumerate(sources) for task in tasks}
+    outputs = [
+        head(part[: -1 if task % 2 else None])  # not all rows of a source, for some
+        for task, head in enumerate(heads)
+        for part in [z.chunk(len(sources))[source_of[task]]]
+    ]
+    return squares(outputs), [*encoder.parameters(), *heads.parameters()], z
+
+
+@pytest.mark.parametrize("move", [0, 10**9])
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("sources", SOURCES.values(), ids=SOURCES)
+@pytest.mark.parametrize("kind", [Shorter, PCGrad, MGDA])
+def test_several_tasks_of_a_source_take_a_pass_each(kind, sources, encoder, move, monkeypatch):
+    monkeypatch.setattr(blocks, "_MOVE", move)
+    losses, leaves, z = several_per_source(sources, encoder)
+    expected = naive(losses, leaves, kind(EIGHT))
+    passes = []
+    z.grad_fn.register_hook(lambda *_: passes.append(1))
+    result = backward(losses, kind(EIGHT))
+    assert result.path == "blocks"
+    assert len(passes) == max(map(len, sources))
+    assert_gradients(leaves, expected, rtol=1e-8, atol=1e-10)
+    plain = backward(several_per_source(sources, encoder)[0], kind(EIGHT), gramian="rows")
+    torch.testing.assert_close(result.gramian, plain.gramian)
+
+
+def test_with_too_many_tasks_per_row_the_usual_way_goes_on_from_what_is_known():
+    losses, leaves, z = several_per_source([[0, 1, 2, 3, 4], [5, 6, 7]])
+    expected = naive(losses, leaves, Shorter(EIGHT))
+    before, behind = [], []
+    for loss in losses.values():
+        loss.grad_fn.register_hook(lambda *_: before.append(1))
+    z.grad_fn.register_hook(lambda *_: behind.append(1))
+    assert backward(losses, Shorter(EIGHT)).path == "rows"
+    assert (len(before), len(behind)) == (8, 8)
+    assert_gradients(leaves, expected, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("sources", [[[0, 1], [2, 3], [4, 5], [6, 7]], [[0, 1, 2, 3, 4, 5, 6, 7]]])
+def test_hooks_where_tasks_meet_act_once(sources):
+    def graph():
+        losses, leaves, z = several_per_source(sources)
+        z.register_hook(lambda gradient: 3 * gradient)
+        return losses, leaves
+
+    losses, leaves = graph()
+    expected = naive(losses, leaves, Shorter(EIGHT))
+    assert backward(losses, Shorter(EIGHT)).path == ("rows" if sources[1:] == [] else "blocks")
+    assert_gradients(leaves, expected, rtol=1e-8, atol=1e-10)
 
 
 class Alone(nn.Module):

@@ -51,6 +51,14 @@ def test_gradients_are_those_of_losses_weighed_by_their_cotangents(kind, heads, 
     assert result.path == "representation"
 
 
+def test_a_hook_at_the_representation_acts_once():
+    encoder, own, z, losses = model()
+    z.register_hook(lambda gradient: 3 * gradient)
+    expected = naive(losses, z, Shorter([*"abc"]), encoder, own)
+    backward(losses, Shorter([*"abc"]), at="representation")
+    assert_gradients([*encoder.parameters(), *own.parameters()], expected)
+
+
 def test_a_jacobian_balancer_combines_the_cotangents():
     encoder, _, z, losses = model()
     rows = [torch.autograd.grad(loss, z, retain_graph=True)[0] for loss in losses.values()]

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from motet.balancing.engine.grad import add_to_grad
-from motet.balancing.engine.graph import REENTRANT
+from motet.balancing.engine.graph import REENTRANT, Place, edges
 from motet.balancing.engine.hooks import held
 from motet.balancing.engine.inputs import Shared, check_real
 from motet.balancing.engine.leaves import Leaves, find_leaves
@@ -21,6 +21,22 @@ from motet.problems import InputError
 
 Wanted = Sequence[Tensor] | Sequence[GradientEdge] | Sequence[Tensor | GradientEdge]
 """Places in a graph at which gradients are computed."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The pass of one task, which a way made up to some place before it gave up."""
+
+    place: Place
+    cotangent: Tensor
+    own: dict[int, Tensor | None]
+    """Gradients of the task's own leaves, by their id, which all lie before that place."""
+
+    def gradients(self, wanted: "Wanted", *, retain: bool) -> tuple[Tensor | None, ...]:
+        """Compute the gradients that are not known yet."""
+        rest = [each for each in wanted if id(each) not in self.own]
+        found = iter(gradients_behind([self.place], rest, [self.cotangent], retain=retain))
+        return tuple(self.own[id(each)] if id(each) in self.own else next(found) for each in wanted)
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,8 @@ class BackwardCall:
     """Whether the task gradients are combined, or returned for the next micro-batch."""
     previous: BackwardResult | None = None
     """Result of the micro-batch before."""
+    begun: dict[str, Begun] = field(default_factory=dict)
+    """Passes by task that a way began before it gave up; the next one continues them."""
     waiting: dict[int, Tensor] = field(default_factory=dict)
     """Leaves, by id, whose ``.grad`` was written and whose hooks are run at the end."""
 
@@ -75,9 +93,12 @@ class BackwardCall:
 
     def gradients(self, task: str, wanted: Wanted) -> tuple[Tensor | None, ...]:
         """Compute the scaled gradients of one task, None where it does not reach."""
+        retain = self.keep_graph or task != self.tasks[-1]
+        if task in self.begun:
+            return self.begun[task].gradients(wanted, retain=retain)
         loss = self.losses[task]
         start = None if self.scale == 1 else [torch.full_like(loss, self.scale)]
-        return gradients([loss], wanted, start, retain=self.keep_graph or task != self.tasks[-1])
+        return gradients([loss], wanted, start, retain=retain)
 
     def start(self, outputs: Sequence[Tensor]) -> list[Tensor]:
         """Return the gradients that a backward pass from scalars starts with."""
@@ -134,6 +155,23 @@ def gradients(
             retain_graph=retain,
             allow_unused=True,
         )
+
+
+def gradients_behind(
+    places: Sequence[Place], wanted: Wanted, found: Sequence[Tensor], *, retain: bool
+) -> tuple[Tensor | None, ...]:
+    """Compute gradients from those found at some places, where hooks of tensors acted already."""
+    undo = [
+        node.register_prehook(
+            lambda given, number=number, each=each: (*given[:number], each, *given[number + 1 :])
+        )
+        for (node, number), each in zip(places, found, strict=True)
+    ]
+    try:
+        return gradients(edges(places), wanted, found, retain=retain)
+    finally:
+        for hook in undo:
+            hook.remove()
 
 
 @contextmanager

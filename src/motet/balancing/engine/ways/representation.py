@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from motet.balancing.engine.call import BackwardCall, gradients
+from motet.balancing.engine.call import BackwardCall, gradients_behind
 from motet.balancing.engine.gradient_rows import GradientRows
 from motet.balancing.engine.graph import (
     HIDDEN,
@@ -67,7 +67,8 @@ def representation(call: BackwardCall) -> BackwardResult:
     def add_behind(direction: Tensor, leaves: list[Tensor], retain: bool) -> None:
         pairs = zip(rows.views(direction * call.scale), known, strict=True)
         start = [each.to(like.dtype) for each, like in pairs]
-        call.add_all(leaves, gradients(sides.representation, leaves, start, retain=retain))
+        places = [(edge.node, edge.output_nr) for edge in sides.representation]
+        call.add_all(leaves, gradients_behind(places, leaves, start, retain=retain))
 
     if sides.plain:
         ones = torch.ones(len(call.tasks))
