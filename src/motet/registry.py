@@ -138,6 +138,7 @@ LABELS = Registry(
     number="motet.data.targets.number:NumberTarget",
     count="motet.data.targets.count:CountTarget",
     quantile="motet.data.targets.quantile:QuantileTarget",
+    interval="motet.data.targets.interval:IntervalTarget",
     indicators="motet.data.targets.indicators:IndicatorTarget",
     tags="motet.data.targets.tags:TagTarget",
     relevance="motet.data.targets.relevances:RelevanceTarget",

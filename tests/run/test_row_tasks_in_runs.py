@@ -3,12 +3,16 @@
 import json
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv
 import pytest
 import torch
 from safetensors.torch import load_file
 
 import motet
 from motet.config import ConfigError
+from motet.run.initialising import initialise
+from motet.run.preparing import prepare
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=400)
@@ -25,6 +29,10 @@ ROWS = {
     "stars": with_gaps(np.digitize(TRUE, [-2, 0, 2]) + 1),
     "visits": with_gaps(RNG.poisson(np.exp(0.5 * X + 1))),
     "spend": with_gaps(100 + 20 * TRUE),
+    "assay": [
+        None if gap else ">4" if value > 4 else "< -4" if value < -4 else f"{value:.3f}"
+        for gap, value in zip(GAPS, TRUE, strict=True)
+    ],
     "claims": RNG.negative_binomial(2, 2 / (2 + np.exp(X))),
 }
 TASKS = {
@@ -32,12 +40,14 @@ TASKS = {
     "visits": "count",
     "claims": {"type": "count", "loss": "negative_binomial"},
     "spend": {"type": "quantile", "quantiles": [0.2, 0.5, 0.8]},
+    "assay": {"type": "regression", "censored": "auto"},
 }
 COLUMNS = [
     *("stars", *(f"stars_probability_{each}" for each in "1234")),
     "visits",
     "claims",
     *("spend", *(f"spend_quantile_{each}" for each in ("0.2", "0.5", "0.8"))),
+    "assay",
 ]
 
 
@@ -109,6 +119,12 @@ def test_every_type_trains_with_balancers(balancing, tmp_path):
         ("x", "ordinal", "is not a class"),
         ("x", "count", "expected counts"),
         ("spend", {"type": "quantile", "quantiles": [0.9, 0.1]}, "quantiles: .* increasing order"),
+        ("assay", "regression", "holds bounds such as '>10' beside numbers"),
+        (
+            "assay",
+            {"type": "regression", "censored": "auto", "loss": "huber"},
+            "censored: applies only with loss: mse or mae, found loss: huber",
+        ),
         ("visits", {"type": "count", "loss": "mse"}, "the loss 'mse' does not fit here"),
         ("visits", {"type": "count", "metrics": ["kappa"]}, "'kappa' does not suit count"),
     ],
@@ -119,3 +135,17 @@ def test_mistakes_are_reported_at_their_task(tmp_path, task, options, message):
     with pytest.raises(ConfigError, match=message) as raised:
         motet.train(own, ROWS, output=tmp_path / "run")
     assert f"tasks.{task}" in str(raised.value)
+
+
+def test_init_reads_bounds_and_takes_the_types_that_are_asked_for(tmp_path):
+    table = pa.table({**ROWS, "claims": ROWS["claims"].tolist()})
+    pa.csv.write_csv(table, tmp_path / "rows.csv")
+    path = tmp_path / "config.yaml"
+    initialise(str(tmp_path / "rows.csv"), ["assay", "stars:ordinal", "visits:count"], path)
+    text = path.read_text()
+    assert "assay: {type: regression, censored: auto}  # numbers, " in text
+    assert "of them bounds, first " in text
+    assert "stars: {type: ordinal}" in text
+    assert "visits: {type: count}" in text
+    prepared = prepare(path)
+    assert [note for note in prepared.notes if "are bounds" in note]

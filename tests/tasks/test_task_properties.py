@@ -47,6 +47,13 @@ def number(generator):
     return torch.randn(ROWS, generator=generator)
 
 
+def intervals(generator):
+    """Numbers, bounds below and above."""
+    ends = torch.randn(ROWS, 1, generator=generator).repeat(1, 2)
+    ends[1::3, 0], ends[2::3, 1] = -torch.inf, torch.inf
+    return ends
+
+
 def counts(generator):
     return torch.randint(0, 9, (ROWS,), generator=generator).float()
 
@@ -106,6 +113,7 @@ CASES = {
         *((Regression("a", loss=loss), number) for loss in ("mse", "mae", "huber", "log_cosh")),
         *((Regression("a", loss=loss, outputs=3), numbers) for loss in ("mse", "huber")),
         (Regression("a", scaling=(3.0, 2.0)), number),
+        *((Regression("a", loss=loss, censored="auto"), intervals) for loss in ("mse", "mae")),
         (Regression("a", loss=mean_absolute), number),
         (Regression("a", loss=absolute, outputs=3), numbers),
     ],
@@ -152,7 +160,7 @@ def case(task, make, seed):
         *target.shape[: 2 if make in (tags, texts) else 1], *width, generator=generator
     )
     gaps = torch.rand(target.shape, generator=generator) < 0.3
-    if make in (shares, texts):
+    if make in (shares, texts, intervals):
         gaps = gaps.any(dim=-1, keepdim=True).expand_as(gaps).clone()
     gaps[0] = True
     return raw, target, target.masked_fill(gaps, -100 if make in (classes, tags, texts) else NAN)

@@ -130,7 +130,7 @@ def chosen_tasks(guesses: Sequence["Guess"]) -> dict[str, Chosen]:
         ):
             name += "_"
         own = {} if name == guess.column else {"column": guess.column}
-        tasks[name] = {"type": guess.type, **own}
+        tasks[name] = {"type": guess.type, **own, **guess.options}
     return tasks
 
 

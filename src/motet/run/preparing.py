@@ -284,7 +284,7 @@ def _check_predictions(
 def make_target(name: str, task: Member) -> Target:
     """Create the target of a task, which encodes its label columns, not fitted yet."""
     member = TASKS[task.type]
-    labels = member.label_kind.name
+    labels = member.label_kind_of(task.options()).name
     if labels not in LABELS:
         raise InputError(
             f"type: {task.type} has labels of the kind {labels!r}, and no target of that name is "

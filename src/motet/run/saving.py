@@ -167,7 +167,8 @@ def _check_fit(folder: Path, config: Config, preprocessing: Preprocessing) -> No
     """Refuse files of two models in one folder."""
     for name, task in config.tasks.items():
         try:
-            fits = type(preprocessing.target(name)) is LABELS[TASKS[task.type].label_kind.name]
+            kind = TASKS[task.type].label_kind_of(task.options())
+            fits = type(preprocessing.target(name)) is LABELS[kind.name]
         except InputError:
             fits = False
         if not fits:

@@ -86,8 +86,8 @@ class Task(nn.Module, ABC):
     """Name in the registry."""
     labels: ClassVar[LabelKind | str] = "number"
     """Its kind of label, or the name of one; see `motet.tasks.kinds`."""
-    label_kind: ClassVar[LabelKind] = label_kind("number")
-    """The kind that ``labels`` give."""
+    label_kind: LabelKind = label_kind("number")
+    """The kind that ``labels`` give; that of a single task may follow from its options."""
     reads_state: ClassVar[str | tuple[str, ...]] = "rows"
     """What its head gets, by the names of `motet.states`: rows, tokens, map, or another name that
     the encoder gives. Of several, the first that the encoder gives and the scheme carries."""
@@ -156,6 +156,11 @@ class Task(nn.Module, ABC):
     def accepted(cls) -> frozenset[str]:
         """Return the names of the arguments of its constructor."""
         return frozenset(inspect.signature(cls).parameters)
+
+    @classmethod
+    def label_kind_of(cls, options: Mapping[str, Any]) -> LabelKind:
+        """Return the kind of label that a task with these options has, before it is made."""
+        return cls.label_kind
 
     @property
     def weight(self) -> float:
@@ -406,7 +411,8 @@ class Task(nn.Module, ABC):
         labelled = self.label_kind.present_or_none(target)
         total, count = sum_masked(function, raw, target, labelled, weights)
         if weights is not None:
-            count = self.row_weights.count(target, labelled, weights)
+            elements = target if labelled is None else labelled
+            count = self.row_weights.count(elements, labelled, weights)
         return total, count
 
     def extra_repr(self) -> str:

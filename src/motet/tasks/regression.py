@@ -1,5 +1,6 @@
 """Regression: one number per row, or several."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, final
 
@@ -18,8 +19,10 @@ from motet.options import (
 from motet.problems import InputError
 from motet.tasks.additive import sum_masked
 from motet.tasks.base import Prediction, Task, find_loss
-from motet.tasks.kinds import LabelKind
+from motet.tasks.censoring import Censoring, check_intervals, numbers_of
+from motet.tasks.kinds import LabelKind, Likelihood, label_kind
 from motet.tasks.labels import as_vector, at_least_float32
+from motet.tasks.prediction import Kept
 from motet.tasks.scaling import Scaling, checked_scaling, refuse_infinite, restored
 
 BUILT_IN = ("mse", "mae", "huber", "log_cosh")
@@ -40,6 +43,10 @@ class Regression(Task):
             a loss per number or their mean.
         delta: Distance at which huber's loss goes over to a straight line, in the unit of the
             target (standardised, if it is); 1 if left out.
+        censored: auto reads bounds such as >1000 and <=10 among the labels. Targets are then
+            intervals (B, 2), low and high, equal where a number is exact; the loss is the
+            likelihood that mse (Gaussian) or mae (Laplace) stands for, with a learned scale;
+            metrics are of the exact labels.
         outputs: Numbers to predict per row; 1 if left out. A run from a config learns it from the
             labels if left out.
         scaling: Mean and standard deviation by which targets were standardised, one number each,
@@ -69,6 +76,7 @@ class Regression(Task):
         loss: Annotated[str, Named("loss", ("mse", "mae", "huber", "log_cosh"))]
         | Callable[..., Any] = "mse",
         delta: Annotated[PositiveFloat | None, OnlyWith("loss", ("huber",))] = None,
+        censored: Annotated[Literal["auto"] | None, OnlyWith("loss", ("mse", "mae"))] = None,
         outputs: PositiveInt | None = None,
         scaling: Scaling | None = None,
         **common: Unpack[TaskOptions],
@@ -80,10 +88,23 @@ class Regression(Task):
         self.loss_function = find_loss(loss)
         if loss == "huber":
             self.loss_function = partial(self.loss_function, delta=delta or 1.0)
+        self.censoring: Censoring | None = None
+        if censored:
+            self._require_one_output()
+            self.censoring = Censoring("mae" if loss == "mae" else "mse")
+            self.label_kind = label_kind("interval")
+
+    @classmethod
+    def label_kind_of(cls, options: Mapping[str, Any]) -> LabelKind:
+        return label_kind("interval") if options.get("censored") else cls.label_kind
 
     def loss(
         self, raw: Tensor, target: Tensor, weights: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
+        if self.censoring is not None:
+            raw = at_least_float32(as_vector(raw))
+            self._expect(raw, (len(target),))
+            return self.add_up_masked(self.censoring, raw, target.to(raw.dtype), weights)
         raw, target = at_least_float32(as_vector(raw)), as_vector(target)
         self._expect(raw, self._shape(target))
         target = target.to(raw.dtype)
@@ -94,11 +115,19 @@ class Regression(Task):
         return sum_masked(self.loss_function, raw, target, self.label_kind.present_or_none(target))
 
     def decode(self, raw: Tensor) -> Prediction:
-        return Prediction(self.restore(raw))
+        return Prediction(restored(as_vector(raw), self.scaling))
 
     def restore(self, target: Tensor) -> Tensor:
-        """Return numbers in original units, float64, shape (B,) or (B, outputs)."""
-        return restored(as_vector(target), self.scaling)
+        """Return numbers in original units, float64, (B,) or (B, outputs); NaN for bounds."""
+        numbers = as_vector(target) if self.censoring is None else numbers_of(target)
+        return restored(numbers, self.scaling)
+
+    def keep(self, raw: Tensor, target: Tensor) -> Kept:
+        """Return what metrics need; of intervals, the rows whose number is known."""
+        kept = super().keep(raw, target)
+        if self.censoring is None:
+            return kept
+        return kept._replace(labelled=self.label_kind.labelled(kept.target))
 
     def check(self, target: Tensor) -> None:
         """Check that labels are finite and have one column per output.
@@ -107,6 +136,9 @@ class Regression(Task):
             InputError: If there are not ``outputs`` of them per row.
             RowError: If one is infinite.
         """
+        if self.censoring is not None:
+            check_intervals(self.name, target)
+            return
         found = as_vector(target)
         if found.shape != self._shape(found):
             raise InputError(
@@ -116,9 +148,19 @@ class Regression(Task):
         refuse_infinite(self.name, found)
 
     @property
-    def uncertainty_kind(self) -> Literal["regression", "laplace"]:
+    def uncertainty_kind(self) -> Likelihood:
         """Laplace for the absolute error, whose likelihood that is."""
+        if self.censoring is not None:
+            return self.label_kind.uncertainty_kind
         return "laplace" if self.loss_name == "mae" else "regression"
+
+    def _require_one_output(self) -> None:
+        if self.outputs > 1:
+            raise InputError(
+                f"found {self.outputs}, expected one number per row with censored: auto",
+                option="outputs",
+                owner=f"task {self.name!r}",
+            )
 
     def _shape(self, target: Tensor) -> tuple[int, ...]:
         return (len(target),) if self.outputs == 1 else (len(target), self.outputs)

@@ -138,8 +138,10 @@ def trivial_scores(
     known = statistics_of(task, target)
     if trivial is None or known is None:
         return dict.fromkeys(metrics, NO_LABELS)
-    truth = task.restore(known.sample.rows)
-    kind = task.label_kind
+    truth, kind = task.restore(known.sample.rows), task.label_kind
+    truth = truth[kind.labelled(truth)]  # a bound is a label, but no truth
+    if not len(truth):
+        return dict.fromkeys(metrics, NO_LABELS)
     return {
         name: states(task, {name: metric}, kind.repeated(trivial[name], truth), truth)[name].score()
         for name, metric in metrics.items()

@@ -1,6 +1,8 @@
 """A guess about a column, and the words for what was seen in it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,6 +26,8 @@ class Guess:
     """Name of an input, or of a task; None if the column should not be used."""
     reason: str
     """What was seen, for users to read."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Options that it needs."""
 
 
 def count_distinct(column: pa.ChunkedArray) -> int:

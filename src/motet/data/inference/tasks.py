@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from motet.data.bounds import count_bounds
 from motet.data.inference.asked_types import asked_types
 from motet.data.inference.guesses import (
     NAMES,
@@ -21,7 +22,7 @@ from motet.data.selection import require_columns
 from motet.data.targets.classes import MOST_CLASSES, MOST_FLOATS
 from motet.data.values import as_matrix, described, is_list, is_number
 from motet.data.word_labels import labelled_words, span_tags
-from motet.problems import InputError
+from motet.problems import InputError, shown
 
 _MOST_WHOLE_CLASSES = 20
 """Distinct whole numbers up to which a target may be a class."""
@@ -34,10 +35,11 @@ def infer_tasks(
 ) -> list[Guess]:
     """Guess the type of task of every target.
 
-    Texts and booleans are classes, and so are whole numbers with few distinct values; other numbers
-    are regression; lists of BIO or BIOES tags are word labels, and so are lists with a text for
-    each word of another column, and both as texts separated by spaces; other lists of texts, or of
-    zeros and ones, are several labels at once.
+    Texts that spell numbers and bounds such as ">10" are regression; other texts and booleans are
+    classes, and so are whole numbers with few distinct values; other numbers are regression; lists
+    of BIO or BIOES tags are word labels, and so are lists with a text for each word of another
+    column, and both as texts separated by spaces; other lists of texts, or of zeros and ones, are
+    several labels at once.
 
     Args:
         table: The rows.
@@ -71,10 +73,13 @@ def _guess_target(table: pa.Table, name: str, asked: str | None, name_row: RowNa
     found, reason = _guess_task(table, name, name_row)
     column = table[name]
     if asked is None:
-        return Guess(name, found, f"{reason}{_other_reading(column, found)}")
-    if column.null_count == len(column):
+        reason = f"{reason}{_other_reading(column, found)}"
+    elif column.null_count == len(column):
         return Guess(name, None, "no values")
-    return Guess(name, asked, f"as asked; {reason}")
+    else:
+        found, reason = asked, f"as asked; {reason}"
+    has_bounds = found == "regression" and count_bounds(column)
+    return Guess(name, found, reason, {"censored": "auto"} if has_bounds else {})
 
 
 def _other_reading(column: pa.ChunkedArray, found: str | None) -> str:
@@ -105,6 +110,9 @@ def _guess_task(table: pa.Table, name: str, name_row: RowName) -> tuple[str | No
         words = labelled_words(table, name)
         if words:
             return "sequence_labelling", f"a text for each word of {words!r}{missing}"
+        bounds = count_bounds(column)
+        if bounds:
+            return "regression", _seen_bounds(column, bounds, missing, name_row)
         seen = f"{counted(distinct, 'text')}{missing}{spelling_numbers(column, name_row)}"
         labelled = len(column) - column.null_count
         if distinct == labelled:
@@ -119,6 +127,15 @@ def _guess_task(table: pa.Table, name: str, name_row: RowName) -> tuple[str | No
     if kinds.is_floating(kind) and pc.any(pc.is_inf(column)).as_py():
         return None, "infinite numbers; write missing values there"
     return _guess_number_task(column, distinct, missing)
+
+
+def _seen_bounds(column: pa.ChunkedArray, bounds: int, missing: str, name_row: RowName) -> str:
+    """Count the bounds, and name the first."""
+    first = next(
+        row for row, text in enumerate(column.to_pylist()) if text and text.strip()[0] in "<>≤≥"
+    )
+    where = f"first {shown(column[first].as_py())} in {name_row(first)}"
+    return f"numbers, {bounds:,} of them bounds, {where}{missing}"
 
 
 def _guess_number_task(

@@ -4,6 +4,7 @@ from motet.data.targets.base import NO_INPUTS, Target
 from motet.data.targets.classes import ClassTarget
 from motet.data.targets.count import CountTarget
 from motet.data.targets.indicators import IndicatorTarget
+from motet.data.targets.interval import IntervalTarget
 from motet.data.targets.number import NumberTarget
 from motet.data.targets.ordinal import OrdinalTarget
 from motet.data.targets.quantile import QuantileTarget
@@ -16,6 +17,7 @@ __all__ = [
     "ClassTarget",
     "CountTarget",
     "IndicatorTarget",
+    "IntervalTarget",
     "NumberTarget",
     "OrdinalTarget",
     "QuantileTarget",

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from motet.data.bounds import count_bounds
 from motet.data.inputs.base import Input
 from motet.data.selection import require_columns
 from motet.data.targets.base import NO_INPUTS, Target
@@ -133,6 +134,11 @@ class NumberTarget(Target):
         if is_list(column.type) or (self._lists and column.null_count == len(column)):
             values = as_matrix(column, self._where, width)
         else:
+            if count_bounds(column):
+                raise InputError(
+                    f"{self._where} holds bounds such as '>10' beside numbers; use type: "
+                    "regression with censored: auto, which reads them"
+                )
             values = as_floats(column, self._where)
         refuse_infinite(values, self._where)
         return values

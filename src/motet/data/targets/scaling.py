@@ -8,23 +8,27 @@ from motet.data.values import Floats
 from motet.problems import InputError, RowError
 
 
-def to_float32(values: Floats, what: str, unit: str = "") -> NDArray[np.float32]:
+def to_float32(
+    values: Floats, what: str, unit: str = "", *, beyond: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
     """Return numbers (N, ...) in single precision.
 
     Args:
-        values: The numbers; infinite ones are beyond any bound and stay.
+        values: The numbers.
         what: Whose they are, to begin messages with.
         unit: What they count, after a space.
+        beyond: Which of them are infinite on purpose, (N, ...); none if left out.
 
     Returns:
         The same numbers.
 
     Raises:
-        RowError: If a finite one is too large.
+        RowError: If another one is too large.
     """
     with np.errstate(over="ignore"):
         found = values.astype(np.float32)
-    infinite = (np.isinf(found) & ~np.isinf(values)).reshape(len(found), -1).any(axis=1)
+    wrong = np.isinf(found) if beyond is None else np.isinf(found) & ~beyond
+    infinite = wrong.reshape(len(found), -1).any(axis=1)
     if infinite.any():
         raise RowError(
             f"{what} is too large in",

@@ -5,6 +5,7 @@ from motet.tasks.kinds.base import LabelKind, Likelihood
 from motet.tasks.kinds.classes import ClassLabels
 from motet.tasks.kinds.counts import CountLabels
 from motet.tasks.kinds.indicators import IndicatorLabels
+from motet.tasks.kinds.intervals import IntervalLabels
 from motet.tasks.kinds.none import NoLabels
 from motet.tasks.kinds.numbers import NumberLabels
 from motet.tasks.kinds.ordered import OrderedLabels
@@ -18,6 +19,7 @@ __all__ = [
     "ClassLabels",
     "CountLabels",
     "IndicatorLabels",
+    "IntervalLabels",
     "LabelKind",
     "Likelihood",
     "NoLabels",
@@ -39,6 +41,7 @@ _KINDS: dict[str, LabelKind] = {
         NumberLabels(),
         CountLabels(),
         QuantileLabels(),
+        IntervalLabels(),
         IndicatorLabels(),
         TagLabels(),
         RelevanceLabels(),

@@ -12,6 +12,7 @@ A label column becomes a target in one of these forms, named by ``Task.labels``:
 ``"count"``     whole numbers from 0, (B,)               missing: NaN
 ``"quantile"``  numbers (B,)                             missing: NaN
 ``"text"``      tokens (B, L), 0 the end of a text       missing: a row of -100 or NaN alone
+``"interval"``  (B, 2), low and high; equal where exact  missing: NaN
 ``"number"``    (B,), or (B, K) for several outputs      missing: NaN, number by number
 ==============  =======================================  ======================================
 
