@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import motet
@@ -131,6 +132,7 @@ def test_a_column_of_a_condition_may_be_an_input_and_a_weight_may_not():
         ),
         ({"rows": "click = 1"}, "tasks.buy.rows: in 'click = 1' found '=' at character 7"),
         ({"rows": "click == 'a'"}, "tasks.buy.rows: column 'click' holds numbers, found the value"),
+        ({"weighted_metrics": True}, "tasks.buy.weighted_metrics: found true without row_weight"),
         ({"row_weight": "ww"}, "tasks.buy.row_weight: the data have no column 'ww' .did you mean"),
         ({"row_weight": "country"}, "tasks.buy.row_weight: column 'country' .*'[A-Z]{2}'"),
         ({"rows": "click == 7"}, "buy"),
@@ -162,3 +164,18 @@ def test_conditions_and_weights_of_columns_are_refused_where_there_is_no_table()
         motet.tasks.Classification("buy", classes=2, row_weight="w")
     with pytest.raises(motet.InputError, match=r"rows: found 'a == 1'.*set the labels of"):
         motet.tasks.Regression("buy", rows="a == 1")
+
+
+def test_metrics_count_rows_by_their_weights_if_asked(tmp_path):
+    table = frame()
+    reports = []
+    for weigh in (False, True):
+        options = {"row_weight": "w", "weighted_metrics": weigh, "metrics": ["accuracy"]}
+        tasks = {"buy": {"type": "classification", **options}}
+        run = motet.train(config(tasks), data=table, output=tmp_path / str(weigh))
+        reports.append(run.evaluate(table, split="test")["buy"])
+    test = pq.read_table(run.path / "predictions" / "test.parquet")
+    right = np.array(test["buy"]) == np.array(test["buy_true"])
+    weights = table["w"].to_numpy()[test["row"].to_numpy()]
+    assert reports[0]["accuracy"] == pytest.approx(right.mean())
+    assert reports[1]["accuracy"] == pytest.approx((weights * right).sum() / weights.sum())

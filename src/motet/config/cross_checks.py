@@ -73,6 +73,11 @@ def cross_checked(config: Config, origin: Origin) -> list[Problem]:
                 f"{config.training.epochs}, where training ends: the weight would never change"
             )
             problems.append(origin.problem(("tasks", name, "weight", "epochs"), message))
+    for name, task in config.tasks.items():
+        options = task.options()
+        if options.get("weighted_metrics") and options.get("row_weight") is None:
+            message = "found true without row_weight; name the column of the weights, or remove it"
+            problems.append(origin.problem(("tasks", name, "weighted_metrics"), message))
     if not any(task.options().get("enabled", True) for task in config.tasks.values()):
         problems.append(origin.problem(("tasks",), "no task is enabled; enable one", at_key=True))
     for key, message in misspelt(config, origin.folder):

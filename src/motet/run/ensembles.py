@@ -97,7 +97,10 @@ class Ensemble(Run):
             losses[task] = (mean * count, count)
         labels = {task: torch.tensor(each) for task, each in targets.items()}
         combined = self._combined(predictions)
-        return evaluate_predictions(self.model.tasks, combined, labels, losses, self._trivial)
+        own_weights = {task: torch.tensor(each) for task, each in row_weights.items()}
+        return evaluate_predictions(
+            self.model.tasks, combined, labels, losses, self._trivial, own_weights
+        )
 
     def _combined(self, members: Sequence[dict[str, Prediction]]) -> dict[str, Prediction]:
         return {

@@ -135,6 +135,7 @@ class Task(nn.Module, ABC):
         self.learning_rate: float | None = options["learning_rate"]
         self.evaluate_every: int = options["evaluate_every"]
         self.row_weights = RowWeights()
+        self.weighted_metrics: bool = options["weighted_metrics"]
         self._head_and_metrics = options["head"], tuple(options["metrics"])  # not as submodules
 
     @staticmethod

@@ -7,6 +7,7 @@ from motet.problems import InputError, hint
 from motet.registry import METRICS
 from motet.tasks.base import Task
 from motet.tasks.metric import Metric, of_arrays
+from motet.tasks.weighted_metrics import weighted
 
 MetricChoice = Sequence[str | Callable[..., Any]] | str | Callable[..., Any]
 """Names and functions, or a single one."""
@@ -61,7 +62,7 @@ def _of_task(task: Task, choice: MetricChoice) -> dict[str, Metric]:
                 option="metrics",
                 owner=f"task {task.name!r}",
             )
-        found[metric.name] = metric
+        found[metric.name] = weighted(metric, task.name) if task.weighted_metrics else metric
     return found
 
 

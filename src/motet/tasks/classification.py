@@ -182,8 +182,8 @@ class Classification(Task):
 
     def trivial(self, labels: LabelStatistics, metric: str) -> Prediction:
         """Return the most frequent class, with the classes' shares as probabilities."""
-        counts = labels.totals_of(self.outputs)[0].long()
-        shares = (counts / counts.sum().clamp(min=1)).double()
+        counts = labels.weighted_totals_of(self.outputs)[0]
+        shares = counts / counts.sum().clamp(min=1)
         return Prediction(counts.argmax().unsqueeze(0), shares.unsqueeze(0))
 
     @property

@@ -42,6 +42,9 @@ class ScoredRows:
     levels: tuple[float, ...] = ()
     """Of the quantiles (N, K) that are predicted of each number."""
 
+    weights: Tensor | None = None
+    """How much each row counts, (N,), where metrics are to count rows by it."""
+
     def name(self, index: int) -> str:
         """Return what a note calls a class, label or output."""
         return repr(self.names[index]) if self.names else str(index)
@@ -109,10 +112,17 @@ class Metric:
     """Gives the metric of the first k positions, which is named "name@k"; None if it has none."""
     of_loss: Callable[[float], float] | None = None
     """Computes it from the loss of all rows, if it is another form of the loss."""
+    weighs: bool = False
+    """Whether it is a function of users that counts rows by their weights."""
 
     def suits(self, kind: LabelKind) -> bool:
         """Return whether it can score a kind of label."""
         return self.labels is None or kind.name in self.labels
+
+    @property
+    def built_in(self) -> bool:
+        """Whether it is one of motet's, which name the kinds of label that they suit."""
+        return self.labels is not None
 
     @property
     def without_score(self) -> str:
@@ -217,7 +227,8 @@ def of_arrays(function: Callable[..., Any], name: str) -> Metric:
     """Make a metric of a function ``(predictions, targets) -> float`` on NumPy arrays.
 
     It is called once with all labelled rows of a split; if it has a parameter ``probabilities``, it
-    gets those too. What would be perfect is not known, unless the function has an attribute
+    gets those too, and if it has one named ``weights``, how much each row counts: 1 unless the task
+    has weighted_metrics. What would be perfect is not known, unless the function has an attribute
     ``best``; without it the metric is reported, but gives no score, and cannot be monitored.
 
     Args:
@@ -234,6 +245,9 @@ def of_arrays(function: Callable[..., Any], name: str) -> Metric:
 
     def call(rows: ScoredRows) -> Score:
         arrays = {} if not reads else {"probabilities": _array(rows.probabilities)}
+        if weighs:
+            ones = rows.target.new_ones(len(rows.target))
+            arrays["weights"] = _array(ones if rows.weights is None else rows.weights)
         found = function(_array(rows.value), _array(rows.target), **arrays)
         try:
             value = float(found)
@@ -243,7 +257,7 @@ def of_arrays(function: Callable[..., Any], name: str) -> Metric:
             ) from None
         return Score(value, "the function returned NaN" if value != value else "")
 
-    reads = "probabilities" in _parameters(function)
+    reads, weighs = (name in _parameters(function) for name in ("probabilities", "weights"))
     best = getattr(function, "best", None)
     higher = getattr(function, "higher_is_better", None)
     if best is not None and not (isinstance(best, Real) and isfinite(best)):
@@ -254,7 +268,7 @@ def of_arrays(function: Callable[..., Any], name: str) -> Metric:
     if higher is not None and not isinstance(higher, bool):
         raise InputError(f"metric {name!r}: higher_is_better is {higher!r}, expected True or False")
     perfect = None if best is None else float(best)
-    return Metric(name, call, None, perfect, higher)
+    return Metric(name, call, None, perfect, higher, weighs=weighs)
 
 
 def _added(own: Tensor, more: Tensor) -> Tensor:

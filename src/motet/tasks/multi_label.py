@@ -154,7 +154,7 @@ class MultiLabel(Task):
 
     def trivial(self, labels: LabelStatistics, metric: str) -> Prediction:
         """Return each label's share of the training labels as its probability; 0 without any."""
-        zeros, ones = labels.totals_of(self.outputs)
+        zeros, ones = labels.weighted_totals_of(self.outputs)
         return self._decided((ones / (zeros + ones)).nan_to_num(0.0).unsqueeze(0))
 
     def _decided(self, probabilities: Tensor) -> Prediction:

@@ -67,6 +67,8 @@ class Kept(NamedTuple):
     """Labels in original units, (B, ...)."""
     labelled: Tensor
     """Which rows have a label, (B,)."""
+    weights: Tensor | None = None
+    """How much each row counts in metrics, (B,); every row alike if there are none."""
 
     @property
     def size(self) -> int:
@@ -76,9 +78,10 @@ class Kept(NamedTuple):
     @staticmethod
     def joined(parts: Sequence["Kept"], numbers: Sequence[Tensor | None] = ()) -> "Kept":
         """Join what was kept of batches as `motet.states.join_rows` joins tensors."""
-        predictions, targets, labelled = zip(*parts, strict=True)
+        predictions, targets, labelled, weights = zip(*parts, strict=True)
         return Kept(
             Prediction.joined(predictions, numbers),
             join_rows(targets, numbers),
             join_rows(labelled, numbers),
+            None if weights[0] is None else join_rows(weights, numbers),
         )

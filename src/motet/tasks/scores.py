@@ -66,6 +66,7 @@ def fit_trivial(
 
 
 def _trivial(task: Task, labels: LabelStatistics, metric: str) -> Prediction:
+    labels = labels if task.weighted_metrics else labels.unweighted()
     found: Any = task.trivial(labels, metric)
     check_prediction(task.name, "trivial(labels, metric)", found, 1)
     return found  # type: ignore[no-any-return]  # checked

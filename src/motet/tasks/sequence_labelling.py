@@ -200,7 +200,7 @@ class SequenceLabelling(Task):
 
     def trivial(self, labels: LabelStatistics, metric: str) -> Prediction:
         """Return one tag for every word, (1, 1): O for spans, else the most frequent one."""
-        (counts,) = labels.totals_of(self.outputs)
+        (counts,) = labels.weighted_totals_of(self.outputs)
         if metric.startswith("span") and self.tags.outside is not None:
             return Prediction(torch.tensor([[self.tags.outside]], device=counts.device))
         return Prediction(counts.argmax().reshape(1, 1))

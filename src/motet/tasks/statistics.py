@@ -33,6 +33,8 @@ class Sample:
     """Those that are held, (N, ...) together; they may be more than the sample in the end."""
     numbers: tuple[Tensor, ...] | None = None
     """Numbers of the rows of each part, counted from 0; None if all rows are held."""
+    weighted: tuple[Tensor, ...] | None = None
+    """Weights of the rows of each part, float64; None if rows have none."""
 
     @property
     def complete(self) -> bool:
@@ -43,6 +45,11 @@ class Sample:
     def rows(self) -> Tensor:
         """The labels of the sample, (N, ...); sequences are filled up to the longest."""
         return join_rows(self.parts if self.complete else self._thinned().parts)
+
+    @property
+    def weights(self) -> Tensor:
+        """How much each row of the sample counts, (N,) float64."""
+        return torch.cat((self if self.complete else self._thinned())._weights())
 
     def merged(self, other: "Sample") -> "Sample":
         """Return the sample of the rows of both.
@@ -55,7 +62,10 @@ class Sample:
             later = [each + self.seen for each in other._numbers()]
             numbers = _with_joined_ends((*self._numbers(), *later))
         parts = _with_joined_ends(self.parts + other.parts)
-        made = Sample(self.seen + other.seen, parts, numbers)
+        weights = None
+        if self.weighted is not None or other.weighted is not None:
+            weights = _with_joined_ends((*self._weights(), *other._weights()))
+        made = Sample(self.seen + other.seen, parts, numbers, weights)
         return made._thinned() if sum(map(len, parts)) > 2 * MOST else made
 
     def _numbers(self) -> tuple[Tensor, ...]:
@@ -63,12 +73,21 @@ class Sample:
             return self.numbers
         return torch.split(torch.arange(self.seen), [len(part) for part in self.parts])
 
+    def _weights(self) -> tuple[Tensor, ...]:
+        if self.weighted is not None:
+            return self.weighted
+        return tuple(torch.ones(len(part), dtype=torch.float64) for part in self.parts)
+
     def _thinned(self) -> "Sample":
         numbers = torch.cat(self._numbers())
         order = np.argsort(row_hashes(numbers.numpy()), kind="stable")[:MOST]
         chosen = torch.from_numpy(np.sort(order))
         joined = join_rows(self.parts)
-        return Sample(self.seen, (joined[chosen.to(joined.device)],), (numbers[chosen],))
+        held = (joined[chosen.to(joined.device)],), (numbers[chosen],)
+        if self.weighted is None:
+            return Sample(self.seen, *held)
+        weights = torch.cat(self.weighted)
+        return Sample(self.seen, *held, (weights[chosen.to(weights.device)],))
 
 
 def _with_joined_ends(parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -156,6 +175,12 @@ class LabelStatistics:
         """Return the totals of so many classes, (k, classes), which may not all occur."""
         assert self.totals is not None  # the kind of label has classes
         return _widened(self.totals, classes)
+
+    def unweighted(self) -> "LabelStatistics":
+        """Return what is known of the labels without the weights of their rows."""
+        if self.weights is None:
+            return self
+        return replace(self, weights=None, weighted_totals=None)
 
     def weighted_totals_of(self, classes: int) -> Tensor:
         """Return the totals of so many classes, where a row of mean weight counts 1."""

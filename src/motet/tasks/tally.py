@@ -37,20 +37,21 @@ class Tally:
         self._trivial_states: dict[str, State | Final] = {}
         self._ranges: Ranges | None = None
 
-    def add(self, prediction: Prediction, target: Tensor) -> None:
+    def add(self, prediction: Prediction, target: Tensor, weights: Tensor | None = None) -> None:
         """Add labelled rows.
 
         Args:
             prediction: Of N rows, N at least 1.
             target: Their labels in original units.
+            weights: How much each row counts, (N,), if metrics count rows by it.
         """
         task, kind = self.task, self.task.label_kind
         self.rows += len(target)
-        _merge(self._states, states(task, self.metrics, prediction, target))
+        _merge(self._states, states(task, self.metrics, prediction, target, weights))
         for name, constant in (self._trivial or {}).items():
             if name in self.metrics:
                 own, repeated = {name: self.metrics[name]}, kind.repeated(constant, target)
-                _merge(self._trivial_states, states(task, own, repeated, target))
+                _merge(self._trivial_states, states(task, own, repeated, target, weights))
         ranges = kind.ranges(*kind.aligned(prediction.value, target))
         if self._ranges is not None and ranges is not None:
             ranges = self._ranges.merged(ranges)
@@ -73,7 +74,11 @@ class Tally:
 
 
 def states(
-    task: Task, metrics: Mapping[str, Metric], prediction: Prediction, target: Tensor
+    task: Task,
+    metrics: Mapping[str, Metric],
+    prediction: Prediction,
+    target: Tensor,
+    weights: Tensor | None = None,
 ) -> dict[str, State | Final]:
     """Return what metrics keep of labelled rows.
 
@@ -82,6 +87,7 @@ def states(
         metrics: Metrics by name.
         prediction: Of N rows.
         target: Their labels in original units, as ``task.restore`` returns them.
+        weights: How much each row counts, (N,), if metrics count rows by it.
 
     Returns:
         The state of each metric, by name.
@@ -91,7 +97,7 @@ def states(
     if task.label_kind.is_broken(prediction, target):
         return dict.fromkeys(metrics, Final(_NOT_A_NUMBER))
     names, tags, levels = task.class_names, task.tags, task.levels
-    rows = ScoredRows(value, prediction.probabilities, target, names, tags, levels)
+    rows = ScoredRows(value, prediction.probabilities, target, names, tags, levels, weights)
     return {name: metric.state(rows) for name, metric in metrics.items()}
 
 

@@ -122,6 +122,7 @@ class TaskMetrics:
         predictions: Mapping[str, Prediction],
         targets: Mapping[str, Tensor],
         losses: Mapping[str, tuple[Tensor, Tensor]],
+        weights: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Add predictions of rows that no single model made, such as those of an ensemble.
 
@@ -129,10 +130,12 @@ class TaskMetrics:
             predictions: In original units, by task.
             targets: Labels of each of these tasks, of the same rows.
             losses: (sum, count) of each of these tasks.
+            weights: As for `update`.
         """
         for name, prediction in predictions.items():
             task, target = self.tasks[name], targets[name]
-            kept = Kept(prediction, task.restore(target), task.labelled(target))
+            own = None if weights is None or not task.weighted_metrics else weights.get(name)
+            kept = Kept(prediction, task.restore(target), task.labelled(target), own)
             self._losses[name].append(losses[name])
             self._pending[name].append((kept, None))
 
@@ -196,6 +199,8 @@ class TaskMetrics:
         total, count = loss or task.loss(raw, target)
         self._losses[name].append((total.detach(), count.detach()))
         kept = task.keep(raw, target)
+        if task.weighted_metrics and weights is not None:
+            kept = kept._replace(weights=weights)
         check_prediction(name, "decode(raw)", kept.prediction, len(raw))
         self._pending[name].append((kept, numbers))
         self._size[name] += kept.size
@@ -207,9 +212,10 @@ class TaskMetrics:
         tally = self._tallies[name] if self._adds_up[name] else self._tally(name)
         pending = self._pending[name]
         if pending:
-            prediction, target, labelled = Kept.joined(*zip(*pending, strict=True))
+            prediction, target, labelled, weights = Kept.joined(*zip(*pending, strict=True))
             if bool(labelled.any()):  # waits for the device
-                tally.add(prediction.map(lambda values: values[labelled]), target[labelled])
+                own = None if weights is None else weights[labelled]
+                tally.add(prediction.map(lambda values: values[labelled]), target[labelled], own)
         if self._adds_up[name]:
             self._pending[name], self._size[name] = [], 0
         return tally

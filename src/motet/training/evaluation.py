@@ -112,6 +112,7 @@ def evaluate_predictions(
     targets: Mapping[str, Tensor],
     losses: Mapping[str, tuple[Tensor, Tensor]],
     trivial: Trivial,
+    weights: Mapping[str, Tensor] | None = None,
 ) -> Report:
     """Compute every metric of predictions that no single model made.
 
@@ -121,13 +122,14 @@ def evaluate_predictions(
         targets: Labels of the same rows, by task.
         losses: (sum, count) of the loss, by task.
         trivial: Constant predictions to score against.
+        weights: How much each row counts, by task, where rows have weights.
 
     Returns:
         Metrics, losses and scores.
     """
     evaluated = [task for task in tasks if task.name in predictions]
     found = TaskMetrics(evaluated, trivial=trivial)
-    found.update_predictions(predictions, targets, losses)
+    found.update_predictions(predictions, targets, losses, weights)
     return _reported(found, evaluated)
 
 

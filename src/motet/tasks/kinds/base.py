@@ -150,8 +150,12 @@ class LabelKind:
         weights = weights.double()
         present = self.present(known)
         elements = present.flatten(1).sum(dim=1) if present.ndim > 1 else None
-        sums = WeightSums.of(weights, elements)
-        return replace(found, weights=sums, weighted_totals=self.weighted_totals(known, weights))
+        return replace(
+            found,
+            sample=replace(found.sample, weighted=(weights,)),
+            weights=WeightSums.of(weights, elements),
+            weighted_totals=self.weighted_totals(known, weights),
+        )
 
     def weighted_totals(self, target: Tensor, weights: Tensor) -> Tensor | None:
         """Return sums as those of `totals`, of the weights of rows (N,) float64.

@@ -63,6 +63,8 @@ class NumberLabels(LabelKind):
     ) -> Prediction:
         """Return the median for mae, the mean for other metrics; of a sample if there are many."""
         known = restore(labels.sample.rows)
+        if labels.weights is not None:
+            return Prediction(_weighted_constant(known, labels.sample.weights, metric).unsqueeze(0))
         value = known.nanmedian(dim=0).values if metric == "mae" else known.nanmean(dim=0)
         return Prediction(value.unsqueeze(0))
 
@@ -81,6 +83,20 @@ class NumberLabels(LabelKind):
     def constant(self, ranges: Ranges, names: Sequence[str] | None) -> str:
         found = ", ".join(_constant_numbers(ranges, names))
         return f"{found} in all {ranges.rows:,} rows" if found else ""
+
+
+def _weighted_constant(known: Tensor, weights: Tensor, metric: str) -> Tensor:
+    """Return the weighted median or mean of numbers (N,) or (N, K), NaN where one is missing."""
+    if known.ndim == 2:
+        columns = [_weighted_constant(each, weights, metric) for each in known.unbind(dim=1)]
+        return torch.stack(columns)
+    there = ~known.isnan()
+    known, weights = known[there], weights[there].to(known.dtype)
+    if metric != "mae":
+        return (known * weights).sum() / weights.sum()
+    order = known.argsort()
+    half = weights[order].cumsum(0) >= weights.sum() / 2
+    return known[order][half.byte().argmax()]
 
 
 def _constant_numbers(ranges: Ranges, names: Sequence[str] | None) -> Iterator[str]:
