@@ -152,9 +152,9 @@ def test_rows_have_weights_where_each_is_scored_by_itself(seed):
     assert_close((total, count), (expected, weights.sum()))
     assert count == FORMS["pointwise"].count(target, weights)
     for form in ("pairwise", "listwise"):
-        with pytest.raises(InputError, match="found weights of rows, but a"):
+        with pytest.raises(InputError, match="found weights of rows, but its loss compares"):
             FORMS[form].loss(raw, target, weights)
-        with pytest.raises(InputError, match="or form: pointwise"):
+        with pytest.raises(InputError, match="or choose form: pointwise"):
             FORMS[form].statistics(target, weights)
 
 

@@ -21,6 +21,7 @@ from motet.tasks import (
     Ranking,
     Regression,
     SequenceLabelling,
+    Triplet,
 )
 from motet.tasks.base import Task
 
@@ -131,6 +132,11 @@ CASES = {
         (Ranking("a", form="pairwise", weighting="ndcg"), relevances),
         (Ranking("a", form="listwise"), relevances),
     ],
+    "triplet": [
+        (Triplet("a", width=3, distance="euclidean"), classes),
+        (Triplet("a", width=3, distance="squared"), classes),
+        (Triplet("a", width=3, distance="cosine"), classes),
+    ],
     "sequence_labelling": [
         *(
             (SequenceLabelling("a", classes=["O", "B", "I"], decoder=decoder), tags)
@@ -148,6 +154,8 @@ CASES = {
     "ordinal": [(Ordinal("a", classes=3), classes)],
 }
 ALL = [pytest.param(*case, id=f"{kind}{i}") for kind in CASES for i, case in enumerate(CASES[kind])]
+ADDITIVE = [each for each in ALL if each.values[0].additive]
+"""Not triplets, which compare all rows of a batch with each other."""
 SEEDS = st.integers(0, 2**32)
 
 
@@ -171,7 +179,7 @@ def test_every_kind_of_task_has_a_case():
     assert all(task.kind == kind for kind in CASES for task, _ in CASES[kind])
 
 
-@pytest.mark.parametrize(("task", "make"), ALL)
+@pytest.mark.parametrize(("task", "make"), ADDITIVE)
 @given(seed=SEEDS, cuts=st.lists(st.integers(0, ROWS), max_size=3))
 def test_sums_and_counts_of_parts_add_up_to_those_of_the_whole(task: Task, make, seed, cuts):
     raw, _, target = case(task, make, seed)
@@ -249,13 +257,15 @@ def test_labels_pass_the_check_and_give_predictions_in_their_own_form(task, make
     prediction, truth = task.decode(raw), task.restore(target)
     truth = truth[:, 0] if make is relevances else truth
     form = (*truth.shape, len(task.levels)) if task.levels else truth.shape
+    embeds = task.label_kind.name == "identity"
+    form = (ROWS, task.outputs) if embeds else form
     assert prediction.value.shape == form
     assert len(task.labelled(target)) == ROWS
     if prediction.probabilities is not None:
         assert prediction.probabilities.shape == (ROWS, getattr(task, "classes", task.outputs))
     for metric in task.metrics:
         constant = task.trivial(task.statistics(target), metric)
-        one_for_any_length = make is tags
+        one_for_any_length = make is tags or embeds
         assert constant.value.shape == ((1, 1) if one_for_any_length else (1, *form[1:]))
         assert constant.value.dtype == prediction.value.dtype
 

@@ -25,6 +25,7 @@ from motet.tasks.sentence_order import SentenceOrder
 from motet.tasks.sequence_labelling import SequenceLabelling
 from motet.tasks.task_metrics import TaskMetrics
 from motet.tasks.text_auxiliary import TextAuxiliary, TokenAuxiliary
+from motet.tasks.triplet import Triplet
 from motet.tasks.word_order import WordOrder
 from motet.vocabularies import Vocabulary
 
@@ -55,6 +56,7 @@ __all__ = [
     "TaskMetrics",
     "TextAuxiliary",
     "TokenAuxiliary",
+    "Triplet",
     "Vocabulary",
     "WordOrder",
     "available",

@@ -12,6 +12,7 @@ from motet.tasks.base import Prediction, Task, find_loss
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import as_vector, at_least_float32
 from motet.tasks.ranking_losses import listnet, number_of_lists, ranknet
+from motet.tasks.row_weights import refuse_weights
 from motet.tasks.statistics import LabelStatistics
 
 _EXACT = 1 << 24
@@ -165,11 +166,8 @@ class Ranking(Task):
         return total, self.row_weights.count(known, known, weights)
 
     def _refuse(self, weights: Tensor | None) -> None:
-        if weights is not None and self.form != "pointwise":
-            raise InputError(
-                f"task {self.name!r}: found weights of rows, but a {self.form} ranking compares "
-                "rows with each other; expected none, or form: pointwise"
-            )
+        if self.form != "pointwise":
+            refuse_weights(self, weights, ", or choose form: pointwise")
 
     def _lists_that_count(self, relevance: Tensor, lists: Tensor) -> Tensor:
         count = number_of_lists(lists)

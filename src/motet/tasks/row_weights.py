@@ -55,6 +55,24 @@ def require_weights_taken(task: Any) -> None:
         )
 
 
+def refuse_weights(task: Any, weights: Tensor | None, instead: str = "") -> None:
+    """Refuse weights where a loss compares rows with each other, so that none counts by itself.
+
+    Args:
+        task: The task.
+        weights: The weights, if rows have some.
+        instead: What to do besides removing them, to end the message with.
+
+    Raises:
+        InputError: If there are weights.
+    """
+    if weights is not None:
+        raise InputError(
+            f"task {task.name!r}: found weights of rows, but its loss compares rows with each "
+            f"other, where none counts by itself; remove them{instead}"
+        )
+
+
 def check_weights(task: Any, target: Tensor, weights: Tensor) -> None:
     """Check the weights of the rows that have a label of a task; those of others do not matter.
 

@@ -3,6 +3,7 @@
 from motet.data.targets.base import NO_INPUTS, Target
 from motet.data.targets.classes import ClassTarget
 from motet.data.targets.count import CountTarget
+from motet.data.targets.identities import IdentityTarget
 from motet.data.targets.indicators import IndicatorTarget
 from motet.data.targets.interval import IntervalTarget
 from motet.data.targets.number import NumberTarget
@@ -16,6 +17,7 @@ __all__ = [
     "NO_INPUTS",
     "ClassTarget",
     "CountTarget",
+    "IdentityTarget",
     "IndicatorTarget",
     "IntervalTarget",
     "NumberTarget",

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from motet.data.inputs.base import Input
 from motet.data.selection import require_columns
 from motet.data.targets.base import NO_INPUTS, Target
-from motet.data.values import as_floats, as_texts, refuse_infinite
+from motet.data.targets.numbered import MISSING, numbered
+from motet.data.values import as_floats, refuse_infinite
 from motet.problems import InputError, RowError
 
 
@@ -88,9 +89,14 @@ class RelevanceTarget(Target):
                 place,
                 ", expected numbers from 0 on, or a missing value",
             )
-        encoded = np.stack([relevance, _numbered(table[self.query], self.query)], axis=1)
-        encoded[np.isnan(encoded).any(axis=1)] = np.nan
+        lists = numbered(table[self.query], f"column {self.query!r}")
+        encoded = np.stack([relevance, lists], axis=1)
+        encoded[np.isnan(relevance) | (lists == MISSING)] = np.nan
         return encoded.astype(np.float32)
+
+    @property
+    def summary(self) -> str:
+        return f"by {self.query!r}"
 
     @property
     def beside(self) -> tuple[str, ...]:
@@ -134,10 +140,3 @@ class RelevanceTarget(Target):
                 f"{self.query!r}, so they are left out"
             )
         return found
-
-
-def _numbered(column: pa.ChunkedArray, name: str) -> NDArray[np.float64]:
-    """Number the distinct values of a column in the order of their first rows, NaN if missing."""
-    encoded = as_texts(column, f"column {name!r}").combine_chunks().dictionary_encode()
-    numbers: NDArray[np.float64] = encoded.indices.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    return numbers

@@ -4,6 +4,7 @@ from motet.problems import InputError, hint, shown
 from motet.tasks.kinds.base import LabelKind, Likelihood
 from motet.tasks.kinds.classes import ClassLabels
 from motet.tasks.kinds.counts import CountLabels
+from motet.tasks.kinds.identities import IdentityLabels
 from motet.tasks.kinds.indicators import IndicatorLabels
 from motet.tasks.kinds.intervals import IntervalLabels
 from motet.tasks.kinds.none import NoLabels
@@ -18,6 +19,7 @@ from motet.tasks.kinds.texts import TextLabels
 __all__ = [
     "ClassLabels",
     "CountLabels",
+    "IdentityLabels",
     "IndicatorLabels",
     "IntervalLabels",
     "LabelKind",
@@ -46,6 +48,7 @@ _KINDS: dict[str, LabelKind] = {
         TagLabels(),
         RelevanceLabels(),
         TextLabels(),
+        IdentityLabels(),
         NoLabels(),
     )
 }

@@ -1,0 +1,58 @@
+"""Labels of which only equality matters: which rows are of the same class."""
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from motet.data.inputs.base import Input
+from motet.data.selection import require_columns
+from motet.data.targets.base import NO_INPUTS, Target
+from motet.data.targets.numbered import MISSING, numbered
+from motet.problems import InputError
+
+
+@final
+class IdentityTarget(Target):
+    """The class of each row, numbered from 0 in the order of the rows given; none is learned.
+
+    Predictions are embeddings, a list of numbers for each row.
+
+    Example:
+        >>> IdentityTarget("person").encode(pa.table({"person": ["eve", "bob", None, "eve"]}))
+        array([   0,    1, -100,    0])
+    """
+
+    @property
+    def summary(self) -> str:
+        return "embedding"
+
+    def fit(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> None:
+        encoded = self.encode(table)
+        sizes = np.bincount(encoded[encoded != MISSING])
+        if len(sizes) < 2 or sizes.max() < 2:
+            raise InputError(
+                f"column {self.column!r} has {len(sizes):,} classes with at most "
+                f"{sizes.max(initial=0):,} training rows each; expected at least two classes, and "
+                "several rows of some"
+            )
+        single = int((sizes == 1).sum())
+        alone = f", {single:,} of them with one row, which has none like it" if single else ""
+        self.notes = (f"task {self.name!r}: {len(sizes):,} classes in the training rows{alone}",)
+
+    def encode(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> NDArray[Any]:
+        require_columns(table, [self.column], f"task {self.name!r}")
+        return numbered(table[self.column], f"column {self.column!r}")
+
+    def predictions(
+        self,
+        value: NDArray[Any],
+        probabilities: NDArray[Any] | None = None,
+        table: pa.Table | None = None,
+        inputs: Mapping[str, Input] = NO_INPUTS,
+    ) -> dict[str, pa.Array]:
+        flat = pa.array(value.astype(np.float32).reshape(-1))
+        ends = np.arange(len(value) + 1, dtype=np.int32) * value.shape[1]
+        return {self.name: pa.ListArray.from_arrays(pa.array(ends, pa.int32()), flat)}
