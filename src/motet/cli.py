@@ -154,9 +154,9 @@ def _report_config_errors(config: Path, overrides: list[str]) -> None:
     try:
         read(config, overrides)
     except ConfigError:
-        from motet.run.preparing import read_rows
+        from motet.run.preparing import read_sources
 
-        read_rows(config, overrides=overrides)  # raises: those of the config and of the data
+        read_sources(config, overrides=overrides)  # raises: those of the config and of the data
 
 
 def _say_what_is_next(path: Path) -> None:
@@ -176,12 +176,16 @@ def evaluate(
         typer.Option(help="Only these rows of the data that the run was trained on."),
     ] = None,
     weights: Weights = "best",
+    source: Annotated[
+        str | None,
+        typer.Option(help="The source that the rows are like, if the run has several."),
+    ] = None,
 ) -> None:
     """Compute every metric of a trained model on labelled rows."""
     from motet.run import load, report_lines
 
     loaded = load(run)
-    report = loaded.evaluate(data, tasks=_names(tasks), split=split, weights=weights)
+    report = loaded.evaluate(data, tasks=_names(tasks), split=split, weights=weights, source=source)
     for line in report_lines(loaded.model, report):
         _echo(line)
     for note in loaded.notes:

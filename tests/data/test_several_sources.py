@@ -147,7 +147,7 @@ def test_a_joined_batch_lacks_labels_where_a_source_has_none():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({}, "found a mapping; expected {name: data"),
+        ({}, "found no source; expected {name: data"),
         ({3: source(2, "a")}, "found the name 3; expected a text"),
         ({"visits": (torch.zeros(0, 2), {})}, "source 'visits': found no rows"),
         ({"visits": 7}, "source 'visits': data: found a int"),
@@ -155,4 +155,4 @@ def test_a_joined_batch_lacks_labels_where_a_source_has_none():
 )
 def test_what_are_no_sources_is_one_error_with_the_name(given, message):
     with pytest.raises(InputError, match=message):
-        Sources(given)
+        Sources(given).steps(2)

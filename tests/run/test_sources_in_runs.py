@@ -65,11 +65,9 @@ def test_the_run_folder_names_the_same_files_from_any_folder(file, tmp_path):
     assert report["spend"]["count"] == 12
 
 
-def test_several_sources_are_not_supported_yet_and_the_message_names_what_is(file):
-    found = refused(file("{a: {source: a.csv}, b: {source: b.csv}}"))
-    assert "config.yaml:2:17  data.sources: found 2 sources (a, b); several sources in one" in found
-    assert "not supported yet; keep one, or put files with the same columns" in found
-    assert "source: [a.csv, b.csv]" in found
+def test_one_source_does_not_choose_inputs(file):
+    found = refused(file("{main: {source: all.csv, inputs: [age]}}"))
+    assert "data: found sources.main.inputs, and no other source; name the inputs under" in found
 
 
 def test_a_source_and_sources_are_not_given_together(file):

@@ -1,7 +1,8 @@
 """Problems between keys of a config that are valid alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from motet.config.named_sources import Found, of_one_table, sources_of, wrong_sources
 from motet.config.origin import Origin, Problem
 from motet.config.places import misspelt
 from motet.config.schema import Config
@@ -19,20 +20,25 @@ def cross_checked(config: Config, origin: Origin) -> list[Problem]:
     problems = []
     labelled = {name: task for name, task in config.tasks.items() if task.type not in AUXILIARY}
     columns = {task.options().get("column") or name: name for name, task in labelled.items()}
-    for name, chosen in (config.inputs or {}).items():
+    problems += [origin.problem(key, message, at_key=True) for key, message in _sources(config)]
+    several = len(config.data.sources or ()) > 1
+    for name, chosen in ({} if several else config.inputs or {}).items():
         column = chosen.options().get("column") or name
         if column in columns:
             message = f"the column {column!r} is the target of task {columns[column]!r}; remove it"
             problems.append(origin.problem(("inputs", name), message, at_key=True))
     if len(columns) < len(labelled):
+        owners: dict[tuple[str, str], str] = {}
         for name, task in labelled.items():
             column = task.options().get("column") or name
-            if columns[column] != name:
-                message = (
-                    f"tasks {name!r} and {columns[column]!r} both have the column {column!r}; "
-                    "give one of them another, or remove it"
-                )
-                problems.append(origin.problem(("tasks", name), message, at_key=True))
+            for source in sources_of(task) or ("",):
+                if (first := owners.setdefault((source, column), name)) != name:
+                    message = (
+                        f"tasks {name!r} and {first!r} both have the column {column!r}; "
+                        "give one of them another, or remove it"
+                    )
+                    problems.append(origin.problem(("tasks", name), message, at_key=True))
+                    break
     if config.data.split.column in columns:
         message = f"{config.data.split.column!r} is the target of a task, expected another column"
         problems.append(origin.problem(("data", "split", "column"), message))
@@ -83,3 +89,13 @@ def cross_checked(config: Config, origin: Origin) -> list[Problem]:
     for key, message in misspelt(config, origin.folder):
         problems.append(origin.problem(key, message))
     return problems
+
+
+def _sources(config: Config) -> Iterator[Found]:
+    """Find what does not fit the sources; without any, data from Python may be of several."""
+    auxiliary = frozenset(name for name, task in config.tasks.items() if task.type in AUXILIARY)
+    sources = config.data.sources or {}
+    if len(sources) > 1:
+        yield from wrong_sources(sources, config.tasks, config.inputs, auxiliary)
+    elif sources or config.data.source is not None:
+        yield from of_one_table(config.tasks)

@@ -5,9 +5,10 @@ The docstring below each key is its one explanation; ``motet schema`` and the do
 
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from motet.config.members import Member, MemberOf, Section
+from motet.config.named_sources import NamedSource
 from motet.config.origin import ConfigError, Origin
 from motet.config.split_section import SplitConfig
 from motet.config.stages import Balancing
@@ -30,30 +31,35 @@ class DataConfig(Section):
     such as ``motet://adult``. Left out when data are passed from Python."""
     sources: (
         Annotated[
-            dict[str, Annotated[Member, MemberOf("source", default="files")]], Field(min_length=1)
+            dict[
+                str,
+                Annotated[NamedSource, MemberOf("source", default="files", base=NamedSource)],
+            ],
+            Field(min_length=1),
         ]
         | None
     ) = None
-    """Instead of ``source``: a named source, ``{main: {source: customers.parquet}}``, or one of
-    another type, ``{main: {type: my_source, ...}}``."""
+    """Instead of ``source``: named sources, ``{orders: {source: orders.parquet}, ...}``, or of
+    another type, ``{orders: {type: my_source, ...}}``. With several, each task names the one that
+    has its labels, ``source: orders``."""
     split: SplitConfig = SplitConfig()
     """How rows are split."""
-
-    @field_validator("sources")
-    @classmethod
-    def _only_one(cls, found: dict[str, Member] | None) -> dict[str, Member] | None:
-        if found is not None and len(found) > 1:
-            raise ValueError(
-                f"found {len(found)} sources ({', '.join(found)}); several sources in one run are "
-                "not supported yet; keep one, or put files with the same columns into one table: "
-                "source: [a.csv, b.csv]"
-            )
-        return found
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "DataConfig":
         if self.source is not None and self.sources is not None:
             raise ValueError("found source and sources; expected one of them; remove the other")
+        for name, source in (self.sources or {}).items():
+            if source.inputs is not None and len(self.sources or ()) == 1:
+                raise ValueError(
+                    f"found sources.{name}.inputs, and no other source; name the inputs under "
+                    "`inputs`, and remove them here"
+                )
+        if len(self.sources or ()) > 1 and self.split.folds is not None:
+            raise ValueError(
+                f"found split.folds: {self.split.folds} and several sources; folds of several "
+                "sources are not supported; remove folds"
+            )
         return self
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from motet.data.inputs.shapes import TEXTS
+from motet.data.inputs.shapes import CATEGORIES, NUMBERS, TEXTS, InputShapes
 
 
 def lacking(trees: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -33,6 +33,15 @@ def lacking(trees: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             if without:
                 found[source][TEXTS] = without
     return found
+
+
+def lacking_in(shapes: InputShapes, tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Find the inputs of a model that rows lack; see `lacking`."""
+    table = {NUMBERS: shapes.table.numbers, CATEGORIES: shapes.table.categories}
+    whole: dict[str, Any] = {name: None for name, columns in table.items() if columns}
+    if shapes.texts:
+        whole[TEXTS] = dict.fromkeys(shapes.texts)
+    return lacking({"": {**whole, **dict.fromkeys(shapes.branches)}, "rows": tree})["rows"]
 
 
 def with_none(inputs: Any, without: Mapping[str, Any]) -> Any:

@@ -5,9 +5,9 @@ model folder, later ones. Its JSON holds no NaN, no path and no code.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from motet.data.inputs.shapes import InputShapes, Shape, join
 from motet.data.judged_rows import JudgedRows
 from motet.data.notes import Notes
 from motet.data.selection import require_columns
+from motet.data.sources.uniting import unite
 from motet.data.split_labels import labelled
 from motet.data.targets import Target
 from motet.data.targets.base import NO_INPUTS
@@ -34,6 +35,19 @@ At = Callable[[str, str], AbstractContextManager[None]]
 
 def _raising(section: str, name: str) -> AbstractContextManager[None]:
     return owned(f"{section.removesuffix('s')} {name!r}")
+
+
+class Observed(NamedTuple):
+    """Training rows of one source, and which inputs and tasks read them."""
+
+    rows: pa.Table
+    """What inputs read."""
+    labelled: pa.Table
+    """The same rows, as tasks read them: with their labels."""
+    inputs: Collection[str]
+    tasks: Collection[str]
+    at: At = _raising
+    """See `Preprocessing.fit`."""
 
 
 class Preprocessing:
@@ -75,6 +89,8 @@ class Preprocessing:
         self._targets = dict(targets)
         self._judged = {task: each for task, each in (judged or {}).items() if each.any}
         self._shapes: dict[str, Shape] = {}
+        self.sources: dict[str, Any] = {}
+        """Inputs, tasks and columns of each source, by name, where data have several; as JSON."""
         self.strings: tuple[str, ...] = ()
         """Columns that held texts, or lists, in training, so that sources keep them as texts."""
 
@@ -88,25 +104,64 @@ class Preprocessing:
             at: Called with ("inputs", name) or ("tasks", name); that input or target is fitted in
                 the context it returns, which may collect errors to report them together.
         """
+        self.fit_all([Observed(table, table, self._inputs, self._targets, at)])
+
+    def fit_all(self, sources: Sequence["Observed"]) -> None:
+        """Learn everything from the training rows of several sources; see `fit`.
+
+        Args:
+            sources: The training rows of each. Inputs learn from all sources that have them, in
+                order, and so do tasks.
+        """
         self._shapes = {}
-        there = table.column_names
-        read = {name: each.columns(there) for name, each in self._inputs.items()}
-        predicted = {task: each.columns(there) for task, each in self._targets.items()}
-        self._refuse_leaks(read, predicted)
-        columns = [name for names in (*read.values(), *predicted.values()) for name in names]
-        require_columns(table, columns, "inputs and tasks")
-        fitted = 0
-        for name, each in self._inputs.items():
-            with at("inputs", name):
-                each.observe(table)
-                each.finish()
-                fitted += 1
+        strings: dict[str, None] = {}
+        for each in sources:
+            strings |= dict.fromkeys(self._strings_in(each))
+        self.strings = tuple(strings)
+        fitted = sum(self._learned(name, sources) for name in self._inputs)
+        inputs = self._inputs if fitted == len(self._inputs) else NO_INPUTS
         for task, target in self._targets.items():
+            own = [each for each in sources if task in each.tasks]
+            labels = target.columns(own[0].labelled.column_names)
+            own = [each._replace(labelled=self.judged(task, each.labelled)) for each in own]
+            table, at = _united(task, own, labels, inputs)
             with at("tasks", task):  # without words, a text may just have failed
-                rows = self.judged(task, table)
-                target.fit(rows, self._inputs if fitted == len(self._inputs) else NO_INPUTS)
-        beside = [name for each in self._judged.values() for name in each.columns]
-        self.strings = _strings(table, [*columns, *beside])
+                target.fit(table, inputs)
+
+    def _strings_in(self, source: "Observed") -> list[str]:
+        """Return the columns of texts among those that are read, which must be there."""
+        rows, labelled = source.rows, source.labelled
+        read = {name: self._inputs[name].columns(rows.column_names) for name in source.inputs}
+        there = labelled.column_names
+        predicted = {task: self._targets[task].columns(there) for task in source.tasks}
+        if rows is labelled:
+            self._refuse_leaks(read, predicted)
+        columns = [name for names in read.values() for name in names]
+        labels = [name for names in predicted.values() for name in names]
+        labels += [c for task in source.tasks for c in self._beside(task)]
+        if rows is labelled:
+            columns, labels = [*columns, *labels], []
+        require_columns(rows, columns, "inputs and tasks")
+        require_columns(labelled, labels, "tasks")
+        return list(dict.fromkeys([*_strings(rows, columns), *_strings(labelled, labels)]))
+
+    def _beside(self, task: str) -> tuple[str, ...]:
+        """Return the columns that a task reads beside its labels."""
+        return self._judged[task].columns if task in self._judged else ()
+
+    def _learned(self, name: str, sources: Sequence["Observed"]) -> bool:
+        """Let an input learn from all sources that have it; return whether it could."""
+        given, seen, finished = self._inputs[name], 0, False
+        own = [each for each in sources if name in each.inputs]
+        for each in own:
+            with each.at("inputs", name):
+                given.observe(each.rows)
+                seen += 1
+        with own[-1].at("inputs", name):
+            if seen == len(own):
+                given.finish()
+                finished = True
+        return finished
 
     def extended(self, targets: Mapping[str, Target], table: pa.Table) -> "Preprocessing":
         """Return the same inputs and targets, as they are, and further targets fitted on a table.
@@ -122,10 +177,13 @@ class Preprocessing:
         for target in targets.values():
             target.fit(table, self._inputs)
         labels = [name for each in targets.values() for name in each.columns(table.column_names)]
+        made.sources = self.sources
         made.strings = (*self.strings, *_strings(table, labels))
         return made
 
-    def apply(self, table: pa.Table, at: At = _raising) -> tuple[dict[str, Any], dict[str, Notes]]:
+    def apply(
+        self, table: pa.Table, at: At = _raising, only: Collection[str] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Notes]]:
         """Turn rows into what the encoder takes; threads may share a preprocessing.
 
         Missing columns are reported together.
@@ -133,18 +191,20 @@ class Preprocessing:
         Args:
             table: N rows; label columns are not needed.
             at: As for `fit`.
+            only: The inputs that the rows have; all if left out.
 
         Returns:
             The tree of `motet.data.inputs.shapes.join`, and notes about these rows, by input.
         """
         names = table.column_names
-        columns = [name for each in self._inputs.values() for name in each.columns(names)]
+        inputs = {n: each for n, each in self._inputs.items() if only is None or n in only}
+        columns = [name for each in inputs.values() for name in each.columns(names)]
         require_columns(table, columns, "inputs")
         notes: dict[str, Notes] = {}
-        shapes = self._shape_of_each()
+        shapes = {name: shape for name, shape in self._shape_of_each().items() if name in inputs}
 
         def trees() -> Iterator[tuple[str, Any]]:
-            for name, each in self._inputs.items():
+            for name, each in inputs.items():
                 tree = None
                 with at("inputs", name):
                     where = f"input {name!r}"
@@ -159,19 +219,24 @@ class Preprocessing:
         """Turn rows into what the encoder takes, without notes; see `apply`."""
         return self.apply(table)[0]
 
-    def targets(self, table: pa.Table, at: At = _raising) -> dict[str, NDArray[Any]]:
+    def targets(
+        self, table: pa.Table, at: At = _raising, only: Collection[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
         """Turn labels into what the losses take; each labelled word needs a label.
 
         Args:
             table: N rows; a task is left out if the table has none of its columns. Word labels need
                 the words, too.
             at: As for `fit`.
+            only: The tasks that have labels in these rows; all if left out.
 
         Returns:
             Targets (N, ...) by task, -100 or NaN where missing.
         """
         arrays: dict[str, NDArray[Any]] = {}
         for task, target in self._targets.items():
+            if only is not None and task not in only:
+                continue
             if any(name in table.column_names for name in target.columns(table.column_names)):
                 with at("tasks", task):
                     found = target.encode(self.judged(task, table), self._inputs)
@@ -287,6 +352,8 @@ class Preprocessing:
         }
         if self._judged:
             content["judged"] = {task: each.state() for task, each in self._judged.items()}
+        if self.sources:
+            content["sources"] = self.sources
         return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
     @staticmethod
@@ -314,6 +381,7 @@ class Preprocessing:
             }
             made = Preprocessing(inputs, targets, judged)
             made.strings = tuple(content["strings"])
+            made.sources = content.get("sources", {})
         except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"the preprocessing is not what motet writes ({reason(error)}); "
@@ -332,6 +400,21 @@ class Preprocessing:
                         f"input {name!r} reads the column {both[0]!r}, which task {task!r} "
                         "predicts; remove it from the inputs"
                     )
+
+
+def _united(
+    task: str, sources: Sequence[Observed], labels: Sequence[str], inputs: Mapping[str, Input]
+) -> tuple[pa.Table, At]:
+    """Return the rows that a task learns from: those of its source, or what its sources share."""
+    if len(sources) == 1 or not labels:
+        return sources[0].labelled, sources[0].at
+    shared = set.intersection(*(set(each.labelled.column_names) for each in sources))
+    read = {c for each in inputs.values() for c in each.columns(()) if c in shared}
+    names = list(dict.fromkeys([*labels, *sorted(read)]))
+    tables = {f"source {n + 1}": e.labelled.select(names) for n, e in enumerate(sources)}
+    with owned(f"task {task!r}"):
+        found = unite(tables)
+    return found, sources[0].at
 
 
 def _strings(table: pa.Table, columns: Iterable[str]) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from torch import Tensor
 from motet.data.arrays import ArrayData
 from motet.data.batches import Batch, S
 from motet.data.cycling import Cycle
-from motet.data.lacking import lacking, same_shapes, with_none
+from motet.data.lacking import lacking as found_lacking
+from motet.data.lacking import same_shapes, with_none
 from motet.data.loaders import LoaderData, as_data
 from motet.problems import InputError, owned, shown
 from motet.seeds import derive
@@ -36,10 +37,14 @@ class Sources:
             targets})``, or a DataLoader. A task may have labels in several sources, and labels may
             be missing anywhere. A batch ``{"inputs": ..., "targets": ...}`` is all rows of a
             source, as for `motet.Trainer.train_step`.
+            For `motet.train`, whatever its ``data`` takes: a frame, a path, ...
         batch_sizes: Rows per batch of some sources; training's ``batch_size`` if left out.
+        lacking: For each source, what it lacks of a model's inputs, as `motet.data.lacking` finds
+            it among the sources if left out.
 
     Raises:
-        InputError: If a source is empty or is not data; the message has its name.
+        InputError: If there is no source, or a name is none. A source that is empty or is not data
+            is an error where it is used; the message has its name.
 
     Example:
         >>> orders = torch.eye(3), {"amount": [1.0, 2.0, 3.0]}
@@ -55,30 +60,57 @@ class Sources:
     """
 
     def __init__(
-        self, sources: Mapping[str, Any], *, batch_sizes: Mapping[str, int] | None = None
+        self,
+        sources: Mapping[str, Any],
+        *,
+        batch_sizes: Mapping[str, int] | None = None,
+        lacking: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        self.parts: dict[str, Source] = dict(_taken(sources))
-        """The data of each source."""
+        if not isinstance(sources, Mapping) or not sources:
+            raise InputError(f"sources: found {_kind(sources)}; expected {{name: data, ...}}")
+        for name in sources:
+            if not isinstance(name, str) or not name:
+                raise InputError(f"sources: found the name {shown(name)}; expected a text")
+        self.given = dict(sources)
+        """The sources as they were given."""
         self.batch_sizes = dict(batch_sizes or {})
         for name, size in self.batch_sizes.items():
-            if name not in self.parts or size < 1:
+            if name not in self.given or size < 1:
                 raise InputError(
                     f"found {size} for {name!r}; expected a number > 0 for one of "
-                    f"{', '.join(self.parts)}",
+                    f"{', '.join(self.given)}",
                     option="batch_sizes",
                 )
-        trees = {n: each.inputs for n, each in self.parts.items() if isinstance(each, ArrayData)}
-        whole = len(trees) == len(self.parts)
-        self.joinable = whole and same_shapes(list(trees.values()))
-        """Whether a batch of each source can be one batch: all have inputs of the same shapes."""
-        self._lacking = lacking(trees) if whole else None
+        self._given_lacking = lacking
         self._cycles: dict[str, Cycle] = {}
         self._drawn_with: tuple[int, int] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the sources."""
-        return tuple(self.parts)
+        return tuple(self.given)
+
+    @cached_property
+    def parts(self) -> dict[str, Source]:
+        """The data of each source; what is no data raises `InputError`."""
+        return {name: _taken(name, given) for name, given in self.given.items()}
+
+    @cached_property
+    def joinable(self) -> bool:
+        """Whether a batch of each source can be one batch: all have inputs of the same shapes."""
+        trees = self._trees
+        return len(trees) == len(self.parts) and same_shapes(list(trees.values()))
+
+    @cached_property
+    def _lacking(self) -> dict[str, dict[str, Any]]:
+        if self._given_lacking is not None:
+            return {name: dict(each) for name, each in self._given_lacking.items()}
+        return found_lacking(self._trees)
+
+    @property
+    def _trees(self) -> dict[str, Any]:
+        """The inputs of each source that is in memory."""
+        return {n: each.inputs for n, each in self.parts.items() if isinstance(each, ArrayData)}
 
     @property
     def labelled(self) -> frozenset[str]:
@@ -180,7 +212,7 @@ class Sources:
     ) -> "Sources":
         """Return the same sources with other data, such as on another device."""
         sizes = self.batch_sizes if batch_sizes is None else batch_sizes
-        return Sources(parts, batch_sizes=sizes)
+        return Sources(parts, batch_sizes=sizes, lacking=self._given_lacking)
 
     def _cycled(self, size: int, seed: int) -> Mapping[str, Cycle]:
         """Return the cycles, which continue from one epoch to the next."""
@@ -208,10 +240,8 @@ class Sources:
             if target is not None and task not in weights:
                 weights[task] = target.new_ones(len(target), dtype=torch.float32)
         batch = replace(batch, weights=weights)
-        if self._lacking is None:  # loaders do not know what others have
-            return replace(batch, source=name)
-        inputs = with_none(batch.inputs, self._lacking[name])
-        return replace(batch, inputs=inputs, source=name)
+        without = self._lacking.get(name, {})  # batches of loaders are as they are
+        return replace(batch, inputs=with_none(batch.inputs, without), source=name)
 
 
 @dataclass(frozen=True)
@@ -247,17 +277,16 @@ class SourceDraw:
         return [self.found[name] for name in asked]
 
 
-def _taken(sources: Mapping[str, Any]) -> Iterator[tuple[str, Source]]:
-    if not isinstance(sources, Mapping) or not sources:
-        raise InputError(f"sources: found {shown(sources)}; expected {{name: data, ...}}")
-    for name, given in sources.items():
-        if not isinstance(name, str) or not name:
-            raise InputError(f"sources: found the name {shown(name)}; expected a text")
-        with owned(f"source {name!r}"):
-            data = as_data(_rows_of(given), "data")
-            if isinstance(data, ArrayData) and not len(data):
-                raise InputError("found no rows; expected at least one")
-        yield name, data
+def _taken(name: str, given: Any) -> Source:
+    with owned(f"source {name!r}"):
+        data = as_data(_rows_of(given), "data")
+        if isinstance(data, ArrayData) and not len(data):
+            raise InputError("found no rows; expected at least one")
+    return data
+
+
+def _kind(given: Any) -> str:
+    return shown(given) if given or not isinstance(given, Mapping) else "no source"
 
 
 def _rows_of(given: Any) -> Any:

@@ -10,15 +10,17 @@ from motet.model import MultiTaskModel
 from motet.model.building import check_encoders, check_tasks
 from motet.model.sizes import learned_sizes
 from motet.run.frozen_states import check_cache
-from motet.run.preparing import Prepared, prepare
+from motet.run.prepared import AnyPrepared
+from motet.run.preparing import prepare
 from motet.tasks import Task
 from motet.tasks.scores import fit_trivial, statistics_of
 from motet.tasks.statistics import LabelStatistics
 from motet.training import Trainer, make_stages
 from motet.training.creating import create_scheduler
+from motet.training.source_checks import refuse_batch_norm
 
 
-def train_statistics(prepared: Prepared, tasks: Iterable[Task]) -> dict[str, LabelStatistics]:
+def train_statistics(prepared: AnyPrepared, tasks: Iterable[Task]) -> dict[str, LabelStatistics]:
     """Return the statistics of the training labels, for tasks that have labels."""
     labels, weights = prepared.labels("train"), prepared.row_weights("train")
     found = {
@@ -33,7 +35,7 @@ def check(
     *,
     data: Any = None,
     overrides: Sequence[str] = (),
-) -> Prepared:
+) -> AnyPrepared:
     """Check all of a config and its data, down to every option of model and training.
 
     Returns:
@@ -47,7 +49,7 @@ def check(
     return prepared
 
 
-def build_trainer(prepared: Prepared) -> Trainer:
+def build_trainer(prepared: AnyPrepared) -> Trainer:
     """Build model and trainer.
 
     Returns:
@@ -56,7 +58,7 @@ def build_trainer(prepared: Prepared) -> Trainer:
     Raises:
         ConfigError: If an option does not fit the tasks or the machine.
     """
-    config, collector = prepared.config, Collector(prepared.rows.origin)
+    config, collector = prepared.config, Collector(prepared.origin)
     chosen = config.training
     sizes = learned_sizes(config, prepared.preprocessing)
     check_encoders(config, sizes, collector)
@@ -65,6 +67,9 @@ def build_trainer(prepared: Prepared) -> Trainer:
     with collector.at("model"):
         model = MultiTaskModel.from_sizes(config, sizes)
     collector.stop()
+    if len(prepared.parts) > 1:
+        with collector.at("model"):
+            refuse_batch_norm(model)
     with collector.at("balancing"):
         stages = make_stages([stage.model_dump() for stage in config.stages], model)
     collector.stop()
@@ -79,11 +84,11 @@ def build_trainer(prepared: Prepared) -> Trainer:
         trainer.check_monitor(prepared.labels("validation"), trivial)
     with collector.at("training"):
         trainer.check_epochs(chosen.epochs)
-    rows = len(prepared.rows.split.train)
+    steps = prepared.steps(chosen.batch_size)
     for name in model.auxiliary_tasks:
         with collector.at("tasks", name):
             frequencies = trainer.planner.frequencies
-            frequencies.check(chosen.epochs, -(-rows // chosen.batch_size), name)
+            frequencies.check(chosen.epochs, steps, name)
     with collector.at("training"):
         check_cache(config, trainer)
     collector.stop()

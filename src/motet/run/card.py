@@ -4,18 +4,20 @@ from collections.abc import Iterator
 
 from motet.model import MultiTaskModel
 from motet.run.lines import data_lines, model_lines, report_lines
-from motet.run.preparing import Prepared
+from motet.run.prepared import AnyPrepared
 from motet.training import Report, Trainer
 from motet.version import __version__
 
 
-def card(prepared: Prepared, model: MultiTaskModel, trainer: Trainer, report: Report | None) -> str:
+def card(
+    prepared: AnyPrepared, model: MultiTaskModel, trainer: Trainer, report: Report | None
+) -> str:
     """Describe the model: what it predicts from what, how it was trained, how good it is."""
     return "\n".join(_lines(prepared, model, trainer, report)) + "\n"
 
 
 def _lines(
-    prepared: Prepared, model: MultiTaskModel, trainer: Trainer, report: Report | None
+    prepared: AnyPrepared, model: MultiTaskModel, trainer: Trainer, report: Report | None
 ) -> Iterator[str]:
     config = prepared.config
     yield f"# A model for {', '.join(model.tasks.names)}"

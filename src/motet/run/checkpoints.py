@@ -15,7 +15,7 @@ from torch import Tensor
 from motet.data.ragged import Ragged
 from motet.data.trees import leaves
 from motet.problems import InputError
-from motet.run.preparing import Prepared
+from motet.run.prepared import AnyPrepared
 from motet.training import Trainer
 from motet.training.checkpoint import SUFFIX, read_checkpoint, write_checkpoint
 from motet.training.observers import Checkpoint, Observed
@@ -91,14 +91,15 @@ class Checkpoints:
         return {}, None
 
 
-def digest(prepared: Prepared) -> str:
+def digest(prepared: AnyPrepared) -> str:
     """Compute a digest of all that training reads: preprocessing, arrays and split."""
     found = hashlib.blake2b(prepared.preprocessing.to_json().encode(), digest_size=16)
-    split = prepared.rows.split
-    arrays = [*leaves(prepared.inputs), *prepared.targets.values(), *prepared.weights.values()]
-    for leaf in [*arrays, split.train, split.validation, split.test]:
-        for array in (leaf.values, leaf.lengths) if isinstance(leaf, Ragged) else (leaf,):
-            found.update(np.ascontiguousarray(array).data)
+    for part in prepared.parts.values():
+        split = part.rows.split
+        arrays = [*leaves(part.inputs), *part.targets.values(), *part.weights.values()]
+        for leaf in [*arrays, split.train, split.validation, split.test]:
+            for array in (leaf.values, leaf.lengths) if isinstance(leaf, Ragged) else (leaf,):
+                found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()
 
 

@@ -11,10 +11,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from motet.config import Config
 from motet.data.arrays import ArrayData
+from motet.data.lacking import lacking, with_none
 from motet.data.trees import take_rows
 from motet.model import MultiTaskModel
 from motet.model.sizes import learned_sizes
-from motet.run.preparing import Prepared
+from motet.run.prepared import AnyPrepared
 
 ROWS = 8
 """Rows in the batch that is counted."""
@@ -29,7 +30,7 @@ class Costs:
     own: dict[str, int]
     """Parameters that one task alone reaches."""
     multiply_adds: float
-    """For one row, all enabled tasks."""
+    """For one row, all enabled tasks; for one row of each source, if there are several."""
     single_parameters: int
     single_multiply_adds: float
 
@@ -39,8 +40,8 @@ class Costs:
         return self.shared + sum(self.own.values())
 
 
-def count_costs(prepared: Prepared) -> Costs:
-    """Count the costs of a config's model, on the first rows of its data.
+def count_costs(prepared: AnyPrepared) -> Costs:
+    """Count the costs of a config's model, on the first rows of each source of its data.
 
     Returns:
         The costs. Multiply-adds are those of matrix products, convolutions and attention.
@@ -51,17 +52,23 @@ def count_costs(prepared: Prepared) -> Costs:
     hard = model if plainest == prepared.config else MultiTaskModel.from_sizes(plainest, sizes)
     alone = {task: hard.task_parameters(task) for task in hard.tasks.names}
     trunk = sum(parameter.numel() for parameter in hard.shared_parameters())
-    inputs = take_rows(prepared.inputs, range(min(ROWS, len(prepared.rows.table))))
+    without = lacking({source: part.inputs for source, part in prepared.parts.items()})
     active = model.labelled_tasks
+    whole = single = 0.0
+    for source, part in prepared.parts.items():
+        own = [task for task in active if task in part.rows.tasks]
+        rows = take_rows(part.inputs, range(min(ROWS, len(part.rows.table))))
+        whole += _multiply_adds(model, rows, without[source], tuple(own))
+        single += sum(_multiply_adds(hard, rows, without[source], (task,)) for task in own)
     return Costs(
         shared=sum(parameter.numel() for parameter in model.shared_parameters()),
         own={
             task: sum(parameter.numel() for parameter in model.task_parameters(task))
             for task in model.tasks.names
         },
-        multiply_adds=_multiply_adds(model, inputs, active),
+        multiply_adds=whole,
         single_parameters=sum(trunk + sum(p.numel() for p in own) for own in alone.values()),
-        single_multiply_adds=sum(_multiply_adds(hard, inputs, (task,)) for task in active),
+        single_multiply_adds=single,
     )
 
 
@@ -72,14 +79,17 @@ def _without_sharing(config: Config) -> Config:
 
 
 def _multiply_adds(
-    model: MultiTaskModel, inputs: Mapping[str, Any], tasks: tuple[str, ...]
+    model: MultiTaskModel,
+    inputs: Mapping[str, Any],
+    without: Mapping[str, Any],
+    tasks: tuple[str, ...],
 ) -> float:
-    """Count the multiply-adds of a forward pass, for one row."""
+    """Count the multiply-adds of a forward pass, for one row; ``without`` marks what it lacks."""
     rows = ArrayData(inputs, {})
     (batch,) = rows.batches(ROWS)
     model.eval()
     with _nothing_fused(), FlopCounterMode(display=False) as counter:
-        model(batch.inputs, tasks)
+        model(with_none(batch.inputs, without), tasks)
     count: int = counter.get_total_flops()
     return count / 2 / len(rows)
 

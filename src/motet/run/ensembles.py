@@ -80,6 +80,7 @@ class Ensemble(Run):
         targets: dict[str, NDArray[Any]],
         row_weights: dict[str, NDArray[Any]],
         weights: Weights,
+        source: str = "",
     ) -> Report:
         found, predictions = [], []
         for each in self.members:
@@ -114,7 +115,7 @@ class Ensemble(Run):
             "new ones; metrics.jsonl has those of each model on the rows that it did not see"
         )
 
-    def _rows_of(self, data: Any, targets: Labels, name: str) -> NoReturn:
+    def _rows_of(self, data: Any, targets: Labels, name: str, source: str = "") -> NoReturn:
         raise InputError(
             f"split: found {name!r}, but every row trained some of the models; "
             "predictions/test.parquet has each row's prediction by the model that did not see it"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from motet.run.label_counts import LabelCounts, count_labels
-from motet.run.preparing import Prepared
+from motet.run.prepared import AnyPrepared
 from motet.tasks.scores import fit_trivial
 from motet.training import Trainer
 from motet.training.monitor import monitored_tasks, without_value
@@ -13,16 +13,16 @@ FEW = 10
 about 0.1."""
 
 
-def few_label_notes(prepared: Prepared, trainer: Trainer) -> Iterator[str]:
+def few_label_notes(prepared: AnyPrepared, trainer: Trainer) -> Iterator[str]:
     """Name the tasks that the monitored value rests on and that have few validation labels."""
     names = _averaged(prepared, trainer)
-    for counts in count_labels(prepared):
+    for counts in (each for part in prepared.parts.values() for each in count_labels(part)):
         few = _few(counts) if counts.task in names else ""
         if few:
             yield f"{counts.task}: {few}; its score is noisy, and {_effect(trainer, names)}"
 
 
-def _averaged(prepared: Prepared, trainer: Trainer) -> set[str]:
+def _averaged(prepared: AnyPrepared, trainer: Trainer) -> set[str]:
     """Return the tasks that the monitored value depends on and that have a value to average."""
     monitor, model = trainer.monitor, trainer.model
     names = monitored_tasks(monitor, model, prepared.targets)

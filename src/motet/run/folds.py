@@ -31,7 +31,8 @@ from motet.run.layout import columns, line
 from motet.run.loading import load
 from motet.run.observers import Say
 from motet.run.origin_rows import fingerprint
-from motet.run.preparing import ROW, Prepared, make_target
+from motet.run.prepared import ROW, Prepared
+from motet.run.preparing import make_target
 from motet.run.runs import Run
 from motet.run.training import resume_one, silent, train_one, write_config
 from motet.version import __version__
@@ -77,6 +78,7 @@ def train(
     if found.folds is None or found.fold is not None:
         return train_one(config, data, overrides, output, say=say, step=step)
     prepared = check(config, data=data, overrides=overrides)
+    assert isinstance(prepared, Prepared)  # folds of several sources are refused
     origin = prepared.rows.origin.file
     path = folder.create(output, origin.stem if origin else "run")
     chosen = _with_classes(prepared)

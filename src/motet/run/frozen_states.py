@@ -25,7 +25,7 @@ from motet.model.building import Portable
 from motet.problems import InputError
 from motet.run.cache import cache_folder, entries, make_room, size_text, usage
 from motet.run.layout import line
-from motet.run.preparing import Prepared
+from motet.run.prepared import AnyPrepared, Prepared
 from motet.training import Trainer
 from motet.training.checkpoint import SUFFIX, read_checkpoint, write_checkpoint
 from motet.training.precomputing import (
@@ -100,9 +100,9 @@ def with_frozen_states(prepared: Prepared, trainer: Trainer, say: Say, step: Say
     return inputs
 
 
-def storing_lines(prepared: Prepared, trainer: Trainer) -> Iterator[str]:
+def storing_lines(prepared: AnyPrepared, trainer: Trainer) -> Iterator[str]:
     """Report what a run will store outside its folder, and where."""
-    for chosen in _choices(prepared, trainer):
+    for chosen in (each for part in prepared.parts.values() for each in _choices(part, trainer)):
         if not chosen.reason:
             yield line(
                 "cache",
@@ -133,7 +133,9 @@ def _choices(prepared: Prepared, trainer: Trainer) -> Iterator[_Choice]:
         return
     labelled = labelled_text(trainer.model)
     for name, encoders in frozen_texts(trainer.model, trainer.freezing.plan).items():
-        text, words = prepared.inputs["texts"][name], name == labelled
+        text, words = prepared.inputs.get("texts", {}).get(name), name == labelled
+        if text is None:  # of another source
+            continue
         count = len(text["ids"]) + (int(lengths_of(text).sum()) if words else 0)
         size = 4 * count * int(encoders[0].width)  # type: ignore[arg-type]  # an int
         reason = _obstacle(config, trainer, encoders)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from motet.data.judged_rows import JudgedRows
 from motet.data.split_labels import labelled
 from motet.figures import figure
-from motet.run.preparing import Prepared
+from motet.run.prepared import Prepared
 from motet.tasks.statistics import effective_rows
 
 SPLITS = ("train", "validation", "test")
@@ -14,6 +14,8 @@ SPLITS = ("train", "validation", "test")
 def judged_rows(prepared: Prepared) -> Iterator[Sequence[str]]:
     """Report for tasks with a condition or weights how many rows each split has of them."""
     for name, task in prepared.config.tasks.items():
+        if name not in prepared.rows.tasks:
+            continue
         judged = JudgedRows.of(name, task.options())
         if judged.any:
             rows = ", ".join(_counts(prepared, name))

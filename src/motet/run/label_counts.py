@@ -7,7 +7,7 @@ import numpy as np
 
 from motet.data.split_labels import SPLITS, labelled
 from motet.run.layout import columns
-from motet.run.preparing import Prepared
+from motet.run.prepared import Prepared
 
 _SHOWN = 6
 """Number of classes of a task up to which all are listed; of more, the rarest are."""
@@ -74,7 +74,7 @@ def class_table(counts: Sequence[LabelCounts]) -> Iterator[str]:
     if not having:
         return
     most = 1 if len(having) > _MANY else _SHOWN
-    splits = list(having[0].rows)
+    splits = [name for name in SPLITS if any(name in each.rows for each in having)]
     rows = [("", "", *splits)]
     for each in having:
         whole = len(each.classes) <= most
@@ -82,7 +82,7 @@ def class_table(counts: Sequence[LabelCounts]) -> Iterator[str]:
         for place, name in enumerate(names):
             of = each.classes[name]
             title = each.task if place == 0 else ""
-            rows.append((title, _short(name), *(f"{of[name]:,}" for name in splits)))
+            rows.append((title, _short(name), *(f"{of.get(name, 0):,}" for name in splits)))
         if not whole:
             rows.append(("", f"(rarest of {len(each.classes):,})", *("" for _ in splits)))
     yield from columns(rows, right=range(2, 2 + len(splits)))

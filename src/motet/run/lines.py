@@ -27,7 +27,8 @@ from motet.run.label_counts import (
     unlabelled,
 )
 from motet.run.layout import columns, line, titled, wrapped
-from motet.run.preparing import Prepared
+from motet.run.prepared import AnyPrepared, Prepared, PreparedSources
+from motet.run.source_lines import source_lines
 from motet.training import EvaluationRecord, Report, StepRecord, Trainer
 from motet.training.evaluation import main_tasks
 from motet.training.parameter_groups import parameters_by_rate
@@ -38,28 +39,36 @@ _IN_A_STEP = 6
 """Number of tasks whose losses are shown for a step."""
 
 
-def data_lines(prepared: Prepared) -> Iterator[str]:
+def data_lines(prepared: AnyPrepared) -> Iterator[str]:
     """Report the rows, the inputs with the reason for each, and the labels of tasks and classes."""
-    rows = prepared.rows
-    parts = ", ".join(f"{len(getattr(rows.split, part)):,} {part}" for part in SPLITS)
-    yield line("data", f"{rows.source.title}: {len(rows.table):,} rows: {parts}")
-    yield from (line("", note) for note in rows.split.notes)
-    chosen = {name: member.type for name, member in (prepared.config.inputs or {}).items()}
-    if rows.guesses:
-        found = [(g.column, g.type or "not used", g.reason) for g in rows.guesses]
+    parts = prepared.parts.values()
+    for part in parts:
+        rows = part.rows
+        sizes = ", ".join(f"{len(getattr(rows.split, name)):,} {name}" for name in SPLITS)
+        name = f"{rows.name}: " if rows.name else ""
+        yield line("data", f"{name}{rows.source.title}: {len(rows.table):,} rows: {sizes}")
+        yield from (line("", note) for note in rows.split.notes)
+    if isinstance(prepared, PreparedSources):
+        yield from source_lines(prepared)
+    guesses = {g.column: g for part in parts for g in part.rows.guesses if g.type is not None}
+    unused = [g for part in parts for g in part.rows.guesses if g.column not in guesses]
+    if guesses:
+        found = [(g.column, g.type or "not used", g.reason) for g in (*guesses.values(), *unused)]
         yield from titled("inputs", columns(found))
     else:
+        chosen = {name: member.type for name, member in (prepared.config.inputs or {}).items()}
         yield from titled("inputs", columns(list(chosen.items())))
-    counts = count_labels(prepared)
-    yield from titled("tasks", columns([_label_row(prepared, each) for each in counts]))
-    yield from titled("rows", columns(list(judged_rows(prepared))))
-    yield from titled("labels", class_table(counts))
+    counts = [(part, each) for part in parts for each in count_labels(part)]
+    yield from titled("tasks", columns([_label_row(part, each) for part, each in counts]))
+    judged = [row for part in parts for row in judged_rows(part)]
+    yield from titled("rows", columns(judged))
+    yield from titled("labels", class_table([each for _, each in counts]))
     if len(prepared.config.stages) > 1:
         yield line("balancing", ", then ".join(map(_stage, prepared.config.stages)))
     yield from (line("note", note) for note in _notes(prepared))
 
 
-def training_lines(prepared: Prepared, trainer: Trainer) -> Iterator[str]:
+def training_lines(prepared: AnyPrepared, trainer: Trainer) -> Iterator[str]:
     """Report scores that rest on few labels, what is kept outside, what is frozen, and rates."""
     yield from (line("note", note) for note in few_label_notes(prepared, trainer))
     yield from storing_lines(prepared, trainer)
@@ -79,13 +88,14 @@ def training_lines(prepared: Prepared, trainer: Trainer) -> Iterator[str]:
             yield from wrapped("", [start, *parts])
 
 
-def model_lines(prepared: Prepared) -> Iterator[str]:
+def model_lines(prepared: AnyPrepared) -> Iterator[str]:
     """Report the model's costs, and those of one model per task with its encoder and heads."""
     costs, sharing = count_costs(prepared), prepared.config.model.sharing.type
     own = [f"{task} {count:,}" for task, count in costs.own.items()]
     yield line("model", f"{sharing} sharing, {costs.parameters:,} parameters")
     yield from wrapped("", [f"shared {costs.shared:,}; {own[0]}", *own[1:]])
-    yield line("", f"{costs.multiply_adds:,.0f} multiply-adds per row")
+    per = "row" if len(prepared.parts) == 1 else "row of each source"
+    yield line("", f"{costs.multiply_adds:,.0f} multiply-adds per {per}")
     if len(costs.own) > 1:
         size = costs.parameters / costs.single_parameters
         work = costs.multiply_adds / costs.single_multiply_adds
@@ -207,14 +217,20 @@ def _label_row(prepared: Prepared, counts: LabelCounts) -> Sequence[str]:
     return counts.task, type_, what, "labelled: " + ", ".join(found)
 
 
-def _notes(prepared: Prepared) -> Iterator[str]:
+def _notes(prepared: AnyPrepared) -> Iterator[str]:
     yield from prepared.notes
+    for name, part in prepared.parts.items():
+        own = _notes_on(part) if part is prepared else (*part.notes, *_notes_on(part))
+        yield from (f"source {name!r}: {note}" if name else note for note in own)
+
+
+def _notes_on(prepared: Prepared) -> Iterator[str]:
     bare = unlabelled(prepared)
     if bare:
         parts = ", ".join(f"{count:,} {part}" for part, count in bare.items())
         yield f"{sum(bare.values()):,} rows have no label of any task: {parts}"
     name_row = prepared.rows.source.row_name
-    for name in prepared.config.tasks:
+    for name in prepared.rows.tasks:
         judged = prepared.preprocessing.judged(name, prepared.rows.table)
         note = unseen_note(prepared.preprocessing.target(name), judged, name_row)
         if note:

@@ -6,6 +6,7 @@ from motet import config as configs
 from motet.run import folder, saving
 from motet.run.ensembles import Ensemble
 from motet.run.runs import Run
+from motet.run.source_runs import SourcesRun
 
 
 def load(path: str | Path) -> Run:
@@ -29,4 +30,5 @@ def _loaded(path: Path, inside: Path) -> Run:
     config, preprocessing, model, trivial, kept = saving.load(inside)
     if (path / folder.CONFIG).is_file():
         config = configs.read(path / folder.CONFIG)[0]
-    return Run(path, config, preprocessing, model, trivial, kept)
+    kind = SourcesRun if preprocessing.sources else Run
+    return kind(path, config, preprocessing, model, trivial, kept)

@@ -8,7 +8,7 @@ and verified.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from motet.data.split_labels import SPLITS
 from motet.data.splits import Splits
 from motet.problems import InputError, hint
 from motet.run.folder import ENVIRONMENT
-from motet.run.preparing import Prepared
+from motet.run.prepared import AnyPrepared, Prepared
 
 Labels = Mapping[str, NDArray[Any]]
 
@@ -40,8 +40,14 @@ class Fingerprint:
         return [task for task, own in labels.items() if self.labels.get(task) == _digest(own)]
 
 
+def stored(prepared: AnyPrepared) -> dict[str, Any]:
+    """Return what a run stores about its rows: under "data", or by source under "sources"."""
+    found = {name: asdict(fingerprint(part)) for name, part in prepared.parts.items()}
+    return {"data": found[""]} if "" in found else {"sources": found}
+
+
 def fingerprint(prepared: Prepared) -> Fingerprint:
-    """Compute what to store about the rows of a run."""
+    """Compute what to store about the rows of a source."""
     split = prepared.rows.split
     return Fingerprint(
         len(prepared.rows.table),
@@ -51,11 +57,12 @@ def fingerprint(prepared: Prepared) -> Fingerprint:
     )
 
 
-def read_fingerprint(run: Path) -> Fingerprint | None:
+def read_fingerprint(run: Path, source: str = "") -> Fingerprint | None:
     """Read what was stored; None for a model folder, or a run of motet before 0.2."""
     path = run / ENVIRONMENT
     content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return Fingerprint(**content["data"]) if "data" in content else None
+    found = content.get("sources", {}).get(source) if source else content.get("data")
+    return Fingerprint(**found) if found else None
 
 
 def rows_of(split: Splits, name: str, known: Fingerprint) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from motet.config import Config
 from motet.data.arrays import ArrayData
+from motet.data.batches import Data
 from motet.data.notes import note_lines
 from motet.data.preprocessing import Preprocessing
 from motet.data.row_names import named, row_name
@@ -22,7 +23,7 @@ from motet.problems import InputError, hint
 from motet.run import folder
 from motet.run.lines import unseen_note
 from motet.run.origin_rows import Fingerprint, Labels, read_fingerprint, rows_of
-from motet.run.preparing import split_rows
+from motet.run.reading import split_rows
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
 from motet.training import History, Report
@@ -112,6 +113,7 @@ class Run:
         tasks: Iterable[str] | None = None,
         split: Literal["train", "validation", "test"] | None = None,
         weights: Weights = "best",
+        source: str | None = None,
     ) -> Report:
         """Compute every metric on labelled rows.
 
@@ -122,6 +124,8 @@ class Run:
             tasks: Which tasks, or the name of one; all enabled ones with label columns if left out.
             split: Which rows of the data that the run was trained on; all rows if left out.
             weights: As for `predict`.
+            source: Name of the source that the rows are like, if the run has several; the one whose
+                columns they have if left out.
 
         Returns:
             ``{task: {metric: value, "loss": ..., "count": ...}, "score": mean normalised score}``;
@@ -131,20 +135,33 @@ class Run:
             InputError: If the data lack an input column or the labels of a task asked for, or a
                 split is asked for and the data differ from those of the run.
         """
-        table = self._read(data)
-        chosen = self._chosen(tasks)
+        if source is not None:
+            raise InputError(f"source: found {source!r}, but the run has one table; leave it out")
+        table, chosen = self._read(data), self._chosen(tasks)
+        return self._evaluate_rows(data, table, chosen, tasks is not None, split, weights)
+
+    def _evaluate_rows(
+        self,
+        data: Any,
+        table: pa.Table,
+        chosen: list[str],
+        asked: bool,
+        split: str | None,
+        weights: Weights,
+        source: str = "",
+    ) -> Report:
         with named(names_in(data)):
-            targets = self._preprocessing.targets(table)
+            targets = self._preprocessing.targets(table, only=chosen if source else None)
             row_weights = self._preprocessing.weights(table, targets)
         if split is not None:
-            rows = self._rows_of(data, targets, split)
+            rows = self._rows_of(data, targets, split, source)
             table = table.take(pa.array(rows))
             targets = {task: labels[rows] for task, labels in targets.items()}
             row_weights = {task: each[rows] for task, each in row_weights.items()}
-        elif (known := read_fingerprint(self.path)) is not None and known.like(targets):
-            warnings.warn(self._seen_by(known), stacklevel=2)
+        elif (known := read_fingerprint(self.path, source)) is not None and known.like(targets):
+            warnings.warn(self._seen_by(known), stacklevel=3)
         missing = [task for task in chosen if task not in targets]
-        if missing and (tasks is not None or len(missing) == len(chosen)):
+        if missing and (asked or len(missing) == len(chosen)):
             raise InputError(
                 f"the data have no labels for {', '.join(missing)}; expected their columns, "
                 f"found {', '.join(table.column_names)}"
@@ -156,7 +173,7 @@ class Run:
                 "with labels, or use predict"
             )
         own = {task: each for task, each in row_weights.items() if task in kept}
-        report = self._evaluated(data, table, kept, own, weights)
+        report = self._evaluated(data, table, kept, own, weights, source)
         name_row = names_in(data) if split is None else row_name
         for task in kept:
             judged = self._preprocessing.judged(task, table)
@@ -184,7 +201,7 @@ class Run:
         Returns:
             Metrics, losses and scores.
         """
-        data, size = self._data(inputs, targets, row_weights), _batch_size(inputs)
+        data, size = self._data(inputs, targets, row_weights), batch_size_of(inputs)
         return evaluate_with(
             weights, self._kept, self.model, data, batch_size=size, trivial=self._trivial
         )
@@ -214,7 +231,7 @@ class Run:
         """
         chosen = self._chosen(task)
         inputs = self.preprocess(data)
-        rows, size = self._data(inputs, {}), _batch_size(inputs)
+        rows, size = self._data(inputs, {}), batch_size_of(inputs)
         return embed(self.model, rows, batch_size=size, tasks=chosen).numpy()
 
     def _seen_by(self, known: Fingerprint) -> str:
@@ -230,14 +247,15 @@ class Run:
         targets: dict[str, NDArray[Any]],
         row_weights: dict[str, NDArray[Any]],
         weights: Weights,
+        source: str = "",
     ) -> Report:
-        inputs = self._inputs(data, table)
+        inputs = self._inputs(data, table, source)
         return self.evaluate_arrays(inputs, targets, weights, row_weights=row_weights)
 
     def _predictions(
         self, inputs: dict[str, Any], tasks: list[str], weights: Weights = "best"
     ) -> dict[str, Prediction]:
-        data, size = self._data(inputs, {}), _batch_size(inputs)
+        data, size = self._data(inputs, {}), batch_size_of(inputs)
         return predict_with(weights, self._kept, self.model, data, batch_size=size, tasks=tasks)
 
     def _columns(self, predictions: dict[str, Prediction], rows: pa.Table | None) -> pa.Table:
@@ -247,8 +265,10 @@ class Run:
             columns |= self._preprocessing.predictions(task, found.value.numpy(), known, rows)
         return pa.table(columns)
 
-    def _rows_of(self, data: Any, targets: Labels, name: str) -> NDArray[np.int64]:
-        known = read_fingerprint(self.path)
+    def _rows_of(
+        self, data: Any, targets: Labels, name: str, source: str = ""
+    ) -> NDArray[np.int64]:
+        known = read_fingerprint(self.path, source)
         if known is None:
             raise InputError(
                 f"split: {self.path} holds only a model, not how rows were split; "
@@ -259,9 +279,9 @@ class Run:
                 f"split: found rows that are not the {known.rows:,} rows, in order, that the run "
                 f"was made with; give those, or leave split out to evaluate all rows given"
             )
-        return rows_of(split_rows(self.config, read(data)), name, known)
+        return rows_of(split_rows(self.config, read(data), source), name, known)
 
-    def _inputs(self, data: Any, table: pa.Table) -> dict[str, Any]:
+    def _inputs(self, data: Any, table: pa.Table, source: str = "") -> dict[str, Any]:
         with named(names_in(data)):
             inputs, notes = self._preprocessing.apply(table)
         self._notes = note_lines(notes)
@@ -275,7 +295,7 @@ class Run:
         inputs: dict[str, NDArray[Any]],
         targets: dict[str, Any],
         row_weights: Mapping[str, Any] | None = None,
-    ) -> ArrayData:
+    ) -> Data:
         device = next(self.model.parameters()).device
         return ArrayData(inputs, targets, row_weights).to(device)
 
@@ -306,7 +326,7 @@ class Run:
         return chosen
 
 
-def _batch_size(inputs: Mapping[str, Any]) -> int:
+def batch_size_of(inputs: Mapping[str, Any]) -> int:
     """Return the rows per forward pass: texts and the like have hundreds of states each."""
     return 4096 if set(inputs) <= {"numbers", "categories"} else 256
 

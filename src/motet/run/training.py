@@ -1,19 +1,15 @@
 """One run: from a config to a run folder, in one attempt or several."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
 from motet.config import Config
-from motet.data.arrays import ArrayData
 from motet.data.sources import absolute
-from motet.data.trees import take_rows
 from motet.problems import InputError
 from motet.run import folder, saving
 from motet.run.building import build_trainer, train_statistics
@@ -23,10 +19,14 @@ from motet.run.frozen_states import with_frozen_states
 from motet.run.layout import line, wrapped
 from motet.run.lines import data_lines, report_lines, training_lines
 from motet.run.observers import ProgressLines, RunFiles, Say, StopAtInterrupt
-from motet.run.origin_rows import fingerprint
-from motet.run.preparing import ROW, Prepared, prepare
-from motet.run.runs import Run, with_truth
+from motet.run.origin_rows import stored
+from motet.run.prepared import AnyPrepared
+from motet.run.preparing import prepare
+from motet.run.runs import Run, batch_size_of
+from motet.run.source_runs import SourcesRun
+from motet.run.split_data import rows_of, test_predictions
 from motet.training import History, Report, TestRecord, TrainingError
+from motet.training.evaluation import evaluate
 from motet.writing import replacing
 
 
@@ -50,10 +50,10 @@ def train_one(
     """
     prepared = prepare(config, data=data, overrides=overrides)
     attempt = _Attempt(prepared, say, step)
-    origin = prepared.rows.origin.file
+    origin = prepared.origin.file
     attempt.use(folder.create(output, origin.stem if origin else "run"))
-    write_config(attempt.path, prepared.config, prepared.rows.origin.folder)
-    content = folder.environment() | {"data": asdict(fingerprint(prepared))}
+    write_config(attempt.path, prepared.config, prepared.origin.folder)
+    content = folder.environment() | stored(prepared)
     folder.write_json(attempt.path / folder.ENVIRONMENT, content)
     for each in (*data_lines(prepared), *training_lines(prepared, attempt.trainer)):
         attempt.say(each)
@@ -80,7 +80,7 @@ def resume_one(path: Path, data: Any, *, say: Say, step: Say) -> Run:
 class _Attempt:
     """One attempt at a run: what `train` and `resume` have in common."""
 
-    def __init__(self, prepared: Prepared, say: Say, step: Say) -> None:
+    def __init__(self, prepared: AnyPrepared, say: Say, step: Say) -> None:
         self.prepared, self.say, self.step = prepared, say, step
         self.trainer = build_trainer(prepared)
 
@@ -120,14 +120,18 @@ class _Attempt:
 
     def _carry_out(self) -> Run:
         prepared, trainer = self.prepared, self.trainer
-        inputs = with_frozen_states(prepared, trainer, self.say, self.step)
+        inputs = {
+            source: with_frozen_states(part, trainer, self.say, self.step)
+            for source, part in prepared.parts.items()
+        }
         trainer.fit(
-            _rows_of(prepared, inputs, "train"),
-            _rows_of(prepared, inputs, "validation"),
+            rows_of(prepared, inputs, "train"),
+            rows_of(prepared, inputs, "validation"),
             epochs=prepared.config.training.epochs,
         )
         model = trainer.model.eval()
-        run = Run(
+        kind = SourcesRun if len(prepared.parts) > 1 else Run
+        run = kind(
             self.path,
             prepared.config,
             prepared.preprocessing,
@@ -145,7 +149,8 @@ class _Attempt:
             self.say(part)
         if trainer.progress.skipped:
             self.say(f"{'note':<10} {trainer.progress.skipped} skipped steps that were not finite")
-        report = self._test(run, inputs) if len(prepared.rows.split.test) else None
+        tested = any(len(part.rows.split.test) for part in prepared.parts.values())
+        report = self._test(run, inputs) if tested else None
         for note in [] if report else _constants(trainer.history):
             self.say(line("note", note))
         text = card(prepared, model, trainer, report)
@@ -163,13 +168,14 @@ class _Attempt:
         )
         return run
 
-    def _test(self, run: Run, inputs: dict[str, Any]) -> Report:
+    def _test(self, run: Run, inputs: Mapping[str, Any]) -> Report:
         """Evaluate the model on the test rows, once, and save its predictions."""
-        prepared, rows = self.prepared, self.prepared.rows.split.test
-        inputs = take_rows(inputs, rows)
         started = perf_counter()
-        report = run.evaluate_arrays(
-            inputs, prepared.labels("test"), row_weights=prepared.row_weights("test")
+        report = evaluate(
+            run.model,
+            rows_of(self.prepared, inputs, "test").to(self.trainer.device),
+            batch_size=min(map(batch_size_of, inputs.values())),
+            trivial=self.trainer.trivial,
         )
         record = TestRecord(
             step=self.trainer.step,
@@ -179,17 +185,12 @@ class _Attempt:
             score=report["score"],
         )
         self._metrics.write(record.as_dict())
-        self.say(f"{'test':<10} {len(rows):,} rows, used for nothing before")
+        count = sum(len(part.rows.split.test) for part in self.prepared.parts.values())
+        self.say(f"{'test':<10} {count:,} rows, used for nothing before")
         for each in report_lines(run.model, report):
             self.say(each)
-        predictions = with_truth(
-            run.predict_arrays(inputs, rows=prepared.table_of("test")),
-            prepared.table_of("test"),
-            prepared.preprocessing,
-            run.model.labelled_tasks,
-        ).add_column(0, ROW, pa.array(rows))
         with replacing(self.path / folder.TEST_PREDICTIONS) as file:
-            pq.write_table(predictions, file)
+            pq.write_table(test_predictions(run, self.prepared, inputs), file)
         return report
 
 
@@ -198,11 +199,6 @@ def _constants(history: History) -> list[str]:
     best = [record for record in history.records if record.get("best")]
     notes = best[-1].get("notes", {}) if best else {}
     return [f"{key}: {note}" for key, note in notes.items() if key.endswith(".prediction")]
-
-
-def _rows_of(prepared: Prepared, inputs: dict[str, Any], name: str) -> ArrayData:
-    rows = getattr(prepared.rows.split, name)
-    return ArrayData(take_rows(inputs, rows), prepared.labels(name), prepared.row_weights(name))
 
 
 def write_config(path: Path, config: Config, origin: Path) -> None:

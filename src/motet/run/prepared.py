@@ -1,0 +1,188 @@
+"""What a run reads, checked: tables and their splits, and what was learned from the training rows.
+
+Almost every run has one table. Where data have several sources, each has a `Prepared` of its own in
+`PreparedSources`, with its rows, its inputs and the labels of its tasks.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from motet.config import Config, Origin
+from motet.data.inference import Guess
+from motet.data.preprocessing import Preprocessing
+from motet.data.sources import Source
+from motet.data.splits import Splits
+from motet.data.targets.classes import MISSING
+from motet.registry import AUXILIARY
+
+ROW = "row"
+"""Column of test predictions with the number of the row in the source, counted from 0."""
+SOURCE = "source"
+"""Column of test predictions with the name of the source, where there are several."""
+
+
+@dataclass(frozen=True)
+class RunRows:
+    """A config with explicit inputs, the table of a source that it names, and its split."""
+
+    config: Config
+    origin: Origin
+    source: Source
+    table: pa.Table
+    split: Splits
+    guesses: tuple[Guess, ...]
+    name: str
+    """Name of the source; empty if it is the only one."""
+    given: pa.Table
+    """The rows as inputs read them: with columns without values for what they lack."""
+    inputs: Collection[str]
+    """Names of the inputs that the rows have, ``lacking`` included."""
+    lacking: Collection[str]
+    """Names of the inputs that are missing in all rows, as the source has no such columns."""
+    tasks: Collection[str]
+    """Names of the tasks that are trained on the rows."""
+
+    @property
+    def fed(self) -> dict[str, Any]:
+        """What predictions need to know about the source, as JSON can hold it."""
+        entry = (self.config.data.sources or {}).get(self.name)
+        return {
+            "inputs": [name for name in self.inputs if name not in self.lacking],
+            "lacking": list(self.lacking),
+            "tasks": [task for task in self.tasks if self.config.tasks[task].type not in AUXILIARY],
+            "columns": dict(entry.columns) if entry else {},
+        }
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Rows, and what was learned from the training rows about inputs and labels."""
+
+    rows: RunRows
+    preprocessing: Preprocessing
+    inputs: dict[str, Any]
+    """What the encoder takes, for all rows: a tree, see `motet.data.trees`."""
+    targets: dict[str, NDArray[Any]]
+    """What the losses take, for all rows."""
+    weights: dict[str, NDArray[np.float32]]
+    """How much each row counts, for all rows, of tasks whose rows have weights."""
+    notes: tuple[str, ...] = ()
+    """What users should know about the inputs and labels."""
+
+    @property
+    def config(self) -> Config:
+        """The config, with its inputs spelled out."""
+        return self.rows.config
+
+    @property
+    def origin(self) -> Origin:
+        """Where the config came from."""
+        return self.rows.origin
+
+    @property
+    def parts(self) -> Mapping[str, "Prepared"]:
+        """The rows of each source, by name."""
+        return {self.rows.name: self}
+
+    def table_of(self, split: str) -> pa.Table:
+        """Return the raw rows of "train", "validation" or "test"."""
+        return self.rows.table.take(pa.array(getattr(self.rows.split, split)))
+
+    def labels(self, name: str) -> dict[str, NDArray[Any]]:
+        """Return what the losses take of "train", "validation" or "test"."""
+        rows = getattr(self.rows.split, name)
+        return {task: encoded[rows] for task, encoded in self.targets.items()}
+
+    def row_weights(self, name: str) -> dict[str, NDArray[np.float32]]:
+        """Return the weights of the rows of "train", "validation" or "test"."""
+        rows = getattr(self.rows.split, name)
+        return {task: weights[rows] for task, weights in self.weights.items()}
+
+    def steps(self, batch_size: int) -> int:
+        """Return how many steps an epoch has."""
+        return -(-len(self.rows.split.train) // batch_size)
+
+
+@dataclass(frozen=True)
+class PreparedSources:
+    """The rows of several sources, whose inputs go through one preprocessing."""
+
+    parts: Mapping[str, Prepared]
+    """The rows of each source, by name, at least two."""
+    notes: tuple[str, ...] = ()
+    """What users should know about the inputs and labels of all sources."""
+
+    @property
+    def config(self) -> Config:
+        """The config, with its inputs spelled out."""
+        return self._first.config
+
+    @property
+    def origin(self) -> Origin:
+        """Where the config came from."""
+        return self._first.origin
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What was learned from the training rows of all sources."""
+        return self._first.preprocessing
+
+    @property
+    def targets(self) -> dict[str, NDArray[Any]]:
+        """What the losses take, for all rows of a task's sources, in their order."""
+        return self._joined([each.targets for each in self.parts.values()])
+
+    def labels(self, name: str) -> dict[str, NDArray[Any]]:
+        """Return what the losses take of "train", "validation" or "test"; see `targets`."""
+        return self._joined([each.labels(name) for each in self.parts.values()])
+
+    def row_weights(self, name: str) -> dict[str, NDArray[np.float32]]:
+        """Return the weights of the rows of "train", "validation" or "test"; see `targets`."""
+        return self._joined([each.row_weights(name) for each in self.parts.values()])
+
+    def batch_sizes(self) -> dict[str, int]:
+        """Return the rows per batch of sources for which tasks give them."""
+        found: dict[str, int] = {}
+        for name, part in self.parts.items():
+            for task in part.rows.tasks:
+                size = self.config.tasks[task].options().get("batch_size")
+                if size is not None:
+                    found[name] = size
+        return found
+
+    def steps(self, batch_size: int) -> int:
+        """Return how many steps an epoch has: the batches of the largest source."""
+        sizes = self.batch_sizes()
+        return max(part.steps(sizes.get(name, batch_size)) for name, part in self.parts.items())
+
+    @property
+    def _first(self) -> Prepared:
+        return next(iter(self.parts.values()))
+
+    def _joined(self, parts: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+        tasks = (task for task in self.config.tasks if any(task in part for part in parts))
+        return {task: _rows([part[task] for part in parts if task in part]) for task in tasks}
+
+
+AnyPrepared = Prepared | PreparedSources
+
+
+def _rows(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Put labels one below the other; sequences are filled up to the longest."""
+    if len(arrays) == 1:
+        return arrays[0]
+    if len({each.shape[1:] for each in arrays}) > 1:
+        longest = max(each.shape[1] for each in arrays)
+        arrays = [_filled(each, longest) for each in arrays]
+    return np.concatenate(arrays)
+
+
+def _filled(values: NDArray[Any], length: int) -> NDArray[Any]:
+    more = [(0, 0), (0, length - values.shape[1]), *[(0, 0)] * (values.ndim - 2)]
+    missing = np.nan if values.dtype.kind == "f" else MISSING
+    return np.pad(values, more, constant_values=missing)

@@ -1,0 +1,417 @@
+"""Reading the rows of a run: from one source, or from each of several."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+
+from motet.config import Config, Member, Origin
+from motet.config.collecting import Collector
+from motet.config.named_sources import sources_of as named_by
+from motet.config.places import with_absolute
+from motet.data.inference import Guess, infer_inputs
+from motet.data.inputs.base import Input
+from motet.data.judged_rows import JudgedRows
+from motet.data.selection import columns_beside, label_columns, require_columns
+from motet.data.sources import Source, as_source, rows_of
+from motet.data.sources.files import Files
+from motet.data.splits import Splits, split
+from motet.options import create
+from motet.problems import InputError
+from motet.registry import AUXILIARY, INPUTS, SOURCES
+from motet.run.prepared import RunRows
+from motet.run.renaming import renamed
+
+
+def sources_of(config: Config, origin: Origin, data: Any) -> dict[str, Source]:
+    """Return the sources of a run by name, of which the only one has none.
+
+    Args:
+        config: The config.
+        origin: Where it came from.
+        data: Rows from Python, if any.
+
+    Returns:
+        The sources; nothing is read yet.
+
+    Raises:
+        InputError: If there is none, or data are given twice.
+    """
+    chosen = config.data
+    if data is not None:
+        for key in ("source", "sources"):
+            if getattr(chosen, key) is not None:
+                raise InputError(f"found data from Python and data.{key}; remove one of them")
+        return _given(data, config)
+    if chosen.source is not None:
+        return {"": Files(origin.folder, source=chosen.source)}
+    members = with_absolute(config, origin.folder).data.sources or {}
+    if not members:
+        raise InputError("found no data; give data.source, or data= from Python")
+    made = {name: _made(member, origin) for name, member in members.items()}
+    return made if len(made) > 1 else dict.fromkeys([""], next(iter(made.values())))
+
+
+def _made(member: Member, origin: Origin) -> Source:
+    folder = (origin.folder,) if member.type == "files" else ()
+    made: Source = create(SOURCES, member.type, *folder, **member.options())
+    return made
+
+
+def _given(data: Any, config: Config) -> dict[str, Source]:
+    """Return the sources of data from Python: several if tasks name their sources."""
+    from motet.data.several import Sources  # needs torch, which `data` from Python may use
+
+    wanted = {source for task in config.tasks.values() for source in named_by(task)}
+    several: Mapping[str, Any] | None = None
+    if isinstance(data, Sources):
+        several = data.given
+    elif wanted and isinstance(data, Mapping) and wanted <= set(data):
+        several = data
+    if several is None:
+        for name, task in config.tasks.items():
+            if named_by(task):
+                raise InputError(
+                    f"found one table, but task {name!r} has source: {', '.join(named_by(task))}; "
+                    "remove it, or give a mapping of sources: data={name: rows, ...}"
+                )
+        return {"": as_source(data)}
+    found = {}
+    for name, rows in several.items():
+        with in_source(name):
+            found[name] = as_source(rows)
+    return found
+
+
+@contextmanager
+def in_source(name: str) -> Iterator[None]:
+    """Begin the message of an `InputError` with the name of the source, if it has one."""
+    try:
+        yield
+    except InputError as error:
+        if not name:
+            raise
+        made = InputError(
+            f"source {name!r}: {error.message}", option=error.option, owner=error.owner
+        )
+        made.key = error.key
+        raise made from None
+
+
+class Reading:
+    """Reads one source, and collects its problems at the keys that caused them.
+
+    Args:
+        config: The config.
+        collector: Collects problems.
+        source: The source.
+        name: Its name; empty if it is the only one.
+        place: The key of the source.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        collector: Collector,
+        source: Source,
+        name: str,
+        place: tuple[str, ...],
+    ) -> None:
+        self.config, self._collector = config, collector
+        self.source, self.name = source, name
+        named = bool(name) and config.data.sources is not None
+        self.place = (*place, name) if named else place
+        self.entry = (config.data.sources or {})[name] if named else None
+        """What the config has about the source, if there are several."""
+        self.tasks = [task for task, chosen in config.tasks.items() if self._serves(chosen)]
+        self.table = pa.table({})
+        self.splits: Splits | None = None
+        self.used: set[str | None] = set()
+        """Columns that are labels, or mark the split."""
+        self.weighted: dict[str | None, str] = {}
+        """Columns of weights of rows, with the task that has them."""
+        self._beside: set[str | None] = set()
+
+    def read(self) -> pa.Table | None:
+        """Read the rows; None if that failed."""
+        with self._collector.at(*self.place), in_source(self.name if not self.entry else ""):
+            table = rows_of(self.source)
+            if not len(table):
+                raise InputError("found no rows; expected at least one")
+            self.table = self._renamed(table)
+            return self.table
+        return None
+
+    def split(self) -> None:
+        """Split the rows, and find the columns of labels."""
+        chosen = self.config.data.split
+        with self._collector.at("data", "split"), in_source(self.name):
+            self.splits = split_rows(self.config, self.table, self.name)
+        self.used = {chosen.column} - {None}
+        self._beside = {chosen.group, chosen.time} - {None}
+        for task in self.tasks:
+            options = self.config.tasks[task].options()
+            if self.config.tasks[task].type in AUXILIARY:
+                continue
+            with self._collector.at("tasks", task), in_source(self.name):
+                self.used |= set(label_columns(task, options, self.table))
+            with self._collector.at("tasks", task), in_source(self.name):
+                self._beside |= set(columns_beside(task, options, self.table))
+            with self._collector.at("tasks", task), in_source(self.name):
+                judged = JudgedRows.of(task, options)
+                self._beside |= set(judged.columns)
+                judged.holds(self.table)
+            self.weighted |= {options.get("row_weight"): task}
+
+    def guesses(self) -> list[Guess]:
+        """Guess the types of inputs from the training rows."""
+        excluded = [str(column) for column in self.used | self._beside]
+        train = None if self.splits is None else self.splits.train
+        self.guessed = tuple(infer_inputs(self.table, excluded, train, self.source.row_name))
+        return list(self.guessed)
+
+    guessed: tuple[Guess, ...] = ()
+    """What `guesses` found."""
+
+    def rows(self, config: Config, given: "Given") -> RunRows:
+        """Return what was read, once nothing is wrong."""
+        assert self.splits is not None
+        return RunRows(
+            config,
+            self._collector.origin,
+            self.source,
+            self.table,
+            self.splits,
+            self.guessed,
+            self.name,
+            given.table,
+            given.inputs,
+            given.lacking,
+            self.tasks,
+        )
+
+    def _serves(self, task: Member) -> bool:
+        named = named_by(task)
+        return not self.name or self.name in named or (not named and task.type in AUXILIARY)
+
+    def _renamed(self, table: pa.Table) -> pa.Table:
+        """Give columns the names that inputs know them by."""
+        inputs = self.config.inputs or {}
+        names: dict[str, str] = {}
+        for name, column in (self.entry.columns if self.entry else {}).items():
+            require_columns(table, [column], f"input {name!r}")
+            chosen = inputs[name].options() if name in inputs else {}
+            if chosen.get("columns") is not None:
+                raise InputError(
+                    f"input {name!r} reads several columns, and found {column!r} for it"
+                )
+            names[chosen.get("column") or name] = column
+        return renamed(table, names)
+
+
+def split_rows(config: Config, table: pa.Table, source: str = "") -> Splits:
+    """Split the rows of a table as configured, and whole lists of rankings where nothing is.
+
+    Args:
+        config: The config.
+        table: The rows.
+        source: Name of the source that has them, where there are several; rows that lack the column
+            to stratify by are then split without it.
+
+    Returns:
+        The splits.
+    """
+    chosen = config.data.split
+    stratify = chosen.stratify
+    if source and stratify is not None and stratify not in table.column_names:
+        stratify = None
+    group, note = chosen.group, ""
+    if (chosen.column, group, chosen.time) == (None, None, None):
+        group = _query(config, table, source)
+        note = f"the rows of each {group!r} are in one split, as a ranking compares them"
+    found = split(
+        table,
+        validation=chosen.validation,
+        test=chosen.test,
+        seed=chosen.seed,
+        column=chosen.column,
+        train=chosen.train or "train",
+        stratify=stratify,
+        group=group,
+        time=chosen.time,
+        folds=chosen.folds,
+        fold=chosen.fold,
+        labels=_columns_of_labels(config, table, source),
+    )
+    return replace(found, notes=(note, *found.notes)) if group != chosen.group else found
+
+
+def _query(config: Config, table: pa.Table, source: str) -> str | None:
+    """Return the column of queries of the first ranking, if there is one."""
+    tasks = [task for task in config.tasks.values() if not source or source in named_by(task)]
+    columns = (task.options().get("query") for task in tasks)
+    return next((each for each in columns if each in table.column_names), None)
+
+
+def _columns_of_labels(config: Config, table: pa.Table, source: str) -> list[str]:
+    """Name the label columns that are there; missing ones are reported elsewhere."""
+    found: list[str] = []
+    for name, task in config.tasks.items():
+        if task.type not in AUXILIARY and (not source or source in named_by(task)):
+            with suppress(InputError):
+                found += label_columns(name, task.options(), table)
+    return found
+
+
+def merged_guesses(found: Mapping[str, Sequence[Guess]]) -> list[Guess]:
+    """Merge what was guessed about the columns of several sources.
+
+    Args:
+        found: The guesses of each source.
+
+    Returns:
+        One guess per column.
+
+    Raises:
+        InputError: If a column seems to be of another type in another source.
+    """
+    merged: dict[str, tuple[str, Guess]] = {}
+    for source, guesses in found.items():
+        for guess in guesses:
+            first, known = merged.setdefault(guess.column, (source, guess))
+            if guess.type is None or guess.type == known.type:
+                continue
+            if known.type is None:
+                merged[guess.column] = source, guess
+                continue
+            raise InputError(
+                f"column {guess.column!r} seems to be a {known.type} in {first!r} ({known.reason}) "
+                f"and a {guess.type} in {source!r} ({guess.reason}); name the inputs and their "
+                "types"
+            )
+    return [guess for _, guess in merged.values()]
+
+
+class Given:
+    """What inputs read of a source.
+
+    Args:
+        table: The rows.
+        inputs: The inputs that have columns here.
+    """
+
+    def __init__(self, table: pa.Table, inputs: Sequence[str]) -> None:
+        self.table, self.inputs = table, tuple(inputs)
+        self.lacking: tuple[str, ...] = ()
+        """Those of ``inputs`` whose columns are not there, and are missing in every row."""
+
+
+def choose_inputs(
+    config: Config, collector: Collector, sources: Mapping[str, Reading]
+) -> dict[str, Given]:
+    """Find the inputs of each source, and report those that none has.
+
+    Numbers and other columns of one table are encoded together, so a source that has some of them
+    has all: those whose columns it lacks are missing in all of its rows.
+
+    Args:
+        config: The config, with inputs.
+        collector: Collects problems.
+        sources: The sources, read.
+
+    Returns:
+        What inputs read of each source.
+
+    Raises:
+        InputError: Collected, as all problems are.
+    """
+    made: dict[str, Input] = {}
+    for name, chosen in (config.inputs or {}).items():
+        with collector.at("inputs", name):
+            made[name] = create(INPUTS, chosen.type, name, **chosen.options())
+    if list(sources) == [""]:
+        (one,) = sources.values()
+        for name, each in made.items():
+            with collector.at("inputs", name):
+                _check_input(each, one)
+        return {"": Given(one.table, list(made))}
+    found: dict[str, Given] = {}
+    for source, reading in sources.items():
+        found[source] = Given(reading.table, _inputs_in(reading, made, collector))
+        if not found[source].inputs:
+            with collector.at(*reading.place), in_source("" if reading.entry else source):
+                raise InputError(
+                    f"it has the columns of no input: {', '.join(made)}; expected those of one at "
+                    "least"
+                )
+    for name, each in made.items():
+        if not any(name in given.inputs for given in found.values()):
+            with collector.at("inputs", name):
+                raise InputError(_nowhere(each, sources))
+    collector.stop()
+    in_table = [name for name in made if "encoder" not in (config.inputs or {})[name].options()]
+    for given in found.values():
+        _complete(given, made, in_table, list(found.values()))
+    return found
+
+
+def _check_input(made: Input, reading: Reading) -> None:
+    columns = made.columns(reading.table.column_names)
+    require_columns(reading.table, columns, f"input {made.name!r}")
+    for column in columns:
+        if column in reading.used:
+            raise InputError(f"it reads {column!r}, which is a target or the split; remove it")
+        if column in reading.weighted:
+            raise InputError(
+                f"it reads {column!r}, which is the row_weight of task "
+                f"{reading.weighted[column]!r}; remove it"
+            )
+
+
+def _inputs_in(reading: Reading, made: Mapping[str, Input], collector: Collector) -> list[str]:
+    """Return the inputs that a source has: those that it names, or whose columns are there."""
+    named = None if reading.entry is None else reading.entry.inputs
+    found = []
+    for name, each in made.items():
+        if named is not None:
+            if name in named:
+                with collector.at(*reading.place, "inputs"):
+                    _check_input(each, reading)
+                    found.append(name)
+            continue
+        with suppress(InputError):
+            _check_input(each, reading)
+            found.append(name)
+    return found
+
+
+def _nowhere(made: Input, sources: Mapping[str, Reading]) -> str:
+    """Describe an input that no source has."""
+    for reading in sources.values():
+        try:
+            _check_input(made, reading)
+        except InputError as error:
+            if "did you mean" in error.message:
+                return f"no source has it: in {reading.name!r}, {error.message}"
+    return f"no source has it: {', '.join(sources)}; expected its column in one, or remove it"
+
+
+def _complete(
+    given: Given, made: Mapping[str, Input], in_table: Sequence[str], sources: Sequence[Given]
+) -> None:
+    """Add columns without values for what a source lacks of the table."""
+    if not any(name in given.inputs for name in in_table):
+        return
+    lacking = [name for name in in_table if name not in given.inputs]
+    table = given.table
+    for name in lacking:
+        other = next(each.table for each in sources if name in each.inputs)
+        for column in made[name].columns(other.column_names):
+            values = pa.nulls(len(table), other.schema.field(column).type)
+            if column in table.column_names:
+                table = table.drop_columns([column])
+            table = table.append_column(column, values)
+    given.table, given.lacking = table, tuple(lacking)
+    given.inputs = tuple(name for name in made if name in {*given.inputs, *lacking})

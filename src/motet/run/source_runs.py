@@ -1,0 +1,235 @@
+"""A finished run on several sources: predicts each task from the inputs of its source."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from motet.data.arrays import ArrayData
+from motet.data.batches import Data
+from motet.data.lacking import lacking_in
+from motet.data.notes import note_lines
+from motet.data.row_names import named
+from motet.data.several import Sources
+from motet.data.sources import names_in
+from motet.problems import InputError, hint
+from motet.run.renaming import renamed
+from motet.run.runs import Run, batch_size_of
+from motet.training import Report
+from motet.training.evaluation import embed
+from motet.training.kept import Weights
+
+
+@final
+class SourcesRun(Run):
+    """A run whose tasks were trained on rows of several sources, which may have different inputs.
+
+    A task is predicted from the inputs of its source alone, those that it was trained with. Rows
+    may come from anywhere: a task can be predicted where the columns of those inputs are there.
+    """
+
+    def predict(
+        self, data: Any, *, tasks: Iterable[str] | None = None, weights: Weights = "best"
+    ) -> pa.Table:
+        """Predict for rows, in their order; see `Run.predict`.
+
+        Returns:
+            Columns of predictions.
+
+        Raises:
+            InputError: If the data lack an input of a task that is asked for; the message names
+                those that can be predicted.
+        """
+        table, chosen = self._read(data), self._chosen(tasks)
+        served = self._served(table, chosen)
+        columns: dict[str, dict[str, Any]] = {}
+        notes: dict[str, None] = {}
+        for source in dict.fromkeys(served.values()):
+            own = [task for task in chosen if served[task] == source]
+            view = self._view(table, source)
+            found = self._predictions(self._inputs(data, view, source), own, weights)
+            notes |= dict.fromkeys(self._notes)
+            for task in own:
+                made = self._columns({task: found[task]}, view)
+                columns[task] = {name: made[name] for name in made.column_names}
+        self._notes = tuple(notes)
+        return pa.table({name: each for task in chosen for name, each in columns[task].items()})
+
+    def evaluate(
+        self,
+        data: Any,
+        *,
+        tasks: Iterable[str] | None = None,
+        split: Literal["train", "validation", "test"] | None = None,
+        weights: Weights = "best",
+        source: str | None = None,
+    ) -> Report:
+        """Compute every metric on labelled rows of one source; see `Run.evaluate`.
+
+        Returns:
+            The report on the tasks of the source.
+
+        Raises:
+            InputError: If the rows fit no source, or several and none is named.
+        """
+        table, chosen = self._read(data), self._chosen(tasks)
+        found = self._fitting(table, chosen) if source is None else [self._known(source)]
+        if len(found) != 1:
+            raise InputError(
+                f"the rows fit the sources {' and '.join(found)}; choose one: --source {found[0]}, "
+                "or source= in Python"
+                if found
+                else f"the rows fit no source: {self._what_is_lacking(table, chosen)}"
+            )
+        own = [task for task in chosen if task in self._sources[found[0]]["tasks"]]
+        view = self._view(table, found[0])
+        return self._evaluate_rows(
+            data, view, own, tasks is not None, split, weights, source=found[0]
+        )
+
+    def preprocess(self, data: Any, source: str | None = None) -> dict[str, Any]:
+        """Turn rows into the arrays that ``run.model`` takes; see `Run.preprocess`.
+
+        Args:
+            data: The rows.
+            source: The source whose inputs are read.
+
+        Returns:
+            The arrays; None where the source lacks an input.
+
+        Raises:
+            InputError: If no source is named.
+        """
+        if source is None:
+            raise InputError(
+                f"expected the source whose inputs are read: source={self._names[0]!r}, for example"
+            )
+        return self._inputs(data, self._view(self._read(data), self._known(source)), source)
+
+    def embed(self, data: Any, *, task: str | None = None) -> NDArray[np.float32]:
+        """Compute the representation that the heads read; see `Run.embed`.
+
+        Returns:
+            float32, shape (N, D), rows in order.
+
+        Raises:
+            InputError: If tasks are of several sources and none is chosen.
+        """
+        table, chosen = self._read(data), self._chosen(task)
+        served = self._served(table, chosen)
+        sources = list(dict.fromkeys(served.values()))
+        if len(sources) > 1:
+            raise InputError(
+                f"tasks read the inputs of the sources {' and '.join(sources)}; choose a task: "
+                f"task={chosen[0]!r}, for example"
+            )
+        inputs = self._inputs(data, self._view(table, sources[0]), sources[0])
+        size = batch_size_of(inputs)
+        return embed(self.model, self._data(inputs, {}), batch_size=size, tasks=chosen).numpy()
+
+    @property
+    def _sources(self) -> Mapping[str, Mapping[str, Any]]:
+        return self._preprocessing.sources
+
+    @property
+    def _names(self) -> list[str]:
+        return list(self._sources)
+
+    def _known(self, source: str) -> str:
+        if source not in self._sources:
+            raise InputError(f"no source is named {source!r}; {hint(source, self._sources)}")
+        return source
+
+    def _served(self, table: pa.Table, tasks: Iterable[str]) -> dict[str, str]:
+        """Return the source whose inputs each task is predicted from: that with most inputs."""
+        fitting = [name for name in self._sources if not self._lacks(table, name)]
+        fitting.sort(key=lambda name: -len(self._sources[name]["inputs"]))
+        tasks = list(tasks)
+        found = {
+            task: next((name for name in fitting if task in self._sources[name]["tasks"]), None)
+            for task in tasks
+        }
+        served = {task: name for task, name in found.items() if name is not None}
+        left = [task for task in tasks if task not in served]
+        if left:
+            able = f"; it can be used for --tasks {','.join(served)}" if served else ""
+            raise InputError(
+                f"the data lack inputs of {', '.join(left)}: {self._what_is_lacking(table, left)}"
+                f"{able}"
+            )
+        return served
+
+    def _fitting(self, table: pa.Table, tasks: Iterable[str]) -> list[str]:
+        """Return the sources whose inputs rows have, and labels of some of the tasks."""
+        found = []
+        for name, each in self._sources.items():
+            view = renamed(table, self._renames(table, name))
+            labels = [
+                column
+                for task in tasks
+                if task in each["tasks"]
+                for column in self._preprocessing.target(task).columns(view.column_names)
+            ]
+            if not self._lacks(table, name) and any(each in view.column_names for each in labels):
+                found.append(name)
+        return found
+
+    def _what_is_lacking(self, table: pa.Table, tasks: Iterable[str]) -> str:
+        tasks = set(tasks)
+        return "; ".join(
+            f"{name} has {', '.join(each['inputs'])}, and they lack "
+            f"{', '.join(map(repr, self._lacks(table, name))) or 'its labels'}"
+            for name, each in self._sources.items()
+            if tasks.intersection(each["tasks"])
+        )
+
+    def _lacks(self, table: pa.Table, source: str) -> list[str]:
+        """Return the columns of a source's inputs that a table lacks."""
+        there = renamed(table, self._renames(table, source)).column_names
+        chosen = self._sources[source]
+        return [
+            chosen["columns"].get(name, column)
+            for name in chosen["inputs"]
+            for column in self._preprocessing.fitted_inputs[name].columns(there)
+            if column not in there
+        ]
+
+    def _renames(self, table: pa.Table, source: str) -> dict[str, str]:
+        """Return the columns to rename to those of inputs, where rows have the former."""
+        inputs = self._preprocessing.fitted_inputs
+        return {
+            inputs[name].columns(())[0]: column
+            for name, column in self._sources[source]["columns"].items()
+            if column in table.column_names
+        }
+
+    def _view(self, table: pa.Table, source: str) -> pa.Table:
+        """Return rows with the columns that the inputs of a source read; others have no values."""
+        view = renamed(table, self._renames(table, source))
+        for name in self._sources[source]["lacking"]:
+            for column in self._preprocessing.fitted_inputs[name].columns(view.column_names):
+                if column in view.column_names:
+                    view = view.drop_columns([column])
+                view = view.append_column(column, pa.nulls(len(view)))
+        return view
+
+    def _inputs(self, data: Any, table: pa.Table, source: str = "") -> dict[str, Any]:
+        chosen = self._sources[source]
+        with named(names_in(data)):
+            only = [*chosen["inputs"], *chosen["lacking"]]
+            inputs, notes = self._preprocessing.apply(table, only=only)
+        self._notes = note_lines({n: each for n, each in notes.items() if n in chosen["inputs"]})
+        return inputs
+
+    def _data(
+        self,
+        inputs: dict[str, NDArray[Any]],
+        targets: dict[str, Any],
+        row_weights: Mapping[str, Any] | None = None,
+    ) -> Data:
+        device = next(self.model.parameters()).device
+        without = lacking_in(self._preprocessing.shapes(), inputs)
+        rows = ArrayData(inputs, targets, row_weights)
+        return Sources({"rows": rows}, lacking={"rows": without}).to(device)

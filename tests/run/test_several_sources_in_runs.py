@@ -1,0 +1,358 @@
+"""One config for several data sets without a row in common: trained, resumed, predicted."""
+
+import json
+import random
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+import motet
+from motet.config import ConfigError
+from motet.data import Sources
+from motet.problems import InputError
+from motet.run.preparing import prepare, read_sources
+
+GOOD, BAD = ["great", "lovely"], ["awful", "poor"]
+RANDOM = random.Random(0)
+
+
+def reviews(count=90):
+    rows = {"review": [], "label": [], "stars": []}
+    for number in range(count):
+        good = RANDOM.random() < 0.5
+        words = RANDOM.choices(["the", "shoe", "is"], k=RANDOM.randint(1, 4))
+        rows["review"].append(" ".join([*words, RANDOM.choice(GOOD if good else BAD)]))
+        rows["label"].append("pos" if good else "neg")
+        rows["stars"].append(None if number % 3 else float(RANDOM.randint(1, 5)))
+    return pa.table(rows)
+
+
+def utterances(count=50):
+    rows = {"utterance": [], "slots": [], "label": [], "age": []}
+    for number in range(count):
+        words = RANDOM.choices(["fly", "to", "rome", "paris"], k=RANDOM.randint(2, 5))
+        rows["utterance"].append(" ".join(words))
+        rows["slots"].append(" ".join("B" if w in ("rome", "paris") else "O" for w in words))
+        rows["label"].append("ab"[number % 2])
+        rows["age"].append(RANDOM.randint(20, 60))
+    return pa.table(rows)
+
+
+def people(count=70):
+    rows = {"age": [], "job": [], "spend": []}
+    for number in range(count):
+        age = RANDOM.randint(20, 60)
+        rows["age"].append(age)
+        rows["job"].append(RANDOM.choice(["cook", "smith"]))
+        rows["spend"].append(None if number % 5 == 0 else 2.0 * age)
+    return pa.table(rows)
+
+
+TABLES = {"reviews": reviews(), "utterances": utterances(), "people": people()}
+CONFIG = """\
+data:
+  sources:
+    reviews: {source: reviews.csv, inputs: {text: review}}
+    utterances: {source: utterances.csv, inputs: {text: utterance, age: age}}
+    people: {source: people.csv}
+inputs:
+  text: {type: text, split: spaces, tokenizer: words, encoder: {type: lstm, width: 8}}
+  age: number
+  job: category
+tasks:
+  sentiment: {type: classification, column: label, source: reviews}
+  stars: {type: regression, source: reviews, weight: 0.5}
+  slots: {type: sequence_labelling, source: utterances, batch_size: 16}
+  topic: {type: classification, column: label, source: utterances}
+  spend: {type: regression, source: people}
+model: {encoder: {type: mlp, hidden: [8]}}
+balancing: pcgrad
+training: {epochs: 2, batch_size: 24, checkpoint_every: 1}
+"""
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    for name, table in TABLES.items():
+        pa.csv.write_csv(table, tmp_path / f"{name}.csv")
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "config.yaml"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    for name, table in TABLES.items():
+        pa.csv.write_csv(table, folder / f"{name}.csv")
+    (folder / "config.yaml").write_text(CONFIG)
+    lines = []
+    run = motet.train(folder / "config.yaml", output=folder / "run", say=lines.append)
+    return run, lines
+
+
+def records(path):
+    lines = (path / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+
+
+def test_the_rows_of_each_source_are_reported_before_training_and_recorded_after(trained):
+    run, lines = trained
+    shown = " ".join(" ".join(lines).split())
+    assert "data reviews: reviews.csv: 90 rows: 64 train, 13 validation, 13 test" in shown
+    assert "utterances: utterances.csv: 50 rows: 36 train, 7 validation, 7 test" in shown
+    assert "reviews inputs text tasks sentiment, stars 64 rows per epoch 24 per step" in shown
+    assert "utterances inputs text, age tasks slots, topic 36 rows per epoch 16 per step" in shown
+    assert "people inputs age, job tasks spend 50 rows per epoch 24 per step" in shown
+    assert "utterances lacks job: missing in all of its rows" in shown
+    assert "3 steps per epoch, each with a batch of every source" in shown
+    seen = [each["rows"] for each in records(run.path) if "rows" in each]
+    assert seen[0] == {"reviews": 64, "utterances": 36, "people": 50}
+
+
+def test_test_predictions_name_the_source_and_the_row_in_it(trained):
+    run, _ = trained
+    found = pq.read_table(run.path / "predictions" / "test.parquet")
+    assert found.column_names[:2] == ["source", "row"]
+    assert set(found["source"].to_pylist()) == set(TABLES)
+    for each in found.to_pylist():
+        table, row = TABLES[each["source"]], each["row"]
+        if each["source"] == "people":
+            assert each["spend_true"] == table["spend"][row].as_py()
+            assert each["spend"] is not None
+            assert each["sentiment"] is None
+        else:
+            task = "sentiment" if each["source"] == "reviews" else "topic"
+            assert each[f"{task}_true"] == table["label"][row].as_py()
+            assert each["spend"] is None
+    for source, tasks in (("people", ["spend"]), ("utterances", ["slots", "topic"])):
+        own = found.filter(pa.compute.equal(found["source"], source))
+        again = run.predict(TABLES[source].take(own["row"]), tasks=tasks)
+        for task in tasks:
+            assert again[task].to_pylist() == own[task].to_pylist()
+
+
+def test_a_task_is_predicted_where_the_inputs_of_its_source_are(trained):
+    run, _ = trained
+    alone = motet.load(run.path / "model")
+    rows = pa.table({"review": ["great shoe", "poor"]})
+    found = alone.predict(rows, tasks=["sentiment", "stars"])
+    assert found.column_names[0] == "sentiment"
+    assert alone.predict(rows.rename_columns(["text"]), tasks=["stars"])["stars"].equals(
+        found["stars"]
+    )
+    with pytest.raises(InputError) as caught:
+        alone.predict(rows)
+    assert "the data lack inputs of slots, topic, spend: utterances has text, age" in str(
+        caught.value
+    )
+    assert "they lack 'utterance', 'age'" in str(caught.value)
+    assert "it can be used for --tasks sentiment,stars" in str(caught.value)
+    more = rows.append_column("age", pa.array([30, 40]))
+    assert alone.predict(more, tasks=["stars"])["stars"].equals(found["stars"])
+    assert alone.embed(rows, task="stars").shape == (2, 16)
+    assert alone.preprocess(rows, "reviews").keys() == {"texts"}
+
+
+def test_evaluation_is_of_one_source(trained):
+    run, _ = trained
+    test = records(run.path)[-1]["tasks"]
+    for source, tasks in (("reviews", {"sentiment", "stars"}), ("people", {"spend"})):
+        report = run.evaluate(TABLES[source], split="test")
+        assert report.tasks.keys() == tasks
+        for task in tasks:
+            assert report[task]["loss"] == pytest.approx(test[task]["loss"], rel=1e-5)
+    with pytest.warns(UserWarning, match="trained on 50 of these 70 rows"):
+        assert run.evaluate(TABLES["people"], source="people")["spend"]["count"] == 56
+    with pytest.raises(InputError, match="no source is named 'reviws'; did you mean 'reviews'"):
+        run.evaluate(TABLES["reviews"], source="reviws")
+    with pytest.raises(InputError, match="the rows fit no source: reviews has text"):
+        run.evaluate(pa.table({"label": ["pos"]}))
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("after", [2, 4, 6])
+def test_a_run_that_died_ends_as_if_it_had_never_stopped(trained, config, monkeypatch, after):
+    whole, _ = trained
+    steps, step = 0, motet.Trainer.train_step
+
+    def dying(self, batch):
+        nonlocal steps
+        steps += 1
+        if steps == after:
+            raise Stop
+        return step(self, batch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(motet.Trainer, "train_step", dying)
+        with pytest.raises(Stop):
+            motet.train(config, output="parts")
+    parts = motet.resume("parts")
+    name = "model/model.safetensors"
+    assert (parts.path / name).read_bytes() == (whole.path / name).read_bytes()
+    assert records(parts.path) == records(whole.path)
+
+
+def test_sources_from_python_are_those_of_the_config(tmp_path):
+    settings = yaml.safe_load(CONFIG)
+    del settings["data"]
+    settings["training"]["epochs"] = 1
+    renamed = {
+        "reviews": TABLES["reviews"].rename_columns({"review": "text"}),
+        "utterances": TABLES["utterances"].rename_columns({"utterance": "text"}),
+        "people": TABLES["people"],
+    }
+    first = motet.train(settings, renamed, output=tmp_path / "first")
+    second = motet.train(settings, Sources(renamed), output=tmp_path / "second")
+    assert records(first.path) == records(second.path)
+    with pytest.raises(ConfigError, match="found one table, but task 'sentiment' has source: rev"):
+        prepare(settings, data=TABLES["people"])
+
+
+def test_an_input_that_a_source_lacks_is_missing_there(config):
+    parts = prepare(config).parts
+    numbers = parts["utterances"].inputs["numbers"]
+    categories = parts["utterances"].inputs["categories"]
+    assert numbers.shape[1] == 1
+    assert set(categories[:, 0]) == {1}  # missing, not unknown
+    assert "numbers" not in parts["reviews"].inputs
+    assert "texts" not in parts["people"].inputs
+
+
+def test_numbers_that_only_some_sources_have_get_a_marker(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = {
+        "tasks": {
+            "a": {"type": "regression", "source": "x"},
+            "b": {"type": "regression", "source": "y"},
+        },
+        "training": {"epochs": 1, "batch_size": 8},
+    }
+    tables = {
+        "x": pa.table({"age": [float(n) for n in range(40)], "a": [1.0 * n for n in range(40)]}),
+        "y": pa.table({"size": [0.5 * n for n in range(30)], "b": [2.0 * n for n in range(30)]}),
+    }
+    found = prepare(settings, data=tables)
+    assert dict(found.config.inputs).keys() == {"age", "size"}
+    assert found.preprocessing.shapes().table.names == (
+        "age",
+        "age_missing",
+        "size",
+        "size_missing",
+    )
+    for source, marker in (("x", 3), ("y", 1)):
+        numbers = found.parts[source].inputs["numbers"]
+        assert (numbers[:, marker] == 1).all()
+        assert (numbers[:, marker - 1] == 0).all()
+    run = motet.train(settings, tables)
+    assert run.predict(pa.table({"age": [3.0]}), tasks="a").num_rows == 1
+    with pytest.raises(InputError, match="lack inputs of b: y has size, and they lack 'size'"):
+        run.predict(pa.table({"age": [3.0]}))
+
+
+def refused(config, *overrides):
+    with pytest.raises(ConfigError) as caught:
+        read_sources(config, overrides=overrides)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["tasks.spend.source=peple"],
+            "tasks.spend.source: no source is named 'peple'; did you mean",
+        ),
+        (
+            ["tasks.spend={type: regression}"],
+            "tasks.spend: the data have several sources; give source",
+        ),
+        (
+            ["data.sources.people.inputs=[agee]"],
+            "data.sources.people.inputs.0: no input is named 'agee'; did you mean 'age'",
+        ),
+        (
+            ["tasks.spend.column=spent"],
+            "tasks.spend: source 'people': the data have no column 'spent' (did you mean 'spend'",
+        ),
+        (
+            ["tasks.topic.batch_size=8"],
+            "tasks.topic.batch_size: found 8, but 16 for 'slots', whose labels are in the same",
+        ),
+        (
+            ["data.sources.people.inputs=[text]"],
+            "data.sources.people.inputs: the data have no column 'text'",
+        ),
+        (
+            ["data.sources.reviews.inputs={text: reviw}"],
+            "data.sources.reviews: the data have no column 'reviw' (did you mean 'review'",
+        ),
+        (["inputs.jobb=category"], "inputs.jobb: no source has it: in 'people', the data have no"),
+        (
+            ["tasks.spend.source=reviews", "tasks.spend.column=stars"],
+            "tasks 'spend' and 'stars' both",
+        ),
+        (
+            ["tasks.spend.source=reviews"],
+            "data.sources.people: no task names it as its source; remove it, or give some task",
+        ),
+        (["data.split.folds=3"], "folds of several sources are not supported; remove folds"),
+        (["data.split.column=part"], "data.split: source 'reviews': "),
+    ],
+)
+def test_what_does_not_fit_the_sources_is_reported_at_its_place(config, overrides, message):
+    assert message in refused(config, *overrides)
+
+
+def test_an_empty_source_is_reported_with_its_name(config, tmp_path):
+    (tmp_path / "people.csv").write_text("age,job,spend\n")
+    assert "data.sources.people: " in (found := refused(config))
+    assert "row" in found
+
+
+def test_several_mistakes_are_reported_together(config):
+    found = refused(config, "tasks.spend.source=peple", "tasks.stars.column=starz")
+    assert "'peple'" in found
+    assert "source 'reviews': the data have no column 'starz'" in found
+
+
+@pytest.mark.parametrize("option", ["source: people", "batch_size: 4"])
+def test_one_table_has_neither_sources_nor_batch_sizes_of_tasks(config, option):
+    config.write_text(
+        f"data: {{source: people.csv}}\ntasks: {{spend: {{type: regression, {option}}}}}\n"
+    )
+    found = refused(config)
+    assert f"config.yaml:2:35  tasks.spend.{option.split(':')[0]}: found" in found
+    assert "and one table, whose rows are those of all tasks; remove it" in found
+
+
+def test_a_task_may_have_labels_in_several_sources(config):
+    parts = {
+        "reviews": TABLES["reviews"].rename_columns({"review": "text"}),
+        "more": pa.table(
+            {"text": ["great"] * 10 + ["poor"] * 10, "label": ["pos"] * 10 + ["neg"] * 10}
+        ),
+    }
+    settings = {
+        "inputs": {
+            "text": {"type": "text", "tokenizer": "words", "encoder": {"type": "lstm", "width": 8}}
+        },
+        "tasks": {
+            "sentiment": {
+                "type": "classification",
+                "column": "label",
+                "source": ["reviews", "more"],
+            },
+            "stars": {"type": "regression", "source": "reviews"},
+        },
+        "training": {"epochs": 1, "batch_size": 16},
+    }
+    run = motet.train(settings, parts, output="run")
+    assert records(run.path)[-1]["tasks"]["sentiment"]["count"] == 13 + 3
+    assert run.predict(pa.table({"text": ["great"]})).num_rows == 1
