@@ -37,6 +37,24 @@ def test_sentiment_and_topic_take_two_steps(tmp_path):
     assert {"recommended", "rating", "department"} <= set(found.column_names)
 
 
+def test_experts_with_an_auxiliary_task_at_every_tenth_step(tmp_path):
+    config = ROOT / "examples" / "clothing_experts.yaml"
+    seen, step = [], motet.Trainer.train_step
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(
+            motet.Trainer,
+            "train_step",
+            lambda self, rows: seen.append(step(self, rows)) or seen[-1],
+        )
+        few_rows = [*FEW, "training.batch_size=12"]
+        run = motet.train(config, few("motet://clothing", 250), few_rows, tmp_path / "run")
+    with_words = [number for number, each in enumerate(seen, 1) if "hidden_words" in each.losses]
+    assert with_words == [10, 20]
+    assert set(seen[9].balanced.tasks) == {"recommended", "rating", "department"}
+    found = motet.load(run.path / "model").predict({"title": [None], "text": ["Lovely dress"]})
+    assert not any(name.startswith("hidden_words") for name in found.column_names)
+
+
 def test_intent_and_slots_take_two_steps(tmp_path):
     config = ROOT / "examples" / "snips.yaml"
     run = motet.train(config, few(snips(), 150), FEW, tmp_path / "run")

@@ -23,7 +23,7 @@ class Vocabulary:
     used: int | None = None
     """Tokens from this number on never occur; None if all may."""
     marks_pairs: bool = True
-    """Whether ``segments`` tell the second text of a pair from the first."""
+    """Whether ``segments`` separate the second text of a pair from the first."""
 
     def not_words(self) -> list[int]:
         """Return the tokens that are no word or piece of one.

@@ -115,3 +115,45 @@ motet.config.read({"tasks": {"a": "regression"}})
 assert not {"torch", "pyarrow"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_helpers_of_sharing_and_auxiliary_tasks_make_configs_that_train(tmp_path):
+    rng = np.random.default_rng(0)
+    words = [" ".join(rng.choice(list("abcdefgh"), 6)) for _ in range(80)]
+    rows = {"review": words, "stars": rng.normal(size=80), "good": rng.integers(0, 2, 80)}
+    encoder = {"type": "lstm", "width": 8}
+    for sharing in (
+        motet.config.soft_sharing(strength=0.1, regularizer="l2"),
+        motet.config.hard_sharing(),
+        motet.config.mmoe_sharing(experts=2, expert_width=8),
+    ):
+        config = Config(
+            inputs={"review": {"type": "text", "tokenizer": "words", "encoder": encoder}},
+            tasks={
+                "stars": regression_task(),
+                "good": classification_task(),
+                "words": motet.config.masked_language_modelling_task(0.5, every=2),
+            },
+            model={"sharing": sharing},
+            training={"epochs": 1, "batch_size": 16},
+        )
+        assert config.tasks["words"].options()["frequency"] == {"every": 2}
+        run = motet.train(config, rows, output=tmp_path / sharing["type"])
+        assert run.history.curve("words", "loss")[0] > 0
+    default = motet.config.masked_language_modelling_task()
+    assert default["frequency"] == {"every": 10}
+    rare = motet.config.masked_language_modelling_task(frequency={"probability": 0.1}, share=0.3)
+    assert (rare["frequency"], rare["share"]) == ({"probability": 0.1}, 0.3)
+
+
+def test_wrong_options_of_helpers_are_reported_with_their_place():
+    tasks = {"a": regression_task(), "w": motet.config.masked_language_modelling_task(-1, every=0)}
+    sharing = motet.config.soft_sharing(strength="much")
+    with pytest.raises(InputError) as caught:
+        Config(tasks=tasks, model={"sharing": sharing})
+    for message in (
+        "tasks.w.weight: found -1, expected a number > 0",
+        "tasks.w.frequency.every: found 0, expected a number > 0",
+        "model.sharing.strength: found 'much', expected a number",
+    ):
+        assert message in str(caught.value)

@@ -7,9 +7,11 @@ from motet.config.schema import Config, json_schema
 from motet.config.shortcuts import (
     classification_task,
     hard_sharing,
+    masked_language_modelling_task,
     mmoe_sharing,
     multi_label_task,
     regression_task,
+    soft_sharing,
     table,
 )
 
@@ -22,9 +24,11 @@ __all__ = [
     "classification_task",
     "hard_sharing",
     "json_schema",
+    "masked_language_modelling_task",
     "mmoe_sharing",
     "multi_label_task",
     "read",
     "regression_task",
+    "soft_sharing",
     "table",
 ]

@@ -97,6 +97,26 @@ def multi_label_task(**options: Any) -> Chosen:
     return {"type": "multi_label", **options}
 
 
+def masked_language_modelling_task(weight: float = 1.0, every: int = 10, **options: Any) -> Chosen:
+    """Choose an auxiliary task that restores hidden tokens of a text.
+
+    Args:
+        weight: Weight of its loss.
+        every: It trains at every so many steps that include a main task.
+        **options: Further options of the task, such as ``input``; ``frequency`` replaces ``every``.
+
+    Returns:
+        What a config takes for a task.
+
+    Example:
+        >>> masked_language_modelling_task(0.5)
+        {'type': 'masked_language_modelling', 'weight': 0.5, 'frequency': {'every': 10}}
+    """
+    frequency = options.pop("frequency", {"every": every})
+    kind = "masked_language_modelling"
+    return {"type": kind, "weight": weight, "frequency": frequency, **options}
+
+
 def hard_sharing(**options: Any) -> Chosen:
     """Choose hard parameter sharing.
 
@@ -109,6 +129,19 @@ def hard_sharing(**options: Any) -> Chosen:
         'hard'
     """
     return {"type": "hard", **options}
+
+
+def soft_sharing(strength: float = 0.01, **options: Any) -> Chosen:
+    """Choose an encoder for each task, tied by a penalty on their differences.
+
+    Args:
+        strength: Weight of the penalty.
+        **options: Further options of the scheme, such as ``regularizer``; see `hard_sharing`.
+
+    Returns:
+        What ``model.sharing`` takes.
+    """
+    return {"type": "soft", "strength": strength, **options}
 
 
 def mmoe_sharing(**options: Any) -> Chosen:

@@ -14,7 +14,7 @@ BEFORE, FIRST, BETWEEN, SECOND, AFTER, PADDING = range(6)
 
 
 class PairAuxiliary(TextAuxiliary):
-    """An auxiliary task that judges pairs; its target (B,) is 1, 0, or NaN where it has none."""
+    """An auxiliary task on pairs; its target (B,) is 1, 0, or NaN where it has none."""
 
     reads_pairs: ClassVar[bool] = True
     loss_name = "binary_cross_entropy"
