@@ -86,7 +86,7 @@ def test_the_loss_is_the_squared_error_and_the_cross_entropy_of_scored_cells(see
             shares /= shares.sum(1, keepdims=True)
             labels = target[:, column].numpy()[some].astype(int)
             expected += log_loss(labels, shares, labels=range(end - start), normalize=False)
-    assert float(total) == pytest.approx(expected, rel=1e-4)
+    assert total.item() == pytest.approx(expected, rel=1e-4)
     assert float(count) == present.sum()
     total.backward()
     reached = raw.grad != 0

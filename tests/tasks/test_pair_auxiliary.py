@@ -109,7 +109,7 @@ def test_rows_without_a_target_are_left_out_of_loss_and_gradient():
     raw = torch.tensor([0.3, -2.0, 1.0], requires_grad=True)
     total, count = sentence_order().loss(raw, torch.tensor([1.0, torch.nan, 0.0]))
     expected = math.log(1 + math.exp(-0.3)) + math.log(1 + math.exp(1.0))
-    assert float(total) == pytest.approx(expected)
+    assert total.item() == pytest.approx(expected)
     assert float(count) == 2
     total.backward()
     assert raw.grad[1] == 0

@@ -11,7 +11,15 @@ from torch import nn
 
 from motet.problems import InputError
 from motet.states import TokenStates
-from motet.tasks import LanguageModelling, MaskedLanguageModelling, Vocabulary, WordOrder
+from motet.tasks import (
+    Cells,
+    Denoising,
+    LanguageModelling,
+    MaskedLanguageModelling,
+    SentenceOrder,
+    Vocabulary,
+    WordOrder,
+)
 
 PAD, UNKNOWN, CLS, SEP, MASK = range(5)
 VOCABULARY = Vocabulary(300, (PAD, CLS, SEP, MASK), MASK, UNKNOWN, used=200)
@@ -250,3 +258,37 @@ def test_wrong_options_are_explained(options, message):
 def test_a_text_that_is_not_there_is_named():
     with pytest.raises(InputError, match="task 'words': input: found 'title', and inputs 'a', 'b'"):
         masked(input="title").view({"a": torch.ones(1, 2).long(), "b": None}, generator())
+
+
+# Weights of rows -----------------------------------------------------------------------------
+
+
+def auxiliary_losses(seed):
+    """Yield tasks with raw outputs and a target of five rows, and how to take rows of them."""
+    ids = texts([9, 4, 12, 7, 3], seed)
+    task = masked(0.5)
+    _, target = task.view({"ids": ids}, generator(seed))
+    yield task, torch.randn(*ids.shape, VOCABULARY.size, dtype=torch.float64), target
+    cells = Denoising("cells", cells=Cells((0, 1), (4,)))
+    target = torch.randn(5, 3)
+    target[:, 2] = torch.arange(5) % 4
+    target[1, 0] = torch.nan
+    yield cells, torch.randn(5, 6, dtype=torch.float64), target
+    labels = torch.tensor([1.0, 0.0, torch.nan, 1.0, 0.0])
+    yield SentenceOrder("pairs"), torch.randn(5, dtype=torch.float64), labels
+
+
+@given(st.integers(0, 50), st.lists(st.sampled_from([0.0, 0.5, 2.0]), min_size=5, max_size=5))
+def test_a_row_counts_as_much_as_it_weighs_and_with_0_not_at_all(seed, weights):
+    for task, raw, target in auxiliary_losses(seed):
+        raw.requires_grad_()
+        total, count = task.loss(raw, target, torch.tensor(weights))
+        rows = [task.loss(raw[n : n + 1], target[n : n + 1]) for n in range(5)]
+        expected = sum(w * each[0].item() for w, each in zip(weights, rows, strict=True))
+        assert total.item() == pytest.approx(expected, rel=1e-4, abs=1e-6)
+        weighed = sum(w * each[1].item() for w, each in zip(weights, rows, strict=True))
+        assert count.item() == pytest.approx(weighed)
+        if not total.requires_grad:  # no row counts
+            continue
+        (gradient,) = torch.autograd.grad(total, raw)
+        assert gradient[[n for n in range(5) if weights[n] == 0]].eq(0).all()

@@ -64,6 +64,11 @@ def test_steps_without_a_label_of_a_main_task_do_not_count():
     assert fired(trainer("always"), batches) == list(range(1, 8))
 
 
+def test_labels_whose_weight_is_0_do_not_count():
+    light = {**BATCH, "weights": dict.fromkeys("ab", torch.zeros(24))}
+    assert fired(trainer({"every": 2}), [BATCH, light, BATCH]) == [3]
+
+
 def test_steps_in_which_no_main_task_is_scheduled_do_not_count():
     class InTurn(Scheduler):
         def tasks_for(self, step, tasks):

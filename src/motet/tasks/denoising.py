@@ -111,28 +111,31 @@ class Denoising(Auxiliary):
         scored = known & swapped if self.scored == "corrupted" else known
         return self._put_back(inputs, seen), torch.where(scored, cells, torch.nan)
 
-    def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, raw: Tensor, target: Tensor, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Add up the losses of the cells.
 
         Args:
             raw: A number for each column of numbers, then a score for each value of each category,
                 (B, outputs).
             target: Numbers and places of values, (B, cells), NaN where a cell is not scored.
+            weights: How much each row counts, (B,).
 
         Returns:
             Sum () and count () of cells.
         """
         raw = at_least_float32(raw.reshape(len(target), -1))
         self._expect(raw, (len(target), self.outputs))
-        width = len(self.cells.numbers)
+        width, target = len(self.cells.numbers), self.counted(target, weights)
         present = self.label_kind.present(target)
         numbers, *scores = torch.split(raw, [width, *self.cells.categories], dim=1)
-        total, _ = sum_masked(mse, numbers, target[:, :width], present[:, :width])
+        total, _ = sum_masked(mse, numbers, target[:, :width], present[:, :width], weights)
         for column, score in enumerate(scores, width):
             there = present[:, column]
             label = target[:, column].nan_to_num().long()
-            total = total + sum_masked(cross_entropy, score, label, there)[0]
-        return total, self.count(target)
+            total = total + sum_masked(cross_entropy, score, label, there, weights)[0]
+        return total, self.count(target, weights)
 
     def _use(self, cells: Cells) -> None:
         self.cells = cells

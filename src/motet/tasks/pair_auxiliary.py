@@ -19,8 +19,10 @@ class PairAuxiliary(TextAuxiliary):
     reads_pairs: ClassVar[bool] = True
     loss_name = "binary_cross_entropy"
 
-    def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        return self.add_up(binary_cross_entropy, raw, target)
+    def loss(
+        self, raw: Tensor, target: Tensor, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        return self.add_up(binary_cross_entropy, raw, target, weights)
 
 
 def parts_of(text: Text, vocabulary: Vocabulary) -> Tensor:

@@ -139,12 +139,15 @@ class TokenAuxiliary(TextAuxiliary):
     def make_head(self, width: int) -> nn.Module:
         return ChosenTokens(self._bare_head(width))
 
-    def loss(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, raw: Tensor, target: Tensor, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Add up the cross-entropy over the tokens that have a target.
 
         Args:
             raw: Raw outputs of these tokens (n, outputs), or of all (B, L, outputs).
             target: Classes (B, L).
+            weights: How much each row counts, (B,).
 
         Returns:
             Sum () and count () of tokens.
@@ -152,9 +155,14 @@ class TokenAuxiliary(TextAuxiliary):
         if raw.ndim == 3:
             target = lengthened(target, raw.shape[1])
             raw = raw[target != MISSING]
-        labels = target[target != MISSING]
+        chosen = target != MISSING
+        labels, raw = target[chosen], at_least_float32(raw)
         self._expect(raw, (len(labels), self.outputs))
-        return cross_entropy(at_least_float32(raw), labels, reduction="sum"), self.count(target)
+        if weights is None:
+            return cross_entropy(raw, labels, reduction="sum"), self.count(target)
+        each = weights.to(raw.dtype).unsqueeze(1).expand_as(target)[chosen]
+        losses = torch.where(each > 0, cross_entropy(raw, labels) * each, 0)
+        return losses.sum(), self.count(target, weights)
 
 
 class ChosenTokens(nn.Module):

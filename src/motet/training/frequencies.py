@@ -16,7 +16,7 @@ from motet.data.batches import Batch
 from motet.model import MultiTaskModel, on_host
 from motet.problems import InputError
 from motet.seeds import derive
-from motet.tasks import Auxiliary
+from motet.tasks import Auxiliary, Task
 from motet.training.choices import Choice
 from motet.training.evaluation import main_tasks
 from motet.training.state import TrainingState
@@ -80,7 +80,7 @@ class Frequencies:
         for rows, tasks in choices:
             own = [name for name in tasks if name in main]
             there += [
-                self._model.tasks[name].labelled(target).any()
+                _any_label(self._model.tasks[name], target, batch.weights.get(name))
                 for batch in ((rows,) if isinstance(rows, Batch) else rows.of(own))
                 for name in own
                 if (target := batch.targets.get(name)) is not None
@@ -122,3 +122,7 @@ class Frequencies:
     def _checked(self, task: str | None) -> Iterable[str]:
         enabled = self._model.auxiliary_tasks
         return [name for name in self.given if name in enabled and task in (None, name)]
+
+
+def _any_label(task: Task, target: Tensor, weights: Tensor | None) -> Tensor:
+    return task.labelled(task.counted(target, weights)).any()
