@@ -76,10 +76,11 @@ def refuse_cut_groups(
         pair = rows[cut.argmax()], rows[cut.argmax() + 1]
         found = " and ".join(f"{name_row(int(r))} in {SPLITS[places[r]]}" for r in pair)
         column = target.beside[0]
+        count = len(np.unique(groups[rows[1:]][cut]))
         raise InputError(
-            f"{int(cut.sum()):,} times rows of one list of task {target.name!r}, by its query "
-            f"{column!r}, are in different splits, first {found}; give split: {{group: {column}}}, "
-            "or mark whole lists"
+            f"found {count:,} lists of task {target.name!r} with rows in several splits, for "
+            f"example {found} have the same {column!r}; give split: {{group: {column}}}, or mark "
+            "whole lists"
         )
 
 

@@ -123,6 +123,7 @@ def initial_config(source: str, targets: Sequence[str], folder: Path | None = No
     split_choice, splits, reason = _choose_split(table, tasks)
     used = {*(guess.column for guess in tasks)}
     used |= {split_choice[key] for key in ("column", "group") if key in split_choice}
+    used |= {guess.options["query"] for guess in tasks if "query" in guess.options}
     inputs = infer_inputs(table, [str(name) for name in used], splits.train, name_row)
     words = _words_of(table, tasks)
     inputs = [
@@ -152,9 +153,9 @@ def _choose_split(table: pa.Table, tasks: Sequence[Guess]) -> tuple[Chosen, Spli
             reason += "; 15 % of train serve to validate"
         return options, split(table, **options), reason
     options = {"validation": 0.15, "test": 0.15, "seed": 0}
-    if (names := infer_group(table, exclude=targets)) is not None:
-        in_groups = {"group": names.column, **options}
-        reason = f"{names.reason}: rows of one are in one split"
+    group, reason = _group(table, tasks)
+    if group is not None:
+        in_groups = {"group": group, **options}
         return in_groups, split(table, **in_groups, labels=targets), reason
     for guess in tasks:
         column = guess.column
@@ -163,6 +164,22 @@ def _choose_split(table: pa.Table, tasks: Sequence[Guess]) -> tuple[Chosen, Spli
             with suppress(InputError):  # too few rows in each class
                 return by_class, split(table, **by_class), "drawn at random, class by class"
     return options, split(table, **options), "drawn at random"
+
+
+def _group(table: pa.Table, tasks: Sequence[Guess]) -> tuple[str | None, str]:
+    """Choose the column whose rows are in one split, that of a ranking first; and the reason."""
+    query = next((guess.options["query"] for guess in tasks if "query" in guess.options), None)
+    if query is not None:
+        return query, "a ranking compares the rows of a query, so they are in one split"
+    names = infer_group(table, exclude=[guess.column for guess in tasks])
+    return (
+        (None, "")
+        if names is None
+        else (
+            names.column,
+            f"{names.reason}: rows of one are in one split",
+        )
+    )
 
 
 def _has_rare_classes(table: pa.Table, column: str) -> bool:

@@ -1,6 +1,7 @@
 """Targets as users type them: a column, perhaps with the type of its task, "rooms:regression"."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -8,16 +9,25 @@ from motet.problems import InputError, hint
 from motet.registry import AUXILIARY, TASKS
 
 
-def asked_types(targets: Sequence[str], table: pa.Table) -> dict[str, str | None]:
+class Asked(NamedTuple):
+    """What was asked for a column."""
+
+    type: str | None = None
+    query: str | None = None
+    """Column of queries, of a ranking."""
+
+
+def asked_types(targets: Sequence[str], table: pa.Table) -> dict[str, Asked]:
     """Separate the names of columns from requested types.
 
     Args:
-        targets: Names of columns, each perhaps with a type after the last colon. A column whose
-            name contains a colon is that column.
+        targets: Names of columns, each perhaps with a type after the last colon, and a ranking also
+            with its column of queries: "rating:ranking:session". A column whose name contains a
+            colon is that column.
         table: The rows.
 
     Returns:
-        By column, the requested type, or None.
+        What was asked, by column.
 
     Raises:
         InputError: If there is no target, one is given twice, or a type is unknown; all unknown
@@ -26,7 +36,7 @@ def asked_types(targets: Sequence[str], table: pa.Table) -> dict[str, str | None
     Example:
         >>> table = pa.table({"rooms": [1, 2], "a:b": [1, 2]})
         >>> asked_types(["rooms:regression", "a:b"], table)
-        {'rooms': 'regression', 'a:b': None}
+        {'rooms': Asked(type='regression', query=None), 'a:b': Asked(type=None, query=None)}
     """
     pairs = [_separated(target, table.column_names) for target in targets]
     asked = dict(pairs)
@@ -37,7 +47,7 @@ def asked_types(targets: Sequence[str], table: pa.Table) -> dict[str, str | None
         )
     unknown = [
         f"{name}: no task is of the type {kind!r} ({hint(kind, TASKS)})"
-        for name, kind in asked.items()
+        for name, (kind, _) in asked.items()
         if kind is not None and (kind not in TASKS or kind in AUXILIARY)
     ]
     if unknown:
@@ -47,8 +57,11 @@ def asked_types(targets: Sequence[str], table: pa.Table) -> dict[str, str | None
     return asked
 
 
-def _separated(target: str, columns: Sequence[str]) -> tuple[str, str | None]:
+def _separated(target: str, columns: Sequence[str]) -> tuple[str, Asked]:
     name, colon, kind = target.rpartition(":")
     if not colon or target in columns:
-        return target, None
-    return name.strip(), kind.strip()
+        return target, Asked()
+    column, _, before = name.rpartition(":")
+    if before.strip() == "ranking" and kind.strip() in columns:
+        return column.strip(), Asked("ranking", kind.strip())
+    return name.strip(), Asked(kind.strip())

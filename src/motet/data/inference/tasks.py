@@ -16,6 +16,7 @@ from motet.data.inference.guesses import (
     share_missing,
     spelling_numbers,
 )
+from motet.data.inference.queries import with_query
 from motet.data.row_names import RowName, row_name
 from motet.data.row_numbers import FEWEST
 from motet.data.selection import require_columns
@@ -62,11 +63,16 @@ def infer_tasks(
     """
     asked = asked_types(targets, table)
     require_columns(table, asked, "targets")
-    guesses = [_guess_target(table, name, kind, name_row) for name, kind in asked.items()]
+    guesses = [_guess_target(table, name, each.type, name_row) for name, each in asked.items()]
     wrong = [f"{guess.column!r} ({guess.reason})" for guess in guesses if guess.type is None]
     if wrong:
         raise InputError(f"targets: cannot predict {', '.join(wrong)}; choose other columns")
-    return guesses
+    return [
+        with_query(guess, table, asked[guess.column].query, asked)
+        if guess.type == "ranking"
+        else guess
+        for guess in guesses
+    ]
 
 
 def _guess_target(table: pa.Table, name: str, asked: str | None, name_row: RowName) -> Guess:
