@@ -288,3 +288,12 @@ def test_an_auxiliary_task_of_your_own_trains_beside_and_is_not_predicted(run):
     assert last < 0.7 * first
     assert "predicted: price\n" in text
     assert numbers("price: R2 #", text)[0][0] > 0.9
+
+
+def test_dates_are_written_in_the_form_of_the_labels(run):
+    text = run("dates")
+    ((right, perplexity),) = numbers("right: #, perplexity: #", text)
+    assert right > 0.8
+    assert 1 < perplexity < 1.2
+    assert numbers("season: #", text)[0][0] > 0.95
+    assert re.search(r"\d\d+: \d{4}-\d\d-\d\d\n", text)
