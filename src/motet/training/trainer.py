@@ -251,6 +251,7 @@ class Trainer:
                 is no word.
             TrainingError: If too many steps in a row were not finite.
         """
+        batches: Iterator[Batch | Draw]
         if self.planner.choices.several and not isinstance(batch, _ROWS):
             batches = map(self._rows, cast("Iterable[Rows]", batch))
         else:
