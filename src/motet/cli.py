@@ -117,9 +117,15 @@ def train(
         list[str] | None, typer.Argument(help="key=value ..., such as training.epochs=3")
     ] = None,
     output: Output = None,
+    tasks: Tasks = None,
 ) -> None:
     """Train a model from a config, and leave a run folder."""
-    _train(config, overrides or [], output)
+    names, overrides = _names(tasks), overrides or []
+    if names is not None:
+        from motet.config.only_tasks import only_tasks
+
+        overrides = only_tasks(config, names, overrides)
+    _train(config, overrides, output)
 
 
 def _train(config: Path, overrides: list[str], output: Path | None) -> None:

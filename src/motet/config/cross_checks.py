@@ -79,6 +79,13 @@ def cross_checked(config: Config, origin: Origin) -> list[Problem]:
                 f"{config.training.epochs}, where training ends: the weight would never change"
             )
             problems.append(origin.problem(("tasks", name, "weight", "epochs"), message))
+        enabled = task.options().get("enabled")
+        if isinstance(enabled, Mapping) and enabled["from"] > config.training.epochs:
+            message = (
+                f"found {enabled['from']}, expected at most {config.training.epochs}, where "
+                "training ends; give an earlier epoch, or more epochs"
+            )
+            problems.append(origin.problem(("tasks", name, "enabled", "from"), message))
     for name, task in config.tasks.items():
         options = task.options()
         if options.get("weighted_metrics") and options.get("row_weight") is None:

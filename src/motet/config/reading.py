@@ -39,24 +39,12 @@ def read(
         ConfigError: If anything is wrong; it names every problem.
         InputError: If the source is none of these, or an override is not ``key=value``.
     """
-    if isinstance(source, Config):
-        document, file = Document(source.model_dump(exclude_unset=True), {}, {}, []), None
-    elif isinstance(source, Mapping):
-        document, file = Document(deepcopy(dict(source)), {}, {}, []), None
-    elif isinstance(source, (str, PathLike)):
-        file = Path(source)
-        document = _parsed(file)
-    else:
-        raise InputError(
-            f"found {shown(source)} for a config, expected the path of a YAML file, a mapping or a "
-            "motet.Config"
-        )
+    document, file = _document(source)
     origin = Origin(file, document, {})
     data = {} if document.data is None else document.data
     if not isinstance(data, dict):
         message = f"found {shown(data)}, expected a mapping with `data` and `tasks`"
         raise ConfigError([origin.problem((), message)], origin=origin)
-    overrides = [overrides] if isinstance(overrides, str) else overrides
     origin = Origin(file, document, _override(data, overrides))
     problems = [
         Problem(key, "is given twice; keep one", str(file), position)
@@ -70,6 +58,31 @@ def read(
     if problems or config is None:
         raise ConfigError(problems, config, origin)
     return config, origin
+
+
+def overridden(
+    source: str | Path | Mapping[str, Any] | Config, overrides: Sequence[str]
+) -> dict[str, Any]:
+    """Return the keys and values of a config with its overrides, without validating them."""
+    data = _document(source)[0].data
+    found: dict[str, Any] = data if isinstance(data, dict) else {}
+    _override(found, overrides)
+    return found
+
+
+def _document(
+    source: str | Path | Mapping[str, Any] | Config,
+) -> tuple[Document, Path | None]:
+    if isinstance(source, Config):
+        return Document(source.model_dump(exclude_unset=True), {}, {}, []), None
+    if isinstance(source, Mapping):
+        return Document(deepcopy(dict(source)), {}, {}, []), None
+    if isinstance(source, (str, PathLike)):
+        return _parsed(Path(source)), Path(source)
+    raise InputError(
+        f"found {shown(source)} for a config, expected the path of a YAML file, a mapping or a "
+        "motet.Config"
+    )
 
 
 def _parsed(file: Path) -> Document:
@@ -98,7 +111,7 @@ def _parsed(file: Path) -> Document:
 def _override(data: dict[str, Any], overrides: Sequence[str]) -> dict[Key, str]:
     """Apply ``key=value`` texts to ``data`` in place."""
     places: dict[Key, str] = {}
-    for text in overrides:
+    for text in [overrides] if isinstance(overrides, str) else overrides:
         name, equals, value = text.partition("=")
         if not equals or not all(name.split(".")):
             name, colon, value = text.partition(":")

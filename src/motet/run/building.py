@@ -17,6 +17,8 @@ from motet.tasks.scores import fit_trivial, statistics_of
 from motet.tasks.statistics import LabelStatistics
 from motet.training import Trainer, make_stages
 from motet.training.creating import create_scheduler
+from motet.training.facts import check_batch_size
+from motet.training.priorities import check_priority
 from motet.training.source_checks import refuse_batch_norm
 
 
@@ -76,6 +78,10 @@ def build_trainer(prepared: AnyPrepared) -> Trainer:
     with collector.at("scheduling"):
         scheduler = create_scheduler(config.scheduling.model_dump(), model)
     collector.stop()
+    for task in model.active_tasks:
+        with collector.at("tasks", task):
+            check_priority(model.tasks[task], scheduler, stages)
+    collector.stop()
     with collector.at("training"):
         trainer = Trainer(model, stages, scheduling=scheduler, **chosen.options())
     collector.stop()
@@ -84,7 +90,11 @@ def build_trainer(prepared: AnyPrepared) -> Trainer:
         trainer.check_monitor(prepared.labels("validation"), trivial)
     with collector.at("training"):
         trainer.check_epochs(chosen.epochs)
+    with collector.at("training"):
+        check_batch_size(trainer.planner, chosen.batch_size)
     steps = prepared.steps(chosen.batch_size)
+    if "own_rows" in scheduler.needs:  # at most so many
+        steps *= len(model.labelled_tasks)
     for name in model.auxiliary_tasks:
         with collector.at("tasks", name):
             frequencies = trainer.planner.frequencies

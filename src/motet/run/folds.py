@@ -22,7 +22,9 @@ import pyarrow.parquet as pq
 
 from motet.config import Config
 from motet.config.collecting import read_on
+from motet.config.only_tasks import only_tasks
 from motet.figures import figure
+from motet.model.checks import names_of
 from motet.problems import InputError
 from motet.run import folder, saving
 from motet.run.building import check
@@ -47,6 +49,7 @@ def train(
     overrides: Sequence[str] = (),
     output: str | Path | None = None,
     *,
+    tasks: Sequence[str] | None = None,
     say: Say | None = None,
     step: Say | None = None,
 ) -> Run:
@@ -61,6 +64,7 @@ def train(
         data: Rows in place of ``data.source``: a frame, an Arrow table, a mapping of arrays.
         overrides: Changes such as ``"training.epochs=3"``.
         output: The run folder itself; ``runs/<config name>-NNN`` if left out.
+        tasks: Names of the only tasks to train; all others are disabled.
         say: Called with each line of progress, for example ``print``.
         step: Called with a line about the step in progress, more often.
 
@@ -74,6 +78,8 @@ def train(
         Interrupted: At Ctrl-C, a KeyboardInterrupt.
     """
     say, step = say or silent, step or silent
+    if tasks is not None:
+        overrides = only_tasks(config, names_of(tasks), overrides)
     found = read_on(config, overrides)[1].data.split
     if found.folds is None or found.fold is not None:
         return train_one(config, data, overrides, output, say=say, step=step)

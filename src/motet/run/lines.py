@@ -28,6 +28,8 @@ from motet.run.label_counts import (
 )
 from motet.run.layout import columns, line, titled, wrapped
 from motet.run.prepared import AnyPrepared, Prepared, PreparedSources
+from motet.run.preparing import Prepared
+from motet.run.scheduling_lines import scheduling_lines
 from motet.run.source_lines import source_lines
 from motet.training import EvaluationRecord, Report, StepRecord, Trainer
 from motet.training.evaluation import main_tasks
@@ -71,6 +73,7 @@ def data_lines(prepared: AnyPrepared) -> Iterator[str]:
 def training_lines(prepared: AnyPrepared, trainer: Trainer) -> Iterator[str]:
     """Report scores that rest on few labels, what is kept outside, what is frozen, and rates."""
     yield from (line("note", note) for note in few_label_notes(prepared, trainer))
+    yield from scheduling_lines(prepared, trainer)
     yield from storing_lines(prepared, trainer)
     rates = parameters_by_rate(trainer.optimizer)
     if len(rates) > 1:

@@ -8,6 +8,7 @@ from typing import Any, final
 from motet.run.checkpoints import Checkpoints
 from motet.run.folder import JsonLines
 from motet.run.lines import epoch_lines, step_line
+from motet.run.scheduling_lines import scheduled_line
 from motet.training import EpochRecord, EvaluationRecord, Observer, StepRecord
 from motet.training.observers import Checkpoint, Observed
 
@@ -54,6 +55,10 @@ class ProgressLines(Observer):
 
     def on_step(self, trainer: Observed, record: StepRecord) -> None:
         self._step(step_line(record, self._epochs))
+
+    def on_epoch(self, trainer: Observed, record: EpochRecord) -> None:
+        if record.scheduled:
+            self._say(scheduled_line(record))
 
     def on_evaluation(self, trainer: Observed, record: EvaluationRecord) -> None:
         for line in epoch_lines(record, self._epochs):

@@ -64,6 +64,8 @@ class Scheduler(nn.Module, ABC):
     """What it must know of training."""
     partial: bool = True
     """Whether a step may train some of the tasks alone."""
+    tasks_per_step: int = 1
+    """Number of tasks of a draw; more if it depends."""
     combine: Literal["cycle"] | None = None
     """"cycle" makes one optimizer step of all draws until every task was drawn."""
 

@@ -9,6 +9,7 @@ from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.scheduling import Progress, Scheduler
 from motet.training.intake import statistics_of
+from motet.training.planner import Planner
 from motet.training.state import TrainingState
 
 
@@ -79,4 +80,19 @@ def check_scores(scheduler: Scheduler, valid: Data | None) -> None:
             f"{type(scheduler).__name__} reads validation scores; found no validation data; give "
             "some (validation=, or split: {validation: 0.15}), or choose another scheduler or form",
             option="scheduling",
+        )
+
+
+def check_batch_size(planner: Planner, batch_size: int) -> None:
+    """Reject batches that cannot have a row of every task, where each task has its own.
+
+    Raises:
+        InputError: If there are more tasks than rows.
+    """
+    tasks = planner.labelled_in(math.inf)
+    if "own_rows" in planner.scheduler.needs and batch_size < len(tasks):
+        raise InputError(
+            f"found {batch_size}; expected at least {len(tasks)}, as each task gets an equal part "
+            "of the batch",
+            option="batch_size",
         )

@@ -7,6 +7,7 @@ from motet.balancing import Balancer
 from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.training.creating import MemberChoice
+from motet.training.facts import Pace
 from motet.training.options import TrainingOptions
 from motet.training.plan import Plan
 from motet.training.planner import Planner
@@ -84,6 +85,22 @@ def warn_of_moving(model: MultiTaskModel) -> None:
             'so predictions will change; to keep them as they are, freeze "encoder", too',
             stacklevel=4,
         )
+
+
+def warn_of_rarely_drawn(planner: Planner, epoch: int, pace: Pace) -> None:
+    """Warn, before training, about tasks that are not expected to be drawn even once."""
+    scheduler, tasks = planner.scheduler, planner.labelled_in(epoch)
+    draws = pace.total * scheduler.tasks_per_step
+    waiting = scheduler.waiting(tasks) if tasks else ()
+    for task, share in zip(tasks, (tasks and scheduler.probabilities(tasks)) or (), strict=False):
+        if share * draws < 1 and task not in waiting:
+            warnings.warn(
+                f"scheduling: {type(scheduler).__name__} draws {task!r} with probability "
+                f"{share:.2g}, and there are {draws:,} draws, so it will hardly ever train; train "
+                "longer, or choose a scheduler that draws rare tasks more often, such as "
+                "temperature",
+                stacklevel=4,
+            )
 
 
 def warn_of_never_scheduled(planner: Planner, state: TrainingState) -> None:

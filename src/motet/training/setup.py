@@ -26,7 +26,7 @@ from motet.training.passes import (
     check_representation,
 )
 from motet.training.planner import Planner
-from motet.training.priorities import check_priorities
+from motet.training.priorities import check_priority
 from motet.training.randomness import Generators
 from motet.training.rates import LearningRates
 from motet.training.stages import BalancerStages, Stage, make_stages
@@ -88,7 +88,8 @@ def set_up(
     stages = make_stages(balancer, model).to(device)
     scheduler = create_scheduler(scheduling, model)
     introduce(scheduler, model, options["seed"])
-    check_priorities(model, scheduler, stages)
+    for task in model.active_tasks:
+        check_priority(model.tasks[task], scheduler, stages)
     planner = Planner(
         model,
         scheduler,

@@ -23,7 +23,7 @@ from motet.training.creating import MemberChoice
 from motet.training.epochs import batches_left, batches_of_epoch, end_epoch
 from motet.training.errors import Interrupted
 from motet.training.evaluation import Report
-from motet.training.facts import check_scores, count_rows
+from motet.training.facts import check_batch_size, check_scores, count_rows, report_progress
 from motet.training.history import History
 from motet.training.intake import (
     learn_from_labels,
@@ -43,6 +43,7 @@ from motet.training.notices import (
     warn_of_epochs,
     warn_of_moving,
     warn_of_nothing_left,
+    warn_of_rarely_drawn,
 )
 from motet.training.observers import Callbacks, Checkpoint, observing
 from motet.training.options import TrainingOptions, documents_options, with_defaults
@@ -194,11 +195,15 @@ class Trainer:
         self.check_epochs(epochs)
         scheduler, pace = self.planner.scheduler, self._setup.pace
         check_scores(scheduler, valid)
+        check_batch_size(self.planner, self.batch_size)
         count_rows(scheduler, self.model, train)
         steps = batches_of_epoch(train, self._setup, 1, self.batch_size)
         self.planner.frequencies.check(epochs, steps)
         pace.epochs, pace.total = epochs, epochs * steps
         self._rates.begin(pace.total)
+        pace.batches = steps
+        report_progress(scheduler, pace, self.progress)
+        warn_of_rarely_drawn(self.planner, self.progress.epoch + 1, pace)
         self._rates.set(max(self.step - 1, 0))  # those of the last step, for the records
         warn_of_nothing_left(self.progress, epochs)
         if not self.step:
