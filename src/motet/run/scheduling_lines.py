@@ -1,6 +1,7 @@
 """What a run reports about its schedule: how often tasks are drawn, and how often they trained."""
 
 from collections.abc import Iterator, Mapping
+from math import inf
 
 from motet.data.selection import listed
 from motet.figures import figure
@@ -14,7 +15,7 @@ from motet.training import EpochRecord, Trainer
 def scheduling_lines(prepared: Prepared, trainer: Trainer) -> Iterator[str]:
     """Report which tasks train how often, unless all train at every step, and from which epoch."""
     planner, scheduler = trainer.planner, trainer.planner.scheduler
-    name, tasks = prepared.config.scheduling.type, planner.labelled_in(1)
+    name, tasks = prepared.config.scheduling.type, planner.labelled_in(inf)
     known = train_statistics(prepared, trainer.model.tasks)
     rows = {task: each.labelled for task, each in known.items()}
     late = {t.name: t.enabled_from for t in trainer.model.tasks if t.enabled_from > 1}

@@ -1,5 +1,6 @@
 """Errors and warnings about options and calls that have no effect."""
 
+import math
 import warnings
 from typing import Any
 
@@ -87,9 +88,9 @@ def warn_of_moving(model: MultiTaskModel) -> None:
         )
 
 
-def warn_of_rarely_drawn(planner: Planner, epoch: int, pace: Pace) -> None:
+def warn_of_rarely_drawn(planner: Planner, pace: Pace) -> None:
     """Warn, before training, about tasks that are not expected to be drawn even once."""
-    scheduler, tasks = planner.scheduler, planner.labelled_in(epoch)
+    scheduler, tasks = planner.scheduler, planner.labelled_in(math.inf)
     draws = pace.total * scheduler.tasks_per_step
     waiting = scheduler.waiting(tasks) if tasks else ()
     for task, share in zip(tasks, (tasks and scheduler.probabilities(tasks)) or (), strict=False):
