@@ -9,9 +9,11 @@ from motet.config.collecting import Collector
 from motet.model import MultiTaskModel
 from motet.model.building import check_encoders, check_tasks
 from motet.model.sizes import learned_sizes
+from motet.problems import InputError
 from motet.run.frozen_states import check_cache
 from motet.run.prepared import AnyPrepared
 from motet.run.preparing import prepare
+from motet.scheduling import Scheduler
 from motet.tasks import Task
 from motet.tasks.scores import fit_trivial, statistics_of
 from motet.tasks.statistics import LabelStatistics
@@ -77,6 +79,7 @@ def build_trainer(prepared: AnyPrepared) -> Trainer:
     collector.stop()
     with collector.at("scheduling"):
         scheduler = create_scheduler(config.scheduling.model_dump(), model)
+        _check_one_table(scheduler, prepared)
     collector.stop()
     for task in model.active_tasks:
         with collector.at("tasks", task):
@@ -103,3 +106,11 @@ def build_trainer(prepared: AnyPrepared) -> Trainer:
         check_cache(config, trainer)
     collector.stop()
     return trainer
+
+
+def _check_one_table(scheduler: Scheduler, prepared: AnyPrepared) -> None:
+    if "own_rows" in scheduler.needs and len(prepared.parts) > 1:
+        raise InputError(
+            f"found {type(scheduler).__name__} and several sources; expected one table, whose rows "
+            "it can choose; give the tasks their batch_size instead"
+        )

@@ -28,7 +28,6 @@ from motet.run.label_counts import (
 )
 from motet.run.layout import columns, line, titled, wrapped
 from motet.run.prepared import AnyPrepared, Prepared, PreparedSources
-from motet.run.preparing import Prepared
 from motet.run.scheduling_lines import scheduling_lines
 from motet.run.source_lines import source_lines
 from motet.training import EvaluationRecord, Report, StepRecord, Trainer

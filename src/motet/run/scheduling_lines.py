@@ -7,12 +7,12 @@ from motet.data.selection import listed
 from motet.figures import figure
 from motet.run.building import train_statistics
 from motet.run.layout import line, wrapped
-from motet.run.preparing import Prepared
+from motet.run.prepared import AnyPrepared
 from motet.scheduling import Progress
 from motet.training import EpochRecord, Trainer
 
 
-def scheduling_lines(prepared: Prepared, trainer: Trainer) -> Iterator[str]:
+def scheduling_lines(prepared: AnyPrepared, trainer: Trainer) -> Iterator[str]:
     """Report which tasks train how often, unless all train at every step, and from which epoch."""
     planner, scheduler = trainer.planner, trainer.planner.scheduler
     name, tasks = prepared.config.scheduling.type, planner.labelled_in(inf)

@@ -79,7 +79,10 @@ def own_rows(train: Data, setup: Setup, epoch: int, batch_size: int) -> OwnRows:
             "scheduler"
         )
     tasks = [setup.model.tasks[name] for name in setup.planner.labelled_in(epoch)]
-    labelled = {t.name: t.labelled(train.targets[t.name]) for t in tasks}
+    labelled = {
+        t.name: t.labelled(t.counted(train.targets[t.name], train.weights.get(t.name)))
+        for t in tasks
+    }
     return OwnRows(train, {t: each.nonzero()[:, 0] for t, each in labelled.items()}, batch_size)
 
 

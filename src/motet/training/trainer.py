@@ -203,11 +203,11 @@ class Trainer:
         self._rates.begin(pace.total)
         pace.batches = steps
         report_progress(scheduler, pace, self.progress)
-        warn_of_rarely_drawn(self.planner, pace)
         self._rates.set(max(self.step - 1, 0))  # those of the last step, for the records
         warn_of_nothing_left(self.progress, epochs)
         if not self.step:
             warn_of_moving(self.model)
+            warn_of_rarely_drawn(self.planner, pace)
         return train, valid
 
     def train_epoch(self, data: Any) -> dict[str, float]:
