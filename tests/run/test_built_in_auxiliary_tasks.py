@@ -54,7 +54,17 @@ AUXILIARY = set(ALL["tasks"]) - set(TASKS)
 
 
 def test_all_of_them_train_in_one_run_and_are_left_out_of_predictions(tmp_path):
-    run = motet.train(ALL, table(), output=tmp_path / "run")
+    lines = []
+    run = motet.train(ALL, table(), output=tmp_path / "run", say=lines.append)
+    start = next(place for place, line in enumerate(lines) if line.startswith("auxiliary"))
+    words, *_, order, cells = (" ".join(line.split()) for line in lines[start : start + 6])
+    assert words.endswith(
+        "words masked_language_modelling at every 3rd main step weight 1, beside the balancer"
+    )
+    assert order == "order sentence_order at every step weight 1, balanced"
+    assert cells == "cells denoising at every step weight 1, beside the balancer"
+    card = (run.path / "model" / "README.md").read_text()
+    assert card.startswith("# A model for good, stars\n")
     for name in AUXILIARY:
         losses = run.history.curve(name, "loss", "validation")
         assert len(losses) == 3

@@ -20,7 +20,8 @@ def _lines(
     prepared: AnyPrepared, model: MultiTaskModel, trainer: Trainer, report: Report | None
 ) -> Iterator[str]:
     config = prepared.config
-    yield f"# A model for {', '.join(model.tasks.names)}"
+    predicted = [task.name for task in model.tasks if task.label_kind.given]
+    yield f"# A model for {', '.join(predicted)}"
     yield ""
     yield f"Trained with motet {__version__}: {config.model.sharing.type} sharing,"
     balancers = ", then ".join(stage.type for stage in config.stages)

@@ -31,6 +31,8 @@ class Costs:
     """Parameters that one task alone reaches."""
     multiply_adds: float
     """For one row, all enabled tasks; for one row of each source, if there are several."""
+    single_models: int
+    """Number of tasks with labels."""
     single_parameters: int
     single_multiply_adds: float
 
@@ -50,7 +52,8 @@ def count_costs(prepared: AnyPrepared) -> Costs:
     model = MultiTaskModel.from_sizes(prepared.config, sizes)
     plainest = _without_sharing(prepared.config)
     hard = model if plainest == prepared.config else MultiTaskModel.from_sizes(plainest, sizes)
-    alone = {task: hard.task_parameters(task) for task in hard.tasks.names}
+    labelled = [task.name for task in hard.tasks if task.label_kind.given]
+    alone = {task: hard.task_parameters(task) for task in labelled}
     trunk = sum(parameter.numel() for parameter in hard.shared_parameters())
     without = lacking({source: part.inputs for source, part in prepared.parts.items()})
     active = model.labelled_tasks
@@ -67,6 +70,7 @@ def count_costs(prepared: AnyPrepared) -> Costs:
             for task in model.tasks.names
         },
         multiply_adds=whole,
+        single_models=len(alone),
         single_parameters=sum(trunk + sum(p.numel() for p in own) for own in alone.values()),
         single_multiply_adds=single,
     )

@@ -15,6 +15,7 @@ from motet.data.targets.base import Target
 from motet.figures import figure
 from motet.model import MultiTaskModel
 from motet.model.parts import summarised
+from motet.run.auxiliary_lines import auxiliary_rows
 from motet.run.costs import count_costs
 from motet.run.few_labels import few_label_notes
 from motet.run.frozen_states import storing_lines
@@ -61,6 +62,7 @@ def data_lines(prepared: AnyPrepared) -> Iterator[str]:
         yield from titled("inputs", columns(list(chosen.items())))
     counts = [(part, each) for part in parts for each in count_labels(part)]
     yield from titled("tasks", columns([_label_row(part, each) for part, each in counts]))
+    yield from titled("auxiliary", columns(auxiliary_rows(prepared.config)))
     judged = [row for part in parts for row in judged_rows(part)]
     yield from titled("rows", columns(judged))
     yield from titled("labels", class_table([each for _, each in counts]))
@@ -98,12 +100,12 @@ def model_lines(prepared: AnyPrepared) -> Iterator[str]:
     yield from wrapped("", [f"shared {costs.shared:,}; {own[0]}", *own[1:]])
     per = "row" if len(prepared.parts) == 1 else "row of each source"
     yield line("", f"{costs.multiply_adds:,.0f} multiply-adds per {per}")
-    if len(costs.own) > 1:
+    if costs.single_models > 1:
         size = costs.parameters / costs.single_parameters
         work = costs.multiply_adds / costs.single_multiply_adds
         yield line(
             "",
-            f"{len(costs.own)} single-task models together: {size:.2f} x their parameters, "
+            f"{costs.single_models} single-task models together: {size:.2f} x their parameters, "
             f"{work:.2f} x their multiply-adds",
         )
 
