@@ -39,7 +39,9 @@ PYTHON_ONLY = {
     ("loss", "binary_cross_entropy"): {"pos_weight", "reduction"},
     ("loss", "negative_binomial"): {"log_size", "reduction"},
     **{("loss", name): {"reduction"} for name in ("mse", "mae", "huber", "log_cosh", "poisson")},
-    **{("task", name): {"scaling"} for name in ("regression", "quantile")},  # learned from labels
+    **{
+        ("task", name): {"scaling"} for name in ("regression", "quantile", "word_regression")
+    },  # learned from labels
     **{(kind, name): {"vocabulary"} for kind in ("task", "auxiliary") for name in AUXILIARY},
     **{(kind, "denoising"): {"cells"} for kind in ("task", "auxiliary")},
 }

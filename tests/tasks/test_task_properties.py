@@ -22,6 +22,7 @@ from motet.tasks import (
     Regression,
     SequenceLabelling,
     Triplet,
+    WordRegression,
 )
 from motet.tasks.base import Task
 
@@ -53,6 +54,10 @@ def intervals(generator):
     ends = torch.randn(ROWS, 1, generator=generator).repeat(1, 2)
     ends[1::3, 0], ends[2::3, 1] = -torch.inf, torch.inf
     return ends
+
+
+def word_numbers(generator):
+    return torch.randn(ROWS, 4, generator=generator)
 
 
 def counts(generator):
@@ -146,6 +151,10 @@ CASES = {
         (SequenceLabelling("a", classes=3, class_weights=[1.0, 2.0, 5.0]), tags),
     ],
     "count": [(Count("a", loss=loss), counts) for loss in ("poisson", "negative_binomial")],
+    "word_regression": [
+        *((WordRegression("a", loss=loss), word_numbers) for loss in ("mse", "huber")),
+        (WordRegression("a", loss=absolute, scaling=(3.0, 2.0)), word_numbers),
+    ],
     "quantile": [
         (Quantile("a"), number),
         (Quantile("a", quantiles=[0.3], scaling=(3.0, 2.0)), number),
@@ -165,7 +174,9 @@ def case(task, make, seed):
     width = () if task.label_kind.flat and task.outputs == 1 else (task.outputs,)
     target = make(generator)
     raw = 3 * torch.randn(
-        *target.shape[: 2 if make in (tags, texts) else 1], *width, generator=generator
+        *target.shape[: 2 if make in (tags, texts, word_numbers) else 1],
+        *width,
+        generator=generator,
     )
     gaps = torch.rand(target.shape, generator=generator) < 0.3
     if make in (shares, texts, intervals):
@@ -265,7 +276,7 @@ def test_labels_pass_the_check_and_give_predictions_in_their_own_form(task, make
         assert prediction.probabilities.shape == (ROWS, getattr(task, "classes", task.outputs))
     for metric in task.metrics:
         constant = task.trivial(task.statistics(target), metric)
-        one_for_any_length = make is tags or embeds
+        one_for_any_length = make in (tags, word_numbers) or embeds
         assert constant.value.shape == ((1, 1) if one_for_any_length else (1, *form[1:]))
         assert constant.value.dtype == prediction.value.dtype
 
@@ -290,3 +301,18 @@ def test_a_task_survives_copying_and_pickling(task, make):
     raw, _, target = case(task, make, 0)
     for again in (copy.deepcopy(task), pickle.loads(pickle.dumps(task))):
         assert_close(again.loss(raw, target), task.loss(raw, target))
+
+
+@pytest.mark.parametrize(("task", "make"), ALL)
+@given(seed=SEEDS)
+def test_a_row_of_weight_2_counts_as_two_rows_and_one_of_weight_0_as_none(task, make, seed):
+    if make is relevances or getattr(task, "loss_name", "") == "custom":
+        return  # lists are weighted as wholes; a user's mean has no weights
+    raw, _, target = case(task, make, seed)
+    weights = torch.randint(0, 3, (ROWS,), generator=torch.Generator().manual_seed(seed))
+    total, count = task.loss(raw, target, weights.float())
+    again = [each.repeat_interleave(weights, dim=0) for each in (raw, target)]
+    expected, expected_count = task.loss(*again)
+    assert_close(total, expected, atol=1e-4, rtol=1e-4)
+    assert_close(count, expected_count)
+    assert_close(task.count(target, weights.float()), count)

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 
 def written(values: Sequence[Any] | None) -> str | None:
-    """Write a list of texts or whole numbers, or null, as a cell.
+    """Write a list of texts or numbers, or null, as a cell.
 
     Returns:
         The text of the cell.
@@ -46,7 +46,7 @@ def read(text: str | None) -> list[str | None] | None:
     if text.lstrip().startswith("["):
         with suppress(json.JSONDecodeError):
             values = json.loads(text)
-            if all(value is None or isinstance(value, (str, int)) for value in values):
+            if all(value is None or isinstance(value, (str, int, float)) for value in values):
                 return [None if value is None else str(value) for value in values]
     return list(text.split())
 

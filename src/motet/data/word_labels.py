@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from motet.data.row_numbers import FEWEST
-from motet.data.values import is_list
+from motet.data.values import is_list, is_number
 from motet.tags import Scheme, find_scheme
 
 _ROWS = 200
@@ -75,6 +75,36 @@ def labelled_words(table: pa.Table, name: str) -> str | None:
             counts[other] = _distinct(words)
     most = max(counts, key=lambda each: counts[each])
     return None if counts[most] == counts[name] else most
+
+
+def numbered_text(table: pa.Table, name: str) -> str | None:
+    """Find the column of words that a column of lists has one number for each of.
+
+    Args:
+        table: The rows.
+        name: A column.
+
+    Returns:
+        Name of the column of lists of texts, or of texts of words separated by white space; None if
+        ``name`` does not hold lists of numbers, of three lengths at least, or no column fits.
+
+    Example:
+        >>> times = [[0.2, 0.5], [0.1], [0.3, 0.3, 0.4]]
+        >>> numbered_text(pa.table({"words": ["to Rome", "go", "a b c"], "times": times}), "times")
+        'words'
+    """
+    column = table[name]
+    if not is_list(column.type) or not is_number(column.type.value_type):
+        return None
+    lengths = pc.list_value_length(column)
+    if len(lengths.drop_null().unique()) < _LENGTHS:
+        return None
+    for other in table.column_names:
+        words = table[other]
+        spelt = pa.types.is_string(words.type) or _holds_words(words)
+        if spelt and _align(words[:_ROWS], lengths[:_ROWS]) and _align(words, lengths):
+            return str(other)
+    return None
 
 
 def reason_to_leave_out(table: pa.Table, name: str) -> str | None:

@@ -27,6 +27,7 @@ from motet.tasks.task_metrics import TaskMetrics
 from motet.tasks.text_auxiliary import TextAuxiliary, TokenAuxiliary
 from motet.tasks.triplet import Triplet
 from motet.tasks.word_order import WordOrder
+from motet.tasks.word_regression import WordRegression
 from motet.vocabularies import Vocabulary
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "Triplet",
     "Vocabulary",
     "WordOrder",
+    "WordRegression",
     "available",
     "create",
     "fit_trivial",

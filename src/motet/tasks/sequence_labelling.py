@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from motet.options import OnlyWith, PositiveFloat, PositiveInt, TaskOptions, Unpack, checked
-from motet.problems import InputError, RowError
-from motet.states import MISSING, lengthened
+from motet.problems import InputError
+from motet.states import MISSING
 from motet.tags import TagSet
 from motet.tasks.additive import clean, of_elements
 from motet.tasks.base import Prediction, Task
@@ -19,6 +19,7 @@ from motet.tasks.losses import cross_entropy
 from motet.tasks.statistics import LabelStatistics
 from motet.tasks.token_heads import TokenHead, TokenLSTM
 from motet.tasks.weights import ClassWeights, count_of
+from motet.tasks.words import check_labelled_words, fitting_words
 
 
 @final
@@ -109,7 +110,7 @@ class SequenceLabelling(Task):
     def loss(
         self, raw: Tensor, target: Tensor, weights: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        target = self.counted(self._fitting(raw, target), weights)
+        target = self.counted(fitting_words(self, raw, target), weights)
         raw, labelled = at_least_float32(raw), self.label_kind.present(target)
         target = clean(target, labelled).long()
         if self.crf is None:
@@ -170,17 +171,7 @@ class SequenceLabelling(Task):
         Raises:
             RowError: If there is another label.
         """
-        length = words.shape[1]
-        labelled = self.label_kind.present(lengthened(target[:, :length], length))
-        wrong = (labelled & ~words).nonzero()
-        if len(wrong):
-            row, place = wrong[0].tolist()
-            raise RowError(
-                f"task {self.name!r}: found a label where there is no word, in",
-                row,
-                f" at place {place}; expected -100 there, or an encoder that does not read the "
-                "word as padding",
-            )
+        check_labelled_words(self, words, target, "-100")
 
     def learn(self, labels: LabelStatistics) -> None:
         """Learn weights as `Classification`, and whether all labels can be valid sequences."""
@@ -230,23 +221,6 @@ class SequenceLabelling(Task):
             rows = labelled.any(dim=1)
             return self.row_weights.count(rows, rows, weights)
         return count_of(target, labelled, weights, self.weights, self.row_weights)
-
-    def _fitting(self, raw: Tensor, target: Tensor) -> Tensor:
-        """Return the labels of the words that the scores are for, (B, L)."""
-        self.require_outputs()
-        if raw.ndim != 3 or (len(raw), raw.shape[2]) != (len(target), self.outputs):
-            raise InputError(
-                f"task {self.name!r}: the raw output has the shape {tuple(raw.shape)}, expected "
-                f"({len(target)}, L, {self.outputs}); the last layer of its head must give "
-                f"{self.outputs} per word"
-            )
-        words, labels = raw.shape[1], target.shape[1]
-        if words < labels and bool(self.label_kind.present(target[:, words:]).any()):
-            raise InputError(
-                f"task {self.name!r}: the encoder gave {words} words per row, but there are "
-                f"labels for more, up to {labels}; give as many tags as words"
-            )
-        return lengthened(target[:, :words], words)
 
 
 def _words(raw: Tensor) -> Tensor:

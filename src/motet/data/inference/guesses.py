@@ -26,7 +26,7 @@ class Guess:
     """Name of an input, or of a task; None if the column should not be used."""
     reason: str
     """What was seen, for users to read."""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Options that it needs."""
 
 

@@ -22,7 +22,7 @@ from motet.data.row_numbers import FEWEST
 from motet.data.selection import require_columns
 from motet.data.targets.classes import MOST_CLASSES, MOST_FLOATS
 from motet.data.values import as_matrix, described, is_list, is_number
-from motet.data.word_labels import labelled_words, span_tags
+from motet.data.word_labels import labelled_words, numbered_text, span_tags
 from motet.problems import InputError, shown
 
 _MOST_WHOLE_CLASSES = 20
@@ -174,6 +174,9 @@ def _guess_list_task(table: pa.Table, name: str) -> tuple[str | None, str]:
         return "multi_label", f"lists of texts{missing}"
     if not is_number(inner) and not pa.types.is_boolean(inner):
         return None, f"{described(column.type)}; only lists of texts or numbers can be predicted"
+    words = numbered_text(table, name)
+    if words:
+        return "word_regression", f"a number for each word of {words!r}{missing}"
     try:
         values = as_matrix(column, "the column")
     except InputError:

@@ -12,6 +12,7 @@ from motet.data.targets.quantile import QuantileTarget
 from motet.data.targets.relevances import RelevanceTarget
 from motet.data.targets.tags import TagTarget
 from motet.data.targets.text import TextTarget
+from motet.data.targets.word_numbers import WordNumberTarget
 
 __all__ = [
     "NO_INPUTS",
@@ -27,4 +28,5 @@ __all__ = [
     "TagTarget",
     "Target",
     "TextTarget",
+    "WordNumberTarget",
 ]

@@ -9,17 +9,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from motet.data import list_texts
 from motet.data.inputs.base import Input
-from motet.data.inputs.shapes import TextSizes
 from motet.data.inputs.text import Text, WordPlaces
-from motet.data.selection import listed, require_columns
+from motet.data.selection import listed
 from motet.data.targets.base import NO_INPUTS, Target
 from motet.data.targets.classes import MISSING, count_places
+from motet.data.targets.word_lists import (
+    check_lengths,
+    joined,
+    labelled_text,
+    lengths_of,
+    lists_of,
+    padded,
+    read_lists,
+)
 from motet.data.values import as_texts, described, is_list
 from motet.data.word_labels import labelled_words
-from motet.data.words import text_of
-from motet.problems import InputError, RowError, hint, shown
+from motet.problems import InputError, hint, shown
 from motet.tags import Scheme, Spans, TagSet, find_scheme, from_iob1, is_iob1
 
 MOST_TAGS = 1000
@@ -109,13 +115,10 @@ class TagTarget(Target):
         lists = self._lists(table)
         text = self._text(inputs)
         if text is not None:
-            self._check_lengths(table, text.word_places(table).counts, f"input {text.name!r}")
+            check_lengths(self.lengths(table), table, text, self._where, "tag")
         tags = self._spelt(lists)
         places = pc.fill_null(pc.index_in(tags, pa.array(self.names, pa.string())), MISSING)
-        lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
-        encoded = np.full((len(lists), max(1, lengths.max(initial=0))), MISSING, np.int32)
-        encoded[np.arange(encoded.shape[1]) < lengths[:, None]] = places.to_numpy()
-        return encoded
+        return padded(places.to_numpy(), lengths_of(lists), MISSING, np.int32)
 
     def unseen(self, table: pa.Table) -> dict[Any, int]:
         strange = self._strange(table)
@@ -136,7 +139,7 @@ class TagTarget(Target):
         there = value >= 0
         tags = pa.array(self.names, pa.string()).take(pa.array(value[there]))
         tags = tags.cast(pa.int64()) if self._kind == "integer" else tags
-        columns = {self.name: _lists_of(there.sum(axis=1), tags)}
+        columns = {self.name: lists_of(there.sum(axis=1), tags)}
         if not self.tags.has_spans:
             return columns
         spans, text = self.tags.spans(value), self._text(inputs)
@@ -148,9 +151,7 @@ class TagTarget(Target):
 
     def lengths(self, table: pa.Table) -> NDArray[np.int64]:
         """Return how many words each row has tags for, (N,), -1 where it is not labelled."""
-        lengths = pc.fill_null(pc.list_value_length(self._lists(table)), -1)
-        found: NDArray[np.int64] = lengths.to_numpy(zero_copy_only=False).astype(np.int64)
-        return found
+        return lengths_of(self._lists(table))
 
     def learned(self) -> dict[str, Any]:
         return {"classes": self.names}
@@ -174,34 +175,22 @@ class TagTarget(Target):
         self.tags = TagSet(state["tags"], state["scheme"], self._where)
 
     def _text(self, inputs: Mapping[str, Input]) -> Text | None:
-        """Return the input whose words are labelled; None if there is no text."""
-        shapes = {name: each.shape() for name, each in inputs.items()}
-        sizes = {name: each for name, each in shapes.items() if isinstance(each, TextSizes)}
-        found = inputs[text_of(self.name, self.input, sizes)] if sizes else None
-        return found if isinstance(found, Text) else None
+        return labelled_text(self.name, self.input, inputs)
 
     # Reading -------------------------------------------------------------------------------------
 
     def _lists(self, table: pa.Table) -> pa.Array:
         """Return the column as lists of texts or whole numbers."""
-        require_columns(table, [self.column], f"task {self.name!r}")
-        column = table[self.column]
-        kind = column.type
-        if pa.types.is_null(kind):
-            column = column.cast(pa.list_(pa.string()))
-        elif pa.types.is_string(kind):
-            column = list_texts.read_column(column)
-        elif pa.types.is_fixed_size_list(kind):
-            column = column.cast(pa.list_(kind.value_type))
+        column = read_lists(table, self.column, self.name)
         inner = column.type.value_type if is_list(column.type) else None
         if inner is None or not (
             pa.types.is_string(inner) or pa.types.is_integer(inner) or pa.types.is_null(inner)
         ):
             raise InputError(
-                f"{self._where} holds {described(kind)}, expected lists of tags, one per word, or "
-                "texts of tags separated by spaces"
+                f"{self._where} holds {described(column.type)}, expected lists of tags, one per "
+                "word, or texts of tags separated by spaces"
             )
-        lists = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+        lists = joined(column)
         if not self._iob1:
             return lists
         return pa.array([row and from_iob1(row) for row in lists.to_pylist()], lists.type)
@@ -248,19 +237,6 @@ class TagTarget(Target):
                 "two tags; check the column, or remove the task"
             )
 
-    def _check_lengths(self, table: pa.Table, words: NDArray[Any], where: str) -> None:
-        """Check that labelled rows have one tag for each of their words (N,)."""
-        tags = self.lengths(table)
-        wrong = np.flatnonzero((tags >= 0) & (tags != words))
-        if len(wrong):
-            row = wrong[0]
-            raise RowError(
-                f"{self._where} has {tags[row]:,} tags in",
-                row,
-                f", where {where} has {words[row]:,} words ({len(wrong):,} such rows); give one "
-                "tag per word, null for a word without a label",
-            )
-
     def _seen(self, table: pa.Table) -> list[str]:
         what = f"task {self.name!r}: "
         if not self.tags.has_spans:
@@ -299,16 +275,11 @@ class TagTarget(Target):
             **more,
         }
         structs = pa.StructArray.from_arrays(list(fields.values()), list(fields))
-        return _lists_of(np.bincount(spans.row, minlength=rows), structs)
+        return lists_of(np.bincount(spans.row, minlength=rows), structs)
 
     @property
     def _where(self) -> str:
         return f"column {self.column!r}"
-
-
-def _lists_of(lengths: NDArray[Any], values: pa.Array) -> pa.Array:
-    ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(ends), values)
 
 
 def _placed(spans: Spans, words: WordPlaces) -> dict[str, pa.Array]:

@@ -15,6 +15,7 @@ from motet.tasks.kinds.ranges import Ranges
 from motet.tasks.kinds.relevances import RelevanceLabels
 from motet.tasks.kinds.tags import TagLabels
 from motet.tasks.kinds.texts import TextLabels
+from motet.tasks.kinds.word_numbers import WordNumberLabels
 
 __all__ = [
     "ClassLabels",
@@ -32,6 +33,7 @@ __all__ = [
     "RelevanceLabels",
     "TagLabels",
     "TextLabels",
+    "WordNumberLabels",
     "label_kind",
 ]
 
@@ -44,6 +46,7 @@ _KINDS: dict[str, LabelKind] = {
         CountLabels(),
         QuantileLabels(),
         IntervalLabels(),
+        WordNumberLabels(),
         IndicatorLabels(),
         TagLabels(),
         RelevanceLabels(),

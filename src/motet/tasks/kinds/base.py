@@ -13,6 +13,8 @@ A label column becomes a target in one of these forms, named by ``Task.labels``:
 ``"quantile"``  numbers (B,)                             missing: NaN
 ``"text"``      tokens (B, L), 0 the end of a text       missing: a row of -100 or NaN alone
 ``"interval"``  (B, 2), low and high; equal where exact  missing: NaN
+``"word_numbers"``  (B, L), one number per word         missing: NaN, word by word, and after the
+                                                         last word of a row
 ``"number"``    (B,), or (B, K) for several outputs      missing: NaN, number by number
 ==============  =======================================  ======================================
 

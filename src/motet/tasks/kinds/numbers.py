@@ -81,7 +81,7 @@ class NumberLabels(LabelKind):
         return ranges_of(value.reshape(rows, -1), target.reshape(rows, -1))
 
     def constant(self, ranges: Ranges, names: Sequence[str] | None) -> str:
-        found = ", ".join(_constant_numbers(ranges, names))
+        found = ", ".join(constant_numbers(ranges, names))
         return f"{found} in all {ranges.rows:,} rows" if found else ""
 
 
@@ -99,7 +99,8 @@ def _weighted_constant(known: Tensor, weights: Tensor, metric: str) -> Tensor:
     return known[order][half.byte().argmax()]
 
 
-def _constant_numbers(ranges: Ranges, names: Sequence[str] | None) -> Iterator[str]:
+def constant_numbers(ranges: Ranges, names: Sequence[str] | None) -> Iterator[str]:
+    """Yield the numbers that are always predicted although labels differ, of several by name."""
     several = len(ranges.low) > 1
     spreads = (ranges.label_high - ranges.label_low).tolist()
     alike = (ranges.high - ranges.low).tolist()
