@@ -1,4 +1,4 @@
-"""Labels of words, checked against the words that an encoder gave."""
+"""Word labels, checked against the words that an encoder gave."""
 
 from torch import Tensor
 
