@@ -227,15 +227,7 @@ def naive(losses, leaves, balancer, *, shared=None, weighted=False):
     """The gradient of every leaf, None where there is none, in float64."""
     balancer = deepcopy(balancer)
     names, values = list(losses), torch.stack(list(losses.values())).detach().double()
-    rows = {
-        task: [
-            torch.autograd.grad(loss, leaf, retain_graph=True, allow_unused=True)[0]
-            if leaf.requires_grad
-            else None
-            for leaf in leaves
-        ]
-        for task, loss in losses.items()
-    }
+    rows = {task: _row(loss, leaves) for task, loss in losses.items()}
     reached = [[row[place] is not None for row in rows.values()] for place in range(len(leaves))]
     if shared is None:
         parameters = [isinstance(leaf, nn.Parameter) for leaf in leaves]
@@ -293,6 +285,13 @@ def naive(losses, leaves, balancer, *, shared=None, weighted=False):
             ]
             expected.append(sum(parts) if parts else None)
     return expected
+
+
+def _row(loss, leaves):
+    trained = [leaf for leaf in leaves if leaf.requires_grad]
+    found = iter(torch.autograd.grad(loss, trained, retain_graph=True, allow_unused=True))
+    row = [next(found) if leaf.requires_grad else None for leaf in leaves]
+    return [each.to_dense() if each is not None and each.is_sparse else each for each in row]
 
 
 def assert_gradients(leaves, expected, **tolerance):
