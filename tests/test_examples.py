@@ -70,6 +70,16 @@ def test_the_basic_model_beats_a_predictor_that_ignores_the_inputs(run):
     assert "first rows: {'kind': [" in text
 
 
+def test_every_form_of_ranking_beats_a_random_order(run):
+    found = numbers(r"(\w+) +ndcg # +ndcg@3 # +price r2 #", run("ranking"))
+    assert [form for form, *_ in found] == ["pointwise", "pairwise", "listwise"]
+    ((random, at_3),) = numbers(r"random order +ndcg # +ndcg@3 #", run("ranking"))
+    for _, ndcg, cut, r2 in found:
+        assert ndcg > random + 0.2
+        assert cut > at_3 + 0.3
+        assert r2 > 0.8
+
+
 def test_a_task_that_is_off_costs_nothing_and_changes_nothing_for_the_others(run):
     text = run("task_independence")
     for line in (

@@ -7,6 +7,7 @@ from torch import Tensor
 from motet.data.arrays import ArrayData
 from motet.data.batches import Data
 from motet.data.groups import RowGroups
+from motet.data.several import Sources
 from motet.tasks import Task
 
 
@@ -26,5 +27,7 @@ def groups_of(tasks: Iterable[Task], targets: Mapping[str, Tensor | None]) -> Ro
 
 def keep_together(data: Data, tasks: Iterable[Task]) -> None:
     """Let batches of rows in memory hold whole groups; a loader decides itself."""
-    if isinstance(data, ArrayData) and data.groups is None:
-        data.groups = groups_of(grouping(tasks), data.targets)
+    tasks = grouping(tasks)
+    for part in data.parts.values() if isinstance(data, Sources) else (data,):
+        if tasks and isinstance(part, ArrayData) and part.groups is None:
+            part.groups = groups_of(tasks, part.targets)
