@@ -324,6 +324,11 @@ class Task(nn.Module, ABC):
         return found
 
     @property
+    def without_weights(self) -> str:
+        """Why its rows cannot have weights, and what to do; empty if they can."""
+        return ""
+
+    @property
     def uncertainty_kind(self) -> Likelihood:
         """The likelihood that uncertainty weighting should assume."""
         return self.label_kind.uncertainty_kind

@@ -12,7 +12,7 @@ from motet.tasks.base import Prediction, Task, find_loss
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import as_vector, at_least_float32
 from motet.tasks.ranking_losses import listnet, number_of_lists, ranknet
-from motet.tasks.row_weights import refuse_weights
+from motet.tasks.row_weights import COMPARED, refuse_weights
 from motet.tasks.statistics import LabelStatistics
 
 _EXACT = 1 << 24
@@ -86,7 +86,7 @@ class Ranking(Task):
         self._expect(raw, (len(target),))
         if self.form == "pointwise":
             return self._loss_of_rows(raw, self.counted(target, weights), weights)
-        self._refuse(weights)
+        refuse_weights(self, weights)
         known = self.label_kind.present(target)
         raw, (relevance, lists) = raw[known], _lists(target[known])
         if self.form == "pairwise":
@@ -97,13 +97,20 @@ class Ranking(Task):
     def count(self, target: Tensor, weights: Tensor | None = None) -> Tensor:
         if self.form == "pointwise":
             return super().count(target, weights)
-        self._refuse(weights)
+        refuse_weights(self, weights)
         known = self.label_kind.present(target)
         return self._lists_that_count(*_lists(target[known]))
 
     def statistics(self, target: Tensor, weights: Tensor | None = None) -> LabelStatistics:
-        self._refuse(weights)
+        refuse_weights(self, weights)
         return super().statistics(target, weights)
+
+    @property
+    def without_weights(self) -> str:
+        """Why pairs and lists cannot have weights of rows."""
+        if self.form == "pointwise":
+            return ""
+        return f"{COMPARED}, or choose form: pointwise"
 
     def groups(self, target: Tensor) -> Tensor:
         """Return the number of the query of each row (B,), -1 where it is in no list."""
@@ -164,10 +171,6 @@ class Ranking(Task):
         add_up = sum_selected if self.loss_name == "custom" else sum_masked
         total, _ = add_up(self._of_rows, raw, target[:, 0].to(raw.dtype), known, weights)
         return total, self.row_weights.count(known, known, weights)
-
-    def _refuse(self, weights: Tensor | None) -> None:
-        if self.form != "pointwise":
-            refuse_weights(self, weights, ", or choose form: pointwise")
 
     def _lists_that_count(self, relevance: Tensor, lists: Tensor) -> Tensor:
         count = number_of_lists(lists)

@@ -16,6 +16,9 @@ from torch import Tensor
 from motet.problems import InputError, RowError
 from motet.tasks.additive import number_of, of_elements, size_of
 
+COMPARED = "its loss compares rows with each other, where none counts by itself; remove the weights"
+"""Why some tasks do not take weights."""
+
 
 class RowWeights:
     """The mean weight of a task's training labels."""
@@ -40,11 +43,13 @@ class RowWeights:
 
 
 def require_weights_taken(task: Any) -> None:
-    """Check that a class of tasks takes weights of rows.
+    """Check that a task takes weights of rows.
 
     Raises:
-        InputError: If one of its methods does not.
+        InputError: If it gives a reason, or a method of its class has no parameter for them.
     """
+    if task.without_weights:
+        raise InputError(f"task {task.name!r}: found weights of rows, but {task.without_weights}")
     method = _without_weights(type(task))  # type: ignore[arg-type]  # a class is hashable
     if method is not None:
         arguments = "raw, target" if method == "loss" else "target"
@@ -55,22 +60,10 @@ def require_weights_taken(task: Any) -> None:
         )
 
 
-def refuse_weights(task: Any, weights: Tensor | None, instead: str = "") -> None:
-    """Refuse weights where a loss compares rows with each other, so that none counts by itself.
-
-    Args:
-        task: The task.
-        weights: The weights, if rows have some.
-        instead: What to do besides removing them, to end the message with.
-
-    Raises:
-        InputError: If there are weights.
-    """
+def refuse_weights(task: Any, weights: Tensor | None) -> None:
+    """Refuse weights, if rows have some, that a task does not take; see `require_weights_taken`."""
     if weights is not None:
-        raise InputError(
-            f"task {task.name!r}: found weights of rows, but its loss compares rows with each "
-            f"other, where none counts by itself; remove them{instead}"
-        )
+        require_weights_taken(task)
 
 
 def check_weights(task: Any, target: Tensor, weights: Tensor) -> None:

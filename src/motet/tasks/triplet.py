@@ -11,7 +11,7 @@ from motet.tasks.base import Prediction, Task
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import as_vector, at_least_float32
 from motet.tasks.metric_losses import anchors, batch_hard, unit
-from motet.tasks.row_weights import refuse_weights
+from motet.tasks.row_weights import COMPARED, refuse_weights
 from motet.tasks.statistics import LabelStatistics
 
 
@@ -80,6 +80,11 @@ class Triplet(Task):
     def statistics(self, target: Tensor, weights: Tensor | None = None) -> LabelStatistics:
         refuse_weights(self, weights)
         return super().statistics(target, weights)
+
+    @property
+    def without_weights(self) -> str:
+        """Why anchors cannot have weights of rows."""
+        return COMPARED
 
     def decode(self, raw: Tensor) -> Prediction:
         return Prediction(unit(raw.double()) if self.distance == "cosine" else raw.double())
