@@ -357,6 +357,29 @@ def test_exact_match_of_generated_texts_is_that_of_right_scores_at_every_place()
     assert 0 < hits.sum() < 300
 
 
+def test_an_evaluation_generates_texts_of_labelled_rows_alone(monkeypatch):
+    model, counts = model_of(Tokens()), []
+    search = Search.__call__
+
+    def counting(self, step, past, rows, device):
+        counts.append(rows)
+        return search(self, step, past, rows, device)
+
+    monkeypatch.setattr(Search, "__call__", counting)
+    inputs, free = pairs(8), model(pairs(8))["text"]
+    labels = torch.where(inputs == 0, MISSING, inputs)
+    labels[[1, 4, 5]] = MISSING
+    found = model.evaluated(inputs, targets={"text": labels})[1]["text"]
+    known = (labels != MISSING).any(1)
+    assert torch.equal(found[known][:, : free.shape[1]], free[known][:, : found.shape[1]])
+    assert (found[~known] == MISSING).all()
+    labels[:] = MISSING
+    assert model.evaluated(inputs, targets={"text": labels})[1]["text"].shape[0] == 8
+    assert counts == [8, 5, 1]
+    report = Trainer(model).evaluate((inputs, {"text": labels}))
+    assert report["text"]["count"] == 0
+
+
 # In models ---------------------------------------------------------------------------------------
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from motet.problems import InputError
+from motet.states import MISSING, TokenStates, record_of
 from motet.tasks import CustomHead, Task
 from motet.tasks.heads import SingleOutput
 from motet.tasks.map_heads import MapHead
@@ -47,6 +49,10 @@ class HeadArguments:
         self.forced = frozenset(self._targets)
         self.tasks = self.forced | self._reads.keys()
 
+    def reads(self, task: str) -> bool:
+        """Return whether the head of a task gets the raw outputs of others."""
+        return task in self._reads
+
     def of(
         self,
         task: str,
@@ -73,3 +79,28 @@ def _declares(head: nn.Module, what: str) -> bool:
     while isinstance(head, CustomHead | SingleOutput | TokenHead | MapHead):
         head = head.module if isinstance(head, CustomHead) else head.head
     return bool(getattr(head, what, False))
+
+
+def of_labelled_rows(head: nn.Module, state: Any, labelled: Tensor) -> Tensor:
+    """Compute what a head gives without its target, for rows with a label.
+
+    Args:
+        head: A head that takes its target.
+        state: What it reads, of B rows.
+        labelled: The rows with a label, (B,).
+
+    Returns:
+        Raw outputs (B, ...), missing in the other rows.
+    """
+    record = record_of(state)
+    if record is None or bool(labelled.all()):
+        raw: Tensor = head(state, target=None)
+        return raw
+    if not bool(labelled.any()):  # one row shows the form of all
+        labelled = torch.arange(len(labelled), device=labelled.device) == 0
+    some: Any = record.take(labelled)
+    found: Tensor = head(some if isinstance(some, TokenStates) else some.states, target=None)
+    filler = torch.nan if found.is_floating_point() else MISSING
+    raw = found.new_full((len(labelled), *found.shape[1:]), filler)
+    raw[labelled] = found
+    return raw

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from motet.config import Config
 from motet.model.building import arguments_of, declared, drawing_first_weights
 from motet.model.checks import EXPLAINED, described, explained, task_names, width_of
-from motet.model.heads import HeadArguments
+from motet.model.heads import HeadArguments, of_labelled_rows
 from motet.model.joining import FusionChoice, one_encoder
 from motet.model.losses import mean_losses, no_terms
 from motet.model.ownership import Ownership
@@ -318,7 +318,8 @@ class MultiTaskModel(OwnedParameters):
             targets: Targets by task.
 
         Returns:
-            The raw output of each task with its target, and without.
+            The raw output of each task with its target, and without; the latter may be missing in
+            rows that have no label.
         """
         chosen = self._chosen(tasks)
         order = self._order.closure(chosen) if self._order.any else chosen
@@ -326,8 +327,13 @@ class MultiTaskModel(OwnedParameters):
             raw: dict[str, Tensor] = self(inputs, chosen, targets)
             return raw, raw
         states = self._represented(inputs, order)
-        again = [task for task in chosen if task in self._arguments.tasks]
-        bare = self._outputs(states, self._order.closure(again), again, None)
+        reading = [task for task in chosen if self._arguments.reads(task)]
+        bare = self._outputs(states, self._order.closure(reading), reading, None)
+        for task in self._arguments.forced.intersection(chosen).difference(reading):
+            state, target = self._reading(task, states[task]), (targets or {}).get(task)
+            if target is not None:
+                known = self.tasks[task].labelled(target)
+                bare[task] = of_labelled_rows(self.heads[task], state, known)
         forced = self._outputs(states, order, chosen, targets)
         return forced, {**forced, **bare}
 
