@@ -176,3 +176,33 @@ def test_what_does_not_fit_is_told():
     assert "no option 'max_len'; did you mean 'max_length'?" in message(["a"], max_len=5)
     assert "no option 'encoder'" in message(["a"], encoder="lstm")
     assert "labels is ['up'], expected a list for each task" in message(["a"], ["up"])
+
+
+def test_texts_to_generate_become_tokens_and_texts_again():
+    words = {"red": "rot", "green": "grün", "blue": "blau"}
+    texts, german = [f"a {word}" for word in words] * 20, [*words.values()] * 20
+    german[1] = None
+    data = from_texts(texts, outputs={"german": german}, output_tokenizer="characters")
+    assert data.classes == {}
+    sizes = data.generation["german"]
+    assert sizes == {"vocabulary_size": 12, "max_length": 4}  # ten letters and two more
+    torch.manual_seed(0)
+    task = motet.tasks.Generation("german", **sizes, width=16, dropout=0.0)
+    encoder = LSTM(data.sizes.vocabulary, width=16, dropout=0.0)
+    trainer = motet.Trainer(
+        motet.MultiTaskModel(encoder, [task]), learning_rate=0.03, batch_size=10
+    )
+    trainer.fit(data, epochs=15)
+    later = from_texts(["a blue", "a green"], outputs={"german": ["blau", None]}, like=data)
+    assert later.spelt("german", trainer.predict(later)["german"]) == ["blau", "grün"]
+    assert trainer.evaluate(later)["german"]["count"] == 1
+
+
+def test_mistakes_in_texts_to_generate_are_named():
+    with pytest.raises(InputError, match="task 'a' has labels and outputs"):
+        from_texts(["b", "c"], {"a": [0, 1]}, outputs={"a": ["x", "y"]})
+    with pytest.raises(InputError, match="output_tokenizer: did you mean 'words'"):
+        from_texts(["b", "c"], outputs={"a": ["x", "y"]}, output_tokenizer="wordz")
+    data = from_texts(["b", "b"], outputs={"a": ["x", "y"]})
+    with pytest.raises(InputError, match="'aa' has no texts to generate; did you mean 'a'"):
+        data.spelt("aa", [[2]])

@@ -11,6 +11,8 @@ from motet.problems import InputError
 
 Kind = Literal["bpe", "words", "characters"]
 
+KINDS = ("bpe", "words", "characters")
+
 _UNKNOWN = "unknown token"
 """Has a space, so that no piece of a text is spelt like it."""
 _LEAST = {"bpe": 259, "words": 3, "characters": 3}

@@ -3,15 +3,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from motet.data.arrays import ArrayData
 from motet.data.inputs.shapes import TextSizes
 from motet.data.inputs.text import Text
+from motet.data.output_tokenisers import KINDS, Kind
 from motet.data.preprocessing import Preprocessing
 from motet.data.sources import read
-from motet.data.targets import Target
+from motet.data.targets import Target, TextTarget
 from motet.data.targets.classes import MISSING
 from motet.data.tokenising import from_json
 from motet.problems import InputError, RowError, hint, shown
@@ -41,12 +43,38 @@ class TextData(ArrayData):
         targets = map(self.learned.target, self.learned.tasks)
         return {each.name: each.names for each in targets if each.names}
 
+    @property
+    def generation(self) -> dict[str, dict[str, int]]:
+        """For each task with texts to generate, its ``vocabulary_size`` and ``max_length``."""
+        targets = map(self.learned.target, self.learned.tasks)
+        return {each.name: each.learned() for each in targets if isinstance(each, TextTarget)}
+
+    def spelt(self, task: str, tokens: Any) -> list[str]:
+        """Join generated tokens to texts.
+
+        Args:
+            task: The task.
+            tokens: What `motet.Trainer.predict` returns for it, (N, L).
+
+        Returns:
+            N texts.
+
+        Raises:
+            InputError: If it is not a task with texts to generate.
+        """
+        if task not in self.generation:
+            raise InputError(f"{task!r} has no texts to generate; {hint(task, self.generation)}")
+        found: list[str] = self.learned.predictions(task, np.asarray(tokens))[task].to_pylist()
+        return found
+
 
 def from_texts(
     texts: Sequence[Any],
     labels: Mapping[str, Sequence[Any]] | None = None,
     tags: Mapping[str, Sequence[Any]] | None = None,
     *,
+    outputs: Mapping[str, Sequence[Any]] | None = None,
+    output_tokenizer: Kind = "bpe",
     tokenizer: Any = "wordpiece",
     like: TextData | None = None,
     **options: Any,
@@ -63,6 +91,8 @@ def from_texts(
         tags: For each task N lists with a tag per word, names or indices; None is a word, or a
             text, without tags, and so is -100 among indices. Texts must then be lists of words, or
             be split by ``split="spaces"``.
+        outputs: For each task N texts to generate; None is a missing label.
+        output_tokenizer: How these become tokens: bpe, words or characters.
         tokenizer: Kind of tokeniser to train on these texts, the path of one, or a tokeniser of
             the libraries tokenizers or transformers.
         like: Training data, whose tokeniser and classes are used again, as for validation rows. A
@@ -70,7 +100,8 @@ def from_texts(
         **options: Options of the input `text`: vocabulary, min_count, lowercase, max_length, split.
 
     Returns:
-        The rows, with ``sizes`` for the encoder and ``classes`` for the tasks.
+        The rows, with ``sizes`` for the encoder, ``classes`` for the tasks, and ``generation`` for
+        those that generate texts.
 
     Raises:
         InputError: If numbers of rows, or of words and tags, differ, something is not a text, or
@@ -89,16 +120,21 @@ def from_texts(
         torch.Size([2, 2, 8])
     """
     labels, tags = _by_task("labels", labels), _by_task("tags", tags)
+    outputs = _by_task("outputs", outputs)
+    if output_tokenizer not in KINDS:
+        raise InputError(f"output_tokenizer: {hint(str(output_tokenizer), KINDS)}")
     if not (like is None or isinstance(like, TextData)):
         raise InputError(f"like is {shown(like)}, expected what from_texts returned")
     for option in options:
         if option not in _OPTIONS:
             raise InputError(f"from_texts has no option {option!r}; {hint(option, _OPTIONS)}")
-    table = _table(texts, labels, tags, like)
+    table = _table(texts, labels, tags, outputs, like)
     seen = set() if like is None else {*like.targets, *like.learned.tasks}
     named = [task for task in labels if task not in seen and _names(table[task].type)]
     targets: dict[str, Target] = {task: LABELS["class"](task) for task in named}
     targets |= {task: _tag_target(task, table) for task in tags if task not in seen}
+    new = [task for task in outputs if task not in seen]
+    targets |= {task: TextTarget(task, tokenizer=output_tokenizer) for task in new}
     if like is None:
         learned = _learned(table, targets, tokenizer, options)
     elif options or tokenizer != "wordpiece":
@@ -111,7 +147,7 @@ def from_texts(
         if learned.target(task).unseen(table):
             strange = ", ".join(map(repr, learned.target(task).unseen(table)))
             raise InputError(f"task {task!r} has {strange}, which the training data do not have")
-    return TextData(inputs, {**labels, **tags, **known}, learned)
+    return TextData(inputs, {**labels, **tags, **outputs, **known}, learned)
 
 
 def _by_task(what: str, given: Any) -> Mapping[str, Sequence[Any]]:
@@ -124,11 +160,14 @@ def _table(
     texts: Any,
     labels: Mapping[str, Sequence[Any]],
     tags: Mapping[str, Sequence[Any]],
+    outputs: Mapping[str, Sequence[Any]],
     like: TextData | None,
 ) -> pa.Table:
-    doubled = [task for task in labels if task in tags]
-    if doubled:
-        raise InputError(f"task {doubled[0]!r} has labels and tags; give each task one of them")
+    given = {"labels": labels, "tags": tags, "outputs": outputs}
+    for task in {**labels, **tags, **outputs}:
+        kinds = [kind for kind, by_task in given.items() if task in by_task]
+        if len(kinds) > 1:
+            raise InputError(f"task {task!r} has {' and '.join(kinds)}; give each task one of them")
     if isinstance(texts, (str, Mapping)) or not isinstance(texts, Iterable):
         raise InputError(f"texts is {shown(texts)}, expected a list of texts; put it into a list")
     texts = [_plain(text) for text in texts]
@@ -141,7 +180,7 @@ def _table(
     columns = dict(zip(_COLUMNS, fields, strict=is_pairs))
     tagged = {task: list(map(_labelled, rows)) for task, rows in tags.items()}
     try:
-        return read({**columns, **labels, **tagged})
+        return read({**columns, **labels, **tagged, **outputs})
     except InputError:
         for each in fields:
             _refuse_mixed(each)
