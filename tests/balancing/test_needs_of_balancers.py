@@ -27,6 +27,7 @@ EXPECTED = {
     **dict.fromkeys(["moco", "excess", "db_mtl"], REMEMBERING),
     "graddrop": replace(JACOBIAN, gives_weights=False),
     "imtl": replace(GRAMIAN, scales_losses=True),
+    "pcd": replace(GRAMIAN, priorities=True),
 }
 
 

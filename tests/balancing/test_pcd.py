@@ -162,8 +162,10 @@ def test_priorities_are_filled_in_from_the_tasks():
     tasks = [Regression("a"), Regression("b", main=True), Regression("c")]
     assert create("pcd", tasks).levels == [1, 2, 1]
     assert create("pcd", tasks, priorities=["a", "b", "c"]).levels == [2, 1, 0]
-    tasks[2].priority = "critical"
+    tasks[2] = Regression("c", priority="critical")
     assert create("pcd", tasks).levels == [1, 1, 3]
+    with pytest.raises(InputError, match="priorities: found some here and a priority of task 'c'"):
+        create("pcd", tasks, priorities=["a", "b", "c"])
 
 
 @pytest.mark.parametrize(
