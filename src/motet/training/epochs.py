@@ -9,6 +9,7 @@ from motet.data.own_rows import OwnRows
 from motet.data.several import Sources
 from motet.problems import InputError
 from motet.training.errors import TrainingError
+from motet.training.facts import check_batch_size, check_scores, count_rows, report_progress
 from motet.training.needs import report_epoch
 from motet.training.notices import warn_of_never_scheduled
 from motet.training.recording import Moment, epoch_record
@@ -18,6 +19,31 @@ from motet.training.stages import name_of
 from motet.training.state import TrainingState
 from motet.training.totals import Totals
 from motet.training.updates import not_finite
+
+
+def begin(
+    train: Data,
+    valid: Data | None,
+    setup: Setup,
+    state: TrainingState,
+    batch_size: int,
+    epochs: int,
+) -> None:
+    """Begin so many epochs: check the schedule, and give it and the learning rates what they need.
+
+    Raises:
+        InputError: If the scheduler or an auxiliary task does not fit the data or the epochs.
+    """
+    planner, pace = setup.planner, setup.pace
+    check_scores(planner.scheduler, valid)
+    check_batch_size(planner, batch_size)
+    count_rows(planner.scheduler, setup.model, train)
+    pace.epochs, pace.batches = epochs, _batches_of_epoch(train, setup, 1, batch_size)
+    pace.total = epochs * pace.batches
+    report_progress(planner.scheduler, pace, state)
+    planner.frequencies.check(epochs, pace.batches)
+    setup.rates.begin(pace.total)
+    setup.rates.set(state.position)  # those of the last step, for the records
 
 
 def batches_left(
@@ -52,7 +78,7 @@ def batches_left(
     return _by_step(rest(done), chain.from_iterable(rest(0) for _ in count()))
 
 
-def batches_of_epoch(train: Data, setup: Setup, epoch: int, batch_size: int) -> int:
+def _batches_of_epoch(train: Data, setup: Setup, epoch: int, batch_size: int) -> int:
     """Return the number of batches of an epoch, counted from 1; a step may take several."""
     if "own_rows" in setup.planner.scheduler.needs:
         return own_rows(train, setup, epoch, batch_size).batches

@@ -38,6 +38,9 @@ class TrainingState:
     """Epochs completed."""
     batch: int = 0
     """Batches of the epoch in progress that are done."""
+    position: int = 0
+    """Place of the last step in the schedule of learning rates; steps before it, where each takes
+    one batch."""
     draws: int = 0
     """Draws of the scheduler, counted where a step combines several."""
     scheduled: dict[str, list[int]] = field(default_factory=dict)
@@ -164,6 +167,7 @@ def load_state(
     _load_optimizer(tensors, optimizer)
     _load_tasks(header, model)
     numbers = deepcopy(dict(header["progress"]))
+    numbers.setdefault("position", max(numbers["step"] - 1, 0))  # older checkpoints have none
     results = {task: LastResult(*each) for task, each in numbers.pop("judged", {}).items()}
     device = next(model.parameters()).device
     weights, best = (

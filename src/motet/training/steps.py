@@ -78,7 +78,8 @@ class Steps:
         step, epoch = state.step, state.epoch + 1
         balancer = setup.stages.at(epoch)
         with setup.generators.own():
-            rates.set(setup.pace.position(state) if planner.choices.several else step)
+            state.position = setup.pace.position(state) if planner.choices.several else step
+            rates.set(state.position)
             if self._facts:
                 report_progress(planner.scheduler, setup.pace, state)
             choices = planner.choices.of_step(planner.labelled_in(epoch), batches, state)

@@ -20,10 +20,10 @@ from motet.scheduling import Scheduler
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
 from motet.training.creating import MemberChoice
-from motet.training.epochs import batches_left, batches_of_epoch, end_epoch
+from motet.training.epochs import batches_left, begin, end_epoch
 from motet.training.errors import Interrupted
 from motet.training.evaluation import Report
-from motet.training.facts import check_batch_size, check_scores, count_rows, report_progress
+from motet.training.facts import count_rows
 from motet.training.history import History
 from motet.training.intake import (
     learn_from_labels,
@@ -193,21 +193,11 @@ class Trainer:
         if valid is not None:
             self.check_monitor(statistics_of(self.model.tasks, valid), self.trivial)
         self.check_epochs(epochs)
-        scheduler, pace = self.planner.scheduler, self._setup.pace
-        check_scores(scheduler, valid)
-        check_batch_size(self.planner, self.batch_size)
-        count_rows(scheduler, self.model, train)
-        steps = batches_of_epoch(train, self._setup, 1, self.batch_size)
-        self.planner.frequencies.check(epochs, steps)
-        pace.epochs, pace.total = epochs, epochs * steps
-        self._rates.begin(pace.total)
-        pace.batches = steps
-        report_progress(scheduler, pace, self.progress)
-        self._rates.set(max(self.step - 1, 0))  # those of the last step, for the records
+        begin(train, valid, self._setup, self.progress, self.batch_size, epochs)
         warn_of_nothing_left(self.progress, epochs)
         if not self.step:
             warn_of_moving(self.model)
-            warn_of_rarely_drawn(self.planner, pace)
+            warn_of_rarely_drawn(self.planner, self._setup.pace)
         return train, valid
 
     def train_epoch(self, data: Any) -> dict[str, float]:
