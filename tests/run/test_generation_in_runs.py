@@ -13,6 +13,7 @@ from motet.config import ConfigError
 from motet.data.targets import TextTarget
 from motet.run import check
 from motet.run.initialising import initial_config
+from motet.tasks import Generation, Prediction
 
 pytest.importorskip("tokenizers")
 
@@ -98,7 +99,8 @@ def test_the_folder_tells_how_well_texts_are_generated(run):
 
 
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(tmp_path):
-    config = changed({"decoder": "transformer", "dropout": 0.1}, epochs=3)
+    search = {"beams": 2, "length_form": "gnmt", "length_penalty": 0.6}
+    config = changed({"decoder": "transformer", "dropout": 0.1, **search}, epochs=3)
 
     def stop(line):
         if line.startswith("epoch") and " 1/3 " in line:
@@ -215,3 +217,16 @@ def test_a_model_without_data_needs_the_sizes():
     model = motet.MultiTaskModel.from_config(config)
     text = {"texts": {"review": {"ids": torch.ones(3, 4).long()}}}
     assert model(text)["german"].shape[0] == 3
+
+
+def test_folds_are_refused_as_each_has_a_vocabulary_of_its_own():
+    config = {**CONFIG, "data": {"split": {"folds": 3}}}
+    with pytest.raises(ConfigError, match=r"split.folds: task 'german' generates texts"):
+        motet.train(config, data=ROWS)
+
+
+def test_texts_of_several_models_are_those_that_most_of_them_write():
+    task = Generation("text", vocabulary_size=9, max_length=3)
+    found = [[[4, -100], [5, 6]], [[4, 5, 6], [5, 6, -100]], [[4, -100, -100], [7, 7, 7]]]
+    combined = task.combine([Prediction(torch.tensor(each)) for each in found])
+    assert combined.value.tolist() == [[4, -100, -100], [5, 6, -100]]

@@ -28,7 +28,7 @@ from motet.data.selection import listed
 from motet.data.sources import Source
 from motet.data.split_labels import lacking_labels, refuse_cut_groups
 from motet.data.targets import Target
-from motet.options import create
+from motet.options import create, label_kind_of
 from motet.problems import InputError, RowError
 from motet.registry import INPUTS, LABELS, TASKS
 from motet.run.prepared import (
@@ -107,6 +107,9 @@ def read_sources(
     if len(reading) > 1 and found.data.split.folds is not None:
         with collector.at("data", "split", "folds"):
             raise InputError("folds of several sources are not supported; remove folds")
+    if found.data.split.folds is not None and found.data.split.fold is None:
+        with collector.at("data", "split", "folds"):
+            _refuse_vocabularies(found)
     for each in reading.values():
         each.split()
     if found.inputs is None:
@@ -117,6 +120,16 @@ def read_sources(
     collector.stop()
     found = with_absolute(found, collector.origin.folder)
     return [each.rows(found, given[name]) for name, each in reading.items()]
+
+
+def _refuse_vocabularies(config: Config) -> None:
+    for name, task in config.tasks.items():
+        if label_kind_of(task.type) == "text":
+            raise InputError(
+                f"task {name!r} generates texts, with a vocabulary of its own in each fold, so "
+                "that the models of folds cannot be combined; remove folds, or train one of them, "
+                "for example fold: 1"
+            )
 
 
 def prepare(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from motet.states import lengthened
 from motet.tasks.prediction import Prediction
 
 
@@ -24,7 +25,7 @@ def combined(members: Sequence[Prediction]) -> Prediction:
         >>> combined([one, other]).value
         tensor([1])
     """
-    value = torch.stack([each.value for each in members])
+    value = torch.stack(_of_equal_length([each.value for each in members]))
     known = [each.probabilities for each in members if each.probabilities is not None]
     mean = torch.stack(known).mean(dim=0) if known else None
     if value.is_floating_point():
@@ -32,6 +33,14 @@ def combined(members: Sequence[Prediction]) -> Prediction:
     if mean is not None:
         return Prediction(mean.argmax(dim=-1), mean)
     return Prediction(_most_agreed_on(value))
+
+
+def _of_equal_length(values: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Fill up sequences (B, L), whose lengths may differ between models."""
+    if values[0].dim() < 2 or len({each.shape for each in values}) == 1:
+        return values
+    longest = max(each.shape[1] for each in values)
+    return [lengthened(each, longest) for each in values]
 
 
 def _most_agreed_on(value: Tensor) -> Tensor:
