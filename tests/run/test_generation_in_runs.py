@@ -230,3 +230,13 @@ def test_texts_of_several_models_are_those_that_most_of_them_write():
     found = [[[4, -100], [5, 6]], [[4, 5, 6], [5, 6, -100]], [[4, -100, -100], [7, 7, 7]]]
     combined = task.combine([Prediction(torch.tensor(each)) for each in found])
     assert combined.value.tolist() == [[4, -100, -100], [5, 6, -100]]
+
+
+@pytest.mark.parametrize("sharing", [{"type": "hard"}, {"type": "mmoe", "expert_width": 8}])
+def test_it_trains_beside_masked_words_and_with_weights_of_rows(tmp_path, sharing):
+    config = changed({"row_weight": "weight"}, epochs=1)
+    config["tasks"]["words"] = {"type": "masked_language_modelling"}
+    table = {**ROWS, "weight": [1.0 + row % 2 for row in range(300)]}
+    run = motet.train({**config, "model": {"sharing": sharing}}, table, output=tmp_path / "run")
+    assert run.history.records[-1]["tasks"]["german"]["perplexity"] > 1
+    assert run.predict(table)["german"].type == pa.string()
