@@ -80,13 +80,20 @@ def config(weight, seed, epochs, tokenizer):
     }
 
 
+def trained(chosen, rows, folder):
+    """Train a run, or load it if it is there."""
+    if (folder / "model" / "README.md").is_file():
+        return motet.load(folder)
+    return motet.train(chosen, rows, output=folder)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--weights", default="1")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--runs", type=Path, help="where to keep the runs")
+    parser.add_argument("--runs", type=Path, help="where runs are kept, and found")
     given = parser.parse_args()
     source = given.shared / "clothing_reviews.parquet"
     if not source.is_file():
@@ -103,10 +110,10 @@ def main():
             for seed in range(given.seeds):
                 whole, labelled = rows_of(table, seed)
                 started = time.perf_counter()
-                run = motet.train(
+                run = trained(
                     config(weight, seed, given.epochs, tokenizer_of(whole, folder)),
                     labelled if weight is None else whole,
-                    output=folder / f"{weight}-{seed}",
+                    folder / f"{weight}-{seed}",
                 )
                 best = [r for r in run.history if r["split"] == "validation" and r["best"]][-1]
                 scores[weight, seed], runs[weight, seed] = best["score"], run

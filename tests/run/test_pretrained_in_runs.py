@@ -82,3 +82,33 @@ def test_wrong_folders_and_parts_are_told_before_anything_is_written(rows, folde
     with pytest.raises(InputError, match="no part 'pretraned'"):
         motet.train(config(folder), rows, ["training.freeze=[pretraned]"], tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_hidden_tokens_are_the_folder_s_own_mask_token(rows, folder, tmp_path, monkeypatch):
+    seen = []
+    view = motet.tasks.MaskedLanguageModelling.view_of_text
+
+    def noted(self, text, vocabulary, generator):
+        made = view(self, text, vocabulary, generator)
+        seen.append((made[0]["ids"], made[1], vocabulary))
+        return made
+
+    monkeypatch.setattr(motet.tasks.MaskedLanguageModelling, "view_of_text", noted)
+    chosen = config(folder)
+    chosen["tasks"]["words"] = {"type": "masked_language_modelling", "share": 0.5}
+    run = motet.train(chosen, rows, output=tmp_path / "run")
+    ids, target, vocabulary = seen[0]
+    assert vocabulary.mask == 4
+    assert (ids[target != -100] == vocabulary.mask).float().mean() > 0.5
+    assert run.history.curve("words", "loss")[-1] > 0
+    shutil.rmtree(folder)
+    assert (
+        motet.load(run.path / "model").predict(rows).column_names == run.predict(rows).column_names
+    )
+
+
+def test_causal_language_modelling_on_it_is_rejected_with_the_reason(rows, folder):
+    chosen = config(folder)
+    chosen["tasks"]["following"] = {"type": "language_modelling"}
+    with pytest.raises(InputError, match="Pretrained does not declare states that are independent"):
+        motet.train(chosen, rows)
