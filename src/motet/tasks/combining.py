@@ -35,7 +35,7 @@ def combined(members: Sequence[Prediction]) -> Prediction:
     return Prediction(_most_agreed_on(value))
 
 
-def _of_equal_length(values: Sequence[Tensor]) -> Sequence[Tensor]:
+def _of_equal_length(values: list[Tensor]) -> list[Tensor]:
     """Fill up sequences (B, L), whose lengths may differ between models."""
     if values[0].dim() < 2 or len({each.shape for each in values}) == 1:
         return values
