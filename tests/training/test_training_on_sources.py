@@ -357,3 +357,36 @@ def test_labels_of_other_sources_are_missing_where_minus_100_is_a_number():
     result = trainer.train_step(Sources({"a": whole, "b": other}))
     expected = trainer.model.losses(trainer.model(whole[0], ["spend"]), whole[1])
     torch.testing.assert_close(result.losses["spend"], expected["spend"])
+
+
+class OnlyVisits(Echo):
+    """Reads an input that only one source has."""
+
+    def applies(self, inputs):
+        return inputs.get("v", "unknown") is not None
+
+    def view(self, inputs, generator):
+        Echo.seen = (*Echo.seen, len(inputs["v"]))
+        return inputs, inputs["v"][:, 0]
+
+
+APART = {"orders": ({"o": ORDERS[0]}, ORDERS[1]), "visits": ({"v": VISITS[0]}, VISITS[1])}
+
+
+def test_auxiliary_tasks_draw_from_sources_that_have_what_they_read():
+    data = Sources(APART)
+    for source in (None, "visits"):
+        Echo.seen = ()
+        own = [*tasks(), OnlyVisits("echo", source=source)]
+        motet.Trainer(made(own, Apart), batch_size=13).fit(data, data, epochs=1)
+        assert set(Echo.seen) == {13}
+    own = [*tasks(), OnlyVisits("echo", source="orders")]
+    with pytest.raises(InputError, match="task 'echo': source: found orders, without the input"):
+        motet.Trainer(made(own, Apart)).fit(data)
+
+
+def test_gradients_at_the_representation_need_one_forward_pass():
+    options = {"type": "pcgrad", "at": "representation"}
+    motet.Trainer(made(), options).fit(Sources(BOTH), epochs=1)
+    with pytest.raises(InputError, match="at: found representation, which is of one forward pass"):
+        motet.Trainer(made(encoder=Apart), options).fit(Sources(APART), epochs=1)

@@ -181,6 +181,9 @@ class Draw(Protocol):
     def sources(self) -> tuple[str, ...]:
         """Names of all sources."""
 
+    def lacking(self, source: str) -> Mapping[str, Any]:
+        """Return None under the name of each input that a source lacks."""
+
     @property
     def joinable(self) -> bool:
         """Whether batches of different sources have inputs of the same shapes."""

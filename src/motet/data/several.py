@@ -107,6 +107,10 @@ class Sources:
             return {name: dict(each) for name, each in self._given_lacking.items()}
         return found_lacking(self._trees)
 
+    def lacking(self, source: str) -> Mapping[str, Any]:
+        """Return None under the name of each input that a source lacks, as far as that is known."""
+        return self._lacking.get(source, {})
+
     @property
     def _trees(self) -> dict[str, Any]:
         """The inputs of each source that is in memory."""
@@ -240,8 +244,8 @@ class Sources:
             if target is not None and task not in weights:
                 weights[task] = target.new_ones(len(target), dtype=torch.float32)
         batch = replace(batch, weights=weights)
-        without = self._lacking.get(name, {})  # batches of loaders are as they are
-        return replace(batch, inputs=with_none(batch.inputs, without), source=name)
+        inputs = with_none(batch.inputs, self.lacking(name))  # those of loaders stay as they are
+        return replace(batch, inputs=inputs, source=name)
 
 
 @dataclass(frozen=True)
@@ -263,6 +267,10 @@ class SourceDraw:
     def joinable(self) -> bool:
         """Whether batches of different sources have inputs of the same shapes."""
         return self.data.joinable
+
+    def lacking(self, source: str) -> Mapping[str, Any]:
+        """Return None under the name of each input that a source lacks."""
+        return self.data.lacking(source)
 
     def of(self, tasks: Collection[str], also: Collection[str] = ()) -> Sequence[Batch]:
         """Draw a batch of each source that has targets of some tasks, or is among ``also``."""

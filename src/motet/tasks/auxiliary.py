@@ -73,6 +73,15 @@ class Auxiliary(Task):
             Inputs of the same form, of B' rows, and the target (B', ...) that `loss` takes.
         """
 
+    def applies(self, inputs: Any) -> bool:
+        """Return whether `view` can be made of rows that lack some inputs; by default of all.
+
+        Args:
+            inputs: What the model takes, or some of it: None under the names of inputs that rows
+                lack, as those of a source without them.
+        """
+        return True
+
     def decode(self, raw: Tensor) -> Prediction:
         return Prediction(raw.double())
 

@@ -95,6 +95,11 @@ class Denoising(Auxiliary):
                 owner=f"task {self.name!r}",
             )
 
+    def applies(self, inputs: Any) -> bool:
+        if isinstance(inputs, Tensor):
+            return True
+        return all(inputs.get(name, "unknown") is not None for name in ("numbers", "categories"))
+
     def view(self, inputs: Any, generator: torch.Generator) -> tuple[Any, Tensor]:
         self.require_outputs()
         given = {"numbers": inputs} if isinstance(inputs, Tensor) else inputs

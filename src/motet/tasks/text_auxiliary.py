@@ -75,6 +75,12 @@ class TextAuxiliary(Auxiliary):
         made, target = self.view_of_text(kept, self.vocabulary, generator)
         return _with_text(inputs, place, made), target
 
+    def applies(self, inputs: Any) -> bool:
+        if self.text is None or not isinstance(inputs, Mapping):
+            return True
+        texts = inputs.get("texts", inputs)
+        return texts is not None and texts.get(self.text, "unknown") is not None
+
     def read_shapes(self, shapes: Any) -> None:
         self.text = self._find(shapes.texts)
         self.vocabulary = shapes.texts[self.text].tokens

@@ -73,7 +73,8 @@ def _take_sources(
             parts[name] = _moved(each, what, model, device, learn=whole)
     if whole:
         _check_complete(data.named, what, model)
-        sizes = check_sources({name: each.named for name, each in parts.items()}, model)
+        named = {name: each.named for name, each in parts.items()}
+        sizes = check_sources(named, model, data.lacking)
         return data.with_parts(parts, sizes | data.batch_sizes)
     return data.with_parts(parts)
 

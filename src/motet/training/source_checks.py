@@ -1,12 +1,14 @@
 """What does not fit several sources, or needs them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from motet.model import MultiTaskModel
 from motet.problems import InputError, hint
+from motet.tasks import Auxiliary
 from motet.training.grouping import grouping
 
 
@@ -28,12 +30,17 @@ def check_one_table(model: MultiTaskModel) -> None:
                 )
 
 
-def check_sources(named: Mapping[str, Collection[str]], model: MultiTaskModel) -> dict[str, int]:
+def check_sources(
+    named: Mapping[str, Collection[str]],
+    model: MultiTaskModel,
+    lacking: Callable[[str], Mapping[str, Any]],
+) -> dict[str, int]:
     """Check that sources fit the tasks and the model.
 
     Args:
         named: For each source, the tasks with targets in it.
         model: The model.
+        lacking: Returns None under the name of each input that a source lacks.
 
     Returns:
         Rows per batch, of sources for which tasks give them.
@@ -62,6 +69,9 @@ def check_sources(named: Mapping[str, Collection[str]], model: MultiTaskModel) -
             )
     sizes: dict[str, int] = {}
     owners: dict[str, str] = {}
+    for each in model.tasks:
+        if isinstance(each, Auxiliary):
+            _check_auxiliary(each, list(named), lacking)
     for task in model.tasks:
         own = [source for source, tasks in named.items() if task.name in tasks]
         _check_named(task.name, task.sources, own, list(named))
@@ -77,6 +87,19 @@ def check_sources(named: Mapping[str, Collection[str]], model: MultiTaskModel) -
                     owner=f"task {task.name!r}",
                 )
     return sizes
+
+
+def _check_auxiliary(
+    task: Auxiliary, sources: list[str], lacking: Callable[[str], Mapping[str, Any]]
+) -> None:
+    without = [name for name in task.sources or sources if not task.applies(lacking(name))]
+    if without and (task.sources or len(without) == len(sources)):
+        raise InputError(
+            f"found {', '.join(without)}, without the input that it reads; name a source that has "
+            "it",
+            option="source",
+            owner=f"task {task.name!r}",
+        )
 
 
 def _check_named(task: str, given: Collection[str], own: list[str], known: list[str]) -> None:

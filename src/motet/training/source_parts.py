@@ -1,13 +1,14 @@
 """The parts of a step whose rows come from several sources."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from motet.data.batches import Batch, Draw
 from motet.data.joining import joined
 from motet.states import MISSING
-from motet.tasks import Task
+from motet.tasks import Auxiliary, Task
 
 
 def drawn_for(
@@ -19,11 +20,16 @@ def drawn_for(
         rows: One batch, or what draws one of each source.
         labelled: The tasks with labels that train.
         auxiliary: The auxiliary tasks that train; they draw from the sources that they name, or
-            from all.
+            from all that have the inputs that they read.
     """
     if isinstance(rows, Batch):
         return (rows,)
-    also = {name for task in auxiliary for name in task.sources or rows.sources}
+    also = {
+        name
+        for task in auxiliary
+        for name in task.sources or rows.sources
+        if _applies(task, rows.lacking(name))
+    }
     return rows.of(labelled, also)
 
 
@@ -56,7 +62,15 @@ def passes_of(
 
 def batches_of(task: Task, drawn: Sequence[Batch]) -> list[Batch]:
     """Return the batches that an auxiliary task makes views of."""
-    return [batch for batch in drawn if not task.sources or batch.source in task.sources]
+    return [
+        batch
+        for batch in drawn
+        if (not task.sources or batch.source in task.sources) and _applies(task, batch.inputs)
+    ]
+
+
+def _applies(task: Task, inputs: Any) -> bool:
+    return isinstance(task, Auxiliary) and task.applies(inputs)
 
 
 def reads_any_number(task: Task) -> bool:

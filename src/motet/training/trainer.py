@@ -47,6 +47,7 @@ from motet.training.notices import (
 )
 from motet.training.observers import Callbacks, Checkpoint, observing
 from motet.training.options import TrainingOptions, documents_options, with_defaults
+from motet.training.passes.checks import check_one_pass
 from motet.training.recording import Moment, evaluation_record, step_record
 from motet.training.records import LOG_EVERY, EpochRecord
 from motet.training.setup import set_up
@@ -456,4 +457,7 @@ class Trainer:
         return predict_with(weights, self.kept, self.model, data, batch_size=size, tasks=tasks)
 
     def _data(self, data: Any, what: str, *, whole: bool = False) -> Data:
-        return take_data(data, what, self.model, self.device, whole=whole)
+        found = take_data(data, what, self.model, self.device, whole=whole)
+        if whole:
+            check_one_pass(self.stages, found)
+        return found

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from motet.balancing import Needs
+from motet.data.batches import Data
+from motet.data.several import Sources
 from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.training.stages import BalancerStages
@@ -69,6 +71,20 @@ def check_representation(
         raise InputError(
             f"at: found representation, which is of one forward pass; {', '.join(apart)} makes one "
             "of its own and is balanced; remove at, or balanced"
+        )
+
+
+def check_one_pass(stages: BalancerStages, data: Data) -> None:
+    """Reject comparing gradients at a representation where sources have one each.
+
+    Raises:
+        InputError: If batches of several sources make a forward pass each.
+    """
+    several = isinstance(data, Sources) and len(data.parts) > 1 and not data.joinable
+    if several and any(options.get("at") == "representation" for options in stages.passes):
+        raise InputError(
+            "at: found representation, which is of one forward pass; sources whose inputs have "
+            "other shapes make one each; remove at"
         )
 
 
