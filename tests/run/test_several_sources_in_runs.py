@@ -2,6 +2,7 @@
 
 import json
 import random
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv
@@ -356,3 +357,90 @@ def test_a_task_may_have_labels_in_several_sources(config):
     run = motet.train(settings, parts, output="run")
     assert records(run.path)[-1]["tasks"]["sentiment"]["count"] == 13 + 3
     assert run.predict(pa.table({"text": ["great"]})).num_rows == 1
+
+
+PROOF = """\
+data:
+  sources: {visits: {source: visits.csv}, notes: {source: notes.csv}}
+inputs:
+  text: {type: text, split: spaces, tokenizer: words, encoder: {type: lstm, width: 8}}
+  age: number
+  job: category
+tasks:
+  stay: {type: regression, source: visits, row_weight: trust}
+  rooms: {type: count, source: visits, weight: 0.5}
+  mood: {type: classification, source: notes, rows: age > 30}
+  slots: {type: sequence_labelling, source: notes, row_weight: trust, batch_size: 12}
+model: {encoder: {type: mlp, hidden: [8]}}
+balancing: upgrad
+training: {epochs: 2, batch_size: 16, checkpoint_every: 2}
+"""
+
+
+@pytest.fixture(scope="module")
+def proof(tmp_path_factory):
+    """Four tasks of four kinds over two sources with holes and weights."""
+    folder = tmp_path_factory.mktemp("proof")
+    visits, notes = people(60), utterances(40)
+    trust = [RANDOM.choice([0.0, 0.5, 2.0]) for _ in range(60)]
+    columns = {"rooms": [None if n % 4 == 0 else n % 3 for n in range(60)], "trust": trust}
+    visits = pa.table({**visits.rename_columns({"spend": "stay"}).to_pydict(), **columns})
+    names = {"utterance": "text", "label": "mood"}
+    notes = pa.table({**notes.rename_columns(names).to_pydict(), "trust": trust[:40]})
+    pa.csv.write_csv(visits, folder / "visits.csv")
+    pa.csv.write_csv(notes, folder / "notes.csv")
+    (folder / "config.yaml").write_text(PROOF)
+    return folder / "config.yaml", motet.train(folder / "config.yaml", output=folder / "whole")
+
+
+@pytest.mark.parametrize("after", [2, 3, 5])
+def test_four_kinds_of_task_with_holes_and_weights_resume_bit_for_bit(
+    proof, tmp_path, monkeypatch, after
+):
+    config, whole = proof
+    steps, step = 0, motet.Trainer.train_step
+
+    def dying(self, batch):
+        nonlocal steps
+        steps += 1
+        if steps == after:
+            raise Stop
+        return step(self, batch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(motet.Trainer, "train_step", dying)
+        with pytest.raises(Stop):
+            motet.train(config, output=tmp_path / "parts")
+    parts = motet.resume(tmp_path / "parts")
+    for name in ("model/model.safetensors", "predictions/test.parquet"):
+        assert (parts.path / name).read_bytes() == (whole.path / name).read_bytes()
+    assert records(parts.path) == records(whole.path)
+    tasks = records(whole.path)[-1]["tasks"]
+    assert tasks.keys() == {"stay", "rooms", "mood", "slots"}
+    assert all(each["count"] > 0 for each in tasks.values())
+
+
+def test_weights_and_conditions_hold_in_their_source(proof):
+    config, _ = proof
+    parts = prepare(config).parts
+    stay, trust = parts["visits"].targets["stay"], parts["visits"].rows.table["trust"].to_pylist()
+    spent = parts["visits"].rows.table["stay"].to_pylist()
+    known = [value is not None and weight > 0 for value, weight in zip(spent, trust, strict=True)]
+    assert (~pa.compute.is_nan(pa.array(stay)).to_numpy(zero_copy_only=False)).tolist() == known
+    assert parts["visits"].weights.keys() == {"stay"}
+    assert parts["notes"].weights.keys() == {"slots"}
+    ages = parts["notes"].rows.table["age"].to_pylist()
+    assert (parts["notes"].targets["mood"] >= 0).tolist() == [age > 30 for age in ages]
+
+
+def test_three_corpora_without_a_sentence_in_common_train_one_encoder(tmp_path):
+    config = Path(__file__).parents[2] / "examples" / "three_corpora.yaml"
+    run = motet.train(config, output=tmp_path / "run")
+    for task in ("recommended", "places", "topic"):
+        values = records(run.path)[-1]["tasks"][task]
+        assert next(iter(values.values())) > 0.8, task
+    found = run.predict(pa.table({"question": ["was my card charged twice ?"]}), tasks="topic")
+    assert found["topic"].to_pylist() == ["payment"]
+    assert run.predict(pa.table({"text": ["fly me from Oslo to Rome"]}))["places"].to_pylist() == [
+        ["O", "O", "O", "B-from", "O", "B-to"]
+    ]
