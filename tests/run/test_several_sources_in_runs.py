@@ -14,6 +14,7 @@ import motet
 from motet.config import ConfigError
 from motet.data import Sources
 from motet.problems import InputError
+from motet.run.building import check
 from motet.run.preparing import prepare, read_sources
 
 GOOD, BAD = ["great", "lovely"], ["awful", "poor"]
@@ -444,3 +445,15 @@ def test_three_corpora_without_a_sentence_in_common_train_one_encoder(tmp_path):
     assert run.predict(pa.table({"text": ["fly me from Oslo to Rome"]}))["places"].to_pylist() == [
         ["O", "O", "O", "B-from", "O", "B-to"]
     ]
+
+
+def test_auxiliary_tasks_train_where_their_input_is(config):
+    text = CONFIG.replace("tokenizer: words", "tokenizer: wordpiece").replace(
+        "model:", "  hidden: {type: masked_language_modelling}\nmodel:"
+    )
+    config.write_text(text)
+    run = motet.train(config, output="run")
+    assert records(run.path)[0]["tasks"]["hidden"]["loss"] > 0
+    config.write_text(text.replace("modelling}", "modelling, source: people}"))
+    with pytest.raises(ConfigError, match=r"tasks\.hidden\.source: found people, without the"):
+        check(config)

@@ -6,6 +6,7 @@ from typing import Any
 
 from motet.config import Config
 from motet.config.collecting import Collector
+from motet.data.lacking import lacking_in
 from motet.model import MultiTaskModel
 from motet.model.building import check_encoders, check_tasks
 from motet.model.sizes import learned_sizes
@@ -14,14 +15,14 @@ from motet.run.frozen_states import check_cache
 from motet.run.prepared import AnyPrepared
 from motet.run.preparing import prepare
 from motet.scheduling import Scheduler
-from motet.tasks import Task
+from motet.tasks import Auxiliary, Task
 from motet.tasks.scores import fit_trivial, statistics_of
 from motet.tasks.statistics import LabelStatistics
 from motet.training import Trainer, make_stages
 from motet.training.creating import create_scheduler
 from motet.training.facts import check_batch_size
 from motet.training.priorities import check_priority
-from motet.training.source_checks import refuse_batch_norm
+from motet.training.source_checks import check_auxiliary, refuse_batch_norm
 
 
 def train_statistics(prepared: AnyPrepared, tasks: Iterable[Task]) -> dict[str, LabelStatistics]:
@@ -53,6 +54,15 @@ def check(
     return prepared
 
 
+def _check_sources(prepared: AnyPrepared, model: MultiTaskModel, collector: Collector) -> None:
+    shapes = prepared.preprocessing.shapes()
+    lacking = {name: lacking_in(shapes, part.inputs) for name, part in prepared.parts.items()}
+    for task in model.tasks:
+        if isinstance(task, Auxiliary):
+            with collector.at("tasks", task.name):
+                check_auxiliary(task, list(lacking), lacking.__getitem__)
+
+
 def build_trainer(prepared: AnyPrepared) -> Trainer:
     """Build model and trainer.
 
@@ -74,6 +84,7 @@ def build_trainer(prepared: AnyPrepared) -> Trainer:
     if len(prepared.parts) > 1:
         with collector.at("model"):
             refuse_batch_norm(model)
+        _check_sources(prepared, model, collector)
     with collector.at("balancing"):
         stages = make_stages([stage.model_dump() for stage in config.stages], model)
     collector.stop()

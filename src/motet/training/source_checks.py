@@ -71,7 +71,7 @@ def check_sources(
     owners: dict[str, str] = {}
     for each in model.tasks:
         if isinstance(each, Auxiliary):
-            _check_auxiliary(each, list(named), lacking)
+            check_auxiliary(each, list(named), lacking)
     for task in model.tasks:
         own = [source for source, tasks in named.items() if task.name in tasks]
         _check_named(task.name, task.sources, own, list(named))
@@ -89,9 +89,14 @@ def check_sources(
     return sizes
 
 
-def _check_auxiliary(
+def check_auxiliary(
     task: Auxiliary, sources: list[str], lacking: Callable[[str], Mapping[str, Any]]
 ) -> None:
+    """Check that an auxiliary task finds what it reads in its sources; see `check_sources`.
+
+    Raises:
+        InputError: If one that it names lacks it, or all do.
+    """
     without = [name for name in task.sources or sources if not task.applies(lacking(name))]
     if without and (task.sources or len(without) == len(sources)):
         raise InputError(
