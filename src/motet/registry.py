@@ -70,6 +70,7 @@ AUXILIARY = Registry(
     sentence_order="motet.tasks.sentence_order:SentenceOrder",
     word_order="motet.tasks.word_order:WordOrder",
     denoising="motet.tasks.denoising:Denoising",
+    contrastive="motet.tasks.contrastive:Contrastive",
 )
 TASKS = Registry(
     "task",

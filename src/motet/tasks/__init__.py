@@ -7,6 +7,7 @@ from motet.registry import TASKS
 from motet.tasks.auxiliary import Auxiliary
 from motet.tasks.base import Prediction, Task
 from motet.tasks.classification import Classification
+from motet.tasks.contrastive import Contrastive
 from motet.tasks.count import Count
 from motet.tasks.denoising import Cells, Denoising
 from motet.tasks.generation import Generation
@@ -34,6 +35,7 @@ __all__ = [
     "Auxiliary",
     "Cells",
     "Classification",
+    "Contrastive",
     "Count",
     "CustomHead",
     "Denoising",

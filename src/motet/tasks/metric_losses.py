@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import cross_entropy, normalize
 
 Distance = Literal["euclidean", "squared", "cosine"]
 
@@ -91,6 +91,29 @@ def batch_hard(embeddings: Tensor, labels: Tensor, *, margin: float, distance: D
         near = apart.where(~same, torch.inf).argmin(dim=1) if len(rows) else rows
     chosen = embeddings[rows], embeddings[far], embeddings[near]
     return triplet_loss(*chosen, margin=margin, distance=distance)
+
+
+def nt_xent(embeddings: Tensor, partners: Tensor, temperature: float) -> Tensor:
+    """-log softmax of cosine / temperature at the partner, among all others of the batch.
+
+    Chen et al., "A Simple Framework for Contrastive Learning" (ICML 2020, arXiv:2002.05709).
+
+    Args:
+        embeddings: Of both views of all rows, (n, D).
+        partners: Place of the other view of each, (n,).
+        temperature: Divides the cosines.
+
+    Returns:
+        One loss per view (n,); 0 if there is one row alone.
+
+    Example:
+        >>> nt_xent(torch.eye(2).repeat(2, 1), torch.tensor([2, 3, 0, 1]), 0.5)
+        tensor([0.2395, 0.2395, 0.2395, 0.2395])
+    """
+    directions = unit(embeddings)
+    alike = directions @ directions.T / temperature
+    itself = torch.eye(len(alike), dtype=torch.bool, device=alike.device)
+    return cross_entropy(alike.masked_fill(itself, -torch.inf), partners, reduction="none")
 
 
 def anchors(labels: Tensor) -> Tensor:
