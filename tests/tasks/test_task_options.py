@@ -4,10 +4,11 @@ import pytest
 import torch
 
 import motet
-from motet.options import TASK_DEFAULTS, read_options
+from motet.options import AUXILIARY_DEFAULTS, TASK_DEFAULTS, read_options
 from motet.problems import InputError
-from motet.registry import HEADS, LOSSES, TASKS
+from motet.registry import AUXILIARY, HEADS, LOSSES, TASKS
 from motet.tasks import Classification, MultiLabel, Regression, create
+from motet.tasks.text_auxiliary import TextAuxiliary
 
 MEMBERS = [
     (registry, name)
@@ -23,9 +24,12 @@ def test_options_read_from_source_are_those_of_the_signature(registry, name):
     parameters = inspect.signature(registry[name]).parameters
     own = {n: p for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
     common = set(TASK_DEFAULTS) if registry is TASKS else set()
+    if name in AUXILIARY:
+        extra = {"input"} if issubclass(registry[name], TextAuxiliary) else set()
+        common = {*AUXILIARY_DEFAULTS, *extra}
     hidden = set(own) - set(options)
     by_task = {"class_weights", "pos_weight", "log_size", "reduction"}
-    python = by_task if registry is LOSSES else {"scaling"}
+    python = by_task if registry is LOSSES else {"scaling", "vocabulary", "cells"}
     assert hidden <= python
     assert set(options) == (set(own) - hidden) | common
     for option in set(own) - hidden:
