@@ -287,7 +287,7 @@ def test_the_penalty_in_a_plain_loop_brings_gradients_nearer_to_each_other(run):
 
 def test_a_scheduler_of_your_own_trains_and_is_chosen_by_name(run):
     text = run("custom_scheduler")
-    assert "scheduling: alternate {'steps': 2}" in text
+    assert "scheduling: alternate {'steps': 2, 'combine': None}" in text
     assert all(r2 > 0.9 for (r2,) in numbers(r"R2 #", text))
     assert "{'a': 6, 'b': 4} first: a a b b" in text
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from motet.config import Config, ConfigError, read
+from motet.config.only_tasks import only_tasks
 from motet.problems import InputError
 from motet.registry import BALANCERS, register
 
@@ -312,3 +313,26 @@ def test_ways_of_splitting_that_exclude_each_other_are_refused(split, key, messa
     (found,) = problems({**GOOD, "data": {"split": split}})
     assert f"data.split.{key}" in found
     assert message in found
+
+
+@pytest.mark.parametrize(
+    ("names", "overrides", "expected"),
+    [
+        (["a"], [], ["tasks.b.enabled=false"]),
+        (["b", "c"], [], ["tasks.a.enabled=false", "tasks.c.enabled=true"]),
+        (["d"], ["tasks.d.type=regression"], [f"tasks.{task}.enabled=false" for task in "ab"]),
+    ],
+)
+def test_some_tasks_alone_are_overrides_of_the_others(names, overrides, expected):
+    config = {"tasks": {"a": "regression", "b": {"type": "regression"}}}
+    config["tasks"]["c"] = {"type": "regression", "enabled": False}
+    found = only_tasks(config, names, overrides)
+    assert found == [*overrides, *expected]
+    enabled = {name: task.enabled for name, task in read(config, found)[0].tasks.items()}
+    assert [name for name, on in enabled.items() if on] == names
+
+
+def test_a_config_that_is_wrong_is_left_to_its_own_messages():
+    assert only_tasks({"tasks": 3}, ["a"], ["x=1"]) == ["x=1"]
+    with pytest.raises(InputError, match="tasks: no task is named 'chrun'; did you mean 'churn'"):
+        only_tasks({"tasks": {"churn": "classification"}}, ["chrun"], [])

@@ -12,7 +12,7 @@ import motet
 from motet.data.arrays import ArrayData
 from motet.problems import InputError
 from motet.scheduling import RoundRobin
-from motet.tasks import Classification, Regression
+from motet.tasks import Auxiliary, Classification, Regression
 from motet.training import Trainer
 
 TASKS = ("a", "b", "c")
@@ -232,3 +232,52 @@ def test_a_step_with_too_few_batches_is_explained():
         trainer(
             {"type": "round_robin", "combine": "cycle"}, {"type": "mgda", "at": "representation"}
         )
+
+
+@pytest.mark.parametrize("options", [{}, {"gramian": "layers"}, {"memory": "low"}])
+def test_every_way_through_the_engine_gives_the_same_cycle(options):
+    states = []
+    for chosen in ({}, options):
+        each = trainer(
+            {"type": "round_robin", "combine": "cycle"}, {"type": "upgrad", **chosen}, made()
+        )
+        each.train_epoch(data())
+        states.append(each.model.state_dict())
+    assert_close(*states, rtol=1e-3, atol=1e-5)
+
+
+def test_a_cycle_over_sources_draws_from_the_sources_of_its_tasks():
+    x, targets = data()
+    sources = motet.data.Sources({t: (x, {t: y}) for t, y in targets.items()})
+    states, whole = [], trainer({"type": "round_robin", "combine": "cycle"}, "pcgrad")
+    whole.checkpoint_every = 1
+    whole.on_checkpoint = lambda _: states.append(whole.state())
+    history = whole.fit(sources, epochs=2)
+    assert history.records[0]["rows"] == history.records[0]["rows"] | dict.fromkeys(TASKS, 16)
+    resumed = trainer({"type": "round_robin", "combine": "cycle"}, "pcgrad")
+    resumed.load_state(states[2])
+    resumed.fit(sources, epochs=2)
+    for ours, theirs in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
+        assert ours.equal(theirs)
+
+
+class Noise(Auxiliary):
+    kind = "noise"
+
+    def view(self, inputs, generator):
+        return inputs + torch.randn(inputs.shape, generator=generator), inputs[:, 0].clone()
+
+    def loss(self, raw, target, weights=None):
+        return self.add_up(nn.functional.mse_loss, raw, target)
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_auxiliary_tasks_count_a_cycle_as_one_step(balanced):
+    tasks = [Regression("a"), Regression("b", main=True)]
+    noise = Noise("n", frequency={"every": 2}, balanced=balanced)
+    model = motet.MultiTaskModel(nn.Sequential(nn.Linear(4, 8), nn.Tanh()), [*tasks, noise])
+    ours = trainer({"type": "round_robin", "combine": "cycle"}, "pcgrad", model)
+    x, targets = data()
+    batches = cycle(ArrayData(x, {"a": targets["b"], "b": targets["c"]}).batches(4))
+    trained = [list(ours.train_step(batches).losses) for _ in range(4)]
+    assert trained == [["a", "b"], ["a", "b", "n"]] * 2

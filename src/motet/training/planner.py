@@ -88,19 +88,19 @@ class Planner:
             groups = groups_of(self._grouping, rows.targets) if self._grouping else None
             return Plan(step, (Part(rows, tasks, groups=groups),), (), self._micro_batches)
         due = [self._auxiliary[name] for name in auxiliary]
-        drawn = list(drawn_for(rows, tasks, due))
+        first = drawn = drawn_for(rows, tasks, due)
         passes = passes_of(rows, drawn, tasks, self._numbers)
         balanced = [self._part(batch, own, number) for number, (batch, own) in enumerate(passes)]
-        beside: list[Part] = []
-        for task in due:
-            for batch in batches_of(task, drawn):
-                part = self._view(task, batch, step, epoch)
-                (balanced if task.balanced else beside).append(part)
         for place, (more, chosen) in enumerate(others, 1):
             found = drawn_for(more, chosen, ())
-            drawn += found
+            drawn = (*drawn, *found)
             for number, each in enumerate(passes_of(more, found, chosen, self._numbers)):
                 balanced.append(self._part(*each, number, f"choice/{place}"))
+        beside: list[Part] = []
+        for task in due:
+            for batch in batches_of(task, first):
+                part = self._view(task, batch, step, epoch)
+                (balanced if task.balanced else beside).append(part)
         return Plan(step, balanced, beside, self._micro_batches, tuple(drawn))
 
     def ordered(self, tasks: Container[str]) -> list[str]:
