@@ -48,6 +48,7 @@ def key_hint(path: Key, value: Any, found: Sequence[Level], known: Sequence[str]
         _alike(found, parent, name, (0.8, 0.8, 2)),
         _named(found, parent, name, (_ELSEWHERE,)),
         NOT_IN_CONFIGS.get(plain(name)),
+        None if parent else _of_inputs_left_out(found, name),
         _of_another_member(found, parent, name),
         _alike(found, parent, name, (0.6, 0.75, 0.85)),
         _of_inputs_left_out(found, name),
