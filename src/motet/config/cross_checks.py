@@ -1,6 +1,7 @@
 """Problems between keys of a config that are valid alone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from motet.config.named_sources import Found, of_one_table, sources_of, wrong_sources
 from motet.config.origin import Origin, Problem
@@ -11,14 +12,30 @@ from motet.options import MONITORED, RESERVED_TASK_NAMES
 from motet.other_names import VALUES
 from motet.problems import hint
 from motet.registry import AUXILIARY
+from motet.task_order import OrderError, task_order
 
 _MONITORED = {other: (name,) for other, name in VALUES["monitor"].items()}
+
+
+def _reads(options: Mapping[str, Any]) -> Sequence[str]:
+    """Return the tasks that one reads."""
+    return options.get("product") or tuple(options.get("reads") or ())
+
+
+def _trained(options: Mapping[str, Any]) -> Sequence[str]:
+    """Return the tasks whose heads the loss of one trains."""
+    reads = options.get("reads") or ()
+    own = reads.items() if isinstance(reads, Mapping) else ()
+    whole = {"what": "output", "detach": False}
+    read = (name for name, each in own if {"what": "output", **each} == whole)
+    return [*(options.get("product") or ()), *read]
 
 
 def cross_checked(config: Config, origin: Origin) -> list[Problem]:
     """Find problems between keys that are valid alone."""
     problems = []
-    labelled = {name: task for name, task in config.tasks.items() if task.type not in AUXILIARY}
+    given = {name: task for name, task in config.tasks.items() if task.type not in AUXILIARY}
+    labelled = {name: task for name, task in given.items() if not task.options().get("latent")}
     columns = {task.options().get("column") or name: name for name, task in labelled.items()}
     problems += [origin.problem(key, message, at_key=True) for key, message in _sources(config)]
     several = len(config.data.sources or ()) > 1
@@ -86,6 +103,19 @@ def cross_checked(config: Config, origin: Origin) -> list[Problem]:
                 "training ends; give an earlier epoch, or more epochs"
             )
             problems.append(origin.problem(("tasks", name, "enabled", "from"), message))
+    try:
+        task_order({name: _reads(task.options()) for name, task in config.tasks.items()})
+    except OrderError as error:
+        option = "product" if config.tasks[error.task].options().get("product") else "reads"
+        problems.append(origin.problem(("tasks", error.task, option), error.message))
+    trained = {each for task in config.tasks.values() for each in _trained(task.options())}
+    for name, task in config.tasks.items():
+        if task.options().get("latent") and name not in trained:
+            message = (
+                "found true, but no task trains it; name it in the product of another, or in its "
+                f"reads with the gradient: {{{name}: {{detach: false}}}}"
+            )
+            problems.append(origin.problem(("tasks", name, "latent"), message))
     for name, task in config.tasks.items():
         options = task.options()
         if options.get("weighted_metrics") and options.get("row_weight") is None:

@@ -74,6 +74,8 @@ def label_columns(task: str, options: Mapping[str, Any], table: Any) -> tuple[st
     Returns:
         Names of columns; one that is missing raises `InputError`.
     """
+    if options.get("latent"):
+        return ()
     if options.get("columns") is not None:
         return matching(options["columns"], table.column_names, f"task {task!r}")
     column = options.get("column") or task

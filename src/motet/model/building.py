@@ -219,6 +219,7 @@ def _reads(name: str) -> str:
 
 def check_tasks(config: Config, sizes: Sizes, collector: Collector) -> None:
     """Find problems in the options of each task, its metrics and its outputs."""
+    built: dict[str, Task] = {}
     for name in config.tasks:
         with collector.at("tasks", name):
             task = build_task(config, name, sizes)
@@ -226,6 +227,10 @@ def check_tasks(config: Config, sizes: Sizes, collector: Collector) -> None:
             find_metrics([task])
             if task.label_kind.given:
                 _text_read(task, config, sizes)
+            built[name] = task
+    for name, task in built.items() if len(built) == len(config.tasks) else ():
+        with collector.at("tasks", name):
+            task.check_read(built)
 
 
 def declared(

@@ -1,17 +1,88 @@
-"""What heads get in addition to a state: their task's target, and raw outputs of other tasks."""
+"""What heads get in addition to a state: their task's target, and what they read of other tasks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from motet.model.reads import states_read
 from motet.problems import InputError
+from motet.registry import HEADS
 from motet.states import MISSING, TokenStates, record_of
 from motet.tasks import CustomHead, Task
-from motet.tasks.heads import SingleOutput
+from motet.tasks.heads import SingleOutput, TaskHead
 from motet.tasks.map_heads import MapHead
+from motet.tasks.reads import Read
 from motet.tasks.token_heads import TokenHead
+
+
+class ReadingHead(nn.Module):
+    """A built-in head that gets what is read of other tasks as further features.
+
+    Args:
+        head: Maps features (B, D + K) to raw outputs, for K numbers that are read.
+    """
+
+    takes_reads = True
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, features: Tensor, reads: Mapping[str, Tensor], **more: Any) -> Tensor:
+        """Return raw outputs for features (B, D) and what is read, (B,) or (B, k) each."""
+        columns = [each.reshape(len(features), -1) for each in reads.values()]
+        raw: Tensor = self.head(torch.cat([features, *columns], dim=-1), **more)
+        return raw
+
+
+def make_head(task: Task, width: int, others: Mapping[str, Task], width_of: Any) -> nn.Module:
+    """Build the head of a task.
+
+    Args:
+        task: The task.
+        width: Width of the features that it reads.
+        others: All tasks by name.
+        width_of: Returns the width of the features of another task.
+
+    Returns:
+        The head; a built-in one of a task that reads others is wider by what is read.
+
+    Raises:
+        InputError: If what is read has not one width for every row.
+    """
+    task.check_read(others)
+    if not task.reads_tasks or task.takes_reads_itself or not _is_built_in(task):
+        return task.make_head(width)
+    if "rows" not in states_read(task):
+        raise InputError(
+            f"task {task.name!r} reads {', '.join(task.reads_tasks)}, but its head reads "
+            f"{' or '.join(states_read(task))}, not rows; give a head that declares takes_reads = "
+            "True and has forward(state, reads), or remove reads"
+        )
+    more = 0
+    for name, read in task.reads_of_tasks.items():
+        other = others[name]
+        if read.what == "features":
+            more += width_of(other)
+            continue
+        if states_read(other) != ("rows",):
+            raise InputError(
+                f"task {task.name!r} reads the raw output of {name!r}, which is not one row of "
+                f"numbers, as that reads {' or '.join(states_read(other))}; read its features: "
+                f"reads: {{{name}: {{what: features}}}}"
+            )
+        other.require_outputs()
+        more += other.outputs
+    return ReadingHead(task.make_head(width + more))
+
+
+def _is_built_in(task: Task) -> bool:
+    if not isinstance(task.head, Mapping):
+        return False
+    member = HEADS[task.head.get("type", "mlp")]
+    return isinstance(member, type) and issubclass(member, TaskHead)
 
 
 class HeadArguments:
@@ -19,12 +90,13 @@ class HeadArguments:
 
     A head that declares ``takes_target = True`` gets ``target``, the target of its task where a
     loss will follow; None in prediction, and for the metrics of predictions. The head of a task
-    that reads others declares ``takes_reads = True`` and gets ``reads``, their raw outputs by name.
+    that reads others declares ``takes_reads = True`` and gets ``reads``, what it reads of each by
+    name; built-in heads take it as further features.
     """
 
     def __init__(self) -> None:
         self._targets: set[str] = set()
-        self._reads: dict[str, tuple[str, ...]] = {}
+        self._reads: dict[str, dict[str, Read]] = {}
         self.tasks: frozenset[str] = frozenset()
         """The tasks whose heads get any."""
         self.forced: frozenset[str] = frozenset()
@@ -45,7 +117,7 @@ class HeadArguments:
                     "not take their raw outputs; give a head that declares takes_reads = True and "
                     "has forward(state, reads)"
                 )
-            self._reads[task.name] = tuple(task.reads_tasks)
+            self._reads[task.name] = task.reads_of_tasks
         self.forced = frozenset(self._targets)
         self.tasks = self.forced | self._reads.keys()
 
@@ -58,6 +130,7 @@ class HeadArguments:
         task: str,
         raw: Mapping[str, Tensor],
         targets: Mapping[str, Tensor | None] | None,
+        features: Callable[[str], Tensor],
     ) -> dict[str, Any]:
         """Return the arguments of the head of a task.
 
@@ -65,18 +138,23 @@ class HeadArguments:
             task: Its name.
             raw: Raw outputs of the tasks before it.
             targets: Targets by task, where losses will follow.
+            features: Returns the features (B, D) that the head of a task reads.
         """
         found: dict[str, Any] = {}
         if task in self._targets:
             found["target"] = None if targets is None else targets.get(task)
         if task in self._reads:
-            found["reads"] = {name: raw[name] for name in self._reads[task]}
+            reads = found["reads"] = {}
+            for name, read in self._reads[task].items():
+                value = raw[name] if read.what == "output" else features(name)
+                reads[name] = value.detach() if read.detach else value
         return found
 
 
 def _declares(head: nn.Module, what: str) -> bool:
     """Return what a head declares, within the modules that tasks put around it."""
-    while isinstance(head, CustomHead | SingleOutput | TokenHead | MapHead):
+    around = (CustomHead, SingleOutput, TokenHead, MapHead, ReadingHead)
+    while isinstance(head, around) and not getattr(head, what, False):
         head = head.module if isinstance(head, CustomHead) else head.head
     return bool(getattr(head, what, False))
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from motet.config import Config
 from motet.model.building import arguments_of, declared, drawing_first_weights
 from motet.model.checks import EXPLAINED, described, explained, task_names, width_of
-from motet.model.heads import HeadArguments, of_labelled_rows
+from motet.model.heads import HeadArguments, make_head, of_labelled_rows
 from motet.model.joining import FusionChoice, one_encoder
 from motet.model.losses import mean_losses, no_terms
 from motet.model.ownership import Ownership
@@ -109,14 +109,16 @@ class MultiTaskModel(OwnedParameters):
         self.heads: ByTask[nn.Module] = ByTask({})
         self._reading, self._arguments = reading, HeadArguments()
         self._order = Order(tasks)
+        self._order.check_latent(tasks)
         self._enabled = {}
         for task in tasks:
-            self._append(task, self._head(task))
+            self._append(task, self._head(task, tasks))
         self.ownership = Ownership(declared=shared.declares_own)
 
-    def _head(self, task: Task) -> nn.Module:
-        width = self._reading.add(task)
-        head = task.make_head(width) if width else nn.Identity()
+    def _head(self, task: Task, tasks: Iterable[Task]) -> nn.Module:
+        width, others = self._reading.add(task), {each.name: each for each in tasks}
+        found = make_head(task, width, others, self._reading.width_of) if width else nn.Identity()
+        head: nn.Module = found
         self._arguments.add(task, head)
         return head
 
@@ -218,9 +220,18 @@ class MultiTaskModel(OwnedParameters):
         return tuple(task for task in self.active_tasks if self.tasks[task].label_kind.given)
 
     @property
+    def trained_tasks(self) -> tuple[str, ...]:
+        """Names of the enabled tasks that have a loss: all but latent ones."""
+        return tuple(task for task in self.active_tasks if not self.tasks[task].latent)
+
+    @property
     def auxiliary_tasks(self) -> tuple[str, ...]:
         """Names of the enabled tasks that make their own targets."""
         return tuple(task for task in self.active_tasks if not self.tasks[task].label_kind.given)
+
+    def readers(self, task: str) -> list[str]:
+        """Return the enabled tasks that read a task, by themselves or through others."""
+        return self._order.readers(self._known(task), self.active_tasks)
 
     def add_task(self, task: Task) -> None:
         """Add a task, with a head and what the sharing scheme makes for it.
@@ -236,8 +247,9 @@ class MultiTaskModel(OwnedParameters):
         """
         task_names([*self.tasks, task])
         order = Order([*self.tasks, task])
+        order.check_latent([*self.tasks, task])
         like = next(self.parameters())
-        head = self._head(task).to(like.device, like.dtype)
+        head = self._head(task, [*self.tasks, task]).to(like.device, like.dtype)
         self.sharing.add_task(task.name)
         self._append(task.to(like.device, like.dtype), head)
         self._order = order
@@ -349,7 +361,8 @@ class MultiTaskModel(OwnedParameters):
             return {task: heads[task](reading(task, states[task])) for task in chosen}
         raw: dict[str, Tensor] = {}
         for task in order:
-            raw[task] = heads[task](reading(task, states[task]), **arguments.of(task, raw, targets))
+            more = arguments.of(task, raw, targets, lambda name: reading.pooled(states[name]))
+            raw[task] = heads[task](reading(task, states[task]), **more)
         return {task: raw[task] for task in chosen}
 
     def takes_target(self, task: str) -> bool:

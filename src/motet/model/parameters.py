@@ -49,15 +49,20 @@ class OwnedParameters(Freezable):
         parts = {task: list(self.sharing.task_parameters(task)) for task in self.tasks.names}
         single = {id(parameter) for part in parts.values() for parameter in part}
         common = [p for p in self.sharing.parameters() if id(p) not in single]
-        held = {
-            task: [*self._head_parameters(task), *self.tasks[task].parameters(), *part]
-            for task, part in parts.items()
-        }
+        held: dict[str, list[nn.Parameter]] = {}
+        for task, part in parts.items():
+            held[task] = []
+            if self.tasks[task].latent:
+                continue  # it belongs to the tasks that train it
+            held[task] += [*self._head_parameters(task), *self.tasks[task].parameters(), *part]
+            for each in self._order.trained(task):
+                if self.tasks[each].latent:
+                    held[task] += parts[each]
         return self.ownership.own(self, common, held)
 
     def _head_parameters(self, task: str) -> Iterator[nn.Parameter]:
-        """Yield the parameters of a task's head and of the heads that it reads."""
-        for each in self._order.closure([task]):
+        """Yield the parameters of a task's head and of the heads that it trains by reading."""
+        for each in self._order.trained(task):
             yield from self.heads[each].parameters()
 
     def freeze(self, *parts: str, evaluation: bool = False) -> None:

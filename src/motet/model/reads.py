@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from motet.encoders import Encoder, Joined
 from motet.model.checks import described, no_features
-from motet.problems import InputError, hint, shown
+from motet.problems import InputError, shown
 from motet.sharing import Representation, Sharing, Stages
 from motet.states import FORMS, provided, record_of
+from motet.task_order import task_order
 from motet.tasks import Task
 
 
@@ -51,12 +52,18 @@ class Reading:
         Returns:
             The width of what its head gets.
         """
+        _, width = self._tasks[task.name] = self._read_by(task)
+        return width
+
+    def width_of(self, task: Task) -> int:
+        """Return the width of what the head of a task gets."""
+        return self._read_by(task)[1]
+
+    def _read_by(self, task: Task) -> tuple[tuple[str, ...], int]:
         names = states_read(task)
         widths = self._widths if not self._direct or task.name in self._direct else {}
         names = tuple(name for name in names if name in widths)[:1] or names
-        width = widths.get(names[0], self._width)
-        self._tasks[task.name] = names, width
-        return width
+        return names, widths.get(names[0], self._width)
 
     def __call__(self, task: str, state: Representation) -> Any:
         """Return what the head of a task gets.
@@ -203,38 +210,24 @@ def check_causal(tasks: Iterable[Task], encoder: nn.Module) -> None:
             )
 
 
+def _trained_by(task: Task) -> list[str]:
+    reads = task.reads_of_tasks.items()
+    return [name for name, read in reads if read.what == "output" and not read.detach]
+
+
 class Order:
     """The order in which tasks are computed: each after those that it reads.
 
     Args:
-        tasks: The tasks.
-
-    Raises:
-        InputError: If a task reads an unknown one, or tasks read each other in a circle.
+        tasks: The tasks; one that reads an unknown one, or a circle, raises `InputError`.
     """
 
-    def __init__(self, tasks: Iterable[Task]) -> None:
+    def __init__(self, tasks: Sequence[Task]) -> None:
         self._reads = {task.name: tuple(task.reads_tasks) for task in tasks}
         self.any = any(self._reads.values())
         """Whether any task reads another."""
-        self._order: list[str] = []
-        for task in self._reads:
-            self._visit(task, ())
-
-    def _visit(self, task: str, path: tuple[str, ...]) -> None:
-        if task in path:
-            circle = [*path[path.index(task) :], task]
-            raise InputError(
-                f"tasks read each other in a circle: {' reads '.join(circle)}; remove one of these"
-            )
-        if task not in self._reads:
-            raise InputError(
-                f"task {path[-1]!r} reads {task!r}, which is not a task; {hint(task, self._reads)}"
-            )
-        if task not in self._order:
-            for each in self._reads[task]:
-                self._visit(each, (*path, task))
-            self._order.append(task)
+        self._order = task_order(self._reads)
+        self._trained_by = {task.name: _trained_by(task) for task in tasks}
 
     def closure(self, tasks: Sequence[str]) -> list[str]:
         """Return tasks and all that they read, in the order in which to compute them."""
@@ -246,3 +239,29 @@ class Order:
                 needed.add(task)
                 left += self._reads[task]
         return [task for task in self._order if task in needed]
+
+    def trained(self, task: str) -> list[str]:
+        """Return a task and those whose heads its loss trains, as it reads their outputs."""
+        found = [task]
+        for each in found:  # it grows meanwhile
+            found += [name for name in self._trained_by[each] if name not in found]
+        return found
+
+    def check_latent(self, tasks: Iterable[Task]) -> None:
+        """Check that some task trains each latent one.
+
+        Raises:
+            InputError: If none does.
+        """
+        tasks = list(tasks)
+        trained = {n for t in tasks if not t.latent for n in self.trained(t.name)}
+        for task in tasks:
+            if task.name not in trained:
+                raise InputError(
+                    f"task {task.name!r} is latent, so it needs another task that trains it: give "
+                    f"one product: [..., {task.name}], or reads: {{{task.name}: {{detach: false}}}}"
+                )
+
+    def readers(self, task: str, among: Iterable[str]) -> list[str]:
+        """Return those of some tasks that read a task, by themselves or through others."""
+        return [each for each in among if each != task and task in self.closure([each])]

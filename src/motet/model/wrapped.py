@@ -83,6 +83,11 @@ def check_heads(
                 f"task {task.name!r} has its own learning rate; name the part of the "
                 f"module that it is for: wrap(..., heads={{{task.name!r}: module.part}})"
             )
+        if task.reads_tasks:
+            raise InputError(
+                f"task {task.name!r} reads {', '.join(task.reads_tasks)}, but a wrapped module has "
+                "its heads inside; let the module read them, and remove reads"
+            )
         if task.head != {"type": "mlp"}:
             raise InputError(
                 f"task {task.name!r} has its own head, but a wrapped module has its heads "

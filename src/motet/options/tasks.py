@@ -15,6 +15,7 @@ from motet.options.types import (
     Named,
     PositiveFloat,
     PositiveInt,
+    Reads,
     RowCondition,
     Sequence,
     Weight,
@@ -71,6 +72,10 @@ class TaskOptions(TypedDict, total=False):
         Default({"type": "mlp"}),
     ]
     """Head that turns the representation into the raw output."""
+    reads: Annotated[Reads, Default(())]
+    """Other tasks whose raw outputs the head gets as further features: a list of names, or
+    ``{task: {what: features, detach: false}}`` to get the features that its head reads, or to train
+    the other task by the loss of this one, too."""
 
 
 TASK_DEFAULTS = defaults_of(TaskOptions)

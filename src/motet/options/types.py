@@ -50,6 +50,7 @@ __all__ = [
     "PositiveFloat",
     "PositiveInt",
     "PositiveShare",
+    "Reads",
     "Real",
     "RowCondition",
     "Sequence",
@@ -303,6 +304,32 @@ Unfreeze = Annotated[
     Discriminator(lambda value: "every" if isinstance(value, Mapping) else "epochs"),
 ]
 """``{every: 2, layers: 1}``, or a list of ``{epoch: 3, parts: [encoder]}``."""
+
+
+class ReadOptions(TypedDict):
+    """What a task reads of another."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
+
+    what: NotRequired[
+        Annotated[
+            Literal["output", "features"],
+            Field(description="Its raw output, or the features that its head reads; output."),
+        ]
+    ]
+    detach: NotRequired[
+        Annotated[
+            StrictBool,
+            Field(description="Whether the gradient of the reading task ends there; true."),
+        ]
+    ]
+
+
+Reads = Annotated[
+    Annotated[Mapping[str, ReadOptions], Tag("by task")] | Annotated[Sequence[str], Tag("names")],
+    Discriminator(lambda value: "by task" if isinstance(value, Mapping) else "names"),
+]
+"""Names of tasks, or ``{task: {what: output, detach: true}}``."""
 
 
 class EveryStep(TypedDict):

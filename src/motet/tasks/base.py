@@ -59,6 +59,7 @@ from motet.tasks.kinds import LabelKind, Likelihood, label_kind
 from motet.tasks.map_heads import MapHead
 from motet.tasks.prediction import Kept
 from motet.tasks.prediction import Prediction as Prediction
+from motet.tasks.reads import Read, reads_of
 from motet.tasks.row_weights import RowWeights
 from motet.tasks.statistics import LabelStatistics
 from motet.tasks.token_heads import TokenHead
@@ -92,7 +93,12 @@ class Task(nn.Module, ABC):
     """What its head gets, by the names of `motet.states`: rows, tokens, map, or another name that
     the encoder gives. Of several, the first that the encoder gives and the scheme carries."""
     reads_tasks: tuple[str, ...] = ()
-    """Names of other tasks whose raw outputs its head gets."""
+    """Names of other tasks of which its head gets something: their raw outputs, with gradient,
+    where the option ``reads`` does not say otherwise."""
+    takes_reads_itself: bool = False
+    """Whether the head that it makes takes what it reads; built-in heads are made wider for it."""
+    latent: bool = False
+    """Whether it has no labels and is trained through the tasks that read it."""
     additive: ClassVar[bool] = True
     """Whether the losses of micro-batches add up to that of the batch; not if rows are compared
     with each other."""
@@ -134,9 +140,17 @@ class Task(nn.Module, ABC):
         """The first epoch that trains it, counted from 1."""
         self.learning_rate: float | None = options["learning_rate"]
         self.evaluate_every: int = options["evaluate_every"]
+        self._reads = reads_of(options["reads"])
+        if self._reads:
+            self.reads_tasks = tuple(self._reads)
         self.row_weights = RowWeights()
         self.weighted_metrics: bool = options["weighted_metrics"]
         self._head_and_metrics = options["head"], tuple(options["metrics"])  # not as submodules
+
+    @property
+    def reads_of_tasks(self) -> dict[str, Read]:
+        """What its head gets of each task that it reads."""
+        return {name: self._reads.get(name, Read()) for name in self.reads_tasks}
 
     @staticmethod
     def _refuse_of_tables(name: str, options: Mapping[str, Any]) -> None:
@@ -265,6 +279,16 @@ class Task(nn.Module, ABC):
         Raises:
             InputError: If one is not valid; a `RowError` that counts rows of ``target`` is
                 reported with the name of the batch.
+        """
+
+    def check_read(self, others: Mapping[str, Any]) -> None:
+        """Check the tasks that it reads, before its head is built.
+
+        Args:
+            others: All tasks of the model, by name.
+
+        Raises:
+            InputError: If one does not fit.
         """
 
     def read_shapes(self, shapes: Any) -> None:

@@ -1,18 +1,20 @@
 """Classification: one of C classes per row. Two classes have two logits like any other number."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, final
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from motet.options import (
+    TASK_DEFAULTS,
     Callable,
     Fraction,
     Named,
     NonNegativeFloat,
     OnlyWith,
     PositiveFloat,
+    StrictBool,
     TaskOptions,
     TwoOrMore,
     Unpack,
@@ -28,6 +30,7 @@ from motet.tasks.additive import (
     sum_selected,
 )
 from motet.tasks.base import Prediction, Task, find_loss
+from motet.tasks.heads import is_default_head
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import (
     MISSING,
@@ -37,6 +40,7 @@ from motet.tasks.labels import (
     is_soft,
     named_classes,
 )
+from motet.tasks.product import ProductHead
 from motet.tasks.statistics import LabelStatistics
 from motet.tasks.weights import ClassWeights, count_of
 
@@ -65,6 +69,11 @@ class Classification(Task):
         label_smoothing: Share of every label that is spread over all classes; 0 if left out.
         gamma: How strongly focal loss reduces the weight of rows that are already right; 2 if left
             out.
+        product: Names of other classifications of two classes; the probability of class 1 is the
+            product of theirs, so that the task has no head of its own and trains all of them, see
+            `motet.tasks.product`.
+        latent: Whether the task has no labels: it is trained as part of a ``product``, or by tasks
+            that read it, and is predicted. It needs ``classes``.
         **common: Options of every task; see `motet.options.TaskOptions`.
 
     Raises:
@@ -94,10 +103,21 @@ class Classification(Task):
         ] = None,
         label_smoothing: Annotated[Fraction | None, OnlyWith("loss", ("cross_entropy",))] = None,
         gamma: Annotated[NonNegativeFloat | None, OnlyWith("loss", ("focal",))] = None,
+        product: Sequence[str] = (),
+        latent: StrictBool = False,
         **common: Unpack[TaskOptions],
     ) -> None:
         super().__init__(name, **common)
         self.outputs, self.class_names = named_classes(name, classes, least=2)
+        self.product, self.latent = tuple(product), latent
+        given = {o for o, each in common.items() if each and each != TASK_DEFAULTS[o]}
+        given -= {"head"} if is_default_head(self.head) else set()
+        if product:
+            self._begin_product(given)
+        if latent:
+            self.balanced = False
+            own = {"class_weights": class_weights, "product": product}
+            self._refuse_of_labels(given | {option for option, value in own.items() if value})
         self.loss_name = loss if isinstance(loss, str) else "custom"
         self.loss_function = find_loss(loss)
         self.weights: ClassWeights | None = None
@@ -135,6 +155,54 @@ class Classification(Task):
         target = self.counted(target, weights)
         labelled = self.label_kind.present_or_none(target)
         return self._count(self._clean(target, labelled), labelled, weights)
+
+    def _begin_product(self, given: set[str]) -> None:
+        self.reads_tasks, self.takes_reads_itself = self.product, True
+        self.outputs = self.outputs or 2
+        owner, wrong = f"task {self.name!r}", {"reads", "head"} & given
+        if wrong:
+            raise InputError(
+                f"found {' and '.join(sorted(wrong))} too, which a product does not have; remove "
+                "them",
+                option="product",
+                owner=owner,
+            )
+        if len(set(self.product)) < max(2, len(self.product)) or self.outputs != 2:
+            raise InputError(
+                f"found {', '.join(self.product)} and {self.outputs} classes; expected two or more "
+                "tasks that differ, and two classes",
+                option="product",
+                owner=owner,
+            )
+
+    def _refuse_of_labels(self, given: set[str]) -> None:
+        self.require_outputs()
+        wrong = given & {
+            *("column", "row_weight", "rows", "weighted_metrics", "metrics", "class_weights"),
+            *("main", "learning_rate", "product", "weight"),
+        }
+        if wrong:
+            raise InputError(
+                f"found true, and {', '.join(sorted(wrong))}; a latent task has no labels and no "
+                "loss of its own; remove one of them",
+                option="latent",
+                owner=f"task {self.name!r}",
+            )
+
+    def make_head(self, width: int) -> nn.Module:
+        return ProductHead() if self.product else super().make_head(width)
+
+    def check_read(self, others: Mapping[str, Task]) -> None:
+        for name in self.product:
+            other = others[name]
+            if not isinstance(other, Classification) or other.outputs != 2:
+                raise InputError(
+                    f"found {name!r}, a {other.kind} task"
+                    f"{f' of {other.outputs} classes' if other.outputs > 1 else ''}; expected "
+                    "classifications of two classes",
+                    option="product",
+                    owner=f"task {self.name!r}",
+                )
 
     def decode(self, raw: Tensor) -> Prediction:
         probabilities = at_least_float32(raw).softmax(dim=-1)

@@ -6,14 +6,16 @@ of what it gives, so that a wrong one is an error rather than a broadcast.
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from motet.options import Fraction, PositiveInt, checked
+from motet.options.reading import read_options
 from motet.problems import InputError
+from motet.registry import HEADS
 from motet.tasks.labels import as_vector
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -166,6 +168,16 @@ def custom_head(given: Callable[..., Any], width: int, outputs: int) -> CustomHe
             "an nn.Module; give a module, or a function (width, outputs) that returns one"
         )
     return CustomHead(module.module if isinstance(module, CustomHead) else module, outputs)
+
+
+def is_default_head(given: Any) -> bool:
+    """Return whether the option ``head`` is the default one, whose options may be spelled out."""
+    if not isinstance(given, Mapping):
+        return False
+    defaults = {each.name: each.default for each in read_options(HEADS, "mlp")}
+    options = {name: value for name, value in given.items() if name != "type"}
+    same = all(value == defaults.get(name) for name, value in options.items())
+    return given.get("type", "mlp") == "mlp" and same
 
 
 def _takes_two(function: Callable[..., Any]) -> bool:

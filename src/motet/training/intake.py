@@ -151,7 +151,8 @@ def _check_names(
 
 def _check_complete(named: Collection[str], what: str, model: MultiTaskModel) -> None:
     """Check that targets are named for every enabled task."""
-    left = [name for name in model.labelled_tasks if name not in named]
+    needed = (name for name in model.labelled_tasks if not model.tasks[name].latent)
+    left = [name for name in needed if name not in named]
     if left:
         raise InputError(
             f"{what} have no targets for {', '.join(map(repr, left))}, found "

@@ -104,6 +104,17 @@ def warn_of_rarely_drawn(planner: Planner, pace: Pace) -> None:
             )
 
 
+def warn_of_disabled(model: MultiTaskModel) -> None:
+    """Warn about disabled tasks that others read: they are computed, and have no loss."""
+    for task in model.tasks.names:
+        if task not in model.active_tasks and (readers := model.readers(task)):
+            warnings.warn(
+                f"task {task!r} is disabled, but {', '.join(readers)} reads it: it is computed "
+                "without a loss of its own; enable it, or let it not be read",
+                stacklevel=4,
+            )
+
+
 def warn_of_never_scheduled(planner: Planner, state: TrainingState) -> None:
     """Warn, at the end of the first epoch, about tasks that the scheduler never chose in it."""
     trained = state.totals.sums()  # also by the steps before a resume

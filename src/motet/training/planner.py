@@ -53,7 +53,7 @@ class Planner:
 
     def tasks_in(self, epoch: float) -> list[str]:
         """Return the tasks that train in an epoch, counted from 1; infinity is the last one."""
-        tasks = self._model.sharing.trained_at(epoch, self._model.active_tasks)
+        tasks = self._model.sharing.trained_at(epoch, self._model.trained_tasks)
         return self._begun(tasks, epoch) if self._from else tasks
 
     def labelled_in(self, epoch: float) -> list[str]:
@@ -162,7 +162,7 @@ class Planner:
             )
         self._check_beginnings(epochs)
         trained = [self.tasks_in(epoch) for epoch in range(1, epochs + 1)]
-        left = [task for task in self._model.active_tasks if not any(task in t for t in trained)]
+        left = [task for task in self._model.trained_tasks if not any(task in t for t in trained)]
         if left and epochs:
             raise InputError(
                 f"found {epochs}; expected enough for every task, as columns take turns and "

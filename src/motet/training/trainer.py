@@ -40,6 +40,7 @@ from motet.training.notices import (
     STEPS_WITHOUT_EPOCH,
     check_count,
     check_validation_unneeded,
+    warn_of_disabled,
     warn_of_epochs,
     warn_of_moving,
     warn_of_nothing_left,
@@ -199,6 +200,7 @@ class Trainer:
         if not self.step:
             warn_of_moving(self.model)
             warn_of_rarely_drawn(self.planner, self._setup.pace)
+            warn_of_disabled(self.model)
         return train, valid
 
     def train_epoch(self, data: Any) -> dict[str, float]:

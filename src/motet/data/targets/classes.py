@@ -26,6 +26,17 @@ _Kind = Literal["text", "integer", "number", "truth"]
 _TYPES = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "truth": pa.bool_()}
 
 
+def _without_labels(given: int | Sequence[Value] | None) -> tuple[_Kind, tuple[Value, ...]]:
+    """Return the classes of a task without labels, numbers if only their count is known."""
+    if given is None:
+        raise InputError(
+            "found none; a latent task, which has no labels, needs them", option="classes"
+        )
+    if isinstance(given, int):
+        return "integer", tuple(range(given))
+    return "text", tuple(map(str, given or ()))
+
+
 class ClassTarget(Target):
     """Class indices (N,), int64, -100 where missing; or soft labels (N, C), NaN where missing.
 
@@ -39,6 +50,7 @@ class ClassTarget(Target):
         column: Column to read; the task's name if left out.
         classes: The classes in order, or how many there are; the values found in training, sorted,
             if left out. Whole numbers with a count C are the classes 0 to C - 1.
+        latent: Whether there are no labels, only predictions.
 
     Example:
         >>> churn = ClassTarget("churn")
@@ -60,8 +72,10 @@ class ClassTarget(Target):
         *,
         column: str | None = None,
         classes: int | Sequence[Value] | None = None,
+        latent: bool = False,
     ) -> None:
         super().__init__(name, column=column)
+        self._latent = latent
         self._given = classes
         self._kind: _Kind = "text"
         self._soft = False
@@ -70,7 +84,9 @@ class ClassTarget(Target):
 
     @classmethod
     def for_task(cls, name: str, options: Mapping[str, Any], accepted: Collection[str]) -> Self:
-        return cls(name, column=options.get("column"), classes=options.get("classes"))
+        latent = bool(options.get("latent"))
+        given = {name: options.get(name) for name in ("column", "classes")}
+        return cls(name, **given, latent=latent)
 
     @classmethod
     def has_strata(cls, table: pa.Table, column: str) -> bool:
@@ -81,7 +97,13 @@ class ClassTarget(Target):
         """How the classes are spelt, in order."""
         return tuple(as_texts(self._typed_values(), self._where).to_pylist())
 
+    def columns(self, available: Sequence[str]) -> tuple[str, ...]:
+        return () if self._latent else super().columns(available)
+
     def fit(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> None:
+        if self._latent:
+            self._kind, self.values = _without_labels(self._given)
+            return
         column = self._labels(table)
         labels = column.drop_null()
         if not len(labels):
@@ -109,9 +131,9 @@ class ClassTarget(Target):
         return encoded
 
     def unseen(self, table: pa.Table) -> dict[Any, int]:
-        column = self._labels(table)
-        if self._soft:
+        if self._soft or self._latent:
             return {}
+        column = self._labels(table)
         known = pc.is_in(as_texts(column, self._where), pa.array(self.names))
         counts = column.filter(pc.invert(known)).drop_null().value_counts()
         return {each["values"]: each["counts"] for each in counts.to_pylist()}
@@ -157,11 +179,13 @@ class ClassTarget(Target):
             "kind": self._kind,
             "soft": self._soft,
             "classes": list(self.values),
+            **({"latent": True} if self._latent else {}),
         }
 
     def load(self, state: dict[str, Any]) -> None:
         self.column, self._kind, self._soft = state["column"], state["kind"], state["soft"]
         self.values = tuple(state["classes"])
+        self._latent = state.get("latent", False)
 
     # Reading -------------------------------------------------------------------------------------
 
