@@ -326,7 +326,7 @@ class ReadOptions(TypedDict):
 
 
 Reads = Annotated[
-    Annotated[Mapping[str, ReadOptions], Tag("by task")] | Annotated[Sequence[str], Tag("names")],
+    Annotated[Mapping[str, ReadOptions], Tag("by task")] | Annotated[tuple[str, ...], Tag("names")],
     Discriminator(lambda value: "by task" if isinstance(value, Mapping) else "names"),
 ]
 """Names of tasks, or ``{task: {what: output, detach: true}}``."""

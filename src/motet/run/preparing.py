@@ -257,7 +257,9 @@ def _check_predictions(
     for task, target in targets.items():
         there = next(rows.table.column_names for rows in sources if task in rows.tasks)
         for column in target.prediction_names(there):
-            advice = f"give the task another name, and column: {target.columns(there)[0]}"
+            advice = ", and column: ".join(
+                ["give the task another name", *target.columns(there)[:1]]
+            )
             with collector.at("tasks", task):
                 if column in kept:
                     raise InputError(

@@ -50,11 +50,12 @@ class Planner:
         self.has_auxiliary = bool(self._auxiliary)
         """Whether there are auxiliary tasks."""
         self._from = {task.name: task.enabled_from for task in model.tasks if task.enabled_from > 1}
+        self._latent = {task.name for task in model.tasks if task.latent}
 
     def tasks_in(self, epoch: float) -> list[str]:
         """Return the tasks that train in an epoch, counted from 1; infinity is the last one."""
-        tasks = self._model.sharing.trained_at(epoch, self._model.trained_tasks)
-        return self._begun(tasks, epoch) if self._from else tasks
+        tasks = self._model.sharing.trained_at(epoch, self._model.active_tasks)
+        return self._begun(tasks, epoch) if self._from or self._latent else tasks
 
     def labelled_in(self, epoch: float) -> list[str]:
         """Return those of `tasks_in` that have labels, among which the scheduler chooses."""
@@ -108,7 +109,8 @@ class Planner:
         return [task for task in self._model.tasks.names if task in tasks]
 
     def _begun(self, tasks: Sequence[str], epoch: float) -> list[str]:
-        return [task for task in tasks if self._from.get(task, 1) <= epoch]
+        begun = (task for task in tasks if self._from.get(task, 1) <= epoch)
+        return [task for task in begun if task not in self._latent]
 
     def _part(self, batch: Batch, tasks: Sequence[str], number: int = 0, name: str = "") -> Part:
         groups = groups_of(self._grouping, batch.targets) if self._grouping else None
