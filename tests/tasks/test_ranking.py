@@ -13,6 +13,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from motet import MultiTaskModel, Trainer
+from motet.data import Sources
 from motet.problems import InputError
 from motet.tasks import Ranking, Regression, ScoredRows, TaskMetrics
 from motet.tasks.ranking_metrics import map_, mrr, ndcg
@@ -369,3 +370,22 @@ def test_every_pair_of_a_list_is_trained_on_in_every_epoch():
     for query in range(20):
         own = sorted(x[target[:, 1] == query, 0].tolist())
         assert set(combinations(own, 2)) <= seen
+
+
+def test_lists_of_one_of_several_sources_are_whole():
+    x, target = rows(20)
+    others = torch.randn(80, 4)
+    seen = []
+
+    class Watched(nn.Linear):
+        def forward(self, inputs):
+            seen.append(set(inputs[:, 0].tolist()))
+            return super().forward(inputs)
+
+    tasks = [Ranking("a"), Regression("b")]
+    data = Sources({"lists": (x, {"a": target}), "others": (others, {"b": others[:, 1]})})
+    trainer = Trainer(MultiTaskModel(Watched(4, 8), tasks), batch_size=9)
+    trainer.fit(data, epochs=2)
+    for query in range(20):
+        own = set(x[target[:, 1] == query, 0].tolist())
+        assert all(own <= batch or not own & batch for batch in seen)

@@ -46,7 +46,7 @@ def _hits(queries: Tensor, embeddings: Tensor, labels: Tensor) -> Tensor:
     lengths = embeddings.square().sum(dim=1)
     own = lengths[queries, None]
     squared = own + lengths - 2 * embeddings[queries] @ embeddings.T
-    squared[torch.arange(len(queries)), queries] = torch.inf
+    squared[torch.arange(len(queries), device=queries.device), queries] = torch.inf
     least = squared.amin(dim=1, keepdim=True)
     nearest = squared <= least + _LIKE * (own + lengths)
     hits = nearest & (labels[queries, None] == labels)
