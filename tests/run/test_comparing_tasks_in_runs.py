@@ -137,6 +137,27 @@ def test_a_list_in_two_splits_is_refused():
         motet.train(config, rows)
 
 
+def test_a_ranking_has_one_source_and_a_triplet_may_have_several(tmp_path):
+    for name, seed in (("one", 0), ("two", 1)):
+        pq.write_table(pa.table(made_up(300, seed)), tmp_path / f"{name}.parquet")
+    both = {n: {"source": str(tmp_path / f"{n}.parquet")} for n in ("one", "two")}
+    config = {
+        "data": {"sources": both},
+        "tasks": {
+            "clicks": {"type": "ranking", "query": "search", "source": ["one", "two"]},
+            "person": {"type": "triplet", "width": 2, "source": ["one", "two"]},
+        },
+        "inputs": {"match": "number", "price": "number", "look_0": "number", "look_1": "number"},
+        "training": {"epochs": 1, "batch_size": 64},
+    }
+    with pytest.raises(ConfigError, match=r"tasks.clicks.source: found one, two, which number"):
+        motet.train(config)
+    config["tasks"]["clicks"]["source"] = "one"
+    run = motet.train(config, output=tmp_path / "run")
+    record = json.loads((run.path / "metrics.jsonl").read_text().splitlines()[-1])
+    assert 80 < record["tasks"]["person"]["count"] < 100  # the test rows of both
+
+
 def test_negative_relevance_is_named_with_its_row():
     rows = made_up()
     rows["clicks"][17] = -1

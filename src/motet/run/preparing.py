@@ -157,6 +157,10 @@ def prepare(
         with collector.at("tasks", name):
             targets[name] = make_target(name, chosen)
     collector.stop()
+    for name, target in targets.items():
+        with collector.at("tasks", name):
+            _require_one_source(target, [rows.name for rows in sources if name in rows.tasks])
+    collector.stop()
     judged = {name: JudgedRows.of(name, each.options()) for name, each in found.tasks.items()}
     preprocessing = Preprocessing(inputs, targets, judged)
     preprocessing.fit_all([_training_rows(rows, collector) for rows in sources])
@@ -174,6 +178,16 @@ def prepare(
         return replace(one, notes=(*one.notes, *preprocessing.notes))
     preprocessing.sources = {rows.name: rows.fed for rows in sources}
     return PreparedSources(parts, preprocessing.notes)
+
+
+def _require_one_source(target: Target, names: Sequence[str]) -> None:
+    """Refuse several sources where rows are grouped by numbers that each source has by itself."""
+    if len(names) > 1 and type(target).groups is not Target.groups:
+        raise InputError(
+            f"found {', '.join(names)}, which number their queries by themselves; expected one "
+            "source; join their files into one, or give each source a task",
+            option="source",
+        )
 
 
 def _training_rows(rows: RunRows, collector: Collector) -> Observed:

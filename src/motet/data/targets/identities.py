@@ -1,5 +1,6 @@
 """Labels of which only equality matters: which rows are of the same class."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, final
 
@@ -16,13 +17,14 @@ from motet.problems import InputError
 
 @final
 class IdentityTarget(Target):
-    """The class of each row, numbered from 0 in the order of the rows given; none is learned.
+    """The class of each row as a hash of its name, the same in every table; none is learned.
 
     Predictions are embeddings, a list of numbers for each row.
 
     Example:
-        >>> IdentityTarget("person").encode(pa.table({"person": ["eve", "bob", None, "eve"]}))
-        array([   0,    1, -100,    0])
+        >>> encoded = IdentityTarget("person").encode(pa.table({"person": ["eve", "bob", "eve"]}))
+        >>> bool(encoded[0] == encoded[2] != encoded[1])
+        True
     """
 
     @property
@@ -31,7 +33,7 @@ class IdentityTarget(Target):
 
     def fit(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> None:
         encoded = self.encode(table)
-        sizes = np.bincount(encoded[encoded != MISSING])
+        sizes = np.unique(encoded[encoded != MISSING], return_counts=True)[1]
         if len(sizes) < 2 or sizes.max() < 2:
             raise InputError(
                 f"column {self.column!r} has {len(sizes):,} classes with at most "
@@ -44,7 +46,9 @@ class IdentityTarget(Target):
 
     def encode(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> NDArray[Any]:
         require_columns(table, [self.column], f"task {self.name!r}")
-        return numbered(table[self.column], f"column {self.column!r}")
+        places, names = numbered(table[self.column], f"column {self.column!r}")
+        hashes = np.array([MISSING, *map(_hash, names)], np.int64)
+        return hashes[np.where(places == MISSING, 0, places + 1)]
 
     def predictions(
         self,
@@ -56,3 +60,9 @@ class IdentityTarget(Target):
         flat = pa.array(value.astype(np.float32).reshape(-1))
         ends = np.arange(len(value) + 1, dtype=np.int32) * value.shape[1]
         return {self.name: pa.ListArray.from_arrays(pa.array(ends, pa.int32()), flat)}
+
+
+def _hash(name: str) -> int:
+    """Return a number from 0 to 2^62, which two of a billion names share with probability 0.1."""
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 2

@@ -9,7 +9,7 @@ from motet.data.targets.classes import MISSING as MISSING
 from motet.data.values import as_texts
 
 
-def numbered(column: pa.ChunkedArray, what: str) -> NDArray[np.int64]:
+def numbered(column: pa.ChunkedArray, what: str) -> tuple[NDArray[np.int64], list[str]]:
     """Number the distinct values of a column in the order of their first rows.
 
     Args:
@@ -17,8 +17,8 @@ def numbered(column: pa.ChunkedArray, what: str) -> NDArray[np.int64]:
         what: Its name, to begin messages with.
 
     Returns:
-        int64 (N,), -100 where a value is missing.
+        int64 (N,), -100 where a value is missing; and the values as texts, by number.
     """
     encoded = as_texts(column, what).combine_chunks().dictionary_encode()
     found: NDArray[np.int64] = pc.fill_null(encoded.indices.cast(pa.int64()), MISSING).to_numpy()
-    return found
+    return found, encoded.dictionary.to_pylist()

@@ -89,7 +89,7 @@ class RelevanceTarget(Target):
                 place,
                 ", expected numbers from 0 on, or a missing value",
             )
-        lists = numbered(table[self.query], f"column {self.query!r}")
+        lists, _ = numbered(table[self.query], f"column {self.query!r}")
         encoded = np.stack([relevance, lists], axis=1)
         encoded[np.isnan(relevance) | (lists == MISSING)] = np.nan
         return encoded.astype(np.float32)
