@@ -134,14 +134,18 @@ def test_a_source_gets_none_in_place_of_inputs_that_only_others_have():
     assert with_none(second, without["b"])["texts"]["title"] is second["texts"]["title"]
 
 
-def test_a_joined_batch_lacks_labels_where_a_source_has_none():
-    first = Batch(torch.zeros(2, 1), {"a": torch.tensor([1, 2], dtype=torch.uint8)})
-    second = Batch(torch.ones(1, 1), {"b": torch.tensor([4])})
-    found = joined([first, second], numbers=["b"])
-    assert found.targets["a"].tolist() == [1, 2, -100]
-    assert found.targets["b"].isnan().tolist() == [True, True, False]
-    assert found.targets["b"][2] == 4
-    assert found.inputs[:, 0].tolist() == [0, 0, 1]
+def test_a_joined_batch_has_the_rows_of_each_task():
+    numbers = torch.arange(6).float()
+    first = Batch(numbers[:2, None], {"a": numbers[:2], "b": None}, weights={"a": numbers[:2]})
+    second = Batch(numbers[2:3, None], {"b": numbers[2:3]})
+    rest = numbers[3:]
+    third = Batch(rest[:, None], {"a": rest, "c": rest}, weights={"a": rest})
+    batch, rows = joined([first, second, third])
+    assert len(batch) == 6
+    assert rows["b"] == slice(2, 3)
+    for task, target in batch.targets.items():
+        assert batch.inputs[rows[task]][:, 0].equal(target)
+    assert batch.weights["a"].equal(batch.targets["a"])
 
 
 @pytest.mark.parametrize(

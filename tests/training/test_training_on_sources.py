@@ -390,3 +390,12 @@ def test_gradients_at_the_representation_need_one_forward_pass():
     motet.Trainer(made(), options).fit(Sources(BOTH), epochs=1)
     with pytest.raises(InputError, match="at: found representation, which is of one forward pass"):
         motet.Trainer(made(encoder=Apart), options).fit(Sources(APART), epochs=1)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_tasks_of_sources_of_the_same_shape_share_backward_passes(count):
+    names = {source: [f"{source}{n}" for n in range(count)] for source in "wxyz"}
+    own = [Regression(name) for each in names.values() for name in each]
+    data = {s: (normal(9, 4), {name: normal(9) for name in each}) for s, each in names.items()}
+    result = motet.Trainer(made(own), "upgrad").train_step(Sources(data))
+    assert result.balanced.path == "blocks"

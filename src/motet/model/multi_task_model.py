@@ -293,6 +293,7 @@ class MultiTaskModel(OwnedParameters):
         inputs: Any,
         tasks: str | Iterable[str] | None = None,
         targets: Mapping[str, Tensor | None] | None = None,
+        rows: Mapping[str, slice | Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Compute raw outputs.
 
@@ -301,6 +302,7 @@ class MultiTaskModel(OwnedParameters):
             tasks: Which tasks to compute, or the name of one; all enabled ones if left out. Those
                 that they read are computed too.
             targets: Targets by task, where losses will follow: for heads that take them.
+            rows: For each task, the rows that it is computed on; all if left out.
 
         Returns:
             The raw output of each task, in the order asked for.
@@ -311,7 +313,11 @@ class MultiTaskModel(OwnedParameters):
         """
         chosen = self._chosen(tasks)
         order = self._order.closure(chosen) if self._order.any else chosen
-        return self._outputs(self._represented(inputs, order), order, chosen, targets)
+        states = self._represented(inputs, order)
+        if rows is not None:
+            read = {task: self._reading(task, states[task])[rows[task]] for task in chosen}
+            return {task: self.heads[task](state) for task, state in read.items()}
+        return self._outputs(states, order, chosen, targets)
 
     def evaluated(
         self,

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from motet.data.batches import Batch
 from motet.data.groups import RowGroups
+from motet.data.joining import Rows
 from motet.model import count_of
 from motet.tasks import Task
 
@@ -25,6 +26,9 @@ class Part:
     """Weight of its losses where no balancer weights them."""
     groups: RowGroups | None = None
     """Rows that no piece may separate, if there are micro-batches."""
+    rows: Rows | None = None
+    """The rows of each task, where the batch has those of several sources; its targets are of these
+    rows alone."""
 
     def count(self, task: Task) -> Tensor | None:
         """Return what the loss of a task will be divided by (); None without a target."""
@@ -72,7 +76,8 @@ class Plan:
         rows: dict[str, int] = {}
         for part in (*self.balanced, *self.beside):
             for task in part.tasks:
-                rows[task] = rows.get(task, 0) + len(part.batch)
+                target = None if part.rows is None else part.batch.targets[task]
+                rows[task] = rows.get(task, 0) + len(part.batch if target is None else target)
         for task, number in rows.items():
             before = scheduled.get(task, (0, 0))
             scheduled[task] = [before[0] + 1, before[1] + number]

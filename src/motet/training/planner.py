@@ -6,6 +6,7 @@ from collections.abc import Container, Sequence
 import torch
 
 from motet.data.batches import Batch
+from motet.data.joining import Rows
 from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.scheduling import Scheduler
@@ -14,7 +15,7 @@ from motet.training.choices import Choice, Choices
 from motet.training.frequencies import Frequencies
 from motet.training.grouping import grouping, groups_of
 from motet.training.plan import Part, Plan
-from motet.training.source_parts import batches_of, drawn_for, passes_of, reads_any_number
+from motet.training.source_parts import batches_of, can_join, drawn_for, passes_of
 from motet.training.state import TrainingState
 from motet.training.views import view_of
 
@@ -41,7 +42,7 @@ class Planner:
     ) -> None:
         self._model, self.scheduler = model, scheduler
         self._device, self._seed, self._micro_batches = device, seed, micro_batches
-        self._numbers = [task.name for task in model.tasks if reads_any_number(task)]
+        self._join = micro_batches == 1 and can_join(model)
         self._auxiliary = {task.name: task for task in model.tasks if isinstance(task, Auxiliary)}
         self.frequencies = Frequencies(model, seed)
         self._grouping = grouping(model.tasks) if micro_batches > 1 else ()
@@ -90,12 +91,12 @@ class Planner:
             return Plan(step, (Part(rows, tasks, groups=groups),), (), self._micro_batches)
         due = [self._auxiliary[name] for name in auxiliary]
         first = drawn = drawn_for(rows, tasks, due)
-        passes = passes_of(rows, drawn, tasks, self._numbers)
-        balanced = [self._part(batch, own, number) for number, (batch, own) in enumerate(passes)]
+        passes = passes_of(rows, drawn, tasks, join=self._join)
+        balanced = [self._part(*each, number) for number, each in enumerate(passes)]
         for place, (more, chosen) in enumerate(others, 1):
             found = drawn_for(more, chosen, ())
             drawn = (*drawn, *found)
-            for number, each in enumerate(passes_of(more, found, chosen, self._numbers)):
+            for number, each in enumerate(passes_of(more, found, chosen, join=self._join)):
                 balanced.append(self._part(*each, number, f"choice/{place}"))
         beside: list[Part] = []
         for task in due:
@@ -112,10 +113,18 @@ class Planner:
         begun = (task for task in tasks if self._from.get(task, 1) <= epoch)
         return [task for task in begun if task not in self._latent]
 
-    def _part(self, batch: Batch, tasks: Sequence[str], number: int = 0, name: str = "") -> Part:
+    def _part(
+        self,
+        batch: Batch,
+        tasks: Sequence[str],
+        rows: Rows | None,
+        number: int,
+        name: str = "",
+    ) -> Part:
         groups = groups_of(self._grouping, batch.targets) if self._grouping else None
         source = f"source/{batch.source}" if number else ""
-        return Part(batch, tasks, "/".join(filter(None, (name, source))), groups=groups)
+        name = "/".join(filter(None, (name, source)))
+        return Part(batch, tasks, name, groups=groups, rows=rows)
 
     def _view(self, task: Task, batch: Batch, step: int, epoch: int) -> Part:
         made = view_of(task, batch, seed=self._seed, step=step, device=self._device)

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
 from motet.data.batches import Batch, Draw
-from motet.data.joining import joined
-from motet.states import MISSING
+from motet.data.joining import Rows, joined
+from motet.model import MultiTaskModel
 from motet.tasks import Auxiliary, Task
 
 
@@ -34,30 +32,38 @@ def drawn_for(
 
 
 def passes_of(
-    rows: Batch | Draw, drawn: Sequence[Batch], labelled: Sequence[str], numbers: Sequence[str]
-) -> list[tuple[Batch, Sequence[str]]]:
-    """Return the forward passes of tasks with labels: the rows, and the tasks.
+    rows: Batch | Draw, drawn: Sequence[Batch], labelled: Sequence[str], *, join: bool
+) -> list[tuple[Batch, Sequence[str], Rows | None]]:
+    """Return the forward passes of tasks with labels: the batch, the tasks, and the rows of each.
 
-    Batches whose inputs have the same shapes share one pass, in which labels of other sources are
-    missing; otherwise each batch has its own, of the tasks that have targets in it.
+    Batches whose inputs have the same shapes share one pass, in which each task has the rows of its
+    sources; otherwise each batch has its own, of the tasks that have targets in it.
 
     Args:
         rows: Where the batches are from.
         drawn: The batches.
         labelled: The tasks.
-        numbers: See `motet.data.joining.joined`.
+        join: Whether batches may share a pass.
     """
     if isinstance(rows, Batch):
-        return [(rows, labelled)] if labelled else []
-    passes: list[tuple[Batch, Sequence[str]]] = []
+        return [(rows, labelled, None)] if labelled else []
+    passes: list[tuple[Batch, Sequence[str], Rows | None]] = []
     for batch in drawn:
         own = [task for task in labelled if batch.targets.get(task) is not None]
         if own:
-            passes.append((batch, own))
-    if not rows.joinable or len(passes) < 2:
+            passes.append((batch, own, None))
+    if not (join and rows.joinable) or len(passes) < 2:
         return passes
-    tasks = [task for task in labelled if any(task in own for _, own in passes)]
-    return [(joined([batch for batch, _ in passes], numbers), tasks)]
+    batch, places = joined([batch for batch, *_ in passes])
+    return [(batch, [task for task in labelled if task in places], places)]
+
+
+def can_join(model: MultiTaskModel) -> bool:
+    """Return whether tasks can have different rows of a pass: heads read a state per row alone."""
+    return all(
+        task.reads_state == "rows" and not task.reads_tasks and not model.takes_target(task.name)
+        for task in model.tasks
+    )
 
 
 def batches_of(task: Task, drawn: Sequence[Batch]) -> list[Batch]:
@@ -71,8 +77,3 @@ def batches_of(task: Task, drawn: Sequence[Batch]) -> list[Batch]:
 
 def _applies(task: Task, inputs: Any) -> bool:
     return isinstance(task, Auxiliary) and task.applies(inputs)
-
-
-def reads_any_number(task: Task) -> bool:
-    """Return whether -100 is a label like any other, so that only NaN is missing."""
-    return bool(task.label_kind.present(torch.tensor([MISSING])).any())

@@ -61,7 +61,10 @@ class Forward:
 
     def _raw(self, part: Part) -> Raw:
         with _autocast(self._device, self._precision):
-            raw = self.model(part.batch.inputs, part.tasks, self._targets(part))
+            if part.rows is None:
+                raw = self.model(part.batch.inputs, part.tasks, self._targets(part))
+            else:
+                raw = self.model(part.batch.inputs, part.tasks, rows=part.rows)
         return {task: at_least_float32(output) for task, output in raw.items()}
 
     def _targets(self, part: Part) -> Mapping[str, Tensor | None]:
