@@ -37,6 +37,7 @@ PYTHON_ONLY = {
     ("loss", "cross_entropy"): {"class_weights", "reduction"},  # by the task, as it calls them
     ("loss", "focal"): {"class_weights", "reduction"},
     ("loss", "binary_cross_entropy"): {"pos_weight", "reduction"},
+    ("task", "custom"): {"decode"},
     ("loss", "negative_binomial"): {"log_size", "reduction"},
     **{("loss", name): {"reduction"} for name in ("mse", "mae", "huber", "log_cosh", "poisson")},
     **{

@@ -181,6 +181,7 @@ MEMBERS = {
             "multi_label": "set multilabel_classification tags multi_hot",
             "count": "counts poisson poisson_regression negative_binomial",
             "quantile": "quantiles quantile_regression pinball interval",
+            "custom": "own user module other",
             "word_regression": "token_regression sequence_regression",
             "ordinal": "ordinal_regression ordered ordinal_classification rating ranks coral",
             "sequence_labelling": "sequence_labeling ner tagging sequence_tagging tagger pos "

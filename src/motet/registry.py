@@ -87,6 +87,7 @@ TASKS = Registry(
     ordinal="motet.tasks.ordinal:Ordinal",
     count="motet.tasks.count:Count",
     quantile="motet.tasks.quantile:Quantile",
+    custom="motet.tasks.custom:Custom",
     generation="motet.tasks.generation:Generation",
 )
 HEADS = Registry(

@@ -28,6 +28,7 @@ ROWS = {
     "x": X,
     "stars": with_gaps(np.digitize(TRUE, [-2, 0, 2]) + 1),
     "visits": with_gaps(RNG.poisson(np.exp(0.5 * X + 1))),
+    "grade": np.where(TRUE > 0, "high", "and low"),
     "spend": with_gaps(100 + 20 * TRUE),
     "assay": [
         None if gap else ">4" if value > 4 else "< -4" if value < -4 else f"{value:.3f}"
@@ -41,6 +42,12 @@ TASKS = {
     "claims": {"type": "count", "loss": "negative_binomial"},
     "spend": {"type": "quantile", "quantiles": [0.2, 0.5, 0.8]},
     "assay": {"type": "regression", "censored": "auto"},
+    "grade": {
+        "type": "classification",
+        "loss": "focal",
+        "gamma": 1.5,
+        "class_weights": "balanced",
+    },
 }
 COLUMNS = [
     *("stars", *(f"stars_probability_{each}" for each in "1234")),
@@ -48,6 +55,7 @@ COLUMNS = [
     "claims",
     *("spend", *(f"spend_quantile_{each}" for each in ("0.2", "0.5", "0.8"))),
     "assay",
+    *("grade", "grade_probability_and low", "grade_probability_high"),
 ]
 
 

@@ -165,3 +165,11 @@ def test_labels_that_are_not_places_of_classes_are_refused(labels, message):
 def test_without_the_number_of_classes_there_is_no_head():
     with pytest.raises(InputError, match="the number of classes is not known"):
         Ordinal("a").make_head(3)
+
+
+def test_several_models_predict_the_median_of_their_mean_probabilities():
+    task = Ordinal("a", classes=3)
+    members = [task.decode(torch.tensor([raw, 0.0], dtype=f64)) for raw in (-3.0, 3.0)]
+    found = task.combine(members)
+    assert_close(found.probabilities, (members[0].probabilities + members[1].probabilities) / 2)
+    assert found.value.tolist() == [1, 1]

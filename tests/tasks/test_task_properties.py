@@ -14,6 +14,7 @@ from motet.registry import AUXILIARY, TASKS
 from motet.tasks import (
     Classification,
     Count,
+    Custom,
     Generation,
     MultiLabel,
     Ordinal,
@@ -154,6 +155,13 @@ CASES = {
     "word_regression": [
         *((WordRegression("a", loss=loss), word_numbers) for loss in ("mse", "huber")),
         (WordRegression("a", loss=absolute, scaling=(3.0, 2.0)), word_numbers),
+    ],
+    "custom": [
+        (Custom("a", loss=absolute), number),
+        (Custom("a", loss="mse", outputs=3), numbers),
+        (Custom("a", loss="cross_entropy", labels="class", classes=3), classes),
+        (Custom("a", loss=CE(reduction="none"), labels="class", classes=3), shares),
+        (Custom("a", loss="binary_cross_entropy", labels="indicators", classes=3), indicators),
     ],
     "quantile": [
         (Quantile("a"), number),

@@ -9,6 +9,7 @@ from motet.tasks.base import Prediction, Task
 from motet.tasks.classification import Classification
 from motet.tasks.contrastive import Contrastive
 from motet.tasks.count import Count
+from motet.tasks.custom import Custom
 from motet.tasks.denoising import Cells, Denoising
 from motet.tasks.generation import Generation
 from motet.tasks.heads import CustomHead, TaskHead
@@ -37,6 +38,7 @@ __all__ = [
     "Classification",
     "Contrastive",
     "Count",
+    "Custom",
     "CustomHead",
     "Denoising",
     "Generation",

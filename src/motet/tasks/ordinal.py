@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar, final
 
+import torch
 from torch import Tensor
 
 from motet.options import TaskOptions, TwoOrMore, Unpack, checked
@@ -71,6 +72,13 @@ class Ordinal(Task):
         thresholds = self._cutpoints().to(raw.dtype)
         value = (thresholds < raw.unsqueeze(1)).sum(dim=1)
         return Prediction(value, class_log_probabilities(raw, thresholds).exp())
+
+    def combine(self, members: Sequence[Prediction]) -> Prediction:
+        """Return the means of the probabilities, and their median class."""
+        known = [each.probabilities for each in members if each.probabilities is not None]
+        mean = torch.stack(known).mean(dim=0)
+        reached = mean.cumsum(dim=1)[:, :-1]  # all of it is 1, but for rounding
+        return Prediction((reached < 0.5).sum(dim=1), mean)
 
     def restore(self, target: Tensor) -> Tensor:
         """Return places of classes (B,), -100 where missing, int64."""

@@ -211,7 +211,9 @@ def _learning(tasks: Iterable[Task]) -> dict[str, Callable[..., LabelStatistics]
 
 def _warn_of_units(task: Task, labels: LabelStatistics) -> None:
     """Warn about numbers in a unit that makes their loss drown the other tasks'."""
-    note = "" if task.scaling is not None else task.label_kind.unit_note(labels)
+    if task.scaling is not None or "scaling" not in type(task).accepted():
+        return
+    note = task.label_kind.unit_note(labels)
     if note:
         warnings.warn(
             f"the targets of {task.name!r} have {note}, so its loss may drown the other tasks' or "

@@ -4,7 +4,6 @@ from typing import ClassVar, final
 
 from motet.tasks.kinds.base import Likelihood
 from motet.tasks.kinds.numbers import NumberLabels
-from motet.tasks.statistics import LabelStatistics
 
 
 @final
@@ -14,7 +13,3 @@ class CountLabels(NumberLabels):
     name: ClassVar[str] = "count"
     default_metrics: ClassVar[tuple[str, ...]] = ("d2", "mae", "rmse")
     uncertainty_kind: ClassVar[Likelihood] = "likelihood"
-
-    def unit_note(self, labels: LabelStatistics) -> str:
-        """Return nothing: counts have no unit."""
-        return ""
