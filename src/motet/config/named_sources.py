@@ -64,9 +64,10 @@ def wrong_sources(
                 "has its labels"
             )
             yield ("tasks", name), message
-    serves_all = any(not sources_of(task) for task in tasks.values())
-    for source in sources:
-        if not serves_all and not any(source in sources_of(task) for task in tasks.values()):
+    chosen = {source for task in tasks.values() for source in sources_of(task)}
+    complete = all(map(sources_of, tasks.values())) and chosen <= set(sources)
+    for source in sources if complete else ():
+        if source not in chosen:
             message = "no task names it as its source; remove it, or give some task source: "
             yield ("data", "sources", source), f"{message}{source}"
     yield from _batch_sizes(tasks)
