@@ -307,3 +307,9 @@ def test_dates_are_written_in_the_form_of_the_labels(run):
     assert 1 < perplexity < 1.2
     assert numbers("season: #", text)[0][0] > 0.95
     assert re.search(r"\d\d+: \d{4}-\d\d-\d\d\n", text)
+
+
+def test_a_product_learns_purchases_after_clicks_from_all_rows(run):
+    found = dict(numbers(r"(\w[\w ]+): mean error #", run("clicks")))
+    assert set(found) == {"product", "clicked rows alone"}
+    assert max(found.values()) < 0.08

@@ -1,4 +1,4 @@
-"""Which rows a task is trained and judged on, and how much each of them counts.
+"""Which rows a task is trained and evaluated on, and how much each of them counts.
 
 Both come from columns beside the labels. The labels of a row for which the condition does not hold,
 or whose weight is 0, are missing from the beginning: nothing is learned from them.
@@ -36,7 +36,7 @@ class JudgedRows:
 
     @staticmethod
     def of(task: str, options: Mapping[str, Any]) -> "JudgedRows":
-        """Return what the options of a task say."""
+        """Return what the options of a task give."""
         return JudgedRows(task, options.get("row_weight"), options.get("rows"))
 
     @property
@@ -56,7 +56,7 @@ class JudgedRows:
         return (*weight, *(() if self.condition is None else columns_of(self.condition)))
 
     def holds(self, table: pa.Table) -> NDArray[np.bool_]:
-        """Return which rows the task is judged on, (N,), as far as their labels are there.
+        """Return which rows the task is evaluated on, (N,), as far as their labels are there.
 
         A column that is missing or of the wrong type is an `InputError` that names the option.
         """
@@ -70,7 +70,7 @@ class JudgedRows:
         return kept
 
     def blanked(self, table: pa.Table, labels: Sequence[str]) -> pa.Table:
-        """Return a table whose labels are missing in rows that the task is not judged on.
+        """Return a table whose labels are missing in rows that the task is not evaluated on.
 
         Args:
             table: N rows.

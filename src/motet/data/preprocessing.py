@@ -56,7 +56,7 @@ class Preprocessing:
     Args:
         inputs: By name; their order is that of the arrays' columns.
         targets: By task.
-        judged: For some tasks, the rows that they are trained and judged on, and weights.
+        row_rules: For some tasks, the rows that they are trained and evaluated on, and weights.
 
     Raises:
         InputError: If there is no input.
@@ -81,13 +81,13 @@ class Preprocessing:
         self,
         inputs: Mapping[str, Input],
         targets: Mapping[str, Target],
-        judged: Mapping[str, JudgedRows] | None = None,
+        row_rules: Mapping[str, JudgedRows] | None = None,
     ) -> None:
         if not inputs:
             raise InputError("there is no input; name at least one column under inputs")
         self._inputs = dict(inputs)
         self._targets = dict(targets)
-        self._judged = {task: each for task, each in (judged or {}).items() if each.any}
+        self._judged = {task: each for task, each in (row_rules or {}).items() if each.any}
         self._shapes: dict[str, Shape] = {}
         self.sources: dict[str, Any] = {}
         """Inputs, tasks and columns of each source, by name, where data have several; as JSON."""
@@ -244,7 +244,7 @@ class Preprocessing:
         return arrays
 
     def judged(self, task: str, table: pa.Table) -> pa.Table:
-        """Return rows whose labels of a task are missing where it is not judged on them."""
+        """Return rows whose labels of a task are missing where it is not evaluated on them."""
         if task not in self._judged:
             return table
         labels = self._targets[task].columns(table.column_names)

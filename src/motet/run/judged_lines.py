@@ -1,4 +1,4 @@
-"""On which rows tasks are trained and judged, and how much these count, as a run reports it."""
+"""On which rows tasks are trained and evaluated, and how much these count, as a run reports it."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,11 +16,11 @@ def judged_rows(prepared: Prepared) -> Iterator[Sequence[str]]:
     for name, task in prepared.config.tasks.items():
         if name not in prepared.rows.tasks:
             continue
-        judged = JudgedRows.of(name, task.options())
-        if judged.any:
+        chosen = JudgedRows.of(name, task.options())
+        if chosen.any:
             rows = ", ".join(_counts(prepared, name))
-            what = [f"where {judged.rows}"] if judged.rows else []
-            what += [f"weighted by {judged.row_weight}"] if judged.row_weight else []
+            what = [f"where {chosen.rows}"] if chosen.rows else []
+            what += [f"weighted by {chosen.row_weight}"] if chosen.row_weight else []
             yield name, " and ".join(what), rows
 
 

@@ -12,7 +12,7 @@ class Read(NamedTuple):
 
 
 def reads_of(given: Sequence[str] | Mapping[str, Any]) -> dict[str, Read]:
-    """Return what the option ``reads`` gives, by task; it detaches unless told otherwise.
+    """Return what the option ``reads`` gives, by task; detached by default.
 
     Example:
         >>> reads_of(["a"])

@@ -143,7 +143,7 @@ class WeightSums(NamedTuple):
 
 
 def effective_rows(weights: Any) -> float:
-    """Return how many rows of equal weight tell as much as rows with weights, an array (N,)."""
+    """Return the effective number of rows with weights, an array (N,); see `WeightSums`."""
     return WeightSums.of(torch.from_numpy(weights)).effective
 
 

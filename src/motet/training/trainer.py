@@ -138,7 +138,7 @@ class Trainer:
             data: ``(inputs, {task: targets})``, arrays or tensors with rows along the first axis,
                 or a DataLoader of batches ``{"inputs": ..., "targets": {task: ...}}``. NaN, -100 or
                 None stand for "not labelled"; every enabled task is named, if only with None. A
-                third item, ``{task: weights}``, or ``"weights"`` in batches, says how much each row
+                third item, ``{task: weights}``, or ``"weights"`` in batches, is how much each row
                 counts in the loss of a task: 0 as if it had no label, 1 where nothing is given.
                 Inputs must be finite; NaN is accepted if a module of the model has an attribute
                 ``takes_nan = True``. Several data sets are `motet.data.Sources`.
