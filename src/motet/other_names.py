@@ -182,6 +182,9 @@ MEMBERS = {
             "count": "counts poisson poisson_regression negative_binomial",
             "quantile": "quantiles quantile_regression pinball interval",
             "custom": "own user module other",
+            "ranking": "learning_to_rank ltr lambdarank ranknet listnet rank_pairwise",
+            "triplet": "metric_learning triplet_margin embedding_learning",
+            "contrastive": "simclr nt_xent ntxent info_nce infonce",
             "word_regression": "token_regression sequence_regression",
             "ordinal": "ordinal_regression ordered ordinal_classification rating ranks coral",
             "sequence_labelling": "sequence_labeling ner tagging sequence_tagging tagger pos "

@@ -44,10 +44,14 @@ def recall_at_1(rows: ScoredRows) -> Score:
 def _hits(queries: Tensor, embeddings: Tensor, labels: Tensor) -> Tensor:
     """Return for each query the share of its nearest rows that have its class."""
     lengths = embeddings.square().sum(dim=1)
-    own = lengths[queries, None]
-    squared = own + lengths - 2 * embeddings[queries] @ embeddings.T
-    squared[torch.arange(len(queries), device=queries.device), queries] = torch.inf
-    least = squared.amin(dim=1, keepdim=True)
-    nearest = squared <= least + _LIKE * (own + lengths)
-    hits = nearest & (labels[queries, None] == labels)
-    return hits.sum(dim=1).double() / nearest.sum(dim=1)
+    # squared distances but for the length of the query, which all of its row have in common
+    apart = torch.addmm(lengths, embeddings[queries], embeddings.T, alpha=-2)
+    apart[torch.arange(len(queries), device=queries.device), queries] = torch.inf
+    least = apart.amin(dim=1)
+    loose = least + _LIKE * (lengths[queries] + lengths.max())
+    query, other = (apart <= loose[:, None]).nonzero().unbind(dim=1)  # few
+    near = apart[query, other] <= least[query] + _LIKE * (lengths[queries[query]] + lengths[other])
+    query, other = query[near], other[near]
+    hits = labels[queries[query]] == labels[other]
+    found = torch.bincount(query, hits.double(), minlength=len(queries))
+    return found / torch.bincount(query, minlength=len(queries))
