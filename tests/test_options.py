@@ -25,7 +25,7 @@ from motet.options import (
 )
 from motet.options.reading import REQUIRED, from_object
 from motet.problems import InputError
-from motet.registry import AUXILIARY, ENCODERS, KINDS, TASKS
+from motet.registry import ENCODERS, KINDS, TASKS
 
 MEMBERS = [
     (kind, name)
@@ -33,6 +33,8 @@ MEMBERS = [
     if kind != "label"  # made of the options of a task, not named in a config
     for name in registry
 ]
+ON_TEXTS = ("language_modelling", "masked_language_modelling", "word_order")
+ON_TEXTS += ("next_sentence", "sentence_order")
 PYTHON_ONLY = {
     ("loss", "cross_entropy"): {"class_weights", "reduction"},  # by the task, as it calls them
     ("loss", "focal"): {"class_weights", "reduction"},
@@ -43,7 +45,7 @@ PYTHON_ONLY = {
     **{
         ("task", name): {"scaling"} for name in ("regression", "quantile", "word_regression")
     },  # learned from labels
-    **{(kind, name): {"vocabulary"} for kind in ("task", "auxiliary") for name in AUXILIARY},
+    **{(kind, name): {"vocabulary"} for kind in ("task", "auxiliary") for name in ON_TEXTS},
     **{(kind, "denoising"): {"cells"} for kind in ("task", "auxiliary")},
 }
 
