@@ -63,6 +63,16 @@ def test_metrics_are_over_words_in_any_batches_and_in_original_units(seed):
     assert values["count"] == known.any(dim=1).sum()
 
 
+def test_a_metric_that_takes_weights_gets_one_for_each_word():
+    def weighted(predictions, targets, weights):
+        return float((weights * np.abs(predictions - targets)).sum() / weights.sum())
+
+    metrics = TaskMetrics([WordRegression("a", metrics=[weighted], weighted_metrics=True)])
+    target, weights = torch.tensor([[1.0, NAN], [2.0, 4.0]]), torch.tensor([2.0, 1.0])
+    metrics.update({"a": torch.zeros(2, 2, 1)}, {"a": target}, weights={"a": weights})
+    assert metrics.compute("a")["weighted"] == 2
+
+
 def test_what_ignores_the_inputs_is_one_number_for_every_word():
     task, target = WordRegression("a"), torch.tensor([[1.0, 1.0, 4.0], [NAN, 2.0, NAN]])
     found = fit_trivial([task], {"a": target}, {"a": ["r2", "mae"]})["a"]

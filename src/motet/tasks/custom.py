@@ -29,9 +29,9 @@ from motet.tasks.statistics import LabelStatistics
 class Custom(Task):
     """Predict whatever you bring a loss for.
 
-    Labels are those of a kind: numbers, in original units; one class; several labels at once; or your
-    own kind. All that is not given follows from it, as in the built-in task with such
-    labels: the number of raw outputs, predictions, metrics, and what ignores the inputs.
+    Labels are those of a kind: numbers, in original units; one class; several labels at once; or
+    your own kind. All that is not given follows from it, as in the built-in task with such labels:
+    the number of raw outputs, predictions, metrics, and what ignores the inputs.
 
     Args:
         name: The task's name.

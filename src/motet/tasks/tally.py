@@ -92,6 +92,8 @@ def states(
     Returns:
         The state of each metric, by name.
     """
+    if weights is not None:
+        weights = task.label_kind.aligned_weights(weights, target)
     value, target = task.label_kind.aligned(prediction.value, target)
     prediction = prediction._replace(value=value)
     if task.label_kind.is_broken(prediction, target):

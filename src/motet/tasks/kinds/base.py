@@ -104,6 +104,10 @@ class LabelKind:
         """Bring predictions and labels of the same rows into the same shape."""
         return value, target
 
+    def aligned_weights(self, weights: Tensor, target: Tensor) -> Tensor:
+        """Return how much each row of `aligned` labels counts, from that of each row (B,)."""
+        return weights
+
     def is_broken(self, prediction: Prediction, target: Tensor) -> bool:
         """Return whether a prediction of a labelled row is NaN."""
         return any(each is not None and bool(each.isnan().any()) for each in prediction)

@@ -37,6 +37,9 @@ class WordNumberLabels(LabelKind):
         known = self.present(target)
         return value[known], target[known]
 
+    def aligned_weights(self, weights: Tensor, target: Tensor) -> Tensor:
+        return weights.unsqueeze(1).expand_as(target)[self.present(target)]
+
     def repeated(self, prediction: Prediction, target: Tensor) -> Prediction:
         """Return one number, (1, 1), for every word."""
         return Prediction(prediction.value.to(target.device).expand_as(target))
