@@ -138,3 +138,12 @@ def test_wrong_labels_are_refused():
         Quantile("a").check(torch.tensor([0.0, torch.inf]))
     with pytest.raises(InputError, match="one number per row"):
         Quantile("a").check(torch.zeros(2, 3))
+
+
+def test_a_weighted_mae_is_of_the_median():
+    task = Quantile("a", metrics=["mae"], weighted_metrics=True)
+    raw = torch.tensor([[-9.0, 8.0, 1.0], [-9.0, 8.0, 1.0]])
+    truth, weights = task.decode(raw).value[:, 1] + torch.tensor([1.0, 4.0]), torch.tensor([2.0, 1])
+    metrics = TaskMetrics([task])
+    metrics.update({"a": raw}, {"a": truth}, weights={"a": weights})
+    assert metrics.compute("a")["mae"] == pytest.approx(2)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from motet.problems import InputError
+from motet.quantile_levels import middle
 from motet.states import MISSING
 from motet.tasks.metric import Metric, Score, ScoredRows, macro
 
@@ -180,6 +181,8 @@ def _by_score(rows: ScoredRows) -> Iterator[tuple[str, Tensor, Tensor]]:
 def _outputs(rows: ScoredRows) -> Iterator[tuple[str, Tensor, Tensor, Tensor]]:
     """Yield name, predictions, truth and weights of each output, float64."""
     weights, values, targets = _weights(rows), rows.value.double(), rows.target.double()
+    if rows.levels:
+        values = values[:, middle(rows.levels)]
     if targets.ndim == 1:
         values, targets = values.unsqueeze(1), targets.unsqueeze(1)
     for index, known in enumerate(~targets.isnan().T):
