@@ -12,7 +12,7 @@ from scipy import stats
 import motet
 from motet.problems import InputError, RowError
 from motet.tasks import Regression, TaskMetrics, trivial_metrics
-from motet.tasks.censored_losses import gaussian, laplace
+from motet.tasks.losses.censored import gaussian, laplace
 
 f64 = torch.float64
 INF, NAN = torch.inf, torch.nan

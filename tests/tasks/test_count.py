@@ -15,7 +15,7 @@ from torch.testing import assert_close
 import motet
 from motet.problems import InputError, RowError
 from motet.tasks import Count, TaskMetrics, trivial_metrics
-from motet.tasks.count_losses import negative_binomial, poisson
+from motet.tasks.losses.counts import negative_binomial, poisson
 
 f64 = torch.float64
 LOGS = st.floats(-6, 6)

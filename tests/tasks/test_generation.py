@@ -322,7 +322,7 @@ def test_token_f1_counts_a_token_as_often_as_it_is_in_both():
     from collections import Counter
 
     from motet.tasks.metric import ScoredRows
-    from motet.tasks.text_metrics import token_f1
+    from motet.tasks.metrics.texts import token_f1
 
     generator = torch.Generator().manual_seed(3)
     value, target = (torch.randint(0, 4, (50, 6), generator=generator) for _ in range(2))

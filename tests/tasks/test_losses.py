@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from motet.tasks import losses
+from motet.tasks.losses import elements as losses
 
 f64 = torch.float64
 

@@ -13,7 +13,7 @@ from torch.testing import assert_close
 import motet
 from motet.problems import InputError, RowError
 from motet.tasks import Quantile, TaskMetrics, trivial_metrics
-from motet.tasks.losses import pinball
+from motet.tasks.losses.elements import pinball
 from motet.tasks.quantile import in_order
 
 f64 = torch.float64

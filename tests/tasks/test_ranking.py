@@ -16,7 +16,7 @@ from motet import MultiTaskModel, Trainer
 from motet.data import Sources
 from motet.problems import InputError
 from motet.tasks import Ranking, Regression, ScoredRows, TaskMetrics
-from motet.tasks.ranking_metrics import map_, mrr, ndcg
+from motet.tasks.metrics.rankings import map_, mrr, ndcg
 
 NAN = math.nan
 FORMS = {

@@ -12,8 +12,8 @@ from torch.testing import assert_close
 from motet import MultiTaskModel, Trainer
 from motet.problems import InputError
 from motet.tasks import Regression, ScoredRows, TaskMetrics, Triplet
-from motet.tasks import embedding_metrics as metrics
-from motet.tasks.metric_losses import triplet_loss
+from motet.tasks.losses.embeddings import triplet_loss
+from motet.tasks.metrics import embeddings as metrics
 
 DISTANCES = ("euclidean", "squared", "cosine")
 SEEDS = st.integers(0, 2**32)

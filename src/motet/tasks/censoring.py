@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from motet.problems import InputError, RowError
-from motet.tasks.censored_losses import gaussian, is_exact, laplace
 from motet.tasks.learned_scale import LearnedScale
-from motet.tasks.losses import Reduction, reduced
+from motet.tasks.losses.censored import gaussian, is_exact, laplace
+from motet.tasks.losses.elements import Reduction, reduced
 
 SMALLEST = 0.01
 """Smallest scale, in the unit of the target: standard deviations, where it is standardised."""

@@ -7,7 +7,7 @@ from motet.problems import InputError, hint
 from motet.registry import METRICS
 from motet.tasks.base import Task
 from motet.tasks.metric import Metric, of_arrays
-from motet.tasks.weighted_metrics import weighted
+from motet.tasks.metrics.weighted import weighted
 
 MetricChoice = Sequence[str | Callable[..., Any]] | str | Callable[..., Any]
 """Names and functions, or a single one."""

@@ -19,7 +19,7 @@ from motet.tasks.additive import size_of
 from motet.tasks.auxiliary import Auxiliary
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import at_least_float32
-from motet.tasks.metric_losses import nt_xent
+from motet.tasks.losses.embeddings import nt_xent
 from motet.tasks.row_views import RowViews, both
 from motet.tasks.row_weights import COMPARED, refuse_weights
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, pad, softplus
 
-from motet.tasks.losses import Reduction, reduced
+from motet.tasks.losses.elements import Reduction, reduced
 from motet.wide_state import WideState
 
 

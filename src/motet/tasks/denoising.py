@@ -11,7 +11,7 @@ from motet.tasks.additive import sum_masked
 from motet.tasks.auxiliary import Auxiliary
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import at_least_float32
-from motet.tasks.losses import cross_entropy, mse
+from motet.tasks.losses.elements import cross_entropy, mse
 
 
 class Cells(NamedTuple):

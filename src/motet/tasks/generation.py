@@ -29,7 +29,7 @@ from motet.tasks.decoders import (
 from motet.tasks.decoders.base import check_heads
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import at_least_float32
-from motet.tasks.losses import cross_entropy
+from motet.tasks.losses.elements import cross_entropy
 from motet.tasks.prediction import Kept
 from motet.tasks.statistics import LabelStatistics
 from motet.tasks.token_texts import UNKNOWN, bare, expected

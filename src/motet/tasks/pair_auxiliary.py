@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from motet.tasks.losses import binary_cross_entropy
+from motet.tasks.losses.elements import binary_cross_entropy
 from motet.tasks.text_auxiliary import Text, TextAuxiliary
 from motet.vocabularies import Vocabulary
 

@@ -14,7 +14,7 @@ from motet.quantile_levels import middle, spelt
 from motet.tasks.base import Prediction, Task
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import as_vector, at_least_float32
-from motet.tasks.losses import pinball
+from motet.tasks.losses.elements import pinball
 from motet.tasks.scaling import Scaling, checked_scaling, refuse_infinite, restored
 from motet.tasks.statistics import LabelStatistics
 

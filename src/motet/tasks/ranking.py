@@ -11,7 +11,7 @@ from motet.tasks.additive import number_of, sum_masked, sum_selected
 from motet.tasks.base import Prediction, Task, find_loss
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import as_vector, at_least_float32
-from motet.tasks.ranking_losses import listnet, number_of_lists, ranknet
+from motet.tasks.losses.rankings import listnet, number_of_lists, ranknet
 from motet.tasks.row_weights import COMPARED, refuse_weights
 from motet.tasks.statistics import LabelStatistics
 

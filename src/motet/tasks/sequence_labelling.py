@@ -15,7 +15,7 @@ from motet.tasks.base import Prediction, Task
 from motet.tasks.crf import CRF, Constraints
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import at_least_float32, first_wrong_place, named_classes
-from motet.tasks.losses import cross_entropy
+from motet.tasks.losses.elements import cross_entropy
 from motet.tasks.statistics import LabelStatistics
 from motet.tasks.token_heads import TokenHead, TokenLSTM
 from motet.tasks.weights import ClassWeights, count_of

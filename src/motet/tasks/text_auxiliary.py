@@ -17,7 +17,7 @@ from motet.problems import InputError, hint
 from motet.states import MISSING, TokenStates, lengthened
 from motet.tasks.auxiliary import Auxiliary
 from motet.tasks.labels import at_least_float32
-from motet.tasks.losses import cross_entropy
+from motet.tasks.losses.elements import cross_entropy
 from motet.vocabularies import Vocabulary
 
 Text = Mapping[str, Tensor]

@@ -10,7 +10,7 @@ from motet.tasks.additive import size_of
 from motet.tasks.base import Prediction, Task
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import as_vector, at_least_float32
-from motet.tasks.metric_losses import anchors, batch_hard, unit
+from motet.tasks.losses.embeddings import anchors, batch_hard, unit
 from motet.tasks.row_weights import COMPARED, refuse_weights
 from motet.tasks.statistics import LabelStatistics
 

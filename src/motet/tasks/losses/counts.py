@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from motet.tasks.losses import Reduction, reduced
+from motet.tasks.losses.elements import Reduction, reduced
 
 
 def poisson(raw: Tensor, target: Tensor, *, reduction: Reduction = "none") -> Tensor:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from motet.tasks.losses.rankings import discounts, gains, positions_by
 from motet.tasks.metric import Metric, Score, ScoredRows, Totals
-from motet.tasks.ranking_losses import discounts, gains, positions_by
 
 
 class Ranked(NamedTuple):

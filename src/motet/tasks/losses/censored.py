@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.special import log_ndtr
 
-from motet.tasks.losses import Reduction, reduced
+from motet.tasks.losses.elements import Reduction, reduced
 
 
 def gaussian(

@@ -2,7 +2,7 @@
 
 from math import nan
 
-from motet.tasks.losses import pinball as pinball_loss
+from motet.tasks.losses.elements import pinball as pinball_loss
 from motet.tasks.metric import Final, Score, ScoredRows, Totals, gathering, share
 
 
