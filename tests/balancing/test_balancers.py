@@ -17,6 +17,7 @@ from motet.balancing import LossBalancer, available, backward, create
 from motet.options import read_options
 from motet.problems import InputError
 from motet.registry import BALANCERS
+from motet.tasks import Count, Regression
 
 TASKS = ("a", "b", "c")
 NAMES = [name for name in available() if issubclass(BALANCERS[name], LossBalancer)]
@@ -157,6 +158,10 @@ def test_a_loss_scaler_scales_the_gradient_and_nothing_that_is_learned(name):
             lambda: create("uncertainty", ["a"], kinds={"a": "laplace"}, form="revised"),
             "only with form: kendall",
         ),
+        (
+            lambda: create("uncertainty", ["a"], kinds={"a": "likelihood"}, initial={"a": 1.0}),
+            "initial: found 1.0 for 'a', whose loss is a likelihood",
+        ),
     ],
 )
 def test_wrong_use_is_a_clear_error(call, message):
@@ -217,6 +222,22 @@ def test_the_revised_form_settles_at_its_closed_form(loss, optimum):
         optimizer.step()
     assert balancer.log_variance.exp().item() == pytest.approx(optimum, rel=1e-3)
     assert balancer.uncertainties()["a"] == pytest.approx(math.sqrt(optimum), rel=1e-3)
+
+
+@pytest.mark.parametrize("form", ["kendall", "revised"])
+def test_a_loss_that_is_a_likelihood_stays_as_it_is_even_if_negative(form):
+    tasks = [Count("visits"), Regression("size")]
+    balancer, alone = (create("uncertainty", each, form=form) for each in (tasks, tasks[1:]))
+    optimizer = torch.optim.Adam([*balancer.parameters(), *alone.parameters()], lr=0.05)
+    for _ in range(200):
+        losses = torch.tensor([-0.7, 3.0], requires_grad=True)
+        optimizer.zero_grad()
+        (balancer(losses) + alone(losses[1:].detach())).backward()
+        optimizer.step()
+    assert losses.grad[0] == 1
+    assert balancer.log_variance[0] == 0
+    assert balancer.log_variance[1] == alone.log_variance[0] > 0
+    assert balancer.uncertainties()["visits"] == 1
 
 
 def test_a_vanishing_loss_cannot_send_its_weight_to_infinity_and_the_weight_comes_back():

@@ -260,7 +260,22 @@ def test_a_sparse_table_gets_a_sparse_gradient(before, gramian):
     assert_gradients(leaves, expected, rtol=1e-8, atol=1e-12)
 
 
+def test_a_sparse_table_in_half_precision_takes_a_dense_gradient_too():
+    module = nn.Embedding(V, D, dtype=torch.bfloat16)
+    module.weight.grad = torch.sparse_coo_tensor(
+        torch.tensor([[3]]),
+        torch.ones(1, D, dtype=torch.bfloat16),
+        (V, D),
+        check_invariants=True,
+    )
+    z = module(ids(5)).float()
+    backward({"a": z.sum(), "b": z.sin().sum()}, Shorter(["a", "b"]))
+    assert module.weight.grad.dtype == torch.bfloat16
+    assert module.weight.grad[3].tolist() == [1.0] * D
+
+
 def test_a_sparse_optimizer_trains_a_table_that_is_balanced():
+    torch.manual_seed(0)
     module, heads = table(sparse=True), nn.ModuleList(linear(D, 2) for _ in TASKS)
     optimizer = torch.optim.SparseAdam(module.parameters(), lr=0.1)
     balancer, first = PCGrad(TASKS), None
@@ -334,9 +349,10 @@ def test_kept_weights_go_with_tables():
     assert paths == ["tables", "kept weights", "tables"]
 
 
-def test_micro_batches_add_up_whole_tables():
+@pytest.mark.parametrize("sparse", [False, True])
+def test_micro_batches_add_up_whole_tables(sparse):
     torch.manual_seed(0)
-    module, heads = table(), nn.ModuleList(linear(D, 2) for _ in TASKS)
+    module, heads = table(sparse=sparse), nn.ModuleList(linear(D, 2) for _ in TASKS)
     leaves, read = [*module.parameters(), *heads.parameters()], ids(6)
 
     def losses(here, share=1.0):
@@ -348,6 +364,7 @@ def test_micro_batches_add_up_whole_tables():
     expected, balancer = naive(losses(slice(6)), leaves, Shorter(TASKS)), Shorter(TASKS)
     first = backward(losses(slice(3), 0.5), balancer, module, solve=False)
     backward(losses(slice(3, 6), 0.5), balancer, module, previous=first)
+    assert module.weight.grad.is_sparse == sparse
     assert_gradients(leaves, expected, rtol=1e-8, atol=1e-12)
 
 

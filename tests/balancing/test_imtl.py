@@ -130,3 +130,10 @@ def test_absent_tasks_do_not_move_their_scale():
 def test_a_task_weight_is_refused():
     with pytest.raises(InputError, match="use `conflict_free`"):
         IMTL(["a", "b"]).set_weight("a", 2.0)
+
+
+def test_a_negative_loss_is_a_clear_error():
+    encoder, _, losses = model()
+    found = losses()
+    with pytest.raises(InputError, match="the loss of b is negative"):
+        backward({**found, "b": found["b"] - 100}, IMTL(["a", "b"]), shared=encoder)

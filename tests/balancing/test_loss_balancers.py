@@ -84,7 +84,7 @@ def test_absent_tasks_are_left_out(name):
         assert_close(balancer.state_dict()[key][1], before[key][1])
 
 
-@pytest.mark.parametrize("name", ["geometric", "log"])
+@pytest.mark.parametrize("name", ["geometric", "log", "imtl_l"])
 def test_a_negative_loss_is_a_clear_error_and_nan_passes(name):
     balancer = BALANCERS[name](TASKS)
     with pytest.raises(InputError, match="the loss of b is negative"):

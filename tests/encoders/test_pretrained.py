@@ -153,15 +153,19 @@ def test_a_model_that_reads_padding_is_refused():
 
 def test_layers_that_are_recomputed_cannot_be_read_as_products(tmp_path):
     tiny(tmp_path)
-    for on in (False, True):
-        states = Pretrained(path=tmp_path, checkpointing=on).train()({"ids": padded(TEXTS)}).pooled
+
+    def path(checkpointing, frozen=False):
+        encoder = Pretrained(path=tmp_path, checkpointing=checkpointing).train()
+        encoder.model.embeddings.requires_grad_(not frozen)
+        states = encoder({"ids": padded(TEXTS)}).pooled
         losses = {"a": states.square().mean(), "b": states[:, :4].sin().mean()}
         balancer = motet.balancing.create("mgda", tasks=["a", "b"])
-        if on:
-            with pytest.raises(InputError, match="recomputed states"):
-                motet.backward(losses, balancer, gramian="layers")
-        else:
-            assert motet.backward(losses, balancer, gramian="layers").path == "layers"
+        return motet.backward(losses, balancer, gramian="layers").path
+
+    assert path(checkpointing=False) == "layers"
+    assert path(checkpointing=True) == "tables"  # which come before what is recomputed
+    with pytest.raises(InputError, match="recomputed states"):
+        path(checkpointing=True, frozen=True)
 
 
 @pytest.mark.parametrize("kind", CONFIGS)

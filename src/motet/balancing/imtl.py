@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from motet.balancing.bounds import bounded
 from motet.balancing.families import GramianBalancer, GramianOptions
 from motet.balancing.imtl_g import equal_projections
+from motet.balancing.log import refuse_negative
 from motet.options import Sequence, Unpack, checked
 
 
@@ -36,6 +37,9 @@ class IMTL(GramianBalancer):
         scale: "sum": T equal gradients g of scaled losses give T g, as the plain sum does; "mean"
             and "paper": they give g.
         **common: Options of every Gramian balancer; see `GramianOptions`.
+
+    Raises:
+        InputError: If a loss is negative (when called): no scale makes it 1.
     """
 
     task_axes: ClassVar[Mapping[str, int]] = {**GramianBalancer.task_axes, "log_scale": 1}
@@ -71,5 +75,6 @@ class IMTL(GramianBalancer):
         return scales[present.to(scales.device)]
 
     def objective(self, losses: Tensor, present: Tensor) -> Tensor:
+        refuse_negative(losses, [self.tasks[index] for index in present])
         s = bounded(self.log_scale)[present.to(self.log_scale.device)]
         return (torch.exp(s) * losses.to(s.device) - s).sum()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from motet.balancing.bounds import bounded
 from motet.balancing.families import LossBalancer
+from motet.balancing.log import refuse_negative
 from motet.options import Sequence, checked
 
 
@@ -28,6 +29,9 @@ class IMTLL(LossBalancer):
 
     Args:
         tasks: Names of the tasks.
+
+    Raises:
+        InputError: If a loss is negative (when called): no scale makes it 1.
     """
 
     task_axes: ClassVar[Mapping[str, int]] = {"log_scale": 1}
@@ -43,5 +47,6 @@ class IMTLL(LossBalancer):
         self.log_scale = nn.Parameter(torch.zeros(len(self.tasks)))
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
+        refuse_negative(losses, [self.tasks[index] for index in present])
         s = bounded(self.log_scale)[present]
         return (torch.exp(s) * losses - s).sum()

@@ -43,6 +43,12 @@ def positive(losses: Tensor, tasks: Sequence[str]) -> Tensor:
     Raises:
         InputError: If a loss is negative. NaN passes on, so that the step can be skipped.
     """
+    refuse_negative(losses, tasks)
+    return losses.clamp(min=torch.finfo(losses.dtype).tiny)
+
+
+def refuse_negative(losses: Tensor, tasks: Sequence[str]) -> None:
+    """Raise an error if a loss (T',) is negative."""
     below = losses < 0
     if bool(below.any()):  # a device sync on GPUs
         names = ", ".join(task for task, low in zip(tasks, below.tolist(), strict=True) if low)
@@ -50,4 +56,3 @@ def positive(losses: Tensor, tasks: Sequence[str]) -> Tensor:
             f"the loss of {names} is negative, and has no logarithm; use a loss that is at least "
             "0, or another balancer"
         )
-    return losses.clamp(min=torch.finfo(losses.dtype).tiny)

@@ -12,8 +12,13 @@ from motet.balancing.families import KnownTask, LossBalancer, by_task
 from motet.options import Mapping, Real, Sequence, checked
 from motet.problems import InputError
 
-_LOSS_FACTOR = {"regression": 0.5, "classification": 1.0, "laplace": 1.0, "likelihood": 1.0}
-_LOG_FACTOR = {"regression": 0.5, "classification": 0.5, "laplace": 1.0, "likelihood": 0.0}
+_FACTORS = {
+    "regression": (0.5, 0.5),
+    "classification": (1.0, 0.5),
+    "laplace": (1.0, 1.0),
+    "likelihood": (1.0, 0.0),
+}
+"""Factors of exp(-s) L and of s."""
 
 
 @final
@@ -28,7 +33,7 @@ class Uncertainty(LossBalancer):
         likelihood                  L              L a negative log-likelihood with its own noise
 
     The last is beyond the paper: a loss that is a whole likelihood, of counts or of censored
-    numbers with a learned scale, already has what s stands for, so its s stays 0.
+    numbers with a learned scale, already has what s stands for, so its s stays 0, in both forms.
 
     ``form="revised"`` is Liebel & Körner (2018, arXiv:1805.06334): L / (2 c^2) + ln(1 + c^2), whose
     second term cannot become negative. We learn s = ln c^2 instead of c: so c^2 stays positive.
@@ -50,12 +55,15 @@ class Uncertainty(LossBalancer):
         initial: First value of s, one for all tasks or by name.
 
     Raises:
-        InputError: If ``kinds`` or ``initial`` names no task, or ``kinds`` is given with
-            ``form="revised"``, which has one form for all.
+        InputError: If ``kinds`` or ``initial`` names no task, ``initial`` one whose loss is a
+            likelihood, or ``kinds`` another kind than that with ``form="revised"``, which has one
+            form for the rest.
     """
 
     task_axes: ClassVar[Mapping[str, int]] = {"log_variance": 1}
     compares = False
+    has_noise: Tensor | None
+    """1, or 0 for a likelihood, (T,); None if no loss is one."""
     refuses_weight: ClassVar[str] = (
         "the learned uncertainties undo it (at their optimum the weight depends on the loss "
         "alone); use form: revised, `equal` or `manual`"
@@ -72,10 +80,10 @@ class Uncertainty(LossBalancer):
         initial: Real | Mapping[str, Real] = 0.0,
     ) -> None:
         super().__init__(tasks)
-        if kinds and form == "revised":
+        if form == "revised" and set((kinds or {}).values()) - {"likelihood"}:
             raise InputError(
-                "applies only with form: kendall (revised has one form for all kinds of loss); "
-                "remove kinds or set form: kendall",
+                "applies only with form: kendall (revised has one form for all kinds of loss but "
+                "likelihood); remove kinds or set form: kendall",
                 option="kinds",
             )
         if form == "revised":
@@ -87,36 +95,49 @@ class Uncertainty(LossBalancer):
         start = torch.zeros(len(tasks))
         if isinstance(initial, Mapping):
             for index, value in by_task(initial, tasks, "initial", complete=False):
+                if self.kinds[index] == "likelihood":
+                    raise InputError(
+                        f"found {value} for {tasks[index]!r}, whose loss is a likelihood with its "
+                        "own noise and has no s; remove it",
+                        option="initial",
+                    )
                 start[index] = value
         else:
             start += initial
         self.log_variance = nn.Parameter(start)
-        self.loss_factor = nn.Buffer(
-            torch.tensor([_LOSS_FACTOR[kind] for kind in self.kinds]), persistent=False
+        revised = form == "revised"
+        factors = [
+            (0.5, 1.0) if revised and kind != "likelihood" else _FACTORS[kind]
+            for kind in self.kinds
+        ]
+        self.loss_factor, self.log_factor = (
+            nn.Buffer(torch.tensor(column), persistent=False)
+            for column in zip(*factors, strict=True)
         )
-        self.log_factor = nn.Buffer(
-            torch.tensor([_LOG_FACTOR[kind] for kind in self.kinds]), persistent=False
-        )
-
-        self.has_noise = nn.Buffer(
-            torch.tensor([float(kind != "likelihood") for kind in self.kinds]), persistent=False
-        )
+        noise = torch.tensor([float(kind != "likelihood") for kind in self.kinds])
+        self.register_buffer("has_noise", None if noise.all() else noise, persistent=False)
 
     @classmethod
     def filled_in(cls, options: Mapping[str, Any], tasks: Iterable[KnownTask]) -> Mapping[str, Any]:
         """Add the noise model that fits each task's loss, where ``kinds`` does not name it."""
         given = options.get("kinds")
-        if options.get("form") == "revised" or not isinstance(given, Mapping | None):
+        if not isinstance(given, Mapping | None):
             return options
         fitting = {task.name: task.uncertainty_kind for task in tasks}
+        if options.get("form") == "revised":
+            fitting = {name: kind for name, kind in fitting.items() if kind == "likelihood"}
         return {**options, "kinds": {**fitting, **(given or {})}}
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
-        s = (bounded(self.log_variance) * self.has_noise)[present]
-        if self.form == "revised":
-            return (0.5 * torch.exp(-s) * losses + softplus(s)).sum()
+        s = self._noise()[present]
         weighted = self.loss_factor[present] * torch.exp(-s) * losses
-        return (weighted + self.log_factor[present] * s).sum()
+        noise = softplus(s) if self.form == "revised" else s
+        return (weighted + self.log_factor[present] * noise).sum()
+
+    def _noise(self) -> Tensor:
+        """Return s (T,), 0 for likelihoods."""
+        s = bounded(self.log_variance)
+        return s if self.has_noise is None else s * self.has_noise
 
     def uncertainties(self) -> dict[str, float]:
         """Return the learned noise of each task: sigma (b for Laplace noise, c for "revised").
@@ -124,6 +145,6 @@ class Uncertainty(LossBalancer):
         It is 1 for a task whose loss is a likelihood.
         """
         halves = [1.0 if kind == "laplace" else 0.5 for kind in self.kinds]
-        s = (bounded(self.log_variance) * self.has_noise).detach().cpu()
+        s = self._noise().detach().cpu()
         values = (s * torch.tensor(halves)).exp().tolist()
         return dict(zip(self.tasks, values, strict=True))

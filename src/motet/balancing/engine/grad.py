@@ -25,7 +25,7 @@ def add_to_grad(
         else:
             leaf.grad = torch.empty_like(leaf).copy_(gradient)
     elif leaf.grad.is_sparse and not gradient.is_sparse:
-        leaf.grad = gradient + leaf.grad
+        leaf.grad = gradient.to(leaf.dtype) + leaf.grad
     else:
         leaf.grad.add_(gradient)
     if leaf._post_accumulate_grad_hooks:

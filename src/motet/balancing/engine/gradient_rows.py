@@ -43,8 +43,8 @@ class GradientRows:
         self._shapes = [*(leaf.shape for leaf in leaves), *(each.shape for each in compact)]
         self.reached = [[False] * len(self._shapes) for _ in self.tasks]
         """Which leaves, then which tables and layers, each task reaches."""
-        self.sparse: dict[int, list[Tensor]] = {}
-        """By place, the indices of the gradients of a leaf that are sparse."""
+        self.sparse: dict[tuple[int, int], Tensor] = {}
+        """By task and place, the indices of the gradients of a leaf that are sparse."""
         self.edges = [edge for each in compact for edge in each.edges]
         """Where cotangents are read for the tables, then for the layers."""
         dtype, device = torch.float32, None
@@ -92,7 +92,7 @@ class GradientRows:
             if gradient is None:
                 parts.append(row.new_zeros(size))
             elif gradient.is_sparse:
-                self.sparse.setdefault(place, []).append(gradient._indices())
+                self.sparse[task, place] = gradient._indices()
                 parts.append(gradient.to_dense().reshape(size))
             else:
                 parts.append(gradient.reshape(size))
@@ -157,10 +157,12 @@ class GradientRows:
         for leaf, (part, here) in zip(self.leaves, parts, strict=False):
             if here:
                 found.append((leaf, part))
-        for place, indices in self.sparse.items() if combined else ():
-            if len(indices) == sum(row[place] for row in self.reached):
-                leaf, part = self.leaves[place], found[sum(reached[:place])][1]
-                found[sum(reached[:place])] = leaf, sparse_like(part, torch.cat(indices, dim=1))
+        for place in {place for _, place in self.sparse} if combined else ():
+            tasks = [task for task, row in enumerate(self.reached) if row[place]]
+            if all((task, place) in self.sparse for task in tasks):
+                indices = torch.cat([self.sparse[task, place] for task in tasks], dim=1)
+                leaf, part = found[sum(reached[:place])]
+                found[sum(reached[:place])] = leaf, sparse_like(part, indices)
         for table, (part, here) in zip(self.tables, parts, strict=False):
             if here:
                 found.append((table.weight, table.gradient(part)))
@@ -188,8 +190,16 @@ class GradientRows:
                     if each.reached[row][place]:
                         there = column[id(each.leaves[place])]
                         sums[there].add_(view)
-                        both.reached[line][there] = True
+                        both._note(line, there, each.sparse.get((row, place)))
         return both
+
+    def _note(self, task: int, place: int, indices: Tensor | None) -> None:
+        """Record that a gradient was added, with the indices of a sparse one."""
+        before = self.sparse.pop((task, place), None)
+        if indices is not None and (before is not None or not self.reached[task][place]):
+            known = [indices] if before is None else [before, indices]
+            self.sparse[task, place] = torch.cat(known, dim=1)
+        self.reached[task][place] = True
 
     def components(self) -> list[list[int]]:
         """Group the rows that reach a common leaf, directly or through others."""
