@@ -116,3 +116,18 @@ def test_too_few_groups_for_the_folds_are_reported_before_anything_is_written(tm
         with pytest.raises(ConfigError, match="column 'who' has 30 groups; expected at least 31"):
             call(config, data=pa.table(ROWS))
     assert not (tmp_path / "run").exists()
+
+
+def test_embeddings_of_folds_are_refused_as_their_axes_differ(tmp_path):
+    config = {**CONFIG, "tasks": {"who": {"type": "triplet", "width": 2}}}
+    config |= {"data": {"split": {"folds": 3}}, "training": {"monitor": "loss"}}
+    with pytest.raises(ConfigError, match=r"split.folds: task 'who' learns an embedding"):
+        motet.train(config, data=ROWS, output=tmp_path / "run")
+    check({**config, "data": {"split": {"folds": 3, "fold": 1}}}, data=ROWS)
+
+
+def test_classes_of_folds_are_those_of_the_rows_that_the_task_is_judged_on(tmp_path):
+    task = {"type": "classification", "rows": "x > 1"}
+    config = {**CONFIG, "tasks": {"kind": task}, "training": {"epochs": 1, "batch_size": 32}}
+    found = motet.train(config, data=ROWS, output=tmp_path / "run")
+    assert found.config.tasks["kind"].options()["classes"] == ("a", "b")

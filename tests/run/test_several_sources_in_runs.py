@@ -213,7 +213,7 @@ def test_sources_from_python_are_those_of_the_config(tmp_path):
     first = motet.train(settings, renamed, output=tmp_path / "first")
     second = motet.train(settings, Sources(renamed), output=tmp_path / "second")
     assert records(first.path) == records(second.path)
-    with pytest.raises(ConfigError, match="found one table, but task 'sentiment' has source: rev"):
+    with pytest.raises(ConfigError, match=r"sentiment.source: found 'reviews', and one table"):
         prepare(settings, data=TABLES["people"])
 
 
@@ -306,6 +306,10 @@ def refused(config, *overrides):
         ),
         (["data.split.folds=3"], "folds of several sources are not supported; remove folds"),
         (["data.split.column=part"], "data.split: source 'reviews': "),
+        (
+            ["data.split.stratify=lable"],
+            "data.split.stratify: no source has the column 'lable'; did you mean 'label'?",
+        ),
     ],
 )
 def test_what_does_not_fit_the_sources_is_reported_at_its_place(config, overrides, message):
@@ -457,3 +461,61 @@ def test_auxiliary_tasks_train_where_their_input_is(config):
     config.write_text(text.replace("modelling}", "modelling, source: people}"))
     with pytest.raises(ConfigError, match=r"tasks\.hidden\.source: found people, without the"):
         check(config)
+
+
+ORDERS = {"x": [float(row % 7) for row in range(60)], "who": [row // 4 for row in range(60)]}
+GIVEN = {
+    "orders": {**ORDERS, "amount": [2.0 * x for x in ORDERS["x"]]},
+    "visits": {**ORDERS, "length": [1.0 - x for x in ORDERS["x"]]},
+}
+FROM_PYTHON = {
+    "inputs": {"x": "number"},
+    "tasks": {
+        "amount": {"type": "regression", "source": "orders"},
+        "length": {"type": "regression", "source": "visits"},
+    },
+    "training": {"epochs": 1, "batch_size": 16},
+}
+
+
+def test_sources_from_python_are_checked_like_those_of_a_config():
+    for given, message in (
+        ({**GIVEN, "more": GIVEN["visits"]}, "data.sources.more: no task names it as its source"),
+        ({"orders": GIVEN["orders"]}, "tasks.amount.source: found 'orders', and one table"),
+        ({"orders": GIVEN["orders"], "visit": ORDERS}, "no source is named 'visits'; did you mean"),
+        (GIVEN["orders"], "tasks.amount.source: found 'orders', and one table"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            check(FROM_PYTHON, data=given)
+        assert message in str(caught.value)
+    one = {"amount": {"type": "regression", "batch_size": 8}}
+    with pytest.raises(ConfigError, match=r"tasks.amount.batch_size: found 8, and one table"):
+        check({**FROM_PYTHON, "tasks": one}, data=GIVEN["orders"])
+
+
+def test_groups_that_sources_split_apart_are_reported():
+    config = {**FROM_PYTHON, "data": {"split": {"group": "who"}}}
+    fewer = {name: values[:44] for name, values in GIVEN["visits"].items()}
+    others = {**fewer, "who": [who + 100 for who in fewer["who"]]}
+    for visits, cut in ((fewer, True), (others, False)):
+        first, second = check(config, data={**GIVEN, "visits": visits}).parts.values()
+        notes = " ".join(second.rows.split.notes)
+        assert ("groups of 'who' are in another split of another source" in notes) == cut
+        places = [
+            {
+                ORDERS["who"][row]: split
+                for split in ("train", "validation", "test")
+                for row in getattr(part.rows.split, split)
+            }
+            for part in (first, second)
+        ]
+        apart = sum(places[0][who] != place for who, place in places[1].items())
+        assert f"{apart} groups" in notes or not cut
+
+
+def test_an_evaluation_names_the_tasks_whose_labels_are_not_there(tmp_path):
+    run = motet.train(FROM_PYTHON, data=GIVEN, output=tmp_path / "run")
+    with pytest.raises(InputError, match="source: found 'orders', which has no labels of length"):
+        run.evaluate(GIVEN["orders"], tasks="length", source="orders")
+    with pytest.raises(InputError, match="the data have no labels for length; expected"):
+        run.evaluate(GIVEN["orders"], source="visits", split="test")

@@ -118,3 +118,12 @@ def test_what_does_not_fit_is_explained():
     loader = [{"inputs": data()[0], "targets": data()[1]}]
     with pytest.raises(InputError, match="can of arrays alone; found LoaderData; give arrays"):
         Trainer(made(), scheduling="task_balanced").fit(loader, epochs=1)
+
+
+def test_batch_norm_is_refused_as_each_task_has_rows_of_its_own():
+    encoder = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6))
+    tasks = [Classification("common", classes=3), Regression("rare")]
+    model = motet.MultiTaskModel(encoder, tasks)
+    trainer = Trainer(model, scheduling="task_balanced", batch_size=8)
+    with pytest.raises(InputError, match=r"found BatchNorm .* and TaskBalanced: .* of each task"):
+        trainer.fit(data(), data(), epochs=1)

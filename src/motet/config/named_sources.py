@@ -29,7 +29,7 @@ Found = tuple[tuple[str | int, ...], str]
 
 
 def wrong_sources(
-    sources: Mapping[str, Member],
+    sources: Mapping[str, object],
     tasks: Mapping[str, Member],
     inputs: Mapping[str, Member] | None,
     auxiliary: frozenset[str],
@@ -73,14 +73,16 @@ def wrong_sources(
     yield from _batch_sizes(tasks)
 
 
-def of_one_table(tasks: Mapping[str, Member]) -> Iterator[Found]:
+def of_one_table(
+    tasks: Mapping[str, Member], advice: str = "remove it, or give data.sources"
+) -> Iterator[Found]:
     """Find options of tasks that only several sources give a meaning; see `wrong_sources`."""
     for name, task in tasks.items():
         for option in ("source", "batch_size"):
             if task.options().get(option) is not None:
                 message = (
                     f"found {task.options()[option]!r}, and one table, whose rows are those of all "
-                    "tasks; remove it, or give data.sources"
+                    f"tasks; {advice}"
                 )
                 yield ("tasks", name, option), message
 

@@ -90,7 +90,9 @@ def build_trainer(prepared: AnyPrepared) -> Trainer:
     collector.stop()
     with collector.at("scheduling"):
         scheduler = create_scheduler(config.scheduling.model_dump(), model)
-        _check_one_table(scheduler, prepared)
+        if "own_rows" in scheduler.needs:
+            _check_one_table(scheduler, prepared)
+            refuse_batch_norm(model, type(scheduler).__name__, "task")
     collector.stop()
     for task in model.active_tasks:
         with collector.at("tasks", task):
@@ -120,7 +122,7 @@ def build_trainer(prepared: AnyPrepared) -> Trainer:
 
 
 def _check_one_table(scheduler: Scheduler, prepared: AnyPrepared) -> None:
-    if "own_rows" in scheduler.needs and len(prepared.parts) > 1:
+    if len(prepared.parts) > 1:
         raise InputError(
             f"found {type(scheduler).__name__} and several sources; expected one table, whose rows "
             "it can choose; give the tasks their batch_size instead"

@@ -177,7 +177,8 @@ def _with_classes(prepared: Prepared) -> Config:
         options = task.options()
         if "classes" in options and options["classes"] is None and not options.get("columns"):
             target = make_target(name, task)
-            target.fit(prepared.rows.table, prepared.preprocessing.fitted_inputs)
+            judged = prepared.preprocessing.judged(name, prepared.rows.table)
+            target.fit(judged, prepared.preprocessing.fitted_inputs)
             options["classes"] = list(target.learned()["classes"])
         tasks[name] = {"type": task.type, **options}
     return Config(**{**config.model_dump(exclude_unset=True), "tasks": tasks})

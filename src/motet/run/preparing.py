@@ -39,7 +39,21 @@ from motet.run.prepared import (
     PreparedSources,
     RunRows,
 )
-from motet.run.reading import Reading, choose_inputs, in_source, merged_guesses, sources_of
+from motet.run.reading import (
+    Reading,
+    check_splits,
+    choose_inputs,
+    in_source,
+    merged_guesses,
+    sources_of,
+    wrong_given,
+)
+
+_OWN_SPACES = {
+    "text": "generates texts, with a vocabulary of its own",
+    "identity": "learns an embedding, with axes of its own",
+}
+"""Kinds of labels of tasks whose models of several folds cannot be combined, and why."""
 
 
 def read_rows(
@@ -98,6 +112,11 @@ def read_sources(
     if sources is None:
         collector.stop()
     assert sources is not None
+    for at, message in [] if data is None else wrong_given(found, sources):
+        with collector.at(*at):
+            raise InputError(message)
+    if data is not None:
+        collector.stop()
     reading = {
         name: Reading(found, collector, source, name, place) for name, source in sources.items()
     }
@@ -109,9 +128,11 @@ def read_sources(
             raise InputError("folds of several sources are not supported; remove folds")
     if found.data.split.folds is not None and found.data.split.fold is None:
         with collector.at("data", "split", "folds"):
-            _refuse_vocabularies(found)
+            _refuse_own_spaces(found)
     for each in reading.values():
         each.split()
+    if len(reading) > 1:
+        check_splits(found, reading, collector)
     if found.inputs is None:
         guesses = {name: each.guesses() for name, each in reading.items()}
         with collector.at("inputs"):
@@ -122,13 +143,14 @@ def read_sources(
     return [each.rows(found, given[name]) for name, each in reading.items()]
 
 
-def _refuse_vocabularies(config: Config) -> None:
+def _refuse_own_spaces(config: Config) -> None:
+    """Refuse tasks whose predictions by models of several folds mean different things."""
     for name, task in config.tasks.items():
-        if label_kind_of(task.type) == "text":
+        kind = label_kind_of(task.type)
+        if kind in _OWN_SPACES and task.options().get("enabled") is not False:
             raise InputError(
-                f"task {name!r} generates texts, with a vocabulary of its own in each fold, so "
-                "that the models of folds cannot be combined; remove folds, or train one of them, "
-                "for example fold: 1"
+                f"task {name!r} {_OWN_SPACES[kind]} in each fold, so that the models of folds "
+                "cannot be combined; remove folds, or train one of them, for example fold: 1"
             )
 
 

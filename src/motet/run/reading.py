@@ -3,23 +3,26 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
 from motet.config import Config, Member, Origin
 from motet.config.collecting import Collector
+from motet.config.named_sources import Found, of_one_table, wrong_sources
 from motet.config.named_sources import sources_of as named_by
 from motet.config.places import with_absolute
 from motet.data.inference import Guess, infer_inputs
 from motet.data.inputs.base import Input
 from motet.data.judged_rows import JudgedRows
 from motet.data.selection import columns_beside, label_columns, require_columns
+from motet.data.shared_groups import groups_apart
 from motet.data.sources import Source, as_source, rows_of
 from motet.data.sources.files import Files
 from motet.data.splits import Splits, split
 from motet.options import create
-from motet.problems import InputError
+from motet.problems import InputError, hint
 from motet.registry import AUXILIARY, INPUTS, SOURCES
 from motet.run.prepared import RunRows
 from motet.run.renaming import renamed
@@ -68,21 +71,33 @@ def _given(data: Any, config: Config) -> dict[str, Source]:
     several: Mapping[str, Any] | None = None
     if isinstance(data, Sources):
         several = data.given
-    elif wanted and isinstance(data, Mapping) and wanted <= set(data):
+    elif isinstance(data, Mapping) and not wanted.isdisjoint(data):
         several = data
     if several is None:
-        for name, task in config.tasks.items():
-            if named_by(task):
-                raise InputError(
-                    f"found one table, but task {name!r} has source: {', '.join(named_by(task))}; "
-                    "remove it, or give a mapping of sources: data={name: rows, ...}"
-                )
         return {"": as_source(data)}
     found = {}
     for name, rows in several.items():
         with in_source(name):
             found[name] = as_source(rows)
-    return found
+    return found if len(found) > 1 else dict.fromkeys([""], *found.values())
+
+
+def wrong_given(config: Config, sources: Mapping[str, Source]) -> Iterator[Found]:
+    """Find what does not fit the sources of data from Python.
+
+    Args:
+        config: The config.
+        sources: The sources by name, of which the only one has none.
+
+    Yields:
+        The key of each problem and its message.
+    """
+    if "" in sources:
+        advice = "remove it, or give a mapping of several sources: data={name: rows, ...}"
+        yield from islice(of_one_table(config.tasks, advice), 1)  # the data may be the mistake
+    else:
+        auxiliary = frozenset(name for name, t in config.tasks.items() if t.type in AUXILIARY)
+        yield from wrong_sources(dict.fromkeys(sources), config.tasks, config.inputs, auxiliary)
 
 
 @contextmanager
@@ -246,6 +261,40 @@ def split_rows(config: Config, table: pa.Table, source: str = "") -> Splits:
         labels=_columns_of_labels(config, table, source),
     )
     return replace(found, notes=(note, *found.notes)) if group != chosen.group else found
+
+
+def check_splits(config: Config, sources: Mapping[str, Reading], collector: Collector) -> None:
+    """Check the splits of several sources against each other, and note groups that are cut.
+
+    Args:
+        config: The config.
+        sources: The sources, each split by itself.
+        collector: Collects problems.
+
+    Raises:
+        InputError: Collected, as all problems are.
+    """
+    chosen = config.data.split
+    tables = {name: reading.table for name, reading in sources.items()}
+    if chosen.stratify is not None:
+        with collector.at("data", "split"):
+            known = dict.fromkeys(name for table in tables.values() for name in table.column_names)
+            if chosen.stratify not in known:
+                raise InputError(
+                    f"no source has the column {chosen.stratify!r}; {hint(chosen.stratify, known)}",
+                    option="stratify",
+                )
+    splits = {name: each.splits for name, each in sources.items() if each.splits is not None}
+    if chosen.group is None or len(splits) < len(sources):
+        return
+    for name, count in groups_apart(tables, splits, chosen.group).items():
+        note = (
+            f"{count:,} groups of {chosen.group!r} are in another split of another source, as each "
+            "source is split by itself; to keep them together, mark the split of all rows in a "
+            "column"
+        )
+        own = splits[name]
+        sources[name].splits = replace(own, notes=(*own.notes, note))
 
 
 def _query(config: Config, table: pa.Table, source: str) -> str | None:

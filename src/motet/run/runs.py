@@ -153,6 +153,12 @@ class Run:
         with named(names_in(data)):
             targets = self._preprocessing.targets(table, only=chosen if source else None)
             row_weights = self._preprocessing.weights(table, targets)
+        missing = [task for task in chosen if task not in targets]
+        if missing and (asked or len(missing) == len(chosen)):
+            raise InputError(
+                f"the data have no labels for {', '.join(missing)}; expected their columns, "
+                f"found {', '.join(table.column_names)}"
+            )
         if split is not None:
             rows = self._rows_of(data, targets, split, source)
             table = table.take(pa.array(rows))
@@ -160,12 +166,6 @@ class Run:
             row_weights = {task: each[rows] for task, each in row_weights.items()}
         elif (known := read_fingerprint(self.path, source)) is not None and known.like(targets):
             warnings.warn(self._seen_by(known), stacklevel=3)
-        missing = [task for task in chosen if task not in targets]
-        if missing and (asked or len(missing) == len(chosen)):
-            raise InputError(
-                f"the data have no labels for {', '.join(missing)}; expected their columns, "
-                f"found {', '.join(table.column_names)}"
-            )
         kept = {task: targets[task] for task in chosen if task in targets}
         if not any(labelled(each).any() for each in kept.values()):
             raise InputError(

@@ -84,6 +84,11 @@ class SourcesRun(Run):
                 else f"the rows fit no source: {self._what_is_lacking(table, chosen)}"
             )
         own = [task for task in chosen if task in self._sources[found[0]]["tasks"]]
+        if not own:
+            raise InputError(
+                f"source: found {found[0]!r}, which has no labels of {', '.join(chosen)}; expected "
+                f"tasks of it: {', '.join(self._sources[found[0]]['tasks'])}"
+            )
         view = self._view(table, found[0])
         return self._evaluate_rows(
             data, view, own, tasks is not None, split, weights, source=found[0]

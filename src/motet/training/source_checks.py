@@ -125,11 +125,18 @@ def _check_named(task: str, given: Collection[str], own: list[str], known: list[
         )
 
 
-def refuse_batch_norm(model: nn.Module) -> None:
-    """Reject layers that compute statistics of a batch, as those of sources differ.
+def refuse_batch_norm(
+    model: nn.Module, cause: str = "several sources", each: str = "source"
+) -> None:
+    """Reject layers that compute statistics of a batch, where batches differ by source or task.
 
     Trained on batches of one source each, they would normalise by that source, and in evaluation by
     averages of all; on joined batches, the loss of one task would depend on the rows of another.
+
+    Args:
+        model: The model.
+        cause: What makes batches differ, for the message.
+        each: What each batch is of.
 
     Raises:
         InputError: If there is one that is not frozen as in evaluation.
@@ -140,8 +147,8 @@ def refuse_batch_norm(model: nn.Module) -> None:
     model.train(mode)
     if found:
         raise InputError(
-            f"found BatchNorm ({found[0]}) and several sources: in training it would normalise "
-            "the rows of each source by their own statistics, and in evaluation by a mixture; use "
+            f"found BatchNorm ({found[0]}) and {cause}: in training it would normalise the rows of "
+            f"each {each} by their own statistics, and in evaluation by a mixture; use "
             "LayerNorm or GroupNorm, or freeze it with its averages: "
             "model.freeze(name, evaluation=True)"
         )
