@@ -1,6 +1,6 @@
 """Causal language modelling: predict each token from those before it."""
 
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
@@ -50,11 +50,9 @@ class LanguageModelling(TokenAuxiliary):
         **common: Unpack[TextAuxiliaryOptions],
     ) -> None:
         super().__init__(name, vocabulary=vocabulary, **common)
-        self.outputs = 0 if vocabulary is None else vocabulary.size
 
-    def read_shapes(self, shapes: Any) -> None:
-        super().read_shapes(shapes)
-        self.outputs = 0 if self.vocabulary is None else self.vocabulary.size
+    def use_vocabulary(self, vocabulary: Vocabulary) -> None:
+        self.outputs = vocabulary.size
 
     def view_of_text(
         self, text: Text, vocabulary: Vocabulary, generator: torch.Generator

@@ -54,13 +54,16 @@ class MaskedLanguageModelling(TokenAuxiliary):
     ) -> None:
         super().__init__(name, vocabulary=vocabulary, **common)
         self.share = share
-        if vocabulary is not None:
-            self._use(vocabulary)
 
-    def read_shapes(self, shapes: Any) -> None:
-        super().read_shapes(shapes)
-        if self.vocabulary is not None:
-            self._use(self.vocabulary)
+    def use_vocabulary(self, vocabulary: Vocabulary) -> None:
+        if vocabulary.mask is None:
+            which = "the tokenizer" if self.text is None else f"the tokenizer of {self.text!r}"
+            raise InputError(
+                f"{which} has no mask token, such as [MASK]; use one that has, for example "
+                "tokenizer: wordpiece, or another task, such as language_modelling",
+                owner=f"task {self.name!r}",
+            )
+        self.outputs = vocabulary.size
 
     def view_of_text(
         self, text: Text, vocabulary: Vocabulary, generator: torch.Generator
@@ -75,16 +78,6 @@ class MaskedLanguageModelling(TokenAuxiliary):
         changed = torch.where(how < 0.8, vocabulary.mask, torch.where(how < 0.9, others, ids))
         seen = torch.where(chosen, changed, ids)
         return {**text, "ids": seen}, torch.where(chosen, ids, MISSING)
-
-    def _use(self, vocabulary: Vocabulary) -> None:
-        if vocabulary.mask is None:
-            which = "the tokenizer" if self.text is None else f"the tokenizer of {self.text!r}"
-            raise InputError(
-                f"{which} has no mask token, such as [MASK]; use one that has, for example "
-                "tokenizer: wordpiece, or another task, such as language_modelling",
-                owner=f"task {self.name!r}",
-            )
-        self.outputs = vocabulary.size
 
 
 def _choose(words: Tensor, drawn: Tensor, share: float) -> Tensor:

@@ -54,6 +54,15 @@ class TextAuxiliary(Auxiliary):
         self.text: str | None = asked
         """Name of its text; None if that is the only input."""
         self.vocabulary = vocabulary
+        if vocabulary is not None:
+            self.use_vocabulary(vocabulary)
+
+    def use_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """Set what the vocabulary determines, such as the number of raw outputs.
+
+        Args:
+            vocabulary: What the tokens mean, as given or as learned by a run.
+        """
 
     @abstractmethod
     def view_of_text(
@@ -84,6 +93,8 @@ class TextAuxiliary(Auxiliary):
     def read_shapes(self, shapes: Any) -> None:
         self.text = self._find(shapes.texts)
         self.vocabulary = shapes.texts[self.text].tokens
+        if self.vocabulary is not None:
+            self.use_vocabulary(self.vocabulary)
         self._require_pairs(shapes.texts[self.text])
 
     def require_outputs(self) -> None:

@@ -69,6 +69,11 @@ class Target(ABC):
         """
         return (self.column,)
 
+    @property
+    def _where(self) -> str:
+        """What messages call the labels."""
+        return f"column {self.column!r}"
+
     # For `motet init` ----------------------------------------------------------------------------
 
     @classmethod

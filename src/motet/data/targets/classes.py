@@ -326,10 +326,6 @@ class ClassTarget(Target):
         self._kind = "text" if isinstance(given[0], str) else "integer"
         self.values = given
 
-    @property
-    def _where(self) -> str:
-        return f"column {self.column!r}"
-
 
 def count_places(encoded: NDArray[Any], classes: int) -> list[int]:
     """Count each place of classes or tags among encoded labels, -100 where missing."""

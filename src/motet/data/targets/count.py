@@ -55,7 +55,3 @@ class CountTarget(Target):
                 ", expected counts, whole numbers from 0; correct it, or use type: regression",
             )
         return values
-
-    @property
-    def _where(self) -> str:
-        return f"column {self.column!r}"

@@ -36,7 +36,7 @@ class IdentityTarget(Target):
         sizes = np.unique(encoded[encoded != MISSING], return_counts=True)[1]
         if len(sizes) < 2 or sizes.max() < 2:
             raise InputError(
-                f"column {self.column!r} has {len(sizes):,} classes with at most "
+                f"{self._where} has {len(sizes):,} classes with at most "
                 f"{sizes.max(initial=0):,} training rows each; expected at least two classes, and "
                 "several rows of some"
             )
@@ -46,7 +46,7 @@ class IdentityTarget(Target):
 
     def encode(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> NDArray[Any]:
         require_columns(table, [self.column], f"task {self.name!r}")
-        places, names = numbered(table[self.column], f"column {self.column!r}")
+        places, names = numbered(table[self.column], self._where)
         hashes = np.array([MISSING, *map(_hash, names)], np.int64)
         return hashes[np.where(places == MISSING, 0, places + 1)]
 

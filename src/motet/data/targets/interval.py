@@ -82,7 +82,3 @@ class IntervalTarget(Target):
     def _intervals(self, table: pa.Table) -> NDArray[np.float64]:
         require_columns(table, [self.column], f"task {self.name!r}")
         return read_intervals(table[self.column], self._where)
-
-    @property
-    def _where(self) -> str:
-        return f"column {self.column!r}"

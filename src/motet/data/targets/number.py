@@ -142,7 +142,3 @@ class NumberTarget(Target):
             values = as_floats(column, self._where)
         refuse_infinite(values, self._where)
         return values
-
-    @property
-    def _where(self) -> str:
-        return f"column {self.column!r}"

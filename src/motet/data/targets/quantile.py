@@ -51,7 +51,7 @@ class QuantileTarget(Target):
         self._numbers.fit(table)
         if is_list(table[self.column].type):
             raise InputError(
-                f"column {self.column!r} holds {described(table[self.column].type)}, expected one "
+                f"{self._where} holds {described(table[self.column].type)}, expected one "
                 "number per row"
             )
 

@@ -80,12 +80,12 @@ class RelevanceTarget(Target):
     def encode(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> NDArray[Any]:
         require_columns(table, [self.column], f"task {self.name!r}")
         require_columns(table, [self.query], f"task {self.name!r}", "query")
-        relevance = as_floats(table[self.column], f"column {self.column!r}")
-        refuse_infinite(relevance, f"column {self.column!r}")
+        relevance = as_floats(table[self.column], self._where)
+        refuse_infinite(relevance, self._where)
         if (relevance < 0).any():
             place = int((relevance < 0).argmax())
             raise RowError(
-                f"column {self.column!r}: found the relevance {relevance[place]:g} in",
+                f"{self._where}: found the relevance {relevance[place]:g} in",
                 place,
                 ", expected numbers from 0 on, or a missing value",
             )

@@ -277,10 +277,6 @@ class TagTarget(Target):
         structs = pa.StructArray.from_arrays(list(fields.values()), list(fields))
         return lists_of(np.bincount(spans.row, minlength=rows), structs)
 
-    @property
-    def _where(self) -> str:
-        return f"column {self.column!r}"
-
 
 def _placed(spans: Spans, words: WordPlaces) -> dict[str, pa.Array]:
     """Return the text of each span, and the places of its first character and after its last."""

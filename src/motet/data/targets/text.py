@@ -165,7 +165,3 @@ class TextTarget(Target):
                 "(vocabulary_size, or tokenizer: bpe)"
             )
         return notes
-
-    @property
-    def _where(self) -> str:
-        return f"column {self.column!r}"

@@ -118,7 +118,3 @@ class WordNumberTarget(Target):
         except RowError as error:  # its row is the place of a number among those of all lists
             raise error.of(np.arange(len(lists)).repeat(np.maximum(lengths_of(lists), 0))) from None
         return numbers
-
-    @property
-    def _where(self) -> str:
-        return f"column {self.column!r}"
