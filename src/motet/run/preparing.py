@@ -31,6 +31,7 @@ from motet.data.targets import Target
 from motet.options import create, label_kind_of
 from motet.problems import InputError, RowError
 from motet.registry import INPUTS, LABELS, TASKS
+from motet.run.given_sources import in_source, sources_of, wrong_given
 from motet.run.prepared import (
     ROW,
     SOURCE,
@@ -39,15 +40,8 @@ from motet.run.prepared import (
     PreparedSources,
     RunRows,
 )
-from motet.run.reading import (
-    Reading,
-    check_splits,
-    choose_inputs,
-    in_source,
-    merged_guesses,
-    sources_of,
-    wrong_given,
-)
+from motet.run.reading import Reading, check_splits, merged_guesses
+from motet.run.source_inputs import choose_inputs
 
 _OWN_SPACES = {
     "text": "generates texts, with a vocabulary of its own",

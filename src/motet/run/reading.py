@@ -1,118 +1,39 @@
 """Reading the rows of a run: from one source, or from each of several."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from itertools import islice
-from typing import Any
 
 import pyarrow as pa
 
-from motet.config import Config, Member, Origin
+from motet.config import Config, Member
 from motet.config.collecting import Collector
-from motet.config.named_sources import Found, of_one_table, wrong_sources
 from motet.config.named_sources import sources_of as named_by
-from motet.config.places import with_absolute
 from motet.data.inference import Guess, infer_inputs
-from motet.data.inputs.base import Input
 from motet.data.judged_rows import JudgedRows
 from motet.data.selection import columns_beside, label_columns, require_columns
 from motet.data.shared_groups import groups_apart
-from motet.data.sources import Source, as_source, rows_of
-from motet.data.sources.files import Files
+from motet.data.sources import Source, rows_of
 from motet.data.splits import Splits, split
-from motet.options import create
 from motet.problems import InputError, hint
-from motet.registry import AUXILIARY, INPUTS, SOURCES
+from motet.registry import AUXILIARY
+from motet.run.given_sources import in_source
 from motet.run.prepared import RunRows
 from motet.run.renaming import renamed
 
 
-def sources_of(config: Config, origin: Origin, data: Any) -> dict[str, Source]:
-    """Return the sources of a run by name, of which the only one has none.
+class Given:
+    """What inputs read of a source.
 
     Args:
-        config: The config.
-        origin: Where it came from.
-        data: Rows from Python, if any.
-
-    Returns:
-        The sources; nothing is read yet.
-
-    Raises:
-        InputError: If there is none, or data are given twice.
+        table: The rows.
+        inputs: The inputs that have columns here.
     """
-    chosen = config.data
-    if data is not None:
-        for key in ("source", "sources"):
-            if getattr(chosen, key) is not None:
-                raise InputError(f"found data from Python and data.{key}; remove one of them")
-        return _given(data, config)
-    if chosen.source is not None:
-        return {"": Files(origin.folder, source=chosen.source)}
-    members = with_absolute(config, origin.folder).data.sources or {}
-    if not members:
-        raise InputError("found no data; give data.source, or data= from Python")
-    made = {name: _made(member, origin) for name, member in members.items()}
-    return made if len(made) > 1 else dict.fromkeys([""], next(iter(made.values())))
 
-
-def _made(member: Member, origin: Origin) -> Source:
-    folder = (origin.folder,) if member.type == "files" else ()
-    made: Source = create(SOURCES, member.type, *folder, **member.options())
-    return made
-
-
-def _given(data: Any, config: Config) -> dict[str, Source]:
-    """Return the sources of data from Python: several if tasks name their sources."""
-    from motet.data.several import Sources  # needs torch, which `data` from Python may use
-
-    wanted = {source for task in config.tasks.values() for source in named_by(task)}
-    several: Mapping[str, Any] | None = None
-    if isinstance(data, Sources):
-        several = data.given
-    elif isinstance(data, Mapping) and not wanted.isdisjoint(data):
-        several = data
-    if several is None:
-        return {"": as_source(data)}
-    found = {}
-    for name, rows in several.items():
-        with in_source(name):
-            found[name] = as_source(rows)
-    return found if len(found) > 1 else dict.fromkeys([""], *found.values())
-
-
-def wrong_given(config: Config, sources: Mapping[str, Source]) -> Iterator[Found]:
-    """Find what does not fit the sources of data from Python.
-
-    Args:
-        config: The config.
-        sources: The sources by name, of which the only one has none.
-
-    Yields:
-        The key of each problem and its message.
-    """
-    if "" in sources:
-        advice = "remove it, or give a mapping of several sources: data={name: rows, ...}"
-        yield from islice(of_one_table(config.tasks, advice), 1)  # the data may be the mistake
-    else:
-        auxiliary = frozenset(name for name, t in config.tasks.items() if t.type in AUXILIARY)
-        yield from wrong_sources(dict.fromkeys(sources), config.tasks, config.inputs, auxiliary)
-
-
-@contextmanager
-def in_source(name: str) -> Iterator[None]:
-    """Begin the message of an `InputError` with the name of the source, if it has one."""
-    try:
-        yield
-    except InputError as error:
-        if not name:
-            raise
-        made = InputError(
-            f"source {name!r}: {error.message}", option=error.option, owner=error.owner
-        )
-        made.key = error.key
-        raise made from None
+    def __init__(self, table: pa.Table, inputs: Sequence[str]) -> None:
+        self.table, self.inputs = table, tuple(inputs)
+        self.lacking: tuple[str, ...] = ()
+        """Those of ``inputs`` whose columns are not there, and are missing in every row."""
 
 
 class Reading:
@@ -190,7 +111,7 @@ class Reading:
     guessed: tuple[Guess, ...] = ()
     """What `guesses` found."""
 
-    def rows(self, config: Config, given: "Given") -> RunRows:
+    def rows(self, config: Config, given: Given) -> RunRows:
         """Return what was read, once nothing is wrong."""
         assert self.splits is not None
         return RunRows(
@@ -341,126 +262,3 @@ def merged_guesses(found: Mapping[str, Sequence[Guess]]) -> list[Guess]:
                 "types"
             )
     return [guess for _, guess in merged.values()]
-
-
-class Given:
-    """What inputs read of a source.
-
-    Args:
-        table: The rows.
-        inputs: The inputs that have columns here.
-    """
-
-    def __init__(self, table: pa.Table, inputs: Sequence[str]) -> None:
-        self.table, self.inputs = table, tuple(inputs)
-        self.lacking: tuple[str, ...] = ()
-        """Those of ``inputs`` whose columns are not there, and are missing in every row."""
-
-
-def choose_inputs(
-    config: Config, collector: Collector, sources: Mapping[str, Reading]
-) -> dict[str, Given]:
-    """Find the inputs of each source, and report those that none has.
-
-    Numbers and other columns of one table are encoded together, so a source that has some of them
-    has all: those whose columns it lacks are missing in all of its rows.
-
-    Args:
-        config: The config, with inputs.
-        collector: Collects problems.
-        sources: The sources, read.
-
-    Returns:
-        What inputs read of each source.
-
-    Raises:
-        InputError: Collected, as all problems are.
-    """
-    made: dict[str, Input] = {}
-    for name, chosen in (config.inputs or {}).items():
-        with collector.at("inputs", name):
-            made[name] = create(INPUTS, chosen.type, name, **chosen.options())
-    if list(sources) == [""]:
-        (one,) = sources.values()
-        for name, each in made.items():
-            with collector.at("inputs", name):
-                _check_input(each, one)
-        return {"": Given(one.table, list(made))}
-    found: dict[str, Given] = {}
-    for source, reading in sources.items():
-        found[source] = Given(reading.table, _inputs_in(reading, made, collector))
-        if not found[source].inputs:
-            with collector.at(*reading.place), in_source("" if reading.entry else source):
-                raise InputError(
-                    f"it has the columns of no input: {', '.join(made)}; expected those of one at "
-                    "least"
-                )
-    for name, each in made.items():
-        if not any(name in given.inputs for given in found.values()):
-            with collector.at("inputs", name):
-                raise InputError(_nowhere(each, sources))
-    collector.stop()
-    in_table = [name for name in made if "encoder" not in (config.inputs or {})[name].options()]
-    for given in found.values():
-        _complete(given, made, in_table, list(found.values()))
-    return found
-
-
-def _check_input(made: Input, reading: Reading) -> None:
-    columns = made.columns(reading.table.column_names)
-    require_columns(reading.table, columns, f"input {made.name!r}")
-    for column in columns:
-        if column in reading.used:
-            raise InputError(f"it reads {column!r}, which is a target or the split; remove it")
-        if column in reading.weighted:
-            raise InputError(
-                f"it reads {column!r}, which is the row_weight of task "
-                f"{reading.weighted[column]!r}; remove it"
-            )
-
-
-def _inputs_in(reading: Reading, made: Mapping[str, Input], collector: Collector) -> list[str]:
-    """Return the inputs that a source has: those that it names, or whose columns are there."""
-    named = None if reading.entry is None else reading.entry.inputs
-    found = []
-    for name, each in made.items():
-        if named is not None:
-            if name in named:
-                with collector.at(*reading.place, "inputs"):
-                    _check_input(each, reading)
-                    found.append(name)
-            continue
-        with suppress(InputError):
-            _check_input(each, reading)
-            found.append(name)
-    return found
-
-
-def _nowhere(made: Input, sources: Mapping[str, Reading]) -> str:
-    """Describe an input that no source has."""
-    for reading in sources.values():
-        try:
-            _check_input(made, reading)
-        except InputError as error:
-            if "did you mean" in error.message:
-                return f"no source has it: in {reading.name!r}, {error.message}"
-    return f"no source has it: {', '.join(sources)}; expected its column in one, or remove it"
-
-
-def _complete(
-    given: Given, made: Mapping[str, Input], in_table: Sequence[str], sources: Sequence[Given]
-) -> None:
-    """Add columns without values for what a source lacks of the table."""
-    if not any(name in given.inputs for name in in_table):
-        return
-    lacking = [name for name in in_table if name not in given.inputs]
-    table = given.table
-    for name in lacking:
-        other = next(each.table for each in sources if name in each.inputs)
-        for column in made[name].columns(other.column_names):
-            values = pa.nulls(len(table), other.schema.field(column).type)
-            if column in table.column_names:
-                table = table.drop_columns([column])
-            table = table.append_column(column, values)
-    given.table, given.lacking = table, tuple(lacking)
-    given.inputs = tuple(name for name in made if name in {*given.inputs, *lacking})
