@@ -131,3 +131,29 @@ def test_classes_of_folds_are_those_of_the_rows_that_the_task_is_judged_on(tmp_p
     config = {**CONFIG, "tasks": {"kind": task}, "training": {"epochs": 1, "batch_size": 32}}
     found = motet.train(config, data=ROWS, output=tmp_path / "run")
     assert found.config.tasks["kind"].options()["classes"] == ("a", "b")
+
+
+def test_weights_and_conditions_hold_in_every_fold_and_in_the_ensemble(tmp_path):
+    table = {**ROWS, "w": [float(row % 4) for row in range(90)]}
+    tasks = {
+        "kind": {"type": "classification", "rows": "spend > 10", "classes": ["a", "b", "rare"]},
+        "spend": {"type": "regression", "row_weight": "w", "weighted_metrics": True},
+    }
+    config = {**CONFIG, "tasks": tasks}
+    run = motet.train(config, data=table, output=tmp_path / "run")
+    w, spend = np.array(table["w"]), np.array(ROWS["spend"])
+    held_out = pq.read_table(run.path / "predictions/test.parquet")
+    assert held_out.num_rows == 90  # predictions are made for all rows
+    for each in run.members:
+        task, mean = each.model.tasks["spend"], each.model.tasks["spend"].row_weights.mean
+        assert mean == pytest.approx(2, abs=0.3)  # of the rows whose weight is not 0
+        assert task.weighted_metrics
+    with pytest.warns(UserWarning, match="these are the rows that the models were trained on"):
+        found = run.evaluate(table)
+    error = np.abs(run.predict(table)["spend"].to_numpy() - spend)
+    assert found["spend"]["mae"] == pytest.approx((w * error).sum() / w.sum(), rel=1e-4)
+    assert found["spend"]["count"] == (w > 0).sum()
+    assert found["kind"]["count"] == (spend > 10).sum()
+    with pytest.warns(UserWarning, match="these are the rows that the models were trained on"):
+        heavy = run.evaluate({**table, "w": (w * 100).tolist()})
+    assert heavy["spend"]["loss"] == pytest.approx(found["spend"]["loss"], rel=1e-5)

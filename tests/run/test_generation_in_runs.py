@@ -234,9 +234,26 @@ def test_texts_of_several_models_are_those_that_most_of_them_write():
 
 @pytest.mark.parametrize("sharing", [{"type": "hard"}, {"type": "mmoe", "expert_width": 8}])
 def test_it_trains_beside_masked_words_and_with_weights_of_rows(tmp_path, sharing):
-    config = changed({"row_weight": "weight"}, epochs=1)
+    config = changed({"row_weight": "weight", "weighted_metrics": True}, epochs=1)
     config["tasks"]["words"] = {"type": "masked_language_modelling"}
     table = {**ROWS, "weight": [1.0 + row % 2 for row in range(300)]}
     run = motet.train({**config, "model": {"sharing": sharing}}, table, output=tmp_path / "run")
     assert run.history.records[-1]["tasks"]["german"]["perplexity"] > 1
     assert run.predict(table)["german"].type == pa.string()
+
+
+def test_perplexity_under_weights_is_that_of_weighted_rows_or_refused(tmp_path):
+    table = {**ROWS, "weight": [1.0 + row % 2 for row in range(300)]}
+    with pytest.raises(ConfigError, match="found 'perplexity' and weights of rows: it is another"):
+        motet.train(changed({"row_weight": "weight"}), table, output=tmp_path / "refused")
+    weighted = changed({"row_weight": "weight", "weighted_metrics": True}, epochs=1)
+    run = motet.train(weighted, table, output=tmp_path / "run")
+    table = {**rows(100, seed=1), "weight": [1.0 + row % 2 for row in range(100)]}
+    found = run.evaluate(table)["german"]
+    known = [text is not None for text in table["german"]]
+    right = np.array(run.predict(table)["german"].to_pylist(), object) == table["german"]
+    w = np.where(known, table["weight"], 0)
+    assert found["exact_match"] == pytest.approx((w * right).sum() / w.sum())
+    assert found["perplexity"] == pytest.approx(np.exp(found["loss"]))
+    heavy = {**table, "weight": [each * 100 for each in table["weight"]]}
+    assert run.evaluate(heavy)["german"]["perplexity"] == pytest.approx(found["perplexity"])

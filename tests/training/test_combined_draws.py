@@ -281,3 +281,16 @@ def test_auxiliary_tasks_count_a_cycle_as_one_step(balanced):
     batches = cycle(ArrayData(x, {"a": targets["b"], "b": targets["c"]}).batches(4))
     trained = [list(ours.train_step(batches).losses) for _ in range(4)]
     assert trained == [["a", "b"], ["a", "b", "n"]] * 2
+
+
+def test_batch_norm_is_refused_as_each_draw_would_be_normalised_by_itself():
+    encoder = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6))
+    tasks = [Regression("b"), Regression("c")]
+    model = motet.MultiTaskModel(encoder, tasks, width=6)
+    rows = data()[0], {name: data()[1][name] for name in ("b", "c")}
+    cycle = {"type": "round_robin", "combine": "cycle"}
+    with pytest.raises(InputError, match=r"found BatchNorm .* and combine: cycle: .* each draw"):
+        Trainer(model, scheduling=cycle).fit(rows, epochs=1)
+    Trainer(model, scheduling="round_robin", batch_size=16).fit(rows, epochs=1)
+    model.freeze(next(n for n, m in model.named_modules() if m is encoder[1]), evaluation=True)
+    Trainer(model, scheduling=cycle).fit(rows, epochs=1)

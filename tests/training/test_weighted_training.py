@@ -1,15 +1,17 @@
 """Weights of rows in training: the same step and optimum however rows are batched."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from torch import nn
 
 from motet.data.arrays import ArrayData
+from motet.data.judged_rows import JudgedRows
 from motet.data.several import Sources
 from motet.model import MultiTaskModel
 from motet.problems import InputError
-from motet.tasks import Classification, Prediction, Regression, Task
+from motet.tasks import Classification, Prediction, Regression, Task, TaskMetrics
 from motet.training import Trainer
 
 N = 40
@@ -205,3 +207,57 @@ def test_rows_of_a_source_without_weights_weigh_1_where_another_has_some():
         history = trainer.fit(given, epochs=1)
         losses.append(history.records[-1]["tasks"]["a"]["loss"])
     np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "epochs"), [(8, 60), (32, 160), (64, 240)])
+def test_class_weights_row_weights_and_conditions_have_one_optimum_for_every_batch_size(
+    size, epochs
+):
+    """A bias alone ends where p_c is proportional to the weight of class c times that of its rows.
+
+    The rows on which a condition is false are without a label, as `JudgedRows` makes them.
+    """
+    draw = torch.Generator().manual_seed(0)
+    table = pa.table(
+        {
+            "y": torch.randint(3, (64,), generator=draw).numpy(),
+            "w": (torch.rand(64, generator=draw) * 4).numpy() * (np.arange(64) % 7 > 0),
+            "seen": torch.randint(4, (64,), generator=draw).numpy(),
+        }
+    )
+    judged, classes = JudgedRows("a", "w", "seen > 0"), [1.0, 3.0, 0.5]
+    kept = judged.holds(table)
+    y = torch.from_numpy(np.where(kept, table["y"], -100))
+    w = torch.from_numpy(judged.weights(table, kept))
+    task = Classification("a", classes=3, class_weights=classes)
+    fitted = MultiTaskModel(nn.Linear(1, 1, bias=False), [task], width=1)
+    for each in fitted.parameters():
+        nn.init.zeros_(each)
+    trainer = Trainer(
+        fitted,
+        optimizer={"type": "sgd", "momentum": 0.0, "learning_rate": 1.0},
+        lr_schedule="linear",
+        batch_size=size,
+    )
+    trainer.fit((torch.zeros(64, 1), {"a": y}, {"a": w}), epochs=epochs)
+    found = fitted(torch.zeros(1, 1))["a"].softmax(-1)[0]
+    wanted = torch.stack([classes[c] * w[y == c].sum() for c in range(3)])
+    torch.testing.assert_close(found, wanted / wanted.sum(), atol=0.02, rtol=0)
+
+
+def test_the_loss_of_held_out_rows_is_their_weighted_mean_whatever_training_rows_weigh():
+    inputs, targets, weights = data()
+    trainer = Trainer(model(), batch_size=16)
+    trainer.fit((inputs, targets, weights), epochs=1)
+    heavy = {task: each * 1000 for task, each in weights.items()}
+    found = trainer.evaluate((inputs, targets, heavy))
+    raw = trainer.model(inputs)["a"].detach().double()
+    losses = nn.functional.cross_entropy(raw, targets["a"], reduction="none")
+    wanted = float((losses * weights["a"]).sum() / weights["a"].sum())
+    assert found["a"]["loss"] == pytest.approx(wanted)
+    metrics = TaskMetrics([trainer.model.tasks["a"]])
+    metrics.update({"a": raw}, targets, weights=heavy)
+    assert metrics.compute("a")["loss"] == pytest.approx(wanted)
+    assert trainer.model.tasks["a"].row_weights.mean == pytest.approx(
+        float(weights["a"].sum() / (weights["a"] > 0).sum())
+    )

@@ -24,7 +24,7 @@ from motet.registry import ENCODERS, TASKS
 from motet.sharing import Stages
 from motet.sharing import create as create_sharing
 from motet.tasks import Task, TextAuxiliary
-from motet.tasks.choices import find_metrics
+from motet.tasks.choices import check_of_loss, find_metrics
 from motet.tasks.row_weights import require_weights_taken
 
 
@@ -224,7 +224,9 @@ def check_tasks(config: Config, sizes: Sizes, collector: Collector) -> None:
         with collector.at("tasks", name):
             task = build_task(config, name, sizes)
             task.require_outputs()
-            find_metrics([task])
+            metrics = find_metrics([task])
+            if config.tasks[name].options().get("row_weight") is not None:
+                check_of_loss(task, metrics[name])
             if task.label_kind.given:
                 _text_read(task, config, sizes)
             built[name] = task

@@ -22,7 +22,7 @@ from motet.training import Trainer, make_stages
 from motet.training.creating import create_scheduler
 from motet.training.facts import check_batch_size
 from motet.training.priorities import check_priority
-from motet.training.source_checks import check_auxiliary, refuse_batch_norm
+from motet.training.source_checks import check_auxiliary, check_batches, refuse_batch_norm
 
 
 def train_statistics(prepared: AnyPrepared, tasks: Iterable[Task]) -> dict[str, LabelStatistics]:
@@ -92,7 +92,7 @@ def build_trainer(prepared: AnyPrepared) -> Trainer:
         scheduler = create_scheduler(config.scheduling.model_dump(), model)
         if "own_rows" in scheduler.needs:
             _check_one_table(scheduler, prepared)
-            refuse_batch_norm(model, type(scheduler).__name__, "task")
+        check_batches(scheduler, model)
     collector.stop()
     for task in model.active_tasks:
         with collector.at("tasks", task):

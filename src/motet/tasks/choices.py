@@ -66,6 +66,22 @@ def _of_task(task: Task, choice: MetricChoice) -> dict[str, Metric]:
     return found
 
 
+def check_of_loss(task: Task, metrics: Mapping[str, Metric]) -> None:
+    """Check, where rows have weights, the metrics that are another form of the loss.
+
+    Raises:
+        InputError: If the loss counts rows by their weights, and metrics are not to do so.
+    """
+    found = [name for name, metric in metrics.items() if metric.of_loss is not None]
+    if found and not task.weighted_metrics:
+        raise InputError(
+            f"found {found[0]!r} and weights of rows: it is another form of the loss, which counts "
+            "rows by their weights; give weighted_metrics: true, or metrics without it",
+            option="metrics",
+            owner=f"task {task.name!r}",
+        )
+
+
 def _metric(given: str | Callable[..., Any], place: int) -> Metric:
     if isinstance(given, str) and "@" in given:
         return _cut_off(given)

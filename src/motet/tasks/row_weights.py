@@ -3,10 +3,13 @@
 A weighted loss is sum_i w_i l_i divided by the number of labelled elements times the mean weight of
 the training labels. That mean is a number that no batch changes, so batches of every size have the
 same optimum; divided by the weights of its own rows, a batch of few rows would count its heavy rows
-for less. Only where nothing was learned the batch's own weights divide.
+for less. Only where nothing was learned the batch's own weights divide. So they do in evaluation,
+where sums and counts of all batches add up: the loss of a split is the weighted mean over its rows.
 """
 
 import inspect
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -40,6 +43,23 @@ class RowWeights:
             return of_elements(weights, wide, labelled).sum().float()
         number = size_of(elements) if labelled is None else number_of(labelled)
         return number if weights is None or self.mean is None else number * self.mean
+
+
+@contextmanager
+def divided_by_own_weights(tasks: Iterable[Any]) -> Iterator[None]:
+    """Divide losses by the weights of their own rows within a block, as evaluation does.
+
+    Args:
+        tasks: The tasks.
+    """
+    known = [(task.row_weights, task.row_weights.mean) for task in tasks]
+    for weights, _ in known:
+        weights.mean = None
+    try:
+        yield
+    finally:
+        for weights, mean in known:
+            weights.mean = mean
 
 
 def require_weights_taken(task: Any) -> None:

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from motet.problems import InputError, hint
 from motet.tasks.base import Task, listed_tasks
-from motet.tasks.choices import MetricChoice, find_metrics
+from motet.tasks.choices import MetricChoice, check_of_loss, find_metrics
 from motet.tasks.labels import as_tensor
 from motet.tasks.metric import Metric, Score
 from motet.tasks.prediction import Kept, Prediction, check_prediction
-from motet.tasks.row_weights import require_weights_taken
+from motet.tasks.row_weights import divided_by_own_weights, require_weights_taken
 from motet.tasks.tally import Tally
 
 _MOST = 1 << 22
@@ -194,7 +194,9 @@ class TaskMetrics:
         if weights is not None:
             require_weights_taken(task)
             weights = weights.to(raw.device)
-            loss = loss or task.loss(raw, target, weights)
+            check_of_loss(task, self.metrics[name])
+            with divided_by_own_weights([task]):
+                loss = loss or task.loss(raw, target, weights)
             target = task.counted(target, weights)
         total, count = loss or task.loss(raw, target)
         self._losses[name].append((total.detach(), count.detach()))

@@ -15,7 +15,7 @@ from motet.training.notices import warn_of_never_scheduled
 from motet.training.recording import Moment, epoch_record
 from motet.training.records import EpochRecord
 from motet.training.setup import Setup
-from motet.training.source_checks import refuse_batch_norm
+from motet.training.source_checks import check_batches
 from motet.training.stages import name_of
 from motet.training.state import TrainingState
 from motet.training.totals import Totals
@@ -38,8 +38,7 @@ def begin(
     planner, pace = setup.planner, setup.pace
     check_scores(planner.scheduler, valid)
     check_batch_size(planner, batch_size)
-    if "own_rows" in planner.scheduler.needs:
-        refuse_batch_norm(setup.model, type(planner.scheduler).__name__, "task")
+    check_batches(planner.scheduler, setup.model)
     count_rows(planner.scheduler, setup.model, train)
     pace.epochs, pace.batches = epochs, _batches_of_epoch(train, setup, 1, batch_size)
     pace.total = epochs * pace.batches

@@ -16,6 +16,7 @@ from motet.model.checks import names_of
 from motet.problems import InputError, RowError, hint
 from motet.states import TokenStates, join_rows
 from motet.tasks import Prediction, Task, TaskMetrics
+from motet.tasks.row_weights import divided_by_own_weights
 from motet.tasks.scores import Trivial, normalised_score
 from motet.training.grouping import keep_together
 from motet.training.source_parts import batches_of
@@ -89,7 +90,7 @@ def evaluate(
     asked = [task.name for task in evaluated]
     own = {name: metrics[name] for name in asked if metrics and name in metrics}
     found, totals = TaskMetrics(evaluated, own, trivial=trivial), Totals()
-    with _evaluating(model):
+    with _evaluating(model), divided_by_own_weights(evaluated):
         for number, (rows, batch) in enumerate(data.once(batch_size)):
             targets, weights = batch.targets, batch.weights
             if there := [name for name in asked if targets.get(name) is not None]:

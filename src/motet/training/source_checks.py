@@ -8,6 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from motet.model import MultiTaskModel
 from motet.problems import InputError, hint
+from motet.scheduling import Scheduler
 from motet.tasks import Auxiliary
 from motet.training.grouping import grouping
 
@@ -152,3 +153,11 @@ def refuse_batch_norm(
             "LayerNorm or GroupNorm, or freeze it with its averages: "
             "model.freeze(name, evaluation=True)"
         )
+
+
+def check_batches(scheduler: Scheduler, model: nn.Module) -> None:
+    """Reject BatchNorm where a step has a batch for each task or draw; see `refuse_batch_norm`."""
+    if scheduler.combine is not None:
+        refuse_batch_norm(model, f"combine: {scheduler.combine}", "draw")
+    if "own_rows" in scheduler.needs:
+        refuse_batch_norm(model, type(scheduler).__name__, "task")

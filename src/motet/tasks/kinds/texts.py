@@ -30,9 +30,11 @@ class TextLabels(LabelKind):
     def trivial(
         self, labels: LabelStatistics, metric: str, restore: Callable[[Tensor], Tensor]
     ) -> Prediction:
-        """Return the most frequent text, (1, L); of several, the one whose tokens come first."""
+        """Return the text of the most rows, or weight, (1, L); of several, the first by tokens."""
         texts = restore(labels.sample.rows)
         rows = texts.cpu().numpy()
-        found, counts = np.unique(rows, axis=0, return_counts=True)
+        found, places = np.unique(rows, axis=0, return_inverse=True)
+        weights = None if labels.weights is None else labels.sample.weights.cpu().numpy()
+        counts = np.bincount(places.reshape(-1), weights)  # NumPy 2.0 gives (N, 1)
         most = torch.from_numpy(found[counts.argmax()]).to(texts)
         return Prediction(most.unsqueeze(0))

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from motet.tasks.labels import MISSING
 from motet.tasks.metric import ScoredRows, Totals, gathering, of_loss, share
@@ -24,11 +25,16 @@ def token_f1(rows: ScoredRows) -> Totals:
     A token counts as often as it occurs in both; two empty texts have 1 (Rajpurkar et al., EMNLP
     2016, arXiv:1606.05250).
     """
+    scores = f1_of_rows(rows)
+    return Totals((scores.sum(), torch.tensor(len(scores))), share)
+
+
+def f1_of_rows(rows: ScoredRows) -> Tensor:
+    """Return the token F1 of each row (N,), float64."""
     value, target = (each.cpu().numpy() for each in (rows.value, rows.target))
     common = _common(value, target)
     sizes = (value != MISSING).sum(axis=1) + (target != MISSING).sum(axis=1)
-    scores = np.where(sizes > 0, 2 * common / np.maximum(sizes, 1), 1.0)
-    return Totals((torch.tensor(scores.sum()), torch.tensor(len(scores))), share)
+    return torch.tensor(np.where(sizes > 0, 2 * common / np.maximum(sizes, 1), 1.0))
 
 
 def _common(value: NDArray[np.int64], target: NDArray[np.int64]) -> NDArray[np.int64]:

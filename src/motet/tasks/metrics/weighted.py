@@ -15,6 +15,7 @@ from motet.problems import InputError
 from motet.quantile_levels import middle
 from motet.states import MISSING
 from motet.tasks.metric import Metric, Score, ScoredRows, macro
+from motet.tasks.metrics.texts import f1_of_rows
 
 _CONSTANT = "has a constant target or no label"
 
@@ -25,7 +26,7 @@ def weighted(metric: Metric, task: str) -> Metric:
     Raises:
         InputError: If there is none.
     """
-    if metric.weighs:  # a function of users
+    if metric.weighs or metric.of_loss is not None:  # functions of users; the loss is weighted
         return metric
     function = _WEIGHTED.get(metric.name) if metric.built_in else None
     if function is None:
@@ -48,6 +49,18 @@ def accuracy(rows: ScoredRows) -> Score:
 def token_accuracy(rows: ScoredRows) -> Score:
     """Return the weight of words with the right tag among that of all."""
     return _share((rows.value == rows.target).double(), rows.target != MISSING, _weights(rows))
+
+
+def exact_match(rows: ScoredRows) -> Score:
+    """Return the weight of texts that are right in every token among that of all."""
+    right = (rows.value == rows.target).all(dim=1)
+    return _share(right.double(), torch.ones_like(right), _weights(rows))
+
+
+def token_f1(rows: ScoredRows) -> Score:
+    """Return the weighted mean of 2 common / (true + generated) tokens of each row."""
+    scores = f1_of_rows(rows).to(rows.target.device)
+    return _share(scores, torch.ones_like(scores, dtype=torch.bool), _weights(rows))
 
 
 def log_loss(rows: ScoredRows) -> Score:
@@ -140,6 +153,8 @@ _WEIGHTED: dict[str, Callable[[ScoredRows], Score]] = {
         average_precision,
         log_loss,
         token_accuracy,
+        exact_match,
+        token_f1,
         mae,
         rmse,
         r2,
