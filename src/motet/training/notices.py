@@ -91,6 +91,8 @@ def warn_of_moving(model: MultiTaskModel) -> None:
 def warn_of_rarely_drawn(planner: Planner, pace: Pace) -> None:
     """Warn, before training, about tasks that are not expected to be drawn even once."""
     scheduler, tasks = planner.scheduler, planner.labelled_in(math.inf)
+    if scheduler.combine is not None:  # every step has all tasks
+        return
     draws = pace.total * scheduler.tasks_per_step
     waiting = scheduler.waiting(tasks) if tasks else ()
     for task, share in zip(tasks, (tasks and scheduler.probabilities(tasks)) or (), strict=False):
