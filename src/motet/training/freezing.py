@@ -6,7 +6,7 @@ from typing import Any, Literal
 from motet.model import MultiTaskModel
 from motet.model.layers import layers_of
 from motet.model.parts import find, summarised
-from motet.options.types import LayerByLayer, PartsAt
+from motet.options.mappings import LayerByLayer, PartsAt
 from motet.problems import InputError
 
 

@@ -1,0 +1,183 @@
+"""Options that may be mappings: weights that change, epochs, unfreezing, frequencies."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictBool,
+    Tag,
+)
+from typing_extensions import TypedDict
+
+from motet.options.numbers import PositiveFloat, PositiveInt, PositiveShare, TwoOrMore
+from motet.problems import shown
+
+
+def _in_order(schedule: Any) -> Any:
+    first, last = schedule["epochs"]
+    if not first < last:
+        raise ValueError(f"found [{first}, {last}], expected a first epoch and a later one")
+    return schedule
+
+
+Schedule = TypedDict(
+    "Schedule",
+    {
+        "from": Annotated[PositiveFloat, Field(description="Weight up to the first epoch.")],
+        "to": Annotated[PositiveFloat, Field(description="Weight from the last epoch on.")],
+        "epochs": Annotated[
+            tuple[PositiveInt, PositiveInt],
+            Field(description="First and last epoch of the change, counted from 1."),
+        ],
+    },
+)
+Schedule.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]  # pydantic's own hook
+WeightSchedule = Annotated[Schedule, AfterValidator(_in_order)]
+"""``{from: weight, to: weight, epochs: [first, last]}``: a weight that changes evenly."""
+Weight = Annotated[
+    Annotated[PositiveFloat, Tag("one number")] | Annotated[WeightSchedule, Tag("from - to")],
+    Discriminator(lambda value: "from - to" if isinstance(value, Mapping) else "one number"),
+]
+"""A weight, or how it changes."""
+
+From = TypedDict(
+    "From",
+    {"from": Annotated[PositiveInt, Field(description="First epoch, counted from 1.")]},
+)
+From.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]  # pydantic's own hook
+Enabled = Annotated[
+    Annotated[StrictBool, Tag("yes or no")] | Annotated[From, Tag("from epoch")],
+    Discriminator(lambda value: "from epoch" if isinstance(value, Mapping) else "yes or no"),
+]
+"""Yes or no, or ``{from: epoch}``."""
+
+
+class Epochs(TypedDict):
+    """A number of epochs, where a bare number counts steps."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
+
+    epochs: Annotated[PositiveInt, Field(description="How many epochs.")]
+
+
+Every = Literal["epoch"] | PositiveInt | Epochs
+"""How often: every epoch, every so many steps, or every so many epochs."""
+
+
+class PartsAt(TypedDict):
+    """Parts that are trained from an epoch on."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
+
+    epoch: Annotated[TwoOrMore, Field(description="First epoch that trains them, from 2.")]
+    parts: Annotated[tuple[str, ...], Field(min_length=1, description="Names or patterns.")]
+
+
+class LayerByLayer(TypedDict):
+    """Layers that are trained one after the other, the last ones first."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
+
+    every: Annotated[PositiveInt, Field(description="Epochs from one unfreezing to the next.")]
+    layers: NotRequired[
+        Annotated[PositiveInt, Field(description="Layers each time; 1 if left out.")]
+    ]
+
+
+Unfreeze = Annotated[
+    Annotated[LayerByLayer, Tag("every")] | Annotated[tuple[PartsAt, ...], Tag("epochs")],
+    Discriminator(lambda value: "every" if isinstance(value, Mapping) else "epochs"),
+]
+"""``{every: 2, layers: 1}``, or a list of ``{epoch: 3, parts: [encoder]}``."""
+
+
+class ReadOptions(TypedDict):
+    """What a task reads of another."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
+
+    what: NotRequired[
+        Annotated[
+            Literal["output", "features"],
+            Field(description="Its raw output, or the features that its head reads; output."),
+        ]
+    ]
+    detach: NotRequired[
+        Annotated[
+            StrictBool,
+            Field(description="Whether the gradient of the reading task ends there; true."),
+        ]
+    ]
+
+
+Reads = Annotated[
+    Annotated[Mapping[str, ReadOptions], Tag("by task")] | Annotated[tuple[str, ...], Tag("names")],
+    Discriminator(lambda value: "by task" if isinstance(value, Mapping) else "names"),
+]
+"""Names of tasks, or ``{task: {what: output, detach: true}}``."""
+
+
+class EveryStep(TypedDict):
+    """At every n-th step."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
+
+    every: Annotated[PositiveInt, Field(description="Every so many steps with a main task.")]
+
+
+class WithProbability(TypedDict):
+    """At a step with some probability."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
+
+    probability: Annotated[PositiveShare, Field(description="For each step with a main task.")]
+
+
+def _not_reversed(frequency: Any) -> Any:
+    first, last = frequency["epochs"]
+    if first > last:
+        raise ValueError(f"found [{first}, {last}], expected a first epoch and one not before it")
+    return frequency
+
+
+class InEpochs(TypedDict):
+    """In some epochs."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
+
+    epochs: Annotated[
+        tuple[PositiveInt, PositiveInt],
+        Field(description="First and last epoch, counted from 1, both included."),
+    ]
+
+
+def _frequency_tag(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return "not a mapping"
+    if "probability" in value:
+        return "with a probability"
+    return "in epochs" if "epochs" in value else "at every nth step"
+
+
+def _always(value: Any) -> Any:
+    if value != "always":
+        raise ValueError(
+            f"found {shown(value)}, expected always, {{every: n}}, {{probability: p}} or "
+            "{epochs: [first, last]}"
+        )
+    return value
+
+
+Frequency = Annotated[
+    Annotated[Literal["always"], BeforeValidator(_always), Tag("not a mapping")]
+    | Annotated[EveryStep, Tag("at every nth step")]
+    | Annotated[WithProbability, Tag("with a probability")]
+    | Annotated[InEpochs, AfterValidator(_not_reversed), Tag("in epochs")],
+    Discriminator(_frequency_tag),
+]
+"""``always``, ``{every: 10}``, ``{probability: 0.1}`` or ``{epochs: [1, 5]}``."""
