@@ -62,6 +62,14 @@ def test_a_group_that_is_too_large_trains_and_a_note_gives_the_shares():
     assert "the train split has 90 % of the rows instead of 70 %" in found.notes[0]
 
 
+def test_every_split_has_a_group_whatever_the_fractions():
+    found = split(pa.table({"customer": ["a"] * 5 + ["b"] * 5}), group="customer", test=0.0)
+    assert [len(rows) for rows in of_each(found)] == [5, 5, 0]
+    names = pa.table({"customer": ["a", "b", "c"] * 30})
+    found = split(names, group="customer", validation=0.01, test=0.01)
+    assert [len(rows) for rows in of_each(found)] == [30, 30, 30]
+
+
 def test_rows_without_a_group_are_groups_alone():
     found = split(pa.table({"customer": [None] * 50 + ["a"] * 50}), group="customer")
     assert "no value in 50 rows; each of them is a group alone" in found.notes[0]

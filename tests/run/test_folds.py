@@ -157,3 +157,18 @@ def test_weights_and_conditions_hold_in_every_fold_and_in_the_ensemble(tmp_path)
     with pytest.warns(UserWarning, match="these are the rows that the models were trained on"):
         heavy = run.evaluate({**table, "w": (w * 100).tolist()})
     assert heavy["spend"]["loss"] == pytest.approx(found["spend"]["loss"], rel=1e-5)
+
+
+def test_a_fold_that_cannot_be_trained_is_reported_before_the_first(tmp_path):
+    few = ["b" if row == 40 else ["a", None][row % 2] for row in range(90)]
+    config = {**CONFIG, "data": {"split": {"folds": 6}}, "training": {"monitor": "spend"}}
+    with pytest.raises(ConfigError, match=r"tasks.kind: fold \d: column 'kind'"):
+        motet.train(config, data={**ROWS, "kind": few}, output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_groups_are_too_few_for_two_folds(tmp_path):
+    rows = {**ROWS, "who": [row // 45 for row in range(90)]}
+    config = {**CONFIG, "data": {"split": {"folds": 2, "group": "who"}}}
+    with pytest.raises(ConfigError, match="all but fold 1 have one group of 'who'"):
+        check(config, data=rows)

@@ -1,10 +1,13 @@
 """Builds a trainer from a config and fitted preprocessing."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from motet.config import Config
+from motet.config import Config, ConfigError
 from motet.config.collecting import Collector
 from motet.data.lacking import lacking_in
 from motet.model import MultiTaskModel
@@ -43,6 +46,8 @@ def check(
 ) -> AnyPrepared:
     """Check all of a config and its data, down to every option of model and training.
 
+    Each of several folds is prepared, so that none ends another's training with a mistake.
+
     Returns:
         What training would start from.
 
@@ -51,7 +56,24 @@ def check(
     """
     prepared = prepare(config, data=data, overrides=overrides)
     build_trainer(prepared)
+    split = prepared.config.data.split
+    for fold in range(2, (split.folds or 0) + 1) if split.fold is None else ():
+        with _of_fold(fold), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its run repeats them
+            build_trainer(
+                prepare(config, data=data, overrides=[*overrides, f"data.split.fold={fold}"])
+            )
     return prepared
+
+
+@contextmanager
+def _of_fold(fold: int) -> Iterator[None]:
+    """Begin each problem with the number of the fold."""
+    try:
+        yield
+    except ConfigError as error:
+        found = [replace(each, message=f"fold {fold}: {each.message}") for each in error.problems]
+        raise ConfigError(found, error.partial, error.origin) from None
 
 
 def _check_sources(prepared: AnyPrepared, model: MultiTaskModel, collector: Collector) -> None:

@@ -20,8 +20,7 @@ def _lines(
     prepared: AnyPrepared, model: MultiTaskModel, trainer: Trainer, report: Report | None
 ) -> Iterator[str]:
     config = prepared.config
-    predicted = [task.name for task in model.tasks if task.label_kind.given]
-    yield f"# A model for {', '.join(predicted)}"
+    yield f"# A model for {', '.join(model.labelled_tasks)}"
     yield ""
     yield f"Trained with motet {__version__}: {config.model.sharing.type} sharing,"
     balancers = ", then ".join(stage.type for stage in config.stages)

@@ -10,7 +10,7 @@
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from math import nan
 from pathlib import Path
@@ -138,7 +138,7 @@ def _carry_out(path: Path, config: Config, data: Any, say: Say, step: Say) -> En
         say(each)
     folder.write_text(path / folder.METRICS, json.dumps(_joined(results)) + "\n")
     models = [run.path / folder.MODEL for run in runs]
-    saving.save_members(path / folder.MODEL, models, _card(config, count, summary))
+    saving.save_members(path / folder.MODEL, models, _card(results[0]["tasks"], count, summary))
     found = load(path)
     assert isinstance(found, Ensemble)
     return found
@@ -225,10 +225,10 @@ def _mean(values: Sequence[float]) -> float:
     return mean(values) if values else nan
 
 
-def _card(config: Config, count: int, summary: Sequence[str]) -> str:
+def _card(tasks: Iterable[str], count: int, summary: Sequence[str]) -> str:
     return "\n".join(
         [
-            f"# An ensemble of {count} models for {', '.join(config.tasks)}",
+            f"# An ensemble of {count} models for {', '.join(tasks)}",
             "",
             f"Trained with motet {__version__}, a model for each of {count} folds; each has a card",
             "of its own in members/. Their probabilities and numbers are averaged.",

@@ -52,6 +52,12 @@ def by_fold(
         counts = measures(table, groups, labels)
         places = assign(counts, np.full(folds, 1 / folds), seed, group)
         others = np.flatnonzero(places != fold - 1)
+        if len(others) < 2:
+            raise InputError(
+                f"found {folds}, of which all but fold {fold} have one group of {group!r}; "
+                "expected at least two there, for training and validation; give more folds",
+                option="folds",
+            )
         shares = Fractions(validation, 0).shares
         split = assign(counts[others], shares, derive(seed, "fold", fold), group)
         of_group = np.full(len(places), 2)

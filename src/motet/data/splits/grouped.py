@@ -117,7 +117,7 @@ def measures(table: pa.Table, groups: Numbers, labels: Sequence[str]) -> NDArray
 def assign(
     shares: NDArray[np.float64], splits: NDArray[np.float64], seed: int, column: str
 ) -> NDArray[np.int64]:
-    """Assign groups to splits.
+    """Assign groups to splits, at least one to each.
 
     Args:
         shares: What each of G groups has of each of K measures, (G, K); the first is rows.
@@ -151,11 +151,16 @@ def assign(
     bundled = np.zeros((bundles[-1] + 1, shares.shape[1]))
     np.add.at(bundled, bundles, shares[order])
     lacking = np.ones((len(splits), shares.shape[1]))
+    empty = np.ones(len(splits), bool)
     places = np.empty(len(bundled), np.int64)
     for number, own in enumerate(bundled):
         # the least growth of the sum of squared shares, each divided by the share asked for
-        places[number] = place = np.argmax(lacking @ own - own @ own / (2 * splits))
+        gains = lacking @ own - own @ own / (2 * splits)
+        if len(bundled) - number == empty.sum():
+            gains[~empty] = -np.inf
+        places[number] = place = np.argmax(gains)
         lacking[place] -= own / splits[place]
+        empty[place] = False
     found = np.empty(len(shares), np.int64)
     found[order] = places[bundles]
     return found
