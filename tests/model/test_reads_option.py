@@ -94,10 +94,14 @@ def test_words_and_wrapped_modules_refuse_reads():
     slots, other = SequenceLabelling("s", classes=2, reads=["b"]), Regression("b")
     from motet.model.heads import make_head
 
-    with pytest.raises(InputError, match="'s' reads b, but its head reads tokens, not rows"):
+    with pytest.raises(
+        InputError, match="'s': reads: found b, but the head of the task reads tokens, not"
+    ):
         make_head(slots, 4, {"b": other, "s": slots}, lambda task: 4)
     reader = Regression("b", reads=["s"])
-    with pytest.raises(InputError, match=r"reads the raw output of 's', .*what: features"):
+    with pytest.raises(
+        InputError, match=r"found 's', whose raw output is not one row .*what: features"
+    ):
         make_head(reader, 4, {"b": reader, "s": slots}, lambda task: 4)
     with pytest.raises(InputError, match="'b' reads a, but a wrapped module has its heads inside"):
         MultiTaskModel.wrap(nn.Identity(), [Regression("b", reads=["a"]), Regression("a")])

@@ -12,9 +12,11 @@ from motet.tasks import (
     Classification,
     MultiLabel,
     Ordinal,
+    Quantile,
     Regression,
     SequenceLabelling,
     TaskMetrics,
+    WordRegression,
 )
 from motet.tasks.scores import fit_trivial
 
@@ -120,6 +122,37 @@ def test_constants_are_the_best_ones_by_weight():
     known = task.statistics(torch.tensor([0, 0, 1]), torch.tensor([1.0, 1.0, 6.0]))
     (share,) = fit_trivial([task], {"t": known})["t"]["log_loss"].probabilities
     assert share.tolist() == pytest.approx([0.25, 0.75])
+
+
+WEIGHTED = {"metrics": ["mae"], "weighted_metrics": True}
+
+
+@pytest.mark.parametrize(
+    ("task", "target", "expected"),
+    [
+        (Ordinal("t", classes=3, **WEIGHTED), torch.tensor([0, 1, 2]), [2]),
+        (Quantile("t", quantiles=[0.1, 0.5], **WEIGHTED), torch.tensor([0.0, 1.0, 5.0]), [0, 5]),
+        (
+            WordRegression("t", **WEIGHTED),
+            torch.tensor([[0.0, torch.nan], [1.0, 2.0], [5.0, torch.nan]]),
+            [5],
+        ),
+    ],
+)
+def test_constants_of_other_numbers_are_the_best_by_weight_too(task, target, expected):
+    known = task.statistics(target, torch.tensor([1.0, 1.0, 4.0]))
+    found = fit_trivial([task], {"t": known})["t"]["mae"].value
+    assert found.flatten().tolist() == expected
+
+
+@given(seed=st.integers(0, 100))
+def test_the_weighted_error_of_quantiles_is_that_of_the_middle_one(seed):
+    rng, w = rows(seed)
+    task = Quantile("t", quantiles=[0.1, 0.5, 0.9], **WEIGHTED)
+    raw, target = rng.normal(size=(N, 3)), rng.normal(size=N)
+    middle = task.decode(torch.tensor(raw)).value[:, 1]
+    expected = sk.mean_absolute_error(target, middle, sample_weight=w)
+    assert found_by(task, raw, target, w)["mae"] == pytest.approx(expected)
 
 
 def own(predictions, targets, weights):

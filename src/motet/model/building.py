@@ -16,6 +16,7 @@ from motet.config.schema import ModelConfig
 from motet.data.words import read_text, text_of
 from motet.encoders.fusion import create as create_fusion
 from motet.encoders.joined import Joined
+from motet.model.heads import check_reads
 from motet.model.reads import states_read
 from motet.model.sizes import Sizes, declared_sizes
 from motet.options import TABLE_OPTIONS, create
@@ -232,7 +233,7 @@ def check_tasks(config: Config, sizes: Sizes, collector: Collector) -> None:
             built[name] = task
     for name, task in built.items() if len(built) == len(config.tasks) else ():
         with collector.at("tasks", name):
-            task.check_read(built)
+            check_reads(task, built)
 
 
 def declared(

@@ -52,30 +52,54 @@ def make_head(task: Task, width: int, others: Mapping[str, Task], width_of: Any)
     Raises:
         InputError: If what is read has not one width for every row.
     """
-    task.check_read(others)
-    if not task.reads_tasks or task.takes_reads_itself or not _is_built_in(task):
+    check_reads(task, others)
+    if not _is_widened(task):
         return task.make_head(width)
-    if "rows" not in states_read(task):
+    reads = task.reads_of_tasks.items()
+    more = [
+        width_of(others[name]) if read.what == "features" else others[name].outputs
+        for name, read in reads
+    ]
+    return ReadingHead(task.make_head(width + sum(more)))
+
+
+def check_reads(task: Task, others: Mapping[str, Task]) -> None:
+    """Check that a task can get what it reads of others.
+
+    Args:
+        task: The task.
+        others: All tasks by name.
+
+    Raises:
+        InputError: If it cannot.
+    """
+    task.check_read(others)
+    if not _is_widened(task):
+        return
+    about: dict[str, Any] = {"option": "reads", "owner": f"task {task.name!r}"}
+    if states_read(task) != ("rows",):
         raise InputError(
-            f"task {task.name!r} reads {', '.join(task.reads_tasks)}, but its head reads "
+            f"found {', '.join(task.reads_tasks)}, but the head of the task reads "
             f"{' or '.join(states_read(task))}, not rows; give a head that declares takes_reads = "
-            "True and has forward(state, reads), or remove reads"
+            "True and has forward(state, reads), or remove reads",
+            **about,
         )
-    more = 0
     for name, read in task.reads_of_tasks.items():
-        other = others[name]
         if read.what == "features":
-            more += width_of(other)
             continue
-        if states_read(other) != ("rows",):
+        if states_read(others[name]) != ("rows",):
             raise InputError(
-                f"task {task.name!r} reads the raw output of {name!r}, which is not one row of "
-                f"numbers, as that reads {' or '.join(states_read(other))}; read its features: "
-                f"reads: {{{name}: {{what: features}}}}"
+                f"found {name!r}, whose raw output is not one row of numbers, as it reads "
+                f"{' or '.join(states_read(others[name]))}; read its features: reads: "
+                f"{{{name}: {{what: features}}}}",
+                **about,
             )
-        other.require_outputs()
-        more += other.outputs
-    return ReadingHead(task.make_head(width + more))
+        others[name].require_outputs()
+
+
+def _is_widened(task: Task) -> bool:
+    """Return whether a task has a built-in head that gets what it reads as further features."""
+    return bool(task.reads_tasks) and not task.takes_reads_itself and _is_built_in(task)
 
 
 def _is_built_in(task: Task) -> bool:

@@ -117,7 +117,7 @@ class Ordinal(Task):
 
     def trivial(self, labels: LabelStatistics, metric: str) -> Prediction:
         """Return the median class, with the classes' shares as probabilities."""
-        counts = labels.totals_of(self.classes)[0]
+        counts = labels.weighted_totals_of(self.classes)[0]
         shares = counts / counts.sum()
         median = (shares.cumsum(dim=0) < 0.5).sum()
         return Prediction(median.unsqueeze(0), shares.unsqueeze(0))

@@ -13,6 +13,7 @@ from motet.problems import InputError
 from motet.quantile_levels import middle, spelt
 from motet.tasks.base import Prediction, Task
 from motet.tasks.kinds import LabelKind
+from motet.tasks.kinds.numbers import weighted_quantiles
 from motet.tasks.labels import as_vector, at_least_float32
 from motet.tasks.losses.elements import pinball
 from motet.tasks.scaling import Scaling, checked_scaling, refuse_infinite, restored
@@ -101,6 +102,9 @@ class Quantile(Task):
     def trivial(self, labels: LabelStatistics, metric: str) -> Prediction:
         """Return the quantiles of the training labels; of a sample if there are many."""
         known = self.restore(labels.sample.rows)
+        if labels.weights is not None:
+            found = weighted_quantiles(known, labels.sample.weights, self.levels)
+            return Prediction(found.unsqueeze(0))
         return Prediction(known.quantile(known.new_tensor(self.levels)).unsqueeze(0))
 
     @property

@@ -64,7 +64,7 @@ class NumberLabels(LabelKind):
         """Return the median for mae, the mean for other metrics; of a sample if there are many."""
         known = restore(labels.sample.rows)
         if labels.weights is not None:
-            return Prediction(_weighted_constant(known, labels.sample.weights, metric).unsqueeze(0))
+            return Prediction(weighted_constant(known, labels.sample.weights, metric).unsqueeze(0))
         value = known.nanmedian(dim=0).values if metric == "mae" else known.nanmean(dim=0)
         return Prediction(value.unsqueeze(0))
 
@@ -85,18 +85,43 @@ class NumberLabels(LabelKind):
         return f"{found} in all {ranges.rows:,} rows" if found else ""
 
 
-def _weighted_constant(known: Tensor, weights: Tensor, metric: str) -> Tensor:
-    """Return the weighted median or mean of numbers (N,) or (N, K), NaN where one is missing."""
+def weighted_constant(known: Tensor, weights: Tensor, metric: str) -> Tensor:
+    """Return the weighted median for mae, else the weighted mean.
+
+    Args:
+        known: Numbers (N,) or (N, K), NaN where one is missing.
+        weights: Of the rows, (N,).
+        metric: The metric that will score it.
+
+    Returns:
+        One number () or one per output (K,).
+    """
     if known.ndim == 2:
-        columns = [_weighted_constant(each, weights, metric) for each in known.unbind(dim=1)]
+        columns = [weighted_constant(each, weights, metric) for each in known.unbind(dim=1)]
         return torch.stack(columns)
+    if metric == "mae":
+        return weighted_quantiles(known, weights, (0.5,))[0]
     there = ~known.isnan()
-    known, weights = known[there], weights[there].to(known.dtype)
-    if metric != "mae":
-        return (known * weights).sum() / weights.sum()
-    order = known.argsort()
-    half = weights[order].cumsum(0) >= weights.sum() / 2
-    return known[order][half.byte().argmax()]
+    known, weights = known[there], weights[there].to(known)
+    return (known * weights).sum() / weights.sum()
+
+
+def weighted_quantiles(known: Tensor, weights: Tensor, levels: Sequence[float]) -> Tensor:
+    """Return the smallest numbers up to which the share of the weight reaches each level.
+
+    Args:
+        known: Numbers (N,), NaN where one is missing.
+        weights: Of the numbers, (N,).
+        levels: K levels between 0 and 1.
+
+    Returns:
+        Shape (K,).
+    """
+    there = ~known.isnan()
+    known, order = known[there].sort()
+    reached = weights[there].to(known)[order].cumsum(0)
+    places = torch.searchsorted(reached, reached[-1] * known.new_tensor(levels))
+    return known[places]
 
 
 def constant_numbers(ranges: Ranges, names: Sequence[str] | None) -> Iterator[str]:

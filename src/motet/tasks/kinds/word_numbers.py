@@ -6,7 +6,7 @@ from typing import ClassVar, final
 from torch import Tensor
 
 from motet.tasks.kinds.base import LabelKind, Likelihood
-from motet.tasks.kinds.numbers import NumberLabels, constant_numbers
+from motet.tasks.kinds.numbers import NumberLabels, constant_numbers, weighted_constant
 from motet.tasks.kinds.ranges import Ranges, ranges_of
 from motet.tasks.moments import Moments
 from motet.tasks.prediction import Prediction
@@ -52,6 +52,10 @@ class WordNumberLabels(LabelKind):
     ) -> Prediction:
         """Return the median for mae, the mean for other metrics, (1, 1)."""
         known = restore(labels.sample.rows)
+        if labels.weights is not None:
+            weights = self.aligned_weights(labels.sample.weights, known)
+            value = weighted_constant(known[self.present(known)], weights, metric)
+            return Prediction(value.reshape(1, 1))
         value = known.nanmedian() if metric == "mae" else known.nanmean()
         return Prediction(value.reshape(1, 1))
 

@@ -63,7 +63,7 @@ class Errors(NamedTuple):
     ) -> "Errors":
         """Add up ``of_error`` over rows."""
         names, sums, counts = [], [], []
-        for name, found, truth in _outputs(rows):
+        for name, found, truth, _ in known_outputs(rows):
             names.append(name)
             sums.append(of_error(found - truth).sum())
             counts.append(len(truth))
@@ -96,7 +96,7 @@ class Explained(NamedTuple):
     @staticmethod
     def of(rows: ScoredRows) -> "Explained":
         """Add up over rows."""
-        names, found, truths = zip(*_outputs(rows), strict=True)
+        names, found, truths, _ = zip(*known_outputs(rows), strict=True)
         errors = [(a - b).square().sum() for a, b in zip(found, truths, strict=True)]
         edge = truths[0].new_tensor([torch.inf])
         return Explained(
@@ -123,12 +123,16 @@ class Explained(NamedTuple):
         return macro(zip(self.names, scores, strict=True), _OTHERWISE)
 
 
-def _outputs(rows: ScoredRows) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Yield name, predictions and truth of each output, float64, over the rows that have it."""
+def known_outputs(rows: ScoredRows) -> Iterator[tuple[str, Tensor, Tensor, Tensor]]:
+    """Yield each output of rows whose predictions and labels are numbers; of quantiles, the middle.
+
+    Yields:
+        Its name, predictions and truth of the rows that have it, float64, and which rows those are.
+    """
     values, targets = rows.value.double(), rows.target.double()
     if rows.levels:
         values = values[:, middle(rows.levels)]
     if targets.ndim == 1:
         values, targets = values.unsqueeze(1), targets.unsqueeze(1)
     for index, known in enumerate(~targets.isnan().T):
-        yield rows.name(index), values[known, index], targets[known, index]
+        yield rows.name(index), values[known, index], targets[known, index], known

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from motet.problems import InputError
-from motet.quantile_levels import middle
 from motet.states import MISSING
 from motet.tasks.metric import Metric, Score, ScoredRows, macro
+from motet.tasks.metrics.numbers import known_outputs
 from motet.tasks.metrics.texts import f1_of_rows
 
 _CONSTANT = "has a constant target or no label"
@@ -195,13 +195,9 @@ def _by_score(rows: ScoredRows) -> Iterator[tuple[str, Tensor, Tensor]]:
 
 def _outputs(rows: ScoredRows) -> Iterator[tuple[str, Tensor, Tensor, Tensor]]:
     """Yield name, predictions, truth and weights of each output, float64."""
-    weights, values, targets = _weights(rows), rows.value.double(), rows.target.double()
-    if rows.levels:
-        values = values[:, middle(rows.levels)]
-    if targets.ndim == 1:
-        values, targets = values.unsqueeze(1), targets.unsqueeze(1)
-    for index, known in enumerate(~targets.isnan().T):
-        yield rows.name(index), values[known, index], targets[known, index], weights[known]
+    weights = _weights(rows)
+    for name, value, truth, known in known_outputs(rows):
+        yield name, value, truth, weights[known]
 
 
 def _probabilities(rows: ScoredRows) -> Tensor:
