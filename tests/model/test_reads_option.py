@@ -12,7 +12,7 @@ from motet.config import ConfigError
 from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.run.building import check
-from motet.tasks import Classification, Regression, SequenceLabelling
+from motet.tasks import Classification, Generation, Regression, SequenceLabelling
 from motet.training import Trainer
 
 X = torch.randn(12, 3, generator=torch.Generator().manual_seed(0))
@@ -105,6 +105,18 @@ def test_words_and_wrapped_modules_refuse_reads():
         make_head(reader, 4, {"b": reader, "s": slots}, lambda task: 4)
     with pytest.raises(InputError, match="'b' reads a, but a wrapped module has its heads inside"):
         MultiTaskModel.wrap(nn.Identity(), [Regression("b", reads=["a"]), Regression("a")])
+
+
+def test_generated_texts_are_neither_read_nor_given_what_others_predict():
+    def title(**more):
+        return Generation("title", vocabulary_size=5, max_length=3, **more)
+
+    with pytest.raises(InputError, match=r"found 'title', whose raw output is not one row"):
+        MultiTaskModel(nn.Linear(3, 4), [title(), Regression("b", reads=["title"])])
+    with pytest.raises(InputError, match=r"'title': reads: found b, .* reads tokens or rows"):
+        MultiTaskModel(nn.Linear(3, 4), [title(reads=["b"]), Regression("b")])
+    features = Regression("b", reads={"title": {"what": "features"}})
+    assert MultiTaskModel(nn.Linear(3, 4), [title(), features])(torch.ones(2, 3))["b"].shape == (2,)
 
 
 def frame():

@@ -11,7 +11,7 @@ from torch import nn
 
 import motet
 from motet import MultiTaskModel, Trainer
-from motet.data.inputs.shapes import InputShapes, NumberColumn, TableShape
+from motet.data.inputs.shapes import InputShapes, NumberColumn, TableShape, TextSizes
 from motet.problems import InputError
 from motet.tasks import Contrastive, Regression, Vocabulary
 from motet.tasks.row_views import RowViews, both
@@ -152,7 +152,10 @@ def test_two_inputs_are_two_views_by_a_function():
             lambda: Contrastive("a", views=lambda i, g: (i, i), share=0.1),
             "no effect with a function",
         ),
-        (lambda: Contrastive("a", views="shuffle"), "shuffle"),
+        (
+            lambda: Contrastive("a", views="shuffle").view(torch.eye(2), generator()),
+            "views: found 'shuffle'; expected swap, drop, or the name of an input",
+        ),
         (lambda: Contrastive("a", temperature=0), "temperature"),
         (
             lambda: Contrastive("a", views=lambda i, g: i).view(torch.eye(2), generator()),
@@ -223,3 +226,71 @@ def test_a_run_has_it_beside_tables_and_texts(tmp_path):
     run = motet.train(config, rows, output=tmp_path / "run")
     assert motet.load(run.path).predict(rows).column_names == ["y"]
     assert 0 < run.evaluate(rows, split="test")["same"]["loss"] < 10
+
+
+# Inputs as views ---------------------------------------------------------------------------------
+
+
+def test_an_input_is_the_second_view_and_all_others_the_first():
+    shapes = InputShapes.of(
+        {
+            "age": TableShape((NumberColumn("age"),)),
+            "place": TableShape((), (5,)),
+            "vector": TableShape((NumberColumn("v0"), NumberColumn("v1"))),
+            "title": TextSizes(9),
+            "body": TextSizes(9),
+        }
+    )
+    ids = torch.tensor([[3, 4], [5, 0]])
+    rows = {
+        "numbers": torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]),
+        "categories": torch.tensor([[1], [2]]),
+        "texts": {"title": {"ids": ids}, "body": {"ids": ids + 1}},
+    }
+
+    def of(second):
+        task = Contrastive("a", views=second)
+        task.read_shapes(shapes)
+        return task.view(rows, generator())[0]
+
+    made = of("vector")
+    assert made["numbers"].tolist() == [[1, 0, 0], [4, 0, 0], [0, 2, 3], [0, 5, 6]]
+    assert made["categories"].tolist() == [[1], [2], [0], [0]]
+    assert made["texts"]["title"]["ids"].tolist() == [[3, 4], [5, 0], [0, 0], [0, 0]]
+    made = of("title")
+    assert made["texts"]["title"]["ids"].tolist() == [[0, 0], [0, 0], [3, 4], [5, 0]]
+    assert made["texts"]["body"]["ids"].tolist() == [[4, 5], [6, 1], [0, 0], [0, 0]]
+    assert made["numbers"][2:].eq(0).all()
+    with pytest.raises(
+        InputError, match=r"views: found 'titel'; expected swap, drop, or .*'title'"
+    ):
+        of("titel")
+    with pytest.raises(InputError, match="views: found 'title', the only input"):
+        Contrastive("a", views="title").read_shapes(InputShapes.of({"title": TextSizes(9)}))
+    with pytest.raises(InputError, match=r"share: has no effect with views: title, an input"):
+        Contrastive("a", views="title", share=0.1)
+
+
+def test_rows_of_a_source_without_the_second_view_have_none():
+    task = Contrastive("a", views="body")
+    assert task.applies({"texts": {"title": None}})
+    assert not task.applies({"texts": {"body": None}})
+    assert not task.applies({"body": None})
+
+
+def test_two_inputs_that_say_the_same_are_found_in_each_other():
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(256, 3)).astype(np.float32)
+    rows = {
+        "one": hidden @ rng.normal(size=(3, 5)).astype(np.float32),
+        "two": hidden @ rng.normal(size=(3, 4)).astype(np.float32),
+    }
+    torch.manual_seed(0)
+    encoders = {"one": nn.Linear(5, 16), "two": nn.Linear(4, 16)}
+    tasks = [Regression("b"), Contrastive("a", views="two", width=8)]
+    model = MultiTaskModel(encoders=encoders, tasks=tasks)
+    history = Trainer(model, learning_rate=0.01, batch_size=64).fit(
+        (rows, {"b": hidden[:, 0]}), epochs=15
+    )
+    losses = history.curve("a", "loss", "train")
+    assert losses[-1] < 0.8 * losses[0]  # of equal views about 0.6, as the temperature is 0.5

@@ -1,7 +1,7 @@
 """Contrastive learning: two views of a row near each other, those of other rows farther away."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, cast, final
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from motet.options import (
 from motet.problems import InputError
 from motet.tasks.additive import size_of
 from motet.tasks.auxiliary import Auxiliary
+from motet.tasks.input_views import InputViews
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import at_least_float32
 from motet.tasks.losses.embeddings import nt_xent
@@ -25,6 +26,8 @@ from motet.tasks.row_weights import COMPARED, refuse_weights
 
 Views = Callable[[Any, torch.Generator], tuple[Any, Any]]
 """Makes two views of inputs."""
+CHANGES: tuple[Any, ...] = ("swap", "drop")
+"""Ways of changing a row."""
 
 
 @final
@@ -33,17 +36,19 @@ class Contrastive(Auxiliary):
 
     An auxiliary task: it needs no labels, has no predictions, and shapes what is shared. The first
     view is the row as the data have it, the second is changed; other inputs than tables and texts
-    are the same in both. The loss is NT-Xent, the mean over both views of all rows, in one forward
-    pass. It compares all rows of a batch, so larger batches make it harder, and a batch of one row
-    counts 0.
+    are the same in both. Or one input is the second view, and all others are the first. The loss is
+    NT-Xent, the mean over both views of all rows, in one forward pass. It compares all rows of a
+    batch, so larger batches make it harder, and a batch of one row counts 0.
 
     Args:
         name: The task's name.
         views: How the second view is made. ``swap`` gives cells of tables the value of another row
             (Bahri et al., ICLR 2022), ``drop`` makes numbers 0 and categories unknown; both leave
-            out words of texts. From Python also a function ``(inputs, generator)`` that returns the
-            inputs of both views, such as two inputs of a row.
-        share: Share of the cells and words that are changed; 0.3 if left out.
+            out words of texts. The name of an input makes it the second view and the others the
+            first; what a view lacks is empty in it. From Python also a function ``(inputs,
+            generator)`` that returns the inputs of both views.
+        share: Share of the cells and words that are changed by ``swap`` and ``drop``; 0.3 if left
+            out.
         width: Numbers of the embedding that is compared.
         temperature: Divides the cosines: the lower, the more the nearest rows count.
         **common: Options of every auxiliary task; see `motet.options.AuxiliaryOptions`.
@@ -68,7 +73,7 @@ class Contrastive(Auxiliary):
         self,
         name: str,
         *,
-        views: Literal["swap", "drop"] | Callable[..., Any] = "swap",
+        views: str | Callable[..., Any] = "swap",
         share: PositiveShare | None = None,
         width: PositiveInt = 64,
         temperature: PositiveFloat = 0.5,
@@ -76,13 +81,17 @@ class Contrastive(Auxiliary):
     ) -> None:
         super().__init__(name, **common)
         self.outputs, self.temperature = width, temperature
-        if callable(views) and share is not None:
-            raise InputError("has no effect with a function; remove it", option="share")
-        self._views = views if callable(views) else RowViews(views, 0.3 if share is None else share)
+        if views not in CHANGES and share is not None:
+            what = "a function" if callable(views) else f"views: {views}, an input"
+            raise InputError(f"has no effect with {what}; remove it", option="share")
+        self._views = _views(views, 0.3 if share is None else share)
 
     def read_shapes(self, shapes: Any) -> None:
-        if isinstance(self._views, RowViews):
+        if isinstance(self._views, RowViews | InputViews):
             self._views.read_shapes(shapes, f"task {self.name!r}")
+
+    def applies(self, inputs: Any) -> bool:
+        return not isinstance(self._views, InputViews) or self._views.applies(inputs)
 
     def view(self, inputs: Any, generator: torch.Generator) -> tuple[Any, Tensor]:
         found: Any = self._views(inputs, generator)
@@ -122,3 +131,10 @@ class Contrastive(Auxiliary):
     def without_weights(self) -> str:
         """Why views cannot have weights of rows."""
         return COMPARED
+
+
+def _views(views: str | Views, share: float) -> Views:
+    if not isinstance(views, str):
+        return views
+    changed = views in CHANGES
+    return RowViews(cast(Literal["swap", "drop"], views), share) if changed else InputViews(views)

@@ -6,7 +6,7 @@ that its option ``encoder`` chooses.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -96,6 +96,13 @@ class BranchShape:
 Shape = TableShape | TextSizes | BranchShape
 
 
+class Columns(NamedTuple):
+    """Which columns of the table an input has."""
+
+    numbers: range
+    categories: range
+
+
 @dataclass(frozen=True)
 class InputShapes:
     """Shapes of all inputs of a model."""
@@ -104,6 +111,8 @@ class InputShapes:
     """The columns of all inputs that have some, in order."""
     texts: Mapping[str, TextSizes]
     branches: Mapping[str, BranchShape]
+    columns: Mapping[str, Columns] = field(default_factory=dict)
+    """For each input in the table, its columns."""
 
     @staticmethod
     def of(shapes: Mapping[str, Shape]) -> "InputShapes":
@@ -129,6 +138,7 @@ class InputShapes:
             ),
             {name: each for name, each in shapes.items() if isinstance(each, TextSizes)},
             branches,
+            _columns({n: each for n, each in shapes.items() if isinstance(each, TableShape)}),
         )
 
     @property
@@ -140,6 +150,15 @@ class InputShapes:
     def has_table(self) -> bool:
         """Whether there are numbers or categories."""
         return bool(self.table.numbers or self.table.categories)
+
+
+def _columns(tables: Mapping[str, TableShape]) -> dict[str, Columns]:
+    found, numbers, categories = {}, 0, 0
+    for name, each in tables.items():
+        ends = numbers + len(each.numbers), categories + len(each.categories)
+        found[name] = Columns(range(numbers, ends[0]), range(categories, ends[1]))
+        numbers, categories = ends
+    return found
 
 
 def join(
