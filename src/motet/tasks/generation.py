@@ -242,7 +242,8 @@ class Generation(Task):
         several = {} if one_beam else {"beams": self._search["beams"]}
         for option in ({**decoder, **self._given, **several}) if self._replaces_decoder else ():
             raise InputError(
-                f"the head replaces the decoder, so {option} would have no effect; remove one of them",
+                f"the head replaces the decoder, so {option} would have no effect; remove one of "
+                "them",
                 option=option,
                 owner=owner,
             )
