@@ -1,5 +1,8 @@
 """Settings for every test."""
 
+import os
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 
@@ -25,6 +28,21 @@ def _registered_members_are_forgotten():
             registry._own.clear()
             registry._own.update(before[kind])
             registry.version += 1
+
+
+SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The path of a file of real rows by its name; the test is skipped where it is not there."""
+
+    def path(name):
+        if not (SHARED / name).is_file():
+            pytest.skip(f"{name} is not there; $SHARED_DATA names its folder")
+        return SHARED / name
+
+    return path
 
 
 LOOPS = "not installed: pip install 'motet[loops]'"

@@ -1,7 +1,6 @@
 """The worked projects on texts: their configs train as they are, and learn what they should."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -10,14 +9,7 @@ import motet
 from motet.data.sources import read
 
 ROOT = Path(__file__).parents[1]
-SHARED = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
 FEW = ["data.source=null", "training.epochs=1", "training.batch_size=64"]
-
-
-def snips():
-    if not (SHARED / "snips.parquet").is_file():
-        pytest.skip("snips.parquet is not there; $SHARED_DATA names its folder")
-    return SHARED / "snips.parquet"
 
 
 def few(source, train):
@@ -55,9 +47,9 @@ def test_experts_with_an_auxiliary_task_at_every_tenth_step(tmp_path):
     assert not any(name.startswith("hidden_words") for name in found.column_names)
 
 
-def test_intent_and_slots_take_two_steps(tmp_path):
+def test_intent_and_slots_take_two_steps(shared_data, tmp_path):
     config = ROOT / "examples" / "snips.yaml"
-    run = motet.train(config, few(snips(), 150), FEW, tmp_path / "run")
+    run = motet.train(config, few(shared_data("snips.parquet"), 150), FEW, tmp_path / "run")
     (found,) = run.predict({"tokens": [["play", "some", "jazz"]]}).to_pylist()
     assert len(found["slots"]) == 3
 
@@ -78,8 +70,8 @@ def test_sentiment_and_topic_are_learned_from_4039_reviews(tmp_path):
 
 
 @pytest.mark.slow
-def test_intent_and_slots_are_better_than_words_by_themselves(tmp_path):
-    changes = [f"data.source={snips()}"]
+def test_intent_and_slots_are_better_than_words_by_themselves(shared_data, tmp_path):
+    changes = [f"data.source={shared_data('snips.parquet')}"]
     run = motet.train(ROOT / "examples" / "snips.yaml", overrides=changes, output=tmp_path / "run")
     found = metrics_of(run)
     assert found["intent"]["accuracy"] > 0.97

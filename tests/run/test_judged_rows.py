@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sklearn.metrics as sk
 
 import motet
 from motet.config import ConfigError
@@ -179,3 +180,31 @@ def test_metrics_count_rows_by_their_weights_if_asked(tmp_path):
     weights = table["w"].to_numpy()[test["row"].to_numpy()]
     assert reports[0]["accuracy"] == pytest.approx(right.mean())
     assert reports[1]["accuracy"] == pytest.approx((weights * right).sum() / weights.sum())
+
+
+def test_people_of_the_census_count_as_often_as_they_stand_for_others(shared_data, tmp_path):
+    table = pq.read_table(shared_data("adult.parquet")).slice(0, 3000)
+    tasks = {
+        "income": {"type": "classification", "row_weight": "fnlwgt", "weighted_metrics": True},
+        "hours_per_week": {"type": "regression", "rows": "workclass == 'Private'"},
+    }
+    training = {"epochs": 2, "batch_size": 64, "device": "cpu"}
+    run = motet.train({"tasks": tasks, "training": training}, table, output=tmp_path / "run")
+    held_out = pq.read_table(run.path / "predictions/test.parquet")
+    rows = table.take(held_out["row"])
+    true = np.array(rows["income"].to_pylist()) == ">50K"
+    p = held_out["income_probability_>50K"].to_numpy()
+    weights = rows["fnlwgt"].to_numpy()
+    found = run.evaluate(table, split="test")
+    income = found["income"]
+    assert income["auroc"] == pytest.approx(sk.roc_auc_score(true, p, sample_weight=weights))
+    entropy = sk.log_loss(true, p, sample_weight=weights)
+    assert income["log_loss"] == pytest.approx(entropy, rel=1e-5)
+    assert income["loss"] == pytest.approx(entropy, rel=1e-5)  # whatever training rows weigh
+    assert found.scores["income"] > 0.5
+    private = np.array(rows["workclass"].to_pylist()) == "Private"
+    assert found["hours_per_week"]["count"] == private.sum()
+    run.predict(table.drop_columns(["fnlwgt", "workclass"]))  # they are no inputs
+    card = (run.path / "model" / "README.md").read_text()
+    assert "weighted by fnlwgt" in card
+    assert "where workclass == 'Private'" in card

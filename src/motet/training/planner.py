@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Container, Sequence
+from itertools import chain
 
 import torch
 
@@ -90,20 +91,16 @@ class Planner:
             groups = groups_of(self._grouping, rows.targets) if self._grouping else None
             return Plan(step, (Part(rows, tasks, groups=groups),), (), self._micro_batches)
         due = [self._auxiliary[name] for name in auxiliary]
-        first = drawn = drawn_for(rows, tasks, due)
-        passes = passes_of(rows, drawn, tasks, join=self._join)
-        balanced = [self._part(*each, number) for number, each in enumerate(passes)]
-        for place, (more, chosen) in enumerate(others, 1):
-            found = drawn_for(more, chosen, ())
-            drawn = (*drawn, *found)
-            for number, each in enumerate(passes_of(more, found, chosen, join=self._join)):
-                balanced.append(self._part(*each, number, f"choice/{place}"))
-        beside: list[Part] = []
-        for task in due:
-            for batch in batches_of(task, first):
-                part = self._view(task, batch, step, epoch)
-                (balanced if task.balanced else beside).append(part)
-        return Plan(step, balanced, beside, self._micro_batches, tuple(drawn))
+        drawn = [drawn_for(rows, tasks, due), *(drawn_for(*each, ()) for each in others)]
+        balanced = [
+            part
+            for place, (choice, batches) in enumerate(zip(choices, drawn, strict=True))
+            for part in self._parts(choice, batches, f"choice/{place}" if place else "")
+        ]
+        views = [(t, self._view(t, b, step, epoch)) for t in due for b in batches_of(t, drawn[0])]
+        balanced += [part for task, part in views if task.balanced]
+        beside = [part for task, part in views if not task.balanced]
+        return Plan(step, balanced, beside, self._micro_batches, tuple(chain(*drawn)))
 
     def ordered(self, tasks: Container[str]) -> list[str]:
         """Return tasks in the order of the model."""
@@ -113,13 +110,17 @@ class Planner:
         begun = (task for task in tasks if self._from.get(task, 1) <= epoch)
         return [task for task in begun if task not in self._latent]
 
+    def _parts(self, choice: Choice, drawn: Sequence[Batch], name: str) -> list[Part]:
+        passes = passes_of(choice.rows, drawn, choice.tasks, join=self._join)
+        return [self._part(*each, number, name) for number, each in enumerate(passes)]
+
     def _part(
         self,
         batch: Batch,
         tasks: Sequence[str],
         rows: Rows | None,
         number: int,
-        name: str = "",
+        name: str,
     ) -> Part:
         groups = groups_of(self._grouping, batch.targets) if self._grouping else None
         source = f"source/{batch.source}" if number else ""
