@@ -22,7 +22,8 @@ from motet.config.yaml_positions import parse_value
 from motet.problems import InputError
 from motet.registry import TASKS
 from motet.run import check, initial_config, initialise
-from motet.run.initialising import SCHEMA, _yaml
+from motet.run.commented_yaml import on_one_line
+from motet.run.initialising import SCHEMA
 from motet.tasks import Task
 from motet.tasks.kinds import TagLabels
 
@@ -247,7 +248,7 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_every_reader_of_yaml_reads_the_same_value(value):
-    text = f"key: {_yaml(value)}\n"
+    text = f"key: {on_one_line(value)}\n"
     assert parse_value(text) == yaml.safe_load(text) == {"key": value}
 
 

@@ -7,7 +7,7 @@ settings with their defaults, are commented out.
 import json
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from motet.data.targets import Target
 from motet.options import label_kind_of, read_options
 from motet.problems import InputError
 from motet.registry import INPUTS, LABELS
+from motet.run.commented_yaml import Line, aligned, on_one_line
 from motet.run.folder import check_output, write_text
 
 SCHEMA = "motet.schema.json"
@@ -61,12 +62,6 @@ _FEWEST_OF_A_CLASS = 10
 _MOST_RARE = 0.1
 """Share of rows with rare classes above which the split is not stratified by class."""
 _UNCOMMENT = "remove its # and the space after it"
-
-_WIDEST = 44
-"""Column at which comments begin, unless the line itself is longer."""
-
-Line = tuple[str, str]
-"""YAML, and the comment beside it."""
 
 
 def initialise(source: str, targets: Sequence[str], output: str | Path) -> Path:
@@ -136,7 +131,7 @@ def initial_config(source: str, targets: Sequence[str], folder: Path | None = No
         _of_tasks(tasks),
         _of_settings(len(splits.train), _unread_settings(inputs)),
     )
-    return "\n".join(["# Each guess has its reason beside it.\n", *map(_aligned, sections)])
+    return "\n".join(["# Each guess has its reason beside it.\n", *map(aligned, sections)])
 
 
 # Sections ------------------------------------------------------------------------------------
@@ -194,8 +189,8 @@ def _relative(source: str, folder: Path | None) -> str:
 
 def _of_data(source: str, chosen: Chosen, reason: str) -> Iterator[Line]:
     yield "data:", ""
-    yield f"  source: {_yaml(source)}", ""
-    yield f"  split: {_yaml(chosen)}", reason
+    yield f"  source: {on_one_line(source)}", ""
+    yield f"  split: {on_one_line(chosen)}", reason
 
 
 def _words_of(table: pa.Table, tasks: Sequence[Guess]) -> set[str]:
@@ -215,13 +210,13 @@ def _of_inputs(guesses: Sequence[Guess], words: Collection[str]) -> Iterator[Lin
     for guess in guesses:
         if guess.type is not None:
             chosen = _with_encoder(guess.type, guess.column in words)
-            yield f"  {_yaml(guess.column)}: {_yaml(chosen)}", guess.reason
+            yield f"  {on_one_line(guess.column)}: {on_one_line(chosen)}", guess.reason
     left = [guess for guess in guesses if guess.type is None]
     if left:
         yield f"  # not used; to use one, {_UNCOMMENT}, and write its type:", ""
         yield f"  # {' '.join(INPUTS)}", ""
     for guess in left:
-        yield f"  # {_yaml(guess.column)}:", guess.reason
+        yield f"  # {on_one_line(guess.column)}:", guess.reason
 
 
 def _with_encoder(kind: str, of_words: bool) -> str | Chosen:
@@ -239,7 +234,7 @@ def _own_encoder(kind: str) -> str | None:
 def _of_tasks(guesses: Sequence[Guess]) -> Iterator[Line]:
     yield "tasks:", "what it predicts"
     for (name, options), guess in zip(chosen_tasks(guesses).items(), guesses, strict=True):
-        yield f"  {_yaml(name)}: {_yaml(options)}", guess.reason
+        yield f"  {on_one_line(name)}: {on_one_line(options)}", guess.reason
 
 
 def _unread_settings(inputs: Sequence[Guess]) -> set[str]:
@@ -256,7 +251,7 @@ def _of_settings(rows: int, unread: Collection[str]) -> Iterator[Line]:
     for section, keys in _SHOWN.items():
         value = getattr(defaults, section)
         if not keys:
-            yield f"# {section}: {_yaml(_plain(value))}", _first_words(Config, section)
+            yield f"# {section}: {on_one_line(_plain(value))}", _first_words(Config, section)
             continue
         fitting = {"batch_size": batch_size} if section == "training" and batch_size else {}
         yield f"{section}:" if fitting else f"# {section}:", ""
@@ -266,7 +261,7 @@ def _of_settings(rows: int, unread: Collection[str]) -> Iterator[Line]:
             if key in fitting:
                 yield f"  {key}: {fitting[key]}", f"not the default: {rows:,} training rows"
                 continue
-            text = _yaml(_plain(getattr(value, key)))
+            text = on_one_line(_plain(getattr(value, key)))
             yield f"{'  # ' if fitting else '#   '}{key}: {text}", _first_words(type(value), key)
 
 
@@ -286,34 +281,3 @@ def _plain(value: Any) -> Any:
 def _first_words(model: type[BaseModel], key: str) -> str:
     text = model.model_fields[key].description or ""
     return re.split(r"[.;:]\s", " ".join(text.split()).rstrip(".") + ". ")[0]
-
-
-# YAML ----------------------------------------------------------------------------------------
-
-
-def _aligned(section: Iterator[Line]) -> str:
-    lines = list(section)
-    width = min(_WIDEST, max(len(line) for line, comment in lines if comment))
-    return "".join(
-        f"{line:<{width}}  # {comment}\n" if comment else f"{line}\n" for line, comment in lines
-    )
-
-
-_PLAIN = re.compile(r"(motet://)?[A-Za-z_]([\w ./-]*\w)?", re.ASCII)
-_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
-"""Texts that some YAML parsers read as another type."""
-
-
-def _yaml(value: Any) -> str:
-    """Write a value on one line, so that every YAML parser reads the same value."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_yaml(key)}: {_yaml(each)}" for key, each in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_yaml, value)) + "]"
-    if isinstance(value, str):
-        if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
-            return value
-        quoted = json.dumps(value, ensure_ascii=False)
-        return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)
-    text = json.dumps(value)
-    return text.replace("e", ".0e") if isinstance(value, float) and "." not in text else text

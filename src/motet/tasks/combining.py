@@ -1,4 +1,4 @@
-"""One prediction out of those of several models: means of numbers, the row most agreed on else."""
+"""One prediction out of those of several models: a mean, or else the row that most agree on."""
 
 from collections.abc import Sequence
 
