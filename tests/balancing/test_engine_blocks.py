@@ -162,6 +162,35 @@ def test_hooks_where_tasks_meet_act_once(sources):
     assert_gradients(leaves, expected, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize(
+    ("encoder", "last"),
+    [
+        (lambda: linear(4, 200), "layers"),
+        (lambda: nn.Sequential(linear(4, 200), nn.Tanh(), linear(200, 200)), "layers"),
+        (lambda: nn.Sequential(linear(4, 200), nn.LayerNorm(200).to(DTYPE)), "rows"),
+    ],
+    ids=["one layer", "layers", "norm"],
+)
+@pytest.mark.parametrize("overlapping", [False, True])
+def test_hooks_at_a_layer_where_tasks_meet_act_once(encoder, last, overlapping):
+    starts = (0, 1, 2, 3) if overlapping else (0, 4, 0, 4)
+
+    def graph():
+        torch.manual_seed(0)
+        shared, heads = encoder(), nn.ModuleList(linear(200, 1) for _ in starts)
+        z = shared(data(N, 4))
+        z.register_hook(lambda gradient: 3 * gradient)
+        outputs = [head(z[k : k + 4]) for head, k in zip(heads, starts, strict=True)]
+        return squares(outputs), [*shared.parameters(), *heads.parameters()]
+
+    losses, leaves = graph()
+    expected = naive(losses, leaves, Shorter(list(losses)))
+    options = {"gramian": "layers"} if last == "layers" and overlapping else {}
+    path = backward(losses, Shorter(list(losses)), **options).path
+    assert path == (last if overlapping else "blocks")
+    assert_gradients(leaves, expected, rtol=1e-8, atol=1e-10)
+
+
 class Alone(nn.Module):
     """A layer, and something that rows may meet in, or that nobody knows."""
 

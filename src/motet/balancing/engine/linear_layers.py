@@ -173,18 +173,26 @@ _FEWEST = 3
 
 
 @contextmanager
-def cotangents(nodes: Sequence[Any]) -> Iterator[dict[int, Tensor]]:
+def cotangents(
+    nodes: Sequence[Any], known: Mapping[Place, Tensor] | None = None
+) -> Iterator[dict[int, Tensor]]:
     """Collect the cotangents that nodes are run with.
 
     Autograd captures at an edge before hooks on the tensor there act, if the node behind it runs.
 
+    Args:
+        nodes: Nodes with one output of interest, the first.
+        known: Cotangents where the pass starts, on which hooks of tensors acted already.
+
     Yields:
-        The cotangents of those nodes that are run, by their number.
+        The cotangents of those nodes that are run or known, by their number.
     """
-    seen: dict[int, Tensor] = {}
+    known = known or {}
+    seen = {k: known[node, 0] for k, node in enumerate(nodes) if (node, 0) in known}
     hooks = [
         node.register_prehook(lambda given, number=number: seen.__setitem__(number, given[0]))
         for number, node in enumerate(nodes)
+        if number not in seen
     ]
     try:
         yield seen

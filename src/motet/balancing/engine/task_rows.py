@@ -60,10 +60,12 @@ def fill_row(
     Returns:
         The gradient on the task's own leaves.
     """
-    edges = rows.edges
+    edges, task = rows.edges, call.tasks[row]
     wanted: list[Tensor | GradientEdge] = [*rows.leaves, *edges, *own]
-    with cotangents([edge.node for edge in edges]) as seen:
-        found = call.gradients(call.tasks[row], wanted)
+    begun = call.begun.get(task)
+    known = None if begun is None else {begun.place: begun.cotangent}
+    with cotangents([edge.node for edge in edges], known) as seen:
+        found = call.gradients(task, wanted)
     count = len(rows.leaves)
     given = iter([seen.get(k, found[count + k]) for k in range(len(edges))])
     lookups = [[next(given) for _ in table.lookups] for table in rows.tables] if rows.tables else ()

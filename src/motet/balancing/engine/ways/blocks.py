@@ -136,10 +136,9 @@ def _captured(
     uses = [use.output[0] for layer in part.layers for use in layer.uses]
     nodes = [*uses, *(norm.node for norm in part.norms)]
     edges = [GradientEdge(node, 0) for node in nodes]
-    with cotangents(nodes) as seen:
-        found = gradients_behind(
-            [part.start], edges, [total / call.scale], retain=call.keep_graph or not last
-        )
+    start = total / call.scale
+    with cotangents(nodes, {part.start: start}) as seen:
+        found = gradients_behind([part.start], edges, [start], retain=call.keep_graph or not last)
     return [seen.get(number, each) for number, each in enumerate(found)]
 
 
