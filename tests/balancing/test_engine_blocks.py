@@ -165,7 +165,7 @@ def test_hooks_where_tasks_meet_act_once(sources):
 @pytest.mark.parametrize(
     ("encoder", "last"),
     [
-        (lambda: linear(4, 200), "layers"),
+        (lambda: linear(4, 200), "rows"),
         (lambda: nn.Sequential(linear(4, 200), nn.Tanh(), linear(200, 200)), "layers"),
         (lambda: nn.Sequential(linear(4, 200), nn.LayerNorm(200).to(DTYPE)), "rows"),
     ],
@@ -185,8 +185,7 @@ def test_hooks_at_a_layer_where_tasks_meet_act_once(encoder, last, overlapping):
 
     losses, leaves = graph()
     expected = naive(losses, leaves, Shorter(list(losses)))
-    options = {"gramian": "layers"} if last == "layers" and overlapping else {}
-    path = backward(losses, Shorter(list(losses)), **options).path
+    path = backward(losses, Shorter(list(losses))).path
     assert path == (last if overlapping else "blocks")
     assert_gradients(leaves, expected, rtol=1e-8, atol=1e-10)
 
