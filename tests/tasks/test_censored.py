@@ -156,3 +156,21 @@ def test_options_that_do_not_fit_are_refused():
         Regression("a", censored="auto", loss="huber")
     with pytest.raises(InputError, match="one number per row with censored"):
         Regression("a", censored="auto", outputs=2)
+
+
+def test_joint_predictions_are_judged_on_exact_labels_of_weight_above_0():
+    task = Regression("assay", censored="auto", metrics=["mae"])
+    target = torch.tensor([[1.0, 1.0], [2.0, torch.inf], [5.0, 5.0]])
+    weights, raw = torch.tensor([1.0, 1.0, 0.0]), torch.tensor([3.0, 0.0, 9.0])
+    found = []
+    for joint in (False, True):
+        metrics = TaskMetrics([task])
+        terms = task.loss(raw, target, weights)
+        own = {"assay": target}, {"assay": terms}
+        if joint:
+            metrics.update_predictions({"assay": task.decode(raw)}, *own, {"assay": weights})
+        else:
+            metrics.update({"assay": raw}, *own, weights={"assay": weights})
+        found.append(metrics.compute("assay"))
+    assert found[0] == found[1]
+    assert (found[0]["mae"], found[0]["count"]) == (2.0, 1)

@@ -234,6 +234,10 @@ class Task(nn.Module, ABC):
         """Return which rows have at least one label, (B,)."""
         return self.label_kind.labelled(target)
 
+    def judged(self, target: Tensor) -> Tensor:
+        """Return which rows metrics compare with predictions, (B,): by default those labelled."""
+        return self.labelled(target)
+
     def groups(self, target: Tensor) -> Tensor | None:
         """Return which rows belong together, as the loss compares them with each other.
 
@@ -264,7 +268,7 @@ class Task(nn.Module, ABC):
             Predictions and labels in original units.
         """
         wide = raw if self.reads_state == "tokens" else raw.double()
-        return Kept(self.decode(wide), self.restore(target), self.labelled(target))
+        return Kept(self.decode(wide), self.restore(target), self.judged(target))
 
     def combine(self, members: Sequence[Prediction]) -> Prediction:
         """Combine what several models predict for the same rows; see `combined`."""

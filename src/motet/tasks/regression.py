@@ -22,7 +22,6 @@ from motet.tasks.base import Prediction, Task, find_loss
 from motet.tasks.censoring import Censoring, check_intervals, numbers_of
 from motet.tasks.kinds import LabelKind, Likelihood, label_kind
 from motet.tasks.labels import as_vector, at_least_float32
-from motet.tasks.prediction import Kept
 from motet.tasks.scaling import Scaling, checked_scaling, refuse_infinite, restored
 
 BUILT_IN = ("mse", "mae", "huber", "log_cosh")
@@ -122,12 +121,9 @@ class Regression(Task):
         numbers = as_vector(target) if self.censoring is None else numbers_of(target)
         return restored(numbers, self.scaling)
 
-    def keep(self, raw: Tensor, target: Tensor) -> Kept:
-        """Return what metrics need; of intervals, the rows whose number is known."""
-        kept = super().keep(raw, target)
-        if self.censoring is None:
-            return kept
-        return kept._replace(labelled=self.label_kind.labelled(kept.target))
+    def judged(self, target: Tensor) -> Tensor:
+        """Return which rows have a number, (B,): a bound is a label, but has no error."""
+        return self.label_kind.labelled(self.restore(target))
 
     def check(self, target: Tensor) -> None:
         """Check that labels are finite and have one column per output.

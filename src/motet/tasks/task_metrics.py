@@ -133,9 +133,10 @@ class TaskMetrics:
             weights: As for `update`.
         """
         for name, prediction in predictions.items():
-            task, target = self.tasks[name], targets[name]
-            own = None if weights is None or not task.weighted_metrics else weights.get(name)
-            kept = Kept(prediction, task.restore(target), task.labelled(target), own)
+            task, own = self.tasks[name], None if weights is None else weights.get(name)
+            target = task.counted(targets[name], own)
+            own = own if task.weighted_metrics else None
+            kept = Kept(prediction, task.restore(target), task.judged(target), own)
             self._losses[name].append(losses[name])
             self._pending[name].append((kept, None))
 
