@@ -16,6 +16,7 @@ from motet.data import Sources
 from motet.problems import InputError
 from motet.run.building import check
 from motet.run.preparing import prepare, read_sources
+from motet.run.source_lines import source_lines
 
 GOOD, BAD = ["great", "lovely"], ["awful", "poor"]
 RANDOM = random.Random(0)
@@ -519,3 +520,21 @@ def test_an_evaluation_names_the_tasks_whose_labels_are_not_there(tmp_path):
         run.evaluate(GIVEN["orders"], tasks="length", source="orders")
     with pytest.raises(InputError, match="the data have no labels for length; expected"):
         run.evaluate(GIVEN["orders"], source="visits", split="test")
+
+
+def test_a_source_whose_tasks_are_all_disabled_is_trained_and_tested_without(proof, tmp_path):
+    changes = ["tasks.mood.enabled=false", "tasks.slots.enabled=false", "training.epochs=1"]
+    run = motet.train(proof[0], overrides=changes, output=tmp_path / "run")
+    found = pq.read_table(run.path / "predictions/test.parquet")
+    assert set(found["source"].to_pylist()) == {"visits"}
+    assert {"stay", "rooms"} <= set(found.column_names)
+
+
+def test_the_rows_of_an_epoch_are_at_most_so_many_where_steps_train_some_tasks(proof):
+    cycle = prepare(proof[0], overrides=["scheduling={type: random, combine: cycle}"])
+    lines = "\n".join(source_lines(cycle))
+    assert "up to 42 rows per epoch" in lines
+    assert "3 draws per epoch, each with a batch of each source of the tasks" in lines
+    assert "3 steps per epoch, each with a batch of every source" in "\n".join(
+        source_lines(prepare(proof[0]))
+    )

@@ -8,7 +8,8 @@ from motet.run.prepared import PreparedSources
 
 def source_lines(prepared: PreparedSources) -> Iterator[str]:
     """Report the inputs and tasks of each source, and how many of its rows an epoch has."""
-    training = prepared.config.training
+    training, scheduling = prepared.config.training, prepared.config.scheduling
+    whole = scheduling.type == "all"
     sizes, steps = prepared.batch_sizes(), prepared.steps(training.batch_size)
     rows = []
     for name, part in prepared.parts.items():
@@ -18,6 +19,7 @@ def source_lines(prepared: PreparedSources) -> Iterator[str]:
                 name,
                 f"inputs {', '.join(fed['inputs'])}",
                 f"tasks {', '.join(part.rows.tasks)}",
+                f"{'' if whole else 'up to '}"
                 f"{_rows_of_epoch(len(part.rows.split.train), size, steps):,} rows per epoch",
                 f"{min(size, len(part.rows.split.train)):,} per step",
             )
@@ -29,7 +31,9 @@ def source_lines(prepared: PreparedSources) -> Iterator[str]:
         if part.rows.lacking
     ]
     yield from titled("", lacking)
-    yield from titled("", [f"{steps:,} steps per epoch, each with a batch of every source"])
+    what = "draws" if scheduling.options().get("combine") else "steps"
+    own = "of every source" if whole else "of each source of the tasks that it trains"
+    yield from titled("", [f"{steps:,} {what} per epoch, each with a batch {own}"])
 
 
 def _rows_of_epoch(rows: int, size: int, steps: int) -> int:

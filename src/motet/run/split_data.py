@@ -51,24 +51,29 @@ def test_predictions(
 
     Returns:
         ``row`` and the predictions; of several sources also ``source``, and nothing for the tasks
-        of other sources.
+        of other sources, nor any row of those without an enabled task.
     """
-    found = [_predicted(run, part, inputs[source]) for source, part in prepared.parts.items()]
+    found = []
+    for source, part in prepared.parts.items():
+        tasks = run.model.labelled_tasks
+        if source:
+            tasks = tuple(task for task in tasks if task in part.rows.tasks)
+        if tasks:
+            found.append(_predicted(run, part, inputs[source], tasks))
     return pa.concat_tables(found, promote_options="permissive")
 
 
 test_predictions.__test__ = False  # type: ignore[attr-defined]  # for pytest
 
 
-def _predicted(run: Run, part: Prepared, inputs: dict[str, Any]) -> pa.Table:
-    rows, name = part.rows.split.test, part.rows.name
-    table, own = part.table_of("test"), run.model.labelled_tasks
-    if name:
-        own = tuple(task for task in own if task in part.rows.tasks)
+def _predicted(
+    run: Run, part: Prepared, inputs: dict[str, Any], tasks: tuple[str, ...]
+) -> pa.Table:
+    rows, name, table = part.rows.split.test, part.rows.name, part.table_of("test")
     found = with_truth(
-        run.predict_arrays(take_rows(inputs, rows), own, rows=table),
+        run.predict_arrays(take_rows(inputs, rows), tasks, rows=table),
         table,
         part.preprocessing,
-        own,
+        tasks,
     ).add_column(0, ROW, pa.array(rows))
     return found.add_column(0, SOURCE, pa.array([name] * len(rows))) if name else found
