@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import motet
+from motet.data import Sources
 from motet.options import AuxiliaryOptions, Unpack
 from motet.problems import InputError
 from motet.scheduling import Scheduler
@@ -174,3 +175,52 @@ def test_a_task_that_would_never_train_is_rejected_with_the_numbers():
 def test_wrong_frequencies_are_explained(frequency, message):
     with pytest.raises(InputError, match=message):
         Sign("n", frequency=frequency)
+
+
+@pytest.mark.parametrize(
+    ("scheduling", "every_main"),
+    [
+        ("all", 1),
+        ("round_robin", 2),
+        ({"type": "round_robin", "combine": "cycle"}, 1),
+        ({"type": "random", "combine": "cycle"}, 1),
+    ],
+)
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_every_3_is_every_third_main_step_of_sources_and_cycles_across_a_resume(
+    scheduling, every_main, accumulate
+):
+    """``every_main``: a step of the main task is one of so many."""
+    data = Sources({"one": (X, {"a": X[:, 0]}), "two": (X[:16], {"b": X[:16, 1]})})
+    states, steps = [], []
+
+    def fresh(fired, stop=0):
+        found = trainer(
+            {"every": 3}, main=True, scheduling=scheduling, batch_size=4, accumulate=accumulate
+        )
+        step = found.train_step
+
+        def noted(batch):
+            result = step(batch)
+            fired.append("n" in result.losses)
+            found.stop_requested = len(fired) == stop
+            return result
+
+        found.train_step = noted
+        found.on_checkpoint = lambda kind: states.append(found.state())
+        return found
+
+    whole, parts = fresh(steps), []
+    whole.fit(data, epochs=4)
+    number = 3 * every_main  # of main steps, the first is step 1
+    due = [s for s in range(1, len(steps) + 1) if (s + every_main - 1) % number == 0]
+    assert [s for s, fired in enumerate(steps, 1) if fired] == due
+    assert len(due) > 1
+    with pytest.raises(motet.training.Interrupted):
+        fresh(parts, stop=due[0] + 1).fit(data, epochs=4)
+    resumed = fresh(parts)
+    resumed.load_state(states[-1])
+    resumed.fit(data, epochs=4)
+    assert parts == steps
+    for ours, theirs in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
+        assert ours.equal(theirs)

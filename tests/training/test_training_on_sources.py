@@ -399,3 +399,51 @@ def test_tasks_of_sources_of_the_same_shape_share_backward_passes(count):
     data = {s: (normal(9, 4), {name: normal(9) for name in each}) for s, each in names.items()}
     result = motet.Trainer(made(own), "upgrad").train_step(Sources(data))
     assert result.balanced.path == "blocks"
+
+
+class Mirrored(Auxiliary):
+    """Recognise mirrored rows."""
+
+    def view(self, inputs, generator):
+        turned = torch.rand(len(inputs), generator=generator) < 0.5
+        return torch.where(turned[:, None], inputs.flip(1), inputs), turned.float()
+
+    def loss(self, raw, target, weights=None):
+        entropy = nn.functional.binary_cross_entropy_with_logits
+        return self.add_up(entropy, raw, target, weights)
+
+
+@pytest.mark.parametrize("scheduling", ["all", {"type": "round_robin", "combine": "cycle"}])
+@pytest.mark.parametrize("balancer", ["equal", "pcgrad", "famo"])
+@pytest.mark.parametrize("balanced", [False, True])
+def test_micro_batches_of_sources_with_weights_products_and_views_are_the_whole_step(
+    scheduling, balancer, balanced
+):
+    draw = torch.Generator().manual_seed(0)
+    one, two = torch.randn(20, 4, generator=draw), torch.randn(12, 4, generator=draw)
+    weights = torch.rand(20, generator=draw) * 3
+    weights[::6] = 0
+    click, buy = (one[:, 0] > 0).long(), ((one[:, 0] > 0) & (one[:, 1] > 0)).long()
+    data = Sources(
+        {
+            "one": (one, {"spend": one[:, 2], "click": click, "both": buy}, {"both": weights}),
+            "two": (two, {"click": (two[:, 0] > 0).long()}),
+        }
+    )
+
+    def trained(accumulate):
+        torch.manual_seed(0)
+        tasks = [
+            Regression("spend"),
+            Classification("click", classes=2, class_weights=[1.0, 3.0]),
+            Classification("bought", classes=2, latent=True),
+            Classification("both", classes=2, product=["click", "bought"]),
+            Mirrored("view", balanced=balanced),
+        ]
+        model = motet.MultiTaskModel(nn.Sequential(nn.Linear(4, 5), nn.Tanh()), tasks, width=5)
+        options = {"scheduling": scheduling, "batch_size": 7, "accumulate": accumulate}
+        motet.Trainer(model, balancer, learning_rate=0.01, **options).fit(data, epochs=2)
+        return model.state_dict().values()
+
+    for whole, cut in zip(trained(1), trained(3), strict=True):
+        torch.testing.assert_close(whole, cut)
