@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from power_cuts import cut_short
 
 import motet
 from motet.config import ConfigError
@@ -81,18 +82,7 @@ def test_a_run_that_was_stopped_in_an_epoch_is_resumed_bit_for_bit(tmp_path, mon
     pq.write_table(pa.table(made_up()), tmp_path / "rows.parquet")
     config = {**CONFIG, "data": {"source": str(tmp_path / "rows.parquet")}}
     whole = motet.train(config, output=tmp_path / "whole")
-    step, steps = motet.Trainer.train_step, []
-
-    def dying(self, batch):
-        steps.append(1)
-        if len(steps) == after:
-            raise KeyboardInterrupt
-        return step(self, batch)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(motet.Trainer, "train_step", dying)
-        with pytest.raises(KeyboardInterrupt):
-            motet.train(config, output=tmp_path / "parts")
+    cut_short(config, tmp_path / "parts", monkeypatch, after)
     parts = motet.resume(tmp_path / "parts")
     for file in ("model/model.safetensors", "predictions/test.parquet"):
         assert (parts.path / file).read_bytes() == (whole.path / file).read_bytes()

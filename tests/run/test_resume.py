@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from power_cuts import cut_short
 
 import motet
 from motet.problems import InputError
@@ -47,28 +48,6 @@ def records(path):
 
 def weights(path):
     return (path / "model" / "model.safetensors").read_bytes()
-
-
-class Stop(Exception):  # stands for a power cut
-    pass
-
-
-def cut_short(config, output, monkeypatch, after):
-    """Start a run that dies within its ``after``-th step."""
-    steps = 0
-    step = motet.Trainer.train_step
-
-    def dying(self, batch):
-        nonlocal steps
-        steps += 1
-        if steps == after:
-            raise Stop
-        return step(self, batch)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(motet.Trainer, "train_step", dying)
-        with pytest.raises(Stop):
-            motet.train(config, output=output)
 
 
 @pytest.mark.parametrize("after", [1, 2, 5, 12, 13, 40])

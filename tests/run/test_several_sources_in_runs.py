@@ -9,6 +9,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from power_cuts import cut_short
 
 import motet
 from motet.config import ConfigError
@@ -176,26 +177,10 @@ def test_evaluation_is_of_one_source(trained):
         run.evaluate(pa.table({"label": ["pos"]}))
 
 
-class Stop(Exception):
-    pass
-
-
 @pytest.mark.parametrize("after", [2, 4, 6])
 def test_a_run_that_died_ends_as_if_it_had_never_stopped(trained, config, monkeypatch, after):
     whole, _ = trained
-    steps, step = 0, motet.Trainer.train_step
-
-    def dying(self, batch):
-        nonlocal steps
-        steps += 1
-        if steps == after:
-            raise Stop
-        return step(self, batch)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(motet.Trainer, "train_step", dying)
-        with pytest.raises(Stop):
-            motet.train(config, output="parts")
+    cut_short(config, "parts", monkeypatch, after)
     parts = motet.resume("parts")
     name = "model/model.safetensors"
     assert (parts.path / name).read_bytes() == (whole.path / name).read_bytes()
@@ -404,19 +389,7 @@ def test_four_kinds_of_task_with_holes_and_weights_resume_bit_for_bit(
     proof, tmp_path, monkeypatch, after
 ):
     config, whole = proof
-    steps, step = 0, motet.Trainer.train_step
-
-    def dying(self, batch):
-        nonlocal steps
-        steps += 1
-        if steps == after:
-            raise Stop
-        return step(self, batch)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(motet.Trainer, "train_step", dying)
-        with pytest.raises(Stop):
-            motet.train(config, output=tmp_path / "parts")
+    cut_short(config, tmp_path / "parts", monkeypatch, after)
     parts = motet.resume(tmp_path / "parts")
     for name in ("model/model.safetensors", "predictions/test.parquet"):
         assert (parts.path / name).read_bytes() == (whole.path / name).read_bytes()
