@@ -389,3 +389,10 @@ def test_lists_of_one_of_several_sources_are_whole():
     for query in range(20):
         own = set(x[target[:, 1] == query, 0].tolist())
         assert all(own <= batch or not own & batch for batch in seen)
+
+
+def test_uncertainty_weighting_takes_the_squared_error_for_a_gaussian():
+    kinds = {form: Ranking("r", form=form).uncertainty_kind for form in ("pointwise", "listwise")}
+    assert kinds == {"pointwise": "regression", "listwise": "classification"}
+    entropy = Ranking("r", form="pointwise", loss="binary_cross_entropy")
+    assert entropy.uncertainty_kind == "classification"

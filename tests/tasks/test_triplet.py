@@ -158,7 +158,7 @@ def test_the_trivial_recall_is_chance():
     found.update({"a": torch.randn(6, 4)}, {"a": torch.tensor(target)})
     found.compute()
     assert found.trivial["a"]["recall_at_1"] == pytest.approx(0.32)
-    assert found.notes["a.recall_at_1"] == "without 1 rows whose class has no other row as queries"
+    assert found.notes["a.recall_at_1"] == "without 1 row whose class has no other row as queries"
 
 
 def test_without_two_rows_of_a_class_there_is_no_recall():

@@ -9,7 +9,7 @@ from motet.options import Callable, Named, OnlyWith, TaskOptions, Unpack, checke
 from motet.problems import InputError, RowError
 from motet.tasks.additive import number_of, sum_masked, sum_selected
 from motet.tasks.base import Prediction, Task, find_loss
-from motet.tasks.kinds import LabelKind
+from motet.tasks.kinds import LabelKind, Likelihood
 from motet.tasks.labels import as_vector, at_least_float32
 from motet.tasks.losses.rankings import listnet, number_of_lists, ranknet
 from motet.tasks.row_weights import COMPARED, refuse_weights
@@ -111,6 +111,11 @@ class Ranking(Task):
         if self.form == "pointwise":
             return ""
         return f"{COMPARED}, or choose form: pointwise"
+
+    @property
+    def uncertainty_kind(self) -> Likelihood:
+        """That of regression for the squared error, whose likelihood is Gaussian."""
+        return "regression" if self.loss_name == "mse" else self.label_kind.uncertainty_kind
 
     def groups(self, target: Tensor) -> Tensor:
         """Return the number of the query of each row (B,), -1 where it is in no list."""

@@ -37,8 +37,8 @@ def recall_at_1(rows: ScoredRows) -> Score:
         found = [_hits(each, centred, labels) for each in queries.split(size)]
         share = torch.cat(found).mean()
     left = len(value) - len(queries)
-    note = f"without {left:,} rows whose class has no other row as queries" if left else ""
-    return Score(float(share), note)
+    note = f"without {left:,} row{'s' * (left > 1)} whose class has no other row as queries"
+    return Score(float(share), note if left else "")
 
 
 def _hits(queries: Tensor, embeddings: Tensor, labels: Tensor) -> Tensor:
