@@ -511,3 +511,48 @@ def test_the_rows_of_an_epoch_are_at_most_so_many_where_steps_train_some_tasks(p
     assert "3 steps per epoch, each with a batch of every source" in "\n".join(
         source_lines(prepare(proof[0]))
     )
+
+
+def test_sources_without_an_enabled_task_are_not_used(tmp_path):
+    lines = []
+    longer = {name: values * 3 for name, values in GIVEN["orders"].items()}
+    data = {**GIVEN, "orders": longer}
+    run = motet.train(
+        FROM_PYTHON, data, tasks=["length"], output=tmp_path / "run", say=lines.append
+    )
+    shown = " ".join(" ".join(lines).split())
+    assert "orders inputs x tasks amount not used" in shown
+    assert "3 steps per epoch" in shown
+    assert [each["rows"] for each in records(run.path) if "rows" in each] == [{"visits": 42}]
+    found = pq.read_table(run.path / "predictions/test.parquet")
+    assert set(found["source"].to_pylist()) == {"visits"}
+    assert run.evaluate(GIVEN["visits"], split="test")["length"]["count"] == found.num_rows
+
+
+def test_a_source_that_serves_auxiliary_tasks_alone_has_no_predictions(tmp_path):
+    tasks = {
+        "amount": {"type": "regression", "source": "orders"},
+        "noise": {"type": "denoising", "source": "visits"},
+    }
+    run = motet.train({**FROM_PYTHON, "tasks": tasks}, GIVEN, output=tmp_path / "run")
+    assert next(each["rows"] for each in records(run.path) if "rows" in each)["visits"] > 0
+    found = pq.read_table(run.path / "predictions/test.parquet")
+    assert set(found["source"].to_pylist()) == {"orders"}
+
+
+def test_a_split_is_found_again_where_a_source_has_another_name_for_its_column(tmp_path):
+    for name, rows in GIVEN.items():
+        table = pa.table(rows)
+        if name == "orders":
+            table = table.rename_columns(["quantity", *table.column_names[1:]])
+        pa.csv.write_csv(table, tmp_path / f"{name}.csv")
+    sources = {
+        "orders": {"source": str(tmp_path / "orders.csv"), "inputs": {"x": "quantity"}},
+        "visits": {"source": str(tmp_path / "visits.csv")},
+    }
+    config = {**FROM_PYTHON, "data": {"sources": sources, "split": {"group": "x"}}}
+    config["training"] = {"epochs": 1, "monitor": "loss"}
+    run = motet.train(config, output=tmp_path / "run")
+    report = run.evaluate(tmp_path / "orders.csv", source="orders", split="test")
+    found = pq.read_table(run.path / "predictions/test.parquet")
+    assert report["amount"]["count"] == found["source"].to_pylist().count("orders")

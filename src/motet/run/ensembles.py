@@ -112,7 +112,7 @@ class Ensemble(Run):
     def _seen_by(self, known: Fingerprint) -> str:
         return (
             "these are the rows that the models were trained on, so the metrics are too good for "
-            "new ones; metrics.jsonl has those of each model on the rows that it did not see"
+            "new ones; metrics.jsonl has the means of those on the rows that each model did not see"
         )
 
     def _rows_of(self, data: Any, targets: Labels, name: str, source: str = "") -> NoReturn:

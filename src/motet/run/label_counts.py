@@ -62,6 +62,8 @@ def count_labels(prepared: Prepared) -> list[LabelCounts]:
 
 def unlabelled(prepared: Prepared) -> Counts:
     """Count the rows that have no label of any task, of the splits that have such rows."""
+    if not prepared.targets:  # of a source that serves auxiliary tasks alone
+        return {}
     known = np.any([labelled(each) for each in prepared.targets.values()], axis=0)
     split = prepared.rows.split
     counts = {name: int((~known[getattr(split, name)]).sum()) for name in SPLITS}

@@ -89,6 +89,11 @@ class Prepared:
         """The rows of each source, by name."""
         return {self.rows.name: self}
 
+    @property
+    def used(self) -> Mapping[str, "Prepared"]:
+        """The same; see `PreparedSources.used`."""
+        return self.parts
+
     def table_of(self, split: str) -> pa.Table:
         """Return the raw rows of "train", "validation" or "test"."""
         return self.rows.table.take(pa.array(getattr(self.rows.split, split)))
@@ -133,6 +138,16 @@ class PreparedSources:
         return self._first.preprocessing
 
     @property
+    def used(self) -> Mapping[str, Prepared]:
+        """The sources whose rows train: those of enabled tasks."""
+        enabled = {name for name, t in self.config.tasks.items() if t.options()["enabled"]}
+        return {
+            name: part
+            for name, part in self.parts.items()
+            if not enabled.isdisjoint(part.rows.tasks)
+        }
+
+    @property
     def targets(self) -> dict[str, NDArray[Any]]:
         """What the losses take, for all rows of a task's sources, in their order."""
         return self._joined([each.targets for each in self.parts.values()])
@@ -158,7 +173,7 @@ class PreparedSources:
     def steps(self, batch_size: int) -> int:
         """Return how many steps an epoch has: the batches of the largest source."""
         sizes = self.batch_sizes()
-        return max(part.steps(sizes.get(name, batch_size)) for name, part in self.parts.items())
+        return max(part.steps(sizes.get(name, batch_size)) for name, part in self.used.items())
 
     @property
     def _first(self) -> Prepared:

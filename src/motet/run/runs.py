@@ -279,7 +279,12 @@ class Run:
                 f"split: found rows that are not the {known.rows:,} rows, in order, that the run "
                 f"was made with; give those, or leave split out to evaluate all rows given"
             )
-        return rows_of(split_rows(self.config, read(data), source), name, known)
+        table = self._as_split(read(data), source)
+        return rows_of(split_rows(self.config, table, source), name, known)
+
+    def _as_split(self, table: pa.Table, source: str) -> pa.Table:
+        """Return rows with the names of columns that they were split by."""
+        return table
 
     def _inputs(self, data: Any, table: pa.Table, source: str = "") -> dict[str, Any]:
         with named(names_in(data)):

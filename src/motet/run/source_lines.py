@@ -14,16 +14,13 @@ def source_lines(prepared: PreparedSources) -> Iterator[str]:
     rows = []
     for name, part in prepared.parts.items():
         fed, size = part.rows.fed, sizes.get(name, training.batch_size)
-        rows.append(
-            (
-                name,
-                f"inputs {', '.join(fed['inputs'])}",
-                f"tasks {', '.join(part.rows.tasks)}",
-                f"{'' if whole else 'up to '}"
-                f"{_rows_of_epoch(len(part.rows.split.train), size, steps):,} rows per epoch",
-                f"{min(size, len(part.rows.split.train)):,} per step",
-            )
+        served = name, f"inputs {', '.join(fed['inputs'])}", f"tasks {', '.join(part.rows.tasks)}"
+        count = len(part.rows.split.train)
+        seen = (
+            f"{'' if whole else 'up to '}{_rows_of_epoch(count, size, steps):,} rows per epoch",
+            f"{min(size, count):,} per step",
         )
+        rows.append((*served, *(seen if name in prepared.used else ("not used", ""))))
     yield from titled("sources", columns(rows, right=()))
     lacking = [
         f"{name} lacks {', '.join(part.rows.lacking)}: missing in all of its rows"

@@ -210,6 +210,9 @@ class SourcesRun(Run):
             if column in table.column_names
         }
 
+    def _as_split(self, table: pa.Table, source: str) -> pa.Table:
+        return renamed(table, self._renames(table, source))
+
     def _view(self, table: pa.Table, source: str) -> pa.Table:
         """Return rows with the columns that the inputs of a source read; others have no values."""
         view = renamed(table, self._renames(table, source))

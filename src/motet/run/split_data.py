@@ -24,10 +24,10 @@ def rows_of(
         split: The split.
 
     Returns:
-        The rows; of several sources, those that have some.
+        The rows; of several sources, those of enabled tasks that have some.
     """
     found = {}
-    for source, part in prepared.parts.items():
+    for source, part in prepared.used.items():
         rows = getattr(part.rows.split, split)
         if len(rows) or not source:
             found[source] = ArrayData(
@@ -54,7 +54,7 @@ def test_predictions(
         of other sources, nor any row of those without an enabled task.
     """
     found = []
-    for source, part in prepared.parts.items():
+    for source, part in prepared.used.items():
         tasks = run.model.labelled_tasks
         if source:
             tasks = tuple(task for task in tasks if task in part.rows.tasks)

@@ -122,7 +122,7 @@ class _Attempt:
         prepared, trainer = self.prepared, self.trainer
         inputs = {
             source: with_frozen_states(part, trainer, self.say, self.step)
-            for source, part in prepared.parts.items()
+            for source, part in prepared.used.items()
         }
         trainer.fit(
             rows_of(prepared, inputs, "train"),
@@ -149,7 +149,7 @@ class _Attempt:
             self.say(part)
         if trainer.progress.skipped:
             self.say(f"{'note':<10} {trainer.progress.skipped} skipped steps that were not finite")
-        tested = any(len(part.rows.split.test) for part in prepared.parts.values())
+        tested = any(len(part.rows.split.test) for part in prepared.used.values())
         report = self._test(run, inputs) if tested else None
         for note in [] if report else _constants(trainer.history):
             self.say(line("note", note))
@@ -185,7 +185,7 @@ class _Attempt:
             score=report["score"],
         )
         self._metrics.write(record.as_dict())
-        count = sum(len(part.rows.split.test) for part in self.prepared.parts.values())
+        count = sum(len(part.rows.split.test) for part in self.prepared.used.values())
         self.say(f"{'test':<10} {count:,} rows, used for nothing before")
         for each in report_lines(run.model, report):
             self.say(each)

@@ -75,7 +75,8 @@ def check_sources(
             check_auxiliary(each, list(named), lacking)
     for task in model.tasks:
         own = [source for source, tasks in named.items() if task.name in tasks]
-        _check_named(task.name, task.sources, own, list(named))
+        if task.name in model.active_tasks:  # the sources of others may be left out
+            _check_named(task.name, task.sources, own, list(named))
         for source in own if task.batch_size else ():
             assert task.batch_size is not None
             first = owners.setdefault(source, task.name)
