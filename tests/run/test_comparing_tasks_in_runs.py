@@ -173,3 +173,18 @@ def test_a_config_is_proposed_with_the_query_and_a_split_by_it(tmp_path):
     pq.write_table(other, tmp_path / "rows.parquet")
     with pytest.raises(InputError, match="clicks:ranking:COLUMN"):
         initial_config(source, ["clicks:ranking"])
+
+
+def test_an_input_of_a_config_is_the_second_view_of_a_contrastive_task(tmp_path):
+    pq.write_table(pa.table(made_up(200)), tmp_path / "rows.parquet")
+    config = {
+        "data": {"source": str(tmp_path / "rows.parquet")},
+        "inputs": {"match": "number", "look": {"type": "vector", "columns": "look_*"}},
+        "tasks": {"spend": "regression", "same": {"type": "contrastive", "views": "look"}},
+        "training": {"epochs": 2},
+    }
+    run = motet.train(config, output=tmp_path / "run")
+    assert np.isfinite(run.history.curve("same", "loss", "train")).all()
+    config["tasks"]["same"]["views"] = "looks"
+    with pytest.raises(ConfigError, match=r"tasks\.same\.views: found 'looks'; .*mean 'look'"):
+        motet.train(config, output=tmp_path / "other")
