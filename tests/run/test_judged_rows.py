@@ -208,3 +208,19 @@ def test_people_of_the_census_count_as_often_as_they_stand_for_others(shared_dat
     card = (run.path / "model" / "README.md").read_text()
     assert "weighted by fnlwgt" in card
     assert "where workclass == 'Private'" in card
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rows": "click == 7"}, r"tasks.buy.rows: found click == 7, which holds for no training"),
+        ({"row_weight": "none"}, r"tasks.buy.row_weight: found none, which is 0 in every training"),
+    ],
+)
+def test_a_task_for_which_no_row_is_left_names_what_left_them_out(options, message):
+    table = frame().append_column("none", pa.array(np.zeros(N)))
+    with pytest.raises(ConfigError, match=message):
+        check(
+            config({"buy": {"type": "classification", **options}, "price": "regression"}),
+            data=table,
+        )

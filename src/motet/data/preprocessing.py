@@ -123,9 +123,12 @@ class Preprocessing:
         for task, target in self._targets.items():
             own = [each for each in sources if task in each.tasks]
             labels = target.columns(own[0].labelled.column_names)
+            tables = [each.labelled for each in own]
             own = [each._replace(labelled=self.judged(task, each.labelled)) for each in own]
             table, at = _united(task, own, labels, inputs)
             with at("tasks", task):  # without words, a text may just have failed
+                if task in self._judged:
+                    self._judged[task].require_some(tables)
                 target.fit(table, inputs)
 
     def _strings_in(self, source: "Observed") -> list[str]:
