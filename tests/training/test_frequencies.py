@@ -162,13 +162,14 @@ def test_a_task_that_would_never_train_is_rejected_with_the_numbers():
     ("frequency", "message"),
     [
         ("sometimes", "frequency: found 'sometimes', expected always, {every: n}, {proba"),
+        ({"every": 2, "probability": 0.5}, "frequency: found the keys every, probability, expe"),
         ({"every": 0}, "frequency.every: found 0, expected a number > 0"),
         ({"every": 2.5}, "frequency.every: found 2.5, expected a whole number"),
         ({"probability": 0}, "frequency.probability: found 0, expected a number > 0"),
         ({"probability": 1.5}, "frequency.probability: found 1.5, expected a number <= 1"),
         ({"epochs": (3, 2)}, "frequency: found .3, 2., expected a first epoch and one not"),
         ({"epochs": (0, 2)}, "frequency.epochs: found 0, expected a number > 0"),
-        ({"every": 2, "epochs": (1, 2)}, "no option 'frequency.every'"),
+        ({"every": 2, "epochs": (1, 2)}, "frequency: found the keys every, epochs, expected a"),
         ({"evry": 2}, "no option 'frequency.evry'"),
     ],
 )

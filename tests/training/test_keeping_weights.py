@@ -94,3 +94,14 @@ def test_monitoring_any_stops_when_no_main_task_improves():
 def test_a_task_cannot_be_named_any():
     with pytest.raises(InputError, match="any"):
         motet.MultiTaskModel(encoder=torch.nn.Linear(4, 4), tasks=[motet.tasks.Regression("any")])
+
+
+def test_tasks_are_kept_in_their_order_so_that_equal_runs_have_equal_files():
+    found = trainer(keep="each", patience=None)
+    found.fit(DATA, VALID, epochs=1)
+    assert list(found.kept) == ["a", "b"]
+
+
+def test_no_rows_are_an_error_in_prediction():
+    with pytest.raises(InputError, match="the data have no rows; expected at least one"):
+        trainer().predict(X[:0])

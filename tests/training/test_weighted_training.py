@@ -261,3 +261,20 @@ def test_the_loss_of_held_out_rows_is_their_weighted_mean_whatever_training_rows
     assert trainer.model.tasks["a"].row_weights.mean == pytest.approx(
         float(weights["a"].sum() / (weights["a"] > 0).sum())
     )
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (torch.full((N,), torch.nan), "found the weight nan in row 0"),
+        (-torch.ones(N), "found the weight -1 in row 0"),
+        (torch.ones(3), r"the weights have the shape \(3,\), expected \(40,\)"),
+    ],
+)
+def test_a_step_of_ones_own_refuses_weights_that_are_none(weights, message):
+    inputs, targets, _ = data()
+    batch = {"inputs": inputs, "targets": targets, "weights": {"a": weights}}
+    with pytest.raises(InputError, match=message):
+        Trainer(model()).train_step(batch)
+    with pytest.raises(InputError, match="have weights for 'c', which is not a task"):
+        Trainer(model()).train_step(batch | {"weights": {"c": torch.ones(N)}})

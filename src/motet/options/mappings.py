@@ -156,25 +156,33 @@ class InEpochs(TypedDict):
     ]
 
 
+_WAYS = {
+    "every": "at every nth step",
+    "probability": "with a probability",
+    "epochs": "in epochs",
+}
+
+
 def _frequency_tag(value: Any) -> str:
     if not isinstance(value, Mapping):
-        return "not a mapping"
-    if "probability" in value:
-        return "with a probability"
-    return "in epochs" if "epochs" in value else "at every nth step"
+        return "of no one way"
+    ways = [_WAYS[key] for key in value if key in _WAYS] or ["at every nth step"]
+    return ways[0] if len(ways) == 1 else "of no one way"
 
 
 def _always(value: Any) -> Any:
     if value != "always":
+        keys = ", ".join(map(str, value)) if isinstance(value, Mapping) else ""
+        found = f"the keys {keys}" if keys else shown(value)
         raise ValueError(
-            f"found {shown(value)}, expected always, {{every: n}}, {{probability: p}} or "
+            f"found {found}, expected always, {{every: n}}, {{probability: p}} or "
             "{epochs: [first, last]}"
         )
     return value
 
 
 Frequency = Annotated[
-    Annotated[Literal["always"], BeforeValidator(_always), Tag("not a mapping")]
+    Annotated[Literal["always"], BeforeValidator(_always), Tag("of no one way")]
     | Annotated[EveryStep, Tag("at every nth step")]
     | Annotated[WithProbability, Tag("with a probability")]
     | Annotated[InEpochs, AfterValidator(_not_reversed), Tag("in epochs")],

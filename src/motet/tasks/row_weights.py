@@ -99,7 +99,7 @@ def check_weights(task: Any, target: Tensor, weights: Tensor) -> None:
         RowError: If one is negative or not finite.
     """
     require_weights_taken(task)
-    if weights.ndim != 1 or weights.is_complex():
+    if weights.shape != target.shape[:1] or weights.is_complex():
         raise InputError(
             f"task {task.name!r}: the weights have the shape {tuple(weights.shape)}, expected "
             f"({len(target)},), one number per row"

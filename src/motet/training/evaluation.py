@@ -1,7 +1,7 @@
 """Evaluation and prediction over a whole data set, and scores against trivial predictors."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from typing import Any
 
@@ -260,7 +260,14 @@ def predict(
     batch_size: int,
     tasks: str | Iterable[str] | None = None,
 ) -> dict[str, Prediction]:
-    """Predict every row, in order; tensors on the CPU."""
+    """Predict every row, in order; tensors on the CPU.
+
+    Returns:
+        Predictions by task.
+
+    Raises:
+        InputError: If a task is unknown, or there is no row.
+    """
     names = known_tasks(model, tasks)
     found: dict[str, list[Prediction]] = {name: [] for name in names}
     numbers = []
@@ -269,6 +276,7 @@ def predict(
             numbers.append(rows)
             for name, prediction in model.decode(model(batch.inputs, names)).items():
                 found[name].append(prediction)
+    _require_rows(numbers)
     return {
         name: Prediction.joined(own, numbers).map(lambda values: values.cpu())
         for name, own in found.items()
@@ -284,7 +292,7 @@ def embed(
         Representations (N, D), rows in order, on the CPU.
 
     Raises:
-        InputError: If the tasks have their own representations.
+        InputError: If the tasks have their own representations, or there is no row.
     """
     names = known_tasks(model, tasks)
     numbers, found = [], []
@@ -292,7 +300,13 @@ def embed(
         for rows, batch in data.once(batch_size):
             numbers.append(rows)
             found.append(model.represent(batch.inputs, names))
+    _require_rows(numbers)
     return join_rows(found, numbers).cpu()
+
+
+def _require_rows(batches: Sized) -> None:
+    if not batches:
+        raise InputError("the data have no rows; expected at least one")
 
 
 @contextmanager

@@ -109,6 +109,29 @@ def _inspect(data: ArrayData | LoaderData, check: Check, learn: Learn) -> None:
         check(Batch(data.inputs, data.targets, weights=data.weights), "")
 
 
+def check_batch_weights(batch: Batch, model: MultiTaskModel) -> None:
+    """Check the weights of one batch that a user gave; a device sync for each task with weights.
+
+    Args:
+        batch: The batch.
+        model: The model.
+
+    Raises:
+        InputError: If weights are of no task, or do not fit the rows or the task.
+        RowError: If one is negative or not finite.
+    """
+    _check_names(batch.weights, "the rows of the batch", model, given="weights")
+    for task in batch.weights:
+        if batch.targets.get(task) is not None:
+            _check_weights(batch, task, model)
+
+
+def _check_weights(batch: Batch, task: str, model: MultiTaskModel) -> None:
+    target, weights = batch.targets[task], batch.weights.get(task)
+    if target is not None and weights is not None:
+        check_weights(model.tasks[task], target, weights)
+
+
 def _check_of_inputs(what: str, model: MultiTaskModel) -> Check:
     nan = not any(getattr(module, "takes_nan", False) for module in model.modules())
 
@@ -129,8 +152,7 @@ def _check_of_rows(what: str, model: MultiTaskModel) -> Check:
             assert target is not None  # `Batch.tensors` leaves those out
             try:
                 model.tasks[task].check(target)
-                if (weights := batch.weights.get(task)) is not None:
-                    check_weights(model.tasks[task], target, weights)
+                _check_weights(batch, task, model)
             except RowError as error:
                 raise (error.within(name) if name else error) from None
 

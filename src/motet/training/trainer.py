@@ -26,6 +26,7 @@ from motet.training.evaluation import Report
 from motet.training.facts import count_rows
 from motet.training.history import History
 from motet.training.intake import (
+    check_batch_weights,
     learn_from_labels,
     prepare_tasks,
     statistics_of,
@@ -263,7 +264,11 @@ class Trainer:
         if isinstance(batch, Sources):
             refuse_batch_norm(self.model)
             return batch.to(self.device).whole()
-        return batch if isinstance(batch, SourceDraw) else Batch.of(batch, device=self.device)
+        if isinstance(batch, Batch | SourceDraw):
+            return batch  # of data that were checked
+        given = Batch.of(batch, device=self.device)
+        check_batch_weights(given, self.model)
+        return given
 
     def _rest_of_epoch(self, train: Data) -> Iterator[Batch | Draw | Iterator[Batch | Draw]]:
         """Begin or resume an epoch, and return the batches that are not done yet."""

@@ -72,7 +72,7 @@ def validate(
         value = monitored_value(monitor, model, whole)
         loss = monitored_loss(monitor, model, whole)
         fresh = watched.intersection(due) & setup.planner.tasks_of_last_turn(epoch)
-        progress = bool(improved & fresh) if monitor == "any" else None
+        progress = not fresh.isdisjoint(improved) if monitor == "any" else None
         best = bool(fresh) and note_value(state, value, loss, patience, progress)
     if best:
         state.best_model = _weights(model)
@@ -88,7 +88,7 @@ def _weights(model: MultiTaskModel) -> dict[str, Tensor]:
     return {name: each.clone() for name, each in model.state_dict().items()}
 
 
-def note_tasks(state: TrainingState, report: Report, trained: Container[str]) -> set[str]:
+def note_tasks(state: TrainingState, report: Report, trained: Container[str]) -> list[str]:
     """Compare each task with its best so far: by score, or by loss where it has no score.
 
     Args:
@@ -97,14 +97,14 @@ def note_tasks(state: TrainingState, report: Report, trained: Container[str]) ->
         trained: The tasks that train now; only these can improve.
 
     Returns:
-        The tasks that are better than before.
+        The tasks that are better than before, in the order of the report.
     """
-    found = set()
+    found = []
     for task, score in report.scores.items():
         value = -report[task]["loss"] if math.isnan(score) else score
         if task in trained and value > state.best_of.get(task, -math.inf):
             state.best_of[task] = value
-            found.add(task)
+            found.append(task)
     return found
 
 
