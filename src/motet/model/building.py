@@ -226,7 +226,8 @@ def check_tasks(config: Config, sizes: Sizes, collector: Collector) -> None:
             task = build_task(config, name, sizes)
             task.require_outputs()
             metrics = find_metrics([task])
-            if config.tasks[name].options().get("row_weight") is not None:
+            given = config.tasks[name].options()
+            if given.get("row_weight") is not None and given.get("metrics"):
                 check_of_loss(task, metrics[name])
             if task.label_kind.given:
                 _text_read(task, config, sizes)

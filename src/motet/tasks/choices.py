@@ -66,6 +66,12 @@ def _of_task(task: Task, choice: MetricChoice) -> dict[str, Metric]:
     return found
 
 
+WEIGHED_LOSS = (
+    "it is another form of the loss, which counts rows by their weights; give weighted_metrics: "
+    "true, or metrics without it"
+)
+
+
 def check_of_loss(task: Task, metrics: Mapping[str, Metric]) -> None:
     """Check, where rows have weights, the metrics that are another form of the loss.
 
@@ -75,8 +81,7 @@ def check_of_loss(task: Task, metrics: Mapping[str, Metric]) -> None:
     found = [name for name, metric in metrics.items() if metric.of_loss is not None]
     if found and not task.weighted_metrics:
         raise InputError(
-            f"found {found[0]!r} and weights of rows: it is another form of the loss, which counts "
-            "rows by their weights; give weighted_metrics: true, or metrics without it",
+            f"found {found[0]!r} and weights of rows: {WEIGHED_LOSS}",
             option="metrics",
             owner=f"task {task.name!r}",
         )

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from motet.problems import InputError, hint
 from motet.tasks.base import Task, listed_tasks
-from motet.tasks.choices import MetricChoice, check_of_loss, find_metrics
+from motet.tasks.choices import WEIGHED_LOSS, MetricChoice, find_metrics
 from motet.tasks.labels import as_tensor
 from motet.tasks.metric import Metric, Score
 from motet.tasks.prediction import Kept, Prediction, check_prediction
@@ -81,6 +81,7 @@ class TaskMetrics:
         self._pending: defaultdict[str, list[tuple[Kept, Tensor | None]]] = defaultdict(list)
         self._size: defaultdict[str, int] = defaultdict(int)
         self._numbered: dict[str, bool] = {}
+        self._weighed: set[str] = set()
         self._losses: defaultdict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
         self._tallies = {name: self._tally(name) for name in self.tasks}
 
@@ -195,7 +196,7 @@ class TaskMetrics:
         if weights is not None:
             require_weights_taken(task)
             weights = weights.to(raw.device)
-            check_of_loss(task, self.metrics[name])
+            self._weighed.add(name)
             with divided_by_own_weights([task]):
                 loss = loss or task.loss(raw, target, weights)
             target = task.counted(target, weights)
@@ -228,7 +229,11 @@ class TaskMetrics:
         tally, loss = self._add_pending(name), self._loss(name)
         found = tally.scores()
         for metric, member in self.metrics[name].items():
-            if member.of_loss is not None and loss == loss:  # not NaN
+            if member.of_loss is None:
+                continue
+            if name in self._weighed and not self.tasks[name].weighted_metrics:
+                found[metric] = Score(nan, WEIGHED_LOSS)
+            elif loss == loss:  # not NaN
                 found[metric] = Score(member.of_loss(loss))
         for metric, score in found.items():
             self._note(f"{name}.{metric}", score.note)

@@ -1,6 +1,7 @@
 """One training step: forward and backward passes, the update, and what balancers learn from it."""
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -53,6 +54,7 @@ class Steps:
         self._setup = setup
         self._parameters = list(setup.model.parameters())
         self._rehearsed = False
+        self._warned = False
         self._balancer: Balancer | None = None  # of the last step
         scheduler = setup.planner.scheduler
         self._facts = bool(scheduler.needs)
@@ -106,6 +108,7 @@ class Steps:
             passed = passes.make(plan, balancer, setup.stages.pass_at(epoch), look=look)
             state.step += 1
             if passed is None:
+                self._warn_of_no_label(plan)
                 return StepResult({}, batches=len(choices))
         losses, result, penalty = passed.losses, passed.balanced, passed.penalty
         norm = clip_gradient(self._parameters, clip_norm)
@@ -125,6 +128,22 @@ class Steps:
         norms = (result.gradient_norms if result else None) or passed.norms
         add_norms(state.gradients, norms)
         return StepResult(losses, norm, result, penalty, gradient_norms=norms, batches=len(choices))
+
+    def _warn_of_no_label(self, plan: Plan) -> None:
+        """Report once that a step changed nothing because no row has a label."""
+        tasks = self._setup.model.tasks
+        asked = [
+            (name, part.batch.targets.get(name)) for part in plan.balanced for name in part.tasks
+        ]
+        known = [tasks[name].labelled(each).any() for name, each in asked if each is not None]
+        if asked and not self._warned and not any(on_host(known)):
+            self._warned = True
+            names = ", ".join(dict.fromkeys(name for name, _ in asked))
+            warnings.warn(
+                f"no row of the batch has a label of {names}, so the step changed nothing; if that "
+                "happens often, give larger batches",
+                stacklevel=5,
+            )
 
 
 def _count_rows(plan: Plan, state: TrainingState) -> None:
