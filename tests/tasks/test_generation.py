@@ -569,7 +569,9 @@ def test_perplexity_of_weighted_rows_is_left_out_with_the_reason_unless_metrics_
     raw, target = torch.zeros(2, 2, V), torch.tensor([[4, 0], [5, 0]])
     weights = {"text": torch.tensor([1.0, 3.0])}
     for weigh in (False, True):
-        metrics = TaskMetrics([Generation("text", vocabulary_size=V, weighted_metrics=weigh)])
+        metrics = TaskMetrics(
+            [Generation("text", vocabulary_size=V, max_length=2, weighted_metrics=weigh)]
+        )
         metrics.update({"text": raw}, {"text": target}, weights=weights)  # uniform: V each
         found = metrics.compute("text")["perplexity"]
         assert (found == pytest.approx(V)) if weigh else (found != found)
