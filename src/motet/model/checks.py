@@ -11,7 +11,7 @@ from motet.problems import InputError
 from motet.sharing import Stages
 from motet.sharing.features import unsized_layers
 from motet.tasks import Task
-from motet.tasks.base import listed_tasks
+from motet.tasks.listing import listed_tasks
 
 EXPLAINED = (RuntimeError, TypeError, IndexError, ValueError, AttributeError)
 """What torch raises for inputs that do not fit; `explained` separates these from errors in code."""

@@ -34,8 +34,8 @@ on as ``**common``, become options in a config once it is registered:
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -49,8 +49,8 @@ from motet.options import (
     checked,
     create,
 )
-from motet.problems import InputError, shown
-from motet.registry import HEADS, LOSSES
+from motet.problems import InputError
+from motet.registry import HEADS
 from motet.tags import TagSet
 from motet.tasks.additive import sum_masked, sum_selected
 from motet.tasks.combining import combined
@@ -494,47 +494,3 @@ class Task(nn.Module, ABC):
                 f"task {self.name!r}: the raw output has the shape {tuple(raw.shape)}, expected "
                 f"{shape}; the last layer of its head must give {self.outputs} per row"
             )
-
-
-def find_loss(given: str | Callable[..., Any]) -> Callable[..., Any]:
-    """Return the loss behind a name; a registered class is made into its instance.
-
-    Raises:
-        InputError: If the class cannot be made without arguments.
-    """
-    found = LOSSES[given] if isinstance(given, str) else given
-    if not isinstance(found, type):
-        return cast(Callable[..., Any], found)
-    try:
-        return cast(Callable[..., Any], found())
-    except TypeError as error:
-        raise InputError(
-            f"loss {shown(given)}: {error}; expected a function (raw, target), or a class that is "
-            "made without arguments"
-        ) from error
-
-
-def listed_tasks(tasks: Any) -> list[Task]:
-    """Return tasks as a list.
-
-    Raises:
-        InputError: If they are not tasks.
-    """
-    if isinstance(tasks, Task):
-        raise InputError(f"tasks: found one task, {tasks.name!r}; expected a list: [task]")
-    if isinstance(tasks, Mapping):
-        raise InputError(
-            "tasks: found a mapping; expected a list of tasks, which know their names: "
-            "list(tasks.values())"
-        )
-    found: list[Any] = (
-        [tasks] if isinstance(tasks, str) or not isinstance(tasks, Iterable) else list(tasks)
-    )
-    for task in found:
-        if not isinstance(task, Task):
-            name = repr(task) if isinstance(task, str) else "name"
-            raise InputError(
-                f"tasks: found {shown(task)}; expected a list of tasks such as "
-                f"motet.tasks.Classification({name}, classes=2)"
-            )
-    return found

@@ -29,7 +29,7 @@ from motet.tasks.additive import (
     size_of,
     sum_selected,
 )
-from motet.tasks.base import Prediction, Task, find_loss
+from motet.tasks.base import Prediction, Task
 from motet.tasks.heads import is_default_head
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import (
@@ -40,6 +40,7 @@ from motet.tasks.labels import (
     is_soft,
     named_classes,
 )
+from motet.tasks.losses.finding import find_loss
 from motet.tasks.product import ProductHead
 from motet.tasks.statistics import LabelStatistics
 from motet.tasks.weights import ClassWeights, count_of

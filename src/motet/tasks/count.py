@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from motet.options import Callable, Named, TaskOptions, Unpack, checked
 from motet.problems import InputError, RowError
-from motet.tasks.base import Prediction, Task, find_loss
+from motet.tasks.base import Prediction, Task
 from motet.tasks.kinds import LabelKind, Likelihood
 from motet.tasks.labels import as_vector, at_least_float32
 from motet.tasks.learned_scale import LearnedScale
+from motet.tasks.losses.finding import find_loss
 from motet.tasks.statistics import LabelStatistics
 from motet.wide_state import WideState
 

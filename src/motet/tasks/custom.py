@@ -16,10 +16,11 @@ from motet.options import (
 )
 from motet.problems import InputError, shown
 from motet.states import MISSING
-from motet.tasks.base import Prediction, Task, find_loss
+from motet.tasks.base import Prediction, Task
 from motet.tasks.classification import Classification
 from motet.tasks.kinds import LabelKind, label_kind
 from motet.tasks.labels import as_vector, at_least_float32, is_soft
+from motet.tasks.losses.finding import find_loss
 from motet.tasks.multi_label import MultiLabel
 from motet.tasks.regression import Regression
 from motet.tasks.statistics import LabelStatistics

@@ -20,9 +20,10 @@ from motet.options import (
 )
 from motet.problems import InputError
 from motet.tasks.additive import clean
-from motet.tasks.base import Prediction, Task, find_loss
+from motet.tasks.base import Prediction, Task
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import at_least_float32, named_classes
+from motet.tasks.losses.finding import find_loss
 from motet.tasks.statistics import LabelStatistics
 from motet.tasks.weights import LabelWeights, balanced_labels
 

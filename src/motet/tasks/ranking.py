@@ -8,9 +8,10 @@ from torch import Tensor
 from motet.options import Callable, Named, OnlyWith, TaskOptions, Unpack, checked
 from motet.problems import InputError, RowError
 from motet.tasks.additive import number_of, sum_masked, sum_selected
-from motet.tasks.base import Prediction, Task, find_loss
+from motet.tasks.base import Prediction, Task
 from motet.tasks.kinds import LabelKind, Likelihood
 from motet.tasks.labels import as_vector, at_least_float32
+from motet.tasks.losses.finding import find_loss
 from motet.tasks.losses.rankings import listnet, number_of_lists, ranknet
 from motet.tasks.row_weights import COMPARED, refuse_weights
 from motet.tasks.statistics import LabelStatistics

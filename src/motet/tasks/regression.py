@@ -18,10 +18,11 @@ from motet.options import (
 )
 from motet.problems import InputError
 from motet.tasks.additive import sum_masked
-from motet.tasks.base import Prediction, Task, find_loss
+from motet.tasks.base import Prediction, Task
 from motet.tasks.censoring import Censoring, check_intervals, numbers_of
 from motet.tasks.kinds import LabelKind, Likelihood, label_kind
 from motet.tasks.labels import as_vector, at_least_float32
+from motet.tasks.losses.finding import find_loss
 from motet.tasks.scaling import Scaling, checked_scaling, refuse_infinite, restored
 
 BUILT_IN = ("mse", "mae", "huber", "log_cosh")

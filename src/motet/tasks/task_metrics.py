@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from motet.problems import InputError, hint
-from motet.tasks.base import Task, listed_tasks
+from motet.tasks.base import Task
 from motet.tasks.choices import WEIGHED_LOSS, MetricChoice, find_metrics
 from motet.tasks.labels import as_tensor
+from motet.tasks.listing import listed_tasks
 from motet.tasks.metric import Metric, Score
 from motet.tasks.prediction import Kept, Prediction, check_prediction
 from motet.tasks.row_weights import divided_by_own_weights, require_weights_taken

@@ -15,9 +15,10 @@ from motet.options import (
     checked,
 )
 from motet.problems import InputError
-from motet.tasks.base import Prediction, Task, find_loss
+from motet.tasks.base import Prediction, Task
 from motet.tasks.kinds import LabelKind, Likelihood
 from motet.tasks.labels import at_least_float32
+from motet.tasks.losses.finding import find_loss
 from motet.tasks.scaling import Scaling, checked_scaling, refuse_infinite, restored
 from motet.tasks.words import check_labelled_words, fitting_words
 
