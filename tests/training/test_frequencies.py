@@ -58,6 +58,7 @@ def test_every_n_fires_at_n_2n_and_so_on(n, steps, balanced, accumulate):
     assert fired(found, [BATCH] * 7) == steps
 
 
+@pytest.mark.filterwarnings("ignore:no row of the batch has a label")
 def test_steps_without_a_label_of_a_main_task_do_not_count():
     batches = [BATCH, WITHOUT, WITHOUT, BATCH, WITHOUT, BATCH, BATCH]
     assert fired(trainer({"every": 2}), batches) == [4, 7]
@@ -85,6 +86,7 @@ def test_a_disabled_main_task_does_not_count():
     assert fired(found, [BATCH] * 4) == [2, 4]  # then all that are enabled are main tasks
 
 
+@pytest.mark.filterwarnings("ignore:no row of the batch has a label")
 def test_a_probability_is_drawn_for_each_step_from_its_seed():
     batches = [BATCH] * 200
     one, two = (fired(trainer({"probability": 0.3}), batches) for _ in range(2))

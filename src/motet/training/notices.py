@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from motet.balancing import Balancer
@@ -51,6 +52,19 @@ def check_validation_unneeded(given: TrainingOptions) -> None:
                 f"fit(..., validation=...), or remove {name}",
                 option=name,
             )
+
+
+def warn_of_no_label(tasks: Sequence[str]) -> None:
+    """Warn that a step changed nothing because no row has a label.
+
+    Args:
+        tasks: The tasks that the step was to train.
+    """
+    warnings.warn(
+        f"no row of the batch has a label of {', '.join(tasks)}, so the step changed nothing; if "
+        "that happens often, give larger batches",
+        stacklevel=3,
+    )
 
 
 def warn_of_nothing_left(state: TrainingState, epochs: int) -> None:

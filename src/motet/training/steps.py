@@ -1,7 +1,6 @@
 """One training step: forward and backward passes, the update, and what balancers learn from it."""
 
 import math
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -41,6 +40,8 @@ class StepResult:
     """Norms of the tasks' gradients on the shared parameters, at the steps where they are known."""
     batches: int = 1
     """Number of batches it took."""
+    unlabelled: tuple[str, ...] = ()
+    """The tasks of the step, if no task was trained because no row has a label."""
 
 
 class Steps:
@@ -54,7 +55,6 @@ class Steps:
         self._setup = setup
         self._parameters = list(setup.model.parameters())
         self._rehearsed = False
-        self._warned = False
         self._balancer: Balancer | None = None  # of the last step
         scheduler = setup.planner.scheduler
         self._facts = bool(scheduler.needs)
@@ -108,8 +108,7 @@ class Steps:
             passed = passes.make(plan, balancer, setup.stages.pass_at(epoch), look=look)
             state.step += 1
             if passed is None:
-                self._warn_of_no_label(plan)
-                return StepResult({}, batches=len(choices))
+                return StepResult({}, batches=len(choices), unlabelled=self._unlabelled(plan))
         losses, result, penalty = passed.losses, passed.balanced, passed.penalty
         norm = clip_gradient(self._parameters, clip_norm)
         numbers = on_host([*losses.values(), norm])  # a device sync
@@ -129,21 +128,14 @@ class Steps:
         add_norms(state.gradients, norms)
         return StepResult(losses, norm, result, penalty, gradient_norms=norms, batches=len(choices))
 
-    def _warn_of_no_label(self, plan: Plan) -> None:
-        """Report once that a step changed nothing because no row has a label."""
+    def _unlabelled(self, plan: Plan) -> tuple[str, ...]:
+        """Return the tasks of a plan if no row has a label of any."""
         tasks = self._setup.model.tasks
         asked = [
             (name, part.batch.targets.get(name)) for part in plan.balanced for name in part.tasks
         ]
         known = [tasks[name].labelled(each).any() for name, each in asked if each is not None]
-        if asked and not self._warned and not any(on_host(known)):
-            self._warned = True
-            names = ", ".join(dict.fromkeys(name for name, _ in asked))
-            warnings.warn(
-                f"no row of the batch has a label of {names}, so the step changed nothing; if that "
-                "happens often, give larger batches",
-                stacklevel=5,
-            )
+        return () if any(on_host(known)) else tuple(dict.fromkeys(name for name, _ in asked))
 
 
 def _count_rows(plan: Plan, state: TrainingState) -> None:

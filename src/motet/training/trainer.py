@@ -44,6 +44,7 @@ from motet.training.notices import (
     warn_of_disabled,
     warn_of_epochs,
     warn_of_moving,
+    warn_of_no_label,
     warn_of_nothing_left,
     warn_of_rarely_drawn,
 )
@@ -116,6 +117,7 @@ class Trainer:
         self.stop_requested = False
         """Set it, for example in a signal handler, and `fit` saves its state and stops."""
         self._steps = Steps(setup)
+        self._reports_unlabelled = True
         self._started = perf_counter()
 
     @property
@@ -256,6 +258,9 @@ class Trainer:
         else:
             batches = iter([self._rows(batch)])
         result = self._steps.make(batches, self.progress, self.clip_norm)
+        if result.unlabelled and self._reports_unlabelled:
+            self._reports_unlabelled = False
+            warn_of_no_label(result.unlabelled)
         if self.progress.step == STEPS_WITHOUT_EPOCH:
             warn_of_epochs(self.progress, self._setup, self.lr_schedule)
         return result
@@ -273,6 +278,7 @@ class Trainer:
     def _rest_of_epoch(self, train: Data) -> Iterator[Batch | Draw | Iterator[Batch | Draw]]:
         """Begin or resume an epoch, and return the batches that are not done yet."""
         self._started = perf_counter()
+        self._reports_unlabelled = False  # few labels are normal in batches that nobody chose
         return batches_left(train, self._setup, self.progress, self.batch_size, self.seed)
 
     def _step_of_epoch(self, batch: Batch | Draw | Iterator[Batch | Draw]) -> None:
