@@ -94,6 +94,10 @@ class PCD(GramianBalancer):
                 return {**options, "priorities": found}
         return options
 
+    def priority_of(self, task: str) -> str:
+        level = self.levels[self.tasks.index(task)]
+        return _LEVELS[level] if level < len(_LEVELS) else ""
+
     def forward(self, gramian: Tensor, losses: Tensor | None, present: Tensor) -> Tensor:
         levels = np.array(self.levels)[present.numpy()]
         weights = torch.zeros(len(present), dtype=torch.float64)

@@ -12,11 +12,21 @@ def check_priority(task: Task, scheduler: Scheduler, balancers: Iterable[Balance
     """Reject a priority that neither the scheduler nor a balancer reads.
 
     Raises:
-        InputError: If the task has one.
+        InputError: If the task has one, or a balancer that was given as an object has another.
     """
-    if task.priority == "normal" or "priorities" in scheduler.needs:
+    if task.priority == "normal":
         return
-    if not any(each.needs.priorities for each in balancers):
+    readers = [each for each in balancers if each.needs.priorities]
+    for each in readers:
+        if each.priority_of(task.name) != task.priority:
+            name = type(each).__name__
+            raise InputError(
+                f"found {task.priority}, but the balancer {name} was made with other priorities; "
+                " give them to the balancer alone, or name the balancer",
+                option="priority",
+                owner=f"task {task.name!r}",
+            )
+    if not (readers or "priorities" in scheduler.needs):
         raise InputError(
             f"found {task.priority}, but neither the scheduler {type(scheduler).__name__} nor the "
             "balancer reads priorities; choose scheduling: weighted (drawn more often) or "

@@ -132,6 +132,10 @@ class Balancer(WideState, ABC):
         """Return the weight of a task without the task's own."""
         return self.weight(task) / self._brought.get(task, 1.0)
 
+    def priority_of(self, task: str) -> str:
+        """Return the priority that a task has here, if the balancer reads priorities."""
+        return "normal"
+
     def loss_scales(self, present: Tensor) -> Tensor:
         """Return the factors (T',) of losses that the tasks' own parameters see."""
         return torch.ones(len(present))
