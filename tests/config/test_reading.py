@@ -336,3 +336,11 @@ def test_a_config_that_is_wrong_is_left_to_its_own_messages():
     assert only_tasks({"tasks": 3}, ["a"], ["x=1"]) == ["x=1"]
     with pytest.raises(InputError, match="tasks: no task is named 'chrun'; did you mean 'churn'"):
         only_tasks({"tasks": {"churn": "classification"}}, ["chrun"], [])
+
+
+@pytest.mark.parametrize("key", ["column", "group"])
+def test_rows_are_not_split_by_what_is_predicted(key):
+    (task,) = list(GOOD["tasks"])[:1]
+    (found,) = problems({**GOOD, "data": {"split": {key: task}}})
+    assert f"data.split.{key}" in found
+    assert "is the target of a task, expected another column" in found

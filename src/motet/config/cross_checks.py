@@ -56,9 +56,11 @@ def cross_checked(config: Config, origin: Origin) -> list[Problem]:
                     )
                     problems.append(origin.problem(("tasks", name), message, at_key=True))
                     break
-    if config.data.split.column in columns:
-        message = f"{config.data.split.column!r} is the target of a task, expected another column"
-        problems.append(origin.problem(("data", "split", "column"), message))
+    for key in ("column", "group"):
+        column = getattr(config.data.split, key)
+        if column in columns:
+            message = f"{column!r} is the target of a task, expected another column"
+            problems.append(origin.problem(("data", "split", key), message))
     for name in RESERVED_TASK_NAMES:
         if name in config.tasks:
             message = (

@@ -22,7 +22,7 @@ def check_priority(task: Task, scheduler: Scheduler, balancers: Iterable[Balance
             name = type(each).__name__
             raise InputError(
                 f"found {task.priority}, but the balancer {name} was made with other priorities; "
-                " give them to the balancer alone, or name the balancer",
+                "give them to the balancer alone, or name the balancer",
                 option="priority",
                 owner=f"task {task.name!r}",
             )
