@@ -56,11 +56,11 @@ def cross_checked(config: Config, origin: Origin) -> list[Problem]:
                     )
                     problems.append(origin.problem(("tasks", name), message, at_key=True))
                     break
-    for key in ("column", "group"):
-        column = getattr(config.data.split, key)
+    for option in ("column", "group"):
+        column = getattr(config.data.split, option)
         if column in columns:
             message = f"{column!r} is the target of a task, expected another column"
-            problems.append(origin.problem(("data", "split", key), message))
+            problems.append(origin.problem(("data", "split", option), message))
     for name in RESERVED_TASK_NAMES:
         if name in config.tasks:
             message = (
