@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from motet.config.members import Member
 from motet.config.named_sources import Found, of_one_table, sources_of, wrong_sources
 from motet.config.origin import Origin, Problem
 from motet.config.places import misspelt
@@ -31,19 +32,36 @@ def _trained(options: Mapping[str, Any]) -> Sequence[str]:
     return [*(options.get("product") or ()), *read]
 
 
+Labelled = Mapping[str, Member]
+"""The tasks that have labels in the data, by name."""
+
+
 def cross_checked(config: Config, origin: Origin) -> list[Problem]:
     """Find problems between keys that are valid alone."""
-    problems = []
     given = {name: task for name, task in config.tasks.items() if task.type not in AUXILIARY}
     labelled = {name: task for name, task in given.items() if not task.options().get("latent")}
+    return [
+        *(origin.problem(key, message, at_key=True) for key, message in _sources(config)),
+        *_label_columns(config, labelled, origin),
+        *_names(config, origin),
+        *_monitored(config, labelled, origin),
+        *_stages(config, origin),
+        *_epochs(config, origin),
+        *_read_tasks(config, origin),
+        *_task_options(config, origin),
+        *(origin.problem(key, message) for key, message in misspelt(config, origin.folder)),
+    ]
+
+
+def _label_columns(config: Config, labelled: Labelled, origin: Origin) -> Iterator[Problem]:
+    """Find columns of labels that something else uses."""
     columns = {task.options().get("column") or name: name for name, task in labelled.items()}
-    problems += [origin.problem(key, message, at_key=True) for key, message in _sources(config)]
     several = len(config.data.sources or ()) > 1
     for name, chosen in ({} if several else config.inputs or {}).items():
         column = chosen.options().get("column") or name
         if column in columns:
             message = f"the column {column!r} is the target of task {columns[column]!r}; remove it"
-            problems.append(origin.problem(("inputs", name), message, at_key=True))
+            yield origin.problem(("inputs", name), message, at_key=True)
     if len(columns) < len(labelled):
         owners: dict[tuple[str, str], str] = {}
         for name, task in labelled.items():
@@ -54,42 +72,58 @@ def cross_checked(config: Config, origin: Origin) -> list[Problem]:
                         f"tasks {name!r} and {first!r} both have the column {column!r}; "
                         "give one of them another, or remove it"
                     )
-                    problems.append(origin.problem(("tasks", name), message, at_key=True))
+                    yield origin.problem(("tasks", name), message, at_key=True)
                     break
     for option in ("column", "group"):
         column = getattr(config.data.split, option)
         if column in columns:
             message = f"{column!r} is the target of a task, expected another column"
-            problems.append(origin.problem(("data", "split", option), message))
+            yield origin.problem(("data", "split", option), message)
+
+
+def _names(config: Config, origin: Origin) -> Iterator[Problem]:
+    """Find names that no task can have."""
     for name in RESERVED_TASK_NAMES:
         if name in config.tasks:
             message = (
                 f"{name!r} has a meaning of its own in reports or options; give the task another "
                 f"name, and column: {config.tasks[name].options().get('column') or name}"
             )
-            problems.append(origin.problem(("tasks", name), message, at_key=True))
+            yield origin.problem(("tasks", name), message, at_key=True)
     for name, task in config.tasks.items():
         if "." in name:
             message = (
                 f"found the name {name!r}, expected one without a dot; give the task another name, "
                 f"and column: {task.options().get('column') or name}"
             )
-            problems.append(origin.problem(("tasks", name), message, at_key=True))
+            yield origin.problem(("tasks", name), message, at_key=True)
+
+
+def _monitored(config: Config, labelled: Labelled, origin: Origin) -> Iterator[Problem]:
+    """Find an unknown monitored value."""
     monitored = (*MONITORED, *labelled)
     if config.training.monitor not in monitored:
         near = hint(config.training.monitor, monitored, _MONITORED)
         message = f"found {config.training.monitor!r}; {near}"
-        problems.append(origin.problem(("training", "monitor"), message))
+        yield origin.problem(("training", "monitor"), message)
+
+
+def _stages(config: Config, origin: Origin) -> Iterator[Problem]:
+    """Find stages of balancing that end where they cannot."""
     ends = [getattr(stage, "until", None) for stage in config.stages]
     if isinstance(config.balancing, tuple) and (wrong := wrong_end(ends)) is not None:
         place, message = wrong
-        problems.append(origin.problem(("balancing", place, "until"), message))
+        yield origin.problem(("balancing", place, "until"), message)
     elif len(ends) > 1 and (last := ends[-2]) is not None and last >= config.training.epochs:
         message = (
             f"found {last}, expected an epoch before {config.training.epochs}, where training "
             "ends: the next stage would never act"
         )
-        problems.append(origin.problem(("balancing", len(ends) - 2, "until"), message))
+        yield origin.problem(("balancing", len(ends) - 2, "until"), message)
+
+
+def _epochs(config: Config, origin: Origin) -> Iterator[Problem]:
+    """Find epochs of tasks that training does not reach."""
     for name, task in config.tasks.items():
         weight = task.options().get("weight")
         if isinstance(weight, Mapping) and weight["epochs"][0] >= config.training.epochs:
@@ -97,19 +131,23 @@ def cross_checked(config: Config, origin: Origin) -> list[Problem]:
                 f"found {list(weight['epochs'])}, expected a first epoch before "
                 f"{config.training.epochs}, where training ends: the weight would never change"
             )
-            problems.append(origin.problem(("tasks", name, "weight", "epochs"), message))
+            yield origin.problem(("tasks", name, "weight", "epochs"), message)
         enabled = task.options().get("enabled")
         if isinstance(enabled, Mapping) and enabled["from"] > config.training.epochs:
             message = (
                 f"found {enabled['from']}, expected at most {config.training.epochs}, where "
                 "training ends; give an earlier epoch, or more epochs"
             )
-            problems.append(origin.problem(("tasks", name, "enabled", "from"), message))
+            yield origin.problem(("tasks", name, "enabled", "from"), message)
+
+
+def _read_tasks(config: Config, origin: Origin) -> Iterator[Problem]:
+    """Find tasks that read each other in a circle, and latent ones that nothing trains."""
     try:
         task_order({name: _reads(task.options()) for name, task in config.tasks.items()})
     except OrderError as error:
         option = "product" if config.tasks[error.task].options().get("product") else "reads"
-        problems.append(origin.problem(("tasks", error.task, option), error.message))
+        yield origin.problem(("tasks", error.task, option), error.message)
     trained = {each for task in config.tasks.values() for each in _trained(task.options())}
     for name, task in config.tasks.items():
         if task.options().get("latent") and name not in trained:
@@ -117,17 +155,18 @@ def cross_checked(config: Config, origin: Origin) -> list[Problem]:
                 "found true, but no task trains it; name it in the product of another, or in its "
                 f"reads with the gradient: {{{name}: {{detach: false}}}}"
             )
-            problems.append(origin.problem(("tasks", name, "latent"), message))
+            yield origin.problem(("tasks", name, "latent"), message)
+
+
+def _task_options(config: Config, origin: Origin) -> Iterator[Problem]:
+    """Find options of tasks that need others, and a config without an enabled task."""
     for name, task in config.tasks.items():
         options = task.options()
         if options.get("weighted_metrics") and options.get("row_weight") is None:
             message = "found true without row_weight; name the column of the weights, or remove it"
-            problems.append(origin.problem(("tasks", name, "weighted_metrics"), message))
+            yield origin.problem(("tasks", name, "weighted_metrics"), message)
     if not any(task.options().get("enabled", True) for task in config.tasks.values()):
-        problems.append(origin.problem(("tasks",), "no task is enabled; enable one", at_key=True))
-    for key, message in misspelt(config, origin.folder):
-        problems.append(origin.problem(key, message))
-    return problems
+        yield origin.problem(("tasks",), "no task is enabled; enable one", at_key=True)
 
 
 def _sources(config: Config) -> Iterator[Found]:
