@@ -1,0 +1,151 @@
+"""The processes that train one model together: what each gives, joined to what one would have.
+
+All processes hold the same model and plan the same steps, and each computes its share of the rows.
+`Processes` adds up what they found. Every call is collective: all processes make the same calls in
+the same order, also those without a row. With one process each returns what it was given.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, distributed
+
+V = TypeVar("V")
+
+
+class Processes:
+    """One process alone; `Group` is several.
+
+    Example:
+        >>> alone = Processes()
+        >>> alone.count, alone.share(5), alone.total(torch.tensor([2.0]))
+        (1, slice(0, 5, None), tensor([2.]))
+    """
+
+    rank: int = 0
+    """Number of this process."""
+    count: int = 1
+    """Number of processes."""
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one."""
+        return self.count > 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes files and prints."""
+        return self.rank == 0
+
+    def share(self, rows: int) -> slice:
+        """Return which of some rows this process computes: consecutive, the first take one more."""
+        return share_of(rows, self.rank, self.count)
+
+    def total(self, values: Tensor) -> Tensor:
+        """Return the sum over the processes, a new tensor, equal bit for bit on all of them."""
+        return values
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Return the mean over the processes, whose derivative is that of this process's values.
+
+        Where gradients are averaged over the processes, the value is that of all rows, and so is
+        the gradient of everything that is computed from it.
+        """
+        return values
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Replace tensors by their means over the processes, in place."""
+
+    def of_each(self, thing: V) -> list[V]:
+        """Return what each process gave, any picklable object, in the order of the processes."""
+        return [thing]
+
+    def of_first(self, thing: V) -> V:
+        """Return what the first process gave."""
+        return thing
+
+    @contextmanager
+    def first_before_others(self) -> Iterator[None]:
+        """Let the first process run a block before the others do."""
+        yield
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+
+
+class Group(Processes):
+    """The processes of a group of ``torch.distributed``.
+
+    Args:
+        group: The group; all processes if left out.
+    """
+
+    def __init__(self, group: distributed.ProcessGroup | None = None) -> None:
+        self.group = distributed.group.WORLD if group is None else group
+        self.rank, self.count = distributed.get_rank(group), distributed.get_world_size(group)
+
+    def total(self, values: Tensor) -> Tensor:
+        found = values.detach().clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(found, group=self.group)
+        return found
+
+    def mean(self, values: Tensor) -> Tensor:
+        found = self.total(values) / self.count
+        return values + (found - values.detach()) if values.requires_grad else found
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        for some in _alike(tensors):
+            flat = torch.cat([each.detach().reshape(-1) for each in some])
+            distributed.all_reduce(flat, group=self.group)
+            parts = torch.split(flat.div_(self.count), [each.numel() for each in some])
+            for each, part in zip(some, parts, strict=True):
+                each.detach().copy_(part.view_as(each))
+
+    def of_each(self, thing: V) -> list[V]:
+        found: list[Any] = [None] * self.count
+        distributed.all_gather_object(found, thing, group=self.group)
+        return found
+
+    def of_first(self, thing: V) -> V:
+        found: list[Any] = [thing]
+        distributed.broadcast_object_list(found, group=self.group, group_src=0)
+        value: V = found[0]
+        return value
+
+    @contextmanager
+    def first_before_others(self) -> Iterator[None]:
+        if not self.first:
+            self.wait()
+        try:
+            yield
+        finally:
+            if self.first:
+                self.wait()
+
+    def wait(self) -> None:
+        self.total(torch.zeros(1))
+
+
+def share_of(rows: int, rank: int, count: int) -> slice:
+    """Return the rows of one of ``count`` processes."""
+    size, more = divmod(rows, count)
+    start = rank * size + min(rank, more)
+    return slice(start, start + size + (rank < more))
+
+
+def processes_of(group: distributed.ProcessGroup | None = None) -> Processes:
+    """Return the processes of a group; of all of torch.distributed, if it runs, without one."""
+    if group is None and not (distributed.is_available() and distributed.is_initialized()):
+        return Processes()
+    found = Group(group)
+    return found if found.several else Processes()
+
+
+def _alike(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Divide tensors into those of one dtype and device each."""
+    kinds: dict[Any, list[Tensor]] = {}
+    for each in tensors:
+        kinds.setdefault((each.dtype, each.device), []).append(each)
+    yield from kinds.values()
