@@ -54,37 +54,94 @@ def spells_numbers(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.match_substring_regex(texts, NUMBER)
 
 
+class TextCells:
+    """What must be known of all cells of a column of texts before any can be converted.
+
+    Args:
+        is_string: Whether the column is kept as texts.
+        is_csv: Whether it is of a CSV file, whose types are inferred.
+
+    Example:
+        >>> cells = TextCells()
+        >>> for block in (["31", "7"], [" ", "5"]):
+        ...     cells.add(pa.chunked_array([block]))
+        >>> cells.type, cells.converted(pa.chunked_array([["31", "7"]])).to_pylist()
+        (DataType(int64), [31, 7])
+    """
+
+    def __init__(self, is_string: bool = False, is_csv: bool = False) -> None:
+        self._is_string, self._is_csv = is_string, is_csv
+        self._words = self._code = self._some = self._some_in_quotes = False
+        self._numbers = True
+        self._fitting = {True: list(_NUMBERS), False: list(_OTHERS) if is_csv else []}
+
+    def add(self, column: pa.ChunkedArray) -> None:
+        """Look at some of the cells."""
+        if self._some and not (self._numbers or self._fitting[False]):
+            return  # texts, whatever the others are
+        trimmed = pc.utf8_trim_whitespace(column)
+        words = pc.is_in(trimmed, pa.array(WORDS))
+        self._words = self._words or _any(words)
+        others = trimmed.filter(pc.invert(words))
+        self._some = self._some or others.null_count < len(others)
+        if self._numbers and not pc.all(spells_numbers(others)).as_py():
+            self._numbers = False
+        if self._numbers:
+            self._code = self._code or _any(pc.match_substring_regex(column, _CODE))
+            self._fitting[True] = [kind for kind in self._fitting[True] if _fits(others, kind)]
+        if self._is_csv:  # the words may be in quotes
+            others = trimmed.filter(pc.not_equal(trimmed, ""))
+            self._some_in_quotes = self._some_in_quotes or others.null_count < len(others)
+            self._fitting[False] = [kind for kind in self._fitting[False] if _fits(others, kind)]
+
+    @property
+    def _in_quotes(self) -> bool:
+        """Whether words for a missing value are texts, as other texts are."""
+        return self._is_csv and not self._numbers
+
+    @property
+    def type(self) -> pa.DataType:
+        """The type of the column once empty cells are null."""
+        if not self._words:
+            return pa.string()
+        if not (self._some_in_quotes if self._in_quotes else self._some):
+            return pa.string() if self._is_string else pa.null()
+        if self._is_string or (self._numbers and not self._is_csv and self._code):
+            return pa.string()
+        return next(iter(self._fitting[self._numbers]), pa.string())
+
+    def converted(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return cells of the column with nulls for those that are empty."""
+        kind = self.type
+        if pa.types.is_null(kind):
+            return pa.chunked_array([pa.nulls(len(column))])
+        trimmed = pc.utf8_trim_whitespace(column)
+        words = pc.equal(trimmed, "") if self._in_quotes else pc.is_in(trimmed, pa.array(WORDS))
+        nothing = pa.scalar(None, pa.string())
+        if pa.types.is_string(kind) and not _any(words):
+            return column
+        if pa.types.is_string(kind):
+            return pc.if_else(words, nothing, column)
+        return pc.if_else(words, nothing, trimmed).cast(kind)
+
+
+_NUMBERS = (pa.int64(), pa.float64())
+_OTHERS = (pa.bool_(), pa.date32(), pa.timestamp("s"), pa.float64())  # that may be infinite
+
+
 def _emptied(column: pa.ChunkedArray, is_string: bool, is_csv: bool) -> pa.ChunkedArray:
-    trimmed = pc.utf8_trim_whitespace(column)
-    words = pc.is_in(trimmed, pa.array(WORDS))
-    if not pc.any(words).as_py():
-        return column
-    nothing = pa.scalar(None, pa.string())
-    others = trimmed.filter(pc.invert(words))
-    numbers = bool(pc.all(spells_numbers(others)).as_py())
-    if is_csv and not numbers:  # the others are in quotes
-        words = pc.equal(trimmed, "")
-    emptied = pc.if_else(words, nothing, column)
-    if emptied.null_count == len(emptied):
-        return emptied if is_string else pa.chunked_array([pa.nulls(len(emptied))])
-    if is_string:
-        return emptied
-    return _recognised(emptied, trimmed, numbers, is_csv)
+    cells = TextCells(is_string, is_csv)
+    cells.add(column)
+    return cells.converted(column)
 
 
-def _recognised(
-    emptied: pa.ChunkedArray, trimmed: pa.ChunkedArray, numbers: bool, is_csv: bool
-) -> pa.ChunkedArray:
-    """Infer the type that texts have without the empty cells among them."""
-    if numbers and not is_csv and pc.any(pc.match_substring_regex(emptied, _CODE)).as_py():
-        return emptied
-    kinds = [pa.int64(), pa.float64()] if numbers else []
-    if is_csv and not numbers:
-        kinds = [pa.bool_(), pa.date32(), pa.timestamp("s"), pa.float64()]  # that may be infinite
-    known = pc.if_else(emptied.is_valid(), trimmed, pa.scalar(None, pa.string()))
-    for kind in kinds:
-        try:
-            return known.cast(kind)
-        except pa.ArrowInvalid:
-            continue
-    return emptied
+def _fits(texts: pa.ChunkedArray, kind: pa.DataType) -> bool:
+    try:
+        texts.cast(kind)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _any(truths: pa.ChunkedArray) -> bool:
+    return bool(pc.any(truths).as_py())

@@ -15,12 +15,13 @@ import pyarrow.compute as pc
 from motet.problems import InputError
 
 
-def plain(table: pa.Table, what: str) -> pa.Table:
+def plain(table: pa.Table, what: str, first: int = 0) -> pa.Table:
     """Convert a table to the few types that the rest of `motet.data` knows.
 
     Args:
         table: Any table.
         what: What the table was read from, to begin messages with.
+        first: Number of its first row there.
 
     Returns:
         Table with the same rows and columns, without metadata.
@@ -30,13 +31,22 @@ def plain(table: pa.Table, what: str) -> pa.Table:
             not UTF-8.
     """
     check_names(table.column_names, what)
-    if not (table.num_rows and table.num_columns):
-        names = ", ".join(table.column_names) or "none"
-        raise InputError(f"{what} has no rows (columns: {names}); expected one row per example")
+    require_rows(table.schema, table.num_rows, what)
     columns = [_plain_column(column) for column in table.columns]
     for name, column in zip(table.column_names, columns, strict=True):
-        _refuse_other_encodings(column, f"{what}: column {name!r}")
+        _refuse_other_encodings(column, f"{what}: column {name!r}", first)
     return pa.table(columns, names=table.column_names)
+
+
+def require_rows(schema: pa.Schema, count: int, what: str) -> None:
+    """Check that there is a row, and a column.
+
+    Raises:
+        InputError: If not; the message begins with ``what``.
+    """
+    if not (count and len(schema)):
+        names = ", ".join(schema.names) or "none"
+        raise InputError(f"{what} has no rows (columns: {names}); expected one row per example")
 
 
 def check_names(names: list[Any], what: str) -> None:
@@ -60,14 +70,14 @@ def check_names(names: list[Any], what: str) -> None:
         )
 
 
-def _refuse_other_encodings(column: pa.ChunkedArray, what: str) -> None:
+def _refuse_other_encodings(column: pa.ChunkedArray, what: str, first: int) -> None:
     inner = column.type.value_type if hasattr(column.type, "value_type") else column.type
     if not pa.types.is_string(inner):
         return
     try:
         column.validate(full=True)
     except pa.ArrowInvalid:
-        row = next(row for row, value in enumerate(column) if not _is_readable(value))
+        row = next(row for row, value in enumerate(column, first) if not _is_readable(value))
         raise InputError(
             f"{what} has a text in row {row:,} that is not UTF-8; read it in its own encoding, "
             "e.g. bytes.decode('latin-1'), and save it again"
@@ -85,7 +95,7 @@ def _is_readable(value: pa.Scalar) -> bool:
 def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_run_end_encoded(column.type):
         column = pc.run_end_decode(column)
-    wanted = _plain_type(column.type)
+    wanted = plain_type(column.type)
     if pa.types.is_uint64(wanted):
         wanted = pa.int64() if (pc.max(column).as_py() or 0) < 1 << 63 else pa.float64()
     if wanted != column.type:
@@ -95,12 +105,13 @@ def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
-def _plain_type(found: pa.DataType) -> pa.DataType:
+def plain_type(found: pa.DataType) -> pa.DataType:
+    """Return the type that columns of a type become; uint64 if that depends on their values."""
     kinds = pa.types
     if isinstance(found, pa.BaseExtensionType):
-        return _plain_type(found.storage_type)
+        return plain_type(found.storage_type)
     if kinds.is_dictionary(found) or kinds.is_run_end_encoded(found):
-        return _plain_type(found.value_type)
+        return plain_type(found.value_type)
     if kinds.is_large_string(found) or kinds.is_string_view(found):
         return pa.string()
     if kinds.is_large_binary(found) or kinds.is_binary_view(found):
@@ -110,9 +121,9 @@ def _plain_type(found: pa.DataType) -> pa.DataType:
     if kinds.is_float16(found):
         return pa.float32()
     if kinds.is_fixed_size_list(found):
-        return pa.list_(_plain_type(found.value_type), found.list_size)
+        return pa.list_(plain_type(found.value_type), found.list_size)
     if kinds.is_list(found) or kinds.is_large_list(found) or _is_list_view(found):
-        return pa.list_(_plain_type(found.value_type))
+        return pa.list_(plain_type(found.value_type))
     return found
 
 

@@ -6,6 +6,8 @@ from collections.abc import Collection
 import pyarrow as pa
 
 from motet.data.row_names import row_name
+from motet.data.sources.streams import RowStream
+from motet.problems import InputError
 
 
 class Source(ABC):
@@ -31,6 +33,23 @@ class Source(ABC):
         Raises:
             InputError: If the rows cannot be read.
         """
+
+    def stream(self, strings: Collection[str] = ()) -> RowStream:
+        """Read the rows in parts: the same rows, of the same types, as `read` returns.
+
+        Args:
+            strings: As for `read`.
+
+        Returns:
+            The rows, in constant memory.
+
+        Raises:
+            InputError: If they cannot be read, or not in parts.
+        """
+        raise InputError(
+            f"{self.title} cannot be read in parts; define stream() in {type(self).__name__}, or "
+            "remove stream, so that the whole table is read"
+        )
 
     @property
     def title(self) -> str:

@@ -13,9 +13,11 @@ from motet.data.row_names import row_name
 from motet.data.selection import listed
 from motet.data.sources.base import Source
 from motet.data.sources.csv_files import csv_lines
+from motet.data.sources.file_streams import FileStream
 from motet.data.sources.formats import read_file
 from motet.data.sources.json_lines import numbered_lines
 from motet.data.sources.places import Places, files_of
+from motet.data.sources.streams import RowStream
 from motet.data.sources.uniting import texts_in_some, unite
 from motet.options import Sequence
 from motet.problems import InputError
@@ -36,20 +38,16 @@ class Files(Source):
         self._base, self._places = base, source
 
     def read(self, strings: Collection[str] = ()) -> pa.Table:
-        files = self._files()
-        seen: set[Path] = set()
-        for name, path in files:
-            if path.resolve() in seen:
-                raise InputError(
-                    f"the source has {name} twice; remove one, or its rows count double"
-                )
-            seen.add(path.resolve())
+        files = self._files_once()
         tables = {name: _read(name, path, strings) for name, path in files}
         texts = texts_in_some(tables.values())
         if texts:  # a column with digits in one file and texts in another is text
             strings = {*strings, *texts}
             tables = {name: _read(name, path, strings) for name, path in files}
         return unite(tables)
+
+    def stream(self, strings: Collection[str] = ()) -> RowStream:
+        return FileStream(self._files_once(), strings)
 
     @property
     def title(self) -> str:
@@ -73,6 +71,16 @@ class Files(Source):
                     return f" (line {line:,} of {name})"
             row -= place + 1
         return ""
+
+    def _files_once(self) -> list[tuple[str, Path]]:
+        files, seen = self._files(), set[Path]()
+        for name, path in files:
+            if path.resolve() in seen:
+                raise InputError(
+                    f"the source has {name} twice; remove one, or its rows count double"
+                )
+            seen.add(path.resolve())
+        return files
 
     def _files(self) -> list[tuple[str, Path]]:
         return files_of(self._places, self._base)

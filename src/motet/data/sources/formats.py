@@ -1,18 +1,23 @@
 """Readers of data files, one per suffix.
 
-To add a format, write a function from a path to a `pyarrow.Table` and name it in ``READERS``.
+To add a format, write a function from a path to a `pyarrow.Table` and name it in ``READERS``, and
+one to `FileRows`, which has the same rows in parts, in ``STREAMS``.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 
 from motet.data.sources.csv_files import read_csv
 from motet.data.sources.json_lines import read_json_lines
-from motet.data.sources.parquet_files import read_parquet
+from motet.data.sources.parquet_files import ParquetRows, read_parquet
+from motet.data.sources.streams import FileRows
 from motet.problems import InputError
+
+R = TypeVar("R")
 
 
 def read_file(path: Path, strings: Collection[str] = ()) -> pa.Table:
@@ -28,14 +33,38 @@ def read_file(path: Path, strings: Collection[str] = ()) -> pa.Table:
     Raises:
         InputError: If it does not exist, or its content does not match its suffix.
     """
+    return _opened(READERS, path, strings)
+
+
+def open_file(path: Path, strings: Collection[str] = ()) -> FileRows:
+    """Open a data file to read its rows in parts.
+
+    Args:
+        path: A file.
+        strings: As for `read_file`.
+
+    Returns:
+        The rows, with the types that `read_file` gives them.
+
+    Raises:
+        InputError: As `read_file` does.
+    """
+    return _opened(STREAMS, path, strings)
+
+
+def _opened(
+    readers: Mapping[str, Callable[[Path, Collection[str]], R]],
+    path: Path,
+    strings: Collection[str],
+) -> R:
     if path.is_dir():
-        names = sorted(each.name for each in path.iterdir() if each.suffix.lower() in READERS)
+        names = sorted(each.name for each in path.iterdir() if each.suffix.lower() in readers)
         inside = f"; it holds {', '.join(names[:5])}" if names else ""
         raise InputError(f"{path} is a folder, expected a file{inside}")
-    reader = READERS.get(path.suffix.lower())
+    reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InputError(
-            f"{path} ends in {path.suffix or 'nothing'}, expected {' or '.join(READERS)}; read it "
+            f"{path} ends in {path.suffix or 'nothing'}, expected {' or '.join(readers)}; read it "
             "with pandas or polars and pass the frame instead"
         )
     if not path.exists():
@@ -67,4 +96,9 @@ READERS: dict[str, Callable[[Path, Collection[str]], pa.Table]] = {
     ".pq": read_parquet,
     ".jsonl": read_json_lines,
     ".ndjson": read_json_lines,
+}
+
+STREAMS: dict[str, Callable[[Path, Collection[str]], FileRows]] = {
+    ".parquet": ParquetRows,
+    ".pq": ParquetRows,
 }

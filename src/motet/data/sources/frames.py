@@ -11,6 +11,7 @@ import pyarrow as pa
 from motet.data.empty import is_empty, without_empty
 from motet.data.plain import check_names, plain
 from motet.data.sources.base import Source
+from motet.data.sources.streams import RowStream, TableStream
 from motet.problems import InputError, shown
 
 _UNREADABLE = (pa.ArrowException, TypeError, ValueError, RuntimeError, OverflowError)
@@ -31,6 +32,9 @@ class Frame(Source):
 
     def read(self, strings: Collection[str] = ()) -> pa.Table:
         return as_table(self._rows, strings)
+
+    def stream(self, strings: Collection[str] = ()) -> RowStream:
+        return TableStream(self.read(strings))
 
     @property
     def title(self) -> str:

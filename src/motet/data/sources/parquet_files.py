@@ -1,11 +1,14 @@
 """Parquet files."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from motet.data.sources.streams import ROWS, FileRows
 from motet.problems import InputError
 
 
@@ -15,9 +18,30 @@ def read_parquet(path: Path, strings: Collection[str] = ()) -> pa.Table:
     Raises:
         InputError: If it is not a Parquet file, or damaged.
     """
+    with _opened(path) as file:
+        return file.read()
+
+
+@final
+class ParquetRows(FileRows):
+    """The rows of a Parquet file, read page by page; see `read_parquet`."""
+
+    def __init__(self, path: Path, strings: Collection[str] = ()) -> None:
+        self._path = path
+        with _opened(path) as file:
+            self.schema, self.count = file.schema_arrow, file.metadata.num_rows
+
+    def tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        with _opened(self._path) as file:
+            for batch in file.iter_batches(ROWS, columns=list(columns)):
+                yield pa.Table.from_batches([batch])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path) as file:
-            return file.read()
+            yield file
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, OSError) as error:
         with path.open("rb") as raw:
             if raw.read(4) != b"PAR1":
