@@ -53,6 +53,17 @@ def test_two_processes_add_up():
         assert first == (rank == 0)
 
 
+GIVEN = (5.84592342376709, 0.33152639865875244)  # whose mean rounds in a sum of differences
+
+
+def test_a_mean_is_equal_to_the_last_bit_on_all_processes():
+    def mean():
+        rank = processes_of().rank
+        return processes_of().mean(torch.tensor(GIVEN[rank], requires_grad=True)).item()
+
+    assert len(set(in_processes(2, mean))) == 1
+
+
 def test_an_error_in_one_process_is_shown():
     def failing():
         if processes_of().rank == 1:
