@@ -27,6 +27,7 @@ Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="The run folder itself; runs/NAME-NNN if left out."),
 ]
+_ROWS = "File (.csv, .parquet, .jsonl, .arrow), pattern, or folder saved by Hugging Face datasets"
 Tasks = Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")]
 Split = Literal["train", "validation", "test"]
 Weights = Annotated[
@@ -66,7 +67,8 @@ def demo(output: Output = None) -> None:
 @app.command()
 def init(
     data: Annotated[
-        str, typer.Argument(help="CSV, Parquet or JSON lines file, pattern, or motet://adult.")
+        str,
+        typer.Argument(help=f"{_ROWS}; or motet://adult."),
     ],
     targets: Annotated[
         str,
@@ -173,9 +175,7 @@ def _say_what_is_next(path: Path) -> None:
 @app.command()
 def evaluate(
     run: RunFolder,
-    data: Annotated[
-        str, typer.Argument(help=".csv, .parquet or .jsonl file (or pattern) with labels.")
-    ],
+    data: Annotated[str, typer.Argument(help=f"{_ROWS}, with labels.")],
     tasks: Tasks = None,
     split: Annotated[
         Split | None,
@@ -203,7 +203,7 @@ def predict(
     run: RunFolder,
     data: Annotated[
         str,
-        typer.Argument(help=".csv, .parquet or .jsonl file (or pattern); labels may be absent."),
+        typer.Argument(help=f"{_ROWS}; labels may be absent."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help=".csv, .parquet or .jsonl file.")],
     tasks: Tasks = None,

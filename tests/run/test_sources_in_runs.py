@@ -10,6 +10,7 @@ import motet
 from motet.config import ConfigError, read
 from motet.data.sources import Source, as_source, as_table
 from motet.run.preparing import read_rows
+from tests.data.test_arrow_files import saved
 
 RNG = np.random.default_rng(0)
 TABLE = pa.table({"age": RNG.normal(size=80), "spend": RNG.normal(size=80)})
@@ -106,3 +107,19 @@ def test_a_config_with_a_source_is_the_same_after_reading_its_own_dump(file):
     again, _ = read(config.model_dump(mode="json"))
     assert again == config
     assert config.data.sources["main"].type == "files"
+
+
+def test_a_source_that_is_split_already_must_be_used_as_it_is_split(tmp_path):
+    for name, rows in (("train", TABLE[:60]), ("test", TABLE[60:])):
+        saved(tmp_path / "shop" / name, [rows])
+    (tmp_path / "shop" / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
+    config = tmp_path / "config.yaml"
+    chosen = "{data: {source: shop%s}, tasks: {spend: regression}, training: {epochs: 1}}"
+    config.write_text(chosen % "")
+    said = refused(config)
+    assert "data.split.column: missing; shop is split already: expected 'split'" in said
+    config.write_text(chosen % ", split: {column: split}")
+    run = motet.train(config, output=tmp_path / "run")
+    assert list(run.config.inputs) == ["age"]
+    assert run.evaluate(tmp_path / "shop", split="test")["spend"]["count"] == 20
+    assert len(run.predict(tmp_path / "shop" / "test")) == 20

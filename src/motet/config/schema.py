@@ -26,9 +26,10 @@ class DataConfig(Section):
     """Where the rows come from."""
 
     source: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """Path of a CSV, Parquet or JSON lines file, relative to the config file; a pattern such as
-    ``data/*.parquet``, or a list of paths, for one table in several files; or a bundled data set
-    such as ``motet://adult``. Left out when data are passed from Python."""
+    """Path of a CSV, Parquet, JSON lines or Arrow file, or of a folder saved by Hugging Face
+    `datasets`, relative to the config file; a pattern such as ``data/*.parquet``, or a list of
+    paths, for one table in several files; or a bundled data set such as ``motet://adult``. Left out
+    when data are passed from Python."""
     sources: (
         Annotated[
             dict[

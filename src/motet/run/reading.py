@@ -84,6 +84,7 @@ class Reading:
         """Split the rows, and find the columns of labels."""
         chosen = self.config.data.split
         with self._collector.at("data", "split"), in_source(self.name):
+            self._require_own_splits()
             self.splits = split_rows(self.config, self.table, self.name)
         self.used = {chosen.column} - {None}
         self._beside = {chosen.group, chosen.time} - {None}
@@ -100,6 +101,16 @@ class Reading:
                 self._beside |= set(judged.columns)
                 judged.holds(self.table)
             self.weighted |= {options.get("row_weight"): task}
+
+    def _require_own_splits(self) -> None:
+        """Refuse to draw splits of rows that are split already, and to learn from their names."""
+        marks, chosen = self.source.split_column, self.config.data.split.column
+        if marks is not None and chosen is None:
+            raise InputError(
+                f"missing; {self.source.title} is split already: expected {marks!r}, the column of "
+                "the names of splits, or a list of the folders to read as one table",
+                option="column",
+            )
 
     def guesses(self) -> list[Guess]:
         """Guess the types of inputs from the training rows."""

@@ -27,10 +27,11 @@ def as_source(given: Any, base: Path | None = None) -> Source:
     """Return the source of rows that a user gave.
 
     Args:
-        given: A `Source`; a path of a .csv, .parquet or .jsonl file, a pattern such as
-            "data/*.parquet", ``motet://NAME``, a bundled data set, or a list of those; a frame of
-            pandas or polars, or any other object with the Arrow stream interface; or a mapping from
-            column to array, (N,) or (N, D).
+        given: A `Source`; a path of a .csv, .parquet, .jsonl or .arrow file, or of a folder that
+            ``save_to_disk`` of `datasets` wrote, a pattern such as "data/*.parquet",
+            ``motet://NAME``, a bundled data set, or a list of those; a frame of pandas or polars,
+            or any other object with the Arrow stream interface; or a mapping from column to array,
+            (N,) or (N, D).
         base: Folder of relative paths; the working folder if left out.
 
     Returns:

@@ -56,6 +56,11 @@ class Source(ABC):
         """What messages call the source."""
         return type(self).__name__
 
+    @property
+    def split_column(self) -> str | None:
+        """Column that names the split of each row, if the source is split already."""
+        return None
+
     def row_name(self, row: int) -> str:
         """Return what messages call a row, such as "row 6"."""
         return row_name(row)

@@ -1,7 +1,6 @@
 """Several files as one stream of rows, of the types that the whole table of them has."""
 
 from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
 from typing import final
 
 import pyarrow as pa
@@ -9,6 +8,7 @@ import pyarrow as pa
 from motet.data.empty import TextCells
 from motet.data.plain import check_names, plain, plain_type, require_rows
 from motet.data.sources.formats import open_file
+from motet.data.sources.saved_datasets import DataFile, with_names
 from motet.data.sources.streams import ROWS, FileRows, RowStream, in_parts
 from motet.data.sources.uniting import texts_in_some, unite
 
@@ -21,22 +21,22 @@ class FileStream(RowStream):
     all be numbers and empty cells, decides the types.
 
     Args:
-        files: The files with their names in messages.
+        files: The files.
         strings: Columns to keep as text, if the format has no types of its own.
 
     Raises:
         InputError: If a file cannot be read, or they have different columns.
     """
 
-    def __init__(self, files: Sequence[tuple[str, Path]], strings: Collection[str] = ()) -> None:
-        self._files = [_PlainFile(name, path, strings) for name, path in files]
+    def __init__(self, files: Sequence[DataFile], strings: Collection[str] = ()) -> None:
+        self._files = [_PlainFile(file, strings) for file in files]
         empty = [each.schema.empty_table() for each in self._files]
         texts = texts_in_some(empty)
         if texts:  # a column with digits in one file and texts in another is text
             strings = {*strings, *texts}
-            self._files = [_PlainFile(name, path, strings) for name, path in files]
+            self._files = [_PlainFile(file, strings) for file in files]
             empty = [each.schema.empty_table() for each in self._files]
-        names = [name for name, _ in files]
+        names = [file.name for file in files]
         self.schema = unite(dict(zip(names, empty, strict=True))).schema
         self.count = sum(each.count for each in self._files)
 
@@ -55,15 +55,15 @@ class FileStream(RowStream):
 class _PlainFile:
     """One file, its columns reduced to plain types; its empty cells are null."""
 
-    def __init__(self, name: str, path: Path, strings: Collection[str]) -> None:
-        self._name = name
-        self._rows: FileRows = open_file(path, strings)
+    def __init__(self, file: DataFile, strings: Collection[str]) -> None:
+        self._file = file
+        self._rows: FileRows = open_file(file.path, strings)
         self.count = self._rows.count
         found = self._rows.schema
-        check_names(found.names, name)
-        require_rows(found, self.count, name)
+        check_names(found.names, file.name)
+        require_rows(found, self.count, file.name)
         types = {field.name: plain_type(field.type) for field in found}
-        is_csv = path.suffix.lower() == ".csv"
+        is_csv = file.path.suffix.lower() == ".csv"
         self._cells = {
             name: TextCells(name in strings, is_csv)
             for name, kind in types.items()
@@ -79,17 +79,19 @@ class _PlainFile:
                     if pa.types.is_floating(table[name].type):
                         types[name] = pa.float64()
         types |= {name: cells.type for name, cells in self._cells.items()}
-        self.schema = pa.schema(list(types.items()))
+        self.schema = with_names(pa.schema(list(types.items())).empty_table(), file).schema
 
     def tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        for table in self._plain(columns):
+        own = set(self._rows.schema.names)
+        there = [name for name in columns if name in own]
+        for table in self._plain(there):
             for name, cells in self._cells.items():
                 place = table.schema.get_field_index(name)
                 table = table.set_column(place, name, cells.converted(table[name]))
-            yield table
+            yield with_names(table, self._file)
 
     def _plain(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         first = 0
         for table in self._rows.tables(columns):
-            yield plain(table.select(columns), self._name, first)
+            yield plain(table.select(columns), self._file.name, first)
             first += len(table)

@@ -1,6 +1,6 @@
 """Rows in files, or in a bundled data set; several files are read into one table."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import final
 
@@ -11,12 +11,14 @@ from motet.data.empty import without_empty
 from motet.data.plain import plain
 from motet.data.row_names import row_name
 from motet.data.selection import listed
+from motet.data.sources.arrow_files import arrow_rows
 from motet.data.sources.base import Source
 from motet.data.sources.csv_files import csv_lines
 from motet.data.sources.file_streams import FileStream
 from motet.data.sources.formats import read_file
 from motet.data.sources.json_lines import numbered_lines
 from motet.data.sources.places import Places, files_of
+from motet.data.sources.saved_datasets import SPLIT, DataFile, with_names
 from motet.data.sources.streams import RowStream
 from motet.data.sources.uniting import texts_in_some, unite
 from motet.options import Sequence
@@ -25,11 +27,12 @@ from motet.problems import InputError
 
 @final
 class Files(Source):
-    """CSV, Parquet or JSON lines files, by their suffix.
+    """CSV, Parquet, JSON lines or Arrow files, by their suffix.
 
     Args:
         base: Folder of relative paths; the working folder if left out.
-        source: Path of a .csv, .parquet, .pq, .jsonl or .ndjson file; a pattern such as
+        source: Path of a .csv, .parquet, .pq, .jsonl, .ndjson, .arrow or .feather file, or of a
+            folder that ``save_to_disk`` of Hugging Face `datasets` wrote; a pattern such as
             data/*.parquet, or a list of paths, for one table in several files, in the order of
             their names or of the list; or a bundled data set such as motet://adult.
     """
@@ -39,11 +42,11 @@ class Files(Source):
 
     def read(self, strings: Collection[str] = ()) -> pa.Table:
         files = self._files_once()
-        tables = {name: _read(name, path, strings) for name, path in files}
+        tables = {file.name: _read(file, strings) for file in files}
         texts = texts_in_some(tables.values())
         if texts:  # a column with digits in one file and texts in another is text
             strings = {*strings, *texts}
-            tables = {name: _read(name, path, strings) for name, path in files}
+            tables = {file.name: _read(file, strings) for file in files}
         return unite(tables)
 
     def stream(self, strings: Collection[str] = ()) -> RowStream:
@@ -54,36 +57,54 @@ class Files(Source):
         places = self._places
         return str(places) if isinstance(places, (str, Path)) else listed(places)
 
+    @property
+    def split_column(self) -> str | None:
+        return SPLIT if any(file.split is not None for file in self._files()) else None
+
     def row_name(self, row: int) -> str:
         """Name a row as "row 6 (line 8 of rows.csv)", by reading a text file up to there."""
         return f"{row_name(row)}{self._line(row)}"
 
     def _line(self, row: int) -> str:
-        for name, path in self._files():
-            if path.suffix.lower() in (".parquet", ".pq"):
-                row -= pq.read_metadata(path).num_rows
+        for file in self._files():
+            count = _COUNTS.get(file.path.suffix.lower())
+            if count is not None:
+                row -= count(file.path)
                 if row < 0:
                     return ""
                 continue
             place = -1
-            for place, line in _row_lines(path):
+            for place, line in _row_lines(file.path):
                 if place == row:
-                    return f" (line {line:,} of {name})"
+                    return f" (line {line:,} of {file.name})"
             row -= place + 1
         return ""
 
-    def _files_once(self) -> list[tuple[str, Path]]:
+    def _files_once(self) -> list[DataFile]:
         files, seen = self._files(), set[Path]()
-        for name, path in files:
-            if path.resolve() in seen:
+        for file in files:
+            if file.path.resolve() in seen:
                 raise InputError(
-                    f"the source has {name} twice; remove one, or its rows count double"
+                    f"the source has {file.name} twice; remove one, or its rows count double"
                 )
-            seen.add(path.resolve())
+            seen.add(file.path.resolve())
         return files
 
-    def _files(self) -> list[tuple[str, Path]]:
+    def _files(self) -> list[DataFile]:
         return files_of(self._places, self._base)
+
+
+def _parquet_rows(path: Path) -> int:
+    return int(pq.read_metadata(path).num_rows)
+
+
+_COUNTS: dict[str, Callable[[Path], int]] = {
+    ".parquet": _parquet_rows,
+    ".pq": _parquet_rows,
+    ".arrow": arrow_rows,
+    ".feather": arrow_rows,
+}
+"""Numbers of rows of files that have no lines."""
 
 
 def _row_lines(path: Path) -> Iterator[tuple[int, int]]:
@@ -96,6 +117,7 @@ def _row_lines(path: Path) -> Iterator[tuple[int, int]]:
         yield from enumerate(line for line, _ in numbered_lines(path))
 
 
-def _read(name: str, path: Path, strings: Collection[str]) -> pa.Table:
-    table = plain(read_file(path, strings), name)
-    return without_empty(table, strings, is_csv=path.suffix.lower() == ".csv")
+def _read(file: DataFile, strings: Collection[str]) -> pa.Table:
+    table = plain(read_file(file.path, strings), file.name)
+    table = without_empty(table, strings, is_csv=file.path.suffix.lower() == ".csv")
+    return with_names(table, file)

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 
+from motet.data.sources.arrow_files import ArrowRows, read_arrow
 from motet.data.sources.csv_files import read_csv
 from motet.data.sources.json_lines import read_json_lines
 from motet.data.sources.parquet_files import ParquetRows, read_parquet
@@ -60,7 +61,9 @@ def _opened(
     if path.is_dir():
         names = sorted(each.name for each in path.iterdir() if each.suffix.lower() in readers)
         inside = f"; it holds {', '.join(names[:5])}" if names else ""
-        raise InputError(f"{path} is a folder, expected a file{inside}")
+        suffix = Path(names[0]).suffix if names else ""
+        all_files = f"; for all of them give {path / f'*{suffix}'}" if len(names) > 1 else ""
+        raise InputError(f"{path} is a folder, expected a file{inside}{all_files}")
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InputError(
@@ -96,9 +99,13 @@ READERS: dict[str, Callable[[Path, Collection[str]], pa.Table]] = {
     ".pq": read_parquet,
     ".jsonl": read_json_lines,
     ".ndjson": read_json_lines,
+    ".arrow": read_arrow,
+    ".feather": read_arrow,
 }
 
 STREAMS: dict[str, Callable[[Path, Collection[str]], FileRows]] = {
     ".parquet": ParquetRows,
     ".pq": ParquetRows,
+    ".arrow": ArrowRows,
+    ".feather": ArrowRows,
 }

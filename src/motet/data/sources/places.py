@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from motet.data.sources.formats import near_files
+from motet.data.sources.saved_datasets import DataFile, files_of_dataset, is_saved_dataset
 from motet.problems import InputError
 from motet.registry import DATASETS
 
 Places = str | Path | Sequence[str | Path]
-"""A path, a pattern, ``motet://NAME``, or several of those."""
+"""A path of a file or a saved data set, a pattern, ``motet://NAME``, or several of those."""
 
 _BUNDLED = "motet://"
 
@@ -22,15 +23,15 @@ def are_places(given: Any) -> TypeGuard[Places]:
     return isinstance(given, (str, Path))
 
 
-def files_of(places: Places, base: Path | None) -> list[tuple[str, Path]]:
-    """Return the files of places in order, each with its name in messages.
+def files_of(places: Places, base: Path | None) -> list[DataFile]:
+    """Return the files of places in order.
 
     Args:
         places: The places.
         base: Folder of relative paths; the working folder if left out.
 
     Returns:
-        Names and paths; a pattern without a match, or an unknown data set, raises `InputError`.
+        The files; a pattern without a match, or an unknown data set, raises `InputError`.
     """
     several = [places] if isinstance(places, (str, Path)) else places
     return [file for place in several for file in _files(place, base)]
@@ -60,17 +61,20 @@ def _is_pattern(place: str | Path, path: Path) -> bool:
     return any(sign in str(place) for sign in "*?[") and not path.exists()
 
 
-def _files(place: str | Path, base: Path | None) -> Iterator[tuple[str, Path]]:
+def _files(place: str | Path, base: Path | None) -> Iterator[DataFile]:
     if str(place).startswith(_BUNDLED):
-        yield str(place), DATASETS[str(place).removeprefix(_BUNDLED)]()
+        yield DataFile(str(place), DATASETS[str(place).removeprefix(_BUNDLED)]())
         return
     given = Path(place).expanduser()
     path = (base or Path()) / given
+    if is_saved_dataset(path):
+        yield from files_of_dataset(str(place).rstrip("/"), path)
+        return
     if not _is_pattern(place, path):
-        yield str(place), path
+        yield DataFile(str(place), path)
         return
     found = glob(str(Path(escape(str(base or Path()))) / given), recursive=True)
     files = sorted(file for file in map(Path, found) if file.is_file())
     if not files:
         raise InputError(f"no file matches the pattern {str(path)!r}{near_files(path)}")
-    yield from ((str(file), file) for file in files)
+    yield from (DataFile(str(file), file) for file in files)
