@@ -267,10 +267,8 @@ VALUES = {
         "false": "cpu",
     },
     "precision": {
-        **dict.fromkeys(
-            ("16", "bf16", "fp16", "float16", "half", "mixed", "16mixed", "bf16mixed", "true"),
-            "bfloat16",
-        ),
+        **dict.fromkeys(("bf16", "half", "mixed", "bf16mixed", "true"), "bfloat16"),
+        **dict.fromkeys(("16", "fp16", "16mixed", "fp16mixed"), "float16"),
         **dict.fromkeys(("32", "fp32", "float", "full", "32true", "false"), "float32"),
     },
     "monitor": {

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
+from torch.utils.checkpoint import checkpoint
 
 from motet.balancing import backward
 from motet.balancing.meta import Meta
@@ -130,6 +131,25 @@ def test_the_meta_gradient_is_that_of_the_optimizers_own_step(name, attention):
             ends.append((2 * losses["a"] + losses["b"]).item())
         expected.append((ends[0] - ends[1]) / 2e-4)
     assert_close(meta_gradient(balancer), torch.tensor(expected).double(), rtol=2e-3, atol=2e-6)
+
+
+def test_a_checkpointed_module_is_tried_with_the_weights_after_the_step():
+    """It runs again in the backward pass, which must see the same weights."""
+    found = []
+    for checkpointed in (False, True):
+        net, optimizer = warmed_up(OPTIMIZERS["sgd"])
+        balancer = Meta(TASKS, main=["b", "a"])
+        if checkpointed:
+            plain = net.first.forward
+            net.first.forward = lambda x, plain=plain: checkpoint(plain, x, use_reentrant=False)
+            norm = net.norm.forward
+            net.norm.forward = lambda x, norm=norm: checkpoint(norm, x, use_reentrant=False)
+        before = copy.deepcopy(net.state_dict())
+        torch.manual_seed(5)
+        balancer.look_ahead(net, optimizer, lambda: net.losses(7), lambda: net.losses(8))  # noqa: B023
+        assert_close(net.state_dict(), before, rtol=0, atol=0)
+        found.append(meta_gradient(balancer))
+    assert_close(found[1], found[0])
 
 
 def test_looking_ahead_leaves_no_trace():

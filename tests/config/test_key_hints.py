@@ -182,7 +182,7 @@ training.epochs=3,000                  training.epochs=3000
 training=20                            training={epochs: 20}
 training.gradient_clip_val=1           training.clip_norm=1
 training.accumulate_grad_batches=4     training.accumulate=4
-training.precision=16                  training.precision=bfloat16
+training.precision=16                  training.precision=float16
 training.amp=true                      training.precision=bfloat16
 training.monitor=val_loss              training.monitor=loss
 training.monitor=accuracy              training.monitor=mean

@@ -8,7 +8,7 @@ gives all inner products with task gradients at once, without computing those.
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 Losses = Callable[[], Mapping[str, Tensor]]
 """Computes the losses of a batch with a module, by task."""
 Tensors = Mapping[str, Tensor]
+R = TypeVar("R")
 
 
 def sensitivities(
@@ -46,18 +47,26 @@ def sensitivities(
         A number for each task of ``train``; empty if nothing is trained or no loss is given.
     """
     own = {name: p for name, p in module.named_parameters() if p.requires_grad}
-    losses = {task: loss for task, loss in _call(module, own, train).items() if loss.requires_grad}
-    if not losses:
+    tasks: list[str] = []
+
+    def before() -> Tensors | None:
+        losses = {task: loss for task, loss in train().items() if loss.requires_grad}
+        tasks.extend(losses)
+        return _total_gradients([weights[task] * loss for task, loss in losses.items()], own)
+
+    gradients = _call(module, own, before)
+    if gradients is None:
         return {}
-    total = torch.stack([weights[task] * loss.float() for task, loss in losses.items()]).sum()
-    gradients = _gradients(total, own)
     moved, slopes = _try_step(optimizer, own, gradients)
-    seen = [loss for loss in _call(module, moved, after).values() if loss.requires_grad]
-    if not seen:
+    direction = _call(
+        module,
+        moved,
+        lambda: _total_gradients([each for each in after().values() if each.requires_grad], moved),
+    )
+    if direction is None:
         return {}
-    direction = _gradients(torch.stack([loss.float() for loss in seen]).sum(), moved)
     tangents = {name: each * slopes[name] for name, each in direction.items()}
-    return _products(module, own, train, tangents, list(losses))
+    return _products(module, own, train, tangents, tasks)
 
 
 def _products(
@@ -75,17 +84,22 @@ def _products(
                 for task, tangent in unpacked.items()
             }
     except RuntimeError:  # an operation without forward mode: a backward pass per task, exact too
-        found = _call(module, own, train)
-        return {
-            task: sum(
-                (
-                    (each.float() * tangents[name].float()).sum()
-                    for name, each in _gradients(found[task], own, retain=True).items()
-                ),
-                torch.zeros(()),
-            )
-            for task in tasks
-        }
+        return _call(module, own, lambda: _products_by_task(train(), own, tangents, tasks))
+
+
+def _products_by_task(
+    losses: Tensors, own: Tensors, tangents: Tensors, tasks: list[str]
+) -> Tensors:
+    return {
+        task: sum(
+            (
+                (each.float() * tangents[name].float()).sum()
+                for name, each in _gradients(losses[task], own, retain=True).items()
+            ),
+            torch.zeros(()),
+        )
+        for task in tasks
+    }
 
 
 @cache
@@ -109,22 +123,40 @@ def _tangent(dual: Tensor) -> Tensor | None:
 class _Around(nn.Module):
     """A computation with a module, so that the module's tensors can be exchanged for it."""
 
-    def __init__(self, module: nn.Module, losses: Losses) -> None:
+    def __init__(self, module: nn.Module, compute: Callable[[], Any]) -> None:
         super().__init__()
-        self.module, self.losses = module, losses
+        self.module, self.compute = module, compute
 
-    def forward(self) -> Mapping[str, Tensor]:
-        return self.losses()
+    def forward(self) -> Any:
+        return self.compute()
 
 
-def _call(module: nn.Module, parameters: Tensors, losses: Losses) -> Mapping[str, Tensor]:
-    """Compute losses with other parameters; averages and generators stay as they were."""
+def _call(module: nn.Module, parameters: Tensors, compute: Callable[[], R]) -> R:
+    """Compute something with other parameters; averages and generators stay as they were.
+
+    A checkpointed module runs again in a backward pass, which belongs here, too.
+
+    Args:
+        module: The module.
+        parameters: Its parameters meanwhile, by name.
+        compute: Calls the module.
+
+    Returns:
+        What was computed.
+    """
     buffers = {name: each.clone() for name, each in module.named_buffers()}
     tensors = {f"module.{name}": each for name, each in {**parameters, **buffers}.items()}
     devices = {p.device for p in parameters.values() if p.device.type == "cuda"}
     with torch.random.fork_rng(devices=list(devices)), torch.enable_grad():
-        found: Mapping[str, Tensor] = functional_call(_Around(module, losses), tensors, ())
+        found: R = functional_call(_Around(module, compute), tensors, ())
     return found
+
+
+def _total_gradients(losses: list[Tensor], parameters: Tensors) -> Tensors | None:
+    """Return the gradients of the sum of some losses; None if there are none."""
+    if not losses:
+        return None
+    return _gradients(torch.stack([loss.float() for loss in losses]).sum(), parameters)
 
 
 def _gradients(total: Tensor, parameters: Tensors, *, retain: bool = False) -> Tensors:

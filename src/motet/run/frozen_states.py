@@ -147,7 +147,9 @@ def _choices(prepared: Prepared, trainer: Trainer) -> Iterator[_Choice]:
 def _obstacle(config: Config, trainer: Trainer, encoders: list[nn.Module]) -> str:
     """Return why a frozen encoder's states cannot be computed once; empty if they can."""
     if config.training.precision != "float32":
-        return "training in bfloat16 and evaluation in float32 need different states"
+        return (
+            f"training in {config.training.precision} and evaluation in float32 need other states"
+        )
     if not all(computes_as_in_evaluation(trainer.model, encoder) for encoder in encoders):
         return "with frozen: training its dropout stays active"
     if trainer.model.auxiliary_tasks:

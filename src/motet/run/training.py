@@ -149,6 +149,11 @@ class _Attempt:
             self.say(part)
         if trainer.progress.skipped:
             self.say(f"{'note':<10} {trainer.progress.skipped} skipped steps that were not finite")
+        if trainer.progress.overflowed:
+            self.say(
+                f"{'note':<10} {trainer.progress.overflowed} skipped steps in which float16 "
+                "overflowed; each halved the loss scale"
+            )
         tested = any(len(part.rows.split.test) for part in prepared.used.values())
         report = self._test(run, inputs) if tested else None
         for note in [] if report else _constants(trainer.history):

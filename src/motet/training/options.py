@@ -60,8 +60,9 @@ class TrainingOptions(TypedDict, total=False):
     """Seed of batch order and dropout, and in a run of the initial weights."""
     device: Annotated[str, Default("auto")]
     """``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``."""
-    precision: Annotated[Literal["float32", "bfloat16"], Default("float32")]
-    """Arithmetic of the forward pass; parameters and losses stay float32."""
+    precision: Annotated[Literal["float32", "bfloat16", "float16"], Default("float32")]
+    """Arithmetic of the forward pass; parameters and losses stay float32. With ``float16``, losses
+    are scaled, and a step whose gradients overflow is skipped and halves the scale."""
     shared_learning_rate: Annotated[PositiveFloat | None, Default(None)]
     """Learning rate of the parameters that several tasks share, in place of the optimizer's.
     Pretrained encoders have their own, 2e-5 by default."""

@@ -16,6 +16,7 @@ from motet.tasks.choices import find_metrics
 from motet.training.creating import MemberChoice, create_optimizer, create_scheduler
 from motet.training.facts import Pace, introduce
 from motet.training.freezing import Freezing, check_unfreezing
+from motet.training.loss_scale import LossScale
 from motet.training.normalizing import Normalizer
 from motet.training.options import TrainingOptions
 from motet.training.parameter_groups import check_rates
@@ -44,18 +45,20 @@ class Setup:
     freezing: Freezing
     rates: LearningRates
     normalizer: Normalizer
+    scale: LossScale
     generators: Generators
     passes: Passes
     pace: Pace
 
     def modules(self) -> dict[str, nn.Module]:
         """Return the modules whose states are saved."""
-        return {
+        modules = {
             "model": self.model,
             "balancer": self.stages,
             "normalizer": self.normalizer,
             "scheduler": self.planner.scheduler,
         }
+        return modules if self.scale.scaler is None else {**modules, "scale": self.scale}
 
 
 def set_up(
@@ -108,7 +111,8 @@ def set_up(
     normalizes = options["normalize_losses"] == "initial"
     normalizer = Normalizer(model.tasks.names, normalizes).to(device)
     generators = Generators(device, options["seed"])
-    check_precision(stages, options["precision"])
+    check_precision(stages, model, options["precision"])
+    scale = LossScale(device, active=options["precision"] == "float16")
     check_representation(stages, model, several=planner.choices.several)
     if options["accumulate"] > 1:
         check_micro_batches(stages, model)
@@ -118,6 +122,7 @@ def set_up(
         device=device,
         precision=options["precision"],
         generators=generators,
+        scale=scale,
     )
     find_metrics(model.tasks, options["metrics"])  # so that a wrong name is an error now
     return Setup(
@@ -129,6 +134,7 @@ def set_up(
         freezing,
         learning_rates,
         normalizer,
+        scale,
         generators,
         passes,
         Pace(),

@@ -62,6 +62,8 @@ class TrainingState:
     skipped: int = 0
     """Steps that were not finite."""
     skipped_in_a_row: int = 0
+    overflowed: int = 0
+    """Steps skipped as a gradient overflowed float16, after which the loss scale was halved."""
     not_finite: str = ""
     """What was not finite in the last skipped step."""
     best_of: dict[str, float] = field(default_factory=dict)

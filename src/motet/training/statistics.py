@@ -1,5 +1,6 @@
 """Statistics of the tasks' gradients while training, cheap enough to leave on."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
@@ -29,10 +30,15 @@ class GradientStats(TypedDict):
 
 
 class TaskGradients:
-    """Gradients of tasks on the shared parameters, added up over micro-batches."""
+    """Gradients of tasks on the shared parameters, added up over micro-batches.
 
-    def __init__(self, model: MultiTaskModel) -> None:
-        self._model = model
+    Args:
+        model: The model.
+        scale: The factor on the losses in backward passes.
+    """
+
+    def __init__(self, model: MultiTaskModel, scale: float = 1.0) -> None:
+        self._model, self._scale = model, scale
         self._wanted: list[nn.Parameter] | None = None
         self._sums: dict[str, list[Tensor | None]] = {}
 
@@ -46,7 +52,7 @@ class TaskGradients:
             self._model.note_reached(reached_tasks(losses))
             self._wanted = [each for each in self._model.shared_parameters() if each.requires_grad]
         for task, loss in losses.items() if self._wanted else ():
-            found = _gradients(loss, self._wanted)
+            found = _gradients(loss * self._scale, self._wanted)
             if found is None:
                 self._wanted, self._sums = [], {}
                 break
@@ -58,9 +64,10 @@ class TaskGradients:
         return self
 
     def norms(self) -> dict[str, float]:
-        """Return the norm of each task's gradient."""
+        """Return the norm of each task's gradient, where none overflowed."""
         known = {task: [g for g in found if g is not None] for task, found in self._sums.items()}
-        return {task: float(whole_norm(each)) for task, each in known.items()}
+        norms = {task: float(whole_norm(each)) / self._scale for task, each in known.items()}
+        return {task: norm for task, norm in norms.items() if math.isfinite(norm)}
 
 
 def _gradients(loss: Tensor, wanted: list[nn.Parameter]) -> tuple[Tensor | None, ...] | None:

@@ -101,7 +101,7 @@ class Steps:
                 valid = self.ahead
                 own = planner.ordered(tasks_of(choices))
                 ahead = lambda: planner.plan([Choice(valid.at(step), own)], auxiliary, step, epoch)  # noqa: E731
-                look_ahead(balancer, model, setup.optimizer, passes.losses, plan, ahead)
+                look_ahead(balancer, model, setup.optimizer, passes.tried_losses, plan, ahead)
             clear_gradients(setup.optimizer)
             passes.averages.save()
             look = (step + 1) % GRADIENTS_EVERY == LOG_EVERY
@@ -110,12 +110,18 @@ class Steps:
             if passed is None:
                 return StepResult({}, batches=len(choices), unlabelled=self._unlabelled(plan))
         losses, result, penalty = passed.losses, passed.balanced, passed.penalty
+        setup.scale.unscale(setup.optimizer)
         norm = clip_gradient(self._parameters, clip_norm)
         numbers = on_host([*losses.values(), norm])  # a device sync
+        overflowed = setup.scale.update() and all(map(math.isfinite, numbers[:-1]))
         if not all(map(math.isfinite, numbers)):
             passes.averages.restore()
-            check_words(model, map(_placed, plan.balanced), losses)
-            count_skipped(state, losses)
+            if overflowed:
+                state.overflowed += 1
+                state.totals.add(passed.terms)
+            else:
+                check_words(model, map(_placed, plan.balanced), losses)
+                count_skipped(state, losses)
             return StepResult(losses, norm, result, penalty, skipped=True, batches=len(choices))
         state.skipped_in_a_row = 0
         update(setup.optimizer, balancer, losses)

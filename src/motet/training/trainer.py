@@ -339,6 +339,7 @@ class Trainer:
             "step": self.progress.step,
             "epoch": self.progress.epoch,
             "skipped": self.progress.skipped,
+            "overflowed": self.progress.overflowed,
             "weights": {task: float(weight) for task, weight in self.progress.weights.items()},
             "gradients": gradient_stats(self.progress.gradients),
         }

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from motet.model import on_host
+from motet.training.loss_scale import LossScale
 from motet.training.passes.averages import Averages
 from motet.training.passes.forward import Forward
 from motet.training.passes.passed import Passed, Terms, added
@@ -20,10 +21,11 @@ class Beside:
     Args:
         forward: Computes losses.
         averages: Running averages, which stay as they are.
+        scale: The factor on the losses in backward passes.
     """
 
-    def __init__(self, forward: Forward, averages: Averages) -> None:
-        self._forward, self._averages = forward, averages
+    def __init__(self, forward: Forward, averages: Averages, scale: LossScale) -> None:
+        self._forward, self._averages, self._scale = forward, averages, scale
 
     def run(self, plan: Plan, passed: Passed | None) -> Passed | None:
         """Compute the parts beside and their backward passes.
@@ -56,13 +58,14 @@ class Beside:
         ]
         found: list[Terms] = []
         whole = self._count(task, parts) if len(pieces) > 1 else None
+        factor = self._scale.factor
         for number, piece in pieces:
             _, terms = self._forward.terms([piece], plan.step, number)
             for total, count in terms.values():
                 if whole is None:
                     whole = on_host([count])[0]
                 if whole and total.requires_grad:
-                    (piece.weight * (total / whole)).backward()  # type: ignore[no-untyped-call]  # torch's
+                    (factor * piece.weight * (total / whole)).backward()  # type: ignore[no-untyped-call]  # torch's
                     found.append({task: (total.detach(), count)})
         return added(found)
 

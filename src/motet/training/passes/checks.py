@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from motet.balancing import Needs
 from motet.data.batches import Data
 from motet.data.several import Sources
@@ -35,11 +37,12 @@ def check_micro_batches(stages: BalancerStages, model: MultiTaskModel) -> None:
             )
 
 
-def check_precision(stages: BalancerStages, precision: str) -> None:
-    """Reject an option of the backward pass that has no effect in this arithmetic.
+def check_precision(stages: BalancerStages, model: MultiTaskModel, precision: str) -> None:
+    """Reject what has no effect in this arithmetic, or does not work in it.
 
     Raises:
-        InputError: If linear layers are to be read as products, where their weights are cast.
+        InputError: If linear layers are to be read as products, where their weights are cast; or
+            if parameters are in float16, whose gradients cannot be unscaled.
     """
     if precision == "float32":
         return
@@ -50,6 +53,14 @@ def check_precision(stages: BalancerStages, precision: str) -> None:
                 "gramian: layers, which reads products of float32 weights; remove one of them",
                 option="precision",
             )
+    narrow = [name for name, each in model.named_parameters() if each.dtype == torch.float16]
+    if precision == "float16" and narrow:
+        raise InputError(
+            f"found float16 and {len(narrow)} parameters in float16, such as {narrow[0]}, whose "
+            "gradients cannot be unscaled; remove model.half(), as precision narrows the forward "
+            "pass alone",
+            option="precision",
+        )
 
 
 def check_representation(

@@ -1,7 +1,7 @@
 """Forward passes of parts, each with its own random numbers."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ class Forward:
         self, model: MultiTaskModel, device: torch.device, precision: str, generators: Generators
     ) -> None:
         self.model, self.generators = model, generators
-        self._device, self._precision = device, precision
+        self._device, self._dtype = device, getattr(torch, precision)
 
     def terms(self, parts: Sequence[Part], step: int, piece: int = 0) -> tuple[Raw, Terms]:
         """Compute the losses of some parts.
@@ -55,12 +55,22 @@ class Forward:
             terms = added([terms, found]) if terms else found
         return raw, terms
 
+    @contextmanager
+    def differentiable(self) -> Iterator[None]:
+        """Compute in float32 in place of float16, in which gradients need a loss scale."""
+        dtype = self._dtype
+        self._dtype = torch.float32 if dtype == torch.float16 else dtype
+        try:
+            yield
+        finally:
+            self._dtype = dtype
+
     def penalty(self) -> Tensor | None:
         """Compute the regulariser of the sharing scheme, if it has one."""
         return self.model.sharing.penalty(self.model.active_tasks)
 
     def _raw(self, part: Part) -> Raw:
-        with _autocast(self._device, self._precision):
+        with _autocast(self._device, self._dtype):
             if part.rows is None:
                 raw = self.model(part.batch.inputs, part.tasks, self._targets(part))
             else:
@@ -85,9 +95,9 @@ class Forward:
         return {**targets, **{t: kind.missing(rows, self._device) for t, kind in kinds.items()}}
 
 
-def _autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """Return the context in which a forward pass computes in ``precision``."""
-    half = precision == "bfloat16"
+def _autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
+    """Return the context in which a forward pass computes in ``dtype``."""
+    half = dtype != torch.float32
     if not half and not torch.is_autocast_enabled(device.type):
         return nullcontext()  # ten times cheaper than an autocast that is off
-    return torch.autocast(device.type, torch.bfloat16, enabled=half)
+    return torch.autocast(device.type, dtype if half else None, enabled=half)

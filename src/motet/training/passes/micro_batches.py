@@ -14,6 +14,7 @@ from torch import Tensor
 
 from motet.balancing import BackwardResult, Balancer, backward
 from motet.model import MultiTaskModel, on_host
+from motet.training.loss_scale import LossScale
 from motet.training.normalizing import Normalizer
 from motet.training.passes.averages import Averages
 from motet.training.passes.forward import Forward
@@ -31,27 +32,33 @@ class MicroBatches:
         normalizer: Makes losses comparable before they are balanced.
         owners: Finds the shared parameters.
         averages: Running averages, saved before each step.
+        scale: The factor on the losses in backward passes.
     """
 
     def __init__(
-        self, forward: Forward, normalizer: Normalizer, owners: Owners, averages: Averages
+        self,
+        forward: Forward,
+        normalizer: Normalizer,
+        owners: Owners,
+        averages: Averages,
+        scale: LossScale,
     ) -> None:
         self._forward, self._normalizer = forward, normalizer
-        self._owners, self._averages = owners, averages
+        self._owners, self._averages, self._scale = owners, averages, scale
 
     def run(
         self, plan: Plan, balancer: Balancer, options: Mapping[str, Any], look: bool
     ) -> Passed | None:
         """Compute the balanced parts and their backward passes; see `Passes.make`."""
         forward, needs = self._forward, balancer.needs
-        work = _Work(plan, forward, self._normalizer)
+        work = _Work(plan, forward, self._normalizer, self._scale)
         first: dict[str, Tensor] = {}
         if self._normalizer.active or not (needs.gradients or needs.fixed_weights):
             first = work.whole_losses()
             self._averages.restore()
             self._normalizer.observe(first)
             forward.generators.seed("step", plan.step)
-        gradients = TaskGradients(forward.model) if look else None
+        gradients = TaskGradients(forward.model, self._scale.factor) if look else None
         penalty = forward.penalty()
         trained = penalty if penalty is not None and penalty.requires_grad else None
         if needs.gradients:
@@ -71,9 +78,11 @@ class MicroBatches:
 class _Work:
     """The micro-batches of one step; losses are divided by the counts of the whole batch."""
 
-    def __init__(self, plan: Plan, forward: Forward, normalizer: Normalizer) -> None:
+    def __init__(
+        self, plan: Plan, forward: Forward, normalizer: Normalizer, scale: LossScale
+    ) -> None:
         self._step, self._pieces = plan.step, plan.pieces()
-        self._forward, self._normalizer = forward, normalizer
+        self._forward, self._normalizer, self._scale = forward, normalizer, scale
         self._model = forward.model
         self.terms: Terms = {}
         """Sums and counts of the micro-batches so far."""
@@ -107,6 +116,7 @@ class _Work:
                 losses,
                 balancer,
                 penalty=penalty if last else None,
+                scaler=self._scale.scaler,
                 solve=last,
                 previous=result,
                 **options,
@@ -143,18 +153,19 @@ class _Work:
             {task: losses[task] for task in self._model.tasks.names if task in losses}
         )
         leaves = {task: value.detach().requires_grad_() for task, value in values.items()}
-        return backward(leaves, balancer, penalty=penalty)
+        return backward(leaves, balancer, penalty=penalty, scaler=self._scale.scaler)
 
     def _backward(
         self, weights: Mapping[str, Tensor], gradients: TaskGradients | None
     ) -> dict[str, Tensor]:
         """Make the backward pass of every micro-batch; return the losses of the whole batch."""
         found: dict[str, Tensor] = {}
+        factor = self._scale.factor
         for losses, _ in self._losses():
             balanced = self._normalizer.normalized(losses)
             if gradients is not None:
                 gradients.plus(balanced)
-            total = [loss * weights[task].to(loss) for task, loss in balanced.items()]
+            total = [loss * weights[task].to(loss) * factor for task, loss in balanced.items()]
             torch.stack(total).sum().backward()  # type: ignore[no-untyped-call]  # torch's
             _add(found, losses)
         return found

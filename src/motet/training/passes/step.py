@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from motet.balancing import Balancer
 from motet.balancing.engine.hooks import hooks_once
 from motet.model import MultiTaskModel, mean_losses
+from motet.training.loss_scale import LossScale
 from motet.training.normalizing import Normalizer
 from motet.training.passes.averages import Averages
 from motet.training.passes.beside import Beside
@@ -30,6 +31,7 @@ class Passes:
         device: Device of the batches.
         precision: Arithmetic of the forward pass.
         generators: The random generators.
+        scale: The factor on the losses in backward passes.
     """
 
     def __init__(
@@ -40,14 +42,15 @@ class Passes:
         device: torch.device,
         precision: str,
         generators: Generators,
+        scale: LossScale,
     ) -> None:
         self._model, self._normalizer, self._generators = model, normalizer, generators
         self._forward = Forward(model, device, precision, generators)
         self.averages = Averages(nn.ModuleList([model, normalizer]))
         owners = Owners(model)
-        self._whole = WholeBatch(self._forward, normalizer, owners)
-        self._micro_batches = MicroBatches(self._forward, normalizer, owners, self.averages)
-        self._beside = Beside(self._forward, self.averages)
+        self._whole = WholeBatch(self._forward, normalizer, owners, scale)
+        self._micro_batches = MicroBatches(self._forward, normalizer, owners, self.averages, scale)
+        self._beside = Beside(self._forward, self.averages, scale)
 
     def make(
         self, plan: Plan, balancer: Balancer, options: Mapping[str, Any], *, look: bool
@@ -81,3 +84,8 @@ class Passes:
                 for piece, parts in enumerate(plan.pieces())
             ]
         return self._normalizer.normalized(mean_losses(added(found)))
+
+    def tried_losses(self, plan: Plan) -> dict[str, Tensor]:
+        """Compute the same for gradients that no loss scale protects."""
+        with self._forward.differentiable():
+            return self.losses(plan)

@@ -5,6 +5,7 @@ from typing import Any
 
 from motet.balancing import Balancer, backward
 from motet.model import mean_losses
+from motet.training.loss_scale import LossScale
 from motet.training.normalizing import Normalizer
 from motet.training.passes.forward import Forward
 from motet.training.passes.owners import Owners
@@ -20,10 +21,14 @@ class WholeBatch:
         forward: Computes losses.
         normalizer: Makes losses comparable before they are balanced.
         owners: Finds the shared parameters.
+        scale: The factor on the losses in backward passes.
     """
 
-    def __init__(self, forward: Forward, normalizer: Normalizer, owners: Owners) -> None:
+    def __init__(
+        self, forward: Forward, normalizer: Normalizer, owners: Owners, scale: LossScale
+    ) -> None:
         self._forward, self._normalizer, self._owners = forward, normalizer, owners
+        self._scale = scale
 
     def run(
         self, plan: Plan, balancer: Balancer, options: Mapping[str, Any], look: bool
@@ -37,12 +42,13 @@ class WholeBatch:
             return None
         normalizer.observe(plain)
         losses = normalizer.normalized(plain)
-        norms = TaskGradients(forward.model).plus(losses).norms() if look else {}
+        gradients = TaskGradients(forward.model, self._scale.factor) if look else None
+        norms = {} if gradients is None else gradients.plus(losses).norms()
         penalty = forward.penalty()
         trained = penalty if penalty is not None and penalty.requires_grad else None
         if balancer.needs.reads != "losses":
             options = {**self._owners.lists(balancer, {**raw, **losses}), **options}
-        result = backward(losses, balancer, penalty=trained, **options)
+        result = backward(losses, balancer, penalty=trained, scaler=self._scale.scaler, **options)
         found = result.losses
         if normalizer.active:
             found = {task: loss.detach() for task, loss in plain.items()}
