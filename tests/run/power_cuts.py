@@ -9,7 +9,7 @@ class Stop(Exception):
     """Stands for a power cut."""
 
 
-def cut_short(config, output, monkeypatch, after):
+def cut_short(config, output, monkeypatch, after, **options):
     """Start a run that dies within its ``after``-th step."""
     steps = 0
     step = motet.Trainer.train_step
@@ -24,4 +24,4 @@ def cut_short(config, output, monkeypatch, after):
     with monkeypatch.context() as patched:
         patched.setattr(motet.Trainer, "train_step", dying)
         with pytest.raises(Stop):
-            motet.train(config, output=output)
+            motet.train(config, output=output, **options)

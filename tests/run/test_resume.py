@@ -1,6 +1,5 @@
 """A run that was stopped, however roughly, ends as if it had never been."""
 
-import json
 import os
 import random
 import signal
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from power_cuts import cut_short
+from small_runs import records, weights
 
 import motet
 from motet.problems import InputError
@@ -38,16 +38,6 @@ def config(tmp_path, monkeypatch):
     (tmp_path / "config.yaml").write_text(CONFIG)
     monkeypatch.chdir(tmp_path)
     return tmp_path / "config.yaml"
-
-
-def records(path):
-    """All that a run wrote down, but for the time it took."""
-    lines = (path / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
-
-
-def weights(path):
-    return (path / "model" / "model.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("after", [1, 2, 5, 12, 13, 40])

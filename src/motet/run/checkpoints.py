@@ -1,11 +1,14 @@
 """Checkpoints of a run: the newest two, and the best.
 
-Each records how long ``metrics.jsonl`` was when it was written and the digest of the data, so that
-a resumed run continues both exactly.
+Each records what ``metrics.jsonl`` was when it was written and the digest of the data, so that a
+resumed run continues both exactly. The newest good one is used: a file that was cut or changed is
+named in a warning and left out.
 """
 
 import hashlib
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +17,13 @@ from torch import Tensor
 
 from motet.data.ragged import Ragged
 from motet.data.trees import leaves
-from motet.problems import InputError
+from motet.problems import InputError, reason
+from motet.run.folder import METRICS, JsonLines
 from motet.run.prepared import AnyPrepared
 from motet.training import Trainer
 from motet.training.checkpoint import SUFFIX, read_checkpoint, write_checkpoint
 from motet.training.observers import Checkpoint, Observed
+from motet.version import __version__
 
 KEPT = {"last": 2, "best": 1}
 
@@ -33,14 +38,13 @@ class Checkpoints:
 
     def __init__(self, path: Path, data: str) -> None:
         self._folder = path / "checkpoints"
-        self._metrics = path / "metrics.jsonl"
+        self._records = JsonLines(path / METRICS)
         self._data = data
 
     def save(self, kind: Checkpoint, trainer: Observed) -> None:
         """Write a checkpoint, then remove those that are no longer kept."""
         tensors, header = trainer.state()
-        length = self._metrics.stat().st_size if self._metrics.exists() else 0
-        header |= {"metrics_length": length, "data": self._data}
+        header |= {"motet": __version__, "metrics": self._records.mark(), "data": self._data}
         folder = self._folder / kind
         write_checkpoint(folder / f"step-{trainer.step:09d}{SUFFIX}", tensors, header)
         for old in _newest_first(folder)[KEPT[kind] :]:
@@ -61,20 +65,22 @@ class Checkpoints:
         Raises:
             InputError: If no checkpoint is good, or the data have changed.
         """
-        tensors, header = self._newest_good()
-        if header is not None:
+        found = self._newest_good()
+        if found is None:
+            self._records.restore(None)
+            return "there is no checkpoint yet; starting from the beginning"
+        path, tensors, header = found
+        with _fitting(path, header):
             if header["data"] != self._data:
                 raise InputError(
                     "the data are not those that the run began with, so it cannot continue "
                     "exactly; give the same data, or start a new run"
                 )
             trainer.load_state(tensors, header)
-        if self._metrics.exists():
-            with self._metrics.open("r+b") as file:
-                file.truncate(header["metrics_length"] if header else 0)
-        return "" if header else "there is no checkpoint yet; starting from the beginning"
+            self._records.restore(header["metrics"])
+        return ""
 
-    def _newest_good(self) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
+    def _newest_good(self) -> tuple[Path, dict[str, Tensor], dict[str, Any]] | None:
         paths = _newest_first(self._folder / "last") + _newest_first(self._folder / "best")
         bad: list[str] = []
         for path in paths:
@@ -85,10 +91,25 @@ class Checkpoints:
                 continue
             if bad:
                 warnings.warn(f"{'; '.join(bad)}; continuing from {path}", stacklevel=5)
-            return tensors, header
+            return path, tensors, header
         if bad:
             raise InputError(f"no checkpoint can be used: {'; '.join(bad)}; start a new run")
-        return {}, None
+        return None
+
+
+@contextmanager
+def _fitting(path: Path, header: Mapping[str, Any]) -> Iterator[None]:
+    """Report a checkpoint that another version of motet wrote, or something else."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"the checkpoint {path}, which motet {header.get('motet', 'of an earlier version')} "
+            f"wrote, does not fit motet {__version__} ({reason(error)}); use that version, or "
+            "start a new run"
+        ) from None
 
 
 def digest(prepared: AnyPrepared) -> str:
@@ -104,4 +125,5 @@ def digest(prepared: AnyPrepared) -> str:
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"step-*{SUFFIX}"), reverse=True)
+    found = (each for each in folder.glob(f"step-*{SUFFIX}") if each.is_file())
+    return sorted(found, reverse=True)

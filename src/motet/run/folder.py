@@ -8,20 +8,24 @@
       checkpoints/{last,best}/
 """
 
+import hashlib
 import json
 import math
 import os
 import platform
 import shutil
 import tempfile
-from contextlib import suppress
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from motet.problems import InputError
-from motet.writing import replacing
+from motet.run.lock import LOCK, holding
+from motet.writing import replacing, sync, writing
 
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
@@ -30,22 +34,22 @@ MODEL = "model"
 TEST_PREDICTIONS = "predictions/test.parquet"
 
 
-def create(output: str | Path | None, name: str) -> Path:
-    """Make the run folder: ``output`` itself, or the next free ``runs/<name>-NNN``.
+@contextmanager
+def created(output: str | Path | None, name: str) -> Iterator[Path]:
+    """Make and hold the run folder: ``output`` itself, or the next free ``runs/<name>-NNN``.
 
-    Returns:
+    Yields:
         Path of the folder, empty.
 
     Raises:
-        InputError: If ``output`` holds something already or cannot be made.
+        InputError: If ``output`` holds something already, another process writes to it, or it
+            cannot be made.
     """
     path = Path("runs" if output is None else output)
     try:
         path.mkdir(parents=True, exist_ok=True)
         if output is None:
             path = _next_free(path, name)
-        if any(path.iterdir()):
-            raise InputError(f"the output folder {path} is not empty; name another, or remove it")
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
@@ -53,7 +57,10 @@ def create(output: str | Path | None, name: str) -> Path:
         raise InputError(
             f"the output folder {path} cannot be written ({reason}); name another with --output"
         ) from None
-    return path
+    with holding(path):
+        if any(each.name != LOCK for each in path.iterdir()):
+            raise InputError(f"the output folder {path} is not empty; name another, or remove it")
+        yield path
 
 
 def _next_free(runs: Path, name: str) -> Path:
@@ -89,6 +96,22 @@ def require_folder(path: Path) -> None:
         near = get_close_matches(path.name, found, n=1)
         meant = f"did you mean {str(path.with_name(near[0]))!r}?" if near else ""
         raise InputError(f"there is no folder {str(path)!r}; {meant or 'expected a run folder'}")
+
+
+def refuse_links(path: Path) -> None:
+    """Check that nothing in a run folder leads out of it, as it is about to be written.
+
+    Raises:
+        InputError: If a link does.
+    """
+    inside = path.resolve()
+    for here, folders, files in os.walk(path):
+        for each in (Path(here, name) for name in (*folders, *files)):
+            if each.is_symlink() and not each.resolve().is_relative_to(inside):
+                raise InputError(
+                    f"{each} is a link that leads out of the run folder, where files would be "
+                    "written; put what it leads to in its place"
+                )
 
 
 def check_output(path: str | Path, suffixes: tuple[str, ...]) -> Path:
@@ -151,8 +174,48 @@ class JsonLines:
 
     def write(self, record: dict[str, Any]) -> None:
         """Append one record."""
-        with self.path.open("a", encoding="utf-8") as file:
+        with writing(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(finite(record), allow_nan=False) + "\n")
+
+    def mark(self) -> dict[str, Any]:
+        """Return what `restore` needs to cut the file to its present content."""
+        if not self.path.exists():
+            return {"length": 0, "digest": _digest(b"")}
+        with writing(self.path):
+            sync(self.path)  # on the disk before a checkpoint that counts on it
+        content = self.path.read_bytes()
+        return {"length": len(content), "digest": _digest(content)}
+
+    def restore(self, mark: Mapping[str, Any] | None) -> None:
+        """Remove what was written since a mark was taken; all, if it is None.
+
+        A file that was cut or changed is reported in a warning, and keeps the lines that can be
+        read.
+        """
+        content = self.path.read_bytes() if self.path.exists() else b""
+        kept = content[: mark["length"]] if mark else b""
+        if mark and _digest(kept) != mark["digest"]:
+            good = [line for line in kept.splitlines(keepends=True) if _is_record(line)]
+            kept = b"".join(good)
+            warnings.warn(
+                f"{self.path} was removed, cut or changed since the checkpoint; {len(good)} of its "
+                "records can be read and are kept, and the model is not affected",
+                stacklevel=6,
+            )
+        if kept != content:
+            with replacing(self.path) as temporary:
+                temporary.write_bytes(kept)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _is_record(line: bytes) -> bool:
+    try:
+        return line.endswith(b"\n") and isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def finite(value: Any) -> Any:

@@ -31,12 +31,19 @@ from motet.run.building import check
 from motet.run.ensembles import Ensemble
 from motet.run.layout import columns, line
 from motet.run.loading import load
+from motet.run.lock import holding
 from motet.run.observers import Say
 from motet.run.origin_rows import fingerprint
 from motet.run.prepared import ROW, Prepared
 from motet.run.preparing import make_target
 from motet.run.runs import Run
-from motet.run.training import resume_one, silent, train_one, write_config
+from motet.run.training import (
+    resume_one,
+    silent,
+    stopping_when_full,
+    train_one,
+    write_config,
+)
 from motet.version import __version__
 from motet.writing import replacing
 
@@ -86,12 +93,12 @@ def train(
     prepared = check(config, data=data, overrides=overrides)
     assert isinstance(prepared, Prepared)  # folds of several sources are refused
     origin = prepared.rows.origin.file
-    path = folder.create(output, origin.stem if origin else "run")
     chosen = _with_classes(prepared)
-    write_config(path, chosen, prepared.rows.origin.folder)
     known = replace(fingerprint(prepared), train=len(prepared.rows.table))
-    folder.write_json(path / folder.ENVIRONMENT, folder.environment() | {"data": asdict(known)})
-    return _carry_out(path, chosen, data, say, step)
+    with folder.created(output, origin.stem if origin else "run") as path:
+        write_config(path, chosen, prepared.rows.origin.folder)
+        folder.write_json(path / folder.ENVIRONMENT, folder.environment() | {"data": asdict(known)})
+        return _carry_out(path, chosen, data, say, step)
 
 
 def resume(
@@ -109,19 +116,29 @@ def resume(
         The finished run.
 
     Raises:
-        InputError: If the folder holds no unfinished run, or data or checkpoints do not fit.
+        InputError: If the folder holds no unfinished run or another process writes to it, or data
+            or checkpoints do not fit.
         TrainingError: If losses stay non-finite.
         Interrupted: At Ctrl-C.
     """
     path, say, step = Path(path), say or silent, step or silent
-    config = _unfinished(path)
-    if config.data.split.folds is None or config.data.split.fold is not None:
-        return resume_one(path, data, say=say, step=step)
-    return _carry_out(path, config, data, say, step)
+    _require_unfinished(path)
+    with holding(path):
+        _require_unfinished(path)  # another process may have finished it meanwhile
+        folder.refuse_links(path)
+        config = read_on(path / folder.CONFIG)[1]
+        if config.data.split.folds is None or config.data.split.fold is not None:
+            return resume_one(path, data, say=say, step=step)
+        return _carry_out(path, config, data, say, step)
 
 
 def _carry_out(path: Path, config: Config, data: Any, say: Say, step: Say) -> Ensemble:
     """Train the folds that are not finished, and put their models together."""
+    with stopping_when_full(path, lambda: True):
+        return _all_folds(path, config, data, say, step)
+
+
+def _all_folds(path: Path, config: Config, data: Any, say: Say, step: Say) -> Ensemble:
     count = config.data.split.folds or 0
     runs = [
         _fold(path / FOLDS / str(fold), config, fold, data, say, step)
@@ -130,7 +147,7 @@ def _carry_out(path: Path, config: Config, data: Any, say: Say, step: Say) -> En
     tables = [pq.read_table(run.path / folder.TEST_PREDICTIONS) for run in runs]
     predictions = pa.concat_tables(tables, promote_options="default").sort_by(ROW)
     with replacing(path / folder.TEST_PREDICTIONS) as file:
-        pq.write_table(predictions, file)
+        pq.write_table(predictions, file, write_page_checksum=True)
     results = [_test_result(run.path) for run in runs]
     summary = _summary(results)
     say(line("folds", f"{count}, each tested with the model that did not see it"))
@@ -149,15 +166,16 @@ def _fold(path: Path, config: Config, fold: int, data: Any, say: Say, step: Say)
     if (path / folder.MODEL / saving.SETTINGS).is_file():
         return load(path)
     if (path / folder.CONFIG).is_file() and (path / folder.ENVIRONMENT).is_file():
-        return resume_one(path, data, say=say, step=step)
+        with holding(path):
+            return resume_one(path, data, say=say, step=step)
     if path.exists():
         folder.remove(path)
     overrides = [f"data.split.fold={fold}"]
     return train_one(path.parents[1] / folder.CONFIG, data, overrides, path, say=say, step=step)
 
 
-def _unfinished(path: Path) -> Config:
-    """Return the config of a run that can be resumed."""
+def _require_unfinished(path: Path) -> None:
+    """Check that a folder holds a run that can be resumed."""
     folder.require_folder(path)
     if not ((path / folder.CONFIG).is_file() and (path / folder.ENVIRONMENT).is_file()):
         raise InputError(f"{path} is not a run folder: expected one that `motet train` wrote")
@@ -166,7 +184,6 @@ def _unfinished(path: Path) -> Config:
             f"the run {path} is finished; there is nothing to resume. To train longer, start "
             f"another: motet train {path / folder.CONFIG} training.epochs=N"
         )
-    return read_on(path / folder.CONFIG)[1]
 
 
 def _with_classes(prepared: Prepared) -> Config:

@@ -31,7 +31,7 @@ from motet.tasks.scores import Trivial
 from motet.tasks.statistics import LabelStatistics
 from motet.training.kept import Kept
 from motet.version import __version__
-from motet.writing import replacing
+from motet.writing import replacing, writing
 
 WEIGHTS, SETTINGS, PREPROCESSING, LEARNED, CARD = (
     "model.safetensors",
@@ -111,7 +111,8 @@ def save_members(folder: Path, models: Sequence[Path], card: str) -> None:
     """
     names = [f"{MEMBERS}/{place}" for place in range(1, len(models) + 1)]
     for name, model in zip(names, models, strict=True):
-        shutil.copytree(model, folder / name, dirs_exist_ok=True)
+        with writing(folder / name):
+            shutil.copytree(model, folder / name, dirs_exist_ok=True)
     write_text(folder / CARD, card)
     write_json(folder / SETTINGS, {"motet": __version__, "members": names})
 

@@ -1,6 +1,8 @@
 """One run: from a config to a run folder, in one attempt or several."""
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -27,7 +29,7 @@ from motet.run.source_runs import SourcesRun
 from motet.run.split_data import rows_of, test_predictions
 from motet.training import History, Report, TestRecord, TrainingError
 from motet.training.evaluation import evaluate
-from motet.writing import replacing
+from motet.writing import WriteError, replacing
 
 
 def train_one(
@@ -51,17 +53,13 @@ def train_one(
     prepared = prepare(config, data=data, overrides=overrides)
     attempt = _Attempt(prepared, say, step)
     origin = prepared.origin.file
-    attempt.use(folder.create(output, origin.stem if origin else "run"))
-    write_config(attempt.path, prepared.config, prepared.origin.folder)
-    content = folder.environment() | stored(prepared)
-    folder.write_json(attempt.path / folder.ENVIRONMENT, content)
-    for each in (*data_lines(prepared), *training_lines(prepared, attempt.trainer)):
-        attempt.say(each)
-    try:
-        return attempt.carry_out()
-    except (TrainingError, InputError):
-        attempt.remove_if_of_no_use()
-        raise
+    with folder.created(output, origin.stem if origin else "run") as path:
+        attempt.use(path)
+        try:
+            return attempt.begin()
+        except (TrainingError, InputError):
+            attempt.remove_if_of_no_use()
+            raise
 
 
 def resume_one(path: Path, data: Any, *, say: Say, step: Say) -> Run:
@@ -95,6 +93,17 @@ class _Attempt:
             StopAtInterrupt(),
         ]
 
+    def begin(self) -> Run:
+        """Write what the run is, and carry it out."""
+        prepared = self.prepared
+        with stopping_when_full(self.path, self._is_resumable):
+            write_config(self.path, prepared.config, prepared.origin.folder)
+            content = folder.environment() | stored(prepared)
+            folder.write_json(self.path / folder.ENVIRONMENT, content)
+        for each in (*data_lines(prepared), *training_lines(prepared, self.trainer)):
+            self.say(each)
+        return self.carry_out()
+
     def load_checkpoint(self) -> None:
         """Restore everything from the last good checkpoint."""
         note = self._checkpoints.load(self.trainer)
@@ -106,7 +115,8 @@ class _Attempt:
     def carry_out(self) -> Run:
         """Train, evaluate and save; after an interrupt, report how to continue."""
         try:
-            return self._carry_out()
+            with stopping_when_full(self.path, self._is_resumable):
+                return self._carry_out()
         except KeyboardInterrupt:
             step = self.trainer.step
             self.say(f"{'stopped':<10} at step {step}; continue with: motet resume {self.path}")
@@ -114,9 +124,12 @@ class _Attempt:
 
     def remove_if_of_no_use(self) -> None:
         """Remove the folder of this attempt if it holds no checkpoint."""
-        if self._checkpoints.is_empty():
+        if not self._is_resumable():
             folder.remove(self.path)
             self.say(f"{'removed':<10} {self.path}, as there is no checkpoint yet")
+
+    def _is_resumable(self) -> bool:
+        return not self._checkpoints.is_empty()
 
     def _carry_out(self) -> Run:
         prepared, trainer = self.prepared, self.trainer
@@ -124,11 +137,13 @@ class _Attempt:
             source: with_frozen_states(part, trainer, self.say, self.step)
             for source, part in prepared.used.items()
         }
-        trainer.fit(
-            rows_of(prepared, inputs, "train"),
-            rows_of(prepared, inputs, "validation"),
-            epochs=prepared.config.training.epochs,
-        )
+        with warnings.catch_warnings():  # a run may have stopped when only its end was missing
+            warnings.filterwarnings("ignore", r"fit\(epochs=\d+\) trains nothing")
+            trainer.fit(
+                rows_of(prepared, inputs, "train"),
+                rows_of(prepared, inputs, "validation"),
+                epochs=prepared.config.training.epochs,
+            )
         model = trainer.model.eval()
         kind = SourcesRun if len(prepared.parts) > 1 else Run
         run = kind(
@@ -194,8 +209,9 @@ class _Attempt:
         self.say(f"{'test':<10} {count:,} rows, used for nothing before")
         for each in report_lines(run.model, report):
             self.say(each)
+        predictions = test_predictions(run, self.prepared, inputs)
         with replacing(self.path / folder.TEST_PREDICTIONS) as file:
-            pq.write_table(test_predictions(run, self.prepared, inputs), file)
+            pq.write_table(predictions, file, write_page_checksum=True)
         return report
 
 
@@ -204,6 +220,24 @@ def _constants(history: History) -> list[str]:
     best = [record for record in history.records if record.get("best")]
     notes = best[-1].get("notes", {}) if best else {}
     return [f"{key}: {note}" for key, note in notes.items() if key.endswith(".prediction")]
+
+
+@contextmanager
+def stopping_when_full(path: Path, is_resumable: Callable[[], bool]) -> Iterator[None]:
+    """Report a file that cannot be written, as on a full disk, and how to continue.
+
+    Args:
+        path: The run folder.
+        is_resumable: Whether the run can continue from what is in the folder.
+
+    Raises:
+        TrainingError: In place of a `WriteError`.
+    """
+    try:
+        yield
+    except WriteError as error:
+        then = f"continue with: motet resume {path}" if is_resumable() else "start again"
+        raise TrainingError(f"{error}; make room for it, then {then}") from error
 
 
 def write_config(path: Path, config: Config, origin: Path) -> None:

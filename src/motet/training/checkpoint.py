@@ -5,7 +5,6 @@ A file appears whole or not at all, and one that was cut or edited is recognised
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +31,6 @@ def write_checkpoint(path: Path, tensors: dict[str, Tensor], header: dict[str, A
     text = json.dumps(header, allow_nan=False)
     with replacing(path) as temporary:
         save_file(kept, temporary, {"header": text, "checksum": _checksum(kept, text)})
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())  # on the disk before it takes the place of the old one
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
