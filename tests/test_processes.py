@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from motet.processes import Processes, processes_of, share_of
+from motet.processes import Processes, ProcessLost, processes_of, share_of
 from tests.gloo import in_processes
 
 
@@ -71,3 +71,18 @@ def test_an_error_in_one_process_is_shown():
 
     with pytest.raises(AssertionError, match="only here"):
         in_processes(2, failing)
+
+
+def _left_alone():
+    group = processes_of()
+    if not group.first:
+        return "left"
+    with pytest.raises(ProcessLost, match="another process of this run ended"):
+        group.wait()
+    with pytest.raises(ProcessLost):
+        group.of_each("here")
+    return "stayed"
+
+
+def test_a_process_whose_peer_has_ended_is_not_left_waiting():
+    assert in_processes(2, _left_alone) == ["stayed", "left"]

@@ -15,6 +15,22 @@ from torch import Tensor, distributed
 V = TypeVar("V")
 
 
+class ProcessLost(RuntimeError):
+    """Another process of the group ended, or cannot be reached."""
+
+
+@contextmanager
+def talking() -> Iterator[None]:
+    """Around a call that waits for other processes: raise `ProcessLost` if it fails."""
+    try:
+        yield
+    except RuntimeError as error:  # all that gloo and NCCL raise
+        why = str(error).splitlines()[0]
+        raise ProcessLost(
+            f"another process of this run ended, or cannot be reached ({why})"
+        ) from error
+
+
 class Processes:
     """One process alone; `Group` is several.
 
@@ -90,7 +106,8 @@ class Group(Processes):
 
     def total(self, values: Tensor) -> Tensor:
         found = values.detach().clone(memory_format=torch.contiguous_format)
-        distributed.all_reduce(found, group=self.group)
+        with talking():
+            distributed.all_reduce(found, group=self.group)
         return found
 
     def mean(self, values: Tensor) -> Tensor:
@@ -103,19 +120,22 @@ class Group(Processes):
     def average(self, tensors: Sequence[Tensor]) -> None:
         for some in _alike(tensors):
             flat = torch.cat([each.detach().reshape(-1) for each in some])
-            distributed.all_reduce(flat, group=self.group)
+            with talking():
+                distributed.all_reduce(flat, group=self.group)
             parts = torch.split(flat.div_(self.count), [each.numel() for each in some])
             for each, part in zip(some, parts, strict=True):
                 each.detach().copy_(part.view_as(each))
 
     def of_each(self, thing: V) -> list[V]:
         found: list[Any] = [None] * self.count
-        distributed.all_gather_object(found, thing, group=self.group)
+        with talking():
+            distributed.all_gather_object(found, thing, group=self.group)
         return found
 
     def of_first(self, thing: V) -> V:
         found: list[Any] = [thing]
-        distributed.broadcast_object_list(found, group=self.group, group_src=0)
+        with talking():
+            distributed.broadcast_object_list(found, group=self.group, group_src=0)
         value: V = found[0]
         return value
 
