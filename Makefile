@@ -50,5 +50,5 @@ clean:
 	touch $@
 
 .venv/test: .venv/core
-	$(PIP) --editable '.[test,loops]'
+	$(PIP) --editable '.[test,loops,ray]'
 	touch $@

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from motet.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from motet import balancing, config, data, encoders, scheduling, sharing, tasks
+    from motet import balancing, config, data, encoders, planning, scheduling, sharing, tasks
     from motet.balancing import backward
     from motet.config import Config
     from motet.model import MultiTaskModel
+    from motet.planning import plan
     from motet.problems import InputError
     from motet.registry import register
     from motet.run import Run, load, resume, train
@@ -32,6 +33,8 @@ __all__ = [
     "data",
     "encoders",
     "load",
+    "plan",
+    "planning",
     "register",
     "resume",
     "scheduling",
@@ -49,6 +52,7 @@ _PLACES = {
     "Trainer": "motet.training",
     "backward": "motet.balancing",
     "load": "motet.run",
+    "plan": "motet.planning",
     "register": "motet.registry",
     "resume": "motet.run",
     "train": "motet.run",

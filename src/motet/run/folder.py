@@ -35,8 +35,8 @@ TEST_PREDICTIONS = "predictions/test.parquet"
 
 
 @contextmanager
-def created(output: str | Path | None, name: str) -> Iterator[Path]:
-    """Make and hold the run folder: ``output`` itself, or the next free ``runs/<name>-NNN``.
+def created(output: str | Path | None, name: str, parent: str = "runs") -> Iterator[Path]:
+    """Make and hold a folder: ``output`` itself, or the next free ``<parent>/<name>-NNN``.
 
     Yields:
         Path of the folder, empty.
@@ -45,7 +45,7 @@ def created(output: str | Path | None, name: str) -> Iterator[Path]:
         InputError: If ``output`` holds something already, another process writes to it, or it
             cannot be made.
     """
-    path = Path("runs" if output is None else output)
+    path = Path(parent if output is None else output)
     try:
         path.mkdir(parents=True, exist_ok=True)
         if output is None:

@@ -36,6 +36,7 @@ from motet.run.observers import Say
 from motet.run.origin_rows import fingerprint
 from motet.run.prepared import ROW, Prepared
 from motet.run.preparing import make_target
+from motet.run.progress import progress_of
 from motet.run.runs import Run
 from motet.run.training import (
     resume_one,
@@ -163,9 +164,10 @@ def _all_folds(path: Path, config: Config, data: Any, say: Say, step: Say) -> En
 
 def _fold(path: Path, config: Config, fold: int, data: Any, say: Say, step: Say) -> Run:
     say(line("fold", f"{fold} of {config.data.split.folds}"))
-    if (path / folder.MODEL / saving.SETTINGS).is_file():
+    progress = progress_of(path)
+    if progress == "finished":
         return load(path)
-    if (path / folder.CONFIG).is_file() and (path / folder.ENVIRONMENT).is_file():
+    if progress == "begun":
         with holding(path):
             return resume_one(path, data, say=say, step=step)
     if path.exists():
@@ -177,9 +179,10 @@ def _fold(path: Path, config: Config, fold: int, data: Any, say: Say, step: Say)
 def _require_unfinished(path: Path) -> None:
     """Check that a folder holds a run that can be resumed."""
     folder.require_folder(path)
-    if not ((path / folder.CONFIG).is_file() and (path / folder.ENVIRONMENT).is_file()):
+    progress = progress_of(path)
+    if progress == "nothing":
         raise InputError(f"{path} is not a run folder: expected one that `motet train` wrote")
-    if (path / folder.MODEL / saving.SETTINGS).is_file():
+    if progress == "finished":
         raise InputError(
             f"the run {path} is finished; there is nothing to resume. To train longer, start "
             f"another: motet train {path / folder.CONFIG} training.epochs=N"

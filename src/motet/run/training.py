@@ -241,10 +241,14 @@ def stopping_when_full(path: Path, is_resumable: Callable[[], bool]) -> Iterator
 
 
 def write_config(path: Path, config: Config, origin: Path) -> None:
-    """Write ``config.yaml``, every default spelled out, with sources that are absolute.
+    """Write ``config.yaml`` of a run folder; see `config_text`."""
+    folder.write_text(path / folder.CONFIG, config_text(config, origin))
+
+
+def config_text(config: Config, origin: Path) -> str:
+    """Return a config as YAML, every default spelled out, with sources that are absolute.
 
     Args:
-        path: The run folder.
         config: The config.
         origin: Where its relative paths start from.
     """
@@ -253,8 +257,8 @@ def write_config(path: Path, config: Config, origin: Path) -> None:
     for chosen in (data, *(data["sources"] or {}).values()):
         if chosen.get("type", "files") == "files" and chosen["source"] is not None:
             chosen["source"] = absolute(chosen["source"], origin)
-    text = yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
-    folder.write_text(path / folder.CONFIG, text)
+    text: str = yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
+    return text
 
 
 def silent(line: str) -> None:

@@ -1,0 +1,194 @@
+"""`motet.plan`: a list of runs, checked as a whole, in one folder.
+
+::
+
+    plans/plan-NNN/
+      configs/NAME.yaml     the resolved config of each run
+      runs/NAME/            its run folder
+      data.parquet          rows that were given from Python
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow.parquet as pq
+
+from motet import config as configs
+from motet.config import Config, ConfigError
+from motet.config.only_tasks import only_tasks
+from motet.config.places import with_absolute
+from motet.data.sources import read
+from motet.planning import local, on_ray
+from motet.planning.planned import Outcome, PlannedRun, Work
+from motet.problems import InputError
+from motet.run import folder
+from motet.run.training import config_text
+from motet.writing import replacing
+
+Runs = Iterable[PlannedRun | str | Path | Mapping[str, Any] | Config]
+DATA = "data.parquet"
+
+
+def plan(runs: Runs, data: Any = None, *, output: str | Path | None = None) -> "Plan":
+    """Plan independent runs; nothing is trained yet.
+
+    All configs are checked first, their data when the run begins. With the folder of an earlier
+    plan of the same runs, it continues.
+
+    Args:
+        runs: `motet.planning.PlannedRun` of each, or its config alone.
+        data: Rows of all runs in place of ``data.source``: a frame, an Arrow table, a mapping of
+            arrays.
+        output: The plan's folder; ``plans/plan-NNN`` if left out.
+
+    Returns:
+        The plan.
+
+    Raises:
+        InputError: If there is no run, two have one name, a config cannot be used, or the folder
+            holds something else.
+    """
+    planned = _named([each if isinstance(each, PlannedRun) else PlannedRun(each) for each in runs])
+    if not planned:
+        raise InputError("a plan without runs: give one or more configs")
+    found = {name: _resolved(name, run, data is not None) for name, run in planned.items()}
+    path = _folder(output, found)
+    if data is not None and not (path / DATA).is_file():
+        with replacing(path / DATA) as file:
+            pq.write_table(read(data), file)
+    for name, (config, origin) in found.items():
+        text = _text(config, origin, path)
+        folder.write_text(_config(path, name), text)
+    return Plan(path, tuple(found))
+
+
+class Plan:
+    """Independent runs in one folder; made by `motet.plan`.
+
+    Args:
+        path: The folder.
+        names: Names of the runs.
+    """
+
+    def __init__(self, path: Path, names: tuple[str, ...]) -> None:
+        self.path, self.names = path, names
+
+    def carry_out(
+        self,
+        *,
+        processes: int | None = None,
+        threads: int | None = None,
+        engine: Literal["local", "ray"] = "local",
+        address: str | None = None,
+        say: Callable[[str], object] | None = None,
+    ) -> list[Outcome]:
+        """Execute the runs that are not finished.
+
+        A run that fails does not stop the others. One whose process dies resumes, in another one,
+        twice at most. After Ctrl-C, or if this process ends, call it again to continue.
+
+        Args:
+            processes: How many runs at the same time; locally 1 if left out, on Ray as many as the
+                cluster has room for.
+            threads: Threads of each run; if left out, the processors divided by ``processes``, on
+                Ray 1. Results are equal bit for bit only with the same number.
+            engine: ``local`` processes, or tasks on a cluster of ``ray``, whose machines must share
+                the file system of the plan.
+            address: Address of the cluster of Ray, such as ``"auto"``; a local one if left out.
+            say: Called with a line when a run ends, for example ``print``.
+
+        Returns:
+            What became of each run, in the order of the plan.
+
+        Raises:
+            InputError: If an option does not fit, or Ray is not there.
+            KeyboardInterrupt: After Ctrl-C, once the runs in progress have saved their state.
+        """
+        say = say or (lambda _: None)
+        works = [
+            Work(name, _config(self.path, name), self.path / "runs" / name) for name in self.names
+        ]
+        for option, value in {"processes": processes, "threads": threads}.items():
+            if value is not None and value < 1:
+                raise InputError(f"found {value}, expected a number >= 1", option=option)
+        if engine == "local":
+            if address is not None:
+                raise InputError("address is that of a Ray cluster; give engine='ray' too")
+            count = processes or 1
+            own = threads or max(1, (os.cpu_count() or 1) // count)
+            outcomes = local.carried_out(works, processes=count, threads=own, say=say)
+        elif engine == "ray":
+            outcomes = on_ray.carried_out(
+                works, address=address, processes=processes, threads=threads or 1, say=say
+            )
+        else:
+            raise InputError(f"found {engine!r}, expected 'local' or 'ray'", option="engine")
+        found: dict[str, Outcome] = {}
+        for outcome in outcomes:
+            found[outcome.name] = outcome
+            say(_line(outcome, len(found), len(works)))
+        if len(found) < len(works) or any(each.status == "stopped" for each in found.values()):
+            raise KeyboardInterrupt
+        return [found[name] for name in self.names]
+
+
+def _line(outcome: Outcome, done: int, all_runs: int) -> str:
+    why = f": {outcome.error}" if outcome.error else ""
+    return f"{done} of {all_runs}  {outcome.name}  {outcome.status}, {outcome.seconds:.0f} s{why}"
+
+
+def _named(runs: list[PlannedRun]) -> dict[str, PlannedRun]:
+    found: dict[str, PlannedRun] = {}
+    for number, run in enumerate(runs, 1):
+        stem = Path(run.config).stem if isinstance(run.config, (str, Path)) else "run"
+        name = f"{stem}-{number:03d}" if run.name is None else run.name
+        if name in ("", ".", "..") or "/" in name or "\\" in name:
+            raise InputError(f"found the name {name!r}, expected one that a folder can have")
+        if name in found:
+            raise InputError(f"two runs are named {name!r}; give each its own name")
+        found[name] = run
+    return found
+
+
+def _resolved(name: str, run: PlannedRun, given: bool) -> tuple[Config, Path]:
+    """Read the config of a run; return it and where its relative paths start from."""
+    try:
+        overrides = run.overrides
+        if run.tasks is not None:
+            overrides = only_tasks(run.config, run.tasks, overrides)
+        config, origin = configs.read(run.config, overrides)
+    except (ConfigError, InputError) as error:
+        raise InputError(f"run {name!r}: {error}") from None
+    if given == (config.data.source is not None or config.data.sources is not None):
+        what = "data from Python and data.source(s); remove one" if given else "no data: give some"
+        raise InputError(f"run {name!r}: found {what}")
+    return with_absolute(config, origin.folder), origin.folder
+
+
+def _text(config: Config, origin: Path, path: Path) -> str:
+    if config.data.source is None and config.data.sources is None:
+        data = config.data.model_copy(update={"source": str((path / DATA).resolve())})
+        config = config.model_copy(update={"data": data})
+    return config_text(config, origin)
+
+
+def _config(path: Path, name: str) -> Path:
+    return path / "configs" / f"{name}.yaml"
+
+
+def _folder(output: str | Path | None, found: Mapping[str, tuple[Config, Path]]) -> Path:
+    """Make the folder of a plan, or check that it has the same runs."""
+    if output is None or not (Path(output) / "configs").is_dir():
+        with folder.created(output, "plan", "plans") as path:
+            return path
+    path = Path(output)
+    known = {each.stem: each.read_text(encoding="utf-8") for each in path.glob("configs/*.yaml")}
+    asked = {name: _text(*each, path) for name, each in found.items()}
+    if other := sorted(name for name in known if asked.get(name) != known[name]):
+        raise InputError(
+            f"{path} holds a plan of other runs ({', '.join(other[:5])}); name another folder, or "
+            "give the same runs to continue"
+        )
+    return path

@@ -1,0 +1,207 @@
+"""Plans of independent runs: in processes or on Ray, resumed, and reported."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import motet
+from motet.config import ConfigError
+from motet.planning import PlannedRun
+from motet.problems import InputError
+from motet.run.progress import progress_of
+
+
+def rows(count=200):
+    random = np.random.default_rng(0)
+    x = random.normal(size=count)
+    return {"x": x, "y": 2 * x + 1, "high": (x > 0).astype(int)}
+
+
+def config(**training):
+    return {
+        "inputs": {"x": "number"},
+        "tasks": {"y": {"type": "regression"}, "high": {"type": "classification"}},
+        "training": {"epochs": 2, "batch_size": 64, **training},
+    }
+
+
+def runs(seeds, **training):
+    return [
+        PlannedRun(config(**training), f"seed-{seed}", [f"training.seed={seed}"]) for seed in seeds
+    ]
+
+
+def weights(outcome):
+    state = outcome.run().model.state_dict()
+    return {name: tensor.tolist() for name, tensor in state.items()}
+
+
+@pytest.fixture(autouse=True)
+def _in_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_plan_gives_what_each_run_alone_gives():
+    lines = []
+    plan = motet.plan(runs([1, 2]), rows())
+    outcomes = plan.carry_out(processes=2, threads=1, say=lines.append)
+    assert [each.name for each in outcomes] == ["seed-1", "seed-2"]
+    assert all(each.status == "finished" for each in outcomes)
+    assert sorted(line.split("  ")[1] for line in lines) == ["seed-1", "seed-2"]
+    alone = motet.train(config(seed=2), rows())
+    assert weights(outcomes[1]) == {k: v.tolist() for k, v in alone.model.state_dict().items()}
+    assert weights(outcomes[0]) != weights(outcomes[1])
+
+
+@pytest.mark.slow
+def test_a_finished_plan_is_not_repeated_and_can_be_extended():
+    first = motet.plan(runs([1]), rows(), output="mine").carry_out()[0]
+    before = weights(first)
+    lines = []
+    again = motet.plan(runs([1, 2]), rows(), output="mine").carry_out(say=lines.append)
+    assert again[0].seconds == 0.0
+    assert weights(again[0]) == before
+    assert again[1].seconds > 0.0
+
+
+def test_another_plan_in_the_same_folder_is_refused():
+    motet.plan(runs([1]), rows(), output="mine")
+    with pytest.raises(InputError, match=r"mine holds a plan of other runs \(seed-1\)"):
+        motet.plan(runs([1], epochs=3), rows(), output="mine")
+
+
+def test_all_configs_are_checked_before_anything_is_written(tmp_path):
+    wrong = config(epochs=-1)
+    with pytest.raises((InputError, ConfigError), match=r"run 'bad': .*epochs"):
+        motet.plan([*runs([1]), PlannedRun(wrong, "bad")], rows())
+    assert not (tmp_path / "plans").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "data", "message"),
+    [
+        ([], None, "a plan without runs"),
+        (runs([1, 1]), None, "two runs are named 'seed-1'"),
+        ([PlannedRun(config(), "../up")], None, "found the name '../up'"),
+        (runs([1]), None, "run 'seed-1': found no data"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused(given, data, message):
+    with pytest.raises(InputError, match=message):
+        motet.plan(given, data)
+
+
+def test_options_that_do_not_fit_are_refused():
+    plan = motet.plan(runs([1]), rows())
+    for options in ({"processes": 0}, {"threads": -1}, {"engine": "slurm"}, {"address": "auto"}):
+        with pytest.raises(InputError):
+            plan.carry_out(**options)
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_does_not_stop_the_others():
+    broken = {**config(), "tasks": {"missing": {"type": "regression"}}}
+    outcomes = motet.plan([PlannedRun(broken, "broken"), *runs([1])], rows()).carry_out()
+    assert [each.status for each in outcomes] == ["failed", "finished"]
+    assert "missing" in outcomes[0].error
+    with pytest.raises(InputError):
+        outcomes[0].run()
+
+
+def when_begun(path, action):
+    """Call something once a run has a checkpoint."""
+
+    def watch():
+        while not list(path.glob("checkpoints/last/*.safetensors")):
+            time.sleep(0.01)
+        action()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def kill_worker():
+    (worker,) = multiprocessing.active_children()
+    worker.kill()
+
+
+LONG = {"epochs": 40, "checkpoint_every": 1, "early_stopping": None}
+
+
+@pytest.mark.slow
+def test_a_run_whose_process_is_killed_resumes_in_another():
+    (whole,) = motet.plan(runs([1], **LONG), rows(), output="whole").carry_out(threads=1)
+    plan, lines = motet.plan(runs([1], **LONG), rows(), output="killed"), []
+    path = plan.path / "runs" / "seed-1"
+    when_begun(path, kill_worker)
+    (outcome,) = plan.carry_out(threads=1, say=lines.append)
+    assert "seed-1: its process was killed by SIGKILL" in lines[0]
+    assert outcome.status == "finished"
+    assert weights(outcome) == weights(whole)
+
+
+@pytest.mark.slow
+def test_after_an_interrupt_a_plan_continues():
+    plan = motet.plan(runs([1, 2], **LONG), rows())
+    path = plan.path / "runs" / "seed-1"
+    when_begun(path, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        plan.carry_out(threads=1)
+    assert progress_of(path) == "begun"
+    assert progress_of(plan.path / "runs" / "seed-2") == "nothing"
+    outcomes = plan.carry_out(threads=1)
+    assert [each.status for each in outcomes] == ["finished", "finished"]
+
+
+def test_ray_is_asked_for_where_it_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r"pip install 'motet\[ray\]'"):
+        motet.plan(runs([1]), rows()).carry_out(engine="ray")
+
+
+@pytest.fixture
+def ray():
+    """A local Ray of two workers."""
+    ray = pytest.importorskip("ray", reason="not installed: pip install 'motet[ray]'")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+    yield ray
+    ray.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Ray's own, of sockets and of the future
+def test_ray_gives_what_local_processes_give(ray):
+    lines = []
+    plan = motet.plan(runs([1, 2, 3]), rows())
+    outcomes = plan.carry_out(engine="ray", say=lines.append)
+    assert [each.status for each in outcomes] == ["finished"] * 3
+    assert lines[0] == "ray: 2 processors"
+    local = motet.plan(runs([1, 2, 3]), rows()).carry_out(threads=1)
+    assert list(map(weights, outcomes)) == list(map(weights, local))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_a_run_whose_worker_of_ray_is_killed_resumes_on_another(ray):
+    (whole,) = motet.plan(runs([1], **LONG), rows()).carry_out(threads=1)
+    plan = motet.plan(runs([1], **LONG), rows())
+
+    def kill():
+        for pid in filter(str.isdecimal, os.listdir("/proc")):
+            try:
+                command = Path(f"/proc/{pid}/cmdline").read_text()
+            except OSError:
+                continue
+            if command.startswith("ray::_carry_out"):
+                os.kill(int(pid), signal.SIGKILL)
+
+    when_begun(plan.path / "runs" / "seed-1", kill)
+    (outcome,) = plan.carry_out(engine="ray")
+    assert outcome.status == "finished"
+    assert weights(outcome) == weights(whole)
