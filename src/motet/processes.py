@@ -5,7 +5,7 @@ All processes hold the same model and plan the same steps, and each computes its
 the same order, also those without a row. With one process each returns what it was given.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -44,6 +44,10 @@ class Processes:
     """Number of this process."""
     count: int = 1
     """Number of processes."""
+    group: distributed.ProcessGroup | None = None
+    """What torch.distributed knows them by."""
+    device: torch.device = torch.device("cpu")
+    """Where small tensors that they exchange must be."""
 
     @property
     def several(self) -> bool:
@@ -76,6 +80,25 @@ class Processes:
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by their means over the processes, in place."""
 
+    def begin_total(self, flat: Tensor) -> Callable[[], None]:
+        """Start to replace a contiguous tensor by its sum over the processes.
+
+        Returns:
+            A function that waits until it is complete.
+        """
+        return lambda: None
+
+    def share_of_total(self, flat: Tensor) -> Tensor:
+        """Return this process's consecutive share of the sum over the processes of ``flat`` (P,).
+
+        Shares have ceil(P / count) numbers, the last ones fewer. It costs half of `total`.
+        """
+        return flat
+
+    def joined_shares(self, share: Tensor, size: int) -> Tensor:
+        """Return what all shares of ``size`` numbers make up, in new memory; the other half."""
+        return share
+
     def of_each(self, thing: V) -> list[V]:
         """Return what each process gave, any picklable object, in the order of the processes."""
         return [thing]
@@ -103,6 +126,8 @@ class Group(Processes):
     def __init__(self, group: distributed.ProcessGroup | None = None) -> None:
         self.group = distributed.group.WORLD if group is None else group
         self.rank, self.count = distributed.get_rank(group), distributed.get_world_size(group)
+        if distributed.get_backend(group) == "nccl":
+            self.device = torch.device("cuda", torch.cuda.current_device())
 
     def total(self, values: Tensor) -> Tensor:
         found = values.detach().clone(memory_format=torch.contiguous_format)
@@ -125,6 +150,36 @@ class Group(Processes):
             parts = torch.split(flat.div_(self.count), [each.numel() for each in some])
             for each, part in zip(some, parts, strict=True):
                 each.detach().copy_(part.view_as(each))
+
+    def begin_total(self, flat: Tensor) -> Callable[[], None]:
+        with talking():
+            work = distributed.all_reduce(flat, group=self.group, async_op=True)
+
+        def wait() -> None:
+            assert work is not None
+            with talking():
+                work.wait()
+
+        return wait
+
+    def share_of_total(self, flat: Tensor) -> Tensor:
+        # as a reduce-scatter, in the order of the processes; gloo has none that is as fast
+        width = -(-len(flat) // self.count)
+        given = [max(0, min(width, len(flat) - rank * width)) for rank in range(self.count)]
+        size = given[self.rank]
+        found = flat.new_empty(self.count * size)
+        sizes = [size] * self.count
+        with talking():
+            distributed.all_to_all_single(found, flat, sizes, given, group=self.group)
+        return found.view(self.count, size).sum(dim=0)
+
+    def joined_shares(self, share: Tensor, size: int) -> Tensor:
+        width = -(-size // self.count)
+        found = share.new_empty(self.count * width)
+        given = torch.cat([share, share.new_zeros(width - len(share))])
+        with talking():
+            distributed.all_gather(list(torch.split(found, width)), given, group=self.group)
+        return found[:size]
 
     def of_each(self, thing: V) -> list[V]:
         found: list[Any] = [None] * self.count

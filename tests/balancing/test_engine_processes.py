@@ -33,7 +33,8 @@ def test_balancers_of_gradients_refuse_several_processes_and_leave_no_gradient(n
     processes(2)
     x = torch.ones(1, requires_grad=True)
     with pytest.raises(
-        InputError, match=r"runs 2 processes, .* not supported yet.*such as `equal`"
+        InputError,
+        match=r"runs 2 processes, .* give motet.backward process_group=.*such as `equal`",
     ):
         backward(losses(x), create(name, TASKS))
     assert x.grad is None

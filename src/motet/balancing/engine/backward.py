@@ -16,20 +16,24 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.amp.grad_scaler import GradScaler
 
 from motet.balancing.engine.call import BackwardCall
 from motet.balancing.engine.graph import place, walk
 from motet.balancing.engine.hooks import run_hooks
 from motet.balancing.engine.inputs import Shared, check_penalty, check_previous, named_losses
+from motet.balancing.engine.joining import joined_call
+from motet.balancing.engine.leaves import checked_leaves
 from motet.balancing.engine.precision import without_autocast
-from motet.balancing.engine.refusals import check_call, check_pass
+from motet.balancing.engine.refusals import check_call, check_lists, check_pass
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.solving import differentiate_objective
 from motet.balancing.engine.ways import ways
 from motet.balancing.families import Balancer
 from motet.balancing.families.uncompiled import uncompiled
+from motet.problems import InputError, shown
+from motet.processes import Group, Processes
 
 
 @uncompiled
@@ -49,6 +53,7 @@ def backward(
     previous: BackwardResult | None = None,
     memory: Literal["normal", "low"] = "normal",
     gramian: Literal["auto", "rows", "layers"] = "auto",
+    process_group: distributed.ProcessGroup | None = None,
 ) -> BackwardResult:
     """Add the balanced gradient of several losses to ``.grad``, as ``loss.backward()`` would.
 
@@ -88,6 +93,14 @@ def backward(
             that is cheaper, and uses
             one pass for tasks with separate rows in one batch
             (`motet.balancing.engine.ways.blocks`).
+        process_group: Processes of torch.distributed that have the same parameters and rows of
+            their own, such as ``torch.distributed.group.WORLD``. ``.grad`` becomes what one process
+            with all rows would find, where the joined losses and gradients are the means over the
+            processes, as in DistributedDataParallel: give W times the sum over this process's rows
+            divided by the number of rows with labels on all W processes. ``shared`` and
+            ``task_parameters`` must be given, alike on all processes; losses of tasks without rows
+            here are left out, perhaps all. With micro-batches, processes exchange gradients only at
+            the call that solves.
 
     Returns:
         What was done: weights, losses, Gramian, status.
@@ -107,32 +120,47 @@ def backward(
         >>> x.grad, result.cosines[0, 1]
         (tensor([0.5000, 1.5000]), tensor(-0.7071, dtype=torch.float64))
     """
-    check_pass(balancer, at=at, heads=heads, memory=memory, gramian=gramian)
-    if previous is not None:
-        check_previous(previous, balancer)
-    if penalty is not None:
-        check_penalty(penalty)
-    named = named_losses(losses, balancer.tasks)
-    whole = solve and previous is None
-    together = balancer.needs.reads == "losses" and whole
-    call = BackwardCall(
-        losses=named,
-        balancer=balancer,
-        scale=1.0 if scaler is None else _scale(scaler, next(iter(named.values())).device),
-        weighted=heads == "weighted" or balancer.needs.reads == "losses",
-        keep_graph=penalty is not None and not together,
-        shared=shared,
-        task_parameters=task_parameters,
-        at=at,
-        representation=representation,
-        memory=memory,
-        gramian=gramian,
-        penalty=penalty if together else None,
-        solve=solve,
-        previous=previous,
-        waiting={} if previous is None else {id(leaf): leaf for leaf in previous.waiting},
-    )
-    check_call(call)
+    processes = _processes(process_group)
+
+    def prepare() -> BackwardCall:
+        check_pass(balancer, at=at, heads=heads, memory=memory, gramian=gramian)
+        if previous is not None:
+            check_previous(previous, balancer)
+        if penalty is not None:
+            check_penalty(penalty)
+        named = named_losses(losses, balancer.tasks, complete=not processes.several)
+        given = None
+        if processes.several:
+            check_lists(shared, task_parameters)
+            assert shared is not None
+            assert task_parameters is not None
+            given = checked_leaves(named, penalty, balancer, shared, task_parameters)
+        device = (given.shared if given else list(named.values()))[0].device
+        call = BackwardCall(
+            losses=named,
+            balancer=balancer,
+            scale=1.0 if scaler is None else _scale(scaler, device),
+            weighted=heads == "weighted" or balancer.needs.reads == "losses",
+            shared=shared,
+            task_parameters=task_parameters,
+            at=at,
+            representation=representation,
+            memory=memory,
+            gramian=gramian,
+            penalty=penalty,
+            solve=solve,
+            previous=previous,
+            waiting={} if previous is None else {id(leaf): leaf for leaf in previous.waiting},
+            processes=processes,
+            given=given,
+        )
+        check_call(call)
+        return call
+
+    joins = processes.several and solve
+    call = joined_call(prepare, processes, len(balancer.tasks)) if joins else prepare()
+    apart = penalty is not None and not (balancer.needs.reads == "losses" and call.whole)
+    call = replace(call, keep_graph=apart)
     result: BackwardResult | None = None
     for way in ways(call):
         if (result := way(call)) is not None:
@@ -140,7 +168,7 @@ def backward(
     assert result is not None
     if solve and balancer.needs.reads != "losses":
         differentiate_objective(call, result)
-    if penalty is not None and not together:
+    if penalty is not None and apart:
         _add_penalty(call, penalty)
     if not solve:
         return replace(result, waiting=tuple(call.waiting.values()))
@@ -149,10 +177,22 @@ def backward(
     return result
 
 
+def _processes(group: distributed.ProcessGroup | None) -> Processes:
+    if group is None:
+        return Processes()
+    if not isinstance(group, distributed.ProcessGroup):
+        raise InputError(
+            f"process_group is {shown(group)}, expected one of torch.distributed, such as "
+            "torch.distributed.group.WORLD"
+        )
+    return Group(group)
+
+
 def _add_penalty(call: BackwardCall, penalty: Tensor) -> None:
     """Add the gradient of the penalty; hooks of leaves that it alone reaches run by themselves."""
     leaves = call.waiting.values() if call.solve else walk([place(penalty)]).leaves
-    call.accumulate([penalty], call.start([penalty]), list(leaves))
+    together = call.leaves.every if call.processes.several else list(leaves)
+    call.minimise([penalty], call.start([penalty]), together)
 
 
 def _scale(scaler: GradScaler, device: torch.device) -> float:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
+from motet.balancing.engine.averaging import Averaging, averaged
 from motet.balancing.engine.grad import add_to_grad
 from motet.balancing.engine.graph import REENTRANT, Place, edges
 from motet.balancing.engine.hooks import held
@@ -18,6 +19,7 @@ from motet.balancing.engine.leaves import Leaves, find_leaves
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.families import Balancer
 from motet.problems import InputError
+from motet.processes import Processes
 
 Wanted = Sequence[Tensor] | Sequence[GradientEdge] | Sequence[Tensor | GradientEdge]
 """Places in a graph at which gradients are computed."""
@@ -44,6 +46,7 @@ class BackwardCall:
     """The losses, balancer and options of one call."""
 
     losses: dict[str, Tensor]
+    """Those of this process. Where it lacks a task that others have, a zero without a graph."""
     balancer: Balancer
     scale: float = 1.0
     """The loss scaler's factor."""
@@ -69,16 +72,27 @@ class BackwardCall:
     """Passes by task that a way began before it gave up; the next one continues them."""
     waiting: dict[int, Tensor] = field(default_factory=dict)
     """Leaves, by id, whose ``.grad`` was written and whose hooks are run at the end."""
+    processes: Processes = field(default_factory=Processes)
+    """Whose gradients are averaged."""
+    given: Leaves | None = None
+    """What the caller gave, of all tasks, where there are several processes."""
+    joined: Tensor | None = None
+    """The losses (T',) of all processes, where there are several."""
+    in_pieces: bool = False
+    """Whether some other process has micro-batches."""
+    pending: dict[int, Tensor] = field(default_factory=dict)
+    """Sums of gradients by leaf that wait to be averaged over the processes."""
 
     @cached_property
     def whole(self) -> bool:
         """Whether the losses are those of a whole batch, and not of a micro-batch."""
-        return self.solve and self.previous is None
+        return self.solve and self.previous is None and not self.in_pieces
 
     @property
     def own_waits(self) -> bool:
-        """Whether gradients of the tasks' own leaves are weighted, once weights are known."""
-        return self.weighted or self.balancer.needs.scales_losses
+        """Whether gradients of the tasks' own leaves wait for the weights, or for others'."""
+        alone = self.weighted or self.balancer.needs.scales_losses
+        return alone or (self.processes.several and not self.whole)
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
@@ -87,6 +101,8 @@ class BackwardCall:
     @cached_property
     def leaves(self) -> Leaves:
         """The leaves that are balanced on, and those of each task alone."""
+        if self.given is not None:
+            return replace(self.given, own={task: self.given.own[task] for task in self.tasks})
         leaves = find_leaves(self.losses, self.balancer, self.shared, self.task_parameters)
         check_real(leaves.shared, "a shared parameter", self.balancer)
         return leaves
@@ -97,6 +113,8 @@ class BackwardCall:
         if task in self.begun:
             return self.begun[task].gradients(wanted, retain=retain)
         loss = self.losses[task]
+        if not loss.requires_grad:
+            return (None,) * len(wanted)
         start = None if self.scale == 1 else [torch.full_like(loss, self.scale)]
         return gradients([loss], wanted, start, retain=retain)
 
@@ -110,11 +128,58 @@ class BackwardCall:
         gradients: Sequence[Tensor | None],
         factor: Tensor | None = None,
     ) -> None:
-        """Add gradients, times a factor, to ``.grad`` of the leaves; None adds nothing."""
+        """Add gradients, times a factor, to ``.grad`` of the leaves; None adds nothing.
+
+        With several processes they wait for `average`.
+        """
         for leaf, gradient in zip(leaves, gradients, strict=True):
-            if gradient is not None:
-                scaled = gradient if factor is None else gradient * factor.to(gradient)
+            if gradient is None:
+                continue
+            scaled = gradient if factor is None else gradient * factor.to(gradient)
+            if not self.processes.several:
                 add_to_grad(leaf, scaled, self.waiting)
+            elif id(leaf) not in self.pending:
+                self.pending[id(leaf)] = scaled
+            elif self.pending[id(leaf)].is_sparse:  # torch adds a sparse one to a dense one alone
+                self.pending[id(leaf)] = scaled + self.pending[id(leaf)]
+            else:
+                self.pending[id(leaf)] = self.pending[id(leaf)] + scaled
+
+    def average(self, *, shared: bool = False) -> None:
+        """Average over processes what `add_all` found on the tasks' leaves, or all, and add it."""
+        if not self.processes.several:
+            return
+        leaves = self.leaves.every if shared else self.leaves.others
+        averaging = Averaging(leaves, self.processes)
+        for leaf in leaves:
+            averaging.add(leaf, self.pending.get(id(leaf)))
+        for leaf, mean in averaging.means():
+            add_to_grad(leaf, mean, self.waiting, owned=True)
+
+    def minimise(
+        self,
+        outputs: Sequence[Tensor],
+        start: Sequence[Tensor] | None,
+        leaves: Sequence[Tensor] = (),
+        **options: Any,
+    ) -> None:
+        """Let autograd add to ``.grad``; the mean over the processes, where there are several.
+
+        Args:
+            outputs: What is differentiated.
+            start: Gradients that the pass starts with.
+            leaves: Leaves whose hooks wait for the end of the call; with several processes these
+                are averaged, or else all of the call.
+            **options: See `torch.autograd.backward`.
+        """
+        if not self.processes.several:
+            self.accumulate(outputs, start, leaves, **options)
+            return
+        here = [number for number, output in enumerate(outputs) if output.requires_grad]
+        with averaged(leaves or self.leaves.every, self.processes, self.waiting):
+            if here:
+                starts = None if start is None else [start[number] for number in here]
+                self.accumulate([outputs[number] for number in here], starts, **options)
 
     def accumulate(
         self,
@@ -134,10 +199,18 @@ class BackwardCall:
 
     def values(self) -> Tensor:
         """Stack the losses (T',), without their graph, in float32 or wider."""
+        if self.joined is not None:
+            return self.joined.clone()
         return stacked([loss.detach() for loss in self.losses.values()])
 
+    def stacked(self) -> Tensor:
+        """Stack the losses (T',) as `values` does, with the graph of this process."""
+        found = stacked(list(self.losses.values()))
+        return found if self.joined is None else self.joined + (found - found.detach())
+
     def result(self, **more: Any) -> BackwardResult:
-        losses = {task: loss.detach() for task, loss in self.losses.items()}
+        values = self.losses.values() if self.joined is None else self.joined.unbind()
+        losses = {task: loss.detach() for task, loss in zip(self.tasks, values, strict=True)}
         return BackwardResult(**{"tasks": self.tasks, "losses": losses, **more})
 
 

@@ -120,17 +120,11 @@ class GradientRows:
 
     def gramian(self) -> Tensor:
         """Compute the inner products of the rows (T', T'), float64, on the device."""
-        count = len(self.tasks)
-        found = torch.zeros(count, count, dtype=torch.float64, device=self.jacobian.device)
+        leaves, *layers = torch.split(self.jacobian, self._widths, dim=1)
+        found = inner_products(leaves)
         with _full_precision(self.jacobian):
-            leaves, *layers = torch.split(self.jacobian, self._widths, dim=1)
-            number = leaves.shape[1] // _BLOCK
-            whole, rest = leaves[:, : number * _BLOCK], leaves[:, number * _BLOCK :]
-            blocks = whole.view(count, number, _BLOCK).transpose(0, 1)
-            found += torch.bmm(blocks, blocks.mT).double().sum(dim=0)
-            found += rest @ rest.T
             for layer, cotangents in zip(self.layers, layers, strict=True):
-                rotated = layer.rotated(cotangents.view(count, *layer.shape))
+                rotated = layer.rotated(cotangents.view(len(self.tasks), *layer.shape))
                 found += rotated @ rotated.T
         return found
 
@@ -209,6 +203,18 @@ class GradientRows:
         """View P numbers in the shapes of the leaves, rows of tables, and cotangents of layers."""
         parts = torch.split(flat, self._sizes)
         return [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
+
+
+def inner_products(rows: Tensor) -> Tensor:
+    """Compute the inner products of rows (T', P) as (T', T'), float64, on the device."""
+    count, number = len(rows), rows.shape[1] // _BLOCK
+    found = torch.zeros(count, count, dtype=torch.float64, device=rows.device)
+    with _full_precision(rows):
+        whole, rest = rows[:, : number * _BLOCK], rows[:, number * _BLOCK :]
+        blocks = whole.view(count, number, _BLOCK).transpose(0, 1)
+        found += torch.bmm(blocks, blocks.mT).double().sum(dim=0)
+        found += rest @ rest.T
+    return found
 
 
 def components(reached: Sequence[Sequence[bool]]) -> list[list[int]]:

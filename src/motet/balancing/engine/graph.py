@@ -98,9 +98,9 @@ HIDDEN = (
 
 
 REENTRANT = (
-    "a reentrant checkpoint hides its parameters from the graph, and a balancer that reads "
-    "gradients needs them; use torch.utils.checkpoint.checkpoint(..., use_reentrant=False) (for "
-    'Hugging Face models, gradient_checkpointing_kwargs={"use_reentrant": False})'
+    "a reentrant checkpoint hides its parameters from the graph, which a balancer that reads "
+    "gradients needs, and process_group; use torch.utils.checkpoint.checkpoint(..., use_reentrant="
+    'False) (for Hugging Face models, gradient_checkpointing_kwargs={"use_reentrant": False})'
 )
 
 

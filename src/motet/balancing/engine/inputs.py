@@ -88,9 +88,9 @@ def _described(balancer: Balancer | None) -> str:
 
 
 def named_losses(
-    losses: Mapping[str, Tensor] | Sequence[Tensor], tasks: Sequence[str]
+    losses: Mapping[str, Tensor] | Sequence[Tensor], tasks: Sequence[str], *, complete: bool
 ) -> dict[str, Tensor]:
-    """Return the losses by task, each a scalar with a graph."""
+    """Return the losses by task, each a scalar, and if ``complete`` at least one, with a graph."""
     if isinstance(losses, Tensor) or not isinstance(losses, (Mapping, Sequence)):
         found = "one tensor" if isinstance(losses, Tensor) else type(losses).__name__
         raise InputError(
@@ -104,7 +104,7 @@ def named_losses(
                 "To leave tasks out, give a mapping of task names to losses."
             )
         losses = dict(zip(tasks, losses, strict=True))
-    if not losses:
+    if complete and not losses:
         raise InputError("found no loss, expected at least one")
     for task, loss in losses.items():
         if task not in tasks:
@@ -123,7 +123,7 @@ def named_losses(
             raise InputError(
                 f"the loss of {task!r} is complex, expected a real number; take e.g. `.abs()`"
             )
-        if not loss.requires_grad:
+        if complete and not loss.requires_grad:
             raise InputError(
                 f"the loss of {task!r} has no graph: it depends on no parameter that trains; "
                 "leave the task out, or check for `detach()` and `no_grad()` before it"

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
-from motet.balancing.engine.graph import HIDDEN, place, several, walk, whole_graph
+from motet.balancing.engine.graph import HIDDEN, REENTRANT, place, several, walk, whole_graph
 from motet.balancing.engine.inputs import Shared, check_names, parameters_in
 from motet.balancing.engine.looks import GraphLists, is_due
 from motet.balancing.families import Balancer
@@ -29,6 +29,16 @@ class Leaves:
     """Other leaves that each task reaches."""
     listed: bool
     """Whether the caller listed the shared ones."""
+
+    @property
+    def others(self) -> list[Tensor]:
+        """Leaves of the tasks, each once."""
+        return unique(leaf for own in self.own.values() for leaf in own)
+
+    @property
+    def every(self) -> list[Tensor]:
+        """All leaves, each once."""
+        return [*self.shared, *self.others]
 
 
 def find_leaves(
@@ -46,7 +56,7 @@ def find_leaves(
         )
     if shared is not None and task_parameters is not None:
         check_names(task_parameters, balancer.tasks)
-        given = _given_leaves(losses, trainable(shared), task_parameters)
+        given = given_leaves(losses, shared, task_parameters)
         if isinstance(task_parameters, GraphLists):
             return given
         return _LISTS.setdefault(balancer, _Lists()).compared(losses, balancer, given)
@@ -112,17 +122,53 @@ def own_leaves(
     }
 
 
-def _given_leaves(
-    tasks: Iterable[str], shared: list[Tensor], task_parameters: Mapping[str, Shared]
+def given_leaves(
+    tasks: Iterable[str], shared: Shared, task_parameters: Mapping[str, Shared]
 ) -> Leaves:
-    common = {id(leaf) for leaf in shared}
+    """List the leaves that a caller gave for some tasks."""
+    balanced = trainable(shared)
+    common = {id(leaf) for leaf in balanced}
     own = {}
     for task in tasks:
         mine = parameters_in(task_parameters.get(task, ()), f"`task_parameters` of {task!r}")
         own[task] = unique([leaf for leaf in mine if leaf.requires_grad])
         if not common.isdisjoint(map(id, own[task])):
             raise InputError(f"a parameter of {task!r} is listed in `shared` too; list it once")
-    return Leaves(shared, own, listed=True)
+    return Leaves(balanced, own, listed=True)
+
+
+def checked_leaves(
+    losses: Mapping[str, Tensor],
+    penalty: Tensor | None,
+    balancer: Balancer,
+    shared: Shared,
+    task_parameters: Mapping[str, Shared],
+) -> Leaves:
+    """List the leaves of all tasks, which must be alike on all processes and hold what is reached.
+
+    Args:
+        losses: Losses of this process.
+        penalty: What is minimised too.
+        balancer: The balancer.
+        shared: What the caller gave as shared parameters.
+        task_parameters: And as those of each task alone.
+
+    Returns:
+        What was given, also of tasks without a loss here.
+
+    Raises:
+        InputError: If a leaf is complex, or reached and not listed.
+    """
+    check_names(task_parameters, balancer.tasks)
+    given = given_leaves(balancer.tasks, shared, task_parameters)
+    if any(leaf.is_complex() for leaf in given.every):
+        raise InputError(
+            "a listed parameter is complex, and over processes only real gradients are averaged; "
+            "keep real parameters and use torch.view_as_complex in the forward pass"
+        )
+    if not isinstance(task_parameters, GraphLists):
+        _LISTS.setdefault(balancer, _Lists()).check(losses, penalty, given)
+    return given
 
 
 class _Lists:
@@ -137,8 +183,7 @@ class _Lists:
 
     def compared(self, losses: Mapping[str, Tensor], balancer: Balancer, given: Leaves) -> Leaves:
         """Return lists with what they left out."""
-        lists = [given.shared, *given.own.values()]
-        kind = (*losses, *map(len, lists), *map(id, chain.from_iterable(lists)))
+        kind = _kind(losses, given)
         calls = self._complete.get(kind, 0)
         if is_due(calls):
             reached = whole_graph(losses.values()).leaves
@@ -150,6 +195,38 @@ class _Lists:
                 return replace(given, own=own_leaves(losses, reached, given.shared))
         self._complete[kind] = calls + 1
         return given
+
+    def check(self, losses: Mapping[str, Tensor], penalty: Tensor | None, given: Leaves) -> None:
+        """Refuse lists that left something out."""
+        kind = _kind(losses, given)
+        calls = self._complete.get(kind, 0)
+        if is_due(calls):
+            outputs = [*losses.values(), *([] if penalty is None else [penalty])]
+            graph = walk([place(output) for output in outputs])
+            if graph.reentrant:
+                raise InputError(REENTRANT)
+            shared, every = set(map(id, given.shared)), set(map(id, given.every))
+            known = [shared | set(map(id, given.own[task])) for task in losses]
+            names = [*losses, "the penalty"]
+            for leaf, bits in graph.leaves.items():
+                for bit, here in enumerate([*known, every]):
+                    if bits >> bit & 1 and id(leaf) not in here and leaf not in graph.hidden:
+                        raise InputError(_not_listed(names[bit], leaf))
+        self._complete[kind] = calls + 1
+
+
+def _kind(losses: Mapping[str, Tensor], given: Leaves) -> tuple[object, ...]:
+    lists = [given.shared, *given.own.values()]
+    return (*losses, *map(len, lists), *map(id, chain.from_iterable(lists)))
+
+
+def _not_listed(name: str, leaf: Tensor) -> str:
+    what = "the penalty" if name == "the penalty" else f"the loss of {name!r}"
+    return (
+        f"{what} reaches a parameter of shape {tuple(leaf.shape)} that is in neither `shared` nor "
+        "`task_parameters` of that task; with process_group all must be listed, as a process "
+        "without rows of a task cannot find them in a graph"
+    )
 
 
 _LISTS: WeakKeyDictionary[Balancer, _Lists] = WeakKeyDictionary()

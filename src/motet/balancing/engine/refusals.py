@@ -77,7 +77,9 @@ def check_call(call: BackwardCall) -> None:
     """Refuse several processes, and options of one call that do not go together."""
     needs, name = call.balancer.needs, type(call.balancer).__name__
     reads_gradients = needs.reads != "losses" or needs.penalizes_norms
-    if reads_gradients and distributed.is_available() and distributed.is_initialized():
+    if call.processes.several:
+        _check_over_processes(call)
+    elif reads_gradients and call.processes.group is None:
         _refuse_processes(name)  # else what DDP averages is all there is
     if call.representation is not None and call.at == "parameters":
         raise InputError('representation is read only with at="representation"; remove one')
@@ -104,12 +106,42 @@ def check_call(call: BackwardCall) -> None:
         )
 
 
+def check_lists(shared: object, task_parameters: object) -> None:
+    """Refuse several processes without lists of parameters, which no graph gives all of them."""
+    for name, given in (("shared", shared), ("task_parameters", task_parameters)):
+        if given is None:
+            raise InputError(
+                f"process_group needs {name}: a process without rows of a task has no graph that "
+                "shows its parameters. Give shared= and task_parameters={task: its parameters}, "
+                "alike on all processes"
+            )
+
+
+def _check_over_processes(call: BackwardCall) -> None:
+    """Refuse what would not be the result of one process with all rows."""
+    if call.gramian == "layers":
+        raise InputError(
+            'gramian="layers" reads products of the rows of one process, and those of rows on '
+            "different processes would be missing; remove gramian"
+        )
+    needs = call.balancer.needs
+    if call.memory == "low" or call.at == "representation" or (needs.norms and call.whole):
+        raise InputError("not supported yet with process_group")
+    if not call.solve and call.penalty is not None:
+        raise InputError(
+            "with process_group, processes exchange gradients only at the call that solves; give "
+            "it the penalty"
+        )
+
+
 def _refuse_processes(name: str) -> None:
     """Refuse what would let replicas diverge: autograd.grad bypasses the hooks that average."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return
     if (count := distributed.get_world_size()) > 1:
         raise InputError(
-            f"torch.distributed runs {count} processes, but {name} reads "
-            "gradients, and several processes are not supported yet: each would balance those of "
-            "its own rows, and nothing would average them. Run one process, or use a balancer that "
-            "reads only losses, such as `equal`"
+            f"torch.distributed runs {count} processes, but {name} reads gradients, and each "
+            "process would balance those of its own rows; give motet.backward "
+            "process_group=torch.distributed.group.WORLD, or use a balancer that reads only "
+            "losses, such as `equal`"
         )

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from motet.balancing.engine.call import BackwardCall, stacked
 from motet.balancing.engine.gradient_rows import GradientRows
+from motet.balancing.engine.joined_rows import JoinedRows, average_rows
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.families import (
     Balancer,
@@ -64,16 +65,17 @@ class Combined(NamedTuple):
 def balance(call: BackwardCall, rows: GradientRows, *, in_place: bool = False) -> Solved:
     """Balance each component on its own; ``in_place``, the rows may be overwritten."""
     values = call.values()
+    needs = call.balancer.needs
+    joined = join_rows(call, rows)
     groups = rows.components()
     components = tuple(tuple(rows.tasks[place] for place in group) for group in groups)
-    needs = call.balancer.needs
     if needs.reads == "losses":
         plain = values.clone()
         weights, total, status = loss_weights(call, values)
         if status == OK and needs.norms is not None:
-            lengths = torch.linalg.vector_norm(rows.jacobian, dim=1)
+            lengths = joined.gramian().diagonal().sqrt()
             report_norms(call.balancer, lengths.to(plain), plain, rows.tasks)
-        return Solved(rows.combine(weights), weights, None, status, components, total)
+        return Solved(joined.combine(weights), weights, None, status, components, total)
     if needs.reads == "jacobian":
         assert isinstance(call.balancer, JacobianBalancer)
         inner = inner_weights(call)
@@ -81,8 +83,18 @@ def balance(call: BackwardCall, rows: GradientRows, *, in_place: bool = False) -
             call.balancer, rows, values, groups, inner, in_place=in_place
         )
         return Solved(direction, found, None, status, components, inner=inner)
-    weights, gramian, status, inner = weigh(call, rows.gramian(), values, groups)
-    return Solved(rows.combine(weights), weights, gramian, status, components, inner=inner)
+    weights, gramian, status, inner = weigh(call, joined.gramian(), values, groups)
+    return Solved(joined.combine(weights), weights, gramian, status, components, inner=inner)
+
+
+def join_rows(call: BackwardCall, rows: GradientRows) -> GradientRows | JoinedRows:
+    """Return the rows of all processes."""
+    if not call.processes.several:
+        return rows
+    if call.balancer.needs.reads == "jacobian":
+        average_rows(rows, call.processes)
+        return rows
+    return JoinedRows(rows, call.processes)
 
 
 def _directions(
@@ -203,10 +215,14 @@ def solved_result(call: BackwardCall, solved: Solved, path: str) -> BackwardResu
     )
 
 
-def loss_weights(call: BackwardCall, values: Tensor) -> Combined:
+def loss_weights(call: BackwardCall, values: Tensor, *, through: bool = False) -> Combined:
     """Differentiate a loss balancer's total by its parameters and the losses (T'), into `.grad`.
 
-    Where the losses have a graph, the pass goes through it, and includes the penalty.
+    Args:
+        call: The call.
+        values: The losses.
+        through: Whether the pass continues through the graph of the losses, and includes the
+            penalty.
 
     Returns:
         The weights, the total and the status.
@@ -214,13 +230,11 @@ def loss_weights(call: BackwardCall, values: Tensor) -> Combined:
     Raises:
         InputError: If the total does not depend on the losses.
     """
-    whole = values.requires_grad
-    more = [call.penalty] if whole and call.penalty is not None else []
-    leaves = [] if whole else list(call.balancer.parameters())  # later passes may reach them again
+    more = [call.penalty] if through and call.penalty is not None else []
     if not all(map(math.isfinite, values.tolist())):  # a device sync
         weights = torch.full_like(values, torch.nan)
-        if whole:
-            call.accumulate([values, *more], [weights, *call.start(more)])
+        if through:
+            call.minimise([values, *more], [weights, *call.start(more)])
         return Combined(weights, values.new_full((), torch.nan), NOT_FINITE)
     present = None
     if call.tasks != call.balancer.tasks:
@@ -230,7 +244,11 @@ def loss_weights(call: BackwardCall, values: Tensor) -> Combined:
         total = call.balancer(values, present)
     if total.requires_grad:
         outputs = [total, *more]
-        call.accumulate(outputs, None if call.scale == 1 else call.start(outputs), leaves)
+        start = None if call.scale == 1 else call.start(outputs)
+        if through:
+            call.minimise(outputs, start)
+        else:  # later passes may reach them again
+            call.accumulate(outputs, start, list(call.balancer.parameters()))
     if values.grad is None:
         name = type(call.balancer).__name__
         raise InputError(f"the total of {name} does not depend on the losses: nothing would train")

@@ -83,8 +83,12 @@ def write_balanced(call: BackwardCall, rows: GradientRows, own: Own, path: str) 
         add_to_grad(leaf, gradient, call.waiting, owned=True)
     if own:
         found = own_weights(call, solved.weights, solved.inner)
-        assert found is not None
-        weights = dict(zip(call.tasks, found, strict=True))
+        weights = (
+            dict.fromkeys(call.tasks)
+            if found is None
+            else dict(zip(call.tasks, found, strict=True))
+        )
         for task, leaf, gradient in own:
             call.add_all([leaf], [gradient], weights[task])
+    call.average()
     return solved_result(call, solved, path)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from motet.balancing.engine.call import BackwardCall, stacked
+from motet.balancing.engine.call import BackwardCall
 from motet.balancing.engine.solving import own_weights
 
 
@@ -17,14 +17,14 @@ def weighted_pass(
     inner: Tensor | None,
 ) -> None:
     """Add the gradient of the weighted losses to ``.grad``; a second pass for plain ``others``."""
-    values = stacked(list(call.losses.values()))
+    values = call.stacked()
     factors = weights.to(values) * call.scale
     own = own_weights(call, weights, inner)
     own = torch.ones_like(factors) if own is None else own.to(values)
     together = [*shared, *others] if call.weighted else shared
     apart = [] if call.weighted else others
     retain = call.keep_graph or bool(apart)
-    call.accumulate([values], [factors], together, retain_graph=retain, inputs=together)
+    call.minimise([values], [factors], together, retain_graph=retain, inputs=together)
     if apart:
         factors = own * call.scale
-        call.accumulate([values], [factors], apart, retain_graph=call.keep_graph, inputs=apart)
+        call.minimise([values], [factors], apart, retain_graph=call.keep_graph, inputs=apart)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from motet.balancing.engine import workspace
 from motet.balancing.engine.call import BackwardCall
@@ -54,4 +55,13 @@ def _added(
         )
         for task in rows.tasks
     }
-    return replace(call, losses=losses), rows, [*previous.own, *own]
+    return replace(call, losses=losses), rows, _merged([*previous.own, *own])
+
+
+def _merged(own: Own) -> Own:
+    """Add up gradients of the same task on the same leaf, which one micro-batch each gave."""
+    sums: dict[tuple[str, int], tuple[str, Tensor, Tensor]] = {}
+    for task, leaf, gradient in own:
+        known = sums.get((task, id(leaf)))
+        sums[task, id(leaf)] = (task, leaf, gradient if known is None else known[2] + gradient)
+    return list(sums.values())

@@ -33,7 +33,7 @@ def ways(call: BackwardCall) -> tuple[Way, ...]:
         (call.at == "representation", (representation,)),
         (needs.reads == "jacobian", (rows,)),
         (call.memory == "low", (kept_weights, pieces)),
-        (call.gramian == "rows", (kept_weights, rows)),
+        (call.gramian == "rows" or call.processes.several, (kept_weights, rows)),
         (call.gramian == "layers", (kept_weights, layers)),
     )
     for holds, found in table:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from motet.balancing.engine.call import BackwardCall, stacked
+from motet.balancing.engine.call import BackwardCall
 from motet.balancing.engine.norms import NOTHING_SHARED, norm_leaves, norm_of
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.solving import loss_weights, report_norms
@@ -15,10 +15,10 @@ def observed_norms(call: BackwardCall) -> BackwardResult:
     """Minimise the total of a loss balancer, and report to it the norms of the task gradients."""
     leaves = norm_leaves(call.losses, call.balancer, call.shared)
     kept = replace(call, keep_graph=True)
-    values = stacked(list(call.losses.values()))
+    values = call.stacked()
     plain = values.detach().clone()
     norms = [norm_of(kept.gradients(task, leaves), plain) for task in call.tasks] if leaves else []
-    weights, total, status = loss_weights(call, values)
+    weights, total, status = loss_weights(call, values, through=True)
     named = dict(zip(call.tasks, weights.unbind(), strict=True))
     if not leaves:
         status = NOTHING_SHARED if status == OK else status

@@ -1,0 +1,106 @@
+"""What the processes of one call have in common: its tasks, and the values of their losses.
+
+One small sum over the processes joins them before anything is computed. An error on one process is
+raised on all, as the others would wait for it.
+"""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from motet.balancing.engine.call import BackwardCall
+from motet.problems import InputError
+from motet.processes import Processes
+
+
+def joined_call(
+    prepare: Callable[[], BackwardCall], processes: Processes, tasks: int
+) -> BackwardCall:
+    """Return a call with the tasks that some process has, and the values of all processes.
+
+    Args:
+        prepare: Makes and checks this process's call.
+        processes: The processes.
+        tasks: Number T of all tasks.
+
+    Returns:
+        The call, alike on all processes but for the graphs of its losses.
+
+    Raises:
+        InputError: If ``prepare`` raised it here or elsewhere, the calls are different, or no
+            process has a loss with a graph.
+    """
+    try:
+        call = prepare()
+    except InputError:
+        _total(processes, torch.ones(1), torch.zeros(_OF_CALL + 2 * tasks))
+        raise
+    sums = _total(processes, torch.zeros(1), _described(call))
+    failed, pieces, wide, mark, square = sums[: 1 + _OF_CALL].tolist()
+    if failed:
+        raise InputError("motet.backward failed on another process, whose message gives the reason")
+    if square * processes.count != mark**2:
+        raise InputError(_DIFFERENT)
+    present, values = sums[1 + _OF_CALL :].view(2, tasks)
+    here = present.nonzero().flatten().tolist()
+    if not here:
+        raise InputError("no process has a loss with a graph, expected at least one")
+    dtype, device = torch.float64 if wide else torch.float32, call.leaves.shared[0].device
+    joined = (values[here] / processes.count).to(device, dtype)
+    zero = torch.zeros((), dtype=dtype, device=device)
+    names = [call.balancer.tasks[place] for place in here]
+    return replace(
+        call,
+        losses={name: call.losses.get(name, zero) for name in names},
+        joined=joined,
+        in_pieces=bool(pieces),
+    )
+
+
+_OF_CALL = 4
+_DIFFERENT = (
+    "the processes call motet.backward with different arguments; expected the same balancer, "
+    "options, `shared` and `task_parameters` (their number, order, shapes and which are frozen) on "
+    "all"
+)
+
+
+def _total(processes: Processes, failed: Tensor, more: Tensor) -> Tensor:
+    together = torch.cat([failed.double(), more.double()])
+    return processes.total(together.to(processes.device)).cpu()
+
+
+def _described(call: BackwardCall) -> Tensor:
+    """Return what is added up: facts of the call; which tasks have a loss; their losses."""
+    values: dict[str, list[Tensor]] = {}
+    before = {} if call.previous is None else call.previous.losses
+    for losses in (before, call.losses):
+        for task, loss in losses.items():
+            values.setdefault(task, []).append(loss.detach())
+    trained = {*before, *(task for task, loss in call.losses.items() if loss.requires_grad)}
+    wide = any(each.dtype == torch.float64 for losses in values.values() for each in losses)
+    mark = float(_mark(call))
+    facts = torch.tensor([not call.whole, wide, mark, mark**2], dtype=torch.float64)
+    tasks = call.balancer.tasks
+    present = torch.tensor([task in trained for task in tasks])
+    summed = [
+        sum(map(_wide, values.get(task, [])), torch.zeros((), dtype=torch.float64))
+        for task in tasks
+    ]
+    return torch.cat([facts, present.double(), torch.stack(summed)])
+
+
+def _wide(value: Tensor) -> Tensor:
+    return value.double().cpu()  # a device sync for each loss
+
+
+def _mark(call: BackwardCall) -> int:
+    """Return a number that is most likely another one for other arguments; its square is exact."""
+    assert call.given is not None
+    words = [type(call.balancer).__name__, *call.balancer.tasks, call.at, call.memory, call.gramian]
+    shapes = tuple(tuple(leaf.shape) for leaf in call.given.every)  # hashes of numbers are fixed
+    facts = len(call.given.shared), call.weighted, call.scale, call.penalty is None
+    return (hash((shapes, facts)) ^ zlib.crc32(" ".join(words).encode())) % (1 << 24)
