@@ -17,7 +17,7 @@ from motet.data.inference import Guess
 from motet.data.preprocessing import Preprocessing
 from motet.data.sources import Source
 from motet.data.splits import Splits
-from motet.data.targets.classes import MISSING
+from motet.data.trees import joined_labels
 from motet.registry import AUXILIARY
 
 ROW = "row"
@@ -181,23 +181,8 @@ class PreparedSources:
 
     def _joined(self, parts: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
         tasks = (task for task in self.config.tasks if any(task in part for part in parts))
-        return {task: _rows([part[task] for part in parts if task in part]) for task in tasks}
+        return {task: joined_labels([part[task] for part in parts if task in part]) for task in tasks}
 
 
 AnyPrepared = Prepared | PreparedSources
 
-
-def _rows(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Put labels one below the other; sequences are filled up to the longest."""
-    if len(arrays) == 1:
-        return arrays[0]
-    if len({each.shape[1:] for each in arrays}) > 1:
-        longest = max(each.shape[1] for each in arrays)
-        arrays = [_filled(each, longest) for each in arrays]
-    return np.concatenate(arrays)
-
-
-def _filled(values: NDArray[Any], length: int) -> NDArray[Any]:
-    more = [(0, 0), (0, length - values.shape[1]), *[(0, 0)] * (values.ndim - 2)]
-    missing = np.nan if values.dtype.kind == "f" else MISSING
-    return np.pad(values, more, constant_values=missing)
