@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from motet.data import loaders
+from motet.data import learner
 from motet.data.arrays import ArrayData
 from motet.data.loaders import LoaderData, as_data
 from motet.problems import InputError
@@ -51,7 +51,7 @@ class Counted(list):
 
 @pytest.mark.parametrize("at_once", [1, 5, 8192])
 def test_statistics_are_those_of_the_batches_merged_in_order(at_once, monkeypatch):
-    monkeypatch.setattr(loaders, "ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(learner, "ROWS_AT_ONCE", at_once)
     found = LoaderData(BATCHES).label_statistics(TASKS)
     assert found["a"].sample.rows.tolist() == [0, 1, 2, 3, 8, 9]
     assert (found["b"].rows, found["b"].labelled) == (6, 5)
@@ -92,7 +92,7 @@ def test_a_task_that_is_none_in_every_batch_is_named_but_not_labelled():
 
 def test_memory_does_not_grow_with_the_rows(monkeypatch):
     monkeypatch.setattr(statistics, "MOST", 16)
-    monkeypatch.setattr(loaders, "ROWS_AT_ONCE", 8)
+    monkeypatch.setattr(learner, "ROWS_AT_ONCE", 8)
     alive = []
 
     class Loader:

@@ -190,7 +190,10 @@ class Draw(Protocol):
 
 
 class Data(Protocol):
-    """Rows with inputs and targets: `ArrayData`, `LoaderData`, or `Sources` of several."""
+    """Rows with inputs and targets.
+
+    They are `ArrayData`, `LoaderData`, `StreamData`, or `Sources` of several.
+    """
 
     @property
     def labelled(self) -> frozenset[str]:

@@ -8,7 +8,7 @@ are read by plain reads, which leave nothing in the memory of the process.
 import json
 import os
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from motet.data.label_arrays import joined_labels
 from motet.data.lanes import Piece
 from motet.data.ragged import Ragged
-from motet.data.trees import joined_labels
 from motet.problems import InputError
 
 ROWS = 512
@@ -81,7 +81,10 @@ class Blocks:
 
     def state(self) -> dict[str, Any]:
         """Return the index, as JSON can hold it."""
-        return {"leaves": [list(each) for each in self.leaves], "blocks": [*map(list, self.entries)]}
+        return {
+            "leaves": [list(each) for each in self.leaves],
+            "blocks": [*map(list, self.entries)],
+        }
 
     @staticmethod
     def of(path: Path, state: Mapping[str, Any]) -> "Blocks":
@@ -135,12 +138,12 @@ class Reader:
         except SafetensorError as error:
             raise _damaged(self._path, str(error)) from None
 
-    def rows(self, pieces: Sequence[Piece], only: str = "") -> dict[str, Any]:
+    def rows(self, pieces: Sequence[Piece], only: Collection[str] = ()) -> dict[str, Any]:
         """Read rows, one piece after the other.
 
         Args:
             pieces: Where they are, at least one.
-            only: The first name of the leaves to return; all if left out.
+            only: The first names of the leaves to return; all if left out.
 
         Returns:
             The tree of all rows: arrays, and `Ragged`.
@@ -148,7 +151,7 @@ class Reader:
         found = [(self.arrays(each.block), slice(each.start, each.end)) for each in pieces]
         tree: dict[str, Any] = {}
         for leaf in self._blocks.leaves:
-            if only in ("", leaf.path[0]):
+            if not only or leaf.path[0] in only:
                 branch = tree
                 for name in leaf.path[:-1]:
                     branch = branch.setdefault(name, {})
@@ -251,6 +254,6 @@ def _joined(leaf: Leaf, parts: Sequence[tuple[Arrays, slice]]) -> Any:
 
 def _damaged(path: Path, reason: str) -> InputError:
     return InputError(
-        f"the encoded rows in {path} are damaged ({reason}); continue with motet resume, which makes "
-        "them again"
+        f"the encoded rows in {path} are damaged ({reason}); continue with motet resume, which "
+        "makes them again"
     )

@@ -11,15 +11,12 @@ from itertools import islice
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from motet.data.arrays import ArrayData
-from motet.data.batches import FORM, Batch, Check, Learn, Mergeable, S, learn_from
+from motet.data.batches import FORM, Batch, Check, Learn, S
+from motet.data.learner import Learner
+from motet.data.stream import StreamData
 from motet.problems import InputError
-from motet.states import join_rows
-
-ROWS_AT_ONCE = 8192
-"""Number of labels per update of the statistics, as a few rows cost as much."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +152,7 @@ class LoaderData:
         if self._first is None:
             steps, named, labelled = 0, frozenset[str](), frozenset[str]()
             weighted = frozenset[str]()
-            learners = {task: _Learner(learn) for task, learn in self._learn.items()}
+            learners = {task: Learner(learn) for task, learn in self._learn.items()}
             for batch, names in self._read(self._check):
                 steps, named, labelled = steps + 1, named | names, labelled.union(batch.targets)
                 weighted = weighted.union(batch.weights)
@@ -172,36 +169,7 @@ class LoaderData:
         return self._first
 
 
-class _Learner:
-    """Learns from the labels of one task in batches, some thousand rows at a time."""
-
-    def __init__(self, learn: Callable[..., Mergeable]) -> None:
-        self._learn = learn
-        self._found: Any = None
-        self._waiting: list[tuple[Tensor, Tensor | None]] = []
-        self._rows = 0
-
-    def add(self, target: Tensor, weights: Tensor | None) -> None:
-        self._waiting.append((target, weights))
-        self._rows += len(target)
-        if self._rows >= ROWS_AT_ONCE:
-            self._merge()
-
-    def statistics(self) -> Any:
-        """Return what was learned; None without any target."""
-        if self._waiting:
-            self._merge()
-        return self._found
-
-    def _merge(self) -> None:
-        weights = [each for _, each in self._waiting if each is not None]  # all or none have some
-        joined = join_rows([target for target, _ in self._waiting])
-        found = learn_from(self._learn, joined, torch.cat(weights) if weights else None)
-        self._found = found if self._found is None else self._found.merged(found)
-        self._waiting, self._rows = [], 0
-
-
-def as_data(data: Any, what: str) -> ArrayData | LoaderData:
+def as_data(data: Any, what: str) -> ArrayData | LoaderData | StreamData:
     """Accept what users give as data.
 
     Args:
@@ -215,7 +183,7 @@ def as_data(data: Any, what: str) -> ArrayData | LoaderData:
     Raises:
         InputError: If it is something else.
     """
-    if isinstance(data, (ArrayData, LoaderData)):
+    if isinstance(data, (ArrayData, LoaderData, StreamData)):
         return data
     by_task = isinstance(data, tuple) and all(isinstance(each, Mapping) for each in data[1:])
     if by_task and len(data) in (2, 3):

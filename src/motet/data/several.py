@@ -14,10 +14,11 @@ from motet.data.cycling import Cycle
 from motet.data.lacking import lacking as found_lacking
 from motet.data.lacking import same_shapes, with_none
 from motet.data.loaders import LoaderData, as_data
+from motet.data.stream import StreamData
 from motet.problems import InputError, owned, shown
 from motet.seeds import derive
 
-Source = ArrayData | LoaderData
+Source = ArrayData | LoaderData | StreamData
 
 
 class Sources:
@@ -179,14 +180,15 @@ class Sources:
         """Return a step with all rows of every source.
 
         Raises:
-            InputError: If a source is a loader of batches.
+            InputError: If a source is a loader of batches, or a stream.
         """
 
         def all_of(name: str) -> Batch:
             data = self.parts[name]
-            if isinstance(data, LoaderData):
+            if not isinstance(data, ArrayData):
+                kind = "DataLoader" if isinstance(data, LoaderData) else "stream"
                 raise InputError(
-                    "found a DataLoader; expected the rows of one step: "
+                    f"found a {kind}; expected the rows of one step: "
                     '{"inputs": ..., "targets": {task: ...}}',
                     owner=f"source {name!r}",
                 )

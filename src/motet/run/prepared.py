@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from motet.config import Config, Origin
 from motet.data.inference import Guess
+from motet.data.label_arrays import joined_labels
 from motet.data.preprocessing import Preprocessing
 from motet.data.sources import Source
 from motet.data.splits import Splits
-from motet.data.trees import joined_labels
 from motet.registry import AUXILIARY
 
 ROW = "row"
@@ -181,8 +181,9 @@ class PreparedSources:
 
     def _joined(self, parts: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
         tasks = (task for task in self.config.tasks if any(task in part for part in parts))
-        return {task: joined_labels([part[task] for part in parts if task in part]) for task in tasks}
+        return {
+            task: joined_labels([part[task] for part in parts if task in part]) for task in tasks
+        }
 
 
 AnyPrepared = Prepared | PreparedSources
-

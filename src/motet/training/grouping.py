@@ -8,6 +8,8 @@ from motet.data.arrays import ArrayData
 from motet.data.batches import Data
 from motet.data.groups import RowGroups
 from motet.data.several import Sources
+from motet.data.stream import StreamData
+from motet.problems import InputError
 from motet.tasks import Task
 
 
@@ -26,8 +28,17 @@ def groups_of(tasks: Iterable[Task], targets: Mapping[str, Tensor | None]) -> Ro
 
 
 def keep_together(data: Data, tasks: Iterable[Task]) -> None:
-    """Let batches of rows in memory hold whole groups; a loader decides itself."""
+    """Let batches of rows in memory hold whole groups; a loader decides itself.
+
+    Raises:
+        InputError: If rows of a stream are compared.
+    """
     tasks = grouping(tasks)
     for part in data.parts.values() if isinstance(data, Sources) else (data,):
         if tasks and isinstance(part, ArrayData) and part.groups is None:
             part.groups = groups_of(tasks, part.targets)
+        if tasks and isinstance(part, StreamData):
+            raise InputError(
+                f"task {tasks[0].name!r} compares rows with each other, which a stream does not "
+                "keep together; give rows in memory"
+            )

@@ -12,6 +12,7 @@ from motet.data.batches import Batch, Check, Data, Learn
 from motet.data.finite import refuse_not_finite
 from motet.data.loaders import LoaderData, as_data
 from motet.data.several import Sources
+from motet.data.stream import StreamData
 from motet.model import MultiTaskModel
 from motet.problems import InputError, RowError, hint, owned
 from motet.tasks import Task
@@ -52,7 +53,7 @@ def take_data(
 
 def _moved(
     data: Any, what: str, model: MultiTaskModel, device: torch.device, *, learn: bool
-) -> ArrayData | LoaderData:
+) -> ArrayData | LoaderData | StreamData:
     """Check data of one source, unless they are checked, and move them to the device."""
     given = as_data(data, what)
     moved = given.to(device)
@@ -67,7 +68,7 @@ def _moved(
 def _take_sources(
     data: Sources, what: str, model: MultiTaskModel, device: torch.device, *, whole: bool
 ) -> Sources:
-    parts: dict[str, ArrayData | LoaderData] = {}
+    parts: dict[str, ArrayData | LoaderData | StreamData] = {}
     for name, each in data.parts.items():
         with owned(f"source {name!r}"):
             parts[name] = _moved(each, what, model, device, learn=whole)
@@ -92,7 +93,8 @@ def take_inputs(inputs: Any, model: MultiTaskModel, device: torch.device) -> Dat
         raise InputError(
             f"the data: found the sources {', '.join(inputs.names)}; predict the rows of each alone"
         )
-    if isinstance(inputs, (ArrayData, LoaderData)):
+    found: ArrayData | LoaderData | StreamData
+    if isinstance(inputs, (ArrayData, LoaderData, StreamData)):
         found = inputs
     else:
         found = LoaderData(inputs) if isinstance(inputs, DataLoader) else ArrayData(inputs, {})
@@ -101,9 +103,9 @@ def take_inputs(inputs: Any, model: MultiTaskModel, device: torch.device) -> Dat
     return moved
 
 
-def _inspect(data: ArrayData | LoaderData, check: Check, learn: Learn) -> None:
+def _inspect(data: ArrayData | LoaderData | StreamData, check: Check, learn: Learn) -> None:
     """Check all rows now, or batches in the first pass, which also learns from their labels."""
-    if isinstance(data, LoaderData):
+    if isinstance(data, LoaderData | StreamData):
         data.inspect(check, learn)
     else:
         check(Batch(data.inputs, data.targets, weights=data.weights), "")
