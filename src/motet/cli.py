@@ -375,7 +375,7 @@ def _explained(error: Exception) -> int:
         if message.startswith("No such option") and command.split()[-1] in ("train", "validate"):
             message += "; settings are given as key=value, such as training.epochs=3"
         return _fail(f"{message}; see {command} --help" if message else "try motet --help", 2)
-    if type(error).__name__ in ("TrainingError", "WriteError"):
+    if type(error).__name__ in ("TrainingError", "OutOfMemory", "WriteError"):
         return _fail(str(error), 1)
     return _fail(f"{type(error).__name__}: {error} (motet --debug ... shows where)", 1)
 

@@ -15,6 +15,8 @@ from motet.tasks.listing import listed_tasks
 
 EXPLAINED = (RuntimeError, TypeError, IndexError, ValueError, AttributeError)
 """What torch raises for inputs that do not fit; `explained` separates these from errors in code."""
+_MACHINE = ("memory", "CUDA", "deterministic")
+"""Words in errors about the machine, which inputs of another shape would not avoid."""
 
 _ONE_TENSOR = (
     "layers such as nn.LSTM and nn.GRU return (output, state); put them into a module whose "
@@ -119,7 +121,7 @@ def explained(error: Exception, inputs: Any, what: str) -> InputError | None:
         The error to raise in its place; None if it is not about shapes and types.
     """
     text = str(error).strip() or type(error).__name__
-    if type(error) not in EXPLAINED or "memory" in text or "CUDA" in text:
+    if type(error) not in EXPLAINED or any(word in text for word in _MACHINE):
         return None  # subclasses are torch's other errors, and ours
     if isinstance(error, AttributeError) and not text.startswith(("'tuple'", "'dict'")):
         return None

@@ -27,7 +27,7 @@ from motet.run.preparing import prepare
 from motet.run.runs import Run, batch_size_of
 from motet.run.source_runs import SourcesRun
 from motet.run.split_data import rows_of, test_predictions
-from motet.training import History, Report, TestRecord, TrainingError
+from motet.training import History, OutOfMemory, Report, TestRecord, TrainingError
 from motet.training.evaluation import evaluate
 from motet.writing import WriteError, replacing
 
@@ -121,6 +121,11 @@ class _Attempt:
             step = self.trainer.step
             self.say(f"{'stopped':<10} at step {step}; continue with: motet resume {self.path}")
             raise
+        except OutOfMemory as error:
+            if not self._is_resumable():
+                raise
+            where = f"{self.path} holds a checkpoint, from which motet resume {self.path} continues"
+            raise OutOfMemory(f"{error}; {where} where there is more memory") from None
 
     def remove_if_of_no_use(self) -> None:
         """Remove the folder of this attempt if it holds no checkpoint."""

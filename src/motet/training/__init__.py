@@ -1,6 +1,6 @@
 """Training: the loop, optimizers, learning-rate schedules, evaluation."""
 
-from motet.training.errors import Interrupted, TrainingError
+from motet.training.errors import Interrupted, OutOfMemory, TrainingError
 from motet.training.evaluation import Report
 from motet.training.history import History
 from motet.training.observers import Observer
@@ -16,6 +16,7 @@ __all__ = [
     "History",
     "Interrupted",
     "Observer",
+    "OutOfMemory",
     "Report",
     "StepRecord",
     "StepResult",

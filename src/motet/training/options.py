@@ -22,6 +22,7 @@ from motet.options import (
     PositiveFloat,
     PositiveInt,
     PositiveShare,
+    StrictBool,
     Unfreeze,
     read_typed_dict,
 )
@@ -63,6 +64,9 @@ class TrainingOptions(TypedDict, total=False):
     precision: Annotated[Literal["float32", "bfloat16", "float16"], Default("float32")]
     """Arithmetic of the forward pass; parameters and losses stay float32. With ``float16``, losses
     are scaled, and a step whose gradients overflow is skipped and halves the scale."""
+    deterministic: Annotated[StrictBool, Default(False)]
+    """Whether only algorithms are used that give the same numbers, bit for bit, each time on the
+    same machine with the same number of threads. An operation that has none is an error."""
     shared_learning_rate: Annotated[PositiveFloat | None, Default(None)]
     """Learning rate of the parameters that several tasks share, in place of the optimizer's.
     Pretrained encoders have their own, 2e-5 by default."""

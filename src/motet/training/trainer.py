@@ -6,6 +6,8 @@ can stop anywhere and resume exactly there; everything else is in `motet.trainin
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from time import perf_counter
 from typing import Any, cast
 
@@ -20,6 +22,7 @@ from motet.scheduling import Scheduler
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
 from motet.training.creating import MemberChoice
+from motet.training.determinism import deterministic_algorithms
 from motet.training.epochs import batches_left, begin, end_epoch
 from motet.training.errors import Interrupted
 from motet.training.evaluation import Report
@@ -35,6 +38,7 @@ from motet.training.intake import (
 )
 from motet.training.intervals import due_after_epoch, due_after_step
 from motet.training.kept import Kept, Weights, evaluate_with, predict_with
+from motet.training.memory import explaining_memory, less_memory, smaller_batches
 from motet.training.monitor import check_monitor
 from motet.training.needs import validation_batches
 from motet.training.notices import (
@@ -99,6 +103,7 @@ class Trainer:
     ) -> None:
         chosen = with_defaults(options)
         self._setup = setup = set_up(model, balancer, scheduling, chosen)
+        self._options = chosen
         self.model, self.device, self.optimizer = model, setup.device, setup.optimizer
         self.stages, self.planner, self.freezing = setup.stages, setup.planner, setup.freezing
         self._rates, self._generators = setup.rates, setup.generators
@@ -155,6 +160,7 @@ class Trainer:
             InputError: If the data do not fit the model or its tasks, the balancer or an option
                 needs validation data, or the epochs are too few for every task to have its turn.
             TrainingError: If losses or gradients stay non-finite.
+            OutOfMemory: If there is not enough memory.
             Interrupted: If `stop_requested` was set.
         """
         self.stop_requested = False
@@ -257,7 +263,9 @@ class Trainer:
             batches = map(self._rows, cast("Iterable[Rows]", batch))
         else:
             batches = iter([self._rows(batch)])
-        result = self._steps.make(batches, self.progress, self.clip_norm)
+        advice = partial(less_memory, self._setup, self._options)
+        with explaining_memory(f"step {self.step + 1}", advice), self._exactly():
+            result = self._steps.make(batches, self.progress, self.clip_norm)
         if result.unlabelled and self._reports_unlabelled:
             self._reports_unlabelled = False
             warn_of_no_label(result.unlabelled)
@@ -386,16 +394,19 @@ class Trainer:
         Returns:
             ``{task: {metric: value, "loss": ..., "count": ...}, "score": mean normalised score}``.
         """
-        return evaluate_with(
-            weights,
-            self.kept,
-            self.model,
-            self._data(data, "the evaluation data"),
-            batch_size=self.batch_size,
-            metrics=self.metrics,
-            trivial=self.trivial,
-            tasks=tasks,
-        )
+        found = self._data(data, "the evaluation data")
+        advice = partial(smaller_batches, self.batch_size)
+        with explaining_memory("the evaluation", advice), self._exactly():
+            return evaluate_with(
+                weights,
+                self.kept,
+                self.model,
+                found,
+                batch_size=self.batch_size,
+                metrics=self.metrics,
+                trivial=self.trivial,
+                tasks=tasks,
+            )
 
     @property
     def kept(self) -> Kept:
@@ -468,7 +479,13 @@ class Trainer:
         self, inputs: Any, tasks: str | Iterable[str] | None, weights: Weights
     ) -> dict[str, Prediction]:
         data, size = take_inputs(inputs, self.model, self.device), self.batch_size
-        return predict_with(weights, self.kept, self.model, data, batch_size=size, tasks=tasks)
+        advice = partial(smaller_batches, size)
+        with explaining_memory("the prediction", advice), self._exactly():
+            return predict_with(weights, self.kept, self.model, data, batch_size=size, tasks=tasks)
+
+    def _exactly(self) -> AbstractContextManager[None]:
+        """Return the context in which the algorithms are those that the options ask for."""
+        return deterministic_algorithms() if self._options["deterministic"] else nullcontext()
 
     def _data(self, data: Any, what: str, *, whole: bool = False) -> Data:
         found = take_data(data, what, self.model, self.device, whole=whole)
