@@ -1,0 +1,87 @@
+"""Whole runs in half precision, deterministic, and out of memory."""
+
+import pytest
+import torch
+
+import motet
+from motet.cli import main
+from motet.training.steps import Steps
+
+CONFIG = {
+    "tasks": {"churn": {"type": "classification"}, "spend": {"type": "regression"}},
+    "model": {"encoder": {"hidden": [8]}},
+    "balancing": {"type": "upgrad"},
+    "training": {"epochs": 3, "batch_size": 32},
+}
+
+
+@pytest.fixture
+def full_memory(monkeypatch):
+    """Let the memory be full in some step."""
+
+    def full_at(step):
+        make, calls = Steps.make, []
+
+        def made(self, *arguments):
+            calls.append(1)
+            if len(calls) == step:
+                torch.empty(1 << 60)
+            return make(self, *arguments)
+
+        monkeypatch.setattr(Steps, "make", made)
+        return lambda: monkeypatch.setattr(Steps, "make", make)
+
+    return full_at
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_run_stopped_in_the_middle_ends_as_if_it_had_not_been(
+    precision, people, tmp_path, full_memory
+):
+    """In float16, with the loss scale that it had."""
+    changes = [f"training.precision={precision}", "training.checkpoint_every=2"]
+    whole = motet.train(CONFIG, people, changes, tmp_path / "whole")
+    restore = full_memory(6)
+    with pytest.raises(motet.training.OutOfMemory):
+        motet.train(CONFIG, people, changes, tmp_path / "parts")
+    restore()
+    parts = motet.resume(tmp_path / "parts", people)
+    for one, two in zip(parts.model.parameters(), whole.model.parameters(), strict=True):
+        assert torch.equal(one, two)
+    assert "deterministic: false" in (tmp_path / "parts" / "config.yaml").read_text()
+
+
+def test_out_of_memory_before_a_checkpoint_leaves_no_folder(people, tmp_path, full_memory):
+    full_memory(2)
+    with pytest.raises(motet.training.OutOfMemory, match=r"step 2 .*try training.batch_size: 16"):
+        motet.train(CONFIG, people, output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_out_of_memory_later_names_the_folder_and_how_to_continue(people, tmp_path, full_memory):
+    full_memory(6)
+    where = tmp_path / "run"
+    with pytest.raises(motet.training.OutOfMemory, match=f"{where} holds a checkpoint, from which"):
+        motet.train(CONFIG, people, ["training.checkpoint_every=2"], where)
+
+
+def test_the_command_line_prints_one_message(tmp_path, monkeypatch, capsys, full_memory):
+    full_memory(1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["motet", "demo"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 1
+    error = capsys.readouterr().err
+    assert "motet: out of memory in step 1" in error
+    assert "Traceback" not in error
+
+
+def test_a_deterministic_run_repeats_itself(people, tmp_path):
+    runs = [
+        motet.train(CONFIG, people, ["training.deterministic=true"], tmp_path / name)
+        for name in ("one", "two")
+    ]
+    assert not torch.are_deterministic_algorithms_enabled()
+    for one, two in zip(runs[0].model.parameters(), runs[1].model.parameters(), strict=True):
+        assert torch.equal(one, two)
