@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -51,7 +52,9 @@ class Worker:
             os.kill(self.process.pid, signal.SIGINT)
 
     def end(self) -> None:
-        """Let the process end."""
+        """Let the process end, with a run in progress after its step."""
+        if self.work is not None:
+            self.interrupt()
         self.connection.close()
         self.process.join()
 
@@ -102,7 +105,9 @@ def carried_out(
                     continue
                 workers[workers.index(worker)] = Worker(threads)
                 attempts[work.name] += 1
-                if attempts[work.name] < ATTEMPTS and not stopping:
+                if stopping:
+                    yield Outcome(work.name, work.path, "stopped")
+                elif attempts[work.name] < ATTEMPTS:
                     say(f"{work.name}: {found}; it resumes")
                     waiting.insert(0, work)
                 else:
@@ -117,18 +122,16 @@ def _serve(connection: "Connection[Any, Any]", threads: int) -> None:
     """Execute the runs that come, in a process that ends with the one that began it."""
     os.setpgrp()  # Ctrl-C in a terminal reaches the first process, which passes it on
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from motet.planning.working import carry_out  # imports torch, once for all runs
+    with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):  # no more runs, or none to wait
+        from motet.planning.working import carry_out  # imports torch, once for all runs
 
-    while True:
-        try:
+        while True:
             work = connection.recv()
-        except EOFError:
-            return
-        try:
-            found: Outcome | BaseException = carry_out(work, threads)
-        except Exception as error:  # one of motet itself, which must not end the other runs
-            found = Outcome(work.name, work.path, "failed", f"{type(error).__name__}: {error}")
-        connection.send(found)
+            try:
+                found = carry_out(work, threads)
+            except Exception as error:  # one of motet itself, which must not end the other runs
+                found = Outcome(work.name, work.path, "failed", f"{type(error).__name__}: {error}")
+            connection.send(found)
 
 
 def _end_with_parent() -> None:

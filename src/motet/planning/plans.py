@@ -24,6 +24,7 @@ from motet.planning import local, on_ray
 from motet.planning.planned import Outcome, PlannedRun, Work
 from motet.problems import InputError
 from motet.run import folder
+from motet.run.lock import holding
 from motet.run.training import config_text
 from motet.writing import replacing
 
@@ -103,7 +104,8 @@ class Plan:
             What became of each run, in the order of the plan.
 
         Raises:
-            InputError: If an option does not fit, or Ray is not there.
+            InputError: If an option does not fit, Ray is not there, or another process is executing
+                the plan.
             KeyboardInterrupt: After Ctrl-C, once the runs in progress have saved their state.
         """
         say = say or (lambda _: None)
@@ -126,9 +128,10 @@ class Plan:
         else:
             raise InputError(f"found {engine!r}, expected 'local' or 'ray'", option="engine")
         found: dict[str, Outcome] = {}
-        for outcome in outcomes:
-            found[outcome.name] = outcome
-            say(_line(outcome, len(found), len(works)))
+        with holding(self.path):
+            for outcome in outcomes:
+                found[outcome.name] = outcome
+                say(_line(outcome, len(found), len(works)))
         if len(found) < len(works) or any(each.status == "stopped" for each in found.values()):
             raise KeyboardInterrupt
         return [found[name] for name in self.names]
