@@ -191,7 +191,15 @@ def evaluate(
     from motet.run import load, report_lines
 
     loaded = load(run)
-    report = loaded.evaluate(data, tasks=_names(tasks), split=split, weights=weights, source=source)
+    with _Console() as console:
+        report = loaded.evaluate(
+            data,
+            tasks=_names(tasks),
+            split=split,
+            weights=weights,
+            source=source,
+            step=console.step,
+        )
     for line in report_lines(loaded.model, report):
         _echo(line)
     for note in loaded.notes:
@@ -210,15 +218,16 @@ def predict(
     weights: Weights = "best",
 ) -> None:
     """Predict for the rows of a file, in their order."""
-    from motet.run import check_prediction_file, load, write_predictions
+    from motet.run import check_prediction_file, load, predict_to_file
 
     check_prediction_file(output)
     loaded = load(run)
-    predictions = loaded.predict(data, tasks=_names(tasks), weights=weights)
-    write_predictions(predictions, output)
+    with _Console() as console:
+        rows = predict_to_file(
+            loaded, data, output, tasks=_names(tasks), weights=weights, step=console.step
+        )
     for note in loaded.notes:
         _echo(f"note       {note}")
-    rows = predictions.num_rows
     _echo(f"wrote      {rows:,} row{'' if rows == 1 else 's'} to {output}")
 
 

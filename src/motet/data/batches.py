@@ -189,15 +189,25 @@ class Draw(Protocol):
         """Whether batches of different sources have inputs of the same shapes."""
 
 
-class Data(Protocol):
-    """Rows with inputs and targets.
-
-    They are `ArrayData`, `LoaderData`, `StreamData`, or `Sources` of several.
-    """
+class RowsOnce(Protocol):
+    """Rows to evaluate."""
 
     @property
     def labelled(self) -> frozenset[str]:
         """Names of the tasks that have targets, in which labels may be missing."""
+
+    def once(self, size: int) -> Iterator[tuple[Tensor | None, Batch]]:
+        """Yield every row once, for evaluation: the numbers of a batch's rows, and the batch.
+
+        Numbers are None where batches come in the rows' own order.
+        """
+
+
+class Data(RowsOnce, Protocol):
+    """Rows with inputs and targets.
+
+    They are `ArrayData`, `LoaderData`, `StreamData`, or `Sources` of several.
+    """
 
     def label_statistics(self, of: Mapping[str, Callable[..., S]]) -> dict[str, S]:
         """Return what is learned from the labels of tasks.
@@ -215,12 +225,6 @@ class Data(Protocol):
 
     def epoch(self, size: int, *, seed: int, number: int, done: int = 0) -> Iterator[Batch | Draw]:
         """Yield the batches of one epoch of training, without the first ``done``."""
-
-    def once(self, size: int) -> Iterator[tuple[Tensor | None, Batch]]:
-        """Yield every row once, for evaluation: the numbers of a batch's rows, and the batch.
-
-        Numbers are None where batches come in the rows' own order.
-        """
 
     def to(self, device: torch.device | str) -> "Data":
         """Return the same rows, whose batches are on a device."""

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from motet.problems import InputError
 
-_LISTED = 20
+LISTED = 20
+"""Values that `listed` names."""
 BESIDE = ("query",)
 """Options of tasks that name a column beside the labels."""
 
@@ -134,8 +135,8 @@ def matching(wanted: str | Sequence[str], available: Sequence[str], owner: str) 
 def listed(values: Iterable[object]) -> str:
     """Join values for a message; of many, the first ones and the number of the others."""
     names = [str(value) for value in values]
-    more = len(names) - _LISTED
-    return ", ".join(names[:_LISTED]) + (f" and {more:,} more" if more > 0 else "")
+    more = len(names) - LISTED
+    return ", ".join(names[:LISTED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _with_near(name: str, known: Sequence[str]) -> str:

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from motet.run.initialising import initial_config, initialise
     from motet.run.lines import data_lines, model_lines, report_lines, training_lines
     from motet.run.loading import load
-    from motet.run.predictions import check_prediction_file, write_predictions
+    from motet.run.predictions import (
+        check_prediction_file,
+        predict_to_file,
+        write_predictions,
+    )
     from motet.run.preparing import prepare
     from motet.run.runs import Run
 
@@ -26,6 +30,7 @@ _PLACES = {
     "initialise": "initialising",
     "load": "loading",
     "model_lines": "lines",
+    "predict_to_file": "predictions",
     "prepare": "preparing",
     "report_lines": "lines",
     "resume": "folds",
@@ -44,6 +49,7 @@ __all__ = [
     "initialise",
     "load",
     "model_lines",
+    "predict_to_file",
     "prepare",
     "report_lines",
     "resume",

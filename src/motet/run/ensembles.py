@@ -1,6 +1,6 @@
 """Several trained models that predict together: means of their probabilities and numbers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, final
 
@@ -9,10 +9,10 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from motet.data.row_names import named
-from motet.data.sources import names_in
+from motet.data.notes import Notes
 from motet.problems import InputError
-from motet.run.origin_rows import Fingerprint, Labels
+from motet.run.given_rows import LabelledRows, Part
+from motet.run.origin_rows import Fingerprint
 from motet.run.runs import Run
 from motet.tasks import Prediction
 from motet.training import Report
@@ -39,17 +39,15 @@ class Ensemble(Run):
         self.members = tuple(members)
         """The runs, each of which predicts alone too."""
 
-    def predict(
-        self, data: Any, *, tasks: Iterable[str] | None = None, weights: Weights = "best"
-    ) -> pa.Table:
-        """Predict for rows, in their order; see `Run.predict`."""
-        table = self._read(data)
-        chosen = self._chosen(tasks)
-        predictions = [
-            each._predictions(each._inputs(data, table), chosen, weights) for each in self.members
-        ]
-        self._notes = self.members[0].notes
-        return self._columns(self._combined(predictions), table)
+    def _predicted_part(
+        self, part: Part, tasks: list[str], weights: Weights
+    ) -> tuple[pa.Table, Mapping[str, Notes]]:
+        predictions, notes = [], []
+        for each in self.members:
+            inputs, noted = each._inputs(part.name_row, part.table)
+            predictions.append(each._predictions(inputs, tasks, weights))
+            notes.append(noted)
+        return self._columns(self._combined(predictions), part.table), notes[0]
 
     def preprocess(self, data: Any) -> NoReturn:
         """Refuse: each member reads rows in its own way.
@@ -73,35 +71,34 @@ class Ensemble(Run):
             "such as run.members[0].embed(data)"
         )
 
-    def _evaluated(
-        self,
-        data: Any,
-        table: pa.Table,
-        targets: dict[str, NDArray[Any]],
-        row_weights: dict[str, NDArray[Any]],
-        weights: Weights,
-        source: str = "",
-    ) -> Report:
-        found, predictions = [], []
-        for each in self.members:
-            inputs = each._inputs(data, table)
-            with named(names_in(data)):
-                own = each._preprocessing.targets(table)
-            own = {task: own[task] for task in targets}
-            found.append(each.evaluate_arrays(inputs, own, weights, row_weights=row_weights))
-            predictions.append(each._predictions(inputs, list(targets), weights))
-        self._notes = self.members[0].notes
+    def _evaluated(self, rows: LabelledRows, weights: Weights, source: str) -> Report:
+        """Evaluate in a pass for each member, for its loss, and one for what they predict."""
+        own = [rows.of(each) for each in self.members]
+        found = [
+            each._evaluated(given, weights, source)
+            for each, given in zip(self.members, own, strict=True)
+        ]
         losses = {}
-        for task in targets:
+        for task in rows.tasks:
             count = torch.tensor(float(found[0][task]["count"]))
             mean = torch.tensor(np.mean([report[task]["loss"] for report in found]))
             losses[task] = (mean * count, count)
-        labels = {task: torch.tensor(each) for task, each in targets.items()}
-        combined = self._combined(predictions)
-        own_weights = {task: torch.tensor(each) for task, each in row_weights.items()}
-        return evaluate_predictions(
-            self.model.tasks, combined, labels, losses, self._trivial, own_weights
-        )
+        parts = self._parts(rows, own, weights)
+        return evaluate_predictions(self.model.tasks, parts, losses, self._trivial)
+
+    def _parts(
+        self, rows: LabelledRows, own: Sequence[LabelledRows], weights: Weights
+    ) -> Iterator[tuple[dict[str, Prediction], dict[str, torch.Tensor], dict[str, torch.Tensor]]]:
+        """Yield combined predictions, labels and weights of one part after the other."""
+        encoded = (given.encoded() for given in own)
+        for first, *each in zip(rows.encoded(), *encoded, strict=True):
+            predictions = [
+                run._predictions(part.inputs, list(rows.tasks), weights)
+                for run, part in zip(self.members, each, strict=True)
+            ]
+            labels = {task: torch.tensor(values) for task, values in first.targets.items()}
+            own_weights = {task: torch.tensor(values) for task, values in first.weights.items()}
+            yield self._combined(predictions), labels, own_weights
 
     def _combined(self, members: Sequence[dict[str, Prediction]]) -> dict[str, Prediction]:
         return {
@@ -115,7 +112,7 @@ class Ensemble(Run):
             "new ones; metrics.jsonl has the means of those on the rows that each model did not see"
         )
 
-    def _rows_of(self, data: Any, targets: Labels, name: str, source: str = "") -> NoReturn:
+    def _rows_of(self, data: Any, rows: LabelledRows, name: str, source: str = "") -> NoReturn:
         raise InputError(
             f"split: found {name!r}, but every row trained some of the models; "
             "predictions/test.parquet has each row's prediction by the model that did not see it"

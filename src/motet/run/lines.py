@@ -5,13 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-import pyarrow as pa
-
 from motet.config import Member
-from motet.data.row_names import RowName
 from motet.data.selection import listed
 from motet.data.split_labels import SPLITS
-from motet.data.targets.base import Target
 from motet.figures import figure
 from motet.model import MultiTaskModel
 from motet.model.parts import summarised
@@ -31,6 +27,7 @@ from motet.run.layout import columns, line, titled, wrapped
 from motet.run.prepared import AnyPrepared, Prepared, PreparedSources
 from motet.run.scheduling_lines import scheduling_lines
 from motet.run.source_lines import source_lines
+from motet.run.unseen import Unseen
 from motet.training import EvaluationRecord, Report, StepRecord, Trainer
 from motet.training.evaluation import main_tasks
 from motet.training.parameter_groups import parameters_by_rate
@@ -236,19 +233,7 @@ def _notes_on(prepared: Prepared) -> Iterator[str]:
     name_row = prepared.rows.source.row_name
     for name in prepared.rows.tasks:
         judged = prepared.preprocessing.judged(name, prepared.rows.table)
-        note = unseen_note(prepared.preprocessing.target(name), judged, name_row)
-        if note:
-            yield f"task {name!r}: {note}"
-
-
-def unseen_note(target: Target, table: pa.Table, name_row: RowName) -> str:
-    """Report labels of a table that no training row has; empty if there are none."""
-    unseen = target.unseen(table)
-    if not unseen:
-        return ""
-    found = []
-    for value, count in unseen.items():
-        row = target.first_row(table, value)
-        where = "" if row is None else f", first in {name_row(row)}"
-        found.append(f"{value!r} ({count:,}{where})")
-    return f"labels that no training row has count as missing: {listed(found)}"
+        unseen = Unseen()
+        unseen.add(prepared.preprocessing.target(name), judged, name_row)
+        if unseen.note:
+            yield f"task {name!r}: {unseen.note}"

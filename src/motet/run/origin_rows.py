@@ -7,7 +7,7 @@ and verified.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,31 @@ class Fingerprint:
     def like(self, labels: Labels) -> list[str]:
         """Return the tasks whose encoded labels are those of the run, for all rows in order."""
         return [task for task, own in labels.items() if self.labels.get(task) == _digest(own)]
+
+    def like_parts(self, labels: Callable[[], Iterator[Labels]], rows: int) -> list[str]:
+        """Do the same with labels in parts.
+
+        Args:
+            labels: Returns the encoded labels of one part after the other, as often as called.
+            rows: Their number of rows.
+
+        Returns:
+            Names of the tasks.
+        """
+        if rows != self.rows:
+            return []
+        widest: dict[str, tuple[int, ...]] = {}
+        for part in labels():  # lists of labels are as long as the longest of their rows
+            for task, own in part.items():
+                shape = widest.setdefault(task, own.shape[1:])
+                widest[task] = tuple(map(max, shape, own.shape[1:]))
+        found: dict[str, Any] = {}
+        for part in labels():
+            for task, own in part.items():
+                shape = (rows, *widest[task])
+                digest = found.setdefault(task, _begun(own.dtype, shape))
+                digest.update(_padded(own, shape[1:]).data)
+        return [task for task, each in found.items() if self.labels.get(task) == each.hexdigest()]
 
 
 def stored(prepared: AnyPrepared) -> dict[str, Any]:
@@ -91,6 +116,26 @@ def _split_digest(split: Splits) -> str:
 def _digest(*arrays: NDArray[Any]) -> str:
     found = hashlib.blake2b(digest_size=16)
     for array in arrays:
-        found.update(f"{array.dtype} {array.shape}".encode())
+        found.update(_header(array.dtype, array.shape))
         found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()
+
+
+def _begun(kind: Any, shape: tuple[int, ...]) -> Any:
+    found = hashlib.blake2b(digest_size=16)
+    found.update(_header(kind, shape))
+    return found
+
+
+def _header(kind: Any, shape: tuple[int, ...]) -> bytes:
+    return f"{kind} {shape}".encode()
+
+
+def _padded(labels: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return labels in rows of a shape, missing where they have none."""
+    if labels.shape[1:] == shape:
+        return np.ascontiguousarray(labels)
+    missing = -100 if np.issubdtype(labels.dtype, np.integer) else np.nan
+    rows = np.full((len(labels), *shape), missing, labels.dtype)
+    rows[tuple(map(slice, labels.shape))] = labels
+    return rows

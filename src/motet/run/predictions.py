@@ -1,7 +1,8 @@
-"""Predictions as files."""
+"""Predictions as files, written part by part."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,37 +12,61 @@ import pyarrow.parquet as pq
 
 from motet.data import list_texts
 from motet.run.folder import check_output, finite
+from motet.run.runs import Run
+from motet.training.kept import Weights
 from motet.writing import replacing
 
+Write = Callable[[pa.Table], Any]
+"""Writes some rows, of one schema."""
 
-def _write_csv(table: pa.Table, path: Path) -> None:
+
+@contextmanager
+def _csv(path: Path, first: pa.Table) -> Iterator[Write]:
+    with pa.csv.CSVWriter(path, _spelt(first).schema) as writer:
+        yield lambda table: writer.write_table(_spelt(table))
+
+
+def _spelt(table: pa.Table) -> pa.Table:
     columns = [
         _joined(column) if pa.types.is_list(column.type) else column for column in table.columns
     ]
-    pa.csv.write_csv(pa.table(columns, table.column_names), path)
+    return pa.table(columns, table.column_names)
 
 
 def _joined(column: pa.ChunkedArray) -> pa.Array:
     """Turn lists, which CSV does not support, into texts."""
     if pa.types.is_struct(column.type.value_type):
-        return pa.array([json.dumps(row, ensure_ascii=False) for row in column.to_pylist()])
+        rows = [json.dumps(row, ensure_ascii=False) for row in column.to_pylist()]
+        return pa.array(rows, pa.string())
     return pa.array([list_texts.written(row) for row in column.to_pylist()], pa.string())
 
 
-def _write_json_lines(table: pa.Table, path: Path) -> None:
+@contextmanager
+def _parquet(path: Path, first: pa.Table) -> Iterator[Write]:
+    with pq.ParquetWriter(path, first.schema) as writer:
+        yield writer.write_table
+
+
+@contextmanager
+def _json_lines(path: Path, first: pa.Table) -> Iterator[Write]:
     with path.open("w", encoding="utf-8") as file:
-        for rows in table.to_batches(max_chunksize=_ROWS):
-            for row in rows.to_pylist():
-                file.write(json.dumps(finite(row), ensure_ascii=False, allow_nan=False) + "\n")
+
+        def write(table: pa.Table) -> None:
+            for rows in table.to_batches(max_chunksize=_ROWS):
+                for row in rows.to_pylist():
+                    line = json.dumps(finite(row), ensure_ascii=False, allow_nan=False)
+                    file.write(line + "\n")
+
+        yield write
 
 
 _ROWS = 10_000
 """Number of rows converted to Python objects at a time."""
 
-_WRITERS: dict[str, Callable[[pa.Table, Path], Any]] = {
-    ".csv": _write_csv,
-    ".parquet": pq.write_table,
-    ".jsonl": _write_json_lines,
+_WRITERS: dict[str, Callable[[Path, pa.Table], AbstractContextManager[Write]]] = {
+    ".csv": _csv,
+    ".parquet": _parquet,
+    ".jsonl": _json_lines,
 }
 
 
@@ -54,10 +79,54 @@ def check_prediction_file(path: Path) -> None:
     check_output(path, tuple(_WRITERS))
 
 
-def write_predictions(table: pa.Table, path: Path) -> None:
-    """Write predictions in the format of the suffix.
+def write_predictions(predictions: pa.Table | Iterable[pa.Table], path: Path) -> None:
+    """Write predictions in the format of the suffix; the file appears when all are written.
 
     In CSV lists are texts, see `motet.data.list_texts`, and spans are JSON.
+
+    Args:
+        predictions: A table, or one for some rows after the other, at least one.
+        path: The file.
     """
-    with replacing(path) as temporary:
-        _WRITERS[path.suffix.lower()](table, temporary)
+    parts = iter([predictions] if isinstance(predictions, pa.Table) else predictions)
+    first = next(parts)
+    with replacing(path) as temporary, _WRITERS[path.suffix.lower()](temporary, first) as write:
+        write(first)
+        for part in parts:
+            write(part)
+
+
+def predict_to_file(
+    run: Run,
+    data: Any,
+    path: Path,
+    *,
+    tasks: Iterable[str] | None = None,
+    weights: Weights = "best",
+    step: Callable[[str], object] = lambda line: None,
+) -> int:
+    """Predict for rows and write the predictions part by part, in constant memory.
+
+    Args:
+        run: The run.
+        data: As for `Run.predict`, and so are ``tasks`` and ``weights``.
+        path: The file, of a suffix that `check_prediction_file` accepts.
+        tasks: Which tasks.
+        weights: Which weights.
+        step: Called with a line about the rows done so far.
+
+    Returns:
+        Number of rows.
+    """
+    given = run._given(data)
+    done = 0
+
+    def parts() -> Iterator[pa.Table]:
+        nonlocal done
+        for part in run._predicted(given, tasks, weights):
+            yield part
+            done += len(part)
+            step(f"{done:,} of {given.count:,} rows")
+
+    write_predictions(parts(), path)
+    return done

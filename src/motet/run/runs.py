@@ -1,7 +1,7 @@
 """A finished run: predict, evaluate, and read its history."""
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,22 +12,28 @@ from numpy.typing import NDArray
 from motet.config import Config
 from motet.data.arrays import ArrayData
 from motet.data.batches import Data
-from motet.data.notes import note_lines
+from motet.data.notes import Notes, added, note_lines
 from motet.data.preprocessing import Preprocessing
-from motet.data.row_names import named, row_name
+from motet.data.row_names import RowName, named
 from motet.data.sources import names_in, read
-from motet.data.split_labels import labelled
 from motet.model import MultiTaskModel
 from motet.model.checks import names_of
 from motet.problems import InputError, hint
 from motet.run import folder
-from motet.run.lines import unseen_note
-from motet.run.origin_rows import Fingerprint, Labels, read_fingerprint, rows_of
+from motet.run.given_rows import (
+    ROWS_OF_TABLES,
+    ROWS_OF_TEXTS,
+    GivenRows,
+    LabelledRows,
+    Part,
+)
+from motet.run.origin_rows import Fingerprint, read_fingerprint, rows_of
 from motet.run.reading import split_rows
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
 from motet.training import History, Report
 from motet.training.evaluation import embed
+from motet.training.grouping import grouping
 from motet.training.kept import Kept, Weights, evaluate_with, predict_with
 
 
@@ -51,7 +57,7 @@ class Run:
         """The model, with the weights of the best epoch."""
         self._preprocessing = preprocessing
         self._trivial, self._kept = trivial, kept or {}
-        self._notes: tuple[str, ...] = ()
+        self._notes: Mapping[str, Notes] = {}
 
     @property
     def history(self) -> History:
@@ -61,7 +67,7 @@ class Run:
     @property
     def notes(self) -> tuple[str, ...]:
         """What users should know about the rows last given, such as how many texts were cut off."""
-        return self._notes
+        return note_lines(self._notes)
 
     def predict(
         self, data: Any, *, tasks: Iterable[str] | None = None, weights: Weights = "best"
@@ -69,8 +75,8 @@ class Run:
         """Predict for rows, in their order.
 
         Args:
-            data: A path of a CSV, Parquet or JSON lines file, a frame, or whatever else holds rows;
-                label columns may be absent.
+            data: A path of a CSV, Parquet, JSON lines or Arrow file, a frame, or whatever else
+                holds rows; label columns may be absent.
             tasks: Which tasks, or the name of one; all enabled ones if left out.
             weights: Those of the best epoch; or after training with ``keep: each``, for ``each``
                 task those with which it was best itself.
@@ -83,9 +89,7 @@ class Run:
             InputError: If the data lack an input column, or a task is unknown, disabled, or was
                 added to the model after the run.
         """
-        table = self._read(data)
-        found = self._predictions(self._inputs(data, table), self._chosen(tasks), weights)
-        return self._columns(found, table)
+        return pa.concat_tables(self._predicted(self._given(data), tasks, weights))
 
     def predict_arrays(
         self,
@@ -114,6 +118,7 @@ class Run:
         split: Literal["train", "validation", "test"] | None = None,
         weights: Weights = "best",
         source: str | None = None,
+        step: Callable[[str], object] = lambda line: None,
     ) -> Report:
         """Compute every metric on labelled rows.
 
@@ -126,6 +131,7 @@ class Run:
             weights: As for `predict`.
             source: Name of the source that the rows are like, if the run has several; the one whose
                 columns they have if left out.
+            step: Called with a line about the rows done so far.
 
         Returns:
             ``{task: {metric: value, "loss": ..., "count": ...}, "score": mean normalised score}``;
@@ -137,50 +143,53 @@ class Run:
         """
         if source is not None:
             raise InputError(f"source: found {source!r}, but the run has one table; leave it out")
-        table, chosen = self._read(data), self._chosen(tasks)
-        return self._evaluate_rows(data, table, chosen, tasks is not None, split, weights)
+        given, chosen = self._given(data), self._chosen(tasks)
+        return self._evaluate_rows(
+            data, given, chosen, tasks is not None, split, weights, step=step
+        )
 
     def _evaluate_rows(
         self,
         data: Any,
-        table: pa.Table,
+        given: GivenRows,
         chosen: list[str],
         asked: bool,
         split: str | None,
         weights: Weights,
         source: str = "",
+        step: Callable[[str], object] = lambda line: None,
     ) -> Report:
-        with named(names_in(data)):
-            targets = self._preprocessing.targets(table, only=chosen if source else None)
-            row_weights = self._preprocessing.weights(table, targets)
-        missing = [task for task in chosen if task not in targets]
-        if missing and (asked or len(missing) == len(chosen)):
+        names = self._view(given.schema.empty_table(), source).column_names
+        there = [task for task in chosen if self._has_labels(task, names)]
+        if len(there) < len(chosen) and (asked or not there):
+            missing = [task for task in chosen if task not in there]
             raise InputError(
                 f"the data have no labels for {', '.join(missing)}; expected their columns, "
-                f"found {', '.join(table.column_names)}"
+                f"found {', '.join(names)}"
             )
+        if grouping(self.model.tasks[task] for task in there):
+            given = given.at_once()  # rows that belong together may be anywhere
+        rows = LabelledRows(self, given, there, source, step)
         if split is not None:
-            rows = self._rows_of(data, targets, split, source)
-            table = table.take(pa.array(rows))
-            targets = {task: labels[rows] for task, labels in targets.items()}
-            row_weights = {task: each[rows] for task, each in row_weights.items()}
-        elif (known := read_fingerprint(self.path, source)) is not None and known.like(targets):
-            warnings.warn(self._seen_by(known), stacklevel=3)
-        kept = {task: targets[task] for task in chosen if task in targets}
-        if not any(labelled(each).any() for each in kept.values()):
+            rows = rows.taken(self._rows_of(data, rows, split, source))
+        else:
+            known = read_fingerprint(self.path, source)
+            if known is not None and known.like_parts(rows.labels, rows.count):
+                warnings.warn(self._seen_by(known), stacklevel=3)
+        report = self._evaluated(rows, weights, source)
+        self._notes = rows.notes
+        if not any(report[task]["count"] for task in there):
             raise InputError(
-                f"no row has a label of {', '.join(kept)} that training knew; expected some rows "
+                f"no row has a label of {', '.join(there)} that training knew; expected some rows "
                 "with labels, or use predict"
             )
-        own = {task: each for task, each in row_weights.items() if task in kept}
-        report = self._evaluated(data, table, kept, own, weights, source)
-        name_row = names_in(data) if split is None else row_name
-        for task in kept:
-            judged = self._preprocessing.judged(task, table)
-            note = unseen_note(self._preprocessing.target(task), judged, name_row)
-            if note:
-                report.notes[task] = note
+        for task, unseen in rows.unseen.items():
+            if unseen.note:
+                report.notes[task] = unseen.note
         return report
+
+    def _has_labels(self, task: str, names: Sequence[str]) -> bool:
+        return any(name in names for name in self._preprocessing.target(task).columns(names))
 
     def evaluate_arrays(
         self,
@@ -213,7 +222,8 @@ class Run:
             "numbers", float32 (N, n), and "categories", int64 (N, c); "texts", by input, in rows of
             different length (`motet.data.ragged.Ragged`).
         """
-        return self._inputs(data, self._read(data))
+        inputs, self._notes = self._inputs(names_in(data), self._read(data))
+        return inputs
 
     def embed(self, data: Any, *, task: str | None = None) -> NDArray[np.float32]:
         """Compute the representation that the heads read, one vector per row.
@@ -240,17 +250,27 @@ class Run:
             "are too good for new ones; use --split test (split='test' in Python)"
         )
 
-    def _evaluated(
-        self,
-        data: Any,
-        table: pa.Table,
-        targets: dict[str, NDArray[Any]],
-        row_weights: dict[str, NDArray[Any]],
-        weights: Weights,
-        source: str = "",
-    ) -> Report:
-        inputs = self._inputs(data, table, source)
-        return self.evaluate_arrays(inputs, targets, weights, row_weights=row_weights)
+    def _predicted(
+        self, given: GivenRows, tasks: Iterable[str] | None, weights: Weights
+    ) -> Iterator[pa.Table]:
+        """Predict one part of the rows after the other."""
+        chosen = self._chosen(tasks)
+        for part in given:
+            found, noted = self._predicted_part(part, chosen, weights)
+            self._notes = added([self._notes if part.first else {}, noted])
+            yield found
+
+    def _predicted_part(
+        self, part: Part, tasks: list[str], weights: Weights
+    ) -> tuple[pa.Table, Mapping[str, Notes]]:
+        inputs, notes = self._inputs(part.name_row, part.table)
+        return self._columns(self._predictions(inputs, tasks, weights), part.table), notes
+
+    def _evaluated(self, rows: LabelledRows, weights: Weights, source: str) -> Report:
+        size = self._batch_size(source)
+        return evaluate_with(
+            weights, self._kept, self.model, rows, batch_size=size, trivial=self._trivial
+        )
 
     def _predictions(
         self, inputs: dict[str, Any], tasks: list[str], weights: Weights = "best"
@@ -266,7 +286,7 @@ class Run:
         return pa.table(columns)
 
     def _rows_of(
-        self, data: Any, targets: Labels, name: str, source: str = ""
+        self, data: Any, rows: LabelledRows, name: str, source: str = ""
     ) -> NDArray[np.int64]:
         known = read_fingerprint(self.path, source)
         if known is None:
@@ -274,7 +294,7 @@ class Run:
                 f"split: {self.path} holds only a model, not how rows were split; "
                 "expected the run folder"
             )
-        if len(known.like(targets)) < len(targets):
+        if len(known.like_parts(rows.labels, rows.count)) < len(rows.tasks):
             raise InputError(
                 f"split: found rows that are not the {known.rows:,} rows, in order, that the run "
                 f"was made with; give those, or leave split out to evaluate all rows given"
@@ -286,11 +306,23 @@ class Run:
         """Return rows with the names of columns that they were split by."""
         return table
 
-    def _inputs(self, data: Any, table: pa.Table, source: str = "") -> dict[str, Any]:
-        with named(names_in(data)):
-            inputs, notes = self._preprocessing.apply(table)
-        self._notes = note_lines(notes)
-        return inputs
+    def _view(self, table: pa.Table, source: str) -> pa.Table:
+        """Return rows with the columns that the inputs of a source read."""
+        return table
+
+    def _batch_size(self, source: str) -> int:
+        return batch_size(bool(self._preprocessing.shapes().own))
+
+    def _inputs(
+        self, name_row: RowName, table: pa.Table, source: str = ""
+    ) -> tuple[dict[str, Any], Mapping[str, Notes]]:
+        with named(name_row):
+            return self._preprocessing.apply(table)
+
+    def _given(self, data: Any) -> GivenRows:
+        own = self._preprocessing.shapes().own
+        size = ROWS_OF_TEXTS if own else ROWS_OF_TABLES
+        return GivenRows.of(data, self._preprocessing.strings, size)
 
     def _read(self, data: Any) -> pa.Table:
         return read(data, strings=self._preprocessing.strings)
@@ -333,7 +365,12 @@ class Run:
 
 def batch_size_of(inputs: Mapping[str, Any]) -> int:
     """Return the rows per forward pass: texts and the like have hundreds of states each."""
-    return 4096 if set(inputs) <= {"numbers", "categories"} else 256
+    return batch_size(not set(inputs) <= {"numbers", "categories"})
+
+
+def batch_size(branches: bool) -> int:
+    """Return the rows per forward pass of a run, with inputs that have their own encoder or not."""
+    return 256 if branches else 4096
 
 
 def with_truth(

@@ -1,6 +1,6 @@
 """A finished run on several sources: predicts each task from the inputs of its source."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, final
 
 import numpy as np
@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from motet.data.arrays import ArrayData
 from motet.data.batches import Data
 from motet.data.lacking import lacking_in
-from motet.data.notes import note_lines
-from motet.data.row_names import named
+from motet.data.notes import Notes
+from motet.data.row_names import RowName, named
 from motet.data.several import Sources
 from motet.data.sources import names_in
 from motet.problems import InputError, hint
+from motet.run.given_rows import Part
 from motet.run.renaming import renamed
-from motet.run.runs import Run, batch_size_of
+from motet.run.runs import Run, batch_size, batch_size_of
 from motet.training import Report
 from motet.training.evaluation import embed
 from motet.training.kept import Weights
@@ -30,32 +31,31 @@ class SourcesRun(Run):
     may come from anywhere: a task can be predicted where the columns of those inputs are there.
     """
 
-    def predict(
-        self, data: Any, *, tasks: Iterable[str] | None = None, weights: Weights = "best"
-    ) -> pa.Table:
-        """Predict for rows, in their order; see `Run.predict`.
+    def _predicted_part(
+        self, part: Part, tasks: list[str], weights: Weights
+    ) -> tuple[pa.Table, Mapping[str, Notes]]:
+        """Predict each task from the inputs of its source.
 
         Returns:
-            Columns of predictions.
+            Columns of predictions, and notes by input.
 
         Raises:
             InputError: If the data lack an input of a task that is asked for; the message names
                 those that can be predicted.
         """
-        table, chosen = self._read(data), self._chosen(tasks)
-        served = self._served(table, chosen)
+        served = self._served(part.table, tasks)
         columns: dict[str, dict[str, Any]] = {}
-        notes: dict[str, None] = {}
+        notes: dict[str, Notes] = {}
         for source in dict.fromkeys(served.values()):
-            own = [task for task in chosen if served[task] == source]
-            view = self._view(table, source)
-            found = self._predictions(self._inputs(data, view, source), own, weights)
-            notes |= dict.fromkeys(self._notes)
-            for task in own:
-                made = self._columns({task: found[task]}, view)
+            own = [task for task in tasks if served[task] == source]
+            view = self._view(part.table, source)
+            inputs, noted = self._inputs(part.name_row, view, source)
+            notes |= noted
+            for task, found in self._predictions(inputs, own, weights).items():
+                made = self._columns({task: found}, view)
                 columns[task] = {name: made[name] for name in made.column_names}
-        self._notes = tuple(notes)
-        return pa.table({name: each for task in chosen for name, each in columns[task].items()})
+        found = pa.table({name: each for task in tasks for name, each in columns[task].items()})
+        return found, notes
 
     def evaluate(
         self,
@@ -65,6 +65,7 @@ class SourcesRun(Run):
         split: Literal["train", "validation", "test"] | None = None,
         weights: Weights = "best",
         source: str | None = None,
+        step: Callable[[str], object] = lambda line: None,
     ) -> Report:
         """Compute every metric on labelled rows of one source; see `Run.evaluate`.
 
@@ -74,7 +75,8 @@ class SourcesRun(Run):
         Raises:
             InputError: If the rows fit no source, or several and none is named.
         """
-        table, chosen = self._read(data), self._chosen(tasks)
+        given, chosen = self._given(data), self._chosen(tasks)
+        table = given.schema.empty_table()
         found = self._fitting(table, chosen) if source is None else [self._known(source)]
         if len(found) != 1:
             raise InputError(
@@ -89,9 +91,8 @@ class SourcesRun(Run):
                 f"source: found {found[0]!r}, which has no labels of {', '.join(chosen)}; expected "
                 f"tasks of it: {', '.join(self._sources[found[0]]['tasks'])}"
             )
-        view = self._view(table, found[0])
         return self._evaluate_rows(
-            data, view, own, tasks is not None, split, weights, source=found[0]
+            data, given, own, tasks is not None, split, weights, found[0], step
         )
 
     def preprocess(self, data: Any, source: str | None = None) -> dict[str, Any]:
@@ -111,7 +112,9 @@ class SourcesRun(Run):
             raise InputError(
                 f"expected the source whose inputs are read: source={self._names[0]!r}, for example"
             )
-        return self._inputs(data, self._view(self._read(data), self._known(source)), source)
+        view = self._view(self._read(data), self._known(source))
+        inputs, self._notes = self._inputs(names_in(data), view, source)
+        return inputs
 
     def embed(self, data: Any, *, task: str | None = None) -> NDArray[np.float32]:
         """Compute the representation that the heads read; see `Run.embed`.
@@ -130,7 +133,8 @@ class SourcesRun(Run):
                 f"tasks read the inputs of the sources {' and '.join(sources)}; choose a task: "
                 f"task={chosen[0]!r}, for example"
             )
-        inputs = self._inputs(data, self._view(table, sources[0]), sources[0])
+        view = self._view(table, sources[0])
+        inputs, self._notes = self._inputs(names_in(data), view, sources[0])
         size = batch_size_of(inputs)
         return embed(self.model, self._data(inputs, {}), batch_size=size, tasks=chosen).numpy()
 
@@ -223,13 +227,21 @@ class SourcesRun(Run):
                 view = view.append_column(column, pa.nulls(len(view)))
         return view
 
-    def _inputs(self, data: Any, table: pa.Table, source: str = "") -> dict[str, Any]:
+    def _batch_size(self, source: str) -> int:
+        own = self._preprocessing.shapes().own
+        return batch_size(any(name in own for name in self._read_inputs(source)))
+
+    def _read_inputs(self, source: str) -> list[str]:
         chosen = self._sources[source]
-        with named(names_in(data)):
-            only = [*chosen["inputs"], *chosen["lacking"]]
-            inputs, notes = self._preprocessing.apply(table, only=only)
-        self._notes = note_lines({n: each for n, each in notes.items() if n in chosen["inputs"]})
-        return inputs
+        return [*chosen["inputs"], *chosen["lacking"]]
+
+    def _inputs(
+        self, name_row: RowName, table: pa.Table, source: str = ""
+    ) -> tuple[dict[str, Any], Mapping[str, Notes]]:
+        with named(name_row):
+            inputs, notes = self._preprocessing.apply(table, only=self._read_inputs(source))
+        has = self._sources[source]["inputs"]
+        return inputs, {name: each for name, each in notes.items() if name in has}
 
     def _data(
         self,

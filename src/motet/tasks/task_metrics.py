@@ -131,16 +131,16 @@ class TaskMetrics:
         Args:
             predictions: In original units, by task.
             targets: Labels of each of these tasks, of the same rows.
-            losses: (sum, count) of each of these tasks.
+            losses: (sum, count) of tasks, of these rows or others.
             weights: As for `update`.
         """
+        for name, loss in losses.items():
+            self._losses[name].append(loss)
         for name, prediction in predictions.items():
             task, own = self.tasks[name], None if weights is None else weights.get(name)
             target = task.counted(targets[name], own)
             own = own if task.weighted_metrics else None
-            kept = Kept(prediction, task.restore(target), task.judged(target), own)
-            self._losses[name].append(losses[name])
-            self._pending[name].append((kept, None))
+            self._hold(name, Kept(prediction, task.restore(target), task.judged(target), own))
 
     @overload
     def compute(self) -> dict[str, dict[str, float]]: ...
@@ -207,6 +207,9 @@ class TaskMetrics:
         if task.weighted_metrics and weights is not None:
             kept = kept._replace(weights=weights)
         check_prediction(name, "decode(raw)", kept.prediction, len(raw))
+        self._hold(name, kept, numbers)
+
+    def _hold(self, name: str, kept: Kept, numbers: Tensor | None = None) -> None:
         self._pending[name].append((kept, numbers))
         self._size[name] += kept.size
         if self._adds_up[name] and self._size[name] >= _MOST:

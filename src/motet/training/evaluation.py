@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motet.data.batches import Batch, Data
+from motet.data.batches import Batch, RowsOnce
 from motet.data.loaders import LoaderData
 from motet.data.several import Sources
 from motet.model import MultiTaskModel
@@ -51,7 +51,7 @@ class Report(dict[str, Any]):
 
 def evaluate(
     model: MultiTaskModel,
-    data: Data,
+    data: RowsOnce,
     *,
     batch_size: int,
     metrics: Mapping[str, Any] | None = None,
@@ -109,28 +109,27 @@ def evaluate(
 
 def evaluate_predictions(
     tasks: Iterable[Task],
-    predictions: Mapping[str, Prediction],
-    targets: Mapping[str, Tensor],
+    parts: Iterable[tuple[Mapping[str, Prediction], Mapping[str, Tensor], Mapping[str, Tensor]]],
     losses: Mapping[str, tuple[Tensor, Tensor]],
     trivial: Trivial,
-    weights: Mapping[str, Tensor] | None = None,
 ) -> Report:
     """Compute every metric of predictions that no single model made.
 
     Args:
         tasks: The tasks.
-        predictions: In original units, by task.
-        targets: Labels of the same rows, by task.
-        losses: (sum, count) of the loss, by task.
+        parts: Of some rows after the other, by task: predictions in original units, labels, and how
+            much each row counts where rows have weights.
+        losses: (sum, count) of the loss over all rows, by task.
         trivial: Constant predictions to score against.
-        weights: How much each row counts, by task, where rows have weights.
 
     Returns:
         Metrics, losses and scores.
     """
-    evaluated = [task for task in tasks if task.name in predictions]
+    evaluated = [task for task in tasks if task.name in losses]
     found = TaskMetrics(evaluated, trivial=trivial)
-    found.update_predictions(predictions, targets, losses, weights)
+    for predictions, targets, weights in parts:
+        found.update_predictions(predictions, targets, {}, weights)
+    found.update_predictions({}, {}, losses)
     return _reported(found, evaluated)
 
 
@@ -202,7 +201,7 @@ def _words(state: Tensor | TokenStates) -> Tensor | None:
     return words if bool(words.any()) else None
 
 
-def _placed(data: Data, size: int) -> Iterator[tuple[Tensor | str, Batch]]:
+def _placed(data: RowsOnce, size: int) -> Iterator[tuple[Tensor | str, Batch]]:
     """Yield every batch, with the numbers of its rows; the batches of a loader by their own."""
     if isinstance(data, Sources):
         for name, each in data.parts.items():
@@ -255,7 +254,7 @@ def _score(task: str, metrics: TaskMetrics, report: Report) -> float:
 
 def predict(
     model: MultiTaskModel,
-    data: Data,
+    data: RowsOnce,
     *,
     batch_size: int,
     tasks: str | Iterable[str] | None = None,
@@ -284,7 +283,11 @@ def predict(
 
 
 def embed(
-    model: MultiTaskModel, data: Data, *, batch_size: int, tasks: str | Iterable[str] | None = None
+    model: MultiTaskModel,
+    data: RowsOnce,
+    *,
+    batch_size: int,
+    tasks: str | Iterable[str] | None = None,
 ) -> Tensor:
     """Compute the inputs of the heads for every row.
 

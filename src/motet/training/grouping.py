@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from torch import Tensor
 
 from motet.data.arrays import ArrayData
-from motet.data.batches import Data
+from motet.data.batches import RowsOnce
 from motet.data.groups import RowGroups
 from motet.data.several import Sources
 from motet.data.stream import StreamData
@@ -27,7 +27,7 @@ def groups_of(tasks: Iterable[Task], targets: Mapping[str, Tensor | None]) -> Ro
     return RowGroups(members) if members else None
 
 
-def keep_together(data: Data, tasks: Iterable[Task]) -> None:
+def keep_together(data: RowsOnce, tasks: Iterable[Task]) -> None:
     """Let batches of rows in memory hold whole groups; a loader decides itself.
 
     Raises:

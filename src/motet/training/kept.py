@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from motet.data.batches import Data
+from motet.data.batches import RowsOnce
 from motet.model import MultiTaskModel
 from motet.problems import InputError, hint
 from motet.tasks import Prediction
@@ -23,7 +23,7 @@ def predict_with(
     weights: Weights,
     kept: Kept,
     model: MultiTaskModel,
-    data: Data,
+    data: RowsOnce,
     *,
     batch_size: int,
     tasks: str | Iterable[str] | None = None,
@@ -44,7 +44,7 @@ def evaluate_with(
     weights: Weights,
     kept: Kept,
     model: MultiTaskModel,
-    data: Data,
+    data: RowsOnce,
     *,
     tasks: str | Iterable[str] | None = None,
     **options: Any,

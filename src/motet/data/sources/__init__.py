@@ -18,9 +18,19 @@ from motet.data.sources.base import Source
 from motet.data.sources.files import Files
 from motet.data.sources.frames import Frame, as_table
 from motet.data.sources.places import absolute, are_places
+from motet.data.sources.streams import RowStream, TableStream
 from motet.problems import InputError
 
-__all__ = ["Source", "absolute", "as_source", "as_table", "names_in", "read", "rows_of"]
+__all__ = [
+    "Source",
+    "absolute",
+    "as_source",
+    "as_table",
+    "names_in",
+    "read",
+    "rows_of",
+    "stream_of",
+]
 
 
 def as_source(given: Any, base: Path | None = None) -> Source:
@@ -81,6 +91,21 @@ def rows_of(source: Source, strings: Collection[str] = ()) -> pa.Table:
             "such as motet.data.sources.as_table makes of frames and mappings"
         )
     return table
+
+
+def stream_of(source: Source, strings: Collection[str] = ()) -> RowStream:
+    """Read the rows of a source in parts.
+
+    Args:
+        source: The source; one that can only be read as a whole is in memory then.
+        strings: As for `read`.
+
+    Returns:
+        The rows, of the types that `rows_of` gives them.
+    """
+    if type(source).stream is Source.stream:
+        return TableStream(rows_of(source, strings))
+    return source.stream(strings)
 
 
 def names_in(given: Any, base: Path | None = None) -> RowName:
