@@ -1,5 +1,7 @@
 """Rows in parts: the same rows, of the same types, as the whole table has."""
 
+import random
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +85,69 @@ def test_texts_of_other_encodings_are_named_by_their_row_in_the_file(tmp_path: P
     pq.write_table(pa.table({"x": pa.chunked_array([good, bad])}), path)
     with pytest.raises(InputError, match="row 70,000 that is not UTF-8"):
         as_source(path).stream()
+
+
+CELLS = [["1", "0"], ["true"], ["2", "77"], ["1.5", "inf"], ["2020-01-01"], ["2020-01-01 10:00"]]
+CELLS += [["2020-01-01T10:00:00Z"], ["10:00"], ["NA", ""], ['"NA"', '""'], ["x", "007"], ["  3 "]]
+VALUES = [["1", "0"], ["true"], ["1.5", "1e3"], ['"2020-01-01"'], ["null"], ['"NA"', '""'], ['"x"']]
+VALUES += [["[1]", "[]"], ["[1.5]"], ['["2020-01-01"]', '["a"]'], ['{"q": 1}'], ['{"r": "x"}']]
+
+
+def mostly(rng: random.Random, kinds: list[list[str]], count: int) -> list[str]:
+    """Draw cells of one kind, and a few of others, which change the type of the whole column."""
+    usual, *others = rng.sample(kinds, rng.choice([1, 2, 3]))
+    kind = [rng.choice([usual, *others]) if rng.random() < 0.04 else usual for _ in range(count)]
+    return [rng.choice(each) for each in kind]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_csv_files_have_the_types_of_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    rng = random.Random(seed)
+    columns = [mostly(rng, CELLS, 80) for _ in range(4)]
+    path = tmp_path / "rows.csv"
+    path.write_text(
+        "a,b,c,d\n" + "".join(",".join(row) + "\n" for row in zip(*columns, strict=True))
+    )
+    whole = read(path, strings=("d",))
+    monkeypatch.setattr("motet.data.sources.csv_files._BLOCK", 200)
+    assert in_parts(path, 33, ("d",)).equals(whole)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_json_lines_have_the_types_of_the_whole_or_the_same_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    rng = random.Random(seed)
+    columns = [mostly(rng, VALUES, 50) for _ in range(3)]
+    rows = [
+        [f'"{name}": {value}' for name, value in zip("abc", row, strict=True) if rng.random() < 0.9]
+        for row in zip(*columns, strict=True)
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join("{" + ", ".join(row) + "}\n" for row in rows))
+
+    def found(reading: Callable[..., pa.Table], *more: object) -> pa.Table | str:
+        try:
+            return reading(path, *more)
+        except InputError as error:
+            return str(error)
+
+    whole = found(lambda path: read(path, strings=("c",)))
+    monkeypatch.setattr("motet.data.sources.json_lines._BLOCK", 100)
+    parts = found(in_parts, 33, ("c",))
+    assert type(parts) is type(whole)
+    if isinstance(whole, pa.Table):
+        assert parts.equals(whole)
+
+
+def test_a_file_that_is_not_csv_is_refused_as_when_it_is_read_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    for content in ("a,b\n1,2\n1,2,3\n", "a;b\n1;2\n", "a,b\n", '{"a": 1}\n', "a\n\xff\n"):
+        path.write_bytes(content.encode("latin-1"))
+        with pytest.raises(InputError) as whole:
+            read(path)
+        with pytest.raises(InputError) as parts:
+            as_source(path).stream()
+        assert str(parts.value) == str(whole.value)

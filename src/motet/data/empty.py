@@ -84,7 +84,7 @@ class TextCells:
         self._words = self._words or _any(words)
         others = trimmed.filter(pc.invert(words))
         self._some = self._some or others.null_count < len(others)
-        if self._numbers and not pc.all(spells_numbers(others)).as_py():
+        if self._numbers and pc.all(spells_numbers(others)).as_py() is False:  # None: no others
             self._numbers = False
         if self._numbers:
             self._code = self._code or _any(pc.match_substring_regex(column, _CODE))
@@ -95,9 +95,13 @@ class TextCells:
             self._fitting[False] = [kind for kind in self._fitting[False] if _fits(others, kind)]
 
     @property
+    def _are_numbers(self) -> bool:
+        return self._some and self._numbers
+
+    @property
     def _in_quotes(self) -> bool:
         """Whether words for a missing value are texts, as other texts are."""
-        return self._is_csv and not self._numbers
+        return self._is_csv and not self._are_numbers
 
     @property
     def type(self) -> pa.DataType:
@@ -106,9 +110,9 @@ class TextCells:
             return pa.string()
         if not (self._some_in_quotes if self._in_quotes else self._some):
             return pa.string() if self._is_string else pa.null()
-        if self._is_string or (self._numbers and not self._is_csv and self._code):
+        if self._is_string or (self._are_numbers and not self._is_csv and self._code):
             return pa.string()
-        return next(iter(self._fitting[self._numbers]), pa.string())
+        return next(iter(self._fitting[self._are_numbers]), pa.string())
 
     def converted(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
         """Return cells of the column with nulls for those that are empty."""

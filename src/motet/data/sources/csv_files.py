@@ -5,18 +5,39 @@ in quotes, and those of white space.
 """
 
 import csv
-from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import pyarrow as pa
 import pyarrow.csv
 
 from motet.data.empty import WORDS
 from motet.data.sources.signatures import refuse_binary
+from motet.data.sources.streams import FileRows
 from motet.problems import InputError, shown
+
+_BLOCK = 1 << 22
+"""Bytes that are read at a time."""
+_KINDS = (
+    pa.null(),
+    pa.int64(),
+    pa.bool_(),
+    pa.date32(),
+    pa.time32("s"),
+    pa.timestamp("s"),
+    pa.timestamp("ns"),
+    pa.timestamp("s", "UTC"),
+    pa.timestamp("ns", "UTC"),
+    pa.float64(),
+    pa.string(),
+    pa.binary(),
+)
+"""The types that Arrow tries in turn: a column has the first that all of its cells have."""
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
@@ -35,9 +56,40 @@ def read_csv(path: Path, strings: Collection[str] = ()) -> pa.Table:
         InputError: If it is not CSV; the message names the row, and what to do.
     """
     refuse_binary(path, "CSV")
-    try:
+    with _readable(path, strings):
         table = _parse(path, strings)
-        names = table.column_names  # decoded only now
+        _check(path, table.schema)
+    return table
+
+
+@final
+class CsvRows(FileRows):
+    """The rows of a CSV file, block by block; see `read_csv`.
+
+    The types are those of the whole file, as all of it is parsed once for them; again, and slowly,
+    only if some column does not have the type that its first block has.
+    """
+
+    def __init__(self, path: Path, strings: Collection[str] = ()) -> None:
+        self._path, self._strings = path, strings
+        refuse_binary(path, "CSV")
+        with _readable(path, strings):
+            self.schema, self.count = _typed(path, dict.fromkeys(strings, pa.string()))
+            _check(path, self.schema)
+
+    def tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        types = dict(zip(self.schema.names, self.schema.types, strict=True))
+        with _readable(self._path, self._strings):
+            for batch in _batches(self._path, types, columns):
+                if batch.num_rows:
+                    yield pa.Table.from_batches([batch])
+
+
+@contextmanager
+def _readable(path: Path, strings: Collection[str]) -> Iterator[None]:
+    """Explain what Arrow raises about a file."""
+    try:
+        yield
     except UnicodeDecodeError:
         raise InputError(_not_utf8(path) or f"{path} is not UTF-8 text") from None
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
@@ -45,10 +97,75 @@ def read_csv(path: Path, strings: Collection[str] = ()) -> pa.Table:
         raise InputError(
             complaint or f"{path} cannot be read as CSV: {error}; expected column names and rows"
         ) from None
-    if any(pa.types.is_binary(kind) for kind in table.schema.types):
+
+
+def _check(path: Path, schema: pa.Schema) -> None:
+    names = schema.names  # decoded only now
+    if any(pa.types.is_binary(kind) for kind in schema.types):
         raise InputError(_not_utf8(path) or f"{path} is not UTF-8 text")
     _refuse_other_format(path, names)
-    return table
+
+
+def _typed(path: Path, types: Mapping[str, pa.DataType]) -> tuple[pa.Schema, int]:
+    """Find the types of columns, some of which are given, and the number of rows."""
+    found = dict(types)
+    while True:
+        try:
+            reader = _batches(path, found)
+            schema = reader.schema
+            return schema, sum(batch.num_rows for batch in reader)
+        except pa.ArrowInvalid as error:
+            place = re.match(r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion", str(error))
+            if place is None:
+                raise
+            name = schema.names[int(place[1])]
+            if len(found) == len(types):
+                found |= _least(path, types)
+            elif found[name] != _KINDS[-1]:
+                found[name] = _KINDS[_KINDS.index(found[name]) + 1]
+            else:
+                raise
+
+
+def _least(path: Path, types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
+    """Return the first type, in the order of ``_KINDS``, that may be that of all blocks."""
+    names = _batches(path).schema.names
+    places = dict.fromkeys((name for name in names if name not in types), 0)
+    for batch in _batches(path, dict.fromkeys(names, pa.string())):
+        text = BytesIO()
+        pa.csv.write_csv(batch.select(list(places)), text)
+        text.seek(0)
+        own = pa.csv.read_csv(text, parse_options=_parsing(), convert_options=_conversion({}))
+        for field in own.schema:
+            places[field.name] = max(places[field.name], _KINDS.index(field.type))
+    return {name: _KINDS[place] for name, place in places.items()}
+
+
+def _batches(
+    path: Path, types: Mapping[str, pa.DataType] | None = None, columns: Sequence[str] = ()
+) -> pa.csv.CSVStreamingReader:
+    return pa.csv.open_csv(
+        path,
+        read_options=pa.csv.ReadOptions(block_size=_BLOCK),
+        parse_options=_parsing(),
+        convert_options=_conversion(types or {}, columns),
+    )
+
+
+def _parsing(on_bad_row: Callable[[Any], str] | None = None) -> pa.csv.ParseOptions:
+    return pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=on_bad_row)
+
+
+def _conversion(
+    types: Mapping[str, pa.DataType], columns: Sequence[str] = ()
+) -> pa.csv.ConvertOptions:
+    return pa.csv.ConvertOptions(
+        null_values=WORDS,
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,  # "NA" in quotes is a text, NA without is missing
+        column_types=dict(types),
+        include_columns=list(columns),
+    )
 
 
 def csv_lines(path: Path) -> Iterator[int]:
@@ -69,13 +186,8 @@ def _parse(
         path,
         # one thread is slower, but reports the number of a row
         read_options=pa.csv.ReadOptions(use_threads=on_bad_row is None),
-        parse_options=pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=on_bad_row),
-        convert_options=pa.csv.ConvertOptions(
-            null_values=WORDS,
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,  # "NA" in quotes is a text, NA without is missing
-            column_types=dict.fromkeys(strings, pa.string()),
-        ),
+        parse_options=_parsing(on_bad_row),
+        convert_options=_conversion(dict.fromkeys(strings, pa.string())),
     )
 
 

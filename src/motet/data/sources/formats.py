@@ -12,8 +12,8 @@ from typing import TypeVar
 import pyarrow as pa
 
 from motet.data.sources.arrow_files import ArrowRows, read_arrow
-from motet.data.sources.csv_files import read_csv
-from motet.data.sources.json_lines import read_json_lines
+from motet.data.sources.csv_files import CsvRows, read_csv
+from motet.data.sources.json_lines import JsonLinesRows, read_json_lines
 from motet.data.sources.parquet_files import ParquetRows, read_parquet
 from motet.data.sources.streams import FileRows
 from motet.problems import InputError
@@ -104,8 +104,11 @@ READERS: dict[str, Callable[[Path, Collection[str]], pa.Table]] = {
 }
 
 STREAMS: dict[str, Callable[[Path, Collection[str]], FileRows]] = {
+    ".csv": CsvRows,
     ".parquet": ParquetRows,
     ".pq": ParquetRows,
+    ".jsonl": JsonLinesRows,
+    ".ndjson": JsonLinesRows,
     ".arrow": ArrowRows,
     ".feather": ArrowRows,
 }

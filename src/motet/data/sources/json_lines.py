@@ -6,20 +6,24 @@ gets that type, unless it is in ``strings``.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterator
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import pyarrow as pa
 import pyarrow.json
 
 from motet.data.empty import is_empty
 from motet.data.sources.signatures import refuse_binary
+from motet.data.sources.streams import FileRows
 from motet.problems import InputError, shown
 
 _BLOCK = 1 << 20
+_ROW = re.compile(r"in row (\d+)")
+"""The row of a block in a message of Arrow."""
 _KINDS = {
     bool: "a truth value",
     int: "a number",
@@ -57,6 +61,114 @@ def read_json_lines(path: Path, strings: Collection[str] = ()) -> pa.Table:
         raise InputError(f"{path}: {complaint}") from None
 
 
+@final
+class JsonLinesRows(FileRows):
+    """The rows of a file of JSON lines, block by block; see `read_json_lines`.
+
+    The types are those of the whole file, as all of it is parsed once for them. A text among other
+    values may be an empty cell, and the file is then read slowly, line by line.
+    """
+
+    def __init__(self, path: Path, strings: Collection[str] = ()) -> None:
+        self._path = path
+        refuse_binary(path, "JSON lines")
+        _longest_line(path)
+        try:
+            self._cleaned = False
+            self.schema, self.count = self._typed(strings)
+        except (pa.ArrowException, UnicodeDecodeError) as error:
+            complaint = _complaint(path)
+            if complaint:
+                raise InputError(f"{path}: {complaint}") from None
+            self._cleaned = True
+            try:
+                self.schema, self.count = self._typed(strings)
+            except pa.ArrowException:
+                raise InputError(
+                    f"{path}: {error} (the first row is 0); correct that row"
+                ) from None
+
+    def tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        chosen = pa.schema([self.schema.field(name) for name in columns])
+        for block in self._blocks():
+            yield _parsed(block, chosen, others="ignore")
+
+    def _typed(self, strings: Collection[str]) -> tuple[pa.Schema, int]:
+        found, count = pa.schema([]), 0
+        for block in self._blocks():
+            table = _inferred(block, count)
+            table.validate(full=True)  # Arrow does not check that texts are UTF-8
+            found = _merged(found, table.schema)
+            count += len(table)
+        kept = [
+            field.with_type(pa.string())
+            if field.name in strings and pa.types.is_timestamp(field.type)
+            else field
+            for field in found
+        ]
+        return pa.schema(kept), count
+
+    def _blocks(self) -> Iterator[bytes]:
+        """Yield whole lines, of about ``_BLOCK`` bytes together."""
+        lines: list[bytes] = []
+        size = 0
+        for _, line in numbered_lines(self._path):
+            lines.append(_cleaned(line) if self._cleaned else line)
+            size += len(line)
+            if size >= _BLOCK:
+                yield b"\n".join(lines)
+                lines, size = [], 0
+        if lines:
+            yield b"\n".join(lines)
+
+
+def _inferred(block: bytes, first: int) -> pa.Table:
+    """Parse a block, whose first row has a number that errors are to count from."""
+    try:
+        return _parsed(block)
+    except pa.ArrowInvalid as error:
+        message = _ROW.sub(lambda row: f"in row {int(row[1]) + first}", str(error))
+        raise pa.ArrowInvalid(message) from None
+
+
+def _parsed(block: bytes, schema: pa.Schema | None = None, others: str = "infer") -> pa.Table:
+    return pa.json.read_json(
+        BytesIO(block),
+        pa.json.ReadOptions(block_size=len(block) + 1),
+        pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior=others),
+    )
+
+
+def _merged(one: pa.Schema, other: pa.Schema) -> pa.Schema:
+    """Return the columns of two blocks, with the types that both have in one file."""
+    found = {field.name: field for field in one}
+    for field in other:
+        known = found.get(field.name)
+        kind = field.type if known is None else _common(known.type, field.type)
+        found[field.name] = pa.field(field.name, kind)
+    return pa.schema(list(found.values()))
+
+
+def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    """Return the type that Arrow gives values of two types in one column of JSON.
+
+    Raises:
+        ArrowTypeError: If they go together in none.
+    """
+    kinds = pa.types
+    if kinds.is_struct(one) and kinds.is_struct(other):
+        return pa.struct(list(_merged(pa.schema(list(one)), pa.schema(list(other)))))
+    if kinds.is_list(one) and kinds.is_list(other):
+        return pa.list_(_common(one.value_type, other.value_type))
+    if {one, other} == {pa.string(), pa.timestamp("s")}:
+        return pa.string()
+    schemas = [pa.schema([("", kind)]) for kind in (one, other)]
+    common: pa.DataType = pa.unify_schemas(schemas, promote_options="permissive").types[0]
+    if kinds.is_string(common) != (kinds.is_string(one) or kinds.is_string(other)):
+        raise pa.ArrowTypeError(f"{one} and {other}")
+    return common
+
+
 def _read(source: Callable[[], Path | BytesIO], strings: Collection[str], longest: int) -> pa.Table:
     table = _parse(source(), (), longest)
     dates = [
@@ -65,17 +177,18 @@ def _read(source: Callable[[], Path | BytesIO], strings: Collection[str], longes
         if field.name in strings and pa.types.is_timestamp(field.type)
     ]
     if dates:
-        table = _parse(source(), dates, longest)
+        table = _parse(source(), dates, longest).select(table.column_names)
     table.validate(full=True)  # Arrow does not check that texts are UTF-8
     return table
 
 
 def _without_empty(path: Path) -> bytes:
-    rows = (json.loads(line) for _, line in numbered_lines(path))
-    cleaned = (
-        {name: None if is_empty(value) else value for name, value in row.items()} for row in rows
-    )
-    return "\n".join(json.dumps(row) for row in cleaned).encode()
+    return b"\n".join(_cleaned(line) for _, line in numbered_lines(path))
+
+
+def _cleaned(line: bytes) -> bytes:
+    row = json.loads(line)
+    return json.dumps({n: None if is_empty(value) else value for n, value in row.items()}).encode()
 
 
 def _parse(source: Path | BytesIO, texts: Collection[str], longest: int) -> pa.Table:
