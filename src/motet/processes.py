@@ -137,10 +137,7 @@ class Group(Processes):
 
     def mean(self, values: Tensor) -> Tensor:
         found = self.total(values) / self.count
-        if not values.requires_grad:
-            return found
-        joined: Tensor = _Mean.apply(values, found)  # type: ignore[no-untyped-call]  # of torch
-        return joined
+        return with_value(values, found) if values.requires_grad else found
 
     def average(self, tensors: Sequence[Tensor]) -> None:
         for some in _alike(tensors):
@@ -208,12 +205,16 @@ class Group(Processes):
         self.total(torch.zeros(1))
 
 
-class _Mean(torch.autograd.Function):
-    """The mean over processes to the last bit, where a sum of differences would round."""
+def with_value(tensor: Tensor, value: Tensor) -> Tensor:
+    """Return a tensor of another value, to the last bit, whose derivative is that of ``tensor``."""
+    found: Tensor = _WithValue.apply(tensor, value)  # type: ignore[no-untyped-call]  # torch's
+    return found
 
+
+class _WithValue(torch.autograd.Function):
     @staticmethod
-    def forward(context: Any, values: Tensor, mean: Tensor) -> Tensor:
-        return mean
+    def forward(context: Any, tensor: Tensor, value: Tensor) -> Tensor:
+        return value.view_as(value)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:

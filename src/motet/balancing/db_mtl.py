@@ -45,6 +45,7 @@ class DBMTL(JacobianBalancer):
     task_axes: ClassVar[Mapping[str, int]] = {"average": 1, "mass": 1, "steps": 1}
     column_state = ("average",)
     combines = True
+    divisible = True
     refuses_weight = (
         "a factor on a loss only adds a constant to its logarithm; use `upgrad` or `aligned`"
     )
@@ -84,7 +85,7 @@ class DBMTL(JacobianBalancer):
         ):
             self.average[task].lerp_(row.to(self.average) * factor, share)
         running = rows_of(self.average, present)
-        lengths = torch.linalg.vector_norm(running, dim=1).cpu().double()
+        lengths = self.lengths(running).cpu().double()
         up = torch.where(lengths > 0, lengths.max() / lengths, 1.0)  # 0 stays 0
         self.weights = up * inverse
         return (up.to(running) @ running).to(jacobian)

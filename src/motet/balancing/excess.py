@@ -39,6 +39,7 @@ class ExcessMTL(JacobianBalancer):
     task_axes: ClassVar[Mapping[str, int]] = {"squares": 1, "first": 1, "log_weight": 1}
     column_state = ("squares",)
     combines = True
+    divisible = True
 
     refuses_unit = "it estimates what a task can still gain from the size of its gradient"
 
@@ -63,6 +64,7 @@ class ExcessMTL(JacobianBalancer):
         own = self.task_weights[present].tolist()
         each = zip(jacobian, present.tolist(), own, strict=True)
         estimates = torch.stack([self._estimate(row, task, weight) for row, task, weight in each])
+        estimates = self.over_columns(estimates)
         first = torch.where(self.first[present] > 0, self.first[present], estimates)
         self.first[present] = first
         gain = torch.where(first > 0, estimates / first, 0.0)

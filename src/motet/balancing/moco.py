@@ -42,6 +42,7 @@ class MoCo(JacobianBalancer):
     task_axes: ClassVar[Mapping[str, int]] = {"tracked": 1, "share": 1, "steps": 1}
     column_state = ("tracked",)
     combines = True
+    divisible = True
     refuses_weight = (
         "the larger gradient gets the smaller weight, so it would count less, not more; "
         "use `upgrad` or `aligned`"
@@ -87,7 +88,8 @@ class MoCo(JacobianBalancer):
             start = share / held
         else:  # all of it is with absent tasks
             start, held = torch.full_like(share, 1 / len(share)), len(share) / len(self.tasks)
-        slope = running @ (start.to(running) @ running)  # Y Yᵀ λ, without the matrix
+        # Y Yᵀ λ, without the matrix
+        slope = self.over_columns(running @ (start.to(running) @ running))
         moved = start - gamma * (slope.cpu().double() + self.rho * start)
         found = torch.from_numpy(project_on_simplex(moved.numpy()))
         self.share[present] = (found * held).to(self.share)

@@ -28,6 +28,8 @@ from motet.balancing.engine.leaves import checked_leaves
 from motet.balancing.engine.precision import without_autocast
 from motet.balancing.engine.refusals import check_call, check_lists, check_pass
 from motet.balancing.engine.result import BackwardResult
+from motet.balancing.engine.sharded_passes import averaged_passes
+from motet.balancing.engine.shards import find_shards
 from motet.balancing.engine.solving import differentiate_objective
 from motet.balancing.engine.ways import ways
 from motet.balancing.families import Balancer
@@ -100,7 +102,9 @@ def backward(
             divided by the number of rows with labels on all W processes. ``shared`` and
             ``task_parameters`` must be given, alike on all processes; losses of tasks without rows
             here are left out, perhaps all. With micro-batches, processes exchange gradients only at
-            the call that solves.
+            the call that solves. Parameters of FSDP2 (``fully_shard``) bring their processes
+            themselves; every process gives every loss then, also without a row
+            (`motet.balancing.engine.ways.sharded`).
 
     Returns:
         What was done: weights, losses, Gramian, status.
@@ -120,7 +124,10 @@ def backward(
         >>> x.grad, result.cosines[0, 1]
         (tensor([0.5000, 1.5000]), tensor(-0.7071, dtype=torch.float64))
     """
-    processes = _processes(process_group)
+    shards, shared, task_parameters = find_shards(shared, task_parameters, process_group)
+    processes = _processes(None if shards else process_group)
+    together = shards.processes if shards else processes
+    several = shards is not None or processes.several
 
     def prepare() -> BackwardCall:
         check_pass(balancer, at=at, heads=heads, memory=memory, gramian=gramian)
@@ -128,9 +135,9 @@ def backward(
             check_previous(previous, balancer)
         if penalty is not None:
             check_penalty(penalty)
-        named = named_losses(losses, balancer.tasks, complete=not processes.several)
+        named = named_losses(losses, balancer.tasks, complete=not several)
         given = None
-        if processes.several:
+        if several:
             check_lists(shared, task_parameters)
             assert shared is not None
             assert task_parameters is not None
@@ -153,12 +160,13 @@ def backward(
             waiting={} if previous is None else {id(leaf): leaf for leaf in previous.waiting},
             processes=processes,
             given=given,
+            shards=shards,
         )
         check_call(call)
         return call
 
-    joins = processes.several and solve
-    call = joined_call(prepare, processes, len(balancer.tasks)) if joins else prepare()
+    joins = shards is not None or (processes.several and solve)
+    call = joined_call(prepare, together, len(balancer.tasks)) if joins else prepare()
     apart = penalty is not None and not (balancer.needs.reads == "losses" and call.whole)
     call = replace(call, keep_graph=apart)
     result: BackwardResult | None = None
@@ -169,7 +177,8 @@ def backward(
     if solve and balancer.needs.reads != "losses":
         differentiate_objective(call, result)
     if penalty is not None and apart:
-        _add_penalty(call, penalty)
+        with averaged_passes(call):
+            _add_penalty(call, penalty)
     if not solve:
         return replace(result, waiting=tuple(call.waiting.values()))
     if call.waiting:

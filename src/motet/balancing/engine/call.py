@@ -42,6 +42,20 @@ class Begun:
 
 
 @dataclass(frozen=True)
+class Shards:
+    """Who holds parts of the shared parameters (`motet.balancing.engine.shards`)."""
+
+    processes: Processes
+    modules: tuple[Any, ...]
+    """The modules of FSDP in ``shared``, if it is a module."""
+
+    def keep_gathered(self, keep: bool) -> None:
+        """Choose whether the next backward pass leaves parameters gathered, for another pass."""
+        for module in self.modules:
+            module.set_reshard_after_backward(not keep, recurse=False)
+
+
+@dataclass(frozen=True)
 class BackwardCall:
     """The losses, balancer and options of one call."""
 
@@ -68,6 +82,8 @@ class BackwardCall:
     """Whether the task gradients are combined, or returned for the next micro-batch."""
     previous: BackwardResult | None = None
     """Result of the micro-batch before."""
+    shards: Shards | None = None
+    """Who holds the shared parameters, if each process has a part of them."""
     begun: dict[str, Begun] = field(default_factory=dict)
     """Passes by task that a way began before it gave up; the next one continues them."""
     waiting: dict[int, Tensor] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from motet.balancing.engine.embedding_tables import Table
 from motet.balancing.engine.linear_layers import Layer
+from motet.processes import Processes
 
 _BLOCK = 1 << 12
 """Products that are added up in the precision of the rows; their sums are, in float64."""
@@ -19,6 +20,9 @@ _BLOCK = 1 << 12
 class GradientRows:
     """Gradients of T' tasks on some leaves.
 
+    Attributes:
+        processes: Those among which the columns are divided.
+
     Args:
         leaves: The P numbers that the gradients are with respect to.
         tasks: Names of the rows.
@@ -26,6 +30,8 @@ class GradientRows:
         layers: Layers for which a row has cotangents in place of gradients, after the leaves.
         tables: Embedding tables for which a row has the gradients of the rows used, before those.
     """
+
+    processes = Processes()
 
     def __init__(
         self,
@@ -40,7 +46,7 @@ class GradientRows:
         self.layers = list(layers)
         self.tables = list(tables)
         compact: list[Table | Layer] = [*self.tables, *self.layers]
-        self._shapes = [*(leaf.shape for leaf in leaves), *(each.shape for each in compact)]
+        self._shapes = [*map(self.shape_of, leaves), *(each.shape for each in compact)]
         self.reached = [[False] * len(self._shapes) for _ in self.tasks]
         """Which leaves, then which tables and layers, each task reaches."""
         self.sparse: dict[tuple[int, int], Tensor] = {}
@@ -63,6 +69,14 @@ class GradientRows:
             memory = torch.empty(count, dtype=dtype, device=device)
         self.memory = memory
         self.jacobian = memory[:count].view(len(self.tasks), width)
+
+    def like(self, leaves: Sequence[Tensor], tasks: Sequence[str]) -> "GradientRows":
+        """Return rows of the same kind, yet to be filled."""
+        return GradientRows(leaves, tasks)
+
+    def shape_of(self, leaf: Tensor) -> torch.Size:
+        """Return the shape of what a row has of a leaf."""
+        return leaf.shape
 
     @property
     def _widths(self) -> list[int]:
@@ -173,7 +187,7 @@ class GradientRows:
         """
         leaves = list({id(leaf): leaf for leaf in [*other.leaves, *self.leaves]}.values())
         tasks = [task for task in order if task in other.tasks or task in self.tasks]
-        both = GradientRows(leaves, tasks)
+        both = self.like(leaves, tasks)
         both.jacobian.zero_()
         column = {id(leaf): place for place, leaf in enumerate(leaves)}
         for each in (self, other):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from motet.balancing.engine.call import BackwardCall
+from motet.balancing.engine.shards import check_all_have
 from motet.problems import InputError
 from motet.processes import Processes
 
@@ -45,6 +46,8 @@ def joined_call(
     if square * processes.count != mark**2:
         raise InputError(_DIFFERENT)
     present, values = sums[1 + _OF_CALL :].view(2, tasks)
+    if call.shards is not None:
+        check_all_have(call.balancer.tasks, present.tolist(), processes)
     here = present.nonzero().flatten().tolist()
     if not here:
         raise InputError("no process has a loss with a graph, expected at least one")
@@ -55,7 +58,7 @@ def joined_call(
     return replace(
         call,
         losses={name: call.losses.get(name, zero) for name in names},
-        joined=joined,
+        joined=joined if call.solve else None,  # else those of this micro-batch are added up
         in_pieces=bool(pieces),
     )
 

@@ -3,7 +3,7 @@
 from torch import distributed
 
 from motet.balancing.engine.call import BackwardCall
-from motet.balancing.families import Balancer
+from motet.balancing.families import Balancer, JacobianBalancer
 from motet.problems import InputError, shown
 
 _ALLOWED = {
@@ -79,6 +79,8 @@ def check_call(call: BackwardCall) -> None:
     reads_gradients = needs.reads != "losses" or needs.penalizes_norms
     if call.processes.several:
         _check_over_processes(call)
+    elif call.shards is not None:
+        _check_shards(call)
     elif reads_gradients and call.processes.group is None:
         _refuse_processes(name)  # else what DDP averages is all there is
     if call.representation is not None and call.at == "parameters":
@@ -111,9 +113,9 @@ def check_lists(shared: object, task_parameters: object) -> None:
     for name, given in (("shared", shared), ("task_parameters", task_parameters)):
         if given is None:
             raise InputError(
-                f"process_group needs {name}: a process without rows of a task has no graph that "
-                "shows its parameters. Give shared= and task_parameters={task: its parameters}, "
-                "alike on all processes"
+                f"several processes need {name}: a process without rows of a task has no graph "
+                "that shows its parameters. Give shared= and task_parameters={task: its "
+                "parameters}, alike on all processes"
             )
 
 
@@ -132,6 +134,35 @@ def _check_over_processes(call: BackwardCall) -> None:
             "with process_group, processes exchange gradients only at the call that solves; give "
             "it the penalty"
         )
+
+
+def _check_shards(call: BackwardCall) -> None:
+    """Refuse what has no exact result where each process holds a part of the parameters."""
+    balancer, needs = call.balancer, call.balancer.needs
+    reason = ""
+    if needs.penalizes_norms:
+        reason = "it differentiates gradients, which FSDP cannot; use `gradnorm` with layer='all'"
+    elif needs.looks_ahead:
+        reason = "it tries a step on the whole parameters; use a balancer that reads gradients"
+    elif needs.norms == "last":
+        reason = (
+            "the graph does not show which layer is the last; create it with layer='all', and "
+            "norms are those on all of `shared`"
+        )
+    elif isinstance(balancer, JacobianBalancer) and not balancer.divisible:
+        reason = (
+            "it reads whole task gradients, not columns alone; use a balancer that reads inner "
+            "products, such as `pcgrad` or `upgrad`"
+        )
+    elif call.memory == "low":
+        reason = 'memory="low" saves nothing, as a buffer of parts is small already; remove it'
+    elif call.gramian == "layers":
+        reason = 'gramian="layers" reads weights in the graph, where FSDP has none; remove it'
+    elif call.at == "representation" and call.representation is None:
+        reason = "the graph does not show the representation; give representation="
+    if reason:
+        name = type(balancer).__name__
+        raise InputError(f"{name} does not support this with parameters in parts (FSDP): {reason}")
 
 
 def _refuse_processes(name: str) -> None:

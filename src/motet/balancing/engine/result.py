@@ -10,6 +10,9 @@ from torch import Tensor
 from motet.balancing.engine.gradient_rows import GradientRows
 from motet.balancing.families import Balancer
 
+Own = list[tuple[str, Tensor, Tensor]]
+"""Task, leaf and gradient, of the tasks' own leaves."""
+
 
 @dataclass(frozen=True)
 class BackwardResult:

@@ -123,6 +123,7 @@ def _directions(
             present,
             None if inner is None else inner[group],
             in_place=in_place or not whole,
+            holders=rows.processes,
         )
         # a copy, as a balancer may keep what it gives, or give a row
         total = direction.clone() if total is None else total.add_(direction)

@@ -11,11 +11,9 @@ from motet.balancing.engine.embedding_tables import Table
 from motet.balancing.engine.grad import add_to_grad
 from motet.balancing.engine.gradient_rows import GradientRows
 from motet.balancing.engine.linear_layers import Layer, cotangents
-from motet.balancing.engine.result import BackwardResult
+from motet.balancing.engine.result import BackwardResult, Own
+from motet.balancing.engine.sharded_passes import shard_rows
 from motet.balancing.engine.solving import balance, own_weights, solved_result
-
-Own = list[tuple[str, Tensor, Tensor]]
-"""Task, leaf and gradient, of the tasks' own leaves."""
 
 
 def by_task_rows(
@@ -36,6 +34,8 @@ def task_rows(
     Returns:
         Those on the shared leaves; and those on the tasks' own, where they wait to be weighted.
     """
+    if call.shards is not None:
+        return shard_rows(call, call.shards)
     leaves = call.leaves
     inside = {id(leaf) for layer in layers for leaf in layer.leaves}
     inside |= {id(table.weight) for table in tables}

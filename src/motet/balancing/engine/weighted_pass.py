@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from motet.balancing.engine.call import BackwardCall
+from motet.balancing.engine.sharded_passes import sharded_weighted_pass
 from motet.balancing.engine.solving import own_weights
 
 
@@ -17,6 +18,9 @@ def weighted_pass(
     inner: Tensor | None,
 ) -> None:
     """Add the gradient of the weighted losses to ``.grad``; a second pass for plain ``others``."""
+    if call.shards is not None:
+        sharded_weighted_pass(call, call.shards, shared, others, weights, inner)
+        return
     values = call.stacked()
     factors = weights.to(values) * call.scale
     own = own_weights(call, weights, inner)

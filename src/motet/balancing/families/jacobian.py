@@ -14,7 +14,11 @@ from motet.balancing.families.uncompiled import uncompiled
 from motet.balancing.solvers.solution import NOT_FINITE, OK
 from motet.options import Unpack, defaults_of
 from motet.problems import InputError
+from motet.processes import Processes
 from motet.wide_state import at_least_float32
+
+_PART = "columns_part"
+"""Key of a state dict: which part, of how many, its columns are, where they are not all."""
 
 
 class JacobianBalancer(GradientBalancer):
@@ -42,6 +46,10 @@ class JacobianBalancer(GradientBalancer):
     combines: ClassVar[bool] = False
     """Whether ``forward`` sets `weights`: the direction is a weighted sum of gradients."""
 
+    divisible: ClassVar[bool] = False
+    """Whether processes may hold columns each: ``forward`` treats every column alone, and sums over
+    columns with `over_columns`."""
+
     def __init__(self, tasks: Sequence[str], **options: Unpack[GradientOptions]) -> None:
         known: Any = {**defaults_of(GradientOptions), **self.option_defaults, **options}
         super().__init__(tasks, known)
@@ -49,6 +57,8 @@ class JacobianBalancer(GradientBalancer):
         """How the last step went: "ok", or what was done instead and why."""
         self.weights: Tensor | None = None
         """How much each present task counted in the last direction (T',), float64 on the CPU."""
+        self._holders = Processes()
+        self._part = (0, 1)  # which part, of how many, the columns of its state are
 
     @uncompiled
     def __call__(
@@ -59,6 +69,7 @@ class JacobianBalancer(GradientBalancer):
         loss_weights: Tensor | None = None,
         *,
         in_place: bool = False,
+        holders: Processes | None = None,
     ) -> Tensor:
         """Combine the gradients of the tasks that ``present`` (T',) indexes, all by default.
 
@@ -69,6 +80,7 @@ class JacobianBalancer(GradientBalancer):
             loss_weights: What the loss balancer inside gave to the losses (T',), if it was called
                 already.
             in_place: Whether the rows may be overwritten by scaled ones, which saves a copy.
+            holders: The processes among which the columns are divided, if they are.
 
         Returns:
             The direction (P,), same dtype and device.
@@ -88,9 +100,10 @@ class JacobianBalancer(GradientBalancer):
         read = [rows] if losses is None else [rows, losses.to(rows)]
         if loss_weights is not None:
             read.append(loss_weights.to(rows))
+        self._holders = Processes() if holders is None else holders
         # a finite sum implies finite terms, and is computed faster; a device sync
-        finite = bool(torch.stack([each.sum() for each in read]).isfinite().all())
-        if not (finite or all(bool(each.isfinite().all()) for each in read)):
+        sums = self.over_columns(torch.stack([each.sum() for each in read]))
+        if not (bool(sums.isfinite().all()) or self._all_finite(read)):
             self.status = NOT_FINITE
             if self.combines:
                 self.weights = torch.full((len(rows),), torch.nan, dtype=torch.float64)
@@ -103,7 +116,7 @@ class JacobianBalancer(GradientBalancer):
             factor = factor * loss_weights.to(rows)
             losses = None if losses is None else losses * loss_weights.to(losses)
         if self.unit:
-            lengths = torch.linalg.vector_norm(rows, dim=1)
+            lengths = self.lengths(rows)
             factor = torch.where(lengths > 0, factor / lengths, factor)
         if bool((factor != 1).any()):
             rows = rows.mul_(factor[:, None]) if in_place else rows * factor[:, None]
@@ -120,6 +133,22 @@ class JacobianBalancer(GradientBalancer):
         if self.weights is not None:
             self.weights = self._in_scale(self.weights, len(rows)) * factor.cpu().double()
         return self._in_scale(direction, len(rows))
+
+    def over_columns(self, sums: Tensor) -> Tensor:
+        """Return sums over this process's columns as sums over all of them, a new tensor."""
+        return self._holders.total(sums)
+
+    def lengths(self, rows: Tensor) -> Tensor:
+        """Return the length of each row (T',) over all columns."""
+        own: Tensor = torch.linalg.vector_norm(rows, dim=1)
+        if not self._holders.several:
+            return own
+        lengths: Tensor = self.over_columns(own.double().square()).sqrt().to(own)
+        return lengths
+
+    def _all_finite(self, read: Sequence[Tensor]) -> bool:
+        wrong = torch.stack([each.isfinite().logical_not().sum() for each in read])
+        return not bool(self.over_columns(wrong).any())
 
     def _in_scale(self, values: Tensor, count: int) -> Tensor:
         if self.scale != "paper" and count > 1:
@@ -142,6 +171,7 @@ class JacobianBalancer(GradientBalancer):
                 setattr(self, name, torch.cat(parts, dim=1))
 
     def _open_columns(self, rows: Tensor) -> None:
+        self._check_part(rows)
         for name in self.column_state:
             known, width = getattr(self, name).shape[1], rows.shape[1]
             if known not in (0, width):
@@ -154,9 +184,31 @@ class JacobianBalancer(GradientBalancer):
                 opened = at_least_float32(rows.new_zeros(len(self.tasks), width))
                 setattr(self, name, opened)
 
+    def _check_part(self, rows: Tensor) -> None:
+        """Refuse state of other columns; on all processes if on one, as the others would wait."""
+        part, known = (self._holders.rank, self._holders.count), self._part
+        if not self.column_state or part == known == (0, 1):
+            return
+        opened = any(getattr(self, name).shape[1] for name in self.column_state)
+        if bool(self.over_columns(rows.new_tensor(float(opened and part != known)))):  # a sync
+            raise InputError(
+                f"{type(self).__name__} remembers gradients on other parts of the shared "
+                f"parameters than the processes hold (here part {known[0] + 1} of {known[1]}, "
+                f"found {part[0] + 1} of {part[1]}). With FSDP each process saves a state dict of "
+                "its own and loads that one, with as many processes; or create a new balancer"
+            )
+        self._part = part
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self._part != (0, 1):
+            destination[prefix + _PART] = torch.tensor(self._part)
+
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *arguments: Any
     ) -> None:
+        part = state_dict.pop(prefix + _PART, None)
+        self._part = (0, 1) if part is None else tuple(part.tolist())
         for name in self.column_state:
             own, saved = getattr(self, name), state_dict.get(prefix + name)
             if saved is not None and 0 in (own.shape[1], saved.shape[1]):  # else torch compares

@@ -8,8 +8,8 @@ from torch import Tensor
 from motet.balancing.engine import workspace
 from motet.balancing.engine.call import BackwardCall
 from motet.balancing.engine.gradient_rows import GradientRows
-from motet.balancing.engine.result import BackwardResult
-from motet.balancing.engine.task_rows import Own, task_rows, write_balanced
+from motet.balancing.engine.result import BackwardResult, Own
+from motet.balancing.engine.task_rows import task_rows, write_balanced
 from motet.problems import InputError
 
 

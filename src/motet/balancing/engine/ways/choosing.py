@@ -18,6 +18,7 @@ from motet.balancing.engine.ways.penalized_norms import penalized_norms
 from motet.balancing.engine.ways.pieces import pieces
 from motet.balancing.engine.ways.representation import representation
 from motet.balancing.engine.ways.rows import rows
+from motet.balancing.engine.ways.sharded import sharded
 
 Way = Callable[[BackwardCall], BackwardResult | None]
 
@@ -27,6 +28,7 @@ def ways(call: BackwardCall) -> tuple[Way, ...]:
     needs = call.balancer.needs
     table: tuple[tuple[bool, tuple[Way, ...]], ...] = (
         (not call.whole, (accumulated,)),
+        (call.shards is not None, (sharded,)),
         (needs.penalizes_norms, (penalized_norms,)),
         (needs.norms is not None, (observed_norms,)),
         (needs.reads == "losses", (one_pass,)),
