@@ -67,6 +67,9 @@ class TrainingOptions(TypedDict, total=False):
     deterministic: Annotated[StrictBool, Default(False)]
     """Whether only algorithms are used that give the same numbers, bit for bit, each time on the
     same machine with the same number of threads. An operation that has none is an error."""
+    compile: Annotated[StrictBool, Default(False)]
+    """Whether encoders, experts and heads that have several layers run as compiled code while
+    training. The first step takes longer. It needs a C++ compiler on a CPU, and Triton on a GPU."""
     shared_learning_rate: Annotated[PositiveFloat | None, Default(None)]
     """Learning rate of the parameters that several tasks share, in place of the optimizer's.
     Pretrained encoders have their own, 2e-5 by default."""

@@ -21,10 +21,13 @@ from motet.training.normalizing import Normalizer
 from motet.training.options import TrainingOptions
 from motet.training.parameter_groups import check_rates
 from motet.training.passes import (
+    Compiled,
     Passes,
+    check_compiling,
     check_micro_batches,
     check_precision,
     check_representation,
+    parts_to_compile,
 )
 from motet.training.planner import Planner
 from motet.training.priorities import check_priority
@@ -113,6 +116,8 @@ def set_up(
     generators = Generators(device, options["seed"])
     check_precision(stages, model, options["precision"])
     scale = LossScale(device, active=options["precision"] == "float16")
+    if options["compile"]:
+        check_compiling(stages, model, device)
     check_representation(stages, model, several=planner.choices.several)
     if options["accumulate"] > 1:
         check_micro_batches(stages, model)
@@ -123,6 +128,7 @@ def set_up(
         precision=options["precision"],
         generators=generators,
         scale=scale,
+        compiled=Compiled(parts_to_compile(model) if options["compile"] else []),
     )
     find_metrics(model.tasks, options["metrics"])  # so that a wrong name is an error now
     return Setup(

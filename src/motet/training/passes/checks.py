@@ -1,6 +1,10 @@
 """Balancers and tasks that do not support micro-batches, several forwards or an arithmetic."""
 
+import os
+import shutil
+import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -10,6 +14,7 @@ from motet.data.batches import Data
 from motet.data.several import Sources
 from motet.model import MultiTaskModel
 from motet.problems import InputError
+from motet.training.passes.compiled import parts_to_compile
 from motet.training.stages import BalancerStages
 
 
@@ -61,6 +66,67 @@ def check_precision(stages: BalancerStages, model: MultiTaskModel, precision: st
             "pass alone",
             option="precision",
         )
+
+
+def check_compiling(stages: BalancerStages, model: MultiTaskModel, device: torch.device) -> None:
+    """Reject compiling what cannot be, where it has no effect, or without a compiler.
+
+    Raises:
+        InputError: If a balancer needs what compiled code does not show, there is nothing to
+            compile, or no compiler for the device.
+    """
+    for balancer, options in zip(stages, stages.passes, strict=True):
+        why = _why_plain(balancer.needs, options, model)
+        if why is not None:
+            raise InputError(f"{type(balancer).__name__} {why}; remove it", option="compile")
+    if not model.sharing.width:
+        raise InputError(
+            "found true and a wrapped module, whose parts are unknown; remove it, and compile the "
+            "module: MultiTaskModel.wrap(torch.compile(module), tasks, heads)",
+            option="compile",
+        )
+    if not parts_to_compile(model):
+        raise InputError(
+            "found true, but neither an encoder nor a head has several layers; remove it",
+            option="compile",
+        )
+    lacking = _lacking_compiler(device)
+    if lacking is not None:
+        raise InputError(f"found true, but {lacking}, or remove it", option="compile")
+
+
+def _why_plain(needs: Needs, options: Mapping[str, Any], model: MultiTaskModel) -> str | None:
+    if needs.penalizes_norms:
+        return "differentiates twice, which compiled code does not support"
+    if needs.norms == "last":
+        return (
+            "reads norms at the last shared layer, which compiled code does not show (layer: all "
+            "supports it)"
+        )
+    if options.get("gramian") == "layers":
+        return "reads products of layers (gramian: layers), which compiled code does not show"
+    if options.get("at") == "representation" and len({t.reads_state for t in model.tasks}) > 1:
+        return (
+            "compares gradients at several states of an encoder (at: representation), of which "
+            "compiled code does not show which depends on what"
+        )
+    return None
+
+
+def _lacking_compiler(device: torch.device) -> str | None:
+    """Return what compiling needs and is not here, with what to install."""
+    if device.type == "cuda":
+        return (
+            None if find_spec("triton") else "Triton is not here; install it (pip install triton)"
+        )
+    usual = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+    name = os.environ.get("CXX", usual)  # as torch finds it
+    if shutil.which(name) is not None:
+        return None
+    return (
+        f"there is no C++ compiler {name}; install one (on Debian and Ubuntu: apt install g++), or "
+        "name it by the environment variable CXX"
+    )
 
 
 def check_representation(

@@ -13,6 +13,7 @@ from motet.training.loss_scale import LossScale
 from motet.training.normalizing import Normalizer
 from motet.training.passes.averages import Averages
 from motet.training.passes.beside import Beside
+from motet.training.passes.compiled import Compiled
 from motet.training.passes.forward import Forward
 from motet.training.passes.micro_batches import MicroBatches
 from motet.training.passes.owners import Owners
@@ -32,6 +33,7 @@ class Passes:
         precision: Arithmetic of the forward pass.
         generators: The random generators.
         scale: The factor on the losses in backward passes.
+        compiled: The parts of the model that are compiled.
     """
 
     def __init__(
@@ -43,10 +45,12 @@ class Passes:
         precision: str,
         generators: Generators,
         scale: LossScale,
+        compiled: Compiled,
     ) -> None:
         self._model, self._normalizer, self._generators = model, normalizer, generators
         self._forward = Forward(model, device, precision, generators)
         self.averages = Averages(nn.ModuleList([model, normalizer]))
+        self._compiled = compiled
         owners = Owners(model)
         self._whole = WholeBatch(self._forward, normalizer, owners, scale)
         self._micro_batches = MicroBatches(self._forward, normalizer, owners, self.averages, scale)
@@ -68,6 +72,12 @@ class Passes:
         """
         look = look and balancer.needs.reads == "losses"
         self._generators.seed("step", plan.step)
+        with self._compiled.in_use():
+            return self._make(plan, balancer, options, look)
+
+    def _make(
+        self, plan: Plan, balancer: Balancer, options: Mapping[str, Any], look: bool
+    ) -> Passed | None:
         if plan.micro_batches == 1 and not plan.beside:
             return self._whole.run(plan, balancer, options, look)
         way = self._whole if plan.micro_batches == 1 else self._micro_batches

@@ -1,0 +1,115 @@
+"""Compiled parts of a model, in use during the passes of a step.
+
+Encoders, experts and heads are compiled each by itself, so that autograd's graph still shows what
+tasks share. Random numbers are those of the model as it is. Evaluation, steps that are tried, and
+other users of the model run it as it is, and names of parameters do not change.
+
+Costs: some seconds for each part in the first step, and once more where shapes turn out to vary.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FunctionType, MethodType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from motet.model import MultiTaskModel
+from motet.sharing.experts import LoopedExperts, StackedExperts
+
+Call = Callable[..., Any]
+
+
+class Compiled:
+    """The compiled parts of a model.
+
+    Args:
+        parts: The modules to compile; none of them contains another.
+    """
+
+    def __init__(self, parts: list[nn.Module]) -> None:
+        self._calls = [(part, _compiled(part)) for part in parts]
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Let modules run their compiled code inside."""
+        before = [vars(part).get("forward") for part, _ in self._calls]
+        for part, call in self._calls:
+            vars(part)["forward"] = call
+        try:
+            yield
+        finally:
+            for (part, _), own in zip(self._calls, before, strict=True):
+                del vars(part)["forward"]
+                if own is not None:
+                    vars(part)["forward"] = own
+
+
+def parts_to_compile(model: MultiTaskModel) -> list[nn.Module]:
+    """List the modules that have several layers, and whose outputs depend on the same parameters.
+
+    What a scheme does between them, such as gates, stays as it is: compiled code does not show
+    which of its outputs depend on what, by which tasks are told apart.
+
+    Returns:
+        Modules of which none contains another.
+    """
+    found = [each for root in (model.sharing, *model.heads) for each in _parts(root)]
+    parts = [each for each in dict.fromkeys(found) if _has_layers(each)]
+    inside = {id(each) for part in parts for each in part.modules() if each is not part}
+    return [part for part in parts if id(part) not in inside]
+
+
+def _parts(module: nn.Module) -> Iterator[nn.Module]:
+    ours = type(module).__module__.startswith("motet.sharing")
+    if isinstance(module, (nn.ModuleList, nn.ModuleDict)) or (
+        ours and not isinstance(module, (LoopedExperts, StackedExperts))
+    ):
+        for child in module.children():
+            yield from _parts(child)
+    else:
+        yield module
+
+
+def _has_layers(module: nn.Module) -> bool:
+    layers = [each for each in module.modules() if not any(True for _ in each.children())]
+    return len(layers) > 1 and any(True for _ in module.parameters())
+
+
+def _compiled(module: nn.Module) -> Call:
+    forward = _of_its_own(module.forward)
+    compiled = torch.compile(forward, options={"fallback_random": True})  # draws as if it were not
+
+    def call(*given: Any, **named: Any) -> Any:
+        for each in tree_leaves((given, named)):
+            if isinstance(each, Tensor):
+                _mark_varying(each)
+        return compiled(*given, **named)
+
+    return call
+
+
+def _mark_varying(tensor: Tensor) -> None:
+    """Let the number of rows, and the lengths of texts, vary without being compiled again."""
+    lengths = tensor.dim() == 2 and not tensor.is_floating_point()
+    for dimension in range(min(tensor.dim(), 2 if lengths else 1)):
+        torch._dynamo.maybe_mark_dynamic(tensor, dimension)
+
+
+def _of_its_own(forward: Call) -> Call:
+    """Return a function with code of its own.
+
+    Compiled variants are kept, and limited in number, for a function's code, which all modules of
+    a class share.
+    """
+    if not isinstance(forward, MethodType) or not isinstance(forward.__func__, FunctionType):
+        return forward
+    plain = forward.__func__
+    code = plain.__code__.replace()
+    own = FunctionType(
+        code, plain.__globals__, plain.__name__, plain.__defaults__, plain.__closure__
+    )
+    own.__kwdefaults__ = plain.__kwdefaults__
+    return MethodType(own, forward.__self__)
