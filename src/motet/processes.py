@@ -88,15 +88,16 @@ class Processes:
         """
         return lambda: None
 
-    def share_of_total(self, flat: Tensor) -> Tensor:
-        """Return this process's consecutive share of the sum over the processes of ``flat`` (P,).
+    def share_of_total(self, rows: Tensor) -> Tensor:
+        """Return this process's columns of the sum over the processes of ``rows`` (T, P).
 
-        Shares have ceil(P / count) numbers, the last ones fewer. It costs half of `total`.
+        Columns are consecutive, ceil(P / count) of them, the last processes have fewer. It costs
+        half of `total`.
         """
-        return flat
+        return rows
 
     def joined_shares(self, share: Tensor, size: int) -> Tensor:
-        """Return what all shares of ``size`` numbers make up, in new memory; the other half."""
+        """Join the shares (ceil(P / count),) of a row of ``size`` P, in new memory."""
         return share
 
     def of_each(self, thing: V) -> list[V]:
@@ -159,16 +160,20 @@ class Group(Processes):
 
         return wait
 
-    def share_of_total(self, flat: Tensor) -> Tensor:
+    def share_of_total(self, rows: Tensor) -> Tensor:
         # as a reduce-scatter, in the order of the processes; gloo has none that is as fast
-        width = -(-len(flat) // self.count)
-        given = [max(0, min(width, len(flat) - rank * width)) for rank in range(self.count)]
-        size = given[self.rank]
-        found = flat.new_empty(self.count * size)
-        sizes = [size] * self.count
+        count, size = rows.shape
+        width = -(-size // self.count)
+        widths = [max(0, min(width, size - rank * width)) for rank in range(self.count)]
+        sent = rows[0]
+        if count > 1:
+            sent = torch.cat([each.reshape(-1) for each in torch.split(rows, widths, dim=1)])
+        mine = count * widths[self.rank]
+        found = rows.new_empty(self.count * mine)
+        given = [count * each for each in widths]
         with talking():
-            distributed.all_to_all_single(found, flat, sizes, given, group=self.group)
-        return found.view(self.count, size).sum(dim=0)
+            distributed.all_to_all_single(found, sent, [mine] * self.count, given, group=self.group)
+        return found.view(self.count, count, widths[self.rank]).sum(dim=0)
 
     def joined_shares(self, share: Tensor, size: int) -> Tensor:
         width = -(-size // self.count)

@@ -12,6 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from motet.balancing.engine.averaging_tables import average_tables, may_be_table
 from motet.balancing.engine.grad import add_to_grad
 from motet.balancing.engine.gradient_rows import sparse_like
 from motet.balancing.engine.graph import REENTRANT
@@ -71,8 +72,12 @@ class Averaging:
         self._processes = processes
         self._buckets: list[_Bucket] = []
         self._sent = 0
+        self._tables = {id(leaf): leaf for leaf in leaves if may_be_table(leaf)}
+        self._found: dict[int, Tensor | None] = {}  # for those
         size, kind = 0, None
         for leaf in reversed(leaves):
+            if id(leaf) in self._tables:
+                continue
             if size >= _BUCKET or kind != (leaf.dtype, leaf.device) or not self._buckets:
                 self._buckets.append(_Bucket([]))
                 size, kind = 0, (leaf.dtype, leaf.device)
@@ -82,6 +87,9 @@ class Averaging:
 
     def add(self, leaf: Tensor, gradient: Tensor | None) -> None:
         """Take the gradient of a leaf, and send the next buckets if they are complete."""
+        if id(leaf) in self._tables:
+            self._found[id(leaf)] = gradient
+            return
         bucket = self._of[id(leaf)]
         if bucket.sent is not None:
             raise InputError(REENTRANT)
@@ -97,6 +105,9 @@ class Averaging:
         """
         while self._sent < len(self._buckets):
             self._send()
+        if self._tables:
+            tables, found = list(self._tables.values()), self._found
+            yield from average_tables(tables, [found.get(id(t)) for t in tables], self._processes)
         for bucket in self._buckets:
             assert bucket.wait is not None
             assert bucket.sent is not None

@@ -12,6 +12,7 @@ leaves the losses reach, unless ``task_parameters`` lists them.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Literal
 
@@ -20,6 +21,7 @@ from torch import Tensor, distributed
 from torch.amp.grad_scaler import GradScaler
 
 from motet.balancing.engine.call import BackwardCall
+from motet.balancing.engine.drawing import drawn_alike
 from motet.balancing.engine.graph import place, walk
 from motet.balancing.engine.hooks import run_hooks
 from motet.balancing.engine.inputs import Shared, check_penalty, check_previous, named_losses
@@ -169,13 +171,10 @@ def backward(
     call = joined_call(prepare, together, len(balancer.tasks)) if joins else prepare()
     apart = penalty is not None and not (balancer.needs.reads == "losses" and call.whole)
     call = replace(call, keep_graph=apart)
-    result: BackwardResult | None = None
-    for way in ways(call):
-        if (result := way(call)) is not None:
-            break
-    assert result is not None
-    if solve and balancer.needs.reads != "losses":
-        differentiate_objective(call, result)
+    with drawn_alike(call, together) if solve else nullcontext():
+        result = next(found for way in ways(call) if (found := way(call)) is not None)
+        if solve and balancer.needs.reads != "losses":
+            differentiate_objective(call, result)
     if penalty is not None and apart:
         with averaged_passes(call):
             _add_penalty(call, penalty)

@@ -96,6 +96,8 @@ class BackwardCall:
     """The losses (T',) of all processes, where there are several."""
     in_pieces: bool = False
     """Whether some other process has micro-batches."""
+    places: int = 0
+    """Number of tensors in ``representation`` on processes that have losses, where several are."""
     pending: dict[int, Tensor] = field(default_factory=dict)
     """Sums of gradients by leaf that wait to be averaged over the processes."""
 

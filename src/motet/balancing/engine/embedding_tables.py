@@ -15,7 +15,7 @@ gradients scaled by frequency, weighted or largest members of bags, recomputed i
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from motet.balancing.engine.graph import place, users
+from motet.processes import Processes
 
 
 class Lookup(NamedTuple):
@@ -75,7 +76,7 @@ class Table:
         for lookup, places, given in zip(self.lookups, self.places, cotangents, strict=True):
             if given is not None:
                 _add_by_row(lookup.cotangents(given).to(found), places, found)
-        padding = self.lookups[0].padding
+        padding = self.lookups[0].padding if self.lookups else None
         if padding is not None:
             found[self.used == padding] = 0
 
@@ -118,6 +119,49 @@ def embedding_tables(
             return []
     tables = list(_tables(nodes, above))
     return [table for table in tables if not cheaper or 2 * table.shape[0] <= len(table.weight)]
+
+
+def joined_tables(
+    losses: Collection[Tensor], wide: Sequence[Tensor], processes: Processes
+) -> list[Table]:
+    """Find the tables of which few rows are used, by all processes together.
+
+    Args:
+        losses: What the gradients are of on this process, perhaps nothing.
+        wide: Leaves that are balanced on and may be tables, alike on all processes.
+        processes: The processes.
+
+    Returns:
+        The tables, each with the rows that some process looks up.
+    """
+    above: dict[Any, list[Any]] = {}
+    mine = {
+        id(table.weight): table for table in embedding_tables(losses, wide, above, cheaper=False)
+    }
+    other = [id(leaf) not in mine and bool(above.get(place(leaf)[0])) for leaf in wide]
+    facts = [[id(leaf) in mine for leaf in wide], other]
+    facts.append([id(leaf) in mine and mine[id(leaf)].sparse for leaf in wide])
+    read, other, sparse = processes.total(
+        torch.tensor(facts).double().to(processes.device)
+    ).tolist()
+    chosen = [k for k in range(len(wide)) if read[k] and not other[k]]
+    if not chosen:
+        return []
+    known = [mine.get(id(wide[k])) for k in chosen]
+    used = processes.of_each([None if table is None else table.used.cpu() for table in known])
+    found = []
+    for k, table, each in zip(chosen, known, zip(*used, strict=True), strict=True):
+        weight = wide[k]
+        union = torch.unique(torch.cat([rows for rows in each if rows is not None]))
+        union = union.to(weight.device)
+        if 2 * len(union) > len(weight):
+            continue
+        if table is None:
+            table = Table(weight, (), union, (), bool(sparse[k]))
+        where = torch.searchsorted(union, table.used)
+        places = tuple(where[each] for each in table.places)
+        found.append(replace(table, used=union, places=places, sparse=bool(sparse[k])))
+    return found
 
 
 def _is_looked_up(above: Sequence[Any]) -> bool:

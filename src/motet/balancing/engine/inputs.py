@@ -82,6 +82,13 @@ def parameters_in(given: Shared, what: str) -> list[Tensor]:
     return found
 
 
+def given_tensors(representation: Tensor | Sequence[Tensor] | None) -> list[Tensor]:
+    """List the tensors of a representation that was given."""
+    if representation is None:
+        return []
+    return [representation] if isinstance(representation, Tensor) else list(representation)
+
+
 def _described(balancer: Balancer | None) -> str:
     assert balancer is not None
     return f"{type(balancer).__name__} of {', '.join(balancer.tasks)}"

@@ -22,8 +22,9 @@ class JoinedRows:
 
     def __init__(self, rows: GradientRows, processes: Processes) -> None:
         self._processes, self._size = processes, rows.jacobian.shape[1]
-        shares = [processes.share_of_total(row) for row in rows.jacobian]
-        self._share = torch.stack(shares).div_(processes.count)
+        together = max(1, _TOGETHER // max(1, self._size))
+        shares = map(processes.share_of_total, torch.split(rows.jacobian, together))
+        self._share = torch.cat(list(shares)).div_(processes.count)
         self._gramian = join_reached(rows, processes, inner_products(self._share))
 
     def gramian(self) -> Tensor:
@@ -34,6 +35,32 @@ class JoinedRows:
         """Compute the weighted sum of the rows (P,)."""
         share: Tensor = weights.to(self._share) @ self._share
         return self._processes.joined_shares(share, self._size)
+
+
+_TOGETHER = 1 << 20
+"""Numbers of several rows that are sent together, in a copy; longer rows are sent one by one."""
+
+
+class OwnRows:
+    """Rows whose columns are each process's own, as gradients at a representation are.
+
+    Args:
+        rows: Those of this process. What they reach becomes what some process reaches.
+        processes: The processes.
+    """
+
+    def __init__(self, rows: GradientRows, processes: Processes) -> None:
+        self._rows = rows
+        # a process's share of the mean over all rows is 1 / count of what its rows give
+        self._gramian = join_reached(rows, processes, rows.gramian()).div_(processes.count**2)
+
+    def gramian(self) -> Tensor:
+        """Return the inner products of the joined rows (T', T'), float64, on the device."""
+        return self._gramian
+
+    def combine(self, weights: Tensor) -> Tensor:
+        """Compute the weighted sum of this process's rows."""
+        return self._rows.combine(weights)
 
 
 def average_rows(rows: GradientRows, processes: Processes) -> None:

@@ -5,13 +5,14 @@ raised on all, as the others would wait for it.
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from motet.balancing.engine.call import BackwardCall
+from motet.balancing.engine.inputs import given_tensors
 from motet.balancing.engine.shards import check_all_have
 from motet.problems import InputError
 from motet.processes import Processes
@@ -40,10 +41,10 @@ def joined_call(
         _total(processes, torch.ones(1), torch.zeros(_OF_CALL + 2 * tasks))
         raise
     sums = _total(processes, torch.zeros(1), _described(call))
-    failed, pieces, wide, mark, square = sums[: 1 + _OF_CALL].tolist()
+    failed, pieces, wide, mark, square, given, count, squares = sums[: 1 + _OF_CALL].tolist()
     if failed:
         raise InputError("motet.backward failed on another process, whose message gives the reason")
-    if square * processes.count != mark**2:
+    if square * processes.count != mark**2 or squares * given != count**2:
         raise InputError(_DIFFERENT)
     present, values = sums[1 + _OF_CALL :].view(2, tasks)
     if call.shards is not None:
@@ -60,14 +61,15 @@ def joined_call(
         losses={name: call.losses.get(name, zero) for name in names},
         joined=joined if call.solve else None,  # else those of this micro-batch are added up
         in_pieces=bool(pieces),
+        places=round(count / given) if given else 0,
     )
 
 
-_OF_CALL = 4
+_OF_CALL = 7
 _DIFFERENT = (
     "the processes call motet.backward with different arguments; expected the same balancer, "
-    "options, `shared` and `task_parameters` (their number, order, shapes and which are frozen) on "
-    "all"
+    "options, number of tensors in `representation`, `shared` and `task_parameters` (their number, "
+    "order, shapes and which are frozen) on all"
 )
 
 
@@ -78,26 +80,24 @@ def _total(processes: Processes, failed: Tensor, more: Tensor) -> Tensor:
 
 def _described(call: BackwardCall) -> Tensor:
     """Return what is added up: facts of the call; which tasks have a loss; their losses."""
-    values: dict[str, list[Tensor]] = {}
-    before = {} if call.previous is None else call.previous.losses
-    for losses in (before, call.losses):
-        for task, loss in losses.items():
-            values.setdefault(task, []).append(loss.detach())
-    trained = {*before, *(task for task, loss in call.losses.items() if loss.requires_grad)}
-    wide = any(each.dtype == torch.float64 for losses in values.values() for each in losses)
-    mark = float(_mark(call))
-    facts = torch.tensor([not call.whole, wide, mark, mark**2], dtype=torch.float64)
     tasks = call.balancer.tasks
-    present = torch.tensor([task in trained for task in tasks])
-    summed = [
-        sum(map(_wide, values.get(task, [])), torch.zeros((), dtype=torch.float64))
-        for task in tasks
-    ]
-    return torch.cat([facts, present.double(), torch.stack(summed)])
+    before = {} if call.previous is None else call.previous.losses
+    trained = {*before, *(task for task, loss in call.losses.items() if loss.requires_grad)}
+    wide = any(loss.dtype == torch.float64 for loss in [*before.values(), *call.losses.values()])
+    mark, count = float(_mark(call)), float(len(given_tensors(call.representation)))
+    facts = [not call.whole, wide, mark, mark**2, count > 0, count, count**2]
+    present = [task in trained for task in tasks]
+    values = _by_task(before, tasks) + _by_task(call.losses, tasks)
+    return torch.cat([torch.tensor([*facts, *present], dtype=torch.float64), values])
 
 
-def _wide(value: Tensor) -> Tensor:
-    return value.double().cpu()  # a device sync for each loss
+def _by_task(losses: Mapping[str, Tensor], tasks: Sequence[str]) -> Tensor:
+    """Return losses (T,) on the CPU, 0 where there is none."""
+    found = torch.zeros(len(tasks), dtype=torch.float64)
+    if losses:
+        values = torch.stack([loss.detach().double() for loss in losses.values()])
+        found[[tasks.index(task) for task in losses]] = values.cpu()  # a device sync
+    return found
 
 
 def _mark(call: BackwardCall) -> int:

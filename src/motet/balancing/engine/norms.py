@@ -12,11 +12,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motet.balancing.engine.graph import HIDDEN, is_compiled, is_leaf, place, users, whole_graph
+from motet.balancing.engine.call import BackwardCall
+from motet.balancing.engine.graph import (
+    HIDDEN,
+    is_compiled,
+    is_leaf,
+    place,
+    users,
+    walk,
+    whole_graph,
+)
 from motet.balancing.engine.inputs import Shared
 from motet.balancing.engine.leaves import common_leaves, trainable
 from motet.balancing.families import Balancer
 from motet.problems import InputError
+
+
+def _nothing_common(balancer: Balancer) -> str:
+    return (
+        f"{type(balancer).__name__} compares gradients where tasks meet, but no two losses reach "
+        "the same parameter in `shared`; check it, or leave it out"
+    )
+
 
 NOTHING_SHARED = "no norms, as the losses have no parameter in common"
 
@@ -47,11 +64,52 @@ def norm_leaves(
         asked = {id(leaf) for leaf in trainable(shared)}
         common = {leaf: tasks for leaf, tasks in common.items() if id(leaf) in asked}
         if not common:
-            raise InputError(
-                f"{type(balancer).__name__} compares gradients where tasks meet, but no two "
-                "losses reach the same parameter in `shared`; check it, or leave it out"
-            )
+            raise InputError(_nothing_common(balancer))
     return list(common) if balancer.needs.norms == "all" else _last_layer(balancer, roots, common)
+
+
+def joined_norm_leaves(call: BackwardCall) -> list[Tensor]:
+    """List the leaves on which norms are needed, as `norm_leaves` does for all processes' graphs.
+
+    A process may lack tasks, so what its graph shows is added up: which tasks reach a parameter in
+    ``shared``, and whether another one lies between it and some loss.
+
+    Returns:
+        The leaves.
+
+    Raises:
+        InputError: If no two losses reach a common one, or graphs disagree.
+    """
+    balancer, shared = call.balancer, call.leaves.shared
+    losses = {task: loss for task, loss in call.losses.items() if loss.requires_grad}
+    graph = walk([place(loss) for loss in losses.values()])
+    bits = {task: 1 << bit for bit, task in enumerate(losses)}
+    reached = torch.tensor(
+        [[bool(graph.leaves.get(p, 0) & bits.get(task, 0)) for p in shared] for task in call.tasks]
+    )
+    tasks = (_joined(call, reached) > 0).sum(dim=0).tolist()
+    fewest = min(2, len(call.tasks))
+    common = [leaf for leaf, count in zip(shared, tasks, strict=True) if count >= fewest]
+    if not common:
+        raise InputError(_nothing_common(balancer))
+    if balancer.needs.norms == "all":
+        return common
+    here = {leaf: graph.leaves[leaf] for leaf in common if leaf in graph.leaves}
+    last = {
+        id(leaf) for leaf in _last_layer(balancer, [place(x)[0] for x in losses.values()], here)
+    }
+    shown = torch.tensor(
+        [
+            [id(leaf) in last for leaf in common],
+            [leaf in here and id(leaf) not in last for leaf in common],
+        ]
+    )
+    first, behind = (_joined(call, shown) > 0).tolist()
+    return [leaf for leaf, yes, no in zip(common, first, behind, strict=True) if yes and not no]
+
+
+def _joined(call: BackwardCall, shown: Tensor) -> Tensor:
+    return call.processes.total(shown.double().to(call.processes.device)).cpu()
 
 
 def _last_layer(balancer: Balancer, roots: list[Any], common: Mapping[Tensor, int]) -> list[Tensor]:

@@ -126,9 +126,18 @@ def _check_over_processes(call: BackwardCall) -> None:
             'gramian="layers" reads products of the rows of one process, and those of rows on '
             "different processes would be missing; remove gramian"
         )
-    needs = call.balancer.needs
-    if call.memory == "low" or call.at == "representation" or (needs.norms and call.whole):
-        raise InputError("not supported yet with process_group")
+    needs, name = call.balancer.needs, type(call.balancer).__name__
+    if call.at == "representation" and needs.reads == "jacobian":
+        raise InputError(
+            f"at a representation each process has columns of its own rows, and {name} needs those "
+            'of all; use at="parameters" with process_group, or a Gramian balancer'
+        )
+    trained = any(loss.requires_grad for loss in call.losses.values())
+    if call.at == "representation" and call.representation is None and trained:
+        raise InputError(
+            'at="representation" with process_group needs representation=, the tensors that heads '
+            "were given: found in a graph, they would depend on the tasks of each process"
+        )
     if not call.solve and call.penalty is not None:
         raise InputError(
             "with process_group, processes exchange gradients only at the call that solves; give "

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from motet.balancing.engine.call import BackwardCall, stacked
 from motet.balancing.engine.gradient_rows import GradientRows
-from motet.balancing.engine.joined_rows import JoinedRows, average_rows
+from motet.balancing.engine.joined_rows import JoinedRows, OwnRows, average_rows
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.families import (
     Balancer,
@@ -87,10 +87,12 @@ def balance(call: BackwardCall, rows: GradientRows, *, in_place: bool = False) -
     return Solved(joined.combine(weights), weights, gramian, status, components, inner=inner)
 
 
-def join_rows(call: BackwardCall, rows: GradientRows) -> GradientRows | JoinedRows:
+def join_rows(call: BackwardCall, rows: GradientRows) -> GradientRows | JoinedRows | OwnRows:
     """Return the rows of all processes."""
     if not call.processes.several:
         return rows
+    if call.at == "representation":
+        return OwnRows(rows, call.processes)
     if call.balancer.needs.reads == "jacobian":
         average_rows(rows, call.processes)
         return rows

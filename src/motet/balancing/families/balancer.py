@@ -59,6 +59,9 @@ class Balancer(WideState, ABC):
     reads_priorities: ClassVar[bool] = False
     """Whether the ``priority`` of the tasks has an effect."""
 
+    draws: ClassVar[bool] = False
+    """Whether it draws from torch's generators; those of this package draw from (seed, step)."""
+
     option_defaults: ClassVar[Mapping[str, Any]] = {}
     """Defaults of shared options (`motet.balancing.families.options`) that differ from theirs."""
 

@@ -36,6 +36,8 @@ class Needs:
     balance."""
     priorities: bool = False
     """Whether the priority of the tasks has an effect."""
+    draws: bool = False
+    """Whether it draws from torch's generators, which processes then share."""
     looks_ahead: bool = False
     """Whether it learns from a validation batch before each step."""
     after_step: bool = False
@@ -70,6 +72,7 @@ def needs_of(balancer: Any) -> Needs:
         columns_stay=balancer.reads == "jacobian" and bool(balancer.column_state),
         compares=balancer.compares and not (losses and balancer.fixed_weights),
         priorities=balancer.reads_priorities,
+        draws=balancer.draws or (inner is not None and inner.draws),
         looks_ahead=_has(balancer, "look_ahead"),
         after_step=_has(balancer, "after_step", "exact") and balancer.exact,
         epochs=_has(balancer, "end_epoch"),

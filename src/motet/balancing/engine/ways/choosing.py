@@ -35,7 +35,8 @@ def ways(call: BackwardCall) -> tuple[Way, ...]:
         (call.at == "representation", (representation,)),
         (needs.reads == "jacobian", (rows,)),
         (call.memory == "low", (kept_weights, pieces)),
-        (call.gramian == "rows" or call.processes.several, (kept_weights, rows)),
+        (call.gramian == "rows", (kept_weights, rows)),
+        (call.processes.several, (kept_weights, layers, rows)),
         (call.gramian == "layers", (kept_weights, layers)),
     )
     for holds, found in table:

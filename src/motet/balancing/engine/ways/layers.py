@@ -2,13 +2,14 @@
 
 They hold cotangents in place of the weight gradients of linear layers
 (`motet.balancing.engine.linear_layers`), and of an embedding table the rows that the batch uses
-(`motet.balancing.engine.embedding_tables`).
+(`motet.balancing.engine.embedding_tables`). Products are of all rows of a batch, so with several
+processes only tables are read so.
 """
 
 from typing import Any
 
 from motet.balancing.engine.call import BackwardCall
-from motet.balancing.engine.embedding_tables import embedding_tables
+from motet.balancing.engine.embedding_tables import embedding_tables, joined_tables
 from motet.balancing.engine.linear_layers import linear_layers
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.task_rows import by_task_rows
@@ -28,7 +29,12 @@ def layers(call: BackwardCall) -> BackwardResult | None:
     losses, shared = call.losses.values(), call.leaves.shared
     least = _LEAST if cheaper else 1
     wide = [leaf for leaf in shared if leaf.dim() == 2 and leaf.numel() >= least]
-    if wide:
+    if wide and call.processes.several:
+        here = [loss for loss in losses if loss.requires_grad]
+        tables = joined_tables(here, wide, call.processes)
+        if tables:
+            return by_task_rows(call, "tables", (), tables)
+    elif wide:
         above: dict[Any, list[Any]] = {}
         found = linear_layers(losses, shared, wide, above, cheaper=cheaper)
         tables = embedding_tables(losses, wide, above, cheaper=cheaper)

@@ -10,7 +10,7 @@ from motet.balancing.engine.call import BackwardCall
 from motet.balancing.engine.gradient_rows import GradientRows, components
 from motet.balancing.engine.leaves import unique
 from motet.balancing.engine.result import BackwardResult
-from motet.balancing.engine.solving import Solved, solved_result, weigh
+from motet.balancing.engine.solving import Solved, join_rows, solved_result, weigh
 from motet.balancing.engine.task_rows import fill_row
 from motet.balancing.engine.weighted_pass import weighted_pass
 
@@ -29,8 +29,10 @@ def pieces(call: BackwardCall) -> BackwardResult:
         for row, task in enumerate(call.tasks):
             own = leaves.own[task] if number == 0 and not call.own_waits else []
             call.add_all(own, fill_row(kept, rows, row, own))
-            reached[row] += rows.reached[row]
-        gramian = rows.gramian() if gramian is None else gramian + rows.gramian()
+        found = join_rows(call, rows).gramian()
+        gramian = found if gramian is None else gramian + found
+        for known, more in zip(reached, rows.reached, strict=True):
+            known += more
         memory = rows.memory
     assert gramian is not None
     assert memory is not None
@@ -39,6 +41,8 @@ def pieces(call: BackwardCall) -> BackwardResult:
     weights, gramian, status, inner = weigh(call, gramian, call.values(), groups)
     waiting = [leaf for task in call.tasks for leaf in leaves.own[task]] if call.own_waits else []
     weighted_pass(call, leaves.shared, unique(waiting), weights, inner)
+    if not call.own_waits:
+        call.average()
     named = tuple(tuple(call.tasks[place] for place in group) for group in groups)
     return solved_result(call, Solved(weights, weights, gramian, status, named), "pieces")
 
