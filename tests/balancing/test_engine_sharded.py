@@ -243,7 +243,7 @@ def test_one_gradient_per_task_is_scattered_and_parameters_are_gathered_once(mon
     for found in in_processes(2, exchanged):
         assert found["reduce_scatter_single"] == 3 * encoder + head
         assert found["all_gather_single"] == encoder + head
-        assert found["all_reduce"] == heads + 8 + 5 + 2 * 3 + 3 * 3  # flags, losses, Gramian
+        assert found["all_reduce"] == heads + 8 + 8 + 2 * 3 + 3 * 3  # flags, facts, losses, Gramian
 
 
 def message(call, *arguments):
