@@ -142,6 +142,13 @@ def reason(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
+MALFORMED = (
+    *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError),
+    *(RuntimeError, AssertionError),
+)
+"""What Python and torch raise when the content of a file is not of the form that it should be."""
+
+
 def shown(value: object) -> str:
     """Quote a value for a message, cut to one short line."""
     if value is None or isinstance(value, bool):  # as YAML spells them

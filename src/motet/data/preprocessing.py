@@ -25,7 +25,7 @@ from motet.data.targets import Target
 from motet.data.targets.base import NO_INPUTS
 from motet.data.targets.results import checked_columns, checked_labels
 from motet.data.values import is_list
-from motet.problems import InputError, hint, owned, reason
+from motet.problems import MALFORMED, InputError, hint, owned, reason
 from motet.registry import INPUTS, LABELS
 
 _VERSION = 1
@@ -385,7 +385,9 @@ class Preprocessing:
             made = Preprocessing(inputs, targets, judged)
             made.strings = tuple(content["strings"])
             made.sources = content.get("sources", {})
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        except InputError:
+            raise
+        except MALFORMED as error:
             raise InputError(
                 f"the preprocessing is not what motet writes ({reason(error)}); "
                 "use the preprocessing.json of a model folder, unchanged"

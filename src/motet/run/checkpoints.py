@@ -17,7 +17,7 @@ from torch import Tensor
 
 from motet.data.ragged import Ragged
 from motet.data.trees import leaves
-from motet.problems import InputError, reason
+from motet.problems import MALFORMED, InputError, reason
 from motet.run.folder import METRICS, JsonLines
 from motet.run.prepared import AnyPrepared
 from motet.training import Trainer
@@ -102,9 +102,9 @@ def _fitting(path: Path, header: Mapping[str, Any]) -> Iterator[None]:
     """Report a checkpoint that another version of motet wrote, or something else."""
     try:
         yield
-    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except MALFORMED as error:
         raise InputError(
             f"the checkpoint {path}, which motet {header.get('motet', 'of an earlier version')} "
             f"wrote, does not fit motet {__version__} ({reason(error)}); use that version, or "

@@ -38,6 +38,7 @@ from motet.run.prepared import ROW, Prepared
 from motet.run.preparing import make_target
 from motet.run.progress import progress_of
 from motet.run.runs import Run
+from motet.run.sealed import write_sealed
 from motet.run.training import (
     resume_one,
     silent,
@@ -98,7 +99,7 @@ def train(
     known = replace(fingerprint(prepared), train=len(prepared.rows.table))
     with folder.created(output, origin.stem if origin else "run") as path:
         write_config(path, chosen, prepared.rows.origin.folder)
-        folder.write_json(path / folder.ENVIRONMENT, folder.environment() | {"data": asdict(known)})
+        write_sealed(path / folder.ENVIRONMENT, folder.environment() | {"data": asdict(known)})
         return _carry_out(path, chosen, data, say, step)
 
 

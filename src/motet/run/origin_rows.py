@@ -6,7 +6,6 @@ and verified.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,9 +16,10 @@ from numpy.typing import NDArray
 
 from motet.data.split_labels import SPLITS
 from motet.data.splits import Splits
-from motet.problems import InputError, hint
+from motet.problems import MALFORMED, InputError, hint, reason
 from motet.run.folder import ENVIRONMENT
 from motet.run.prepared import AnyPrepared, Prepared
+from motet.run.sealed import read_sealed
 
 Labels = Mapping[str, NDArray[Any]]
 
@@ -85,9 +85,12 @@ def fingerprint(prepared: Prepared) -> Fingerprint:
 def read_fingerprint(run: Path, source: str = "") -> Fingerprint | None:
     """Read what was stored; None for a model folder, or a run of motet before 0.2."""
     path = run / ENVIRONMENT
-    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    found = content.get("sources", {}).get(source) if source else content.get("data")
-    return Fingerprint(**found) if found else None
+    content = read_sealed(path) if path.is_file() else {}
+    try:
+        found = content.get("sources", {}).get(source) if source else content.get("data")
+        return Fingerprint(**found) if found else None
+    except MALFORMED as error:
+        raise InputError(f"{path} is not what motet writes: {reason(error)}") from None
 
 
 def rows_of(split: Splits, name: str, known: Fingerprint) -> NDArray[np.int64]:

@@ -5,9 +5,9 @@ rows about inputs and labels, ``model.safetensors`` the weights. ``learned.json`
 moments of the training labels, which prediction does not need. No pickle, no path.
 """
 
-import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,13 @@ from motet.config import Config
 from motet.config.places import without_paths
 from motet.data.preprocessing import Preprocessing
 from motet.model import MultiTaskModel
+from motet.model.allowance import Allowance
 from motet.model.building import Portable, text_encoders
-from motet.model.sizes import learned_sizes
-from motet.problems import InputError, reason
+from motet.model.sizes import Sizes, learned_sizes
+from motet.problems import MALFORMED, InputError, reason
 from motet.registry import LABELS, TASKS
 from motet.run.folder import finite, require_folder, write_json, write_text
+from motet.run.sealed import file_digest, read_sealed, write_sealed
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
 from motet.tasks.statistics import LabelStatistics
@@ -80,7 +82,10 @@ def save(
         if isinstance(encoder, Portable):
             settings["inputs"][name]["encoder"] |= encoder.portable_options()
     content = {"motet": __version__, "config": settings, "trivial": _plain(trivial)}
-    write_json(folder / SETTINGS, content | ({"weights": files} if files else {}))
+    content |= {"weights": files} if files else {}
+    names = [WEIGHTS, PREPROCESSING, *dict.fromkeys(files.values())]
+    digests = {name: file_digest(folder / name) for name in names}
+    write_sealed(folder / SETTINGS, content | {"files": digests})
 
 
 def _save_kept(folder: Path, kept: Kept) -> dict[str, str]:
@@ -97,8 +102,16 @@ def _save_kept(folder: Path, kept: Kept) -> dict[str, str]:
 
 
 def _load_kept(folder: Path, files: Mapping[str, str]) -> Kept:
-    states = {name: load_file(folder / EACH / Path(name).name) for name in set(files.values())}
+    states = {name: load_file(_kept_file(folder, name)) for name in set(files.values())}
     return {task: states[name] for task, name in files.items()}
+
+
+def _kept_file(folder: Path, name: str) -> Path:
+    """Return a file of `_save_kept`, and no other, whatever the settings name."""
+    path = folder / EACH / Path(name).name
+    if f"{EACH}/{path.name}" != name or not path.is_file():
+        raise InputError(f"{folder} has no file {name!r}; restore it from a copy")
+    return path
 
 
 def save_members(folder: Path, models: Sequence[Path], card: str) -> None:
@@ -114,15 +127,25 @@ def save_members(folder: Path, models: Sequence[Path], card: str) -> None:
         with writing(folder / name):
             shutil.copytree(model, folder / name, dirs_exist_ok=True)
     write_text(folder / CARD, card)
-    write_json(folder / SETTINGS, {"motet": __version__, "members": names})
+    write_sealed(folder / SETTINGS, {"motet": __version__, "members": names})
 
 
 def members(folder: Path) -> list[Path]:
-    """Return the folders of the models that `save_members` wrote; none for a single model."""
+    """Return the folders of the models that `save_members` wrote; none for a single model.
+
+    Raises:
+        InputError: If one is missing.
+    """
     if not (folder / SETTINGS).is_file():
         return []
-    found = [each for each in (folder / MEMBERS).glob("*") if each.name.isdecimal()]
-    return sorted(found, key=lambda each: int(each.name))
+    names = read_sealed(folder / SETTINGS).get("members", [])
+    if not isinstance(names, list):
+        raise InputError(f"{folder / SETTINGS} is not what motet writes: its members are no list")
+    found = [folder / MEMBERS / str(place) for place in range(1, len(names) + 1)]
+    missing = [str(each) for each in found if not each.is_dir()]
+    if missing:
+        raise InputError(f"models are missing: {', '.join(missing)}; restore them from a copy")
+    return found
 
 
 def load(folder: Path) -> tuple[Config, Preprocessing, MultiTaskModel, Trivial, Kept]:
@@ -142,26 +165,59 @@ def load(folder: Path) -> tuple[Config, Preprocessing, MultiTaskModel, Trivial, 
             f"{folder} holds no trained model: {', '.join(missing)} not found; "
             "expected a run folder, or its model/ folder"
         )
-    try:
-        content = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    content = read_sealed(folder / SETTINGS)
+    with _as_written(folder / SETTINGS):
         config = configs.read(content["config"])[0]
         trivial = _predictions(content["trivial"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{folder / SETTINGS} is not what motet writes: {reason(error)}") from None
-    try:
+        files, digests = dict(content.get("weights", {})), dict(content.get("files", {}))
+    for name in (PREPROCESSING, WEIGHTS, *dict.fromkeys(files.values())):
+        path = _kept_file(folder, name) if name in files.values() else folder / name
+        if digests and digests.get(name) != file_digest(path):
+            raise InputError(
+                f"{path} was changed since motet wrote it, or is of another run; restore it from a "
+                "copy"
+            )
+    with _as_written(folder / PREPROCESSING):
         text = (folder / PREPROCESSING).read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise InputError(f"{folder / PREPROCESSING} is not what motet writes: no text") from None
-    preprocessing = Preprocessing.from_json(text)
-    _check_fit(folder, config, preprocessing)
-    model = MultiTaskModel.from_sizes(config, learned_sizes(config, preprocessing))
+        preprocessing = Preprocessing.from_json(text)
+        _check_fit(folder, config, preprocessing)
+        sizes = learned_sizes(config, preprocessing)
+    model = _built(folder, config, sizes)
     try:
         load_model(model, str(folder / WEIGHTS))
-        kept = _load_kept(folder, content.get("weights", {}))
+        kept = _load_kept(folder, files)
     except (RuntimeError, OSError, ValueError, SafetensorError) as error:
         raise InputError(f"{folder / WEIGHTS} does not hold this model: {reason(error)}") from None
     model.eval()
     return config, preprocessing, model, trivial, kept
+
+
+def _built(folder: Path, config: Config, sizes: Sizes) -> MultiTaskModel:
+    """Build the model, in little more memory than its weights take."""
+    weights = (folder / WEIGHTS).stat().st_size
+    message = (
+        f"{folder / SETTINGS} describes a much larger model than {WEIGHTS} has weights of "
+        f"({weights:,} bytes); use both from one run, unchanged"
+    )
+    with _as_written(folder / SETTINGS), Allowance(_ROOM + 4 * weights, message):
+        return MultiTaskModel.from_sizes(config, sizes)
+
+
+_ROOM = 256e6
+"""Bytes that building a model may take beside its weights."""
+
+
+@contextmanager
+def _as_written(path: Path) -> Iterator[None]:
+    """Name the file in errors of content that motet would not write."""
+    try:
+        yield
+    except InputError as error:
+        if str(error).startswith(str(path.parent)):
+            raise
+        raise InputError(f"{path}: {error}") from None
+    except MALFORMED as error:
+        raise InputError(f"{path} is not what motet writes: {reason(error)}") from None
 
 
 def _check_fit(folder: Path, config: Config, preprocessing: Preprocessing) -> None:

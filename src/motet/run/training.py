@@ -25,6 +25,7 @@ from motet.run.origin_rows import stored
 from motet.run.prepared import AnyPrepared
 from motet.run.preparing import prepare
 from motet.run.runs import Run, batch_size_of
+from motet.run.sealed import write_sealed
 from motet.run.source_runs import SourcesRun
 from motet.run.split_data import rows_of, test_predictions
 from motet.training import History, OutOfMemory, Report, TestRecord, TrainingError
@@ -99,7 +100,7 @@ class _Attempt:
         with stopping_when_full(self.path, self._is_resumable):
             write_config(self.path, prepared.config, prepared.origin.folder)
             content = folder.environment() | stored(prepared)
-            folder.write_json(self.path / folder.ENVIRONMENT, content)
+            write_sealed(self.path / folder.ENVIRONMENT, content)
         for each in (*data_lines(prepared), *training_lines(prepared, self.trainer)):
             self.say(each)
         return self.carry_out()

@@ -47,13 +47,14 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no iterator
         header, checksum = metadata["header"], metadata["checksum"]
+        content = json.loads(header)
     except FileNotFoundError:
         raise InputError(f"there is no checkpoint {path}") from None
-    except (SafetensorError, OSError, KeyError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
         raise InputError(f"the checkpoint {path} is cut or damaged ({error})") from None
     if _checksum(tensors, header) != checksum:
         raise InputError(f"the checkpoint {path} was changed since it was written")
-    return tensors, json.loads(header)
+    return tensors, content
 
 
 def _checksum(tensors: dict[str, Tensor], header: str) -> str:

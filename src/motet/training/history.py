@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from motet.problems import InputError
+from motet.problems import MALFORMED, InputError, reason
 
 
 class History:
@@ -33,10 +33,30 @@ class History:
 
     @staticmethod
     def read(path: Path) -> "History":
-        """Read the epochs of a ``metrics.jsonl``; empty if there is none."""
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        records = map(json.loads, lines)
-        return History(r for r in records if r["event"] == "epoch" or r["split"] == "validation")
+        """Read the epochs of a ``metrics.jsonl``; empty if there is none.
+
+        A last line without an end is left out: it is being written, or was when the run died.
+
+        Returns:
+            The history.
+
+        Raises:
+            InputError: If another line is not a record.
+        """
+        lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
+        records = []
+        for number, text in enumerate(lines, 1):
+            if text.endswith(b"\n"):
+                try:
+                    record = json.loads(text)
+                    if record["event"] == "epoch" or record["split"] == "validation":
+                        records.append(record)
+                except MALFORMED as error:
+                    raise InputError(
+                        f"line {number} of {path} is not a record ({reason(error)}); remove the "
+                        "line, or restore the file from a copy"
+                    ) from None
+        return History(records)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self.records)
