@@ -86,6 +86,19 @@ def test_other_data_are_refused(config, tmp_path, monkeypatch):
         motet.resume(tmp_path / "parts")
 
 
+def test_another_config_is_refused(config, tmp_path, monkeypatch):
+    cut_short(config, tmp_path / "parts", monkeypatch, 30)
+    path = tmp_path / "parts" / "config.yaml"
+    before = path.read_text()
+    path.write_text(before.replace("learning_rate: 0.01", "learning_rate: 0.03"))
+    with pytest.raises(InputError, match=r"config\.yaml is not what the run began with.*undo"):
+        motet.resume(tmp_path / "parts")
+    (tmp_path / "rows.parquet").rename(tmp_path / "moved.parquet")
+    moved = before.replace("rows.parquet", "moved.parquet").replace("device: auto", "device: cpu")
+    path.write_text(moved)
+    motet.resume(tmp_path / "parts")
+
+
 def test_a_finished_run_and_a_folder_that_is_none_are_refused(config, tmp_path):
     motet.train(config, output=tmp_path / "whole", overrides=["training.epochs=1"])
     with pytest.raises(InputError, match="is finished"):

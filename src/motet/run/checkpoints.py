@@ -1,11 +1,12 @@
 """Checkpoints of a run: the newest two, and the best.
 
-Each records what ``metrics.jsonl`` was when it was written and the digest of the data, so that a
-resumed run continues both exactly. The newest good one is used: a file that was cut or changed is
+Each records what ``metrics.jsonl`` was when it was written, and digests of data and config, so that
+a resumed run continues exactly. The newest good one is used: a file that was cut or changed is
 named in a warning and left out.
 """
 
 import hashlib
+import json
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from motet.config import Config
+from motet.config.places import without_paths
 from motet.data.ragged import Ragged
 from motet.data.trees import leaves
 from motet.problems import MALFORMED, InputError, reason
@@ -33,18 +36,23 @@ class Checkpoints:
 
     Args:
         path: The run folder.
-        data: Digest of the data that the run trains on; see `digest`.
+        prepared: What the run trains on.
     """
 
-    def __init__(self, path: Path, data: str) -> None:
+    def __init__(self, path: Path, prepared: AnyPrepared) -> None:
         self._folder = path / "checkpoints"
         self._records = JsonLines(path / METRICS)
-        self._data = data
+        self._data, self._config = digest(prepared), _config_digest(prepared.config)
 
     def save(self, kind: Checkpoint, trainer: Observed) -> None:
         """Write a checkpoint, then remove those that are no longer kept."""
         tensors, header = trainer.state()
-        header |= {"motet": __version__, "metrics": self._records.mark(), "data": self._data}
+        header |= {
+            "motet": __version__,
+            "metrics": self._records.mark(),
+            "data": self._data,
+            "config": self._config,
+        }
         folder = self._folder / kind
         write_checkpoint(folder / f"step-{trainer.step:09d}{SUFFIX}", tensors, header)
         for old in _newest_first(folder)[KEPT[kind] :]:
@@ -63,7 +71,7 @@ class Checkpoints:
             A note for the user, if there is one.
 
         Raises:
-            InputError: If no checkpoint is good, or the data have changed.
+            InputError: If no checkpoint is good, or data or config have changed.
         """
         found = self._newest_good()
         if found is None:
@@ -75,6 +83,12 @@ class Checkpoints:
                 raise InputError(
                     "the data are not those that the run began with, so it cannot continue "
                     "exactly; give the same data, or start a new run"
+                )
+            if header["config"] != self._config:
+                raise InputError(
+                    "config.yaml is not what the run began with, so it cannot continue exactly; "
+                    "undo the change (only where the data are and training.device may change), or "
+                    "start a new run"
                 )
             trainer.load_state(tensors, header)
             self._records.restore(header["metrics"])
@@ -122,6 +136,15 @@ def digest(prepared: AnyPrepared) -> str:
             for array in (leaf.values, leaf.lengths) if isinstance(leaf, Ragged) else (leaf,):
                 found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()
+
+
+def _config_digest(config: Config) -> str:
+    """Compute a digest of a config, apart from where data and models are and the device."""
+    content = without_paths(config).model_dump(mode="json")
+    del content["training"]["device"]
+    for each in (content["data"], *(content["data"]["sources"] or {}).values()):
+        each.pop("source", None)
+    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _newest_first(folder: Path) -> list[Path]:

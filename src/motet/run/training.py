@@ -16,7 +16,7 @@ from motet.problems import InputError
 from motet.run import folder, saving
 from motet.run.building import build_trainer, train_statistics
 from motet.run.card import card
-from motet.run.checkpoints import Checkpoints, digest
+from motet.run.checkpoints import Checkpoints
 from motet.run.frozen_states import with_frozen_states
 from motet.run.layout import line, wrapped
 from motet.run.lines import data_lines, report_lines, training_lines
@@ -87,7 +87,7 @@ class _Attempt:
         """Write to this folder from now on."""
         self.path = path
         self._metrics = folder.JsonLines(path / folder.METRICS)
-        self._checkpoints = Checkpoints(path, digest(self.prepared))
+        self._checkpoints = Checkpoints(path, self.prepared)
         self.trainer.observers += [
             RunFiles(self._metrics, self._checkpoints),
             ProgressLines(self.say, self.step, self.prepared.config.training.epochs),
