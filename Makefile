@@ -28,6 +28,7 @@ bench: .venv/test # quick; docs/benchmarks.md says how to measure in earnest
 	$(BIN)/python benchmarks/solvers.py
 	$(BIN)/python benchmarks/training_overhead.py --pairs 3
 	$(BIN)/python benchmarks/sharing_cost.py --repeats 20
+	$(BIN)/python benchmarks/distributed.py --quick
 	$(BIN)/python benchmarks/text.py --rows 512
 	$(BIN)/python benchmarks/number_scaling.py --seeds 1
 

@@ -23,6 +23,8 @@ def in_processes(count, function, *arguments, timeout=120):
     Raises:
         AssertionError: If it failed in some process, with the traceback, or took too long.
     """
+    import torch._dynamo  # noqa: F401  # seconds, which each process would spend otherwise
+
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads, which sleep
         context = multiprocessing.get_context("fork")
