@@ -100,6 +100,10 @@ class Processes:
         """Join the shares (ceil(P / count),) of a row of ``size`` P, in new memory."""
         return share
 
+    def any(self, found: Sequence[bool]) -> list[bool]:
+        """Return for each place whether some process found it."""
+        return list(found)
+
     def of_each(self, thing: V) -> list[V]:
         """Return what each process gave, any picklable object, in the order of the processes."""
         return [thing]
@@ -115,6 +119,9 @@ class Processes:
 
     def wait(self) -> None:
         """Wait until all processes are here."""
+
+
+ALONE = Processes()
 
 
 class Group(Processes):
@@ -182,6 +189,10 @@ class Group(Processes):
         with talking():
             distributed.all_gather(list(torch.split(found, width)), given, group=self.group)
         return found[:size]
+
+    def any(self, found: Sequence[bool]) -> list[bool]:
+        numbers: list[float] = self.total(torch.tensor(found, dtype=torch.float32)).tolist()
+        return [number > 0 for number in numbers]
 
     def of_each(self, thing: V) -> list[V]:
         found: list[Any] = [None] * self.count

@@ -2,7 +2,8 @@
 
 The step is computed, but not taken: parameters, BatchNorm's averages and random generators stay.
 That costs a forward and a backward pass on each of two batches, and one pass in forward mode, which
-gives all inner products with task gradients at once, without computing those.
+gives all inner products with task gradients at once, without computing those. Several processes,
+each with losses of its own rows, make a backward pass per task in its place.
 """
 
 import warnings
@@ -16,6 +17,8 @@ from torch.autograd import forward_ad
 from torch.func import functional_call
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from motet.processes import ALONE, Processes
+
 Losses = Callable[[], Mapping[str, Tensor]]
 """Computes the losses of a batch with a module, by task."""
 Tensors = Mapping[str, Tensor]
@@ -28,6 +31,7 @@ def sensitivities(
     train: Losses,
     after: Losses,
     weights: Mapping[str, float],
+    processes: Processes = ALONE,
 ) -> Tensors:
     """Compute how much the sum of some losses after a step falls per unit of each task's weight.
 
@@ -42,6 +46,8 @@ def sensitivities(
         train: Losses of the step's batch.
         after: Losses after the step, of another batch.
         weights: Weight of each task.
+        processes: Processes over which gradients are averaged; ``train`` and ``after`` return the
+            same tasks on each.
 
     Returns:
         A number for each task of ``train``; empty if nothing is trained or no loss is given.
@@ -50,23 +56,34 @@ def sensitivities(
     tasks: list[str] = []
 
     def before() -> Tensors | None:
-        losses = {task: loss for task, loss in train().items() if loss.requires_grad}
-        tasks.extend(losses)
-        return _total_gradients([weights[task] * loss for task, loss in losses.items()], own)
+        losses = train()
+        tasks.extend(_trained(losses, processes))
+        return _total_gradients([weights[task] * losses[task] for task in tasks], own, processes)
+
+    def behind() -> Tensors | None:
+        losses = after()
+        seen = [losses[task] for task in _trained(losses, processes)]
+        return _total_gradients(seen, moved, processes)
 
     gradients = _call(module, own, before)
     if gradients is None:
         return {}
     moved, slopes = _try_step(optimizer, own, gradients)
-    direction = _call(
-        module,
-        moved,
-        lambda: _total_gradients([each for each in after().values() if each.requires_grad], moved),
-    )
+    direction = _call(module, moved, behind)
     if direction is None:
         return {}
     tangents = {name: each * slopes[name] for name, each in direction.items()}
-    return _products(module, own, train, tangents, tasks)
+    if not processes.several:
+        return _products(module, own, train, tangents, tasks)
+    found = _call(module, own, lambda: _products_by_task(train(), own, tangents, tasks))
+    means = processes.total(torch.stack(list(found.values()))) / processes.count
+    return dict(zip(found, means.unbind(), strict=True))
+
+
+def _trained(losses: Tensors, processes: Processes) -> list[str]:
+    """Return the tasks whose loss has a graph on some process."""
+    some = processes.any([loss.requires_grad for loss in losses.values()])
+    return [task for task, here in zip(losses, some, strict=True) if here]
 
 
 def _products(
@@ -80,7 +97,7 @@ def _products(
             found = _call(module, duals, train)
             unpacked = {task: _tangent(found[task]) for task in tasks}
             return {
-                task: torch.zeros(()) if tangent is None else tangent.detach().float()
+                task: torch.zeros(()) if tangent is None else _wide(tangent.detach())
                 for task, tangent in unpacked.items()
             }
     except RuntimeError:  # an operation without forward mode: a backward pass per task, exact too
@@ -93,7 +110,7 @@ def _products_by_task(
     return {
         task: sum(
             (
-                (each.float() * tangents[name].float()).sum()
+                (_wide(each) * _wide(tangents[name])).sum()
                 for name, each in _gradients(losses[task], own, retain=True).items()
             ),
             torch.zeros(()),
@@ -152,15 +169,23 @@ def _call(module: nn.Module, parameters: Tensors, compute: Callable[[], R]) -> R
     return found
 
 
-def _total_gradients(losses: list[Tensor], parameters: Tensors) -> Tensors | None:
+def _total_gradients(
+    losses: list[Tensor], parameters: Tensors, processes: Processes
+) -> Tensors | None:
     """Return the gradients of the sum of some losses; None if there are none."""
     if not losses:
         return None
-    return _gradients(torch.stack([loss.float() for loss in losses]).sum(), parameters)
+    found = _gradients(torch.stack([_wide(loss) for loss in losses]).sum(), parameters)
+    if processes.several:
+        found = {name: each.clone() for name, each in found.items()}  # as they may share memory
+        processes.average(list(found.values()))
+    return found
 
 
 def _gradients(total: Tensor, parameters: Tensors, *, retain: bool = False) -> Tensors:
     """Return gradients by name, dense, 0 for parameters that are not reached."""
+    if not total.requires_grad:  # of rows of other processes
+        return {name: torch.zeros_like(p) for name, p in parameters.items()}
     found = torch.autograd.grad(
         total, list(parameters.values()), allow_unused=True, retain_graph=retain
     )
@@ -168,6 +193,10 @@ def _gradients(total: Tensor, parameters: Tensors, *, retain: bool = False) -> T
         name: torch.zeros_like(p) if g is None else _dense(g)
         for (name, p), g in zip(parameters.items(), found, strict=True)
     }
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def _dense(tensor: Tensor) -> Tensor:

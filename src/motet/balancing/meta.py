@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.optim import Optimizer
 
 from motet.balancing.adam import adam_step
@@ -12,6 +12,7 @@ from motet.balancing.families import KnownTask, LossBalancer, by_task
 from motet.balancing.families.uncompiled import keep_buffers, uncompiled
 from motet.balancing.look_ahead import Losses, sensitivities
 from motet.options import PositiveFloat, Sequence, checked
+from motet.processes import ALONE, Group
 
 
 @final
@@ -85,7 +86,13 @@ class Meta(LossBalancer):
 
     @uncompiled
     def look_ahead(
-        self, module: nn.Module, optimizer: Optimizer, train: Losses, validation: Losses
+        self,
+        module: nn.Module,
+        optimizer: Optimizer,
+        train: Losses,
+        validation: Losses,
+        *,
+        process_group: distributed.ProcessGroup | None = None,
     ) -> None:
         """Learn from a step that is tried and not made; call it before each step.
 
@@ -96,6 +103,8 @@ class Meta(LossBalancer):
             optimizer: What will make the step.
             train: Computes the losses of the step's batch, by task.
             validation: Computes the losses of a validation batch, by task.
+            process_group: Processes that have rows of their own, as for `motet.backward`; their
+                losses have the same values, and their gradients are averaged.
         """
         self.heard("look_ahead")
         own = {task: self.weight(task) for task in self.tasks}  # a device sync each
@@ -106,6 +115,7 @@ class Meta(LossBalancer):
             train,
             lambda: {t: own[t] * loss for t, loss in validation().items() if t in self.main},
             {task: own[task] * learned[task] for task in self.tasks},
+            Group(process_group) if process_group is not None else ALONE,
         )
         found = list(by_task(gains, self.tasks, "losses", complete=False))
         if not found:

@@ -33,6 +33,9 @@ class Batch:
     weights: Mapping[str, Tensor | None] = field(default_factory=dict)
     """How much each row counts in the loss of a task (B,), 0 as if it had no label; 1 for tasks
     without."""
+    share: tuple[int, int, int] | None = None
+    """The first row, the end, and the number of all rows, where these are the share of one process
+    in a batch; None if they are all rows, which each process then has."""
 
     @classmethod
     def of(
@@ -72,6 +75,8 @@ class Batch:
             raise InputError(
                 f"{what}: weights is {_kind(weights)}; expected {{task: weights of the rows}}"
             )
+        if given.get("share") is not None:
+            _check_share(given["share"], first_leaf(given["inputs"]), what)
         for each in (*targets.values(), *(weights or {}).values()):
             if not (each is None or isinstance(each, Tensor)):
                 return cls(**given).tensors(what).to(device)
@@ -109,9 +114,22 @@ class Batch:
     def __len__(self) -> int:
         return len(first_leaf(self.inputs))
 
+    @property
+    def rows_of_all(self) -> int:
+        """How many rows all processes have together."""
+        return len(self) if self.share is None else self.share[2]
+
     def cut(self, start: int, end: int) -> "Batch":
-        """Return the rows from ``start`` up to ``end``, as views."""
-        return self._mapped(lambda values: values[start:end])
+        """Return the rows from ``start`` up to ``end``, as views; of a share those that it has."""
+        if self.share is None:
+            return self._mapped(lambda values: values[start:end])
+        first, last, rows = self.share
+        end = min(end, rows)
+        there = [min(max(each, start), end) - start for each in (first, last)]
+        here = slice(*(each + start - first for each in there)) if there[0] < there[1] else slice(0)
+        return replace(
+            self._mapped(lambda values: values[here]), share=(there[0], there[1], end - start)
+        )
 
     def take(self, rows: Tensor) -> "Batch":
         """Return the rows at some places (b,), as a copy."""
@@ -124,13 +142,22 @@ class Batch:
     def _mapped(self, function: Callable[[Any], Any]) -> "Batch":
         made: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
         for name, each in made.items():
-            if not isinstance(each, str):
+            if not isinstance(each, str | tuple):
                 made[name] = map_leaves(function, each)
         return Batch(**made)
 
 
 FORM = '{"inputs": ..., "targets": {task: ...}}'
 """How users write a batch, for messages."""
+
+
+def _check_share(share: Any, leaf: Any, what: str) -> None:
+    whole = isinstance(share, tuple) and len(share) == 3 and all(isinstance(n, int) for n in share)
+    if not (whole and 0 <= share[0] <= share[1] <= share[2] and share[1] - share[0] == len(leaf)):
+        raise InputError(
+            f"{what}: found the share {share!r} of {len(leaf)} rows; expected (first, end, rows of "
+            "all processes), where end - first is the number of rows"
+        )
 
 
 def _described(given: Mapping[Any, Any]) -> str:

@@ -150,6 +150,9 @@ class StackedExperts(nn.Module):
         for layer in self.layers:
             if isinstance(layer, StackedLinear):
                 state = layer.of_parts(torch.split(state, count))
+            elif isinstance(layer, nn.Dropout) and self.training:  # drawn for all rows, as they are
+                kept = layer(state.new_ones(*counting.shape, *state.shape[1:]))
+                state = state * kept[rows, experts]
             else:
                 state = layer(state)
         found = state.new_zeros(*counting.shape, *state.shape[1:])
@@ -222,6 +225,8 @@ class Gate(nn.Module):
 
     ``mean`` (E,) is a running mean over the batches of training.
     """
+
+    means_of_rows = ("mean",)
 
     def __init__(self, width: int, experts: int, top_k: int | None = None) -> None:
         super().__init__()

@@ -231,6 +231,8 @@ class _Level(nn.Module):
 class _Router(nn.Module):
     """Weights (B, E) of blocks for the rows of a state; ``load`` (E,) is their running mean."""
 
+    means_of_rows = ("load",)
+
     def __init__(
         self, features: Features, blocks: int, width: int | None, temperature: float, *, soft: bool
     ) -> None:

@@ -9,7 +9,7 @@ users need all rows at once, in `TaskMetrics.compute`.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from math import nan
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import torch
 from torch import Tensor
@@ -26,6 +26,18 @@ from motet.tasks.tally import Tally
 
 _MOST = 1 << 22
 """Predicted numbers up to which rows are kept before they are added up."""
+
+
+class KeptBatch(NamedTuple):
+    """What `TaskMetrics` keeps of a batch for one task."""
+
+    kept: Kept
+    numbers: Tensor | None
+    """Numbers of the rows, if they are given."""
+    loss: tuple[Tensor, Tensor]
+    """Sum and count."""
+    weighed: bool
+    """Whether rows have weights."""
 
 
 class TaskMetrics:
@@ -96,6 +108,8 @@ class TaskMetrics:
     ) -> None:
         """Add a batch. Tensors may be kept, not copied: do not change them afterwards.
 
+        It is `add` of what `kept_of` returns, which another process may compute.
+
         Args:
             raw: Raw outputs of each task, as ``model(x)`` returns them; tensors or arrays.
             targets: Labels of each task. A task without any (left out, or None) is skipped.
@@ -108,6 +122,22 @@ class TaskMetrics:
         Raises:
             InputError: If a task is unknown or the numbers of rows differ.
         """
+        self.add(self.kept_of(raw, targets, losses, numbers, weights))
+
+    def kept_of(
+        self,
+        raw: Mapping[str, Any],
+        targets: Mapping[str, Any],
+        losses: Mapping[str, tuple[Tensor, Tensor]] | None = None,
+        numbers: Tensor | None = None,
+        weights: Mapping[str, Any] | None = None,
+    ) -> dict[str, KeptBatch]:
+        """Return what is kept of a batch, by task; see `update`.
+
+        Raises:
+            InputError: If a task is unknown or the numbers of rows differ.
+        """
+        found: dict[str, KeptBatch] = {}
         for name in raw:
             if name not in self.tasks:
                 raise InputError(f"no task is named {name!r}; {hint(name, self.tasks)}")
@@ -116,7 +146,27 @@ class TaskMetrics:
                 own = None if weights is None else weights.get(name)
                 weight = None if own is None else as_tensor(own)
                 given = as_tensor(raw[name]), as_tensor(targets[name]), weight
-                self._keep(name, *given, known, numbers)
+                found[name] = self._kept_of(name, *given, known, numbers)
+        return found
+
+    @torch.no_grad()
+    def add(self, batch: Mapping[str, KeptBatch]) -> None:
+        """Add what `kept_of` returned.
+
+        Raises:
+            InputError: If some batches have numbers of rows, and others none.
+        """
+        for name, each in batch.items():
+            numbered = each.numbers is not None
+            if self._numbered.setdefault(name, numbered) != numbered:
+                raise InputError(
+                    f"task {name!r}: rows of some batches have numbers and those of others have "
+                    "none; give numbers with all batches, or with none"
+                )
+            if each.weighed:
+                self._weighed.add(name)
+            self._losses[name].append(each.loss)
+            self._hold(name, each.kept, each.numbers)
 
     @torch.no_grad()
     def update_predictions(
@@ -173,7 +223,7 @@ class TaskMetrics:
         return Tally(self.tasks[name], self.metrics[name], self._constants.get(name))
 
     @torch.no_grad()
-    def _keep(
+    def _kept_of(
         self,
         name: str,
         raw: Tensor,
@@ -181,33 +231,26 @@ class TaskMetrics:
         weights: Tensor | None,
         loss: tuple[Tensor, Tensor] | None,
         numbers: Tensor | None,
-    ) -> None:
+    ) -> KeptBatch:
         if len(raw) != len(target):
             raise InputError(
                 f"task {name!r}: found {len(raw)} raw outputs and {len(target)} labels, expected "
                 "one of each per row"
-            )
-        if self._numbered.setdefault(name, numbers is not None) != (numbers is not None):
-            raise InputError(
-                f"task {name!r}: rows of some batches have numbers and those of others have none; "
-                "give numbers with all batches, or with none"
             )
         task = self.tasks[name]
         raw, target = task.label_kind.squeezed(raw, target.to(raw.device))
         if weights is not None:
             require_weights_taken(task)
             weights = weights.to(raw.device)
-            self._weighed.add(name)
             with divided_by_own_weights([task]):
                 loss = loss or task.loss(raw, target, weights)
             target = task.counted(target, weights)
         total, count = loss or task.loss(raw, target)
-        self._losses[name].append((total.detach(), count.detach()))
         kept = task.keep(raw, target)
         if task.weighted_metrics and weights is not None:
             kept = kept._replace(weights=weights)
         check_prediction(name, "decode(raw)", kept.prediction, len(raw))
-        self._hold(name, kept, numbers)
+        return KeptBatch(kept, numbers, (total.detach(), count.detach()), weights is not None)
 
     def _hold(self, name: str, kept: Kept, numbers: Tensor | None = None) -> None:
         self._pending[name].append((kept, numbers))

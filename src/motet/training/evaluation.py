@@ -14,6 +14,7 @@ from motet.data.several import Sources
 from motet.model import MultiTaskModel
 from motet.model.checks import names_of
 from motet.problems import InputError, RowError, hint
+from motet.processes import ALONE, Processes
 from motet.states import TokenStates, join_rows
 from motet.tasks import Prediction, Task, TaskMetrics
 from motet.tasks.row_weights import divided_by_own_weights
@@ -21,6 +22,7 @@ from motet.tasks.scores import Trivial, normalised_score
 from motet.training.grouping import keep_together
 from motet.training.source_parts import batches_of
 from motet.training.totals import Totals
+from motet.training.turns import in_turns
 from motet.training.views import view_of
 
 
@@ -57,6 +59,7 @@ def evaluate(
     metrics: Mapping[str, Any] | None = None,
     trivial: Trivial | None = None,
     tasks: str | Iterable[str] | None = None,
+    processes: Processes = ALONE,
 ) -> Report:
     """Compute every metric of tasks that have targets in ``data``.
 
@@ -67,6 +70,7 @@ def evaluate(
         metrics: Metrics by task, in place of each task's own.
         trivial: Constant predictions to score against; without them scores are NaN.
         tasks: Which tasks, or the name of one; all enabled ones with targets if left out.
+        processes: Processes that compute the batches in turns, all of which get the same report.
 
     Returns:
         Metrics, losses and scores.
@@ -90,21 +94,28 @@ def evaluate(
     asked = [task.name for task in evaluated]
     own = {name: metrics[name] for name in asked if metrics and name in metrics}
     found, totals = TaskMetrics(evaluated, own, trivial=trivial), Totals()
+
+    def computed(number: int, given: tuple[Tensor | None, Batch]) -> tuple[Any, Any]:
+        rows, batch = given
+        kept, targets, weights = {}, batch.targets, batch.weights
+        if there := [name for name in asked if targets.get(name) is not None]:
+            forced, raw = model.evaluated(batch.inputs, there, targets)
+            terms = model.loss_terms(forced, targets, weights)
+            kept = found.kept_of(raw, targets, terms, rows, weights)
+        return kept, _auxiliary_terms(model, auxiliary, batch, number)
+
+    device = next(model.parameters()).device
     with _evaluating(model), divided_by_own_weights(evaluated):
-        for number, (rows, batch) in enumerate(data.once(batch_size)):
-            targets, weights = batch.targets, batch.weights
-            if there := [name for name in asked if targets.get(name) is not None]:
-                forced, raw = model.evaluated(batch.inputs, there, targets)
-                terms = model.loss_terms(forced, targets, weights)
-                found.update(raw, targets, terms, rows, weights)
-            totals.add(_auxiliary_terms(model, auxiliary, batch, number))
+        for kept, terms in in_turns(processes, data.once(batch_size), computed, device):
+            found.add(kept)
+            totals.add(terms)
     report = _reported(found, evaluated)
     for name, (total, count) in totals.sums().items():
         report[name] = {"loss": total / count if count else math.nan, "count": count}
     broken = [name for name in asked if report[name]["count"] and math.isnan(report[name]["loss"])]
     if broken:
         check_words(model, _placed(data, batch_size), broken)
-    return report
+    return processes.of_first(report)  # machines may differ in a last bit
 
 
 def evaluate_predictions(
@@ -258,8 +269,11 @@ def predict(
     *,
     batch_size: int,
     tasks: str | Iterable[str] | None = None,
+    processes: Processes = ALONE,
 ) -> dict[str, Prediction]:
     """Predict every row, in order; tensors on the CPU.
+
+    Several processes compute the batches in turns, and all get all predictions.
 
     Returns:
         Predictions by task.
@@ -270,10 +284,16 @@ def predict(
     names = known_tasks(model, tasks)
     found: dict[str, list[Prediction]] = {name: [] for name in names}
     numbers = []
+
+    def computed(_: int, given: tuple[Tensor | None, Batch]) -> tuple[Any, Any]:
+        rows, batch = given
+        return rows, model.decode(model(batch.inputs, names))
+
+    device = next(model.parameters()).device
     with _evaluating(model):
-        for rows, batch in data.once(batch_size):
+        for rows, predictions in in_turns(processes, data.once(batch_size), computed, device):
             numbers.append(rows)
-            for name, prediction in model.decode(model(batch.inputs, names)).items():
+            for name, prediction in predictions.items():
                 found[name].append(prediction)
     _require_rows(numbers)
     return {
@@ -288,8 +308,11 @@ def embed(
     *,
     batch_size: int,
     tasks: str | Iterable[str] | None = None,
+    processes: Processes = ALONE,
 ) -> Tensor:
     """Compute the inputs of the heads for every row.
+
+    Several processes compute the batches in turns, and all get all rows.
 
     Returns:
         Representations (N, D), rows in order, on the CPU.
@@ -298,12 +321,16 @@ def embed(
         InputError: If the tasks have their own representations, or there is no row.
     """
     names = known_tasks(model, tasks)
-    numbers, found = [], []
+
+    def computed(_: int, given: tuple[Tensor | None, Batch]) -> tuple[Tensor | None, Tensor]:
+        rows, batch = given
+        return rows, model.represent(batch.inputs, names)
+
+    device = next(model.parameters()).device
     with _evaluating(model):
-        for rows, batch in data.once(batch_size):
-            numbers.append(rows)
-            found.append(model.represent(batch.inputs, names))
-    _require_rows(numbers)
+        every = list(in_turns(processes, data.once(batch_size), computed, device))
+    _require_rows(every)
+    numbers, found = zip(*every, strict=True)
     return join_rows(found, numbers).cpu()
 
 

@@ -25,8 +25,8 @@ def predict_with(
     model: MultiTaskModel,
     data: RowsOnce,
     *,
-    batch_size: int,
     tasks: str | Iterable[str] | None = None,
+    **options: Any,
 ) -> dict[str, Prediction]:
     """Predict every row, each task with its own weights if asked; see `predict`.
 
@@ -36,7 +36,7 @@ def predict_with(
     names = known_tasks(model, tasks)
     found: dict[str, Prediction] = {}
     for group in _by_weights(model, names, kept, weights):
-        found |= predict(model, data, batch_size=batch_size, tasks=group)
+        found |= predict(model, data, tasks=group, **options)
     return {name: found[name] for name in names}
 
 

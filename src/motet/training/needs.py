@@ -12,6 +12,7 @@ from motet.balancing import Balancer, LooksAhead, ReadsAfterStep, ReadsEpochs, R
 from motet.data.batches import Data
 from motet.data.cycling import Cycle
 from motet.problems import InputError
+from motet.processes import Processes
 from motet.seeds import derive
 from motet.training.plan import Plan
 
@@ -77,6 +78,7 @@ def look_ahead(
     losses: Losses,
     plan: Plan,
     ahead: Callable[[], Plan],
+    processes: Processes,
 ) -> None:
     """Let a balancer learn how a step, tried and undone, changes the losses of other rows.
 
@@ -87,9 +89,14 @@ def look_ahead(
         losses: Computes the losses of a plan.
         plan: The step.
         ahead: Plans the same step on validation rows.
+        processes: The processes that make the step together.
     """
     if balancer.needs.looks_ahead:
         valid = ahead()
         cast(LooksAhead, balancer).look_ahead(
-            model, optimizer, lambda: losses(plan), lambda: losses(valid)
+            model,
+            optimizer,
+            lambda: losses(plan),
+            lambda: losses(valid),
+            process_group=processes.group,
         )

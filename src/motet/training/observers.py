@@ -35,6 +35,9 @@ class Observed(Protocol):
 class Observer:
     """Observes training; override the events that matter, the others do nothing."""
 
+    everywhere: bool = False
+    """Whether it is called on every process that trains, and not on the first alone."""
+
     def on_begin(self, trainer: Observed) -> None:
         """`Trainer.fit` has checked everything and is about to train."""
 

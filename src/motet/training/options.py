@@ -116,6 +116,9 @@ class TrainingOptions(TypedDict, total=False):
     """Called in `fit` when the state should be saved: with "best" after an evaluation that was the
     best so far, with "last" after each epoch, after each ``checkpoint_every`` steps, and when asked
     to stop."""
+    process_group: Annotated[Any, Default(None), InConfig(None)]
+    """Processes that train together, a group of ``torch.distributed``; all of them if left out.
+    Each is given the same model, data and options, and computes its share of every batch."""
     observers: Annotated[Sequence[Observer], Default(()), InConfig(None)]
     """Objects that are called at the events of training; see `motet.training.Observer`."""
 

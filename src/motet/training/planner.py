@@ -10,6 +10,7 @@ from motet.data.batches import Batch
 from motet.data.joining import Rows
 from motet.model import MultiTaskModel
 from motet.problems import InputError
+from motet.processes import ALONE, Processes
 from motet.scheduling import Scheduler
 from motet.tasks import Auxiliary, Task
 from motet.training.choices import Choice, Choices
@@ -30,6 +31,7 @@ class Planner:
         device: Device of the batches.
         seed: Seed of the views of auxiliary tasks.
         micro_batches: Number of micro-batches per step.
+        processes: The processes that make the step together.
     """
 
     def __init__(
@@ -40,13 +42,15 @@ class Planner:
         device: torch.device,
         seed: int,
         micro_batches: int = 1,
+        processes: Processes = ALONE,
     ) -> None:
         self._model, self.scheduler = model, scheduler
         self._device, self._seed, self._micro_batches = device, seed, micro_batches
         self._join = micro_batches == 1 and can_join(model)
         self._auxiliary = {task.name: task for task in model.tasks if isinstance(task, Auxiliary)}
         self.frequencies = Frequencies(model, seed)
-        self._grouping = grouping(model.tasks) if micro_batches > 1 else ()
+        divided = micro_batches > 1 or processes.several
+        self._grouping = grouping(model.tasks) if divided else ()
         self.choices = Choices(scheduler)
         """Who trains on which rows at a step."""
         self.has_auxiliary = bool(self._auxiliary)
@@ -85,12 +89,21 @@ class Planner:
             auxiliary: The auxiliary tasks that train.
             step: Steps made before.
             epoch: The epoch in progress, counted from 1.
+
+        Raises:
+            InputError: If an auxiliary task makes views of a batch that processes have shares of.
         """
         (rows, tasks), *others = choices
         if not others and isinstance(rows, Batch) and not self._auxiliary:  # the fast path
             groups = groups_of(self._grouping, rows.targets) if self._grouping else None
             return Plan(step, (Part(rows, tasks, groups=groups),), (), self._micro_batches)
         due = [self._auxiliary[name] for name in auxiliary]
+        if due and isinstance(rows, Batch) and rows.share is not None:
+            raise InputError(
+                f"found a batch of which each process has its share, and {due[0].name!r}, which "
+                "makes views of whole batches; give every process the whole batch, or train "
+                "without the task"
+            )
         drawn = [drawn_for(rows, tasks, due), *(drawn_for(*each, ()) for each in others)]
         balanced = [
             part

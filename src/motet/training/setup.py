@@ -11,6 +11,7 @@ from motet.model import MultiTaskModel
 from motet.model.checks import check_sizes
 from motet.options import MONITORED
 from motet.problems import InputError, hint
+from motet.processes import Processes, processes_of
 from motet.scheduling import Scheduler
 from motet.tasks.choices import find_metrics
 from motet.training.creating import MemberChoice, create_optimizer, create_scheduler
@@ -26,6 +27,7 @@ from motet.training.passes import (
     check_compiling,
     check_micro_batches,
     check_precision,
+    check_processes,
     check_representation,
     parts_to_compile,
 )
@@ -52,6 +54,7 @@ class Setup:
     generators: Generators
     passes: Passes
     pace: Pace
+    processes: Processes
 
     def modules(self) -> dict[str, nn.Module]:
         """Return the modules whose states are saved."""
@@ -85,6 +88,9 @@ def set_up(
         InputError: If a name is unknown, or options do not fit the model or each other.
     """
     check_sizes(model)
+    processes = processes_of(options["process_group"])
+    if processes.several:
+        check_processes(model)
     known = (*MONITORED, *model.tasks.names)
     if options["monitor"] not in known:
         message = f"found {options['monitor']!r}; {hint(options['monitor'], known)}"
@@ -102,6 +108,7 @@ def set_up(
         device=device,
         seed=options["seed"],
         micro_batches=options["accumulate"],
+        processes=processes,
     )
     rates = {name: options[name] for name in ("shared_learning_rate", "layer_decay")}
     optimizer = create_optimizer(
@@ -129,6 +136,7 @@ def set_up(
         generators=generators,
         scale=scale,
         compiled=Compiled(parts_to_compile(model) if options["compile"] else []),
+        processes=processes,
     )
     find_metrics(model.tasks, options["metrics"])  # so that a wrong name is an error now
     return Setup(
@@ -144,6 +152,7 @@ def set_up(
         generators,
         passes,
         Pace(),
+        processes,
     )
 
 

@@ -7,9 +7,10 @@ from typing import TypedDict
 import torch
 from torch import Tensor, nn
 
-from motet.balancing import reached_tasks
 from motet.balancing.engine.call import serves_once
 from motet.model import MultiTaskModel
+from motet.processes import ALONE, Processes
+from motet.training.reached import reached_by_any
 
 GRADIENTS_EVERY = 200
 """Steps between two computations of the task gradients, where the balancer does not need them.
@@ -30,15 +31,19 @@ class GradientStats(TypedDict):
 
 
 class TaskGradients:
-    """Gradients of tasks on the shared parameters, added up over micro-batches.
+    """Gradients of tasks on the shared parameters, added up over micro-batches and processes.
 
     Args:
         model: The model.
         scale: The factor on the losses in backward passes.
+        processes: The processes.
     """
 
-    def __init__(self, model: MultiTaskModel, scale: float = 1.0) -> None:
-        self._model, self._scale = model, scale
+    def __init__(
+        self, model: MultiTaskModel, scale: float = 1.0, processes: Processes = ALONE
+    ) -> None:
+        self._model, self._scale, self._processes = model, scale, processes
+        self._parameters = list(model.parameters())
         self._wanted: list[nn.Parameter] | None = None
         self._sums: dict[str, list[Tensor | None]] = {}
 
@@ -49,29 +54,46 @@ class TaskGradients:
             Itself.
         """
         if self._wanted is None:
-            self._model.note_reached(reached_tasks(losses))
+            reached = reached_by_any(losses, list(losses), self._parameters, self._processes)
+            self._model.note_reached(reached)
             self._wanted = [each for each in self._model.shared_parameters() if each.requires_grad]
-        for task, loss in losses.items() if self._wanted else ():
-            found = _gradients(loss * self._scale, self._wanted)
-            if found is None:
-                self._wanted, self._sums = [], {}
-                break
-            before = self._sums.get(task, [None] * len(found))
+        wanted, scale = self._wanted, self._scale
+        found = {task: _gradients(loss * scale, wanted) for task, loss in losses.items()}
+        (failed,) = self._processes.any([None in found.values()])
+        if failed or not self._wanted:
+            self._wanted, self._sums = [], {}
+            return self
+        for task, gradients in found.items():
+            assert gradients is not None
+            before = self._sums.get(task, [None] * len(gradients))
             self._sums[task] = [
                 old if new is None else new if old is None else old + new
-                for old, new in zip(before, found, strict=True)
+                for old, new in zip(before, gradients, strict=True)
             ]
         return self
 
     def norms(self) -> dict[str, float]:
         """Return the norm of each task's gradient, where none overflowed."""
+        if self._processes.several:
+            self._average()
         known = {task: [g for g in found if g is not None] for task, found in self._sums.items()}
         norms = {task: float(whole_norm(each)) / self._scale for task, each in known.items()}
         return {task: norm for task, norm in norms.items() if math.isfinite(norm)}
 
+    def _average(self) -> None:
+        for task, found in self._sums.items():
+            dense = [
+                torch.zeros_like(p) if g is None else g.to_dense() if g.is_sparse else g.clone()
+                for p, g in zip(self._wanted or (), found, strict=True)
+            ]
+            self._processes.average(dense)
+            self._sums[task] = list(dense)
+
 
 def _gradients(loss: Tensor, wanted: list[nn.Parameter]) -> tuple[Tensor | None, ...] | None:
     """Compute gradients; None where the graph serves one backward pass, which is for training."""
+    if not wanted or not loss.requires_grad:  # of rows of other processes
+        return (None,) * len(wanted)
     try:
         return torch.autograd.grad(loss, wanted, retain_graph=True, allow_unused=True)
     except RuntimeError as error:

@@ -17,6 +17,7 @@ from motet.training.needs import ValidationBatches, look_ahead, report_losses_af
 from motet.training.notices import warn_of_nothing_to_compare
 from motet.training.plan import Part, Plan
 from motet.training.records import LOG_EVERY
+from motet.training.replicas import check_replicas
 from motet.training.setup import Setup
 from motet.training.state import TrainingState
 from motet.training.statistics import GRADIENTS_EVERY, add_norms
@@ -55,6 +56,7 @@ class Steps:
         self._setup = setup
         self._parameters = list(setup.model.parameters())
         self._rehearsed = False
+        self._compared = not setup.processes.several
         self._balancer: Balancer | None = None  # of the last step
         scheduler = setup.planner.scheduler
         self._facts = bool(scheduler.needs)
@@ -76,6 +78,9 @@ class Steps:
             What the step did.
         """
         setup, model = self._setup, self._setup.model
+        if not self._compared:
+            check_replicas(setup.modules(), setup.processes, state.step)
+            self._compared = True
         planner, passes, rates = setup.planner, setup.passes, setup.rates
         step, epoch = state.step, state.epoch + 1
         balancer = setup.stages.at(epoch)
@@ -101,7 +106,8 @@ class Steps:
                 valid = self.ahead
                 own = planner.ordered(tasks_of(choices))
                 ahead = lambda: planner.plan([Choice(valid.at(step), own)], auxiliary, step, epoch)  # noqa: E731
-                look_ahead(balancer, model, setup.optimizer, passes.tried_losses, plan, ahead)
+                tried, optimizer = passes.tried_losses, setup.optimizer
+                look_ahead(balancer, model, optimizer, tried, plan, ahead, setup.processes)
             clear_gradients(setup.optimizer)
             passes.averages.save()
             look = (step + 1) % GRADIENTS_EVERY == LOG_EVERY

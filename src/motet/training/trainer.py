@@ -52,11 +52,12 @@ from motet.training.notices import (
     warn_of_nothing_left,
     warn_of_rarely_drawn,
 )
-from motet.training.observers import Callbacks, Checkpoint, observing
+from motet.training.observers import Callbacks, Checkpoint, Observer, observing
 from motet.training.options import TrainingOptions, documents_options, with_defaults
 from motet.training.passes.checks import check_one_pass
 from motet.training.recording import Moment, evaluation_record, step_record
 from motet.training.records import LOG_EVERY, EpochRecord
+from motet.training.replicas import check_replicas
 from motet.training.setup import set_up
 from motet.training.source_checks import refuse_batch_norm
 from motet.training.stages import BalancerStages, Stage, name_of
@@ -88,6 +89,11 @@ class Trainer:
     after the step in progress: it calls ``on_checkpoint("last")`` and raises `Interrupted`. A
     trainer that loads the state continues from there.
 
+    Where ``torch.distributed`` runs several processes, they train one model together: each makes
+    the same trainer of the same model and makes the same calls with the same data, and computes its
+    share of the rows. All end with the same weights, history, reports and predictions as one
+    process; observers and callbacks are called on the first alone. See ``docs/scale.md``.
+
     Raises:
         InputError: If a name is unknown or a value does not fit.
     """
@@ -107,6 +113,7 @@ class Trainer:
         self.model, self.device, self.optimizer = model, setup.device, setup.optimizer
         self.stages, self.planner, self.freezing = setup.stages, setup.planner, setup.freezing
         self._rates, self._generators = setup.rates, setup.generators
+        self.processes = setup.processes
         self.given = options
         self.batch_size, self.seed = chosen["batch_size"], chosen["seed"]
         self.lr_schedule, self.clip_norm = chosen["lr_schedule"], chosen["clip_norm"]
@@ -121,6 +128,7 @@ class Trainer:
         self.progress = TrainingState()
         self.stop_requested = False
         """Set it, for example in a signal handler, and `fit` saves its state and stops."""
+        setup.passes.joining.asks_to_stop = lambda: self.stop_requested
         self._steps = Steps(setup)
         self._reports_unlabelled = True
         self._started = perf_counter()
@@ -166,7 +174,7 @@ class Trainer:
         self.stop_requested = False
         train, valid = self._prepare(data, validation, epochs)
         state, evaluated = self.progress, self.progress.evaluated
-        with observing(self, self.observers):
+        with observing(self, self._observing):
             with self._generators.own():
                 while state.epoch < epochs and not state.stopped:
                     for batch in self._rest_of_epoch(train):
@@ -175,7 +183,7 @@ class Trainer:
                             self._validate(valid)
                         if self.checkpoint_every and state.step % self.checkpoint_every == 0:
                             self._checkpoint("last")
-                        if self.stop_requested:
+                        if self._stops:
                             self._checkpoint("last")
                             raise Interrupted
                         if state.stopped:
@@ -298,14 +306,14 @@ class Trainer:
         if self.step % LOG_EVERY == 0 and balanced is not None:
             moment = self._moment(self.progress.epoch + 1)
             record = step_record(result, name_of(self.balancer), moment)
-            for observer in self.observers:
+            for observer in self._observing:
                 observer.on_step(self, record)
 
     def _end_epoch(self) -> EpochRecord:
         moment = self._moment(self.progress.epoch + 1)
         record = end_epoch(self._setup, self.progress, moment)
         self.history.records.append(record.as_dict())
-        for observer in self.observers:
+        for observer in self._observing:
             observer.on_epoch(self, record)
         return record
 
@@ -321,7 +329,7 @@ class Trainer:
         moment = self._moment(self.progress.epoch + by_steps)
         record = evaluation_record(found, "step" if by_steps else "epoch", moment)
         self.history.records.append(record.as_dict())
-        for observer in self.observers:
+        for observer in self._observing:
             observer.on_evaluation(self, record)
         if found.best:
             self._checkpoint("best")
@@ -332,8 +340,20 @@ class Trainer:
         return {"step": self.step, "epoch": epoch, "seconds": seconds, "learning_rate": rate}
 
     def _checkpoint(self, kind: Checkpoint) -> None:
-        for observer in self.observers:
+        check_replicas(self._setup.modules(), self.processes, self.step)
+        for observer in self._observing:
             observer.on_checkpoint(self, kind)
+
+    @property
+    def _observing(self) -> list[Observer]:
+        """The observers on this process."""
+        return [each for each in self.observers if self.processes.first or each.everywhere]
+
+    @property
+    def _stops(self) -> bool:
+        """Whether to stop; several processes stop after the same step."""
+        several = self.processes.several
+        return self._setup.passes.joining.stops if several else self.stop_requested
 
     def statistics(self) -> dict[str, Any]:
         """Return where training is: steps, epochs, weights, and the tasks' gradients.
@@ -406,6 +426,7 @@ class Trainer:
                 metrics=self.metrics,
                 trivial=self.trivial,
                 tasks=tasks,
+                processes=self.processes,
             )
 
     @property
@@ -480,8 +501,9 @@ class Trainer:
     ) -> dict[str, Prediction]:
         data, size = take_inputs(inputs, self.model, self.device), self.batch_size
         advice = partial(smaller_batches, size)
+        options = {"batch_size": size, "processes": self.processes}
         with explaining_memory("the prediction", advice), self._exactly():
-            return predict_with(weights, self.kept, self.model, data, batch_size=size, tasks=tasks)
+            return predict_with(weights, self.kept, self.model, data, tasks=tasks, **options)
 
     def _exactly(self) -> AbstractContextManager[None]:
         """Return the context in which the algorithms are those that the options ask for."""

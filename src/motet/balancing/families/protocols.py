@@ -8,7 +8,7 @@ that cannot work without a call declares it by `Balancer.expect`.
 from collections.abc import Callable, Mapping
 from typing import Literal, Protocol, runtime_checkable
 
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.optim import Optimizer
 
 
@@ -81,5 +81,10 @@ class LooksAhead(Protocol):
         optimizer: Optimizer,
         train: Callable[[], Mapping[str, Tensor]],
         validation: Callable[[], Mapping[str, Tensor]],
+        *,
+        process_group: distributed.ProcessGroup | None = None,
     ) -> None:
-        """Learn from functions that compute the losses of the step's and a validation batch."""
+        """Learn from functions that compute the losses of the step's and a validation batch.
+
+        With a group, as `motet.backward` takes it, processes have rows of their own.
+        """

@@ -4,6 +4,7 @@ from motet.training.passes.checks import (
     check_compiling,
     check_micro_batches,
     check_precision,
+    check_processes,
     check_representation,
 )
 from motet.training.passes.compiled import Compiled, parts_to_compile
@@ -17,6 +18,7 @@ __all__ = [
     "check_compiling",
     "check_micro_batches",
     "check_precision",
+    "check_processes",
     "check_representation",
     "parts_to_compile",
 ]

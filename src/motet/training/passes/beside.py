@@ -11,6 +11,7 @@ from motet.model import on_host
 from motet.training.loss_scale import LossScale
 from motet.training.passes.averages import Averages
 from motet.training.passes.forward import Forward
+from motet.training.passes.gradients import joined_gradients
 from motet.training.passes.passed import Passed, Terms, added
 from motet.training.plan import Part, Plan
 
@@ -38,7 +39,9 @@ class Beside:
             What all parts gave; None if there was nothing to train.
         """
         terms: Terms = {}
-        with self._averages.unchanged():
+        forward = self._forward
+        parameters = list(forward.model.parameters())
+        with self._averages.unchanged(), joined_gradients(parameters, forward.processes):
             for task in dict.fromkeys(part.tasks[0] for part in plan.beside):
                 terms |= self._of(task, plan)
         if not terms:
@@ -60,12 +63,13 @@ class Beside:
         whole = self._count(task, parts) if len(pieces) > 1 else None
         factor = self._scale.factor
         for number, piece in pieces:
-            _, terms = self._forward.terms([piece], plan.step, number)
-            for total, count in terms.values():
+            computed = self._forward.terms([piece], plan.step, number)
+            for total, count in computed.terms.values():
                 if whole is None:
                     whole = on_host([count])[0]
-                if whole and total.requires_grad:
-                    (factor * piece.weight * (total / whole)).backward()  # type: ignore[no-untyped-call]  # torch's
+                if whole and (total.requires_grad or task in computed.elsewhere):
+                    if total.requires_grad:
+                        (factor * piece.weight * (total / whole)).backward()  # type: ignore[no-untyped-call]  # torch's
                     found.append({task: (total.detach(), count)})
         return added(found)
 

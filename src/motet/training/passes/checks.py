@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
+from torch import nn
 
 from motet.balancing import Needs
 from motet.data.batches import Data
@@ -15,6 +16,7 @@ from motet.data.several import Sources
 from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.training.passes.compiled import parts_to_compile
+from motet.training.source_checks import refuse_batch_norm
 from motet.training.stages import BalancerStages
 
 
@@ -24,14 +26,11 @@ def check_micro_batches(stages: BalancerStages, model: MultiTaskModel) -> None:
     Raises:
         InputError: If a balancer or a loss needs the whole batch at once.
     """
-    for task in model.tasks:
-        if not task.additive:
-            raise InputError(
-                f"found task {task.name!r}, whose loss compares the rows of a batch; expected "
-                "losses that add up over micro-batches; remove accumulate, and give a batch_size "
-                "that fits into memory",
-                option="accumulate",
-            )
+    _check_additive(
+        model,
+        "micro-batches; remove accumulate, and give a batch_size that fits into memory",
+        "accumulate",
+    )
     for balancer, options in zip(stages, stages.passes, strict=True):
         reason = _why_whole(balancer.needs, options)
         if reason is not None:
@@ -39,6 +38,36 @@ def check_micro_batches(stages: BalancerStages, model: MultiTaskModel) -> None:
                 f"{type(balancer).__name__} {reason}, so it does not support micro-batches; remove "
                 "accumulate, and give a batch_size that fits into memory",
                 option="accumulate",
+            )
+
+
+def check_processes(model: MultiTaskModel) -> None:
+    """Reject what several processes would not compute as one does.
+
+    Raises:
+        InputError: If a loss or a layer needs the whole batch at once, or a layer draws random
+            numbers that cannot be divided by row.
+    """
+    _check_additive(model, "processes; train in one process, or remove the task", "process_group")
+    refuse_batch_norm(model, "several processes", "process")
+    for name, module in model.named_modules():
+        if isinstance(module, nn.RNNBase) and module.num_layers > 1 and module.dropout:
+            raise InputError(
+                f"found {name}, a {type(module).__name__} of {module.num_layers} layers, which "
+                "draws its dropout inside, for no row in particular, so that several processes "
+                "cannot divide it; use layers of their own with nn.Dropout between them, or "
+                "dropout=0"
+            )
+
+
+def _check_additive(model: MultiTaskModel, over: str, option: str) -> None:
+    """Reject losses that compare the rows of a batch."""
+    for task in model.tasks:
+        if not task.additive:
+            raise InputError(
+                f"found task {task.name!r}, whose loss compares the rows of a batch; expected "
+                f"losses that add up over {over}",
+                option=option,
             )
 
 

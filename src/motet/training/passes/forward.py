@@ -1,16 +1,33 @@
-"""Forward passes of parts, each with its own random numbers."""
+"""Forward passes of parts, each with its own random numbers, divided among processes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from motet.model import MultiTaskModel
 from motet.tasks.labels import at_least_float32
+from motet.training.passes.draws import RowDraws
+from motet.training.passes.joining import Joining
 from motet.training.passes.passed import Raw, Terms, added
 from motet.training.plan import Part
 from motet.training.randomness import Generators
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What forward passes gave."""
+
+    raw: Raw
+    """Raw output of each task, of the rows of this process."""
+    terms: Terms
+    """Sum and count of each task's loss, of all rows."""
+    elsewhere: frozenset[str] = frozenset()
+    """The tasks whose loss has a gradient on some process, of several."""
 
 
 class Forward:
@@ -21,15 +38,25 @@ class Forward:
         device: Device of the batches.
         precision: Arithmetic of the forward pass.
         generators: The random generators.
+        joining: Adds up losses over processes.
     """
 
     def __init__(
-        self, model: MultiTaskModel, device: torch.device, precision: str, generators: Generators
+        self,
+        model: MultiTaskModel,
+        device: torch.device,
+        precision: str,
+        generators: Generators,
+        joining: Joining,
     ) -> None:
-        self.model, self.generators = model, generators
+        self.model, self.generators, self.joining = model, generators, joining
+        self.processes, self.several = joining.processes, joining.processes.several
+        self.group: dict[str, Any] = {"process_group": self.processes.group} if self.several else {}
+        """The argument of `motet.backward` that joins gradients over processes, if several."""
         self._device, self._dtype = device, getattr(torch, precision)
+        self._like = torch.zeros((), device=device)
 
-    def terms(self, parts: Sequence[Part], step: int, piece: int = 0) -> tuple[Raw, Terms]:
+    def terms(self, parts: Sequence[Part], step: int, piece: int = 0) -> Computed:
         """Compute the losses of some parts.
 
         Args:
@@ -40,20 +67,28 @@ class Forward:
             piece: Number of the micro-batch.
 
         Returns:
-            Raw output, and sum and count of the loss, of each task.
+            Raw outputs and losses.
         """
         raw: Raw = {}
         terms: Terms = {}
-        for part in parts:
-            if part.name:
+        own = [part.of(self.processes) for part in parts] if self.several else parts
+        for part in own:
+            if part.share is not None and not len(part):
+                self.joining.join_means(0)
+                continue  # of fewer rows than processes
+            if part.name or piece:
                 with self.generators.apart(f"step/{part.name}/{piece}", step):
                     outputs = self._raw(part)
             else:
                 outputs = self._raw(part)
+            if part.share is not None:
+                self.joining.join_means(len(part) / part.share.rows)
             raw |= outputs
             found = self.model.loss_terms(outputs, part.batch.targets, part.batch.weights)
             terms = added([terms, found]) if terms else found
-        return raw, terms
+        if not self.several:
+            return Computed(raw, terms)
+        return Computed(raw, *self.joining.join(_with_targets(parts), terms, parts, self._like))
 
     @contextmanager
     def differentiable(self) -> Iterator[None]:
@@ -70,7 +105,8 @@ class Forward:
         return self.model.sharing.penalty(self.model.active_tasks)
 
     def _raw(self, part: Part) -> Raw:
-        with _autocast(self._device, self._dtype):
+        drawing = nullcontext() if part.share is None else _drawing(part, self.model)
+        with _autocast(self._device, self._dtype), drawing:
             if part.rows is None:
                 raw = self.model(part.batch.inputs, part.tasks, self._targets(part))
             else:
@@ -93,6 +129,32 @@ class Forward:
         kinds = {task: self.model.tasks[task].label_kind for task in lacking}
         rows = len(part.batch)
         return {**targets, **{t: kind.missing(rows, self._device) for t, kind in kinds.items()}}
+
+
+def _with_targets(parts: Sequence[Part]) -> list[str]:
+    """Return the tasks that have targets in some part, in their order."""
+    asked = ((task, part.batch.targets.get(task)) for part in parts for task in part.tasks)
+    return list(dict.fromkeys(task for task, target in asked if target is not None))
+
+
+@contextmanager
+def _drawing(part: Part, model: MultiTaskModel) -> Iterator[None]:
+    """Draw for the rows of all processes; a head that has rows of its own, for those."""
+    assert part.share is not None
+    draws = RowDraws(len(part), part.share)
+    hooks = []
+    for task, share in part.shares.items():
+        target, head = part.batch.targets[task], model.heads[task]
+        assert target is not None
+        begin = partial(draws.begin, len(target), share)
+        hooks.append(head.register_forward_pre_hook(lambda *_, begin=begin: begin()))
+        hooks.append(head.register_forward_hook(lambda *_: draws.begin(len(part), part.share)))
+    try:
+        with draws:
+            yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:

@@ -14,13 +14,15 @@ from torch import Tensor
 
 from motet.balancing import BackwardResult, Balancer, backward
 from motet.model import MultiTaskModel, on_host
+from motet.processes import Processes
 from motet.training.loss_scale import LossScale
 from motet.training.normalizing import Normalizer
 from motet.training.passes.averages import Averages
 from motet.training.passes.forward import Forward
+from motet.training.passes.gradients import joined_gradients
 from motet.training.passes.owners import Owners
 from motet.training.passes.passed import Passed, Raw, Terms, added
-from motet.training.plan import Part, Plan
+from motet.training.plan import Part, Plan, tasks_of
 from motet.training.statistics import TaskGradients
 
 
@@ -58,7 +60,9 @@ class MicroBatches:
             self._averages.restore()
             self._normalizer.observe(first)
             forward.generators.seed("step", plan.step)
-        gradients = TaskGradients(forward.model, self._scale.factor) if look else None
+        gradients = None
+        if look:
+            gradients = TaskGradients(forward.model, self._scale.factor, forward.processes)
         penalty = forward.penalty()
         trained = penalty if penalty is not None and penalty.requires_grad else None
         if needs.gradients:
@@ -83,11 +87,13 @@ class _Work:
     ) -> None:
         self._step, self._pieces = plan.step, plan.pieces()
         self._forward, self._normalizer, self._scale = forward, normalizer, scale
-        self._model = forward.model
+        self._model, self._processes = forward.model, forward.processes
+        self._parameters = list(self._model.parameters())
+        self._tasks = tasks_of(plan.balanced)
         self.terms: Terms = {}
         """Sums and counts of the micro-batches so far."""
         self._raw: Raw = {}  # of the micro-batch in progress
-        self._counts = _counts(self._pieces, self._model)
+        self._counts = _counts(self._pieces, self._model, self._processes)
 
     def whole_losses(self) -> dict[str, Tensor]:
         """Compute the losses of the whole batch, of tasks that are trained."""
@@ -109,7 +115,8 @@ class _Work:
         for shares, last in self._losses():
             losses = self._normalizer.normalized(shares)
             if result is None:
-                options = {**owners.lists(balancer, {**self._raw, **losses}), **options}
+                known = {**self._raw, **losses}
+                options = {**owners.lists(balancer, known, self._tasks), **options}
             if gradients is not None:
                 gradients.plus(losses)
             result = backward(
@@ -119,6 +126,7 @@ class _Work:
                 scaler=self._scale.scaler,
                 solve=last,
                 previous=result,
+                **self._forward.group,
                 **options,
             )
         return result
@@ -161,13 +169,15 @@ class _Work:
         """Make the backward pass of every micro-batch; return the losses of the whole batch."""
         found: dict[str, Tensor] = {}
         factor = self._scale.factor
-        for losses, _ in self._losses():
-            balanced = self._normalizer.normalized(losses)
-            if gradients is not None:
-                gradients.plus(balanced)
-            total = [loss * weights[task].to(loss) * factor for task, loss in balanced.items()]
-            torch.stack(total).sum().backward()  # type: ignore[no-untyped-call]  # torch's
-            _add(found, losses)
+        with joined_gradients(self._parameters, self._processes):
+            for losses, _ in self._losses():
+                balanced = self._normalizer.normalized(losses)
+                if gradients is not None:
+                    gradients.plus(balanced)
+                total = [loss * weights[task].to(loss) * factor for task, loss in balanced.items()]
+                if any(loss.requires_grad for loss in total):
+                    torch.stack(total).sum().backward()  # type: ignore[no-untyped-call]  # torch's
+                _add(found, losses)
         return found
 
     def _losses(self) -> Iterator[tuple[dict[str, Tensor], bool]]:
@@ -179,9 +189,11 @@ class _Work:
                 whole[task] = whole.get(task, 0.0) + count
         trained: list[str] = []
         for number, (parts, counts) in enumerate(zip(self._pieces, self._counts, strict=True)):
-            self._raw, terms = self._forward.terms(parts, self._step, number)
+            computed = self._forward.terms(parts, self._step, number)
+            self._raw, terms = computed.raw, computed.terms
             if number == 0:  # the only micro-batch that has a piece of every part
-                trained = [task for task in whole if self._trains(task, self._raw[task])]
+                some = self._processes.any([self._trains(task) for task in whole])
+                trained = [task for task, here in zip(whole, some, strict=True) if here]
             bare = {task: (total.detach(), count) for task, (total, count) in terms.items()}
             self.terms = added([self.terms, bare])
             shares = {task: terms[task][0] / whole[task] for task in trained if counts.get(task)}
@@ -189,12 +201,15 @@ class _Work:
                 rest = self._counts[number + 1 :]
                 yield shares, not any(each.get(task) for each in rest for task in trained)
 
-    def _trains(self, task: str, raw: Tensor) -> bool:
+    def _trains(self, task: str) -> bool:
         own = self._model.tasks[task].parameters()
-        return raw.requires_grad or any(parameter.requires_grad for parameter in own)
+        raw = self._raw.get(task)  # None if this process has no row
+        return raw is not None and (raw.requires_grad or any(p.requires_grad for p in own))
 
 
-def _counts(pieces: Sequence[Sequence[Part]], model: MultiTaskModel) -> list[dict[str, float]]:
+def _counts(
+    pieces: Sequence[Sequence[Part]], model: MultiTaskModel, processes: Processes
+) -> list[dict[str, float]]:
     """Count the labels of each task of each micro-batch, without a forward pass."""
     found = [
         [
@@ -205,7 +220,10 @@ def _counts(pieces: Sequence[Sequence[Part]], model: MultiTaskModel) -> list[dic
         ]
         for parts in pieces
     ]
-    numbers = iter(on_host([count for counts in found for _, count in counts]))
+    known = on_host([count for counts in found for _, count in counts])
+    if any(part.batch.share is not None for parts in pieces for part in parts):
+        known = processes.total(torch.tensor(known, dtype=torch.float64)).tolist()
+    numbers = iter(known)
     totals: list[dict[str, float]] = [{} for _ in found]
     for total, counts in zip(totals, found, strict=True):
         for task, _ in counts:  # of several sources a task is in several parts

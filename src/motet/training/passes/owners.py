@@ -7,15 +7,17 @@ shared.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
-from motet.balancing import Balancer, JacobianBalancer, reached_tasks
+from motet.balancing import Balancer, JacobianBalancer
 from motet.balancing.engine.looks import GraphLists, hold_all, is_due
 from motet.model import MultiTaskModel
+from motet.processes import ALONE, Processes
+from motet.training.reached import reached_by_any
 
 _Columns = tuple[list[nn.Parameter], list[nn.Parameter]]
 """The parameters that were shared when a balancer's columns were made, and the trained ones."""
@@ -26,28 +28,33 @@ class Owners:
 
     Args:
         model: The model.
+        processes: Each of them has a graph of its own rows, and all get the same lists.
     """
 
-    def __init__(self, model: MultiTaskModel) -> None:
-        self._model = model
+    def __init__(self, model: MultiTaskModel, processes: Processes = ALONE) -> None:
+        self._model, self._processes = model, processes
         self._parameters = list(model.parameters())
         self._steps: dict[tuple[object, ...], int] = {}
         self._lists: dict[tuple[object, ...], dict[str, Any]] = {}
         self._columns: WeakKeyDictionary[Balancer, _Columns] = WeakKeyDictionary()
 
-    def lists(self, balancer: Balancer, outputs: Mapping[str, Tensor]) -> dict[str, Any]:
+    def lists(
+        self, balancer: Balancer, outputs: Mapping[str, Tensor], tasks: Sequence[str]
+    ) -> dict[str, Any]:
         """Return the arguments ``shared`` and ``task_parameters`` of `motet.backward`.
 
         Args:
             balancer: The balancer.
-            outputs: The loss of each task, or its raw output where it has no label.
+            outputs: The loss of each task, or its raw output where it has no label, as far as this
+                process has rows of it.
+            tasks: The tasks of the step.
         """
-        kind = (*outputs, bytes([p.requires_grad for p in self._parameters]))
+        kind = (*tasks, bytes([p.requires_grad for p in self._parameters]))
         steps = self._steps.get(kind, 0)
         self._steps[kind] = steps + 1
         reached = None
         if is_due(steps):
-            reached = self._look(outputs)
+            reached = self._look(outputs, tasks)
             self._lists.clear()
         if kind not in self._lists:
             self._lists[kind] = self._listed(reached)
@@ -57,9 +64,11 @@ class Owners:
             self._move_columns(balancer, lists["shared"])
         return lists
 
-    def _look(self, outputs: Mapping[str, Tensor]) -> dict[Tensor, frozenset[str]]:
+    def _look(
+        self, outputs: Mapping[str, Tensor], tasks: Sequence[str]
+    ) -> dict[Tensor, frozenset[str]]:
         known = self._model.ownership.known
-        reached = reached_tasks(outputs)
+        reached = reached_by_any(outputs, tasks, self._parameters, self._processes)
         self._model.note_reached(reached)
         if not known and not self._model.ownership.known and not self._lists:
             warnings.warn(

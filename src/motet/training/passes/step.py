@@ -9,12 +9,14 @@ from torch import Tensor, nn
 from motet.balancing import Balancer
 from motet.balancing.engine.hooks import hooks_once
 from motet.model import MultiTaskModel, mean_losses
+from motet.processes import ALONE, Processes
 from motet.training.loss_scale import LossScale
 from motet.training.normalizing import Normalizer
 from motet.training.passes.averages import Averages
 from motet.training.passes.beside import Beside
 from motet.training.passes.compiled import Compiled
 from motet.training.passes.forward import Forward
+from motet.training.passes.joining import Joining
 from motet.training.passes.micro_batches import MicroBatches
 from motet.training.passes.owners import Owners
 from motet.training.passes.passed import Passed, added
@@ -34,6 +36,7 @@ class Passes:
         generators: The random generators.
         scale: The factor on the losses in backward passes.
         compiled: The parts of the model that are compiled.
+        processes: The processes that make each step together.
     """
 
     def __init__(
@@ -46,12 +49,15 @@ class Passes:
         generators: Generators,
         scale: LossScale,
         compiled: Compiled,
+        processes: Processes = ALONE,
     ) -> None:
         self._model, self._normalizer, self._generators = model, normalizer, generators
-        self._forward = Forward(model, device, precision, generators)
+        self.joining = Joining(processes, model)
+        """What processes exchange in a step."""
+        self._forward = Forward(model, device, precision, generators, self.joining)
         self.averages = Averages(nn.ModuleList([model, normalizer]))
         self._compiled = compiled
-        owners = Owners(model)
+        owners = Owners(model, processes)
         self._whole = WholeBatch(self._forward, normalizer, owners, scale)
         self._micro_batches = MicroBatches(self._forward, normalizer, owners, self.averages, scale)
         self._beside = Beside(self._forward, self.averages, scale)
@@ -90,7 +96,7 @@ class Passes:
         with self._generators.own(), self.averages.unchanged():
             self._generators.seed("step", plan.step)
             found = [
-                self._forward.terms(parts, plan.step, piece)[1]
+                self._forward.terms(parts, plan.step, piece).terms
                 for piece, parts in enumerate(plan.pieces())
             ]
         return self._normalizer.normalized(mean_losses(added(found)))

@@ -10,7 +10,7 @@ from motet.training.normalizing import Normalizer
 from motet.training.passes.forward import Forward
 from motet.training.passes.owners import Owners
 from motet.training.passes.passed import Passed
-from motet.training.plan import Plan
+from motet.training.plan import Plan, tasks_of
 from motet.training.statistics import TaskGradients
 
 
@@ -35,21 +35,31 @@ class WholeBatch:
     ) -> Passed | None:
         """Compute the balanced parts and their backward pass; see `Passes.make`."""
         forward, normalizer = self._forward, self._normalizer
-        raw, terms = forward.terms(plan.balanced, plan.step)
+        found = forward.terms(plan.balanced, plan.step)
         # a task whose head and encoder are frozen has nothing to train
-        plain = {task: loss for task, loss in mean_losses(terms).items() if loss.requires_grad}
+        plain = {
+            task: loss
+            for task, loss in mean_losses(found.terms).items()
+            if loss.requires_grad or task in found.elsewhere
+        }
         if not plain:
             return None
         normalizer.observe(plain)
         losses = normalizer.normalized(plain)
-        gradients = TaskGradients(forward.model, self._scale.factor) if look else None
-        norms = {} if gradients is None else gradients.plus(losses).norms()
+        norms: Mapping[str, float] = {}
+        if look:
+            gradients = TaskGradients(forward.model, self._scale.factor, forward.processes)
+            norms = gradients.plus(losses).norms()
         penalty = forward.penalty()
         trained = penalty if penalty is not None and penalty.requires_grad else None
-        if balancer.needs.reads != "losses":
-            options = {**self._owners.lists(balancer, {**raw, **losses}), **options}
-        result = backward(losses, balancer, penalty=trained, scaler=self._scale.scaler, **options)
-        found = result.losses
+        if balancer.needs.reads != "losses" or forward.several:
+            known = {**found.raw, **losses}
+            tasks = tasks_of(plan.balanced) if forward.several else list(known)
+            options = {**self._owners.lists(balancer, known, tasks), **options}
+        options = {"scaler": self._scale.scaler, **forward.group, **options}
+        result = backward(losses, balancer, penalty=trained, **options)
+        reported = result.losses
         if normalizer.active:
-            found = {task: loss.detach() for task, loss in plain.items()}
-        return Passed(terms, found, result, None if penalty is None else penalty.detach(), norms)
+            reported = {task: loss.detach() for task, loss in plain.items()}
+        detached = None if penalty is None else penalty.detach()
+        return Passed(found.terms, reported, result, detached, norms)
