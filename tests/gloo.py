@@ -23,7 +23,7 @@ def in_processes(count, function, *arguments, timeout=120):
     Raises:
         AssertionError: If it failed in some process, with the traceback, or took too long.
     """
-    import torch._dynamo  # noqa: F401  # seconds, which each process would spend otherwise
+    import torch._dynamo  # seconds, which each process would spend otherwise
 
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads, which sleep
