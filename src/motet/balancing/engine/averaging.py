@@ -30,7 +30,9 @@ class _Bucket:
 
     leaves: list[Tensor]
     found: dict[int, Tensor | None] = field(default_factory=dict)
-    """What this process found for each leaf, by its id."""
+    """What this process found for each leaf, by its id, until it is sent."""
+    rows: dict[int, Tensor] = field(default_factory=dict)
+    """Indices (S, N) of sparse gradients."""
     sent: Tensor | None = None
     """Flat gradients; then for each leaf how many processes reach it, and with a dense gradient."""
     wait: Callable[[], None] | None = None
@@ -51,13 +53,12 @@ class _Bucket:
         reached = [each is not None for each in found]
         dense = [each is not None and not each.is_sparse for each in found]
         flags = torch.tensor([reached, dense], dtype=like.dtype, device=like.device)
+        self.rows = {
+            k: g._indices().cpu() for k, g in self.found.items() if g is not None and g.is_sparse
+        }
+        self.found.clear()
         self.sent = torch.cat([*parts, flags.flatten()]).div_(processes.count)
         self.wait = processes.begin_total(self.sent)
-
-    def indices(self, leaf: Tensor) -> Tensor:
-        """Return the indices (S, N) of a sparse gradient."""
-        found = self.found.get(id(leaf))
-        return torch.empty(1, 0, dtype=torch.long) if found is None else found._indices().cpu()
 
 
 class Averaging:
@@ -121,8 +122,9 @@ class Averaging:
             ):
                 mean = part.view(leaf.shape)
                 if here and not all_of_it:
-                    each = self._processes.of_each(bucket.indices(leaf))
-                    mean = sparse_like(mean, torch.cat(each, dim=1).to(mean.device))
+                    each = self._processes.of_each(bucket.rows.get(id(leaf)))
+                    rows = torch.cat([known for known in each if known is not None], dim=1)
+                    mean = sparse_like(mean, rows.to(mean.device))
                 if here:
                     yield leaf, mean
 
@@ -164,4 +166,5 @@ def averaged(
 
 
 def _take(averaging: Averaging, leaf: Tensor) -> None:
-    averaging.add(leaf, leaf.grad)
+    gradient, leaf.grad = leaf.grad, None  # its memory is free once it is sent
+    averaging.add(leaf, gradient)
