@@ -1,8 +1,10 @@
 """Every script in examples/ runs, and what it prints is what its docstring claims."""
 
 import ast
+import os
 import re
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -313,3 +315,21 @@ def test_a_product_learns_purchases_after_clicks_from_all_rows(run):
     found = dict(numbers(r"(\w[\w ]+): mean error #", run("clicks")))
     assert set(found) == {"product", "clicked rows alone"}
     assert max(found.values()) < 0.08
+
+
+FSDP_LOOP = r"(a|b): loss # -> #"
+
+
+def test_the_fsdp_loop_learns_in_one_process(run):
+    text = run("fsdp_loop")
+    assert all(after < before / 2 for _, before, after in numbers(FSDP_LOOP, text))
+
+
+@pytest.mark.slow
+def test_the_fsdp_loop_prints_the_same_for_any_number_of_processes(run):
+    script, environment = EXAMPLES / "fsdp_loop.py", os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "3", str(script)]
+    found = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=environment, timeout=120
+    )
+    assert found.stdout == run("fsdp_loop")
