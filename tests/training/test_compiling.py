@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import torch
+from gloo import in_processes
 from torch import nn
 from torch.testing import assert_close
 
@@ -74,7 +75,7 @@ def assert_same_training(make, data=DATA, rtol=1e-4):
     trained = []
     for on in (False, True):
         trainer = make(compile=on)
-        trainer.fit(data, data, epochs=2)
+        trainer.fit(data, data, epochs=3)
         assert not any("forward" in vars(module) for module in trainer.model.modules())
         trained.append(trainer)
     one, other = trained
@@ -276,6 +277,15 @@ def test_a_missing_compiler_is_an_error_before_training(monkeypatch):
     expected = r"compile: found true, but there is no C\+\+ compiler no-such-compiler; .*apt"
     with pytest.raises(InputError, match=expected):
         made(compile=True, device="cpu")
+
+
+def test_several_processes_are_refused():
+    def refused():
+        with pytest.raises(InputError, match="compile: found true in several processes"):
+            made(compile=True)
+        return True
+
+    assert all(in_processes(2, refused))
 
 
 # Machine code ------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from motet.model import MultiTaskModel
 from motet.options import AuxiliaryOptions, Unpack
 from motet.problems import InputError
 from motet.registry import BALANCERS
+from motet.sharing import create as create_sharing
 from motet.tasks import Auxiliary, Classification, Regression
 from motet.training import Trainer, TrainingError
 
@@ -164,3 +165,21 @@ def test_parameters_in_float16_are_refused():
     model = MultiTaskModel(nn.Linear(5, 8), [Regression("b")]).half()
     with pytest.raises(InputError, match=r"precision: found float16 and .* remove model.half\(\)"):
         Trainer(model, precision="float16")
+
+
+@pytest.mark.filterwarnings("ignore:the tasks share no parameter")
+@pytest.mark.parametrize("pieces", [1, 3])
+@pytest.mark.parametrize("name", ["equal", "uncertainty", "pcgrad", "graddrop"])
+def test_the_penalty_of_a_sharing_scheme_is_unscaled(name, pieces):
+    found = []
+    for options in ({"precision": "float16"}, {}):
+        torch.manual_seed(0)
+        encoder = nn.Sequential(nn.Linear(5, 8), nn.Tanh())
+        tasks = [Classification("a", classes=2), Regression("b"), Regression("c")]
+        model = MultiTaskModel(encoder, tasks, sharing=create_sharing("soft", strength=0.5))
+        trainer = Trainer(model, name, optimizer="sgd", accumulate=pieces, **options)
+        if options:
+            set_scale(trainer, SMALL)
+        found.append((trainer, trainer.train_step(BATCH).gradient_norm))
+    assert_close(found[0][1], found[1][1], rtol=0.01, atol=0)
+    assert_same_training(found[0][0], found[1][0])

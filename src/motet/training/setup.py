@@ -124,7 +124,7 @@ def set_up(
     check_precision(stages, model, options["precision"])
     scale = LossScale(device, active=options["precision"] == "float16")
     if options["compile"]:
-        check_compiling(stages, model, device)
+        check_compiling(stages, model, device, processes)
     check_representation(stages, model, several=planner.choices.several)
     if options["accumulate"] > 1:
         check_micro_batches(stages, model)

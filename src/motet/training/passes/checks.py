@@ -15,6 +15,7 @@ from motet.data.batches import Data
 from motet.data.several import Sources
 from motet.model import MultiTaskModel
 from motet.problems import InputError
+from motet.processes import Processes
 from motet.training.passes.compiled import parts_to_compile
 from motet.training.source_checks import refuse_batch_norm
 from motet.training.stages import BalancerStages
@@ -97,13 +98,21 @@ def check_precision(stages: BalancerStages, model: MultiTaskModel, precision: st
         )
 
 
-def check_compiling(stages: BalancerStages, model: MultiTaskModel, device: torch.device) -> None:
+def check_compiling(
+    stages: BalancerStages, model: MultiTaskModel, device: torch.device, processes: Processes
+) -> None:
     """Reject compiling what cannot be, where it has no effect, or without a compiler.
 
     Raises:
         InputError: If a balancer needs what compiled code does not show, there is nothing to
-            compile, or no compiler for the device.
+            compile, or no compiler for the device; or in several processes.
     """
+    if processes.several:
+        raise InputError(
+            "found true in several processes, which draw random numbers for the rows of all; "
+            "compiled code does not support that; remove it, or train in one process",
+            option="compile",
+        )
     for balancer, options in zip(stages, stages.passes, strict=True):
         why = _why_plain(balancer.needs, options, model)
         if why is not None:

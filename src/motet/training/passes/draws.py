@@ -62,6 +62,12 @@ class RowDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
         if form == "" or _is_off(func, args, kwargs):
             return func(*args, **kwargs)
         self.drew = True
+        if _is_computed_again():
+            raise InputError(
+                "found random numbers, such as dropout, in a checkpointed module: its second "
+                "forward pass, in the backward pass, would draw for the rows of this process "
+                "alone; give it a dropout of 0, leave checkpointing out, or train in one process"
+            )
         if form == "in place":
             filled: Tensor = args[0]
             if filled.dim() == 0:
@@ -120,6 +126,12 @@ class RowDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
             return drawn[places.start * count : places.stop * count]
         by_row = drawn.view(self.share.rows, count, *drawn.shape[1:])
         return by_row[places].flatten(0, 1)
+
+
+def _is_computed_again() -> bool:
+    """Return whether a draw is in a checkpoint, by the hooks that it puts on saved tensors."""
+    hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
+    return hooks is not None and hooks[0].__qualname__.startswith("_checkpoint_hook")
 
 
 @cache
