@@ -9,6 +9,7 @@ from motet.config.origin import Origin, Problem
 from motet.config.places import misspelt
 from motet.config.schema import Config
 from motet.config.stages import wrong_end
+from motet.config.streaming import wrong_stream
 from motet.options import MONITORED, RESERVED_TASK_NAMES
 from motet.other_names import VALUES
 from motet.problems import hint
@@ -49,6 +50,7 @@ def cross_checked(config: Config, origin: Origin) -> list[Problem]:
         *_epochs(config, origin),
         *_read_tasks(config, origin),
         *_task_options(config, origin),
+        *_streamed(config, origin),
         *(origin.problem(key, message) for key, message in misspelt(config, origin.folder)),
     ]
 
@@ -167,6 +169,14 @@ def _task_options(config: Config, origin: Origin) -> Iterator[Problem]:
             yield origin.problem(("tasks", name, "weighted_metrics"), message)
     if not any(task.options().get("enabled", True) for task in config.tasks.values()):
         yield origin.problem(("tasks",), "no task is enabled; enable one", at_key=True)
+
+
+def _streamed(config: Config, origin: Origin) -> Iterator[Problem]:
+    """Find what does not fit rows that are streamed."""
+    if config.data.streaming is not None:
+        data, sources = config.data, len(config.data.sources or ())
+        for key, message in wrong_stream(data.split, config.tasks, sources, config.training):
+            yield origin.problem(key, message)
 
 
 def _sources(config: Config) -> Iterator[Found]:

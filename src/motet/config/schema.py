@@ -12,8 +12,10 @@ from motet.config.named_sources import NamedSource
 from motet.config.origin import ConfigError, Origin
 from motet.config.split_section import SplitConfig
 from motet.config.stages import Balancing
+from motet.config.streaming import StreamConfig
 from motet.config.training import TrainingConfig
 from motet.config.translating import translated
+from motet.options import StrictBool
 from motet.registry import KINDS, version
 
 
@@ -45,6 +47,16 @@ class DataConfig(Section):
     has its labels, ``source: orders``."""
     split: SplitConfig = SplitConfig()
     """How rows are split."""
+    stream: StrictBool | StreamConfig = False
+    """Whether rows are read from disk in every epoch, as data larger than memory must be: ``true``,
+    or options, ``{buffer: 500000}``. See docs/data.md, "Larger than memory"."""
+
+    @property
+    def streaming(self) -> StreamConfig | None:
+        """How rows are streamed; None if they are not."""
+        if isinstance(self.stream, bool):
+            return StreamConfig() if self.stream else None
+        return self.stream
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "DataConfig":

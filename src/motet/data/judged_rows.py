@@ -4,7 +4,7 @@ Both come from columns beside the labels. The labels of a row for which the cond
 or whose weight is 0, are missing from the beginning: nothing is learned from them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -69,19 +69,22 @@ class JudgedRows:
             kept = kept & holds(self.condition, table, owner)
         return kept
 
-    def require_some(self, tables: Iterable[pa.Table]) -> None:
-        """Check that the task is trained on some row of the training tables.
+    def require_some(self, found: bool) -> None:
+        """Check that the task is trained on some row.
+
+        Args:
+            found: Whether `holds` is true of any training row.
 
         Raises:
             InputError: If the condition holds for none, or every weight is 0.
         """
-        if not self.any or any(self.holds(table).any() for table in tables):
+        if found or not self.any:
             return
-        option, found = "rows", f"{self.rows}, which holds for no training row"
+        option, message = "rows", f"{self.rows}, which holds for no training row"
         if self.rows is None:
-            option, found = "row_weight", f"{self.row_weight}, which is 0 in every training row"
+            option, message = "row_weight", f"{self.row_weight}, which is 0 in every training row"
         raise InputError(
-            f"found {found}; correct it, or remove the task",
+            f"found {message}; correct it, or remove the task",
             option=option,
             owner=f"task {self.task!r}",
         )

@@ -17,6 +17,7 @@ from motet.data.inputs.base import Input
 from motet.data.inputs.results import checked_result, checked_shape
 from motet.data.inputs.shapes import InputShapes, Shape, join
 from motet.data.judged_rows import JudgedRows
+from motet.data.label_samples import LabelSample
 from motet.data.notes import Notes
 from motet.data.selection import require_columns
 from motet.data.sources.uniting import unite
@@ -89,6 +90,7 @@ class Preprocessing:
         self._targets = dict(targets)
         self._judged = {task: each for task, each in (row_rules or {}).items() if each.any}
         self._shapes: dict[str, Shape] = {}
+        self._sampled: tuple[str, ...] = ()
         self.sources: dict[str, Any] = {}
         """Inputs, tasks and columns of each source, by name, where data have several; as JSON."""
         self.strings: tuple[str, ...] = ()
@@ -128,8 +130,60 @@ class Preprocessing:
             table, at = _united(task, own, labels, inputs)
             with at("tasks", task):  # without words, a text may just have failed
                 if task in self._judged:
-                    self._judged[task].require_some(tables)
+                    held = any(self._judged[task].holds(each).any() for each in tables)
+                    self._judged[task].require_some(held)
                 target.fit(table, inputs)
+
+    def fit_parts(self, empty: pa.Table, parts: Iterable[tuple[pa.Table, At]]) -> None:
+        """Learn everything from training rows that come in parts; see `fit`.
+
+        Targets learn from all labels of few rows, and from a random sample of many.
+
+        Args:
+            empty: The columns, without rows.
+            parts: The training rows in order, each part with what collects its errors.
+        """
+        self._shapes = {}
+        names = empty.column_names
+        self.strings = tuple(
+            self._strings_in(Observed(empty, empty, self._inputs, self._targets, _raising))
+        )
+        learners = {task: self._learner(task, names) for task in self._targets}
+        seen, count = dict.fromkeys(self._inputs, 0), 0
+        at: At = _raising
+        for table, at in parts:  # the last is used below
+            for name, each in self._inputs.items():
+                if seen[name] == count:  # it had no error before
+                    with at("inputs", name):
+                        each.observe(table)
+                        seen[name] += 1
+            for task, learner in learners.items():
+                with at("tasks", task):
+                    learner.add(self.judged(task, table), self._holding(task, table))
+            count += 1
+        finished = 0
+        for name, each in self._inputs.items():
+            if seen[name] == count:
+                with at("inputs", name):
+                    each.finish()
+                    finished += 1
+        inputs = self._inputs if finished == len(self._inputs) else NO_INPUTS
+        for task, learner in learners.items():
+            with at("tasks", task):
+                if task in self._judged:
+                    self._judged[task].require_some(learner.holding)
+                self._targets[task].fit(learner.table(), inputs)
+                self._sampled += learner.notes(f"task {task!r}")
+
+    def _learner(self, task: str, names: Sequence[str]) -> LabelSample:
+        target = self._targets[task]
+        columns = [*target.columns(names), *target.beside]
+        if target.reads_inputs:
+            columns += [name for each in self._inputs.values() for name in each.columns(names)]
+        return LabelSample(columns, distinct=target.distinct)
+
+    def _holding(self, task: str, table: pa.Table) -> bool:
+        return task not in self._judged or bool(self._judged[task].holds(table).any())
 
     def _strings_in(self, source: "Observed") -> list[str]:
         """Return the columns of texts among those that are read, which must be there."""
@@ -333,7 +387,8 @@ class Preprocessing:
     def notes(self) -> tuple[str, ...]:
         """What `fit` found that users should know."""
         inputs = (note for each in self._inputs.values() for note in each.notes)
-        return (*inputs, *(note for each in self._targets.values() for note in each.notes))
+        targets = (note for each in self._targets.values() for note in each.notes)
+        return (*inputs, *targets, *self._sampled)
 
     # JSON ----------------------------------------------------------------------------------------
 

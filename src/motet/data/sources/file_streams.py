@@ -40,11 +40,12 @@ class FileStream(RowStream):
         self.schema = unite(dict(zip(names, empty, strict=True))).schema
         self.count = sum(each.count for each in self._files)
 
-    def tables(self, rows: int = ROWS) -> Iterator[pa.Table]:
-        names = self.schema.names
+    def tables(self, rows: int = ROWS, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        names = self.schema.names if columns is None else list(columns)
+        schema = pa.schema([self.schema.field(name) for name in names])
         return in_parts(
             (
-                table.select(names).cast(self.schema, safe=False)
+                table.select(names).cast(schema, safe=False)
                 for file in self._files
                 for table in file.tables(names)
             ),
@@ -85,9 +86,10 @@ class _PlainFile:
         own = set(self._rows.schema.names)
         there = [name for name in columns if name in own]
         for table in self._plain(there):
-            for name, cells in self._cells.items():
-                place = table.schema.get_field_index(name)
-                table = table.set_column(place, name, cells.converted(table[name]))
+            for place, name in enumerate(there):
+                if name in self._cells:
+                    column = self._cells[name].converted(table[name])
+                    table = table.set_column(place, name, column)
             yield with_names(table, self._file)
 
     def _plain(self, columns: Sequence[str]) -> Iterator[pa.Table]:

@@ -23,11 +23,12 @@ class RowStream(ABC):
     """Number of rows."""
 
     @abstractmethod
-    def tables(self, rows: int = ROWS) -> Iterator[pa.Table]:
+    def tables(self, rows: int = ROWS, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield all rows in order, from the first on.
 
         Args:
             rows: Rows per table; the last has fewer.
+            columns: Names of the columns to read; all if left out.
         """
 
 
@@ -55,9 +56,10 @@ class TableStream(RowStream):
     def __init__(self, table: pa.Table) -> None:
         self._table, self.schema, self.count = table, table.schema, len(table)
 
-    def tables(self, rows: int = ROWS) -> Iterator[pa.Table]:
+    def tables(self, rows: int = ROWS, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        table = self._table if columns is None else self._table.select(columns)
         for start in range(0, self.count, rows):
-            yield self._table.slice(start, rows)
+            yield table.slice(start, rows)
 
 
 def in_parts(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from motet.data.splits.base import FRACTION, Fractions, Splits
+from motet.data.splits.base import Fractions, Splits, fraction, marker
 from motet.data.splits.drawn import draw
 from motet.data.splits.folds import by_fold
 from motet.data.splits.grouped import by_group
 from motet.data.splits.marked import by_column
 from motet.data.splits.timed import by_time
 from motet.data.strata import find_strata
-from motet.problems import InputError, owned
+from motet.problems import owned
 
 __all__ = ["Splits", "split"]
 
@@ -68,36 +68,17 @@ def split(
     with owned("split"):
         strata = None if stratify is None else find_strata(table, stratify)
         if column is not None:
-            marks = _marker(validation, "validation"), _marker(test, "test")
+            marks = marker(validation, "validation"), marker(test, "test")
             return by_column(table, column, train, *marks, seed, strata)
-        held_out = _fraction(validation, "validation")
+        held_out = fraction(validation, "validation")
         kept = [*labels] if stratify is None else [*labels, stratify]
         if folds is not None:
             return by_fold(
                 table, folds, fold or 1, held_out, seed, group=group, strata=strata, labels=kept
             )
-        fractions = Fractions(held_out, _fraction(test, "test"))
+        fractions = Fractions(held_out, fraction(test, "test"))
         if group is not None:
             return by_group(table, group, fractions, seed, kept)
         if time is not None:
             return by_time(table, time, fractions)
         return draw(np.arange(len(table)), fractions, seed, strata)
-
-
-def _marker(value: float | str | None, option: str) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    raise InputError(
-        f"found the fraction {value:g}, but a column is given; expected the value of the "
-        "column that marks the rows",
-        option=option,
-    )
-
-
-def _fraction(value: float | str | None, option: str) -> float:
-    if isinstance(value, str):
-        raise InputError(
-            f"found {value!r} without a column; give column too, or a fraction such as 0.15",
-            option=option,
-        )
-    return FRACTION if value is None else value

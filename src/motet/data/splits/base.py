@@ -76,3 +76,32 @@ def shuffled(count: int, seed: int) -> Numbers:
     """Return the numbers below ``count`` in the order of the seed."""
     generator = np.random.Generator(np.random.PCG64(derive(seed, "split")))
     return generator.permutation(count).astype(np.int64)
+
+
+def marker(value: float | str | None, option: str) -> str | None:
+    """Return a value that marks the rows of a split in a column.
+
+    Raises:
+        InputError: If it is a fraction.
+    """
+    if value is None or isinstance(value, str):
+        return value
+    raise InputError(
+        f"found the fraction {value:g}, but a column is given; expected the value of the "
+        "column that marks the rows",
+        option=option,
+    )
+
+
+def fraction(value: float | str | None, option: str) -> float:
+    """Return the share of the rows of a split.
+
+    Raises:
+        InputError: If it is a mark.
+    """
+    if isinstance(value, str):
+        raise InputError(
+            f"found {value!r} without a column; give column too, or a fraction such as 0.15",
+            option=option,
+        )
+    return FRACTION if value is None else value

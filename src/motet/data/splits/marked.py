@@ -1,5 +1,7 @@
 """Splits that a column marks, value by value."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -39,28 +41,14 @@ def by_column(
         InputError: If values are unknown or equal, or no row is marked for training.
     """
     require_columns(table, [column], "split")
-    test = test or ("test" if validation != "test" else None)
-    validation = validation or ("validation" if test != "validation" else None)
-    marks = [mark for mark in (train, validation, test) if mark is not None]
-    if len(set(marks)) < len(marks):
-        raise InputError(
-            f"train, validation and test are marked by {', '.join(marks)}; expected "
-            "different values"
-        )
+    marks = marks_of(train, validation, test)
     texts = as_texts(table[column], f"column {column!r}")
     found = {each["values"]: each["counts"] for each in texts.value_counts().to_pylist()}
-    _check_values(found, column, marks)
-    marked = {mark: np.flatnonzero(pc.equal(texts, mark)).astype(np.int64) for mark in marks}
-    train_rows = marked[train]
-    if not len(train_rows):
-        raise InputError(
-            f"no row of column {column!r} is {train!r}; it has "
-            f"{_tally(found)}; set train to the value that marks the training rows",
-            option="train",
-        )
-    nothing = np.array([], np.int64)
-    test_rows = marked.get(test, nothing) if test is not None else nothing
-    validation_rows = marked.get(validation, nothing) if validation is not None else nothing
+    check_marks(found, column, marks)
+    train_rows, validation_rows, test_rows = (
+        np.flatnonzero(pc.equal(texts, mark) if mark is not None else []).astype(np.int64)
+        for mark in marks
+    )
     if len(validation_rows):
         if strata is not None:
             raise InputError(
@@ -88,7 +76,39 @@ def _drawn(rows: Numbers, seed: int, strata: Strata | None) -> Splits:
     return draw(rows, Fractions(FRACTION, 0), seed, strata)
 
 
-def _check_values(found: dict[str | None, int], column: str, marks: list[str]) -> None:
+Marks = tuple[str, str | None, str | None]
+"""The values that mark training, validation and test rows; None where nothing can."""
+
+
+def marks_of(train: str, validation: str | None, test: str | None) -> Marks:
+    """Return the values that mark splits, "validation" and "test" where none is given.
+
+    Raises:
+        InputError: If two are the same.
+    """
+    test = test or ("test" if validation != "test" else None)
+    validation = validation or ("validation" if test != "validation" else None)
+    marks = [mark for mark in (train, validation, test) if mark is not None]
+    if len(set(marks)) < len(marks):
+        raise InputError(
+            f"train, validation and test are marked by {', '.join(marks)}; expected "
+            "different values"
+        )
+    return train, validation, test
+
+
+def check_marks(found: Mapping[str | None, int], column: str, given: Marks) -> None:
+    """Check that every row is in a split, and some are in training.
+
+    Args:
+        found: How often the column has each value.
+        column: Its name.
+        given: The marks.
+
+    Raises:
+        InputError: If not.
+    """
+    marks, train = [mark for mark in given if mark is not None], given[0]
     strange = [value for value in found if value not in marks]
     if strange:
         words = ["missing values" if value is None else shown(value) for value in strange]
@@ -98,7 +118,13 @@ def _check_values(found: dict[str | None, int], column: str, marks: list[str]) -
             "validation and test",
             option="column",
         )
+    if not found.get(train):
+        raise InputError(
+            f"no row of column {column!r} is {train!r}; it has "
+            f"{_tally(found)}; set train to the value that marks the training rows",
+            option="train",
+        )
 
 
-def _tally(found: dict[str | None, int]) -> str:
+def _tally(found: Mapping[str | None, int]) -> str:
     return listed(f"{value!r} {count:,} times" for value, count in found.items())

@@ -9,7 +9,7 @@ from one column per task with nothing learned: ``motet.register("label", name, M
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -29,6 +29,10 @@ class Target(ABC):
 
     notes: tuple[str, ...] = ()
     """What users should know about the labels that `fit` read."""
+    distinct: ClassVar[bool] = False
+    """Whether `fit` learns the same from each label once, however often it occurs."""
+    reads_inputs: ClassVar[bool] = False
+    """Whether `fit` reads the columns of the inputs, too."""
 
     def __init__(self, name: str, *, column: str | None = None) -> None:
         self.name = name

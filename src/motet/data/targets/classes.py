@@ -63,6 +63,7 @@ class ClassTarget(Target):
         {'perhaps': 1}
     """
 
+    distinct = True
     ordered: ClassVar[bool] = False
     """Whether the classes have an order, which texts do not show."""
 

@@ -62,6 +62,8 @@ class TagTarget(Target):
         [[{'type': 'city', 'start': 1, 'end': 3}]]
     """
 
+    reads_inputs = True
+
     def __init__(
         self,
         name: str,

@@ -49,6 +49,8 @@ class WordNumberTarget(Target):
 
     _mean, _std = 0.0, 1.0
 
+    reads_inputs = True
+
     def __init__(self, name: str, *, column: str | None = None, input: str | None = None) -> None:
         super().__init__(name, column=column)
         self.input = input
