@@ -41,7 +41,7 @@ def blocks(tmp_path: Path) -> Blocks:
     writer = Writer(tmp_path / "rows", rows=64)
     for start, end in ((0, 10), (10, 10), (10, 400), (400, 999), (999, N)):
         writer.add(tree(start, end), end - start)
-    return Blocks.of(tmp_path / "rows", writer.close().state())
+    return Blocks.of(tmp_path / "rows", writer.finish().state())
 
 
 def check(batch: Batch) -> None:

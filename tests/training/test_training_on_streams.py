@@ -27,7 +27,7 @@ def stream(path, rows, **options):
     writer = Writer(path / f"{rows}", rows=32)
     inputs, targets = arrays(rows)
     writer.add({"inputs": inputs, "targets": targets}, rows)
-    return StreamData(writer.close(), buffer=300, **options)
+    return StreamData(writer.finish(), buffer=300, **options)
 
 
 def trainer(**options):

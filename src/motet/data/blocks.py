@@ -79,6 +79,16 @@ class Blocks:
         """Return what reads the blocks; close it."""
         return Reader(self._path, self)
 
+    def verify(self) -> None:
+        """Read all blocks.
+
+        Raises:
+            InputError: If one is damaged.
+        """
+        with self.reader() as reader:
+            for block in range(len(self.entries)):
+                reader.arrays(block)
+
     def state(self) -> dict[str, Any]:
         """Return the index, as JSON can hold it."""
         return {
@@ -160,7 +170,7 @@ class Reader:
 
 
 class Writer:
-    """Writes rows into a new file, block by block.
+    """Writes rows into a new file, block by block; `finish` ends it.
 
     Args:
         path: The file.
@@ -201,8 +211,14 @@ class Writer:
         self._count = total - start
         self._waiting = self._cut(arrays, start, total) if self._count else {}
 
-    def close(self) -> Blocks:
-        """Write what is left, and return all rows."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def finish(self) -> Blocks:
+        """Write what is left, close the file, and return all rows."""
         if self._count:
             self._write(self._waiting, self._count)
         self._file.flush()

@@ -1,6 +1,5 @@
-"""What the splits lack of a task: every label, or all classes but one."""
+"""Which rows have a label, and whether rows that belong together are in one split."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,40 +12,6 @@ from motet.data.targets.classes import MISSING
 from motet.problems import InputError
 
 SPLITS = ("train", "validation", "test")
-
-
-def lacking_labels(target: Target, encoded: NDArray[Any], split: Splits) -> Iterator[str]:
-    """Report which of validation and test cannot score a task, as far as its labels show.
-
-    Args:
-        target: Its target.
-        encoded: Its labels, encoded, of all rows.
-        split: The rows of each split.
-
-    Yields:
-        A sentence for each such split.
-
-    Example:
-        >>> import pyarrow as pa
-        >>> from motet.data.targets.classes import ClassTarget
-        >>> table = pa.table({"churn": ["no", "yes", "yes", "yes", None]})
-        >>> churn, split = ClassTarget("churn"), Splits(*map(np.array, ([0, 1], [2, 3], [4])))
-        >>> churn.fit(table)
-        >>> for note in lacking_labels(churn, churn.encode(table), split):
-        ...     print(note)
-        task 'churn': the 2 labelled validation rows are all 'yes', so there is little to score
-        task 'churn': the test rows have no label, so it is not scored on them
-    """
-    known, task = labelled(encoded), target.name
-    for name, rows in (("validation", split.validation), ("test", split.test)):
-        if not len(rows):
-            continue
-        labels = encoded[rows][known[rows]]
-        if not len(labels):
-            yield f"task {task!r}: the {name} rows have no label, so it is not scored on them"
-        elif (only := target.only_class(labels)) is not None:
-            count = f"{len(labels):,} labelled {name} row{'s' * (len(labels) != 1)}"
-            yield f"task {task!r}: the {count} are all {only!r}, so there is little to score"
 
 
 def refuse_cut_groups(

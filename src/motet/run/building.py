@@ -15,8 +15,9 @@ from motet.model.building import check_encoders, check_tasks
 from motet.model.sizes import learned_sizes
 from motet.problems import InputError
 from motet.run.frozen_states import check_cache
-from motet.run.prepared import AnyPrepared
+from motet.run.prepared import AnyPrepared, PreparedSources
 from motet.run.preparing import prepare
+from motet.run.stream_prepared import PreparedStream
 from motet.scheduling import Scheduler
 from motet.tasks import Auxiliary, Task
 from motet.tasks.scores import fit_trivial, statistics_of
@@ -30,7 +31,8 @@ from motet.training.source_checks import check_auxiliary, check_batches, refuse_
 
 def train_statistics(prepared: AnyPrepared, tasks: Iterable[Task]) -> dict[str, LabelStatistics]:
     """Return the statistics of the training labels, for tasks that have labels."""
-    labels, weights = prepared.labels("train"), prepared.row_weights("train")
+    tasks = list(tasks)
+    labels, weights = prepared.known_labels("train", tasks), prepared.row_weights("train")
     found = {
         task.name: statistics_of(task, labels.get(task.name), weights.get(task.name))
         for task in tasks
@@ -76,7 +78,7 @@ def _of_fold(fold: int) -> Iterator[None]:
         raise ConfigError(found, error.partial, error.origin) from None
 
 
-def _check_sources(prepared: AnyPrepared, model: MultiTaskModel, collector: Collector) -> None:
+def _check_sources(prepared: PreparedSources, model: MultiTaskModel, collector: Collector) -> None:
     shapes = prepared.preprocessing.shapes()
     lacking = {name: lacking_in(shapes, part.inputs) for name, part in prepared.parts.items()}
     for task in model.tasks:
@@ -103,7 +105,7 @@ def build_trainer(prepared: AnyPrepared) -> Trainer:
     with collector.at("model"):
         model = MultiTaskModel.from_sizes(config, sizes)
     collector.stop()
-    if len(prepared.parts) > 1:
+    if isinstance(prepared, PreparedSources):
         with collector.at("model"):
             refuse_batch_norm(model)
         _check_sources(prepared, model, collector)
@@ -125,7 +127,7 @@ def build_trainer(prepared: AnyPrepared) -> Trainer:
     collector.stop()
     with collector.at("training"):
         trivial = fit_trivial(model.tasks, train_statistics(prepared, model.tasks))
-        trainer.check_monitor(prepared.labels("validation"), trivial)
+        trainer.check_monitor(prepared.known_labels("validation", model.tasks), trivial)
     with collector.at("training"):
         trainer.check_epochs(chosen.epochs)
     with collector.at("training"):
@@ -148,4 +150,9 @@ def _check_one_table(scheduler: Scheduler, prepared: AnyPrepared) -> None:
         raise InputError(
             f"found {type(scheduler).__name__} and several sources; expected one table, whose rows "
             "it can choose; give the tasks their batch_size instead"
+        )
+    if isinstance(prepared, PreparedStream):
+        raise InputError(
+            f"found {type(scheduler).__name__} and a stream; expected rows in memory, of which it "
+            "can choose by their labels; remove stream, or choose another scheduler"
         )

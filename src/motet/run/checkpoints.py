@@ -23,6 +23,7 @@ from motet.data.trees import leaves
 from motet.problems import MALFORMED, InputError, reason
 from motet.run.folder import METRICS, JsonLines
 from motet.run.prepared import AnyPrepared
+from motet.run.stream_prepared import PreparedStream
 from motet.training import Trainer
 from motet.training.checkpoint import SUFFIX, read_checkpoint, write_checkpoint
 from motet.training.observers import Checkpoint, Observed
@@ -130,6 +131,10 @@ def digest(prepared: AnyPrepared) -> str:
     """Compute a digest of all that training reads: preprocessing, arrays and split."""
     found = hashlib.blake2b(prepared.preprocessing.to_json().encode(), digest_size=16)
     for part in prepared.parts.values():
+        if isinstance(part, PreparedStream):
+            for blocks in part.blocks.values():
+                found.update(json.dumps(blocks.state()).encode())
+            continue
         split = part.rows.split
         arrays = [*leaves(part.inputs), *part.targets.values(), *part.weights.values()]
         for leaf in [*arrays, split.train, split.validation, split.test]:

@@ -12,7 +12,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from motet.config import Config
 from motet.data.arrays import ArrayData
 from motet.data.lacking import lacking, with_none
-from motet.data.trees import take_rows
 from motet.model import MultiTaskModel
 from motet.model.sizes import learned_sizes
 from motet.run.prepared import AnyPrepared
@@ -55,12 +54,13 @@ def count_costs(prepared: AnyPrepared) -> Costs:
     labelled = [task.name for task in hard.tasks if task.label_kind.given]
     alone = {task: hard.task_parameters(task) for task in labelled}
     trunk = sum(parameter.numel() for parameter in hard.shared_parameters())
-    without = lacking({source: part.inputs for source, part in prepared.parts.items()})
+    first = {source: part.first_inputs(ROWS) for source, part in prepared.parts.items()}
+    without = lacking(first)
     active = model.labelled_tasks
     whole = single = 0.0
     for source, part in prepared.parts.items():
         own = [task for task in active if task in part.rows.tasks]
-        rows = take_rows(part.inputs, range(min(ROWS, len(part.rows.table))))
+        rows = first[source]
         whole += _multiply_adds(model, rows, without[source], tuple(own))
         single += sum(_multiply_adds(hard, rows, without[source], (task,)) for task in own)
     return Costs(

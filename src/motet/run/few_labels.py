@@ -27,8 +27,8 @@ def _averaged(prepared: AnyPrepared, trainer: Trainer) -> set[str]:
     monitor, model = trainer.monitor, trainer.model
     names = monitored_tasks(monitor, model, prepared.targets)
     tasks = [model.tasks[name] for name in names]
-    trivial = fit_trivial(tasks, prepared.labels("train"))
-    labels = prepared.labels("validation")
+    trivial = fit_trivial(tasks, prepared.known_labels("train", tasks))
+    labels = prepared.known_labels("validation", tasks)
     return names - set(without_value(monitor, tasks, labels, trainer.metrics, trivial))
 
 

@@ -6,6 +6,7 @@
       config.yaml  metrics.jsonl  environment.json  predictions/test.parquet
       model/{model.safetensors, config.json, preprocessing.json, README.md}
       checkpoints/{last,best}/
+      cache/                    encoded rows, while a run streams them
 """
 
 import hashlib
@@ -31,6 +32,8 @@ CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
 ENVIRONMENT = "environment.json"
 MODEL = "model"
+CACHE = "cache"
+"""Folder of encoded rows, if they are streamed."""
 TEST_PREDICTIONS = "predictions/test.parquet"
 
 

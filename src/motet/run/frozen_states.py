@@ -25,7 +25,8 @@ from motet.model.building import Portable
 from motet.problems import InputError
 from motet.run.cache import cache_folder, entries, make_room, size_text, usage
 from motet.run.layout import line
-from motet.run.prepared import AnyPrepared, Prepared
+from motet.run.prepared import AnyPrepared, Part
+from motet.run.stream_prepared import PreparedStream
 from motet.training import Trainer
 from motet.training.checkpoint import SUFFIX, read_checkpoint, write_checkpoint
 from motet.training.precomputing import (
@@ -77,8 +78,10 @@ def check_cache(config: Config, trainer: Trainer) -> None:
             )
 
 
-def with_frozen_states(prepared: Prepared, trainer: Trainer, say: Say, step: Say) -> dict[str, Any]:
+def with_frozen_states(prepared: Part, trainer: Trainer, say: Say, step: Say) -> dict[str, Any]:
     """Return the inputs of all rows, with the states of texts whose encoders are never trained.
+
+    Of rows that are streamed these are the inputs of one row.
 
     Args:
         prepared: The run's rows.
@@ -86,6 +89,11 @@ def with_frozen_states(prepared: Prepared, trainer: Trainer, say: Say, step: Say
         say: Called with a line for each such text.
         step: Called with a line about the work in progress.
     """
+    if isinstance(prepared, PreparedStream):
+        for name in frozen_texts(trainer.model, trainer.freezing.plan):
+            reason = "its frozen encoder runs in every epoch: rows are streamed"
+            say(line("note", f"{name}: {reason}"))
+        return prepared.first_inputs(1)
     inputs, config = prepared.inputs, prepared.config
     for chosen in _choices(prepared, trainer):
         name, encoder, text = chosen.name, chosen.encoder, chosen.text
@@ -127,9 +135,9 @@ class _Choice:
     """Why they are not computed once; empty if they are."""
 
 
-def _choices(prepared: Prepared, trainer: Trainer) -> Iterator[_Choice]:
+def _choices(prepared: Part, trainer: Trainer) -> Iterator[_Choice]:
     config = prepared.config
-    if config.training.cache_frozen is False:
+    if config.training.cache_frozen is False or isinstance(prepared, PreparedStream):
         return
     labelled = labelled_text(trainer.model)
     for name, encoders in frozen_texts(trainer.model, trainer.freezing.plan).items():

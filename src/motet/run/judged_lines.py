@@ -3,15 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from motet.data.judged_rows import JudgedRows
-from motet.data.split_labels import labelled
 from motet.figures import figure
-from motet.run.prepared import Prepared
-from motet.tasks.statistics import effective_rows
-
-SPLITS = ("train", "validation", "test")
+from motet.run.prepared import Part
 
 
-def judged_rows(prepared: Prepared) -> Iterator[Sequence[str]]:
+def judged_rows(prepared: Part) -> Iterator[Sequence[str]]:
     """Report for tasks with a condition or weights how many rows each split has of them."""
     for name, task in prepared.config.tasks.items():
         if name not in prepared.rows.tasks:
@@ -24,15 +20,10 @@ def judged_rows(prepared: Prepared) -> Iterator[Sequence[str]]:
             yield name, " and ".join(what), rows
 
 
-def _counts(prepared: Prepared, task: str) -> Iterator[str]:
-    known, weights = labelled(prepared.targets[task]), prepared.weights.get(task)
-    for split in SPLITS:
-        rows = getattr(prepared.rows.split, split)
-        if not len(rows):
-            continue
-        counted = rows[known[rows]]
-        text = f"{len(counted):,} {split}"
-        if weights is not None:
-            own = weights[counted].astype(float)
-            text += f" (sum {figure(own.sum())}, effective {effective_rows(own):,.0f})"
+def _counts(prepared: Part, task: str) -> Iterator[str]:
+    for split, found in prepared.tallies.items():
+        tally = found.tasks[task]
+        text = f"{tally.rows:,} {split}"
+        if JudgedRows.of(task, prepared.config.tasks[task].options()).row_weight is not None:
+            text += f" (sum {figure(tally.weights)}, effective {tally.effective:,.0f})"
         yield text

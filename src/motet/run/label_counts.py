@@ -3,11 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from motet.data.split_labels import SPLITS, labelled
+from motet.data.split_labels import SPLITS
 from motet.run.layout import columns
-from motet.run.prepared import Prepared
+from motet.run.prepared import Part
 
 _SHOWN = 6
 """Number of classes of a task up to which all are listed; of more, the rarest are."""
@@ -37,20 +35,19 @@ class LabelCounts:
         return sorted(self.classes, key=lambda name: self.classes[name]["train"])
 
 
-def count_labels(prepared: Prepared) -> list[LabelCounts]:
+def count_labels(prepared: Part) -> list[LabelCounts]:
     """Count the labels of every task."""
-    split = prepared.rows.split
-    splits = {name: rows for name in SPLITS if len(rows := getattr(split, name))}
+    tallies = prepared.tallies
     found = []
-    for task, encoded in prepared.targets.items():
-        target, known = prepared.preprocessing.target(task), labelled(encoded)
-        by_split = {name: target.class_counts(encoded[rows]) for name, rows in splits.items()}
+    for task in next(iter(tallies.values())).tasks:
+        target = prepared.preprocessing.target(task)
+        by_split = {name: each.tasks[task].classes for name, each in tallies.items()}
         found.append(
             LabelCounts(
                 task,
-                {name: int(known[rows].sum()) for name, rows in splits.items()},
+                {name: each.tasks[task].rows for name, each in tallies.items()},
                 {
-                    label: {name: counts[place] for name, counts in by_split.items()}
+                    label: {name: counts[place] for name, counts in by_split.items() if counts}
                     for place, label in enumerate(target.names)
                     if all(by_split.values())
                 },
@@ -60,13 +57,9 @@ def count_labels(prepared: Prepared) -> list[LabelCounts]:
     return found
 
 
-def unlabelled(prepared: Prepared) -> Counts:
+def unlabelled(prepared: Part) -> Counts:
     """Count the rows that have no label of any task, of the splits that have such rows."""
-    if not prepared.targets:  # of a source that serves auxiliary tasks alone
-        return {}
-    known = np.any([labelled(each) for each in prepared.targets.values()], axis=0)
-    split = prepared.rows.split
-    counts = {name: int((~known[getattr(split, name)]).sum()) for name in SPLITS}
+    counts = {name: each.unlabelled for name, each in prepared.tallies.items() if each.tasks}
     return {name: count for name, count in counts.items() if count}
 
 

@@ -7,7 +7,7 @@ from statistics import median
 
 from motet.config import Member
 from motet.data.selection import listed
-from motet.data.split_labels import SPLITS
+from motet.data.tallies import lacking_labels
 from motet.figures import figure
 from motet.model import MultiTaskModel
 from motet.model.parts import summarised
@@ -24,9 +24,11 @@ from motet.run.label_counts import (
     unlabelled,
 )
 from motet.run.layout import columns, line, titled, wrapped
-from motet.run.prepared import AnyPrepared, Prepared, PreparedSources
+from motet.run.prepared import AnyPrepared, Part, PreparedSources
 from motet.run.scheduling_lines import scheduling_lines
 from motet.run.source_lines import source_lines
+from motet.run.stream_lines import stream_lines
+from motet.run.stream_prepared import PreparedStream
 from motet.run.unseen import Unseen
 from motet.training import EvaluationRecord, Report, StepRecord, Trainer
 from motet.training.evaluation import main_tasks
@@ -43,10 +45,13 @@ def data_lines(prepared: AnyPrepared) -> Iterator[str]:
     parts = prepared.parts.values()
     for part in parts:
         rows = part.rows
-        sizes = ", ".join(f"{len(getattr(rows.split, name)):,} {name}" for name in SPLITS)
+        sizes = ", ".join(f"{count:,} {name}" for name, count in part.counts.items())
         name = f"{rows.name}: " if rows.name else ""
-        yield line("data", f"{name}{rows.source.title}: {len(rows.table):,} rows: {sizes}")
-        yield from (line("", note) for note in rows.split.notes)
+        yield line("data", f"{name}{rows.source.title}: {part.row_count:,} rows: {sizes}")
+        lacking = (n for task in part.targets for n in lacking_labels(task, part.tallies))
+        yield from (line("", note) for note in (*rows.split.notes, *lacking))
+        if isinstance(part, PreparedStream):
+            yield from stream_lines(part)
     if isinstance(prepared, PreparedSources):
         yield from source_lines(prepared)
     guesses = {g.column: g for part in parts for g in part.rows.guesses if g.type is not None}
@@ -210,8 +215,8 @@ def _stage(stage: Member) -> str:
     return stage.type if until is None else f"{stage.type} until epoch {until}"
 
 
-def _label_row(prepared: Prepared, counts: LabelCounts) -> Sequence[str]:
-    sizes = {part: len(getattr(prepared.rows.split, part)) for part in counts.rows}
+def _label_row(prepared: Part, counts: LabelCounts) -> Sequence[str]:
+    sizes = prepared.counts
     found = (f"{n:,} {part} ({share(n, sizes[part])})" for part, n in counts.rows.items())
     what = prepared.preprocessing.target(counts.task).summary
     type_ = prepared.config.tasks[counts.task].type
@@ -225,11 +230,13 @@ def _notes(prepared: AnyPrepared) -> Iterator[str]:
         yield from (f"source {name!r}: {note}" if name else note for note in own)
 
 
-def _notes_on(prepared: Prepared) -> Iterator[str]:
+def _notes_on(prepared: Part) -> Iterator[str]:
     bare = unlabelled(prepared)
     if bare:
         parts = ", ".join(f"{count:,} {part}" for part, count in bare.items())
         yield f"{sum(bare.values()):,} rows have no label of any task: {parts}"
+    if isinstance(prepared, PreparedStream):
+        return  # they are among its notes
     name_row = prepared.rows.source.row_name
     for name in prepared.rows.tasks:
         judged = prepared.preprocessing.judged(name, prepared.rows.table)

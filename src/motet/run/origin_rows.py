@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from motet.data.digests import RowsDigest, places_digest
 from motet.data.split_labels import SPLITS
 from motet.data.splits import Splits
 from motet.problems import MALFORMED, InputError, hint, reason
 from motet.run.folder import ENVIRONMENT
-from motet.run.prepared import AnyPrepared, Prepared
+from motet.run.prepared import AnyPrepared, Part
 from motet.run.sealed import read_sealed
+from motet.run.stream_prepared import PreparedStream
 
 Labels = Mapping[str, NDArray[Any]]
 
@@ -34,13 +36,11 @@ class Fingerprint:
     """Number of training rows."""
     split: str
     labels: Mapping[str, str]
-
-    def like(self, labels: Labels) -> list[str]:
-        """Return the tasks whose encoded labels are those of the run, for all rows in order."""
-        return [task for task, own in labels.items() if self.labels.get(task) == _digest(own)]
+    streamed: bool = False
+    """Whether digests are those of `motet.data.digests`, which add up over parts of the rows."""
 
     def like_parts(self, labels: Callable[[], Iterator[Labels]], rows: int) -> list[str]:
-        """Do the same with labels in parts.
+        """Return the tasks whose encoded labels are those of the run, for all rows in order.
 
         Args:
             labels: Returns the encoded labels of one part after the other, as often as called.
@@ -51,6 +51,12 @@ class Fingerprint:
         """
         if rows != self.rows:
             return []
+        if self.streamed:
+            digests: dict[str, RowsDigest] = {}
+            for part in labels():
+                for task, own in part.items():
+                    digests.setdefault(task, RowsDigest()).add(own)
+            return self._equal(digests)
         widest: dict[str, tuple[int, ...]] = {}
         for part in labels():  # lists of labels are as long as the longest of their rows
             for task, own in part.items():
@@ -62,7 +68,10 @@ class Fingerprint:
                 shape = (rows, *widest[task])
                 digest = found.setdefault(task, _begun(own.dtype, shape))
                 digest.update(_padded(own, shape[1:]).data)
-        return [task for task, each in found.items() if self.labels.get(task) == each.hexdigest()]
+        return self._equal(found)
+
+    def _equal(self, digests: Mapping[str, Any]) -> list[str]:
+        return [task for task, each in digests.items() if self.labels.get(task) == each.hexdigest()]
 
 
 def stored(prepared: AnyPrepared) -> dict[str, Any]:
@@ -71,8 +80,12 @@ def stored(prepared: AnyPrepared) -> dict[str, Any]:
     return {"data": found[""]} if "" in found else {"sources": found}
 
 
-def fingerprint(prepared: Prepared) -> Fingerprint:
+def fingerprint(prepared: Part) -> Fingerprint:
     """Compute what to store about the rows of a source."""
+    if isinstance(prepared, PreparedStream):
+        found = prepared.counted
+        count = prepared.counts["train"]
+        return Fingerprint(found.rows, count, found.split, found.labels, streamed=True)
     split = prepared.rows.split
     return Fingerprint(
         len(prepared.rows.table),
@@ -101,7 +114,8 @@ def rows_of(split: Splits, name: str, known: Fingerprint) -> NDArray[np.int64]:
     """
     if name not in SPLITS:
         raise InputError(f"split: found {name!r}; {hint(name, SPLITS)}")
-    if _split_digest(split) != known.split:
+    digest = places_digest(split.places) if known.streamed else _split_digest(split)
+    if digest != known.split:
         raise InputError(
             "split: these rows are not split as they were for the run; expected the same version "
             "of motet, and the same values in the columns that split.column and stratify name"

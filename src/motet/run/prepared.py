@@ -4,9 +4,10 @@ Almost every run has one table. Where data have several sources, each has a `Pre
 `PreparedSources`, with its rows, its inputs and the labels of its tasks.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +18,15 @@ from motet.data.inference import Guess
 from motet.data.label_arrays import joined_labels
 from motet.data.preprocessing import Preprocessing
 from motet.data.sources import Source
+from motet.data.split_labels import SPLITS
 from motet.data.splits import Splits
+from motet.data.tallies import SplitTally, Tallies
+from motet.data.trees import take_rows
 from motet.registry import AUXILIARY
+from motet.run.stream_prepared import PreparedStream
+
+if TYPE_CHECKING:  # it needs torch, which a config is read without
+    from motet.tasks import Task
 
 ROW = "row"
 """Column of test predictions with the number of the row in the source, counted from 0."""
@@ -46,6 +54,11 @@ class RunRows:
     """Names of the inputs that are missing in all rows, as the source has no such columns."""
     tasks: Collection[str]
     """Names of the tasks that are trained on the rows."""
+
+    @property
+    def title(self) -> str:
+        """What messages call the source."""
+        return self.source.title
 
     @property
     def fed(self) -> dict[str, Any]:
@@ -94,6 +107,20 @@ class Prepared:
         """The same; see `PreparedSources.used`."""
         return self.parts
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of rows by split."""
+        return {name: len(getattr(self.rows.split, name)) for name in SPLITS}
+
+    @cached_property
+    def tallies(self) -> Tallies:
+        """Counts of labels by split, of the splits that have rows."""
+        targets = {task: self.preprocessing.target(task) for task in self.targets}
+        found = {name: SplitTally() for name, count in self.counts.items() if count}
+        for name, tally in found.items():
+            tally.add(targets, self.labels(name), self.row_weights(name), self.counts[name])
+        return found
+
     def table_of(self, split: str) -> pa.Table:
         """Return the raw rows of "train", "validation" or "test"."""
         return self.rows.table.take(pa.array(getattr(self.rows.split, split)))
@@ -102,6 +129,20 @@ class Prepared:
         """Return what the losses take of "train", "validation" or "test"."""
         rows = getattr(self.rows.split, name)
         return {task: encoded[rows] for task, encoded in self.targets.items()}
+
+    def known_labels(self, split: str, tasks: Iterable["Task"]) -> Mapping[str, Any]:
+        """Return labels of a split by task, or their statistics where rows are streamed."""
+        return self.labels(split)
+
+    @property
+    def row_count(self) -> int:
+        """Number of rows of the source."""
+        return len(self.rows.table)
+
+    def first_inputs(self, rows: int) -> dict[str, Any]:
+        """Return what the encoder takes, for the first rows."""
+        found: dict[str, Any] = take_rows(self.inputs, range(min(rows, self.row_count)))
+        return found
 
     def row_weights(self, name: str) -> dict[str, NDArray[np.float32]]:
         """Return the weights of the rows of "train", "validation" or "test"."""
@@ -156,6 +197,10 @@ class PreparedSources:
         """Return what the losses take of "train", "validation" or "test"; see `targets`."""
         return self._joined([each.labels(name) for each in self.parts.values()])
 
+    def known_labels(self, split: str, tasks: Iterable["Task"]) -> Mapping[str, Any]:
+        """Return the labels of a split by task; see `labels`."""
+        return self.labels(split)
+
     def row_weights(self, name: str) -> dict[str, NDArray[np.float32]]:
         """Return the weights of the rows of "train", "validation" or "test"; see `targets`."""
         return self._joined([each.row_weights(name) for each in self.parts.values()])
@@ -186,4 +231,6 @@ class PreparedSources:
         }
 
 
-AnyPrepared = Prepared | PreparedSources
+Part = Prepared | PreparedStream
+"""The rows of one source."""
+AnyPrepared = Part | PreparedSources

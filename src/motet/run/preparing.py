@@ -5,14 +5,12 @@ mistakes in a config or its data are reported quickly.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from motet.config import Config, Member
 from motet.config.collecting import Collector, read_on
@@ -22,14 +20,12 @@ from motet.data.inference import Guess, usable
 from motet.data.inputs.base import Input
 from motet.data.judged_rows import JudgedRows
 from motet.data.notes import Notes
-from motet.data.preprocessing import At, Observed, Preprocessing
-from motet.data.row_names import named
-from motet.data.selection import listed
+from motet.data.preprocessing import Observed, Preprocessing
 from motet.data.sources import Source
-from motet.data.split_labels import lacking_labels, refuse_cut_groups
+from motet.data.split_labels import refuse_cut_groups
 from motet.data.targets import Target
 from motet.options import create, label_kind_of
-from motet.problems import InputError, RowError
+from motet.problems import InputError
 from motet.registry import INPUTS, LABELS, TASKS
 from motet.run.given_sources import in_source, sources_of, wrong_given
 from motet.run.prepared import (
@@ -41,7 +37,14 @@ from motet.run.prepared import (
     RunRows,
 )
 from motet.run.reading import Reading, check_splits, merged_guesses
+from motet.run.row_checks import (
+    check_named,
+    check_predictions,
+    counted_in,
+    with_named_classes,
+)
 from motet.run.source_inputs import choose_inputs
+from motet.run.stream_prepared import StreamRows
 
 _OWN_SPACES = {
     "text": "generates texts, with a vocabulary of its own",
@@ -56,7 +59,7 @@ def read_rows(
     data: Any = None,
     overrides: Sequence[str] = (),
 ) -> RunRows:
-    """Read a config and its data, and check that they match.
+    """Read a config and its data in memory, and check that they match.
 
     Args:
         config: YAML file, mapping or `Config`.
@@ -68,8 +71,12 @@ def read_rows(
 
     Raises:
         ConfigError: If anything is wrong with the config or its data.
+        InputError: If the config streams them.
     """
-    return read_sources(config, data=data, overrides=overrides)[0]
+    found = read_sources(config, data=data, overrides=overrides)
+    if isinstance(found, StreamRows):
+        raise InputError("found data.stream; expected rows in memory", option="data.stream")
+    return found[0]
 
 
 def read_sources(
@@ -77,7 +84,7 @@ def read_sources(
     *,
     data: Any = None,
     overrides: Sequence[str] = (),
-) -> list[RunRows]:
+) -> Sequence[RunRows] | StreamRows:
     """Read a config and the data of all its sources, and check that they match.
 
     Args:
@@ -87,7 +94,8 @@ def read_sources(
         overrides: As for `read_rows`.
 
     Returns:
-        Config, table and split of each source; most runs have one.
+        Config, table and split of each source; most runs have one. If rows are streamed, what reads
+        them.
 
     Raises:
         ConfigError: If anything is wrong with the config or its data.
@@ -134,6 +142,9 @@ def read_sources(
     given = choose_inputs(found, collector, reading)
     collector.stop()
     found = with_absolute(found, collector.origin.folder)
+    if found.data.streaming is not None:
+        (one,) = reading.values()
+        return one.stream_rows(found, given[one.name])
     return [each.rows(found, given[name]) for name, each in reading.items()]
 
 
@@ -153,8 +164,16 @@ def prepare(
     *,
     data: Any = None,
     overrides: Sequence[str] = (),
+    cache: Path | None = None,
 ) -> AnyPrepared:
     """Read a config and its data, and fit the preprocessing on the training rows.
+
+    Args:
+        config: As for `read_rows`.
+        data: As for `read_sources`.
+        overrides: As for `read_rows`.
+        cache: Folder of the encoded rows, if they are streamed; one that goes with what is returned
+            if left out.
 
     Returns:
         What a model and its training need.
@@ -163,7 +182,49 @@ def prepare(
         ConfigError: If anything is wrong with the config or its data.
     """
     sources = read_sources(config, data=data, overrides=overrides)
-    found, collector = sources[0].config, Collector(sources[0].origin)
+    if isinstance(sources, StreamRows):
+        from motet.run.stream_preparing import prepare_stream  # needs torch
+
+        collector = Collector(sources.origin)
+        return prepare_stream(sources, members_of(sources.config, collector), collector, cache)
+    collector = Collector(sources[0].origin)
+    preprocessing = members_of(sources[0].config, collector)
+    targets = {task: preprocessing.target(task) for task in preprocessing.tasks}
+    for name, target in targets.items():
+        with collector.at("tasks", name):
+            _require_one_source(target, [rows.name for rows in sources if name in rows.tasks])
+    collector.stop()
+    preprocessing.fit_all([_training_rows(rows, collector) for rows in sources])
+    collector.stop()
+    parts = {rows.name: _applied(rows, preprocessing, collector) for rows in sources}
+    for rows in sources:
+        with_classes = with_named_classes(rows.config, rows.tasks)
+        check_named(with_classes, rows.table, 0, preprocessing, rows.source, collector, rows.name)
+        for task, encoded in parts[rows.name].targets.items():
+            with collector.at("data", "split"), in_source(rows.name):
+                refuse_cut_groups(targets[task], encoded, rows.split, rows.source.row_name)
+    columns = {task: rows.table.column_names for rows in sources[::-1] for task in rows.tasks}
+    kept = {ROW: "the number of the row"}
+    if len(sources) > 1:
+        kept[SOURCE] = "the name of the source"
+    check_predictions(targets, columns, kept, collector)
+    collector.stop()
+    if len(parts) == 1:
+        (one,) = parts.values()
+        return replace(one, notes=(*one.notes, *preprocessing.notes))
+    preprocessing.sources = {rows.name: rows.fed for rows in sources}
+    return PreparedSources(parts, preprocessing.notes)
+
+
+def members_of(found: Config, collector: Collector) -> Preprocessing:
+    """Create the inputs and targets of a config, which have learned nothing yet.
+
+    Returns:
+        The preprocessing.
+
+    Raises:
+        ConfigError: If an option is wrong.
+    """
     inputs: dict[str, Input] = {}
     for name, chosen in (found.inputs or {}).items():
         with collector.at("inputs", name):
@@ -173,27 +234,8 @@ def prepare(
         with collector.at("tasks", name):
             targets[name] = make_target(name, chosen)
     collector.stop()
-    for name, target in targets.items():
-        with collector.at("tasks", name):
-            _require_one_source(target, [rows.name for rows in sources if name in rows.tasks])
-    collector.stop()
     judged = {name: JudgedRows.of(name, each.options()) for name, each in found.tasks.items()}
-    preprocessing = Preprocessing(inputs, targets, judged)
-    preprocessing.fit_all([_training_rows(rows, collector) for rows in sources])
-    collector.stop()
-    parts = {rows.name: _applied(rows, preprocessing, collector) for rows in sources}
-    for rows in sources:
-        _check_named(rows, preprocessing, collector)
-        for task, encoded in parts[rows.name].targets.items():
-            with collector.at("data", "split"), in_source(rows.name):
-                refuse_cut_groups(targets[task], encoded, rows.split, rows.source.row_name)
-    _check_predictions(targets, sources, collector)
-    collector.stop()
-    if len(parts) == 1:
-        (one,) = parts.values()
-        return replace(one, notes=(*one.notes, *preprocessing.notes))
-    preprocessing.sources = {rows.name: rows.fed for rows in sources}
-    return PreparedSources(parts, preprocessing.notes)
+    return Preprocessing(inputs, targets, judged)
 
 
 def _require_one_source(target: Target, names: Sequence[str]) -> None:
@@ -208,7 +250,7 @@ def _require_one_source(target: Target, names: Sequence[str]) -> None:
 
 def _training_rows(rows: RunRows, collector: Collector) -> Observed:
     train = pa.array(rows.split.train)
-    at = _counted_in(rows.split.train, rows, collector)
+    at = counted_in(rows.split.train, rows.source, collector, rows.name)
     labelled = rows.table.take(train)
     given = labelled if rows.given is rows.table else rows.given.take(train)
     return Observed(given, labelled, rows.inputs, rows.tasks, at)
@@ -216,18 +258,12 @@ def _training_rows(rows: RunRows, collector: Collector) -> Observed:
 
 def _applied(rows: RunRows, preprocessing: Preprocessing, collector: Collector) -> Prepared:
     """Encode all rows: those of every split must be readable before training starts."""
-    at = _counted_in(np.arange(len(rows.table)), rows, collector)
+    at = counted_in(np.arange(len(rows.table)), rows.source, collector, rows.name)
     inputs, notes = preprocessing.apply(rows.given, at, rows.inputs)
     labels = preprocessing.targets(rows.table, at, rows.tasks)
     weights = preprocessing.weights(rows.table, labels, at)
-    lacking = [
-        note
-        for task, encoded in labels.items()
-        for note in lacking_labels(preprocessing.target(task), encoded, rows.split)
-    ]
-    splits = replace(rows.split, notes=(*rows.split.notes, *lacking))
     seen = tuple(_input_notes(preprocessing.fitted_inputs, notes, rows))
-    return Prepared(replace(rows, split=splits), preprocessing, inputs, labels, weights, seen)
+    return Prepared(rows, preprocessing, inputs, labels, weights, seen)
 
 
 def _input_notes(
@@ -240,67 +276,6 @@ def _input_notes(
         if found.may_be_true_of_all(len(held_out)):
             only = inputs[name].apply(rows.given.take(pa.array(held_out)))[1]
         yield from found.lines(f"input {name!r}", only)
-
-
-def _counted_in(numbers: NDArray[np.int64], rows: RunRows, collector: Collector) -> At:
-    """Name the row of an error by its number in the source, of which ``numbers`` were read."""
-
-    @contextmanager
-    def at(section: str, name: str) -> Iterator[None]:
-        with collector.at(section, name), in_source(rows.name), named(rows.source.row_name):
-            try:
-                yield
-            except RowError as error:
-                raise error.of(numbers) from None
-
-    return at
-
-
-def _check_named(rows: RunRows, preprocessing: Preprocessing, collector: Collector) -> None:
-    """Report labels of any split that are not among the classes given."""
-    name_row = rows.source.row_name
-    for task in rows.tasks:
-        target, judged = preprocessing.target(task), preprocessing.judged(task, rows.table)
-        if rows.config.tasks[task].options().get("classes") is None:
-            continue
-        with collector.at("tasks", task), in_source(rows.name):
-            found = {label: target.first_row(judged, label) for label in target.unseen(judged)}
-            if found:
-                strange = listed(
-                    repr(label) if row is None else f"{label!r} in {name_row(row)}"
-                    for label, row in found.items()
-                )
-                raise InputError(
-                    f"its labels have {strange}, not among its classes; correct the labels, or "
-                    "remove classes to treat such labels as missing"
-                )
-
-
-def _check_predictions(
-    targets: Mapping[str, Target], sources: Sequence[RunRows], collector: Collector
-) -> None:
-    """Report tasks whose predictions would share a column name, or use that of row numbers."""
-    kept = {ROW: "the number of the row"}
-    if len(sources) > 1:
-        kept[SOURCE] = "the name of the source"
-    owners: dict[str, str] = {}
-    for task, target in targets.items():
-        there = next(rows.table.column_names for rows in sources if task in rows.tasks)
-        for column in target.prediction_names(there):
-            advice = ", and column: ".join(
-                ["give the task another name", *target.columns(there)[:1]]
-            )
-            with collector.at("tasks", task):
-                if column in kept:
-                    raise InputError(
-                        f"its predictions would have a column {column!r}, which is {kept[column]} "
-                        f"in predictions/test.parquet; {advice}"
-                    )
-                if owners.setdefault(column, task) != task:
-                    raise InputError(
-                        f"its predictions and those of task {owners[column]!r} both have a column "
-                        f"{column!r}; {advice}"
-                    )
 
 
 def make_target(name: str, task: Member) -> Target:

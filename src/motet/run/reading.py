@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 
 from motet.config import Config, Member
@@ -14,12 +15,17 @@ from motet.data.judged_rows import JudgedRows
 from motet.data.selection import columns_beside, label_columns, require_columns
 from motet.data.shared_groups import groups_apart
 from motet.data.sources import Source, rows_of
+from motet.data.sources.streams import RowStream, TableStream
 from motet.data.splits import Splits, split
-from motet.problems import InputError, hint
+from motet.data.splits.streamed import StreamSplit
+from motet.problems import InputError, hint, owned
 from motet.registry import AUXILIARY
+from motet.row_hashes import row_hashes
 from motet.run.given_sources import in_source
 from motet.run.prepared import RunRows
 from motet.run.renaming import renamed
+from motet.run.stream_prepared import StreamRows
+from motet.seeds import derive
 
 
 class Given:
@@ -64,6 +70,9 @@ class Reading:
         self.tasks = [task for task, chosen in config.tasks.items() if self._serves(chosen)]
         self.table = pa.table({})
         self.splits: Splits | None = None
+        self.stream: RowStream | None = None
+        """The rows, if they are streamed; ``table`` then has none."""
+        self.stream_split: StreamSplit | None = None
         self.used: set[str | None] = set()
         """Columns that are labels, or mark the split."""
         self.weighted: dict[str | None, str] = {}
@@ -71,8 +80,12 @@ class Reading:
         self._beside: set[str | None] = set()
 
     def read(self) -> pa.Table | None:
-        """Read the rows; None if that failed."""
+        """Read the rows, or the columns alone where rows are streamed; None if that failed."""
         with self._collector.at(*self.place), in_source(self.name if not self.entry else ""):
+            if self.config.data.streaming is not None:
+                self.stream = self.source.stream()
+                self.table = self._renamed(self.stream.schema.empty_table())
+                return self.table
             table = rows_of(self.source)
             if not len(table):
                 raise InputError("found no rows; expected at least one")
@@ -85,7 +98,10 @@ class Reading:
         chosen = self.config.data.split
         with self._collector.at("data", "split"), in_source(self.name):
             self._require_own_splits()
-            self.splits = split_rows(self.config, self.table, self.name)
+            if self.stream is not None:
+                self.stream_split = stream_split(self.config, self.stream)
+            else:
+                self.splits = split_rows(self.config, self.table, self.name)
         self.used = {chosen.column} - {None}
         self._beside = {chosen.group, chosen.time} - {None}
         for task in self.tasks:
@@ -115,12 +131,31 @@ class Reading:
     def guesses(self) -> list[Guess]:
         """Guess the types of inputs from the training rows."""
         excluded = [str(column) for column in self.used | self._beside]
+        if self.stream is not None and self.stream_split is not None:
+            sample = sample_of(self.stream, self.stream_split)
+            self.guessed = tuple(infer_inputs(sample, excluded))
+            return list(self.guessed)
         train = None if self.splits is None else self.splits.train
         self.guessed = tuple(infer_inputs(self.table, excluded, train, self.source.row_name))
         return list(self.guessed)
 
     guessed: tuple[Guess, ...] = ()
     """What `guesses` found."""
+
+    def stream_rows(self, config: Config, given: Given) -> StreamRows:
+        """Return how rows are streamed, once nothing is wrong."""
+        assert self.stream is not None
+        assert self.stream_split is not None
+        return StreamRows(
+            config,
+            self._collector.origin,
+            self.source,
+            self.stream,
+            self.stream_split,
+            self.guessed,
+            given.inputs,
+            self.tasks,
+        )
 
     def rows(self, config: Config, given: Given) -> RunRows:
         """Return what was read, once nothing is wrong."""
@@ -171,6 +206,9 @@ def split_rows(config: Config, table: pa.Table, source: str = "") -> Splits:
         The splits.
     """
     chosen = config.data.split
+    if config.data.streaming is not None:
+        streamed = stream_split(config, TableStream(table))
+        return Splits.of(streamed.places(table, 0), streamed.notes)
     stratify = chosen.stratify
     if source and stratify is not None and stratify not in table.column_names:
         stratify = None
@@ -193,6 +231,38 @@ def split_rows(config: Config, table: pa.Table, source: str = "") -> Splits:
         labels=_columns_of_labels(config, table, source),
     )
     return replace(found, notes=(note, *found.notes)) if group != chosen.group else found
+
+
+def stream_split(config: Config, stream: RowStream) -> StreamSplit:
+    """Return how the rows of a stream are split, as configured."""
+    chosen = config.data.split
+    with owned("split"):
+        return StreamSplit(
+            stream,
+            validation=chosen.validation,
+            test=chosen.test,
+            seed=chosen.seed,
+            column=chosen.column,
+            train=chosen.train or "train",
+            group=chosen.group,
+        )
+
+
+def sample_of(stream: RowStream, split: StreamSplit) -> pa.Table:
+    """Return training rows to guess the types of inputs from: all of few, many of more."""
+    least = (1 - SAMPLE / max(stream.count, 1)) * 2.0**64
+    first, found = 0, []
+    for table in stream.tables():
+        chosen = split.places(table, first) == 0
+        rows = np.arange(first, first + len(table))
+        chosen &= row_hashes(rows, derive(0, "sample of rows to guess from")) >= least
+        found.append(table.filter(pa.array(chosen)))
+        first += len(table)
+    return pa.concat_tables(found)
+
+
+SAMPLE = 100_000
+"""Number of rows, in the mean, from which types of inputs of a stream are guessed."""
 
 
 def check_splits(config: Config, sources: Mapping[str, Reading], collector: Collector) -> None:

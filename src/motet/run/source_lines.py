@@ -15,7 +15,7 @@ def source_lines(prepared: PreparedSources) -> Iterator[str]:
     for name, part in prepared.parts.items():
         fed, size = part.rows.fed, sizes.get(name, training.batch_size)
         served = name, f"inputs {', '.join(fed['inputs'])}", f"tasks {', '.join(part.rows.tasks)}"
-        count = len(part.rows.split.train)
+        count = part.counts["train"]
         seen = (
             f"{'' if whole else 'up to '}{_rows_of_epoch(count, size, steps):,} rows per epoch",
             f"{min(size, count):,} per step",

@@ -1,5 +1,6 @@
 """One run: from a config to a run folder, in one attempt or several."""
 
+import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,10 +8,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import pyarrow.parquet as pq
 import yaml
 
 from motet.config import Config
+from motet.config.collecting import read_on
 from motet.data.sources import absolute
 from motet.problems import InputError
 from motet.run import folder, saving
@@ -27,7 +28,7 @@ from motet.run.preparing import prepare
 from motet.run.runs import Run, batch_size_of
 from motet.run.sealed import write_sealed
 from motet.run.source_runs import SourcesRun
-from motet.run.split_data import rows_of, test_predictions
+from motet.run.split_data import rows_of, write_test_predictions
 from motet.training import History, OutOfMemory, Report, TestRecord, TrainingError
 from motet.training.evaluation import evaluate
 from motet.writing import WriteError, replacing
@@ -51,16 +52,36 @@ def train_one(
         InputError: If the model or the output folder cannot be used.
         TrainingError: If losses stay non-finite.
     """
+    collector, read = read_on(config, overrides)
+    origin = collector.origin.file
+    name = origin.stem if origin else "run"
+    if read.data.streaming is not None:
+        return _train_stream(config, data, overrides, output, name, say, step)
     prepared = prepare(config, data=data, overrides=overrides)
     attempt = _Attempt(prepared, say, step)
-    origin = prepared.origin.file
-    with folder.created(output, origin.stem if origin else "run") as path:
-        attempt.use(path)
+    with folder.created(output, name) as path:
+        return attempt.begin(path)
+
+
+def _train_stream(
+    config: str | Path | Mapping[str, Any] | Config,
+    data: Any,
+    overrides: Sequence[str],
+    output: str | Path | None,
+    name: str,
+    say: Say,
+    step: Say,
+) -> Run:
+    """Train on rows that are encoded in the run folder, so that it is made first."""
+    with folder.created(output, name) as path:
+        step("reading all rows and encoding them")
         try:
-            return attempt.begin()
-        except (TrainingError, InputError):
-            attempt.remove_if_of_no_use()
+            prepared = prepare(config, data=data, overrides=overrides, cache=path / folder.CACHE)
+            attempt = _Attempt(prepared, say, step)
+        except BaseException:
+            folder.remove(path)
             raise
+        return attempt.begin(path)
 
 
 def resume_one(path: Path, data: Any, *, say: Say, step: Say) -> Run:
@@ -69,7 +90,7 @@ def resume_one(path: Path, data: Any, *, say: Say, step: Say) -> Run:
     Returns:
         The finished run.
     """
-    prepared = prepare(path / folder.CONFIG, data=data)
+    prepared = prepare(path / folder.CONFIG, data=data, cache=path / folder.CACHE)
     attempt = _Attempt(prepared, say, step)
     attempt.use(path)
     attempt.load_checkpoint()
@@ -94,8 +115,16 @@ class _Attempt:
             StopAtInterrupt(),
         ]
 
-    def begin(self) -> Run:
-        """Write what the run is, and carry it out."""
+    def begin(self, path: Path) -> Run:
+        """Write what the run is into a new folder, and carry it out."""
+        self.use(path)
+        try:
+            return self._begin()
+        except (TrainingError, InputError):
+            self.remove_if_of_no_use()
+            raise
+
+    def _begin(self) -> Run:
         prepared = self.prepared
         with stopping_when_full(self.path, self._is_resumable):
             write_config(self.path, prepared.config, prepared.origin.folder)
@@ -175,7 +204,7 @@ class _Attempt:
                 f"{'note':<10} {trainer.progress.overflowed} skipped steps in which float16 "
                 "overflowed; each halved the loss scale"
             )
-        tested = any(len(part.rows.split.test) for part in prepared.used.values())
+        tested = any(part.counts["test"] for part in prepared.used.values())
         report = self._test(run, inputs) if tested else None
         for note in [] if report else _constants(trainer.history):
             self.say(line("note", note))
@@ -192,6 +221,9 @@ class _Attempt:
             text,
             trainer.kept,
         )
+        options = prepared.config.data.streaming
+        if options is not None and options.cache == "remove":
+            shutil.rmtree(self.path / folder.CACHE)
         return run
 
     def _test(self, run: Run, inputs: Mapping[str, Any]) -> Report:
@@ -211,13 +243,12 @@ class _Attempt:
             score=report["score"],
         )
         self._metrics.write(record.as_dict())
-        count = sum(len(part.rows.split.test) for part in self.prepared.used.values())
+        count = sum(part.counts["test"] for part in self.prepared.used.values())
         self.say(f"{'test':<10} {count:,} rows, used for nothing before")
         for each in report_lines(run.model, report):
             self.say(each)
-        predictions = test_predictions(run, self.prepared, inputs)
         with replacing(self.path / folder.TEST_PREDICTIONS) as file:
-            pq.write_table(predictions, file, write_page_checksum=True)
+            write_test_predictions(file, run, self.prepared, inputs)
         return report
 
 

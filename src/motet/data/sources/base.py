@@ -51,6 +51,10 @@ class Source(ABC):
             "remove stream, so that the whole table is read"
         )
 
+    def signature(self) -> str | None:
+        """Return what changes when the rows do, without reading them; None if that is unknown."""
+        return None
+
     @property
     def title(self) -> str:
         """What messages call the source."""

@@ -52,6 +52,11 @@ class Files(Source):
     def stream(self, strings: Collection[str] = ()) -> RowStream:
         return FileStream(self._files_once(), strings)
 
+    def signature(self) -> str | None:
+        found = ((file, file.path.stat()) for file in self._files_once())
+        parts = ((str(f.path.resolve()), f.split, s.st_size, s.st_mtime_ns) for f, s in found)
+        return "\n".join(map(str, parts))
+
     @property
     def title(self) -> str:
         places = self._places

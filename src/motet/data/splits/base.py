@@ -31,6 +31,15 @@ class Splits:
         train, validation, test = (np.flatnonzero(places == place) for place in range(3))
         return Splits(train, validation, test, tuple(notes))
 
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """The places that `of` takes, of rows that are all in some split."""
+        splits = self.train, self.validation, self.test
+        places = np.empty(sum(map(len, splits)), np.int64)
+        for place, rows in enumerate(splits):
+            places[rows] = place
+        return places
+
 
 @dataclass(frozen=True)
 class Fractions:

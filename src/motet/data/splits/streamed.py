@@ -73,6 +73,25 @@ class StreamSplit:
             as_texts(empty[group], f"split: group: column {group!r}")
         self._fractions = Fractions(fraction(validation, "validation"), fraction(test, "test"))
 
+    @property
+    def columns(self) -> list[str]:
+        """Columns that `places` reads."""
+        return [each for each in (self._column, self._group) if each is not None]
+
+    @property
+    def tests(self) -> bool:
+        """Whether test rows are drawn, so that there must be some."""
+        return self._column is None and self._fractions.test > 0
+
+    def counts(self, stream: RowStream) -> list[int]:
+        """Return the numbers of training, validation and test rows; see `places`."""
+        counts, first = np.zeros(3, np.int64), 0
+        for table in stream.tables(columns=self.columns or stream.schema.names[:1]):
+            counts += np.bincount(self.places(table, first), minlength=3)
+            first += len(table)
+        found: list[int] = counts.tolist()
+        return found
+
     def places(self, rows: pa.Table, first: int) -> Places:
         """Return the splits of rows.
 

@@ -1,6 +1,6 @@
-"""What is counted about the labels of rows that are encoded in parts, and added up."""
+"""Counts of labels by split, which add up over parts of the rows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -98,3 +98,41 @@ class SplitTally:
         """Return the counts that `state` returned."""
         tasks = {task: Tally(**each) for task, each in state["tasks"].items()}
         return SplitTally(state["rows"], state["unlabelled"], tasks)
+
+
+Tallies = Mapping[str, SplitTally]
+"""By split, of the splits that have rows."""
+
+
+def lacking_labels(task: str, tallies: Tallies) -> Iterator[str]:
+    """Report which of validation and test cannot score a task, as far as its labels show.
+
+    Args:
+        task: Its name.
+        tallies: The labels of each split.
+
+    Yields:
+        A sentence for each such split.
+
+    Example:
+        >>> from motet.data.targets.classes import ClassTarget
+        >>> import pyarrow as pa
+        >>> target, tallies = ClassTarget("churn"), {}
+        >>> target.fit(pa.table({"churn": ["no", "yes"]}))
+        >>> for split, labels in (("validation", [1, 1]), ("test", [-100])):
+        ...     tallies[split] = SplitTally()
+        ...     tallies[split].add({"churn": target}, {"churn": np.array(labels)}, {}, len(labels))
+        >>> for note in lacking_labels("churn", tallies):
+        ...     print(note)
+        task 'churn': the 2 labelled validation rows are all 'yes', so there is little to score
+        task 'churn': the test rows have no label, so it is not scored on them
+    """
+    for name in ("validation", "test"):
+        if name not in tallies:
+            continue
+        tally = tallies[name].tasks[task]
+        if not tally.rows:
+            yield f"task {task!r}: the {name} rows have no label, so it is not scored on them"
+        elif (only := tally.only_class) is not None:
+            count = f"{tally.rows:,} labelled {name} row{'s' * (tally.rows != 1)}"
+            yield f"task {task!r}: the {count} are all {only!r}, so there is little to score"
