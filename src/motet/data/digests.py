@@ -1,4 +1,4 @@
-"""Digests of rows that come in parts, the same however they are parted."""
+"""Digests of rows that come in parts, which do not depend on how rows are divided."""
 
 import hashlib
 from typing import Any

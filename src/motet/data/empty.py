@@ -76,7 +76,7 @@ class TextCells:
         self._fitting = {True: list(_NUMBERS), False: list(_OTHERS) if is_csv else []}
 
     def add(self, column: pa.ChunkedArray) -> None:
-        """Look at some of the cells."""
+        """Take account of some of the cells."""
         if self._some and not (self._numbers or self._fitting[False]):
             return  # texts, whatever the others are
         trimmed = pc.utf8_trim_whitespace(column)
