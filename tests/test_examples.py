@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from gloo import in_processes
+from torch.testing import assert_close
 
 from motet.registry import KINDS
 
@@ -141,6 +143,16 @@ def test_the_loop_written_by_hand_learns_and_its_saved_model_is_the_same(run):
     assert epochs[-1][3] > 0.85
     assert epochs[-1][4] > 0.95
     assert "loaded model equal: {'kind': True, 'area': True}" in text
+
+
+def test_processes_with_heads_in_plain_ddp_train_the_model_of_one_process(run):
+    steps = numbers("step #: loss of sum # product #", run("several_processes"))
+    assert [step for step, *_ in steps] == [1, 60]
+    assert steps[1][1] < 0.1 * steps[0][1]
+    train = runpy.run_path(str(EXAMPLES / "several_processes.py"))["train"]
+    expected = train(5)
+    for found in in_processes(2, train, 5):
+        assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # of Lightning's own
