@@ -5,6 +5,7 @@ import torch
 from gloo import in_processes
 from rows_of_processes import ROWS, SHARES, TASKS, WORDS, Model, processes
 from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close
 
 from motet.balancing import backward, create
@@ -170,6 +171,23 @@ def test_an_optimizer_in_the_backward_pass_steps_once_with_the_joined_gradient(n
     for found, times in in_processes(2, run):
         assert times == count == 10
         assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["uncertainty", "mgda"])
+def test_a_module_in_ddp_is_averaged_once(name):
+    def run(wrap):
+        rank, count, group = processes()
+        model = Model()
+        lists = model.lists
+        if wrap:
+            model.encoder = DistributedDataParallel(model.encoder)
+        for _ in range(2):
+            losses = model.losses(SHARES[count][rank], count)
+            backward(losses, create(name, TASKS), **lists, **group)
+        return [parameter.grad for parameter in lists["shared"]]
+
+    for found in in_processes(2, run, True):
+        assert_close(found, run(False), rtol=1e-12, atol=1e-12)
 
 
 def refused(change, name="mgda", **options):

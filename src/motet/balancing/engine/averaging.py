@@ -13,11 +13,7 @@ import torch
 from torch import Tensor
 
 from motet.balancing.engine.averaging_tables import average_tables, may_be_table
-from motet.balancing.engine.grad import add_to_grad
 from motet.balancing.engine.gradient_rows import sparse_like
-from motet.balancing.engine.graph import REENTRANT
-from motet.balancing.engine.hooks import held
-from motet.problems import InputError
 from motet.processes import Processes
 
 _BUCKET = 1 << 22
@@ -92,8 +88,6 @@ class Averaging:
             self._found[id(leaf)] = gradient
             return
         bucket = self._of[id(leaf)]
-        if bucket.sent is not None:
-            raise InputError(REENTRANT)
         bucket.found[id(leaf)] = gradient
         while self._sent < len(self._buckets) and self._buckets[self._sent].complete:
             self._send()
@@ -134,37 +128,25 @@ class Averaging:
 
 
 @contextmanager
-def averaged(
-    leaves: Sequence[Tensor], processes: Processes, waiting: dict[int, Tensor]
-) -> Iterator[None]:
-    """Add to ``.grad`` the mean over processes of what backward passes inside would add.
+def taken(averaging: Averaging, leaves: Sequence[Tensor]) -> Iterator[None]:
+    """Take the gradients of some leaves as soon as autograd finds them.
 
-    Args:
-        leaves: All leaves that they reach on some process.
-        processes: The processes.
-        waiting: Receives leaves with post-accumulate hooks, by their id: they are run later.
+    Not by their post-accumulate hooks: those are run by no other pass than one into ``.grad``, in
+    which modules that are wrapped by DistributedDataParallel would average on their own, too.
     """
-    before = [leaf.grad for leaf in leaves]
-    averaging = Averaging(leaves, processes)
-    handles = []
+    handles = [
+        leaf.register_hook(partial(_take, averaging, leaf))  # type: ignore[no-untyped-call]
+        for leaf in leaves
+    ]
     try:
-        with held(leaves):
-            for leaf in leaves:
-                leaf.grad = None
-                ready = partial(_take, averaging)
-                handles.append(leaf.register_post_accumulate_grad_hook(ready))  # type: ignore[no-untyped-call]
-            try:
-                yield
-            finally:
-                for handle in handles:
-                    handle.remove()
+        yield
     finally:
-        for leaf, kept in zip(leaves, before, strict=True):
-            leaf.grad = kept
-    for leaf, mean in averaging.means():
-        add_to_grad(leaf, mean, waiting, owned=True)
+        for handle in handles:
+            handle.remove()
 
 
-def _take(averaging: Averaging, leaf: Tensor) -> None:
-    gradient, leaf.grad = leaf.grad, None  # its memory is free once it is sent
+def _take(averaging: Averaging, leaf: Tensor, gradient: Tensor) -> Tensor | None:
     averaging.add(leaf, gradient)
+    if gradient.is_sparse:
+        return None
+    return gradient.new_zeros(()).expand_as(gradient)  # so that what was sent is freed

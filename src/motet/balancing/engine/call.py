@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from motet.balancing.engine.averaging import Averaging, averaged
+from motet.balancing.engine.averaging import Averaging, taken
 from motet.balancing.engine.grad import add_to_grad
 from motet.balancing.engine.graph import REENTRANT, Place, edges
 from motet.balancing.engine.hooks import held
@@ -179,6 +179,8 @@ class BackwardCall:
         outputs: Sequence[Tensor],
         start: Sequence[Tensor] | None,
         leaves: Sequence[Tensor] = (),
+        *,
+        also: Sequence[Tensor] = (),
         **options: Any,
     ) -> None:
         """Let autograd add to ``.grad``; the mean over the processes, where there are several.
@@ -188,16 +190,28 @@ class BackwardCall:
             start: Gradients that the pass starts with.
             leaves: Leaves whose hooks wait for the end of the call; with several processes these
                 are averaged, or else all of the call.
+            also: Other leaves with gradients that are the same on all processes.
             **options: See `torch.autograd.backward`.
         """
         if not self.processes.several:
             self.accumulate(outputs, start, leaves, **options)
             return
+        leaves = leaves or self.leaves.every
+        averaging = Averaging(leaves, self.processes)
         here = [number for number, output in enumerate(outputs) if output.requires_grad]
-        with averaged(leaves or self.leaves.every, self.processes, self.waiting):
-            if here:
-                starts = None if start is None else [start[number] for number in here]
-                self.accumulate([outputs[number] for number in here], starts, **options)
+        if here:
+            with taken(averaging, leaves):
+                found = gradients(
+                    [outputs[number] for number in here],
+                    [*leaves, *also],
+                    None if start is None else [start[number] for number in here],
+                    retain=options.get("retain_graph", False),
+                )
+            for leaf, gradient in zip(also, found[len(leaves) :], strict=True):
+                if gradient is not None:
+                    add_to_grad(leaf, gradient, self.waiting)
+        for leaf, mean in averaging.means():
+            add_to_grad(leaf, mean, self.waiting, owned=True)
 
     def accumulate(
         self,

@@ -249,7 +249,8 @@ def loss_weights(call: BackwardCall, values: Tensor, *, through: bool = False) -
         outputs = [total, *more]
         start = None if call.scale == 1 else call.start(outputs)
         if through:
-            call.minimise(outputs, start)
+            alike = [*call.balancer.parameters(), *([values] if values.is_leaf else [])]
+            call.minimise(outputs, start, also=alike)
         else:  # later passes may reach them again
             call.accumulate(outputs, start, list(call.balancer.parameters()))
     if values.grad is None:
