@@ -8,11 +8,18 @@ interrupted.
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+
+from motet.problems import InputError
+from motet.run.launching import LAUNCHER, LOST, started_together
+
+TOGETHER = ("train", "resume", "demo")
+"""Commands that may run in several processes."""
 
 app = typer.Typer(
     name="motet",
@@ -34,6 +41,10 @@ Weights = Annotated[
     Literal["best", "each"],
     typer.Option(help="Those of the best epoch, or for each task its own, if they were kept."),
 ]
+Processes = Annotated[
+    int | None,
+    typer.Option(min=1, help="Number of processes of this machine that train it together."),
+]
 RunFolder = Annotated[Path, typer.Argument(help="Run folder, or its model/ alone.")]
 
 
@@ -47,6 +58,7 @@ def _say_version(asked: bool) -> None:
 
 @app.callback()
 def _main(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
     version: Annotated[
         bool,
@@ -54,6 +66,12 @@ def _main(
     ] = False,
 ) -> None:
     """Options of every command; `main` reads ``--debug`` at any position."""
+    command = context.invoked_subcommand
+    if started_together() and os.environ["WORLD_SIZE"] != "1" and command not in TOGETHER:
+        raise InputError(
+            f"motet {command} runs in one process, and {os.environ['WORLD_SIZE']} were started; "
+            f"start it without torchrun (only {', '.join(TOGETHER)} run in several)"
+        )
 
 
 @app.command()
@@ -61,6 +79,7 @@ def demo(output: Output = None) -> None:
     """Train three tasks of a real, bundled table; under a minute on two cores."""
     from motet.datasets import DEMO
 
+    _report_config_errors(DEMO, [])
     _train(DEMO, [], output)
 
 
@@ -120,6 +139,7 @@ def train(
     ] = None,
     output: Output = None,
     tasks: Tasks = None,
+    processes: Processes = None,
 ) -> None:
     """Train a model from a config, and leave a run folder."""
     names, overrides = _names(tasks), overrides or []
@@ -127,11 +147,25 @@ def train(
         from motet.config.only_tasks import only_tasks
 
         overrides = only_tasks(config, names, overrides)
+    _report_config_errors(config, overrides)
+    _start(processes)
     _train(config, overrides, output)
 
 
+def _start(processes: int | None) -> None:
+    """Start this command in so many processes, and exit when they end.
+
+    Raises:
+        Exit: With their exit code.
+    """
+    if processes is None or processes == 1 or LAUNCHER in os.environ:
+        return
+    from motet.run.launching import launch
+
+    raise typer.Exit(launch(sys.argv[1:], processes))
+
+
 def _train(config: Path, overrides: list[str], output: Path | None) -> None:
-    _report_config_errors(config, overrides)
     from motet.run import train
 
     with _Console() as console:
@@ -146,8 +180,12 @@ def _train(config: Path, overrides: list[str], output: Path | None) -> None:
 
 
 @app.command()
-def resume(run: Annotated[Path, typer.Argument(help="Folder of an unfinished run.")]) -> None:
+def resume(
+    run: Annotated[Path, typer.Argument(help="Folder of an unfinished run.")],
+    processes: Processes = None,
+) -> None:
     """Continue a run that was interrupted, exactly as if it had never stopped."""
+    _start(processes)
     from motet.run import resume
 
     with _Console() as console:
@@ -237,7 +275,7 @@ def list_members(
 ) -> None:
     """List the names that a config can use, with a line on each."""
     from motet.options import summary
-    from motet.problems import InputError, hint
+    from motet.problems import hint
     from motet.registry import KINDS
 
     registries = {registry.plural: registry for registry in KINDS.values()}
@@ -339,18 +377,61 @@ def main() -> None:
     debug = "--debug" in arguments
     if not debug:
         warnings.showwarning = _once(_show_warning)
+    given = [each for each in arguments if each != "--debug"]
     try:
-        given = [each for each in arguments if each != "--debug"]
-        code = app(given, prog_name="motet", standalone_mode=False)
-    except KeyboardInterrupt:
-        code = _fail("interrupted", 130)
-    except Exception as error:  # the last door: one readable message, a traceback on request
-        if debug:
-            import traceback
-
-            traceback.print_exc()
-        code = _explained(error)
+        with _together() as reporting:
+            try:
+                code = app(given, prog_name="motet", standalone_mode=False)
+            except (Exception, KeyboardInterrupt) as error:
+                with reporting(error):
+                    code = _failed(error, debug)
+    except Exception as error:  # the processes did not find each other
+        code = _failed(error, debug)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+@contextmanager
+def _together() -> Iterator[Callable[[BaseException], Any]]:
+    """Join the processes that were started with this one, if any; all but the first are silent.
+
+    Yields:
+        A context for the report of what ends this process, which one of them makes.
+    """
+    if not started_together():
+        yield nullcontext
+        return
+    from motet.run.joining import joined
+
+    with ExitStack() as stack:
+        team = stack.enter_context(joined())
+        nothing = stack.enter_context(open(os.devnull, "w"))
+        if not team.processes.first:
+            stack.enter_context(redirect_stdout(nothing))
+            warnings.showwarning = _ignore_warning
+
+        @contextmanager
+        def reporting(error: BaseException) -> Iterator[None]:
+            with team.reporting(error) as mine, redirect_stderr(sys.stderr if mine else nothing):
+                if not team.processes.first:
+                    typer.echo(f"motet: in {team.name}:", err=True)
+                yield
+
+        yield reporting
+
+
+def _ignore_warning(*_: object, **__: object) -> None:
+    """Leave a warning to the first process."""
+
+
+def _failed(error: BaseException, debug: bool) -> int:
+    """Print one readable message, and a traceback on request; return the exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        return _fail("interrupted", 130)
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    return _explained(error)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
@@ -370,9 +451,7 @@ def _once(show: Callable[..., None]) -> Callable[..., None]:
     return show_new
 
 
-def _explained(error: Exception) -> int:
-    from motet.problems import InputError
-
+def _explained(error: BaseException) -> int:
     if hasattr(error, "problems"):  # of a config, one per line, each with its place first
         typer.echo(str(error), err=True)
         return 2
@@ -386,6 +465,8 @@ def _explained(error: Exception) -> int:
         return _fail(f"{message}; see {command} --help" if message else "try motet --help", 2)
     if type(error).__name__ in ("TrainingError", "OutOfMemory", "WriteError"):
         return _fail(str(error), 1)
+    if type(error).__name__ == "ProcessLost":
+        return _fail(str(error), LOST)
     return _fail(f"{type(error).__name__}: {error} (motet --debug ... shows where)", 1)
 
 

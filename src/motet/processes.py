@@ -25,7 +25,7 @@ def talking() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # all that gloo and NCCL raise
-        why = str(error).splitlines()[0]
+        why = str(error).splitlines()[0].split(". This is typically")[0]
         raise ProcessLost(
             f"another process of this run ended, or cannot be reached ({why})"
         ) from error

@@ -14,7 +14,9 @@ from motet.model import MultiTaskModel
 from motet.model.building import check_encoders, check_tasks
 from motet.model.sizes import learned_sizes
 from motet.problems import InputError
+from motet.processes import processes_of
 from motet.run.frozen_states import check_cache
+from motet.run.joining import check_device
 from motet.run.prepared import AnyPrepared, PreparedSources
 from motet.run.preparing import prepare
 from motet.run.stream_prepared import PreparedStream
@@ -124,6 +126,7 @@ def build_trainer(prepared: AnyPrepared) -> Trainer:
     collector.stop()
     with collector.at("training"):
         trainer = Trainer(model, stages, scheduling=scheduler, **chosen.options())
+        check_device(trainer.device, processes_of())
     collector.stop()
     with collector.at("training"):
         trivial = fit_trivial(model.tasks, train_statistics(prepared, model.tasks))

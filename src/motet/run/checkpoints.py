@@ -21,6 +21,7 @@ from motet.config.places import without_paths
 from motet.data.ragged import Ragged
 from motet.data.trees import leaves
 from motet.problems import MALFORMED, InputError, reason
+from motet.processes import processes_of
 from motet.run.folder import METRICS, JsonLines
 from motet.run.prepared import AnyPrepared
 from motet.run.stream_prepared import PreparedStream
@@ -43,7 +44,7 @@ class Checkpoints:
     def __init__(self, path: Path, prepared: AnyPrepared) -> None:
         self._folder = path / "checkpoints"
         self._records = JsonLines(path / METRICS)
-        self._data, self._config = digest(prepared), _config_digest(prepared.config)
+        self._data, self._config = digest(prepared), config_digest(prepared.config)
 
     def save(self, kind: Checkpoint, trainer: Observed) -> None:
         """Write a checkpoint, then remove those that are no longer kept."""
@@ -74,9 +75,11 @@ class Checkpoints:
         Raises:
             InputError: If no checkpoint is good, or data or config have changed.
         """
-        found = self._newest_good()
+        processes = processes_of()
+        found = processes.of_first(self._newest_good() if processes.first else None)
         if found is None:
-            self._records.restore(None)
+            if processes.first:
+                self._records.restore(None)
             return "there is no checkpoint yet; starting from the beginning"
         path, tensors, header = found
         with _fitting(path, header):
@@ -92,7 +95,8 @@ class Checkpoints:
                     "start a new run"
                 )
             trainer.load_state(tensors, header)
-            self._records.restore(header["metrics"])
+            if processes.first:
+                self._records.restore(header["metrics"])
         return ""
 
     def _newest_good(self) -> tuple[Path, dict[str, Tensor], dict[str, Any]] | None:
@@ -143,13 +147,21 @@ def digest(prepared: AnyPrepared) -> str:
     return found.hexdigest()
 
 
-def _config_digest(config: Config) -> str:
+def config_digest(config: Config) -> str:
     """Compute a digest of a config, apart from where data and models are and the device."""
     content = without_paths(config).model_dump(mode="json")
     del content["training"]["device"]
     for each in (content["data"], *(content["data"]["sources"] or {}).values()):
         each.pop("source", None)
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def what_is_kept(path: Path) -> str:
+    """Report up to which step a run folder holds what its run has made."""
+    newest = [*_newest_first(path / "checkpoints/last"), *_newest_first(path / "checkpoints/best")]
+    if newest:
+        return f"the run {path} is whole up to step {int(newest[0].stem.removeprefix('step-'))}"
+    return f"the run {path} is whole up to its last checkpoint, if it has one"
 
 
 def _newest_first(folder: Path) -> list[Path]:

@@ -10,8 +10,9 @@
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from math import nan
 from pathlib import Path
 from statistics import mean, stdev
@@ -26,17 +27,20 @@ from motet.config.only_tasks import only_tasks
 from motet.figures import figure
 from motet.model.checks import names_of
 from motet.problems import InputError
+from motet.processes import processes_of
 from motet.run import folder, saving
 from motet.run.building import check
 from motet.run.ensembles import Ensemble
+from motet.run.joining import created, held, joined
+from motet.run.launching import note_run
 from motet.run.layout import columns, line
 from motet.run.loading import load
-from motet.run.lock import holding
 from motet.run.observers import Say
 from motet.run.origin_rows import fingerprint
 from motet.run.prepared import ROW, Prepared
 from motet.run.preparing import make_target
-from motet.run.progress import progress_of
+from motet.run.process_lines import processes_used
+from motet.run.progress import Progress, progress_of
 from motet.run.runs import Run
 from motet.run.sealed import write_sealed
 from motet.run.training import (
@@ -66,7 +70,8 @@ def train(
 
     Config, data and output are checked before anything is written. Ctrl-C leaves a run that
     `resume` continues. With ``data.split.folds`` there is one run for each fold, and an ensemble of
-    their models.
+    their models. In a script that torchrun starts, its processes train one model together, and
+    return the same.
 
     Args:
         config: A YAML file, a mapping, or a `motet.Config`.
@@ -86,20 +91,65 @@ def train(
         TrainingError: If losses stay non-finite.
         Interrupted: At Ctrl-C, a KeyboardInterrupt.
     """
-    say, step = say or silent, step or silent
     if tasks is not None:
         overrides = only_tasks(config, names_of(tasks), overrides)
+    call = json.dumps([_named(config), list(overrides), str(output)])
+    with joined() as team:
+        say, step = _heard(say), _heard(step)
+        begun = team.begun(call)
+        if begun is not None:  # before torchrun restarted the processes
+            return _continued(begun, config, data, overrides, say, step)
+        made = partial(team.remember, call)
+        return _train(config, data, overrides, output, say, step, made)
+
+
+def _heard(say: Say | None) -> Say:
+    """Return who receives lines of progress: of several processes, those of the first."""
+    return say if say is not None and processes_of().first else silent
+
+
+def _named(config: str | Path | Mapping[str, Any] | Config) -> str:
+    return str(config) if isinstance(config, (str, Path)) else repr(config)
+
+
+def _continued(
+    path: Path, config: Any, data: Any, overrides: Sequence[str], say: Say, step: Say
+) -> Run:
+    """Continue the run of an attempt that was restarted, from whatever it left."""
+    state = _state(path)
+    if state == "finished":
+        return load(path)
+    if state == "begun":
+        return resume(path, data, say=say, step=step)
+    _clear(path)
+    return _train(config, data, overrides, path, say, step)
+
+
+def _train(
+    config: str | Path | Mapping[str, Any] | Config,
+    data: Any,
+    overrides: Sequence[str],
+    output: str | Path | None,
+    say: Say,
+    step: Say,
+    made: Callable[[Path], object] = Path,
+) -> Run:
     found = read_on(config, overrides)[1].data.split
     if found.folds is None or found.fold is not None:
-        return train_one(config, data, overrides, output, say=say, step=step)
+        return train_one(config, data, overrides, output, say=say, step=step, made=made)
     prepared = check(config, data=data, overrides=overrides)
     assert isinstance(prepared, Prepared)  # folds of several sources are refused
     origin = prepared.rows.origin.file
     chosen = _with_classes(prepared)
     known = replace(fingerprint(prepared), train=len(prepared.rows.table))
-    with folder.created(output, origin.stem if origin else "run") as path:
-        write_config(path, chosen, prepared.rows.origin.folder)
-        write_sealed(path / folder.ENVIRONMENT, folder.environment() | {"data": asdict(known)})
+    with created(output, origin.stem if origin else "run") as path:
+        made(path)
+        processes = processes_of()
+        if processes.first:
+            write_config(path, chosen, prepared.rows.origin.folder)
+            content = folder.environment() | processes_used() | {"data": asdict(known)}
+            write_sealed(path / folder.ENVIRONMENT, content)
+        processes.wait()
         return _carry_out(path, chosen, data, say, step)
 
 
@@ -123,9 +173,11 @@ def resume(
         TrainingError: If losses stay non-finite.
         Interrupted: At Ctrl-C.
     """
-    path, say, step = Path(path), say or silent, step or silent
+    path = Path(path)
     _require_unfinished(path)
-    with holding(path):
+    with joined(), held(path):
+        say, step = _heard(say), _heard(step)
+        note_run(path)
         _require_unfinished(path)  # another process may have finished it meanwhile
         folder.refuse_links(path)
         config = read_on(path / folder.CONFIG)[1]
@@ -146,35 +198,52 @@ def _all_folds(path: Path, config: Config, data: Any, say: Say, step: Say) -> En
         _fold(path / FOLDS / str(fold), config, fold, data, say, step)
         for fold in range(1, count + 1)
     ]
+    processes = processes_of()
+    if processes.first:
+        _put_together(path, runs, say)
+    processes.wait()
+    found = load(path)
+    assert isinstance(found, Ensemble)
+    return found
+
+
+def _put_together(path: Path, runs: Sequence[Run], say: Say) -> None:
+    """Write the predictions, the metrics and the models of all folds."""
     tables = [pq.read_table(run.path / folder.TEST_PREDICTIONS) for run in runs]
     predictions = pa.concat_tables(tables, promote_options="default").sort_by(ROW)
     with replacing(path / folder.TEST_PREDICTIONS) as file:
         pq.write_table(predictions, file, write_page_checksum=True)
     results = [_test_result(run.path) for run in runs]
     summary = _summary(results)
-    say(line("folds", f"{count}, each tested with the model that did not see it"))
+    say(line("folds", f"{len(runs)}, each tested with the model that did not see it"))
     for each in summary:
         say(each)
     folder.write_text(path / folder.METRICS, json.dumps(_joined(results)) + "\n")
     models = [run.path / folder.MODEL for run in runs]
-    saving.save_members(path / folder.MODEL, models, _card(results[0]["tasks"], count, summary))
-    found = load(path)
-    assert isinstance(found, Ensemble)
-    return found
+    saving.save_members(path / folder.MODEL, models, _card(results[0]["tasks"], len(runs), summary))
 
 
 def _fold(path: Path, config: Config, fold: int, data: Any, say: Say, step: Say) -> Run:
     say(line("fold", f"{fold} of {config.data.split.folds}"))
-    progress = progress_of(path)
-    if progress == "finished":
+    state = _state(path)
+    if state == "finished":
         return load(path)
-    if progress == "begun":
-        with holding(path):
+    if state == "begun":
+        with held(path):
             return resume_one(path, data, say=say, step=step)
-    if path.exists():
-        folder.remove(path)
+    _clear(path)
     overrides = [f"data.split.fold={fold}"]
     return train_one(path.parents[1] / folder.CONFIG, data, overrides, path, say=say, step=step)
+
+
+def _state(path: Path) -> Progress:
+    """Return the progress of a run folder, as the first process finds it."""
+    return processes_of().of_first(progress_of(path))
+
+
+def _clear(path: Path) -> None:
+    if processes_of().first and path.exists():
+        folder.remove(path)
 
 
 def _require_unfinished(path: Path) -> None:

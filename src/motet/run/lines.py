@@ -25,6 +25,7 @@ from motet.run.label_counts import (
 )
 from motet.run.layout import columns, line, titled, wrapped
 from motet.run.prepared import AnyPrepared, Part, PreparedSources
+from motet.run.process_lines import process_lines
 from motet.run.scheduling_lines import scheduling_lines
 from motet.run.source_lines import source_lines
 from motet.run.stream_lines import stream_lines
@@ -74,7 +75,8 @@ def data_lines(prepared: AnyPrepared) -> Iterator[str]:
 
 
 def training_lines(prepared: AnyPrepared, trainer: Trainer) -> Iterator[str]:
-    """Report scores that rest on few labels, what is kept outside, what is frozen, and rates."""
+    """Report how processes share a step, few labels, what is kept outside, and what is frozen."""
+    yield from process_lines(trainer.batch_size)
     yield from (line("note", note) for note in few_label_notes(prepared, trainer))
     yield from scheduling_lines(prepared, trainer)
     yield from storing_lines(prepared, trainer)

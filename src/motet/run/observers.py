@@ -69,6 +69,8 @@ class ProgressLines(Observer):
 class StopAtInterrupt(Observer):
     """Lets the first Ctrl-C stop training after the step in progress, and a second one at once."""
 
+    everywhere = True
+
     def __init__(self) -> None:
         self._before: Any = None
         self._installed = False

@@ -5,8 +5,10 @@ from typing import Literal
 
 from motet.run import folder, saving
 
+Progress = Literal["nothing", "begun", "finished"]
 
-def progress_of(path: Path) -> Literal["nothing", "begun", "finished"]:
+
+def progress_of(path: Path) -> Progress:
     """Return whether there is a finished run in a folder, one that can be resumed, or neither."""
     if (path / folder.MODEL / saving.SETTINGS).is_file():
         return "finished"

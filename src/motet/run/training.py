@@ -14,17 +14,21 @@ from motet.config import Config
 from motet.config.collecting import read_on
 from motet.data.sources import absolute
 from motet.problems import InputError
+from motet.processes import ProcessLost, processes_of
 from motet.run import folder, saving
 from motet.run.building import build_trainer, train_statistics
 from motet.run.card import card
-from motet.run.checkpoints import Checkpoints
+from motet.run.checkpoints import Checkpoints, what_is_kept
 from motet.run.frozen_states import with_frozen_states
+from motet.run.joining import check_alike, created
+from motet.run.launching import resume_command
 from motet.run.layout import line, wrapped
 from motet.run.lines import data_lines, report_lines, training_lines
 from motet.run.observers import ProgressLines, RunFiles, Say, StopAtInterrupt
 from motet.run.origin_rows import stored
 from motet.run.prepared import AnyPrepared
 from motet.run.preparing import prepare
+from motet.run.process_lines import processes_used
 from motet.run.runs import Run, batch_size_of
 from motet.run.sealed import write_sealed
 from motet.run.source_runs import SourcesRun
@@ -42,8 +46,18 @@ def train_one(
     *,
     say: Say,
     step: Say,
+    made: Callable[[Path], object] = Path,
 ) -> Run:
     """Train one model; see `motet.train`.
+
+    Args:
+        config: As for `motet.train`.
+        data: As for `motet.train`.
+        overrides: As for `motet.train`.
+        output: As for `motet.train`.
+        say: As for `motet.train`.
+        step: As for `motet.train`.
+        made: Called with the run folder before training.
 
     Returns:
         The run, with the weights of the best epoch.
@@ -56,10 +70,13 @@ def train_one(
     origin = collector.origin.file
     name = origin.stem if origin else "run"
     if read.data.streaming is not None:
-        return _train_stream(config, data, overrides, output, name, say, step)
+        with created(output, name) as path:
+            made(path)
+            return _train_stream(config, data, overrides, path, say, step)
     prepared = prepare(config, data=data, overrides=overrides)
     attempt = _Attempt(prepared, say, step)
-    with folder.created(output, name) as path:
+    with created(output, name) as path:
+        made(path)
         return attempt.begin(path)
 
 
@@ -67,21 +84,22 @@ def _train_stream(
     config: str | Path | Mapping[str, Any] | Config,
     data: Any,
     overrides: Sequence[str],
-    output: str | Path | None,
-    name: str,
+    path: Path,
     say: Say,
     step: Say,
 ) -> Run:
-    """Train on rows that are encoded in the run folder, so that it is made first."""
-    with folder.created(output, name) as path:
-        step("reading all rows and encoding them")
-        try:
+    """Train on rows that are encoded in the run folder, which is there first."""
+    step("reading all rows and encoding them")
+    processes = processes_of()
+    try:
+        with processes.first_before_others():  # which read what the first one encoded
             prepared = prepare(config, data=data, overrides=overrides, cache=path / folder.CACHE)
-            attempt = _Attempt(prepared, say, step)
-        except BaseException:
+        attempt = _Attempt(prepared, say, step)
+    except BaseException:
+        if processes.first:
             folder.remove(path)
-            raise
-        return attempt.begin(path)
+        raise
+    return attempt.begin(path)
 
 
 def resume_one(path: Path, data: Any, *, say: Say, step: Say) -> Run:
@@ -90,7 +108,8 @@ def resume_one(path: Path, data: Any, *, say: Say, step: Say) -> Run:
     Returns:
         The finished run.
     """
-    prepared = prepare(path / folder.CONFIG, data=data, cache=path / folder.CACHE)
+    with processes_of().first_before_others():  # which may have to encode rows again
+        prepared = prepare(path / folder.CONFIG, data=data, cache=path / folder.CACHE)
     attempt = _Attempt(prepared, say, step)
     attempt.use(path)
     attempt.load_checkpoint()
@@ -102,7 +121,8 @@ class _Attempt:
 
     def __init__(self, prepared: AnyPrepared, say: Say, step: Say) -> None:
         self.prepared, self.say, self.step = prepared, say, step
-        self.trainer = build_trainer(prepared)
+        self.trainer, self.processes = build_trainer(prepared), processes_of()
+        check_alike(prepared, self.processes)
 
     def use(self, path: Path) -> None:
         """Write to this folder from now on."""
@@ -126,10 +146,11 @@ class _Attempt:
 
     def _begin(self) -> Run:
         prepared = self.prepared
-        with stopping_when_full(self.path, self._is_resumable):
-            write_config(self.path, prepared.config, prepared.origin.folder)
-            content = folder.environment() | stored(prepared)
-            write_sealed(self.path / folder.ENVIRONMENT, content)
+        if self.processes.first:
+            with stopping_when_full(self.path, self._is_resumable):
+                write_config(self.path, prepared.config, prepared.origin.folder)
+                content = folder.environment() | processes_used() | stored(prepared)
+                write_sealed(self.path / folder.ENVIRONMENT, content)
         for each in (*data_lines(prepared), *training_lines(prepared, self.trainer)):
             self.say(each)
         return self.carry_out()
@@ -139,7 +160,8 @@ class _Attempt:
         note = self._checkpoints.load(self.trainer)
         if note:
             self.say(line("note", note))
-        self.trainer.history = History.read(self.path / folder.METRICS)
+        records = History.read(self.path / folder.METRICS).records if self.processes.first else []
+        self.trainer.history = History(self.processes.of_first(records))
         self.say(f"{'resume':<10} from step {self.trainer.step}")
 
     def carry_out(self) -> Run:
@@ -148,18 +170,23 @@ class _Attempt:
             with stopping_when_full(self.path, self._is_resumable):
                 return self._carry_out()
         except KeyboardInterrupt:
-            step = self.trainer.step
-            self.say(f"{'stopped':<10} at step {step}; continue with: motet resume {self.path}")
+            step, command = self.trainer.step, resume_command(self.path)
+            self.say(f"{'stopped':<10} at step {step}; continue with: {command}")
             raise
         except OutOfMemory as error:
             if not self._is_resumable():
                 raise
             where = f"{self.path} holds a checkpoint, from which motet resume {self.path} continues"
             raise OutOfMemory(f"{error}; {where} where there is more memory") from None
+        except ProcessLost as error:
+            command = resume_command(self.path)
+            raise ProcessLost(
+                f"{error}; {what_is_kept(self.path)}; continue with: {command}"
+            ) from error
 
     def remove_if_of_no_use(self) -> None:
         """Remove the folder of this attempt if it holds no checkpoint."""
-        if not self._is_resumable():
+        if self.processes.first and not self._is_resumable():
             folder.remove(self.path)
             self.say(f"{'removed':<10} {self.path}, as there is no checkpoint yet")
 
@@ -168,10 +195,11 @@ class _Attempt:
 
     def _carry_out(self) -> Run:
         prepared, trainer = self.prepared, self.trainer
-        inputs = {
-            source: with_frozen_states(part, trainer, self.say, self.step)
-            for source, part in prepared.used.items()
-        }
+        with self.processes.first_before_others():  # which read what the first one cached
+            inputs = {
+                source: with_frozen_states(part, trainer, self.say, self.step)
+                for source, part in prepared.used.items()
+            }
         with warnings.catch_warnings():  # a run may have stopped when only its end was missing
             warnings.filterwarnings("ignore", r"fit\(epochs=\d+\) trains nothing")
             trainer.fit(
@@ -208,21 +236,20 @@ class _Attempt:
         report = self._test(run, inputs) if tested else None
         for note in [] if report else _constants(trainer.history):
             self.say(line("note", note))
-        text = card(prepared, model, trainer, report)
-        where = self.path / folder.MODEL
-        trivial, labels = trainer.trivial, train_statistics(prepared, model.tasks)
-        saving.save(
-            where,
-            prepared.config,
-            prepared.preprocessing,
-            model,
-            trivial,
-            labels,
-            text,
-            trainer.kept,
-        )
+        if self.processes.first:
+            saving.save(
+                self.path / folder.MODEL,
+                prepared.config,
+                prepared.preprocessing,
+                model,
+                trainer.trivial,
+                train_statistics(prepared, model.tasks),
+                card(prepared, model, trainer, report),
+                trainer.kept,
+            )
+        self.processes.wait()
         options = prepared.config.data.streaming
-        if options is not None and options.cache == "remove":
+        if self.processes.first and options is not None and options.cache == "remove":
             shutil.rmtree(self.path / folder.CACHE)
         return run
 
@@ -234,6 +261,7 @@ class _Attempt:
             rows_of(self.prepared, inputs, "test").to(self.trainer.device),
             batch_size=min(map(batch_size_of, inputs.values())),
             trivial=self.trainer.trivial,
+            processes=self.processes,
         )
         record = TestRecord(
             step=self.trainer.step,
@@ -242,6 +270,8 @@ class _Attempt:
             tasks=report.tasks,
             score=report["score"],
         )
+        if not self.processes.first:
+            return report
         self._metrics.write(record.as_dict())
         count = sum(part.counts["test"] for part in self.prepared.used.values())
         self.say(f"{'test':<10} {count:,} rows, used for nothing before")
