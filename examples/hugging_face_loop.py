@@ -10,7 +10,7 @@ import tempfile
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 from transformers import BertConfig, BertModel, BertPreTrainedModel, Trainer, TrainingArguments
@@ -32,7 +32,8 @@ class MultiTaskTrainer(Trainer):
         """Add up the gradients of micro-batches; balance at the last of them."""
         model.train()
         with self.compute_loss_context_manager():
-            losses = model(**self._prepare_inputs(inputs))["losses"]
+            # not the model around it, in which DistributedDataParallel would average, too
+            losses = self.model(**self._prepare_inputs(inputs))["losses"]
         micro_batches = self.current_gradient_accumulation_steps
         losses = {task: loss / micro_batches for task, loss in losses.items()}
         solve = self.accelerator.sync_gradients  # the last of them
@@ -40,6 +41,8 @@ class MultiTaskTrainer(Trainer):
             losses,
             self.balancer,
             shared=self.model.encoder,
+            task_parameters={"topic": self.model.topic, "count": self.model.count},
+            process_group=distributed.group.WORLD if self.args.world_size > 1 else None,
             scaler=self.accelerator.scaler,
             solve=solve,
             previous=self.waiting,

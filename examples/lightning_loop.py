@@ -9,7 +9,7 @@ from typing import Any
 
 import pytorch_lightning as lightning
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -53,6 +53,8 @@ class TwoTasks(lightning.LightningModule):
             {task: loss / accumulate for task, loss in losses.items()},
             self.balancer,
             shared=self.encoder,
+            task_parameters=dict(self.heads.items()),
+            process_group=distributed.group.WORLD if self.trainer.world_size > 1 else None,
             scaler=getattr(self.trainer.precision_plugin, "scaler", None),
             solve=solve,
             previous=self.waiting,

@@ -1,5 +1,6 @@
 """Other people's loops in examples/: accumulation, clipping and precision are those of the loop."""
 
+import os
 import runpy
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 import torch
 
 import motet
+from motet.processes import processes_of
+from tests.gloo import in_processes
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -46,11 +49,23 @@ def fit(lightning):
             enable_model_summary=False,
             **options,
         )
-        batches = torch.utils.data.DataLoader(data, batch_size=batch)
+        share = processes_of()
+        sampler = range(rows)[share.rank :: share.count]
+        batches = torch.utils.data.DataLoader(
+            data, batch_size=batch // share.count, sampler=sampler
+        )
         trainer.fit(module, batches, batches)
         return module, norms
 
     return fits
+
+
+def as_launched():
+    """Sets what launchers set, in a process that has joined its group."""
+    share = processes_of()
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0", "TORCHELASTIC_RUN_ID": "test"}
+    os.environ |= {"RANK": str(share.rank), "LOCAL_RANK": str(share.rank), "GROUP_RANK": "0"}
+    os.environ |= {"WORLD_SIZE": str(share.count), "LOCAL_WORLD_SIZE": str(share.count)}
 
 
 def gradients(module):
@@ -83,6 +98,23 @@ def test_gradients_in_lightning_are_clipped_without_their_loss_scale(fit, lightn
     assert norms == pytest.approx(expected, rel=0.02)
     assert max(norms) == pytest.approx(0.5, rel=1e-3)
     assert_same_parameters(half, exact, rtol=0.05, atol=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_two_processes_in_lightning_are_one(fit, lightning):
+    whole, expected = fit(batch=20, accumulate=2)
+
+    def each():
+        as_launched()
+        options = {"devices": 2, "use_distributed_sampler": False}
+        strategy = lightning.strategies.DDPStrategy(process_group_backend="gloo")
+        module, norms = fit(batch=20, accumulate=2, strategy=strategy, **options)
+        return module.state_dict(), norms
+
+    for state, norms in in_processes(2, each):
+        assert norms == pytest.approx(expected, rel=1e-5)
+        torch.testing.assert_close(state, whole.state_dict(), rtol=1e-4, atol=1e-6)
 
 
 # Hugging Face ------------------------------------------------------------------------------------
@@ -139,6 +171,22 @@ def test_micro_batches_in_hugging_face_are_the_whole_batch(train):
             [step[key] for step in expected], rel=1e-3
         )
     assert_same_parameters(halves, whole, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_in_hugging_face_are_one(train):
+    whole, expected = train(batch=32, accumulate=2)
+
+    def each():
+        as_launched()
+        model, found = train(batch=16, accumulate=2)
+        return model.state_dict(), found
+
+    for state, found in in_processes(2, each):
+        torch.testing.assert_close(state, whole.state_dict(), rtol=1e-4, atol=1e-6)
+        assert [step["grad_norm"] for step in found] == pytest.approx(
+            [step["grad_norm"] for step in expected], rel=1e-3
+        )
 
 
 def test_the_last_step_of_an_epoch_in_hugging_face_may_have_fewer_micro_batches(train):
