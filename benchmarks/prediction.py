@@ -8,7 +8,6 @@ format is that of a single row: what the process takes by itself.
 """
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,15 @@ CONFIG = {
     "tasks": {"spend": "regression", "churn": "classification", "visits": "count"},
     "training": {"epochs": 2},
 }
+
+COMMAND = """
+from motet.cli import main
+try:
+    main()
+finally:
+    status = open("/proc/self/status").read()
+    print(status.partition("VmHWM:")[2].split()[0])
+"""
 
 
 def rows(count, seed):
@@ -58,15 +66,14 @@ def write(path, count):
 
 
 def measured(*arguments):
-    """Run the command line, and return its seconds and its peak memory in MiB."""
+    """Run the command line in a fresh process, and return its seconds and peak memory in MiB."""
     start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "motet", *map(str, arguments)], stdout=subprocess.DEVNULL
+    found = subprocess.run(
+        [sys.executable, "-c", COMMAND, *map(str, arguments)], capture_output=True, text=True
     )
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"motet {' '.join(map(str, arguments))} failed")
-    return time.perf_counter() - start, used.ru_maxrss / 1024
+    if found.returncode:
+        raise SystemExit(found.stderr)
+    return time.perf_counter() - start, int(found.stdout.split()[-1]) / 1024
 
 
 def main():

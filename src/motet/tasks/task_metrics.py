@@ -7,7 +7,7 @@ users need all rows at once, in `TaskMetrics.compute`.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import nan
 from typing import Any, NamedTuple, overload
 
@@ -26,6 +26,9 @@ from motet.tasks.tally import Tally
 
 _MOST = 1 << 22
 """Predicted numbers up to which rows are kept before they are added up."""
+_TOGETHER = 16
+"""Batches that are joined: many small tensors between those of forward passes that come and go
+would let the memory of the process grow several times as much as they take."""
 
 
 class KeptBatch(NamedTuple):
@@ -93,9 +96,10 @@ class TaskMetrics:
         self.notes, self.trivial = {}, {}
         self._pending: defaultdict[str, list[tuple[Kept, Tensor | None]]] = defaultdict(list)
         self._size: defaultdict[str, int] = defaultdict(int)
+        self._loose: defaultdict[str, int] = defaultdict(int)
         self._numbered: dict[str, bool] = {}
         self._weighed: set[str] = set()
-        self._losses: defaultdict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        self._losses: dict[str, Tensor] = {}
         self._tallies = {name: self._tally(name) for name in self.tasks}
 
     def update(
@@ -165,7 +169,7 @@ class TaskMetrics:
                 )
             if each.weighed:
                 self._weighed.add(name)
-            self._losses[name].append(each.loss)
+            self._add_loss(name, each.loss)
             self._hold(name, each.kept, each.numbers)
 
     @torch.no_grad()
@@ -185,7 +189,7 @@ class TaskMetrics:
             weights: As for `update`.
         """
         for name, loss in losses.items():
-            self._losses[name].append(loss)
+            self._add_loss(name, loss)
         for name, prediction in predictions.items():
             task, own = self.tasks[name], None if weights is None else weights.get(name)
             target = task.counted(targets[name], own)
@@ -252,9 +256,18 @@ class TaskMetrics:
         check_prediction(name, "decode(raw)", kept.prediction, len(raw))
         return KeptBatch(kept, numbers, (total.detach(), count.detach()), weights is not None)
 
+    def _add_loss(self, name: str, loss: tuple[Tensor, Tensor]) -> None:
+        both = torch.stack([each.detach() for each in loss]).double()
+        self._losses[name] = self._losses[name].add_(both) if name in self._losses else both
+
     def _hold(self, name: str, kept: Kept, numbers: Tensor | None = None) -> None:
-        self._pending[name].append((kept, numbers))
+        pending = self._pending[name]
+        pending.append((kept, numbers))
         self._size[name] += kept.size
+        self._loose[name] += 1
+        if self._loose[name] == _TOGETHER:
+            pending[-_TOGETHER:] = _together(pending[-_TOGETHER:])
+            self._loose[name] = 0
         if self._adds_up[name] and self._size[name] >= _MOST:
             self._add_pending(name)
 
@@ -268,7 +281,7 @@ class TaskMetrics:
                 own = None if weights is None else weights[labelled]
                 tally.add(prediction.map(lambda values: values[labelled]), target[labelled], own)
         if self._adds_up[name]:
-            self._pending[name], self._size[name] = [], 0
+            self._pending[name], self._size[name], self._loose[name] = [], 0, 0
         return tally
 
     @torch.no_grad()
@@ -291,13 +304,20 @@ class TaskMetrics:
         return {**values, "loss": loss, "count": tally.rows}
 
     def _loss(self, name: str) -> float:
-        if not self._losses[name]:
-            return nan
-        known = zip(*self._losses[name], strict=True)
-        total, count = (torch.stack(each).double().sum() for each in known)
-        return float(total / count) if count else nan
+        total, count = self._losses.get(name, torch.zeros(2)).tolist()
+        return total / count if count else nan
 
     def _note(self, key: str, note: str) -> None:
         self.notes.pop(key, None)
         if note:
             self.notes[key] = note
+
+
+def _together(
+    batches: Sequence[tuple[Kept, Tensor | None]],
+) -> Sequence[tuple[Kept, Tensor | None]]:
+    """Join batches into one, unless that would fill up sequences."""
+    kept, numbers = zip(*batches, strict=True)
+    if len({(each.prediction.value.shape[1:], each.target.shape[1:]) for each in kept}) > 1:
+        return batches
+    return [(Kept.joined(kept), None if numbers[0] is None else torch.cat(numbers))]
