@@ -93,3 +93,15 @@ def test_needs_cannot_be_changed_and_are_copied_with_a_balancer():
     with pytest.raises(FrozenInstanceError):
         balancer.needs.reads = "losses"
     assert copy.deepcopy(balancer).needs == balancer.needs
+
+
+def test_a_balancer_draws_if_it_or_the_loss_balancer_inside_does():
+    class Drawing(LossBalancer):
+        draws = True
+
+        def forward(self, losses, present):
+            return losses.sum()
+
+    assert Drawing(["a", "b"]).needs.draws
+    assert create("mgda", ["a", "b"], losses=Drawing(["a", "b"])).needs.draws
+    assert not create("random", ["a"]).needs.draws  # it draws from (seed, step)

@@ -115,9 +115,10 @@ def backward(
         InputError: If a loss or the penalty is not scalar or has no graph, or a loss names an
             unknown task; if no loss reaches a shared parameter, or one is complex; if ``previous``
             is of another balancer; if options do not go together, or ``gramian="layers"`` finds no
-            layer that can be read so, as under autocast or with recomputed states; or if a balancer
-            reads gradients while torch.distributed runs several processes, which is not supported
-            yet.
+            layer that can be read so, as under autocast or with recomputed states; if a balancer
+            reads gradients while torch.distributed runs several processes, and no process_group is
+            given; and with one if a list is missing, incomplete or another one elsewhere, or the
+            call of another process failed.
 
     Example:
         >>> from motet.balancing import PCGrad
