@@ -9,8 +9,11 @@ from torch import distributed, nn
 
 from motet.balancing import available, backward, create
 from motet.balancing.families import JacobianBalancer
+from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.processes import processes_of
+from motet.tasks import Regression
+from motet.training import Trainer
 from tests.gloo import in_processes
 
 TASKS = ("a", "b", "c")
@@ -114,14 +117,15 @@ def balancers():
     return [name for name in available() if name not in REFUSED]
 
 
-def test_five_steps_of_every_balancer_are_those_of_one_process():
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_five_steps_of_every_balancer_are_those_of_one_process(count):
     def each():
         return {
             name: trained(lambda name=name: create(name, TASKS, **OPTIONS.get(name, {})))
             for name in balancers()
         }
 
-    assert_as_one(each)
+    assert_as_one(each, count=count)
 
 
 def with_options(net, balancer, **options):
@@ -324,6 +328,17 @@ def test_what_is_not_exact_is_refused_by_every_process():
     assert first == second
     for name, (_, expected) in REFUSALS.items():
         assert expected in (first[name] or ""), name
+
+
+def test_the_trainer_refuses_a_model_in_parts():
+    def each():
+        fully_shard, mesh = _fsdp()
+        model = MultiTaskModel(nn.Linear(3, 4), [Regression("a")])
+        fully_shard(model, mesh=mesh)
+        return message(Trainer, model)
+
+    for found in in_processes(2, each):
+        assert "of which each process holds a part" in found
 
 
 def test_a_value_on_one_process_that_is_not_finite_gives_weights_of_nan_on_all():

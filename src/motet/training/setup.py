@@ -29,6 +29,7 @@ from motet.training.passes import (
     check_precision,
     check_processes,
     check_representation,
+    check_whole,
     parts_to_compile,
 )
 from motet.training.planner import Planner
@@ -88,6 +89,7 @@ def set_up(
         InputError: If a name is unknown, or options do not fit the model or each other.
     """
     check_sizes(model)
+    check_whole(model)
     processes = processes_of(options["process_group"])
     if processes.several:
         check_processes(model)

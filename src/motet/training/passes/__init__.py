@@ -6,6 +6,7 @@ from motet.training.passes.checks import (
     check_precision,
     check_processes,
     check_representation,
+    check_whole,
 )
 from motet.training.passes.compiled import Compiled, parts_to_compile
 from motet.training.passes.passed import Passed
@@ -20,5 +21,6 @@ __all__ = [
     "check_precision",
     "check_processes",
     "check_representation",
+    "check_whole",
     "parts_to_compile",
 ]

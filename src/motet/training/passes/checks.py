@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from motet.balancing import Needs
+from motet.balancing.engine.shards import is_part
 from motet.data.batches import Data
 from motet.data.several import Sources
 from motet.model import MultiTaskModel
@@ -217,3 +218,18 @@ def _why_whole(needs: Needs, options: Mapping[str, Any]) -> str | None:
     if options.get("memory") == "low":
         return "computes its Gramian from a quarter of the parameters at a time (memory: low)"
     return None
+
+
+def check_whole(model: MultiTaskModel) -> None:
+    """Reject parameters of which each process holds a part.
+
+    Raises:
+        InputError: If there is one.
+    """
+    for name, parameter in model.named_parameters():
+        if is_part(parameter):
+            raise InputError(
+                f"found {name}, of which each process holds a part (DTensor, as fully_shard "
+                "makes); motet.Trainer expects whole parameters. Use your own loop with "
+                "motet.backward, as examples/fsdp_loop.py does"
+            )
