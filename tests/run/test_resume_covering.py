@@ -1,0 +1,162 @@
+"""Whatever a run consists of and wherever it stops, it ends as if it had never stopped.
+
+Every balancer meets every scheduler, sharing scheme, optimizer, learning-rate schedule, kind of
+source and place to stop, as far as they fit together; members that are added later join by
+themselves.
+"""
+
+import json
+from itertools import islice
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+from pairs import covering
+from small_runs import records, weights
+
+import motet
+from motet.problems import InputError
+from motet.registry import BALANCERS, LR_SCHEDULES, OPTIMIZERS, SCHEDULERS, SHARING
+from motet.run import check
+
+OPTIONS = {"manual": {"weights": {"a": 2.0, "b": 1.0, "c": 0.5}}}
+"""Options of members that cannot do without."""
+SOURCES = {
+    "csv": {"source": "rows.csv"},
+    "parquet": {"source": ["rows.parquet"]},
+    "jsonl": {"source": "rows.jsonl"},
+    "several": {"sources": {"one": {"source": "rows.csv"}, "two": {"source": "more.parquet"}}},
+}
+FACTORS = {
+    "balancing": list(BALANCERS),
+    "scheduling": list(SCHEDULERS),
+    "sharing": list(SHARING),
+    "combine": ["draw", "cycle"],
+    "source": list(SOURCES),
+    "optimizer": list(OPTIMIZERS),
+    "lr_schedule": list(LR_SCHEDULES),
+    "accumulate": [1, 2],
+    "stop": ["killed early", "killed late", "asked in the middle", "asked at the end"],
+}
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """A folder with the same rows in files of all kinds."""
+    path = tmp_path_factory.mktemp("rows")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(96, 2))
+    table = pa.table(
+        {
+            "x": x[:, 0],
+            "y": x[:, 1],
+            "a": np.where(x[:, 0] > 0, "yes", "no"),
+            "b": x.sum(1) + rng.normal(size=96),
+            "c": x[:, 1] * 2,
+        }
+    )
+    pa.csv.write_csv(table, path / "rows.csv")
+    pq.write_table(table, path / "rows.parquet", row_group_size=20)
+    pq.write_table(table.slice(0, 70), path / "more.parquet")
+    lines = (json.dumps(row) + "\n" for row in table.to_pylist())
+    (path / "rows.jsonl").write_text("".join(lines))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path)
+        yield path
+
+
+def config_of(case):
+    several = case["source"] == "several"
+    sources = {"a": "one", "b": "two", "c": ["one", "two"]}
+    tasks = {"a": {"type": "classification"}, "b": {"type": "regression"}}
+    tasks["c"] = {"type": "regression"}
+    combine = {"combine": case["combine"]} if case["combine"] == "cycle" else {}
+    return {
+        "data": {**SOURCES[case["source"]], "split": {"validation": 0.2, "test": 0.1}},
+        "inputs": {"x": "number", "y": "number"},
+        "tasks": {
+            n: each | ({"source": sources[n]} if several else {}) for n, each in tasks.items()
+        },
+        "model": {
+            "encoder": {"type": "mlp", "hidden": [6, 6], "dropout": 0.1},
+            "sharing": {"type": case["sharing"], **OPTIONS.get(case["sharing"], {})},
+        },
+        "balancing": {"type": case["balancing"], **OPTIONS.get(case["balancing"], {})},
+        "scheduling": {"type": case["scheduling"], **combine},
+        "training": {
+            "epochs": 2,
+            "batch_size": 16,
+            "accumulate": case["accumulate"],
+            "checkpoint_every": 3,
+            "optimizer": {"type": case["optimizer"], "learning_rate": 0.01},
+            "lr_schedule": case["lr_schedule"],
+            "device": "cpu",
+        },
+    }
+
+
+def fits(case):
+    try:
+        check(config_of(case))
+    except InputError:
+        return False
+    return True
+
+
+class Dead(BaseException):
+    """Stands for a process that was killed."""
+
+
+def counted(config, output, monkeypatch, stop=None):
+    """Train; return the number of steps. At step ``stop[0]`` the run is stopped by ``stop[1]``."""
+    made, really = 0, motet.Trainer.train_step
+
+    def step(self, batch):
+        nonlocal made
+        made += 1
+        result = really(self, batch)
+        if stop is not None and made == stop[0]:
+            if stop[1] == "killed":
+                raise Dead
+            self.stop_requested = True
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(motet.Trainer, "train_step", step)
+        if stop is None:
+            motet.train(config, output=output)
+        else:
+            with pytest.raises((Dead, KeyboardInterrupt)):
+                motet.train(config, output=output)
+    return made
+
+
+def stop_of(case, steps):
+    how, _, where = case["stop"].partition(" ")
+    places = {"early": 2, "late": steps - 1, "in the middle": steps // 2, "at the end": steps}
+    return max(1, places[where]), how
+
+
+def resumes(case, path, monkeypatch):
+    config = config_of(case)
+    steps = counted(config, path / "whole", monkeypatch)
+    counted(config, path / "parts", monkeypatch, stop_of(case, steps))
+    motet.resume(path / "parts")
+    same = weights(path / "parts") == weights(path / "whole")
+    return same and records(path / "parts") == records(path / "whole")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("cases", [6, pytest.param(None, marks=pytest.mark.slow)])
+def test_every_pair_of_members_resumes_bit_for_bit(here, tmp_path, monkeypatch, capsys, cases):
+    count, different = 0, []
+    for case in islice(covering(FACTORS, fits), cases):
+        if not resumes(case, tmp_path / str(count), monkeypatch):
+            different.append(case)
+        count += 1
+    with capsys.disabled():
+        print(f"\n{count} runs stopped and resumed")
+    assert different == []
+    assert count == cases or count > len(BALANCERS) * 10
