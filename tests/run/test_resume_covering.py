@@ -160,3 +160,18 @@ def test_every_pair_of_members_resumes_bit_for_bit(here, tmp_path, monkeypatch, 
         print(f"\n{count} runs stopped and resumed")
     assert different == []
     assert count == cases or count > len(BALANCERS) * 10
+
+
+def test_an_evaluation_right_after_resuming_knows_how_far_training_is(here, tmp_path, monkeypatch):
+    case = {
+        "balancing": "equal",
+        "scheduling": "curriculum",
+        "sharing": "hard",
+        "combine": "draw",
+        "source": "csv",
+        "optimizer": "adamw",
+        "lr_schedule": "constant",
+        "accumulate": 1,
+        "stop": "asked in the middle",
+    }
+    assert resumes(case, tmp_path, monkeypatch)

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from motet.limits import ALIASED_VALUES
+
 Path = tuple[str | int, ...]
 
 
@@ -66,6 +68,7 @@ def parse(text: str) -> Document:
 
     Raises:
         yaml.MarkedYAMLError: If the text is not YAML.
+        ValueError: If its aliases stand for too many values.
     """
     loader = _Loader(text)
     try:
@@ -73,6 +76,7 @@ def parse(text: str) -> Document:
         document = Document(None, {}, {}, [])
         if root is None:
             return document
+        _limit_aliases(root)
         for path, key, value in _walk(root, ()):
             if key is not None:
                 if path in document.keys:
@@ -87,6 +91,25 @@ def parse(text: str) -> Document:
 def parse_value(text: str) -> Any:
     """Parse a single value, such as the right side of ``key=value``."""
     return yaml.load(text, Loader=_Loader)  # a SafeLoader
+
+
+def _limit_aliases(root: Any) -> None:
+    sizes: dict[int, int] = {}
+
+    def size(node: Any) -> int:
+        """Count the values of a node, those of aliases each time."""
+        if id(node) not in sizes:
+            inner = 0
+            if isinstance(node, yaml.MappingNode):
+                inner = sum(size(key) + size(value) for key, value in node.value)
+            elif isinstance(node, yaml.SequenceNode):
+                inner = sum(map(size, node.value))
+            sizes[id(node)] = 1 + inner
+        return sizes[id(node)]
+
+    aliased = size(root) - len(sizes)
+    if aliased > ALIASED_VALUES:
+        raise ValueError(f"its aliases stand for {aliased:.2g} values, at most {ALIASED_VALUES:,}")
 
 
 def _walk(node: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:

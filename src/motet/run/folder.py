@@ -194,7 +194,12 @@ class JsonLines:
 
         A file that was cut or changed is reported in a warning, and keeps the lines that can be
         read.
+
+        Raises:
+            InputError: If there is something else in its place.
         """
+        if self.path.exists() and not self.path.is_file():
+            raise InputError(f"{self.path} is not a file; remove it")
         content = self.path.read_bytes() if self.path.exists() else b""
         kept = content[: mark["length"]] if mark else b""
         if mark and _digest(kept) != mark["digest"]:

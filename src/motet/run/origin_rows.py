@@ -101,7 +101,10 @@ def read_fingerprint(run: Path, source: str = "") -> Fingerprint | None:
     content = read_sealed(path) if path.is_file() else {}
     try:
         found = content.get("sources", {}).get(source) if source else content.get("data")
-        return Fingerprint(**found) if found else None
+        if not found:
+            return None
+        rows, train = int(found["rows"]), int(found["train"])
+        return Fingerprint(rows, train, str(found["split"]), dict(found["labels"]))
     except MALFORMED as error:
         raise InputError(f"{path} is not what motet writes: {reason(error)}") from None
 

@@ -7,11 +7,12 @@ moments of the training labels, which prediction does not need. No pickle, no pa
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_file, save_model
@@ -20,6 +21,7 @@ from motet import config as configs
 from motet.config import Config
 from motet.config.places import without_paths
 from motet.data.preprocessing import Preprocessing
+from motet.limits import MODEL_ROOM
 from motet.model import MultiTaskModel
 from motet.model.allowance import Allowance
 from motet.model.building import Portable, text_encoders
@@ -180,6 +182,7 @@ def load(folder: Path) -> tuple[Config, Preprocessing, MultiTaskModel, Trivial, 
     with _as_written(folder / PREPROCESSING):
         text = (folder / PREPROCESSING).read_text(encoding="utf-8")
         preprocessing = Preprocessing.from_json(text)
+        _read_a_row(preprocessing)
         _check_fit(folder, config, preprocessing)
         sizes = learned_sizes(config, preprocessing)
     model = _built(folder, config, sizes)
@@ -192,6 +195,13 @@ def load(folder: Path) -> tuple[Config, Preprocessing, MultiTaskModel, Trivial, 
     return config, preprocessing, model, trivial, kept
 
 
+def _read_a_row(preprocessing: Preprocessing) -> None:
+    """Read a row without values, which uses what was learned about each input."""
+    names = [name for each in preprocessing.fitted_inputs.values() for name in each.columns(())]
+    with suppress(InputError):  # some inputs need a value
+        preprocessing.apply(pa.table({name: pa.nulls(1) for name in names}))
+
+
 def _built(folder: Path, config: Config, sizes: Sizes) -> MultiTaskModel:
     """Build the model, in little more memory than its weights take."""
     weights = (folder / WEIGHTS).stat().st_size
@@ -199,12 +209,8 @@ def _built(folder: Path, config: Config, sizes: Sizes) -> MultiTaskModel:
         f"{folder / SETTINGS} describes a much larger model than {WEIGHTS} has weights of "
         f"({weights:,} bytes); use both from one run, unchanged"
     )
-    with _as_written(folder / SETTINGS), Allowance(_ROOM + 4 * weights, message):
+    with _as_written(folder / SETTINGS), Allowance(MODEL_ROOM + 4 * weights, message):
         return MultiTaskModel.from_sizes(config, sizes)
-
-
-_ROOM = 256e6
-"""Bytes that building a model may take beside its weights."""
 
 
 @contextmanager
@@ -259,4 +265,6 @@ def _predictions(content: dict[str, Any]) -> Trivial:
 
 def _tensor(values: list[Any]) -> torch.Tensor:
     array = np.array(values)
+    if len(array) != 1:
+        raise ValueError(f"a constant prediction is of {len(array)} rows")
     return torch.from_numpy(array.astype(float) if array.dtype == object else array)

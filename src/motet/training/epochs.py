@@ -9,7 +9,7 @@ from motet.data.own_rows import OwnRows
 from motet.data.several import Sources
 from motet.problems import InputError
 from motet.training.errors import TrainingError
-from motet.training.facts import check_batch_size, check_scores, count_rows, report_progress
+from motet.training.facts import check_batch_size, check_scores, count_rows, report_last_progress
 from motet.training.needs import report_epoch
 from motet.training.notices import warn_of_never_scheduled
 from motet.training.recording import Moment, epoch_record
@@ -42,7 +42,7 @@ def begin(
     count_rows(planner.scheduler, setup.model, train)
     pace.epochs, pace.batches = epochs, _batches_of_epoch(train, setup, 1, batch_size)
     pace.total = epochs * pace.batches
-    report_progress(planner.scheduler, pace, state)
+    report_last_progress(planner.scheduler, pace, state)
     planner.frequencies.check(epochs, pace.batches)
     setup.rates.begin(pace.total)
     setup.rates.set(state.position)  # those of the last step, for the records

@@ -54,7 +54,17 @@ def count_rows(scheduler: Scheduler, model: MultiTaskModel, train: Data) -> None
 def report_progress(scheduler: Scheduler, pace: Pace, state: TrainingState) -> None:
     """Report to a scheduler how far training is."""
     if "progress" in scheduler.needs:
-        scheduler.facts.progress = pace.progress(state)
+        found = scheduler.facts.progress = pace.progress(state)
+        state.reported = [] if found is None else [found.epoch, found.epochs, found.done]
+
+
+def report_last_progress(scheduler: Scheduler, pace: Pace, state: TrainingState) -> None:
+    """Report to a scheduler what the last step did, which an evaluation after it may ask for."""
+    if "progress" in scheduler.needs and state.reported:
+        epoch, epochs, done = state.reported
+        scheduler.facts.progress = Progress(int(epoch), int(epochs), done)
+    else:
+        report_progress(scheduler, pace, state)
 
 
 def report_losses(scheduler: Scheduler, losses: Mapping[str, float]) -> None:

@@ -45,6 +45,8 @@ class TrainingState:
     """Draws of the scheduler, counted where a step combines several."""
     scheduled: dict[str, list[int]] = field(default_factory=dict)
     """Steps of the epoch in progress that trained each task, and the rows of its batches."""
+    reported: list[float] = field(default_factory=list)
+    """The progress that the last step reported to the scheduler: epoch, epochs, share done."""
     main_steps: int = 0
     """Steps that included a main task, counted where a task's frequency refers to them."""
     best: float | None = None
