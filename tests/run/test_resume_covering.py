@@ -162,6 +162,7 @@ def test_every_pair_of_members_resumes_bit_for_bit(here, tmp_path, monkeypatch, 
     assert count == cases or count > len(BALANCERS) * 10
 
 
+@pytest.mark.filterwarnings("ignore:scheduling. Curriculum chose")
 def test_an_evaluation_right_after_resuming_knows_how_far_training_is(here, tmp_path, monkeypatch):
     case = {
         "balancing": "equal",
