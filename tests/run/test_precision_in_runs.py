@@ -1,5 +1,7 @@
 """Whole runs in half precision, deterministic, and out of memory."""
 
+import pyarrow as pa
+import pyarrow.csv
 import pytest
 import torch
 
@@ -61,7 +63,9 @@ def test_out_of_memory_before_a_checkpoint_leaves_no_folder(people, tmp_path, fu
 def test_out_of_memory_later_names_the_folder_and_how_to_continue(people, tmp_path, full_memory):
     full_memory(6)
     where = tmp_path / "run"
-    with pytest.raises(motet.training.OutOfMemory, match=f"{where} holds a checkpoint, from which"):
+    with pytest.raises(
+        motet.training.OutOfMemory, match=f"{where} is whole up to step 4; with more"
+    ):
         motet.train(CONFIG, people, ["training.checkpoint_every=2"], where)
 
 
@@ -85,3 +89,26 @@ def test_a_deterministic_run_repeats_itself(people, tmp_path):
     assert not torch.are_deterministic_algorithms_enabled()
     for one, two in zip(runs[0].model.parameters(), runs[1].model.parameters(), strict=True):
         assert torch.equal(one, two)
+
+
+def test_rows_in_memory_may_stay_on_disk(people, tmp_path, monkeypatch):
+    """While they are read and while they are trained on, where a stream fits the config."""
+    pa.csv.write_csv(people, tmp_path / "people.csv")
+    config = {**CONFIG, "data": {"source": str(tmp_path / "people.csv")}}
+    monkeypatch.setattr("motet.run.training.prepare", lambda *_, **__: torch.empty(1 << 60))
+    for more, hint in (([], r"try data.stream: true"), (["data.split.time=spend"], "free some")):
+        with pytest.raises(
+            motet.training.OutOfMemory, match=rf"in the preparation of the data \(.*; {hint}"
+        ):
+            motet.train(config, overrides=more, output=tmp_path / "run")
+
+
+def test_predicting_and_evaluating_out_of_memory(people, tmp_path):
+    run = motet.train(CONFIG, people, ["training.epochs=1"], tmp_path / "run")
+    run.model.heads["churn"].register_forward_hook(lambda *_: torch.empty(1 << 60))
+    for call, what in (
+        (lambda: run.predict(people), "the prediction"),
+        (lambda: run.evaluate(people, split="test"), "the evaluation"),
+    ):
+        with pytest.raises(motet.training.OutOfMemory, match=rf"in {what} .*only 4,096 rows"):
+            call()

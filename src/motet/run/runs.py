@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +36,7 @@ from motet.training import History, Report
 from motet.training.evaluation import embed
 from motet.training.grouping import grouping
 from motet.training.kept import Kept, Weights, evaluate_with, predict_with
+from motet.training.memory import explaining_memory
 
 
 class Run:
@@ -211,9 +213,10 @@ class Run:
             Metrics, losses and scores.
         """
         data, size = self._data(inputs, targets, row_weights), batch_size_of(inputs)
-        return evaluate_with(
-            weights, self._kept, self.model, data, batch_size=size, trivial=self._trivial
-        )
+        with explaining_memory("the evaluation", partial(_little_else, size)):
+            return evaluate_with(
+                weights, self._kept, self.model, data, batch_size=size, trivial=self._trivial
+            )
 
     def preprocess(self, data: Any) -> dict[str, Any]:
         """Turn rows into the arrays that ``run.model`` takes.
@@ -242,7 +245,8 @@ class Run:
         chosen = self._chosen(task)
         inputs = self.preprocess(data)
         rows, size = self._data(inputs, {}), batch_size_of(inputs)
-        return embed(self.model, rows, batch_size=size, tasks=chosen).numpy()
+        with explaining_memory("the forward pass", partial(_little_else, size)):
+            return embed(self.model, rows, batch_size=size, tasks=chosen).numpy()
 
     def _seen_by(self, known: Fingerprint) -> str:
         return (
@@ -268,15 +272,17 @@ class Run:
 
     def _evaluated(self, rows: LabelledRows, weights: Weights, source: str) -> Report:
         size = self._batch_size(source)
-        return evaluate_with(
-            weights, self._kept, self.model, rows, batch_size=size, trivial=self._trivial
-        )
+        with explaining_memory("the evaluation", partial(_little_else, size)):
+            return evaluate_with(
+                weights, self._kept, self.model, rows, batch_size=size, trivial=self._trivial
+            )
 
     def _predictions(
         self, inputs: dict[str, Any], tasks: list[str], weights: Weights = "best"
     ) -> dict[str, Prediction]:
         data, size = self._data(inputs, {}), batch_size_of(inputs)
-        return predict_with(weights, self._kept, self.model, data, batch_size=size, tasks=tasks)
+        with explaining_memory("the prediction", partial(_little_else, size)):
+            return predict_with(weights, self._kept, self.model, data, batch_size=size, tasks=tasks)
 
     def _columns(self, predictions: dict[str, Prediction], rows: pa.Table | None) -> pa.Table:
         columns: dict[str, pa.Array] = {}
@@ -361,6 +367,10 @@ class Run:
                     "add it to the config and train"
                 )
         return chosen
+
+
+def _little_else(size: int) -> list[str]:
+    return [f"with less else in memory, as only {size:,} rows are computed at a time"]
 
 
 def batch_size_of(inputs: Mapping[str, Any]) -> int:

@@ -4,6 +4,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -12,6 +13,7 @@ import yaml
 
 from motet.config import Config
 from motet.config.collecting import read_on
+from motet.config.streaming import wrong_stream
 from motet.data.sources import absolute
 from motet.problems import InputError
 from motet.processes import ProcessLost, processes_of
@@ -35,6 +37,7 @@ from motet.run.source_runs import SourcesRun
 from motet.run.split_data import rows_of, write_test_predictions
 from motet.training import History, OutOfMemory, Report, TestRecord, TrainingError
 from motet.training.evaluation import evaluate
+from motet.training.memory import explaining_memory
 from motet.writing import WriteError, replacing
 
 
@@ -73,7 +76,8 @@ def train_one(
         with created(output, name) as path:
             made(path)
             return _train_stream(config, data, overrides, path, say, step)
-    prepared = prepare(config, data=data, overrides=overrides)
+    with explaining_memory("the preparation of the data", partial(_on_disk, read)):
+        prepared = prepare(config, data=data, overrides=overrides)
     attempt = _Attempt(prepared, say, step)
     with created(output, name) as path:
         made(path)
@@ -174,10 +178,13 @@ class _Attempt:
             self.say(f"{'stopped':<10} at step {step}; continue with: {command}")
             raise
         except OutOfMemory as error:
-            if not self._is_resumable():
-                raise
-            where = f"{self.path} holds a checkpoint, from which motet resume {self.path} continues"
-            raise OutOfMemory(f"{error}; {where} where there is more memory") from None
+            more = _on_disk(self.prepared.config)
+            if self._is_resumable():
+                command = resume_command(self.path)
+                more.append(
+                    f"{what_is_kept(self.path)}; with more memory, continue with: {command}"
+                )
+            raise OutOfMemory("; ".join([str(error), *more])) from None
         except ProcessLost as error:
             command = resume_command(self.path)
             raise ProcessLost(
@@ -280,6 +287,16 @@ class _Attempt:
         with replacing(self.path / folder.TEST_PREDICTIONS) as file:
             write_test_predictions(file, run, self.prepared, inputs)
         return report
+
+
+def _on_disk(config: Config) -> list[str]:
+    """Return the key that keeps the rows out of memory, if it fits the config."""
+    data = config.data
+    if data.streaming is not None or data.source is None:
+        return []
+    if any(wrong_stream(data.split, config.tasks, 1, config.training)):
+        return []
+    return ["data.stream: true (the rows stay on disk)"]
 
 
 def _constants(history: History) -> list[str]:
