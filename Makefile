@@ -31,6 +31,7 @@ bench: .venv/test # quick; docs/benchmarks.md says how to measure in earnest
 	$(BIN)/python benchmarks/distributed.py --quick
 	$(BIN)/python benchmarks/text.py --rows 512
 	$(BIN)/python benchmarks/number_scaling.py --seeds 1
+	$(BIN)/python benchmarks/precision.py --seeds 2 --epochs 1 --balancers equal,upgrad
 
 format: .venv/test
 	$(BIN)/ruff format .

@@ -41,10 +41,15 @@ def full(trainer, raising=ERRORS["python"]):
     return trainer
 
 
-def advice(trainer, batch=BATCH):
+def advice_text(trainer, batch=BATCH):
     with pytest.raises(OutOfMemory) as caught:
         full(trainer).train_step(batch)
-    return re.findall(r"([\w.]+): (\w+)", str(caught.value).split("; try ")[1])
+    return str(caught.value).split("; try ")[1].split("; ")
+
+
+def advice(trainer, batch=BATCH):
+    found = (re.match(r"([\w.]+): (\w+)", each) for each in advice_text(trainer, batch))
+    return [each.groups() for each in found if each]
 
 
 @pytest.mark.parametrize("kind", ERRORS)
@@ -102,6 +107,13 @@ def test_all_that_applies_is_named_in_order():
 def test_what_would_be_refused_or_is_used_already_is_not_named(options, keys):
     found = advice(made(**options))
     assert [key.split(".")[1] for key, _ in found] == keys.split()
+
+
+def test_more_gpus_than_processes_are_named(monkeypatch):
+    monkeypatch.setattr("motet.training.memory._gpus", lambda device: 4)
+    assert advice_text(made())[-1].startswith("--processes 4")
+    norm = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6))  # of one process
+    assert "--processes" not in " ".join(advice_text(made(encoder=norm)))
 
 
 def test_options_that_are_named_make_a_trainer():

@@ -11,7 +11,12 @@ from motet.balancing.engine import check_pass
 from motet.problems import InputError
 from motet.training.errors import OutOfMemory, TrainingError
 from motet.training.options import TrainingOptions
-from motet.training.passes import check_micro_batches, check_precision, check_representation
+from motet.training.passes import (
+    check_micro_batches,
+    check_precision,
+    check_processes,
+    check_representation,
+)
 from motet.training.setup import Setup
 from motet.training.stages import BalancerStages
 
@@ -94,7 +99,14 @@ def less_memory(setup: Setup, options: TrainingOptions) -> list[str]:
         )
     if options["keep"] == "each":
         found.append("training.keep: best")
+    count = _gpus(setup.device)
+    if count > setup.processes.count and _fits(lambda: check_processes(model)):
+        found.append(f"--processes {count} (the same steps, a share of the rows on each GPU)")
     return found
+
+
+def _gpus(device: torch.device) -> int:
+    return torch.cuda.device_count() if device.type == "cuda" else 0
 
 
 def _fits(check: Callable[[], object]) -> bool:

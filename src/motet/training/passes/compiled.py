@@ -51,7 +51,7 @@ def parts_to_compile(model: MultiTaskModel) -> list[nn.Module]:
     """List the modules that have several layers, and whose outputs depend on the same parameters.
 
     What a scheme does between them, such as gates, stays as it is: compiled code does not show
-    which of its outputs depend on what, by which tasks are told apart.
+    which of its outputs depend on what, by which parameters are assigned to tasks.
 
     Returns:
         Modules of which none contains another.
