@@ -3,10 +3,11 @@
 import pytest
 import torch
 from gloo import in_processes
-from rows_of_processes import ROWS, SHARES, TASKS, WORDS, Model, processes
+from rows_of_processes import ROWS, SHARES, TASKS, WORDS, Model, X, processes
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close
+from torch.utils.checkpoint import checkpoint
 
 from motet.balancing import backward, create
 from motet.balancing.engine import averaging
@@ -188,6 +189,57 @@ def test_a_module_in_ddp_is_averaged_once(name):
 
     for found in in_processes(2, run, True):
         assert_close(found, run(False), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("equal", {}), ("mgda", {}), ("mgda", {"at": "representation"})]
+)
+def test_lists_may_be_generators(name, options):
+    def run():
+        rank, count, group = processes()
+        model = Model()
+        losses = model.losses(SHARES[count][rank], count)
+        given = {"representation": model.z} if options else {}
+        shared = (parameter for parameter in model.encoder.parameters())
+        own = {
+            task: (parameter for parameter in head.parameters())
+            for task, head in model.heads.items()
+        }
+        backward(
+            losses, create(name, TASKS), shared, task_parameters=own, **options, **given, **group
+        )
+        return gradients(model)
+
+    expected = once(name) if not options else None
+    first, second = in_processes(2, run)
+    assert_close(first, second if expected is None else expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("name", ["equal", "mgda"])
+def test_gradients_keep_the_precision_of_their_parameters(name, dtype):
+    def run():
+        rank, count, group = processes()
+        x = torch.tensor([1.0, 2.0, 3.0], dtype=dtype, requires_grad=True)
+        losses = {"a": count * x[rank].float(), "b": (x * x).sum().float()}
+        balancer = create(name, ["a", "b"])
+        backward(losses, balancer, shared=[x], task_parameters={}, **group)
+        return x.grad
+
+    first, second = in_processes(2, run)
+    assert first.dtype == dtype
+    assert torch.equal(first, second)
+    if name == "equal":
+        assert_close(first.float(), torch.tensor([3.0, 5.0, 6.0]))
+
+
+def test_a_reentrant_checkpoint_is_refused():
+    def change(rank, model, given):
+        z = checkpoint(model.encoder, X.clone().requires_grad_(), use_reentrant=True)
+        given["losses"] = {task: model.heads[task](z).square().mean() for task in TASKS}
+
+    for message in refused(change, "equal"):
+        assert "a reentrant checkpoint hides its parameters" in message
 
 
 def refused(change, name="mgda", **options):

@@ -16,7 +16,7 @@ from motet.balancing.engine.averaging_tables import average_tables, may_be_table
 from motet.balancing.engine.gradient_rows import sparse_like
 from motet.processes import Processes
 
-_BUCKET = 1 << 22
+_BUCKET = 1 << 20
 """Numbers that are sent together, at least; a larger leaf is sent alone."""
 
 

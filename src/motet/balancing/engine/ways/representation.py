@@ -117,8 +117,9 @@ def _cut(call: BackwardCall, of_tasks: Mapping[str, Tensor]) -> _Sides:
             "tasks diverge at several depths, so no one representation comes before all of them; "
             'use at="parameters"'
         )
-    if call.shared is not None:
-        wanted = {id(leaf) for leaf in trainable(call.shared)}
+    shared = call.shared if call.given is None else call.given.shared
+    if shared is not None:
+        wanted = {id(leaf) for leaf in trainable(shared)}
         if any(id(leaf) in wanted for leaf in before):
             raise InputError("`shared` holds a parameter that comes after the representation")
     else:
