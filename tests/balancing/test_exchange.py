@@ -233,6 +233,26 @@ def test_gradients_keep_the_precision_of_their_parameters(name, dtype):
         assert_close(first.float(), torch.tensor([3.0, 5.0, 6.0]))
 
 
+@pytest.mark.parametrize("name", ["uncertainty", "mgda", "graddrop", "gradient_ratio"])
+def test_an_overflow_on_one_process_skips_the_step_on_all(name):
+    def run():
+        rank, count, group = processes()
+        model = Model()
+        scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        losses = model.losses(SHARES[count][rank], count)
+        if rank == 1:
+            losses["a"] = losses["a"] * torch.inf
+        backward(losses, create(name, TASKS), **model.lists, scaler=scaler, **group)
+        scaler.step(optimizer)
+        scaler.update()
+        return model.state_dict(), scaler.get_scale()
+
+    for found, scale in in_processes(2, run):
+        assert scale == 2.0
+        assert_close(found, Model().state_dict(), rtol=0, atol=0)
+
+
 def test_a_reentrant_checkpoint_is_refused():
     def change(rank, model, given):
         z = checkpoint(model.encoder, X.clone().requires_grad_(), use_reentrant=True)
