@@ -1,13 +1,16 @@
 """Training on rows on disk: as on rows in memory, and exactly resumed."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from gloo import in_processes
+from torch import distributed, nn
 
 import motet
 from motet.data import Sources
-from motet.data.blocks import Writer
+from motet.data.blocks import Blocks, Writer
 from motet.data.stream import StreamData
 from motet.problems import InputError
 from motet.tasks import Classification, Ranking, Regression
@@ -23,11 +26,18 @@ def arrays(rows, seed=0):
     return x, {"spend": spend, "kind": kind}
 
 
-def stream(path, rows, **options):
+def stream(path, rows):
     writer = Writer(path / f"{rows}", rows=32)
     inputs, targets = arrays(rows)
     writer.add({"inputs": inputs, "targets": targets}, rows)
-    return StreamData(writer.finish(), buffer=300, **options)
+    blocks = writer.finish()
+    (path / f"{rows}.json").write_text(json.dumps(blocks.state()))
+    return opened(path, rows)
+
+
+def opened(path, rows, **options):
+    blocks = Blocks.of(path / f"{rows}", json.loads((path / f"{rows}.json").read_text()))
+    return StreamData(blocks, buffer=300, **options)
 
 
 def trainer(**options):
@@ -96,3 +106,21 @@ def test_schedulers_that_choose_rows_are_refused(tmp_path):
     made = trainer(scheduling="task_balanced")
     with pytest.raises(InputError, match="TaskBalanced chooses the rows of each batch, which it"):
         made.fit(stream(tmp_path, 100))
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_processes_train_as_one_does(tmp_path, count):
+    stream(tmp_path, 500)
+    stream(tmp_path, 110)
+
+    def trained():
+        own = {"rank": distributed.get_rank(), "processes": distributed.get_world_size()}
+        made = trainer()
+        history = made.fit(opened(tmp_path, 500, **own), opened(tmp_path, 110), epochs=2)
+        return made.model.state_dict(), history.curve("kind", "auroc")
+
+    whole, curve = in_processes(1, trained)[0]
+    for found, own in in_processes(count, trained):
+        assert own == pytest.approx(curve, abs=1e-4)
+        for name, each in whole.items():
+            assert torch.allclose(each, found[name], atol=1e-5, rtol=0), name

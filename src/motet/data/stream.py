@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from copy import copy
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
@@ -146,7 +147,8 @@ class StreamData:
             for first, rows, places in ready:
                 for batch, own in enumerate(places, first):
                     if batch >= done:
-                        yield self._share(rows.take(own), size, order.shares(self._own))
+                        share = self._share(order, size, batch)
+                        yield replace(rows.take(own), share=share).to(self._device)
 
     def once(self, size: int) -> Iterator[tuple[Tensor | None, Batch]]:
         """Yield every row once, in the order of the file; see `Data`.
@@ -177,8 +179,13 @@ class StreamData:
         count = self._lanes // self._processes
         return range(self._rank * count, (self._rank + 1) * count)
 
-    def _share(self, batch: Batch, size: int, shares: tuple[slice, slice]) -> Batch:
-        return batch.to(self._device)
+    def _share(self, order: LaneOrder, size: int, batch: int) -> tuple[int, int, int] | None:
+        """Return which rows of a batch this process has; see `Batch.share`."""
+        if self._processes == 1:
+            return None
+        rows = min(size, len(self) - batch * size)
+        own = order.shares(self._own)[rows < size]
+        return own.start, own.stop, rows
 
     def _windows(
         self, reader: Reader, order: LaneOrder, numbers: range

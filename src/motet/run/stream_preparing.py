@@ -31,6 +31,7 @@ from motet.data.tallies import SplitTally
 from motet.data.targets import Target
 from motet.data.trees import take_rows
 from motet.problems import InputError
+from motet.processes import processes_of
 from motet.run.prepared import ROW
 from motet.run.row_checks import (
     check_named,
@@ -55,7 +56,8 @@ def prepare_stream(
         rows: The rows.
         preprocessing: Inputs and targets, which have learned nothing yet.
         collector: Collects problems.
-        cache: Folder of the encoded rows; one that goes with what is returned if None.
+        cache: Folder of the encoded rows; one that goes with what is returned if None. Of several
+            processes the first encodes the rows, and the others wait.
 
     Returns:
         The rows, encoded.
@@ -67,15 +69,20 @@ def prepare_stream(
         with collector.at("tasks", task):
             _refuse_groups(preprocessing.target(task))
     collector.stop()
-    folder = Path(tempfile.mkdtemp(prefix="motet-")) if cache is None else cache
+    processes = processes_of()
+    folder = cache
+    if folder is None:
+        folder = processes.of_first(Path(tempfile.mkdtemp(prefix="motet-")))
     key = _key(rows)
-    found = None if key is None else _read(folder, key)
-    try:
-        counted, blocks = found or _encoded(rows, preprocessing, collector, folder, key)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    prepared = PreparedStream(rows, Preprocessing.from_json(counted.preprocessing), blocks, counted)
+    with processes.first_before_others():
+        found = _read(folder, key) if key is not None or not processes.first else None
+        try:
+            counted, blocks = found or _encoded(rows, preprocessing, collector, folder, key)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    learned = Preprocessing.from_json(counted.preprocessing)
+    prepared = PreparedStream(rows, learned, blocks, counted)
     if cache is None:
         finalize(prepared, shutil.rmtree, folder, ignore_errors=True)
     return prepared
@@ -226,7 +233,7 @@ def _key(rows: StreamRows) -> str | None:
     return hashlib.blake2b(found.encode(), digest_size=16).hexdigest()
 
 
-def _read(folder: Path, key: str) -> tuple[Counted, dict[str, Blocks]] | None:
+def _read(folder: Path, key: str | None) -> tuple[Counted, dict[str, Blocks]] | None:
     """Return encoded rows that are there; None if they are others, incomplete or damaged."""
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
