@@ -144,8 +144,7 @@ class GradientRows:
 
     def combine(self, weights: Tensor) -> Tensor:
         """Compute the weighted sum of the rows (P,)."""
-        with _full_precision(self.jacobian):
-            return weights.to(self.jacobian) @ self.jacobian
+        return weighted_sum(weights, self.jacobian)
 
     def gradients(
         self, direction: Tensor, *, combined: bool = False
@@ -229,6 +228,12 @@ def inner_products(rows: Tensor) -> Tensor:
         found += torch.bmm(blocks, blocks.mT).double().sum(dim=0)
         found += rest @ rest.T
     return found
+
+
+def weighted_sum(weights: Tensor, rows: Tensor) -> Tensor:
+    """Compute the weighted sum (P,) of rows (T', P)."""
+    with _full_precision(rows):
+        return weights.to(rows) @ rows
 
 
 def components(reached: Sequence[Sequence[bool]]) -> list[list[int]]:

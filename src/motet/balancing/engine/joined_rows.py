@@ -8,8 +8,11 @@ products, which are added up, and of the direction, which is gathered: (T' + 1) 
 import torch
 from torch import Tensor
 
-from motet.balancing.engine.gradient_rows import GradientRows, inner_products
+from motet.balancing.engine.gradient_rows import GradientRows, inner_products, weighted_sum
 from motet.processes import Processes
+
+_TOGETHER = 1 << 20
+"""Numbers of several rows that are sent together, in a copy; longer rows are sent one by one."""
 
 
 class JoinedRows:
@@ -33,12 +36,7 @@ class JoinedRows:
 
     def combine(self, weights: Tensor) -> Tensor:
         """Compute the weighted sum of the rows (P,)."""
-        share: Tensor = weights.to(self._share) @ self._share
-        return self._processes.joined_shares(share, self._size)
-
-
-_TOGETHER = 1 << 20
-"""Numbers of several rows that are sent together, in a copy; longer rows are sent one by one."""
+        return self._processes.joined_shares(weighted_sum(weights, self._share), self._size)
 
 
 class OwnRows:
