@@ -124,8 +124,10 @@ def _explained(failures: Mapping[int, "ProcessFailure"], processes: int, folder:
     from motet.training import TrainingError
 
     rank = next(iter(killed or ends))
-    name = Signals(-ends[rank]).name if ends[rank] < 0 else f"exit code {ends[rank]}"
-    how = f"was ended by {name}" + (", as when memory runs out" if name == "SIGKILL" else "")
+    how = f"ended with exit code {ends[rank]}"
+    if ends[rank] < 0:
+        name = Signals(-ends[rank]).name
+        how = f"was ended by {name}{', as when memory runs out' if name == 'SIGKILL' else ''}"
     raise TrainingError(
         f"process {rank + 1} of {processes} (pid {failures[rank].pid}) {how}, and the others were "
         f"stopped; {_what_is_left(folder / _NOTE, processes)}"
