@@ -6,6 +6,7 @@ lengths are filled up to multiples of 16, and recurrent layers, whose shapes fol
 all rows, compute in float32 where autocast would narrow them.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -43,6 +44,57 @@ def run_recurrent(layer: nn.LSTM, packed: PackedSequence) -> PackedSequence:
     with wide_recurrent(layer, packed.data):
         found, _ = layer(packed.to(next(layer.parameters()).dtype))
     return found
+
+
+def run_layer(network: nn.LSTM, packed: PackedSequence, weights: list[Tensor]) -> PackedSequence:
+    """Return the states that one layer of a recurrent network computes; see `weights_by_layer`."""
+    with wide_recurrent(network, packed.data) as (given,), _without_advice():
+        first = given.new_zeros(
+            1 + network.bidirectional, int(packed.batch_sizes[0]), network.hidden_size
+        )
+        found = torch.lstm(
+            given,
+            packed.batch_sizes,
+            (first, first),
+            weights,
+            True,
+            1,
+            0.0,
+            True,
+            network.bidirectional,
+        )
+    return packed._replace(data=found[0])
+
+
+def run_gru(states: Tensor, before: Tensor, weights: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the states (B, L, D) of one layer, and the last of them (1, B, D)."""
+    with _without_advice():
+        found: tuple[Tensor, Tensor] = torch.gru(
+            states, before, weights, True, 1, 0.0, True, False, True
+        )
+    return found
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Leave out the advice to keep the weights of a whole network together on a GPU."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "RNN module weights are not part of single")
+        yield
+
+
+def weights_by_layer(network: nn.RNNBase) -> list[list[Tensor]]:
+    """Return the weights of each layer of a recurrent network, as torch's functions take them.
+
+    The network draws its dropout inside, for all rows at once and in no order of rows; layers that
+    run one after the other leave it to the caller, who draws row by row.
+    """
+    each = 2 if network.bidirectional else 1
+    weights: list[list[Tensor]] = network.all_weights
+    return [
+        [one for layer in weights[place : place + each] for one in layer]
+        for place in range(0, len(weights), each)
+    ]
 
 
 @contextmanager

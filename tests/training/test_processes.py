@@ -2,15 +2,21 @@
 
 import pytest
 import torch
-from gloo import in_processes
 from torch import nn
 from torch.testing import assert_close
+from torch.utils.data import DataLoader
+from torch.utils.data.distributed import DistributedSampler
 
+from motet.data.batches import Batch
+from motet.data.several import Sources
+from motet.encoders import LSTM, Transformer
 from motet.model import MultiTaskModel
-from motet.registry import BALANCERS
+from motet.problems import InputError
+from motet.registry import BALANCERS, SCHEDULERS, SHARING
 from motet.sharing import create as create_sharing
-from motet.tasks import Classification, Regression
-from motet.training import Trainer
+from motet.tasks import Classification, Custom, Denoising, Ranking, Regression, SequenceLabelling
+from motet.training import Interrupted, Observer, Trainer
+from tests.gloo import in_processes
 
 GENERATOR = torch.Generator().manual_seed(0)
 ROWS = 23
@@ -25,12 +31,14 @@ C[2:] = torch.nan  # on one process only, and in one or two steps of an epoch
 DATA = X, {"a": A, "b": B, "c": C}
 VALID = X[:9] + 0.1, {"a": A[9:18], "b": B[:9], "c": X[:9, 2]}
 TASKS = ("a", "b", "c")
+SCHEMES = {"progressive": {"epochs": 1}, "mmoe": {"experts": 5, "top_k": 2}}
 OPTIONS = {"manual": {"weights": {"a": 1.0, "b": 0.5, "c": 2.0}}}
 
 
 def network(dropout=0.3):
     first = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Dropout(dropout))
-    return lambda: [first, nn.Sequential(nn.Linear(8, 6), nn.Dropout(dropout), nn.Tanh())]
+    second = nn.Sequential(nn.Linear(8, 6), nn.Dropout(dropout), nn.Tanh())
+    return nn.Sequential(first, second, nn.Linear(6, 6))
 
 
 def tasks():
@@ -41,9 +49,11 @@ def fitted(balancer="equal", *, sharing=None, model=None, data=DATA, valid=VALID
     """Train five steps or more, and return all that training leaves."""
     torch.manual_seed(0)
     if model is None:
-        scheme = create_sharing(sharing, TASKS) if isinstance(sharing, str) else sharing
+        scheme = None if sharing is None else create_sharing(sharing, **SCHEMES.get(sharing, {}))
         model = MultiTaskModel(network(), tasks(), sharing=scheme)
-    model = (model() if callable(model) and not isinstance(model, nn.Module) else model).double()
+    else:
+        model = model()
+    model = model.double()
     options = {"optimizer": {"type": "adamw", "learning_rate": 0.01}, "batch_size": 10, **more}
     trainer = Trainer(model, balancer, **options)
     trainer.fit(data, valid, epochs=epochs)
@@ -100,10 +110,33 @@ def together(count, cases):
 
 
 BY_BALANCER = {name: {"balancer": {"type": name, **OPTIONS.get(name, {})}} for name in BALANCERS}
-NAMES = [name for name in BY_BALANCER if name not in ("gradnorm", "gradient_ratio")]
+NAMES = list(BY_BALANCER)
 
 
 @pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("names", [NAMES[::3], NAMES[1::3], NAMES[2::3]], ids=["0", "1", "2"])
 def test_every_balancer_makes_the_steps_of_one_process(names, count):
     together(count, {name: BY_BALANCER[name] for name in names})
+
+
+BY_SCHEDULER = {
+    f"{name} {combine}": {
+        "balancer": balancer,
+        "scheduling": {"type": name, **({"combine": combine} if combine else {})},
+    }
+    for name in SCHEDULERS
+    for combine, balancer in ((None, "pcgrad"), ("cycle", "uncertainty"))
+    if not (combine and name in ("all", "task_balanced"))
+}
+BY_SCHEME = {
+    f"{name} {balancer}": {**BY_BALANCER[balancer], "sharing": name, "epochs": 3}
+    for place, name in enumerate(SHARING)
+    for balancer in (NAMES[(7 * place + 4) % len(NAMES)], "upgrad")
+}
+
+
+@pytest.mark.parametrize("cases", [BY_SCHEDULER, BY_SCHEME], ids=["schedulers", "schemes"])
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.filterwarnings("ignore:the tasks share no parameter")
+def test_every_scheduler_and_scheme_makes_the_steps_of_one_process(cases, count):
+    together(count, cases)

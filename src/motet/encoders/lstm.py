@@ -7,7 +7,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from motet.encoders.base import Encoder
 from motet.encoders.tokens import Text, TokenEmbedding, as_text, token_states
-from motet.kernels import run_recurrent
+from motet.kernels import run_layer, run_recurrent, weights_by_layer
 from motet.options import Fraction, PositiveInt, StrictBool, checked
 from motet.problems import InputError
 from motet.states import TokenStates
@@ -74,17 +74,26 @@ class LSTM(Encoder):
             width // 2 if bidirectional else width,
             num_layers=layers,
             bidirectional=bidirectional,
-            dropout=dropout if layers > 1 else 0.0,
             batch_first=True,
         )
 
     def forward(self, text: Text | Tensor, padding_mask: Tensor | None = None) -> TokenStates:
         text, padding = as_text(text, padding_mask)
         lengths = (~padding).sum(1).clamp(min=1).cpu()  # a device sync; a text without token has 1
-        packed = pack_padded_sequence(
-            self.dropout(self.embedding(text)), lengths, batch_first=True, enforce_sorted=False
-        )
-        states, _ = pad_packed_sequence(
-            run_recurrent(self.recurrent, packed), batch_first=True, total_length=padding.shape[1]
-        )
-        return token_states(self.dropout(states), padding, text, self.pool)
+        states = self.dropout(self.embedding(text))
+        if self.training and self.dropout.p and self.recurrent.num_layers > 1:
+            for weights in weights_by_layer(self.recurrent):
+                states = self.dropout(self._run(states, lengths, weights))
+        else:
+            states = self.dropout(self._run(states, lengths))
+        return token_states(states, padding, text, self.pool)
+
+    def _run(self, states: Tensor, lengths: Tensor, layer: list[Tensor] | None = None) -> Tensor:
+        """Compute all layers, or the one that has some weights."""
+        packed = pack_padded_sequence(states, lengths, batch_first=True, enforce_sorted=False)
+        if layer is None:
+            found = run_recurrent(self.recurrent, packed)
+        else:
+            found = run_layer(self.recurrent, packed, layer)
+        padded, _ = pad_packed_sequence(found, batch_first=True, total_length=states.shape[1])
+        return padded

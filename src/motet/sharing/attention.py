@@ -120,6 +120,8 @@ class _Masks(SharedModule):
 class _Mask(nn.Module):
     """A number from 0 to 1 for each feature; ``mean`` (D,) is a running mean of them."""
 
+    means_of_rows = ("mean",)
+
     def __init__(self, before: int, width: int, hidden: int) -> None:
         super().__init__()
         self.shared = nn.Linear(width, hidden)
@@ -141,6 +143,8 @@ class _Mask(nn.Module):
 
 
 class _Tokens(SharedModule):
+    means_of_rows = ("mean",)
+
     def __init__(
         self,
         stages: Stages,

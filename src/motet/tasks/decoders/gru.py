@@ -5,7 +5,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from motet.kernels import wide_recurrent
+from motet.kernels import run_gru, weights_by_layer, wide_recurrent
 from motet.states import TokenStates
 from motet.tasks.decoders.base import Attention, Decoder, Past, TokenVectors, readable
 
@@ -34,8 +34,7 @@ class GRUDecoder(Decoder):
         self.width, self.layers = width, layers
         self.vectors, self.dropout = TokenVectors(vocabulary, width), nn.Dropout(dropout)
         self.first = nn.Linear(memory, layers * width)
-        between = dropout if layers > 1 else 0.0
-        self.recurrent = nn.GRU(width, width, layers, dropout=between, batch_first=True)
+        self.recurrent = nn.GRU(width, width, layers, batch_first=True)
         self.attention = Attention(width, memory, heads, dropout)
         self.join = nn.Linear(2 * width, width)
 
@@ -48,7 +47,21 @@ class GRUDecoder(Decoder):
         (state,) = past.tokens
         given = self.dropout(self.vectors(tokens))
         with wide_recurrent(self.recurrent, given, state) as (wide, before):
-            states, after = self.recurrent(wide, before.transpose(0, 1).contiguous())
+            states, after = self._run(wide, before.transpose(0, 1).contiguous())
         attended = self.attention(states, *past.memory)
         joined = torch.tanh(self.join(torch.cat([states, attended], dim=2)))
         return self.dropout(joined), Past(past.memory, (after.transpose(0, 1),))
+
+    def _run(self, states: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the last layer's states, and the last one of each layer."""
+        after: Tensor
+        if not (self.training and self.dropout.p and self.layers > 1):
+            states, after = self.recurrent(states, before)
+            return states, after
+        found = []
+        for place, weights in enumerate(weights_by_layer(self.recurrent)):
+            if place:
+                states = self.dropout(states)
+            states, after = run_gru(states, before[place : place + 1], weights)
+            found.append(after)
+        return states, torch.cat(found)
