@@ -48,7 +48,7 @@ def run_recurrent(layer: nn.LSTM, packed: PackedSequence) -> PackedSequence:
 
 def run_layer(network: nn.LSTM, packed: PackedSequence, weights: list[Tensor]) -> PackedSequence:
     """Return the states that one layer of a recurrent network computes; see `weights_by_layer`."""
-    with wide_recurrent(network, packed.data) as (given,), _without_advice():
+    with wide_recurrent(network, packed.data) as (given,), _without_advice(given):
         first = given.new_zeros(
             1 + network.bidirectional, int(packed.batch_sizes[0]), network.hidden_size
         )
@@ -68,7 +68,7 @@ def run_layer(network: nn.LSTM, packed: PackedSequence, weights: list[Tensor]) -
 
 def run_gru(states: Tensor, before: Tensor, weights: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Return the states (B, L, D) of one layer, and the last of them (1, B, D)."""
-    with _without_advice():
+    with _without_advice(states):
         found: tuple[Tensor, Tensor] = torch.gru(
             states, before, weights, True, 1, 0.0, True, False, True
         )
@@ -76,8 +76,11 @@ def run_gru(states: Tensor, before: Tensor, weights: list[Tensor]) -> tuple[Tens
 
 
 @contextmanager
-def _without_advice() -> Iterator[None]:
+def _without_advice(given: Tensor) -> Iterator[None]:
     """Leave out the advice to keep the weights of a whole network together on a GPU."""
+    if not given.is_cuda:
+        yield
+        return
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "RNN module weights are not part of single")
         yield
@@ -90,10 +93,10 @@ def weights_by_layer(network: nn.RNNBase) -> list[list[Tensor]]:
     run one after the other leave it to the caller, who draws row by row.
     """
     each = 2 if network.bidirectional else 1
-    weights: list[list[Tensor]] = network.all_weights
+    found = network.all_weights
     return [
-        [one for layer in weights[place : place + each] for one in layer]
-        for place in range(0, len(weights), each)
+        [one for weights in found[place : place + each] for one in weights]
+        for place in range(0, len(found), each)
     ]
 
 

@@ -1,7 +1,8 @@
 """Batches from elsewhere: a `torch.utils.data.DataLoader`, or a list of batches.
 
-The loader decides their sizes and order; training's batch size and seed have no effect on them, so
-a resumed run sees the rows in another order unless the loader repeats its order. A separate first
+The loader decides their sizes and order. Where it draws the order from torch's global generator, as
+a DataLoader does without one of its own, `motet.Trainer` seeds that by (seed, epoch), so that the
+order is the same in a resumed run and on every process. A separate first
 pass counts the batches, checks them and learns from their labels; it keeps only statistics.
 """
 
@@ -11,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 import torch
+from torch.utils.data.distributed import DistributedSampler
 
 from motet.data.arrays import ArrayData
 from motet.data.batches import FORM, Batch, Check, Learn, S
@@ -80,6 +82,12 @@ class LoaderData:
             learn: What `label_statistics` will be asked for.
         """
         self._check, self._learn, self._first = check, learn, None
+
+    @property
+    def divided(self) -> bool:
+        """Whether a sampler gives each process batches of its own."""
+        sampler = getattr(self._loader, "sampler", None)
+        return isinstance(sampler, DistributedSampler) and sampler.num_replicas > 1
 
     @property
     def labelled(self) -> frozenset[str]:

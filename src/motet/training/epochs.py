@@ -64,6 +64,7 @@ def batches_left(
     changing = [task for task in setup.model.tasks if task.turning_points]
     setup.stages.weigh(changing, epoch)
     number, done = state.epoch, state.batch
+    setup.generators.seed("order", number)  # for loaders that draw theirs from it
     if "own_rows" in setup.planner.scheduler.needs:
         own = own_rows(train, setup, epoch, batch_size)
         setup.pace.batches = own.batches

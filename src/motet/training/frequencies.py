@@ -15,6 +15,7 @@ from torch import Generator, Tensor, rand
 from motet.data.batches import Batch
 from motet.model import MultiTaskModel, on_host
 from motet.problems import InputError
+from motet.processes import ALONE, Processes
 from motet.seeds import derive
 from motet.tasks import Auxiliary, Task
 from motet.training.choices import Choice
@@ -29,10 +30,11 @@ class Frequencies:
     Args:
         model: The model.
         seed: With the task's name and the step determines what is drawn.
+        processes: Processes, each of which may have its share of a batch.
     """
 
-    def __init__(self, model: MultiTaskModel, seed: int) -> None:
-        self._model, self._seed = model, seed
+    def __init__(self, model: MultiTaskModel, seed: int, processes: Processes = ALONE) -> None:
+        self._model, self._seed, self._processes = model, seed, processes
         self.given: Mapping[str, Mapping[str, Any]] = {
             task.name: task.frequency
             for task in model.tasks
@@ -85,7 +87,8 @@ class Frequencies:
                 for name in own
                 if (target := batch.targets.get(name)) is not None
             ]
-        return any(on_host(there))
+        (found,) = self._processes.any([any(on_host(there))])
+        return found
 
     def check(self, epochs: int, steps: int, task: str | None = None) -> None:
         """Check that every enabled auxiliary task trains within a number of epochs.

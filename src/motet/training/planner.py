@@ -48,7 +48,7 @@ class Planner:
         self._device, self._seed, self._micro_batches = device, seed, micro_batches
         self._join = micro_batches == 1 and can_join(model)
         self._auxiliary = {task.name: task for task in model.tasks if isinstance(task, Auxiliary)}
-        self.frequencies = Frequencies(model, seed)
+        self.frequencies = Frequencies(model, seed, processes)
         divided = micro_batches > 1 or processes.several
         self._grouping = grouping(model.tasks) if divided else ()
         self.choices = Choices(scheduler)

@@ -6,6 +6,9 @@ from typing import Any
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from motet.data.batches import Data
+from motet.data.loaders import LoaderData
+from motet.data.several import Sources
 from motet.model import MultiTaskModel
 from motet.problems import InputError, hint
 from motet.scheduling import Scheduler
@@ -162,3 +165,18 @@ def check_batches(scheduler: Scheduler, model: nn.Module) -> None:
         refuse_batch_norm(model, f"combine: {scheduler.combine}", "draw")
     if "own_rows" in scheduler.needs:
         refuse_batch_norm(model, type(scheduler).__name__, "task")
+
+
+def refuse_divided(data: Data, what: str) -> None:
+    """Reject loaders that give each of several processes other batches.
+
+    Raises:
+        InputError: If there is one.
+    """
+    parts = data.parts.values() if isinstance(data, Sources) else [data]
+    if any(isinstance(each, LoaderData) and each.divided for each in parts):
+        raise InputError(
+            f"{what}: found a DistributedSampler, which gives each process other batches; expected "
+            "the same batches on each, of which it computes its share; use the DataLoader without "
+            "it, with the batch size of all processes"
+        )

@@ -56,7 +56,8 @@ class Steps:
         self._setup = setup
         self._parameters = list(setup.model.parameters())
         self._rehearsed = False
-        self._compared = not setup.processes.several
+        self._several = setup.processes.several
+        self._compared = not self._several
         self._balancer: Balancer | None = None  # of the last step
         scheduler = setup.planner.scheduler
         self._facts = bool(scheduler.needs)
@@ -87,6 +88,8 @@ class Steps:
         with setup.generators.own():
             state.position = setup.pace.position(state) if planner.choices.several else step
             rates.set(state.position)
+            if self._several:  # which may have drawn differently in the last step
+                setup.generators.seed("batches", step)
             if self._facts:
                 report_progress(planner.scheduler, setup.pace, state)
             choices = planner.choices.of_step(planner.labelled_in(epoch), batches, state)
@@ -107,7 +110,8 @@ class Steps:
                 own = planner.ordered(tasks_of(choices))
                 ahead = lambda: planner.plan([Choice(valid.at(step), own)], auxiliary, step, epoch)  # noqa: E731
                 tried, optimizer = passes.tried_losses, setup.optimizer
-                look_ahead(balancer, model, optimizer, tried, plan, ahead, setup.processes)
+                with passes.trying():
+                    look_ahead(balancer, model, optimizer, tried, plan, ahead, setup.processes)
             clear_gradients(setup.optimizer)
             passes.averages.save()
             look = (step + 1) % GRADIENTS_EVERY == LOG_EVERY

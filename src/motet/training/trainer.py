@@ -59,7 +59,7 @@ from motet.training.recording import Moment, evaluation_record, step_record
 from motet.training.records import LOG_EVERY, EpochRecord
 from motet.training.replicas import check_replicas
 from motet.training.setup import set_up
-from motet.training.source_checks import refuse_batch_norm
+from motet.training.source_checks import refuse_batch_norm, refuse_divided
 from motet.training.stages import BalancerStages, Stage, name_of
 from motet.training.state import Saved, TrainingState, load_state, save_state, tensors_and_header
 from motet.training.statistics import gradient_stats
@@ -511,6 +511,8 @@ class Trainer:
 
     def _data(self, data: Any, what: str, *, whole: bool = False) -> Data:
         found = take_data(data, what, self.model, self.device, whole=whole)
+        if self.processes.several:
+            refuse_divided(found, what)
         if whole:
             check_one_pass(self.stages, found)
         return found

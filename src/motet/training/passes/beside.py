@@ -69,7 +69,8 @@ class Beside:
                     whole = on_host([count])[0]
                 if whole and (total.requires_grad or task in computed.elsewhere):
                     if total.requires_grad:
-                        (factor * piece.weight * (total / whole)).backward()  # type: ignore[no-untyped-call]  # torch's
+                        with self._forward.redrawing():
+                            (factor * piece.weight * (total / whole)).backward()  # type: ignore[no-untyped-call]  # torch's
                     found.append({task: (total.detach(), count)})
         return added(found)
 

@@ -4,6 +4,9 @@ Every process draws for the rows of all, and keeps those of its own: so a row ha
 wherever it is computed, and the generators of all processes stay alike. What draws is recognised by
 its mark in torch, below the modules, so functions such as attention take part. The rows are the
 first axis, alone or with others of theirs, as in (B x heads, L, L).
+
+A checkpointed module runs once more in the backward pass, where it must draw the same again: what
+it drew is known by the state that the generator had.
 """
 
 from collections.abc import Mapping
@@ -33,22 +36,26 @@ _NEW = {"rand", "randint", "randn"}
 _LIKE = {"rand_like", "randint_like", "randn_like"}
 
 
+Recorded = dict[bytes, tuple[int, Share]]
+"""Rows and share of each draw, by the state of the generator before it."""
+
+
 class RowDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
     """Within it, every draw is that of the rows of all processes, cut to those of one.
 
     Args:
         rows: Number of rows of this process.
         share: Which rows they are.
+        recorded: Receives what checkpointed modules draw.
 
     Raises:
         InputError: At a draw that is not made row by row.
     """
 
-    def __init__(self, rows: int, share: Share) -> None:
+    def __init__(self, rows: int, share: Share, recorded: "Recorded") -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's
         self.begin(rows, share)
-        self.drew = False
-        """Whether anything was drawn."""
+        self._recorded = recorded
 
     def begin(self, rows: int, share: Share) -> None:
         """Continue with draws for other rows."""
@@ -61,13 +68,14 @@ class RowDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
         form = _form(func)
         if form == "" or _is_off(func, args, kwargs):
             return func(*args, **kwargs)
-        self.drew = True
-        if _is_computed_again():
-            raise InputError(
-                "found random numbers, such as dropout, in a checkpointed module: its second "
-                "forward pass, in the backward pass, would draw for the rows of this process "
-                "alone; give it a dropout of 0, leave checkpointing out, or train in one process"
-            )
+        state = _state(args) if _is_recorded() else b""
+        self._recorded.pop(state, None)  # of another forward pass that began alike
+        found = self._drawn(form, func, args, kwargs)
+        if state:
+            self._recorded[state] = self.rows, self.share
+        return found
+
+    def _drawn(self, form: str, func: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
         if form == "in place":
             filled: Tensor = args[0]
             if filled.dim() == 0:
@@ -113,7 +121,8 @@ class RowDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
     def _of_all(self, own: Tensor) -> Tensor:
         """Return an empty tensor for the rows of all processes, in the same order of memory."""
         size = [self._count(own.shape) * self.share.rows, *own.shape[1:]]
-        order = sorted(range(own.dim()), key=own.stride, reverse=True)
+        # of two axes with one stride, that of size 1 is the inner one
+        order = sorted(range(own.dim()), key=lambda axis: (own.stride(axis), own.shape[axis]))[::-1]
         empty = own.new_empty([size[axis] for axis in order])
         return empty.permute([order.index(axis) for axis in range(own.dim())])
 
@@ -128,10 +137,41 @@ class RowDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
         return by_row[places].flatten(0, 1)
 
 
-def _is_computed_again() -> bool:
-    """Return whether a draw is in a checkpoint, by the hooks that it puts on saved tensors."""
-    hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
-    return hooks is not None and hooks[0].__qualname__.startswith("_checkpoint_hook")
+class Redraws(RowDraws):  # type: ignore[no-untyped-call]  # torch's
+    """Within it, modules that run again in a backward pass draw what they drew.
+
+    Args:
+        recorded: What they drew.
+    """
+
+    def __init__(self, recorded: Recorded) -> None:
+        super().__init__(0, Share(slice(0), 0), recorded)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        form = _form(func)
+        if form == "" or _is_off(func, args, kwargs):
+            return func(*args, **kwargs)
+        known = self._recorded.get(_state(args))
+        if known is None:  # another draw
+            return func(*args, **kwargs)
+        self.begin(*known)
+        return self._drawn(form, func, args, kwargs)
+
+
+def _is_recorded() -> bool:
+    """Return whether the operation in progress may run again in a backward pass."""
+    hooks: Any = torch._C._autograd._top_saved_tensors_default_hooks(True)
+    return hooks is not None or not torch.is_grad_enabled()  # the latter in reentrant checkpoints
+
+
+def _state(args: Any) -> bytes:
+    """Return the state of the generator that an operation draws from."""
+    device = next((each.device for each in args if isinstance(each, Tensor)), torch.device("cpu"))
+    state = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+    return state.numpy().tobytes()
 
 
 @cache

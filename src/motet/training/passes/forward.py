@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from motet.model import MultiTaskModel
+from motet.problems import InputError
 from motet.tasks.labels import at_least_float32
-from motet.training.passes.draws import RowDraws
+from motet.training.passes.draws import Recorded, Redraws, RowDraws
 from motet.training.passes.joining import Joining
 from motet.training.passes.passed import Raw, Terms, added
 from motet.training.plan import Part
@@ -55,6 +56,7 @@ class Forward:
         """The argument of `motet.backward` that joins gradients over processes, if several."""
         self._device, self._dtype = device, getattr(torch, precision)
         self._like = torch.zeros((), device=device)
+        self._recorded: Recorded = {}  # by checkpointed modules, of the step in progress
 
     def terms(self, parts: Sequence[Part], step: int, piece: int = 0) -> Computed:
         """Compute the losses of some parts.
@@ -105,13 +107,45 @@ class Forward:
         return self.model.sharing.penalty(self.model.active_tasks)
 
     def _raw(self, part: Part) -> Raw:
-        drawing = nullcontext() if part.share is None else _drawing(part, self.model)
+        drawing = nullcontext() if part.share is None else self._drawing(part)
         with _autocast(self._device, self._dtype), drawing:
             if part.rows is None:
                 raw = self.model(part.batch.inputs, part.tasks, self._targets(part))
             else:
                 raw = self.model(part.batch.inputs, part.tasks, rows=part.rows)
         return {task: at_least_float32(output) for task, output in raw.items()}
+
+    @contextmanager
+    def _drawing(self, part: Part) -> Iterator[None]:
+        """Draw for the rows of all processes; a head that has rows of its own, for those."""
+        assert part.share is not None
+        draws = RowDraws(len(part), part.share, self._recorded)
+        hooks = []
+        for task, share in part.shares.items():
+            target, head = part.batch.targets[task], self.model.heads[task]
+            assert target is not None
+            begin = partial(draws.begin, len(target), share)
+            hooks.append(head.register_forward_pre_hook(lambda *_, begin=begin: begin()))
+            hooks.append(head.register_forward_hook(lambda *_: draws.begin(len(part), part.share)))
+        try:
+            with draws:
+                yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def begin(self) -> None:
+        """Begin a step."""
+        self._recorded.clear()
+
+    def redrawing(self, *, always: bool = False) -> AbstractContextManager[object]:
+        """Return the context for backward passes: checkpointed modules draw what they drew.
+
+        Args:
+            always: Whether forward passes are made within it, too.
+        """
+        needed = self.several and (always or bool(self._recorded))
+        return Redraws(self._recorded) if needed else nullcontext()
 
     def _targets(self, part: Part) -> Mapping[str, Tensor | None]:
         """Return targets, of which heads that take them have missing ones rather than none.
@@ -138,20 +172,27 @@ def _with_targets(parts: Sequence[Part]) -> list[str]:
 
 
 @contextmanager
-def _drawing(part: Part, model: MultiTaskModel) -> Iterator[None]:
-    """Draw for the rows of all processes; a head that has rows of its own, for those."""
-    assert part.share is not None
-    draws = RowDraws(len(part), part.share)
-    hooks = []
-    for task, share in part.shares.items():
-        target, head = part.batch.targets[task], model.heads[task]
-        assert target is not None
-        begin = partial(draws.begin, len(target), share)
-        hooks.append(head.register_forward_pre_hook(lambda *_, begin=begin: begin()))
-        hooks.append(head.register_forward_hook(lambda *_: draws.begin(len(part), part.share)))
+def noting_heads(model: MultiTaskModel, given: list[Tensor]) -> Iterator[None]:
+    """List the tensors that heads are given within a block, each once.
+
+    Args:
+        model: The model.
+        given: Receives them.
+    """
+
+    def note(_: nn.Module, arguments: tuple[Any, ...]) -> None:
+        state = arguments[0]
+        if not isinstance(state, Tensor):
+            raise InputError(
+                "at: found representation, which several processes support where heads are given "
+                f"one tensor; found {type(state).__name__}; remove at"
+            )
+        if state.requires_grad and all(state is not each for each in given):
+            given.append(state)
+
+    hooks = [head.register_forward_pre_hook(note) for head in model.heads]
     try:
-        with draws:
-            yield
+        yield
     finally:
         for hook in hooks:
             hook.remove()

@@ -117,18 +117,19 @@ class _Work:
             if result is None:
                 known = {**self._raw, **losses}
                 options = {**owners.lists(balancer, known, self._tasks), **options}
-            if gradients is not None:
-                gradients.plus(losses)
-            result = backward(
-                losses,
-                balancer,
-                penalty=penalty if last else None,
-                scaler=self._scale.scaler,
-                solve=last,
-                previous=result,
-                **self._forward.group,
-                **options,
-            )
+            with self._forward.redrawing():
+                if gradients is not None:
+                    gradients.plus(losses)
+                result = backward(
+                    losses,
+                    balancer,
+                    penalty=penalty if last else None,
+                    scaler=self._scale.scaler,
+                    solve=last,
+                    previous=result,
+                    **self._forward.group,
+                    **options,
+                )
         return result
 
     def weighted(
@@ -172,11 +173,12 @@ class _Work:
         with joined_gradients(self._parameters, self._processes):
             for losses, _ in self._losses():
                 balanced = self._normalizer.normalized(losses)
-                if gradients is not None:
-                    gradients.plus(balanced)
                 total = [loss * weights[task].to(loss) * factor for task, loss in balanced.items()]
-                if any(loss.requires_grad for loss in total):
-                    torch.stack(total).sum().backward()  # type: ignore[no-untyped-call]  # torch's
+                with self._forward.redrawing():
+                    if gradients is not None:
+                        gradients.plus(balanced)
+                    if any(loss.requires_grad for loss in total):
+                        torch.stack(total).sum().backward()  # type: ignore[no-untyped-call]  # torch's
                 _add(found, losses)
         return found
 

@@ -1,6 +1,7 @@
 """The passes of a step: how the parts of its plan are computed."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -77,6 +78,8 @@ class Passes:
             What the passes gave; None if there was nothing to train.
         """
         look = look and balancer.needs.reads == "losses"
+        if self._forward.several:
+            self._forward.begin()
         self._generators.seed("step", plan.step)
         with self._compiled.in_use():
             return self._make(plan, balancer, options, look)
@@ -105,3 +108,7 @@ class Passes:
         """Compute the same for gradients that no loss scale protects."""
         with self._forward.differentiable():
             return self.losses(plan)
+
+    def trying(self) -> AbstractContextManager[object]:
+        """Return the context in which `tried_losses` are computed and differentiated."""
+        return self._forward.redrawing(always=True)

@@ -1,13 +1,16 @@
 """The balanced parts of a step at once, the fast path: one forward pass each, one engine call."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
+
+from torch import Tensor
 
 from motet.balancing import Balancer, backward
 from motet.model import mean_losses
 from motet.training.loss_scale import LossScale
 from motet.training.normalizing import Normalizer
-from motet.training.passes.forward import Forward
+from motet.training.passes.forward import Forward, noting_heads
 from motet.training.passes.owners import Owners
 from motet.training.passes.passed import Passed
 from motet.training.plan import Plan, tasks_of
@@ -35,7 +38,10 @@ class WholeBatch:
     ) -> Passed | None:
         """Compute the balanced parts and their backward pass; see `Passes.make`."""
         forward, normalizer = self._forward, self._normalizer
-        found = forward.terms(plan.balanced, plan.step)
+        given: list[Tensor] = []
+        looking = forward.several and options.get("at") == "representation"
+        with noting_heads(forward.model, given) if looking else nullcontext():
+            found = forward.terms(plan.balanced, plan.step)
         # a task whose head and encoder are frozen has nothing to train
         plain = {
             task: loss
@@ -49,15 +55,19 @@ class WholeBatch:
         norms: Mapping[str, float] = {}
         if look:
             gradients = TaskGradients(forward.model, self._scale.factor, forward.processes)
-            norms = gradients.plus(losses).norms()
+            with forward.redrawing():
+                norms = gradients.plus(losses).norms()
         penalty = forward.penalty()
         trained = penalty if penalty is not None and penalty.requires_grad else None
         if balancer.needs.reads != "losses" or forward.several:
             known = {**found.raw, **losses}
             tasks = tasks_of(plan.balanced) if forward.several else list(known)
             options = {**self._owners.lists(balancer, known, tasks), **options}
+        if given:
+            options = {"representation": given, **options}
         options = {"scaler": self._scale.scaler, **forward.group, **options}
-        result = backward(losses, balancer, penalty=trained, **options)
+        with forward.redrawing():
+            result = backward(losses, balancer, penalty=trained, **options)
         reported = result.losses
         if normalizer.active:
             reported = {task: loss.detach() for task, loss in plain.items()}
