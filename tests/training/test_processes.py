@@ -283,6 +283,7 @@ def test_every_kind_of_step_is_that_of_one_process(count):
 )
 @pytest.mark.filterwarnings("ignore:the tasks share no parameter")
 @pytest.mark.filterwarnings("ignore:.* so PCGrad has nothing to balance")
+@pytest.mark.filterwarnings("ignore:scheduling")
 def test_every_scheduler_and_scheme_makes_the_steps_of_one_process(cases, count):
     together(count, cases)
 

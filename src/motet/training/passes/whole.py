@@ -66,7 +66,7 @@ class WholeBatch:
         if given:
             options = {"representation": given, **options}
         options = {"scaler": self._scale.scaler, **forward.group, **options}
-        with forward.redrawing():
+        with forward.redrawing() if forward.several else nullcontext():
             result = backward(losses, balancer, penalty=trained, **options)
         reported = result.losses
         if normalizer.active:
