@@ -105,6 +105,14 @@ def test_several_sources_train_in_processes_of_which_some_have_no_row(tmp_path):
     assert "note       1 of 3 processes have no row, as batch_size is 2" in found[0][1]
 
 
+def test_processes_read_parts_of_rows_that_the_first_encoded(tmp_path):
+    pa.csv.write_csv(pa.table(rows()), tmp_path / "rows.csv")
+    config = CONFIG | {"data": {"source": str(tmp_path / "rows.csv"), "stream": True}}
+    alone = motet.train(config, output=tmp_path / "one").path
+    found = in_processes(2, trained, config, None, tmp_path / "two")
+    assert_same_run(found[0][0], alone)
+
+
 def stopped(path, epoch):
     """Start a run that is interrupted after an epoch."""
 

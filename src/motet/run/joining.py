@@ -76,12 +76,12 @@ class Team:
         if self._attempt is None:
             yield True
             return
-        lost, mine = isinstance(error, ProcessLost), False
-        with suppress(RuntimeError):  # the machine of the store may be gone
+        lost = isinstance(error, ProcessLost)
+        mine = not (lost and LAUNCHER in os.environ)
+        with suppress(RuntimeError):  # where the machine of the store is gone, each reports
             if not self.processes.first and not lost:
                 _appears(self._attempt, "reported", _REPORT)
-            if not (lost and LAUNCHER in os.environ):
-                mine = self._attempt.add("failed", 1) == 1
+            mine = mine and self._attempt.add("failed", 1) == 1
         yield mine
         with suppress(RuntimeError):
             if mine:
