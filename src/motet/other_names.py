@@ -94,6 +94,8 @@ KEYS = _by_other(
         "seed": "random_state random_seed rng",
         "device": "gpu gpus cuda use_gpu use_cuda accelerator devices",
         "precision": "dtype amp mixed_precision fp16 bf16",
+        "compile": "torch_compile compiled jit",
+        "deterministic": "use_deterministic_algorithms reproducible cudnn_deterministic",
         "freeze": "freeze_layers frozen_layers frozen_parts",
         "accumulate": "accumulate_grad_batches gradient_accumulation_steps gradient_accumulation "
         "grad_accum micro_batches",

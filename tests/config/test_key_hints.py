@@ -184,6 +184,7 @@ training.gradient_clip_val=1           training.clip_norm=1
 training.accumulate_grad_batches=4     training.accumulate=4
 training.precision=16                  training.precision=float16
 training.amp=true                      training.precision=bfloat16
+training.torch_compile=true            training.compile=true
 training.monitor=val_loss              training.monitor=loss
 training.monitor=accuracy              training.monitor=mean
 training.monitor=chrun                 training.monitor=churn

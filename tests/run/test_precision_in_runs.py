@@ -1,9 +1,12 @@
 """Whole runs in half precision, deterministic, and out of memory."""
 
+import sys
+
 import pyarrow as pa
 import pyarrow.csv
 import pytest
 import torch
+from torch.testing import assert_close
 
 import motet
 from motet.cli import main
@@ -112,3 +115,31 @@ def test_predicting_and_evaluating_out_of_memory(people, tmp_path):
     ):
         with pytest.raises(motet.training.OutOfMemory, match=rf"in {what} .*only 4,096 rows"):
             call()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # while torch traces, its own would be errors inside
+def test_a_compiled_run_resumes_and_its_model_is_that_of_one_that_is_not(
+    people, tmp_path, full_memory, monkeypatch
+):
+    compile = torch.compile
+    monkeypatch.setenv("CXX", sys.executable)  # no compiler is called
+    monkeypatch.setattr(
+        torch, "compile", lambda forward, options: compile(forward, backend="aot_eager")
+    )
+    changes = ["training.compile=true", "training.checkpoint_every=2"]
+    plain = motet.train(CONFIG, people, output=tmp_path / "plain")
+    whole = motet.train(CONFIG, people, changes, tmp_path / "whole")
+    restore = full_memory(6)
+    with pytest.raises(motet.training.OutOfMemory):
+        motet.train(CONFIG, people, changes, tmp_path / "parts")
+    restore()
+    motet.resume(tmp_path / "parts", people)
+    states = [
+        motet.load(tmp_path / name).model.state_dict() for name in ("plain", "whole", "parts")
+    ]
+    assert states[0].keys() == states[1].keys()
+    for name, value in states[1].items():
+        assert torch.equal(states[2][name], value)
+        assert_close(states[0][name], value, rtol=1e-2, atol=1e-3)
+    assert whole.predict(people).num_rows == plain.predict(people).num_rows
