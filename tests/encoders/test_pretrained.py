@@ -349,3 +349,10 @@ def test_products_in_half_precision_on_a_cpu_have_few_lengths(kind, tmp_path):
                 states = (each.states[row, :real].float() for each in (found, expected))
                 torch.testing.assert_close(*states, rtol=0.1, atol=0.1)
     assert seen <= {1, 2, 3, 16, 32, 48, most}
+
+
+def test_pickled_weights_are_refused(tmp_path):
+    tiny(tmp_path)
+    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(InputError, match="pickle, which can hold code: save the model again"):
+        Pretrained(path=tmp_path)

@@ -29,12 +29,7 @@ from motet.states import TokenStates
 LEARNING_RATE = 2e-5
 """Default learning rate of pretrained weights."""
 
-_WEIGHTS = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-)
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
 
 @final
@@ -217,7 +212,9 @@ def _folder(path: str) -> Path:
         )
     if not any((folder / name).is_file() for name in _WEIGHTS):
         raise InputError(
-            f"{path} has no weights, expected {' or '.join(_WEIGHTS[::2])} in it", option="path"
+            f"{path} has no {_WEIGHTS[0]}; a pytorch_model.bin is a pickle, which can hold code: "
+            "save the model again with save_pretrained(folder, safe_serialization=True)",
+            option="path",
         )
     return folder
 
@@ -288,6 +285,7 @@ def _read_model(transformers: Any, folder: Path, config: Any) -> Any:
             config=config,
             local_files_only=True,
             trust_remote_code=False,
+            use_safetensors=True,
             dtype=torch.float32,
             output_loading_info=True,
         )
