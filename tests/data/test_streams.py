@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from motet.data.sources import Source, as_source, read
+from motet.data.sources.streams import TableStream, TakenRows
 from motet.problems import InputError
 
 
@@ -151,3 +152,12 @@ def test_a_file_that_is_not_csv_is_refused_as_when_it_is_read_as_a_whole(tmp_pat
         with pytest.raises(InputError) as parts:
             as_source(path).stream()
         assert str(parts.value) == str(whole.value)
+
+
+def test_some_rows_of_a_stream() -> None:
+    table = pa.table({"x": np.arange(100), "y": np.arange(100) * 2})
+    rows = np.array([0, 7, 8, 50, 99])
+    taken = TakenRows(TableStream(table), rows)
+    assert taken.count == 5
+    assert [each["x"].to_pylist() for each in taken.tables(3)] == [[0, 7, 8], [50, 99]]
+    assert [each.column_names for each in taken.tables(9, ["y"])] == [["y"]]

@@ -13,7 +13,7 @@ from motet.data.notes import Notes, added
 from motet.data.preprocessing import Preprocessing
 from motet.data.row_names import RowName, named
 from motet.data.sources import as_source, stream_of
-from motet.data.sources.streams import RowStream, TableStream
+from motet.data.sources.streams import RowStream, TakenRows
 from motet.model import MultiTaskModel
 from motet.run.unseen import Unseen
 from motet.training.grouping import keep_together
@@ -72,9 +72,9 @@ class GivenRows:
         return GivenRows(self._stream, self._name_row, self.count)
 
     def taken(self, rows: NDArray[Any]) -> "GivenRows":
-        """Return the rows with some numbers, which keep their names; all are read into memory."""
-        table = pa.concat_tables(self._stream.tables()).take(pa.array(rows))
-        return GivenRows(TableStream(table), lambda row: self._name_row(int(rows[row])), self._size)
+        """Return the rows with some numbers, in ascending order, which keep their names."""
+        taken = TakenRows(self._stream, rows)
+        return GivenRows(taken, lambda row: self._name_row(int(rows[row])), self._size)
 
 
 def _named(name_row: RowName, first: int, row: int) -> str:

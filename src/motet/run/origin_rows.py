@@ -104,7 +104,8 @@ def read_fingerprint(run: Path, source: str = "") -> Fingerprint | None:
         if not found:
             return None
         rows, train = int(found["rows"]), int(found["train"])
-        return Fingerprint(rows, train, str(found["split"]), dict(found["labels"]))
+        streamed = bool(found.get("streamed"))  # earlier runs were not
+        return Fingerprint(rows, train, str(found["split"]), dict(found["labels"]), streamed)
     except MALFORMED as error:
         raise InputError(f"{path} is not what motet writes: {reason(error)}") from None
 

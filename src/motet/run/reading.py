@@ -15,7 +15,7 @@ from motet.data.judged_rows import JudgedRows
 from motet.data.selection import columns_beside, label_columns, require_columns
 from motet.data.shared_groups import groups_apart
 from motet.data.sources import Source, rows_of
-from motet.data.sources.streams import RowStream, TableStream
+from motet.data.sources.streams import RowStream
 from motet.data.splits import Splits, split
 from motet.data.splits.streamed import StreamSplit
 from motet.problems import InputError, hint, owned
@@ -206,9 +206,6 @@ def split_rows(config: Config, table: pa.Table, source: str = "") -> Splits:
         The splits.
     """
     chosen = config.data.split
-    if config.data.streaming is not None:
-        streamed = stream_split(config, TableStream(table))
-        return Splits.of(streamed.places(table, 0), streamed.notes)
     stratify = chosen.stratify
     if source and stratify is not None and stratify not in table.column_names:
         stratify = None
@@ -246,6 +243,16 @@ def stream_split(config: Config, stream: RowStream) -> StreamSplit:
             train=chosen.train or "train",
             group=chosen.group,
         )
+
+
+def streamed_splits(config: Config, stream: RowStream) -> Splits:
+    """Return the rows of the splits of a stream: 8 bytes for each row."""
+    split, first = stream_split(config, stream), 0
+    places = []
+    for table in stream.tables(columns=split.columns or stream.schema.names[:1]):
+        places.append(split.places(table, first).astype(np.int8))
+        first += len(table)
+    return Splits.of(np.concatenate(places), split.notes)
 
 
 def sample_of(stream: RowStream, split: StreamSplit) -> pa.Table:

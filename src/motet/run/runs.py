@@ -16,7 +16,7 @@ from motet.data.batches import Data
 from motet.data.notes import Notes, added, note_lines
 from motet.data.preprocessing import Preprocessing
 from motet.data.row_names import RowName, named
-from motet.data.sources import names_in, read
+from motet.data.sources import as_source, names_in, read, stream_of
 from motet.model import MultiTaskModel
 from motet.model.checks import names_of
 from motet.problems import InputError, hint
@@ -29,7 +29,7 @@ from motet.run.given_rows import (
     Part,
 )
 from motet.run.origin_rows import Fingerprint, read_fingerprint, rows_of
-from motet.run.reading import split_rows
+from motet.run.reading import split_rows, streamed_splits
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
 from motet.training import History, Report
@@ -305,8 +305,12 @@ class Run:
                 f"split: found rows that are not the {known.rows:,} rows, in order, that the run "
                 f"was made with; give those, or leave split out to evaluate all rows given"
             )
-        table = self._as_split(read(data), source)
-        return rows_of(split_rows(self.config, table, source), name, known)
+        if known.streamed:
+            splits = streamed_splits(self.config, stream_of(as_source(data)))
+        else:
+            table = self._as_split(read(data), source)
+            splits = split_rows(self.config, table, source)
+        return rows_of(splits, name, known)
 
     def _as_split(self, table: pa.Table, source: str) -> pa.Table:
         """Return rows with the names of columns that they were split by."""

@@ -8,7 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import final
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 ROWS = 1 << 16
 """Rows of a part, where nobody asks for another number."""
@@ -60,6 +62,30 @@ class TableStream(RowStream):
         table = self._table if columns is None else self._table.select(columns)
         for start in range(0, self.count, rows):
             yield table.slice(start, rows)
+
+
+@final
+class TakenRows(RowStream):
+    """Some rows of a stream.
+
+    Args:
+        stream: All rows.
+        rows: Numbers of the rows (n,), in ascending order.
+    """
+
+    def __init__(self, stream: RowStream, rows: NDArray[np.int64]) -> None:
+        self._stream, self._rows = stream, rows
+        self.schema, self.count = stream.schema, len(rows)
+
+    def tables(self, rows: int = ROWS, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        return in_parts(self._taken(columns), rows)
+
+    def _taken(self, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+        first = 0
+        for table in self._stream.tables(columns=columns):
+            start, end = np.searchsorted(self._rows, [first, first + len(table)])
+            yield table.take(pa.array(self._rows[start:end] - first))
+            first += len(table)
 
 
 def in_parts(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:

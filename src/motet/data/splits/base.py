@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ class Splits:
     """What was decided by default, to be printed."""
 
     @staticmethod
-    def of(places: NDArray[np.int64], notes: Sequence[str] = ()) -> "Splits":
+    def of(places: NDArray[np.integer[Any]], notes: Sequence[str] = ()) -> "Splits":
         """Return the splits of rows whose places are 0 (train), 1 (validation) and 2 (test)."""
         train, validation, test = (np.flatnonzero(places == place) for place in range(3))
         return Splits(train, validation, test, tuple(notes))
