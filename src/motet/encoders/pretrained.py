@@ -212,8 +212,8 @@ def _folder(path: str) -> Path:
         )
     if not any((folder / name).is_file() for name in _WEIGHTS):
         raise InputError(
-            f"{path} has no weights in {_WEIGHTS[0]}; a pytorch_model.bin is a pickle, which can hold code: "
-            "save the model again with save_pretrained(folder, safe_serialization=True)",
+            f"{path} has no weights in {_WEIGHTS[0]}; a pytorch_model.bin is a pickle, which can "
+            "hold code: save the model again with save_pretrained(folder, safe_serialization=True)",
             option="path",
         )
     return folder
