@@ -11,6 +11,9 @@ from typing import Any
 
 from motet.other_names import Others, plain
 
+_MANY, _SHOWN = 60, 20
+"""Known names above which a message has the first ones alone, and how many."""
+
 
 class InputError(ValueError):
     """Input of the user that cannot be used.
@@ -127,7 +130,9 @@ def hint(name: str, known: Iterable[str], others: Others | None = None) -> str:
     near = nearest(name, names, others)
     if near is not None:
         return f"did you mean {near!r}?"
-    return f"known: {', '.join(names)}" if names else "none is known"
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _MANY else ""
+    shown = names[:_SHOWN] if more else names
+    return f"known: {', '.join(shown)}{more}" if names else "none is known"
 
 
 def with_article(word: str) -> str:

@@ -15,6 +15,7 @@ from motet.problems import InputError
 from motet.run import build_trainer, check, data_lines, report_lines, training_lines
 from motet.run.layout import WIDTH, wrapped
 from motet.run.lines import epoch_lines, step_line
+from motet.run.shortened import MANY, merged
 from motet.training import EvaluationRecord, StepRecord
 from motet.training.evaluation import Report
 
@@ -208,6 +209,46 @@ def test_a_step_names_some_of_many_tasks():
     line = step_line(StepRecord(tasks=tasks, balancer="equal", gradient_norm=1.0, **at), 20)
     assert line.startswith("epoch 1/20  step 50  t0 loss 1.000e-07  t1 loss 1.000e-07")
     assert line.endswith("and 122 more")
+
+
+def test_a_run_of_many_tasks_prints_what_can_be_read(tmp_path):
+    rng = np.random.default_rng(1)
+    names = [f"t{n}" for n in range(40)]
+    table = {"x": X, "fold": FOLD}
+    for place, name in enumerate(names):
+        values = X * place + 20 * rng.normal(size=ROWS)
+        table[name] = np.where(values > 0, "yes", "no") if place % 2 else values
+    kinds = {n: "classification" if place % 2 else "regression" for place, n in enumerate(names)}
+    lines = []
+    run = motet.train(
+        config(**kinds) | {"training": {"epochs": 1}},
+        data=table,
+        output=tmp_path / "run",
+        say=lines.append,
+    )
+    assert len(lines) < 90
+    assert all(len(each) <= WIDTH + 20 for each in lines)
+    text = "\n".join(lines)
+    assert "t0, t2, t4 and 17 more" in text
+    assert "and 16 more tasks" not in text  # 20 tasks have classes
+    report = run.evaluate(table, split="test")
+    shown = list(report_lines(run.model, report))
+    assert len([each for each in shown if each.startswith("t")]) == 17
+    assert "(24 more)" in shown
+    low = min(report.scores, key=lambda name: report.scores[name])
+    assert shown[1].split()[0] == low
+    card = (run.path / "model" / "README.md").read_text()
+    assert card.startswith("# A model for 40 tasks: t0, t1")
+
+
+def test_rows_of_a_table_are_merged_only_where_there_are_many():
+    few = [(f"x{n}", "number") for n in range(MANY)]
+    assert list(merged(few, "inputs")) == few
+    many = [(f"x{n}", f"{n // 2} values") for n in range(100)]
+    found = list(merged(many, "inputs"))
+    assert found[0] == ("x0, x1", "0 values")
+    assert found[-1] == ("and 52 more inputs", "")
+    assert len(found) == MANY + 1
 
 
 def test_a_list_is_wrapped_between_its_items():

@@ -1,10 +1,12 @@
 """The model card: ``model/README.md``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from motet.data.selection import listed
 from motet.model import MultiTaskModel
 from motet.run.lines import data_lines, model_lines, report_lines
 from motet.run.prepared import AnyPrepared
+from motet.run.shortened import MANY
 from motet.training import Report, Trainer
 from motet.version import __version__
 
@@ -20,7 +22,7 @@ def _lines(
     prepared: AnyPrepared, model: MultiTaskModel, trainer: Trainer, report: Report | None
 ) -> Iterator[str]:
     config = prepared.config
-    yield f"# A model for {', '.join(model.labelled_tasks)}"
+    yield f"# A model for {_listed(model.labelled_tasks)}"
     yield ""
     yield f"Trained with motet {__version__}: {config.model.sharing.type} sharing,"
     balancers = ", then ".join(stage.type for stage in config.stages)
@@ -54,3 +56,7 @@ def _lines(
         yield "```"
         yield from report_lines(model, report)
         yield "```"
+
+
+def _listed(tasks: Sequence[str]) -> str:
+    return ", ".join(tasks) if len(tasks) <= MANY else f"{len(tasks)} tasks: {listed(tasks)}"

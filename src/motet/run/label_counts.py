@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from motet.data.split_labels import SPLITS
 from motet.run.layout import columns
 from motet.run.prepared import Part
+from motet.run.shortened import MANY
 
 _SHOWN = 6
 """Number of classes of a task up to which all are listed; of more, the rarest are."""
-_MANY = 24
-"""Number of tasks from which on only the rarest class of each is listed."""
 
 Counts = Mapping[str, int]
 """Numbers of labels by split, of the splits that have rows."""
@@ -68,7 +67,10 @@ def class_table(counts: Sequence[LabelCounts]) -> Iterator[str]:
     having = [each for each in counts if each.classes]
     if not having:
         return
-    most = 1 if len(having) > _MANY else _SHOWN
+    if len(having) > MANY:
+        yield from _rarest_table(having)
+        return
+    most = _SHOWN
     splits = [name for name in SPLITS if any(name in each.rows for each in having)]
     rows = [("", "", *splits)]
     for each in having:
@@ -81,6 +83,20 @@ def class_table(counts: Sequence[LabelCounts]) -> Iterator[str]:
         if not whole:
             rows.append(("", f"(rarest of {len(each.classes):,})", *("" for _ in splits)))
     yield from columns(rows, right=range(2, 2 + len(splits)))
+
+
+def _rarest_table(counts: Sequence[LabelCounts]) -> Iterator[str]:
+    """Show, of many tasks, those with the rarest classes in the training rows."""
+    splits = [name for name in SPLITS if any(name in each.rows for each in counts)]
+    found = [(each.classes[name := each.rarest[0]], name, each) for each in counts]
+    found.sort(key=lambda each: each[0]["train"])
+    rows = [("", "rarest class", *splits)]
+    for of, name, each in found[:MANY]:
+        numbers = (f"{of.get(split, 0):,}" for split in splits)
+        rows.append((each.task, f"{_short(name)} of {len(each.classes):,}", *numbers))
+    yield from columns(rows, right=range(2, 2 + len(splits)))
+    left = found[MANY:]
+    yield f"and {len(left):,} more tasks: {left[0][0]['train']:,} train or more of each class"
 
 
 def share(count: int, rows: int) -> str:

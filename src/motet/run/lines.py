@@ -1,7 +1,7 @@
 """What a run reports to people: lines of plain text, for terminals and logs alike."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -27,6 +27,7 @@ from motet.run.layout import columns, line, titled, wrapped
 from motet.run.prepared import AnyPrepared, Part, PreparedSources
 from motet.run.process_lines import process_lines
 from motet.run.scheduling_lines import scheduling_lines
+from motet.run.shortened import MANY, merged
 from motet.run.source_lines import source_lines
 from motet.run.stream_lines import stream_lines
 from motet.run.stream_prepared import PreparedStream
@@ -35,8 +36,8 @@ from motet.training import EvaluationRecord, Report, StepRecord, Trainer
 from motet.training.evaluation import main_tasks
 from motet.training.parameter_groups import parameters_by_rate
 
-_MANY = 24
-"""Tasks above which an epoch is summarised."""
+_EXTREMES = 8
+"""Of many tasks, how many with the lowest and with the highest scores are shown."""
 _IN_A_STEP = 6
 """Number of tasks whose losses are shown for a step."""
 
@@ -59,12 +60,13 @@ def data_lines(prepared: AnyPrepared) -> Iterator[str]:
     unused = [g for part in parts for g in part.rows.guesses if g.column not in guesses]
     if guesses:
         found = [(g.column, g.type or "not used", g.reason) for g in (*guesses.values(), *unused)]
-        yield from titled("inputs", columns(found))
     else:
-        chosen = {name: member.type for name, member in (prepared.config.inputs or {}).items()}
-        yield from titled("inputs", columns(list(chosen.items())))
+        chosen = prepared.config.inputs or {}
+        found = [(name, member.type, "") for name, member in chosen.items()]
+    yield from titled("inputs", columns(list(merged(found, "inputs"))))
     counts = [(part, each) for part in parts for each in count_labels(part)]
-    yield from titled("tasks", columns([_label_row(part, each) for part, each in counts]))
+    labelled = [_label_row(part, each) for part, each in counts]
+    yield from titled("tasks", columns(list(merged(labelled, "tasks"))))
     yield from titled("auxiliary", columns(auxiliary_rows(prepared.config)))
     judged = [row for part in parts for row in judged_rows(part)]
     yield from titled("rows", columns(judged))
@@ -101,6 +103,10 @@ def model_lines(prepared: AnyPrepared) -> Iterator[str]:
     costs, sharing = count_costs(prepared), prepared.config.model.sharing.type
     own = [f"{task} {count:,}" for task, count in costs.own.items()]
     yield line("model", f"{sharing} sharing, {costs.parameters:,} parameters")
+    if len(own) > MANY:
+        low, high = (f(costs.own.items(), key=lambda each: each[1]) for f in (min, max))
+        total = sum(costs.own.values())
+        own = [f"{len(own)} tasks {total:,}, from {low[1]:,} ({low[0]}) to {high[1]:,} ({high[0]})"]
     yield from wrapped("", [f"shared {costs.shared:,}; {own[0]}", *own[1:]])
     per = "row" if len(prepared.parts) == 1 else "row of each source"
     yield line("", f"{costs.multiply_adds:,.0f} multiply-adds per {per}")
@@ -125,7 +131,7 @@ def epoch_lines(record: EvaluationRecord, epochs: int) -> Iterator[str]:
     for name, values in record.tasks.items():
         metric, value = next(iter(values.items()))
         firsts.append(_First(name, metric, value, notes))
-    found = list(_summaries(firsts)) if len(firsts) > _MANY else list(map(str, firsts))
+    found = list(_summaries(firsts)) if len(firsts) > MANY else list(map(str, firsts))
     score = f"score {figure(record.score)}{' *' if record.best else ''}"
     count = f"{record.epoch:>{len(str(epochs))}}/{epochs}"
     return wrapped("epoch", [count, *found, score, f"{record.seconds:.1f} s"], "  ")
@@ -141,27 +147,48 @@ def step_line(record: StepRecord, epochs: int) -> str:
 
 
 def report_lines(model: MultiTaskModel, report: Report) -> Iterator[str]:
-    """Show every metric next to that of a predictor that ignores the inputs."""
-    rows: list[Sequence[str]] = [("task", "metric", "model", "trivial", "score", "rows")]
-    for name in report.scores:
-        values = report[name]
-        metrics = [metric for metric in values if metric not in ("loss", "count")]
-        for place, metric in enumerate(metrics):
-            first = place == 0
-            rows.append(
-                (
-                    name if first else "",
-                    metric,
-                    figure(values[metric]),
-                    figure(report.trivial[name].get(metric, math.nan)),
-                    figure(report.scores[name]) if first else "",
-                    f"{values['count']:,}" if first else "",
-                )
-            )
-    yield from columns(rows, right=(2, 3, 4, 5))
+    """Show every metric next to that of a predictor that ignores the inputs.
+
+    Of many tasks, it shows the first metric of those with the lowest and the highest scores.
+
+    Yields:
+        Lines.
+    """
+    heads = ("task", "metric", "model", "trivial", "score", "rows")
+    names = list(report.scores)
+    if len(names) <= MANY:
+        yield from columns([heads, *_metric_rows(report, names)], right=(2, 3, 4, 5))
+    else:
+        scored = [name for name in names if not math.isnan(report.scores[name])]
+        scored.sort(key=lambda name: report.scores[name])
+        low, high = scored[:_EXTREMES], scored[_EXTREMES:][-_EXTREMES:]
+        left = len(names) - len(low) - len(high)
+        between = (f"({left} more)", "", "", "", "", "")
+        rows = [*_metric_rows(report, low, 1), between, *_metric_rows(report, high, 1)]
+        yield from columns([heads, *rows], right=(2, 3, 4, 5))
+        yield "by score; all metrics of some: motet evaluate RUN ROWS --tasks NAME,NAME"
     yield _mean_line(model, report)
     for key, note in report.notes.items():
         yield f"note: {key}: {note}"
+
+
+def _metric_rows(
+    report: Report, names: Iterable[str], most: int | None = None
+) -> Iterator[Sequence[str]]:
+    """Yield the rows of tasks in a report: the first ``most`` metrics of each."""
+    for name in names:
+        values = report[name]
+        metrics = [metric for metric in values if metric not in ("loss", "count")]
+        for place, metric in enumerate(metrics[:most]):
+            first = place == 0
+            yield (
+                name if first else "",
+                metric,
+                figure(values[metric]),
+                figure(report.trivial[name].get(metric, math.nan)),
+                figure(report.scores[name]) if first else "",
+                f"{values['count']:,}" if first else "",
+            )
 
 
 def _mean_line(model: MultiTaskModel, report: Report) -> str:

@@ -16,6 +16,7 @@ from motet.data.batches import Data
 from motet.data.notes import Notes, added, note_lines
 from motet.data.preprocessing import Preprocessing
 from motet.data.row_names import RowName, named
+from motet.data.selection import listed
 from motet.data.sources import as_source, names_in, read, stream_of
 from motet.model import MultiTaskModel
 from motet.model.checks import names_of
@@ -166,8 +167,8 @@ class Run:
         if len(there) < len(chosen) and (asked or not there):
             missing = [task for task in chosen if task not in there]
             raise InputError(
-                f"the data have no labels for {', '.join(missing)}; expected their columns, "
-                f"found {', '.join(names)}"
+                f"the data have no labels for {listed(missing)}; expected their columns, "
+                f"found {listed(names)}"
             )
         if grouping(self.model.tasks[task] for task in there):
             given = given.at_once()  # rows that belong together may be anywhere
@@ -182,7 +183,7 @@ class Run:
         self._notes = rows.notes
         if not any(report[task]["count"] for task in there):
             raise InputError(
-                f"no row has a label of {', '.join(there)} that training knew; expected some rows "
+                f"no row has a label of {listed(there)} that training knew; expected some rows "
                 "with labels, or use predict"
             )
         for task, unseen in rows.unseen.items():
