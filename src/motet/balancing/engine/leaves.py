@@ -201,6 +201,7 @@ class _Lists:
         kind = _kind(losses, given)
         calls = self._complete.get(kind, 0)
         if is_due(calls):
+            losses = {task: loss for task, loss in losses.items() if loss.requires_grad}
             outputs = [*losses.values(), *([] if penalty is None else [penalty])]
             graph = walk([place(output) for output in outputs])
             if graph.reentrant:
