@@ -34,3 +34,12 @@ def joined_gradients(parameters: Sequence[Tensor], processes: Processes) -> Iter
     for parameter, mean in averaging.means():
         add_to_grad(parameter, mean, waiting, owned=True)
     run_hooks(waiting.values())
+
+
+def add_penalty(penalty: Tensor | None, factor: float) -> None:
+    """Add the gradient of a penalty of parameters, which is the same on every process.
+
+    It may reach parameters of tasks that are not in the step, which are in none of its lists.
+    """
+    if penalty is not None:
+        (factor * penalty).backward()  # type: ignore[no-untyped-call]  # torch's

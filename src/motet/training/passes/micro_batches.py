@@ -19,7 +19,7 @@ from motet.training.loss_scale import LossScale
 from motet.training.normalizing import Normalizer
 from motet.training.passes.averages import Averages
 from motet.training.passes.forward import Forward
-from motet.training.passes.gradients import joined_gradients
+from motet.training.passes.gradients import add_penalty, joined_gradients
 from motet.training.passes.owners import Owners
 from motet.training.passes.passed import Passed, Raw, Terms, added
 from motet.training.plan import Part, Plan, tasks_of
@@ -123,13 +123,15 @@ class _Work:
                 result = backward(
                     losses,
                     balancer,
-                    penalty=penalty if last else None,
+                    penalty=penalty if last and not self._processes.several else None,
                     scaler=self._scale.scaler,
                     solve=last,
                     previous=result,
                     **self._forward.group,
                     **options,
                 )
+        if result is not None and self._processes.several:
+            add_penalty(penalty, self._scale.factor)
         return result
 
     def weighted(

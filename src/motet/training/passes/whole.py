@@ -7,10 +7,12 @@ from typing import Any
 from torch import Tensor
 
 from motet.balancing import Balancer, backward
+from motet.balancing.engine.hooks import hooks_once
 from motet.model import mean_losses
 from motet.training.loss_scale import LossScale
 from motet.training.normalizing import Normalizer
 from motet.training.passes.forward import Forward, noting_heads
+from motet.training.passes.gradients import add_penalty
 from motet.training.passes.owners import Owners
 from motet.training.passes.passed import Passed
 from motet.training.plan import Plan, tasks_of
@@ -66,7 +68,12 @@ class WholeBatch:
         if given:
             options = {"representation": given, **options}
         options = {"scaler": self._scale.scaler, **forward.group, **options}
-        with forward.redrawing() if forward.several else nullcontext():
+        if forward.several:
+            with hooks_once(forward.model.parameters()):
+                with forward.redrawing():
+                    result = backward(losses, balancer, **options)
+                add_penalty(trained, self._scale.factor)
+        else:
             result = backward(losses, balancer, penalty=trained, **options)
         reported = result.losses
         if normalizer.active:
