@@ -33,14 +33,15 @@ class ParquetRows(FileRows):
 
     def tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         with _opened(self._path) as file:
-            for batch in file.iter_batches(ROWS, columns=list(columns)):
-                yield pa.Table.from_batches([batch])
+            for group in range(file.num_row_groups):  # those read before are not kept
+                for batch in file.iter_batches(ROWS, row_groups=[group], columns=list(columns)):
+                    yield pa.Table.from_batches([batch])
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
             yield file
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, OSError) as error:
         with path.open("rb") as raw:
