@@ -116,7 +116,7 @@ def _numbers(term: tuple[Tensor, Tensor] | None, like: Tensor) -> Tensor:
 
 
 def _marks(parts: Sequence[Part]) -> list[float]:
-    """Return small whole numbers that tell batches apart: rows, and a few of their bits."""
+    """Return small whole numbers that differ between batches: rows, and a few of their bits."""
     found: list[float] = []
     for part in parts:
         found.append(part.batch.rows_of_all)
