@@ -37,12 +37,8 @@ def steady_length(length: int, numbers: Tensor, longest: int | None = None) -> i
 
 def run_recurrent(layer: nn.LSTM, packed: PackedSequence) -> PackedSequence:
     """Return the states that a recurrent layer computes."""
-    found: PackedSequence
-    if not _narrowed(packed.data):
-        found, _ = layer(packed)
-        return found
-    with wide_recurrent(layer, packed.data):
-        found, _ = layer(packed.to(next(layer.parameters()).dtype))
+    with wide_recurrent(layer, packed.data) as (given,):
+        found: PackedSequence = layer(packed._replace(data=given))[0]
     return found
 
 

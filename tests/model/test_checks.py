@@ -199,6 +199,21 @@ def test_a_single_row_for_batchnorm_is_explained():
         model(X[:1])
 
 
+class NoFloat16(nn.Linear):
+    """Fails as `nn.LSTM` does under autocast to float16 on most CPUs."""
+
+    def forward(self, inputs):
+        raise RuntimeError(
+            "could not create a primitive descriptor for the LSTM forward propagation primitive. "
+            "Run workload with environment variable ONEDNN_VERBOSE=all"
+        )
+
+
+def test_a_recurrent_layer_that_a_cpu_does_not_compute_in_float16_is_explained():
+    with pytest.raises(InputError, match=r"\. This CPU does not .* give precision: bfloat16, or"):
+        made(NoFloat16(4, 8))(X)
+
+
 def test_training_evaluation_and_prediction_explain_it_too():
     trainer = Trainer(made(convolutions()), batch_size=4)
     images = np.zeros((8, 3, 6, 6), np.uint8)

@@ -125,9 +125,9 @@ def explained(error: Exception, inputs: Any, what: str) -> InputError | None:
         return None  # subclasses are torch's other errors, and ours
     if isinstance(error, AttributeError) and not text.startswith(("'tuple'", "'dict'")):
         return None
-    advice = _advice(text, inputs)
+    advice, first = _advice(text, inputs), text.splitlines()[0].removesuffix(".")
     return InputError(
-        f"{what} failed on {described(inputs)}: {text.splitlines()[0]}"
+        f"{what} failed on {described(inputs)}: {first}"
         + (f". {advice[0].upper()}{advice[1:]}" if advice else "")
     )
 
@@ -152,6 +152,11 @@ def _advice(text: str, inputs: Any) -> str:
         return f"an embedding has too few rows for an index; the largest here is {largest}"
     if "more than 1 value per channel" in text:
         return "BatchNorm needs several rows; choose a batch_size that leaves no single row over"
+    if "primitive" in text and "LSTM" in text:
+        return (
+            "this CPU does not compute nn.LSTM in float16; give precision: bfloat16, or call the "
+            'layer on float32 within torch.autocast("cpu", enabled=False)'
+        )
     if found := re.search(r"\(\d+x(\d+) and (\d+)x\d+\)", text):
         return f"a linear layer takes {found[2]} features and was given {found[1]}"
     return ""
