@@ -64,6 +64,7 @@ def prepare_stream(
 
     Raises:
         ConfigError: If a row cannot be read, or there is nothing to learn.
+        InputError: If another process could not encode the rows.
     """
     for task in preprocessing.tasks:
         with collector.at("tasks", task):
@@ -75,12 +76,18 @@ def prepare_stream(
         folder = processes.of_first(Path(tempfile.mkdtemp(prefix="motet-")))
     key = _key(rows)
     with processes.first_before_others():
-        found = _read(folder, key) if key is not None or not processes.first else None
-        try:
-            counted, blocks = found or _encoded(rows, preprocessing, collector, folder, key)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+        if processes.first:
+            found = None if key is None else _read(folder, key)
+            try:
+                found = found or _encoded(rows, preprocessing, collector, folder, key)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+        else:
+            found = _read(folder, key)
+    if found is None:
+        raise InputError("the first process could not encode the rows; see its message")
+    counted, blocks = found
     learned = Preprocessing.from_json(counted.preprocessing)
     prepared = PreparedStream(rows, learned, blocks, counted)
     if cache is None:

@@ -96,8 +96,7 @@ def _train_stream(
     step("reading all rows and encoding them")
     processes = processes_of()
     try:
-        with processes.first_before_others():  # which read what the first one encoded
-            prepared = prepare(config, data=data, overrides=overrides, cache=path / folder.CACHE)
+        prepared = prepare(config, data=data, overrides=overrides, cache=path / folder.CACHE)
         attempt = _Attempt(prepared, say, step)
     except BaseException:
         if processes.first:
@@ -112,8 +111,7 @@ def resume_one(path: Path, data: Any, *, say: Say, step: Say) -> Run:
     Returns:
         The finished run.
     """
-    with processes_of().first_before_others():  # which may have to encode rows again
-        prepared = prepare(path / folder.CONFIG, data=data, cache=path / folder.CACHE)
+    prepared = prepare(path / folder.CONFIG, data=data, cache=path / folder.CACHE)
     attempt = _Attempt(prepared, say, step)
     attempt.use(path)
     attempt.load_checkpoint()
