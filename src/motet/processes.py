@@ -88,16 +88,25 @@ class Processes:
         """
         return lambda: None
 
-    def share_of_total(self, rows: Tensor) -> Tensor:
-        """Return this process's columns of the sum over the processes of ``rows`` (T, P).
+    def columns(self, size: int) -> slice:
+        """Return which of ``size`` P columns are this process's share.
 
-        Columns are consecutive, ceil(P / count) of them, the last processes have fewer. It costs
-        half of `total`.
+        Columns are consecutive, ceil(P / count) of them, the last processes have fewer.
         """
-        return rows
+        return slice(0, size)
+
+    def begin_share_of_total(self, rows: Tensor) -> Callable[[], None]:
+        """Start to replace this process's `columns` of ``rows`` (T, P) by their sum.
+
+        The sum is that over the processes. It costs half of `begin_total`; other columns stay.
+
+        Returns:
+            A function that waits until it is complete; until then ``rows`` may not be written.
+        """
+        return lambda: None
 
     def joined_shares(self, share: Tensor, size: int) -> Tensor:
-        """Join the shares (ceil(P / count),) of a row of ``size`` P, in new memory."""
+        """Join the shares, each the `columns` of a row of ``size`` P, in new memory."""
         return share
 
     def any(self, found: Sequence[bool]) -> list[bool]:
@@ -167,20 +176,36 @@ class Group(Processes):
 
         return wait
 
-    def share_of_total(self, rows: Tensor) -> Tensor:
-        # as a reduce-scatter, in the order of the processes; gloo has none that is as fast
+    def columns(self, size: int) -> slice:
+        width = -(-size // self.count)
+        return slice(min(size, self.rank * width), min(size, (self.rank + 1) * width))
+
+    def begin_share_of_total(self, rows: Tensor) -> Callable[[], None]:
+        # as a reduce-scatter, of which gloo has none that is as fast
         count, size = rows.shape
         width = -(-size // self.count)
         widths = [max(0, min(width, size - rank * width)) for rank in range(self.count)]
-        sent = rows[0]
-        if count > 1:
-            sent = torch.cat([each.reshape(-1) for each in torch.split(rows, widths, dim=1)])
-        mine = count * widths[self.rank]
-        found = rows.new_empty(self.count * mine)
+        mine = rows[:, self.columns(size)]
+        parts = list(torch.split(rows, widths, dim=1)) if count > 1 else []
+        sent = torch.cat([each.reshape(-1) for each in parts]) if parts else rows[0]
         given = [count * each for each in widths]
+        wanted = [mine.numel()] * self.count
+        found = rows.new_empty(sum(wanted))
         with talking():
-            distributed.all_to_all_single(found, sent, [mine] * self.count, given, group=self.group)
-        return found.view(self.count, count, widths[self.rank]).sum(dim=0)
+            work = distributed.all_to_all_single(
+                found, sent, wanted, given, group=self.group, async_op=True
+            )
+
+        def wait() -> None:
+            assert work is not None
+            with talking():
+                work.wait()
+            first, *others = found.view(self.count, *mine.shape)
+            torch.add(first, others[0], out=mine)
+            for each in others[1:]:
+                mine.add_(each)
+
+        return wait
 
     def joined_shares(self, share: Tensor, size: int) -> Tensor:
         width = -(-size // self.count)

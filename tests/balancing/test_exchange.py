@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from torch.utils.checkpoint import checkpoint
 
 from motet.balancing import backward, create
-from motet.balancing.engine import averaging
+from motet.balancing.engine import averaging, shares
 from motet.problems import InputError
 from motet.processes import Group
 
@@ -35,7 +35,7 @@ def once(name, before=None, **options):
 def exchanged(name, table=None):
     """Count the numbers that one call sends into, or gets out of, large exchanges; by kind."""
     rank, count, group = processes()
-    sizes = dict.fromkeys(["total", "begin_total", "share_of_total", "joined_shares"], 0)
+    sizes = dict.fromkeys(["total", "begin_total", "begin_share_of_total", "joined_shares"], 0)
     kept = {kind: getattr(Group, kind) for kind in sizes}
 
     def counting(kind):
@@ -57,7 +57,7 @@ def exchanged(name, table=None):
 
 def test_a_gramian_balancer_moves_a_row_per_task_and_a_direction():
     for sizes, shared, own in in_processes(2, exchanged, "mgda"):
-        assert sizes["share_of_total"] == len(TASKS) * shared
+        assert sizes["begin_share_of_total"] == len(TASKS) * shared
         assert sizes["joined_shares"] == shared
         assert own <= sizes["begin_total"] < own + 20  # and which of them are reached
         assert sizes["total"] < 100  # losses, Gramian, and which leaves are reached
@@ -67,10 +67,12 @@ def test_a_loss_balancer_moves_one_gradient():
     for sizes, shared, own in in_processes(2, exchanged, "uncertainty"):
         assert shared + own <= sizes["begin_total"] < shared + own + 40
         assert sizes["total"] < 20
-        assert sizes["share_of_total"] == sizes["joined_shares"] == 0
+        assert sizes["begin_share_of_total"] == sizes["joined_shares"] == 0
 
 
-@pytest.mark.parametrize(("name", "kind"), [("mgda", "share_of_total"), ("equal", "begin_total")])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("mgda", "begin_share_of_total"), ("equal", "begin_total")]
+)
 def test_of_a_long_table_the_rows_in_use_are_moved(name, kind):
     for sizes, shared, own in in_processes(2, exchanged, name, (WORDS, {})):
         table = WORDS * 6
@@ -149,6 +151,31 @@ def test_gradients_are_sent_while_autograd_still_runs(monkeypatch):
     assert_close(found, expected, rtol=1e-12, atol=1e-12)
     assert events[: len(events) // 2].count("sent") >= 3
     assert "sent" in events[: events.index("first layer")]
+
+
+@pytest.mark.parametrize("options", [{}, {"memory": "low"}])
+@pytest.mark.parametrize("count", [2, 3])
+def test_rows_are_sent_while_the_next_ones_are_computed(monkeypatch, options, count):
+    monkeypatch.setattr(shares, "_TOGETHER", 1)
+    monkeypatch.setitem(SHARES, 3, [range(2), range(0), range(2, ROWS)])
+    expected = once("mgda", **options)
+
+    def run():
+        rank, count, group = processes()
+        model, events = Model(), []
+        begin = Group.begin_share_of_total
+        Group.begin_share_of_total = lambda *given: events.append("sent") or begin(*given)
+        losses = model.losses(SHARES[count][rank], count)
+        if losses:
+            model.z.register_hook(lambda _: events.append("pass"))
+        backward(losses, create("mgda", TASKS), **model.lists, **options, **group)
+        return gradients(model), events
+
+    for rank, (found, events) in enumerate(in_processes(count, run)):
+        assert_close(found, expected, rtol=1e-12, atol=1e-12)
+        assert events.count("sent") >= len(TASKS)
+        if rank == 0:
+            assert events[:6] == ["pass", "sent"] * len(TASKS)
 
 
 @pytest.mark.parametrize("name", ["equal", "mgda"])

@@ -107,6 +107,12 @@ class BackwardCall:
         return self.solve and self.previous is None and not self.in_pieces
 
     @property
+    def shares_columns(self) -> bool:
+        """Whether each process gets the sum over all of a share of the columns of rows."""
+        reads = self.balancer.needs.reads
+        return self.processes.several and self.at == "parameters" and reads != "jacobian"
+
+    @property
     def own_waits(self) -> bool:
         """Whether gradients of the tasks' own leaves wait for the weights, or for others'."""
         alone = self.weighted or self.balancer.needs.scales_losses

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from motet.balancing.engine.embedding_tables import Table
 from motet.balancing.engine.linear_layers import Layer
+from motet.balancing.engine.shares import Shares
 from motet.processes import Processes
 
 _BLOCK = 1 << 12
@@ -51,6 +52,8 @@ class GradientRows:
         """Which leaves, then which tables and layers, each task reaches."""
         self.sparse: dict[tuple[int, int], Tensor] = {}
         """By task and place, the indices of the gradients of a leaf that are sparse."""
+        self.shares: Shares | None = None
+        """Where rows are sent to other processes, in order, as soon as they are filled."""
         self.edges = [edge for each in compact for edge in each.edges]
         """Where cotangents are read for the tables, then for the layers."""
         dtype, device = torch.float32, None
@@ -116,6 +119,8 @@ class GradientRows:
             torch.cat(parts, out=row)
         if scale != 1.0:
             row.mul_(scale)
+        if self.shares is not None:
+            self.shares.send(task + 1)
 
     def _fill_around_tables(
         self, task: int, parts: list[Tensor], lookups: Iterable[Sequence[Tensor | None]]

@@ -9,26 +9,23 @@ import torch
 from torch import Tensor
 
 from motet.balancing.engine.gradient_rows import GradientRows, inner_products, weighted_sum
+from motet.balancing.engine.shares import Shares
 from motet.processes import Processes
-
-_TOGETHER = 1 << 20
-"""Numbers of several rows that are sent together, in a copy; longer rows are sent one by one."""
 
 
 class JoinedRows:
     """The mean of the processes' rows.
 
     Args:
-        rows: Those of this process. What they reach becomes what some process reaches.
+        rows: Those of this process, overwritten. What they reach becomes what some process reaches.
         processes: The processes.
     """
 
     def __init__(self, rows: GradientRows, processes: Processes) -> None:
         self._processes, self._size = processes, rows.jacobian.shape[1]
-        together = max(1, _TOGETHER // max(1, self._size))
-        shares = map(processes.share_of_total, torch.split(rows.jacobian, together))
-        self._share = torch.cat(list(shares)).div_(processes.count)
-        self._gramian = join_reached(rows, processes, inner_products(self._share))
+        self._share = (rows.shares or Shares(rows.jacobian, processes)).complete()  # of sums
+        products = inner_products(self._share).div_(processes.count**2)
+        self._gramian = join_reached(rows, processes, products)
 
     def gramian(self) -> Tensor:
         """Return the inner products of the rows (T', T'), float64, on the device."""
@@ -36,7 +33,8 @@ class JoinedRows:
 
     def combine(self, weights: Tensor) -> Tensor:
         """Compute the weighted sum of the rows (P,)."""
-        return self._processes.joined_shares(weighted_sum(weights, self._share), self._size)
+        share = weighted_sum(weights / self._processes.count, self._share)
+        return self._processes.joined_shares(share, self._size)
 
 
 class OwnRows:

@@ -89,14 +89,13 @@ def balance(call: BackwardCall, rows: GradientRows, *, in_place: bool = False) -
 
 def join_rows(call: BackwardCall, rows: GradientRows) -> GradientRows | JoinedRows | OwnRows:
     """Return the rows of all processes."""
-    if not call.processes.several:
-        return rows
-    if call.at == "representation":
+    if call.shares_columns:
+        return JoinedRows(rows, call.processes)
+    if call.processes.several and call.at == "representation":
         return OwnRows(rows, call.processes)
-    if call.balancer.needs.reads == "jacobian":
+    if call.processes.several:
         average_rows(rows, call.processes)
-        return rows
-    return JoinedRows(rows, call.processes)
+    return rows
 
 
 def _directions(

@@ -13,6 +13,7 @@ from motet.balancing.engine.gradient_rows import GradientRows
 from motet.balancing.engine.linear_layers import Layer, cotangents
 from motet.balancing.engine.result import BackwardResult, Own
 from motet.balancing.engine.sharded_passes import shard_rows
+from motet.balancing.engine.shares import Shares
 from motet.balancing.engine.solving import balance, own_weights, solved_result
 
 
@@ -41,6 +42,8 @@ def task_rows(
     inside |= {id(table.weight) for table in tables}
     outside = [leaf for leaf in leaves.shared if id(leaf) not in inside]
     rows = GradientRows(outside, call.tasks, workspace.lend(call.balancer), layers, tables)
+    if call.shares_columns and call.whole:  # else they are added to those of micro-batches first
+        rows.shares = Shares(rows.jacobian, call.processes)
     own: Own = []
     for row, task in enumerate(call.tasks):
         found = fill_row(call, rows, row, leaves.own[task])

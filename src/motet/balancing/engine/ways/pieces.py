@@ -10,6 +10,7 @@ from motet.balancing.engine.call import BackwardCall
 from motet.balancing.engine.gradient_rows import GradientRows, components
 from motet.balancing.engine.leaves import unique
 from motet.balancing.engine.result import BackwardResult
+from motet.balancing.engine.shares import Shares
 from motet.balancing.engine.solving import Solved, join_rows, solved_result, weigh
 from motet.balancing.engine.task_rows import fill_row
 from motet.balancing.engine.weighted_pass import weighted_pass
@@ -26,6 +27,8 @@ def pieces(call: BackwardCall) -> BackwardResult:
     memory = workspace.lend(call.balancer)
     for number, piece in enumerate(_pieces(leaves.shared)):
         rows = GradientRows(piece, call.tasks, memory)
+        if call.shares_columns:
+            rows.shares = Shares(rows.jacobian, call.processes)
         for row, task in enumerate(call.tasks):
             own = leaves.own[task] if number == 0 and not call.own_waits else []
             call.add_all(own, fill_row(kept, rows, row, own))
