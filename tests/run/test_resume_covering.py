@@ -38,6 +38,7 @@ FACTORS = {
     "optimizer": list(OPTIMIZERS),
     "lr_schedule": list(LR_SCHEDULES),
     "accumulate": [1, 2],
+    "precision": ["float32", "bfloat16", "float16"],
     "stop": ["killed early", "killed late", "asked in the middle", "asked at the end"],
 }
 
@@ -89,6 +90,7 @@ def config_of(case):
             "epochs": 2,
             "batch_size": 16,
             "accumulate": case["accumulate"],
+            "precision": case["precision"],
             "checkpoint_every": 3,
             "optimizer": {"type": case["optimizer"], "learning_rate": 0.01},
             "lr_schedule": case["lr_schedule"],
@@ -173,6 +175,7 @@ def test_an_evaluation_right_after_resuming_knows_how_far_training_is(here, tmp_
         "optimizer": "adamw",
         "lr_schedule": "constant",
         "accumulate": 1,
+        "precision": "float32",
         "stop": "asked in the middle",
     }
     assert resumes(case, tmp_path, monkeypatch)

@@ -5,12 +5,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from gloo import in_processes
 from torch import nn
 from torch.testing import assert_close
 
 from motet.model import MultiTaskModel
 from motet.options import AuxiliaryOptions, Unpack
 from motet.problems import InputError
+from motet.processes import processes_of
 from motet.registry import BALANCERS
 from motet.sharing import create as create_sharing
 from motet.tasks import Auxiliary, Classification, Regression
@@ -51,7 +53,9 @@ def made(balancer="equal", *more, scale=None, **options):
     sgd = {"type": "sgd", "learning_rate": 0.1, "momentum": 0.9}
     chosen = {"type": balancer, **OPTIONS.get(balancer, {})}
     trainer = Trainer(
-        MultiTaskModel(encoder, tasks), chosen, optimizer=sgd, batch_size=8, seed=1, **options
+        MultiTaskModel(encoder, tasks),
+        chosen,
+        **{"optimizer": sgd, "batch_size": 8, "seed": 1, **options},
     )
     if scale is not None:
         set_scale(trainer, scale)
@@ -115,6 +119,45 @@ def test_an_overflow_skips_the_step_and_halves_the_scale_and_is_no_sign_of_diver
     assert trainer.progress.skipped == trainer.progress.skipped_in_a_row == 0
     assert scale_of(trainer) == 2.0 ** (16 - sum(skipped))
     assert math.isfinite(trainer.progress.totals.means()["b"])
+
+
+BIG = {**BATCH["targets"], "b": BATCH["targets"]["b"].clone()}
+BIG["b"][5] = 200  # a row of one of two processes
+TOGETHER = ("equal", "uncertainty", "graddrop", "meta")
+
+
+def overflowing(name, *more, **options):
+    """Train until steps no longer overflow; return what training leaves.
+
+    On W processes gradients are W times as large until they are averaged.
+    """
+    scale = 2.0**17 / processes_of().count
+    options |= {"precision": "float16", "batch_size": 24, "patience": 8}
+    trainer = made(name, *more, scale=scale, **options)
+    trainer.fit((X, BIG), (X, BIG), epochs=9)
+    tensors, _ = trainer.state()
+    assert trainer.progress.skipped == 0
+    return trainer.progress.overflowed, trainer.step, tensors
+
+
+@pytest.mark.filterwarnings("ignore:the targets of 'b' have")
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_an_overflow_in_one_process_skips_the_step_in_all(pieces):
+    """With auxiliary tasks beside the balancer, too."""
+
+    def each():
+        names = [name for name in TOGETHER if pieces == 1 or name not in WHOLE]
+        return {name: overflowing(name, Noisy("n"), accumulate=pieces) for name in names}
+
+    alone, processes = each(), in_processes(2, each)
+    for name, (overflowed, steps, expected) in alone.items():
+        for count, made_steps, tensors in (found[name] for found in processes):
+            assert (count, made_steps) == (overflowed, steps), name
+            assert 0 < count < steps
+            for key, value in tensors.items():
+                assert torch.equal(value, processes[0][name][2][key]), (name, key)
+                if "model/" in key:
+                    assert_close(value, expected[key], rtol=0.02, atol=2e-3, msg=f"{name} {key}")
 
 
 @pytest.mark.parametrize("scale", [1.0, 2.0**16])

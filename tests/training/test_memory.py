@@ -7,6 +7,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from gloo import in_processes
 from torch import nn
 
 from motet.encoders import Transformer
@@ -114,6 +115,18 @@ def test_more_gpus_than_processes_are_named(monkeypatch):
     assert advice_text(made())[-1].startswith("--processes 4")
     norm = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6))  # of one process
     assert "--processes" not in " ".join(advice_text(made(encoder=norm)))
+    layers = {"type": "upgrad", "gramian": "layers"}
+    assert "--processes" not in " ".join(advice_text(made(layers)))
+
+
+def test_what_several_processes_do_not_support_is_not_named():
+    names = ("graddrop", "upgrad")
+
+    def named():
+        return ["at" in dict(k.split(".")[::-1] for k, _ in advice(made(n))) for n in names]
+
+    assert [name for name, at in zip(names, named(), strict=True) if at] == [*names]
+    assert in_processes(2, named) == [[False, True]] * 2
 
 
 def test_options_that_are_named_make_a_trainer():

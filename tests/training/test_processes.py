@@ -446,6 +446,17 @@ NOT_DIVIDED = {
 }
 
 
+@pytest.mark.parametrize(
+    ("balancer", "reason"),
+    [
+        ({"type": "graddrop", "at": "representation"}, "GradDrop needs the columns of all rows"),
+        ({"type": "mgda", "gramian": "layers"}, "MGDA reads products of the rows of one process"),
+    ],
+)
+def test_passes_that_processes_cannot_join_are_refused_before_training(balancer, reason):
+    assert reason in refused(lambda: Trainer(MultiTaskModel(network(), tasks()), balancer))
+
+
 @pytest.mark.parametrize("name", NOT_DIVIDED)
 def test_what_processes_would_not_compute_as_one_does_is_refused(name):
     make, reason = NOT_DIVIDED[name]

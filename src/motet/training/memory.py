@@ -12,6 +12,7 @@ from motet.problems import InputError
 from motet.training.errors import OutOfMemory, TrainingError
 from motet.training.options import TrainingOptions
 from motet.training.passes import (
+    check_compiling,
     check_micro_batches,
     check_precision,
     check_processes,
@@ -77,7 +78,6 @@ def less_memory(setup: Setup, options: TrainingOptions) -> list[str]:
     """
     model, stages = setup.model, setup.stages
     size, pieces = options["batch_size"], options["accumulate"]
-    several = setup.planner.choices.several
     found = smaller_batches(size)
     if 2 * pieces <= size and _fits(lambda: check_micro_batches(stages, model)):
         found.append(f"training.accumulate: {2 * pieces} (the same steps)")
@@ -87,11 +87,7 @@ def less_memory(setup: Setup, options: TrainingOptions) -> list[str]:
         found.append("training.precision: bfloat16")
     if pieces == 1 and _fits(lambda: _with(stages, {"memory": "low"})):
         found.append("balancing.memory: low (the same steps, for about twice the time)")
-    if pieces == 1 and _fits(
-        lambda: check_representation(
-            _with(stages, {"at": "representation"}), model, several=several
-        )
-    ):
+    if pieces == 1 and _fits(lambda: _check_at_representation(setup, options)):
         found.append("balancing.at: representation (another method)")
     for encoder in _unchecked(model):
         found.append(
@@ -99,10 +95,20 @@ def less_memory(setup: Setup, options: TrainingOptions) -> list[str]:
         )
     if options["keep"] == "each":
         found.append("training.keep: best")
-    count = _gpus(setup.device)
-    if count > setup.processes.count and _fits(lambda: check_processes(model)):
+    count = 0 if options["compile"] else _gpus(setup.device)
+    if count > setup.processes.count and _fits(lambda: check_processes(stages, model)):
         found.append(f"--processes {count} (the same steps, a share of the rows on each GPU)")
     return found
+
+
+def _check_at_representation(setup: Setup, options: TrainingOptions) -> None:
+    model, processes = setup.model, setup.processes
+    stages = _with(setup.stages, {"at": "representation"})
+    check_representation(stages, model, several=setup.planner.choices.several)
+    if options["compile"]:
+        check_compiling(stages, model, setup.device, processes)
+    if processes.several:
+        check_processes(stages, model)
 
 
 def _gpus(device: torch.device) -> int:

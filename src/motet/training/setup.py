@@ -91,8 +91,6 @@ def set_up(
     check_sizes(model)
     check_whole(model)
     processes = processes_of(options["process_group"])
-    if processes.several:
-        check_processes(model)
     known = (*MONITORED, *model.tasks.names)
     if options["monitor"] not in known:
         message = f"found {options['monitor']!r}; {hint(options['monitor'], known)}"
@@ -100,6 +98,8 @@ def set_up(
     device = _find_device(options["device"])
     model.to(device)
     stages = make_stages(balancer, model).to(device)
+    if processes.several:
+        check_processes(stages, model)
     scheduler = create_scheduler(scheduling, model)
     introduce(scheduler, model, options["seed"])
     for task in model.active_tasks:

@@ -43,13 +43,20 @@ def check_micro_batches(stages: BalancerStages, model: MultiTaskModel) -> None:
             )
 
 
-def check_processes(model: MultiTaskModel) -> None:
+def check_processes(stages: BalancerStages, model: MultiTaskModel) -> None:
     """Reject what several processes would not compute as one does.
 
     Raises:
-        InputError: If a loss or a layer needs the whole batch at once, or a layer draws random
-            numbers that cannot be divided by row.
+        InputError: If a balancer, a loss or a layer needs the whole batch at once, or a layer draws
+            random numbers that cannot be divided by row.
     """
+    for balancer, options in zip(stages, stages.passes, strict=True):
+        reason = _why_alone(balancer.needs, options)
+        if reason is not None:
+            raise InputError(
+                f"{type(balancer).__name__} {reason}, so it does not support several processes; "
+                "remove that, or train in one process"
+            )
     _check_additive(model, "processes; train in one process, or remove the task", "process_group")
     refuse_batch_norm(model, "several processes", "process")
     for name, module in model.named_modules():
@@ -217,6 +224,14 @@ def _why_whole(needs: Needs, options: Mapping[str, Any]) -> str | None:
         return "computes no gradients that could be added up (gramian: layers)"
     if options.get("memory") == "low":
         return "computes its Gramian from a quarter of the parameters at a time (memory: low)"
+    return None
+
+
+def _why_alone(needs: Needs, options: Mapping[str, Any]) -> str | None:
+    if options.get("gramian") == "layers":
+        return "reads products of the rows of one process (gramian: layers)"
+    if options.get("at") == "representation" and needs.reads == "jacobian":
+        return "needs the columns of all rows (at: representation)"
     return None
 
 
