@@ -1,6 +1,8 @@
 """Runs on rows that are streamed: what is trained, printed, kept and refused."""
 
 import json
+import resource
+from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
@@ -8,11 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import motet
+import motet.run.stream_preparing
 from motet.config import ConfigError
 from motet.problems import InputError
 from motet.run.building import check
 from motet.run.preparing import prepare
 from motet.run.stream_prepared import PreparedStream
+from motet.training import TrainingError
 
 ROWS = 3000
 
@@ -144,6 +148,48 @@ def test_a_run_resumes_exactly_whatever_became_of_its_cache(source, tmp_path, mo
     elif cache != "there":
         (path / "cache/index.json").unlink()
     found = motet.resume(path)
+    for name, each in weights(whole).items():
+        assert each.equal(weights(found)[name]), name
+
+
+@contextmanager
+def full_disk(monkeypatch, at):
+    """Let the operating system refuse to write more than so many bytes into a file."""
+    really, before = motet.run.stream_preparing.Writer, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limited(path):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (at, before[1]))
+        return really(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("motet.run.stream_preparing.Writer", limited)
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("at", [5, 50_000])
+def test_a_disk_that_is_full_while_rows_are_encoded_loses_nothing(
+    source, tmp_path, monkeypatch, at
+):
+    chosen = config(source, training={"epochs": 2, "batch_size": 64, "checkpoint_every": 5})
+    path = tmp_path / "run"
+    with full_disk(monkeypatch, at), pytest.raises(TrainingError) as caught:
+        motet.train(chosen, output=path)
+    message = f"{path}/cache/train cannot be written: File too large; make room for it, then "
+    assert str(caught.value) == message + "start again"
+    assert not path.exists()
+    with monkeypatch.context() as patched:
+        stop_at(patched, 22)
+        with pytest.raises(KeyboardInterrupt):
+            motet.train(chosen, output=path)
+    (path / "cache/index.json").unlink()
+    with full_disk(monkeypatch, at), pytest.raises(TrainingError) as caught:
+        motet.resume(path)
+    assert str(caught.value) == message + f"continue with: motet resume {path}"
+    found = motet.resume(path)
+    whole = motet.train(chosen, output=tmp_path / "whole")
     for name, each in weights(whole).items():
         assert each.equal(weights(found)[name]), name
 

@@ -22,6 +22,7 @@ from motet.data.label_arrays import joined_labels
 from motet.data.lanes import Piece
 from motet.data.ragged import Ragged
 from motet.problems import InputError
+from motet.writing import writing
 
 ROWS = 512
 """Rows of a block: fewer mix better, more cost less to read."""
@@ -175,11 +176,15 @@ class Writer:
     Args:
         path: The file.
         rows: Rows of a block.
+
+    Raises:
+        WriteError: If the disk is full, or the like; so do all methods.
     """
 
     def __init__(self, path: Path, rows: int = ROWS) -> None:
         self._path, self._rows = path, rows
-        self._file = path.open("wb")
+        with writing(path):
+            self._file = path.open("wb")
         self._leaves: tuple[Leaf, ...] = ()
         self._entries: list[Entry] = []
         self._waiting: Arrays = {}
@@ -215,15 +220,17 @@ class Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with writing(self._path):  # what a full disk did not take is written again
+            self._file.close()
 
     def finish(self) -> Blocks:
         """Write what is left, close the file, and return all rows."""
         if self._count:
             self._write(self._waiting, self._count)
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        with writing(self._path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
         return Blocks(self._path, self._leaves, self._entries)
 
     def _cut(self, arrays: Arrays, start: int, end: int) -> Arrays:
@@ -234,7 +241,8 @@ class Writer:
 
     def _write(self, arrays: Arrays, rows: int) -> None:
         content = save({name: np.ascontiguousarray(each) for name, each in arrays.items()})
-        self._file.write(content)
+        with writing(self._path):
+            self._file.write(content)
         self._entries.append(Entry(rows, len(content), zlib.crc32(content)))
 
 

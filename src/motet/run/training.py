@@ -96,7 +96,8 @@ def _train_stream(
     step("reading all rows and encoding them")
     processes = processes_of()
     try:
-        prepared = prepare(config, data=data, overrides=overrides, cache=path / folder.CACHE)
+        with stopping_when_full(path, lambda: False):
+            prepared = prepare(config, data=data, overrides=overrides, cache=path / folder.CACHE)
         attempt = _Attempt(prepared, say, step)
     except BaseException:
         if processes.first:
@@ -111,7 +112,8 @@ def resume_one(path: Path, data: Any, *, say: Say, step: Say) -> Run:
     Returns:
         The finished run.
     """
-    prepared = prepare(path / folder.CONFIG, data=data, cache=path / folder.CACHE)
+    with stopping_when_full(path, lambda: True):
+        prepared = prepare(path / folder.CONFIG, data=data, cache=path / folder.CACHE)
     attempt = _Attempt(prepared, say, step)
     attempt.use(path)
     attempt.load_checkpoint()
