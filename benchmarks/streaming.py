@@ -4,7 +4,8 @@ Rows of 15 columns (10 numbers, 3 categories, a number and a class to predict) a
 Parquet file, and a small model is trained on them with ``data.stream: true`` and without, each in a
 process of its own. Prints, for each number of rows,
 
-- the time per row and epoch in memory and streamed, preparation counted, and their ratio;
+- the time per row and epoch in memory and streamed, preparation counted, that of all processors
+  together, which other work on the machine hardly changes, and their ratios;
 - the same from the second epoch on;
 - the largest resident memory of the process.
 
@@ -74,13 +75,15 @@ def train(path, stream, options):
         },
     }
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         run = motet.train(config, output=Path(folder) / "run")
         whole, records = time.perf_counter() - started, run.history.records
+        used = time.process_time() - used
     epochs = [each["seconds"] for each in records if each["split"] == "train"]
     score = max(each["score"] for each in records if "score" in each)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"whole": whole, "epochs": epochs, "peak": peak / 1024, "score": score}
+    peak /= 1024
+    return {"whole": whole, "used": used, "epochs": epochs, "peak": peak, "score": score}
 
 
 def measured(path, stream, options):
@@ -120,20 +123,22 @@ def main():
                 later = sum(each["epochs"][1:]) / max(len(each["epochs"]) - 1, 1) / rows
                 each["per row"] = each["whole"] / rows / options.epochs
                 each["later"] = later
+                each["used"] /= rows * options.epochs
                 print(
                     f"  {name:<10} {1e6 * each['per row']:.2f} us per row and epoch, preparation "
-                    f"counted; {1e6 * later:.2f} from the second epoch on; "
+                    f"counted ({1e6 * each['used']:.2f} of processors); {1e6 * later:.2f} from the "
+                    "second epoch on; "
                     f"{each['peak']:,.0f} MB; score {each['score']:.4f}",
                     flush=True,
                 )
             if len(found) == 2:
                 ratios = [
                     found["streamed"][each] / found["in memory"][each]
-                    for each in ("per row", "later")
+                    for each in ("per row", "used", "later")
                 ]
                 print(
-                    f"  streamed / in memory: {ratios[0]:.2f}, from the second epoch on "
-                    f"{ratios[1]:.2f}",
+                    f"  streamed / in memory: {ratios[0]:.2f} (processors {ratios[1]:.2f}), from "
+                    f"the second epoch on {ratios[2]:.2f}",
                     flush=True,
                 )
 
