@@ -203,6 +203,7 @@ CASES = {
     "batches smaller than the processes": {"batch_size": 1, "balancer": "equal"},
     "inner balancer": {"balancer": {"type": "nash", "losses": {"type": "imtl_l"}}},
     "representation": {"balancer": {"type": "pcgrad", "at": "representation"}},
+    "deterministic": {"balancer": "pcgrad", "deterministic": True},
     "low memory": {"balancer": {"type": "upgrad", "memory": "low"}},
     "stages": {"balancer": [{"until": 1, "type": "dwa"}, {"type": "pcgrad"}]},
     "several sources": {"data": sources(), "valid": sources(), "balancer": "aligned"},
