@@ -44,15 +44,12 @@ class Processes:
     """Number of this process."""
     count: int = 1
     """Number of processes."""
+    several: bool = False
+    """Whether there is more than one."""
     group: distributed.ProcessGroup | None = None
     """What torch.distributed knows them by."""
     device: torch.device = torch.device("cpu")
     """Where small tensors that they exchange must be."""
-
-    @property
-    def several(self) -> bool:
-        """Whether there is more than one."""
-        return self.count > 1
 
     @property
     def first(self) -> bool:
@@ -143,6 +140,7 @@ class Group(Processes):
     def __init__(self, group: distributed.ProcessGroup | None = None) -> None:
         self.group = distributed.group.WORLD if group is None else group
         self.rank, self.count = distributed.get_rank(group), distributed.get_world_size(group)
+        self.several = self.count > 1
         if distributed.get_backend(group) == "nccl":
             self.device = torch.device("cuda", torch.cuda.current_device())
 

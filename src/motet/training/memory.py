@@ -42,15 +42,21 @@ class explaining_memory:  # reads as a statement
     def __exit__(
         self, kind: object, error: BaseException | None, frames: TracebackType | None
     ) -> None:
-        if error is None or not _is_about_memory(error):
-            return
         del frames  # they hold the tensors
-        error.__traceback__ = error.__context__ = None
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        what = "; ".join(self._advice())
-        raise OutOfMemory(
-            f"out of memory in {self._doing} ({reason}); {f'try {what}' if what else 'free some'}"
-        ) from None
+        if error is not None:
+            explain_memory(error, self._doing, self._advice)
+
+
+def explain_memory(error: BaseException, doing: str, advice: Callable[[], Sequence[str]]) -> None:
+    """Raise `OutOfMemory` in place of an error about memory, and do nothing after another one."""
+    if not _is_about_memory(error):
+        return
+    error.__traceback__ = error.__context__ = None  # they hold the tensors
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    what = "; ".join(advice())
+    raise OutOfMemory(
+        f"out of memory in {doing} ({reason}); {f'try {what}' if what else 'free some'}"
+    ) from None
 
 
 def _is_about_memory(error: BaseException) -> bool:

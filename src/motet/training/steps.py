@@ -120,10 +120,12 @@ class Steps:
             if passed is None:
                 return StepResult({}, batches=len(choices), unlabelled=self._unlabelled(plan))
         losses, result, penalty = passed.losses, passed.balanced, passed.penalty
-        setup.scale.unscale(setup.optimizer)
+        scaled = setup.scale.scaler is not None
+        if scaled:
+            setup.scale.unscale(setup.optimizer)
         norm = clip_gradient(self._parameters, clip_norm)
         numbers = on_host([*losses.values(), norm])  # a device sync
-        overflowed = setup.scale.update() and all(map(math.isfinite, numbers[:-1]))
+        overflowed = scaled and setup.scale.update() and all(map(math.isfinite, numbers[:-1]))
         if not all(map(math.isfinite, numbers)):
             passes.averages.restore()
             if overflowed:

@@ -5,7 +5,7 @@ Each of these can be called alone. What the loop must remember is one `TrainingS
 can stop anywhere and resume exactly there; everything else is in `motet.training.observers`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from time import perf_counter
@@ -38,7 +38,7 @@ from motet.training.intake import (
 )
 from motet.training.intervals import due_after_epoch, due_after_step
 from motet.training.kept import Kept, Weights, evaluate_with, predict_with
-from motet.training.memory import explaining_memory, less_memory, smaller_batches
+from motet.training.memory import explain_memory, explaining_memory, less_memory, smaller_batches
 from motet.training.monitor import check_monitor
 from motet.training.needs import validation_batches
 from motet.training.notices import (
@@ -131,6 +131,8 @@ class Trainer:
         setup.passes.joining.asks_to_stop = lambda: self.stop_requested
         self._steps = Steps(setup)
         self._reports_unlabelled = True
+        exact: Callable[[], AbstractContextManager[None]] = deterministic_algorithms
+        self._exactly = exact if chosen["deterministic"] else nullcontext
         self._started = perf_counter()
 
     @property
@@ -271,9 +273,13 @@ class Trainer:
             batches = map(self._rows, cast("Iterable[Rows]", batch))
         else:
             batches = iter([self._rows(batch)])
-        advice = partial(less_memory, self._setup, self._options)
-        with explaining_memory(f"step {self.step + 1}", advice), self._exactly():
-            result = self._steps.make(batches, self.progress, self.clip_norm)
+        try:  # and no context, which would cost every step more
+            with self._exactly():
+                result = self._steps.make(batches, self.progress, self.clip_norm)
+        except Exception as error:
+            advice = partial(less_memory, self._setup, self._options)
+            explain_memory(error, f"step {self.step + 1}", advice)
+            raise
         if result.unlabelled and self._reports_unlabelled:
             self._reports_unlabelled = False
             warn_of_no_label(result.unlabelled)
@@ -504,10 +510,6 @@ class Trainer:
         options = {"batch_size": size, "processes": self.processes}
         with explaining_memory("the prediction", advice), self._exactly():
             return predict_with(weights, self.kept, self.model, data, tasks=tasks, **options)
-
-    def _exactly(self) -> AbstractContextManager[None]:
-        """Return the context in which the algorithms are those that the options ask for."""
-        return deterministic_algorithms() if self._options["deterministic"] else nullcontext()
 
     def _data(self, data: Any, what: str, *, whole: bool = False) -> Data:
         found = take_data(data, what, self.model, self.device, whole=whole)

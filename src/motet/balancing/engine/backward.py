@@ -25,7 +25,7 @@ from motet.balancing.engine.drawing import drawn_alike
 from motet.balancing.engine.graph import place, walk
 from motet.balancing.engine.hooks import run_hooks
 from motet.balancing.engine.inputs import Shared, check_penalty, check_previous, named_losses
-from motet.balancing.engine.joining import joined_call
+from motet.balancing.engine.joining import failing_together, joined_call
 from motet.balancing.engine.leaves import checked_leaves
 from motet.balancing.engine.precision import without_autocast
 from motet.balancing.engine.refusals import check_call, check_lists, check_pass
@@ -37,7 +37,7 @@ from motet.balancing.engine.ways import ways
 from motet.balancing.families import Balancer
 from motet.balancing.families.uncompiled import uncompiled
 from motet.problems import InputError, shown
-from motet.processes import Group, Processes
+from motet.processes import ALONE, Group
 
 
 @uncompiled
@@ -127,12 +127,15 @@ def backward(
         >>> x.grad, result.cosines[0, 1]
         (tensor([0.5000, 1.5000]), tensor(-0.7071, dtype=torch.float64))
     """
-    shards, shared, task_parameters = find_shards(shared, task_parameters, process_group)
-    processes = _processes(None if shards else process_group)
+    shards = None
+    if shared is not None and distributed.is_available() and distributed.is_initialized():
+        shards, shared, task_parameters = find_shards(shared, task_parameters, process_group)
+    processes = ALONE if shards or process_group is None else _group(process_group)
     together = shards.processes if shards else processes
-    several = shards is not None or processes.several
+    several = together.several or shards is not None
 
-    def prepare() -> BackwardCall:
+    joins = shards is not None or (processes.several and solve)
+    with failing_together(together, len(balancer.tasks)) if joins else nullcontext():
         check_pass(balancer, at=at, heads=heads, memory=memory, gramian=gramian)
         if previous is not None:
             check_previous(previous, balancer)
@@ -166,14 +169,18 @@ def backward(
             shards=shards,
         )
         check_call(call)
-        return call
-
-    joins = shards is not None or (processes.several and solve)
-    call = joined_call(prepare, together, len(balancer.tasks)) if joins else prepare()
+    if joins:
+        call = joined_call(call, together)
     apart = penalty is not None and not (balancer.needs.reads == "losses" and call.whole)
-    call = replace(call, keep_graph=apart)
-    with drawn_alike(call, together) if solve else nullcontext():
-        result = next(found for way in ways(call) if (found := way(call)) is not None)
+    if apart:
+        call = replace(call, keep_graph=True)
+    draws = solve and together.several and balancer.needs.draws
+    with drawn_alike(call, together) if draws else nullcontext():
+        for way in ways(call):
+            result = way(call)
+            if result is not None:
+                break
+        assert result is not None
         if solve and balancer.needs.reads != "losses":
             differentiate_objective(call, result)
     if penalty is not None and apart:
@@ -186,9 +193,7 @@ def backward(
     return result
 
 
-def _processes(group: distributed.ProcessGroup | None) -> Processes:
-    if group is None:
-        return Processes()
+def _group(group: distributed.ProcessGroup) -> Group:
     if not isinstance(group, distributed.ProcessGroup):
         raise InputError(
             f"process_group is {shown(group)}, expected one of torch.distributed, such as "

@@ -11,13 +11,10 @@ from motet.processes import Processes
 
 @contextmanager
 def drawn_alike(call: BackwardCall, processes: Processes) -> Iterator[None]:
-    """Let a balancer that draws use the generators of the first process, and only those.
+    """Let a balancer that draws use the generators of the first of several, and only those.
 
     Those of the other processes are restored at the end, as their own rows may draw from them too.
     """
-    if not (processes.several and call.balancer.needs.draws):
-        yield
-        return
     devices = {leaf.device for leaf in call.leaves.shared if leaf.device.type == "cuda"}
     places = sorted(device.index for device in devices)
     states = [torch.get_rng_state(), *map(torch.cuda.get_rng_state, places)]

@@ -47,7 +47,7 @@ class GradientRows:
         self.layers = list(layers)
         self.tables = list(tables)
         compact: list[Table | Layer] = [*self.tables, *self.layers]
-        self._shapes = [*map(self.shape_of, leaves), *(each.shape for each in compact)]
+        self._shapes = [*self.shapes_of(leaves), *(each.shape for each in compact)]
         self.reached = [[False] * len(self._shapes) for _ in self.tasks]
         """Which leaves, then which tables and layers, each task reaches."""
         self.sparse: dict[tuple[int, int], Tensor] = {}
@@ -77,9 +77,9 @@ class GradientRows:
         """Return rows of the same kind, yet to be filled."""
         return GradientRows(leaves, tasks)
 
-    def shape_of(self, leaf: Tensor) -> torch.Size:
-        """Return the shape of what a row has of a leaf."""
-        return leaf.shape
+    def shapes_of(self, leaves: Sequence[Tensor]) -> list[torch.Size]:
+        """Return the shapes of what a row has of leaves."""
+        return [leaf.shape for leaf in leaves]
 
     @property
     def _widths(self) -> list[int]:
@@ -141,6 +141,8 @@ class GradientRows:
         """Compute the inner products of the rows (T', T'), float64, on the device."""
         leaves, *layers = torch.split(self.jacobian, self._widths, dim=1)
         found = inner_products(leaves)
+        if not self.layers:
+            return found
         with _full_precision(self.jacobian):
             for layer, cotangents in zip(self.layers, layers, strict=True):
                 rotated = layer.rotated(cotangents.view(len(self.tasks), *layer.shape))

@@ -5,7 +5,8 @@ raised on all, as the others would wait for it.
 """
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -18,28 +19,39 @@ from motet.problems import InputError
 from motet.processes import Processes
 
 
-def joined_call(
-    prepare: Callable[[], BackwardCall], processes: Processes, tasks: int
-) -> BackwardCall:
+@contextmanager
+def failing_together(processes: Processes, tasks: int) -> Iterator[None]:
+    """Tell other processes of an `InputError` inside, as they wait in `joined_call`.
+
+    Args:
+        processes: The processes.
+        tasks: Number T of all tasks.
+
+    Raises:
+        InputError: That of the block.
+    """
+    try:
+        yield
+    except InputError:
+        _total(processes, torch.ones(1), torch.zeros(_OF_CALL + 2 * tasks))
+        raise
+
+
+def joined_call(call: BackwardCall, processes: Processes) -> BackwardCall:
     """Return a call with the tasks that some process has, and the values of all processes.
 
     Args:
-        prepare: Makes and checks this process's call.
+        call: This process's call, made in `failing_together`.
         processes: The processes.
-        tasks: Number T of all tasks.
 
     Returns:
         The call, alike on all processes but for the graphs of its losses.
 
     Raises:
-        InputError: If ``prepare`` raised it here or elsewhere, the calls are different, or no
-            process has a loss with a graph.
+        InputError: If another process failed, the calls are different, or no process has a loss
+            with a graph.
     """
-    try:
-        call = prepare()
-    except InputError:
-        _total(processes, torch.ones(1), torch.zeros(_OF_CALL + 2 * tasks))
-        raise
+    tasks = len(call.balancer.tasks)
     sums = _total(processes, torch.zeros(1), _described(call))
     failed, pieces, wide, mark, square, given, count, squares = sums[: 1 + _OF_CALL].tolist()
     if failed:

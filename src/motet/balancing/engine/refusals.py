@@ -81,7 +81,12 @@ def check_call(call: BackwardCall) -> None:
         _check_over_processes(call)
     elif call.shards is not None:
         _check_shards(call)
-    elif reads_gradients and call.processes.group is None:
+    elif (
+        reads_gradients
+        and call.processes.group is None
+        and distributed.is_available()
+        and distributed.is_initialized()
+    ):
         _refuse_processes(name)  # else what DDP averages is all there is
     if call.representation is not None and call.at == "parameters":
         raise InputError('representation is read only with at="representation"; remove one')
@@ -176,8 +181,6 @@ def _check_shards(call: BackwardCall) -> None:
 
 def _refuse_processes(name: str) -> None:
     """Refuse what would let replicas diverge: autograd.grad bypasses the hooks that average."""
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return
     if (count := distributed.get_world_size()) > 1:
         raise InputError(
             f"torch.distributed runs {count} processes, but {name} reads gradients, and each "

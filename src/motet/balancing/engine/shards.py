@@ -43,8 +43,8 @@ class ShardRows(GradientRows):
     def like(self, leaves: Sequence[Tensor], tasks: Sequence[str]) -> "ShardRows":
         return ShardRows(leaves, tasks, None, self.processes)
 
-    def shape_of(self, leaf: Tensor) -> torch.Size:
-        return local(leaf).shape
+    def shapes_of(self, leaves: Sequence[Tensor]) -> list[torch.Size]:
+        return [local(leaf).shape for leaf in leaves]
 
     def gramian(self) -> Tensor:
         return self.processes.total(super().gramian())
@@ -57,9 +57,9 @@ class ShardRows(GradientRows):
 
 
 def find_shards(
-    shared: Shared | None, own: Mapping[str, Shared] | None, group: object = None
-) -> tuple[Shards | None, Shared | None, Mapping[str, Shared] | None]:
-    """Find who holds the shared parameters in parts.
+    shared: Shared, own: Mapping[str, Shared] | None, group: object = None
+) -> tuple[Shards | None, Shared, Mapping[str, Shared] | None]:
+    """Find who holds the shared parameters in parts, while torch.distributed runs.
 
     Args:
         shared: What a caller gave as shared parameters.
@@ -73,7 +73,7 @@ def find_shards(
     Raises:
         InputError: If they are divided in another way than FSDP does on one axis of processes.
     """
-    if shared is None or "torch.distributed.tensor" not in sys.modules:
+    if "torch.distributed.tensor" not in sys.modules:
         return None, shared, own
     modules = _gathering(shared)
     if isinstance(shared, Iterator):  # it can be read once

@@ -66,7 +66,7 @@ def balance(call: BackwardCall, rows: GradientRows, *, in_place: bool = False) -
     """Balance each component on its own; ``in_place``, the rows may be overwritten."""
     values = call.values()
     needs = call.balancer.needs
-    joined = join_rows(call, rows)
+    joined = join_rows(call, rows) if call.processes.several else rows
     groups = rows.components()
     components = tuple(tuple(rows.tasks[place] for place in group) for group in groups)
     if needs.reads == "losses":
@@ -88,13 +88,12 @@ def balance(call: BackwardCall, rows: GradientRows, *, in_place: bool = False) -
 
 
 def join_rows(call: BackwardCall, rows: GradientRows) -> GradientRows | JoinedRows | OwnRows:
-    """Return the rows of all processes."""
+    """Return the rows of all of several processes."""
     if call.shares_columns:
         return JoinedRows(rows, call.processes)
-    if call.processes.several and call.at == "representation":
+    if call.at == "representation":
         return OwnRows(rows, call.processes)
-    if call.processes.several:
-        average_rows(rows, call.processes)
+    average_rows(rows, call.processes)
     return rows
 
 
@@ -247,11 +246,11 @@ def loss_weights(call: BackwardCall, values: Tensor, *, through: bool = False) -
     if total.requires_grad:
         outputs = [total, *more]
         start = None if call.scale == 1 else call.start(outputs)
-        if through:
+        if through and call.processes.several:
             alike = [*call.balancer.parameters(), *([values] if values.is_leaf else [])]
             call.minimise(outputs, start, also=alike)
-        else:  # later passes may reach them again
-            call.accumulate(outputs, start, list(call.balancer.parameters()))
+        else:  # later passes may reach the balancer's parameters again
+            call.accumulate(outputs, start, [] if through else list(call.balancer.parameters()))
     if values.grad is None:
         name = type(call.balancer).__name__
         raise InputError(f"the total of {name} does not depend on the losses: nothing would train")

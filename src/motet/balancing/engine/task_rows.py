@@ -93,5 +93,6 @@ def write_balanced(call: BackwardCall, rows: GradientRows, own: Own, path: str) 
         )
         for task, leaf, gradient in own:
             call.add_all([leaf], [gradient], weights[task])
-    call.average()
+    if call.processes.several:
+        call.average()
     return solved_result(call, solved, path)

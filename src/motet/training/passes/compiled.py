@@ -30,18 +30,19 @@ class Compiled:
     """
 
     def __init__(self, parts: list[nn.Module]) -> None:
-        self._calls = [(part, _compiled(part)) for part in parts]
+        self.calls = [(part, _compiled(part)) for part in parts]
+        """The modules, and their compiled code."""
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Let modules run their compiled code inside."""
-        before = [vars(part).get("forward") for part, _ in self._calls]
-        for part, call in self._calls:
+        before = [vars(part).get("forward") for part, _ in self.calls]
+        for part, call in self.calls:
             vars(part)["forward"] = call
         try:
             yield
         finally:
-            for (part, _), own in zip(self._calls, before, strict=True):
+            for (part, _), own in zip(self.calls, before, strict=True):
                 del vars(part)["forward"]
                 if own is not None:
                     vars(part)["forward"] = own

@@ -1,7 +1,7 @@
 """The passes of a step: how the parts of its plan are computed."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -81,18 +81,13 @@ class Passes:
         if self._forward.several:
             self._forward.begin()
         self._generators.seed("step", plan.step)
-        with self._compiled.in_use():
-            return self._make(plan, balancer, options, look)
-
-    def _make(
-        self, plan: Plan, balancer: Balancer, options: Mapping[str, Any], look: bool
-    ) -> Passed | None:
-        if plan.micro_batches == 1 and not plan.beside:
-            return self._whole.run(plan, balancer, options, look)
-        way = self._whole if plan.micro_batches == 1 else self._micro_batches
-        with hooks_once(self._model.parameters()):
-            passed = way.run(plan, balancer, options, look)
-            return self._beside.run(plan, passed) if plan.beside else passed
+        with self._compiled.in_use() if self._compiled.calls else nullcontext():
+            if plan.micro_batches == 1 and not plan.beside:
+                return self._whole.run(plan, balancer, options, look)
+            way = self._whole if plan.micro_batches == 1 else self._micro_batches
+            with hooks_once(self._model.parameters()):
+                passed = way.run(plan, balancer, options, look)
+                return self._beside.run(plan, passed) if plan.beside else passed
 
     def losses(self, plan: Plan) -> dict[str, Tensor]:
         """Compute the losses that a step balances: with its dropout, and without side effects."""

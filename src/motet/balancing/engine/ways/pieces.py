@@ -32,7 +32,7 @@ def pieces(call: BackwardCall) -> BackwardResult:
         for row, task in enumerate(call.tasks):
             own = leaves.own[task] if number == 0 and not call.own_waits else []
             call.add_all(own, fill_row(kept, rows, row, own))
-        found = join_rows(call, rows).gramian()
+        found = (join_rows(call, rows) if call.processes.several else rows).gramian()
         gramian = found if gramian is None else gramian + found
         for known, more in zip(reached, rows.reached, strict=True):
             known += more
