@@ -320,6 +320,23 @@ REFUSALS = {
 }
 
 
+@pytest.mark.parametrize("name", ["equal", "pcgrad", "graddrop"])
+@pytest.mark.parametrize("place", ["`shared`", "`task_parameters`"])
+def test_parameters_that_fsdp_gathered_are_refused(name, place):
+    def each():
+        fully_shard, mesh = _fsdp()
+        net = Net()
+        for module in [net.encoder] if place == "`shared`" else net.heads.values():
+            fully_shard(module, mesh=mesh)
+        losses = net.losses(*net.states())
+        lists = {"shared": list(net.encoder.parameters()), "task_parameters": dict(net.heads)}
+        group = distributed.group.WORLD
+        return message(lambda: backward(losses, create(name, TASKS), **lists, process_group=group))
+
+    for found in in_processes(2, each):
+        assert (found or "").startswith(f"{place} holds a parameter that FSDP gathered")
+
+
 def test_what_is_not_exact_is_refused_by_every_process():
     def each():
         return {name: message(call, Net().sharded()) for name, (call, _) in REFUSALS.items()}

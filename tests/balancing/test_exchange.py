@@ -361,6 +361,36 @@ def test_some_process_must_have_a_loss():
         assert "no process has a loss with a graph" in message
 
 
+@pytest.mark.parametrize("tasks", ["abc", "ac"])
+def test_the_last_layer_is_that_of_all_tasks_or_refused(tasks):
+    def run():
+        rank, count, group = processes()
+        torch.manual_seed(0)
+        first, second = nn.Linear(3, 3).double(), nn.Linear(3, 3).double()
+        heads = nn.ModuleDict({task: nn.Linear(3, 1).double() for task in TASKS})
+        z = first(torch.ones(1, 3, dtype=torch.float64)).tanh()
+        deep = second(z).tanh()
+        states = {"a": z, "b": first(deep).tanh(), "c": deep}
+        losses = {task: heads[task](state).square().sum() for task, state in states.items()}
+        if count > 1:  # a and c have a row on the first process, b one on each of the two
+            losses = {task: loss if task == "b" else 2 * loss for task, loss in losses.items()}
+            here = tasks if rank == 0 else "b"
+            losses = {task: losses[task] for task in here}
+        balancer, shared = create("gradnorm", TASKS), nn.ModuleList([first, second])
+        try:
+            backward(losses, balancer, shared, task_parameters=dict(heads), **group)
+        except InputError as error:
+            return str(error)
+        return {name: value.double() for name, value in balancer.state_dict().items()}
+
+    expected = run()
+    for found in in_processes(2, run):
+        if tasks == "abc":
+            assert_close(found, expected, rtol=1e-12, atol=1e-12)
+        else:
+            assert "which is another one for the tasks of each process" in found
+
+
 def test_complex_parameters_are_refused():
     def change(rank, model, given):
         given["shared"] = [*given["shared"], nn.Parameter(torch.ones(2, dtype=torch.cfloat))]

@@ -31,7 +31,7 @@ from motet.balancing.engine.precision import without_autocast
 from motet.balancing.engine.refusals import check_call, check_lists, check_pass
 from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.sharded_passes import averaged_passes
-from motet.balancing.engine.shards import find_shards
+from motet.balancing.engine.shards import check_not_gathered, find_shards
 from motet.balancing.engine.solving import differentiate_objective
 from motet.balancing.engine.ways import ways
 from motet.balancing.families import Balancer
@@ -148,6 +148,8 @@ def backward(
             assert shared is not None
             assert task_parameters is not None
             given = checked_leaves(named, penalty, balancer, shared, task_parameters)
+            if shards is None:
+                check_not_gathered(given.others, "`task_parameters`")
         device = (given.shared if given else list(named.values()))[0].device
         call = BackwardCall(
             losses=named,

@@ -72,13 +72,14 @@ def joined_norm_leaves(call: BackwardCall) -> list[Tensor]:
     """List the leaves on which norms are needed, as `norm_leaves` does for all processes' graphs.
 
     A process may lack tasks, so what its graph shows is added up: which tasks reach a parameter in
-    ``shared``, and whether another one lies between it and some loss.
+    ``shared``, and whether another one lies between it and the losses. Graphs with all tasks
+    decide, if there are any.
 
     Returns:
         The leaves.
 
     Raises:
-        InputError: If no two losses reach a common one, or graphs disagree.
+        InputError: If no two losses reach a common one, or graphs disagree and none has all tasks.
     """
     balancer, shared = call.balancer, call.leaves.shared
     losses = {task: loss for task, loss in call.losses.items() if loss.requires_grad}
@@ -98,14 +99,20 @@ def joined_norm_leaves(call: BackwardCall) -> list[Tensor]:
     last = {
         id(leaf) for leaf in _last_layer(balancer, [place(x)[0] for x in losses.values()], here)
     }
-    shown = torch.tensor(
-        [
-            [id(leaf) in last for leaf in common],
-            [leaf in here and id(leaf) not in last for leaf in common],
-        ]
-    )
-    first, behind = (_joined(call, shown) > 0).tolist()
-    return [leaf for leaf, yes, no in zip(common, first, behind, strict=True) if yes and not no]
+    found = [id(leaf) in last for leaf in common]
+    behind = [leaf in here and id(leaf) not in last for leaf in common]
+    whole = len(losses) == len(call.tasks)
+    shown = torch.tensor([found, behind, [whole and each for each in found]])
+    some, others, sure = (_joined(call, shown) > 0).tolist()
+    if any(sure):
+        return [leaf for leaf, yes in zip(common, sure, strict=True) if yes]
+    if any(yes and no for yes, no in zip(some, others, strict=True)):
+        raise InputError(
+            f"{type(balancer).__name__} computes norms on the last shared layer, which is another "
+            "one for the tasks of each process, and none has all tasks; create it with "
+            'layer="all", or give the parameters of one layer as `shared`'
+        )
+    return [leaf for leaf, yes in zip(common, some, strict=True) if yes]
 
 
 def _joined(call: BackwardCall, shown: Tensor) -> Tensor:

@@ -81,6 +81,7 @@ def find_shards(
     leaves = _registered(shared, "`shared`")
     parts: list[Any] = [leaf for leaf in leaves if is_part(leaf)]
     if not parts:
+        check_not_gathered(leaves, "`shared`")
         return None, shared, own
     if whole := len(leaves) - len(parts):
         raise InputError(
@@ -120,6 +121,22 @@ def check_all_have(tasks: Sequence[str], counts: Sequence[float], processes: Pro
                 "every process, as the sum over its labelled rows, of which there may be none, "
                 "times the number of processes over the count of labels on all of them"
             )
+
+
+def check_not_gathered(leaves: Sequence[Tensor], what: str) -> None:
+    """Refuse parameters that FSDP gathered for a pass: gradients must reach their parts by FSDP."""
+    fsdp = sys.modules.get("torch.distributed.fsdp")
+    if fsdp is None:
+        return
+    states = sys.modules["torch.distributed._composable_state"]
+    modules = [each for each in states._module_state_mapping if isinstance(each, fsdp.FSDPModule)]
+    gathered = {id(leaf) for module in modules for leaf in module.parameters()}
+    if any(id(leaf) in gathered for leaf in leaves):
+        raise InputError(
+            f"{what} holds a parameter that FSDP gathered for the forward pass, which is not the "
+            "one that trains; give the module that fully_shard was applied to, or a list made "
+            "before the forward pass. Heads may be in parts only where `shared` is"
+        )
 
 
 def is_part(leaf: object) -> bool:
