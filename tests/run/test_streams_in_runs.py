@@ -12,6 +12,7 @@ import pytest
 import motet
 import motet.run.stream_preparing
 from motet.config import ConfigError
+from motet.data.sources.file_streams import FileStream
 from motet.problems import InputError
 from motet.run.building import check
 from motet.run.preparing import prepare
@@ -111,6 +112,24 @@ def test_what_is_learned_is_what_rows_in_memory_teach(source):
     assert np.allclose(found["inputs"]["numbers"], whole.inputs["numbers"][rows], atol=1e-5)
     for task, labels in whole.labels("test").items():
         assert np.array_equal(found["targets"][task], labels, equal_nan=True)
+
+
+@pytest.mark.parametrize("known", [0, 1])
+def test_notes_on_inputs_are_those_of_rows_in_memory(tmp_path, monkeypatch, known):
+    monkeypatch.setattr(FileStream.tables, "__defaults__", (100, None))  # parts of 100 rows
+    split = np.repeat(["train", "validation", "test"], [300, 150, 50])
+    job = np.where(split == "train", "cook", "smith")
+    job[500 - known :] = "cook"
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"job": job, "split": split, "y": np.arange(500) % 7}), path)
+    found = []
+    for stream in (True, False):
+        chosen = config(path) | {"inputs": {"job": "category"}, "tasks": {"y": "regression"}}
+        marks = {"column": "split", "validation": "validation", "test": "test"}
+        chosen["data"] = {"source": str(path), "stream": stream, "split": marks}
+        found.append(prepare(chosen).notes)
+    assert found[0] == found[1]
+    assert ("199 of 500 rows" if known else "every validation and test row") in found[0][0]
 
 
 def stop_at(monkeypatch, step):

@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 from motet.config.collecting import Collector
 from motet.data.blocks import Blocks, Writer
 from motet.data.digests import RowsDigest
-from motet.data.notes import Notes, added, note_lines
+from motet.data.notes import Notes, added
 from motet.data.preprocessing import At, Preprocessing
 from motet.data.sources import Source
 from motet.data.split_labels import SPLITS
+from motet.data.splits.streamed import Places
 from motet.data.tallies import SplitTally
 from motet.data.targets import Target
 from motet.data.trees import take_rows
@@ -123,6 +124,7 @@ class _Encoding:
         self._with_classes = with_named_classes(rows.config, rows.tasks)
         self._tallies: dict[str, SplitTally] = {}
         self._notes: dict[str, Notes] = {}
+        self._held_out: dict[str, Notes] = {}  # those on validation and test rows alone
         self._labels: dict[str, RowsDigest] = {}
         self._unseen = {task: Unseen() for task in self._targets}
 
@@ -146,7 +148,7 @@ class _Encoding:
             writers = {split: stack.enter_context(Writer(folder / split)) for split in SPLITS}
             for first, table, places in split_parts(self._rows):
                 splits.add(places.astype(np.int8))
-                encoded = self._encoded(table, first)
+                encoded = self._encoded(table, first, places)
                 for place, split in enumerate(SPLITS):
                     self._write(split, writers[split], encoded, np.flatnonzero(places == place))
                 count += len(table)
@@ -165,8 +167,8 @@ class _Encoding:
             file.write_text(json.dumps(index), encoding="utf-8")
         return counted, blocks
 
-    def _encoded(self, table: pa.Table, first: int) -> dict[str, Any]:
-        """Encode rows; ``first`` is the number of the first one."""
+    def _encoded(self, table: pa.Table, first: int, places: Places) -> dict[str, Any]:
+        """Encode rows; ``first`` is the number of the first one, ``places`` are their splits."""
         rows, preprocessing = self._rows, self._preprocessing
         at = counted_in(np.arange(first, first + len(table)), rows.source, self._collector)
         inputs, notes = preprocessing.apply(table, at)
@@ -175,12 +177,22 @@ class _Encoding:
         check_named(self._with_classes, table, first, preprocessing, rows.source, self._collector)
         self._collector.stop()
         self._notes = added([self._notes, notes])
+        self._note_held_out(notes, table.take(pa.array(np.flatnonzero(places))))
         name_row = partial(_named, rows.source, first)
         for task, encoded in labels.items():
             self._labels.setdefault(task, RowsDigest()).add(encoded)
             judged = preprocessing.judged(task, table)
             self._unseen[task].add(self._targets[task], judged, name_row)
         return {"inputs": inputs, "targets": labels, "weights": weights}
+
+    def _note_held_out(self, notes: dict[str, Notes], rows: pa.Table) -> None:
+        """Keep what is found in validation and test rows, where it may be true of all."""
+        inputs = self._preprocessing.fitted_inputs
+        for name, found in notes.items() if len(rows) else ():
+            own = Notes(len(rows))
+            if found.may_be_true_of_all(len(rows)):
+                own = inputs[name].apply(rows)[1]
+            self._held_out = added([self._held_out, {name: own}])
 
     def _write(
         self, split: str, writer: Writer, encoded: dict[str, Any], rows: NDArray[np.int64]
@@ -193,7 +205,8 @@ class _Encoding:
         tally.add(self._targets, own["targets"], own["weights"], len(rows))
 
     def _all_notes(self) -> Iterator[str]:
-        yield from note_lines(self._notes)
+        for name, found in self._notes.items():
+            yield from found.lines(f"input {name!r}", self._held_out.get(name))
         for task, unseen in self._unseen.items():
             if unseen.note:
                 yield f"task {task!r}: {unseen.note}"
