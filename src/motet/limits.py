@@ -6,5 +6,7 @@ and memory grow with their size, not faster.
 
 ALIASED_VALUES = 100_000
 """Values that the aliases of a config may stand for; a few lines of YAML can multiply endlessly."""
+PROBLEMS = 500
+"""Problems of a config that are explained; each takes time to find what was meant."""
 MODEL_ROOM = 256e6
 """Bytes that building a model from its folder may take, beside four times those of its weights."""

@@ -27,6 +27,13 @@ def problems(source, *overrides):
     return [str(problem) for problem in caught.value.problems]
 
 
+def test_of_very_many_mistakes_the_first_are_explained_and_the_others_counted():
+    tasks = {f"t{number}": {"type": "regression", "weight": -2.0} for number in range(700)}
+    found = problems({**GOOD, "tasks": tasks})
+    assert found[499] == "config  tasks.t499.weight: found -2.0, expected a number > 0"
+    assert found[500:] == ["config  config: 200 more problems"]
+
+
 def test_five_mistakes_are_five_lines_with_their_positions(tmp_path):
     path = written(
         tmp_path,

@@ -103,6 +103,21 @@ def test_a_run_that_was_stopped_between_folds_ends_as_if_it_had_not(run, tmp_pat
         motet.resume(again.path, data=ROWS)
 
 
+def test_ctrl_c_in_a_fold_names_the_run_that_continues_with_all_folds(tmp_path, monkeypatch):
+    real, said = motet.Trainer.train_step, []
+
+    def step(self, batch):
+        self.stop_requested = True
+        return real(self, batch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(motet.Trainer, "train_step", step)
+        with pytest.raises(KeyboardInterrupt):
+            motet.train(CONFIG, data=ROWS, output=tmp_path / "run", say=said.append)
+    assert said[-1] == f"stopped    at step 1; continue with: motet resume {tmp_path / 'run'}"
+    assert isinstance(motet.resume(tmp_path / "run", data=ROWS), Ensemble)
+
+
 def test_one_fold_can_be_trained_alone(tmp_path):
     config = {**CONFIG, "data": {"split": {"folds": 3, "fold": 2}}}
     found = motet.train(config, data=ROWS, output=tmp_path / "run")

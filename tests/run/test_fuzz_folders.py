@@ -128,8 +128,8 @@ def outcome(case, folders, path):
 @pytest.mark.parametrize(
     "cases",
     [
-        pytest.param(range(60), id="few"),
-        pytest.param(range(100, 4100), id="many", marks=pytest.mark.slow),
+        pytest.param(range(40), id="few"),
+        pytest.param(range(100, 2100), id="many", marks=pytest.mark.slow),
     ],
 )
 def test_a_damaged_run_is_used_or_refused(folders, tmp_path, capsys, cases):

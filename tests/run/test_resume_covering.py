@@ -6,6 +6,7 @@ themselves.
 """
 
 import json
+import shutil
 from itertools import islice
 
 import numpy as np
@@ -27,6 +28,7 @@ SOURCES = {
     "csv": {"source": "rows.csv"},
     "parquet": {"source": ["rows.parquet"]},
     "jsonl": {"source": "rows.jsonl"},
+    "stream": {"source": "rows.parquet", "stream": {"lanes": 2, "buffer": 32}},
     "several": {"sources": {"one": {"source": "rows.csv"}, "two": {"source": "more.parquet"}}},
 }
 FACTORS = {
@@ -75,7 +77,7 @@ def config_of(case):
     tasks["c"] = {"type": "regression"}
     combine = {"combine": case["combine"]} if case["combine"] == "cycle" else {}
     return {
-        "data": {**SOURCES[case["source"]], "split": {"validation": 0.2, "test": 0.1}},
+        "data": {**SOURCES[case["source"]], "split": {"validation": 0.2, "test": 0}},
         "inputs": {"x": "number", "y": "number"},
         "tasks": {
             n: each | ({"source": sources[n]} if several else {}) for n, each in tasks.items()
@@ -107,47 +109,50 @@ def fits(case):
     return True
 
 
-class Dead(BaseException):
-    """Stands for a process that was killed."""
-
-
-def counted(config, output, monkeypatch, stop=None):
-    """Train; return the number of steps. At step ``stop[0]`` the run is stopped by ``stop[1]``."""
+def trained(config, output, monkeypatch, after):
+    """Train; return the number of steps. ``after`` is called with the trainer and each number."""
     made, really = 0, motet.Trainer.train_step
 
     def step(self, batch):
         nonlocal made
-        made += 1
         result = really(self, batch)
-        if stop is not None and made == stop[0]:
-            if stop[1] == "killed":
-                raise Dead
-            self.stop_requested = True
+        made += 1
+        after(self, made)
         return result
 
     with monkeypatch.context() as patch:
         patch.setattr(motet.Trainer, "train_step", step)
-        if stop is None:
-            motet.train(config, output=output)
-        else:
-            with pytest.raises((Dead, KeyboardInterrupt)):
-                motet.train(config, output=output)
+        motet.train(config, output=output)
     return made
 
 
-def stop_of(case, steps):
+def stopped(case, path, monkeypatch):
+    """Train a whole run; return one that was stopped where the case asks for it."""
+    config, whole = config_of(case), path / "whole"
     how, _, where = case["stop"].partition(" ")
+
+    def copy(trainer, made):  # what a process that is killed here leaves
+        if how == "killed":
+            shutil.copytree(whole, path / str(made))
+
+    steps = trained(config, whole, monkeypatch, copy)
     places = {"early": 2, "late": steps - 1, "in the middle": steps // 2, "at the end": steps}
-    return max(1, places[where]), how
+    place = min(max(places[where], 1), steps)
+
+    def ask(trainer, made):
+        trainer.stop_requested = made == place
+
+    if how == "asked":
+        with pytest.raises(KeyboardInterrupt):
+            trained(config, path / str(place), monkeypatch, ask)
+    return path / str(place)
 
 
 def resumes(case, path, monkeypatch):
-    config = config_of(case)
-    steps = counted(config, path / "whole", monkeypatch)
-    counted(config, path / "parts", monkeypatch, stop_of(case, steps))
-    motet.resume(path / "parts")
-    same = weights(path / "parts") == weights(path / "whole")
-    return same and records(path / "parts") == records(path / "whole")
+    parts = stopped(case, path, monkeypatch)
+    motet.resume(parts)
+    same = weights(parts) == weights(path / "whole")
+    return same and records(parts) == records(path / "whole")
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -150,6 +150,17 @@ def test_members_are_read_from_their_folder_alone(whole, names):
         motet.load(whole)
 
 
+@pytest.mark.parametrize("constant", [[None, None], [[1]], [[1], [0.5, 0.5]], [[1], [[1.0]]], 3])
+def test_constant_predictions_that_do_not_fit_are_refused(whole, constant):
+    path = whole / "model" / "config.json"
+    content = json.loads(path.read_text())
+    content["trivial"]["a"]["accuracy"] = constant
+    path.write_text(json.dumps(content))
+    reseal(whole)
+    with pytest.raises(InputError, match=r"config\.json"):
+        motet.load(whole)
+
+
 @pytest.mark.parametrize(
     "name", ["model/config.json", "model/preprocessing.json", "model/model.safetensors"]
 )

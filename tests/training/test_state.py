@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from motet.model import MultiTaskModel
+from motet.problems import InputError
 from motet.tasks import Regression
 from motet.training import Trainer
 
@@ -45,6 +46,21 @@ def test_a_trainer_can_return_to_a_state_that_it_gave_in_this_process(balancer, 
     trainer.load_state(*state)
     assert_same(trainer.state(), state)
     assert_same(train(trainer).state(), after)
+
+
+@pytest.mark.parametrize("change", ["shape", "step", "name"])
+def test_a_state_that_does_not_fit_the_optimizer_is_refused(change):
+    tensors, header = train(make()).state()
+    name = next(each for each in tensors if each.endswith("/exp_avg"))
+    if change == "shape":
+        tensors[name] = tensors[name].flatten().repeat(2)
+    elif change == "step":
+        step = name.replace("exp_avg", "step")
+        tensors[step] = tensors[step].repeat(2)
+    else:
+        tensors[name + "x"] = tensors.pop(name)
+    with pytest.raises(InputError, match="the checkpoint holds another optimizer: found"):
+        make().load_state(tensors, header)
 
 
 @pytest.mark.parametrize("balancer", BALANCERS)

@@ -11,6 +11,7 @@ from motet.config.levels import Level, levels
 from motet.config.navigating import keys_at, kind_at
 from motet.config.origin import Key, Origin, Problem
 from motet.config.value_hints import value_at, value_hint, without_type
+from motet.limits import PROBLEMS
 from motet.options.explaining import explain
 from motet.problems import InputError, shown
 from motet.registry import KINDS
@@ -31,7 +32,12 @@ def translated(
         One problem for each place.
     """
     found = levels(data, root.model_fields)
-    return _merged([_problem(dict(each), data, found, origin, root) for each in error.errors()])
+    errors = error.errors()
+    explained = [_problem(dict(each), data, found, origin, root) for each in errors[:PROBLEMS]]
+    problems = _merged(explained)
+    if len(errors) > PROBLEMS:
+        problems.append(origin.problem((), f"{len(errors) - PROBLEMS:,} more problems"))
+    return problems
 
 
 def _merged(problems: Sequence[Problem]) -> list[Problem]:

@@ -194,10 +194,7 @@ def _carry_out(path: Path, config: Config, data: Any, say: Say, step: Say) -> En
 
 def _all_folds(path: Path, config: Config, data: Any, say: Say, step: Say) -> Ensemble:
     count = config.data.split.folds or 0
-    runs = [
-        _fold(path / FOLDS / str(fold), config, fold, data, say, step)
-        for fold in range(1, count + 1)
-    ]
+    runs = [_fold(path, config, fold, data, say, step) for fold in range(1, count + 1)]
     processes = processes_of()
     if processes.first:
         _put_together(path, runs, say)
@@ -223,17 +220,18 @@ def _put_together(path: Path, runs: Sequence[Run], say: Say) -> None:
     saving.save_members(path / folder.MODEL, models, _card(results[0]["tasks"], len(runs), summary))
 
 
-def _fold(path: Path, config: Config, fold: int, data: Any, say: Say, step: Say) -> Run:
+def _fold(run: Path, config: Config, fold: int, data: Any, say: Say, step: Say) -> Run:
+    path = run / FOLDS / str(fold)
     say(line("fold", f"{fold} of {config.data.split.folds}"))
     state = _state(path)
     if state == "finished":
         return load(path)
     if state == "begun":
         with held(path):
-            return resume_one(path, data, say=say, step=step)
+            return resume_one(path, data, say=say, step=step, whole=run)
     _clear(path)
     overrides = [f"data.split.fold={fold}"]
-    return train_one(path.parents[1] / folder.CONFIG, data, overrides, path, say=say, step=step)
+    return train_one(run / folder.CONFIG, data, overrides, path, say=say, step=step, whole=run)
 
 
 def _state(path: Path) -> Progress:

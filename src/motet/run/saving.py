@@ -186,6 +186,8 @@ def load(folder: Path) -> tuple[Config, Preprocessing, MultiTaskModel, Trivial, 
         _check_fit(folder, config, preprocessing)
         sizes = learned_sizes(config, preprocessing)
     model = _built(folder, config, sizes)
+    with _as_written(folder / SETTINGS):
+        _check_trivial(model, trivial)
     try:
         load_model(model, str(folder / WEIGHTS))
         kept = _load_kept(folder, files)
@@ -241,6 +243,18 @@ def _check_fit(folder: Path, config: Config, preprocessing: Preprocessing) -> No
             )
 
 
+def _check_trivial(model: MultiTaskModel, trivial: Trivial) -> None:
+    """Refuse constant predictions for other classes than those of their tasks."""
+    for name, metrics in trivial.items():
+        names = model.tasks[name].class_names
+        for metric, (_, found) in metrics.items():
+            if names is not None and found is not None and found.shape != (1, len(names)):
+                raise InputError(
+                    f"trivial.{name}.{metric}: found probabilities {tuple(found.shape)}, expected "
+                    f"(1, {len(names)})"
+                )
+
+
 def _plain(trivial: Trivial) -> dict[str, Any]:
     return {
         task: {
@@ -253,14 +267,13 @@ def _plain(trivial: Trivial) -> dict[str, Any]:
 
 def _predictions(content: dict[str, Any]) -> Trivial:
     return {
-        task: {
-            metric: Prediction(
-                *(None if part is None else _tensor(part) for part in parts)  # type: ignore[arg-type]  # a value is there
-            )
-            for metric, parts in metrics.items()
-        }
+        task: {metric: _prediction(*parts) for metric, parts in metrics.items()}
         for task, metrics in content.items()
     }
+
+
+def _prediction(value: list[Any], probabilities: list[Any] | None) -> Prediction:
+    return Prediction(_tensor(value), None if probabilities is None else _tensor(probabilities))
 
 
 def _tensor(values: list[Any]) -> torch.Tensor:

@@ -3,7 +3,7 @@
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -50,6 +50,7 @@ def train_one(
     say: Say,
     step: Say,
     made: Callable[[Path], object] = Path,
+    whole: Path | None = None,
 ) -> Run:
     """Train one model; see `motet.train`.
 
@@ -61,6 +62,7 @@ def train_one(
         say: As for `motet.train`.
         step: As for `motet.train`.
         made: Called with the run folder before training.
+        whole: The run that this one is a fold of, which is what can be resumed.
 
     Returns:
         The run, with the weights of the best epoch.
@@ -78,7 +80,7 @@ def train_one(
             return _train_stream(config, data, overrides, path, say, step)
     with explaining_memory("the preparation of the data", partial(_on_disk, read)):
         prepared = prepare(config, data=data, overrides=overrides)
-    attempt = _Attempt(prepared, say, step)
+    attempt = _Attempt(prepared, say, step, whole)
     with created(output, name) as path:
         made(path)
         return attempt.begin(path)
@@ -106,15 +108,15 @@ def _train_stream(
     return attempt.begin(path)
 
 
-def resume_one(path: Path, data: Any, *, say: Say, step: Say) -> Run:
-    """Continue one run that was interrupted; see `motet.resume`.
+def resume_one(path: Path, data: Any, *, say: Say, step: Say, whole: Path | None = None) -> Run:
+    """Continue one run that was interrupted; see `motet.resume` and `train_one`.
 
     Returns:
         The finished run.
     """
-    with stopping_when_full(path, lambda: True):
+    with stopping_when_full(whole or path, lambda: True):
         prepared = prepare(path / folder.CONFIG, data=data, cache=path / folder.CACHE)
-    attempt = _Attempt(prepared, say, step)
+    attempt = _Attempt(prepared, say, step, whole)
     attempt.use(path)
     attempt.load_checkpoint()
     return attempt.carry_out()
@@ -123,8 +125,10 @@ def resume_one(path: Path, data: Any, *, say: Say, step: Say) -> Run:
 class _Attempt:
     """One attempt at a run: what `train` and `resume` have in common."""
 
-    def __init__(self, prepared: AnyPrepared, say: Say, step: Say) -> None:
-        self.prepared, self.say, self.step = prepared, say, step
+    def __init__(
+        self, prepared: AnyPrepared, say: Say, step: Say, whole: Path | None = None
+    ) -> None:
+        self.prepared, self.say, self.step, self._whole = prepared, say, step, whole
         self.trainer, self.processes = build_trainer(prepared), processes_of()
         check_alike(prepared, self.processes)
 
@@ -151,7 +155,7 @@ class _Attempt:
     def _begin(self) -> Run:
         prepared = self.prepared
         if self.processes.first:
-            with stopping_when_full(self.path, self._is_resumable):
+            with self._stopping_when_full():
                 write_config(self.path, prepared.config, prepared.origin.folder)
                 content = folder.environment() | processes_used() | stored(prepared)
                 write_sealed(self.path / folder.ENVIRONMENT, content)
@@ -171,25 +175,31 @@ class _Attempt:
     def carry_out(self) -> Run:
         """Train, evaluate and save; after an interrupt, report how to continue."""
         try:
-            with stopping_when_full(self.path, self._is_resumable):
+            with self._stopping_when_full():
                 return self._carry_out()
         except KeyboardInterrupt:
-            step, command = self.trainer.step, resume_command(self.path)
-            self.say(f"{'stopped':<10} at step {step}; continue with: {command}")
+            step = self.trainer.step
+            self.say(f"{'stopped':<10} at step {step}; continue with: {self._command()}")
             raise
         except OutOfMemory as error:
             more = _on_disk(self.prepared.config)
             if self._is_resumable():
-                command = resume_command(self.path)
                 more.append(
-                    f"{what_is_kept(self.path)}; with more memory, continue with: {command}"
+                    f"{what_is_kept(self.path)}; with more memory, continue with: {self._command()}"
                 )
             raise OutOfMemory("; ".join([str(error), *more])) from None
         except ProcessLost as error:
-            command = resume_command(self.path)
             raise ProcessLost(
-                f"{error}; {what_is_kept(self.path)}; continue with: {command}"
+                f"{error}; {what_is_kept(self.path)}; continue with: {self._command()}"
             ) from error
+
+    def _command(self) -> str:
+        return resume_command(self._whole or self.path)
+
+    def _stopping_when_full(self) -> AbstractContextManager[None]:
+        if self._whole is not None:
+            return stopping_when_full(self._whole, lambda: True)
+        return stopping_when_full(self.path, self._is_resumable)
 
     def remove_if_of_no_use(self) -> None:
         """Remove the folder of this attempt if it holds no checkpoint."""
@@ -320,7 +330,7 @@ def stopping_when_full(path: Path, is_resumable: Callable[[], bool]) -> Iterator
     try:
         yield
     except WriteError as error:
-        then = f"continue with: motet resume {path}" if is_resumable() else "start again"
+        then = f"continue with: {resume_command(path)}" if is_resumable() else "start again"
         raise TrainingError(f"{error}; make room for it, then {then}") from error
 
 

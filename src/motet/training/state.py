@@ -98,6 +98,8 @@ class TrainingState:
         return found
 
 
+_ELEMENTWISE = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop)
+"""Optimizers whose states have the shapes of the parameters, and the same keys for each."""
 Modules = Mapping[str, nn.Module]
 """Modules whose states are saved, by the name that begins their tensors' names."""
 Saved = tuple[dict[str, Tensor], dict[str, Any]]
@@ -223,8 +225,22 @@ def _load_optimizer(tensors: Mapping[str, Tensor], optimizer: Optimizer) -> None
     for name, tensor in _under(tensors, "optimizer"):
         index, _, key = name.partition("/")
         state.setdefault(int(index), {})[key] = tensor.clone()  # the optimizer does not copy it
+    if type(optimizer) in _ELEMENTWISE:
+        _check_optimizer(state, optimizer)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _check_optimizer(state: Mapping[int, Mapping[str, Tensor]], optimizer: Optimizer) -> None:
+    """Refuse a state that would fail, or go into other elements, at the next step."""
+    parameters = [each for group in optimizer.param_groups for each in group["params"]]
+    for index, values in state.items():
+        shapes = {key: tuple(tensor.shape) for key, tensor in values.items()}
+        own = tuple(parameters[index].shape)
+        if shapes != {key: () if key == "step" else own for key in next(iter(state.values()))}:
+            raise InputError(
+                f"the checkpoint holds another optimizer: found {shapes} for a parameter {own}"
+            )
 
 
 def _load_tasks(header: Mapping[str, Any], model: MultiTaskModel) -> None:
