@@ -200,7 +200,7 @@ CASES = {
     "normalised": {"balancer": "uncertainty", "normalize_losses": "initial"},
     "clipped": {"balancer": "cagrad", "clip_norm": 0.05},
     "last batch smaller than the processes": {"batch_size": 11, "data": FEW, "balancer": "mgda"},
-    "batches smaller than the processes": {"batch_size": 1, "balancer": "equal"},
+    "batches smaller than the processes": {"batch_size": 1, "balancer": "equal", "epochs": 1},
     "inner balancer": {"balancer": {"type": "nash", "losses": {"type": "imtl_l"}}},
     "representation": {"balancer": {"type": "pcgrad", "at": "representation"}},
     "deterministic": {"balancer": "pcgrad", "deterministic": True},
