@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+import torch
 from pairs import covering
 from small_runs import records, weights
 
@@ -93,6 +94,7 @@ def config_of(case):
             "batch_size": 16,
             "accumulate": case["accumulate"],
             "precision": case["precision"],
+            "compile": case.get("compile", False),
             "checkpoint_every": 3,
             "optimizer": {"type": case["optimizer"], "learning_rate": 0.01},
             "lr_schedule": case["lr_schedule"],
@@ -167,6 +169,22 @@ def test_every_pair_of_members_resumes_bit_for_bit(here, tmp_path, monkeypatch, 
         print(f"\n{count} runs stopped and resumed")
     assert different == []
     assert count == cases or count > len(BALANCERS) * 10
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # while torch traces, its own would be errors inside
+@pytest.mark.parametrize("sharing", SHARING)
+def test_compiled_runs_resume_bit_for_bit(here, tmp_path, monkeypatch, sharing):
+    """Compiled to graphs that are one node of autograd's, but not to machine code."""
+    compile, place = torch.compile, list(SHARING).index(sharing)
+    monkeypatch.setattr("motet.training.passes.checks._lacking_compiler", lambda device: None)
+    monkeypatch.setattr(torch, "compile", lambda call, options: compile(call, backend="aot_eager"))
+    torch._dynamo.reset()
+    several = {name: FACTORS[name] for name in ("accumulate", "precision", "stop")}
+    case = {name: values[place % len(values)] for name, values in several.items()}
+    case |= {"sharing": sharing, "source": "csv", "optimizer": "adamw", "lr_schedule": "cosine"}
+    case |= {"balancing": ("upgrad", "moco", "dwa")[place % 3], "scheduling": "temperature"}
+    assert resumes({**case, "combine": "draw", "compile": True}, tmp_path, monkeypatch)
 
 
 @pytest.mark.filterwarnings("ignore:scheduling. Curriculum chose")

@@ -12,6 +12,7 @@ from torch import nn
 
 from motet.encoders import Transformer
 from motet.model import MultiTaskModel
+from motet.processes import ProcessLost
 from motet.tasks import Regression
 from motet.training import OutOfMemory, Trainer, TrainingError
 
@@ -147,6 +148,18 @@ def test_an_encoder_that_could_recompute_its_layers_is_named():
         encoder = Transformer(20, width=8, heads=2, layers=1, checkpointing=on)
         found = advice(made("equal", encoder), words)
         assert (("checkpointing", "true") in found) is not on
+
+
+def test_processes_do_not_wait_for_one_without_memory():
+    def evaluated():
+        trainer = made(batch_size=2)
+        if trainer.processes.rank == 1:
+            full(trainer)
+        with pytest.raises((OutOfMemory, ProcessLost)) as caught:
+            trainer.evaluate(DATA)
+        return type(caught.value)
+
+    assert in_processes(2, evaluated) == [ProcessLost, OutOfMemory]
 
 
 def test_the_memory_of_the_step_is_free_when_the_error_arrives():

@@ -9,7 +9,7 @@ Costs: some seconds for each part in the first step, and once more where shapes 
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FunctionType, MethodType
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -103,14 +103,10 @@ def _of_its_own(forward: Call) -> Call:
     """Return a function with code of its own.
 
     Compiled variants are kept, and limited in number, for a function's code, which all modules of
-    a class share.
+    a class share; and torch's own classes, such as `nn.Sequential`, with each other.
     """
-    if not isinstance(forward, MethodType) or not isinstance(forward.__func__, FunctionType):
-        return forward
-    plain = forward.__func__
-    code = plain.__code__.replace()
-    own = FunctionType(
-        code, plain.__globals__, plain.__name__, plain.__defaults__, plain.__closure__
-    )
-    own.__kwdefaults__ = plain.__kwdefaults__
-    return MethodType(own, forward.__self__)
+
+    def own(*given: Any, **named: Any) -> Any:
+        return forward(*given, **named)
+
+    return FunctionType(own.__code__.replace(), own.__globals__, closure=own.__closure__)
