@@ -344,10 +344,11 @@ def test_a_penalty_may_reach_no_parameter_that_is_not_listed():
         assert "the penalty reaches a parameter of shape (2,) that is in neither" in message
 
 
-def test_lists_must_be_alike():
+@pytest.mark.parametrize("more", [[], [torch.float64]])
+def test_lists_must_be_alike(more):
     def change(rank, model, given):
-        if rank == 1:
-            given["shared"] = [*given["shared"], nn.Parameter(torch.ones(2))]
+        for dtype in [torch.float32] if rank == 1 else more:
+            given["shared"] = [*given["shared"], nn.Parameter(torch.ones(2, dtype=dtype))]
 
     for message in refused(change):
         assert "the processes call motet.backward with different arguments" in message

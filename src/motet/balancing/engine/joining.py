@@ -81,7 +81,7 @@ _OF_CALL = 7
 _DIFFERENT = (
     "the processes call motet.backward with different arguments; expected the same balancer, "
     "options, number of tensors in `representation`, `shared` and `task_parameters` (their number, "
-    "order, shapes and which are frozen) on all"
+    "order, shapes, dtypes and which are frozen) on all"
 )
 
 
@@ -116,6 +116,7 @@ def _mark(call: BackwardCall) -> int:
     """Return a number that is most likely another one for other arguments; its square is exact."""
     assert call.given is not None
     words = [type(call.balancer).__name__, *call.balancer.tasks, call.at, call.memory, call.gramian]
+    words += [str(leaf.dtype) for leaf in call.given.every]
     shapes = tuple(tuple(leaf.shape) for leaf in call.given.every)  # hashes of numbers are fixed
     facts = len(call.given.shared), call.weighted, call.scale, call.penalty is None
     return (hash((shapes, facts)) ^ zlib.crc32(" ".join(words).encode())) % (1 << 24)
