@@ -21,7 +21,7 @@ from motet.processes import Processes
 
 @contextmanager
 def failing_together(processes: Processes, tasks: int) -> Iterator[None]:
-    """Tell other processes of an `InputError` inside, as they wait in `joined_call`.
+    """Report to other processes an `InputError` inside, as they wait in `joined_call`.
 
     Args:
         processes: The processes.
