@@ -158,7 +158,7 @@ def _start(processes: int | None) -> None:
     Raises:
         Exit: With their exit code.
     """
-    if processes is None or processes == 1 or LAUNCHER in os.environ:
+    if processes is None or LAUNCHER in os.environ or (processes == 1 and not started_together()):
         return
     from motet.run.launching import launch
 

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -14,6 +15,7 @@ import pytest
 import motet
 from motet.config import ConfigError
 from motet.planning import PlannedRun
+from motet.planning.local import Worker
 from motet.problems import InputError
 from motet.run.progress import progress_of
 
@@ -75,6 +77,66 @@ def test_another_plan_in_the_same_folder_is_refused():
     motet.plan(runs([1]), rows(), output="mine")
     with pytest.raises(InputError, match=r"mine holds a plan of other runs \(seed-1\)"):
         motet.plan(runs([1], epochs=3), rows(), output="mine")
+
+
+def test_a_plan_continues_with_the_same_rows_alone():
+    data = rows() | {"x": np.where(np.arange(200) < 3, np.nan, rows()["x"])}
+    motet.plan(runs([1]), data, output="seeds=1")
+    motet.plan(runs([1, 2]), data, output="seeds=1")
+    with pytest.raises(InputError, match=r"seeds=1/data.parquet holds other rows"):
+        motet.plan(runs([1, 2]), rows(), output="seeds=1")
+
+
+def test_a_config_in_place_of_a_list_is_refused():
+    with pytest.raises(InputError, match="found one run, expected a list"):
+        motet.plan(config(), rows())
+
+
+def test_a_plan_in_processes_of_torchrun_is_refused(monkeypatch):
+    plan = motet.plan(runs([1]), rows())
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(name, "1")
+    with pytest.raises(InputError, match="start it without torchrun"):
+        plan.carry_out()
+
+
+class _Dead:
+    """A worker whose process ended before it read what it was sent."""
+
+    exitcode = -9
+
+    def join(self):
+        pass
+
+
+def test_a_worker_that_ends_before_it_reads_its_run_is_reported():
+    worker = Worker.__new__(Worker)
+    worker.connection, other = multiprocessing.Pipe()
+    worker.process, worker._ready = _Dead(), False
+    worker.begin("a run")
+    other.close()
+    assert worker.result().startswith("its process was killed by SIGKILL")
+    worker.begin("a run")
+    assert not worker.cannot_start
+
+
+UNGUARDED = """\
+import motet
+plan = motet.plan([{"inputs": {"x": "number"}, "tasks": {"y": "regression"}}], {"x": [1.0, 2.0] * 9,
+    "y": [1.0, 2.0] * 9})
+plan.carry_out()
+"""
+
+
+@pytest.mark.slow
+def test_a_script_whose_calls_are_not_guarded_is_told_so(tmp_path):
+    Path("script.py").write_text(UNGUARDED)
+    found = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True)
+    last = found.stderr.splitlines()[-1]
+    assert found.returncode == 1
+    assert last.startswith("motet.problems.InputError: its process exited (1) before it began")
+    assert '`if __name__ == "__main__":`' in last
+    assert [each.name for each in (tmp_path / "plans").iterdir()] == ["plan-001"]
 
 
 def test_all_configs_are_checked_before_anything_is_written(tmp_path):

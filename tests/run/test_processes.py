@@ -14,10 +14,13 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 import motet
 from motet.problems import InputError
-from motet.processes import processes_of
+from motet.processes import Processes, processes_of
+from motet.run import joining
+from motet.run.checkpoints import what_is_kept
 from tests.gloo import in_processes
 from tests.run.small_runs import CONFIG, records, rows, weights
 
@@ -136,6 +139,26 @@ def test_a_run_continues_with_another_number_of_processes(tmp_path):
     assert stopped(path, 4) == 1
     in_processes(2, lambda: motet.resume(path, data=rows()) and None)
     assert_same_run(path, whole)
+
+
+def test_calls_that_are_alike_have_runs_of_their_own_also_after_a_restart():
+    store = torch.distributed.HashStore()
+    for known in ([None, None], [Path("a"), Path("b")]):
+        joining._CALLS.clear()  # as in new processes
+        for found, path in zip(known, [Path("a"), Path("b")], strict=True):
+            team = joining.Team(Processes(), launcher=store)
+            assert team.begun("train") == found
+            team.remember(path)
+
+
+def test_what_is_kept_of_folds_names_the_fold(tmp_path):
+    fold = tmp_path / "folds/2"
+    assert what_is_kept(tmp_path) == f"the run {tmp_path} is whole up to its last checkpoint, " + (
+        "if it has one"
+    )
+    (fold / "checkpoints/last").mkdir(parents=True)
+    (fold / "checkpoints/last/step-000000007.safetensors").touch()
+    assert what_is_kept(tmp_path) == f"the run {tmp_path} is whole up to step 7 of fold 2"
 
 
 def different(path):

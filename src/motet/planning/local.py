@@ -4,15 +4,20 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from motet.planning.planned import Outcome, Work
+from motet.problems import InputError
 
 ATTEMPTS = 3
 """How often a run is begun whose process dies."""
+GUARD = (
+    "each process of a plan reads the main script again, which must be a file with its calls under "
+    '`if __name__ == "__main__":`'
+)
 
 
 class Worker:
@@ -29,39 +34,45 @@ class Worker:
         self.process.start()
         other.close()  # else the end of the process would not show here
         self.work: Work | None = None
+        self._ready = False
 
     def begin(self, work: Work) -> None:
         """Let it execute a run."""
         self.work = work
-        self.connection.send(work)
+        with suppress(OSError):  # it died, which `result` reports
+            self.connection.send(work)
 
-    def result(self) -> Outcome | str:
-        """Return what became of the run, or how the process died."""
+    def result(self) -> Outcome | str | None:
+        """Return what became of the run, or how the process died; None when it is ready."""
         try:
-            found: Outcome | str = self.connection.recv()
-        except EOFError:
+            found: Outcome | None = self.connection.recv()
+            self._ready = True
+        except (EOFError, OSError):
             self.process.join()
             code = self.process.exitcode or 0
             by = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited ({code})"
             return f"its process {by}" + (", perhaps for want of memory" if code == -9 else "")
         return found
 
+    @property
+    def cannot_start(self) -> bool:
+        """Whether the process failed before it was ready."""
+        return not self._ready and (self.process.exitcode or 0) > 0
+
     def interrupt(self) -> None:
-        """Let the run stop after its step, as Ctrl-C does."""
-        if self.process.pid is not None and self.process.is_alive():
+        """Let a run in progress stop after its step, as Ctrl-C does."""
+        if self.work is not None and self.process.pid is not None and self.process.is_alive():
             os.kill(self.process.pid, signal.SIGINT)
 
     def end(self) -> None:
-        """Let the process end, with a run in progress after its step."""
-        if self.work is not None:
-            self.interrupt()
+        """Wait until the process has ended; a run that goes on is interrupted first."""
         self.connection.close()
         self.process.join()
 
 
 def carried_out(
     works: Sequence[Work], *, processes: int, threads: int, say: Callable[[str], object]
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Execute runs in local processes.
 
     Args:
@@ -73,6 +84,9 @@ def carried_out(
     Yields:
         What became of each run, as they end. After Ctrl-C the runs in progress stop after their
         step, and others do not begin.
+
+    Raises:
+        InputError: If the processes cannot start.
     """
     waiting = list(works)
     attempts = dict.fromkeys((work.name for work in works), 0)
@@ -98,22 +112,29 @@ def carried_out(
                 worker = busy[connection]  # type: ignore[index]  # they are those that were given
                 work, found = worker.work, worker.result()
                 assert work is not None
+                if found is None:
+                    continue
                 worker.work = None
                 if isinstance(found, Outcome):
                     stopping |= found.status == "stopped"
                     yield found
                     continue
-                workers[workers.index(worker)] = Worker(threads)
-                attempts[work.name] += 1
                 if stopping:
                     yield Outcome(work.name, work.path, "stopped")
-                elif attempts[work.name] < ATTEMPTS:
+                    continue
+                if worker.cannot_start:
+                    raise InputError(f"{found} before it began a run, see above; {GUARD}")
+                workers[workers.index(worker)] = Worker(threads)
+                attempts[work.name] += 1
+                if attempts[work.name] < ATTEMPTS:
                     say(f"{work.name}: {found}; it resumes")
                     waiting.insert(0, work)
                 else:
                     error = f"{found}, {attempts[work.name]} times in all"
                     yield Outcome(work.name, work.path, "failed", error)
     finally:
+        for worker in workers:
+            worker.interrupt()
         for worker in workers:
             worker.end()
 
@@ -123,6 +144,7 @@ def _serve(connection: "Connection[Any, Any]", threads: int) -> None:
     os.setpgrp()  # Ctrl-C in a terminal reaches the first process, which passes it on
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):  # no more runs, or none to wait
+        connection.send(None)
         from motet.planning.working import carry_out  # imports torch, once for all runs
 
         while True:

@@ -3,7 +3,7 @@
 A run whose worker or machine is lost begins again on another, where it resumes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -19,7 +19,7 @@ def carried_out(
     processes: int | None,
     threads: int,
     say: Callable[[str], object],
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Execute runs as tasks of Ray.
 
     Args:
@@ -34,10 +34,15 @@ def carried_out(
         What became of each run, as they end.
 
     Raises:
-        InputError: If Ray is not installed, or the cluster does not answer.
+        InputError: If Ray is not installed, the cluster does not answer, or another is in use.
     """
     ray = _ray()
     begun = not ray.is_initialized()
+    if not begun and address is not None:
+        raise InputError(
+            f"found address {address!r}, but Ray is connected to a cluster already; leave address "
+            "out to use that, or call ray.shutdown() first"
+        )
     if begun:
         try:
             ray.init(address=address, log_to_driver=False)
@@ -45,6 +50,9 @@ def carried_out(
             reason = " ".join(str(error).split())
             raise InputError(f"no Ray cluster answers at {address!r} ({reason})") from None
     say(f"ray: {ray.cluster_resources().get('CPU', 0):.0f} processors")
+    largest = max(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"])
+    if threads > largest:
+        say(f"ray: no machine has {threads} processors yet, as the runs need; they wait for one")
     remote = ray.remote(num_cpus=threads, max_retries=ATTEMPTS - 1)(_carry_out)
     waiting, running = list(works), dict[Any, Work]()
     try:

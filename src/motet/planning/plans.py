@@ -8,11 +8,13 @@
       data.parquet          rows that were given from Python
 """
 
-import os
+import multiprocessing
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from motet import config as configs
@@ -24,6 +26,7 @@ from motet.planning import local, on_ray
 from motet.planning.planned import Outcome, PlannedRun, Work
 from motet.problems import InputError
 from motet.run import folder
+from motet.run.launching import cores, started_together
 from motet.run.lock import holding
 from motet.run.training import config_text
 from motet.writing import replacing
@@ -51,14 +54,17 @@ def plan(runs: Runs, data: Any = None, *, output: str | Path | None = None) -> "
         InputError: If there is no run, two have one name, a config cannot be used, or the folder
             holds something else.
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # as multiprocessing does
+        raise InputError(f"this process executes runs of a plan; {local.GUARD}")
+    if isinstance(runs, (PlannedRun, str, Path, Mapping, Config)):
+        raise InputError("found one run, expected a list of runs: motet.plan([...])")
     planned = _named([each if isinstance(each, PlannedRun) else PlannedRun(each) for each in runs])
     if not planned:
         raise InputError("a plan without runs: give one or more configs")
     found = {name: _resolved(name, run, data is not None) for name, run in planned.items()}
     path = _folder(output, found)
-    if data is not None and not (path / DATA).is_file():
-        with replacing(path / DATA) as file:
-            pq.write_table(read(data), file)
+    if data is not None:
+        _keep_data(path / DATA, read(data))
     for name, (config, origin) in found.items():
         text = _text(config, origin, path)
         folder.write_text(_config(path, name), text)
@@ -104,14 +110,15 @@ class Plan:
             What became of each run, in the order of the plan.
 
         Raises:
-            InputError: If an option does not fit, Ray is not there, or another process is executing
-                the plan.
+            InputError: If an option does not fit, Ray is not there, torchrun started this process,
+                or another one is executing the plan.
             KeyboardInterrupt: After Ctrl-C, once the runs in progress have saved their state.
         """
         say = say or (lambda _: None)
-        works = [
-            Work(name, _config(self.path, name), self.path / "runs" / name) for name in self.names
-        ]
+        path = self.path.absolute()  # workers may have another working directory
+        works = [Work(name, _config(path, name), path / "runs" / name) for name in self.names]
+        if started_together():
+            raise InputError("a plan starts processes of its own; start it without torchrun")
         for option, value in {"processes": processes, "threads": threads}.items():
             if value is not None and value < 1:
                 raise InputError(f"found {value}, expected a number >= 1", option=option)
@@ -119,7 +126,7 @@ class Plan:
             if address is not None:
                 raise InputError("address is that of a Ray cluster; give engine='ray' too")
             count = processes or 1
-            own = threads or max(1, (os.cpu_count() or 1) // count)
+            own = threads or max(1, cores() // count)
             outcomes = local.carried_out(works, processes=count, threads=own, say=say)
         elif engine == "ray":
             outcomes = on_ray.carried_out(
@@ -128,7 +135,7 @@ class Plan:
         else:
             raise InputError(f"found {engine!r}, expected 'local' or 'ray'", option="engine")
         found: dict[str, Outcome] = {}
-        with holding(self.path):
+        with holding(self.path), closing(outcomes):
             for outcome in outcomes:
                 found[outcome.name] = outcome
                 say(_line(outcome, len(found), len(works)))
@@ -147,7 +154,7 @@ def _named(runs: list[PlannedRun]) -> dict[str, PlannedRun]:
     for number, run in enumerate(runs, 1):
         stem = Path(run.config).stem if isinstance(run.config, (str, Path)) else "run"
         name = f"{stem}-{number:03d}" if run.name is None else run.name
-        if name in ("", ".", "..") or "/" in name or "\\" in name:
+        if not name or name.startswith(".") or "/" in name or "\\" in name:
             raise InputError(f"found the name {name!r}, expected one that a folder can have")
         if name in found:
             raise InputError(f"two runs are named {name!r}; give each its own name")
@@ -177,6 +184,25 @@ def _text(config: Config, origin: Path, path: Path) -> str:
     return config_text(config, origin)
 
 
+def _keep_data(path: Path, table: pa.Table) -> None:
+    """Write the rows of a plan, or check that they are those of the plan that continues."""
+    if not path.is_file():
+        with replacing(path) as file:
+            pq.write_table(table, file)
+    elif _content(pq.ParquetFile(path).read()) != _content(table):
+        raise InputError(
+            f"{path} holds other rows than those given; name another folder, or give the same rows "
+            "to continue"
+        )
+
+
+def _content(table: pa.Table) -> pa.Buffer:
+    """Return bytes that are the same for the same rows, where missing values may be anything."""
+    found = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata().combine_chunks(), found)
+    return found.getvalue()
+
+
 def _config(path: Path, name: str) -> Path:
     return path / "configs" / f"{name}.yaml"
 
@@ -187,7 +213,8 @@ def _folder(output: str | Path | None, found: Mapping[str, tuple[Config, Path]])
         with folder.created(output, "plan", "plans") as path:
             return path
     path = Path(output)
-    known = {each.stem: each.read_text(encoding="utf-8") for each in path.glob("configs/*.yaml")}
+    files = path.glob("configs/[!.]*.yaml")
+    known = {each.stem: each.read_text(encoding="utf-8") for each in files}
     asked = {name: _text(*each, path) for name, each in found.items()}
     if other := sorted(name for name in known if asked.get(name) != known[name]):
         raise InputError(

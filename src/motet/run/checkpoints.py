@@ -22,7 +22,7 @@ from motet.data.ragged import Ragged
 from motet.data.trees import leaves
 from motet.problems import MALFORMED, InputError, reason
 from motet.processes import processes_of
-from motet.run.folder import METRICS, JsonLines
+from motet.run.folder import FOLDS, METRICS, JsonLines
 from motet.run.prepared import AnyPrepared
 from motet.run.stream_prepared import PreparedStream
 from motet.training import Trainer
@@ -158,9 +158,12 @@ def config_digest(config: Config) -> str:
 
 def what_is_kept(path: Path) -> str:
     """Report up to which step a run folder holds what its run has made."""
-    newest = [*_newest_first(path / "checkpoints/last"), *_newest_first(path / "checkpoints/best")]
-    if newest:
-        return f"the run {path} is whole up to step {int(newest[0].stem.removeprefix('step-'))}"
+    folds = [int(each.name) for each in path.glob(f"{FOLDS}/*") if each.name.isdecimal()]
+    of_fold = f" of fold {max(folds)}" if folds else ""
+    place = (path / FOLDS / str(max(folds)) if folds else path) / "checkpoints"
+    if newest := [*_newest_first(place / "last"), *_newest_first(place / "best")]:
+        step = int(newest[0].stem.removeprefix("step-"))
+        return f"the run {path} is whole up to step {step}{of_fold}"
     return f"the run {path} is whole up to its last checkpoint, if it has one"
 
 

@@ -35,6 +35,8 @@ MODEL = "model"
 CACHE = "cache"
 """Folder of encoded rows, if they are streamed."""
 TEST_PREDICTIONS = "predictions/test.parquet"
+FOLDS = "folds"
+"""Folder of the runs of folds, if there are any."""
 
 
 @contextmanager

@@ -12,7 +12,6 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from math import nan
 from pathlib import Path
 from statistics import mean, stdev
@@ -52,8 +51,6 @@ from motet.run.training import (
 )
 from motet.version import __version__
 from motet.writing import replacing
-
-FOLDS = "folds"
 
 
 def train(
@@ -99,8 +96,7 @@ def train(
         begun = team.begun(call)
         if begun is not None:  # before torchrun restarted the processes
             return _continued(begun, config, data, overrides, say, step)
-        made = partial(team.remember, call)
-        return _train(config, data, overrides, output, say, step, made)
+        return _train(config, data, overrides, output, say, step, team.remember)
 
 
 def _heard(say: Say | None) -> Say:
@@ -206,7 +202,7 @@ def _all_folds(path: Path, config: Config, data: Any, say: Say, step: Say) -> En
 
 def _put_together(path: Path, runs: Sequence[Run], say: Say) -> None:
     """Write the predictions, the metrics and the models of all folds."""
-    tables = [pq.read_table(run.path / folder.TEST_PREDICTIONS) for run in runs]
+    tables = [pq.ParquetFile(run.path / folder.TEST_PREDICTIONS).read() for run in runs]
     predictions = pa.concat_tables(tables, promote_options="default").sort_by(ROW)
     with replacing(path / folder.TEST_PREDICTIONS) as file:
         pq.write_table(predictions, file, write_page_checksum=True)
@@ -221,7 +217,7 @@ def _put_together(path: Path, runs: Sequence[Run], say: Say) -> None:
 
 
 def _fold(run: Path, config: Config, fold: int, data: Any, say: Say, step: Say) -> Run:
-    path = run / FOLDS / str(fold)
+    path = run / folder.FOLDS / str(fold)
     say(line("fold", f"{fold} of {config.data.split.folds}"))
     state = _state(path)
     if state == "finished":

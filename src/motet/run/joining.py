@@ -9,6 +9,7 @@ import platform
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
@@ -54,6 +55,7 @@ class Team:
         launcher: Store | None = None,
     ) -> None:
         self.processes, self._attempt, self._launcher = processes, attempt, launcher
+        self._call = ""
 
     @property
     def name(self) -> str:
@@ -93,22 +95,26 @@ class Team:
         """Return the run folder that an earlier attempt, before a restart, made for the same call.
 
         Args:
-            call: Names the call of `motet.train`.
+            call: Describes the call of `motet.train`; calls that are alike, as with other rows,
+                are told apart by their order.
         """
+        _CALLS[call] += 1
+        self._call = f"{_CALLS[call]} {call}"
         found = b""
-        if self.processes.first and self._launcher is not None and self._launcher.check([call]):
-            found = self._launcher.get(call)
+        if self._launcher is not None and self.processes.first:
+            found = self._launcher.get(self._call) if self._launcher.check([self._call]) else b""
         path = self.processes.of_first(found).decode()
         return Path(path) if path else None
 
-    def remember(self, call: str, path: Path) -> None:
+    def remember(self, path: Path) -> None:
         """Keep the run folder for `begun`, and for the launcher's last message."""
         if self.processes.first:
             note_run(path)
             if self._launcher is not None:
-                self._launcher.set(call, str(path))
+                self._launcher.set(self._call, str(path))
 
 
+_CALLS = Counter[str]()
 _TEAM: ContextVar[Team | None] = ContextVar("team", default=None)
 
 

@@ -82,7 +82,7 @@ def launch(arguments: Sequence[str], processes: int) -> int:
             logs_specs=DefaultLogsSpecs(folder),
         )
         os.environ[LAUNCHER] = folder
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _cores() // processes)))
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))
         os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", _TIME_TO_STOP)
         # -P: modules of the working directory are not imported, as with the program `motet`
         command = ["-P", "-m", "motet", *(each.replace("$", "$$") for each in arguments)]
@@ -95,7 +95,8 @@ def launch(arguments: Sequence[str], processes: int) -> int:
     return 0
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many of the processor's cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -123,7 +124,7 @@ def _explained(failures: Mapping[int, "ProcessFailure"], processes: int, folder:
         return max(reported)
     from motet.training import TrainingError
 
-    rank = next(iter(killed or ends))
+    rank = min(ends, key=lambda each: (each not in killed, ends[each] == LOST))
     how = f"ended with exit code {ends[rank]}"
     if ends[rank] < 0:
         name = Signals(-ends[rank]).name
