@@ -17,6 +17,7 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 def run_alone(example):
     """Run a block in a namespace and a folder of its own."""
     example.namespace.clear()
+    example.namespace["__name__"] = "__main__"  # as of a script
     with TemporaryDirectory() as folder, chdir(folder):
         PythonEvaluator()(example)
 

@@ -65,7 +65,7 @@ class Worker:
             os.kill(self.process.pid, signal.SIGINT)
 
     def end(self) -> None:
-        """Wait until the process has ended; a run that goes on is interrupted first."""
+        """Wait until the process has ended; call `interrupt` before."""
         self.connection.close()
         self.process.join()
 

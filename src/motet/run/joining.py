@@ -95,8 +95,8 @@ class Team:
         """Return the run folder that an earlier attempt, before a restart, made for the same call.
 
         Args:
-            call: Describes the call of `motet.train`; calls that are alike, as with other rows,
-                are told apart by their order.
+            call: Describes the call of `motet.train`; alike calls, as with other rows,
+                have their order as well.
         """
         _CALLS[call] += 1
         self._call = f"{_CALLS[call]} {call}"
