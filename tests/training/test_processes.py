@@ -198,6 +198,8 @@ CASES = {
         "normalize_losses": "initial",
     },
     "normalised": {"balancer": "uncertainty", "normalize_losses": "initial"},
+    "norms where nothing is shared": {"balancer": "gradnorm", "freeze": ["encoder"]},
+    "ratios where nothing is shared": {"balancer": "gradient_ratio", "freeze": ["encoder"]},
     "clipped": {"balancer": "cagrad", "clip_norm": 0.05},
     "last batch smaller than the processes": {"batch_size": 11, "data": FEW, "balancer": "mgda"},
     "batches smaller than the processes": {"batch_size": 1, "balancer": "equal", "epochs": 1},

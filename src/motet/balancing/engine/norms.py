@@ -76,7 +76,7 @@ def joined_norm_leaves(call: BackwardCall) -> list[Tensor]:
     decide, if there are any.
 
     Returns:
-        The leaves.
+        The leaves; none if tasks have none in common and ``task_parameters`` is empty.
 
     Raises:
         InputError: If no two losses reach a common one, or graphs disagree and none has all tasks.
@@ -91,6 +91,8 @@ def joined_norm_leaves(call: BackwardCall) -> list[Tensor]:
     tasks = (_joined(call, reached) > 0).sum(dim=0).tolist()
     fewest = min(2, len(call.tasks))
     common = [leaf for leaf, count in zip(shared, tasks, strict=True) if count >= fewest]
+    if not common and not call.task_parameters:  # every task by itself
+        return []
     if not common:
         raise InputError(_nothing_common(balancer))
     if balancer.needs.norms == "all":
