@@ -1,6 +1,7 @@
 """The engine in every corner of autograd: precision, recomputation, hooks, memory, passes."""
 
 import gc
+import weakref
 from copy import deepcopy
 
 import graphs
@@ -465,11 +466,12 @@ def test_memory_kept_between_steps_is_no_state_and_goes_with_the_balancer():
     assert set(balancer.state_dict()) == keys
     size = sum(leaf.numel() for leaf in encoder.parameters())
     assert len(workspace._KEPT[balancer]) == 2 * size
-    kept = len(workspace._KEPT)
     deepcopy(balancer)
+    assert balancer in workspace._KEPT
+    gone = weakref.ref(balancer)
     del balancer
     gc.collect()
-    assert len(workspace._KEPT) == kept - 1
+    assert gone() is None
 
 
 def test_fewer_or_more_tasks_fit_into_the_memory_kept():

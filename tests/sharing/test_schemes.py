@@ -84,7 +84,7 @@ def test_gradients_are_those_of_a_naive_computation_task_by_task(name, balancer,
     found, expected = model(name, **around).eval(), model(name, **around).eval()
     made = balancing.create(balancer, TASKS).double()
     losses = found.losses(found(X), TARGETS)
-    leaves = {} if isinstance(made, LossBalancer) else Owners(found).lists(made, losses)
+    leaves = {} if isinstance(made, LossBalancer) else Owners(found).lists(made, losses, TASKS)
     backward(losses, made, **leaves)
     naive(expected, balancing.create(balancer, TASKS).double())
     pairs = zip(found.named_parameters(), expected.parameters(), strict=True)
@@ -132,7 +132,7 @@ def test_so_are_those_of_some_tasks_and_of_several_inputs_also_after_loading(nam
         each.load_state_dict(saved)
     made = balancing.create(balancer, TASKS).double()
     losses = found.losses(found(inputs, asked), targets)
-    leaves = {} if isinstance(made, LossBalancer) else Owners(found).lists(made, losses)
+    leaves = {} if isinstance(made, LossBalancer) else Owners(found).lists(made, losses, TASKS)
     backward(losses, made, **leaves)
     naive(expected, balancing.create(balancer, TASKS).double(), inputs, asked, targets)
     for (key, one), other in zip(found.named_parameters(), expected.parameters(), strict=True):

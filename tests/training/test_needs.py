@@ -130,7 +130,7 @@ def test_focal_turns_to_the_scores_of_the_validation_data():
 
 
 class Ahead(Plain):
-    def look_ahead(self, module, optimizer, train, validation):
+    def look_ahead(self, module, optimizer, train, validation, *, process_group):
         self.calls.append(("train", {task: loss.item() for task, loss in train().items()}))
         self.calls.append(("validation", len(validation())))
 

@@ -38,6 +38,7 @@ from motet.training.precomputing import (
     states_of,
     with_states,
 )
+from motet.writing import WriteError
 
 LARGEST = 4e9
 """Bytes of a text's states above which they are cached only with ``cache_frozen: true``."""
@@ -207,8 +208,8 @@ class _Cached:
             # mapped from the file, so that only what a batch needs is in memory
             return read_checkpoint(path)[0], f"{spent}({_size_of(found)} in {path})"
         except (InputError, OSError, SafetensorError) as error:  # or gone before it was read
-            reason = getattr(error, "strerror", None) or error
-            return found, f"{spent}(in memory: {path.parent} cannot be written: {reason})"
+            why = f"{path.parent} cannot be written: {getattr(error, 'strerror', None) or error}"
+            return found, f"{spent}(in memory: {error if isinstance(error, WriteError) else why})"
 
     def _holds(self, found: States) -> bool:
         """Return whether states match the encoder, for texts from shortest to longest."""
