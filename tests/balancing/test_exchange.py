@@ -354,6 +354,14 @@ def test_lists_must_be_alike(more):
         assert "the processes call motet.backward with different arguments" in message
 
 
+def test_options_of_the_balancer_must_be_alike():
+    def change(rank, model, given):
+        given["balancer"] = create("mgda", TASKS, scale=["sum", "mean"][rank])
+
+    for message in refused(change):
+        assert "the processes call motet.backward with different arguments" in message
+
+
 def test_some_process_must_have_a_loss():
     def change(rank, model, given):
         given["losses"] = {}

@@ -15,6 +15,7 @@ from torch import Tensor
 from motet.balancing.engine.call import BackwardCall
 from motet.balancing.engine.inputs import given_tensors
 from motet.balancing.engine.shards import check_all_have
+from motet.balancing.families import Balancer
 from motet.problems import InputError
 from motet.processes import Processes
 
@@ -116,7 +117,20 @@ def _mark(call: BackwardCall) -> int:
     """Return a number that is most likely another one for other arguments; its square is exact."""
     assert call.given is not None
     words = [type(call.balancer).__name__, *call.balancer.tasks, call.at, call.memory, call.gramian]
+    words += [f"{name}={value}" for name, value in _options_of(call.balancer)]
     words += [str(leaf.dtype) for leaf in call.given.every]
     shapes = tuple(tuple(leaf.shape) for leaf in call.given.every)  # hashes of numbers are fixed
     facts = len(call.given.shared), call.weighted, call.scale, call.penalty is None
     return (hash((shapes, facts)) ^ zlib.crc32(" ".join(words).encode())) % (1 << 24)
+
+
+def _options_of(balancer: Balancer) -> Iterator[tuple[str, object]]:
+    """Yield the options of a balancer that are numbers or names."""
+    for name, value in vars(balancer).items():
+        chosen = isinstance(value, bool | int | float | str) and name not in _FOUND
+        if chosen and not name.startswith("_"):
+            yield name, value
+
+
+_FOUND = ("status", "resolution")
+"""What a step of a balancer found, and no option."""
