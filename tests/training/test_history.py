@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+
+from motet.problems import InputError
 from motet.training import History
 
 RECORDS = [
@@ -60,3 +63,18 @@ def test_the_table_has_a_row_per_number(tmp_path):
 def test_without_a_file_the_history_is_empty(tmp_path):
     history = History.read(tmp_path / "metrics.jsonl")
     assert (len(history), list(history), history.best_epoch) == (0, [], None)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"event": "epoch", "epoch": 1, "split": "train"}',
+        '{"event": "epoch", "epoch": "one", "split": "train", "tasks": {}}',
+        '{"event": "epoch", "epoch": 1, "split": "train", "tasks": {"a": 2}}',
+    ],
+)
+def test_a_record_that_lacks_something_is_named(tmp_path, line):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(line + "\n")
+    with pytest.raises(InputError, match=r"line 1 of .* is not a record"):
+        History.read(path)

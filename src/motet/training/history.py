@@ -50,7 +50,7 @@ class History:
                 try:
                     record = json.loads(text)
                     if record["event"] == "epoch" or record["split"] == "validation":
-                        records.append(record)
+                        records.append(_checked(record))
                 except MALFORMED as error:
                     raise InputError(
                         f"line {number} of {path} is not a record ({reason(error)}); remove the "
@@ -91,3 +91,12 @@ class History:
         ]
         columns = ("epoch", "split", "task", "metric", "value")
         return pa.table({column: [row[column] for row in rows] for column in columns})
+
+
+def _checked(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record that has all that a history reads of it."""
+    tasks = record["tasks"].values()
+    known = isinstance(record["epoch"], int) and isinstance(record["split"], str)
+    if not (known and all(isinstance(values, dict) for values in tasks)):
+        raise ValueError("its epoch, split or tasks are of another kind")
+    return record
