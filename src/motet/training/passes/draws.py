@@ -68,6 +68,10 @@ class RowDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
         form = _form(func)
         if form == "" or _is_off(func, args, kwargs):
             return func(*args, **kwargs)
+        return self._replaced(form, func, args, kwargs)
+
+    def _replaced(self, form: str, func: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
+        """Draw what this process's rows have of all, in place of an operation that draws."""
         state = _state(args) if _is_recorded() else b""
         self._recorded.pop(state, None)  # of another forward pass that began alike
         found = self._drawn(form, func, args, kwargs)
@@ -147,13 +151,8 @@ class Redraws(RowDraws):  # type: ignore[no-untyped-call]  # torch's
     def __init__(self, recorded: Recorded) -> None:
         super().__init__(0, Share(slice(0), 0), recorded)
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        form = _form(func)
-        if form == "" or _is_off(func, args, kwargs):
-            return func(*args, **kwargs)
+    def _replaced(self, form: str, func: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
+        """Draw again what was recorded."""
         known = self._recorded.get(_state(args))
         if known is None:  # another draw
             return func(*args, **kwargs)
