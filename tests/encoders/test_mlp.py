@@ -7,7 +7,8 @@ import torch
 from torch.testing import assert_close
 
 from motet import encoders
-from motet.encoders.mlp import MLP, embedding_width
+from motet.encoders.mlp import MLP
+from motet.encoders.rows import embedding_width
 from motet.problems import InputError
 
 ROWS = {
