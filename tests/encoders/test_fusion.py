@@ -33,7 +33,7 @@ class Gated(Fusion):
         self.width = size
         self.maps = nn.ModuleList(nn.Linear(width, size) for width in widths)
 
-    def forward(self, features):
+    def forward(self, features, present):
         return sum(layer(each) for layer, each in zip(self.maps, features, strict=True))
 
 
@@ -49,13 +49,13 @@ def gated():
 @pytest.mark.parametrize("shape", [(5,), (5, 3)], ids=["rows", "words"])
 def test_every_fusion_joins_features_of_rows_and_of_words(name, shape):
     made = fusion.create(name, [2, 4])
-    found = made([torch.randn(*shape, 2), torch.randn(*shape, 4)])
+    found = made([torch.randn(*shape, 2), torch.randn(*shape, 4)], None)
     assert found.shape == (*shape, made.width)
 
 
 def test_concat_has_no_parameter_and_keeps_the_order():
     made = fusion.create({"type": "concat"}, [1, 1])
-    assert made([torch.zeros(1, 1), torch.ones(1, 1)]).tolist() == [[0.0, 1.0]]
+    assert made([torch.zeros(1, 1), torch.ones(1, 1)], None).tolist() == [[0.0, 1.0]]
     assert made.state_dict() == {}
 
 

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, final
 
+import torch
 from torch import Tensor, nn
 
 from motet.encoders.base import Encoder
 from motet.encoders.fusion import Concat, Fusion
+from motet.encoders.presence import dropped, joined_mask, masked, present_in, without_present
 from motet.encoders.tokens import check_words, create_padding_mask
 from motet.problems import InputError
 from motet.states import State, TokenStates, record_of
@@ -18,8 +20,11 @@ class Joined(Encoder):
 
     Where words are labelled, every word has its own state and the features of all other inputs.
 
-    Rows may lack inputs: where one is None, as of rows from a source without it, its features are
-    zeros and its encoder is not called. Of the table, "numbers" and "categories" are None then.
+    Rows may lack inputs, as `motet.encoders.presence` describes. The features of one that a row
+    lacks are zeros, and the fusion is given which are missing; an encoder is not called if its
+    input is None. Of the table, "numbers" and "categories" are None then. A row that lacks all has
+    zeros alone. In training, the fusion's ``modality_dropout`` hides inputs that are there; words
+    that are labelled are never hidden.
 
     A text that comes with ``"pooled"`` (B, D), and with ``"states"`` (B, L, D) if its words are
     labelled, was encoded before: these are used instead of calling its encoder.
@@ -31,6 +36,7 @@ class Joined(Encoder):
         branches: For each input that is under its own name, its encoder.
         fusion: What joins the features, in the order table, texts, branches; they are concatenated
             if left out.
+        empty: For texts that rows may lack, the number of tokens of one without words.
 
     Example:
         >>> import torch
@@ -50,6 +56,7 @@ class Joined(Encoder):
         tokens: str | None = None,
         branches: Mapping[str, nn.Module] | None = None,
         fusion: Fusion | None = None,
+        empty: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.table, self.encoders = table, nn.ModuleList(texts.values())
@@ -59,6 +66,10 @@ class Joined(Encoder):
         if fusion is None:
             fusion = Concat([each.width for each in self.branches()])  # type: ignore[misc]  # ints
         self.fusion, self.width = fusion, fusion.width
+        self.empty = dict(empty or {})
+        own = (*self.names, *self.beside_names)
+        first = "table" if "table" not in own else "numbers and categories"
+        fusion.names = own if table is None else (first, *own)
         self._alone = len(self.beside) == len(self.branches()) == 1 and isinstance(fusion, Concat)
         """Whether there is nothing to join, so that any state of the only encoder is passed on."""
         self.gives = "rows" if tokens is None else "tokens"
@@ -86,28 +97,46 @@ class Joined(Encoder):
                 an encoder gives no features, or the fusion gives something else.
         """
         if self._alone:
-            alone: State = self.beside[0](inputs[self.beside_names[0]])
+            alone: State = self.beside[0](without_present(inputs[self.beside_names[0]]))
             return alone
-        parts: list[Tensor | None] = [] if self.table is None else [self._of_table(inputs)]
+        parts: list[Tensor | None] = []
+        marks: list[Tensor | bool | None] = []
+        if self.table is not None:
+            parts.append(self._of_table(inputs))
+            marks.append(parts[0] is not None)
         words: TokenStates | None = None
         place = 0
         for name, encoder, given in self._given(inputs):
             if given is None:
                 parts.append(None)
+                marks.append(False)
                 continue
+            marks.append(present_in(name, given, self.empty.get(name)))
+            given = without_present(given)
             found = _encoded_before(given) if _is_encoded(given) else encoder(given)
             if name == self.tokens:
                 check_words(found, given, encoder)
                 words, place = found, len(parts)
             parts.append(_features(found))
         features = self._filled(parts)
-        pooled = self._fused(features)
+        present = joined_mask(marks, len(features[0]), features[0].device)
+        if self.fusion.training and self.fusion.modality_dropout:
+            if present is None:
+                present = features[0].new_ones(len(features[0]), len(features), dtype=torch.bool)
+            present = dropped(present, self.fusion.modality_dropout)
+        if len(features) > 1:
+            features = masked(features, present)
         if words is None:
-            return pooled
+            return self._fused(features, present)
         length = words.states.shape[1]
         beside = [each[:, None].expand(-1, length, -1) for each in features]
         beside[place] = words.states
-        return TokenStates(self._fused(beside), words.padding, pooled)
+        there = present
+        if present is not None:
+            there = present.index_fill(1, torch.tensor(place, device=present.device), True)
+            there = there[:, None].expand(-1, length, -1)
+        fused = self._fused(beside, there)
+        return TokenStates(fused, words.padding, self._fused(features, present))
 
     def _of_table(self, inputs: Mapping[str, Any]) -> Tensor | None:
         """Encode the table; None where rows have none."""
@@ -132,8 +161,8 @@ class Joined(Encoder):
             for each, width in zip(parts, widths, strict=True)
         ]
 
-    def _fused(self, features: Sequence[Tensor]) -> Tensor:
-        found: Any = self.fusion(features)
+    def _fused(self, features: Sequence[Tensor], present: Tensor | None) -> Tensor:
+        found: Any = self.fusion(features, present)
         if isinstance(found, Tensor) and found.shape == (*features[0].shape[:-1], self.width):
             return found
         kind = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__

@@ -1,5 +1,6 @@
 """Fusion: from the features of several encoders to one representation."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -49,6 +50,13 @@ def _checked(fusion: Any) -> Fusion:
             f"{type(fusion).__name__} has no width; set self.width, the number of joined "
             "features, in its constructor"
         )
+    try:
+        inspect.signature(fusion.forward).bind((), None)
+    except TypeError:
+        raise InputError(
+            f"{type(fusion).__name__}.forward{inspect.signature(fusion.forward)} does not take two "
+            "arguments; expected forward(features, present), where present is bool (..., M) or None"
+        ) from None
     return fusion
 
 

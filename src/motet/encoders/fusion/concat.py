@@ -1,30 +1,58 @@
 """Fusion by concatenation."""
 
 from collections.abc import Sequence
-from typing import final
+from typing import Literal, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from motet.encoders.fusion.base import Fusion
+from motet.options import Fraction, PositiveInt, checked
 
 
 @final
 class Concat(Fusion):
     """Concatenate the features of all encoders; each keeps its own.
 
+    Their order is that of the modalities: the table, texts, and other inputs as a config has them.
+
     Args:
         widths: The width of each encoder's features.
+        width: Width of a linear layer after them; none if left out.
+        missing: What stands for a missing modality: zeros, or a vector that is learned for each
+            modality, which starts as zeros.
+        modality_dropout: Probability with which a modality counts as missing in a row of training;
+            one at least stays.
 
     Example:
         >>> fusion = Concat([2, 3])
-        >>> fusion([torch.zeros(4, 2), torch.zeros(4, 3)]).shape, fusion.width
+        >>> fusion([torch.zeros(4, 2), torch.zeros(4, 3)], None).shape, fusion.width
         (torch.Size([4, 5]), 5)
     """
 
-    def __init__(self, widths: Sequence[int]) -> None:
+    @checked
+    def __init__(
+        self,
+        widths: Sequence[int],
+        *,
+        width: PositiveInt | None = None,
+        missing: Literal["zeros", "learned"] = "zeros",
+        modality_dropout: Fraction = 0.0,
+    ) -> None:
         super().__init__()
-        self.width = sum(widths)
+        self.modality_dropout = modality_dropout
+        self.projection = None if width is None else nn.Linear(sum(widths), width)
+        self.width = width or sum(widths)
+        self.absent = None
+        if missing == "learned":
+            self.absent = nn.ParameterList(torch.zeros(each) for each in widths)
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        return torch.cat(list(features), dim=-1) if len(features) > 1 else features[0]
+    def forward(self, features: Sequence[Tensor], present: Tensor | None) -> Tensor:
+        given = list(features)
+        if self.absent is not None and present is not None:
+            given = [
+                torch.where(there[..., None], each, instead.to(each))
+                for each, instead, there in zip(given, self.absent, present.unbind(-1), strict=True)
+            ]
+        joined = torch.cat(given, dim=-1) if len(given) > 1 else given[0]
+        return joined if self.projection is None else self.projection(joined)
