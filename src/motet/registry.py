@@ -169,6 +169,7 @@ ENCODERS = Registry(
     lstm="motet.encoders.lstm:LSTM",
     transformer="motet.encoders.transformer:Transformer",
     pretrained="motet.encoders.pretrained:Pretrained",
+    cnn="motet.encoders.cnn:CNN",
 )
 FUSIONS = Registry(
     "fusion",

@@ -1,10 +1,11 @@
-"""Encoders: from one kind of input to features (B, D), or to a state per word."""
+"""Encoders: from one kind of input to features (B, D), a state per word, or a map."""
 
 from typing import Any
 
 from torch import nn
 
 from motet.encoders.base import Encoder
+from motet.encoders.cnn import CNN
 from motet.encoders.fusion import Fusion
 from motet.encoders.joined import Joined
 from motet.encoders.lstm import LSTM
@@ -16,6 +17,7 @@ from motet.options import create as _create
 from motet.registry import ENCODERS
 
 __all__ = [
+    "CNN",
     "LSTM",
     "MLP",
     "Encoder",
