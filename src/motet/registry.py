@@ -166,6 +166,7 @@ ENCODERS = Registry(
     "encoders",
     "torch.nn:Module",
     mlp="motet.encoders.mlp:MLP",
+    tabular_transformer="motet.encoders.tabular_transformer:TabularTransformer",
     lstm="motet.encoders.lstm:LSTM",
     transformer="motet.encoders.transformer:Transformer",
     pretrained="motet.encoders.pretrained:Pretrained",

@@ -11,6 +11,7 @@ from motet.encoders.joined import Joined
 from motet.encoders.lstm import LSTM
 from motet.encoders.mlp import MLP
 from motet.encoders.pretrained import Pretrained
+from motet.encoders.tabular_transformer import TabularTransformer
 from motet.encoders.tokens import create_padding_mask, token_states
 from motet.encoders.transformer import Transformer
 from motet.options import create as _create
@@ -24,6 +25,7 @@ __all__ = [
     "Fusion",
     "Joined",
     "Pretrained",
+    "TabularTransformer",
     "Transformer",
     "available",
     "create",

@@ -6,8 +6,17 @@ from typing import Any, Literal, final
 from torch import Tensor, nn
 
 from motet.encoders.base import Encoder
-from motet.encoders.rows import Expansion, Row
-from motet.options import Fraction, PositiveInt, Sequence, checked
+from motet.encoders.number_embeddings import Expansion, NumberEmbedding
+from motet.encoders.rows import Row, Sets
+from motet.options import (
+    Annotated,
+    Fraction,
+    OnlyWith,
+    PositiveFloat,
+    PositiveInt,
+    Sequence,
+    checked,
+)
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -21,14 +30,25 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
 class MLP(Encoder):
     """Encode numbers (B, numbers) and categories (B, len(categories)) into (B, width).
 
+    Sets of values are (B, L) each, padded with 0.
+
     Args:
         numbers: How many numbers a row has.
         categories: For each category, how many values it has; value 0 stands for "unknown" and
             starts as a zero vector, so that it has no effect until it is trained.
         expansions: For each number, the bins to spread it over; None takes it as it is.
+        sets: For each set of values by name, how many values there are, and "mean" or "sum".
         hidden: Widths of the layers; the last is the width of the representation.
         activation: Activation after each layer.
         dropout: Dropout after each activation.
+        number_embedding: What becomes of a number: none, its bins side by side; linear_relu, a
+            learned linear layer of its own and ReLU on its bins; periodic, the same on sines and
+            cosines of learned frequencies instead (Gorishniy et al., NeurIPS 2022,
+            arXiv:2203.05556).
+        number_width: Width of an embedded number; 16 if left out.
+        frequencies: Learned frequencies of periodic per number; 48 if left out.
+        frequency_scale: Standard deviation of the first frequencies, in periods per standard
+            deviation of a number; 0.1 if left out. It matters much: too large a scale fits noise.
     """
 
     reads = "table"
@@ -41,13 +61,29 @@ class MLP(Encoder):
         numbers: int,
         categories: Sequence[int] = (),
         expansions: Sequence[Expansion | None] = (),
+        sets: Sets | None = None,
         *,
         hidden: Sequence[PositiveInt] = (256, 128),
         activation: Literal["relu", "gelu", "silu", "tanh"] = "relu",
         dropout: Fraction = 0.1,
+        number_embedding: Literal["none", "linear_relu", "periodic"] = "none",
+        number_width: Annotated[
+            PositiveInt | None, OnlyWith("number_embedding", ("linear_relu", "periodic"))
+        ] = None,
+        frequencies: Annotated[
+            PositiveInt | None, OnlyWith("number_embedding", ("periodic",))
+        ] = None,
+        frequency_scale: Annotated[
+            PositiveFloat | None, OnlyWith("number_embedding", ("periodic",))
+        ] = None,
     ) -> None:
         super().__init__()
-        first = Row(expansions or [None] * numbers, categories)
+        embedding = None
+        if number_embedding != "none":
+            embedding = NumberEmbedding(
+                number_embedding, number_width, frequencies, frequency_scale
+            )
+        first = Row(expansions or [None] * numbers, categories, sets, embedding)
         widths = [first.width, *hidden]
         self.stages = nn.ModuleList([first])
         for before, after in pairwise(widths):
@@ -56,7 +92,7 @@ class MLP(Encoder):
         self.width = widths[-1]
 
     def forward(self, inputs: Any) -> Tensor:
-        """Encode ``{"numbers": (B, n), "categories": (B, c)}``, or numbers alone."""
+        """Encode ``{"numbers": (B, n), "categories": (B, c), "sets": {...}}``, or numbers alone."""
         state = inputs
         for stage in self.stages:
             state = stage(state)

@@ -1,11 +1,16 @@
-"""The first layer of table encoders: numbers, spread over bins, and categories to one row each."""
+"""The first layer of table encoders: numbers, categories and sets of a row, side by side."""
 
 import math
 
 import torch
 from torch import Tensor, nn
 
-from motet.options import Sequence
+from motet.encoders.number_embeddings import Expansion, NumberEmbedding, Numbers
+from motet.options import Mapping, Sequence
+
+Sets = Mapping[str, tuple[int, str]]
+"""For each set by name, how many values there are, and whether their vectors become a "mean" or a
+"sum"."""
 
 
 def embedding_width(size: int) -> int:
@@ -17,22 +22,42 @@ def embedding_width(size: int) -> int:
     return min(50, math.ceil(1.6 * math.pow(size, 0.56)))
 
 
-Expansion = tuple[Sequence[float], float, Sequence[float], Sequence[float]]
-"""Starts (T,), slope, means (T,) and standard deviations (T,) of the bins of a number."""
-
-
 class Row(nn.Module):
-    """Numbers, spread over bins, and embedded categories of a row, concatenated."""
+    """Numbers, spread over bins or embedded, and embedded categories and sets, concatenated.
 
-    def __init__(self, expansions: Sequence[Expansion | None], categories: Sequence[int]) -> None:
+    Args:
+        expansions: For each number, its bins; None takes it as it is.
+        categories: For each category, how many values it has.
+        sets: Sets of values.
+        embedding: How numbers are embedded; their bins are used as they are if left out.
+    """
+
+    def __init__(
+        self,
+        expansions: Sequence[Expansion | None],
+        categories: Sequence[int],
+        sets: Sets | None = None,
+        embedding: NumberEmbedding | None = None,
+    ) -> None:
         super().__init__()
-        self.numbers = Numbers(expansions) if expansions else None
+        self.numbers: nn.Module | None = None
+        self.width = sum(embedding_width(size) for size in categories)
+        if expansions and embedding is None:
+            self.numbers = plain = Numbers(expansions)
+            self.width += plain.width
         self.embeddings = nn.ModuleList(
             nn.Embedding(size, embedding_width(size)) for size in categories
         )
         self.reset_parameters()
-        self.width = sum(embedding_width(size) for size in categories)
-        self.width += self.numbers.width if self.numbers else 0
+        if expansions and embedding is not None:
+            made = embedding.build(expansions)
+            self.numbers = nn.Sequential(made, nn.Flatten())
+            self.width += made.count * made.width
+        self.sets = nn.ModuleList(
+            SetEmbedding(name, size, embedding_width(size), mode)
+            for name, (size, mode) in (sets or {}).items()
+        )
+        self.width += sum(embedding_width(size) for size, _ in (sets or {}).values())
 
     def reset_parameters(self) -> None:
         for embedding in self.embeddings:
@@ -47,53 +72,25 @@ class Row(nn.Module):
         if self.embeddings:
             columns = inputs["categories"].unbind(dim=1)
             parts += [embed(column) for embed, column in zip(self.embeddings, columns, strict=True)]
+        parts += [embed(inputs["sets"]) for embed in self.sets]
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
 
-class Numbers(nn.Module):
-    """Numbers (B, n) as they are or spread over their bins (B, width); see `Expansion`.
+class SetEmbedding(nn.EmbeddingBag):
+    """Mean or sum of the vectors of the values of a set, (B, L) to (B, width); 0 is padding.
 
-    The bins come with the preprocessing, so they are not among the saved weights.
+    An empty set gives zeros, and so do unknown values (2) until they were trained. A gradient
+    balancer computes with the rows of the values in a batch alone.
     """
 
-    plain: Tensor
-    column: Tensor
-    slope: Tensor
-    offset: Tensor
-    scale: Tensor
-    shift: Tensor
+    def __init__(self, name: str, size: int, width: int, mode: str) -> None:
+        super().__init__(size, width, mode=mode, padding_idx=0)
+        self.name = name
 
-    def __init__(self, expansions: Sequence[Expansion | None]) -> None:
-        super().__init__()
-        plain = [place for place, each in enumerate(expansions) if each is None]
-        # one row (column, start, slope, mean, std) per bin
-        bins = [
-            (place, start, each[1], mean, std)
-            for place, each in enumerate(expansions)
-            if each is not None
-            for start, mean, std in zip(each[0], each[2], each[3], strict=True)
-        ]
-        _, start, slope, mean, std = (
-            torch.tensor(bins, dtype=torch.float64).reshape(-1, 5).unbind(1)
-        )
-        self._hold("plain", torch.tensor(plain, dtype=torch.long))
-        self._hold("column", torch.tensor([each[0] for each in bins], dtype=torch.long))
-        self._hold("slope", slope)
-        self._hold("offset", -start * slope)
-        self._hold("scale", 1 / std)
-        self._hold("shift", -mean / std)
-        self.width = len(plain) + len(bins)
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        with torch.no_grad():
+            self.weight[2:3] = 0
 
-    def _hold(self, name: str, values: Tensor) -> None:
-        held = values.float() if values.is_floating_point() else values
-        self.register_buffer(name, held, persistent=False)
-
-    def forward(self, numbers: Tensor) -> Tensor:
-        if not len(self.column):
-            return numbers
-        spread = numbers.index_select(1, self.column)
-        spread = torch.addcmul(self.offset, spread, self.slope).clamp(0, 1)
-        spread = torch.addcmul(self.shift, spread, self.scale)
-        if not len(self.plain):
-            return spread
-        return torch.cat([numbers.index_select(1, self.plain), spread], dim=1)
+    def forward(self, sets: Mapping[str, Tensor]) -> Tensor:  # type: ignore[override]  # by name
+        return super().forward(sets[self.name])
