@@ -10,3 +10,7 @@ PROBLEMS = 500
 """Problems of a config that are explained; each takes time to find what was meant."""
 MODEL_ROOM = 256e6
 """Bytes that building a model from its folder may take, beside four times those of its weights."""
+IMAGE_PIXELS = 80_000_000
+"""Pixels of an image; a file of a few kilobytes can decode to billions (decompression bombs)."""
+IMAGE_BYTES = 256e6
+"""Bytes of the file of an image."""

@@ -160,6 +160,7 @@ INPUTS = Registry(
     category="motet.data.inputs.category:Category",
     vector="motet.data.inputs.vector:Vector",
     text="motet.data.inputs.text:Text",
+    image="motet.data.inputs.image:Image",
 )
 ENCODERS = Registry(
     "encoder",

@@ -10,20 +10,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from motet.data.ahead import ahead
 from motet.data.batches import Batch, S, learn_from
 from motet.data.groups import RowGroups
+from motet.data.images.stored import followed, images_in, with_draws
 from motet.data.ragged import bucketed
 from motet.data.tensors import as_tree, count_rows, map_leaves, row_lengths, tensors_of
 from motet.seeds import derive
+
+IMAGES_AHEAD = 2
+"""Batches of images that are ready before they are asked for."""
 
 
 class ArrayData:
     """Inputs and targets of N rows.
 
     Args:
-        inputs: An array or tensor (N, ...) or a `motet.data.ragged.Ragged`, whose batches are
-            padded, or a mapping, perhaps nested, of those. float64 arrays become float32, as models
-            are; integers and tensors stay as they are.
+        inputs: An array or tensor (N, ...), a `motet.data.ragged.Ragged`, whose batches are padded,
+            or a `motet.data.images.stored.Images`, which are decoded ahead in a thread; or a
+            mapping, perhaps nested, of those. float64 arrays become float32, as models are;
+            integers and tensors stay as they are.
         targets: For each task an array, list or tensor (N, ...), None in it meaning missing; a task
             that is None has no labels here.
         weights: For some tasks how much each row counts in the loss, (N,): 0 as if it had no label.
@@ -97,13 +103,28 @@ class ArrayData:
         Returns:
             The remaining batches.
         """
+        return self._ready(self.augmented(seed, number)._epoch(size, seed, number, done))
+
+    def augmented(self, seed: int, number: int) -> "ArrayData":
+        """Return the same rows with images as training sees them in an epoch; others as they are.
+
+        Labels per pixel, of (B, H, W) or more axes, move with the images.
+        """
+        if not images_in(self.inputs):
+            return self
+        targets = {**dict.fromkeys(self.named), **self.targets}
+        made = ArrayData(with_draws(self.inputs, seed, number), targets, self.weights)
+        made.groups = self.groups
+        return made
+
+    def _epoch(self, size: int, seed: int, number: int, done: int) -> Iterator[Batch]:
         if self.groups is not None:
             return self._taken(self.groups.epoch(size, seed=seed, number=number)[done:])
         order = self.order(seed, number)
         lengths = row_lengths(self.inputs)
         if lengths is not None:
             order = bucketed(order, lengths.cpu(), size, seed, number)
-        return self.batches(size, order[done * size :])
+        return self._split(size, order[done * size :])
 
     def batches(self, size: int, order: Tensor | None = None) -> Iterator[Batch]:
         """Split the rows into batches.
@@ -116,6 +137,9 @@ class ArrayData:
         Yields:
             One batch after the other, on the device of the data.
         """
+        yield from self._ready(self._split(size, order))
+
+    def _split(self, size: int, order: Tensor | None = None) -> Iterator[Batch]:
         if order is None:
             for start in range(0, len(self), size):
                 end = min(start + size, len(self))
@@ -142,7 +166,7 @@ class ArrayData:
         """
         if self.groups is not None:
             batches = self.groups.in_order(size)
-            yield from zip(batches, self._taken(batches), strict=True)
+            yield from zip(batches, self._ready(self._taken(batches)), strict=True)
             return
         lengths = row_lengths(self.inputs)
         if lengths is None:
@@ -185,9 +209,15 @@ class ArrayData:
             rows = each.to(self.device)
             yield self._batch(lambda values: values.index_select(0, rows), rows)  # noqa: B023  # used at once
 
+    def _ready(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Make batches ahead in a thread if they have images."""
+        return ahead(batches, IMAGES_AHEAD) if images_in(self.inputs) else batches
+
     def _batch(self, function: Callable[[Any], Any], rows: Tensor | None = None) -> Batch:
         weights = map_leaves(function, self.weights)
         targets = map_leaves(function, self.targets)
+        if rows is not None:
+            targets = followed(targets, self.inputs, rows)
         return Batch(map_leaves(function, self.inputs), targets, rows, weights=weights)
 
     def _mapped(self, function: Callable[[Any], Any]) -> "ArrayData":

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from motet.data.images.opening import Opening
+from motet.data.images.stored import Images
 from motet.data.label_arrays import joined_labels
 from motet.data.lanes import Piece
 from motet.data.ragged import Ragged
@@ -29,6 +31,8 @@ ROWS = 512
 _LENGTHS = " lengths"
 
 Arrays = dict[str, NDArray[Any]]
+Openings = dict[tuple[str, ...], Opening]
+"""How images are opened, by the names that lead to them."""
 
 
 class Leaf(NamedTuple):
@@ -62,10 +66,18 @@ class Blocks:
         path: The file.
         leaves: The arrays of the rows.
         entries: The blocks, in order.
+        images: For each branch whose leaves are the parts of images, how they are opened.
     """
 
-    def __init__(self, path: Path, leaves: Sequence[Leaf], entries: Sequence[Entry]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        leaves: Sequence[Leaf],
+        entries: Sequence[Entry],
+        images: "Openings | None" = None,
+    ) -> None:
         self._path, self.leaves, self.entries = path, tuple(leaves), tuple(entries)
+        self.images: Openings = images or {}
         sizes = np.array([each.size for each in entries], np.int64)
         self._offsets = sizes.cumsum() - sizes
         self.sizes = np.array([each.rows for each in entries], np.int64)
@@ -95,13 +107,15 @@ class Blocks:
         return {
             "leaves": [list(each) for each in self.leaves],
             "blocks": [*map(list, self.entries)],
+            "images": [[list(path), how.state()] for path, how in self.images.items()],
         }
 
     @staticmethod
     def of(path: Path, state: Mapping[str, Any]) -> "Blocks":
         """Return the rows of which `state` returned the index."""
         leaves = [Leaf(tuple(names), fill) for names, fill in state["leaves"]]
-        return Blocks(path, leaves, [Entry(*each) for each in state["blocks"]])
+        images = {tuple(names): Opening.of(how) for names, how in state["images"]}
+        return Blocks(path, leaves, [Entry(*each) for each in state["blocks"]], images)
 
     def pieces(self, start: int, end: int) -> list[Piece]:
         """Return where the rows from ``start`` up to ``end`` are; of no rows, one piece."""
@@ -157,7 +171,7 @@ class Reader:
             only: The first names of the leaves to return; all if left out.
 
         Returns:
-            The tree of all rows: arrays, and `Ragged`.
+            The tree of all rows: arrays, `Ragged`, and `Images`.
         """
         found = [(self.arrays(each.block), slice(each.start, each.end)) for each in pieces]
         tree: dict[str, Any] = {}
@@ -167,6 +181,12 @@ class Reader:
                 for name in leaf.path[:-1]:
                     branch = branch.setdefault(name, {})
                 branch[leaf.path[-1]] = _joined(leaf, found)
+        for path, how in self._blocks.images.items():
+            if not only or path[0] in only:
+                branch = tree
+                for name in path[:-1]:
+                    branch = branch[name]
+                branch[path[-1]] = Images.of_parts(how, branch[path[-1]])
         return tree
 
 
@@ -186,6 +206,7 @@ class Writer:
         with writing(path):
             self._file = path.open("wb")
         self._leaves: tuple[Leaf, ...] = ()
+        self._images: Openings = {}
         self._entries: list[Entry] = []
         self._waiting: Arrays = {}
         self._count = 0
@@ -199,6 +220,7 @@ class Writer:
         """
         if not count:
             return
+        self._images = self._images or dict(_openings(tree, ()))
         leaves = dict(_leaves(tree, ()))
         self._leaves = self._leaves or tuple(leaves)
         arrays: Arrays = {}
@@ -231,7 +253,7 @@ class Writer:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
-        return Blocks(self._path, self._leaves, self._entries)
+        return Blocks(self._path, self._leaves, self._entries, self._images)
 
     def _cut(self, arrays: Arrays, start: int, end: int) -> Arrays:
         found: Arrays = {}
@@ -250,8 +272,20 @@ def _leaves(tree: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[Le
     for name, each in tree.items():
         if isinstance(each, Mapping):
             yield from _leaves(each, (*path, name))
+        elif isinstance(each, Images):
+            yield from _leaves(each.parts(), (*path, name))
         else:
             yield Leaf((*path, name), each.fill if isinstance(each, Ragged) else None), each
+
+
+def _openings(
+    tree: Mapping[str, Any], path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Opening]]:
+    for name, each in tree.items():
+        if isinstance(each, Mapping):
+            yield from _openings(each, (*path, name))
+        elif isinstance(each, Images):
+            yield (*path, name), each.how
 
 
 def _plain(leaf: Leaf, values: Any) -> Arrays:

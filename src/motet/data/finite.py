@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from motet.data.images.stored import Images
 from motet.data.ragged import Ragged
 from motet.problems import InputError
 
@@ -30,6 +31,8 @@ def refuse_not_finite(inputs: Any, what: str, *, nan: bool = True) -> None:
         motet.problems.InputError: data: inputs has NaN in 1 of 2 rows, first in row 1; fill in ...
     """
     for name, values in _leaves(inputs, "inputs"):
+        if isinstance(values, Images):
+            continue  # checked when they were read
         flat = values.values if isinstance(values, Ragged) else values
         if not flat.is_floating_point() or bool(flat.sum(dtype=_wide(flat)).isfinite()):
             continue
@@ -48,7 +51,7 @@ def refuse_not_finite(inputs: Any, what: str, *, nan: bool = True) -> None:
 _HOW = "; for an encoder that reads NaN as missing, set encoder.takes_nan = True"
 
 
-def _leaves(tree: Any, name: str) -> Iterator[tuple[str, Tensor | Ragged]]:
+def _leaves(tree: Any, name: str) -> Iterator[tuple[str, Tensor | Ragged | Images]]:
     if not isinstance(tree, dict):
         yield name, tree
         return

@@ -84,7 +84,8 @@ class OwnRows:
         """
         steps = done // len(self._rows)
         orders = [self._order(task, seed, number)[steps * self.size :] for task in self._rows]
-        batches = [self._data.batches(self.size, order) for order in orders]
+        data = self._data.augmented(seed, number)
+        batches = [data.batches(self.size, order) for order in orders]
         for step in zip(*batches, strict=True):
             yield from step
 

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from motet.data.ahead import ahead
+from motet.data.arrays import IMAGES_AHEAD
 from motet.data.batches import Batch, Check, Learn, S
 from motet.data.blocks import Blocks, Reader
+from motet.data.images.stored import followed, with_draws
 from motet.data.lanes import BUFFER, LANES, LaneOrder, Piece
 from motet.data.learner import ROWS_AT_ONCE, Learner
 from motet.data.ragged import POOL
@@ -144,11 +146,28 @@ class StreamData:
         )
         numbers = range(order.window_of(done), order.windows)
         with closing(self._ahead(lambda reader: self._windows(reader, order, numbers))) as ready:
-            for first, rows, places in ready:
-                for batch, own in enumerate(places, first):
-                    if batch >= done:
-                        share = self._share(order, size, batch)
-                        yield replace(rows.take(own), share=share).to(self._device)
+            yield from self._ready(self._batches(ready, order, size, (seed, number), done))
+
+    def _batches(
+        self,
+        windows: Iterator[tuple[int, Batch, Sequence[Tensor]]],
+        order: LaneOrder,
+        size: int,
+        drawn: tuple[int, int],
+        done: int,
+    ) -> Iterator[Batch]:
+        """Yield the batches of windows, from number ``done`` on, augmented by (seed, epoch)."""
+        for first, rows, places in windows:
+            rows = replace(rows, inputs=with_draws(rows.inputs, *drawn, rows.rows))
+            for batch, own in enumerate(places, first):
+                if batch >= done:
+                    taken, share = rows.take(own), self._share(order, size, batch)
+                    targets = followed(taken.targets, rows.inputs, own)
+                    yield replace(taken, targets=targets, share=share).to(self._device)
+
+    def _ready(self, items: Iterator[T]) -> Iterator[T]:
+        """Make items ahead in a thread if they have images."""
+        return ahead(items, IMAGES_AHEAD) if self._blocks.images else items
 
     def once(self, size: int) -> Iterator[tuple[Tensor | None, Batch]]:
         """Yield every row once, in the order of the file; see `Data`.
@@ -157,15 +176,18 @@ class StreamData:
         """
         chunk = size * max(1, min(POOL, self._buffer // size))
         with closing(self._ahead(lambda reader: self._in_order(reader, chunk))) as ready:
-            for rows in ready:
-                lengths = row_lengths(rows.inputs)
-                if lengths is None:
-                    for start in range(0, len(rows), size):
-                        yield None, rows.cut(start, start + size).to(self._device)
-                    continue
-                for own in torch.split(lengths.argsort(descending=True, stable=True), size):
-                    batch = rows.take(own)
-                    yield batch.rows, batch.to(self._device)
+            yield from self._ready(self._once(ready, size))
+
+    def _once(self, chunks: Iterator[Batch], size: int) -> Iterator[tuple[Tensor | None, Batch]]:
+        for rows in chunks:
+            lengths = row_lengths(rows.inputs)
+            if lengths is None:
+                for start in range(0, len(rows), size):
+                    yield None, rows.cut(start, start + size).to(self._device)
+                continue
+            for own in torch.split(lengths.argsort(descending=True, stable=True), size):
+                batch = rows.take(own)
+                yield batch.rows, batch.to(self._device)
 
     def to(self, device: torch.device | str) -> "StreamData":
         """Return the same rows, whose batches are moved to a device as they come."""

@@ -7,11 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from motet.data.images.stored import Images
 from motet.data.ragged import Ragged
 from motet.problems import InputError, shown
 
-Tree = Tensor | Ragged | dict[str, Any] | None
-"""A tensor, rows of different length, or a mapping of names to trees; None where rows lack it."""
+Tree = Tensor | Ragged | Images | dict[str, Any] | None
+"""A tensor, rows of different length, images, or a mapping of names to trees; None where rows lack
+it."""
 
 
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
@@ -58,7 +60,7 @@ def as_tree(values: Any, what: str, *, lacking: bool = False) -> Tree:
         }
     if values is None and lacking:
         return None
-    return values if isinstance(values, Ragged) else as_tensor(values, what)
+    return values if isinstance(values, Ragged | Images) else as_tensor(values, what)
 
 
 def as_tensor(values: Any, what: str) -> Tensor:

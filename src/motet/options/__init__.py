@@ -32,6 +32,7 @@ from motet.options.tasks import (
 from motet.options.types import (
     Annotated,
     Any,
+    AugmentationOptions,
     Callable,
     Chosen,
     Default,
@@ -72,6 +73,7 @@ __all__ = [
     "TASK_DEFAULTS",
     "Annotated",
     "Any",
+    "AugmentationOptions",
     "AuxiliaryOptions",
     "Callable",
     "Chosen",

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from motet.conditions import parse
+from motet.options.augmentation import AugmentationOptions
 from motet.options.mappings import (
     Enabled,
     Epochs,
@@ -52,6 +53,7 @@ from motet.problems import InputError
 __all__ = [
     "Annotated",
     "Any",
+    "AugmentationOptions",
     "Callable",
     "Chosen",
     "Default",

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from motet.config import Config
 from motet.config.places import without_paths
+from motet.data.images.stored import Images
 from motet.data.ragged import Ragged
 from motet.data.trees import leaves
 from motet.problems import MALFORMED, InputError, reason
@@ -142,9 +143,15 @@ def digest(prepared: AnyPrepared) -> str:
         split = part.rows.split
         arrays = [*leaves(part.inputs), *part.targets.values(), *part.weights.values()]
         for leaf in [*arrays, split.train, split.validation, split.test]:
-            for array in (leaf.values, leaf.lengths) if isinstance(leaf, Ragged) else (leaf,):
+            for array in _arrays_of(leaf):
                 found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()
+
+
+def _arrays_of(leaf: Any) -> tuple[Any, ...]:
+    if isinstance(leaf, Images):
+        return leaf.fingerprint()
+    return (leaf.values, leaf.lengths) if isinstance(leaf, Ragged) else (leaf,)
 
 
 def config_digest(config: Config) -> str:

@@ -24,7 +24,8 @@ def renamed(table: pa.Table, columns: Mapping[str, str]) -> pa.Table:
             continue
         if own in table.column_names:
             table = table.drop_columns([own])
+        metadata = table.schema.metadata
         table = table.rename_columns(
             [own if each == column else each for each in table.column_names]
-        )
+        ).replace_schema_metadata(metadata)
     return table

@@ -78,9 +78,9 @@ def _check_columns(where: str, tree: object, shape: TableShape, rows: int) -> No
 
 def _check_leaves(where: str, tree: object, rows: int) -> None:
     for leaf in leaves(tree):
-        ragged = hasattr(leaf, "lengths")  # `Ragged`, which needs torch
-        if not (ragged or isinstance(leaf, np.ndarray)) or len(leaf) != rows:
-            found = len(leaf) if ragged else np.shape(leaf)
+        own = hasattr(leaf, "index_select")  # `Ragged` and `Images`, which need torch
+        if not (own or isinstance(leaf, np.ndarray)) or len(leaf) != rows:
+            found = len(leaf) if own else np.shape(leaf)
             raise InputError(
                 f"{where}: apply(rows) returned {type(leaf).__name__} {found} for {rows:,} rows; "
                 f"expected arrays ({rows:,}, ...), motet.data.ragged.Ragged, or a dict of those"

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from motet.data.empty import TextCells
 from motet.data.plain import check_names, plain, plain_type, require_rows
+from motet.data.row_folders import with_folder
 from motet.data.sources.formats import open_file
 from motet.data.sources.saved_datasets import DataFile, with_names
 from motet.data.sources.streams import ROWS, FileRows, RowStream, in_parts
@@ -37,12 +38,14 @@ class FileStream(RowStream):
             self._files = [_PlainFile(file, strings) for file in files]
             empty = [each.schema.empty_table() for each in self._files]
         names = [file.name for file in files]
-        self.schema = unite(dict(zip(names, empty, strict=True))).schema
+        schema = unite(dict(zip(names, empty, strict=True))).schema
+        self.schema = with_folder(schema, [file.path.parent for file in files])
         self.count = sum(each.count for each in self._files)
 
     def tables(self, rows: int = ROWS, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         names = self.schema.names if columns is None else list(columns)
-        schema = pa.schema([self.schema.field(name) for name in names])
+        fields = [self.schema.field(name) for name in names]
+        schema = pa.schema(fields, self.schema.metadata)
         return in_parts(
             (
                 table.select(names).cast(schema, safe=False)

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from motet.data.empty import without_empty
 from motet.data.plain import plain
+from motet.data.row_folders import with_folder
 from motet.data.row_names import row_name
 from motet.data.selection import listed
 from motet.data.sources.arrow_files import arrow_rows
@@ -47,7 +48,9 @@ class Files(Source):
         if texts:  # a column with digits in one file and texts in another is text
             strings = {*strings, *texts}
             tables = {file.name: _read(file, strings) for file in files}
-        return unite(tables)
+        table = unite(tables)
+        schema = with_folder(table.schema, [file.path.parent for file in files])
+        return table.replace_schema_metadata(schema.metadata)
 
     def stream(self, strings: Collection[str] = ()) -> RowStream:
         return FileStream(self._files_once(), strings)
