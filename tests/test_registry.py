@@ -415,7 +415,7 @@ class Bag(Encoder):
 YAML = """
 inputs:
   age: number
-  note: {type: text, tokenizer: words, encoder: {type: bag, size: 7}}
+  note: {type: text, tokenizer: words, encoder: {type: own_bag, size: 7}}
 tasks: {spend: regression, tags: {type: sequence_labelling, input: note}}
 model: {encoder: {type: tiny, units: 5}}
 training: {epochs: 1, batch_size: 16, freeze: ["*.encoders.0"]}
@@ -425,7 +425,7 @@ training: {epochs: 1, batch_size: 16, freeze: ["*.encoders.0"]}
 def test_encoders_of_your_own_for_tables_and_texts_serve_a_run_from_a_file(tmp_path):
     pytest.importorskip("tokenizers")
     register("encoder", "tiny", Tiny)
-    register("encoder", "bag", Bag)
+    register("encoder", "own_bag", Bag)
     words = [["good", "shoes"], ["a", "bad", "hat"]] * 30
     tags = [["O", "B-thing"], ["O", "O", "B-thing"]] * 30
     rows = pa.table({"age": range(60), "note": words, "spend": [1.0, 2.5] * 30, "tags": tags})
@@ -441,8 +441,8 @@ def test_encoders_of_your_own_for_tables_and_texts_serve_a_run_from_a_file(tmp_p
 
 
 def test_an_encoder_of_your_own_is_refused_where_it_reads_something_else(people, tmp_path):
-    register("encoder", "bag", Bag)
-    config = {"model": {"encoder": "bag"}, "tasks": {"spend": "regression"}}
+    register("encoder", "own_bag", Bag)
+    config = {"model": {"encoder": "own_bag"}, "tasks": {"spend": "regression"}}
     with pytest.raises(
         InputError, match="bag is not an encoder of numbers, categories and vectors"
     ):

@@ -237,6 +237,8 @@ MEMBERS = {
     "encoder": _by_other(
         {
             "mlp": "dense fc feedforward ffn linear tabular fully_connected concat",
+            "bag": "fasttext bow bag_of_words ngrams n_grams embedding_bag embeddingbag tfidf cbow "
+            "average dan",
             "lstm": "bilstm rnn gru recurrent blstm",
             "transformer": "attention self_attention",
             "pretrained": "bert roberta distilbert hf huggingface hugging_face auto_transformer "

@@ -168,6 +168,7 @@ ENCODERS = Registry(
     "torch.nn:Module",
     mlp="motet.encoders.mlp:MLP",
     tabular_transformer="motet.encoders.tabular_transformer:TabularTransformer",
+    bag="motet.encoders.bag:Bag",
     lstm="motet.encoders.lstm:LSTM",
     transformer="motet.encoders.transformer:Transformer",
     pretrained="motet.encoders.pretrained:Pretrained",

@@ -249,7 +249,7 @@ def test_an_encoder_of_the_wrong_kind_is_told_at_its_key():
         "model.encoder: lstm is not an encoder of numbers, categories and vectors; expected mlp"
         in found
     )
-    assert "inputs.review.encoder: mlp is not an encoder of texts; expected lstm or" in found
+    assert "inputs.review.encoder: mlp is not an encoder of texts; expected bag or lstm or" in found
 
 
 def test_an_encoder_for_nothing_is_refused():

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, Union, cast, get_args, get
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model
 from pydantic_core import core_schema
 
-from motet.options import Chosen, Option, read_options
+from motet.options import Option, read_options
 from motet.registry import KINDS, version
 
 
@@ -140,9 +140,8 @@ def field_of(option: Option) -> tuple[Any, Any]:
     """Return an option as a field of a pydantic model: its annotation and the field."""
     default = ... if option.required else option.default
     annotation = option.annotation
-    union = get_args(annotation) if get_origin(annotation) is Union else (annotation,)
-    for marker in (mark for each in union for mark in getattr(each, "__metadata__", ())):
-        if isinstance(marker, Chosen):
-            member = MemberOf(marker.kind, marker.default, lacking=marker.lacking)
-            annotation = Annotated[Member | None if NoneType in union else Member, member]
+    if (chosen := option.chosen) is not None:
+        union = get_args(annotation) if get_origin(annotation) is Union else (annotation,)
+        member = MemberOf(chosen.kind, chosen.default, lacking=chosen.lacking)
+        annotation = Annotated[Member | None if NoneType in union else Member, member]
     return annotation, Field(default, description=option.description)

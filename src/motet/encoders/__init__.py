@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import nn
 
+from motet.encoders.bag import Bag
 from motet.encoders.base import Encoder
 from motet.encoders.cnn import CNN
 from motet.encoders.fusion import Fusion
@@ -21,6 +22,7 @@ __all__ = [
     "CNN",
     "LSTM",
     "MLP",
+    "Bag",
     "Encoder",
     "Fusion",
     "Joined",

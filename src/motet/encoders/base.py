@@ -1,5 +1,7 @@
 """The base of encoders: a module that can be frozen as a whole."""
 
+from typing import ClassVar
+
 from motet.freezable import Freezable
 from motet.problems import InputError
 from motet.states import Gives
@@ -40,6 +42,10 @@ class Encoder(Freezable):
     reads: str
     """The kind of input that it reads: "table", "text", or the ``reads`` of another input's shape;
     "table" if left out."""
+    reads_tokens: bool = True
+    """Of one that reads "text": whether its states depend on the tokens."""
+    asks: ClassVar[tuple[str, ...]] = ()
+    """Of one that reads "text": what it reads beside them, see `motet.data.text_parts`."""
     not_causal: str = "does not declare states that are independent of later tokens"
     """Why it cannot read texts that have ``"causal"``; empty if it can, see
     `motet.encoders.tokens`."""

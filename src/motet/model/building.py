@@ -164,6 +164,30 @@ def _text_read(task: Task, config: Config, sizes: Sizes) -> str | None:
     return read_text(task.name, asked, texts) if "tokens" in states_read(task) else None
 
 
+def _check_text(task: Task, config: Config, sizes: Sizes) -> None:
+    """Check that the encoder of the text that a task reads gives, or reads, what it needs."""
+    auxiliary = isinstance(task, TextAuxiliary)
+    text: str | None = task.text if isinstance(task, TextAuxiliary) else None
+    if task.label_kind.given:
+        text = _text_read(task, config, sizes)
+    if text is None:
+        return
+    name = _own_encoder(config, text)["type"]
+    encoder = ENCODERS[name]
+    if auxiliary and not getattr(encoder, "reads_tokens", True):
+        raise InputError(
+            f"it changes the tokens of input {text!r}, which its encoder {name} does not read; "
+            f"remove the task, or set encoder: bag+lstm for {text!r}"
+        )
+    needed = not auxiliary or task.reads_state == "tokens"
+    if needed and getattr(encoder, "gives", None) == "rows":
+        raise InputError(
+            f"it reads a state of each word of input {text!r}, whose encoder {name} gives one "
+            f"state per text; set an encoder that gives both for {text!r}, such as lstm, "
+            "transformer, or, to keep the bag, bag+lstm"
+        )
+
+
 def _build_table_encoder(chosen: Member, sizes: Sizes) -> nn.Module:
     """Build the encoder from (numbers, categories) and, if it takes them, the numbers' bins."""
     table, bins = sizes.inputs.table, dict[str, Any]()
@@ -229,8 +253,7 @@ def check_tasks(config: Config, sizes: Sizes, collector: Collector) -> None:
             given = config.tasks[name].options()
             if given.get("row_weight") is not None and given.get("metrics"):
                 check_of_loss(task, metrics[name])
-            if task.label_kind.given:
-                _text_read(task, config, sizes)
+            _check_text(task, config, sizes)
             built[name] = task
     for name, task in built.items() if len(built) == len(config.tasks) else ():
         with collector.at("tasks", name):

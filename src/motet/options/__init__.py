@@ -13,6 +13,7 @@ from motet.options.checking import (
 )
 from motet.options.reading import (
     Option,
+    asked_by,
     common_options,
     label_kind_of,
     read_options,
@@ -108,6 +109,7 @@ __all__ = [
     "Unfreeze",
     "Unpack",
     "WeightSchedule",
+    "asked_by",
     "checked",
     "common_options",
     "create",

@@ -20,8 +20,16 @@ from typing_extensions import Unpack
 
 from motet.names import Registry
 from motet.options import types
-from motet.options.types import Default, InConfig, OnlyWith, Sequence, defaults_of, only_with
-from motet.registry import TASKS
+from motet.options.types import (
+    Chosen,
+    Default,
+    InConfig,
+    OnlyWith,
+    Sequence,
+    defaults_of,
+    only_with,
+)
+from motet.registry import ENCODERS, TASKS
 
 REQUIRED = object()
 
@@ -46,6 +54,14 @@ class Option:
     def only_with(self) -> OnlyWith | None:
         """The marker that ties this option to a value of another."""
         return only_with(self.annotation)
+
+    @property
+    def chosen(self) -> Chosen | None:
+        """The marker of an option that chooses a member."""
+        is_union = get_origin(self.annotation) is Union
+        branches = get_args(self.annotation) if is_union else (self.annotation,)
+        marks = (mark for each in branches for mark in getattr(each, "__metadata__", ()))
+        return next((mark for mark in marks if isinstance(mark, Chosen)), None)
 
 
 def read_options(registry: Registry, name: str) -> tuple[Option, ...]:
@@ -95,6 +111,22 @@ def label_kind_of(task_type: str) -> str:
     if isinstance(place, str):
         return str(_class_attribute(_definition(place), "labels"))
     return str(place.label_kind.name)
+
+
+def asked_by(encoder: str) -> tuple[str, ...]:
+    """Return what the encoder of a text asks for beside tokens, its ``asks``.
+
+    Raises:
+        InputError: If no encoder has the name.
+
+    Example:
+        >>> asked_by("bag"), asked_by("mlp")
+        (('grams',), ())
+    """
+    place = ENCODERS.place(encoder)
+    if isinstance(place, str):
+        return _class_attribute(_definition(place), "asks") or ()
+    return tuple(getattr(place, "asks", ()))
 
 
 # From source ---------------------------------------------------------------------------------

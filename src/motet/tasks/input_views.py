@@ -84,7 +84,8 @@ class InputViews:
 def _part(tree: Any, *, there: bool) -> Any:
     """Return an input as it is, or empty; of texts what their encoders need."""
     if isinstance(tree, Mapping):
-        parts = [part for part in ("ids", "segments") if part in tree] if "ids" in tree else tree
+        read = ("ids", "segments", "grams", "characters")
+        parts = [part for part in read if part in tree] if "ids" in tree else tree
         return {part: _part(tree[part], there=there) for part in parts}
     return tree if there or not isinstance(tree, Tensor) else torch.zeros_like(tree)
 

@@ -70,7 +70,11 @@ class RowViews:
             if "ids" in tree:
                 changed.append(name)
                 parts = {part: tree[part] for part in ("ids", "segments") if part in tree}
-                return self._without_words(parts, name, generator)
+                made = self._without_words(parts, name, generator)
+                if "grams" in tree:  # hashed beforehand, so not those of the words that are left
+                    left = self._without_words({"ids": tree["grams"]}, "", generator)
+                    made["grams"] = left["ids"]
+                return made
             return {
                 key: self._changed(each, str(key), generator, changed) for key, each in tree.items()
             }

@@ -15,6 +15,7 @@ from motet.data.ragged import Ragged
 from motet.encoders import Joined
 from motet.encoders.tokens import check_words
 from motet.model import MultiTaskModel
+from motet.states import record_of
 
 ROWS = 64
 """Texts per forward pass."""
@@ -93,7 +94,9 @@ def states_of(
         for rows in torch.split(order, ROWS):
             given = {name: part.index_select(0, rows).to(device) for name, part in text.items()}
             found = encoder(given)
-            pooled[rows] = found.pooled.cpu()
+            record = record_of(found)
+            assert record is not None  # one that gives no features was refused before
+            pooled[rows] = record.pooled.cpu()
             if words:
                 check_words(found, given, encoder)
                 places = torch.arange(found.states.shape[1])

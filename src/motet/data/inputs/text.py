@@ -16,6 +16,7 @@ from motet.data.inputs.samples import Sample
 from motet.data.inputs.shapes import TextSizes
 from motet.data.notes import Finding, Notes
 from motet.data.selection import column_of, require_columns
+from motet.data.text_parts import TextParts
 from motet.data.values import as_texts, described, is_list
 from motet.options import Chosen, Mapping, Place, PositiveInt, StrictBool, TwoOrMore, checked
 from motet.problems import InputError
@@ -123,6 +124,8 @@ class Text(Input):
         self._lowercase = lowercase is not False
         self._max_length = max_length
         self._words = split is not None
+        self._encoder = encoder
+        self._parts = TextParts()
         self._tokenizer: tokenising.Tokenizer | None = None
         self._seen = _Seen()
 
@@ -149,6 +152,7 @@ class Text(Input):
             )
         texts = list(tokeniser_training.lines(seen.sample.values())) if seen.sample.added else []
         self._tokenizer = self._made(texts)
+        self._parts = TextParts.of(self._encoder, lowercase=self._lowercase)
         self.notes = seen.sample.notes(f"input {self.name!r}")
 
     def apply(self, rows: Rows) -> tuple[dict[str, Any], Notes]:
@@ -156,7 +160,7 @@ class Text(Input):
 
         Returns:
             The rows of `motet.data.ragged.Ragged` tensors: "ids"; of pairs also "segments"; of
-            words also "words".
+            words also "words"; and what the encoder asks for, see `motet.data.text_parts`.
         """
         from torch import (
             from_numpy,
@@ -175,6 +179,9 @@ class Text(Input):
         if self._words:
             counts = np.fromiter(map(len, texts), np.int64, len(texts))
             tokens["words"] = Ragged(from_numpy(found.words), from_numpy(counts), fill=-1)
+        if self._parts.grams is not None:
+            grams, numbers = map(from_numpy, self._parts.grams.of(texts, self._max_length))
+            tokens["grams"] = Ragged(grams, numbers, fill=0)
         found_in = {self._too_long: found.cut, _EMPTY: int((found.lengths <= bare).sum())}
         return tokens, Notes(len(rows), found_in, self._remarks(rows))
 
@@ -227,12 +234,14 @@ class Text(Input):
             "vocabulary": self._vocabulary,
             "max_length": self._max_length,
             "tokenizer": self._tokenizer.to_json(),
+            "parts": self._parts.state(),
         }
 
     def load(self, state: dict[str, Any]) -> None:
         self._columns, self._words = tuple(state["columns"]), state["words"]
         self._vocabulary, self._max_length = state["vocabulary"], state["max_length"]
         self._tokenizer = tokenising.from_json(state["tokenizer"])
+        self._parts = TextParts.from_state(state.get("parts", {}))  # older models have none
 
     def _made(self, texts: Sequence[str]) -> tokenising.Tokenizer:
         if self._kind == "saved":

@@ -1,0 +1,97 @@
+"""What the encoder of a text reads beside its tokens.
+
+An encoder declares it in ``asks``: "grams" are the n-grams of a text, which its options
+``buckets``, ``words`` and ``characters`` describe. An encoder that consists of others, which its
+options choose, reads what these read. Each is a leaf of the text's tree.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from motet.data.grams import Grams
+from motet.options import asked_by, read_options
+from motet.problems import InputError
+from motet.registry import ENCODERS
+
+GRAMS = "grams"
+_DEFAULT = "lstm"
+
+
+@dataclass(frozen=True)
+class TextParts:
+    """Leaves that a text has beside its tokens."""
+
+    grams: Grams | None = None
+
+    @staticmethod
+    def of(encoder: str | Mapping[str, Any], *, lowercase: bool) -> "TextParts":
+        """Find what an encoder reads.
+
+        Args:
+            encoder: Its name, or ``{"type": name, option: value}``.
+            lowercase: Whether texts are converted to lower case.
+
+        Returns:
+            The parts.
+
+        Raises:
+            InputError: If no encoder has the name, or two encoders read different n-grams.
+        """
+        asked: set[Grams] = set()
+        for part, options in _asked(encoder):
+            if part == GRAMS:
+                asked.add(_grams(options, lowercase=lowercase))
+            else:
+                raise InputError(f"asks for {part!r}; expected {GRAMS!r}", option="encoder")
+        if len(asked) > 1:
+            raise InputError(
+                "its parts read different n-grams; give them the same buckets, words and "
+                "characters",
+                option="encoder",
+            )
+        return TextParts(next(iter(asked), None))
+
+    def state(self) -> dict[str, Any]:
+        """Return them as JSON can hold them."""
+        return {} if self.grams is None else {GRAMS: asdict(self.grams)}
+
+    @staticmethod
+    def from_state(state: Mapping[str, Any]) -> "TextParts":
+        """Return the parts whose state it is."""
+        if GRAMS not in state:
+            return TextParts()
+        given = dict(state[GRAMS])
+        if given["characters"] is not None:
+            given["characters"] = tuple(given["characters"])
+        return TextParts(Grams(**given))
+
+
+def _grams(options: Mapping[str, Any], *, lowercase: bool) -> Grams:
+    pieces = options["characters"]
+    return Grams(
+        options["buckets"],
+        options["words"],
+        None if pieces is None else (int(pieces[0]), int(pieces[1])),
+        lowercase,
+    )
+
+
+def _asked(encoder: str | Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield what an encoder, or one that it consists of, asks for, with its options."""
+    given = {"type": encoder} if isinstance(encoder, str) else dict(encoder)
+    name = given.pop("type", _DEFAULT)
+    known = read_options(ENCODERS, name)
+    options = {option.name: option.default for option in known} | given
+    for part in asked_by(name):
+        yield part, options
+    for option in known:
+        chosen = option.chosen
+        if chosen is not None and chosen.kind == ENCODERS.kind:
+            inner = options[option.name]
+            if inner is None and chosen.default is not None:
+                inner = chosen.default
+            elif isinstance(inner, Mapping) and chosen.default is not None:
+                inner = {"type": chosen.default, **inner}
+            if inner is not None:
+                yield from _asked(inner)

@@ -1,0 +1,134 @@
+"""Runs whose texts are bags of n-grams: trained, resumed, streamed, moved, and refused."""
+
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+import motet
+from motet.config import ConfigError
+from motet.run import check
+from motet.training import Interrupted
+
+pytest.importorskip("tokenizers")
+
+TEXTS = ["good shoes", "bad shoes", "a good hat", "a bad hat", "Good boots!", "the bad boots"]
+ROWS = {
+    "review": TEXTS * 20,
+    "mood": ["glad", "sad"] * 60,
+    "wears": ["shoes", "shoes", "hat", "hat", "shoes", "shoes"] * 20,
+}
+BAG = {"type": "bag", "buckets": 500, "width": 8, "characters": [3, 4]}
+CONFIG = {
+    "inputs": {"review": {"type": "text", "encoder": BAG}},
+    "tasks": {"mood": "classification", "wears": "classification"},
+    "training": {
+        "epochs": 6,
+        "batch_size": 16,
+        "optimizer": {"learning_rate": 0.03},
+        "device": "cpu",
+    },
+    "balancing": {"type": "pcgrad"},
+}
+
+
+def with_encoder(encoder, **sections):
+    return {**CONFIG, "inputs": {"review": {"type": "text", "encoder": encoder}}, **sections}
+
+
+def same(one, other):
+    found = other.model.state_dict()
+    return all(torch.equal(value, found[name]) for name, value in one.model.state_dict().items())
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return motet.train(CONFIG, ROWS, output=tmp_path_factory.mktemp("bags") / "run")
+
+
+def test_a_bag_learns_two_tasks_and_knows_the_pieces_of_unknown_words(run):
+    found = run.predict({"review": ["good shoes", "a bad hat", "goodish", None]})
+    assert found["mood"].to_pylist()[:3] == ["glad", "sad", "glad"]
+    assert found["wears"].to_pylist()[:2] == ["shoes", "hat"]
+
+
+def test_the_model_folder_alone_predicts(run, tmp_path):
+    rows = {"review": ["good shoes", "the worst hats ever", ""]}
+    expected = run.predict(rows)
+    shutil.copytree(run.path / "model", tmp_path / "moved")
+    assert motet.load(tmp_path / "moved").predict(rows).equals(expected)
+
+
+def test_a_run_of_bags_resumes_exactly(run, tmp_path, monkeypatch):
+    original = motet.Trainer.train_step
+
+    def stopping(trainer, batch):
+        if trainer.step == 14:
+            trainer.stop_requested = True
+        return original(trainer, batch)
+
+    monkeypatch.setattr(motet.Trainer, "train_step", stopping)
+    with pytest.raises(Interrupted):
+        motet.train(CONFIG, ROWS, output=tmp_path / "parts")
+    monkeypatch.undo()
+    assert same(run, motet.resume(tmp_path / "parts", data=ROWS))
+
+
+def test_bags_are_streamed(tmp_path):
+    pq.write_table(pa.table(ROWS), tmp_path / "rows.parquet", row_group_size=30)
+    data = {"source": str(tmp_path / "rows.parquet"), "stream": True}
+    streamed = motet.train({**CONFIG, "data": data}, output=tmp_path / "run")
+    assert streamed.predict({"review": TEXTS})["mood"].to_pylist() == ["glad", "sad"] * 3
+
+
+def test_case_is_read_on_request(tmp_path):
+    rows = {"review": ["Go", "go"] * 40, "mood": ["glad", "sad"] * 40}
+    review = {"type": "text", "encoder": BAG, "lowercase": False}
+    config = {**CONFIG, "inputs": {"review": review}, "tasks": {"mood": "classification"}}
+    del config["balancing"]
+    run = motet.load(motet.train(config, rows, output=tmp_path / "run").path)
+    assert run.predict({"review": ["Go", "go"]})["mood"].to_pylist() == ["glad", "sad"]
+
+
+@pytest.mark.parametrize(
+    ("task", "rows", "message"),
+    [
+        (
+            {"type": "sequence_labelling"},
+            {"review": [["a", "b"], ["c"]] * 20, "t": [["O", "B-x"], ["O"]] * 20},
+            r"tasks\.t.* reads a state of each word of input 'review', whose encoder bag gives one "
+            r"state per text; .*bag\+lstm",
+        ),
+        (
+            {"type": "masked_language_modelling"},
+            ROWS,
+            r"tasks\.t.* changes the tokens of input 'review', which its encoder bag does not read",
+        ),
+        (
+            {"type": "word_order"},
+            ROWS,
+            r"tasks\.t.* changes the tokens of input 'review', which its encoder bag does not read",
+        ),
+    ],
+)
+def test_tasks_that_need_words_are_refused_with_the_reason(task, rows, message):
+    tasks = {"t": task} if rows is not ROWS else {"mood": "classification", "t": task}
+    config = with_encoder(BAG, tasks=tasks, balancing={"type": "equal"})
+    with pytest.raises(ConfigError, match=message):
+        check(config, data=rows)
+
+
+def test_a_view_of_a_bag_has_fewer_n_grams(tmp_path):
+    tasks = {"mood": "classification", "views": {"type": "contrastive", "views": "drop"}}
+    config = with_encoder(BAG, tasks=tasks, balancing={"type": "equal"})
+    changes = ["training.epochs=2"]
+    run = motet.train(config, ROWS, changes, output=tmp_path / "run")
+    losses = [e["tasks"]["views"]["loss"] for e in run.history.records if e["event"] == "epoch"]
+    assert losses[-1] < losses[0]
+
+
+def test_pieces_of_words_in_the_wrong_order_are_refused_at_their_key():
+    with pytest.raises(ConfigError, match=r"characters: found \[5, 3\], expected the shortest"):
+        check(with_encoder({"type": "bag", "characters": [5, 3]}), data=ROWS)
