@@ -5,7 +5,7 @@ from typing import Annotated, NotRequired
 from pydantic import AfterValidator, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from motet.options.numbers import PositiveFloat, PositiveInt, PositiveShare, Share
+from motet.options.numbers import Degrees, PositiveFloat, PositiveInt, PositiveShare, Share
 
 
 def _ordered(given: tuple[float, float]) -> tuple[float, float]:
@@ -80,17 +80,16 @@ class AugmentationOptions(TypedDict):
         ]
     ]
     random_resized_crop: NotRequired[
-        Annotated[ResizedCrop, Field(description="A part of the image, resized to the whole.")]
+        Annotated[ResizedCrop, Field(description="A part of the image becomes the whole.")]
     ]
     rotation: NotRequired[
         Annotated[
-            PositiveFloat,
-            Field(le=180, description="Degrees of rotation at most, either way; black outside."),
+            Degrees, Field(description="Degrees of rotation at most, either way; black outside.")
         ]
     ]
     color_jitter: NotRequired[
         Annotated[ColorJitter, Field(description="Changes of brightness, contrast, saturation.")]
     ]
     random_erasing: NotRequired[
-        Annotated[Erasing, Field(description="A rectangle that is replaced by the mean.")]
+        Annotated[Erasing, Field(description="A rectangle becomes the mean.")]
     ]

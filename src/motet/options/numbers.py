@@ -39,3 +39,5 @@ PositiveShare = Annotated[float, Field(gt=0, le=1), BeforeValidator(_real)]
 """A share above 0: 0 < x <= 1."""
 InnerShare = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_real)]
 """A share that is neither nothing nor all: 0 < x < 1."""
+Degrees = Annotated[float, Field(gt=0, le=180), BeforeValidator(_real)]
+"""An angle, either way: 0 < x <= 180."""

@@ -7,7 +7,7 @@ settings with their defaults, are commented out.
 import json
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -209,7 +209,7 @@ def _of_inputs(guesses: Sequence[Guess], words: Collection[str]) -> Iterator[Lin
     yield "inputs:", "what the model sees"
     for guess in guesses:
         if guess.type is not None:
-            chosen = _with_encoder(guess.type, guess.column in words)
+            chosen = _with_encoder(guess.type, guess.column in words, guess.options)
             yield f"  {on_one_line(guess.column)}: {on_one_line(chosen)}", guess.reason
     left = [guess for guess in guesses if guess.type is None]
     if left:
@@ -219,11 +219,12 @@ def _of_inputs(guesses: Sequence[Guess], words: Collection[str]) -> Iterator[Lin
         yield f"  # {on_one_line(guess.column)}:", guess.reason
 
 
-def _with_encoder(kind: str, of_words: bool) -> str | Chosen:
+def _with_encoder(kind: str, of_words: bool, options: Mapping[str, Any]) -> str | Chosen:
     """Spell out the encoder of an input that has one of its own, though it is the default."""
     encoder = _own_encoder(kind)
     split = {"split": "spaces"} if of_words else {}
-    return kind if encoder is None else {"type": kind, **split, "encoder": encoder}
+    found = {"type": kind, **split, **options}
+    return kind if encoder is None else {**found, "encoder": encoder}
 
 
 def _own_encoder(kind: str) -> str | None:

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from motet import limits
 from motet.problems import InputError
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 _MAGIC = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6")
 _GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
+_ON_THEIR_SIDE = (5, 6, 7, 8)
+"""Orientations in EXIF data that exchange height and width."""
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 Resize = Literal["stretch", "crop", "pad", "refuse"]
@@ -163,7 +165,8 @@ def resized(image: Any, size: tuple[int, int], how: Resize) -> Any:
 
 def _header(image: Any) -> Header:
     width, height = image.size
-    if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # orientations that exchange the sides
+    has_exif = image.format != "PNG" or "exif" in image.info  # else it would be decoded
+    if has_exif and image.getexif().get(0x0112, 1) in _ON_THEIR_SIDE:
         width, height = height, width
     grey = image.mode in _GREY or (image.mode in ("P", "PA") and _is_grey(image))
     return Header(height, width, 1 if grey else 3)

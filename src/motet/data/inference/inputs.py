@@ -1,6 +1,7 @@
 """Which type of input each column seems to be, and why."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from motet.data.inference.guesses import (
     share_missing,
     spelling_numbers,
 )
+from motet.data.inference.images import infer_image
 from motet.data.row_names import RowName, row_name
 from motet.data.row_numbers import FEWEST, row_numbers
 from motet.data.selection import listed
@@ -54,29 +56,36 @@ def infer_inputs(
     """
     excluded = set(exclude)
     names = [name for name in table.column_names if name not in excluded]
-    if train is None:
-        return [Guess(name, *_guess_in(table, name, table[name], name_row)) for name in names]
-    rows, numbers = pa.array(train), train
+    rows = None if train is None else pa.array(train)
 
     def name_of(place: int) -> str:
-        return name_row(int(numbers[place]))
+        return name_row(place if train is None else int(train[place]))
 
-    return [Guess(name, *_guess_in(table, name, table[name].take(rows), name_of)) for name in names]
+    def guess(name: str) -> Guess:
+        column = table[name] if rows is None else table[name].take(rows)
+        image = infer_image(name, column, table.schema)
+        return image or Guess(name, *_guess_in(table, name, column, name_of))
+
+    return [guess(name) for name in names]
 
 
-def usable(guesses: Sequence[Guess]) -> dict[str, str]:
-    """Return the type of each column that can be an input.
+def usable(guesses: Sequence[Guess]) -> dict[str, Any]:
+    """Return the type of each column that can be an input, and the options that it needs.
 
     Args:
         guesses: What `infer_inputs` found.
 
     Returns:
-        Types by column.
+        Types by column, of some a mapping with options.
 
     Raises:
         InputError: If no column can be one.
     """
-    found = {guess.column: guess.type for guess in guesses if guess.type is not None}
+    found = {
+        guess.column: {"type": guess.type, **guess.options} if guess.options else guess.type
+        for guess in guesses
+        if guess.type is not None
+    }
     if not found:
         seen = listed(f"{guess.column}: {guess.reason}" for guess in guesses)
         raise InputError(

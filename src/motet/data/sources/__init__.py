@@ -41,7 +41,7 @@ def as_source(given: Any, base: Path | None = None) -> Source:
             ``save_to_disk`` of `datasets` wrote, a pattern such as "data/*.parquet",
             ``motet://NAME``, a bundled data set, or a list of those; a frame of pandas or polars,
             or any other object with the Arrow stream interface; or a mapping from column to array,
-            (N,) or (N, D).
+            (N,) or (N, D), or of images (N, H, W) or (N, H, W, C).
         base: Folder of relative paths; the working folder if left out.
 
     Returns:

@@ -24,7 +24,7 @@ class Frame(Source):
 
     Args:
         rows: A frame of pandas or polars, or any other object with the Arrow stream interface; or a
-            mapping from column to array, (N,) or (N, D).
+            mapping from column to array, (N,) or (N, D), or of images (N, H, W) or (N, H, W, C).
     """
 
     def __init__(self, rows: Any) -> None:
@@ -127,17 +127,20 @@ def _from_array(values: Any, name: Any) -> Any:
         return _from_values(values, name)
     try:
         array = np.asarray(values)
-        if array.ndim == 2 and array.shape[1]:
-            flat = pa.array(np.ascontiguousarray(array).ravel(), from_pandas=True)
-            return pa.FixedSizeListArray.from_arrays(flat, array.shape[1])
+        if 2 <= array.ndim <= 4 and array.size:
+            found = pa.array(np.ascontiguousarray(array).ravel(), from_pandas=True)
+            for side in array.shape[:0:-1]:
+                found = pa.FixedSizeListArray.from_arrays(found, side)
+            return found
     except _UNREADABLE as error:
         raise InputError(
             f"column {name!r} cannot be read ({error}); expected an array with one number or text "
-            "per row, (N,), or one row of numbers per row, (N, D)"
+            "per row, (N,), one row of numbers per row, (N, D), or an image per row, (N, H, W) or "
+            "(N, H, W, C)"
         ) from None
     if array.ndim == 1:
         return _from_values(array, name)
     raise InputError(
         f"column {name!r} is {shown(values) if array.ndim == 0 else f'of shape {array.shape}'}, "
-        "expected an array (N,) or (N, D); reshape it to two axes"
+        "expected an array (N,), (N, D), or of images (N, H, W) or (N, H, W, C); reshape it"
     )
