@@ -167,6 +167,7 @@ ENCODERS = Registry(
     "encoders",
     "torch.nn:Module",
     mlp="motet.encoders.mlp:MLP",
+    ensemble="motet.encoders.ensemble:Ensemble",
     tabular_transformer="motet.encoders.tabular_transformer:TabularTransformer",
     bag="motet.encoders.bag:Bag",
     lstm="motet.encoders.lstm:LSTM",

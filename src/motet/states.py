@@ -1,13 +1,16 @@
 """States: what encoders give, sharing schemes carry, and the heads of tasks read.
 
 A state has a name. ``rows`` is one vector per row, (B, D); ``tokens`` one per word, (B, L, D), with
-padding and one vector per row; ``map`` one per place of an image, (B, D, H, W). Any other name is
-one of several states that an encoder returns as ``{name: state}``. An encoder declares what it
+padding and one vector per row; ``map`` one per place of an image, (B, D, H, W); ``members`` one per
+row and member of an ensemble of K, (B, K, D). Any other name is one of several states that an
+encoder returns as ``{name: state}``. An encoder declares what it
 gives (``gives``), a sharing scheme what it carries (``carries``), a task what it reads
 (``reads_state``); a model checks that they fit.
 
 Encoders return rows and maps as plain tensors; `record_of` makes the record that knows a state's
-width, mask and pooling.
+width, mask and pooling. One that gives members has their number K as ``members``, and returns them
+as rows, those of a row next to each other, (B K, D): whatever treats rows alike treats members
+alike, so that every sharing scheme carries them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +27,7 @@ FORMS = {
     "rows": "one state per row",
     "tokens": "one state per word",
     "map": "a map",
+    "members": "one state per row and member of an ensemble",
 }
 """The names whose form is known, in words."""
 
@@ -163,18 +167,55 @@ class MapStates:
         return f"a map of shape {tuple(self.states.shape)}, expected (B, {width}, H, W)"
 
 
+@final
+@dataclass(frozen=True)
+class MemberStates:
+    """One state per row and member of an ensemble.
+
+    Tasks that read rows get one state for each member, and have a head for each.
+    """
+
+    states: Tensor
+    """(B, K, D)."""
+
+    @property
+    def width(self) -> int:
+        return self.states.shape[-1]
+
+    @property
+    def mask(self) -> None:
+        return None
+
+    @property
+    def pooled(self) -> Tensor:
+        """The mean over members, (B, D)."""
+        return self.states.mean(dim=1)
+
+    def take(self, rows: Tensor | slice) -> "MemberStates":
+        return MemberStates(self.states[rows])
+
+    def read(self, name: str) -> Any:
+        return self.states if name in ("rows", "members") else None
+
+    def misfit(self, width: int) -> str:
+        if self.states.dim() == 3 and self.width == width:
+            return ""
+        return f"members of shape {tuple(self.states.shape)}, expected (B, K, {width})"
+
+
 State = Union[Tensor, TokenStates, Mapping[str, "State"]]  # noqa: UP007  # at run time
 """What an encoder returns: rows or a map, tokens, or several states by name."""
 Gives = str | Mapping[str, int] | None
 """What an encoder declares: a name, or the width of each of several; None if nothing."""
 
 
-def record_of(state: object, *, maps: bool = True) -> Record | None:
+def record_of(state: object, *, maps: bool = True, members: bool = False) -> Record | None:
     """Return the record of a state.
 
     Args:
         state: What an encoder returned.
         maps: Whether a tensor with four dimensions is a map; otherwise all tensors are rows.
+        members: Whether one with three dimensions, (B, K, D), is of members.
 
     Returns:
         The record; None if it is not a single state.
@@ -185,6 +226,8 @@ def record_of(state: object, *, maps: bool = True) -> Record | None:
         torch.Size([2, 8])
     """
     if isinstance(state, Tensor):
+        if members and state.dim() == 3:
+            return MemberStates(state)
         return MapStates(state) if maps and state.dim() == 4 else RowStates(state)
     return state if isinstance(state, TokenStates) else None
 

@@ -7,6 +7,7 @@ from torch import nn
 from motet.encoders.bag import Bag
 from motet.encoders.base import Encoder
 from motet.encoders.cnn import CNN
+from motet.encoders.ensemble import Ensemble
 from motet.encoders.fusion import Fusion
 from motet.encoders.joined import Joined
 from motet.encoders.lstm import LSTM
@@ -24,6 +25,7 @@ __all__ = [
     "MLP",
     "Bag",
     "Encoder",
+    "Ensemble",
     "Fusion",
     "Joined",
     "Pretrained",

@@ -18,7 +18,7 @@ from motet.options import (
     checked,
 )
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {
+ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "gelu": nn.GELU,
     "silu": nn.SiLU,
@@ -87,7 +87,7 @@ class MLP(Encoder):
         widths = [first.width, *hidden]
         self.stages = nn.ModuleList([first])
         for before, after in pairwise(widths):
-            layers = nn.Linear(before, after), _ACTIVATIONS[activation](), nn.Dropout(dropout)
+            layers = nn.Linear(before, after), ACTIVATIONS[activation](), nn.Dropout(dropout)
             self.stages.append(nn.Sequential(*layers))
         self.width = widths[-1]
 

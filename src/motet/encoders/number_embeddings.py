@@ -72,6 +72,8 @@ class Numbers(nn.Module):
         self._hold("scale", 1 / std)
         self._hold("shift", -mean / std)
         self.width = len(plain) + len(bins)
+        self.columns = plain + [each[0] for each in bins]
+        """The column that each number of the output stands for (width,)."""
 
     def _hold(self, name: str, values: Tensor) -> None:
         held = values.float() if values.is_floating_point() else values

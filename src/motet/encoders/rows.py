@@ -1,6 +1,7 @@
 """The first layer of table encoders: numbers, categories and sets of a row, side by side."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +59,20 @@ class Row(nn.Module):
             for name, (size, mode) in (sets or {}).items()
         )
         self.width += sum(embedding_width(size) for size, _ in (sets or {}).values())
+
+    @property
+    def columns(self) -> list[int]:
+        """Return the column that each number of the output stands for, counted from 0 (width,)."""
+        found: list[int] = []
+        if isinstance(self.numbers, Numbers):
+            found += self.numbers.columns
+        elif self.numbers is not None:
+            made: Any = next(self.numbers.children())
+            found += [column for column in range(made.count) for _ in range(made.width)]
+        tables: list[Any] = [*self.embeddings, *self.sets]
+        for column, table in enumerate(tables, max(found, default=-1) + 1):
+            found += [column] * table.embedding_dim
+        return found
 
     def reset_parameters(self) -> None:
         for embedding in self.embeddings:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from motet.model.member_heads import LoopedHeads, member_heads
 from motet.model.reads import states_read
 from motet.problems import InputError
 from motet.registry import HEADS
@@ -21,7 +22,7 @@ class ReadingHead(nn.Module):
     """A built-in head that gets what is read of other tasks as further features.
 
     Args:
-        head: Maps features (B, D + K) to raw outputs, for K numbers that are read.
+        head: Maps features (B, D + R) to raw outputs, for R numbers that are read.
     """
 
     takes_reads = True
@@ -31,13 +32,22 @@ class ReadingHead(nn.Module):
         self.head = head
 
     def forward(self, features: Tensor, reads: Mapping[str, Tensor], **more: Any) -> Tensor:
-        """Return raw outputs for features (B, D) and what is read, (B,) or (B, k) each."""
-        columns = [each.reshape(len(features), -1) for each in reads.values()]
+        """Return raw outputs for features (B, D) and what is read, (B,) or (B, r) each.
+
+        Features of members are (B, K, D), and what is read of them (B, K) or (B, K, r).
+        """
+        columns = [each.reshape(*features.shape[:-1], -1) for each in reads.values()]
         raw: Tensor = self.head(torch.cat([features, *columns], dim=-1), **more)
         return raw
 
 
-def make_head(task: Task, width: int, others: Mapping[str, Task], width_of: Any) -> nn.Module:
+def make_head(
+    task: Task,
+    width: int,
+    others: Mapping[str, Task],
+    width_of: Any,
+    members: int | None = None,
+) -> nn.Module:
     """Build the head of a task.
 
     Args:
@@ -45,22 +55,26 @@ def make_head(task: Task, width: int, others: Mapping[str, Task], width_of: Any)
         width: Width of the features that it reads.
         others: All tasks by name.
         width_of: Returns the width of the features of another task.
+        members: How many members give features, each of which has its own; one for all if None.
 
     Returns:
         The head; a built-in one of a task that reads others is wider by what is read.
 
     Raises:
-        InputError: If what is read has not one width for every row.
+        InputError: If what is read has not one width for every row, or members cannot have a head
+            each.
     """
     check_reads(task, others)
-    if not _is_widened(task):
-        return task.make_head(width)
-    reads = task.reads_of_tasks.items()
-    more = [
-        width_of(others[name]) if read.what == "features" else others[name].outputs
-        for name, read in reads
-    ]
-    return ReadingHead(task.make_head(width + sum(more)))
+    more = 0
+    if widened := _is_widened(task):
+        for name, read in task.reads_of_tasks.items():
+            wide = read.what == "features"
+            more += width_of(others[name]) if wide else others[name].outputs
+    if members is None:
+        head = task.make_head(width + more)
+    else:
+        head = member_heads(task, width + more, members)
+    return ReadingHead(head) if widened else head
 
 
 def check_reads(task: Task, others: Mapping[str, Task]) -> None:
@@ -177,10 +191,17 @@ class HeadArguments:
 
 def _declares(head: nn.Module, what: str) -> bool:
     """Return what a head declares, within the modules that tasks put around it."""
-    around = (CustomHead, SingleOutput, TokenHead, MapHead, ReadingHead)
+    around = (CustomHead, SingleOutput, TokenHead, MapHead, ReadingHead, LoopedHeads)
     while isinstance(head, around) and not getattr(head, what, False):
-        head = head.module if isinstance(head, CustomHead) else head.head
+        head = _within(head)
     return bool(getattr(head, what, False))
+
+
+def _within(head: Any) -> nn.Module:
+    if isinstance(head, LoopedHeads):
+        return next(iter(head.heads))
+    found: nn.Module = head.module if isinstance(head, CustomHead) else head.head
+    return found
 
 
 def of_labelled_rows(head: nn.Module, state: Any, labelled: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from motet.model.reads import (
     check_causal,
     check_states,
     direct_tasks,
+    members_of,
     states_read,
 )
 from motet.model.sizes import Sizes
@@ -38,6 +39,7 @@ from motet.sharing import (
     Stages,
 )
 from motet.tasks import Prediction, Task
+from motet.tasks.members import loss_of, prediction_of
 from motet.tasks.row_weights import require_weights_taken
 
 
@@ -101,7 +103,9 @@ class MultiTaskModel(OwnedParameters):
             shared = Direct(shared, whole, direct)
             read = [each for task in tasks if task.name in direct for each in states_read(task)]
             widths = dict.fromkeys(read, width)
-        self._assemble(shared, tasks, Reading(shared.width, widths, maps=maps, direct=direct))
+        of_members = members_of(whole)
+        reading = Reading(shared.width, widths, maps=maps, direct=direct, members=of_members)
+        self._assemble(shared, tasks, reading)
 
     def _assemble(self, shared: SharedModule, tasks: Sequence[Task], reading: Reading) -> None:
         self.sharing = shared
@@ -117,8 +121,10 @@ class MultiTaskModel(OwnedParameters):
 
     def _head(self, task: Task, tasks: Iterable[Task]) -> nn.Module:
         width, others = self._reading.add(task), {each.name: each for each in tasks}
-        found = make_head(task, width, others, self._reading.width_of) if width else nn.Identity()
-        head: nn.Module = found
+        task.members = self.members
+        head: nn.Module = nn.Identity()
+        if width:
+            head = make_head(task, width, others, self._reading.width_of, self.members)
         self._arguments.add(task, head)
         return head
 
@@ -210,6 +216,11 @@ class MultiTaskModel(OwnedParameters):
             return MultiTaskModel(**arguments_of(config, sizes))
 
     @property
+    def members(self) -> int | None:
+        """Number of members, if the encoder is an ensemble; raw outputs are then (B, K, ...)."""
+        return self._reading.members
+
+    @property
     def active_tasks(self) -> tuple[str, ...]:
         """Names of the enabled tasks."""
         return tuple([name for name, enabled in self._enabled.items() if enabled])
@@ -283,6 +294,7 @@ class MultiTaskModel(OwnedParameters):
         return {
             "active_tasks": list(self.active_tasks),
             "width": self.sharing.width,
+            **({} if self.members is None else {"members": self.members}),
             "shared": count_parameters(self.shared_parameters()),
             "sharing": self.sharing.describe(),
             "tasks": tasks,
@@ -367,7 +379,7 @@ class MultiTaskModel(OwnedParameters):
             return {task: heads[task](reading(task, states[task])) for task in chosen}
         raw: dict[str, Tensor] = {}
         for task in order:
-            more = arguments.of(task, raw, targets, lambda name: reading.pooled(states[name]))
+            more = arguments.of(task, raw, targets, lambda name: reading.features(states[name]))
             raw[task] = heads[task](reading(task, states[task]), **more)
         return {task: raw[task] for task in chosen}
 
@@ -445,11 +457,9 @@ class MultiTaskModel(OwnedParameters):
         for task, output in raw.items():
             if (target := targets.get(self._known(task))) is not None:
                 own = weights.get(task) if weights else None
-                if own is None:
-                    found = terms[task] = self.tasks[task].loss(output, target)
-                else:
+                if own is not None:
                     require_weights_taken(self.tasks[task])
-                    found = terms[task] = self.tasks[task].loss(output, target, own)
+                found = terms[task] = loss_of(self.tasks[task], output, target, own)
                 try:  # costs no call
                     total, count = found
                     _ = total.ndim, count.ndim
@@ -477,7 +487,8 @@ class MultiTaskModel(OwnedParameters):
 
     def decode(self, raw: Mapping[str, Tensor]) -> dict[str, Prediction]:
         """Turn raw outputs into predictions in original units."""
-        return {task: self.tasks[self._known(task)].decode(output) for task, output in raw.items()}
+        known = {self._known(task): output for task, output in raw.items()}
+        return {task: prediction_of(self.tasks[task], each) for task, each in known.items()}
 
     def _chosen(self, tasks: str | Iterable[str] | None) -> tuple[str, ...]:
         if tasks is None:
@@ -492,9 +503,9 @@ class MultiTaskModel(OwnedParameters):
     def _represented(self, inputs: Any, tasks: Sequence[str]) -> Mapping[str, Representation]:
         compute: Callable[..., Mapping[str, Representation]] = self.sharing
         if torch.compiler.is_compiling():  # a graph break in `try` leaves the caller uncompiled
-            return compute(inputs, tasks)
+            return self._reading.by_member(compute(inputs, tasks))
         try:
-            return compute(inputs, tasks)
+            return self._reading.by_member(compute(inputs, tasks))
         except EXPLAINED as error:
             what = "the encoder" if self.sharing.width else "the wrapped module"
             if (problem := explained(error, inputs, what)) is None:

@@ -32,6 +32,7 @@ class Reading:
         widths: The width of each of several states by name, if the encoder gives several.
         maps: Whether the encoder gives a map.
         direct: The tasks that read the encoder itself, if some do; ``widths`` is then for them.
+        members: How many members the encoder has, if it is an ensemble.
     """
 
     def __init__(
@@ -41,8 +42,9 @@ class Reading:
         *,
         maps: bool,
         direct: Collection[str] = (),
+        members: int | None = None,
     ) -> None:
-        self._width, self._widths, self._maps = width, widths or {}, maps
+        self._width, self._widths, self._maps, self.members = width, widths or {}, maps, members
         self._direct = direct
         self._tasks: dict[str, tuple[tuple[str, ...], int]] = {}
 
@@ -64,6 +66,25 @@ class Reading:
         widths = self._widths if not self._direct or task.name in self._direct else {}
         names = tuple(name for name in names if name in widths)[:1] or names
         return names, widths.get(names[0], self._width)
+
+    def by_member(self, states: Mapping[str, Representation]) -> Mapping[str, Representation]:
+        """Return states of members, rows (B K, D), as (B, K, D); all others as they are.
+
+        Raises:
+            InputError: If the rows are not K times as many.
+        """
+        if self.members is None:
+            return states
+        apart: dict[int, Tensor] = {}  # tasks that share a state share what is made of it
+        for state in states.values():
+            if not isinstance(state, Tensor) or state.dim() != 2 or len(state) % self.members:
+                raise InputError(
+                    f"the encoder gave {described(state)}, expected rows of {self.members} "
+                    "members each, (B members, D), those of a row next to each other"
+                )
+            if id(state) not in apart:
+                apart[id(state)] = state.unflatten(0, (-1, self.members))
+        return {task: apart[id(state)] for task, state in states.items()}
 
     def __call__(self, task: str, state: Representation) -> Any:
         """Return what the head of a task gets.
@@ -87,10 +108,16 @@ class Reading:
             InputError: If there is none.
         """
         given = state.get("rows") if isinstance(state, Mapping) else state
-        record = record_of(given, maps=self._maps)
+        record = record_of(given, maps=self._maps, members=self.members is not None)
         if record is None:
             raise InputError(no_features(state, self._width))
         return record.pooled
+
+    def features(self, state: Representation) -> Tensor:
+        """Return one state per row, or per row and member, for the heads of other tasks."""
+        if self.members is not None and isinstance(state, Tensor):
+            return state
+        return self.pooled(state)
 
     def _gives(self, name: str, state: Representation) -> bool:
         if isinstance(state, Mapping):
@@ -172,6 +199,23 @@ def check_states(tasks: Sequence[Task], stages: Stages, sharing: Sharing) -> boo
     if gives is None:
         return any("map" in states_read(task) for task in tasks)
     return gives == "map"
+
+
+def members_of(encoder: Stages) -> int | None:
+    """Return how many members an encoder has that gives states of members; None if it does not.
+
+    Raises:
+        InputError: If it does not declare how many.
+    """
+    if encoder.gives != "members":
+        return None
+    found = getattr(encoder.whole or encoder[-1], "members", None)
+    if not isinstance(found, int) or found < 1:
+        raise InputError(
+            f"the encoder declares gives = 'members' and members = {shown(found)}; expected how "
+            "many there are: set self.members in its constructor"
+        )
+    return found
 
 
 def direct_tasks(tasks: Sequence[Task], sharing: Sharing) -> list[str]:

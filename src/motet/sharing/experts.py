@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from motet.problems import InputError
-from motet.sharing.base import Special
 from motet.sharing.features import Features
 from motet.sharing.stages import Stages
 
@@ -177,6 +176,8 @@ def counting(weights: Iterable[Tensor]) -> Tensor:
 class StackedLinear(nn.Module):
     """E linear layers: ``weight`` (E, out, in), ``bias`` (E, out)."""
 
+    undecayed = ("bias",)
+
     def __init__(self, layers: Sequence[nn.Linear]) -> None:
         super().__init__()
         with torch.no_grad():
@@ -185,11 +186,6 @@ class StackedLinear(nn.Module):
             self.weight = nn.Parameter(torch.stack(weights))
             self.bias = nn.Parameter(torch.stack(biases)) if biases else None
         self.requires_grad_(layers[0].weight.requires_grad)
-
-    def special_parameters(self) -> Iterator[tuple[nn.Parameter, Special]]:
-        """Yield the biases, which do not decay."""
-        if self.bias is not None:
-            yield self.bias, Special(decays=False)
 
     def forward(self, state: Tensor) -> Tensor:
         """Map (N, in), the same for all, or (N, E, in) to (N, E, out)."""

@@ -198,7 +198,7 @@ class Stages(Sequence[nn.Module]):
 
     def of_rows(self) -> "Stages":
         """Return the stages, the last of which gives one state per row, whatever it declares."""
-        if self.gives in (None, "rows"):
+        if self.gives in (None, "rows", "members"):
             return self
         end = len(self) - 1
         return self.wrapped(lambda place, stage: _Pooled(stage) if place == end else stage)
@@ -246,12 +246,12 @@ class _Pooled(Wrapped):
 
 
 def learns(stage: nn.Module) -> bool:
-    """Whether a stage has weights other than embeddings, so that it computes features."""
+    """Whether a stage has weights other than embeddings and scalings: it computes features."""
     return any(
-        parameter.dim() > 1
+        parameter.dim() > 1 and name not in getattr(layer, "undecayed", ())
         for layer in stage.modules()
         if not isinstance(layer, (nn.Embedding, nn.EmbeddingBag))
-        for parameter in layer.parameters(recurse=False)
+        for name, parameter in layer.named_parameters(recurse=False)
     )
 
 

@@ -116,6 +116,9 @@ class Task(nn.Module, ABC):
     """What its tags mean, if it has tags."""
     levels: tuple[float, ...] = ()
     """Of the quantiles that it predicts of each number, if it does."""
+    members: int | None = None
+    """Number K of members of the ensemble that computes it, whose raw outputs are (B, K, ...); set
+    by the model that it is given to, see `motet.tasks.members`. Methods are called without them."""
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)

@@ -1,4 +1,8 @@
-"""One prediction out of those of several models: a mean, or else the row that most agree on."""
+"""One prediction out of those of several models, or of the members of one; and their spread.
+
+It is a mean of probabilities or numbers, or else the row that most agree on. This is what tasks do
+that do not refine `Task.combine`.
+"""
 
 from collections.abc import Sequence
 
@@ -33,6 +37,31 @@ def combined(members: Sequence[Prediction]) -> Prediction:
     if mean is not None:
         return Prediction(mean.argmax(dim=-1), mean)
     return Prediction(_most_agreed_on(value))
+
+
+def spread(members: Sequence[Prediction]) -> Tensor | None:
+    """Return how far the predictions of several models for the same rows are apart.
+
+    Args:
+        members: One of each model; each may have a spread of its own, of its members.
+
+    Returns:
+        Standard deviation over models, float64, of the probabilities (B, C), or else of the numbers
+        (B, ...), over all members if models have some; None of predictions that are neither.
+
+    Example:
+        >>> members = [Prediction(torch.tensor([1.0])), Prediction(torch.tensor([3.0]))]
+        >>> spread(members)
+        tensor([1.], dtype=torch.float64)
+    """
+    known = [each.value if each.probabilities is None else each.probabilities for each in members]
+    if not known[0].is_floating_point():
+        return None
+    variance = torch.stack(known).detach().double().var(dim=0, correction=0)
+    own = [each.spread for each in members if each.spread is not None]
+    if own:  # the variance of all is that of the means, and the mean of those around them
+        variance = variance + torch.stack(own).square().mean(dim=0)
+    return variance.sqrt()
 
 
 def _of_equal_length(values: list[Tensor]) -> list[Tensor]:

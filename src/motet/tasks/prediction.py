@@ -17,6 +17,9 @@ class Prediction(NamedTuple):
     tags (B, L) int64, -100 where there is no word; or tokens (B, L) int64, -100 after the last."""
     probabilities: Tensor | None = None
     """Of each class or label (B, C), where the task has them."""
+    spread: Tensor | None = None
+    """Standard deviation over the members of an ensemble, in the shape of the probabilities, or of
+    the numbers where there are none; see `motet.tasks.combining.spread`."""
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Prediction":
         """Return the prediction with a function applied to every field that is there."""

@@ -19,6 +19,7 @@ from motet.tasks.base import Task
 from motet.tasks.choices import WEIGHED_LOSS, MetricChoice, find_metrics
 from motet.tasks.labels import as_tensor
 from motet.tasks.listing import listed_tasks
+from motet.tasks.members import kept_of, loss_of
 from motet.tasks.metric import Metric, Score
 from motet.tasks.prediction import Kept, Prediction, check_prediction
 from motet.tasks.row_weights import divided_by_own_weights, require_weights_taken
@@ -247,10 +248,10 @@ class TaskMetrics:
             require_weights_taken(task)
             weights = weights.to(raw.device)
             with divided_by_own_weights([task]):
-                loss = loss or task.loss(raw, target, weights)
+                loss = loss or loss_of(task, raw, target, weights)
             target = task.counted(target, weights)
-        total, count = loss or task.loss(raw, target)
-        kept = task.keep(raw, target)
+        total, count = loss or loss_of(task, raw, target)
+        kept = kept_of(task, raw, target)
         if task.weighted_metrics and weights is not None:
             kept = kept._replace(weights=weights)
         check_prediction(name, "decode(raw)", kept.prediction, len(raw))

@@ -114,12 +114,8 @@ class LabelKind:
 
     def repeated(self, prediction: Prediction, target: Tensor) -> Prediction:
         """Return the prediction of one row for every row of labels (B, ...)."""
-        value, probabilities = (
-            None if each is None else each.to(target.device).expand(len(target), *each.shape[1:])
-            for each in prediction
-        )
-        assert value is not None
-        return Prediction(value, probabilities)
+        rows, device = len(target), target.device
+        return prediction.map(lambda each: each.to(device).expand(rows, *each.shape[1:]))
 
     def without(self, target: Tensor, rows: Tensor) -> Tensor:
         """Return labels of which only those of some rows are there.
