@@ -39,6 +39,8 @@ class Encoder(Freezable):
     """Width of the features."""
     gives: Gives
     """What it returns, by the names of `motet.states`; unknown until it is called if left out."""
+    members: int | None = None
+    """How many members it has, if it gives ``"members"``, see `motet.states`."""
     reads: str
     """The kind of input that it reads: "table", "text", or the ``reads`` of another input's shape;
     "table" if left out."""

@@ -91,7 +91,7 @@ class Ensemble(Encoder):
         ] = None,
     ) -> None:
         super().__init__()
-        self.members = members
+        self.members = members if members > 1 else None
         self.gives = "members" if members > 1 else "rows"
         embedding = None
         if number_embedding != "none":

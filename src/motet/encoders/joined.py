@@ -19,6 +19,8 @@ class Joined(Encoder):
     """Encode a table and other inputs, each by its own encoder, and fuse their features.
 
     Where words are labelled, every word has its own state and the features of all other inputs.
+    Where the encoder of an input gives members, each member has its own state and the same features
+    of all other inputs; both at once are not supported.
 
     Rows may lack inputs, as `motet.encoders.presence` describes. The features of one that a row
     lacks are zeros, and the fusion is given which are missing; an encoder is not called if its
@@ -75,6 +77,7 @@ class Joined(Encoder):
         self.gives = "rows" if tokens is None else "tokens"
         if self._alone:
             self.gives = getattr(self.beside[0], "gives", None)
+        self._find_members()
 
     def branches(self) -> list[nn.Module]:
         """Return the encoders, in the order of their features."""
@@ -85,6 +88,31 @@ class Joined(Encoder):
         """Return the encoder of an input that is not in the table."""
         named = zip((*self.names, *self.beside_names), (*self.encoders, *self.beside), strict=True)
         return dict(named).get(name or "")
+
+    def _find_members(self) -> None:
+        """Set the number of members of the encoders that have some.
+
+        Raises:
+            InputError: If their numbers differ, or words are labelled.
+        """
+        found = [each for each in self.branches() if getattr(each, "gives", None) == "members"]
+        self._members = [each in found for each in self.branches()]
+        self.members = next((each.members for each in found), None)  # type: ignore[assignment]  # an int
+        if not found:
+            return
+        counts = sorted({each.members for each in found})  # type: ignore[type-var]  # ints
+        if len(counts) > 1:
+            raise InputError(
+                f"members: found {' and '.join(map(str, counts))} of encoders that are joined, "
+                "expected the same number"
+            )
+        if self.tokens is not None:
+            raise InputError(
+                f"the encoder {type(found[0]).__name__} gives {counts[0]} members, and tasks read "
+                f"the words of {self.tokens!r}, which an ensemble does not support; use mlp, or "
+                "remove those tasks"
+            )
+        self.gives = "members"
 
     def forward(self, inputs: Mapping[str, Any]) -> State:
         """Encode ``{"numbers": ..., "categories": ..., "texts": {name: ...}, name: ...}``.
@@ -118,12 +146,16 @@ class Joined(Encoder):
                 check_words(found, given, encoder)
                 words, place = found, len(parts)
             parts.append(_features(found))
-        features = self._filled(parts)
-        present = joined_mask(marks, len(features[0]), features[0].device)
+        rows = self._rows(parts)
+        features = self._filled(parts, rows)
+        present = joined_mask(marks, rows, features[0].device)
         if self.fusion.training and self.fusion.modality_dropout:
             if present is None:
-                present = features[0].new_ones(len(features[0]), len(features), dtype=torch.bool)
+                present = features[0].new_ones(rows, len(features), dtype=torch.bool)
             present = dropped(present, self.fusion.modality_dropout)
+        if self.members is not None:
+            features = [self._by_member(each, rows) for each in features]
+            present = None if present is None else self._by_member(present, rows)
         if len(features) > 1:
             features = masked(features, present)
         if words is None:
@@ -147,17 +179,27 @@ class Joined(Encoder):
         encoded: Tensor = self.table(inputs)
         return encoded
 
-    def _filled(self, parts: Sequence[Tensor | None]) -> list[Tensor]:
+    def _rows(self, parts: Sequence[Tensor | None]) -> int:
+        """Return the number of rows B, of which features of members are (B K, D)."""
+        for part, of_members in zip(parts, self._members, strict=True):
+            if part is not None:
+                return len(part) // (self.members or 1) if of_members else len(part)
+        raise InputError("the rows lack every input; expected at least one")
+
+    def _by_member(self, features: Tensor, rows: int) -> Tensor:
+        """Return features (B, D) as those of every member, (B K, D); others as they are."""
+        if len(features) != rows:
+            return features
+        return features.repeat_interleave(self.members or 1, dim=0)
+
+    def _filled(self, parts: Sequence[Tensor | None], rows: int) -> list[Tensor]:
         """Put zeros where rows lack an input."""
         known = [each for each in parts if each is not None]
         if len(known) == len(parts):
             return known
-        if not known:
-            raise InputError("the rows lack every input; expected at least one")
-        rows = known[0]
         widths: list[int] = [each.width for each in self.branches()]  # type: ignore[misc]  # ints
         return [
-            rows.new_zeros(len(rows), width) if each is None else each
+            known[0].new_zeros(rows, width) if each is None else each
             for each, width in zip(parts, widths, strict=True)
         ]
 

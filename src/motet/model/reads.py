@@ -83,7 +83,8 @@ class Reading:
                     "members each, (B members, D), those of a row next to each other"
                 )
             if id(state) not in apart:
-                apart[id(state)] = state.unflatten(0, (-1, self.members))
+                rows = len(state) // self.members
+                apart[id(state)] = state.reshape(rows, self.members, state.shape[1])
         return {task: apart[id(state)] for task, state in states.items()}
 
     def __call__(self, task: str, state: Representation) -> Any:

@@ -247,7 +247,8 @@ def _check_trivial(model: MultiTaskModel, trivial: Trivial) -> None:
     """Refuse constant predictions for other classes than those of their tasks."""
     for name, metrics in trivial.items():
         names = model.tasks[name].class_names
-        for metric, (_, found) in metrics.items():
+        for metric, each in metrics.items():
+            found = each.probabilities
             if names is not None and found is not None and found.shape != (1, len(names)):
                 raise InputError(
                     f"trivial.{name}.{metric}: found probabilities {tuple(found.shape)}, expected "
@@ -258,8 +259,11 @@ def _check_trivial(model: MultiTaskModel, trivial: Trivial) -> None:
 def _plain(trivial: Trivial) -> dict[str, Any]:
     return {
         task: {
-            metric: [None if part is None else finite(part.tolist()) for part in prediction]
-            for metric, prediction in metrics.items()
+            metric: [
+                None if part is None else finite(part.tolist())
+                for part in (each.value, each.probabilities)
+            ]
+            for metric, each in metrics.items()
         }
         for task, metrics in trivial.items()
     }

@@ -1,0 +1,104 @@
+"""Training an ensemble: gradients in every way, against naive ones, and steps of an MLP."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+import motet
+from motet import balancing
+from motet.encoders import MLP, Ensemble
+from motet.model import MultiTaskModel
+from motet.tasks import Classification, Regression
+
+B, K, D = 7, 3, 4
+X = torch.randn(B, D, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+TARGETS = {
+    "a": torch.linspace(-1, 1, B, dtype=torch.float64),
+    "b": torch.tensor([0, 1, -100, 2, 1, -100, 0]),
+    "c": torch.tensor([0.3, torch.nan, 1.0, -2.0, torch.nan, 0.0, 1.0], dtype=torch.float64),
+}
+
+
+def tasks():
+    return [Regression("a"), Classification("b", classes=3), Regression("c")]
+
+
+def made(encoder=None, **options):
+    torch.manual_seed(0)
+    options = {"hidden": [6, 5, 5, 3], "activation": "tanh", "dropout": 0.0, **options}
+    kind = Ensemble if "members" in options else MLP
+    given = encoder or (lambda: kind(D, **options))
+    return MultiTaskModel(given(), tasks()).double()
+
+
+@pytest.mark.parametrize("scalings", ["all", "first"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"gramian": "rows"},
+        {"gramian": "layers"},
+        {"memory": "low"},
+        {"at": "representation"},
+    ],
+    ids=str,
+)
+def test_the_gramian_is_that_of_the_gradients_of_each_task(scalings, options):
+    model = made(members=K, scalings=scalings)
+    at = model.shared_parameters()
+    losses = model.losses(model(X), TARGETS)
+    if options.get("at") == "representation":
+        state = model.states(X)["a"].detach().requires_grad_()
+        raw = {task: model.heads[task](state) for task in TARGETS}
+        naive, wanted = model.losses(raw, TARGETS), [state]
+    else:
+        naive, wanted = losses, at
+    rows = [
+        torch.cat([each.flatten() for each in torch.autograd.grad(loss, wanted, retain_graph=True)])
+        for loss in naive.values()
+    ]
+    jacobian = torch.stack(rows)
+    result = motet.backward(losses, balancing.create("upgrad", list(TARGETS)), **options)
+    assert_close(result.gramian.double(), jacobian @ jacobian.T, rtol=1e-5, atol=1e-9)
+    if "at" not in options:
+        weights = torch.tensor([result.weights[task] for task in TARGETS], dtype=torch.float64)
+        found = torch.cat([parameter.grad.flatten() for parameter in at])
+        assert_close(found, weights @ jacobian, rtol=1e-5, atol=1e-9)
+
+
+def alike(model):
+    """Make all members compute the same, with heads of the same weights."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("scaling"):
+                parameter.fill_(1)
+            if name.startswith("heads."):
+                parameter.copy_(parameter[:1].expand_as(parameter))
+
+
+def test_members_that_are_alike_train_as_an_mlp_does():
+    one, several = made(), made(members=K)
+    alike(several)
+    for task in TARGETS:  # the same first weights
+        for own, plain in zip(
+            several.heads[task].parameters(), one.heads[task].parameters(), strict=True
+        ):
+            own.data.copy_(plain.data.expand_as(own))
+    for stage, plain in zip(several.sharing.stages, one.sharing.stages, strict=True):
+        for (linear, *_), (other, *_) in zip(
+            list(stage.stages)[1:], list(plain.stages)[1:], strict=True
+        ):
+            linear.weight.data.copy_(other.weight)
+            linear.bias.data.copy_(other.bias.expand_as(linear.bias))
+    for name, parameter in several.named_parameters():
+        parameter.requires_grad_(not name.endswith(("scaling", "inputs", "outputs")))
+    optimizers = [torch.optim.Adam(m.parameters(), lr=0.05, eps=1e-30) for m in (one, several)]
+    for _ in range(4):
+        for model, optimizer in zip((one, several), optimizers, strict=True):
+            optimizer.zero_grad()
+            sum(model.losses(model(X), TARGETS).values()).backward()
+            optimizer.step()
+    expected, found = one(X), several(X)
+    for task in TARGETS:
+        for member in range(K):
+            assert_close(found[task][:, member], expected[task], rtol=1e-6, atol=1e-8)
