@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from motet import config as configs
+from motet.data.inputs.image import Image
+from motet.data.preprocessing import Preprocessing
 from motet.run import folder, saving
 from motet.run.ensembles import Ensemble
 from motet.run.runs import Run
@@ -30,5 +32,14 @@ def _loaded(path: Path, inside: Path) -> Run:
     config, preprocessing, model, trivial, kept = saving.load(inside)
     if (path / folder.CONFIG).is_file():
         config = configs.read(path / folder.CONFIG)[0]
+        _set_roots(config, preprocessing)
     kind = SourcesRun if preprocessing.sources else Run
     return kind(path, config, preprocessing, model, trivial, kept)
+
+
+def _set_roots(config: configs.Config, preprocessing: Preprocessing) -> None:
+    """Let inputs of images find paths where those of the run were, which no model folder has."""
+    for name, chosen in (config.inputs or {}).items():
+        given = preprocessing.fitted_inputs.get(name)
+        if isinstance(given, Image):
+            given.root = chosen.options()["root"]

@@ -103,7 +103,9 @@ class Image(Input):
         encoder: Annotated[Mapping[str, Any] | str, Chosen("encoder", default="cnn")] = "cnn",
     ) -> None:
         library()
-        self.name, self._column, self._root = name, column or name, root
+        self.name, self._column = name, column or name
+        self.root = root
+        """Folder of relative paths; a model folder has none."""
         self._size, self._channels = size, channels
         self._resize: Resize = resize or ("refuse" if size is None else "stretch")
         self._given = _moments(mean, std, f"input {name!r}")
@@ -244,7 +246,7 @@ class Image(Input):
             return arrays_of(column)
 
         def root() -> Path:
-            return folder_of(rows.schema, what) if self._root is None else Path(self._root)
+            return folder_of(rows.schema, what) if self.root is None else Path(self.root)
 
         return encoded_of(column, root)
 

@@ -1,0 +1,212 @@
+"""Runs on images: trained, resumed, streamed, moved, in several processes, and refused."""
+
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+import motet
+from motet.config import ConfigError
+from motet.processes import processes_of
+from motet.run import check
+from motet.run.initialising import initial_config
+from motet.training import Interrupted
+from tests.gloo import in_processes
+
+PIL = pytest.importorskip("PIL.Image")
+
+AUGMENTATION = {"horizontal_flip": 0.5, "random_crop": 1, "color_jitter": {"brightness": 0.2}}
+SCAN = {
+    "type": "image",
+    "encoder": {"type": "cnn", "widths": [8], "blocks": 1},
+    "augmentation": AUGMENTATION,
+}
+CONFIG = {
+    "inputs": {"scan": SCAN},
+    "tasks": {"bright": "classification", "level": "regression"},
+    "training": {
+        "epochs": 3,
+        "batch_size": 16,
+        "optimizer": {"learning_rate": 0.01},
+        "device": "cpu",
+    },
+    "balancing": "pcgrad",
+}
+
+
+def _rows(count=90):
+    rng = np.random.default_rng(0)
+    level = rng.integers(20, 200, count)
+    pixels = (level[:, None, None] + rng.integers(-20, 20, (count, 8, 8))).astype(np.uint8)
+    return pixels, {
+        "bright": np.where(level > 110, "yes", "no").tolist(),
+        "level": (level / 100).tolist(),
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Images in files, and a CSV and a Parquet file that have their paths."""
+    path = tmp_path_factory.mktemp("images")
+    pixels, labels = _rows()
+    (path / "scans").mkdir()
+    for number, each in enumerate(pixels):
+        PIL.fromarray(each).save(path / "scans" / f"{number}.png")
+    table = pa.table({"scan": [f"scans/{n}.png" for n in range(len(pixels))], **labels})
+    pa.csv.write_csv(table, path / "rows.csv")
+    pq.write_table(table, path / "rows.parquet", row_group_size=30)
+    return path
+
+
+def _config(folder, file="rows.csv", **sections):
+    return {**CONFIG, "data": {"source": str(folder / file)}, **sections}
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    return motet.train(_config(folder), output=folder / "run")
+
+
+def _weights(run):
+    return run.model.state_dict()
+
+
+def _same(one, other):
+    found = _weights(other)
+    return all(torch.equal(value, found[name]) for name, value in _weights(one).items())
+
+
+def test_two_tasks_learn_from_images(run, folder):
+    report = run.evaluate(folder / "rows.csv", split="test")
+    assert report["bright"]["accuracy"] > 0.8
+
+
+def test_the_model_folder_alone_predicts_from_paths_bytes_and_arrays(run, folder, tmp_path):
+    pixels = _rows()[0][:5]
+    expected = run.predict(folder / "rows.csv")["level"].to_numpy()[:5]
+    shutil.copytree(run.path / "model", tmp_path / "moved")
+    assert str(folder) not in "".join(each.read_text() for each in tmp_path.rglob("*.json"))
+    moved = motet.load(tmp_path / "moved")
+    paths = {"scan": [str(folder / "scans" / f"{n}.png") for n in range(5)]}
+    contents = {"scan": [(folder / "scans" / f"{n}.png").read_bytes() for n in range(5)]}
+    for rows in (paths, contents, {"scan": pixels}):
+        found = moved.predict(rows)["level"].to_numpy()
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("file", ["rows.csv", "stream"])
+def test_a_run_resumes_exactly(run, folder, tmp_path, monkeypatch, file):
+    original = motet.Trainer.train_step
+    config = _config(folder)
+    if file == "stream":
+        config["data"] = {"source": str(folder / "rows.parquet"), "stream": True}
+        run = motet.train(config, output=tmp_path / "whole")
+
+    def stopping(trainer, batch):
+        if trainer.step == 6:
+            trainer.stop_requested = True
+        return original(trainer, batch)
+
+    monkeypatch.setattr(motet.Trainer, "train_step", stopping)
+    with pytest.raises(Interrupted):
+        motet.train(config, output=tmp_path / "parts")
+    monkeypatch.undo()
+    assert _same(run, motet.resume(tmp_path / "parts"))
+
+
+def test_images_that_are_decoded_anew_give_the_same_run(run, folder, tmp_path):
+    scan = {**SCAN, "cache": 0, "workers": 3}
+    assert _same(run, motet.train(_config(folder, inputs={"scan": scan}), output=tmp_path / "run"))
+
+
+def test_processes_and_micro_batches_train_as_one_process_does(run, folder, tmp_path):
+    def trained(config, output):
+        return _weights(motet.train(config, output=output if processes_of().first else None))
+
+    training = {**CONFIG["training"], "accumulate": 2}
+    for found in in_processes(2, trained, _config(folder, training=training), tmp_path / "run"):
+        for name, value in _weights(run).items():
+            torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_a_run_whose_images_have_changed_is_not_resumed(run, folder, tmp_path, monkeypatch):
+    for name in ("rows.csv", "scans"):
+        source = folder / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, tmp_path / name)
+
+    def stopping(trainer, batch):
+        trainer.stop_requested = True
+        return original(trainer, batch)
+
+    original = motet.Trainer.train_step
+    monkeypatch.setattr(motet.Trainer, "train_step", stopping)
+    with pytest.raises(Interrupted):
+        motet.train(_config(tmp_path), output=tmp_path / "parts")
+    monkeypatch.undo()
+    PIL.new("L", (8, 8), 77).save(tmp_path / "scans" / "3.png")
+    with pytest.raises(motet.InputError, match="data"):
+        motet.resume(tmp_path / "parts")
+
+
+def test_a_bad_image_is_reported_with_its_line_and_skipped_by_choice(folder, tmp_path):
+    shutil.copytree(folder / "scans", tmp_path / "scans")
+    shutil.copy(folder / "rows.csv", tmp_path / "rows.csv")
+    (tmp_path / "scans" / "7.png").write_text("no image")
+    with pytest.raises(ConfigError) as caught:
+        check(_config(tmp_path))
+    (problem,) = caught.value.problems
+    assert "row 7 (line 9 of " in problem.message
+    assert "scans/7.png is not an image" in problem.message
+    scan, lines = {**SCAN, "corrupt": "skip"}, []
+    motet.train(_config(tmp_path, inputs={"scan": scan}), output=tmp_path / "run", say=lines.append)
+    (found,) = (line for line in lines if "cannot be used" in line)
+    assert "1 of 90 rows have an image that cannot be used" in found
+
+
+def test_a_root_of_its_own_holds_for_the_run_folder(folder, tmp_path):
+    shutil.copy(folder / "rows.csv", tmp_path / "rows.csv")
+    scan = {**SCAN, "root": str(folder)}
+    training = {**CONFIG["training"], "epochs": 1}
+    config = _config(tmp_path, inputs={"scan": scan}, training=training)
+    run = motet.load(motet.train(config, output=tmp_path / "run").path)
+    assert len(run.predict(tmp_path / "rows.csv")) == 90
+    alone = motet.load(tmp_path / "run" / "model")
+    with pytest.raises(motet.InputError, match=r"scans/0\.png does not exist"):
+        alone.predict(tmp_path / "rows.csv")
+
+
+def test_init_recognises_paths_bytes_and_arrays(folder, tmp_path):
+    text = initial_config(str(folder / "rows.csv"), ["bright"])
+    assert "scan: {type: image, encoder: cnn}" in text
+    assert "paths of image files, 8 x 8" in text
+    pixels, labels = _rows()
+    contents = [(folder / "scans" / f"{n}.png").read_bytes() for n in range(90)]
+    with_bytes = pa.table({"scan": contents, **labels})
+    pq.write_table(with_bytes, tmp_path / "bytes.parquet")
+    assert "bytes of image files" in initial_config(str(tmp_path / "bytes.parquet"), ["bright"])
+    arrays = pa.table({"scan": pixels.tolist(), **labels})
+    pq.write_table(arrays, tmp_path / "arrays.parquet")
+    assert "type: image" in initial_config(str(tmp_path / "arrays.parquet"), ["bright"])
+    names = pa.table({"scan": [f"gone/{n}.png" for n in range(90)], **labels})
+    pq.write_table(names, tmp_path / "names.parquet")
+    with pytest.raises(motet.InputError, match="as if it named them"):
+        initial_config(str(tmp_path / "names.parquet"), ["bright", "level"])
+
+
+def test_mistakes_in_options_are_reported_at_their_keys(folder):
+    scan = {
+        "type": "image",
+        "size": [8],
+        "augmentation": {"rotation": 200, "horizontal_flipp": 0.5},
+        "corrupt": "ignore",
+    }
+    with pytest.raises(ConfigError) as caught:
+        check(_config(folder, inputs={"scan": scan}))
+    text = str(caught.value)
+    for key in ("size", "rotation", "horizontal_flipp", "corrupt"):
+        assert key in text
