@@ -130,6 +130,7 @@ METRICS = Registry(
     span_f1="motet.tasks.metrics.spans:span_f1",
     span_f1_conlleval="motet.tasks.metrics.spans:span_f1_conlleval",
     token_accuracy="motet.tasks.metrics.spans:token_accuracy",
+    sentence_exact="motet.tasks.metrics.exact:sentence_exact",
     exact_match="motet.tasks.metrics.texts:exact_match",
     token_f1="motet.tasks.metrics.texts:token_f1",
     perplexity="motet.tasks.metrics.texts:perplexity",

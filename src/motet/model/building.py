@@ -25,7 +25,7 @@ from motet.registry import ENCODERS, TASKS
 from motet.sharing import Stages
 from motet.sharing import create as create_sharing
 from motet.tasks import Task, TextAuxiliary
-from motet.tasks.choices import check_of_loss, find_metrics
+from motet.tasks.choices import check_of_loss, check_others, find_metrics
 from motet.tasks.row_weights import require_weights_taken
 
 
@@ -258,6 +258,7 @@ def check_tasks(config: Config, sizes: Sizes, collector: Collector) -> None:
     for name, task in built.items() if len(built) == len(config.tasks) else ():
         with collector.at("tasks", name):
             check_reads(task, built)
+            check_others({name: find_metrics([task])[name]}, built)
 
 
 def declared(

@@ -1,5 +1,6 @@
 """Marks on options: names of members, defaults, paths, and what an option depends on."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +32,8 @@ class Named:
 
     def check(self, name: str) -> str:
         """Return ``name``, or raise with the nearest one that fits."""
-        base, at, _ = name.partition("@")  # ndcg@10
-        if (base if at and self.kind == "metric" else name) not in self.fitting():
+        base = re.split("[@+]", name)[0] if self.kind == "metric" else name
+        if base not in self.fitting():
             why = "does not fit here" if name in KINDS[self.kind] else "is not known"
             near = KINDS[self.kind].hint(name, self.fitting())
             raise ValueError(f"the {self.kind} {name!r} {why}; {near}")
@@ -47,7 +48,8 @@ class Named:
         names: dict[str, Any] = {"type": "string", "enum": list(self.fitting())}
         if self.kind != "metric":
             return names
-        return {"anyOf": [names, {"type": "string", "pattern": r"^\w+@[1-9]\d*$"}]}
+        more = r"^\w+@[1-9]\d*$", r"^\w+(\+\w+)+$"  # ndcg@10, sentence_exact+intent
+        return {"anyOf": [names, *({"type": "string", "pattern": each} for each in more)]}
 
 
 @dataclass(frozen=True)

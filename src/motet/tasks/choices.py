@@ -66,6 +66,34 @@ def _of_task(task: Task, choice: MetricChoice) -> dict[str, Metric]:
     return found
 
 
+def check_others(metrics: Mapping[str, Mapping[str, Metric]], tasks: Mapping[str, Task]) -> None:
+    """Check the tasks that metrics of several tasks name.
+
+    Args:
+        metrics: Metrics by name, by task.
+        tasks: All tasks by name.
+
+    Raises:
+        InputError: If one is unknown, named twice, or has labels of a kind that does not suit.
+    """
+    for name, own in metrics.items():
+        for metric in own.values():
+            for other in metric.others:
+                problem = ""
+                if other not in tasks:
+                    problem = f"no task is named {other!r}; {hint(other, tasks)}"
+                elif (name, *metric.others).count(other) > 1:
+                    problem = f"{other!r} is in it twice; name other tasks"
+                elif not metric.suits(tasks[other].label_kind):
+                    problem = f"{other!r} is of kind {tasks[other].kind}, which it does not suit"
+                if problem:
+                    raise InputError(
+                        f"found {metric.name!r}: {problem}",
+                        option="metrics",
+                        owner=f"task {name!r}",
+                    )
+
+
 WEIGHED_LOSS = (
     "it is another form of the loss, which counts rows by their weights; give weighted_metrics: "
     "true, or metrics without it"
@@ -90,6 +118,8 @@ def check_of_loss(task: Task, metrics: Mapping[str, Metric]) -> None:
 def _metric(given: str | Callable[..., Any], place: int) -> Metric:
     if isinstance(given, str) and "@" in given:
         return _cut_off(given)
+    if isinstance(given, str) and "+" in given:
+        return _with_others(given)
     member = METRICS[given] if isinstance(given, str) else given
     if isinstance(member, Metric):
         return member
@@ -122,6 +152,21 @@ def _cut_off(given: str) -> Metric:
             option="metrics",
         )
     return at(int(last))
+
+
+def _with_others(given: str) -> Metric:
+    """Return a metric of a task and others, "name+task"."""
+    name, *others = (each.strip() for each in given.split("+"))
+    member = METRICS[name]
+    make = member.with_others if isinstance(member, Metric) else None
+    if make is None or not all(others):
+        having = [n for n in METRICS if getattr(METRICS[n], "with_others", None) is not None]
+        raise InputError(
+            f"found {given!r}, expected a metric of several tasks and their names: "
+            f"{', '.join(f'{each}+TASK' for each in having)}",
+            option="metrics",
+        )
+    return make(tuple(others))
 
 
 def _suiting(task: Task) -> str:

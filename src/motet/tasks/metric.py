@@ -114,6 +114,10 @@ class Metric:
     """Computes it from the loss of all rows, if it is another form of the loss."""
     weighs: bool = False
     """Whether it is a function of users that counts rows by their weights."""
+    others: tuple[str, ...] = ()
+    """Other tasks whose predictions of the same rows it compares, too."""
+    with_others: "Callable[[tuple[str, ...]], Metric] | None" = None
+    """Gives the metric that compares those of other tasks, too, named "name+task"."""
 
     def suits(self, kind: LabelKind) -> bool:
         """Return whether it can score a kind of label."""
@@ -129,6 +133,8 @@ class Metric:
         """Why a task has no score by it; empty if it can have one."""
         if self.best is not None:
             return ""
+        if self.others:
+            return "it is about several tasks, so it gives no score; put another metric first"
         if self.of_loss is not None:
             return "it is another form of the loss, so it gives no score; put another metric first"
         return (
@@ -158,7 +164,10 @@ def metric(
 
 
 def gathering(
-    *labels: str, best: float | None = 1.0, ranks: bool = False
+    *labels: str,
+    best: float | None = 1.0,
+    ranks: bool = False,
+    with_others: Callable[[tuple[str, ...]], Metric] | None = None,
 ) -> Callable[[Callable[[ScoredRows], State | Final]], Metric]:
     """Return a decorator that makes a built-in metric of a function that gathers a state.
 
@@ -170,7 +179,8 @@ def gathering(
             return gather(rows).score()
 
         higher = None if best is None else best > 0
-        return Metric(gather.__name__, function, labels, best, higher, ranks, gather)
+        name = gather.__name__
+        return Metric(name, function, labels, best, higher, ranks, gather, with_others=with_others)
 
     return make
 

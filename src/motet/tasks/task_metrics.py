@@ -20,7 +20,8 @@ from motet.tasks.choices import WEIGHED_LOSS, MetricChoice, find_metrics
 from motet.tasks.labels import as_tensor
 from motet.tasks.listing import listed_tasks
 from motet.tasks.members import kept_of, loss_of
-from motet.tasks.metric import Metric, Score
+from motet.tasks.metric import Final, Metric, Score, State, merged
+from motet.tasks.metrics.exact import rows_right_together
 from motet.tasks.prediction import Kept, Prediction, check_prediction
 from motet.tasks.row_weights import divided_by_own_weights, require_weights_taken
 from motet.tasks.tally import Tally
@@ -102,6 +103,7 @@ class TaskMetrics:
         self._weighed: set[str] = set()
         self._losses: dict[str, Tensor] = {}
         self._tallies = {name: self._tally(name) for name in self.tasks}
+        self._joint: dict[tuple[str, str], State | Final] = {}
 
     def update(
         self,
@@ -172,6 +174,7 @@ class TaskMetrics:
                 self._weighed.add(name)
             self._add_loss(name, each.loss)
             self._hold(name, each.kept, each.numbers)
+        self._add_joint({name: each.kept for name, each in batch.items()})
 
     @torch.no_grad()
     def update_predictions(
@@ -191,11 +194,14 @@ class TaskMetrics:
         """
         for name, loss in losses.items():
             self._add_loss(name, loss)
+        kept = {}
         for name, prediction in predictions.items():
             task, own = self.tasks[name], None if weights is None else weights.get(name)
             target = task.counted(targets[name], own)
             own = own if task.weighted_metrics else None
-            self._hold(name, Kept(prediction, task.restore(target), task.judged(target), own))
+            kept[name] = Kept(prediction, task.restore(target), task.judged(target), own)
+            self._hold(name, kept[name])
+        self._add_joint(kept)
 
     @overload
     def compute(self) -> dict[str, dict[str, float]]: ...
@@ -272,6 +278,17 @@ class TaskMetrics:
         if self._adds_up[name] and self._size[name] >= _MOST:
             self._add_pending(name)
 
+    def _add_joint(self, kept: Mapping[str, Kept]) -> None:
+        """Add the rows of a batch that all tasks of a metric of several label."""
+        for name, own in self.metrics.items():
+            for metric in own.values():
+                names = (name, *metric.others)
+                if not metric.others or not kept.keys() >= set(names):
+                    continue
+                state = rows_right_together([(self.tasks[n], kept[n]) for n in names])
+                key = name, metric.name
+                self._joint[key] = merged(self._joint[key], state) if key in self._joint else state
+
     def _add_pending(self, name: str) -> Tally:
         """Add the labelled rows that were kept of a task, and forget them if its metrics add up."""
         tally = self._tallies[name] if self._adds_up[name] else self._tally(name)
@@ -289,6 +306,7 @@ class TaskMetrics:
     def _compute(self, name: str) -> dict[str, float]:
         tally, loss = self._add_pending(name), self._loss(name)
         found = tally.scores()
+        found |= {metric: s.score() for (task, metric), s in self._joint.items() if task == name}
         for metric, member in self.metrics[name].items():
             if member.of_loss is None:
                 continue

@@ -13,7 +13,7 @@ from motet.options import MONITORED
 from motet.problems import InputError, hint
 from motet.processes import Processes, processes_of
 from motet.scheduling import Scheduler
-from motet.tasks.choices import find_metrics
+from motet.tasks.choices import check_others, find_metrics
 from motet.training.creating import MemberChoice, create_optimizer, create_scheduler
 from motet.training.facts import Pace, introduce
 from motet.training.freezing import Freezing, check_unfreezing
@@ -140,7 +140,8 @@ def set_up(
         compiled=Compiled(parts_to_compile(model) if options["compile"] else []),
         processes=processes,
     )
-    find_metrics(model.tasks, options["metrics"])  # so that a wrong name is an error now
+    metrics = find_metrics(model.tasks, options["metrics"])  # so that a wrong name is an error now
+    check_others(metrics, {task.name: task for task in model.tasks})
     return Setup(
         model,
         device,
