@@ -23,7 +23,14 @@ from motet.tasks.censoring import Censoring, check_intervals, numbers_of
 from motet.tasks.kinds import LabelKind, Likelihood, label_kind
 from motet.tasks.labels import as_vector, at_least_float32
 from motet.tasks.losses.finding import find_loss
-from motet.tasks.scaling import Scaling, checked_scaling, refuse_infinite, restored
+from motet.tasks.scaling import (
+    LogScale,
+    Scaling,
+    checked_log_scale,
+    checked_scaling,
+    refuse_infinite,
+    restored,
+)
 
 BUILT_IN = ("mse", "mae", "huber", "log_cosh")
 
@@ -51,6 +58,13 @@ class Regression(Task):
             labels if left out.
         scaling: Mean and standard deviation by which targets were standardised, one number each,
             or one per output.
+        transform: log: the task is trained on ``sign(y) log(1 + |y| / scale)`` of its labels y, for
+            amounts over decades, whose errors then count by their ratio; the scale is learned: a
+            tenth of the labels other than 0 are smaller in size. Predictions and metrics are in
+            original units; a prediction is then nearer to the median than to the mean. auto: where
+            nine tenths of the sizes span a factor of 100 and the labels are skewed, which a note
+            reports.
+        log_scale: The scale by which targets were transformed, before ``scaling``.
         **common: Options of every task; see `motet.options.TaskOptions`.
 
     Raises:
@@ -79,11 +93,14 @@ class Regression(Task):
         censored: Annotated[Literal["auto"] | None, OnlyWith("loss", ("mse", "mae"))] = None,
         outputs: PositiveInt | None = None,
         scaling: Scaling | None = None,
+        transform: Literal["none", "log", "auto"] = "none",
+        log_scale: LogScale | None = None,
         **common: Unpack[TaskOptions],
     ) -> None:
         super().__init__(name, **common)
         self.outputs = outputs or 1
         self.scaling = checked_scaling(name, scaling, self.outputs)
+        self.log_scale = checked_log_scale(name, transform, log_scale, self.outputs)
         self.loss_name = loss if isinstance(loss, str) else "custom"
         self.loss_function = find_loss(loss)
         if loss == "huber":
@@ -91,6 +108,13 @@ class Regression(Task):
         self.censoring: Censoring | None = None
         if censored:
             self._require_one_output()
+            if transform != "none":
+                raise InputError(
+                    f"found {transform}, not supported with censored: auto; transform the column "
+                    "and its bounds in the data",
+                    option="transform",
+                    owner=f"task {name!r}",
+                )
             self.censoring = Censoring("mae" if loss == "mae" else "mse")
             self.label_kind = label_kind("interval")
 
@@ -115,12 +139,12 @@ class Regression(Task):
         return sum_masked(self.loss_function, raw, target, self.label_kind.present_or_none(target))
 
     def decode(self, raw: Tensor) -> Prediction:
-        return Prediction(restored(as_vector(raw), self.scaling))
+        return Prediction(restored(as_vector(raw), self.scaling, self.log_scale))
 
     def restore(self, target: Tensor) -> Tensor:
         """Return numbers in original units, float64, (B,) or (B, outputs); NaN for bounds."""
         numbers = as_vector(target) if self.censoring is None else numbers_of(target)
-        return restored(numbers, self.scaling)
+        return restored(numbers, self.scaling, self.log_scale)
 
     def judged(self, target: Tensor) -> Tensor:
         """Return which rows have a number, (B,): a bound is a label, but has no error."""

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from motet.data.inputs.number import Number
 from motet.data.inputs.vector import Vector
 from motet.data.sources import read
 from motet.problems import InputError
@@ -106,3 +107,30 @@ def test_a_loaded_vector_gives_the_same_arrays(options):
 def test_all_rows_missing_later_is_no_mistake():
     vector = fitted({"v": [[1.0, 2.0], None]})
     assert vector.apply(read({"v": [None, None]}))[0]["numbers"].tolist() == [[0, 0, 1]] * 2
+
+
+@pytest.mark.parametrize("transform", ["none", "log", "auto"])
+@pytest.mark.parametrize("scaling", ["standard", "quantile", "piecewise"])
+def test_components_are_scaled_as_the_same_numbers_in_columns_are(scaling, transform):
+    draw = np.random.default_rng(0)
+    values = np.column_stack([draw.lognormal(0, 2, 300), draw.normal(size=300), np.ones(300)])
+    options = {"scaling": scaling, "transform": transform}
+    vector = Vector("v", **options)
+    for start in range(0, 300, 100):
+        vector.observe(pa.table({"v": values[start : start + 100].tolist()}))
+    vector.finish()
+    found = vector.apply(pa.table({"v": values.tolist()}))[0]["numbers"]
+    for place, column in enumerate(values.T):
+        number = Number("x", **options)
+        number.observe(pa.table({"x": column}))
+        number.finish()
+        expected = number.apply(pa.table({"x": column}))[0]["numbers"][:, 0]
+        np.testing.assert_allclose(found[:, place], expected, rtol=1e-6, atol=1e-6)
+        assert vector.shape().expansions[place] == number.shape().expansions[0]
+    assert bool(vector.notes) == (transform == "auto")
+
+
+@pytest.mark.parametrize("option", [{"transform": "log"}, {"scaling": "piecewise", "bins": 4}])
+def test_a_model_without_data_refuses_what_only_training_values_determine(option):
+    with pytest.raises(InputError, match="learned from training values"):
+        Vector("v", width=3, **option).declared()

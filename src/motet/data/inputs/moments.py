@@ -77,6 +77,11 @@ class Moments:
             high,
         )
 
+    def component(self, place: int) -> "Moments":
+        """Return the moments of one of D columns, where the shape is (D,)."""
+        parts = (each[place] for each in (self.count, self.mean, self.std, self.low, self.high))
+        return Moments(*parts)
+
 
 def mean_and_std(values: NDArray[Any]) -> tuple[Values, Values]:
     """Return mean and population standard deviation along the first axis; see `Moments.of`."""

@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 from motet.data.inputs.base import FILLED, Input, Rows, with_indicator
 from motet.data.inputs.moments import Moments
 from motet.data.inputs.samples import Sample
-from motet.data.inputs.scaling import SCALINGS
-from motet.data.inputs.shapes import Expansion, NumberColumn, TableShape
+from motet.data.inputs.scaled import Scaled, needs_sample
+from motet.data.inputs.shapes import NumberColumn, TableShape
 from motet.data.notes import Notes
 from motet.data.selection import column_of
 from motet.data.values import as_floats, refuse_infinite
 from motet.options import OnlyWith, PositiveInt, checked
 from motet.problems import InputError
-
-_BINS = 64
 
 
 @dataclass
@@ -47,6 +45,10 @@ class Number(Input):
             standard deviation 1. quantile: its rank among the training values as a normal score,
             which removes outliers and skew.
         bins: Maximum number of bins of piecewise; 64 if left out.
+        transform: log: the number becomes ``sign(x) log(1 + |x| / scale)`` first, whose scale is
+            learned: a tenth of the training values other than 0 are smaller in size. auto: if nine
+            tenths of the sizes span a factor of 100 and the values are skewed, which a note then
+            reports.
 
     Raises:
         InputError: If an option is unknown, wrong, or not used by the scaling.
@@ -69,12 +71,13 @@ class Number(Input):
         column: str | None = None,
         scaling: Literal["standard", "quantile", "piecewise"] = "piecewise",
         bins: Annotated[PositiveInt | None, OnlyWith("scaling", ("piecewise",))] = None,
+        transform: Literal["none", "log", "auto"] = "none",
     ) -> None:
         self.name = name
         self._column = column or name
         self._scaling: str = scaling
-        self._bins = bins
-        self._fitted: dict[str, Any] = {}
+        self._bins, self._transform = bins, transform
+        self._scaled = Scaled(scaling, {})
         self._missing = False
         self._seen = _Seen()
 
@@ -85,11 +88,11 @@ class Number(Input):
         values, seen = self._values(rows), self._seen
         missing = np.isnan(values)
         known = values[~missing]
-        if SCALINGS[self._scaling].learns_from == "moments":
+        if needs_sample(self._scaling, self._transform):
+            seen.sample.add(known, seen.rows + np.flatnonzero(~missing))
+        else:
             found = Moments.of(known)
             seen.moments = found if seen.moments is None else seen.moments + found
-        else:
-            seen.sample.add(known, seen.rows + np.flatnonzero(~missing))
         seen.rows += len(values)
         seen.known += len(known)
 
@@ -100,25 +103,22 @@ class Number(Input):
                 f"{self._where} has no value in the {seen.rows:,} training rows; remove it"
             )
         values = seen.sample.values() if seen.moments is None else seen.moments
-        self._fitted = SCALINGS[self._scaling].fit(values, self._bins or _BINS)
+        self._scaled, reason = Scaled.learn(values, self._scaling, self._transform, self._bins)
         self._missing = seen.known < seen.rows
         self.notes = seen.sample.notes(f"input {self.name!r}")
+        if reason:
+            self.notes += (f"input {self.name!r}: {reason}, so their logarithm is used",)
 
     def apply(self, rows: Rows) -> tuple[dict[str, Any], Notes]:
         values = self._values(rows)
-        scaled = SCALINGS[self._scaling].transform(values, self._fitted)
+        scaled = self._scaled.apply(values)
         missing = np.isnan(values)
         columns = {"numbers": with_indicator(scaled, missing if self._missing else None)}
         filled = 0 if self._missing else int(missing.sum())
         return columns, Notes(len(rows), {FILLED: filled})
 
     def shape(self) -> TableShape:
-        own = None
-        if self._scaling == "piecewise" and self._fitted["bin_means"]:  # a constant has none
-            mean, std = self._fitted["mean"], self._fitted["std"]
-            starts = [(start - mean) / std for start in range(len(self._fitted["bin_means"]))]
-            own = Expansion(starts, std, self._fitted["bin_means"], self._fitted["bin_stds"])
-        column = NumberColumn(self.name, own)
+        column = NumberColumn(self.name, self._scaled.expansion())
         marks = (NumberColumn(f"{self.name}_missing", marks=1),) if self._missing else ()
         return TableShape((column, *marks))
 
@@ -130,19 +130,21 @@ class Number(Input):
                 option="bins",
                 owner=f"input {self.name!r}",
             )
+        if self._transform != "none":
+            raise InputError(
+                "its scale is learned from training values and not supported without data; remove "
+                "transform, and the number is used as it is",
+                option="transform",
+                owner=f"input {self.name!r}",
+            )
         return TableShape((NumberColumn(self.name),))
 
     def state(self) -> dict[str, Any]:
-        return {
-            "column": self._column,
-            "scaling": self._scaling,
-            "fitted": self._fitted,
-            "missing": self._missing,
-        }
+        return {"column": self._column, **self._scaled.state(), "missing": self._missing}
 
     def load(self, state: dict[str, Any]) -> None:
-        self._column, self._scaling = state["column"], state["scaling"]
-        self._fitted, self._missing = state["fitted"], state["missing"]
+        self._column, self._scaled = state["column"], Scaled.load(state)
+        self._missing = state["missing"]
 
     def _values(self, rows: Rows) -> NDArray[np.float64]:
         values = as_floats(column_of(rows, self._column, f"input {self.name!r}"), self._where)

@@ -2,22 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Annotated, Any, Literal, final
 
 import numpy as np
 
 from motet.data.inputs.base import FILLED, Input, Rows, with_indicator
 from motet.data.inputs.moments import Moments
+from motet.data.inputs.samples import LARGEST, Sample
+from motet.data.inputs.scaled import Scaled, needs_sample
 from motet.data.inputs.scaling import standardise
 from motet.data.inputs.shapes import NumberColumn, TableShape
 from motet.data.notes import Notes
 from motet.data.selection import column_of, matching, require_columns
 from motet.data.values import Floats, as_floats, as_matrix, refuse_infinite
-from motet.options import PositiveInt, checked
+from motet.options import OnlyWith, PositiveInt, checked
 from motet.problems import InputError
 
 _WIDEST = 1_000_000
 """Numbers of a vector, each of which is named when a model is made without data."""
+_SAMPLED = 1 << 26
+"""Numbers of all vectors of a sample: half a gigabyte."""
 
 
 @dataclass
@@ -25,6 +29,7 @@ class _Seen:
     """What was observed of the training rows."""
 
     moments: Moments | None = None
+    sample: Sample | None = None
     rows: int = 0
     lacking: bool = False
 
@@ -33,9 +38,8 @@ class _Seen:
 class Vector(Input):
     """A vector per row: one column of lists of one length, or several columns of numbers.
 
-    Each component is shifted and scaled to mean 0 and standard deviation 1. Missing components
-    become 0 after that; if there were any in training, a further column marks the rows that lack
-    some.
+    Each component is scaled by itself, as a number is. Missing components become 0 after that; if
+    there were any in training, a further column marks the rows that lack some.
 
     Args:
         name: The input's name.
@@ -43,6 +47,13 @@ class Vector(Input):
         columns: Columns of numbers to read instead: a pattern such as "clip_*", or their names.
             Their order is that of the training rows, also for later data.
         width: Number of components; learned from the training rows if left out.
+        scaling: How the network receives each component. standard: shifted and scaled to mean 0
+            and standard deviation 1, as suits embeddings. piecewise: its place among knots, which
+            an encoder spreads over one column per bin, as suits measurements. quantile: its rank
+            among the training values as a normal score. All as for a number.
+        bins: Maximum number of bins of piecewise; 64 if left out.
+        transform: Whether each component becomes its logarithm first: none, log or auto, as for a
+            number.
 
     Raises:
         InputError: If an option is unknown or wrong, or both column and columns are given.
@@ -64,6 +75,9 @@ class Vector(Input):
         column: str | None = None,
         columns: str | Sequence[str] | None = None,
         width: PositiveInt | None = None,
+        scaling: Literal["standard", "quantile", "piecewise"] = "standard",
+        bins: Annotated[PositiveInt | None, OnlyWith("scaling", ("piecewise",))] = None,
+        transform: Literal["none", "log", "auto"] = "none",
     ) -> None:
         if column is not None and columns is not None:
             raise InputError(
@@ -77,8 +91,9 @@ class Vector(Input):
         self._width = width
         self._names: tuple[str, ...] = (column or name,) if columns is None else ()
         # of several columns known once rows were observed
-        self._mean: list[float] = []
-        self._std: list[float] = []
+        self._scaling: str = scaling
+        self._bins, self._transform = bins, transform
+        self._scaled: list[Scaled] = []
         self._missing = False
         self._seen = _Seen()
 
@@ -104,6 +119,10 @@ class Vector(Input):
             )
         found = Moments.of(values)
         seen.moments = found if seen.moments is None else seen.moments + found
+        if needs_sample(self._scaling, self._transform):
+            if seen.sample is None:
+                seen.sample = Sample(min(LARGEST, _SAMPLED // values.shape[1]))
+            seen.sample.add(values, seen.rows - len(values) + np.arange(len(values)))
         seen.lacking |= bool((found.count < len(values)).any())
 
     def finish(self) -> None:
@@ -116,26 +135,77 @@ class Vector(Input):
             raise InputError(
                 f"{self._where} has {which} in the {seen.rows:,} training rows; remove it"
             )
-        mean, std = seen.moments.mean, seen.moments.std
-        self._mean, self._std = mean.tolist(), np.where(std > 0, std, 1).tolist()
         self._missing = seen.lacking
+        options = self._scaling, self._transform, self._bins
+        if seen.sample is None:
+            parts = [seen.moments.component(place) for place in range(len(counts))]
+            self._scaled = [Scaled.learn(each, *options)[0] for each in parts]
+            return
+        columns = seen.sample.values().astype(np.float64, copy=False).T
+        empty = [place for place, each in enumerate(columns) if np.isnan(each).all()]
+        if empty:
+            raise InputError(
+                f"{self._where} has a value in component {empty[0]} in so few of the "
+                f"{seen.rows:,} training rows that a sample has none; remove the component, or use "
+                "scaling: standard",
+                option="scaling",
+            )
+        learned = [Scaled.learn(each[~np.isnan(each)], *options) for each in columns]
+        self._scaled = [each for each, _ in learned]
+        self.notes = seen.sample.notes(f"input {self.name!r}") + self._logarithms(learned)
+
+    def _logarithms(self, learned: Sequence[tuple[Scaled, str]]) -> tuple[str, ...]:
+        chosen = [(place, reason) for place, (_, reason) in enumerate(learned) if reason]
+        if not chosen:
+            return ()
+        place, reason = chosen[0]
+        many = f"{len(chosen):,} of {len(learned):,} components" if len(chosen) > 1 else "it"
+        return (
+            f"input {self.name!r}: of component {place}, {reason}, so the logarithm of {many} is "
+            "used",
+        )
 
     def apply(self, rows: Rows) -> tuple[dict[str, Any], Notes]:
-        values = self._values(rows, width=len(self._mean))
-        scaled = standardise(values, np.array(self._mean), np.array(self._std))
+        values = self._values(rows, width=len(self._scaled))
+        scaled = self._scaled_of(values)
         missing = np.asarray(np.isnan(values).any(axis=1))
         columns = {"numbers": with_indicator(scaled, missing if self._missing else None)}
         filled = 0 if self._missing else int(missing.sum())
         return columns, Notes(len(rows), {FILLED: filled})
 
+    def _scaled_of(self, values: Floats) -> Floats:
+        """Scale components (N, D), at once where that is a shift and a factor each."""
+        moments = self._moments()
+        if moments is not None:
+            return standardise(values, *map(np.array, moments.values()))
+        found = np.empty(values.shape)
+        for place, each in enumerate(self._scaled):
+            found[:, place] = each.apply(values[:, place].astype(np.float64, copy=False))[:, 0]
+        return found
+
+    def _moments(self) -> dict[str, list[float]] | None:
+        """Return means and standard deviations, if they are all that was learned."""
+        if not all(each.scaling == "standard" and each.log is None for each in self._scaled):
+            return None
+        return {name: [each.fitted[name] for each in self._scaled] for name in ("mean", "std")}
+
     def shape(self) -> TableShape:
         names = self._names
         if self._wanted is None:
-            names = tuple(f"{self.name}_{place}" for place in range(len(self._mean)))
+            names = tuple(f"{self.name}_{place}" for place in range(len(self._scaled)))
         mark = (NumberColumn(f"{self.name}_missing", marks=len(names)),) if self._missing else ()
-        return TableShape((*map(NumberColumn, names), *mark))
+        bins = (each.expansion() for each in self._scaled)
+        return TableShape((*map(NumberColumn, names, bins), *mark))
 
     def declared(self) -> TableShape:
+        if self._bins is not None or self._transform != "none":
+            option = "transform" if self._bins is None else "bins"
+            raise InputError(
+                f"{option} is learned from training values and not supported without data; remove "
+                "it, and the components are used as they are",
+                option=option,
+                owner=f"input {self.name!r}",
+            )
         if self._width is None:
             raise InputError(
                 "the number of components is unknown without data; give it, for example width: 512",
@@ -156,15 +226,18 @@ class Vector(Input):
         return {
             "columns": list(self._names),
             "lists": self._wanted is None,
-            "mean": self._mean,
-            "std": self._std,
+            **(self._moments() or {"scaled": [each.state() for each in self._scaled]}),
             "missing": self._missing,
         }
 
     def load(self, state: dict[str, Any]) -> None:
         self._names = tuple(state["columns"])
         self._wanted = None if state["lists"] else self._names
-        self._mean, self._std = list(state["mean"]), list(state["std"])
+        if "scaled" in state:
+            self._scaled = [Scaled.load(each) for each in state["scaled"]]
+        else:
+            both = zip(state["mean"], state["std"], strict=True)
+            self._scaled = [Scaled("standard", {"mean": mean, "std": std}) for mean, std in both]
         self._missing = state["missing"]
 
     def _values(self, rows: Rows, width: int | None) -> Floats:

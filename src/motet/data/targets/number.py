@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from motet.data.bounds import count_bounds
 from motet.data.inputs.base import Input
+from motet.data.inputs.logarithm import log_scale, spans_decades, to_log
 from motet.data.selection import require_columns
 from motet.data.targets.base import NO_INPUTS, Target
 from motet.data.targets.scaling import learn_scale, to_float32
@@ -28,6 +29,8 @@ class NumberTarget(Target):
         column: Column to read; the task's name if left out.
         scale: Whether to standardise.
         outputs: How many numbers a row must have; learned from the training rows if left out.
+        transform: Whether numbers become logarithms before that: none, log, or auto, where they
+            span decades. Each output for itself.
 
     Example:
         >>> spend = NumberTarget("spend")
@@ -45,9 +48,11 @@ class NumberTarget(Target):
         column: str | None = None,
         scale: bool = True,
         outputs: int | None = None,
+        transform: str = "none",
     ) -> None:
         super().__init__(name, column=column)
-        self._scale = scale
+        self._scale, self._transform = scale, transform
+        self._log: list[float | None] = []  # per output; empty if none is a logarithm
         self._expected = outputs
         self._mean: Any = 0.0
         self._std: Any = 1.0
@@ -57,7 +62,9 @@ class NumberTarget(Target):
     def for_task(cls, name: str, options: Mapping[str, Any], accepted: Collection[str]) -> Self:
         """Make the target of a task, which standardises if the task can undo it."""
         column, outputs = options.get("column"), options.get("outputs")
-        return cls(name, column=column, scale="scaling" in accepted, outputs=outputs)
+        transform = options.get("transform", "none") if "transform" in accepted else "none"
+        scale = "scaling" in accepted
+        return cls(name, column=column, scale=scale, outputs=outputs, transform=transform)
 
     @property
     def scaling(self) -> tuple[float | tuple[float, ...], float | tuple[float, ...]] | None:
@@ -80,7 +87,9 @@ class NumberTarget(Target):
                 f"{'numbers' if outputs > 1 else 'number'} per row; correct outputs, or remove it",
                 option="outputs",
             )
-        mean, std = learn_scale(values, self._where)
+        learn_scale(values, self._where)  # for what it refuses, in the unit of the labels
+        self._learn_logarithms(values.reshape(len(values), outputs))
+        mean, std = learn_scale(self._logarithms(values), self._where)
         self._lists = values.ndim == 2
         self._mean, self._std = mean.tolist(), std.tolist()
 
@@ -92,6 +101,7 @@ class NumberTarget(Target):
                 f"{self._where} has {outputs} numbers per row, expected {self.outputs} as in "
                 "training"
             )
+        values = self._logarithms(values)
         if self._scale:
             with np.errstate(over="ignore"):
                 values = (values - np.array(self._mean)) / np.array(self._std)
@@ -99,7 +109,12 @@ class NumberTarget(Target):
         return to_float32(values, self._where, unit)
 
     def learned(self) -> dict[str, Any]:
-        return {"scaling": self.scaling, "outputs": self.outputs}
+        learned: dict[str, Any] = {"scaling": self.scaling, "outputs": self.outputs}
+        if self._transform != "none":
+            scales = tuple(self._log) if self._log else None
+            learned["transform"] = "log" if scales else "none"
+            learned["log_scale"] = scales if scales is None or self._lists else scales[0]
+        return learned
 
     def predictions(
         self,
@@ -120,11 +135,41 @@ class NumberTarget(Target):
             "mean": self._mean,
             "std": self._std,
             "lists": self._lists,
+            **({} if self._transform == "none" else {"transform": "log", "log": self._log}),
         }
 
     def load(self, state: dict[str, Any]) -> None:
         self.column, self._scale = state["column"], state["scale"]
         self._mean, self._std, self._lists = state["mean"], state["std"], state["lists"]
+        self._transform, self._log = state.get("transform", "none"), list(state.get("log", ()))
+
+    def _learn_logarithms(self, values: Floats) -> None:
+        """Learn the scale of the logarithm of each output, of labels (N, outputs)."""
+        if self._transform == "none":
+            return
+        reasons = [spans_decades(each) if self._transform == "auto" else "" for each in values.T]
+        self._log = [
+            log_scale(each) if self._transform == "log" or reason else None
+            for each, reason in zip(values.T, reasons, strict=True)
+        ]
+        first = next((place for place, reason in enumerate(reasons) if reason), None)
+        if first is not None:
+            of = f" of number {first} of its lists" if len(reasons) > 1 else ""
+            self.notes = (
+                f"task {self.name!r}:{of} {reasons[first]}, so it is trained on their logarithm "
+                "and predicts the numbers themselves",
+            )
+        if not any(self._log):
+            self._log = []
+
+    def _logarithms(self, values: Floats) -> Floats:
+        if not self._log:
+            return values
+        columns = values.reshape(len(values), -1).astype(np.float64)
+        for place, scale in enumerate(self._log):
+            if scale is not None:
+                columns[:, place] = to_log(columns[:, place], scale)
+        return columns.reshape(values.shape)
 
     def _values(self, table: pa.Table) -> Floats:
         require_columns(table, [self.column], f"task {self.name!r}")
