@@ -311,7 +311,7 @@ class Summed(Fusion):
         super().__init__()
         self.maps, self.width = nn.ModuleList(nn.Linear(width, size) for width in widths), size
 
-    def forward(self, features):
+    def forward(self, features, present):
         return sum(layer(each) for layer, each in zip(self.maps, features, strict=True))
 
 

@@ -181,6 +181,10 @@ FUSIONS = Registry(
     "fusions",
     "motet.encoders.fusion.base:Fusion",
     concat="motet.encoders.fusion.concat:Concat",
+    attention="motet.encoders.fusion.attention:Attention",
+    gating="motet.encoders.fusion.gating:Gating",
+    hierarchical="motet.encoders.fusion.hierarchical:Hierarchical",
+    cross_attention="motet.encoders.fusion.cross_attention:CrossAttention",
 )
 OPTIMIZERS = Registry(
     "optimizer",

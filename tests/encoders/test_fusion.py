@@ -45,10 +45,20 @@ def gated():
     registry.FUSIONS.version += 1
 
 
+NEEDED = {"hierarchical": {"groups": {"g": ["a", "b"]}}, "cross_attention": {"heads": 1}}
+"""Options without which a fusion cannot be made."""
+
+
+def made_of(name, widths, **options):
+    names = [*"abcdef"[: len(widths)]]
+    chosen = {"type": name, **NEEDED.get(name, {}), **options}
+    return fusion.create(chosen, widths, names, names)
+
+
 @pytest.mark.parametrize("name", fusion.available())
 @pytest.mark.parametrize("shape", [(5,), (5, 3)], ids=["rows", "words"])
 def test_every_fusion_joins_features_of_rows_and_of_words(name, shape):
-    made = fusion.create(name, [2, 4])
+    made = made_of(name, [2, 4])
     found = made([torch.randn(*shape, 2), torch.randn(*shape, 4)], None)
     assert found.shape == (*shape, made.width)
 

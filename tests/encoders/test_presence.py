@@ -92,7 +92,7 @@ def test_modality_dropout_acts_in_training_alone():
 
 def test_concat_may_learn_what_stands_for_a_missing_modality_and_may_have_a_width():
     made = fusion.create({"type": "concat", "missing": "learned"}, [1, 2])
-    made.absent[1].data.fill_(7.0)
+    made.absent.data[1:].fill_(7.0)
     features = [torch.ones(2, 1), torch.zeros(2, 2)]
     present = torch.tensor([[True, False], [True, True]])
     assert made(features, present).tolist() == [[1, 7, 7], [1, 0, 0]]

@@ -204,7 +204,7 @@ class Joining(Fusion):
         super().__init__()
         self.width = sum(widths)
 
-    def forward(self, features):
+    def forward(self, features, present):
         return torch.cat(list(features), dim=-1)
 
 
@@ -218,7 +218,10 @@ def too_narrow(self, widths):
     [
         ({"__init__": lambda self, widths: Fusion.__init__(self)}, "Changed has no width; set sel"),
         ({"__init__": too_narrow}, r"fusion Changed returned \(\d+, \d+\); expected .* \(\d+, 7\)"),
-        ({"forward": lambda self, features: None}, "fusion Changed returned NoneType; expected"),
+        (
+            {"forward": lambda self, features, present: None},
+            "fusion Changed returned NoneType; expected",
+        ),
     ],
 )
 def test_a_fusion_that_does_not_give_its_width_is_an_error(tmp_path, attributes, message):

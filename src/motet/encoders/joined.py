@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from motet.encoders.base import Encoder
-from motet.encoders.fusion import Concat, Fusion
+from motet.encoders.fusion import Concat, Exchanging, Fusion
+from motet.encoders.fusion.masking import zeros_without
 from motet.encoders.presence import dropped, joined_mask, masked, present_in, without_present
 from motet.encoders.tokens import check_words, create_padding_mask
 from motet.problems import InputError
@@ -38,7 +39,8 @@ class Joined(Encoder):
         branches: For each input that is under its own name, its encoder.
         fusion: What joins the features, in the order table, texts, branches; they are concatenated
             if left out.
-        empty: For texts that rows may lack, the number of tokens of one without words.
+        empty: For each text, the number of tokens of one without words, which is a missing one if
+            the fusion ``masks_texts``.
 
     Example:
         >>> import torch
@@ -68,10 +70,9 @@ class Joined(Encoder):
         if fusion is None:
             fusion = Concat([each.width for each in self.branches()])  # type: ignore[misc]  # ints
         self.fusion, self.width = fusion, fusion.width
-        self.empty = dict(empty or {})
-        own = (*self.names, *self.beside_names)
-        first = "table" if "table" not in own else "numbers and categories"
-        fusion.names = own if table is None else (first, *own)
+        self.empty = dict(empty or {}) if fusion.masks_texts else {}
+        fusion.names = part_names(table is not None, (*self.names, *self.beside_names))
+        self._exchanging = fusion.exchanging if isinstance(fusion, Exchanging) else frozenset()
         self._alone = len(self.beside) == len(self.branches()) == 1 and isinstance(fusion, Concat)
         """Whether there is nothing to join, so that any state of the only encoder is passed on."""
         self.gives = "rows" if tokens is None else "tokens"
@@ -132,8 +133,7 @@ class Joined(Encoder):
         if self.table is not None:
             parts.append(self._of_table(inputs))
             marks.append(parts[0] is not None)
-        words: TokenStates | None = None
-        place = 0
+        sequences: dict[str, TokenStates] = {}
         for name, encoder, given in self._given(inputs):
             if given is None:
                 parts.append(None)
@@ -144,31 +144,63 @@ class Joined(Encoder):
             found = _encoded_before(given) if _is_encoded(given) else encoder(given)
             if name == self.tokens:
                 check_words(found, given, encoder)
-                words, place = found, len(parts)
+            if name == self.tokens or name in self._exchanging:
+                sequences[name] = _tokens(name, found, encoder)
             parts.append(_features(found))
         rows = self._rows(parts)
         features = self._filled(parts, rows)
-        present = joined_mask(marks, rows, features[0].device)
-        if self.fusion.training and self.fusion.modality_dropout:
-            if present is None:
-                present = features[0].new_ones(rows, len(features), dtype=torch.bool)
-            present = dropped(present, self.fusion.modality_dropout)
+        present = self._present(marks, rows, features[0])
+        if isinstance(self.fusion, Exchanging):
+            sequences, features = self._exchanged(sequences, features, present)
         if self.members is not None:
             features = [self._by_member(each, rows) for each in features]
             present = None if present is None else self._by_member(present, rows)
         if len(features) > 1:
             features = masked(features, present)
+        words = sequences.get(self.tokens or "")
         if words is None:
-            return self._fused(features, present)
-        length = words.states.shape[1]
+            joined = self._fused(features, present)
+            if self.members is not None and self.fusion.weights is not None:
+                weights = self.fusion.weights
+                self.fusion.weights = weights.view(rows, -1, weights.shape[-1]).mean(1)
+            return joined
+        length, place = words.states.shape[1], self.fusion.names.index(self.tokens or "")
         beside = [each[:, None].expand(-1, length, -1) for each in features]
         beside[place] = words.states
         there = present
-        if present is not None:
-            there = present.index_fill(1, torch.tensor(place, device=present.device), True)
+        if present is not None:  # a word's own text is there, also where training hides it
+            there = present.clone()
+            there[:, place] = True
             there = there[:, None].expand(-1, length, -1)
         fused = self._fused(beside, there)
         return TokenStates(fused, words.padding, self._fused(features, present))
+
+    def _present(
+        self, marks: Sequence[Tensor | bool | None], rows: int, like: Tensor
+    ) -> Tensor | None:
+        """Return which modalities rows have, (B, M), without those that training hides."""
+        present = joined_mask(marks, rows, like.device)
+        if not (self.fusion.training and self.fusion.modality_dropout):
+            return present
+        if present is None:
+            present = like.new_ones(rows, len(marks), dtype=torch.bool)
+        return dropped(present, self.fusion.modality_dropout)
+
+    def _exchanged(
+        self,
+        sequences: Mapping[str, TokenStates],
+        features: Sequence[Tensor],
+        present: Tensor | None,
+    ) -> tuple[dict[str, TokenStates], list[Tensor]]:
+        """Let sequences read each other; return their states, and the features of all inputs."""
+        assert isinstance(self.fusion, Exchanging)
+        columns = dict.fromkeys(self.fusion.names) if present is None else self._by_name(present)
+        made = self.fusion.exchange(sequences, columns)
+        by_name = dict(zip(self.fusion.names, features, strict=True))
+        return made, [*(by_name | {name: each.pooled for name, each in made.items()}).values()]
+
+    def _by_name(self, present: Tensor) -> dict[str, Tensor]:
+        return dict(zip(self.fusion.names, present.unbind(1), strict=True))
 
     def _of_table(self, inputs: Mapping[str, Any]) -> Tensor | None:
         """Encode the table; None where rows have none."""
@@ -206,7 +238,7 @@ class Joined(Encoder):
     def _fused(self, features: Sequence[Tensor], present: Tensor | None) -> Tensor:
         found: Any = self.fusion(features, present)
         if isinstance(found, Tensor) and found.shape == (*features[0].shape[:-1], self.width):
-            return found
+            return zeros_without(found, present)
         kind = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise InputError(
             f"the fusion {type(self.fusion).__name__} returned {kind}; expected joined features "
@@ -221,6 +253,29 @@ class Joined(Encoder):
             yield name, encoder, {"ids": text} if isinstance(text, Tensor) else text
         for name, encoder in zip(self.beside_names, self.beside, strict=True):
             yield name, encoder, inputs[name]
+
+
+def part_names(table: bool, own: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of modalities: those of inputs, after "table" for numbers and categories.
+
+    Args:
+        table: Whether there are numbers or categories.
+        own: Names of the inputs with their own encoder.
+
+    Returns:
+        The names, in the order of features.
+    """
+    first = "table" if "table" not in own else "numbers and categories"
+    return (first, *own) if table else tuple(own)
+
+
+def _tokens(name: str, found: object, encoder: nn.Module) -> TokenStates:
+    if isinstance(found, TokenStates):
+        return found
+    raise InputError(
+        f"{type(encoder).__name__} gave {type(found).__name__} for {name!r}, expected a state per "
+        "token: motet.states.TokenStates"
+    )
 
 
 def _features(found: object) -> Tensor:

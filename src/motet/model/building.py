@@ -15,7 +15,7 @@ from motet.config.places import with_absolute
 from motet.config.schema import ModelConfig
 from motet.data.words import read_text, text_of
 from motet.encoders.fusion import create as create_fusion
-from motet.encoders.joined import Joined
+from motet.encoders.joined import Joined, part_names
 from motet.model.heads import check_reads
 from motet.model.reads import states_read
 from motet.model.sizes import Sizes, declared_sizes
@@ -37,8 +37,7 @@ def arguments_of(config: Config, sizes: Sizes) -> dict[str, Any]:
     """
     tasks = [build_task(config, name, sizes) for name in config.tasks]
     text = _text_of_tokens(config, tasks, sizes)
-    with about("encoder"):
-        stages = Stages.of(lambda: _build_encoder(config, sizes, text))
+    stages = Stages.of(lambda: _build_encoder(config, sizes, text))
     with about("sharing"):
         sharing = create_sharing(config.model.sharing.type, **config.model.sharing.options())
     return {"encoder": stages, "tasks": tasks, "sharing": sharing}
@@ -89,20 +88,28 @@ def _build_encoder(config: Config, sizes: Sizes, text: str | None) -> nn.Module:
         The encoder.
     """
     inputs = sizes.inputs
-    if not inputs.own:
-        return _build_table_encoder(config.model.encoder, sizes)
-    table = _build_table_encoder(config.model.encoder, sizes) if inputs.has_table else None
-    encoders: dict[str, nn.Module] = {}
-    for name, shape in inputs.own.items():
-        options = _own_encoder(config, name)
-        encoders[name] = create(ENCODERS, options.pop("type"), *shape.arguments, **options)
+    with about("encoder"):
+        if not inputs.own:
+            return _build_table_encoder(config.model.encoder, sizes)
+        table = _build_table_encoder(config.model.encoder, sizes) if inputs.has_table else None
+        encoders: dict[str, nn.Module] = {}
+        for name, shape in inputs.own.items():
+            options = _own_encoder(config, name)
+            encoders[name] = create(ENCODERS, options.pop("type"), *shape.arguments, **options)
     texts = {name: encoders[name] for name in inputs.texts}
     branches = {name: encoders[name] for name in inputs.branches}
     parts = [*([] if table is None else [table]), *texts.values(), *branches.values()]
+    with about("encoder"):
+        widths = [_width(each) for each in parts]
     with about("fusion"):
-        chosen = {"type": config.model.fusion.type, **config.model.fusion.options()}
-        fusion = create_fusion(chosen, [_width(each) for each in parts])
-    return Joined(table, texts, text, branches, fusion)
+        fusion = create_fusion(
+            {"type": config.model.fusion.type, **config.model.fusion.options()},
+            widths,
+            part_names(table is not None, [*texts, *branches]),
+            [name for name, each in encoders.items() if getattr(each, "gives", "") == "tokens"],
+        )
+    empty = {name: each.empty for name, each in inputs.texts.items()}
+    return Joined(table, texts, text, branches, fusion, empty)
 
 
 def _width(encoder: nn.Module) -> int:

@@ -9,12 +9,13 @@ from motet.encoders import Joined
 from motet.encoders.fusion import Fusion
 from motet.encoders.fusion import create as create_fusion
 from motet.model.reads import states_read
-from motet.problems import InputError, about
+from motet.problems import InputError, about, hint
 from motet.sharing import Backbone, Stages
-from motet.tasks import Task, TextAuxiliary
+from motet.tasks import Task
 
-FusionChoice = str | Mapping[str, Any] | Callable[[Sequence[int]], Fusion]
-"""A name, a name with options, or what makes a fusion from the widths of the encoders."""
+FusionChoice = str | Mapping[str, Any] | Callable[..., Fusion]
+"""A name, a name with options, or what makes a fusion from the widths of the encoders, and from
+their names if it has a parameter ``names``."""
 
 
 def one_encoder(
@@ -52,8 +53,9 @@ def one_encoder(
         )
     widths = [_width(name, each) for name, each in encoders.items()]
     with about("fusion"):
-        made = create_fusion(fusion or "concat", widths)
-    return Joined(None, {}, _labelled(encoders, tasks), encoders, made)
+        made = create_fusion(fusion or "concat", widths, list(encoders), _sequences(encoders))
+    empty = {name: 0 for name, each in encoders.items() if getattr(each, "reads", "") == "text"}
+    return Joined(None, {}, _labelled(encoders, tasks), encoders, made, empty)
 
 
 def _width(name: str, encoder: nn.Module) -> int:
@@ -68,14 +70,26 @@ def _width(name: str, encoder: nn.Module) -> int:
 
 def _labelled(encoders: Mapping[str, nn.Module], tasks: Sequence[Task]) -> str | None:
     """Return the input whose tokens tasks read, if any does."""
-    for task in tasks:
-        if isinstance(task, TextAuxiliary) and task.reads_state == "tokens" and task.text:
-            return task.text
-    reading = [task.name for task in tasks if "tokens" in states_read(task)]
-    giving = [name for name, each in encoders.items() if getattr(each, "gives", None) == "tokens"]
+    reading = [task for task in tasks if "tokens" in states_read(task)]
+    named = {text: task.name for task in reading if (text := getattr(task, "text", None))}
+    for text, task in named.items():
+        if text not in encoders:
+            raise InputError(
+                f"task {task!r}: input {text!r} has no encoder; {hint(text, encoders)}"
+            )
+    if len(named) > 1:
+        found = ", ".join(f"{task} of {text}" for text, task in named.items())
+        raise InputError(f"tasks read the tokens of several inputs ({found}); expected one")
+    giving = list(named) or _sequences(encoders)
     if reading and len(giving) > 1:
         raise InputError(
-            f"task {reading[0]!r} reads tokens, and several encoders give them: "
-            f"{', '.join(giving)}; declare gives = 'rows' for all but one"
+            f"task {reading[0].name!r} reads tokens, and several encoders give them: "
+            f"{', '.join(giving)}; give the task input={giving[0]!r}, or declare gives = 'rows' "
+            "for all but one"
         )
     return giving[0] if reading and giving else None
+
+
+def _sequences(encoders: Mapping[str, nn.Module]) -> list[str]:
+    """Return the inputs whose encoders declare a state per token."""
+    return [name for name, each in encoders.items() if getattr(each, "gives", None) == "tokens"]

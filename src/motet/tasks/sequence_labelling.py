@@ -44,7 +44,7 @@ class SequenceLabelling(Task):
             words first; crf, tags of a sentence together.
         scheme: How tags spell spans: bio, bioes, or plain if they do not; found from the tags if
             left out.
-        input: Name of the text whose words are labelled, where a config has several.
+        input: Name of the text whose words are labelled, where a model has several.
         class_weights: One weight per tag, or balanced: inverse to how often tags occur in the
             training labels.
         mean_over: What the loss of a CRF is a mean over: sequences that have a label, or words that
@@ -95,7 +95,7 @@ class SequenceLabelling(Task):
             )
         if class_weights is not None:
             self.require_outputs()
-        self.decoder = decoder
+        self.decoder, self.text = decoder, input
         self.mean_over = mean_over or ("sequences" if decoder == "crf" else "words")
         self.counts = "rows" if self.mean_over == "sequences" else "elements"
         self.tags = TagSet(self.class_names or (), scheme, f"task {name!r}")

@@ -74,6 +74,8 @@ class TextSizes:
     """Whether its tokens are grouped into words, so that each word can be labelled."""
     tokens: Vocabulary | None = None
     """What its tokens mean; unknown if left out."""
+    empty: int = 0
+    """Number of tokens of a text without words, which is a missing one."""
 
     reads: ClassVar[str] = "text"
 

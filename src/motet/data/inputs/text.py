@@ -20,6 +20,7 @@ from motet.data.text_parts import TextParts
 from motet.data.values import as_texts, described, is_list
 from motet.options import Chosen, Mapping, Place, PositiveInt, StrictBool, TwoOrMore, checked
 from motet.problems import InputError
+from motet.vocabularies import Vocabulary
 
 _VOCABULARY, _MIN_COUNT = 10_000, 2
 _WORD = re.compile(r"\S+")
@@ -171,7 +172,7 @@ class Text(Input):
         assert self._tokenizer is not None
         texts = self._texts(rows)
         found = self._tokenizer.encode(texts, self._max_length)
-        bare = self._tokenizer.encode([self._nothing], self._max_length).lengths
+        bare = self._empty_length(self._tokenizer)
         lengths = from_numpy(found.lengths)
         tokens = {"ids": Ragged(from_numpy(found.ids), lengths, fill=0)}
         if len(self._columns) > 1:
@@ -208,23 +209,22 @@ class Text(Input):
         assert self._tokenizer is not None
         size = max(self._vocabulary or 0, self._tokenizer.size)
         tokens = self._tokenizer.vocabulary(size)
-        return TextSizes(size, len(self._columns), self._words, tokens)
+        return self._sizes(size, self._empty_length(self._tokenizer), tokens)
 
     def declared(self) -> TextSizes:
         if self._kind not in tokenising.KINDS:
             found = self._made(())
-            size, tokens = found.size, found.vocabulary(found.size)
-        elif self._vocabulary is None:
+            return self._sizes(found.size, self._empty_length(found), found.vocabulary(found.size))
+        if self._vocabulary is None:
             raise InputError(
                 "the number of tokens is unknown without data; give it, for example vocabulary: "
                 f"{_VOCABULARY}",
                 option="vocabulary",
                 owner=f"input {self.name!r}",
             )
-        else:
-            size = self._vocabulary
-            tokens = tokeniser_training.vocabulary(size)
-        return TextSizes(size, len(self._columns), self._words, tokens)
+        tokens = tokeniser_training.vocabulary(self._vocabulary)
+        empty = len(self._columns)  # [CLS], and [SEP] between the texts of a pair
+        return self._sizes(self._vocabulary, empty, tokens)
 
     def state(self) -> dict[str, Any]:
         assert self._tokenizer is not None
@@ -298,6 +298,13 @@ class Text(Input):
         return Finding(
             f"have more than {self._max_length} tokens, the rest is cut off (max_length)"
         )
+
+    def _sizes(self, size: int, empty: int, tokens: Vocabulary | None) -> TextSizes:
+        return TextSizes(size, len(self._columns), self._words, tokens, empty)
+
+    def _empty_length(self, tokenizer: tokenising.Tokenizer) -> int:
+        """Return the number of tokens of a text without words."""
+        return int(tokenizer.encode([self._nothing], self._max_length).lengths[0])
 
     @property
     def _nothing(self) -> tokenising.Given:

@@ -4,24 +4,43 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from motet.encoders.fusion.base import Fusion
+from motet.encoders.fusion.attention import Attention
+from motet.encoders.fusion.base import Exchanging, Fusion
+from motet.encoders.fusion.checks import checked_fusion
 from motet.encoders.fusion.concat import Concat
+from motet.encoders.fusion.cross_attention import CrossAttention
+from motet.encoders.fusion.gating import Gating
+from motet.encoders.fusion.hierarchical import Hierarchical
 from motet.options import create as _create
-from motet.problems import InputError
 from motet.registry import FUSIONS
 
-__all__ = ["Concat", "Fusion", "available", "create"]
+__all__ = [
+    "Attention",
+    "Concat",
+    "CrossAttention",
+    "Exchanging",
+    "Fusion",
+    "Gating",
+    "Hierarchical",
+    "available",
+    "create",
+]
 
 
 def create(
-    given: str | Mapping[str, Any] | Callable[[Sequence[int]], Fusion], widths: Sequence[int]
+    given: str | Mapping[str, Any] | Callable[..., Fusion],
+    widths: Sequence[int],
+    names: Sequence[str] = (),
+    sequences: Sequence[str] = (),
 ) -> Fusion:
     """Build a fusion for features of some widths.
 
     Args:
         given: A name of ``available()``, ``{"type": name, option: value}``, or what makes a fusion
-            from the widths, such as a class.
+            from the widths, such as a class; with the names if it has the parameter ``names``.
         widths: The width of each encoder's features.
+        names: The name of each modality; numbers, "0" onwards, if left out.
+        sequences: Those whose encoders give a state per token.
 
     Returns:
         The fusion.
@@ -30,34 +49,17 @@ def create(
         InputError: If the name or an option is unknown, an option has a wrong value, or what was
             made is no fusion with a width.
     """
+    options: dict[str, Any] = {}
+    made: Callable[..., Any] = given  # type: ignore[assignment]  # unless it is a name
     if isinstance(given, str | Mapping):
         options = {"type": given} if isinstance(given, str) else dict(given)
-        fusion = _create(FUSIONS, options.pop("type"), widths, **options)
-    else:
-        fusion = given(widths)
-    return _checked(fusion)
-
-
-def _checked(fusion: Any) -> Fusion:
-    """Check what a class or function of a user's own made."""
-    if not isinstance(fusion, Fusion):
-        raise InputError(
-            f"found {type(fusion).__name__}; expected a fusion, a subclass of "
-            "motet.encoders.Fusion, for these widths"
-        )
-    if not isinstance(getattr(fusion, "width", None), int):
-        raise InputError(
-            f"{type(fusion).__name__} has no width; set self.width, the number of joined "
-            "features, in its constructor"
-        )
-    try:
-        inspect.signature(fusion.forward).bind((), None)
-    except TypeError:
-        raise InputError(
-            f"{type(fusion).__name__}.forward{inspect.signature(fusion.forward)} does not take two "
-            "arguments; expected forward(features, present), where present is bool (..., M) or None"
-        ) from None
-    return fusion
+        made = FUSIONS[options["type"]]
+    known = {"names": tuple(names or map(str, range(len(widths)))), "sequences": tuple(sequences)}
+    taken = inspect.signature(made).parameters
+    more = {name: each for name, each in known.items() if name in taken}
+    if isinstance(given, str | Mapping):
+        return checked_fusion(_create(FUSIONS, options.pop("type"), widths, **more, **options))
+    return checked_fusion(given(widths, **more))
 
 
 def available() -> list[str]:

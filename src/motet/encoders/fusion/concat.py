@@ -15,6 +15,8 @@ class Concat(Fusion):
     """Concatenate the features of all encoders; each keeps its own.
 
     Their order is that of the modalities: the table, texts, and other inputs as a config has them.
+    A text without words is not missing unless ``missing`` is learned: its encoder learns features
+    for it.
 
     Args:
         widths: The width of each encoder's features.
@@ -41,18 +43,22 @@ class Concat(Fusion):
     ) -> None:
         super().__init__()
         self.modality_dropout = modality_dropout
+        self.masks_texts = missing == "learned"
         self.projection = None if width is None else nn.Linear(sum(widths), width)
         self.width = width or sum(widths)
-        self.absent = None
-        if missing == "learned":
-            self.absent = nn.ParameterList(torch.zeros(each) for each in widths)
+        self.absent = nn.Parameter(torch.empty(sum(widths))) if missing == "learned" else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Let a missing modality be zeros at first."""
+        if self.absent is not None:
+            nn.init.zeros_(self.absent)
 
     def forward(self, features: Sequence[Tensor], present: Tensor | None) -> Tensor:
         given = list(features)
         if self.absent is not None and present is not None:
-            given = [
-                torch.where(there[..., None], each, instead.to(each))
-                for each, instead, there in zip(given, self.absent, present.unbind(-1), strict=True)
-            ]
+            instead = torch.split(self.absent.to(given[0]), [each.shape[-1] for each in given])
+            there = present[..., None].unbind(-2)
+            given = [torch.where(*each) for each in zip(there, given, instead, strict=True)]
         joined = torch.cat(given, dim=-1) if len(given) > 1 else given[0]
         return joined if self.projection is None else self.projection(joined)
