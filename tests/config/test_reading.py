@@ -55,7 +55,7 @@ training:
         f"{path}:5:33  tasks.churn.wieght: unknown key; did you mean 'weight'?",
         f"{path}:6:35  tasks.spend.loss: the loss 'hubr' is not known; did you mean 'huber'?",
         f"{path}:8:9  balancing.type: found 'equall', expected a balancer; did you mean 'equal'?",
-        f"{path}:10:11  training.epochs: found 'many', expected a whole number",
+        f"{path}:10:11  training.epochs: found 'many', expected a whole number or 'auto'",
     ]
 
 

@@ -63,8 +63,8 @@ def complaints(tmp_path, text):
         ("training: 'epochs: 3'", "3:11  training: found 'epochs: 3', expected a mapping; write epochs: 3"),
         ("training: {epochs: 3, batch_size 64}", "3:23  training.batch_size 64: unknown key; write batch_size: 64, with a colon and a space"),
         # values
-        ("training: {epochs: '3'}", "found '3', expected a whole number; write 3, without quotes"),
-        ("training:\n  epochs: 3,000", "found '3,000', expected a whole number; write 3000, without quotes"),
+        ("training: {epochs: '3'}", "found '3', expected a whole number or 'auto'; write 3, without quotes"),
+        ("training:\n  epochs: 3,000", "found '3,000', expected a whole number or 'auto'; write 3000, without quotes"),
         ("training: {seed: yes}", "3:18  training.seed: found 'yes', expected a whole number"),
         ("training: {device: cuda 0}", "did you mean 'cuda:0'?"),
         ("training: {early_stopping: None}", "3:28  training.early_stopping: found 'None', expected a mapping; write null"),

@@ -46,8 +46,7 @@ def cross_checked(config: Config, origin: Origin) -> list[Problem]:
         *_label_columns(config, labelled, origin),
         *_names(config, origin),
         *_monitored(config, labelled, origin),
-        *_stages(config, origin),
-        *_epochs(config, origin),
+        *checked_epochs(config, origin),
         *_read_tasks(config, origin),
         *_task_options(config, origin),
         *_streamed(config, origin),
@@ -108,6 +107,13 @@ def _monitored(config: Config, labelled: Labelled, origin: Origin) -> Iterator[P
         near = hint(config.training.monitor, monitored, _MONITORED)
         message = f"found {config.training.monitor!r}; {near}"
         yield origin.problem(("training", "monitor"), message)
+
+
+def checked_epochs(config: Config, origin: Origin) -> list[Problem]:
+    """Find epochs that training does not reach; none before the number of epochs is chosen."""
+    if config.training.epochs == "auto":
+        return []
+    return [*_stages(config, origin), *_epochs(config, origin)]
 
 
 def _stages(config: Config, origin: Origin) -> Iterator[Problem]:

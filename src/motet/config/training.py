@@ -3,12 +3,12 @@
 `motet.training.options` defines the options; it is read as source, as importing it needs torch.
 """
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
 from motet.config.members import Section, field_of
-from motet.options import Option, PositiveInt, StrictBool, read_typed_dict
+from motet.options import Option, Patience, PositiveInt, StrictBool, read_typed_dict
 
 _OPTIONS = {each.name: each for each in read_typed_dict("motet.training.options:TrainingOptions")}
 _NARROWER = {"device": Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")}
@@ -18,14 +18,15 @@ _NARROWER = {"device": Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")}
 class EarlyStoppingConfig(Section):
     """When to stop before the last epoch."""
 
-    patience: PositiveInt = Field(
+    patience: Patience = Field(
         _OPTIONS["patience"].default, description=_OPTIONS["patience"].description
     )
 
 
 class _Epochs(Section):
-    epochs: PositiveInt = 20
-    """Most epochs; early stopping may end before."""
+    epochs: PositiveInt | Literal["auto"] = 20
+    """Most epochs; early stopping may end before. ``auto`` gives about 1,500 steps or more in all,
+    by the number of training rows."""
 
 
 def _field(option: Option) -> tuple[Any, Any]:
@@ -55,6 +56,12 @@ class TrainingConfig(_Options, use_attribute_docstrings=True):
     if TYPE_CHECKING:  # the options, which type checkers do not see
 
         def __getattr__(self, name: str) -> Any: ...
+
+    @property
+    def epoch_count(self) -> int:
+        """The number of epochs, once it is chosen."""
+        assert self.epochs != "auto"
+        return int(self.epochs)
 
     def options(self) -> dict[str, Any]:
         """Return the keyword arguments of `motet.Trainer`."""

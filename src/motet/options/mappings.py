@@ -69,6 +69,30 @@ Every = Literal["epoch"] | PositiveInt | Epochs
 """How often: every epoch, every so many steps, or every so many epochs."""
 
 
+class Wait(TypedDict):
+    """A share of all epochs, or a number of steps, where a bare number counts evaluations."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
+
+    share: NotRequired[Annotated[PositiveShare, Field(description="Share of all epochs.")]]
+    steps: NotRequired[Annotated[PositiveInt, Field(description="How many steps.")]]
+
+
+def _one_of_both(wait: Any) -> Any:
+    if len(wait) != 1:
+        found = "share and steps" if wait else "neither share nor steps"
+        raise ValueError(f"found {found}, expected one of them, such as {{share: 0.25}}")
+    return wait
+
+
+Patience = Annotated[
+    Annotated[PositiveInt, Tag("evaluations")]
+    | Annotated[Annotated[Wait, AfterValidator(_one_of_both)], Tag("share or steps")],
+    Discriminator(lambda value: "share or steps" if isinstance(value, Mapping) else "evaluations"),
+]
+"""How long to wait: so many evaluations, a share of all epochs, or so many steps."""
+
+
 class PartsAt(TypedDict):
     """Parts that are trained from an epoch on."""
 

@@ -132,7 +132,7 @@ def build_trainer(prepared: AnyPrepared) -> Trainer:
         trivial = fit_trivial(model.tasks, train_statistics(prepared, model.tasks))
         trainer.check_monitor(prepared.known_labels("validation", model.tasks), trivial)
     with collector.at("training"):
-        trainer.check_epochs(chosen.epochs)
+        trainer.check_epochs(chosen.epoch_count)
     with collector.at("training"):
         check_batch_size(trainer.planner, chosen.batch_size)
     steps = prepared.steps(chosen.batch_size)
@@ -141,7 +141,7 @@ def build_trainer(prepared: AnyPrepared) -> Trainer:
     for name in model.auxiliary_tasks:
         with collector.at("tasks", name):
             frequencies = trainer.planner.frequencies
-            frequencies.check(chosen.epochs, steps, name)
+            frequencies.check(chosen.epoch_count, steps, name)
     with collector.at("training"):
         check_cache(config, trainer)
     collector.stop()

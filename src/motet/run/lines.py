@@ -12,6 +12,7 @@ from motet.figures import figure
 from motet.model import MultiTaskModel
 from motet.model.parts import summarised
 from motet.run.auxiliary_lines import auxiliary_rows
+from motet.run.commented_yaml import on_one_line
 from motet.run.costs import count_costs
 from motet.run.few_labels import few_label_notes
 from motet.run.frozen_states import storing_lines
@@ -73,7 +74,16 @@ def data_lines(prepared: AnyPrepared) -> Iterator[str]:
     yield from titled("labels", class_table([each for _, each in counts]))
     if len(prepared.config.stages) > 1:
         yield line("balancing", ", then ".join(map(_stage, prepared.config.stages)))
+    yield from titled("chosen", columns(list(_chosen(prepared))))
     yield from (line("note", note) for note in _notes(prepared))
+
+
+def _chosen(prepared: AnyPrepared) -> Iterator[Sequence[str]]:
+    """Return what the config left to the data, with the reason for each."""
+    parts: Iterable[Part] = prepared.parts.values()
+    chosen = next(iter(parts)).rows.chosen
+    found = [(f"{each.key}: {on_one_line(each.value)}", each.reason) for each in chosen]
+    yield from merged(found, "settings")
 
 
 def training_lines(prepared: AnyPrepared, trainer: Trainer) -> Iterator[str]:

@@ -24,6 +24,7 @@ from motet.data.tallies import SplitTally, Tallies
 from motet.data.trees import take_rows
 from motet.registry import AUXILIARY
 from motet.run.stream_prepared import PreparedStream
+from motet.settings import Choice
 
 if TYPE_CHECKING:  # it needs torch, which a config is read without
     from motet.tasks import Task
@@ -54,6 +55,8 @@ class RunRows:
     """Names of the inputs that are missing in all rows, as the source has no such columns."""
     tasks: Collection[str]
     """Names of the tasks that are trained on the rows."""
+    chosen: tuple[Choice, ...] = ()
+    """What the config left to the data, and was chosen."""
 
     @property
     def title(self) -> str:

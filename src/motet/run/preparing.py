@@ -43,6 +43,7 @@ from motet.run.row_checks import (
     counted_in,
     with_named_classes,
 )
+from motet.run.settling import Chosen, settle
 from motet.run.source_inputs import choose_inputs
 from motet.run.stream_prepared import StreamRows
 
@@ -84,6 +85,7 @@ def read_sources(
     *,
     data: Any = None,
     overrides: Sequence[str] = (),
+    settled: bool = False,
 ) -> Sequence[RunRows] | StreamRows:
     """Read a config and the data of all its sources, and check that they match.
 
@@ -92,6 +94,7 @@ def read_sources(
         data: As for `read_rows`, or of several sources: `motet.data.Sources`, or a mapping of the
             names that tasks give as ``source`` to such rows.
         overrides: As for `read_rows`.
+        settled: Whether the config is that of a run, which leaves nothing to the data.
 
     Returns:
         Config, table and split of each source; most runs have one. If rows are streamed, what reads
@@ -102,6 +105,7 @@ def read_sources(
         InputError: Collected, as all problems are.
     """
     collector, found = read_on(config, overrides)
+    before = found.model_dump(exclude_unset=True)
     sources: dict[str, Source] | None = None
     # a missing source is not reported if `data` is wrong: its key may be misspelt
     key = "source" if found.data.sources is None else "sources"
@@ -141,11 +145,15 @@ def read_sources(
             found = _with_inputs(found, guesses)
     given = choose_inputs(found, collector, reading)
     collector.stop()
+    chosen: Chosen = ()
+    if not settled:
+        found, chosen = settle(found, before, reading.values(), collector)
     found = with_absolute(found, collector.origin.folder)
     if found.data.streaming is not None:
         (one,) = reading.values()
-        return one.stream_rows(found, given[one.name])
-    return [each.rows(found, given[name]) for name, each in reading.items()]
+        return replace(one.stream_rows(found, given[one.name]), chosen=chosen)
+    rows = [each.rows(found, given[name]) for name, each in reading.items()]
+    return [replace(each, chosen=chosen) for each in rows]
 
 
 def _refuse_own_spaces(config: Config) -> None:
@@ -165,6 +173,7 @@ def prepare(
     data: Any = None,
     overrides: Sequence[str] = (),
     cache: Path | None = None,
+    settled: bool = False,
 ) -> AnyPrepared:
     """Read a config and its data, and fit the preprocessing on the training rows.
 
@@ -174,6 +183,7 @@ def prepare(
         overrides: As for `read_rows`.
         cache: Folder of the encoded rows, if they are streamed; one that goes with what is returned
             if left out.
+        settled: As for `read_sources`.
 
     Returns:
         What a model and its training need.
@@ -181,7 +191,7 @@ def prepare(
     Raises:
         ConfigError: If anything is wrong with the config or its data.
     """
-    sources = read_sources(config, data=data, overrides=overrides)
+    sources = read_sources(config, data=data, overrides=overrides, settled=settled)
     if isinstance(sources, StreamRows):
         from motet.run.stream_preparing import prepare_stream  # needs torch
 

@@ -23,7 +23,7 @@ def scheduling_lines(prepared: AnyPrepared, trainer: Trainer) -> Iterator[str]:
         yield from wrapped("scheduling", _own_rows(name, rows, tasks, trainer.batch_size))
     elif scheduler.partial:
         scheduler.facts.rows = rows
-        scheduler.facts.progress = Progress(1, prepared.config.training.epochs)
+        scheduler.facts.progress = Progress(1, prepared.config.training.epoch_count)
         shares = scheduler.probabilities(tasks) if tasks else None
         scheduler.facts.progress = None
         drawn = [

@@ -17,6 +17,7 @@ from motet.data.sources.streams import RowStream
 from motet.data.split_labels import SPLITS
 from motet.data.splits.streamed import Places, StreamSplit
 from motet.data.tallies import SplitTally, Tallies
+from motet.settings import Choice
 
 if TYPE_CHECKING:  # they need torch, which a config is read without
     from motet.data.blocks import Blocks
@@ -41,6 +42,7 @@ class StreamRows:
     tasks: Collection[str]
     name: str = ""
     lacking: Collection[str] = ()
+    chosen: tuple[Choice, ...] = ()
 
     @property
     def options(self) -> StreamConfig:

@@ -115,7 +115,7 @@ def resume_one(path: Path, data: Any, *, say: Say, step: Say, whole: Path | None
         The finished run.
     """
     with stopping_when_full(whole or path, lambda: True):
-        prepared = prepare(path / folder.CONFIG, data=data, cache=path / folder.CACHE)
+        prepared = prepare(path / folder.CONFIG, data=data, cache=path / folder.CACHE, settled=True)
     attempt = _Attempt(prepared, say, step, whole)
     attempt.use(path)
     attempt.load_checkpoint()
@@ -139,7 +139,7 @@ class _Attempt:
         self._checkpoints = Checkpoints(path, self.prepared)
         self.trainer.observers += [
             RunFiles(self._metrics, self._checkpoints),
-            ProgressLines(self.say, self.step, self.prepared.config.training.epochs),
+            ProgressLines(self.say, self.step, self.prepared.config.training.epoch_count),
             StopAtInterrupt(),
         ]
 
@@ -222,7 +222,7 @@ class _Attempt:
             trainer.fit(
                 rows_of(prepared, inputs, "train"),
                 rows_of(prepared, inputs, "validation"),
-                epochs=prepared.config.training.epochs,
+                epochs=prepared.config.training.epoch_count,
             )
         model = trainer.model.eval()
         kind = SourcesRun if len(prepared.parts) > 1 else Run
@@ -237,6 +237,8 @@ class _Attempt:
         best = trainer.history.best_epoch
         kept = f"epoch {best}, its weights are kept" if best else "not evaluated; last weights kept"
         self.say(f"{'best':<10} {kept}")
+        if trainer.cut_short:
+            self.say(line("note", trainer.cut_short))
         each = trainer.progress.kept_for.items()
         for part in wrapped(
             "each task", [f"{task} of evaluation {number}" for task, number in each]

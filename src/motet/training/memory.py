@@ -72,18 +72,19 @@ def smaller_batches(batch_size: int) -> list[str]:
     return [f"training.batch_size: {batch_size // 2}"] if batch_size > 1 else []
 
 
-def less_memory(setup: Setup, options: TrainingOptions) -> list[str]:
+def less_memory(setup: Setup, options: TrainingOptions, size: int) -> list[str]:
     """Return what needs less memory in a step, the first to try first, by keys of a config.
 
     Args:
         setup: What is trained.
         options: All options, none left out.
+        size: Rows per batch.
 
     Returns:
         Keys and values, each valid beside the other options.
     """
     model, stages = setup.model, setup.stages
-    size, pieces = options["batch_size"], options["accumulate"]
+    pieces = options["accumulate"]
     found = smaller_batches(size)
     if 2 * pieces <= size and _fits(lambda: check_micro_batches(stages, model)):
         found.append(f"training.accumulate: {2 * pieces} (the same steps)")

@@ -14,6 +14,7 @@ from motet.tasks.scores import Trivial
 from motet.training.errors import TrainingError
 from motet.training.evaluation import Report, main_tasks
 from motet.training.scorable import without_label, without_score
+from motet.training.state import TrainingState
 
 
 def check_monitor(
@@ -141,6 +142,29 @@ def monitored_value(monitor: str, model: MultiTaskModel, report: Report) -> floa
             f"{f' ({notes})' if notes else ''}; give it more labelled rows{other}"
         )
     return float(value)
+
+
+def smoothed_value(state: TrainingState, value: float, smoothing: float) -> float:
+    """Return an exponential mean of the monitored values up to this one.
+
+    With smoothing s, a value that is n evaluations old weighs s^n; the weights are divided by their
+    sum, so that the first values are not pulled towards 0.
+
+    Args:
+        state: Where training is; its sums are updated.
+        value: The monitored value of this evaluation.
+        smoothing: How much of the earlier ones is kept, 0 <= s < 1; with 0 the value itself.
+
+    Example:
+        >>> state = TrainingState()
+        >>> [smoothed_value(state, value, 0.5) for value in (1.0, 0.0, 1.0)]
+        [1.0, 0.3333333333333333, 0.7142857142857143]
+    """
+    if not smoothing:
+        return value
+    state.smoothed = smoothing * state.smoothed + value
+    state.smoothed_weight = smoothing * state.smoothed_weight + 1.0
+    return state.smoothed / state.smoothed_weight
 
 
 def monitored_loss(monitor: str, model: MultiTaskModel, report: Report) -> float:

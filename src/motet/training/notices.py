@@ -16,18 +16,24 @@ from motet.training.planner import Planner
 from motet.training.setup import Setup
 from motet.training.state import TrainingState
 
+_ANNEALED = 0.1
+"""Share of the highest learning rate below which a schedule is as good as finished."""
 STEPS_WITHOUT_EPOCH = 100
 """Steps by `Trainer.train_step` alone after which it warns of what only epochs advance."""
 
 
 def check_count(epochs: Any) -> None:
-    """Check a number of epochs.
+    """Check a number of epochs, or ``auto``.
 
     Raises:
-        InputError: If it is not one.
+        InputError: If it is neither.
     """
+    if isinstance(epochs, str) and epochs == "auto":
+        return
     if not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 0:
-        raise InputError(f"found {epochs!r}, expected a whole number >= 0", option="epochs")
+        raise InputError(
+            f"found {epochs!r}, expected a whole number >= 0, or auto", option="epochs"
+        )
 
 
 def check_validation_unneeded(given: TrainingOptions) -> None:
@@ -44,6 +50,7 @@ def check_validation_unneeded(given: TrainingOptions) -> None:
         "evaluate_every": "epoch",
         "monitor": "mean",
         "keep": "best",
+        "monitor_smoothing": 0.0,
     }
     for name, value in given.items():
         if name in without_effect and value != without_effect[name]:
@@ -83,6 +90,29 @@ def warn_of_nothing_left(state: TrainingState, epochs: int) -> None:
     else:
         return
     warnings.warn(f"fit(epochs={epochs}) trains nothing: {why}", stacklevel=4)
+
+
+def cut_schedule(setup: Setup, state: TrainingState) -> str | None:
+    """Describe a learning rate that was still high when early stopping ended training.
+
+    Args:
+        setup: What was trained.
+        state: Where training is.
+
+    Returns:
+        A note with what to do; None if the rate had fallen to less than a tenth.
+    """
+    pace = setup.pace
+    share = setup.rates.left(state.position, pace.total) if state.stopped else 0.0
+    if share < _ANNEALED:
+        return None
+    done = state.epoch + (state.batch > 0)
+    return (
+        f"early stopping ended training in epoch {done} of {pace.epochs}, where the learning rate "
+        f"was still at {share:.0%} of its highest; weights are best at the end of the schedule, so "
+        "give a longer patience (early_stopping: {patience: {share: 0.5}}, or early_stopping: "
+        f"null), or, if there is no time for that, fewer epochs (epochs: {done})"
+    )
 
 
 def warn_of_moving(model: MultiTaskModel) -> None:

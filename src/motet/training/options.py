@@ -17,8 +17,10 @@ from motet.options import (
     Chosen,
     Default,
     Every,
+    Fraction,
     InConfig,
     NonNegativeInt,
+    Patience,
     PositiveFloat,
     PositiveInt,
     PositiveShare,
@@ -35,8 +37,9 @@ class TrainingOptions(TypedDict, total=False):
 
     __pydantic_config__ = ConfigDict(extra="forbid", arbitrary_types_allowed=True)  # type: ignore[misc]  # pydantic's own hook
 
-    batch_size: Annotated[PositiveInt, Default(512)]
-    """Rows per optimizer step, and per forward pass in evaluation."""
+    batch_size: Annotated[PositiveInt | Literal["auto"], Default(512)]
+    """Rows per optimizer step, and per forward pass in evaluation; ``auto`` chooses a power of two
+    by the number of training rows."""
     optimizer: Annotated[
         Annotated[str | Mapping[str, Any], Chosen("optimizer", default="adamw")] | OptimizerFactory,
         Default("adamw"),
@@ -97,8 +100,18 @@ class TrainingOptions(TypedDict, total=False):
     """Which weights are kept: the ``best`` by the monitored value, or beside these, for ``each``
     task, those with which it was best itself. Each epoch that is kept costs the size of the
     model, in memory and in checkpoints."""
-    patience: Annotated[PositiveInt | None, Default(5), InConfig("early_stopping.patience")]
-    """Evaluations without a better monitored value before training stops."""
+    monitor_smoothing: Annotated[Fraction | Literal["auto"], Default(0.0)]
+    """How much of the earlier evaluations the monitored value keeps, so that noise of single ones
+    neither stops training nor chooses the weights: an exponential mean over evaluations, 0 for
+    none. ``auto`` chooses by the number of validation rows."""
+    patience: Annotated[Patience | None, Default(5), InConfig("early_stopping.patience")]
+    """Evaluations without a better monitored value before training stops; or ``{share: 0.25}`` of
+    all epochs, or ``{steps: 500}``."""
+    average: Annotated[Literal["ema", "last_quarter"] | None, Default(None)]
+    """Which mean of the weights of all steps is evaluated and kept as the model's: ``ema``, an
+    exponential one over about the last tenth of the steps so far; ``last_quarter``, the plain one
+    over the last quarter of all steps, before which the weights are those of the last step.
+    Training itself always continues from those."""
     evaluate_every: Annotated[Every, Default("epoch")]
     """When to evaluate on the validation data: each ``epoch``, after so many steps (a number), or
     after so many epochs (``{epochs: 5}``); and at the end, if never before."""

@@ -45,6 +45,19 @@ class LearningRates:
         groups = self._optimizer.param_groups
         return max(float(group["lr"]) / float(group.get("rate", 1.0)) for group in groups)
 
+    def left(self, step: int, total: int) -> float:
+        """Return the share of the highest rate at a step if it would have fallen further, else 0.
+
+        Args:
+            step: The step, counted from 0.
+            total: Steps in all.
+        """
+        if self._factor is None or step + 1 >= total:
+            return 0.0
+        highest = max(self._factor(each) for each in range(0, total, max(total // 100, 1)))
+        now, last = self._factor(step), self._factor(total - 1)
+        return now / highest if highest and last < now else 0.0
+
     def _create(self, steps: int) -> LRSchedule:
         schedule: Any = create(LR_SCHEDULES, self._name, steps, **self._options)
         created: LRSchedule = schedule

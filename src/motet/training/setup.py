@@ -14,6 +14,7 @@ from motet.problems import InputError, hint
 from motet.processes import Processes, processes_of
 from motet.scheduling import Scheduler
 from motet.tasks.choices import check_others, find_metrics
+from motet.training.averaging import WeightAverage
 from motet.training.creating import MemberChoice, create_optimizer, create_scheduler
 from motet.training.facts import Pace, introduce
 from motet.training.freezing import Freezing, check_unfreezing
@@ -56,6 +57,7 @@ class Setup:
     passes: Passes
     pace: Pace
     processes: Processes
+    average: WeightAverage
 
     def modules(self) -> dict[str, nn.Module]:
         """Return the modules whose states are saved."""
@@ -95,6 +97,12 @@ def set_up(
     if options["monitor"] not in known:
         message = f"found {options['monitor']!r}; {hint(options['monitor'], known)}"
         raise InputError(message, option="monitor")
+    if options["monitor"] == "any" and options["monitor_smoothing"]:
+        raise InputError(
+            f"found {options['monitor_smoothing']} and monitor: any, which compares each task with "
+            "itself at single evaluations; remove it, or choose another monitor",
+            option="monitor_smoothing",
+        )
     device = _find_device(options["device"])
     model.to(device)
     stages = make_stages(balancer, model).to(device)
@@ -156,6 +164,7 @@ def set_up(
         passes,
         Pace(),
         processes,
+        WeightAverage(model, options["average"]),
     )
 
 

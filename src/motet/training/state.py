@@ -55,6 +55,13 @@ class TrainingState:
     """Loss of the monitored tasks at the best value, which breaks ties; None if unknown."""
     evaluated: int = 0
     """Evaluations made."""
+    averaged: int = 0
+    """Steps whose weights are in the average."""
+    smoothed: float = 0.0
+    """Sum of the monitored values so far, with weights that fall with their age; see
+    `motet.training.monitor.smoothed_value`."""
+    smoothed_weight: float = 0.0
+    """Sum of these weights."""
     last_results: dict[str, LastResult] = field(default_factory=dict)
     """The last evaluation of each task."""
     stale: int = 0
@@ -86,13 +93,15 @@ class TrainingState:
     """The model at the best evaluation so far; empty before there was one."""
     kept: dict[int, dict[str, Tensor]] = field(default_factory=dict, compare=False)
     """The model at each evaluation in ``kept_for``."""
+    average: dict[str, Tensor] = field(default_factory=dict, compare=False)
+    """The average of the weights of steps, of parameters that were trained."""
 
     def numbers(self) -> dict[str, Any]:
         """Return a copy of all but tensors, as JSON can hold it, by the names in checkpoints."""
         found = {
             name: deepcopy(value)
             for name, value in vars(self).items()
-            if name not in ("totals", "weights", "best_model", "kept")
+            if name not in ("totals", "weights", "best_model", "kept", "average")
         }
         found["judged"] = found.pop("last_results")
         return found
@@ -128,6 +137,7 @@ def save_state(state: TrainingState, modules: Modules, optimizer: Optimizer) -> 
         }
     totals = {task: _tensor(pair) for task, pair in state.totals.sums().items()}
     groups = {"totals": totals, "weights": state.weights, "best": state.best_model}
+    groups["average"] = state.average
     groups |= {f"kept/{number}": tensors for number, tensors in state.kept.items()}
     for prefix, named in groups.items():
         found |= {f"{prefix}/{name}": tensor for name, tensor in named.items()}
@@ -176,13 +186,18 @@ def load_state(
     numbers.setdefault("position", max(numbers["step"] - 1, 0))  # older checkpoints have none
     results = {task: LastResult(*each) for task, each in numbers.pop("judged", {}).items()}
     device = next(model.parameters()).device
-    weights, best = (
+    weights, best, average = (
         {name: tensor.to(device, copy=True) for name, tensor in _under(tensors, prefix)}
-        for prefix in ("weights", "best")
+        for prefix in ("weights", "best", "average")
     )
     totals = Totals({task: pair.tolist() for task, pair in _under(tensors, "totals")})
     state = TrainingState(
-        **numbers, last_results=results, totals=totals, weights=weights, best_model=best
+        **numbers,
+        last_results=results,
+        totals=totals,
+        weights=weights,
+        best_model=best,
+        average=average,
     )
     for number in set(state.kept_for.values()):
         found = _under(tensors, f"kept/{number}")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from time import perf_counter
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from torch import Tensor
 
@@ -19,6 +19,7 @@ from motet.data.several import SourceDraw, Sources
 from motet.model import MultiTaskModel
 from motet.options import Unpack, checked
 from motet.scheduling import Scheduler
+from motet.settings import Setting
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
 from motet.training.creating import MemberChoice
@@ -45,6 +46,7 @@ from motet.training.notices import (
     STEPS_WITHOUT_EPOCH,
     check_count,
     check_validation_unneeded,
+    cut_schedule,
     warn_of_disabled,
     warn_of_epochs,
     warn_of_moving,
@@ -58,6 +60,7 @@ from motet.training.passes.checks import check_one_pass
 from motet.training.recording import Moment, evaluation_record, step_record
 from motet.training.records import LOG_EVERY, EpochRecord
 from motet.training.replicas import check_replicas
+from motet.training.settling import before_data, settle
 from motet.training.setup import set_up
 from motet.training.source_checks import refuse_batch_norm, refuse_divided
 from motet.training.stages import BalancerStages, Stage, name_of
@@ -115,10 +118,12 @@ class Trainer:
         self._rates, self._generators = setup.rates, setup.generators
         self.processes = setup.processes
         self.given = options
-        self.batch_size, self.seed = chosen["batch_size"], chosen["seed"]
+        numbers = before_data(chosen)
+        self.batch_size, self.seed = numbers["batch_size"], chosen["seed"]
         self.lr_schedule, self.clip_norm = chosen["lr_schedule"], chosen["clip_norm"]
         self.metrics, self.monitor = chosen["metrics"], chosen["monitor"]
-        self.patience, self.keep = chosen["patience"], chosen["keep"]
+        self.patience, self.keep = numbers["patience"], chosen["keep"]
+        self.monitor_smoothing = numbers["monitor_smoothing"]
         self.evaluate_every = chosen["evaluate_every"]
         self.checkpoint_every = chosen["checkpoint_every"]
         self.on_record, self.on_checkpoint = chosen["on_record"], chosen["on_checkpoint"]
@@ -126,6 +131,8 @@ class Trainer:
         self.history = History()
         self.trivial: Trivial = {}
         self.progress = TrainingState()
+        self.chosen: dict[str, Setting] = {}
+        """What `fit` chose by the data, with the reason: values for ``auto``, and the patience."""
         self.stop_requested = False
         """Set it, for example in a signal handler, and `fit` saves its state and stops."""
         setup.passes.joining.asks_to_stop = lambda: self.stop_requested
@@ -145,9 +152,16 @@ class Trainer:
         """The balancer of the epoch in progress."""
         return self.stages.at(self.progress.epoch + 1)
 
+    @property
+    def cut_short(self) -> str | None:
+        """A note if early stopping ended `fit` while the learning rate was high; else None."""
+        return cut_schedule(self._setup, self.progress)
+
     # Training --------------------------------------------------------------------------------
 
-    def fit(self, data: Any, validation: Any = None, *, epochs: int = 20) -> History:
+    def fit(
+        self, data: Any, validation: Any = None, *, epochs: int | Literal["auto"] = 20
+    ) -> History:
         """Train, and end with the weights that were best on the validation data.
 
         A trainer whose state was loaded continues where it was saved.
@@ -161,7 +175,9 @@ class Trainer:
                 Inputs must be finite; NaN is accepted if a module of the model has an attribute
                 ``takes_nan = True``. Several data sets are `motet.data.Sources`.
             validation: The same; without it there is no early stopping and the last weights stay.
-            epochs: Epochs to reach in all: after 3 epochs, ``epochs=6`` trains 3 more.
+            epochs: Epochs to reach in all: after 3 epochs, ``epochs=6`` trains 3 more. ``auto``
+                gives about 1,500 steps or more, by the number of rows; `chosen` then has the
+                number and the reason.
 
         Returns:
             What happened, epoch by epoch.
@@ -174,7 +190,7 @@ class Trainer:
             Interrupted: If `stop_requested` was set.
         """
         self.stop_requested = False
-        train, valid = self._prepare(data, validation, epochs)
+        train, valid, epochs = self._prepare(data, validation, epochs)
         state, evaluated = self.progress, self.progress.evaluated
         with observing(self, self._observing):
             with self._generators.own():
@@ -198,10 +214,14 @@ class Trainer:
                 self._validate(valid)
             if valid is not None and state.best_model:
                 self.model.load_state_dict(state.best_model)
+            else:
+                self._setup.average.load(state)
         return self.history
 
-    def _prepare(self, data: Any, validation: Any, epochs: int) -> tuple[Data, Data | None]:
-        """Check data and options, and learn from the training labels as a whole."""
+    def _prepare(
+        self, data: Any, validation: Any, epochs: int | str
+    ) -> tuple[Data, Data | None, int]:
+        """Check data and options, choose what they leave open, and learn from the labels."""
         check_count(epochs)
         train = self._data(data, "the training data", whole=True)
         valid = None
@@ -209,18 +229,26 @@ class Trainer:
             check_validation_unneeded(self.given)
         else:
             valid = self._data(validation, "the validation data", whole=True)
+        count = self._settle(epochs, train, valid)
         self._steps.ahead = validation_batches(self.stages, valid, self.batch_size, self.seed)
         self.trivial = learn_from_labels(self.model, train, self.metrics)
         if valid is not None:
             self.check_monitor(statistics_of(self.model.tasks, valid), self.trivial)
-        self.check_epochs(epochs)
-        begin(train, valid, self._setup, self.progress, self.batch_size, epochs)
-        warn_of_nothing_left(self.progress, epochs)
+        self.check_epochs(count)
+        begin(train, valid, self._setup, self.progress, self.batch_size, count)
+        warn_of_nothing_left(self.progress, count)
         if not self.step:
             warn_of_moving(self.model)
             warn_of_rarely_drawn(self.planner, self._setup.pace)
             warn_of_disabled(self.model)
-        return train, valid
+        return train, valid, count
+
+    def _settle(self, epochs: int | str, train: Data, valid: Data | None = None) -> int:
+        """Choose what options leave to the data, and return the number of epochs."""
+        self.chosen = settle(self._options, epochs, self.batch_size, train, valid)
+        for name in self.chosen.keys() & {"batch_size", "patience", "monitor_smoothing"}:
+            setattr(self, name, self.chosen[name].value)
+        return epochs if isinstance(epochs, int) else int(self.chosen["epochs"].value)
 
     def train_epoch(self, data: Any) -> dict[str, float]:
         """Train on every row once, in an order drawn from (seed, epoch).
@@ -277,7 +305,7 @@ class Trainer:
             with self._exactly():
                 result = self._steps.make(batches, self.progress, self.clip_norm)
         except Exception as error:
-            advice = partial(less_memory, self._setup, self._options)
+            advice = partial(less_memory, self._setup, self._options, self.batch_size)
             explain_memory(error, f"step {self.step + 1}", advice)
             raise
         if result.unlabelled and self._reports_unlabelled:
@@ -327,7 +355,7 @@ class Trainer:
         """Evaluate, keep the weights if they are the best so far, and decide whether to stop."""
         if valid is None:
             return
-        watch = self.monitor, self.keep, self.patience
+        watch = self.monitor, self.keep, self.patience, self.monitor_smoothing
         found = validate(valid, self._setup, self.progress, self.evaluate, *watch)
         if found is None:
             return

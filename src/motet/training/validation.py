@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Container
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -11,7 +12,12 @@ from motet.model import MultiTaskModel
 from motet.training import facts
 from motet.training.evaluation import Report
 from motet.training.intervals import due_tasks, with_last
-from motet.training.monitor import monitored_loss, monitored_tasks, monitored_value
+from motet.training.monitor import (
+    monitored_loss,
+    monitored_tasks,
+    monitored_value,
+    smoothed_value,
+)
 from motet.training.needs import report_scores
 from motet.training.setup import Setup
 from motet.training.state import TrainingState
@@ -26,7 +32,8 @@ class Validation:
     score: float
     """Mean normalised score of the main tasks, with the last score of those that were not due."""
     monitored: float | None
-    """The monitored value; higher is better. None before the tasks begin that it depends on."""
+    """The monitored value, smoothed where that is asked for; higher is better. None before the
+    tasks begin that it depends on."""
     best: bool
     """Whether it is the best so far; the model is then in ``state.best_model``."""
 
@@ -39,8 +46,11 @@ def validate(
     monitor: str,
     keep: str,
     patience: int | None,
+    smoothing: float = 0.0,
 ) -> Validation | None:
     """Evaluate the tasks that are due, keep the best model, and decide whether to stop.
+
+    With an average of weights, that is what is evaluated and kept.
 
     Args:
         valid: The validation data.
@@ -50,19 +60,39 @@ def validate(
         monitor: What is monitored.
         keep: Which weights to keep.
         patience: Evaluations without a better monitored value before training stops.
+        smoothing: How much of the earlier evaluations the monitored value keeps.
 
     Returns:
         What was found; None if no task was due.
     """
-    model = setup.model
     epoch = state.epoch + (state.batch > 0)
     begun = setup.planner.begun(epoch)
-    due = [task for task in due_tasks(model, valid.labelled, state) if task in begun]
+    due = [task for task in due_tasks(setup.model, valid.labelled, state) if task in begun]
     state.evaluated += 1
-    if not set(due).difference(model.auxiliary_tasks):
+    if not set(due).difference(setup.model.auxiliary_tasks):
         return None
-    report = evaluate(valid, due)
-    model.train()
+    with setup.average.used(state):
+        report = evaluate(valid, due)
+        setup.model.train()
+        watch = _Watch(monitor, keep, patience, smoothing)
+        return _judged(report, valid, setup, state, watch, epoch)
+
+
+class _Watch(NamedTuple):
+    """What is monitored and kept; see `validate`."""
+
+    monitor: str
+    keep: str
+    patience: int | None
+    smoothing: float
+
+
+def _judged(
+    report: Report, valid: Data, setup: Setup, state: TrainingState, watch: _Watch, epoch: int
+) -> Validation:
+    """Compare what was found with the best so far, and keep the weights that are in the model."""
+    model, monitor = setup.model, watch.monitor
+    begun = setup.planner.begun(epoch)
     whole = with_last(report, model, state)
     report_scores(setup.stages.at(state.epoch + 1), whole.scores)
     facts.report_scores(setup.planner.scheduler, whole.scores)
@@ -70,13 +100,14 @@ def validate(
     watched, value, best = monitored_tasks(monitor, model, valid.labelled), None, False
     if watched & begun:
         value = monitored_value(monitor, model, whole)
+        value = smoothed_value(state, value, watch.smoothing)
         loss = monitored_loss(monitor, model, whole)
-        fresh = watched.intersection(due) & setup.planner.tasks_of_last_turn(epoch)
+        fresh = watched.intersection(report.scores) & setup.planner.tasks_of_last_turn(epoch)
         progress = not fresh.isdisjoint(improved) if monitor == "any" else None
-        best = bool(fresh) and note_value(state, value, loss, patience, progress)
+        best = bool(fresh) and note_value(state, value, loss, watch.patience, progress)
     if best:
         state.best_model = _weights(model)
-    if keep == "each" and improved:
+    if watch.keep == "each" and improved:
         state.kept_for |= dict.fromkeys(improved, state.evaluated)
         state.kept[state.evaluated] = state.best_model if best else _weights(model)
         for number in state.kept.keys() - state.kept_for.values():

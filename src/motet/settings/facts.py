@@ -1,0 +1,86 @@
+"""What rules know of the data, and what they return."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+@dataclass(frozen=True)
+class InputFacts:
+    """What rules know of one input."""
+
+    kind: str
+    """Its type, such as "number" or "text"."""
+    columns: int = 1
+    """Number of columns that it reads, or numbers of a vector."""
+    texts: int = 0
+    """Number of texts that the following were counted in: the training rows, or a sample."""
+    mean_words: float = 0.0
+    """Mean number of words of a text."""
+    distinct_words: int = 0
+    """Number of different words, in lower case."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What rules know of the data.
+
+    Args:
+        rows: Training rows; of several sources, those of the largest.
+        validation_rows: Validation rows of all sources.
+        inputs: The inputs, by name.
+        tasks: The type of each enabled task, by name.
+        word_labels: Whether words of a text are labelled.
+    """
+
+    rows: int
+    validation_rows: int = 0
+    inputs: Mapping[str, InputFacts] = field(default_factory=dict)
+    tasks: Mapping[str, str] = field(default_factory=dict)
+    word_labels: bool = False
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The types of inputs."""
+        return frozenset(each.kind for each in self.inputs.values())
+
+    def count(self, kind: str) -> int:
+        """Return the number of columns of all inputs of a type."""
+        return sum(each.columns for each in self.inputs.values() if each.kind == kind)
+
+
+class Setting(NamedTuple):
+    """What a rule chose."""
+
+    value: Any
+    reason: str
+    """Why, in words that follow a colon."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a rule decides on.
+
+    Args:
+        facts: The data.
+        config: The config as plain values, with what earlier rules chose.
+        value: What the key has: ``auto``, or the default where it was left out.
+        name: The input or task that the key belongs to; empty elsewhere.
+    """
+
+    facts: Facts
+    config: Mapping[str, Any]
+    value: Any
+    name: str = ""
+
+    def input(self) -> InputFacts:
+        """Return the facts about the input that the key belongs to."""
+        return self.facts.inputs[self.name]
+
+    def encoders(self) -> frozenset[str]:
+        """Return the types of the encoders that the inputs use."""
+        found = set()
+        for options in (self.config.get("inputs") or {}).values():
+            own = options.get("encoder")
+            found.add((own or self.config["model"]["encoder"])["type"])
+        return frozenset(found)

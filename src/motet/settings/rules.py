@@ -1,0 +1,132 @@
+"""The table of rules: for each key, what fits the data, and whether it is the default.
+
+A rule is one function from a `Case` to a `Setting`, and one line in `RULES`. It decides where a
+config says ``auto``, and, if ``left_out`` is true in its line, also where the config leaves the key
+out; otherwise the default of the schema stands. An explicit value always wins. None leaves what is
+there. Earlier lines come first: the number of epochs depends on the batch size.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from motet.settings import budget
+from motet.settings.facts import Case, Setting
+
+_FEW = 2_000
+"""Training rows below which sets are small: an epoch of them is soon known by heart."""
+_RECURRENT = frozenset({"lstm"})
+_OF_TABLES = frozenset({"mlp"})
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What decides on a key."""
+
+    key: str
+    """The key; ``*`` stands for every input or task."""
+    decide: Callable[[Case], Setting | None]
+    left_out: bool = False
+    """Whether it decides where a config leaves the key out, too."""
+
+    def is_open(self, value: Any) -> bool:
+        """Whether a value that a config gives leaves the choice to the rule."""
+        of_budget = isinstance(value, Mapping) and ("share" in value or "steps" in value)
+        return bool(value == "auto") or (self.decide is patience and of_budget)
+
+
+def table_encoder(case: Case) -> Setting | None:
+    """Choose the encoder of a table."""
+    return None
+
+
+def text_encoder(case: Case) -> Setting | None:
+    """Choose the encoder of a text without a pretrained folder; words need states of their own."""
+    return None
+
+
+def dropout_of_text(case: Case) -> Setting | None:
+    """Choose the dropout of a text encoder from scratch: few texts are soon known by heart."""
+    if case.facts.rows >= _FEW:
+        return None
+    return Setting(0.5, f"{case.facts.rows:,} training rows: few for an encoder from scratch")
+
+
+def label_smoothing(case: Case) -> Setting | None:
+    """Choose the label smoothing of a task with classes."""
+    task = case.config["tasks"][case.name]
+    if case.facts.rows >= _FEW or task.get("loss", "cross_entropy") != "cross_entropy":
+        return None
+    return Setting(0.1, f"{case.facts.rows:,} training rows: probabilities would become extreme")
+
+
+def weight_decay(case: Case) -> Setting | None:
+    """Choose the weight decay."""
+    if case.facts.rows >= _FEW or case.config["training"]["optimizer"]["type"] != "adamw":
+        return None
+    return Setting(0.1, f"{case.facts.rows:,} training rows")
+
+
+def learning_rate(case: Case) -> Setting | None:
+    """Choose the learning rate of Adam and AdamW by what is trained from scratch."""
+    if case.config["training"]["optimizer"]["type"] not in ("adam", "adamw"):
+        return None
+    encoders = case.encoders()
+    if encoders and encoders <= _RECURRENT | _OF_TABLES:
+        if encoders & _RECURRENT:
+            return Setting(1e-2, "a recurrent encoder from scratch")
+        return Setting(3e-3, "a table")
+    return None
+
+
+def batch_size(case: Case) -> Setting:
+    """Choose the batch size by the rows."""
+    return budget.batch_size(case.facts.rows)
+
+
+def epochs(case: Case) -> Setting:
+    """Choose the number of epochs by the steps that they have."""
+    return budget.epochs(ceil(case.facts.rows / case.config["training"]["batch_size"]))
+
+
+def patience(case: Case) -> Setting:
+    """Count the evaluations of a share of training, or of steps; a quarter if nothing is given."""
+    training = case.config["training"]
+    given = case.value if isinstance(case.value, Mapping) else {"share": 0.25}
+    steps = ceil(case.facts.rows / training["batch_size"])
+    return budget.patience(given, training["epochs"], steps, training["evaluate_every"])
+
+
+def monitor_smoothing(case: Case) -> Setting | None:
+    """Choose how much the monitored value is smoothed by the validation rows."""
+    if case.config["training"]["monitor"] == "any":  # it compares each task with itself
+        return Setting(0.0, "monitor: any compares single evaluations")
+    return budget.smoothing(case.facts.validation_rows)
+
+
+def average(case: Case) -> Setting | None:
+    """Choose whether weights are averaged."""
+    return Setting("ema", "weights of single steps are noisy")
+
+
+def balancing(case: Case) -> Setting | None:
+    """Choose the balancer."""
+    return None
+
+
+RULES = (
+    Rule("model.encoder", table_encoder),
+    Rule("inputs.*.encoder", text_encoder),
+    Rule("inputs.*.encoder.dropout", dropout_of_text),
+    Rule("tasks.*.label_smoothing", label_smoothing),
+    Rule("balancing", balancing),
+    Rule("training.optimizer.learning_rate", learning_rate),
+    Rule("training.optimizer.weight_decay", weight_decay),
+    Rule("training.batch_size", batch_size),
+    Rule("training.epochs", epochs),
+    Rule("training.early_stopping.patience", patience),
+    Rule("training.monitor_smoothing", monitor_smoothing),
+    Rule("training.average", average),
+)
+"""All rules, in the order in which they decide."""
