@@ -162,6 +162,7 @@ INPUTS = Registry(
     vector="motet.data.inputs.vector:Vector",
     text="motet.data.inputs.text:Text",
     image="motet.data.inputs.image:Image",
+    time="motet.data.inputs.time:Time",
 )
 ENCODERS = Registry(
     "encoder",

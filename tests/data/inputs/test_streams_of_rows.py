@@ -16,6 +16,7 @@ from motet.data.inputs.moments import Moments
 from motet.data.inputs.number import Number
 from motet.data.inputs.samples import Sample
 from motet.data.inputs.text import Text
+from motet.data.inputs.time import Time
 from motet.data.inputs.vector import Vector
 from motet.data.notes import Finding, Notes, added
 
@@ -28,6 +29,7 @@ KINDS = {
     "standard": lambda: Number("number", scaling="standard"),
     "logarithm": lambda: Number("number", scaling="standard", transform="log"),
     "category": lambda: Category("category", min_count=2),
+    "time": lambda: Time("time", gaps="earlier", parts=["hour", "month_day", "month"]),
     "vector": lambda: Vector("vector"),
     "components": lambda: Vector("vector", scaling="piecewise", bins=4, transform="auto"),
     "columns": lambda: Vector("columns", columns="number*"),
@@ -53,6 +55,10 @@ def table(seed, rows):
             "number": pa.array(some(rng.lognormal(size=rows).tolist()), pa.float64()),
             "number_2": rng.normal(size=rows),
             "category": pa.array(some(rng.choice(WORDS, rows).tolist()), pa.string()),
+            "time": pa.array(
+                some((np.datetime64("2026-01-01T05", "h") + rng.integers(9999, size=rows)).tolist())
+            ),
+            "earlier": pa.array(some(["2025-01-01"] * rows), pa.string()),
             "vector": vectors,
             "text": pa.array(some(text() for _ in range(rows)), pa.string()),
             "words": pa.array(some(text().split() for _ in range(rows)), pa.list_(pa.string())),

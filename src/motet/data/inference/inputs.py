@@ -20,12 +20,14 @@ from motet.data.inference.images import infer_image
 from motet.data.row_names import RowName, row_name
 from motet.data.row_numbers import FEWEST, row_numbers
 from motet.data.selection import listed
+from motet.data.time_stamps import as_times
 from motet.data.values import as_matrix, described, is_list, is_number
 from motet.data.word_labels import reason_to_leave_out
 from motet.problems import InputError
 
 _MOST_CATEGORIES = 1000
 _MOST_WORDS = 3
+_TIME = r"^\s*\d{4}-\d\d-\d\d([T ]\d\d:\d\d\S*)?\s*$"
 _TEXTS = 0.5
 """Share of distinct texts above which they are not categories."""
 
@@ -112,12 +114,15 @@ def _guess(column: pa.ChunkedArray, name_row: RowName) -> tuple[str | None, str]
         return None, "no values"
     if is_list(kind):
         return _guess_list(column)
-    if not (is_number(kind) or kinds.is_boolean(kind) or kinds.is_string(kind)):
+    in_time = kinds.is_date(kind) or kinds.is_timestamp(kind)
+    if not (in_time or is_number(kind) or kinds.is_boolean(kind) or kinds.is_string(kind)):
         return None, f"{described(kind)}; turn them into numbers or texts to use them"
     distinct = count_distinct(column)
     if distinct == 1 and not column.null_count:
         return None, "the same value in every row"
     missing = share_missing(column)
+    if in_time:
+        return "time", f"{described(kind)}{missing}"
     if kinds.is_string(kind):
         return _guess_text(column, distinct, f"{missing}{spelling_numbers(column, name_row)}")
     if kinds.is_boolean(kind):
@@ -129,6 +134,8 @@ def _guess(column: pa.ChunkedArray, name_row: RowName) -> tuple[str | None, str]
 
 
 def _guess_text(column: pa.ChunkedArray, distinct: int, more: str) -> tuple[str | None, str]:
+    if _are_times(column):
+        return "time", f"texts, all of which are dates or points in time{more}"
     seen = f"{counted(distinct, 'text')}{more}"
     words = pc.mean(pc.count_substring_regex(column, r"\S+")).as_py()
     if words > _MOST_WORDS:
@@ -140,6 +147,16 @@ def _guess_text(column: pa.ChunkedArray, distinct: int, more: str) -> tuple[str 
         return None, f"{each if distinct == rows else some}, as if it named them{more}"
     many = distinct > _TEXTS * rows and rows >= FEWEST
     return "text" if many or distinct > _MOST_CATEGORIES else "category", seen
+
+
+def _are_times(column: pa.ChunkedArray) -> bool:
+    if not pc.all(pc.match_substring_regex(column, _TIME)).as_py():
+        return False
+    try:
+        as_times(column, "the column", "UTC", None)
+    except InputError:
+        return False
+    return True
 
 
 def _guess_list(column: pa.ChunkedArray) -> tuple[str | None, str]:
