@@ -176,6 +176,10 @@ ENCODERS = Registry(
     transformer="motet.encoders.transformer:Transformer",
     pretrained="motet.encoders.pretrained:Pretrained",
     cnn="motet.encoders.cnn:CNN",
+    **{
+        "bag+lstm": "motet.encoders.beside_bag:BagLSTM",
+        "bag+transformer": "motet.encoders.beside_bag:BagTransformer",
+    },
 )
 FUSIONS = Registry(
     "fusion",

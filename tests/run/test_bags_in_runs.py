@@ -132,3 +132,33 @@ def test_a_view_of_a_bag_has_fewer_n_grams(tmp_path):
 def test_pieces_of_words_in_the_wrong_order_are_refused_at_their_key():
     with pytest.raises(ConfigError, match=r"characters: found \[5, 3\], expected the shortest"):
         check(with_encoder({"type": "bag", "characters": [5, 3]}), data=ROWS)
+
+
+BESIDE = {"type": "bag+lstm", "bag": BAG, "lstm": {"width": 8}}
+
+
+def test_words_are_labelled_with_a_bag_beside_an_lstm(tmp_path):
+    words = [["fly", "to", "lima"], ["to", "lima", "fast"], ["a", "lima", "bean"]] * 20
+    tags = [["O", "O", "B-city"], ["O", "B-city", "O"], ["O", "O", "O"]] * 20
+    rows = {"words": words, "kind": ["trip", "trip", "food"] * 20, "slots": tags}
+    config = {
+        "inputs": {"words": {"type": "text", "encoder": BESIDE}},
+        "tasks": {"kind": "classification", "slots": "sequence_labelling"},
+        "training": CONFIG["training"] | {"epochs": 12},
+        "balancing": {"type": "mgda"},
+    }
+    run = motet.train(config, rows, output=tmp_path / "run")
+    found = motet.load(run.path / "model").predict({"words": words[:3]})
+    assert found["slots"].to_pylist() == tags[:3]
+    assert found["kind"].to_pylist() == ["trip", "trip", "food"]
+
+
+def test_a_view_whose_tokens_are_hidden_shows_no_n_grams_either():
+    from motet.tasks import MaskedLanguageModelling
+    from motet.vocabularies import Vocabulary
+
+    task = MaskedLanguageModelling("words", share=0.9)
+    task.vocabulary = Vocabulary(50, special=(0,), mask=4, unknown=1)
+    text = {"ids": torch.full((3, 7), 9), "grams": torch.full((3, 12), 5)}
+    seen, _ = task.view(text, torch.Generator().manual_seed(0))
+    assert seen["grams"].tolist() == [[0], [0], [0]]

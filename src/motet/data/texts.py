@@ -21,7 +21,7 @@ from motet.registry import LABELS
 
 _TEXT = "texts"
 _COLUMNS = ("<texts>", "<second texts>")
-_OPTIONS = ("vocabulary", "min_count", "lowercase", "max_length", "split")
+_OPTIONS = ("vocabulary", "min_count", "lowercase", "max_length", "split", "encoder")
 
 
 class TextData(ArrayData):
@@ -97,7 +97,8 @@ def from_texts(
             the libraries tokenizers or transformers.
         like: Training data, whose tokeniser and classes are used again, as for validation rows. A
             task that they do not have learns its classes here, as after pre-training.
-        **options: Options of the input `text`: vocabulary, min_count, lowercase, max_length, split.
+        **options: Options of the input `text`: vocabulary, min_count, lowercase, max_length, split,
+            and encoder, for what the encoder reads beside tokens, such as the n-grams of a bag.
 
     Returns:
         The rows, with ``sizes`` for the encoder, ``classes`` for the tasks, and ``generation`` for

@@ -6,6 +6,7 @@ from torch import nn
 
 from motet.encoders.bag import Bag
 from motet.encoders.base import Encoder
+from motet.encoders.beside_bag import BagLSTM, BagTransformer
 from motet.encoders.cnn import CNN
 from motet.encoders.ensemble import Ensemble
 from motet.encoders.fusion import Fusion
@@ -24,6 +25,8 @@ __all__ = [
     "LSTM",
     "MLP",
     "Bag",
+    "BagLSTM",
+    "BagTransformer",
     "Encoder",
     "Ensemble",
     "Fusion",

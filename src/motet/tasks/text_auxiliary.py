@@ -82,6 +82,7 @@ class TextAuxiliary(Auxiliary):
         text, place = _find_text(inputs, self.text, f"task {self.name!r}")
         kept = {part: text[part] for part in ("ids", "segments") if part in text}
         made, target = self.view_of_text(kept, self.vocabulary, generator)
+        made = {**made, **_hidden(text, made["ids"])}
         return _with_text(inputs, place, made), target
 
     def applies(self, inputs: Any) -> bool:
@@ -222,6 +223,16 @@ def random_words(like: Tensor, vocabulary: Vocabulary, generator: torch.Generato
     words = _is_word(vocabulary, like.device).nonzero().squeeze(1)
     drawn = torch.randint(len(words), like.shape, generator=generator, device=like.device)
     return words[drawn]
+
+
+def _hidden(text: Text, ids: Tensor) -> dict[str, Tensor]:
+    """Return what encoders read beside tokens, empty: it would show tokens that a view hides."""
+    made: dict[str, Tensor] = {}
+    if "grams" in text:
+        made["grams"] = text["grams"].new_zeros(len(ids), 1)
+    if "characters" in text:
+        made["characters"] = text["characters"].new_zeros(*ids.shape, text["characters"].shape[2])
+    return made
 
 
 def _find_text(inputs: Any, name: str | None, owner: str) -> tuple[Text, tuple[str, ...]]:
