@@ -254,6 +254,9 @@ def predict(
     output: Annotated[Path, typer.Option("--output", "-o", help=".csv, .parquet or .jsonl file.")],
     tasks: Tasks = None,
     weights: Weights = "best",
+    spread: Annotated[
+        bool, typer.Option("--spread", help="Add how far the members of an ensemble are apart.")
+    ] = False,
 ) -> None:
     """Predict for the rows of a file, in their order."""
     from motet.run import check_prediction_file, load, predict_to_file
@@ -262,7 +265,13 @@ def predict(
     loaded = load(run)
     with _Console() as console:
         rows = predict_to_file(
-            loaded, data, output, tasks=_names(tasks), weights=weights, step=console.step
+            loaded,
+            data,
+            output,
+            tasks=_names(tasks),
+            weights=weights,
+            spread=spread,
+            step=console.step,
         )
     for note in loaded.notes:
         _echo(f"note       {note}")

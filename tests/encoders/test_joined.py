@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.testing import assert_close
 
 from motet.data.ragged import Ragged
@@ -96,3 +97,39 @@ def test_states_that_are_computed_beforehand_are_held_to_words_too():
     assert states_of(LSTM(20, width=4), text, words=True)["states"].shape == (2, 4)
     with pytest.raises(InputError, match="Careless gave padding"):
         states_of(Careless(lambda given: given), text, words=True)
+
+
+class Members(nn.Module):
+    """Two members of a row: its numbers, and twice its numbers."""
+
+    gives = "members"
+    members = 2
+    width = 2
+
+    def forward(self, inputs):
+        numbers = inputs["numbers"]
+        return torch.stack([numbers, 2 * numbers], dim=1).flatten(0, 1)
+
+
+def test_every_member_is_joined_with_the_same_features_of_other_inputs():
+    beside = nn.Linear(3, 4)
+    beside.width = 4
+    encoder = Joined(Members(), {}, branches={"wave": beside})
+    assert (encoder.gives, encoder.members) == ("members", 2)
+    numbers, wave = torch.randn(5, 2), torch.randn(5, 3)
+    found = encoder({"numbers": numbers, "wave": wave}).view(5, 2, 6)
+    for member in range(2):
+        assert_close(found[:, member, :2], (member + 1) * numbers)
+        assert_close(found[:, member, 2:], beside(wave))
+    without = encoder({"numbers": None, "wave": wave}).view(5, 2, 6)
+    assert_close(without[:, 1], torch.cat([torch.zeros(5, 2), beside(wave)], dim=1))
+    lacking = encoder({"numbers": numbers, "wave": None}).view(5, 2, 6)
+    assert_close(lacking[:, 1, :2], 2 * numbers)
+    assert not lacking[..., 2:].any()
+
+
+def test_encoders_that_are_joined_have_as_many_members():
+    other = Members()
+    other.members = 3
+    with pytest.raises(InputError, match="members: found 2 and 3"):
+        Joined(Members(), {}, branches={"wave": other})

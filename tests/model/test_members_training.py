@@ -8,7 +8,10 @@ import motet
 from motet import balancing
 from motet.encoders import MLP, Ensemble
 from motet.model import MultiTaskModel
-from motet.tasks import Classification, Regression
+from motet.tasks import Classification, Denoising, Regression
+from motet.tasks.denoising import Cells
+from motet.training import Trainer
+from tests.gloo import in_processes
 
 B, K, D = 7, 3, 4
 X = torch.randn(B, D, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -102,3 +105,36 @@ def test_members_that_are_alike_train_as_an_mlp_does():
     for task in TARGETS:
         for member in range(K):
             assert_close(found[task][:, member], expected[task], rtol=1e-6, atol=1e-8)
+
+
+def fitted(**options):
+    """Train a few steps with dropout, and return the weights and the report."""
+    torch.manual_seed(0)
+    encoder = Ensemble(D, members=K, hidden=[6, 5], dropout=0.3)
+    denoising = Denoising("cells", cells=Cells(numbers=(0, 1, 2, 3)))
+    heads = {"hidden": [4], "dropout": 0.2}
+    given = [Regression("a", head=heads), Classification("b", classes=3), denoising]
+    model = MultiTaskModel(encoder, given).double()
+    data = X, {task: TARGETS[task] for task in ("a", "b")}
+    trainer = Trainer(model, "upgrad", batch_size=B, **options)
+    trainer.fit(data, data, epochs=3)
+    return model.state_dict(), dict(trainer.evaluate(data))
+
+
+def test_several_processes_train_the_ensemble_that_one_would():
+    weights, report = fitted()
+    for found, other in in_processes(2, fitted):
+        for name, expected in weights.items():
+            assert_close(found[name], expected, rtol=1e-10, atol=1e-12, msg=name)
+        assert other["a"]["loss"] == pytest.approx(report["a"]["loss"])
+
+
+def test_micro_batches_make_the_step_of_the_whole_batch():
+    found = []
+    for accumulate in (1, 2):
+        model = made(members=K)
+        trainer = Trainer(model, "upgrad", batch_size=B, accumulate=accumulate)
+        trainer.train_step({"inputs": X, "targets": TARGETS})
+        found.append(model.state_dict())
+    for name, expected in found[0].items():
+        assert_close(found[1][name], expected, rtol=1e-9, atol=1e-12, msg=name)

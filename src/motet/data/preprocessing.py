@@ -350,6 +350,34 @@ class Preprocessing:
         found = self.target(task).predictions(value, probabilities, table, self._inputs)
         return checked_columns(task, found, len(value))
 
+    def spreads(
+        self, task: str, spread: NDArray[Any], beside: Collection[str] = ()
+    ) -> dict[str, pa.Array]:
+        """Turn the spread of what a task predicts into columns.
+
+        Args:
+            task: Name of the task.
+            spread: What `Prediction.spread` holds, N rows.
+            beside: Names of other columns.
+
+        Returns:
+            ``<column>_spread`` for each column of probabilities or numbers.
+
+        Raises:
+            InputError: If another column has the name of one.
+        """
+        each = spread.reshape(len(spread), -1).T
+        names = self.target(task).more_columns()
+        if len(each) == 1:
+            names = [task]
+        elif len(each) != len(names):
+            names = [f"{task}_{place}" for place in range(len(each))]
+        found = {f"{n}_spread": pa.array(values) for n, values in zip(names, each, strict=True)}
+        for name in found:
+            if name in beside:
+                raise InputError(f"spread: found another column {name!r}; rename its task")
+        return found
+
     def target(self, task: str) -> Target:
         """Return the target of a task: its classes, its scale, its columns of predictions.
 

@@ -15,6 +15,7 @@ from motet.run.given_rows import LabelledRows, Part
 from motet.run.origin_rows import Fingerprint
 from motet.run.runs import Run
 from motet.tasks import Prediction
+from motet.tasks.combining import spread_of
 from motet.training import Report
 from motet.training.evaluation import evaluate_predictions
 from motet.training.kept import Weights
@@ -40,14 +41,18 @@ class Ensemble(Run):
         """The runs, each of which predicts alone too."""
 
     def _predicted_part(
-        self, part: Part, tasks: list[str], weights: Weights
+        self, part: Part, tasks: list[str], weights: Weights, *, spread: bool
     ) -> tuple[pa.Table, Mapping[str, Notes]]:
         predictions, notes = [], []
         for each in self.members:
             inputs, noted = each._inputs(part.name_row, part.table)
             predictions.append(each._predictions(inputs, tasks, weights))
             notes.append(noted)
-        return self._columns(self._combined(predictions), part.table), notes[0]
+        return self._columns(self._combined(predictions), part.table, spread=spread), notes[0]
+
+    @property
+    def _has_members(self) -> bool:
+        return len(self.members) > 1
 
     def preprocess(self, data: Any) -> NoReturn:
         """Refuse: each member reads rows in its own way.
@@ -101,9 +106,10 @@ class Ensemble(Run):
             yield self._combined(predictions), labels, own_weights
 
     def _combined(self, members: Sequence[dict[str, Prediction]]) -> dict[str, Prediction]:
+        known = {task: [each[task] for each in members] for task in members[0]}
         return {
-            task: self.model.tasks[task].combine([each[task] for each in members])
-            for task in members[0]
+            task: self.model.tasks[task].combine(each)._replace(spread=spread_of(each))
+            for task, each in known.items()
         }
 
     def _seen_by(self, known: Fingerprint) -> str:

@@ -103,6 +103,7 @@ def predict_to_file(
     *,
     tasks: Iterable[str] | None = None,
     weights: Weights = "best",
+    spread: bool = False,
     step: Callable[[str], object] = lambda line: None,
 ) -> int:
     """Predict for rows and write the predictions part by part, in constant memory.
@@ -113,6 +114,7 @@ def predict_to_file(
         path: The file, of a suffix that `check_prediction_file` accepts.
         tasks: Which tasks.
         weights: Which weights.
+        spread: Whether to add how far members are apart.
         step: Called with a line about the rows done so far.
 
     Returns:
@@ -123,7 +125,7 @@ def predict_to_file(
 
     def parts() -> Iterator[pa.Table]:
         nonlocal done
-        for part in run._predicted(given, tasks, weights):
+        for part in run._predicted(given, tasks, weights, spread=spread):
             yield part
             done += len(part)
             step(f"{done:,} of {given.count:,} rows")

@@ -73,7 +73,12 @@ class Run:
         return note_lines(self._notes)
 
     def predict(
-        self, data: Any, *, tasks: Iterable[str] | None = None, weights: Weights = "best"
+        self,
+        data: Any,
+        *,
+        tasks: Iterable[str] | None = None,
+        weights: Weights = "best",
+        spread: bool = False,
     ) -> pa.Table:
         """Predict for rows, in their order.
 
@@ -83,16 +88,19 @@ class Run:
             tasks: Which tasks, or the name of one; all enabled ones if left out.
             weights: Those of the best epoch; or after training with ``keep: each``, for ``each``
                 task those with which it was best itself.
+            spread: Whether to add how far members are apart, of an encoder that is an ensemble or
+                of several runs that predict together: ``<column>_spread``, the standard deviation
+                of each probability, or else of each number. Sequences have none.
 
         Returns:
             For each task ``<task>``, in the labels' own type and unit, and for each class
             ``<task>_probability_<class>``.
 
         Raises:
-            InputError: If the data lack an input column, or a task is unknown, disabled, or was
-                added to the model after the run.
+            InputError: If the data lack an input column, a task is unknown, disabled, or was added
+                to the model after the run, or there is no spread.
         """
-        return pa.concat_tables(self._predicted(self._given(data), tasks, weights))
+        return pa.concat_tables(self._predicted(self._given(data), tasks, weights, spread=spread))
 
     def predict_arrays(
         self,
@@ -256,20 +264,35 @@ class Run:
         )
 
     def _predicted(
-        self, given: GivenRows, tasks: Iterable[str] | None, weights: Weights
+        self,
+        given: GivenRows,
+        tasks: Iterable[str] | None,
+        weights: Weights,
+        *,
+        spread: bool = False,
     ) -> Iterator[pa.Table]:
         """Predict one part of the rows after the other."""
         chosen = self._chosen(tasks)
+        if spread and not self._has_members:
+            raise InputError(
+                "spread: found true, but a single model predicts; expected an encoder with "
+                "members, encoder: {type: ensemble}, or the runs of folds together"
+            )
         for part in given:
-            found, noted = self._predicted_part(part, chosen, weights)
+            found, noted = self._predicted_part(part, chosen, weights, spread=spread)
             self._notes = added([self._notes if part.first else {}, noted])
             yield found
 
     def _predicted_part(
-        self, part: Part, tasks: list[str], weights: Weights
+        self, part: Part, tasks: list[str], weights: Weights, *, spread: bool
     ) -> tuple[pa.Table, Mapping[str, Notes]]:
         inputs, notes = self._inputs(part.name_row, part.table)
-        return self._columns(self._predictions(inputs, tasks, weights), part.table), notes
+        found = self._predictions(inputs, tasks, weights)
+        return self._columns(found, part.table, spread=spread), notes
+
+    @property
+    def _has_members(self) -> bool:
+        return self.model.members is not None
 
     def _evaluated(self, rows: LabelledRows, weights: Weights, source: str) -> Report:
         size = self._batch_size(source)
@@ -285,11 +308,16 @@ class Run:
         with explaining_memory("the prediction", partial(_little_else, size)):
             return predict_with(weights, self._kept, self.model, data, batch_size=size, tasks=tasks)
 
-    def _columns(self, predictions: dict[str, Prediction], rows: pa.Table | None) -> pa.Table:
+    def _columns(
+        self, predictions: dict[str, Prediction], rows: pa.Table | None, *, spread: bool = False
+    ) -> pa.Table:
         columns: dict[str, pa.Array] = {}
         for task, found in predictions.items():
             known = None if found.probabilities is None else found.probabilities.numpy()
             columns |= self._preprocessing.predictions(task, found.value.numpy(), known, rows)
+        for task, found in predictions.items() if spread else ():
+            if found.spread is not None:
+                columns |= self._preprocessing.spreads(task, found.spread.numpy(), columns)
         return pa.table(columns)
 
     def _rows_of(

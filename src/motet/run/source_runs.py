@@ -18,6 +18,7 @@ from motet.problems import InputError, hint
 from motet.run.given_rows import Part
 from motet.run.renaming import renamed
 from motet.run.runs import Run, batch_size, batch_size_of
+from motet.tasks import Prediction
 from motet.training import Report
 from motet.training.evaluation import embed
 from motet.training.kept import Weights
@@ -32,7 +33,7 @@ class SourcesRun(Run):
     """
 
     def _predicted_part(
-        self, part: Part, tasks: list[str], weights: Weights
+        self, part: Part, tasks: list[str], weights: Weights, *, spread: bool
     ) -> tuple[pa.Table, Mapping[str, Notes]]:
         """Predict each task from the inputs of its source.
 
@@ -46,16 +47,22 @@ class SourcesRun(Run):
         served = self._served(part.table, tasks)
         columns: dict[str, dict[str, Any]] = {}
         notes: dict[str, Notes] = {}
+        found: dict[str, Prediction] = {}
         for source in dict.fromkeys(served.values()):
             own = [task for task in tasks if served[task] == source]
             view = self._view(part.table, source)
             inputs, noted = self._inputs(part.name_row, view, source)
             notes |= noted
-            for task, found in self._predictions(inputs, own, weights).items():
-                made = self._columns({task: found}, view)
+            predicted = self._predictions(inputs, own, weights)
+            found |= predicted
+            for task, each in predicted.items():
+                made = self._columns({task: each}, view)
                 columns[task] = {name: made[name] for name in made.column_names}
-        found = pa.table({name: each for task in tasks for name, each in columns[task].items()})
-        return found, notes
+        table = {name: each for task in tasks for name, each in columns[task].items()}
+        for task in tasks if spread else ():
+            if (known := found[task].spread) is not None:
+                table |= self._preprocessing.spreads(task, known.numpy(), table)
+        return pa.table(table), notes
 
     def evaluate(
         self,

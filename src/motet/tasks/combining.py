@@ -39,7 +39,7 @@ def combined(members: Sequence[Prediction]) -> Prediction:
     return Prediction(_most_agreed_on(value))
 
 
-def spread(members: Sequence[Prediction]) -> Tensor | None:
+def spread_of(members: Sequence[Prediction]) -> Tensor | None:
     """Return how far the predictions of several models for the same rows are apart.
 
     Args:
@@ -51,13 +51,13 @@ def spread(members: Sequence[Prediction]) -> Tensor | None:
 
     Example:
         >>> members = [Prediction(torch.tensor([1.0])), Prediction(torch.tensor([3.0]))]
-        >>> spread(members)
+        >>> spread_of(members)
         tensor([1.], dtype=torch.float64)
     """
     known = [each.value if each.probabilities is None else each.probabilities for each in members]
     if not known[0].is_floating_point():
         return None
-    variance = torch.stack(known).detach().double().var(dim=0, correction=0)
+    variance = torch.stack(_of_equal_length(known)).detach().double().var(dim=0, correction=0)
     own = [each.spread for each in members if each.spread is not None]
     if own:  # the variance of all is that of the means, and the mean of those around them
         variance = variance + torch.stack(own).square().mean(dim=0)

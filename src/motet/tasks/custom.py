@@ -139,6 +139,12 @@ class Custom(Task):
             )
         return found if isinstance(found, Prediction) else Prediction(found)
 
+    def combine(self, members: Sequence[Prediction]) -> Prediction:
+        """Combine as the built-in task with such labels does, if that makes the predictions."""
+        if self._decode is None and self.like is not None:
+            return self.like.combine(members)
+        return super().combine(members)
+
     def restore(self, target: Tensor) -> Tensor:
         return (self.like or self.label_kind).restore(target)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from motet.problems import InputError
 from motet.tasks.base import Task
-from motet.tasks.combining import spread
+from motet.tasks.combining import spread_of
 from motet.tasks.prediction import Kept, Prediction
 
 
@@ -46,7 +46,7 @@ def prediction_of(task: Task, raw: Tensor) -> Prediction:
     if task.members is None:
         return task.decode(raw)
     members = _apart(task.decode(raw.flatten(0, 1)), _checked(task, raw))
-    return task.combine(members)._replace(spread=spread(members))
+    return task.combine(members)._replace(spread=spread_of(members))
 
 
 def kept_of(task: Task, raw: Tensor, target: Tensor) -> Kept:

@@ -19,7 +19,7 @@ class Prediction(NamedTuple):
     """Of each class or label (B, C), where the task has them."""
     spread: Tensor | None = None
     """Standard deviation over the members of an ensemble, in the shape of the probabilities, or of
-    the numbers where there are none; see `motet.tasks.combining.spread`."""
+    the numbers where there are none; see `motet.tasks.combining.spread_of`."""
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Prediction":
         """Return the prediction with a function applied to every field that is there."""

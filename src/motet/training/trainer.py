@@ -18,6 +18,7 @@ from motet.data.batches import Batch, Data, Draw
 from motet.data.several import SourceDraw, Sources
 from motet.model import MultiTaskModel
 from motet.options import Unpack, checked
+from motet.problems import InputError
 from motet.scheduling import Scheduler
 from motet.settings import Setting
 from motet.tasks import Prediction
@@ -506,6 +507,29 @@ class Trainer:
             task: prediction.probabilities.numpy()
             for task, prediction in self._predictions(inputs, tasks, weights).items()
             if prediction.probabilities is not None
+        }
+
+    def predict_spread(
+        self,
+        inputs: Any,
+        tasks: str | Iterable[str] | None = None,
+        *,
+        weights: Weights = "best",
+    ) -> dict[str, Any]:
+        """Predict how far the members of an ensemble are apart, as NumPy arrays; see `predict`.
+
+        Returns:
+            For each task the standard deviation of each probability (N, C), or else of each number.
+
+        Raises:
+            InputError: If the model has no members.
+        """
+        if self.model.members is None:
+            raise InputError("the model has no members; expected an encoder such as ensemble")
+        return {
+            task: prediction.spread.numpy()
+            for task, prediction in self._predictions(inputs, tasks, weights).items()
+            if prediction.spread is not None
         }
 
     def check_monitor(self, targets: Mapping[str, Any], trivial: Trivial) -> None:
