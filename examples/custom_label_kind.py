@@ -1,7 +1,8 @@
 """Your own kind of label: a class for every pixel, each of which may be missing.
 
-`PixelLabels` is the kind, `Masks` makes arrays of its column and columns of predictions, and
-`Segmentation` is a task with such labels, which reads a map (B, D, H, W). A run that was stopped
+It is a small version of what the built-in task `segmentation` does. `PixelLabels` is the kind,
+`Masks` makes arrays of its column and columns of predictions, and `OwnSegmentation` is a task with
+such labels, which reads a map (B, D, H, W). A run that was stopped
 after three epochs is resumed. Prints the share of right pixels of the loaded run, that of a
 constant, and whether the resumed run has the same weights as one without a break.
 """
@@ -34,7 +35,7 @@ from motet.tasks.statistics import LabelStatistics
 
 CONFIG = {
     "inputs": {"image": "pixels"},
-    "tasks": {"mask": "segmentation", "brightness": "regression"},
+    "tasks": {"mask": "own_segmentation", "brightness": "regression"},
     "training": {"epochs": 6, "batch_size": 64, "optimizer": {"learning_rate": 1e-2}},
 }
 
@@ -86,10 +87,10 @@ class Masks(Target):
 
 
 @final
-class Segmentation(Task):
+class OwnSegmentation(Task):
     """One of C classes for every pixel."""
 
-    kind, labels, reads_state = "segmentation", PixelLabels(), "map"
+    kind, labels, reads_state = "own_segmentation", PixelLabels(), "map"
 
     @checked
     def __init__(
@@ -189,7 +190,7 @@ def squares(count: int) -> dict[str, Any]:
 def main() -> None:
     """Register the kind and what it needs, train, stop, resume, and predict."""
     motet.register("label", "pixels", Masks)
-    motet.register("task", "segmentation", Segmentation)
+    motet.register("task", "own_segmentation", OwnSegmentation)
     motet.register("encoder", "conv", Conv)
     motet.register("input", "pixels", Pixels)
     rows = squares(600)

@@ -89,6 +89,8 @@ TASKS = Registry(
     quantile="motet.tasks.quantile:Quantile",
     custom="motet.tasks.custom:Custom",
     generation="motet.tasks.generation:Generation",
+    segmentation="motet.tasks.segmentation:Segmentation",
+    pixel_regression="motet.tasks.pixel_regression:PixelRegression",
 )
 HEADS = Registry(
     "head",
@@ -134,6 +136,8 @@ METRICS = Registry(
     exact_match="motet.tasks.metrics.texts:exact_match",
     token_f1="motet.tasks.metrics.texts:token_f1",
     perplexity="motet.tasks.metrics.texts:perplexity",
+    mean_iou="motet.tasks.metrics.pixels:mean_iou",
+    depth_error="motet.tasks.metrics.pixels:depth_error",
 )
 LABELS = Registry(
     "label",
@@ -148,6 +152,8 @@ LABELS = Registry(
     word_numbers="motet.data.targets.word_numbers:WordNumberTarget",
     indicators="motet.data.targets.indicators:IndicatorTarget",
     tags="motet.data.targets.tags:TagTarget",
+    pixel_classes="motet.data.targets.pixel_classes:PixelClassTarget",
+    pixel_numbers="motet.data.targets.pixel_numbers:PixelNumberTarget",
     relevance="motet.data.targets.relevances:RelevanceTarget",
     text="motet.data.targets.text:TextTarget",
     identity="motet.data.targets.identities:IdentityTarget",

@@ -18,9 +18,11 @@ from motet.tasks import (
     Generation,
     MultiLabel,
     Ordinal,
+    PixelRegression,
     Quantile,
     Ranking,
     Regression,
+    Segmentation,
     SequenceLabelling,
     Triplet,
     WordRegression,
@@ -87,6 +89,14 @@ def texts(generator):
     tokens = torch.randint(2, 6, (ROWS, 4), generator=generator)
     tokens[:, 3] = 0  # the end
     return tokens
+
+
+def pixel_classes(generator):
+    return torch.randint(0, 3, (ROWS, 2, 4), generator=generator)
+
+
+def pixel_numbers(generator):
+    return torch.randn(ROWS, 2, 4, generator=generator)
 
 
 def absolute(raw, target):
@@ -168,6 +178,17 @@ CASES = {
         (Quantile("a", quantiles=[0.3], scaling=(3.0, 2.0)), number),
     ],
     "generation": [(Generation("a", vocabulary_size=6, max_length=4), texts)],
+    "segmentation": [
+        (Segmentation("a", classes=3), pixel_classes),
+        (Segmentation("a", classes=4, ignore_index=3, label_smoothing=0.1), pixel_classes),
+        (Segmentation("a", classes=3, class_weights=[1.0, 2.0, 5.0]), pixel_classes),
+        (Segmentation("a", classes=3, loss="focal", class_weights=[1.0, 2.0, 5.0]), pixel_classes),
+        (Segmentation("a", classes=3, loss=CE(reduction="none")), pixel_classes),
+    ],
+    "pixel_regression": [
+        *((PixelRegression("a", loss=loss), pixel_numbers) for loss in ("mse", "mae", "huber")),
+        (PixelRegression("a", loss=absolute, scaling=(3.0, 2.0)), pixel_numbers),
+    ],
     "ordinal": [(Ordinal("a", classes=3), classes)],
 }
 ALL = [pytest.param(*case, id=f"{kind}{i}") for kind in CASES for i, case in enumerate(CASES[kind])]
@@ -181,6 +202,11 @@ def case(task, make, seed):
     generator = torch.Generator().manual_seed(seed)
     width = () if task.label_kind.flat and task.outputs == 1 else (task.outputs,)
     target = make(generator)
+    if make in (pixel_classes, pixel_numbers):
+        raw = 3 * torch.randn(ROWS, task.outputs, *target.shape[1:], generator=generator)
+        gaps = torch.rand(target.shape, generator=generator) < 0.3
+        gaps[0] = True
+        return raw, target, target.masked_fill(gaps, -100 if make is pixel_classes else NAN)
     raw = 3 * torch.randn(
         *target.shape[: 2 if make in (tags, texts, word_numbers) else 1],
         *width,
@@ -285,6 +311,8 @@ def test_labels_pass_the_check_and_give_predictions_in_their_own_form(task, make
         assert prediction.probabilities.shape == (ROWS, getattr(task, "classes", task.outputs))
     for metric in task.metrics:
         constant = task.trivial(task.statistics(target), metric)
+        if make in (pixel_classes, pixel_numbers):  # one for every pixel
+            constant = task.label_kind.repeated(constant, truth[:1])
         one_for_any_length = make in (tags, word_numbers) or embeds
         assert constant.value.shape == ((1, 1) if one_for_any_length else (1, *form[1:]))
         assert constant.value.dtype == prediction.value.dtype

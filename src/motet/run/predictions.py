@@ -11,6 +11,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from motet.data import list_texts
+from motet.data.values import is_list
 from motet.run.folder import check_output, finite
 from motet.run.runs import Run
 from motet.training.kept import Weights
@@ -27,15 +28,14 @@ def _csv(path: Path, first: pa.Table) -> Iterator[Write]:
 
 
 def _spelt(table: pa.Table) -> pa.Table:
-    columns = [
-        _joined(column) if pa.types.is_list(column.type) else column for column in table.columns
-    ]
+    columns = [_joined(column) if is_list(column.type) else column for column in table.columns]
     return pa.table(columns, table.column_names)
 
 
 def _joined(column: pa.ChunkedArray) -> pa.Array:
     """Turn lists, which CSV does not support, into texts."""
-    if pa.types.is_struct(column.type.value_type):
+    inner = column.type.value_type
+    if pa.types.is_struct(inner) or is_list(inner):
         rows = [json.dumps(row, ensure_ascii=False) for row in column.to_pylist()]
         return pa.array(rows, pa.string())
     return pa.array([list_texts.written(row) for row in column.to_pylist()], pa.string())
@@ -82,7 +82,7 @@ def check_prediction_file(path: Path) -> None:
 def write_predictions(predictions: pa.Table | Iterable[pa.Table], path: Path) -> None:
     """Write predictions in the format of the suffix; the file appears when all are written.
 
-    In CSV lists are texts, see `motet.data.list_texts`, and spans are JSON.
+    In CSV lists are texts, see `motet.data.list_texts`; spans and labels of pixels are JSON.
 
     Args:
         predictions: A table, or one for some rows after the other, at least one.

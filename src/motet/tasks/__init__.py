@@ -19,10 +19,12 @@ from motet.tasks.metric import Metric, Score, ScoredRows
 from motet.tasks.multi_label import MultiLabel
 from motet.tasks.next_sentence import NextSentence
 from motet.tasks.ordinal import Ordinal
+from motet.tasks.pixel_regression import PixelRegression
 from motet.tasks.quantile import Quantile
 from motet.tasks.ranking import Ranking
 from motet.tasks.regression import Regression
 from motet.tasks.scores import fit_trivial, normalised_score, score_trivial, trivial_metrics
+from motet.tasks.segmentation import Segmentation
 from motet.tasks.sentence_order import SentenceOrder
 from motet.tasks.sequence_labelling import SequenceLabelling
 from motet.tasks.task_metrics import TaskMetrics
@@ -48,12 +50,14 @@ __all__ = [
     "MultiLabel",
     "NextSentence",
     "Ordinal",
+    "PixelRegression",
     "Prediction",
     "Quantile",
     "Ranking",
     "Regression",
     "Score",
     "ScoredRows",
+    "Segmentation",
     "SentenceOrder",
     "SequenceLabelling",
     "Task",

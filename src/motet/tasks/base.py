@@ -262,6 +262,7 @@ class Task(nn.Module, ABC):
         """Return what metrics need of a batch; raw outputs are not kept.
 
         Raw outputs of rows are decoded in float64: in float32, sure predictions would tie at 1.
+        Those of tokens and maps are decoded as they are.
 
         Args:
             raw: Raw outputs (B, ...).
@@ -270,7 +271,7 @@ class Task(nn.Module, ABC):
         Returns:
             Predictions and labels in original units.
         """
-        wide = raw if self.reads_state == "tokens" else raw.double()
+        wide = raw if self.reads_state in ("tokens", "map") else raw.double()
         return Kept(self.decode(wide), self.restore(target), self.judged(target))
 
     def combine(self, members: Sequence[Prediction]) -> Prediction:

@@ -10,6 +10,8 @@ from motet.tasks.kinds.intervals import IntervalLabels
 from motet.tasks.kinds.none import NoLabels
 from motet.tasks.kinds.numbers import NumberLabels
 from motet.tasks.kinds.ordered import OrderedLabels
+from motet.tasks.kinds.pixel_classes import PixelClassLabels
+from motet.tasks.kinds.pixel_numbers import PixelNumberLabels
 from motet.tasks.kinds.quantiles import QuantileLabels
 from motet.tasks.kinds.ranges import Ranges
 from motet.tasks.kinds.relevances import RelevanceLabels
@@ -28,6 +30,8 @@ __all__ = [
     "NoLabels",
     "NumberLabels",
     "OrderedLabels",
+    "PixelClassLabels",
+    "PixelNumberLabels",
     "QuantileLabels",
     "Ranges",
     "RelevanceLabels",
@@ -47,6 +51,8 @@ _KINDS: dict[str, LabelKind] = {
         QuantileLabels(),
         IntervalLabels(),
         WordNumberLabels(),
+        PixelClassLabels(),
+        PixelNumberLabels(),
         IndicatorLabels(),
         TagLabels(),
         RelevanceLabels(),

@@ -15,6 +15,8 @@ A label column becomes a target in one of these forms, named by ``Task.labels``:
 ``"interval"``  (B, 2), low and high; equal where exact  missing: NaN
 ``"word_numbers"``  (B, L), one number per word         missing: NaN, word by word, and after the
                                                          last word of a row
+``"pixel_classes"``  whole numbers (B, H, W)              missing: -100 or NaN, pixel by pixel
+``"pixel_numbers"``  numbers (B, H, W)                    missing: NaN, pixel by pixel
 ``"number"``    (B,), or (B, K) for several outputs      missing: NaN, number by number
 ==============  =======================================  ======================================
 
@@ -141,12 +143,20 @@ class LabelKind:
             target = self.without(target, weights > 0)
         labelled = self.labelled(target)
         known = target if bool(labelled.all()) else target[labelled]
-        sample = Sample(len(known), (known,))
+        sample = Sample(len(known), (self.sampled(known),))
         elements = int(self.present(known).sum())
         found = LabelStatistics(
             len(target), sample, self.totals(known), self.moments(known), elements
         )
         return found if weights is None else self._weighted(found, known, weights[labelled])
+
+    def sampled(self, target: Tensor) -> Tensor:
+        """Return what a sample of labels holds of rows (B, ...): all labels, unless they are many.
+
+        Returns:
+            Labels (B, ...) in a form that `present` and `restore` take.
+        """
+        return target
 
     def _weighted(self, found: LabelStatistics, known: Tensor, weights: Tensor) -> LabelStatistics:
         weights = weights.double()

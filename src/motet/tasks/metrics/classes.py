@@ -18,14 +18,14 @@ from torch import Tensor
 from motet.tasks.metric import Score, ScoredRows, Totals, gathering, macro, metric, share
 
 
-@gathering("class", "ordinal", "indicators")
+@gathering("class", "ordinal", "indicators", "pixel_classes")
 def accuracy(rows: ScoredRows) -> Totals:
-    """Return the share of right classes; for multi_label, of right cells."""
+    """Return the share of right classes; for multi_label, of right cells; else of right pixels."""
     known = ~rows.target.isnan()
     return Totals(((rows.value == rows.target)[known].sum(), known.sum()), share)
 
 
-@gathering("class", "ordinal", "indicators")
+@gathering("class", "ordinal", "indicators", "pixel_classes")
 def macro_f1(rows: ScoredRows) -> Totals:
     """Return the mean over classes that occur or are predicted of 2 TP / (actual + predicted)."""
     value, target = rows.value, rows.target

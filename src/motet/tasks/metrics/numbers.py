@@ -15,7 +15,7 @@ from motet.quantile_levels import middle
 from motet.tasks.metric import Score, ScoredRows, gathering, macro
 from motet.tasks.moments import Moments
 
-_NUMBERS = ("number", "count", "interval", "word_numbers")
+_NUMBERS = ("number", "count", "interval", "word_numbers", "pixel_numbers")
 _OTHERWISE = "has a constant target or no label"
 
 
