@@ -124,6 +124,36 @@ def decode(content: bytes | Path, channels: int, size: tuple[int, int], resize: 
     return found
 
 
+def decode_numbers(content: bytes | Path) -> NDArray[Any]:
+    """Read an image of one channel whose pixels are no brightness, but classes or measurements.
+
+    Grey images give their values, of 8, 16 or 32 bits; images with a palette the places in it, not
+    its colours. It is turned as its EXIF data ask for.
+
+    Args:
+        content: The file, or its bytes.
+
+    Returns:
+        Numbers (H, W).
+
+    Raises:
+        Corrupt: If it cannot be read, is too large, or has several channels.
+    """
+
+    def numbers(image: Any) -> NDArray[Any]:
+        if image.mode not in (*_GREY, "P"):
+            raise Corrupt(
+                f"has the channels {image.mode}, expected one: grey values, or a palette whose "
+                "places are meant"
+            )
+        upright = _upright(image)
+        found = np.asarray(upright.getchannel(0) if image.mode in ("LA", "La") else upright)
+        return found.astype(np.uint8) if found.dtype == np.bool_ else found
+
+    found: NDArray[Any] = _read(content, numbers)
+    return found
+
+
 def resized(image: Any, size: tuple[int, int], how: Resize) -> Any:
     """Resize a Pillow image, antialiased (bilinear over the area that a pixel stands for).
 

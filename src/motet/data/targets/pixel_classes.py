@@ -18,8 +18,8 @@ from motet.data.targets.pixel_maps import (
     fill,
     first_size,
     frame_of,
+    labels_in,
     lists_of_maps,
-    maps_in,
 )
 from motet.problems import InputError
 
@@ -84,10 +84,7 @@ class PixelClassTarget(Target):
         return f"{len(self._names)} classes per pixel"
 
     def fit(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> None:
-        maps, frame = (
-            maps_in(table, self.column, self.name),
-            frame_of(self._size, self._input, inputs),
-        )
+        maps, frame = self._maps(table, inputs), frame_of(self._size, self._input, inputs)
         first = None if frame.size is not None else first_size(maps, self._where)
         self._frame = frame._replace(size=frame.size or first)
         if isinstance(self._given, int):
@@ -110,7 +107,7 @@ class PixelClassTarget(Target):
         self._learn_classes(largest + 1)
 
     def encode(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> NDArray[Any]:
-        maps = maps_in(table, self.column, self.name)
+        maps = self._maps(table, inputs)
         return self._encoded(maps, range(len(maps)), len(self._names))
 
     def learned(self) -> dict[str, Any]:
@@ -141,6 +138,7 @@ class PixelClassTarget(Target):
             "ignored": self._ignored,
             "size": list(self._frame.size or ()),
             "resize": self._frame.resize,
+            "input": self._input,
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -153,6 +151,10 @@ class PixelClassTarget(Target):
         self._names = tuple(map(str, range(given))) if isinstance(given, int) else tuple(given)
         height, width = state["size"]
         self._frame = Frame((height, width), state["resize"])
+        self._input = state["input"]
+
+    def _maps(self, table: pa.Table, inputs: Mapping[str, Input]) -> Maps:
+        return labels_in(table, self.column, self.name, self._input, inputs)
 
     def _learn_classes(self, classes: int) -> None:
         if classes > MOST_CLASSES:
@@ -198,7 +200,9 @@ class PixelClassTarget(Target):
                 f"is {value:g} at line {line}, column {column}, expected a class from 0 to "
                 f"{classes - 1:,}{self._advice(float(value), classes)}"
             )
-        return np.where(missing, MISSING, np.nan_to_num(labels)).astype(np.int16)
+        found = np.where(missing, 0, labels).astype(np.int16)  # in 8 bits, -100 would be 156
+        found[missing] = MISSING
+        return found
 
     def _advice(self, value: float, classes: int) -> str:
         if value < 0 or value != int(value):

@@ -9,14 +9,19 @@ nearest label, as there is none between two.
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from motet.data.images.columns import encoded_of
+from motet.data.images.opening import Encoded, in_threads
+from motet.data.images.reading import Corrupt, decode_numbers, file_of, library
 from motet.data.inputs.base import Input
 from motet.data.inputs.shapes import BranchShape
+from motet.data.row_folders import folder_of
 from motet.data.selection import require_columns
 from motet.data.values import as_floats, described, is_list, is_number
 from motet.problems import InputError, RowError
@@ -64,6 +69,24 @@ class Arrays(NamedTuple):
         return self.rows[row]
 
 
+class Files(NamedTuple):
+    """Labels in files of images, opened when they are asked for."""
+
+    images: Encoded
+
+    def __len__(self) -> int:
+        return len(self.images.paths)
+
+    def at(self, row: int) -> Map | None:
+        found = self.images.at(row)
+        if found is None:
+            return None
+        try:
+            return decode_numbers(found if isinstance(found, bytes) else file_of(found))
+        except Corrupt as error:
+            raise Wrong(f"{error}" if isinstance(found, bytes) else f"{found} {error}") from None
+
+
 def frame_of(size: Size | None, asked: str | None, inputs: Mapping[str, Input]) -> Frame:
     """Find the size of the labels of a task.
 
@@ -73,39 +96,56 @@ def frame_of(size: Size | None, asked: str | None, inputs: Mapping[str, Input]) 
         inputs: The fitted inputs.
 
     Returns:
-        The size of the task, else that of its image, if there is one.
+        The size of the task, else that of its image, if there is one, and how that was resized.
 
     Raises:
         InputError: If the input is not there or no image, or several are and none is named.
     """
-    shapes = {name: each.shape() for name, each in inputs.items()}
-    images = {n: s for n, s in shapes.items() if isinstance(s, BranchShape) and s.reads == "image"}
-    if asked is not None and inputs and asked not in images:
-        known = ", ".join(images) or "none is an image"
-        raise InputError(f"found {asked!r}, expected an input of images: {known}", option="input")
-    if asked is None and len(images) > 1:
-        raise InputError(
-            f"several inputs are images ({', '.join(images)}), expected the one whose pixels have "
-            "the labels",
-            option="input",
-        )
-    if not images:
+    name = image_of(asked, inputs)
+    if name is None:
         return Frame(size, "refuse")
-    name = asked or next(iter(images))
-    _, height, width = images[name].arguments
+    shape = inputs[name].shape()
+    assert isinstance(shape, BranchShape)
+    _, height, width = shape.arguments
     resize = getattr(inputs[name], "resize", "refuse")
     if size is not None and resize == "refuse":
         resize = "stretch"
     return Frame(size or (height, width), resize)
 
 
-def maps_in(table: pa.Table, column: str, task: str) -> Maps:
+def image_of(asked: str | None, inputs: Mapping[str, Input]) -> str | None:
+    """Find the input whose pixels have the labels; None if there are no images."""
+    shapes = {name: each.shape() for name, each in inputs.items()}
+    images = [n for n, s in shapes.items() if isinstance(s, BranchShape) and s.reads == "image"]
+    if asked is not None and inputs and asked not in images:
+        known = ", ".join(images) or "none is an image"
+        raise InputError(f"found {asked!r}, expected an input of images: {known}", option="input")
+    if asked is None and len(images) > 1:
+        raise InputError(
+            f"several inputs are images ({', '.join(images)}); give the one whose pixels have the "
+            "labels",
+            option="input",
+        )
+    return next(iter(images), None) if asked is None else asked if inputs else None
+
+
+def labels_in(
+    table: pa.Table, column: str, task: str, asked: str | None, inputs: Mapping[str, Input]
+) -> Maps:
+    """Read the labels of a task, whose relative paths start where those of its images do."""
+    name = image_of(asked, inputs)
+    root = None if name is None else getattr(inputs[name], "root", None)
+    return maps_in(table, column, task, root)
+
+
+def maps_in(table: pa.Table, column: str, task: str, root: str | None = None) -> Maps:
     """Read a column of labels.
 
     Args:
         table: The rows.
         column: The column.
         task: Name of the task.
+        root: Folder of relative paths; that of the data file if left out.
 
     Returns:
         The labels; files are opened when they are asked for.
@@ -124,9 +164,13 @@ def maps_in(table: pa.Table, column: str, task: str) -> Maps:
             return Arrays(_arrays(found, what))
     if pa.types.is_string(kind) and _are_json(found):
         return Arrays([_from_json(each) for each in found.to_pylist()])
+    if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_struct(kind):
+        library()
+        folder = None if root is None else Path(root)
+        return Files(encoded_of(found, lambda: folder or folder_of(table.schema, what)))
     raise InputError(
-        f"{what} holds {described(kind)}, expected labels of pixels: nested lists (H, W), lists of "
-        "H * W numbers, or JSON of these"
+        f"{what} holds {described(kind)}, expected labels of pixels: paths or bytes of images, "
+        "nested lists (H, W), lists of H * W numbers, or JSON of these"
     )
 
 
@@ -232,13 +276,16 @@ def fill(
     Raises:
         RowError: If labels of a row cannot be used.
     """
-    assert frame.size is not None
-    for place, row in enumerate(rows):
+
+    def one(numbered: tuple[int, int]) -> None:
+        place, row = numbered
         with _in_row(where, row):
             found = maps.at(row)
             if found is not None:
                 found = _of_two_axes(found, frame)
                 _place(convert(found), into[place], frame.resize)
+
+    in_threads(one, list(enumerate(rows)), None if isinstance(maps, Files) else 1)
 
 
 @contextmanager

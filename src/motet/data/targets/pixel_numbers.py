@@ -18,11 +18,11 @@ from motet.data.targets.pixel_maps import (
     fill,
     first_size,
     frame_of,
+    labels_in,
     lists_of_maps,
-    maps_in,
 )
 from motet.data.targets.scaling import to_float32
-from motet.problems import InputError
+from motet.problems import InputError, RowError
 
 _SAMPLED = 1024
 """Training rows, evenly spaced, from which mean and standard deviation are learned."""
@@ -81,7 +81,7 @@ class PixelNumberTarget(Target):
         return "number per pixel"
 
     def fit(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> None:
-        maps = maps_in(table, self.column, self.name)
+        maps = self._maps(table, inputs)
         frame = frame_of(self._size, self._input, inputs)
         first = None if frame.size is not None else first_size(maps, self._where)
         self._frame = frame._replace(size=frame.size or first)
@@ -111,13 +111,16 @@ class PixelNumberTarget(Target):
             )
 
     def encode(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> NDArray[Any]:
-        maps = maps_in(table, self.column, self.name)
+        maps = self._maps(table, inputs)
         found = np.empty((len(maps), *(self._frame.size or (0, 0))), np.float32)
         for start in range(0, len(maps), _ROWS):
             rows = range(start, min(start + _ROWS, len(maps)))
             scaled = (self._read(maps, rows) - self._mean) / self._std
             unit = " standard deviations of the training labels"
-            found[start : start + len(rows)] = to_float32(scaled, self._where, unit)
+            try:
+                found[start : start + len(rows)] = to_float32(scaled, self._where, unit)
+            except RowError as error:
+                raise error.of(rows) from None
         return found
 
     def learned(self) -> dict[str, Any]:
@@ -141,6 +144,7 @@ class PixelNumberTarget(Target):
             "std": self._std,
             "size": list(self._frame.size or ()),
             "resize": self._frame.resize,
+            "input": self._input,
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -148,6 +152,10 @@ class PixelNumberTarget(Target):
         self._mean, self._std = state["mean"], state["std"]
         height, width = state["size"]
         self._frame = Frame((height, width), state["resize"])
+        self._input = state["input"]
+
+    def _maps(self, table: pa.Table, inputs: Mapping[str, Input]) -> Maps:
+        return labels_in(table, self.column, self.name, self._input, inputs)
 
     def _read(self, maps: Maps, rows: Sequence[int]) -> NDArray[np.float64]:
         """Return numbers (B, H, W) in original units, NaN where missing."""
