@@ -300,7 +300,7 @@ def test_a_model_learns_both_from_one_map():
     masks[::5], heights[:, 0] = -100, np.nan
     torch.manual_seed(0)
     tasks = [Segmentation("mask", classes=2, size=(8, 8)), PixelRegression("height", size=(8, 8))]
-    model = MultiTaskModel(CNN(1, 8, 8, widths=(8, 8), blocks=1, stride=1), tasks)
+    model = MultiTaskModel(CNN(1, 8, 8, widths=(16, 16), blocks=1, stride=1), tasks)
     trainer = Trainer(model, batch_size=16, learning_rate=1e-2, patience=None)
     data = (images, {"mask": masks, "height": heights})
     trainer.fit(data, epochs=6)

@@ -122,11 +122,6 @@ class Image(Input):
         """How images become the size, which labels of their pixels follow."""
         return self._resize if self._how is None else self._how.resize
 
-    @property
-    def root(self) -> str | None:
-        """Folder of relative paths; that of the data file if None."""
-        return self._root
-
     def columns(self, available: Sequence[str]) -> tuple[str, ...]:
         return (self._column,)
 
