@@ -1,5 +1,6 @@
 """Categories: the vocabulary, what is unknown and what is missing."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motet.data.inputs.category import Category
+from motet.data.inputs.category import Category, _hashed
 from motet.problems import InputError
 
 TEXTS = st.lists(st.text(max_size=3) | st.none(), min_size=1, max_size=30)
@@ -109,3 +110,71 @@ def test_size_is_kept_with_what_was_learned():
     category = Category("c")
     category.load(json.loads(json.dumps(fitted(["a", "a"], size=7).state())))
     assert category.shape().categories == (9,)
+
+
+# Hashed ------------------------------------------------------------------------------------------
+
+
+def hashed(values, /, **options):
+    category = Category("c", **options)
+    category.observe(pa.table({"c": pa.array(values, pa.string())}))
+    category.finish()
+    return category
+
+
+def test_hashed_values_have_the_same_bucket_everywhere_and_no_list_is_kept():
+    # BLAKE2b is the same on every machine: the first eight bytes, little-endian, modulo 1000
+    digest = hashlib.blake2b(b"cook", digest_size=8).digest()
+    expected = int.from_bytes(digest, "little") % 1000 + 2
+    category = hashed(["cook", "nurse", None], hash=1000)
+    later = pa.table({"c": ["cook", None, "pilot", "cook"]})
+    found = category.apply(later)[0]["categories"][:, 0]
+    assert found.tolist()[:2] == [expected, 1]
+    assert found[3] == expected
+    assert 2 <= found[2] < 1002
+    assert category.state()["values"] == []
+    assert category.shape().categories == category.declared().categories == (1002,)
+
+
+def test_several_hashes_tell_values_apart_that_share_a_bucket():
+    values = [str(value) for value in range(300)]
+    category = hashed(values, hash=20, hashes=3)
+    found = category.apply(pa.table({"c": values}))[0]["categories"]
+    assert found.shape == (300, 3)
+    assert len(np.unique(found[:, 0])) == 20
+    assert len(np.unique(found, axis=0)) > 290
+    assert category.shape().categories == (22, 22, 22)
+
+
+def test_buckets_are_used_evenly():
+    values = [f"customer {value}" for value in range(20_000)]
+    counts = np.bincount(_hashed(pa.chunked_array([values]), 100, 1)[:, 0], minlength=102)[2:]
+    assert counts.sum() == 20_000
+    assert 10 < counts.std() < 18  # binomial: 14.1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hashes": 2}, "applies only with hash"),
+        ({"hash": 5, "size": 3}, "not supported with hash"),
+        ({"hash": 5, "min_count": 3}, "not supported with hash"),
+        ({"hash": 5, "hashes": 9}, "expected at most 8"),
+    ],
+)
+def test_options_that_hashing_does_not_use_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        Category("c", **options)
+
+
+def test_a_hashed_column_without_values_is_an_error():
+    with pytest.raises(InputError, match="has no value in the 2 training rows"):
+        hashed([None, None], hash=5)
+
+
+def test_too_many_values_are_an_error_that_recommends_hashing(monkeypatch):
+    monkeypatch.setattr("motet.data.inputs.category._MOST", 3)
+    with pytest.raises(InputError, match=r"more than 3 different values.*hash them"):
+        hashed(list("abcd"))
+    monkeypatch.setattr("motet.data.inputs.category._MANY", 1)
+    assert "hash: 100000 takes less memory" in hashed(list("aabb")).notes[0]

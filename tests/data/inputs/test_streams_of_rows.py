@@ -29,6 +29,7 @@ KINDS = {
     "standard": lambda: Number("number", scaling="standard"),
     "logarithm": lambda: Number("number", scaling="standard", transform="log"),
     "category": lambda: Category("category", min_count=2),
+    "hashed": lambda: Category("category", hash=5, hashes=2),
     "time": lambda: Time("time", gaps="earlier", parts=["hour", "month_day", "month"]),
     "vector": lambda: Vector("vector"),
     "components": lambda: Vector("vector", scaling="piecewise", bins=4, transform="auto"),

@@ -146,7 +146,9 @@ def _guess_text(column: pa.ChunkedArray, distinct: int, more: str) -> tuple[str 
         some = f"{distinct:,} different texts in {rows:,} rows"
         return None, f"{each if distinct == rows else some}, as if it named them{more}"
     many = distinct > _TEXTS * rows and rows >= FEWEST
-    return "text" if many or distinct > _MOST_CATEGORIES else "category", seen
+    if distinct > _MOST_CATEGORIES and not many:
+        return "text", f"{seen}; if they are names, use type: category with hash: 10000"
+    return "text" if many else "category", seen
 
 
 def _are_times(column: pa.ChunkedArray) -> bool:

@@ -1,11 +1,14 @@
 """A category per row: an index into the values seen in training."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from motet.data.inputs.base import Input, Rows
 from motet.data.inputs.shapes import TableShape
@@ -16,6 +19,10 @@ from motet.options import PositiveInt, checked
 from motet.problems import InputError
 
 _UNKNOWN, _MISSING, _FIRST = 0, 1, 2
+_MIN_COUNT = 2
+_MANY, _MOST = 100_000, 5_000_000
+"""Values from which hashing is recommended, and beyond which it is needed."""
+_MOST_HASHES = 8
 _UNSEEN = Finding(
     "have a value that was rare (min_count) or unseen in training",
     if_all="every validation and test row has an unseen category, so it only helps on training "
@@ -28,8 +35,9 @@ class _Seen:
     """What was observed of the training rows."""
 
     counts: pa.Table | None = None
-    """Columns "values" and "counts"."""
+    """Columns "values" and "counts"; not of values that are hashed."""
     rows: int = 0
+    known: int = 0
 
 
 @final
@@ -39,12 +47,21 @@ class Category(Input):
     Index 0 stands for values that were rare or not seen in training, 1 for missing ones, and the
     others follow in order. Numbers and booleans are converted to text, so that 3 and 3.0 agree.
 
+    With ``hash``, no list of values is kept, so that there may be millions: each has the index of
+    its bucket, 2 to buckets + 1, which others share, and values that training did not have are like
+    others. Several hashes give as many indices, whose vectors an encoder concatenates: two values
+    are alike only where all agree. Hash embeddings (Svenstrup et al., NeurIPS 2017,
+    arXiv:1709.03933) differ in that they add up weighted vectors of one table.
+
     Args:
         name: The input's name.
         column: Column to read; the input's name if left out.
-        min_count: Number of training rows that a value needs for an index of its own.
+        min_count: Number of training rows that a value needs for an index of its own; 2 if left
+            out.
         size: Maximum number of values with an index of their own, which are 2 to size + 1; as many
             as occur in training if left out.
+        hash: Number of buckets that values are hashed into.
+        hashes: Number of hash functions, each with its own buckets; 1 if left out.
 
     Raises:
         InputError: If an option is unknown or wrong.
@@ -66,12 +83,16 @@ class Category(Input):
         name: str,
         *,
         column: str | None = None,
-        min_count: PositiveInt = 2,
+        min_count: PositiveInt | None = None,
         size: PositiveInt | None = None,
+        hash: PositiveInt | None = None,
+        hashes: PositiveInt | None = None,
     ) -> None:
+        _check_hashing(name, hash, hashes, {"min_count": min_count, "size": size})
         self.name = name
         self._column = column or name
-        self._min_count = min_count
+        self._min_count = min_count or _MIN_COUNT
+        self._buckets, self._hashes = hash, hashes or 1
         self._size = size
         self._values: list[str] = []
         self._seen = _Seen()
@@ -80,20 +101,33 @@ class Category(Input):
         return (self._column,)
 
     def observe(self, rows: Rows) -> None:
-        counts = pa.Table.from_struct_array(self._texts(rows).drop_null().value_counts())
+        texts = self._texts(rows)
+        self._seen.rows += len(rows)
+        self._seen.known += len(texts) - texts.null_count
+        if self._buckets is None:
+            self._count(texts)
+
+    def _count(self, texts: pa.ChunkedArray) -> None:
+        counts = pa.Table.from_struct_array(texts.drop_null().value_counts())
         if self._seen.counts is not None:
             both = pa.concat_tables([self._seen.counts, counts]).group_by("values")
             counts = both.aggregate([("counts", "sum")]).rename_columns(["values", "counts"])
+        if len(counts) > _MOST:
+            raise InputError(
+                f"{self._where} has more than {_MOST:,} different values, too many to give each "
+                "its own index; hash them, for example hash: 1000000, or leave the column out"
+            )
         self._seen.counts = counts
-        self._seen.rows += len(rows)
 
     def finish(self) -> None:
         seen, self._seen = self._seen, _Seen()
         counts = seen.counts
-        if counts is None or not len(counts):
+        if not seen.known:
             raise InputError(
                 f"{self._where} has no value in the {seen.rows:,} training rows; remove it"
             )
+        if counts is None:
+            return
         often = pc.greater_equal(counts["counts"], self._min_count)
         values = sorted(counts["values"].filter(often).to_pylist())
         if self._size is not None and len(values) > self._size:
@@ -103,9 +137,17 @@ class Category(Input):
                 option="size",
             )
         self._values = values
+        if len(values) > _MANY:
+            self.notes = (
+                f"input {self.name!r}: {len(values):,} values have an index of their own, and the "
+                "model folder lists them all; hash: 100000 takes less memory",
+            )
 
     def apply(self, rows: Rows) -> tuple[dict[str, Any], Notes]:
         texts = self._texts(rows)
+        if self._buckets is not None:
+            hashed = _hashed(texts, self._buckets, self._hashes)
+            return {"categories": hashed}, Notes(len(rows), {})
         places = pc.index_in(texts, pa.array(self._values, pa.string())).cast(pa.int64())
         unseen = pc.sum(pc.and_(places.is_null(), texts.is_valid())).as_py() or 0
         indices = pc.fill_null(pc.add(places, _FIRST), _UNKNOWN)
@@ -114,10 +156,12 @@ class Category(Input):
         return columns, Notes(len(rows), {_UNSEEN: unseen})
 
     def shape(self) -> TableShape:
+        if self._buckets is not None:
+            return TableShape(categories=(_FIRST + self._buckets,) * self._hashes)
         return TableShape(categories=(_FIRST + (self._size or len(self._values)),))
 
     def declared(self) -> TableShape:
-        if self._size is None:
+        if self._size is None and self._buckets is None:
             raise InputError(
                 "the number of values is unknown without data; give it, for example size: 12",
                 option="size",
@@ -131,11 +175,13 @@ class Category(Input):
             "min_count": self._min_count,
             "size": self._size,
             "values": self._values,
+            **({} if self._buckets is None else {"hash": self._buckets, "hashes": self._hashes}),
         }
 
     def load(self, state: dict[str, Any]) -> None:
         self._column, self._min_count = state["column"], state["min_count"]
         self._size, self._values = state["size"], list(state["values"])
+        self._buckets, self._hashes = state.get("hash"), state.get("hashes", 1)
 
     def _texts(self, rows: Rows) -> pa.ChunkedArray:
         return as_texts(column_of(rows, self._column, f"input {self.name!r}"), self._where)
@@ -143,3 +189,42 @@ class Category(Input):
     @property
     def _where(self) -> str:
         return f"column {self._column!r}"
+
+
+def _hashed(texts: pa.ChunkedArray, buckets: int, hashes: int) -> NDArray[np.int64]:
+    """Return the index of the bucket of each text by each hash, (N, hashes).
+
+    The hashes are BLAKE2b's, eight bytes each, so a value has the same buckets everywhere.
+    """
+    encoded = texts.combine_chunks().dictionary_encode()
+    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    values = encoded.dictionary.to_pylist()
+    digests = b"".join(
+        hashlib.blake2b(each.encode(), digest_size=8 * hashes).digest() for each in values
+    )
+    numbers = np.frombuffer(digests, "<u8").reshape(len(values), hashes)
+    # one more row, which missing values point to
+    indices = np.full((len(values) + 1, hashes), _MISSING, np.int64)
+    indices[:-1] = (numbers % buckets).astype(np.int64) + _FIRST
+    places = pc.fill_null(encoded.indices.cast(pa.int64()), len(values))
+    found: NDArray[np.int64] = indices[places.to_numpy(zero_copy_only=False)]
+    return found
+
+
+def _check_hashing(
+    name: str, buckets: int | None, hashes: int | None, others: dict[str, int | None]
+) -> None:
+    owner = f"input {name!r}"
+    if buckets is None and hashes is not None:
+        raise InputError("applies only with hash; remove it", option="hashes", owner=owner)
+    if hashes is not None and hashes > _MOST_HASHES:
+        raise InputError(
+            f"found {hashes}, expected at most {_MOST_HASHES}", option="hashes", owner=owner
+        )
+    for option, value in others.items():
+        if buckets is not None and value is not None:
+            raise InputError(
+                f"not supported with hash, which keeps no values; remove {option}",
+                option=option,
+                owner=owner,
+            )
