@@ -169,6 +169,7 @@ INPUTS = Registry(
     text="motet.data.inputs.text:Text",
     image="motet.data.inputs.image:Image",
     time="motet.data.inputs.time:Time",
+    set="motet.data.inputs.set:Set",
 )
 ENCODERS = Registry(
     "encoder",

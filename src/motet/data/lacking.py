@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from motet.data.inputs.shapes import CATEGORIES, NUMBERS, TEXTS, InputShapes
+from motet.data.inputs.shapes import CATEGORIES, NUMBERS, SETS, TEXTS, InputShapes
 
 
 def lacking(trees: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -37,7 +37,7 @@ def lacking(trees: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def lacking_in(shapes: InputShapes, tree: Mapping[str, Any]) -> dict[str, Any]:
     """Find the inputs of a model that rows lack; see `lacking`."""
-    table = {NUMBERS: shapes.table.numbers, CATEGORIES: shapes.table.categories}
+    table = {NUMBERS: shapes.table.numbers, CATEGORIES: shapes.table.categories, SETS: shapes.sets}
     whole: dict[str, Any] = {name: None for name, columns in table.items() if columns}
     if shapes.texts:
         whole[TEXTS] = dict.fromkeys(shapes.texts)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from motet.data.images.stored import Images
+from motet.data.inputs.shapes import SETS
 from motet.data.ragged import Ragged
 from motet.problems import InputError, shown
 
@@ -32,9 +33,15 @@ def first_leaf(tree: Any) -> Any:
 
 
 def row_lengths(tree: Tree) -> Tensor | None:
-    """Return the lengths (N,) of the first leaf whose rows have different lengths."""
+    """Return the lengths (N,) of the first leaf whose rows have different lengths.
+
+    Sets of values are not considered: their padding costs little, and rows with sets of one size
+    would be alike in a batch.
+    """
     if isinstance(tree, dict):
-        found = (row_lengths(each) for each in tree.values())
+        sets = tree.get(SETS)
+        flat = isinstance(sets, dict) and not any(isinstance(each, dict) for each in sets.values())
+        found = (row_lengths(each) for name, each in tree.items() if name != SETS or not flat)
         return next((lengths for lengths in found if lengths is not None), None)
     return tree.lengths if isinstance(tree, Ragged) else None
 

@@ -205,7 +205,7 @@ class Joined(Encoder):
     def _of_table(self, inputs: Mapping[str, Any]) -> Tensor | None:
         """Encode the table; None where rows have none."""
         assert self.table is not None
-        given = [inputs[name] for name in ("numbers", "categories") if name in inputs]
+        given = [inputs[name] for name in ("numbers", "categories", "sets") if name in inputs]
         if given and all(each is None for each in given):
             return None
         encoded: Tensor = self.table(inputs)

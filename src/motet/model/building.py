@@ -196,10 +196,18 @@ def _check_text(task: Task, config: Config, sizes: Sizes) -> None:
 
 
 def _build_table_encoder(chosen: Member, sizes: Sizes) -> nn.Module:
-    """Build the encoder from (numbers, categories) and, if it takes them, the numbers' bins."""
+    """Build the encoder from (numbers, categories), and bins and sets if it takes them."""
     table, bins = sizes.inputs.table, dict[str, Any]()
-    if "expansions" in inspect.signature(ENCODERS[chosen.type]).parameters:
+    taken = inspect.signature(ENCODERS[chosen.type]).parameters
+    if "expansions" in taken:
         bins["expansions"] = table.expansions
+    if sizes.inputs.sets:
+        if "sets" not in taken:
+            raise InputError(
+                f"{chosen.type} does not read sets of values ({', '.join(sizes.inputs.sets)}): its "
+                "constructor has no argument `sets`; use mlp, or remove the sets"
+            )
+        bins["sets"] = {name: (each.values, each.pool) for name, each in sizes.inputs.sets.items()}
     encoder: nn.Module = create(
         ENCODERS, chosen.type, len(table.numbers), table.categories, **bins, **chosen.options()
     )

@@ -231,7 +231,7 @@ class Run:
         """Turn rows into the arrays that ``run.model`` takes.
 
         Returns:
-            "numbers", float32 (N, n), and "categories", int64 (N, c); "texts", by input, in rows of
+            "numbers", float32 (N, n), and "categories", int64 (N, c); "sets" and "texts", by input, in rows of
             different length (`motet.data.ragged.Ragged`).
         """
         inputs, self._notes = self._inputs(names_in(data), self._read(data))
@@ -408,7 +408,7 @@ def _little_else(size: int) -> list[str]:
 
 def batch_size_of(inputs: Mapping[str, Any]) -> int:
     """Return the rows per forward pass: texts and the like have hundreds of states each."""
-    return batch_size(not set(inputs) <= {"numbers", "categories"})
+    return batch_size(not set(inputs) <= {"numbers", "categories", "sets"})
 
 
 def batch_size(branches: bool) -> int:

@@ -30,7 +30,7 @@ class InputViews:
         Raises:
             InputError: If no input has its name, or there is no other input.
         """
-        known = [*shapes.columns, *shapes.own]
+        known = [*shapes.columns, *shapes.sets, *shapes.own]
         if self.second not in known:
             raise InputError(_unknown(self.second, known), option="views", owner=owner)
         if len(known) == 1:
@@ -52,6 +52,9 @@ class InputViews:
         if self._columns:
             own = [name for name, places in self._columns.items() if len(places)]
             return all(inputs.get(name, "unknown") is not None for name in own)
+        sets = inputs.get("sets")
+        if isinstance(sets, Mapping) and self.second in sets:
+            return True
         texts = inputs.get("texts")
         texts = texts if isinstance(texts, Mapping) else {}
         return texts.get(self.second, inputs.get(self.second, "unknown")) is not None
@@ -70,8 +73,11 @@ class InputViews:
     def _view(self, inputs: Mapping[str, Any], *, second: bool) -> dict[str, Any]:
         made: dict[str, Any] = {}
         for name, each in inputs.items():
-            if name == "texts" and isinstance(each, Mapping):
-                made[name] = self._view(each, second=second)
+            if name in ("texts", "sets") and isinstance(each, Mapping):
+                made[name] = {
+                    own: _part(tree, there=(own == self.second) == second)
+                    for own, tree in each.items()
+                }
             elif name in self._columns and isinstance(each, Tensor):
                 own = torch.zeros(each.shape[1], dtype=torch.bool, device=each.device)
                 own[self._columns[name].to(each.device)] = True
@@ -93,8 +99,8 @@ def _part(tree: Any, *, there: bool) -> Any:
 def _names(inputs: Any) -> list[str]:
     if not isinstance(inputs, Mapping):
         return []
-    texts = inputs.get("texts")
-    return [*inputs, *(texts if isinstance(texts, Mapping) else ())]
+    named = [inputs.get(kind) for kind in ("sets", "texts")]
+    return [*inputs, *(name for each in named if isinstance(each, Mapping) for name in each)]
 
 
 def _unknown(name: str, known: list[str]) -> str:

@@ -15,6 +15,7 @@ from motet.data.inputs.category import Category
 from motet.data.inputs.moments import Moments
 from motet.data.inputs.number import Number
 from motet.data.inputs.samples import Sample
+from motet.data.inputs.set import Set
 from motet.data.inputs.text import Text
 from motet.data.inputs.time import Time
 from motet.data.inputs.vector import Vector
@@ -30,6 +31,7 @@ KINDS = {
     "logarithm": lambda: Number("number", scaling="standard", transform="log"),
     "category": lambda: Category("category", min_count=2),
     "hashed": lambda: Category("category", hash=5, hashes=2),
+    "set": lambda: Set("words", size=3),
     "time": lambda: Time("time", gaps="earlier", parts=["hour", "month_day", "month"]),
     "vector": lambda: Vector("vector"),
     "components": lambda: Vector("vector", scaling="piecewise", bins=4, transform="auto"),
@@ -223,6 +225,7 @@ def plain(applied):
         ends = leaf.lengths.cumsum(0).tolist()
         return [leaf.values[start:end].tolist() for start, end in pairwise([0, *ends])]
 
+    tree = tree if isinstance(tree, dict) else {"": tree}
     return {key: listed(leaf) for key, leaf in tree.items()}, copy.deepcopy(notes)
 
 

@@ -5,7 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from motet.data.inputs.shapes import CATEGORIES, NUMBERS, BranchShape, Shape, TableShape, TextSizes
+from motet.data.inputs.shapes import (
+    CATEGORIES,
+    NUMBERS,
+    BranchShape,
+    SetShape,
+    Shape,
+    TableShape,
+    TextSizes,
+)
 from motet.data.notes import Notes
 from motet.data.trees import leaves
 from motet.problems import InputError, shown
@@ -24,7 +32,7 @@ def checked_shape(where: str, found: object) -> Shape:
     Raises:
         InputError: If it is none.
     """
-    if isinstance(found, TableShape | TextSizes | BranchShape):
+    if isinstance(found, TableShape | SetShape | TextSizes | BranchShape):
         return found
     raise InputError(
         f"{where}: shape() returned {shown(found)}; expected a TableShape, TextSizes or "

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from motet.problems import InputError
 from motet.vocabularies import Vocabulary
 
-NUMBERS, CATEGORIES, TEXTS = "numbers", "categories", "texts"
-_OWN = (NUMBERS, CATEGORIES, TEXTS)
+NUMBERS, CATEGORIES, SETS, TEXTS = "numbers", "categories", "sets", "texts"
+_OWN = (NUMBERS, CATEGORIES, SETS, TEXTS)
 
 
 class Expansion(NamedTuple):
@@ -63,6 +63,16 @@ class TableShape:
 
 
 @dataclass(frozen=True)
+class SetShape:
+    """Shape of a set of values, which the encoder of the table reads."""
+
+    values: int
+    """Number of indices: 0 is padding, 1 a missing set, 2 an unknown value."""
+    pool: str
+    """Whether the vectors of its values become a "mean" or a "sum"."""
+
+
+@dataclass(frozen=True)
 class TextSizes:
     """Shape of a text."""
 
@@ -95,7 +105,7 @@ class BranchShape:
     """Positional arguments of its encoder, such as height and width."""
 
 
-Shape = TableShape | TextSizes | BranchShape
+Shape = TableShape | SetShape | TextSizes | BranchShape
 
 
 class Columns(NamedTuple):
@@ -114,7 +124,9 @@ class InputShapes:
     texts: Mapping[str, TextSizes]
     branches: Mapping[str, BranchShape]
     columns: Mapping[str, Columns] = field(default_factory=dict)
-    """For each input in the table, its columns."""
+    """For each input in the table that has some, its columns."""
+    sets: Mapping[str, SetShape] = field(default_factory=dict)
+    """The sets of values, which are read with the table."""
 
     @staticmethod
     def of(shapes: Mapping[str, Shape]) -> "InputShapes":
@@ -141,6 +153,7 @@ class InputShapes:
             {name: each for name, each in shapes.items() if isinstance(each, TextSizes)},
             branches,
             _columns({n: each for n, each in shapes.items() if isinstance(each, TableShape)}),
+            {name: each for name, each in shapes.items() if isinstance(each, SetShape)},
         )
 
     @property
@@ -150,8 +163,8 @@ class InputShapes:
 
     @property
     def has_table(self) -> bool:
-        """Whether there are numbers or categories."""
-        return bool(self.table.numbers or self.table.categories)
+        """Whether there are numbers, categories or sets."""
+        return bool(self.table.numbers or self.table.categories or self.sets)
 
 
 def _columns(tables: Mapping[str, TableShape]) -> dict[str, Columns]:
@@ -174,8 +187,8 @@ def join(
         rows: Number of rows N.
 
     Returns:
-        "numbers", float32 (N, numbers), "categories", int64 (N, categories), and "texts", each
-        only where there are some; and every other tree under its input's name.
+        "numbers", float32 (N, numbers), "categories", int64 (N, categories), "sets" and "texts",
+        each only where there are some; and every other tree under its input's name.
     """
     joined = InputShapes.of(shapes)
     arrays: dict[str, NDArray[Any]] = {
@@ -183,6 +196,7 @@ def join(
         CATEGORIES: np.empty((rows, len(joined.table.categories)), np.int64),
     }
     filled = dict.fromkeys(arrays, 0)
+    sets: dict[str, Any] = {}
     texts: dict[str, Any] = {}
     branches: dict[str, Any] = {}
     for name, tree in trees:
@@ -190,10 +204,13 @@ def join(
             branches[name] = tree
         elif name in joined.texts:
             texts[name] = tree
+        elif name in joined.sets:
+            sets[name] = tree
         else:
             for kind, columns in tree.items():
                 start, width = filled[kind], columns.shape[1]
                 arrays[kind][:, start : start + width] = columns
                 filled[kind] += width
     found: dict[str, Any] = {kind: array for kind, array in arrays.items() if array.shape[1]}
-    return found | ({TEXTS: texts} if texts else {}) | branches
+    by_name = {kind: each for kind, each in ((SETS, sets), (TEXTS, texts)) if each}
+    return found | by_name | branches
