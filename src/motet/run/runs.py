@@ -231,8 +231,8 @@ class Run:
         """Turn rows into the arrays that ``run.model`` takes.
 
         Returns:
-            "numbers", float32 (N, n), and "categories", int64 (N, c); "sets" and "texts", by input, in rows of
-            different length (`motet.data.ragged.Ragged`).
+            "numbers", float32 (N, n), and "categories", int64 (N, c); "sets" and
+            "texts", by input, in rows of different length (`motet.data.ragged.Ragged`).
         """
         inputs, self._notes = self._inputs(names_in(data), self._read(data))
         return inputs
