@@ -345,3 +345,15 @@ def test_the_fsdp_loop_prints_the_same_for_any_number_of_processes(run):
         command, capture_output=True, text=True, check=True, env=environment, timeout=120
     )
     assert found.stdout == run("fsdp_loop")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "tasks"), [("digit_pairs", ("left", "right")), ("digits_cnn", ("digit", "parity"))]
+)
+def test_projects_on_images_print_both_tasks_beside_each_alone(run, monkeypatch, name, tasks):
+    monkeypatch.setattr(sys, "argv", [name, "--seeds", "1"])
+    text = run("digit_pairs") if name == "digit_pairs" else run("digits_cnn")
+    found = numbers(r"mean +(\w+) +both # +alone #", text)
+    assert [task for task, _, _ in found] == list(tasks)
+    assert min(score for _, *scores in found for score in scores) > 0.9

@@ -146,3 +146,11 @@ def test_colours_are_those_of_a_calculation_by_hand():
             expected = grey * (1 - f) + expected * f
         expected = expected.clamp(0, 1)
     assert_close(drawn.pixels(batch), expected)
+
+
+@pytest.mark.parametrize("padding", [2, 9])
+def test_moving_whole_pixels_is_looking_up_the_nearest_ones(padding):
+    options = {"horizontal_flip": 0.5, "vertical_flip": 0.5, "random_crop": padding}
+    drawn = Augmentation(options, (6, 10)).draw(ROWS, seed=0, epoch=0)
+    batch = (_batch() * 255).to(torch.uint8)
+    assert torch.equal(drawn.moved(batch), drawn.labels(batch, missing=0))

@@ -54,7 +54,7 @@ class Drawn:
             As many pixels. Outside the image they are 0.
         """
         if self.places is not None:
-            batch = self._moved(batch)
+            batch = self.moved(batch)
         if self.factors:
             batch = _recoloured(batch, self.factors)
         if self.erased is not None:
@@ -83,11 +83,13 @@ class Drawn:
             missing = math.nan if maps.is_floating_point() else -100
         return _nearest(maps, self.places.to(maps.device), missing)
 
-    def _moved(self, batch: Tensor) -> Tensor:
-        assert self.places is not None
+    def moved(self, batch: Tensor) -> Tensor:
+        """Change the geometry alone; pixels that are moved whole may be of any type."""
+        if self.places is None:
+            return batch
         places = self.places.to(batch.device)
         if not self.interpolated:
-            return _nearest(batch, places, 0)
+            return _whole(batch, places) if batch.is_cpu else _nearest(batch, places, 0)
         grid = functional.affine_grid(places, list(batch.shape), align_corners=False)
         return functional.grid_sample(batch, grid.to(batch.dtype), align_corners=False)
 
@@ -230,6 +232,29 @@ def _affine(count: int, across: Any, down: Any, x: Any, y: Any) -> NDArray[np.fl
     found[:, 0, 0], found[:, 1, 1], found[:, 2, 2] = across, down, 1
     found[:, 0, 2], found[:, 1, 2] = x, y
     return found
+
+
+def _whole(batch: Tensor, places: Tensor) -> Tensor:
+    """Mirror images (B, C, H, W) and move them by whole pixels: as `_nearest`, by slices."""
+    height, width = batch.shape[-2:]
+    found = torch.zeros_like(batch, memory_format=torch.contiguous_format)
+    mirrored = places[:, [1, 0], [1, 0]].lt(0).tolist()
+    shifts = (places[:, [1, 0], [2, 2]] * torch.tensor([height, width]) / 2).round().long().tolist()
+    for row, (flips, (down, right)) in enumerate(zip(mirrored, shifts, strict=True)):
+        image = batch[row].flip([axis + 1 for axis in (0, 1) if flips[axis]])
+        if flips[0]:
+            down = -down
+        if flips[1]:
+            right = -right
+        to, of = _overlap(height, down), _overlap(height, -down)
+        to_right, of_right = _overlap(width, right), _overlap(width, -right)
+        found[row, :, to, to_right] = image[:, of, of_right]
+    return found
+
+
+def _overlap(side: int, shift: int) -> slice:
+    """Return where a side still has pixels of the image once that was moved back by ``shift``."""
+    return slice(max(-shift, 0), min(side - shift, side)) if abs(shift) < side else slice(0)
 
 
 def _nearest(maps: Tensor, places: Tensor, outside: float) -> Tensor:

@@ -5,6 +5,7 @@ Indexing gives the tree that encoders of images read: "pixels", normalised float
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, final
 
 import numpy as np
@@ -116,11 +117,13 @@ class Images:
     def _made(self, rows: NDArray[np.int64]) -> Tree:
         raw = torch.from_numpy(self._raw(rows)).to(self.device).movedim(-1, 1)
         how, drawn = self.how, self.drawn(torch.from_numpy(rows))
-        values = raw.float().contiguous()
+        if not drawn.interpolated:  # moved whole, which costs least of 8 bits
+            raw, drawn = drawn.moved(raw), replace(drawn, places=None)
+        values = raw.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
         if raw.dtype == torch.uint8:
             values /= 255
         mean, std = (values.new_tensor(each)[:, None, None] for each in (how.mean, how.std))
-        values = (drawn.pixels(values, fill=values.new_tensor(how.mean)) - mean) / std
+        values = drawn.pixels(values, fill=values.new_tensor(how.mean)).sub_(mean).div_(std)
         if not self._lacking:
             return {"pixels": values}
         present = torch.from_numpy(self.present[rows]).to(self.device)
