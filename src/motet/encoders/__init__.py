@@ -10,6 +10,7 @@ from motet.encoders.beside_bag import BagLSTM, BagTransformer
 from motet.encoders.cnn import CNN
 from motet.encoders.ensemble import Ensemble
 from motet.encoders.fusion import Fusion
+from motet.encoders.identity import Identity
 from motet.encoders.joined import Joined
 from motet.encoders.lstm import LSTM
 from motet.encoders.mlp import MLP
@@ -30,6 +31,7 @@ __all__ = [
     "Encoder",
     "Ensemble",
     "Fusion",
+    "Identity",
     "Joined",
     "Pretrained",
     "TabularTransformer",

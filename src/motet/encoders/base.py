@@ -1,5 +1,6 @@
 """The base of encoders: a module that can be frozen as a whole."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from motet.freezable import Freezable
@@ -41,9 +42,10 @@ class Encoder(Freezable):
     """What it returns, by the names of `motet.states`; unknown until it is called if left out."""
     members: int | None = None
     """How many members it has, if it gives ``"members"``, see `motet.states`."""
-    reads: str
+    reads: str | tuple[str, ...] | Mapping[str, tuple[str, ...]]
     """The kind of input that it reads: "table", "text", or the ``reads`` of another input's shape;
-    "table" if left out."""
+    "table" if left out. Several kinds as a tuple, or a mapping where each has its own arguments:
+    ``{kind: names of its constructor's parameters}``."""
     reads_tokens: bool = True
     """Of one that reads "text": whether its states depend on the tokens."""
     asks: ClassVar[tuple[str, ...]] = ()
@@ -81,3 +83,13 @@ class Encoder(Freezable):
         """Whether there are parameters and none is trained."""
         trained = [parameter.requires_grad for parameter in self.parameters()]
         return bool(trained) and not any(trained)
+
+
+def kinds_read(encoder: object) -> tuple[str, ...]:
+    """Return the kinds of input that an encoder, or its class, reads.
+
+    >>> kinds_read(Encoder)
+    ('table',)
+    """
+    reads = getattr(encoder, "reads", "table")
+    return (reads,) if isinstance(reads, str) else tuple(reads)

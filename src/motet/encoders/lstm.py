@@ -1,4 +1,4 @@
-"""A recurrent text encoder."""
+"""A recurrent encoder of texts, and of sequences of vectors."""
 
 from typing import Literal, final
 
@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from motet.encoders.base import Encoder
+from motet.encoders.frames import as_frames
 from motet.encoders.tokens import Text, TokenEmbedding, as_text, token_states
 from motet.kernels import run_layer, run_recurrent, weights_by_layer
 from motet.options import Fraction, PositiveInt, StrictBool, checked
@@ -24,6 +25,7 @@ class LSTM(Encoder):
     Args:
         vocabulary: How many tokens there are, padding (0) included.
         segments: 1, or 2 for pairs of texts.
+        frames: Of sequences of vectors in place of texts, the width of each vector.
         width: Width of the states, both directions together.
         layers: Number of layers.
         bidirectional: Whether texts are also read from their end, by half of the width.
@@ -43,15 +45,16 @@ class LSTM(Encoder):
         (torch.Size([2, 3, 8]), torch.Size([2, 8]))
     """
 
-    reads = "text"
+    reads = {"text": ("vocabulary", "segments"), "sequence": ("frames",)}  # noqa: RUF012
     more_stages = ""
     gives = "tokens"
 
     @checked
     def __init__(
         self,
-        vocabulary: int,
+        vocabulary: int = 0,
         segments: int = 1,
+        frames: int | None = None,
         *,
         width: PositiveInt = 128,
         layers: PositiveInt = 1,
@@ -67,7 +70,12 @@ class LSTM(Encoder):
             )
         self.width, self.pool = width, pool
         self.not_causal = _BACKWARD if bidirectional else ""
-        self.embedding = TokenEmbedding(vocabulary, segments, embedding_width or width)
+        self.frames = frames
+        self.embedding: nn.Module = (
+            TokenEmbedding(vocabulary, segments, embedding_width or width)
+            if frames is None
+            else nn.Linear(frames, embedding_width or width)
+        )
         self.dropout = nn.Dropout(dropout)
         self.recurrent = nn.LSTM(
             embedding_width or width,
@@ -78,9 +86,14 @@ class LSTM(Encoder):
         )
 
     def forward(self, text: Text | Tensor, padding_mask: Tensor | None = None) -> TokenStates:
-        text, padding = as_text(text, padding_mask)
+        given: Text | Tensor
+        if self.frames is None:
+            given, padding = text, padding = as_text(text, padding_mask)
+        else:
+            given, padding = as_frames(text, padding_mask, self.frames)
+            text = {}
         lengths = (~padding).sum(1).clamp(min=1).cpu()  # a device sync; a text without token has 1
-        states = self.dropout(self.embedding(text))
+        states = self.dropout(self.embedding(given))
         if self.training and self.dropout.p and self.recurrent.num_layers > 1:
             for weights in weights_by_layer(self.recurrent):
                 states = self.dropout(self._run(states, lengths, weights))

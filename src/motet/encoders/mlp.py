@@ -51,7 +51,7 @@ class MLP(Encoder):
             deviation of a number; 0.1 if left out. It matters much: too large a scale fits noise.
     """
 
-    reads = "table"
+    reads = ("table", "vector")
     gives = "rows"
     more_stages = "each width in `hidden` is a stage"
 

@@ -61,7 +61,7 @@ def present_in(name: str, given: Any, empty: int | None = None) -> Tensor | None
             )
         return found
     ids = given.get("ids") if isinstance(given, Mapping) else given
-    if empty is None or not isinstance(ids, Tensor):
+    if empty is None or not isinstance(ids, Tensor) or ids.ndim != 2:
         return None
     return (~create_padding_mask(ids)).sum(1) > empty
 

@@ -1,4 +1,4 @@
-"""An attention-based text encoder."""
+"""An attention-based encoder of texts, and of sequences of vectors."""
 
 import math
 from typing import Literal, final
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from motet.encoders.base import Encoder
+from motet.encoders.frames import as_frames
 from motet.encoders.tokens import Text, TokenEmbedding, as_text, filled_up, token_states
 from motet.options import Fraction, PositiveInt, StrictBool, checked
 from motet.positions import sinusoidal_positions
@@ -26,6 +27,7 @@ class Transformer(Encoder):
     Args:
         vocabulary: How many tokens there are, padding (0) included.
         segments: 1, or 2 for pairs of texts.
+        frames: Of sequences of vectors in place of texts, the width of each vector.
         width: Width of the states, D.
         heads: Attention heads; they divide the width.
         layers: Number of layers.
@@ -49,7 +51,7 @@ class Transformer(Encoder):
         (torch.Size([2, 3, 16]), torch.Size([2, 16]))
     """
 
-    reads = "text"
+    reads = {"text": ("vocabulary", "segments"), "sequence": ("frames",)}  # noqa: RUF012
     more_stages = ""
     gives = "tokens"
     not_causal = ""
@@ -57,8 +59,9 @@ class Transformer(Encoder):
     @checked
     def __init__(
         self,
-        vocabulary: int,
+        vocabulary: int = 0,
         segments: int = 1,
+        frames: int | None = None,
         *,
         width: PositiveInt = 512,
         heads: PositiveInt = 8,
@@ -80,7 +83,12 @@ class Transformer(Encoder):
                 option="heads",
             )
         self.width, self.pool, self.checkpointing = width, pool, checkpointing
-        self.embedding = TokenEmbedding(vocabulary, segments, width)
+        self.frames = frames
+        self.embedding: nn.Module = (
+            TokenEmbedding(vocabulary, segments, width)
+            if frames is None
+            else nn.Linear(frames, width)
+        )
         self.positions = nn.Embedding(max_length, width) if positions == "learned" else None
         if self.positions is not None:
             nn.init.normal_(self.positions.weight, std=0.02)
@@ -99,10 +107,15 @@ class Transformer(Encoder):
         self.norm = nn.LayerNorm(width) if norm == "before" else nn.Identity()
 
     def forward(self, text: Text | Tensor, padding_mask: Tensor | None = None) -> TokenStates:
-        text, padding = as_text(text, padding_mask)
-        longest = None if self.positions is None else self.positions.num_embeddings
-        given, ignored = filled_up(text, padding, self.embedding.tokens.weight, longest)
-        states = self.embedding(given) * math.sqrt(self.width)
+        if self.frames is None:
+            text, padding = as_text(text, padding_mask)
+            longest = None if self.positions is None else self.positions.num_embeddings
+            weight = self.embedding.tokens.weight  # type: ignore[union-attr]  # of tokens
+            given, ignored = filled_up(text, padding, weight, longest)  # type: ignore[arg-type]  # a tensor
+            states = self.embedding(given) * math.sqrt(self.width)
+        else:
+            frames, padding = as_frames(text, padding_mask, self.frames)
+            text, ignored, states = {}, padding, self.embedding(frames)
         states = self.dropout(states + self._positions(states))
         ignored = ignored.clone()
         ignored[:, 0] = (

@@ -13,7 +13,9 @@ from motet.config import Config, Member
 from motet.config.collecting import Collector, read_on
 from motet.config.places import with_absolute
 from motet.config.schema import ModelConfig
+from motet.data.inputs.shapes import BranchShape, TextSizes
 from motet.data.words import read_text, text_of
+from motet.encoders.base import kinds_read
 from motet.encoders.fusion import create as create_fusion
 from motet.encoders.joined import Joined, part_names
 from motet.model.heads import check_reads
@@ -95,7 +97,7 @@ def _build_encoder(config: Config, sizes: Sizes, text: str | None) -> nn.Module:
         encoders: dict[str, nn.Module] = {}
         for name, shape in inputs.own.items():
             options = _own_encoder(config, name)
-            encoders[name] = create(ENCODERS, options.pop("type"), *shape.arguments, **options)
+            encoders[name] = _own(options.pop("type"), shape, options)
     texts = {name: encoders[name] for name in inputs.texts}
     branches = {name: encoders[name] for name in inputs.branches}
     parts = [*([] if table is None else [table]), *texts.values(), *branches.values()]
@@ -110,6 +112,15 @@ def _build_encoder(config: Config, sizes: Sizes, text: str | None) -> nn.Module:
         )
     empty = {name: each.empty for name, each in inputs.texts.items()}
     return Joined(table, texts, text, branches, fusion, empty)
+
+
+def _own(name: str, shape: TextSizes | BranchShape, options: Mapping[str, Any]) -> nn.Module:
+    """Build the encoder of an input that has one."""
+    reads, given = getattr(ENCODERS[name], "reads", None), shape.arguments
+    if isinstance(reads, Mapping):
+        named = dict(zip(reads[shape.reads], given, strict=False))
+        return create(ENCODERS, name, **named, **options)  # type: ignore[no-any-return]  # a module
+    return create(ENCODERS, name, *given, **options)  # type: ignore[no-any-return]  # a module
 
 
 def _width(encoder: nn.Module) -> int:
@@ -247,14 +258,10 @@ def check_encoders(config: Config, sizes: Sizes, collector: Collector) -> None:
 
 
 def _check_reads(name: str, kind: str, what: str) -> None:
-    if _reads(name) != kind:
-        fitting = [each for each in ENCODERS if _reads(each) == kind]
+    if kind not in kinds_read(ENCODERS[name]):
+        fitting = [each for each in ENCODERS if kind in kinds_read(ENCODERS[each])]
         known = " or ".join(fitting) or f"an encoder with reads = {kind!r}"
         raise InputError(f"{name} is not an encoder of {what}; expected {known}")
-
-
-def _reads(name: str) -> str:
-    return getattr(ENCODERS[name], "reads", "table")
 
 
 def check_tasks(config: Config, sizes: Sizes, collector: Collector) -> None:

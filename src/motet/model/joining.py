@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from motet.encoders import Joined
+from motet.encoders.base import kinds_read
 from motet.encoders.fusion import Fusion
 from motet.encoders.fusion import create as create_fusion
 from motet.model.reads import states_read
@@ -54,7 +55,7 @@ def one_encoder(
     widths = [_width(name, each) for name, each in encoders.items()]
     with about("fusion"):
         made = create_fusion(fusion or "concat", widths, list(encoders), _sequences(encoders))
-    empty = {name: 0 for name, each in encoders.items() if getattr(each, "reads", "") == "text"}
+    empty = {name: 0 for name, each in encoders.items() if "text" in kinds_read(each)}
     return Joined(None, {}, _labelled(encoders, tasks), encoders, made, empty)
 
 

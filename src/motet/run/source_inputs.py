@@ -59,7 +59,7 @@ def choose_inputs(
             with collector.at("inputs", name):
                 raise InputError(_nowhere(each, sources))
     collector.stop()
-    in_table = [name for name in made if "encoder" not in (config.inputs or {})[name].options()]
+    in_table = [name for name in made if not (config.inputs or {})[name].options().get("encoder")]
     for given in found.values():
         _complete(given, made, in_table, list(found.values()))
     return found

@@ -123,3 +123,5 @@ def with_indicator(values: NDArray[Any], missing: NDArray[np.bool_] | None) -> N
 
 FILLED = Finding("lack a number, which no training row did; the mean is used")
 """Rows with missing numbers where training rows had none."""
+LACKING = Finding("lack it, as a missing modality")
+"""Rows without an input that has an encoder of its own."""

@@ -6,16 +6,16 @@ from typing import Annotated, Any, Literal, final
 
 import numpy as np
 
-from motet.data.inputs.base import FILLED, Input, Rows, with_indicator
+from motet.data.inputs.base import FILLED, LACKING, Input, Rows, with_indicator
 from motet.data.inputs.moments import Moments
 from motet.data.inputs.samples import LARGEST, Sample
 from motet.data.inputs.scaled import Scaled, needs_sample
 from motet.data.inputs.scaling import standardise
-from motet.data.inputs.shapes import NumberColumn, TableShape
+from motet.data.inputs.shapes import BranchShape, NumberColumn, TableShape
 from motet.data.notes import Notes
 from motet.data.selection import column_of, matching, require_columns
 from motet.data.values import Floats, as_floats, as_matrix, refuse_infinite
-from motet.options import OnlyWith, PositiveInt, checked
+from motet.options import Chosen, Mapping, OnlyWith, PositiveInt, checked
 from motet.problems import InputError
 
 _WIDEST = 1_000_000
@@ -54,6 +54,8 @@ class Vector(Input):
         bins: Maximum number of bins of piecewise; 64 if left out.
         transform: Whether each component becomes its logarithm first: none, log or auto, as for a
             number.
+        encoder: Encoder of the vector alone, so that it is a modality of its own, which rows may
+            lack; part of the table if left out.
 
     Raises:
         InputError: If an option is unknown or wrong, or both column and columns are given.
@@ -78,6 +80,7 @@ class Vector(Input):
         scaling: Literal["standard", "quantile", "piecewise"] = "standard",
         bins: Annotated[PositiveInt | None, OnlyWith("scaling", ("piecewise",))] = None,
         transform: Literal["none", "log", "auto"] = "none",
+        encoder: Annotated[Mapping[str, Any] | str, Chosen("encoder", default="mlp")] | None = None,
     ) -> None:
         if column is not None and columns is not None:
             raise InputError(
@@ -95,6 +98,7 @@ class Vector(Input):
         self._bins, self._transform = bins, transform
         self._scaled: list[Scaled] = []
         self._missing = False
+        self._branch = encoder is not None
         self._seen = _Seen()
 
     def columns(self, available: Sequence[str]) -> tuple[str, ...]:
@@ -109,7 +113,7 @@ class Vector(Input):
         values = self._values(rows, None if seen.moments is None else len(seen.moments.mean))
         seen.rows += len(values)
         if not values.size:  # all lists are missing, so that their length is unknown
-            seen.lacking = True
+            seen.lacking |= not self._branch
             return
         if self._width not in (None, values.shape[1]):
             raise InputError(
@@ -123,6 +127,8 @@ class Vector(Input):
             if seen.sample is None:
                 seen.sample = Sample(min(LARGEST, _SAMPLED // values.shape[1]))
             seen.sample.add(values, seen.rows - len(values) + np.arange(len(values)))
+        if self._branch:  # a row without any component lacks the modality
+            values = values[~np.isnan(values).all(axis=1)]
         seen.lacking |= bool((found.count < len(values)).any())
 
     def finish(self) -> None:
@@ -169,9 +175,14 @@ class Vector(Input):
         values = self._values(rows, width=len(self._scaled))
         scaled = self._scaled_of(values)
         missing = np.asarray(np.isnan(values).any(axis=1))
-        columns = {"numbers": with_indicator(scaled, missing if self._missing else None)}
+        lacking = np.asarray(np.isnan(values).all(axis=1)) & self._branch
+        missing &= ~lacking
+        found = with_indicator(scaled, missing if self._missing else None)
         filled = 0 if self._missing else int(missing.sum())
-        return columns, Notes(len(rows), {FILLED: filled})
+        notes = Notes(len(rows), {FILLED: filled, LACKING: int(lacking.sum())})
+        if self._branch:
+            return {"values": found, "present": ~lacking}, notes
+        return {"numbers": found}, notes
 
     def _scaled_of(self, values: Floats) -> Floats:
         """Scale components (N, D), at once where that is a shift and a factor each."""
@@ -189,15 +200,22 @@ class Vector(Input):
             return None
         return {name: [each.fitted[name] for each in self._scaled] for name in ("mean", "std")}
 
-    def shape(self) -> TableShape:
+    def shape(self) -> TableShape | BranchShape:
         names = self._names
         if self._wanted is None:
             names = tuple(f"{self.name}_{place}" for place in range(len(self._scaled)))
         mark = (NumberColumn(f"{self.name}_missing", marks=len(names)),) if self._missing else ()
         bins = (each.expansion() for each in self._scaled)
-        return TableShape((*map(NumberColumn, names, bins), *mark))
+        return self._shaped(TableShape((*map(NumberColumn, names, bins), *mark)))
 
-    def declared(self) -> TableShape:
+    def _shaped(self, table: TableShape) -> TableShape | BranchShape:
+        """Return the shape of the columns, or that of a branch that reads them."""
+        if not self._branch:
+            return table
+        bins = ((), table.expansions) if any(table.expansions) else ()
+        return BranchShape("vector", (len(table.numbers), *bins))
+
+    def declared(self) -> TableShape | BranchShape:
         if self._bins is not None or self._transform != "none":
             option = "transform" if self._bins is None else "bins"
             raise InputError(
@@ -220,7 +238,7 @@ class Vector(Input):
                 owner=f"input {self.name!r}",
             )
         names = (f"{self.name}_{place}" for place in range(self._width))
-        return TableShape(tuple(map(NumberColumn, names)))
+        return self._shaped(TableShape(tuple(map(NumberColumn, names))))
 
     def state(self) -> dict[str, Any]:
         return {
@@ -228,6 +246,7 @@ class Vector(Input):
             "lists": self._wanted is None,
             **(self._moments() or {"scaled": [each.state() for each in self._scaled]}),
             "missing": self._missing,
+            **({"branch": True} if self._branch else {}),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -238,7 +257,7 @@ class Vector(Input):
         else:
             both = zip(state["mean"], state["std"], strict=True)
             self._scaled = [Scaled("standard", {"mean": mean, "std": std}) for mean, std in both]
-        self._missing = state["missing"]
+        self._missing, self._branch = state["missing"], state.get("branch", False)
 
     def _values(self, rows: Rows, width: int | None) -> Floats:
         where = f"input {self.name!r}"
