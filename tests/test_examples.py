@@ -357,3 +357,16 @@ def test_projects_on_images_print_both_tasks_beside_each_alone(run, monkeypatch,
     found = numbers(r"mean +(\w+) +both # +alone #", text)
     assert [task for task, _, _ in found] == list(tasks)
     assert min(score for _, *scores in found for score in scores) > 0.9
+
+
+def test_five_modalities_are_fused_in_groups_and_any_of_them_may_be_missing(run):
+    text = run("five_modalities")
+    found = numbers(r"(all|\w+ alone): mood accuracy #, energy r2 #", text)
+    scores = {name: (accuracy, r2) for name, accuracy, r2 in found}
+    assert scores["all"][0] > 0.9
+    assert scores["all"][1] > 0.5
+    assert scores["transcript alone"][0] > 0.8 > scores["video alone"][0]
+    assert scores["video alone"][1] > 0.3 > scores["transcript alone"][1]
+    weights = dict(numbers(r"weight of (\w+): #", text))
+    assert list(weights) == ["transcript", "image", "video", "speech", "music"]
+    assert sum(weights.values()) == pytest.approx(1, abs=0.003)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.config import Config
+from motet.encoders import Fusion, Joined
 from motet.model.building import arguments_of, declared, drawing_first_weights
 from motet.model.checks import EXPLAINED, described, explained, task_names, width_of
 from motet.model.heads import HeadArguments, make_head, of_labelled_rows
@@ -273,11 +274,22 @@ class MultiTaskModel(OwnedParameters):
         """Leave a task out: its head is neither computed nor trained, and costs nothing."""
         self._enabled[self._known(task)] = False
 
+    @property
+    def fusion(self) -> Fusion | None:
+        """What joins the features of several encoders; None of one encoder.
+
+        Of copies, which sharing may have made, the first. Its ``weights`` are those of the last
+        forward pass.
+        """
+        joined = next((each for each in self.modules() if isinstance(each, Joined)), None)
+        return None if joined is None or len(joined.branches()) < 2 else joined.fusion
+
     def describe(self) -> dict[str, Any]:
         """Return a description of the model, as plain values.
 
         ``shared`` and each task under ``tasks`` have the number of parameters and of frozen ones; a
-        task also its kind, outputs, loss and metrics. ``sharing`` is ``model.sharing.describe()``.
+        task also its kind, outputs, loss and metrics. ``sharing`` is ``model.sharing.describe()``,
+        ``fusion`` that of the fusion of several encoders.
         """
         tasks = {
             task.name: {
@@ -297,6 +309,7 @@ class MultiTaskModel(OwnedParameters):
             **({} if self.members is None else {"members": self.members}),
             "shared": count_parameters(self.shared_parameters()),
             "sharing": self.sharing.describe(),
+            **({} if (fusion := self.fusion) is None else {"fusion": fusion.describe()}),
             "tasks": tasks,
         }
 

@@ -166,6 +166,9 @@ def report_lines(model: MultiTaskModel, report: Report) -> Iterator[str]:
     """
     heads = ("task", "metric", "model", "trivial", "score", "rows")
     names = list(report.scores)
+    if report.fusion:
+        weights = [f"{name} {figure(value)}" for name, value in report.fusion.items()]
+        yield from wrapped("fusion", [f"mean weights: {weights[0]}", *weights[1:]], ", ")
     if len(names) <= MANY:
         yield from columns([heads, *_metric_rows(report, names)], right=(2, 3, 4, 5))
     else:

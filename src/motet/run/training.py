@@ -287,6 +287,7 @@ class _Attempt:
             epoch=self.trainer.history.best_epoch or self.trainer.progress.epoch,
             seconds=perf_counter() - started,
             tasks=report.tasks,
+            fusion=report.fusion or None,
             score=report["score"],
         )
         if not self.processes.first:

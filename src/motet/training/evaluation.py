@@ -41,6 +41,8 @@ class Report(dict[str, Any]):
         """Normalised score of each task with labels: 0 is that predictor, 1 is perfect."""
         self.worst = math.nan
         """Lowest score of the main tasks."""
+        self.fusion: dict[str, float] = {}
+        """Mean weight of each modality over all rows, where the model's fusion weighs them."""
         self.notes: dict[str, str] = {}
         """By ``task.metric``, why a metric is NaN; by ``task.prediction``, what the prediction is
         where it is the same in every row."""
@@ -93,23 +95,29 @@ def evaluate(
         keep_together(each, evaluated)
     asked = [task.name for task in evaluated]
     own = {name: metrics[name] for name in asked if metrics and name in metrics}
-    found, totals = TaskMetrics(evaluated, own, trivial=trivial), Totals()
+    found, totals, fusion = TaskMetrics(evaluated, own, trivial=trivial), Totals(), model.fusion
 
-    def computed(number: int, given: tuple[Tensor | None, Batch]) -> tuple[Any, Any]:
+    def computed(number: int, given: tuple[Tensor | None, Batch]) -> tuple[Any, Any, Any]:
         rows, batch = given
         kept, targets, weights = {}, batch.targets, batch.weights
         if there := [name for name in asked if targets.get(name) is not None]:
             forced, raw = model.evaluated(batch.inputs, there, targets)
             terms = model.loss_terms(forced, targets, weights)
             kept = found.kept_of(raw, targets, terms, rows, weights)
-        return kept, _auxiliary_terms(model, auxiliary, batch, number)
+        sums = None if fusion is None or not kept else fusion.weight_sums()
+        return kept, _auxiliary_terms(model, auxiliary, batch, number), sums
 
     device = next(model.parameters()).device
     with _evaluating(model), divided_by_own_weights(evaluated):
-        for kept, terms in in_turns(processes, data.once(batch_size), computed, device):
+        weights: Tensor | None = None
+        for kept, terms, sums in in_turns(processes, data.once(batch_size), computed, device):
             found.add(kept)
             totals.add(terms)
+            if sums is not None:
+                weights = sums if weights is None else weights + sums
     report = _reported(found, evaluated)
+    if fusion is not None and weights is not None:
+        report.fusion = fusion.mean_weights(weights)
     for name, (total, count) in totals.sums().items():
         report[name] = {"loss": total / count if count else math.nan, "count": count}
     broken = [name for name in asked if report[name]["count"] and math.isnan(report[name]["loss"])]

@@ -19,8 +19,17 @@ class Moment(TypedDict):
     learning_rate: float
 
 
-def step_record(result: StepResult, balancer: str, moment: Moment) -> StepRecord:
-    """Return the record of a step in which a task had a label; this waits for the device."""
+def step_record(
+    result: StepResult, balancer: str, moment: Moment, fusion: Mapping[str, float]
+) -> StepRecord:
+    """Return the record of a step in which a task had a label; this waits for the device.
+
+    Args:
+        result: What the step computed.
+        balancer: Name of the balancer.
+        moment: When it was made.
+        fusion: Mean weight of each modality, if a fusion weighs them.
+    """
     balanced = result.balanced
     assert balanced is not None
     weights, norms = balanced.weights or {}, result.gradient_norms
@@ -30,6 +39,7 @@ def step_record(result: StepResult, balancer: str, moment: Moment) -> StepRecord
         gradient_norm=float(result.gradient_norm or 0),
         cosines=None if cosines is None else cosines.tolist(),
         status=None if cosines is None else balanced.status,
+        fusion=fusion or None,
         penalty=None if result.penalty is None else float(result.penalty),
         tasks={
             task: {"loss": float(loss)}
@@ -69,6 +79,7 @@ def evaluation_record(
         score=found.score,
         monitored=found.monitored,
         best=found.best,
+        fusion=report.fusion or None,
         notes=report.notes or None,
         tasks=report.tasks,
         **moment,

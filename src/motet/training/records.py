@@ -43,6 +43,8 @@ class StepRecord(Record):
     """How the balancer's problem was solved."""
     penalty: float | None = None
     """The regulariser of the sharing scheme."""
+    fusion: Mapping[str, float] | None = None
+    """Mean weight of each modality in the last forward pass, if the fusion weighs them."""
     seconds: float
     """Seconds since the epoch began, or was resumed."""
     tasks: Values
@@ -98,6 +100,8 @@ class EvaluationRecord(Record):
     """The monitored value; higher is better. None before the tasks begin that it depends on."""
     best: bool
     """Whether it is the best so far."""
+    fusion: Mapping[str, float] | None = None
+    """Mean weight of each modality over all rows, if the fusion weighs them."""
     notes: Mapping[str, str] | None = None
     """By ``task.metric``, why a metric is NaN; by ``task.prediction``, a constant prediction."""
     seconds: float
@@ -124,5 +128,7 @@ class TestRecord(Record):
     """Seconds that the evaluation took."""
     tasks: Values
     """Metrics, loss and number of labels of each task."""
+    fusion: Mapping[str, float] | None = None
+    """Mean weight of each modality over all rows, if the fusion weighs them."""
     score: float
     """Mean normalised score of the main tasks."""

@@ -340,7 +340,8 @@ class Trainer:
             self.progress.weights = balanced.weights
         if self.step % LOG_EVERY == 0 and balanced is not None:
             moment = self._moment(self.progress.epoch + 1)
-            record = step_record(result, name_of(self.balancer), moment)
+            weights = {} if (fusion := self.model.fusion) is None else fusion.mean_weights()
+            record = step_record(result, name_of(self.balancer), moment, weights)
             for observer in self._observing:
                 observer.on_step(self, record)
 

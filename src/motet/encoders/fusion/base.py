@@ -2,7 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from motet.states import TokenStates
@@ -32,6 +34,47 @@ class Fusion(nn.Module, ABC):
     weights: Tensor | None = None
     """How much each modality counted in each row of the last forward pass, (B, M), detached; None
     of a fusion that weighs none."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return a description, as plain values."""
+        found = {
+            "type": type(self).__name__,
+            "modalities": list(self.names),
+            "width": self.width,
+            "modality_dropout": self.modality_dropout,
+            "parameters": sum(each.numel() for each in self.parameters()),
+        }
+        kept = ("heads", "gates", "groups", "attends")
+        return found | {name: getattr(self, name) for name in kept if hasattr(self, name)}
+
+    def weight_sums(self) -> Tensor | None:
+        """Add up the weights of the last forward pass.
+
+        Returns:
+            For each modality the sum of its weights, and the number of rows with some modality,
+            (M + 1,); None of a fusion that weighs none.
+        """
+        if self.weights is None:
+            return None
+        rows = self.weights.flatten(0, -2).double()
+        return torch.cat([rows.sum(0), (rows > 0).any(1).sum()[None]])
+
+    def mean_weights(self, sums: Tensor | None = None) -> dict[str, float]:
+        """Return the mean weight of each modality over rows that have some.
+
+        This waits for the device.
+
+        Args:
+            sums: What `weight_sums` returned, perhaps added up; those of the last forward pass if
+                left out.
+
+        Returns:
+            Weights by the name of the modality; empty if there are none, or no row.
+        """
+        sums = self.weight_sums() if sums is None else sums
+        if sums is None or not sums[-1]:
+            return {}
+        return dict(zip(self.names, (sums[:-1] / sums[-1]).tolist(), strict=True))
 
     @abstractmethod
     def forward(self, features: Sequence[Tensor], present: Tensor | None) -> Tensor:
