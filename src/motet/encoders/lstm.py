@@ -1,4 +1,4 @@
-"""A recurrent encoder of texts, and of sequences of vectors."""
+"""A recurrent encoder for texts and sequences of vectors."""
 
 from typing import Literal, final
 

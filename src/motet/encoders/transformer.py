@@ -1,4 +1,4 @@
-"""An attention-based encoder of texts, and of sequences of vectors."""
+"""An attention-based encoder for texts and sequences of vectors."""
 
 import math
 from typing import Literal, final
