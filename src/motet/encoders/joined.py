@@ -72,7 +72,7 @@ class Joined(Encoder):
         self.fusion, self.width = fusion, fusion.width
         self.empty = dict(empty or {}) if fusion.masks_texts else {}
         fusion.names = part_names(table is not None, (*self.names, *self.beside_names))
-        self._exchanging = fusion.exchanging if isinstance(fusion, Exchanging) else frozenset()
+        self.exchanging = fusion.exchanging if isinstance(fusion, Exchanging) else frozenset()
         self._alone = len(self.beside) == len(self.branches()) == 1 and isinstance(fusion, Concat)
         """Whether there is nothing to join, so that any state of the only encoder is passed on."""
         self.gives = "rows" if tokens is None else "tokens"
@@ -144,7 +144,7 @@ class Joined(Encoder):
             found = _encoded_before(given) if _is_encoded(given) else encoder(given)
             if name == self.tokens:
                 check_words(found, given, encoder)
-            if name == self.tokens or name in self._exchanging:
+            if name == self.tokens or name in self.exchanging:
                 sequences[name] = _tokens(name, found, encoder)
             parts.append(_features(found))
         rows = self._rows(parts)

@@ -33,9 +33,9 @@ from motet.training.precomputing import (
     States,
     computes_as_in_evaluation,
     frozen_texts,
-    labelled_text,
     lengths_of,
     states_of,
+    texts_read_by_token,
     with_states,
 )
 from motet.writing import WriteError
@@ -129,7 +129,7 @@ class _Choice:
     encoder: nn.Module
     text: Tokens
     words: bool
-    """Whether its words are labelled, so that their states are stored too."""
+    """Whether its words are labelled, or read by a fusion, so that their states are stored too."""
     size: int
     """Bytes of its states."""
     reason: str
@@ -140,9 +140,9 @@ def _choices(prepared: Part, trainer: Trainer) -> Iterator[_Choice]:
     config = prepared.config
     if config.training.cache_frozen is False or isinstance(prepared, PreparedStream):
         return
-    labelled = labelled_text(trainer.model)
+    by_token = texts_read_by_token(trainer.model)
     for name, encoders in frozen_texts(trainer.model, trainer.freezing.plan).items():
-        text, words = prepared.inputs.get("texts", {}).get(name), name == labelled
+        text, words = prepared.inputs.get("texts", {}).get(name), name in by_token
         if text is None:  # of another source
             continue
         count = len(text["ids"]) + (int(lengths_of(text).sum()) if words else 0)

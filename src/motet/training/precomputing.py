@@ -55,9 +55,10 @@ def computes_as_in_evaluation(model: MultiTaskModel, encoder: nn.Module) -> bool
     return all(id(parameter) in held for parameter in encoder.parameters())
 
 
-def labelled_text(model: MultiTaskModel) -> str | None:
-    """Return the name of the text whose words are labelled, if there is one."""
-    return next((joined.tokens for joined in _joined(model)), None)
+def texts_read_by_token(model: MultiTaskModel) -> frozenset[str]:
+    """Return the names of texts whose states of tokens are read, by tasks or by a fusion."""
+    found = {joined.tokens for joined in _joined(model) if joined.tokens is not None}
+    return frozenset(found).union(*(joined.exchanging for joined in _joined(model)))
 
 
 def states_of(
