@@ -232,11 +232,14 @@ MEMBERS = {
             "category": "categorical cat bool boolean binary string str object enum factor",
             "vector": "embedding array list floats tensor ndarray",
             "text": "txt sentence words sequence document string_text",
+            "time": "date datetime timestamp time_stamp temporal",
+            "set": "tags bag multi_category list_of_categories multi_hot",
         }
     ),
     "encoder": _by_other(
         {
             "mlp": "dense fc feedforward ffn linear tabular fully_connected concat",
+            "tabular_transformer": "ft_transformer fttransformer tab_transformer tabtransformer",
             "bag": "fasttext bow bag_of_words ngrams n_grams embedding_bag embeddingbag tfidf cbow "
             "average dan",
             "lstm": "bilstm rnn gru recurrent blstm",

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
+from motet.data.inputs.shapes import InputShapes, TableShape
 from motet.problems import InputError
 from motet.tasks import Cells, Denoising
 
@@ -127,3 +128,9 @@ def test_wrong_use_is_explained():
         cells(share=0)
     with pytest.raises(InputError, match="scored: found 'some', expected 'all' or 'corrupted'"):
         cells(scored="some")
+
+
+def test_a_category_with_too_many_values_to_score_is_refused():
+    shapes = InputShapes.of({"who": TableShape(categories=(1_000_002,))})
+    with pytest.raises(InputError, match="hash it into fewer buckets"):
+        Denoising("cells").read_shapes(shapes)

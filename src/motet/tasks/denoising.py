@@ -13,6 +13,9 @@ from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import at_least_float32
 from motet.tasks.losses.elements import cross_entropy, mse
 
+_MOST_VALUES = 100_000
+"""Values of a category that can be restored."""
+
 
 class Cells(NamedTuple):
     """The cells of a row that are restored."""
@@ -79,6 +82,13 @@ class Denoising(Auxiliary):
             raise InputError(
                 "denoising restores cells of a table, and no input is a number, a category or a "
                 "vector; remove the task",
+                owner=f"task {self.name!r}",
+            )
+        if max(categories, default=0) > _MOST_VALUES:
+            raise InputError(
+                "denoising has a score for each value of a category, and one has "
+                f"{max(categories):,}; expected at most {_MOST_VALUES:,}: hash it into fewer "
+                "buckets, or remove the task",
                 owner=f"task {self.name!r}",
             )
         numbers = tuple(place for place, each in enumerate(columns) if not each.marks)
