@@ -9,7 +9,7 @@ from torch.nn.functional import softplus
 import motet
 from motet.config import ConfigError
 from motet.problems import InputError
-from motet.tasks import Custom, Prediction
+from motet.tasks import Custom, MultiLabel, Prediction
 from motet.tasks.kinds import LabelKind
 
 RNG = np.random.default_rng(0)
@@ -165,3 +165,13 @@ def test_what_decode_returns_is_checked():
     task = Custom("a", loss="mse", decode=lambda raw: 3)
     with pytest.raises(InputError, match="decode returned 3, expected a tensor"):
         task.decode(torch.zeros(2))
+
+
+def test_models_are_combined_as_for_the_built_in_task_with_such_labels():
+    raw = torch.tensor([[2.0, -1.0], [-3.0, 0.5]])
+    own = Custom("tags", loss="binary_cross_entropy", labels="indicators", classes=2)
+    members = [own.decode(raw), own.decode(-0.5 * raw)]
+    found = own.combine(members)
+    expected = MultiLabel("tags", classes=2).combine(members)
+    assert torch.equal(found.value, expected.value)
+    assert torch.equal(found.probabilities, expected.probabilities)
