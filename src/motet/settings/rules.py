@@ -16,6 +16,11 @@ from motet.settings.facts import Case, Setting
 
 _FEW = 2_000
 """Training rows below which sets are small: an epoch of them is soon known by heart."""
+_FEW_TEXTS = 10_000
+"""Training rows below which a bag of n-grams is the encoder of a text."""
+_IN_TABLES = frozenset({"number", "category", "vector"})
+_OF_ROWS = frozenset({"classification", "regression", "multi_label", "ordinal", "count"})
+"""Types of tasks that need one state per row and no auxiliary views."""
 _RECURRENT = frozenset({"lstm"})
 _OF_TABLES = frozenset({"mlp"})
 
@@ -37,13 +42,20 @@ class Rule:
 
 
 def table_encoder(case: Case) -> Setting | None:
-    """Choose the encoder of a table."""
-    return None
+    """Choose the encoder of a table; members of an ensemble have no states of words."""
+    if not case.facts.kinds & _IN_TABLES or not frozenset(case.facts.tasks.values()) <= _OF_ROWS:
+        return None
+    return Setting({"type": "ensemble"}, "a table, and tasks that read whole rows")
 
 
 def text_encoder(case: Case) -> Setting | None:
-    """Choose the encoder of a text without a pretrained folder; words need states of their own."""
-    return None
+    """Choose the encoder of a text; tasks that read its words need states of each."""
+    facts = case.facts
+    if not isinstance(case.value, Mapping) or facts.inputs[case.name].kind != "text":
+        return None
+    if facts.rows >= _FEW_TEXTS or not frozenset(facts.tasks.values()) <= _OF_ROWS:
+        return None
+    return Setting({"type": "bag"}, f"{facts.rows:,} training rows, and no task reads words")
 
 
 def dropout_of_text(case: Case) -> Setting | None:

@@ -1,0 +1,129 @@
+"""Rules choose by the data alone, give reasons, and never replace what a user gave."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from motet.config import Config
+from motet.settings import RULES, Facts, InputFacts, Setting, budget, resolve, resolving
+from motet.settings.rules import Rule
+
+TASKS = {"a": {"type": "classification"}, "b": {"type": "regression"}}
+TEXT = {"review": {"type": "text"}}
+ROWS = st.integers(1, 10_000_000)
+
+
+def settled(given, facts):
+    found, choices = resolve(Config(**given).model_dump(), given, facts)
+    return found, {each.key: each for each in choices}
+
+
+@given(ROWS)
+def test_every_budget_has_enough_steps_or_the_most_epochs(rows):
+    size = budget.batch_size(rows).value
+    steps = -(-rows // size)
+    epochs = budget.epochs(steps).value
+    assert size & (size - 1) == 0
+    assert epochs * steps >= 1_500 or epochs == 300
+    assert epochs * steps <= 12_000 + steps or epochs == 3
+
+
+@given(ROWS, st.floats(0.01, 1), st.integers(1, 300))
+def test_a_share_of_training_is_that_share_of_its_evaluations(rows, share, epochs):
+    found = budget.patience({"share": share}, epochs, rows, "epoch").value
+    assert max(share * epochs, 1) - 1e-5 <= found < share * epochs + 1.01
+
+
+@pytest.mark.parametrize(
+    ("every", "expected"), [("epoch", 10), (25, 40), ({"epochs": 5}, 2), (3_000, 1)]
+)
+def test_patience_counts_evaluations_however_often_they_are(every, expected):
+    assert budget.patience({"share": 0.1}, 100, 100, every).value == expected
+    assert budget.patience({"steps": 1_000}, 100, 100, every).value == expected
+
+
+def test_automatic_values_become_numbers_that_depend_on_each_other():
+    training = {
+        "epochs": "auto",
+        "batch_size": "auto",
+        "early_stopping": {"patience": {"share": 0.2}},
+        "monitor_smoothing": "auto",
+    }
+    found, choices = settled({"tasks": TASKS, "training": training}, Facts(640, 120))
+    assert found["training"]["batch_size"] == 32
+    assert found["training"]["epochs"] == 75
+    assert found["training"]["early_stopping"] == {"patience": 15}
+    assert found["training"]["monitor_smoothing"] == 0.7
+    assert choices["training.epochs"].reason == "1,500 steps in all, 20 steps an epoch"
+    assert list(choices) == [
+        "training.batch_size",
+        "training.epochs",
+        "training.early_stopping.patience",
+        "training.monitor_smoothing",
+    ]
+    assert Config(**found).training.epoch_count == 75
+
+
+def test_a_given_number_stays_and_others_follow_it():
+    training = {"epochs": "auto", "batch_size": 64}
+    found, choices = settled({"tasks": TASKS, "training": training}, Facts(640))
+    assert found["training"]["batch_size"] == 64
+    assert found["training"]["epochs"] == 150
+    assert list(choices) == ["training.epochs"]
+
+
+def test_a_config_that_leaves_nothing_open_is_as_it_was():
+    given = {"inputs": TEXT, "tasks": TASKS, "training": {"epochs": 3, "early_stopping": None}}
+    found, choices = settled(given, Facts(100, 10, {"review": InputFacts("text")}))
+    assert found == Config(**given).model_dump()
+    assert not choices
+
+
+RULED = [rule for rule in RULES if "*" not in rule.key]
+
+
+@pytest.mark.parametrize("rule", RULED, ids=lambda rule: rule.key)
+def test_what_a_user_gave_wins_over_every_rule(rule, monkeypatch):
+    """Even over one that decides where the key is left out, and that has another opinion."""
+    given = Config(tasks=TASKS).model_dump()
+    here = given
+    for key in rule.key.split("."):
+        here = here[key]
+    other = Rule(rule.key, lambda case: Setting("other", "it is better"), left_out=True)
+    monkeypatch.setattr(resolving.rules, "RULES", (other,))
+    assert resolve(given, given, Facts(100))[1] == []
+    (choice,) = resolve(given, {"tasks": TASKS}, Facts(100))[1]
+    assert choice == (rule.key, "other", "it is better")
+
+
+def test_a_rule_of_every_input_is_given_the_facts_of_each(monkeypatch):
+    def by_words(case):
+        words = case.input().distinct_words
+        return Setting({"type": "transformer"}, f"{words} words") if words > 10 else None
+
+    rule = Rule("inputs.*.encoder", by_words, left_out=True)
+    monkeypatch.setattr(resolving.rules, "RULES", (rule,))
+    inputs = {name: {"type": "text"} for name in ("one", "two", "three")}
+    inputs["three"]["encoder"] = {"type": "lstm"}
+    given = {"inputs": inputs | {"age": {"type": "number"}}, "tasks": TASKS}
+    words = {"one": 5, "two": 50, "three": 500}
+    facts = {name: InputFacts("text", distinct_words=count) for name, count in words.items()}
+    found, choices = settled(given, Facts(100, inputs=facts | {"age": InputFacts("number")}))
+    assert list(choices) == ["inputs.two.encoder"]
+    assert found["inputs"]["two"]["encoder"] == {"type": "transformer"}
+
+
+@pytest.mark.parametrize("rows", [50, 5_000, 500_000])
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.key)
+def test_each_rule_could_be_switched_on_and_gives_a_valid_config(rule, rows, monkeypatch):
+    monkeypatch.setattr(resolving.rules, "RULES", (replace(rule, left_out=True),))
+    given = {"inputs": TEXT | {"age": {"type": "number"}}, "tasks": TASKS}
+    inputs = {"review": InputFacts("text", 1, rows, 20.0, 900), "age": InputFacts("number")}
+    facts = Facts(rows, rows // 5, inputs, {"a": "classification", "b": "regression"})
+    found, choices = settled(given, facts)
+    Config(**found)
+    for choice in choices.values():
+        assert choice.reason
+        assert not choice.reason.endswith(".")
