@@ -24,6 +24,7 @@ from motet.registry import TASKS
 from motet.run import check, initial_config, initialise
 from motet.run.commented_yaml import on_one_line
 from motet.run.initialising import SCHEMA
+from motet.settings import Rule, Setting, resolving
 from motet.tasks import Task
 from motet.tasks.kinds import TagLabels
 
@@ -98,12 +99,42 @@ def test_the_first_line_names_a_schema_that_lies_beside_and_fits(folder):
     initialise("rows.csv", ["churn"], "second.yml")  # the schema is shared
 
 
-def test_few_rows_train_in_small_batches(folder):
+def test_few_rows_train_in_small_batches_for_many_epochs(folder):
     initialise("rows.csv", ["churn"], "few.yaml")
-    assert read("few.yaml")[0].training.batch_size == 16
-    assert "batch_size: 16" in Path("few.yaml").read_text()
+    training = read("few.yaml")[0].training
+    assert (training.batch_size, training.epochs) == (32, 300)
+    assert training.early_stopping.patience == 75
+    text = Path("few.yaml").read_text()
+    assert re.search(r"  batch_size: 32 +# not the default: 42 training rows, 2 steps an", text)
+    assert re.search(r"  epochs: 300 +# not the default: 600 steps in all", text)
     initialise("motet://adult", ["income"], "many.yaml")
     assert read("many.yaml")[0].training.batch_size == 512
+
+
+def test_what_rules_choose_is_written_where_it_belongs_with_the_reason(folder, monkeypatch):
+    """Once a rule becomes the default, `init` writes what a run would choose by itself."""
+    table = {"text": [f"word{i} other{i % 7}" * 3 for i in range(60)], "y": ["a", "b"] * 30}
+    pq.write_table(pa.table(table), folder / "texts.parquet")
+    rules = (
+        Rule("inputs.*.encoder", lambda case: Setting({"type": "bag"}, "few texts"), True),
+        Rule("tasks.*.label_smoothing", lambda case: Setting(0.1, "few rows"), True),
+        Rule("balancing", lambda case: Setting({"type": "uncertainty"}, "it wins"), True),
+        Rule("training.optimizer.learning_rate", lambda case: Setting(0.02, "a bag"), True),
+        Rule("training.average", lambda case: Setting("ema", "noise"), True),
+    )
+    monkeypatch.setattr(resolving.rules, "RULES", rules)
+    path = initialise("texts.parquet", ["y"], "texts.yaml")
+    text, config = path.read_text(), read(path)[0]
+    assert config.inputs["text"].encoder.type == "bag"
+    assert config.tasks["y"].label_smoothing == 0.1
+    assert config.stages[0].type == "uncertainty"
+    assert config.training.optimizer.learning_rate == 0.02
+    assert config.training.average == "ema"
+    for reason in ("; few texts", "; few rows", "# it wins", ": a bag", ": noise"):
+        assert reason in text
+    assert "# examples/clothing.yaml of the repository" in text
+    monkeypatch.setattr(resolving.rules, "RULES", ())
+    check(path)
 
 
 def test_the_source_is_relative_to_the_config(folder):

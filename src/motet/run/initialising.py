@@ -7,7 +7,7 @@ settings with their defaults, are commented out.
 import json
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,18 @@ from motet.data.sources import names_in, read
 from motet.data.splits import Splits, split
 from motet.data.strata import find_strata
 from motet.data.targets import Target
-from motet.options import label_kind_of, read_options
+from motet.options import label_kind_of
 from motet.problems import InputError
 from motet.registry import INPUTS, LABELS
 from motet.run.commented_yaml import Line, aligned, on_one_line
 from motet.run.folder import check_output, write_text
+from motet.run.initial_settings import (
+    Settings,
+    choose,
+    own_encoder,
+    with_encoder,
+    worked_example,
+)
 
 SCHEMA = "motet.schema.json"
 """Name of the JSON Schema beside the config, for editors; the same for all configs in a folder."""
@@ -56,7 +63,6 @@ _SHOWN = {
 
 _LABELLED = "as many words as there are tags"
 _ANY = {"any": {"type": "regression"}}
-_FEWEST_STEPS = 10
 _FEWEST_OF_A_CLASS = 10
 """Rows of a class below which it is rare."""
 _MOST_RARE = 0.1
@@ -125,13 +131,15 @@ def initial_config(source: str, targets: Sequence[str], folder: Path | None = No
         Guess(each.column, "text", _LABELLED) if each.column in words else each for each in inputs
     ]
     usable(inputs)
+    chosen = choose(inputs, tasks, words, table, splits)
     sections = (
         _of_data(_relative(source, folder), split_choice, reason),
-        _of_inputs(inputs, words),
-        _of_tasks(tasks),
-        _of_settings(len(splits.train), _unread_settings(inputs)),
+        _of_inputs(inputs, words, chosen),
+        _of_tasks(tasks, chosen),
+        _of_settings(chosen, _unread_settings(inputs)),
     )
-    return "\n".join(["# Each guess has its reason beside it.\n", *map(aligned, sections)])
+    head = ["# Each guess has its reason beside it.", *worked_example(inputs, tasks), ""]
+    return "\n".join(["\n".join(head), *map(aligned, sections)])
 
 
 # Sections ------------------------------------------------------------------------------------
@@ -205,12 +213,16 @@ def _target(guess: Guess) -> type[Target]:
     return found
 
 
-def _of_inputs(guesses: Sequence[Guess], words: Collection[str]) -> Iterator[Line]:
+def _of_inputs(
+    guesses: Sequence[Guess], words: Collection[str], settings: Settings
+) -> Iterator[Line]:
     yield "inputs:", "what the model sees"
     for guess in guesses:
         if guess.type is not None:
-            chosen = _with_encoder(guess.type, guess.column in words, guess.options)
-            yield f"  {on_one_line(guess.column)}: {on_one_line(chosen)}", guess.reason
+            own = with_encoder(guess, guess.column in words)
+            own, reasons = settings.merged(own, "inputs", guess.column)
+            reason = "; ".join([guess.reason, *reasons])
+            yield f"  {on_one_line(guess.column)}: {on_one_line(own)}", reason
     left = [guess for guess in guesses if guess.type is None]
     if left:
         yield f"  # not used; to use one, {_UNCOMMENT}, and write its type:", ""
@@ -219,57 +231,45 @@ def _of_inputs(guesses: Sequence[Guess], words: Collection[str]) -> Iterator[Lin
         yield f"  # {on_one_line(guess.column)}:", guess.reason
 
 
-def _with_encoder(kind: str, of_words: bool, options: Mapping[str, Any]) -> str | Chosen:
-    """Spell out the encoder of an input that has one of its own, though it is the default."""
-    encoder = _own_encoder(kind)
-    split = {"split": "spaces"} if of_words else {}
-    found = {"type": kind, **split, **options}
-    return kind if encoder is None else {**found, "encoder": encoder}
-
-
-def _own_encoder(kind: str) -> str | None:
-    options = {option.name: option.default for option in read_options(INPUTS, kind)}
-    return options.get("encoder")
-
-
-def _of_tasks(guesses: Sequence[Guess]) -> Iterator[Line]:
+def _of_tasks(guesses: Sequence[Guess], settings: Settings) -> Iterator[Line]:
     yield "tasks:", "what it predicts"
     for (name, options), guess in zip(chosen_tasks(guesses).items(), guesses, strict=True):
-        yield f"  {on_one_line(name)}: {on_one_line(options)}", guess.reason
+        own, reasons = settings.merged(options, "tasks", name)
+        reason = "; ".join([guess.reason, *reasons])
+        yield f"  {on_one_line(name)}: {on_one_line(own)}", reason
 
 
 def _unread_settings(inputs: Sequence[Guess]) -> set[str]:
     """Name settings without effect: the encoder of numbers and categories, if there are none."""
     kinds = {guess.type for guess in inputs if guess.type is not None}
-    return {"encoder"} if all(map(_own_encoder, kinds)) else set()
+    return {"encoder"} if all(map(own_encoder, kinds)) else set()
 
 
-def _of_settings(rows: int, unread: Collection[str]) -> Iterator[Line]:
-    """Show settings with their defaults, which are those of the schema; few rows need others."""
+def _of_settings(settings: Settings, unread: Collection[str]) -> Iterator[Line]:
+    """Show settings with their defaults, which are those of the schema, and what was chosen."""
     yield f"# What follows are defaults; to change one, {_UNCOMMENT}. Names: motet list", ""
-    batch_size = _batch_size(rows)
     defaults = Config(tasks=_ANY)
     for section, keys in _SHOWN.items():
         value = getattr(defaults, section)
         if not keys:
-            yield f"# {section}: {on_one_line(_plain(value))}", _first_words(Config, section)
+            own, reasons = settings.merged(None, section)
+            if reasons:
+                yield f"{section}: {on_one_line(own)}", "; ".join(reasons)
+            else:
+                yield f"# {section}: {on_one_line(_plain(value))}", _first_words(Config, section)
             continue
-        fitting = {"batch_size": batch_size} if section == "training" and batch_size else {}
-        yield f"{section}:" if fitting else f"# {section}:", ""
-        for key in keys:
+        chosen = settings.keys(section)
+        yield f"{section}:" if chosen else f"# {section}:", ""
+        for key in dict.fromkeys((*keys, *chosen)):
             if key in unread:
                 continue
-            if key in fitting:
-                yield f"  {key}: {fitting[key]}", f"not the default: {rows:,} training rows"
+            if key in chosen:
+                own, reasons = settings.merged(None, section, key)
+                other = "" if own == _plain(getattr(value, key)) else "not the default: "
+                yield f"  {key}: {on_one_line(own)}", other + "; ".join(reasons)
                 continue
             text = on_one_line(_plain(getattr(value, key)))
-            yield f"{'  # ' if fitting else '#   '}{key}: {text}", _first_words(type(value), key)
-
-
-def _batch_size(rows: int) -> int | None:
-    """Choose a power of two for about 10 steps per epoch, if the default gives fewer."""
-    fitting = 1 << max(4, (rows // _FEWEST_STEPS).bit_length() - 1)
-    return fitting if fitting < Config(tasks=_ANY).training.batch_size else None
+            yield f"{'  # ' if chosen else '#   '}{key}: {text}", _first_words(type(value), key)
 
 
 def _plain(value: Any) -> Any:
