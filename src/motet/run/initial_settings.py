@@ -65,8 +65,8 @@ def choose(
     """Choose what is not the default for a table.
 
     Args:
-        inputs: What columns are, those that are not used included.
-        tasks: What is predicted.
+        inputs: The inferred types of columns, also of those that are not used.
+        tasks: The tasks.
         words: Columns of texts whose words are labelled.
         table: All rows.
         splits: How they are split.
@@ -99,7 +99,7 @@ def with_encoder(guess: Guess, of_words: bool, *, spelled: bool = True) -> str |
     """Write an input, with its encoder if it has one, though it is the default.
 
     Args:
-        guess: What the column is.
+        guess: The inferred type of the column.
         of_words: Whether the words of a text are labelled.
         spelled: Whether to write the encoder.
 
