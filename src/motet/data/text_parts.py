@@ -1,8 +1,9 @@
 """What the encoder of a text reads beside its tokens.
 
 An encoder declares it in ``asks``: "grams" are the n-grams of a text, which its options
-``buckets``, ``words`` and ``characters`` describe. An encoder that consists of others, which its
-options choose, reads what these read. Each is a leaf of the text's tree.
+``buckets``, ``words`` and ``characters`` describe; "characters" are the letters of each token's
+word, if its option ``characters`` is given. An encoder that consists of others, which its options
+choose, reads what these read. Each is a leaf of the text's tree.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,8 +15,8 @@ from motet.options import asked_by, read_options
 from motet.problems import InputError
 from motet.registry import ENCODERS
 
-GRAMS = "grams"
-_DEFAULT = "lstm"
+GRAMS, CHARACTERS = "grams", "characters"
+_DEFAULT, _LONGEST = "lstm", 20
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class TextParts:
     """Leaves that a text has beside its tokens."""
 
     grams: Grams | None = None
+    letters: int | None = None
+    """Number of letters that are read of a word."""
 
     @staticmethod
     def of(encoder: str | Mapping[str, Any], *, lowercase: bool) -> "TextParts":
@@ -39,32 +42,39 @@ class TextParts:
             InputError: If no encoder has the name, or two encoders read different n-grams.
         """
         asked: set[Grams] = set()
+        letters: int | None = None
         for part, options in _asked(encoder):
             if part == GRAMS:
                 asked.add(_grams(options, lowercase=lowercase))
-            else:
-                raise InputError(f"asks for {part!r}; expected {GRAMS!r}", option="encoder")
+            elif part != CHARACTERS:
+                raise InputError(
+                    f"it asks for {part!r}; expected {GRAMS!r} or {CHARACTERS!r}", option="encoder"
+                )
+            elif options[CHARACTERS] is not None:
+                letters = max(letters or 0, options[CHARACTERS].get("longest", _LONGEST))
         if len(asked) > 1:
             raise InputError(
                 "its parts read different n-grams; give them the same buckets, words and "
                 "characters",
                 option="encoder",
             )
-        return TextParts(next(iter(asked), None))
+        return TextParts(next(iter(asked), None), letters)
 
     def state(self) -> dict[str, Any]:
         """Return them as JSON can hold them."""
-        return {} if self.grams is None else {GRAMS: asdict(self.grams)}
+        grams = {} if self.grams is None else {GRAMS: asdict(self.grams)}
+        return grams if self.letters is None else {**grams, "letters": self.letters}
 
     @staticmethod
     def from_state(state: Mapping[str, Any]) -> "TextParts":
         """Return the parts whose state it is."""
+        letters = state.get("letters")
         if GRAMS not in state:
-            return TextParts()
+            return TextParts(letters=letters)
         given = dict(state[GRAMS])
         if given["characters"] is not None:
             given["characters"] = tuple(given["characters"])
-        return TextParts(Grams(**given))
+        return TextParts(Grams(**given), letters)
 
 
 def _grams(options: Mapping[str, Any], *, lowercase: bool) -> Grams:

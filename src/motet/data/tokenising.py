@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from motet.data.letters import letters_of
 from motet.problems import InputError, hint, reason
 from motet.vocabularies import MASK_NAMES, UNKNOWN_NAMES, Vocabulary, named_token
 
@@ -48,6 +49,8 @@ class Encoded:
     """Of texts given as words, the position of each word's first token, text after text."""
     cut: int
     """Number of texts that were truncated."""
+    letters: NDArray[np.uint8] | None = None
+    """The letters of each token's word, (sum of lengths, K), if they were asked for."""
 
 
 class Tokenizer:
@@ -116,7 +119,9 @@ class Tokenizer:
         texts: list[str] = self._inner.decode_batch(shifted, skip_special_tokens=False)
         return texts
 
-    def encode(self, texts: Sequence[Given], max_length: int) -> Encoded:
+    def encode(
+        self, texts: Sequence[Given], max_length: int, *, letters: int | None = None
+    ) -> Encoded:
         """Turn texts into tokens; what does not fit is truncated at the end.
 
         The longer text of a pair is truncated first. Words have the tokens that they have in a
@@ -126,6 +131,8 @@ class Tokenizer:
         Args:
             texts: Texts, lists of words, or pairs of texts; all of one kind.
             max_length: Maximum number of tokens of a text, special ones included.
+            letters: Number of letters to return of the word of each token, in its own case. Words
+                are those given, or else what the tokeniser takes for words.
 
         Returns:
             The tokens of all texts.
@@ -143,7 +150,7 @@ class Tokenizer:
         with _TRUNCATING:  # a setting of the library's object, which threads may share
             self._inner.enable_truncation(max_length)
             try:
-                return self._encoded(texts)
+                return self._encoded(texts, letters)
             finally:
                 self._inner.no_truncation()
 
@@ -152,11 +159,11 @@ class Tokenizer:
         text: str = self._inner.to_str()
         return text
 
-    def _encoded(self, texts: Sequence[Given]) -> Encoded:
+    def _encoded(self, texts: Sequence[Given], letters: int | None = None) -> Encoded:
         as_words = bool(texts) and isinstance(texts[0], list)
         lengths: list[int] = []
         cut = 0
-        ids, segments, words = [], [], []
+        ids, segments, words, spelt = [], [], [], []
         for start in range(0, len(texts), _CHUNK):
             chunk: Any = texts[start : start + _CHUNK]
             if as_words:
@@ -166,15 +173,25 @@ class Tokenizer:
                     _places(each.word_ids, len(row)) for each, row in zip(found, chunk, strict=True)
                 )
                 words.append(_flat(places))
-            else:
+            elif letters is None:
                 found = self._inner.encode_batch_fast(chunk)
+            else:  # slower, as it finds where tokens are
+                found = self._inner.encode_batch(chunk)
+            if letters is not None:
+                read = map(_words_of_tokens, found, chunk)
+                spelt.append(letters_of(list(chain.from_iterable(read)), letters))
             lengths += map(len, found)
             cut += sum(bool(each.overflowing) for each in found)
             ids.append(_flat(each.ids for each in found) + self._shift)
             # some models give special tokens another type, such as 2
             segments.append(_flat(each.type_ids for each in found).clip(max=1))
         return Encoded(
-            _joined(ids), np.array(lengths, np.int64), _joined(segments), _joined(words), cut
+            _joined(ids),
+            np.array(lengths, np.int64),
+            _joined(segments),
+            _joined(words),
+            cut,
+            None if letters is None else np.concatenate([letters_of([], letters), *spelt]),
         )
 
 
@@ -206,6 +223,22 @@ def _places(word_of: Sequence[int | None], count: int) -> list[int]:
         last = first.get(word, last)
         places.append(last)
     return places
+
+
+def _words_of_tokens(encoded: Any, given: Given) -> list[str]:
+    """Return the word that each token is of, as it is spelt in the text; "" for special tokens."""
+    if isinstance(given, list):
+        return ["" if word is None else given[word] for word in encoded.word_ids]
+    places = list(zip(encoded.sequence_ids, encoded.word_ids, strict=True))
+    spans: dict[tuple[int, int], tuple[int, int]] = {}
+    for place, (start, end) in zip(places, encoded.offsets, strict=True):
+        first, last = spans.get(place, (start, end))
+        spans[place] = min(first, start), max(last, end)
+    texts = (given,) if isinstance(given, str) else given
+    return [
+        "" if place[1] is None else texts[place[0]][slice(*spans[place])].strip()
+        for place in places
+    ]
 
 
 def _flat(rows: Iterable[Iterable[int]]) -> Integers:

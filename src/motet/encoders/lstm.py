@@ -1,15 +1,17 @@
 """A recurrent encoder for texts and sequences of vectors."""
 
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from motet.encoders.base import Encoder
 from motet.encoders.frames import as_frames
+from motet.encoders.letters import LetterStates, refuse_letters
 from motet.encoders.tokens import Text, TokenEmbedding, as_text, token_states
 from motet.kernels import run_layer, run_recurrent, weights_by_layer
-from motet.options import Fraction, PositiveInt, StrictBool, checked
+from motet.options import Characters, Fraction, PositiveInt, StrictBool, checked
 from motet.problems import InputError
 from motet.states import TokenStates
 
@@ -33,6 +35,8 @@ class LSTM(Encoder):
         dropout: Dropout on the tokens' vectors and after every layer.
         pool: How a whole text gets one state from those of its tokens. The largest values do best
             after an LSTM (Conneau et al., EMNLP 2017, arXiv:1705.02364).
+        characters: Read the letters of words beside tokens, for tasks that label words: their
+            states follow the tokens' vectors; see `motet.encoders.letters`.
 
     Raises:
         InputError: If the width is odd and texts are read from both ends.
@@ -48,6 +52,7 @@ class LSTM(Encoder):
     reads = {"text": ("vocabulary", "segments"), "sequence": ("frames",)}  # noqa: RUF012
     more_stages = ""
     gives = "tokens"
+    asks: ClassVar[tuple[str, ...]] = ("characters",)
 
     @checked
     def __init__(
@@ -62,6 +67,7 @@ class LSTM(Encoder):
         embedding_width: PositiveInt | None = None,
         dropout: Fraction = 0.1,
         pool: Literal["mean", "first", "max"] = "max",
+        characters: Characters | None = None,
     ) -> None:
         super().__init__()
         if bidirectional and width % 2:
@@ -70,6 +76,7 @@ class LSTM(Encoder):
             )
         self.width, self.pool = width, pool
         self.not_causal = _BACKWARD if bidirectional else ""
+        refuse_letters(characters, frames)
         self.frames = frames
         self.embedding: nn.Module = (
             TokenEmbedding(vocabulary, segments, embedding_width or width)
@@ -77,8 +84,9 @@ class LSTM(Encoder):
             else nn.Linear(frames, embedding_width or width)
         )
         self.dropout = nn.Dropout(dropout)
+        self.letters = None if characters is None else LetterStates(characters)
         self.recurrent = nn.LSTM(
-            embedding_width or width,
+            (embedding_width or width) + (0 if self.letters is None else self.letters.width),
             width // 2 if bidirectional else width,
             num_layers=layers,
             bidirectional=bidirectional,
@@ -93,7 +101,10 @@ class LSTM(Encoder):
             given, padding = as_frames(text, padding_mask, self.frames)
             text = {}
         lengths = (~padding).sum(1).clamp(min=1).cpu()  # a device sync; a text without token has 1
-        states = self.dropout(self.embedding(given))
+        read = self.embedding(given)
+        if self.letters is not None:
+            read = torch.cat([read, self.letters(text)], dim=-1)
+        states = self.dropout(read)
         if self.training and self.dropout.p and self.recurrent.num_layers > 1:
             for weights in weights_by_layer(self.recurrent):
                 states = self.dropout(self._run(states, lengths, weights))

@@ -4,8 +4,10 @@ A text comes as ``{"ids": (B, L)}``, or as its tokens (B, L) alone, token 0 bein
 padding mask is given. Tokens come first in each row: no text that is tokenised here has a 0 between
 them, and what a state is after one is not defined. Where words were cut into sub-words it also has
 ``"words"`` (B, W), the place of each word's first sub-word, -1 after the last word; where it is a
-pair, ``"segments"`` (B, L), 0 or 1. Where it has ``"causal"``, (B, 1), no state may depend on later
-tokens; an encoder that can do so has an empty ``not_causal``.
+pair, ``"segments"`` (B, L), 0 or 1. What encoders ask for beside tokens is ``"grams"`` (B, G), the
+n-grams of each text, and ``"characters"`` (B, L, K), the letters of each token's word; 0 is none.
+Where it has ``"causal"``, (B, 1), no state may depend on later tokens; an encoder that can do so
+has an empty ``not_causal``.
 """
 
 from collections.abc import Mapping
@@ -72,7 +74,7 @@ def as_text(text: Text | Tensor, padding_mask: Tensor | None = None) -> tuple[Te
     if not all(part.shape[1] for part in text.values()):
         nothing = {name: -1 if name == "words" else PAD for name in text}
         text = {
-            name: part if part.shape[1] else pad(part, (0, 1), value=nothing[name])
+            name: part if part.shape[1] else _longer(part, 1, nothing[name])
             for name, part in text.items()
         }
     if padding_mask is None or not ids.shape[1]:
@@ -95,11 +97,17 @@ def filled_up(
         The text and its padding, whose states after the first L belong to no token.
     """
     length = padding.shape[1]
-    more = (0, steady_length(length, numbers, longest) - length)
-    if not more[1]:
+    more = steady_length(length, numbers, longest) - length
+    if not more:
         return text, padding
-    filled = {name: pad(part, more, value=PAD) for name, part in text.items() if name != "words"}
-    return filled, pad(padding, more, value=True)
+    others = ("words", "grams")
+    filled = {name: _longer(part, more) for name, part in text.items() if name not in others}
+    return filled, pad(padding, (0, more), value=True)
+
+
+def _longer(part: Tensor, more: int, value: int = PAD) -> Tensor:
+    """Add padding to the tokens of texts (B, L, ...)."""
+    return pad(part, (0, 0) * (part.ndim - 2) + (0, more), value=value)
 
 
 def _check_padding(mask: Tensor, ids: Tensor) -> None:

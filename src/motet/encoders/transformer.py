@@ -1,7 +1,7 @@
 """An attention-based encoder for texts and sequences of vectors."""
 
 import math
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +9,9 @@ from torch.utils.checkpoint import checkpoint
 
 from motet.encoders.base import Encoder
 from motet.encoders.frames import as_frames
+from motet.encoders.letters import LetterStates, refuse_letters
 from motet.encoders.tokens import Text, TokenEmbedding, as_text, filled_up, token_states
-from motet.options import Fraction, PositiveInt, StrictBool, checked
+from motet.options import Characters, Fraction, PositiveInt, StrictBool, checked
 from motet.positions import sinusoidal_positions
 from motet.problems import InputError
 from motet.states import TokenStates
@@ -40,6 +41,9 @@ class Transformer(Encoder):
         pool: How a whole text gets one state from those of its tokens.
         checkpointing: Keep only the states between layers and compute the rest again in the
             backward pass: less memory, about a third more time.
+        characters: Read the letters of words beside tokens, for tasks that label words: their
+            states are mapped to the width and added to the tokens' vectors, as a linear layer on
+            both would; see `motet.encoders.letters`.
 
     Raises:
         InputError: If ``heads`` does not divide the width.
@@ -54,6 +58,7 @@ class Transformer(Encoder):
     reads = {"text": ("vocabulary", "segments"), "sequence": ("frames",)}  # noqa: RUF012
     more_stages = ""
     gives = "tokens"
+    asks: ClassVar[tuple[str, ...]] = ("characters",)
     not_causal = ""
 
     @checked
@@ -73,6 +78,7 @@ class Transformer(Encoder):
         norm: Literal["before", "after"] = "before",
         pool: Literal["mean", "first", "max"] = "mean",
         checkpointing: StrictBool = False,
+        characters: Characters | None = None,
     ) -> None:
         super().__init__()
         if width % heads:
@@ -83,12 +89,17 @@ class Transformer(Encoder):
                 option="heads",
             )
         self.width, self.pool, self.checkpointing = width, pool, checkpointing
+        refuse_letters(characters, frames)
         self.frames = frames
         self.embedding: nn.Module = (
             TokenEmbedding(vocabulary, segments, width)
             if frames is None
             else nn.Linear(frames, width)
         )
+        self.letters: nn.Sequential | None = None
+        if characters is not None:
+            letters = LetterStates(characters)
+            self.letters = nn.Sequential(letters, nn.Linear(letters.width, width))
         self.positions = nn.Embedding(max_length, width) if positions == "learned" else None
         if self.positions is not None:
             nn.init.normal_(self.positions.weight, std=0.02)
@@ -113,6 +124,8 @@ class Transformer(Encoder):
             weight = self.embedding.tokens.weight  # type: ignore[union-attr]  # of tokens
             given, ignored = filled_up(text, padding, weight, longest)  # type: ignore[arg-type]  # a tensor
             states = self.embedding(given) * math.sqrt(self.width)
+            if self.letters is not None:
+                states = states + self.letters(given)
         else:
             frames, padding = as_frames(text, padding_mask, self.frames)
             text, ignored, states = {}, padding, self.embedding(frames)

@@ -120,6 +120,22 @@ Unfreeze = Annotated[
 """``{every: 2, layers: 1}``, or a list of ``{epoch: 3, parts: [encoder]}``."""
 
 
+class Characters(TypedDict):
+    """Options of a text encoder that reads letters."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
+
+    width: NotRequired[
+        Annotated[PositiveInt, Field(description="Width of the state of a word's letters; 32.")]
+    ]
+    longest: NotRequired[
+        Annotated[
+            TwoOrMore,
+            Field(description="Letters read of a word, of longer ones the first and last; 20."),
+        ]
+    ]
+
+
 class ReadOptions(TypedDict):
     """What a task reads of another."""
 

@@ -17,6 +17,7 @@ from pydantic import (
 from motet.conditions import parse
 from motet.options.augmentation import AugmentationOptions
 from motet.options.mappings import (
+    Characters,
     Enabled,
     Epochs,
     Every,
@@ -56,6 +57,7 @@ __all__ = [
     "Any",
     "AugmentationOptions",
     "Callable",
+    "Characters",
     "Chosen",
     "Default",
     "Enabled",

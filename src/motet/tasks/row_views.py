@@ -69,7 +69,8 @@ class RowViews:
         if isinstance(tree, Mapping):
             if "ids" in tree:
                 changed.append(name)
-                parts = {part: tree[part] for part in ("ids", "segments") if part in tree}
+                read = ("ids", "segments", "characters")
+                parts = {part: tree[part] for part in read if part in tree}
                 made = self._without_words(parts, name, generator)
                 if "grams" in tree:  # hashed beforehand, so not those of the words that are left
                     left = self._without_words({"ids": tree["grams"]}, "", generator)
@@ -107,8 +108,12 @@ class RowViews:
         chance = chance.masked_fill(~words, 2.0)
         dropped = (chance < self._share) & (chance > chance.amin(dim=1, keepdim=True))
         order = dropped.long().argsort(dim=1, stable=True)
-        left = {part: values.masked_fill(dropped, 0) for part, values in text.items()}
-        return {part: values.gather(1, order) for part, values in left.items()}
+        made = {}
+        for part, values in text.items():  # (B, L), or (B, L, K)
+            more = (..., *(None for _ in values.shape[2:]))
+            left = values.masked_fill(dropped[more], 0)
+            made[part] = left.gather(1, order[more].expand_as(left))
+        return made
 
 
 def both(first: Any, second: Any) -> tuple[Any, int]:
@@ -135,9 +140,13 @@ def _joined(first: Any, second: Any, rows: list[int]) -> Any:
         return {name: _joined(first.get(name), second.get(name), rows) for name in second}
     if isinstance(first, Tensor) and isinstance(second, Tensor):
         rows += [len(first), len(second)]
-        if first.ndim == 2 and first.shape[1] != second.shape[1] and not first.is_floating_point():
+        longer = first.ndim > 1 and first.shape[1] != second.shape[1]
+        if longer and not first.is_floating_point() and first.ndim == second.ndim < 4:
             length = max(first.shape[1], second.shape[1])
-            first, second = (pad(each, [0, length - each.shape[1]]) for each in (first, second))
+            inner = [0, 0] * (first.ndim - 2)
+            first, second = (
+                pad(each, [*inner, 0, length - each.shape[1]]) for each in (first, second)
+            )
         if first.shape[1:] != second.shape[1:]:
             raise InputError(
                 f"views: found the shapes {tuple(first.shape)} and {tuple(second.shape)}; expected "

@@ -171,7 +171,7 @@ class Text(Input):
 
         assert self._tokenizer is not None
         texts = self._texts(rows)
-        found = self._tokenizer.encode(texts, self._max_length)
+        found = self._tokenizer.encode(texts, self._max_length, letters=self._parts.letters)
         bare = self._empty_length(self._tokenizer)
         lengths = from_numpy(found.lengths)
         tokens = {"ids": Ragged(from_numpy(found.ids), lengths, fill=0)}
@@ -180,6 +180,8 @@ class Text(Input):
         if self._words:
             counts = np.fromiter(map(len, texts), np.int64, len(texts))
             tokens["words"] = Ragged(from_numpy(found.words), from_numpy(counts), fill=-1)
+        if found.letters is not None:
+            tokens["characters"] = Ragged(from_numpy(found.letters), lengths, fill=0)
         if self._parts.grams is not None:
             grams, numbers = map(from_numpy, self._parts.grams.of(texts, self._max_length))
             tokens["grams"] = Ragged(grams, numbers, fill=0)
