@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from motet.data import tokeniser_training, tokenising
+from motet.data import tokeniser_training, tokenising, vocabulary_sizes
 from motet.data.inputs.base import Input, Rows
 from motet.data.inputs.samples import Sample
 from motet.data.inputs.shapes import TextSizes
@@ -65,7 +65,8 @@ class Text(Input):
         tokenizer: How texts become tokens. Trained on the training rows: words, every frequent word
             is a token; wordpiece, rare words consist of several; bpe, the same with no word ever
             unknown. Or the path of a tokenizer.json, or of a folder that holds one.
-        vocabulary: Maximum number of tokens of a tokenizer that is trained; 10,000 if left out.
+        vocabulary: Maximum number of tokens of a tokenizer that is trained; 10,000 if left out;
+            auto, by the number of words in the training rows.
         min_count: Number of times that a word, or two word pieces in sequence, must occur in the
             training rows to become a token; 2 if left out.
         lowercase: Whether texts are converted to lower case; true if left out.
@@ -96,7 +97,7 @@ class Text(Input):
             str, Place(names=("words", "wordpiece", "bpe", "saved"), saved="saved")
         ]
         | tokenising.Tokenizer = "wordpiece",
-        vocabulary: PositiveInt | None = None,
+        vocabulary: PositiveInt | Literal["auto"] | None = None,
         min_count: PositiveInt | None = None,
         lowercase: StrictBool | None = None,
         max_length: TwoOrMore = 256,
@@ -121,7 +122,9 @@ class Text(Input):
         self.name = name
         self._columns: tuple[str, ...] = columns or (column or name,)
         self._kind = tokenizer
-        self._vocabulary, self._min_count = vocabulary, min_count or _MIN_COUNT
+        self._vocabulary = None if vocabulary == "auto" else vocabulary
+        self._by_words = vocabulary == "auto"
+        self._min_count = min_count or _MIN_COUNT
         self._lowercase = lowercase is not False
         self._max_length = max_length
         self._words = split is not None
@@ -152,6 +155,8 @@ class Text(Input):
                 "remove it"
             )
         texts = list(tokeniser_training.lines(seen.sample.values())) if seen.sample.added else []
+        if self._by_words:
+            self._vocabulary = self._fitting(texts, seen.rows)
         self._tokenizer = self._made(texts)
         self._parts = TextParts.of(self._encoder, lowercase=self._lowercase)
         self.notes = seen.sample.notes(f"input {self.name!r}")
@@ -244,6 +249,15 @@ class Text(Input):
         self._vocabulary, self._max_length = state["vocabulary"], state["max_length"]
         self._tokenizer = tokenising.from_json(state["tokenizer"])
         self._parts = TextParts.from_state(state.get("parts", {}))  # older models have none
+
+    def _fitting(self, texts: Sequence[str], rows: int) -> int:
+        """Return the number of tokens that fits the training rows, of which these are a sample."""
+        lines = max(len(texts), 1) / len(self._columns)
+        words = [word for text in texts for word in _WORD.findall(text.lower())]
+        count = round(len(words) * max(rows / lines, 1))
+        if self._kind == "words":
+            return max(len({*words}), vocabulary_sizes.LEAST)
+        return vocabulary_sizes.pieces_for(count)
 
     def _made(self, texts: Sequence[str]) -> tokenising.Tokenizer:
         if self._kind == "saved":

@@ -1,0 +1,32 @@
+"""The size of a vocabulary follows the corpus; what is given is kept."""
+
+import pyarrow as pa
+import pytest
+
+from motet.data.inputs.text import Text
+from motet.data.vocabulary_sizes import pieces_for, tokens_for
+
+
+@pytest.mark.parametrize(
+    ("corpus", "expected"),
+    [
+        ((3_000, 8_000, 200_000), ("words", 8_000)),
+        ((300, 900, 9_000), ("words", 2_000)),
+        ((3_000, 9_000, 20_000), ("wordpiece", 2_000)),  # most words occur once or twice
+        ((100_000, 50_000, 2_000_000), ("wordpiece", 20_000)),
+        ((10**6, 10**6, 10**9), ("wordpiece", 30_000)),
+    ],
+)
+def test_few_texts_are_read_as_words_and_pieces_grow_with_the_corpus(corpus, expected):
+    assert tokens_for(*corpus)[:2] == expected
+
+
+@pytest.mark.parametrize("kind", ["words", "wordpiece"])
+def test_auto_is_settled_by_the_training_rows_and_saved_as_a_number(kind):
+    pytest.importorskip("tokenizers")
+    text = Text("a", tokenizer=kind, vocabulary="auto")
+    table = pa.table({"a": ["good shoes", "bad shoes", None] * 20})
+    text.observe(table.slice(0, 30))
+    text.observe(table.slice(30))
+    text.finish()
+    assert text.state()["vocabulary"] == text.shape().vocabulary == 2_000 == pieces_for(80)
