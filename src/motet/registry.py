@@ -185,6 +185,7 @@ ENCODERS = Registry(
     transformer="motet.encoders.transformer:Transformer",
     pretrained="motet.encoders.pretrained:Pretrained",
     cnn="motet.encoders.cnn:CNN",
+    timm="motet.encoders.timm:Timm",
     **{
         "bag+lstm": "motet.encoders.beside_bag:BagLSTM",
         "bag+transformer": "motet.encoders.beside_bag:BagTransformer",

@@ -15,7 +15,9 @@ from motet.encoders.joined import Joined
 from motet.encoders.lstm import LSTM
 from motet.encoders.mlp import MLP
 from motet.encoders.pretrained import Pretrained
+from motet.encoders.pretrained_images import PretrainedImages
 from motet.encoders.tabular_transformer import TabularTransformer
+from motet.encoders.timm import Timm
 from motet.encoders.tokens import create_padding_mask, token_states
 from motet.encoders.transformer import Transformer
 from motet.options import create as _create
@@ -34,7 +36,9 @@ __all__ = [
     "Identity",
     "Joined",
     "Pretrained",
+    "PretrainedImages",
     "TabularTransformer",
+    "Timm",
     "Transformer",
     "available",
     "create",

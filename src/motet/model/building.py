@@ -15,7 +15,7 @@ from motet.config.places import with_absolute
 from motet.config.schema import ModelConfig
 from motet.data.inputs.shapes import BranchShape, TextSizes
 from motet.data.words import read_text, text_of
-from motet.encoders.base import kinds_read
+from motet.encoders.by_input import class_for, create_other
 from motet.encoders.fusion import create as create_fusion
 from motet.encoders.joined import Joined, part_names
 from motet.model.heads import check_reads
@@ -116,6 +116,9 @@ def _build_encoder(config: Config, sizes: Sizes, text: str | None) -> nn.Module:
 
 def _own(name: str, shape: TextSizes | BranchShape, options: Mapping[str, Any]) -> nn.Module:
     """Build the encoder of an input that has one."""
+    other = create_other(name, shape.reads, shape.arguments, options)
+    if other is not None:
+        return other
     reads, given = getattr(ENCODERS[name], "reads", None), shape.arguments
     if isinstance(reads, Mapping):
         named = dict(zip(reads[shape.reads], given, strict=False))
@@ -143,8 +146,19 @@ class Portable(Protocol):
 
 def text_encoders(model: nn.Module) -> dict[str, nn.Module]:
     """Return the encoder of each text; of copies, which sharing may have made, the first."""
-    joined = next((each for each in model.modules() if isinstance(each, Joined)), None)
+    joined = _joined(model)
     return {} if joined is None else dict(zip(joined.names, joined.encoders, strict=True))
+
+
+def own_encoders(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the encoder of each input that has one, texts first; see `text_encoders`."""
+    joined = _joined(model)
+    beside = {} if joined is None else zip(joined.beside_names, joined.beside, strict=True)
+    return text_encoders(model) | dict(beside)
+
+
+def _joined(model: nn.Module) -> Joined | None:
+    return next((each for each in model.modules() if isinstance(each, Joined)), None)
 
 
 def _own_encoder(config: Config, name: str) -> dict[str, Any]:
@@ -258,8 +272,8 @@ def check_encoders(config: Config, sizes: Sizes, collector: Collector) -> None:
 
 
 def _check_reads(name: str, kind: str, what: str) -> None:
-    if kind not in kinds_read(ENCODERS[name]):
-        fitting = [each for each in ENCODERS if kind in kinds_read(ENCODERS[each])]
+    if class_for(name, kind) is None:
+        fitting = [each for each in ENCODERS if class_for(each, kind) is not None]
         known = " or ".join(fitting) or f"an encoder with reads = {kind!r}"
         raise InputError(f"{name} is not an encoder of {what}; expected {known}")
 

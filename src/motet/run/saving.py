@@ -24,7 +24,7 @@ from motet.data.preprocessing import Preprocessing
 from motet.limits import MODEL_ROOM
 from motet.model import MultiTaskModel
 from motet.model.allowance import Allowance
-from motet.model.building import Portable, text_encoders
+from motet.model.building import Portable, own_encoders
 from motet.model.sizes import Sizes, learned_sizes
 from motet.problems import MALFORMED, InputError, reason
 from motet.registry import LABELS, TASKS
@@ -80,7 +80,7 @@ def save(
     write_json(folder / LEARNED, {"labels": summaries})
     write_text(folder / CARD, card)
     settings = without_paths(config).model_dump(mode="json", exclude={"data"})
-    for name, encoder in text_encoders(model).items():
+    for name, encoder in own_encoders(model).items():
         if isinstance(encoder, Portable):
             settings["inputs"][name]["encoder"] |= encoder.portable_options()
     content = {"motet": __version__, "config": settings, "trivial": _plain(trivial)}

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.data.images.columns import arrays_of, encoded_of, fitted, holds_arrays
+from motet.data.images.normalising import agreed
 from motet.data.images.opening import Encoded, Opening, in_threads, opened
 from motet.data.images.reading import Corrupt, Resize, library
 from motet.data.inputs.base import Input, Rows
@@ -59,7 +60,8 @@ class Image(Input):
             proportions, or pad the whole with black; refuse takes other sizes for corrupt. stretch
             if size is given, else refuse.
         mean: Mean of each channel of pixels from 0 to 1, one number or one for each, or imagenet
-            for the usual numbers of encoders that were pre-trained on it; learned if left out.
+            for the usual numbers of encoders that were pre-trained on it; if left out, that of the
+            folder of a pretrained encoder, else learned.
         std: Standard deviation of each channel, given with mean.
         augmentation: Changes of training images, drawn anew for each row and epoch.
         corrupt: What to do with an image that is missing, damaged or too large: error names its
@@ -108,7 +110,7 @@ class Image(Input):
         """Folder of relative paths; a model folder has none."""
         self._size, self._channels = size, channels
         self._resize: Resize = resize or ("refuse" if size is None else "stretch")
-        self._given = _moments(mean, std, f"input {name!r}")
+        self._given = agreed(_moments(mean, std, f"input {name!r}"), encoder, name)
         self._augmentation = {k: v for k, v in (augmentation or {}).items() if v is not None}
         self._skips = corrupt == "skip"
         self._cache, self._workers = cache, workers
