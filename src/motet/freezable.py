@@ -9,6 +9,8 @@ from typing import Self
 
 from torch import nn
 
+from motet.adapting import fixed_parameters
+
 
 class Freezable(nn.Module):
     """A module whose parts that are frozen as in evaluation stay so in training mode."""
@@ -30,8 +32,9 @@ class Freezable(nn.Module):
         self._set(list(parameters), trained=True, held=False)
 
     def _set(self, parameters: list[nn.Parameter], trained: bool, held: bool) -> None:
+        fixed = set(map(id, fixed_parameters(self))) if trained else ()
         for parameter in parameters:
-            parameter.requires_grad_(trained)
+            parameter.requires_grad_(trained and id(parameter) not in fixed)
         _note(self, parameters, held)
         self.train(self._mode)
 

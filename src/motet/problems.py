@@ -26,6 +26,7 @@ class InputError(ValueError):
 
     Attributes:
         key: Where in the section of a config that was put to use the option is.
+        complete: Whether the key begins at the top of the config.
 
     Example:
         >>> raise InputError("found 0; expected a number > 0", option="experts", owner="MMoE")
@@ -40,6 +41,7 @@ class InputError(ValueError):
         super().__init__(message)
         self.message, self.option, self.owner = message, option, owner
         self.key: tuple[str | int, ...] = () if option is None else tuple(option.split("."))
+        self.complete = False
 
     def __str__(self) -> str:
         return ": ".join(filter(None, (self.owner, self.option, self.message)))
@@ -51,7 +53,19 @@ def about(key: str | int) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        error.key = (key, *error.key)
+        if not error.complete:
+            error.key = (key, *error.key)
+        raise
+
+
+@contextmanager
+def placed(*key: str | int) -> Iterator[None]:
+    """Put a key from the top of the config in front of that of an `InputError` that passes."""
+    try:
+        yield
+    except InputError as error:
+        if not error.complete:
+            error.key, error.complete = (*key, *error.key), True
         raise
 
 

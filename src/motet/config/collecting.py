@@ -24,10 +24,12 @@ class Collector:
         try:
             yield
         except InputError as error:
-            at = (*key, *error.key)
+            at = error.key if error.complete else (*key, *error.key)
             # a key of one name is a whole section, which does not name whose error it is
             message = error.message if len(at) > 1 else str(error)
-            member = key if len(key) > 1 else at  # one mistake in a member often causes others
+            member = (
+                key if len(key) > 1 and not error.complete else at
+            )  # one mistake in a member often causes others
             if not any(_overlap(member, known.key) for known in self.problems):
                 self.problems.append(self.origin.problem(at, message, at_key=len(at) > 1))
 

@@ -11,9 +11,11 @@ from typing import Any, Literal, final
 import torch
 from torch import Tensor, nn
 
-from motet.encoders.base import Encoder
+from motet.encoders.adaptable import Adaptable
+from motet.encoders.adapters import LEARNING_RATE as ADAPTER_LEARNING_RATE
 from motet.encoders.tokens import PAD, Text, as_text, filled_up, token_states
 from motet.options import (
+    Adapter,
     Annotated,
     FolderPath,
     Mapping,
@@ -33,7 +35,7 @@ _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
 
 @final
-class Pretrained(Encoder):
+class Pretrained(Adaptable):
     """Start from the encoder of a Hugging Face model in a local folder.
 
     Nothing is downloaded, and no code in the folder is run. Only the layers that compute states of
@@ -53,12 +55,14 @@ class Pretrained(Encoder):
         pool: How a whole text gets one state from those of its tokens.
         checkpointing: Keep only the states between layers and compute the rest again in the
             backward pass: less memory, about a third more time.
-        learning_rate: Learning rate of the encoder's parameters; 2e-5 with ``path``, the
-            optimizer's with ``architecture``, if left out.
+        learning_rate: Learning rate of what is trained of it. If left out: 1e-3 with ``adapter``,
+            else 2e-5 with ``path``, and the optimizer's with ``architecture``.
+        adapter: Train small matrices beside the model's weights, which stay as they are: ``{type:
+            lora, rank: 8}``; see `motet.encoders.adapters`.
 
     Raises:
-        InputError: If the folder does not hold such a model, the tokenizer is another model's, or
-            ``transformers`` is not installed.
+        InputError: If the folder does not hold such a model, the tokenizer is another model's, an
+            adapter does not fit the model, or ``transformers`` or ``peft`` is not installed.
     """
 
     reads = "text"
@@ -78,6 +82,7 @@ class Pretrained(Encoder):
         pool: Literal["mean", "first", "max"] = "mean",
         checkpointing: StrictBool = False,
         learning_rate: PositiveFloat | None = None,
+        adapter: Adapter | None = None,
     ) -> None:
         super().__init__()
         if (path is None) == (architecture is None):
@@ -97,8 +102,10 @@ class Pretrained(Encoder):
         self.architecture = _plain(config)
         self.pool = pool
         self.width = int(config.hidden_size)
-        trained = LEARNING_RATE if path is not None else None
-        self.own_learning_rate = learning_rate or trained
+        self.adapt(adapter)
+        self.full_learning_rate = LEARNING_RATE if path is not None else None
+        default = ADAPTER_LEARNING_RATE if adapter else self.full_learning_rate
+        self.own_learning_rate = learning_rate or default
         self._first = 0 if config.pad_token_id == PAD else 1  # the model's token 0, here
         self._filler = config.pad_token_id or 0  # what the model sees at padding
         size = int(config.vocab_size) + self._first
@@ -154,6 +161,7 @@ class Pretrained(Encoder):
             "path": None,
             "architecture": self.architecture,
             "learning_rate": self.own_learning_rate,
+            "adapter": None if self.adapter is None else self.adapter.plain(),
         }
 
     def _check_length(self, length: int) -> None:
@@ -173,7 +181,9 @@ class Pretrained(Encoder):
             "activation" if hasattr(self.model, "activation_checkpointing_enable") else "gradient"
         )
         enable: Any = getattr(self.model, f"{kind}_checkpointing_enable")
-        enable({"use_reentrant": False})  # the reentrant form knows no gradients of single tasks
+        # the reentrant form knows no gradients of single tasks
+        more = {"context_fn": self.repeated} if self.per_task else {}
+        enable({"use_reentrant": False, **more})
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from motet.model.heads import check_reads
 from motet.model.reads import states_read
 from motet.model.sizes import Sizes, declared_sizes
 from motet.options import TABLE_OPTIONS, create
-from motet.problems import InputError, about, shown
+from motet.problems import InputError, about, placed, shown
 from motet.registry import ENCODERS, TASKS
 from motet.sharing import Stages
 from motet.sharing import create as create_sharing
@@ -97,7 +97,8 @@ def _build_encoder(config: Config, sizes: Sizes, text: str | None) -> nn.Module:
         encoders: dict[str, nn.Module] = {}
         for name, shape in inputs.own.items():
             options = _own_encoder(config, name)
-            encoders[name] = _own(options.pop("type"), shape, options)
+            with placed("inputs", name, "encoder"):
+                encoders[name] = _own(options.pop("type"), shape, options)
     texts = {name: encoders[name] for name in inputs.texts}
     branches = {name: encoders[name] for name in inputs.branches}
     parts = [*([] if table is None else [table]), *texts.values(), *branches.values()]

@@ -15,7 +15,7 @@ from motet.model.heads import HeadArguments, make_head, of_labelled_rows
 from motet.model.joining import FusionChoice, one_encoder
 from motet.model.losses import mean_losses, no_terms
 from motet.model.ownership import Ownership
-from motet.model.parameters import OwnedParameters, count_parameters
+from motet.model.parameters import OwnedParameters, adapter_counts, count_parameters
 from motet.model.reads import (
     Order,
     Reading,
@@ -38,6 +38,7 @@ from motet.sharing import (
     SharedModule,
     Sharing,
     Stages,
+    with_adapters,
 )
 from motet.tasks import Prediction, Task
 from motet.tasks.members import loss_of, prediction_of
@@ -104,6 +105,9 @@ class MultiTaskModel(OwnedParameters):
             shared = Direct(shared, whole, direct)
             read = [each for task in tasks if task.name in direct for each in states_read(task)]
             widths = dict.fromkeys(read, width)
+        with about("sharing"):
+            auxiliary = [task.name for task in tasks if not task.label_kind.given]
+            shared = with_adapters(shared, sharing, names, auxiliary)
         of_members = members_of(whole)
         reading = Reading(shared.width, widths, maps=maps, direct=direct, members=of_members)
         self._assemble(shared, tasks, reading)
@@ -289,7 +293,8 @@ class MultiTaskModel(OwnedParameters):
 
         ``shared`` and each task under ``tasks`` have the number of parameters and of frozen ones; a
         task also its kind, outputs, loss and metrics. ``sharing`` is ``model.sharing.describe()``,
-        ``fusion`` that of the fusion of several encoders.
+        ``fusion`` that of the fusion of several encoders. Where encoders have adapters,
+        ``adapters`` has the number of parameters of each.
         """
         tasks = {
             task.name: {
@@ -311,6 +316,7 @@ class MultiTaskModel(OwnedParameters):
             "sharing": self.sharing.describe(),
             **({} if (fusion := self.fusion) is None else {"fusion": fusion.describe()}),
             "tasks": tasks,
+            **({"adapters": adapters} if (adapters := adapter_counts(self)) else {}),
         }
 
     def forward(

@@ -108,3 +108,12 @@ def count_parameters(parameters: list[nn.Parameter]) -> dict[str, int]:
         "parameters": sum(parameter.numel() for parameter in parameters),
         "frozen": sum(parameter.numel() for parameter in frozen),
     }
+
+
+def adapter_counts(model: nn.Module) -> dict[str, dict[str, int]]:
+    """Return the number of parameters of each adapter, by the module that has them."""
+    found: dict[str, dict[str, int]] = {}
+    for name, each in model.named_modules():
+        if counts := getattr(each, "adapters", dict)():
+            found[name] = counts
+    return found

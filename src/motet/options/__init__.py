@@ -31,6 +31,7 @@ from motet.options.tasks import (
     TextAuxiliaryOptions,
 )
 from motet.options.types import (
+    Adapter,
     Annotated,
     Any,
     AugmentationOptions,
@@ -74,6 +75,7 @@ __all__ = [
     "RESERVED_TASK_NAMES",
     "TABLE_OPTIONS",
     "TASK_DEFAULTS",
+    "Adapter",
     "Annotated",
     "Any",
     "AugmentationOptions",

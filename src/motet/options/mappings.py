@@ -1,4 +1,4 @@
-"""Options that may be mappings: weights that change, epochs, unfreezing, frequencies."""
+"""Options that may be mappings: weights that change, epochs, unfreezing, adapters, frequencies."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired
@@ -14,7 +14,7 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from motet.options.numbers import PositiveFloat, PositiveInt, PositiveShare, TwoOrMore
+from motet.options.numbers import Fraction, PositiveFloat, PositiveInt, PositiveShare, TwoOrMore
 from motet.problems import shown
 
 
@@ -118,6 +118,51 @@ Unfreeze = Annotated[
     Discriminator(lambda value: "every" if isinstance(value, Mapping) else "epochs"),
 ]
 """``{every: 2, layers: 1}``, or a list of ``{epoch: 3, parts: [encoder]}``."""
+
+
+class Adapter(TypedDict):
+    """Small matrices that are trained beside the frozen weights of a model."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
+
+    type: Annotated[
+        Literal["lora"],
+        Field(description="A product of two matrices beside each chosen matrix of weights."),
+    ]
+    rank: NotRequired[Annotated[PositiveInt, Field(description="Rank of the product; 8.")]]
+    alpha: NotRequired[
+        Annotated[
+            PositiveFloat,
+            Field(description="The product counts alpha / rank times; twice the rank."),
+        ]
+    ]
+    dropout: NotRequired[
+        Annotated[Fraction, Field(description="Dropout on what the product is applied to; 0.")]
+    ]
+    targets: NotRequired[
+        Annotated[
+            Literal["all-linear"] | tuple[str, ...],
+            Field(
+                description="Ends of the names of the modules that get one, or all-linear; queries "
+                "and values of the attention if left out."
+            ),
+        ]
+    ]
+    layers: NotRequired[
+        Annotated[
+            tuple[PositiveInt, ...],
+            Field(min_length=1, description="Numbers of the layers that get one, from 1; all."),
+        ]
+    ]
+    per_task: NotRequired[
+        Annotated[StrictBool, Field(description="Whether each task has its own; false.")]
+    ]
+    merge: NotRequired[
+        Annotated[
+            StrictBool,
+            Field(description="Whether a run saves its model with merged weights; false."),
+        ]
+    ]
 
 
 class Characters(TypedDict):

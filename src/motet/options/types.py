@@ -17,6 +17,7 @@ from pydantic import (
 from motet.conditions import parse
 from motet.options.augmentation import AugmentationOptions
 from motet.options.mappings import (
+    Adapter,
     Characters,
     Enabled,
     Epochs,
@@ -53,6 +54,7 @@ from motet.options.numbers import (
 from motet.problems import InputError
 
 __all__ = [
+    "Adapter",
     "Annotated",
     "Any",
     "AugmentationOptions",

@@ -19,6 +19,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from motet.adapting import per_task_modules
 from motet.config import Config
 from motet.data.ragged import Ragged
 from motet.model.building import Portable
@@ -163,6 +164,8 @@ def _obstacle(config: Config, trainer: Trainer, encoders: list[nn.Module]) -> st
         return "with frozen: training its dropout stays active"
     if trainer.model.auxiliary_tasks:
         return "auxiliary tasks change its inputs"
+    if any(per_task_modules(encoder) for encoder in encoders):
+        return "each task has an adapter of its own in it"
     return "" if len(encoders) == 1 else "this sharing scheme copies it"
 
 

@@ -10,6 +10,7 @@ from motet.data.selection import listed
 from motet.data.tallies import lacking_labels
 from motet.figures import figure
 from motet.model import MultiTaskModel
+from motet.model.parameters import adapter_counts
 from motet.model.parts import summarised
 from motet.run.auxiliary_lines import auxiliary_rows
 from motet.run.commented_yaml import on_one_line
@@ -97,6 +98,8 @@ def training_lines(prepared: AnyPrepared, trainer: Trainer) -> Iterator[str]:
         found = (f"{rate:.3g} ({count:,} parameters)" for rate, count in rates.items())
         yield line("rates", ", ".join(found))
     freezing, model = trainer.freezing, trainer.model
+    for counts in adapter_counts(model).values():
+        yield line("adapters", ", ".join(f"{name} {count:,}" for name, count in counts.items()))
     if freezing.active:
         sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
         frozen = sum(sizes[name] for name in model.frozen)

@@ -21,10 +21,12 @@ from motet import config as configs
 from motet.config import Config
 from motet.config.places import without_paths
 from motet.data.preprocessing import Preprocessing
+from motet.encoders.adaptable import Adaptable
 from motet.limits import MODEL_ROOM
 from motet.model import MultiTaskModel
 from motet.model.allowance import Allowance
 from motet.model.building import Portable, own_encoders
+from motet.model.merging import with_merged_adapters
 from motet.model.sizes import Sizes, learned_sizes
 from motet.problems import MALFORMED, InputError, reason
 from motet.registry import LABELS, TASKS
@@ -46,6 +48,8 @@ WEIGHTS, SETTINGS, PREPROCESSING, LEARNED, CARD = (
 )
 EACH = "weights"
 """Folder of the weights with which each task was best."""
+ADAPTERS = "adapters"
+"""Folder of the adapters in texts' encoders, one for each task or one for all."""
 MEMBERS = "members"
 """Folder of the models of an ensemble, numbered from 1 on."""
 
@@ -72,6 +76,8 @@ def save(
         card: Text of the folder's README.
         kept: The state of the model with which each task was best, if these were kept.
     """
+    _save_adapters(folder, model)
+    kept, model = _merged_states(model, kept), with_merged_adapters(model)
     with replacing(folder / WEIGHTS) as path:
         save_model(model, str(path))
     files = _save_kept(folder, kept)
@@ -88,6 +94,23 @@ def save(
     names = [WEIGHTS, PREPROCESSING, *dict.fromkeys(files.values())]
     digests = {name: file_digest(folder / name) for name in names}
     write_sealed(folder / SETTINGS, content | {"files": digests})
+
+
+def _save_adapters(folder: Path, model: MultiTaskModel) -> None:
+    """Write adapters as peft reads them, which motet itself does not need."""
+    for name, encoder in own_encoders(model).items():
+        if isinstance(encoder, Adaptable):
+            encoder.write_adapters(folder / ADAPTERS / name)
+
+
+def _merged_states(model: MultiTaskModel, kept: Kept) -> Kept:
+    """Return states of the model that `with_merged_adapters` returns, each made once."""
+    states = {id(state): state for state in kept.values()}
+    merged = {
+        key: state if (found := with_merged_adapters(model, state)) is model else found.state_dict()
+        for key, state in states.items()
+    }
+    return {task: merged[id(state)] for task, state in kept.items()}
 
 
 def _save_kept(folder: Path, kept: Kept) -> dict[str, str]:

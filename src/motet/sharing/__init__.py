@@ -5,6 +5,7 @@ from typing import Any
 from motet.options import PositiveInt, Sequence, StrictBool, checked
 from motet.options import create as _create
 from motet.registry import SHARING
+from motet.sharing.adapted import Adapted, with_adapters
 from motet.sharing.base import Representation, SharedModule, Sharing, Special
 from motet.sharing.by_task import ByTask
 from motet.sharing.conditioned import DEFAULT_WIDTH, Conditioned
@@ -15,6 +16,7 @@ from motet.sharing.hard import Hard
 from motet.sharing.stages import Backbone, Stages
 
 __all__ = [
+    "Adapted",
     "Backbone",
     "ByTask",
     "Conditioned",
@@ -29,6 +31,7 @@ __all__ = [
     "Stages",
     "available",
     "create",
+    "with_adapters",
 ]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from motet.adapting import fixed_parameters
 from motet.model import MultiTaskModel
 from motet.model.layers import layers_of
 from motet.model.parts import find, summarised
@@ -45,13 +46,15 @@ class Freezing:
                 f"{', '.join(parts)} leaves nothing to train; remove one, for example the heads",
                 option="freeze",
             )
+        fixed = {id(parameter) for parameter in fixed_parameters(model)}
+        thawed = [name for name in names if id(model.get_parameter(name)) not in fixed]
         self.plan: dict[int, list[str]] = {}
         """Names of the parameters that are unfrozen when an epoch begins, counted from 1."""
         if isinstance(unfreeze, Mapping):
-            self.plan = _layer_by_layer(model, names, unfreeze["every"], unfreeze.get("layers", 1))
+            self.plan = _layer_by_layer(model, thawed, unfreeze["every"], unfreeze.get("layers", 1))
         elif unfreeze is not None:
-            self.plan = _at_epochs(model, names, unfreeze)
-        planned = {name for thawed in self.plan.values() for name in thawed}
+            self.plan = _at_epochs(model, thawed, unfreeze)
+        planned = {name for parts in self.plan.values() for name in parts}
         self.never = tuple(name for name in names if name not in planned)
         """Names of the parameters that are frozen for good."""
 
@@ -103,7 +106,7 @@ def _at_epochs(
         if not names:
             raise InputError(
                 f"found {', '.join(each['parts'])} at epoch {each['epoch']}, where nothing of that "
-                "is frozen; freeze it first, or remove it",
+                "is frozen; freeze it first, or remove it (what an adapter is beside stays frozen)",
                 option="unfreeze",
             )
         plan[each["epoch"]] = [*plan.get(each["epoch"], ()), *names]

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from motet.adapting import fixed_parameters
 from motet.model import MultiTaskModel
 from motet.model.layers import layers_of
 from motet.problems import InputError
@@ -22,7 +23,9 @@ def parameter_groups(
     shared_learning_rate: float | None = None,
     layer_decay: float | None = None,
 ) -> Groups:
-    """Group parameters by learning rate and weight decay; frozen ones too, as they may be unfrozen.
+    """Group parameters by learning rate and weight decay.
+
+    Frozen ones are among them, as they may be unfrozen; not those that are fixed beside adapters.
 
     Args:
         model: The model.
@@ -46,8 +49,11 @@ def parameter_groups(
     tables = {id(table) for module in model.modules() for table in _tables(module)}
     sparse = {id(table) for module in model.modules() for table in _sparse_tables(module)}
     special = {id(parameter): how for parameter, how in model.sharing.special_parameters()}
+    fixed = {id(parameter) for parameter in fixed_parameters(model)}
     groups: dict[tuple[float | None, float, bool, bool], dict[str, Any]] = {}
     for parameter in (*model.parameters(), *balancers.parameters()):
+        if id(parameter) in fixed:
+            continue
         how = special.get(id(parameter), Special())
         steady = parameter.dim() < 2 or id(parameter) in tables or not how.decays
         lr = rates.get(id(parameter))

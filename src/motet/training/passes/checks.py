@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from motet.adapting import per_task_modules
 from motet.balancing import Needs
 from motet.balancing.engine.shards import is_part
 from motet.data.batches import Data
@@ -129,6 +130,12 @@ def check_compiling(
         raise InputError(
             "found true and a wrapped module, whose parts are unknown; remove it, and compile the "
             "module: MultiTaskModel.wrap(torch.compile(module), tasks, heads)",
+            option="compile",
+        )
+    if per_task_modules(model):
+        raise InputError(
+            "found true and an encoder with adapters per task, which one piece of compiled code "
+            "does not serve; remove it, or per_task of the adapter",
             option="compile",
         )
     if not parts_to_compile(model):
