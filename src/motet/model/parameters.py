@@ -114,6 +114,7 @@ def adapter_counts(model: nn.Module) -> dict[str, dict[str, int]]:
     """Return the number of parameters of each adapter, by the module that has them."""
     found: dict[str, dict[str, int]] = {}
     for name, each in model.named_modules():
-        if counts := getattr(each, "adapters", dict)():
+        counts: dict[str, int] = getattr(each, "adapters", dict)()
+        if counts:
             found[name] = counts
     return found
