@@ -200,7 +200,10 @@ def write_adapter(model: nn.Module, name: str, folder: Path) -> None:
     """Write an adapter as peft reads it: its settings, and its weights as safetensors."""
     configs: Any = model.peft_config
     folder.mkdir(parents=True, exist_ok=True)
-    replace(configs[name], inference_mode=True).save_pretrained(str(folder))
+    settings = replace(configs[name], inference_mode=True)
+    if isinstance(settings.target_modules, set):  # whose order is another one in each process
+        settings.target_modules = sorted(settings.target_modules)
+    settings.save_pretrained(str(folder))
     found = {}
     for key, value in model.state_dict().items():
         parts = key.split(".")
