@@ -52,5 +52,5 @@ clean:
 	touch $@
 
 .venv/test: .venv/core
-	$(PIP) --editable '.[test,loops,ray]'
+	$(PIP) --editable '.[test,loops,ray,adapters]'
 	touch $@
