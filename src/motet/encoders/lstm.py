@@ -9,7 +9,13 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from motet.encoders.base import Encoder
 from motet.encoders.frames import as_frames
 from motet.encoders.letters import LetterStates, refuse_letters
-from motet.encoders.tokens import Text, TokenEmbedding, as_text, token_states
+from motet.encoders.tokens import (
+    Text,
+    TokenEmbedding,
+    as_text,
+    refuse_word_dropout,
+    token_states,
+)
 from motet.kernels import run_layer, run_recurrent, weights_by_layer
 from motet.options import Characters, Fraction, PositiveInt, StrictBool, checked
 from motet.problems import InputError
@@ -37,6 +43,10 @@ class LSTM(Encoder):
             after an LSTM (Conneau et al., EMNLP 2017, arXiv:1705.02364).
         characters: Read the letters of words beside tokens, for tasks that label words: their
             states follow the tokens' vectors; see `motet.encoders.letters`.
+        word_dropout: Share of tokens, drawn anew at each step, of which training hides the vector,
+            so that a word is recognised by its neighbours and letters, too (Iyyer et al., ACL 2015;
+            Lample et al., NAACL 2016, arXiv:1603.01360, do so with rare words): for tasks that meet
+            names that no training text has.
 
     Raises:
         InputError: If the width is odd and texts are read from both ends.
@@ -68,6 +78,7 @@ class LSTM(Encoder):
         dropout: Fraction = 0.1,
         pool: Literal["mean", "first", "max"] = "max",
         characters: Characters | None = None,
+        word_dropout: Fraction = 0.0,
     ) -> None:
         super().__init__()
         if bidirectional and width % 2:
@@ -77,9 +88,10 @@ class LSTM(Encoder):
         self.width, self.pool = width, pool
         self.not_causal = _BACKWARD if bidirectional else ""
         refuse_letters(characters, frames)
+        refuse_word_dropout(word_dropout, frames)
         self.frames = frames
         self.embedding: nn.Module = (
-            TokenEmbedding(vocabulary, segments, embedding_width or width)
+            TokenEmbedding(vocabulary, segments, embedding_width or width, word_dropout)
             if frames is None
             else nn.Linear(frames, embedding_width or width)
         )

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import dropout, pad
 
 from motet.kernels import steady_length
 from motet.problems import InputError, shown
@@ -206,6 +206,19 @@ def _same(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and (one.device.type != "cpu" or torch.equal(one, other))
 
 
+def refuse_word_dropout(share: float, frames: int | None) -> None:
+    """Refuse the option of an encoder that reads vectors in place of tokens.
+
+    Raises:
+        InputError: If it is given.
+    """
+    if share and frames is not None:
+        raise InputError(
+            "hides the vectors of tokens, and a sequence of vectors has no tokens; remove it",
+            option="word_dropout",
+        )
+
+
 class TokenEmbedding(nn.Module):
     """A vector per token, and per segment where a text has several.
 
@@ -216,10 +229,14 @@ class TokenEmbedding(nn.Module):
         vocabulary: How many tokens there are, padding included.
         segments: 1, or 2 for pairs of texts.
         width: Width of the vectors, D.
+        word_dropout: Share of tokens that have no vector in training, 0.
     """
 
-    def __init__(self, vocabulary: int, segments: int, width: int) -> None:
+    def __init__(
+        self, vocabulary: int, segments: int, width: int, word_dropout: float = 0.0
+    ) -> None:
         super().__init__()
+        self.word_dropout = word_dropout
         self.tokens = nn.Embedding(vocabulary, width, padding_idx=PAD)
         self.segments = nn.Embedding(segments, width) if segments > 1 else None
         with torch.no_grad():
@@ -246,6 +263,9 @@ class TokenEmbedding(nn.Module):
                 f"texts have tokens {int(ids.min())} to {int(ids.max())}, expected 0 to "
                 f"{self.tokens.num_embeddings - 1}: use the tokenizer that the encoder was made for"
             ) from None
+        if self.training and self.word_dropout:
+            kept = dropout(torch.ones(ids.shape, device=ids.device), self.word_dropout) > 0
+            states = states * kept[..., None]
         if self.segments is None:
             return states
         if "segments" not in text:

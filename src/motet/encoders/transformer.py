@@ -10,7 +10,14 @@ from torch.utils.checkpoint import checkpoint
 from motet.encoders.base import Encoder
 from motet.encoders.frames import as_frames
 from motet.encoders.letters import LetterStates, refuse_letters
-from motet.encoders.tokens import Text, TokenEmbedding, as_text, filled_up, token_states
+from motet.encoders.tokens import (
+    Text,
+    TokenEmbedding,
+    as_text,
+    filled_up,
+    refuse_word_dropout,
+    token_states,
+)
 from motet.options import Characters, Fraction, PositiveInt, StrictBool, checked
 from motet.positions import sinusoidal_positions
 from motet.problems import InputError
@@ -44,6 +51,10 @@ class Transformer(Encoder):
         characters: Read the letters of words beside tokens, for tasks that label words: their
             states are mapped to the width and added to the tokens' vectors, as a linear layer on
             both would; see `motet.encoders.letters`.
+        word_dropout: Share of tokens, drawn anew at each step, of which training hides the vector,
+            so that a word is recognised by its neighbours and letters, too (Iyyer et al., ACL 2015;
+            Lample et al., NAACL 2016, arXiv:1603.01360, do so with rare words): for tasks that meet
+            names that no training text has.
 
     Raises:
         InputError: If ``heads`` does not divide the width.
@@ -79,6 +90,7 @@ class Transformer(Encoder):
         pool: Literal["mean", "first", "max"] = "mean",
         checkpointing: StrictBool = False,
         characters: Characters | None = None,
+        word_dropout: Fraction = 0.0,
     ) -> None:
         super().__init__()
         if width % heads:
@@ -90,9 +102,10 @@ class Transformer(Encoder):
             )
         self.width, self.pool, self.checkpointing = width, pool, checkpointing
         refuse_letters(characters, frames)
+        refuse_word_dropout(word_dropout, frames)
         self.frames = frames
         self.embedding: nn.Module = (
-            TokenEmbedding(vocabulary, segments, width)
+            TokenEmbedding(vocabulary, segments, width, word_dropout)
             if frames is None
             else nn.Linear(frames, width)
         )
