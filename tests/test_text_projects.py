@@ -47,9 +47,11 @@ def test_experts_with_an_auxiliary_task_at_every_tenth_step(tmp_path):
     assert not any(name.startswith("hidden_words") for name in found.column_names)
 
 
-def test_intent_and_slots_take_two_steps(shared_data, tmp_path):
-    config = ROOT / "examples" / "snips.yaml"
-    run = motet.train(config, few(shared_data("snips.parquet"), 150), FEW, tmp_path / "run")
+@pytest.mark.parametrize("name", ["snips", "snips_joint"])
+def test_intent_and_slots_take_two_steps(name, shared_data, tmp_path):
+    config = ROOT / "examples" / f"{name}.yaml"
+    rows = few(shared_data(f"{name}.parquet"), 150)
+    run = motet.train(config, rows, FEW, tmp_path / "run")
     (found,) = run.predict({"tokens": [["play", "some", "jazz"]]}).to_pylist()
     assert len(found["slots"]) == 3
 
@@ -77,3 +79,13 @@ def test_intent_and_slots_are_better_than_words_by_themselves(shared_data, tmp_p
     assert found["intent"]["accuracy"] > 0.97
     # each word for itself, from a window of features: 0.836
     assert found["slots"]["span_f1"] > 0.9
+
+
+@pytest.mark.slow
+def test_letters_and_word_dropout_reach_the_slots_of_published_models(shared_data, tmp_path):
+    config = ROOT / "examples" / "snips_joint.yaml"
+    changes = [f"data.source={shared_data('snips_joint.parquet')}"]
+    found = metrics_of(motet.train(config, overrides=changes, output=tmp_path / "run"))
+    assert found["intent"]["accuracy"] > 0.97
+    assert found["slots"]["span_f1"] > 0.93  # slot-gated attention: 0.888
+    assert found["slots"]["sentence_exact+intent"] > 0.82
