@@ -370,3 +370,17 @@ def test_five_modalities_are_fused_in_groups_and_any_of_them_may_be_missing(run)
     weights = dict(numbers(r"weight of (\w+): #", text))
     assert list(weights) == ["transcript", "image", "video", "speech", "music"]
     assert sum(weights.values()) == pytest.approx(1, abs=0.003)
+
+
+def test_a_fusion_of_ones_own_learns_what_features_side_by_side_cannot(run):
+    text = run("custom_fusion")
+    found = dict(numbers(r"(\w+): accuracy #", text))
+    assert found["products"] > 0.8 > found["concat"]
+    assert dict(numbers(r"(\w+), left alone: size r2 #", text))["products"] > 0.7
+
+
+def test_an_encoder_of_ones_own_reads_all_inputs_at_once(run):
+    text = run("custom_joint_encoder")
+    found = dict(numbers(r"(\w[\w ]+): accuracy #", text))
+    assert found["conditioned"] > 0.9 > 0.7 > found["side by side"]
+    assert text.count("loaded run predicts the same: True") == 2

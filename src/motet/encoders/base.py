@@ -21,6 +21,10 @@ class Encoder(Freezable):
     at padding, which comes after the tokens (token 0 is padding if left out), and returns
     `motet.encoders.token_states`: a state per token or word, and one per text.
 
+    One that reads "inputs" takes the whole tree of all inputs, in place of an encoder for each and
+    their fusion. It is made with a `motet.data.inputs.shapes.InputShapes`, whose ``by_name`` has
+    the shape of each input, and whose ``split(inputs)`` returns the tree of each.
+
     Example:
         >>> import torch
         >>> class Doubled(Encoder):
@@ -43,9 +47,9 @@ class Encoder(Freezable):
     members: int | None = None
     """How many members it has, if it gives ``"members"``, see `motet.states`."""
     reads: str | tuple[str, ...] | Mapping[str, tuple[str, ...]]
-    """The kind of input that it reads: "table", "text", or the ``reads`` of another input's shape;
-    "table" if left out. Several kinds as a tuple, or a mapping where each has its own arguments:
-    ``{kind: names of its constructor's parameters}``."""
+    """The kind of input that it reads: "table", "text", the ``reads`` of another input's shape, or
+    "inputs", all of them at once; "table" if left out. Several kinds as a tuple, or a mapping where
+    each has its own arguments: ``{kind: names of its constructor's parameters}``."""
     reads_tokens: bool = True
     """Of one that reads "text": whether its states depend on the tokens."""
     asks: ClassVar[tuple[str, ...]] = ()

@@ -15,6 +15,7 @@ from motet.config.places import with_absolute
 from motet.config.schema import ModelConfig
 from motet.data.inputs.shapes import BranchShape, TextSizes
 from motet.data.words import read_text, text_of
+from motet.encoders.base import kinds_read
 from motet.encoders.by_input import class_for, create_other
 from motet.encoders.fusion import create as create_fusion
 from motet.encoders.joined import Joined, part_names
@@ -89,8 +90,12 @@ def _build_encoder(config: Config, sizes: Sizes, text: str | None) -> nn.Module:
     Returns:
         The encoder.
     """
-    inputs = sizes.inputs
+    inputs, chosen = sizes.inputs, config.model.encoder
     with about("encoder"):
+        if reads_all(config):
+            joint: nn.Module = create(ENCODERS, chosen.type, inputs, **chosen.options())
+            _width(joint)
+            return joint
         if not inputs.own:
             return _build_table_encoder(config.model.encoder, sizes)
         table = _build_table_encoder(config.model.encoder, sizes) if inputs.has_table else None
@@ -115,12 +120,23 @@ def _build_encoder(config: Config, sizes: Sizes, text: str | None) -> nn.Module:
     return Joined(table, texts, text, branches, fusion, empty)
 
 
+def reads_all(config: Config) -> bool:
+    """Whether one encoder reads all inputs, so that none has its own."""
+    return "inputs" in kinds_read(ENCODERS[config.model.encoder.type])
+
+
 def _own(name: str, shape: TextSizes | BranchShape, options: Mapping[str, Any]) -> nn.Module:
-    """Build the encoder of an input that has one."""
+    """Build the encoder of an input that has one; of a vector, with its bins if it takes them."""
     other = create_other(name, shape.reads, shape.arguments, options)
     if other is not None:
         return other
     reads, given = getattr(ENCODERS[name], "reads", None), shape.arguments
+    if shape.reads == "vector" and len(given) > 1:
+        width, _, expansions = given
+        bins = {"expansions": expansions}
+        if "expansions" not in inspect.signature(ENCODERS[name]).parameters:
+            bins = {}
+        return create(ENCODERS, name, width, **bins, **options)  # type: ignore[no-any-return]  # a module
     if isinstance(reads, Mapping):
         named = dict(zip(reads[shape.reads], given, strict=False))
         return create(ENCODERS, name, **named, **options)  # type: ignore[no-any-return]  # a module
@@ -203,7 +219,7 @@ def _check_text(task: Task, config: Config, sizes: Sizes) -> None:
     text: str | None = task.text if isinstance(task, TextAuxiliary) else None
     if task.label_kind.given:
         text = _text_read(task, config, sizes)
-    if text is None:
+    if text is None or reads_all(config):  # what one encoder of all gives, the model checks
         return
     name = _own_encoder(config, text)["type"]
     encoder = ENCODERS[name]
@@ -257,6 +273,9 @@ def check_encoders(config: Config, sizes: Sizes, collector: Collector) -> None:
     """Find encoders that do not fit their inputs, and one that has none."""
     chosen, inputs = config.model.encoder, sizes.inputs
     with collector.at("model", "encoder"):
+        if reads_all(config):
+            _check_alone(config, collector)
+            return
         _check_reads(chosen.type, "table", "numbers, categories and vectors")
         if inputs.own and not inputs.has_table and chosen != ModelConfig().encoder:
             raise InputError(
@@ -270,6 +289,19 @@ def check_encoders(config: Config, sizes: Sizes, collector: Collector) -> None:
         with collector.at("inputs", name, "encoder"):
             what = "texts" if shape.reads == "text" else f"{shape.reads} inputs"
             _check_reads(_own_encoder(config, name)["type"], shape.reads, what)
+
+
+def _check_alone(config: Config, collector: Collector) -> None:
+    """Find what one encoder of all inputs leaves without effect."""
+    why = f"model.encoder {config.model.encoder.type} reads all inputs itself"
+    with collector.at("model", "fusion"):
+        if config.model.fusion != ModelConfig().fusion:
+            raise InputError(f"{why}, so there is nothing to join; remove it")
+    for name, chosen in (config.inputs or {}).items():
+        given = chosen.options().get("encoder")
+        with collector.at("inputs", name, "encoder"):
+            if given != type(chosen)(type=chosen.type).options().get("encoder"):
+                raise InputError(f"{why}, so an input has no encoder of its own; remove it")
 
 
 def _check_reads(name: str, kind: str, what: str) -> None:

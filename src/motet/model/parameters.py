@@ -69,9 +69,9 @@ class OwnedParameters(Freezable):
         """Freeze parts: they are not trained any more.
 
         Args:
-            *parts: "encoder" (all that tasks share), "pretrained" (pretrained encoders), a task
-                (its own parameters), or patterns of names of parameters and modules; see
-                `motet.model.parts.find`.
+            *parts: "encoder" (all that tasks share), "pretrained" (pretrained encoders),
+                "inputs.NAME" (the encoder of an input), a task (its own parameters), or patterns of
+                names of parameters and modules; see `motet.model.parts.find`.
             evaluation: Whether modules that are frozen as a whole compute as in evaluation from
                 now on, without dropout and with BatchNorm's averages as they are.
 

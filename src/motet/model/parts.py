@@ -7,10 +7,14 @@ from typing import Protocol
 
 from torch import nn
 
+from motet.encoders import Joined
 from motet.model.ownership import Ownership
 from motet.problems import InputError, hint
 from motet.sharing import ByTask
 from motet.tasks import Task
+
+INPUTS = "inputs."
+"""What a part begins with that is the encoder of an input."""
 
 
 class Parts(Protocol):
@@ -32,8 +36,9 @@ def find(model: Parts, parts: Iterable[str]) -> list[str]:
     Args:
         model: The model.
         parts: "encoder" (all that tasks share), "pretrained" (pretrained encoders),
-            a task (its own parameters), the name of a parameter or module, or a pattern of such
-            names in which ``*`` stands for anything.
+            "inputs.NAME" (the encoder of an input that has its own, or "inputs.table", that of
+            numbers and categories), a task (its own parameters), the name of a parameter or module,
+            or a pattern of such names in which ``*`` stands for anything.
 
     Returns:
         Names of parameters, in the model's order, each once.
@@ -74,7 +79,18 @@ def _named(model: Parts, part: str) -> list[nn.Parameter]:
     if part == "pretrained":
         modules = (m for m in model.modules() if getattr(m, "is_pretrained", False))
         return [parameter for module in modules for parameter in module.parameters()]
+    if part.startswith(INPUTS):
+        found = [each for name, each in _of_inputs(model) if fnmatchcase(name, part)]
+        return [parameter for encoder in found for parameter in encoder.parameters()]
     return model.task_parameters(part) if part in model.tasks.names else []
+
+
+def _of_inputs(model: Parts) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the encoder of each input as a part; all of those that sharing has copied."""
+    for joined in model.modules():
+        if isinstance(joined, Joined):
+            for name, encoder in zip(joined.fusion.names, joined.branches(), strict=True):
+                yield INPUTS + name, encoder
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -88,14 +104,22 @@ def _unknown(model: Parts, part: str) -> str:
         return "no encoder is pretrained; name other parts instead of 'pretrained'"
     if part in model.tasks.names:
         return f"task {part!r} has no parameter of its own"
-    known = ["encoder", "pretrained", *model.tasks.names]
+    of_inputs = list(dict.fromkeys(name for name, _ in _of_inputs(model)))
+    if part in of_inputs:
+        return f"the encoder of {part} has no parameter, so there is nothing to freeze; remove it"
+    if part.startswith(INPUTS):
+        if not of_inputs:
+            return f"found {part!r}, but one encoder reads all inputs; name 'encoder' instead"
+        closest = hint(part, of_inputs)
+        return f"found {part!r}, expected an input with its own encoder, or inputs.table; {closest}"
+    known = ["encoder", "pretrained", *of_inputs, *model.tasks.names]
     known += [name for name, module in model.named_modules() if name and _has_parameters(module)]
     known += [name for name, _ in model.named_parameters()]
     near = get_close_matches(part, known, n=6, cutoff=0.4)
     more = f"; also near: {', '.join(near[1:])}" if near[1:] else ""
     return (
         f"the model has no part {part!r}; {hint(part, near or known[:6])}{more}. Expected encoder, "
-        "pretrained, a task, or a name or pattern of parameters or modules"
+        "pretrained, inputs.NAME, a task, or a name or pattern of parameters or modules"
     )
 
 

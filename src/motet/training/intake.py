@@ -20,11 +20,18 @@ from motet.tasks.row_weights import check_weights
 from motet.tasks.scores import Trivial, fit_trivial
 from motet.tasks.statistics import LabelStatistics
 from motet.training.grouping import keep_together
+from motet.training.modalities import Modalities
 from motet.training.source_checks import check_one_table, check_sources
 
 
 def take_data(
-    data: Any, what: str, model: MultiTaskModel, device: torch.device, *, whole: bool = False
+    data: Any,
+    what: str,
+    model: MultiTaskModel,
+    device: torch.device,
+    *,
+    whole: bool = False,
+    trained: bool = False,
 ) -> Data:
     """Check data that a user gave, and move them to the device.
 
@@ -34,17 +41,21 @@ def take_data(
         model: The model.
         device: Where to put it.
         whole: Whether every enabled task must be named in the targets, as it must for training.
+        trained: Whether the model is trained on it, so that some row must have each modality.
 
     Returns:
         The same rows or batches.
 
     Raises:
-        InputError: If it is something else, its inputs are not finite, or its targets do not fit
-            the tasks.
+        InputError: If it is something else, its inputs are not finite, all rows lack a modality, or
+            its targets do not fit the tasks.
     """
+    modalities = Modalities(model) if trained else None
     if isinstance(data, Sources):
-        return _take_sources(data, what, model, device, whole=whole)
-    moved = _moved(data, what, model, device, learn=whole)
+        return _take_sources(data, what, model, device, modalities, whole=whole)
+    moved = _moved(data, what, model, device, modalities, learn=whole)
+    if modalities is not None:
+        modalities.check(what)
     if whole:
         check_one_table(model)
         _check_complete(moved.named, what, model)
@@ -52,13 +63,20 @@ def take_data(
 
 
 def _moved(
-    data: Any, what: str, model: MultiTaskModel, device: torch.device, *, learn: bool
+    data: Any,
+    what: str,
+    model: MultiTaskModel,
+    device: torch.device,
+    modalities: Modalities | None,
+    *,
+    learn: bool,
 ) -> ArrayData | LoaderData | StreamData:
     """Check data of one source, unless they are checked, and move them to the device."""
     given = as_data(data, what)
     moved = given.to(device)
     if not given.checked:
-        _inspect(moved, _check_of_rows(what, model), _learning(model.tasks) if learn else {})
+        check = _check_of_rows(what, model, modalities)
+        _inspect(moved, check, _learning(model.tasks) if learn else {})
         _check_names(moved.named, what, model)
         keep_together(moved, model.tasks)
     moved.checked = True
@@ -66,12 +84,20 @@ def _moved(
 
 
 def _take_sources(
-    data: Sources, what: str, model: MultiTaskModel, device: torch.device, *, whole: bool
+    data: Sources,
+    what: str,
+    model: MultiTaskModel,
+    device: torch.device,
+    modalities: Modalities | None,
+    *,
+    whole: bool,
 ) -> Sources:
     parts: dict[str, ArrayData | LoaderData | StreamData] = {}
     for name, each in data.parts.items():
         with owned(f"source {name!r}"):
-            parts[name] = _moved(each, what, model, device, learn=whole)
+            parts[name] = _moved(each, what, model, device, modalities, learn=whole)
+    if modalities is not None:
+        modalities.check(what)
     if whole:
         _check_complete(data.named, what, model)
         named = {name: each.named for name, each in parts.items()}
@@ -143,11 +169,13 @@ def _check_of_inputs(what: str, model: MultiTaskModel) -> Check:
     return check
 
 
-def _check_of_rows(what: str, model: MultiTaskModel) -> Check:
+def _check_of_rows(what: str, model: MultiTaskModel, modalities: Modalities | None) -> Check:
     check_inputs = _check_of_inputs(what, model)
 
     def check(batch: Batch, name: str) -> None:
         check_inputs(batch, name)
+        if modalities is not None:
+            modalities.add(batch.inputs)
         _check_names(batch.targets, what, model)
         _check_names(batch.weights, what, model, given="weights")
         for task, target in batch.targets.items():

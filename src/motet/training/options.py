@@ -81,8 +81,8 @@ class TrainingOptions(TypedDict, total=False):
     for the last, twice for the one before, ..."""
     freeze: Annotated[Sequence[str], Default(())]
     """Parameters that are not trained: ``encoder`` (all that tasks share), ``pretrained``
-    (pretrained encoders), a task (its own parameters), or names or patterns of parameters and
-    modules, such as ``"*.embeddings"``."""
+    (pretrained encoders), ``inputs.NAME`` (the encoder of an input), a task (its own parameters),
+    or names or patterns of parameters and modules, such as ``"*.embeddings"``."""
     unfreeze: Annotated[Unfreeze | None, Default(None)]
     """When frozen parameters are trained again: ``{every: 2, layers: 1}``, the last layers first,
     or a list of ``{epoch: 3, parts: [encoder]}``; never if left out."""

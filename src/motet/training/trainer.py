@@ -224,7 +224,7 @@ class Trainer:
     ) -> tuple[Data, Data | None, int]:
         """Check data and options, choose what they leave open, and learn from the labels."""
         check_count(epochs)
-        train = self._data(data, "the training data", whole=True)
+        train = self._data(data, "the training data", whole=True, trained=True)
         valid = None
         if validation is None:
             check_validation_unneeded(self.given)
@@ -564,8 +564,8 @@ class Trainer:
         with explaining_memory("the prediction", advice), self._exactly():
             return predict_with(weights, self.kept, self.model, data, tasks=tasks, **options)
 
-    def _data(self, data: Any, what: str, *, whole: bool = False) -> Data:
-        found = take_data(data, what, self.model, self.device, whole=whole)
+    def _data(self, data: Any, what: str, *, whole: bool = False, trained: bool = False) -> Data:
+        found = take_data(data, what, self.model, self.device, whole=whole, trained=trained)
         if self.processes.several:
             refuse_divided(found, what)
         if whole:

@@ -127,6 +127,8 @@ class InputShapes:
     """For each input in the table that has some, its columns."""
     sets: Mapping[str, SetShape] = field(default_factory=dict)
     """The sets of values, which are read with the table."""
+    by_name: Mapping[str, Shape] = field(default_factory=dict)
+    """The shape of every input, by its name."""
 
     @staticmethod
     def of(shapes: Mapping[str, Shape]) -> "InputShapes":
@@ -154,7 +156,45 @@ class InputShapes:
             branches,
             _columns({n: each for n, each in shapes.items() if isinstance(each, TableShape)}),
             {name: each for name, each in shapes.items() if isinstance(each, SetShape)},
+            dict(shapes),
         )
+
+    def split(self, tree: Mapping[str, Any]) -> dict[str, Any]:
+        """Take a joined tree apart again, for an encoder that reads every input by its name.
+
+        Args:
+            tree: What `join` returned, as arrays or tensors of B rows each; None for inputs that
+                the rows lack.
+
+        Returns:
+            For each input what its ``apply`` made: of a `TableShape` its "numbers" (B, numbers) and
+            "categories" (B, categories), of a set its indices (B, L), of a text its tokens, of any
+            other its tree, with "present" (B,) where rows can lack it; None if all rows lack it.
+
+        Example:
+            >>> age, kind = TableShape((NumberColumn("age"),)), TableShape(categories=(4,))
+            >>> shapes = InputShapes.of({"age": age, "kind": kind})
+            >>> shapes.split({"numbers": np.ones((1, 1)), "categories": np.zeros((1, 1))})["age"]
+            {'numbers': array([[1.]])}
+        """
+        shared = {**(tree.get(SETS) or {}), **(tree.get(TEXTS) or {})}
+        found: dict[str, Any] = {}
+        for name, shape in self.by_name.items():
+            if isinstance(shape, TableShape):
+                found[name] = self._columns_of(name, tree)
+            else:
+                found[name] = (tree if isinstance(shape, BranchShape) else shared).get(name)
+        return found
+
+    def _columns_of(self, name: str, tree: Mapping[str, Any]) -> dict[str, Any] | None:
+        places = self.columns[name]._asdict().items()
+        given = {kind: (tree.get(kind), place) for kind, place in places if len(place)}
+        found = {
+            kind: columns[:, place.start : place.stop]
+            for kind, (columns, place) in given.items()
+            if columns is not None
+        }
+        return found if len(found) == len(given) else None
 
     @property
     def own(self) -> dict[str, TextSizes | BranchShape]:
