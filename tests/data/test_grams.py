@@ -14,7 +14,7 @@ MANY = 1 << 30
 
 
 def read(grams, texts, longest=None):
-    values, lengths = grams.of(texts, longest)
+    values, lengths, _ = grams.of(texts, longest)
     return [part.tolist() for part in np.split(values, lengths.cumsum()[:-1])]
 
 
@@ -95,8 +95,37 @@ def test_marks_belong_to_their_letters():
     assert len(read(Grams(MANY), [hindi])[0]) == 1
 
 
-def test_an_endless_word_is_read_whole():
-    assert len(read(Grams(MANY, 2, (3, 5)), ["x" * 101])[0]) == 1
+def test_the_longer_text_of_a_pair_is_truncated_first():
+    grams = Grams(MANY, 1)
+    long, short = "a b c d e f", "g h"
+    for pair, expected in {
+        (long, short): ("a b", "g h"),
+        (short, long): ("g h", "a b"),
+        (long, long.upper()): ("a b", "A B"),
+        ("", long): ("", "a b c d"),
+    }.items():
+        assert read(grams, [pair], 4) == read(grams, [expected])
+
+
+def test_pieces_of_an_endless_word_are_those_of_its_beginning():
+    number = {len(read(Grams(MANY, 1, (3, 3)), ["x" * n])[0]) for n in (500, 501, 10**5)}
+    assert number == {1 + 500, 1 + 499}  # with its end, and without
+
+
+def test_each_chinese_character_is_a_word_and_thai_is_read_in_pieces():
+    grams = Grams(MANY, 2, None)
+    assert read(grams, ["今天 ok"]) == read(grams, ["今 天 ok"]) == read(grams, ["今天ok"])
+    one, other = "สวัสดีชาวโลก" * 20, "สวัสดีชาวโลก" * 20 + "ครับ"  # each is one word
+    same = {*read(Grams(MANY, 2, (3, 5)), [one])[0]} & {*read(Grams(MANY, 2, (3, 5)), [other])[0]}
+    assert len(same) > 20
+
+
+def test_many_texts_have_the_n_grams_of_few(monkeypatch):
+    grams = Grams(1000, 2, (2, 3))
+    pairs = [("a b", "c"), ("", ""), ("d", "")] * 3
+    expected = read(grams, TEXTS), read(grams, pairs)
+    monkeypatch.setattr("motet.data.grams._CHUNK", 2)
+    assert (read(grams, TEXTS), read(grams, pairs)) == expected
 
 
 def test_an_encoder_says_what_it_reads_and_others_read_nothing():

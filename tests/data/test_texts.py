@@ -174,7 +174,7 @@ def test_what_does_not_fit_is_told():
     assert "like brings the tokenizer" in message(["a"], like=data, max_length=5)
     assert "like is 3, expected what from_texts returned" in message(["a"], like=3)
     assert "no option 'max_len'; did you mean 'max_length'?" in message(["a"], max_len=5)
-    assert "no option 'encoder'" in message(["a"], encoder="lstm")
+    assert "no option 'columns'" in message(["a"], columns=["a"])
     assert "labels is ['up'], expected a list for each task" in message(["a"], ["up"])
 
 

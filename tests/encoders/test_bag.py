@@ -36,15 +36,17 @@ def test_a_text_is_encoded_alike_with_more_padding_and_as_other_integers():
     assert torch.equal(encoder({"grams": wide.int()}), encoder({"grams": GRAMS}))
 
 
-def test_dropout_leaves_out_n_grams_and_only_in_training():
-    encoder = made(dropout=0.5)
-    texts = {"grams": torch.full((2000, 4), 2)}
+@pytest.mark.parametrize(("pool", "divisor"), [("mean", 4), ("root", 2)])
+def test_dropout_leaves_out_n_grams_only_in_training_and_features_keep_their_size(pool, divisor):
+    encoder = made(dropout=0.3, pool=pool)
+    with torch.no_grad():
+        encoder.vectors.weight[1:5] = torch.eye(4, 3).double()
+    texts = {"grams": torch.tensor([[1, 2, 3, 4]]).expand(20_000, 4)}
+    whole = torch.ones(3).double() / divisor
     dropped = encoder(texts)
-    count = (dropped[:, 0] / encoder.vectors.weight[2, 0]).square().round()  # 0 to 4 are left
-    assert set(count.tolist()) == {0.0, 1.0, 2.0, 3.0, 4.0}
-    assert count.mean().item() == pytest.approx(2, abs=0.1)
-    kept = encoder.eval()(texts)
-    torch.testing.assert_close(kept, 2 * encoder.vectors.weight[2].expand(2000, 3))
+    assert {0.0, 1 / 2, 1.0} < {round(each * divisor / 4, 3) for each in dropped[:, 0].tolist()}
+    torch.testing.assert_close(dropped.mean(0), whole * (1 - 0.3**4), rtol=0.03, atol=0)
+    torch.testing.assert_close(encoder.eval()(texts), whole.expand(20_000, 3))
 
 
 def test_the_first_step_from_a_linear_start_is_that_of_logistic_regression():
@@ -104,5 +106,7 @@ def test_what_is_no_bag_is_refused():
         made()(GRAMS)
     with pytest.raises(InputError, match=r"n-grams up to 9, expected up to 5.*same buckets"):
         made()({"grams": torch.tensor([[9]])})
+    with pytest.raises(InputError, match=r"n-grams of torch.float32, expected whole numbers"):
+        made()({"grams": torch.ones(1, 2)})
     with pytest.raises(InputError, match=r"characters: found \[5, 3\]"):
         Bag(characters=(5, 3))

@@ -1,5 +1,6 @@
 """Runs whose texts are bags of n-grams: trained, resumed, streamed, moved, and refused."""
 
+import json
 import shutil
 
 import pyarrow as pa
@@ -9,6 +10,9 @@ import torch
 
 import motet
 from motet.config import ConfigError
+from motet.data.inputs.shapes import TextSizes
+from motet.data.inputs.text import Text
+from motet.encoders.presence import present_in
 from motet.run import check
 from motet.training import Interrupted
 
@@ -132,6 +136,41 @@ def test_a_view_of_a_bag_has_fewer_n_grams(tmp_path):
 def test_pieces_of_words_in_the_wrong_order_are_refused_at_their_key():
     with pytest.raises(ConfigError, match=r"characters: found \[5, 3\], expected the shortest"):
         check(with_encoder({"type": "bag", "characters": [5, 3]}), data=ROWS)
+    beside = {"type": "bag+lstm", "bag": {"characters": [5, 3]}}
+    with pytest.raises(ConfigError, match=r"review\.encoder\.bag\.characters: found \[5, 3\]"):
+        check(with_encoder(beside), data=ROWS)
+
+
+@pytest.mark.parametrize("given", [{"tokenizer": "words"}, {"vocabulary": 500}, {"min_count": 1}])
+def test_options_of_tokens_that_a_bag_does_not_read_are_refused_at_their_key(given):
+    review = {"type": "text", "encoder": BAG, **given}
+    with pytest.raises(ConfigError, match=rf"review\.{next(iter(given))}: .* does not read"):
+        check({**CONFIG, "inputs": {"review": review}}, data=ROWS)
+
+
+def test_a_bag_needs_no_tokenizer(monkeypatch):
+    monkeypatch.setattr("motet.data.tokenising.library", pytest.fail)
+    text = Text("review", encoder=BAG, max_length=2)
+    table = pa.table({"review": ["Good shoes", "", None, "a good hat"]})
+    text.observe(table)
+    text.finish()
+    loaded = Text("review")
+    loaded.load(json.loads(json.dumps(text.state())))
+    for each in (text, loaded):
+        tree, notes = each.apply(table)
+        assert {*tree} == {"grams"}
+        assert {found.what: count for found, count in notes.counts.items()} == {
+            "have no text": 2,
+            "have more than 2 words, the rest is cut off (max_length)": 1,
+        }
+        assert text.shape() == text.declared() == TextSizes(0)
+
+
+def test_a_row_without_words_lacks_its_bag():
+    found = present_in("review", {"grams": torch.tensor([[3, 1], [0, 0]])}, empty=0)
+    assert found.tolist() == [True, False]
+    nothing = {"grams": torch.zeros(2, 0, dtype=torch.int32)}
+    assert present_in("review", nothing, empty=0).tolist() == [False, False]
 
 
 BESIDE = {"type": "bag+lstm", "bag": BAG, "lstm": {"width": 8}}

@@ -22,8 +22,11 @@ from motet.row_hashes import row_hashes
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 """What the hash of a run is multiplied by before a word is added, so that order counts."""
-_LONGEST = 100
-"""Number of letters of the longest word that is read in pieces, too."""
+_LONGEST = 500
+"""Number of first letters of a word whose pieces are read: a sentence of Thai is one word."""
+_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_CHUNK = 5_000
+"""Number of texts that are hashed at a time, as hashing needs ten times the memory."""
 
 Hashes = NDArray[np.uint64]
 Integers = NDArray[np.int64]
@@ -34,7 +37,7 @@ class Grams:
     """Which n-grams of a text are read.
 
     Example:
-        >>> values, lengths = Grams(1000, characters=None).of(["a cat", "", "a dog"])
+        >>> values, lengths, _ = Grams(1000, characters=None).of(["a cat", "", "a dog"])
         >>> lengths.tolist(), bool(values[0] == values[3])
         ([3, 0, 3], True)
     """
@@ -50,28 +53,40 @@ class Grams:
 
     def of(
         self, texts: Sequence[Given], longest: int | None = None
-    ) -> tuple[NDArray[np.int32], Integers]:
+    ) -> tuple[NDArray[np.int32], Integers, int]:
         """Return the n-grams of texts, each as often as it occurs.
 
-        A word is a sequence of letters, with their marks, digits and "_"; any other character that
-        is no white space is a word of its own, without pieces. No run reaches from one text of a
-        pair into the other. The beginning and the end of a word are letters of its pieces.
+        A word is a sequence of letters, with their marks, digits and "_"; a Chinese character is a
+        word, and so is any other character that is no white space, which has no pieces. No run
+        reaches from one text of a pair into the other. The beginning and the end of a word are
+        letters of its pieces.
 
         Args:
             texts: N texts, lists of words, or pairs of texts.
-            longest: Number of words that are read of each text; all if left out.
+            longest: Number of words that are read of each text, or of both texts of a pair, of
+                which the longer one is truncated first; all if left out.
 
         Returns:
-            The n-grams, text after text, (sum of lengths,), and their number in each text, (N,).
+            The n-grams, text after text, (sum of lengths,); their number in each text, (N,); and
+            how many texts were truncated.
         """
+        chunks = [texts[start : start + _CHUNK] for start in range(0, len(texts), _CHUNK)]
+        found = [self._of(chunk, longest) for chunk in chunks or [texts]]
+        values, lengths, cut = zip(*found, strict=True)
+        return np.concatenate(values), np.concatenate(lengths), sum(cut)
+
+    def _of(
+        self, texts: Sequence[Given], longest: int | None
+    ) -> tuple[NDArray[np.int32], Integers, int]:
         known: dict[str, int] = {}
         words: list[int] = []
         counts: list[int] = []  # of every text, or of both texts of every pair
+        cut = 0
         for text in texts:
-            left = longest
-            for each in text if isinstance(text, tuple) else (text,):
-                read = self._words(each)[:left]
-                left = None if left is None else left - len(read)
+            parts = [self._words(each) for each in (text if isinstance(text, tuple) else (text,))]
+            if longest is not None and sum(map(len, parts)) > longest:
+                parts, cut = _truncated(parts, longest), cut + 1
+            for read in parts:
                 words += [known.setdefault(word, len(known)) for word in read]
                 counts.append(len(read))
         word = np.array(words, np.int64)
@@ -84,7 +99,7 @@ class Grams:
             np.int32
         ) + np.int32(1)
         lengths = np.bincount(rows, minlength=len(texts)).astype(np.int64)
-        return values[rows.argsort(kind="stable")], lengths
+        return values[rows.argsort(kind="stable")], lengths, cut
 
     def _words(self, text: str | Sequence[str]) -> list[str]:
         line = text if isinstance(text, str) else " ".join(text)
@@ -122,13 +137,22 @@ def _unit() -> re.Pattern[str]:
     """Return what matches a word: letters have marks, such as the vowels of Hindi."""
     every = map(chr, range(sys.maxunicode + 1))
     marks = "".join(each for each in every if unicodedata.category(each).startswith("M"))
-    return re.compile(rf"\w[\w{marks}]*|[^\w\s]")
+    return re.compile(rf"[{_HAN}]|(?:[^\W{_HAN}]+[{marks}]*)+|[^\w\s]")
+
+
+def _truncated(parts: list[list[str]], longest: int) -> list[list[str]]:
+    """Return the first words of a text, or of both of a pair, the longer one truncated first."""
+    if len(parts) == 1:
+        return [parts[0][:longest]]
+    first, second = parts
+    kept = min(len(second), max(longest - len(first), longest // 2))
+    return [first[: longest - kept], second[:kept]]
 
 
 def _pieces(word: str, shortest: int, longest: int) -> list[str]:
-    if len(word) > _LONGEST or not (word[0].isalnum() or word[0] == "_"):
+    if not (word[0].isalnum() or word[0] == "_"):
         return []
-    spelt = f"<{word}>"
+    spelt = f"<{word}>" if len(word) <= _LONGEST else f"<{word[:_LONGEST]}"
     return [
         spelt[start : start + length]
         for length in range(shortest, longest + 1)

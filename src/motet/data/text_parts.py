@@ -1,9 +1,10 @@
-"""What the encoder of a text reads beside its tokens.
+"""What the encoder of a text reads: its tokens, and what it asks for beside them.
 
-An encoder declares it in ``asks``: "grams" are the n-grams of a text, which its options
+An encoder declares the latter in ``asks``: "grams" are the n-grams of a text, which its options
 ``buckets``, ``words`` and ``characters`` describe; "characters" are the letters of each token's
 word, if its option ``characters`` is given. An encoder that consists of others, which its options
-choose, reads what these read. Each is a leaf of the text's tree.
+choose, reads what these read. Each is a leaf of the text's tree, which has no tokens if the encoder
+reads none.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from motet.data.grams import Grams
-from motet.options import asked_by, read_options
+from motet.options import asked_by, read_options, reads_tokens
 from motet.problems import InputError
 from motet.registry import ENCODERS
 
@@ -21,11 +22,13 @@ _DEFAULT, _LONGEST = "lstm", 20
 
 @dataclass(frozen=True)
 class TextParts:
-    """Leaves that a text has beside its tokens."""
+    """What a text consists of, as its encoder reads it."""
 
     grams: Grams | None = None
     letters: int | None = None
     """Number of letters that are read of a word."""
+    tokens: bool = True
+    """Whether it has tokens; if not, it has n-grams."""
 
     @staticmethod
     def of(encoder: str | Mapping[str, Any], *, lowercase: bool) -> "TextParts":
@@ -58,23 +61,26 @@ class TextParts:
                 "characters",
                 option="encoder",
             )
-        return TextParts(next(iter(asked), None), letters)
+        tokens = not asked or reads_tokens(_named(encoder)[0])
+        return TextParts(next(iter(asked), None), letters, tokens)
 
     def state(self) -> dict[str, Any]:
         """Return them as JSON can hold them."""
-        grams = {} if self.grams is None else {GRAMS: asdict(self.grams)}
-        return grams if self.letters is None else {**grams, "letters": self.letters}
+        found: dict[str, Any] = {} if self.tokens else {"tokens": False}
+        if self.grams is not None:
+            found[GRAMS] = asdict(self.grams)
+        return found if self.letters is None else {**found, "letters": self.letters}
 
     @staticmethod
     def from_state(state: Mapping[str, Any]) -> "TextParts":
         """Return the parts whose state it is."""
-        letters = state.get("letters")
+        letters, tokens = state.get("letters"), state.get("tokens", True)
         if GRAMS not in state:
-            return TextParts(letters=letters)
+            return TextParts(None, letters, tokens)
         given = dict(state[GRAMS])
         if given["characters"] is not None:
             given["characters"] = tuple(given["characters"])
-        return TextParts(Grams(**given), letters)
+        return TextParts(Grams(**given), letters, tokens)
 
 
 def _grams(options: Mapping[str, Any], *, lowercase: bool) -> Grams:
@@ -87,10 +93,15 @@ def _grams(options: Mapping[str, Any], *, lowercase: bool) -> Grams:
     )
 
 
+def _named(encoder: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the name of an encoder, and its options."""
+    given = {"type": encoder} if isinstance(encoder, str) else dict(encoder)
+    return given.pop("type", _DEFAULT), given
+
+
 def _asked(encoder: str | Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield what an encoder, or one that it consists of, asks for, with its options."""
-    given = {"type": encoder} if isinstance(encoder, str) else dict(encoder)
-    name = given.pop("type", _DEFAULT)
+    name, given = _named(encoder)
     known = read_options(ENCODERS, name)
     options = {option.name: option.default for option in known} | given
     for part in asked_by(name):

@@ -37,7 +37,8 @@ class Bag(Encoder):
             is known.
         words: Longest run of words: 1 for words, 2 for pairs of words, too.
         characters: Shortest and longest piece of a word, in letters; null for none.
-        dropout: Share of the n-grams of a text that training leaves out at each step.
+        dropout: Share of the n-grams of a text that training leaves out at each step; the mean
+            of those left is in the place of the mean of all, so features keep their size.
         pool: How vectors are added up: mean, or root, the sum divided by the root of their number.
         start: linear, vectors are 0, so each class starts as a linear model of the n-grams that
             knows nothing, its first step is that of logistic regression, and n-grams that no
@@ -94,7 +95,7 @@ class Bag(Encoder):
             Features (B, width); zeros for a text without n-grams.
 
         Raises:
-            InputError: If there are no n-grams, or some outside the buckets.
+            InputError: If there are no n-grams, or some are not whole or outside the buckets.
         """
         grams = text.get(GRAMS) if isinstance(text, Mapping) else None
         if grams is None:
@@ -102,9 +103,12 @@ class Bag(Encoder):
                 f"found {shown(text)}; expected the n-grams of texts, "
                 '{"grams": (B, G)}, which the input `text` has where its encoder is a bag'
             )
+        count = (grams != PAD).sum(1, keepdim=True)
         if self.training and self.dropout:
             kept = dropout(torch.ones(grams.shape, device=grams.device), self.dropout)
             grams = grams * (kept > 0)
+        if grams.is_floating_point():
+            raise InputError(f"found n-grams of {grams.dtype}, expected whole numbers: grams.int()")
         try:
             found = embedding_bag(grams, self.vectors.weight, mode="mean", padding_idx=PAD)
         except (IndexError, RuntimeError):  # on the CPU; a GPU has its own message
@@ -115,5 +119,4 @@ class Bag(Encoder):
             ) from None
         if self.pool == "mean":
             return found
-        count = (grams != PAD).sum(1, keepdim=True)
         return found * count.to(found).sqrt()

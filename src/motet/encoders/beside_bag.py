@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from motet.encoders.base import Encoder
 from motet.encoders.tokens import Text
 from motet.options import Chosen, Mapping, checked, create
-from motet.problems import InputError
+from motet.problems import InputError, about
 from motet.registry import ENCODERS
 from motet.states import TokenStates
 
@@ -138,5 +138,6 @@ def _made(name: str, given: Mapping[str, Any] | None, sizes: tuple[int, int]) ->
             f"{name}: {{width: 128}}",
             option=name,
         )
-    made: nn.Module = create(ENCODERS, name, *sizes, **options)
+    with about(name):
+        made: nn.Module = create(ENCODERS, name, *sizes, **options)
     return made

@@ -1,7 +1,7 @@
 """Which modalities each row has: read from the inputs, drawn in training, and applied to features.
 
 An input that rows can lack has the leaf ``"present"``, bool (B,), in its tree; encoders do not see
-it. A source without an input has None in place of its tree. A text without any token is missing,
+it. A source without an input has None in place of its tree. A text without any word is missing,
 too.
 """
 
@@ -42,8 +42,8 @@ def present_in(name: str, given: Any, empty: int | None = None) -> Tensor | None
     Args:
         name: The name of the input.
         given: Its tree.
-        empty: Of a text, the number of tokens that one without words has; None of other inputs, and
-            of texts that are never missing.
+        empty: Of a text, the number of tokens that one without words has, or of n-grams where it
+            has no tokens; None of other inputs, and of texts that are never missing.
 
     Returns:
         Whether each row has it.
@@ -60,10 +60,10 @@ def present_in(name: str, given: Any, empty: int | None = None) -> Tensor | None
                 "where a row has the input"
             )
         return found
-    ids = given.get("ids") if isinstance(given, Mapping) else given
-    if empty is None or not isinstance(ids, Tensor) or ids.ndim != 2:
+    read = given.get("ids", given.get("grams")) if isinstance(given, Mapping) else given
+    if empty is None or not isinstance(read, Tensor) or read.ndim != 2:
         return None
-    return (~create_padding_mask(ids)).sum(1) > empty
+    return (~create_padding_mask(read)).sum(1) > empty
 
 
 def joined_mask(

@@ -317,12 +317,12 @@ def check_tasks(config: Config, sizes: Sizes, collector: Collector) -> None:
     for name in config.tasks:
         with collector.at("tasks", name):
             task = build_task(config, name, sizes)
+            _check_text(task, config, sizes)
             task.require_outputs()
             metrics = find_metrics([task])
             given = config.tasks[name].options()
             if given.get("row_weight") is not None and given.get("metrics"):
                 check_of_loss(task, metrics[name])
-            _check_text(task, config, sizes)
             built[name] = task
     for name, task in built.items() if len(built) == len(config.tasks) else ():
         with collector.at("tasks", name):

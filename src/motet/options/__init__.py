@@ -18,6 +18,7 @@ from motet.options.reading import (
     label_kind_of,
     read_options,
     read_typed_dict,
+    reads_tokens,
     summary,
 )
 from motet.options.tasks import (
@@ -123,5 +124,6 @@ __all__ = [
     "label_kind_of",
     "read_options",
     "read_typed_dict",
+    "reads_tokens",
     "summary",
 ]

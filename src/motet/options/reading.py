@@ -123,10 +123,27 @@ def asked_by(encoder: str) -> tuple[str, ...]:
         >>> asked_by("bag"), asked_by("mlp")
         (('grams',), ())
     """
+    return tuple(_encoder_attribute(encoder, "asks") or ())
+
+
+def reads_tokens(encoder: str) -> bool:
+    """Return whether the encoder of a text reads its tokens.
+
+    Raises:
+        InputError: If no encoder has the name.
+
+    Example:
+        >>> reads_tokens("bag"), reads_tokens("bag+lstm")
+        (False, True)
+    """
+    return _encoder_attribute(encoder, "reads_tokens") is not False
+
+
+def _encoder_attribute(encoder: str, name: str) -> Any:
     place = ENCODERS.place(encoder)
     if isinstance(place, str):
-        return _class_attribute(_definition(place), "asks") or ()
-    return tuple(getattr(place, "asks", ()))
+        return _class_attribute(_definition(place), name)
+    return getattr(place, name, None)
 
 
 # From source ---------------------------------------------------------------------------------
@@ -186,6 +203,8 @@ def _class_attribute(node: ast.AST, name: str) -> Any:
     for each in node.body if isinstance(node, ast.ClassDef) else ():
         if isinstance(each, ast.AnnAssign) and ast.unparse(each.target) == name:
             assert each.value is not None
+            return ast.literal_eval(each.value)
+        if isinstance(each, ast.Assign) and [*map(ast.unparse, each.targets)] == [name]:
             return ast.literal_eval(each.value)
     return None
 

@@ -146,7 +146,7 @@ def _choices(prepared: Part, trainer: Trainer) -> Iterator[_Choice]:
         text, words = prepared.inputs.get("texts", {}).get(name), name in by_token
         if text is None:  # of another source
             continue
-        count = len(text["ids"]) + (int(lengths_of(text).sum()) if words else 0)
+        count = len(next(iter(text.values()))) + (int(lengths_of(text).sum()) if words else 0)
         size = 4 * count * int(encoders[0].width)  # type: ignore[arg-type]  # an int
         reason = _obstacle(config, trainer, encoders)
         if size > LARGEST and not config.training.cache_frozen:
@@ -160,6 +160,8 @@ def _obstacle(config: Config, trainer: Trainer, encoders: list[nn.Module]) -> st
         return (
             f"training in {config.training.precision} and evaluation in float32 need other states"
         )
+    if not all(getattr(encoder, "reads_tokens", True) for encoder in encoders):
+        return "it is a bag, which costs no more than reading its states"
     if not all(computes_as_in_evaluation(trainer.model, encoder) for encoder in encoders):
         return "with frozen: training its dropout stays active"
     if trainer.model.auxiliary_tasks:

@@ -55,6 +55,11 @@ def text_encoder(case: Case) -> Setting | None:
         return None
     if facts.rows >= _FEW_TEXTS or not frozenset(facts.tasks.values()) <= _OF_ROWS:
         return None
+    given = case.config["inputs"][case.name]
+    if given.get("tokenizer", "wordpiece") != "wordpiece" or any(
+        given.get(option) is not None for option in ("vocabulary", "min_count")
+    ):
+        return None  # options of tokens, which a bag does not read
     return Setting({"type": "bag"}, f"{facts.rows:,} training rows, and no task reads words")
 
 

@@ -67,11 +67,11 @@ class RowViews:
 
     def _changed(self, tree: Any, name: str, generator: torch.Generator, changed: list[str]) -> Any:
         if isinstance(tree, Mapping):
-            if "ids" in tree:
+            if "ids" in tree or "grams" in tree:
                 changed.append(name)
                 read = ("ids", "segments", "characters")
                 parts = {part: tree[part] for part in read if part in tree}
-                made = self._without_words(parts, name, generator)
+                made = self._without_words(parts, name, generator) if parts else {}
                 if "grams" in tree:  # hashed beforehand, so not those of the words that are left
                     left = self._without_words({"ids": tree["grams"]}, "", generator)
                     made["grams"] = left["ids"]

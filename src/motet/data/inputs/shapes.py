@@ -77,7 +77,7 @@ class TextSizes:
     """Shape of a text."""
 
     vocabulary: int
-    """Number of tokens, padding (0) included."""
+    """Number of tokens, padding (0) included; 0 where its encoder reads none."""
     segments: int = 1
     """Number of segments of a text: 2 for pairs."""
     words: bool = False

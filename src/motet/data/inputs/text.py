@@ -18,7 +18,15 @@ from motet.data.notes import Finding, Notes
 from motet.data.selection import column_of, require_columns
 from motet.data.text_parts import TextParts
 from motet.data.values import as_texts, described, is_list
-from motet.options import Chosen, Mapping, Place, PositiveInt, StrictBool, TwoOrMore, checked
+from motet.options import (
+    Chosen,
+    Mapping,
+    Place,
+    PositiveInt,
+    StrictBool,
+    TwoOrMore,
+    checked,
+)
 from motet.problems import InputError
 from motet.vocabularies import Vocabulary
 
@@ -54,7 +62,8 @@ class Text(Input):
     """A text per row, or a pair of texts, as tokens.
 
     A column holds texts, or lists of words, whose tokens then stay with their words, so that words
-    can be labelled. A missing text is an empty one. Numbers are converted to text.
+    can be labelled. A missing text is an empty one. Numbers are converted to text. No tokenizer is
+    trained or applied where the encoder reads no tokens, as a bag of n-grams.
 
     Args:
         name: The input's name.
@@ -70,8 +79,9 @@ class Text(Input):
         min_count: Number of times that a word, or two word pieces in sequence, must occur in the
             training rows to become a token; 2 if left out.
         lowercase: Whether texts are converted to lower case; true if left out.
-        max_length: Maximum number of tokens of a text; longer texts are truncated, and counted.
-        encoder: Encoder of the tokens.
+        max_length: Maximum number of tokens of a text, or of words if the encoder reads no tokens;
+            longer texts are truncated, and counted.
+        encoder: Encoder of the text.
 
     Raises:
         InputError: If an option is unknown, wrong, or not used.
@@ -119,6 +129,18 @@ class Text(Input):
                     option=option,
                     owner=f"input {name!r}",
                 )
+        self._parts = TextParts.of(encoder, lowercase=lowercase is not False)
+        del training["lowercase"]  # n-grams have it, too
+        given = [option for option, value in training.items() if value is not None]
+        if tokenizer != "wordpiece":
+            given.insert(0, "tokenizer")
+        if given and not self._parts.tokens:
+            raise InputError(
+                "makes tokens, which the encoder of the input does not read; remove it, or set "
+                "encoder: bag+lstm to read both",
+                option=given[0],
+                owner=f"input {name!r}",
+            )
         self.name = name
         self._columns: tuple[str, ...] = columns or (column or name,)
         self._kind = tokenizer
@@ -129,7 +151,6 @@ class Text(Input):
         self._max_length = max_length
         self._words = split is not None
         self._encoder = encoder
-        self._parts = TextParts()
         self._tokenizer: tokenising.Tokenizer | None = None
         self._seen = _Seen()
 
@@ -142,7 +163,7 @@ class Text(Input):
         self._words = self._words or (is_list(kind) and len(self._columns) == 1)
         texts, seen = self._texts(rows), self._seen
         seen.any_word |= any(map(str.strip, tokeniser_training.lines(texts)))
-        if self._kind in tokenising.KINDS:
+        if self._kind in tokenising.KINDS and self._parts.tokens:
             given = np.fromiter(texts, object, len(texts))
             seen.sample.add(given, seen.rows + np.arange(len(texts)))
         seen.rows += len(texts)
@@ -154,11 +175,12 @@ class Text(Input):
                 f"{self._where(self._columns[0])} has no word in the {seen.rows:,} training rows; "
                 "remove it"
             )
+        if not self._parts.tokens:
+            return
         texts = list(tokeniser_training.lines(seen.sample.values())) if seen.sample.added else []
         if self._by_words:
             self._vocabulary = self._fitting(texts, seen.rows)
         self._tokenizer = self._made(texts)
-        self._parts = TextParts.of(self._encoder, lowercase=self._lowercase)
         self.notes = seen.sample.notes(f"input {self.name!r}")
 
     def apply(self, rows: Rows) -> tuple[dict[str, Any], Notes]:
@@ -166,32 +188,34 @@ class Text(Input):
 
         Returns:
             The rows of `motet.data.ragged.Ragged` tensors: "ids"; of pairs also "segments"; of
-            words also "words"; and what the encoder asks for, see `motet.data.text_parts`.
+            words also "words"; and what the encoder asks for, see `motet.data.text_parts`. Without
+            the first three if it reads no tokens.
         """
-        from torch import (
-            from_numpy,
-        )  # here, as checking a config needs no torch
-
-        from motet.data.ragged import Ragged
-
-        assert self._tokenizer is not None
         texts = self._texts(rows)
-        found = self._tokenizer.encode(texts, self._max_length, letters=self._parts.letters)
-        bare = self._empty_length(self._tokenizer)
-        lengths = from_numpy(found.lengths)
-        tokens = {"ids": Ragged(from_numpy(found.ids), lengths, fill=0)}
+        tree, found_in = (
+            ({}, {}) if self._tokenizer is None else self._tokens(texts, self._tokenizer)
+        )
+        if self._parts.grams is not None:
+            grams, numbers, cut = self._parts.grams.of(texts, self._max_length)
+            tree["grams"] = _ragged(grams, numbers)
+            found_in = found_in or {self._too_long: cut, _EMPTY: int((numbers == 0).sum())}
+        return tree, Notes(len(rows), found_in, self._remarks(rows))
+
+    def _tokens(
+        self, texts: Sequence[Any], tokenizer: tokenising.Tokenizer
+    ) -> tuple[dict[str, Any], dict[Finding, int]]:
+        """Return what texts consist of but for n-grams, and how many are truncated or empty."""
+        found = tokenizer.encode(texts, self._max_length, letters=self._parts.letters)
+        bare = self._empty_length(tokenizer)
+        tokens = {"ids": _ragged(found.ids, found.lengths)}
         if len(self._columns) > 1:
-            tokens["segments"] = Ragged(from_numpy(found.segments), lengths, fill=0)
+            tokens["segments"] = _ragged(found.segments, found.lengths)
         if self._words:
             counts = np.fromiter(map(len, texts), np.int64, len(texts))
-            tokens["words"] = Ragged(from_numpy(found.words), from_numpy(counts), fill=-1)
+            tokens["words"] = _ragged(found.words, counts, fill=-1)
         if found.letters is not None:
-            tokens["characters"] = Ragged(from_numpy(found.letters), lengths, fill=0)
-        if self._parts.grams is not None:
-            grams, numbers = map(from_numpy, self._parts.grams.of(texts, self._max_length))
-            tokens["grams"] = Ragged(grams, numbers, fill=0)
-        found_in = {self._too_long: found.cut, _EMPTY: int((found.lengths <= bare).sum())}
-        return tokens, Notes(len(rows), found_in, self._remarks(rows))
+            tokens["characters"] = _ragged(found.letters, found.lengths)
+        return tokens, {self._too_long: found.cut, _EMPTY: int((found.lengths <= bare).sum())}
 
     def word_places(self, table: Rows) -> WordPlaces:
         """Return where the words of rows are, if tokens are grouped into words."""
@@ -213,12 +237,15 @@ class Text(Input):
         return WordPlaces(lines, counts, starts, [[end for _, end in row] for row in found])
 
     def shape(self) -> TextSizes:
-        assert self._tokenizer is not None
+        if self._tokenizer is None:
+            return self._sizes(0, 0, None)
         size = max(self._vocabulary or 0, self._tokenizer.size)
         tokens = self._tokenizer.vocabulary(size)
         return self._sizes(size, self._empty_length(self._tokenizer), tokens)
 
     def declared(self) -> TextSizes:
+        if not self._parts.tokens:
+            return self.shape()
         if self._kind not in tokenising.KINDS:
             found = self._made(())
             return self._sizes(found.size, self._empty_length(found), found.vocabulary(found.size))
@@ -234,20 +261,20 @@ class Text(Input):
         return self._sizes(self._vocabulary, empty, tokens)
 
     def state(self) -> dict[str, Any]:
-        assert self._tokenizer is not None
         return {
             "columns": list(self._columns),
             "words": self._words,
             "vocabulary": self._vocabulary,
             "max_length": self._max_length,
-            "tokenizer": self._tokenizer.to_json(),
+            "tokenizer": None if self._tokenizer is None else self._tokenizer.to_json(),
             "parts": self._parts.state(),
         }
 
     def load(self, state: dict[str, Any]) -> None:
         self._columns, self._words = tuple(state["columns"]), state["words"]
         self._vocabulary, self._max_length = state["vocabulary"], state["max_length"]
-        self._tokenizer = tokenising.from_json(state["tokenizer"])
+        given = state["tokenizer"]
+        self._tokenizer = None if given is None else tokenising.from_json(given)
         self._parts = TextParts.from_state(state.get("parts", {}))  # older models have none
 
     def _fitting(self, texts: Sequence[str], rows: int) -> int:
@@ -311,8 +338,9 @@ class Text(Input):
 
     @property
     def _too_long(self) -> Finding:
+        what = "tokens" if self._parts.tokens else "words"
         return Finding(
-            f"have more than {self._max_length} tokens, the rest is cut off (max_length)"
+            f"have more than {self._max_length} {what}, the rest is cut off (max_length)"
         )
 
     def _sizes(self, size: int, empty: int, tokens: Vocabulary | None) -> TextSizes:
@@ -331,3 +359,11 @@ class Text(Input):
 
     def _where(self, column: str) -> str:
         return f"column {column!r}"
+
+
+def _ragged(values: NDArray[Any], lengths: NDArray[np.int64], fill: int = 0) -> Any:
+    from torch import from_numpy  # here, as checking a config needs no torch
+
+    from motet.data.ragged import Ragged
+
+    return Ragged(from_numpy(values), from_numpy(lengths), fill=fill)
