@@ -173,20 +173,23 @@ def test_a_row_without_words_lacks_its_bag():
     assert present_in("review", nothing, empty=0).tolist() == [False, False]
 
 
-BESIDE = {"type": "bag+lstm", "bag": BAG, "lstm": {"width": 8}}
+LETTERS = {"width": 4, "longest": 6}
+BESIDE = {"type": "bag+lstm", "bag": BAG, "lstm": {"width": 8, "characters": LETTERS}}
 
 
-def test_words_are_labelled_with_a_bag_beside_an_lstm(tmp_path):
+def test_words_are_labelled_with_a_bag_beside_an_lstm_that_reads_letters(tmp_path):
     words = [["fly", "to", "lima"], ["to", "lima", "fast"], ["a", "lima", "bean"]] * 20
     tags = [["O", "O", "B-city"], ["O", "B-city", "O"], ["O", "O", "O"]] * 20
     rows = {"words": words, "kind": ["trip", "trip", "food"] * 20, "slots": tags}
+    words_of = {"type": "text", "encoder": BESIDE, "vocabulary": "auto"}
     config = {
-        "inputs": {"words": {"type": "text", "encoder": BESIDE}},
+        "inputs": {"words": words_of},
         "tasks": {"kind": "classification", "slots": "sequence_labelling"},
         "training": CONFIG["training"] | {"epochs": 12},
         "balancing": {"type": "mgda"},
     }
     run = motet.train(config, rows, output=tmp_path / "run")
+    assert run.config.inputs["words"].options()["vocabulary"] == 2_000
     found = motet.load(run.path / "model").predict({"words": words[:3]})
     assert found["slots"].to_pylist() == tags[:3]
     assert found["kind"].to_pylist() == ["trip", "trip", "food"]

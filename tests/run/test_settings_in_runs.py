@@ -133,6 +133,7 @@ def test_the_words_of_texts_are_counted_in_the_training_rows():
     facts = facts_of([SplitRows(texts, train, 3, 1)], {"text": {"type": "text"}}, tasks)
     assert facts.inputs["text"].distinct_words == 3
     assert facts.inputs["text"].mean_words == pytest.approx(5 / 3)
+    assert facts.inputs["text"].words == 5
     assert facts.word_labels
     assert facts.tasks == {"tag": "sequence_labelling"}
     assert (facts.rows, facts.validation_rows) == (3, 1)

@@ -115,6 +115,26 @@ def test_a_rule_of_every_input_is_given_the_facts_of_each(monkeypatch):
     assert found["inputs"]["two"]["encoder"] == {"type": "transformer"}
 
 
+@pytest.mark.parametrize(("tokenizer", "expected"), [("words", 3_500), ("wordpiece", 4_000)])
+def test_auto_becomes_the_number_of_tokens_that_fits_the_training_rows(tokenizer, expected):
+    inputs = {"review": {"type": "text", "tokenizer": tokenizer, "vocabulary": "auto"}}
+    facts = InputFacts("text", distinct_words=3_500, words=450_000)
+    found, choices = settled({"inputs": inputs, "tasks": TASKS}, Facts(9, 1, {"review": facts}))
+    assert found["inputs"]["review"]["vocabulary"] == expected
+    assert list(choices) == ["inputs.review.vocabulary"]
+
+
+@pytest.mark.parametrize("given", [{}, {"tokenizer": "words"}, {"vocabulary": 500}])
+def test_a_bag_is_not_chosen_where_options_of_tokens_are_given(given, monkeypatch):
+    rule = next(each for each in RULES if each.key == "inputs.*.encoder")
+    monkeypatch.setattr(resolving.rules, "RULES", (replace(rule, left_out=True),))
+    facts = Facts(100, 10, {"review": InputFacts("text")}, {"a": "classification"})
+    inputs = {"review": {"type": "text", **given}}
+    found, _ = settled({"inputs": inputs, "tasks": TASKS}, facts)
+    chosen = found["inputs"]["review"]["encoder"]
+    assert (chosen["type"] == "bag") == (not given)
+
+
 @pytest.mark.parametrize("rows", [50, 5_000, 500_000])
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.key)
 def test_each_rule_could_be_switched_on_and_gives_a_valid_config(rule, rows, monkeypatch):

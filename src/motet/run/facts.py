@@ -68,10 +68,11 @@ def _of_input(name: str, options: Mapping[str, Any], sources: Sequence[SplitRows
         columns = matching(named, list(there), f"input {name!r}")
     if kind != "text":
         return InputFacts(kind, len(columns))
-    texts = [text for each in sources for text in _texts(each, columns)]
-    words = [text.lower().split() for text in texts]
-    distinct = len({word for row in words for word in row})
-    return InputFacts(kind, len(columns), len(texts), _mean(map(len, words)), distinct)
+    texts = [_texts(each, columns) for each in sources]
+    words = [text.lower().split() for own in texts for text in own]
+    distinct, mean = len({word for row in words for word in row}), _mean(map(len, words))
+    rows = sum(each.rows for each, own in zip(sources, texts, strict=True) if own)
+    return InputFacts(kind, len(columns), len(words), mean, distinct, round(mean * rows))
 
 
 def _texts(source: SplitRows, columns: Iterable[str]) -> list[str]:

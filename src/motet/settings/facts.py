@@ -19,6 +19,8 @@ class InputFacts:
     """Mean number of words of a text."""
     distinct_words: int = 0
     """Number of different words, in lower case."""
+    words: int = 0
+    """Number of words of all training rows, estimated from these texts."""
 
 
 @dataclass(frozen=True)

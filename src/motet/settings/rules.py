@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from motet.settings import budget
+from motet.settings import budget, vocabulary_sizes
 from motet.settings.facts import Case, Setting
 
 _FEW = 2_000
@@ -61,6 +61,13 @@ def text_encoder(case: Case) -> Setting | None:
     ):
         return None  # options of tokens, which a bag does not read
     return Setting({"type": "bag"}, f"{facts.rows:,} training rows, and no task reads words")
+
+
+def vocabulary(case: Case) -> Setting:
+    """Choose the number of tokens of a tokeniser that is trained."""
+    found, tokenizer = case.input(), case.config["inputs"][case.name].get("tokenizer", "wordpiece")
+    size = vocabulary_sizes.size_for(tokenizer, found.words, found.distinct_words)
+    return Setting(size, f"{found.words:,} words, {found.distinct_words:,} of them different")
 
 
 def dropout_of_text(case: Case) -> Setting | None:
@@ -135,6 +142,7 @@ def balancing(case: Case) -> Setting | None:
 RULES = (
     Rule("model.encoder", table_encoder),
     Rule("inputs.*.encoder", text_encoder),
+    Rule("inputs.*.vocabulary", vocabulary),
     Rule("inputs.*.encoder.dropout", dropout_of_text),
     Rule("tasks.*.label_smoothing", label_smoothing),
     Rule("balancing", balancing),

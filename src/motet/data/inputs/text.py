@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from motet.data import tokeniser_training, tokenising, vocabulary_sizes
+from motet.data import tokeniser_training, tokenising
 from motet.data.inputs.base import Input, Rows
 from motet.data.inputs.samples import Sample
 from motet.data.inputs.shapes import TextSizes
@@ -28,6 +28,7 @@ from motet.options import (
     checked,
 )
 from motet.problems import InputError
+from motet.settings.vocabulary_sizes import size_for
 from motet.vocabularies import Vocabulary
 
 _VOCABULARY, _MIN_COUNT = 10_000, 2
@@ -282,9 +283,7 @@ class Text(Input):
         lines = max(len(texts), 1) / len(self._columns)
         words = [word for text in texts for word in _WORD.findall(text.lower())]
         count = round(len(words) * max(rows / lines, 1))
-        if self._kind == "words":
-            return max(len({*words}), vocabulary_sizes.LEAST)
-        return vocabulary_sizes.pieces_for(count)
+        return size_for(str(self._kind), count, len({*words}))
 
     def _made(self, texts: Sequence[str]) -> tokenising.Tokenizer:
         if self._kind == "saved":

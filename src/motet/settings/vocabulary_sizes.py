@@ -45,6 +45,16 @@ def tokens_for(texts: int, distinct_words: int, words: int) -> Tokens:
     )
 
 
+def size_for(tokenizer: str, words: int, distinct_words: int) -> int:
+    """Return the number of tokens that fits a corpus, for a given kind of tokeniser.
+
+    Example:
+        >>> size_for("words", 60_000, 8_000), size_for("wordpiece", 60_000, 8_000)
+        (8000, 2000)
+    """
+    return max(distinct_words, LEAST) if tokenizer == "words" else pieces_for(words)
+
+
 def pieces_for(words: int) -> int:
     """Return the number of pieces of words that a corpus of so many words supports.
 

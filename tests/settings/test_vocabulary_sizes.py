@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from motet.data.inputs.text import Text
-from motet.data.vocabulary_sizes import pieces_for, tokens_for
+from motet.settings.vocabulary_sizes import pieces_for, tokens_for
 
 
 @pytest.mark.parametrize(
