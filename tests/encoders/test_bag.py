@@ -8,6 +8,8 @@ from motet.encoders import Bag
 from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.tasks import Classification
+from motet.training.passes.draws import RowDraws
+from motet.training.plan import Share
 
 GRAMS = torch.tensor([[3, 1, 3, 0], [2, 0, 0, 0], [0, 0, 0, 0]])
 
@@ -47,6 +49,18 @@ def test_dropout_leaves_out_n_grams_only_in_training_and_features_keep_their_siz
     assert {0.0, 1 / 2, 1.0} < {round(each * divisor / 4, 3) for each in dropped[:, 0].tolist()}
     torch.testing.assert_close(dropped.mean(0), whole * (1 - 0.3**4), rtol=0.03, atol=0)
     torch.testing.assert_close(encoder.eval()(texts), whole.expand(20_000, 3))
+
+
+def test_a_row_loses_the_same_n_grams_in_whichever_process_it_is():
+    encoder = made(dropout=0.5)
+    grams = torch.randint(1, 6, (6, 9))
+    torch.manual_seed(1)
+    whole = encoder({"grams": grams})
+    for places in (slice(0, 2), slice(2, 6)):
+        torch.manual_seed(1)
+        own = grams[places]
+        with RowDraws(len(own), Share(places, 6), {}):
+            assert torch.equal(encoder({"grams": own}), whole[places])
 
 
 def test_the_first_step_from_a_linear_start_is_that_of_logistic_regression():
