@@ -45,20 +45,30 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 import motet
 from motet.tags import TagSet
 
-_LONG = ["training.epochs=100", "training.batch_size=32"]
+_AUTO = [
+    "training.epochs=auto",
+    "training.batch_size=auto",
+    "training.early_stopping.patience={share: 0.25}",
+]
+_RATE = "training.optimizer.learning_rate=0.003"
+_ENSEMBLE = "model.encoder.type=ensemble"
+_STANDARD = {"number": {"scaling": "standard"}}
+_BINS = {bins: {"number": {"bins": bins}} for bins in (4, 8, 16)}
 CANDIDATES = {
     "default": {},
-    "b32": {"tables": ["training.batch_size=32"]},
-    "long": {"tables": [*_LONG, "training.early_stopping.patience=25"]},
-    "long3": {
-        "tables": [
-            *_LONG,
-            "training.early_stopping.patience=25",
-            "training.optimizer.learning_rate=0.003",
-        ]
+    "E_st": {"tables": [*_AUTO, _ENSEMBLE, _RATE], "inputs": _STANDARD},
+    "E_b8": {"tables": [*_AUTO, _ENSEMBLE, _RATE], "inputs": _BINS[8]},
+    "E_b4": {"tables": [*_AUTO, _ENSEMBLE, _RATE], "inputs": _BINS[4]},
+    "E_b16": {"tables": [*_AUTO, _ENSEMBLE, _RATE], "inputs": _BINS[16]},
+    "E_b8_lq": {
+        "tables": [*_AUTO, _ENSEMBLE, _RATE, "training.average=last_quarter"],
+        "inputs": _BINS[8],
     },
+    "E_b8_ema": {"tables": [*_AUTO, _ENSEMBLE, _RATE, "training.average=ema"], "inputs": _BINS[8]},
+    "E_b8_1": {"tables": [*_AUTO, _ENSEMBLE], "inputs": _BINS[8]},
 }
-"""Overrides of a default run, by candidate and by what the rows are ("tables", "texts")."""
+"""Overrides of a default run, by candidate and by what the rows are ("tables", "texts");
+and further options of inputs by type ("inputs")."""
 
 MULTI_TARGET = ("enb", "jura", "scpf", "wq", "oes97", "atp1d")
 TABLES = ("adult", "yeast", *MULTI_TARGET)
@@ -84,11 +94,14 @@ class Problem:
     numbers: list = field(default_factory=list)
     categories: list = field(default_factory=list)
 
-    def config(self, seed):
-        """Return the config of a default run."""
+    def config(self, seed, options):
+        """Return the config of a default run, with further options of inputs by type."""
+        inputs = {
+            name: {"type": kind, **options.get(kind, {})} for name, kind in self.inputs.items()
+        }
         return {
             "data": {"split": {"column": "split"}},
-            "inputs": self.inputs,
+            "inputs": inputs,
             "tasks": self.tasks,
             "training": {"seed": seed},
         }
@@ -167,14 +180,14 @@ def _clothing(rows):
     tasks = ("recommended", "rating", "department")
     return {
         "rows": rows[["text", *tasks, "split"]],
-        "inputs": {"text": {"type": "text"}},
+        "inputs": {"text": "text"},
         "tasks": dict.fromkeys(tasks, "classification"),
     }
 
 
 def _snips(rows):
     return {
-        "inputs": {"tokens": {"type": "text"}},
+        "inputs": {"tokens": "text"},
         "tasks": {"intent": "classification", "slots": "sequence_labelling"},
     }
 
@@ -231,10 +244,9 @@ def run_motet(problem, seed, changes, output):
     started = time.process_time()
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        overrides = [each.format(input=next(iter(problem.inputs))) for each in changes]
-        run = motet.train(
-            problem.config(seed), data=problem.seen, overrides=overrides, output=output
-        )
+        config = problem.config(seed, changes.get("inputs", {}))
+        overrides = changes.get("texts" if problem.texts else "tables", [])
+        run = motet.train(config, data=problem.seen, overrides=overrides, output=output)
     seconds = time.process_time() - started
     columns = run.predict(problem.held).to_pandas()
     predicted = {}
@@ -340,7 +352,7 @@ def _measured(problem, key, is_text, runs):
     if peer is not None:
         found, notes = peer(problem, seed, method)
     else:
-        changes = CANDIDATES[method].get("texts" if is_text else "tables", [])
+        changes = CANDIDATES[method]
         output = pathlib.Path(runs) / f"{part}-{method}-{name}-{seed}"
         found, notes = run_motet(problem, seed, changes, output)
     error = float(np.mean(list(found.values())))
