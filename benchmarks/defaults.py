@@ -58,14 +58,11 @@ CANDIDATES = {
     "default": {},
     "E_st": {"tables": [*_AUTO, _ENSEMBLE, _RATE], "inputs": _STANDARD},
     "E_b8": {"tables": [*_AUTO, _ENSEMBLE, _RATE], "inputs": _BINS[8]},
-    "E_b4": {"tables": [*_AUTO, _ENSEMBLE, _RATE], "inputs": _BINS[4]},
-    "E_b16": {"tables": [*_AUTO, _ENSEMBLE, _RATE], "inputs": _BINS[16]},
-    "E_b8_lq": {
-        "tables": [*_AUTO, _ENSEMBLE, _RATE, "training.average=last_quarter"],
-        "inputs": _BINS[8],
-    },
-    "E_b8_ema": {"tables": [*_AUTO, _ENSEMBLE, _RATE, "training.average=ema"], "inputs": _BINS[8]},
-    "E_b8_1": {"tables": [*_AUTO, _ENSEMBLE], "inputs": _BINS[8]},
+    "E_both": {"tables": [*_AUTO, _ENSEMBLE, _RATE], "inputs": _BINS[16], "both": 1},
+    "E_both_ema": {"tables": [*_AUTO, _ENSEMBLE, _RATE, "training.average=ema"], "inputs": _BINS[16], "both": 1},
+    "E_both_do": {"tables": [*_AUTO, _ENSEMBLE, _RATE, "model.encoder.dropout=0.3"], "inputs": _BINS[16], "both": 1},
+    "E_both_wd": {"tables": [*_AUTO, _ENSEMBLE, _RATE, "training.optimizer.weight_decay=0.3"], "inputs": _BINS[16], "both": 1},
+    "E_st_do": {"tables": [*_AUTO, _ENSEMBLE, _RATE, "model.encoder.dropout=0.3"], "inputs": _STANDARD},
 }
 """Overrides of a default run, by candidate and by what the rows are ("tables", "texts");
 and further options of inputs by type ("inputs")."""
@@ -245,6 +242,11 @@ def run_motet(problem, seed, changes, output):
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         config = problem.config(seed, changes.get("inputs", {}))
+        if "both" in changes:
+            config["inputs"] |= {
+                f"{name}_s": {"type": "number", "scaling": "standard", "column": name}
+                for name, kind in problem.inputs.items() if kind == "number"
+            }
         overrides = changes.get("texts" if problem.texts else "tables", [])
         run = motet.train(config, data=problem.seen, overrides=overrides, output=output)
     seconds = time.process_time() - started
