@@ -54,15 +54,19 @@ _RATE = "training.optimizer.learning_rate=0.003"
 _ENSEMBLE = "model.encoder.type=ensemble"
 _STANDARD = {"number": {"scaling": "standard"}}
 _BINS = {bins: {"number": {"bins": bins}} for bins in (4, 8, 16)}
+_BEST = [*_AUTO, _ENSEMBLE, _RATE]
+_EMA = "training.average=ema"
 CANDIDATES = {
     "default": {},
-    "E_st": {"tables": [*_AUTO, _ENSEMBLE, _RATE], "inputs": _STANDARD},
-    "E_b8": {"tables": [*_AUTO, _ENSEMBLE, _RATE], "inputs": _BINS[8]},
-    "E_both": {"tables": [*_AUTO, _ENSEMBLE, _RATE], "inputs": _BINS[16], "both": 1},
-    "E_both_ema": {"tables": [*_AUTO, _ENSEMBLE, _RATE, "training.average=ema"], "inputs": _BINS[16], "both": 1},
-    "E_both_do": {"tables": [*_AUTO, _ENSEMBLE, _RATE, "model.encoder.dropout=0.3"], "inputs": _BINS[16], "both": 1},
-    "E_both_wd": {"tables": [*_AUTO, _ENSEMBLE, _RATE, "training.optimizer.weight_decay=0.3"], "inputs": _BINS[16], "both": 1},
-    "E_st_do": {"tables": [*_AUTO, _ENSEMBLE, _RATE, "model.encoder.dropout=0.3"], "inputs": _STANDARD},
+    "E_st": {"tables": _BEST, "inputs": _STANDARD},
+    "E_b8": {"tables": _BEST, "inputs": _BINS[8]},
+    "E_b16": {"tables": _BEST, "inputs": _BINS[16]},
+    "E_q": {"tables": _BEST, "inputs": {"number": {"scaling": "quantile"}}},
+    "E_q_ema": {"tables": [*_BEST, _EMA], "inputs": {"number": {"scaling": "quantile"}}},
+    "E_log": {"tables": _BEST, "inputs": {"number": {"scaling": "standard", "transform": "auto"}}},
+    "E_log_ema": {"tables": [*_BEST, _EMA], "inputs": {"number": {"scaling": "standard", "transform": "auto"}}},
+    "E_b16_ema": {"tables": [*_BEST, _EMA], "inputs": _BINS[16]},
+    "E_b16_lq": {"tables": [*_BEST, "training.average=last_quarter"], "inputs": _BINS[16]},
 }
 """Overrides of a default run, by candidate and by what the rows are ("tables", "texts");
 and further options of inputs by type ("inputs")."""
