@@ -64,7 +64,10 @@ CANDIDATES = {
     "E_q": {"tables": _BEST, "inputs": {"number": {"scaling": "quantile"}}},
     "E_q_ema": {"tables": [*_BEST, _EMA], "inputs": {"number": {"scaling": "quantile"}}},
     "E_log": {"tables": _BEST, "inputs": {"number": {"scaling": "standard", "transform": "auto"}}},
-    "E_log_ema": {"tables": [*_BEST, _EMA], "inputs": {"number": {"scaling": "standard", "transform": "auto"}}},
+    "E_log_ema": {
+        "tables": [*_BEST, _EMA],
+        "inputs": {"number": {"scaling": "standard", "transform": "auto"}},
+    },
     "E_b16_ema": {"tables": [*_BEST, _EMA], "inputs": _BINS[16]},
     "E_b16_lq": {"tables": [*_BEST, "training.average=last_quarter"], "inputs": _BINS[16]},
 }
@@ -249,7 +252,8 @@ def run_motet(problem, seed, changes, output):
         if "both" in changes:
             config["inputs"] |= {
                 f"{name}_s": {"type": "number", "scaling": "standard", "column": name}
-                for name, kind in problem.inputs.items() if kind == "number"
+                for name, kind in problem.inputs.items()
+                if kind == "number"
             }
         overrides = changes.get("texts" if problem.texts else "tables", [])
         run = motet.train(config, data=problem.seen, overrides=overrides, output=output)

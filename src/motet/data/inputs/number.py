@@ -39,13 +39,16 @@ class Number(Input):
     Args:
         name: The input's name.
         column: Column to read; the input's name if left out.
-        scaling: How the network receives it. piecewise: its place among knots, which are some of
+        scaling: How the network receives it. auto: piecewise for 2,000 training values or more, or
+            at most 32 different ones, else standard, of the logarithm where values span decades.
+            piecewise: its place among knots, which are some of
             the training values; an encoder that knows them spreads it over one column per bin, so
             that the network can bend at every knot. standard: shifted and scaled to mean 0 and
             standard deviation 1. quantile: its rank among the training values as a normal score,
             which removes outliers and skew.
-        bins: Maximum number of bins of piecewise; 64 if left out.
-        transform: log: the number becomes ``sign(x) log(1 + |x| / scale)`` first, whose scale is
+        bins: Maximum number of bins; 64 if left out. With auto, it chooses piecewise.
+        transform: none: the number itself, which is the default unless scaling is auto. log: the
+            number becomes ``sign(x) log(1 + |x| / scale)`` first, whose scale is
             learned: a tenth of the training values other than 0 are smaller in size. auto: if nine
             tenths of the sizes span a factor of 100 and the values are skewed, which a note then
             reports.
@@ -69,15 +72,15 @@ class Number(Input):
         name: str,
         *,
         column: str | None = None,
-        scaling: Literal["standard", "quantile", "piecewise"] = "piecewise",
-        bins: Annotated[PositiveInt | None, OnlyWith("scaling", ("piecewise",))] = None,
-        transform: Literal["none", "log", "auto"] = "none",
+        scaling: Literal["auto", "standard", "quantile", "piecewise"] = "auto",
+        bins: Annotated[PositiveInt | None, OnlyWith("scaling", ("piecewise", "auto"))] = None,
+        transform: Literal["none", "log", "auto"] | None = None,
     ) -> None:
         self.name = name
         self._column = column or name
         self._scaling: str = scaling
         self._bins, self._transform = bins, transform
-        self._scaled = Scaled(scaling, {})
+        self._scaled = Scaled("standard", {})
         self._missing = False
         self._seen = _Seen()
 
@@ -130,7 +133,7 @@ class Number(Input):
                 option="bins",
                 owner=f"input {self.name!r}",
             )
-        if self._transform != "none":
+        if self._transform not in (None, "none"):
             raise InputError(
                 "its scale is learned from training values and not supported without data; remove "
                 "transform, and the number is used as it is",

@@ -13,11 +13,32 @@ from motet.data.inputs.shapes import Expansion
 
 BINS = 64
 Transform = Literal["none", "log", "auto"]
+AUTO = "auto"
+_MANY_ROWS = 2_000
+"""Values from which 64 bins have enough of them each."""
+_FEW_VALUES = 32
+"""Different values up to which a bin is a value, however few rows there are."""
 
 
-def needs_sample(scaling: str, transform: str) -> bool:
+def needs_sample(scaling: str, transform: str | None) -> bool:
     """Return whether values are needed to learn it, or else their `Moments`."""
-    return transform != "none" or SCALINGS[scaling].learns_from == "sample"
+    if scaling == AUTO or transform in ("log", "auto"):
+        return True
+    return SCALINGS[scaling].learns_from == "sample"
+
+
+def fitting_scaling(values: Values) -> str:
+    """Choose the scaling of a column by its values (n,), none missing.
+
+    Bins are worth their weights where each holds many rows. On few rows of a continuous number they
+    follow the noise, and a single column that is a line to begin with serves better: so it is
+    piecewise for 2,000 values or more, or at most 32 different ones, and else standard.
+
+    Returns:
+        "piecewise" or "standard".
+    """
+    many = len(values) >= _MANY_ROWS or len(np.unique(values)) <= _FEW_VALUES
+    return "piecewise" if many else "standard"
 
 
 @dataclass(frozen=True)
@@ -32,14 +53,21 @@ class Scaled:
 
     @staticmethod
     def learn(
-        seen: Values | Moments, scaling: str, transform: str, bins: int | None
+        seen: Values | Moments, scaling: str, transform: str | None, bins: int | None
     ) -> "tuple[Scaled, str]":
         """Learn from the values (n,) of a column, none missing, or from their moments.
+
+        With ``auto``, the values choose the scaling; where they choose standard and no transform is
+        given, numbers over decades become logarithms.
 
         Returns:
             What was learned, and why the numbers become logarithms if that was decided here.
         """
         reason, log = "", None
+        if scaling == AUTO:
+            assert isinstance(seen, np.ndarray)  # `needs_sample` is true
+            scaling = "piecewise" if bins is not None else fitting_scaling(seen)
+            transform = transform or ("auto" if scaling == "standard" else "none")
         if isinstance(seen, np.ndarray):
             reason = spans_decades(seen) if transform == "auto" else ""
             log = log_scale(seen) if transform == "log" or reason else None

@@ -9,7 +9,7 @@ import numpy as np
 from motet.data.inputs.base import FILLED, LACKING, Input, Rows, with_indicator
 from motet.data.inputs.moments import Moments
 from motet.data.inputs.samples import LARGEST, Sample
-from motet.data.inputs.scaled import Scaled, needs_sample
+from motet.data.inputs.scaled import AUTO, Scaled, needs_sample
 from motet.data.inputs.scaling import standardise
 from motet.data.inputs.shapes import BranchShape, NumberColumn, TableShape
 from motet.data.notes import Notes
@@ -20,6 +20,8 @@ from motet.problems import InputError
 
 _WIDEST = 1_000_000
 """Numbers of a vector, each of which is named when a model is made without data."""
+_WIDEST_AUTO = 64
+"""Components above which bins would be too many, and each is standardised."""
 _SAMPLED = 1 << 26
 """Numbers of all vectors of a sample: half a gigabyte."""
 
@@ -47,11 +49,12 @@ class Vector(Input):
         columns: Columns of numbers to read instead: a pattern such as "clip_*", or their names.
             Their order is that of the training rows, also for later data.
         width: Number of components; learned from the training rows if left out.
-        scaling: How the network receives each component. standard: shifted and scaled to mean 0
+        scaling: How the network receives each component. auto: of at most 64 components, each as a
+            number is, of more standard. standard: shifted and scaled to mean 0
             and standard deviation 1, as suits embeddings. piecewise: its place among knots, which
             an encoder spreads over one column per bin, as suits measurements. quantile: its rank
             among the training values as a normal score. All as for a number.
-        bins: Maximum number of bins of piecewise; 64 if left out.
+        bins: Maximum number of bins; 64 if left out. With auto, it chooses piecewise.
         transform: Whether each component becomes its logarithm first: none, log or auto, as for a
             number.
         encoder: Encoder of the vector alone, so that it is a modality of its own, which rows may
@@ -77,9 +80,9 @@ class Vector(Input):
         column: str | None = None,
         columns: str | Sequence[str] | None = None,
         width: PositiveInt | None = None,
-        scaling: Literal["standard", "quantile", "piecewise"] = "standard",
-        bins: Annotated[PositiveInt | None, OnlyWith("scaling", ("piecewise",))] = None,
-        transform: Literal["none", "log", "auto"] = "none",
+        scaling: Literal["auto", "standard", "quantile", "piecewise"] = "auto",
+        bins: Annotated[PositiveInt | None, OnlyWith("scaling", ("piecewise", "auto"))] = None,
+        transform: Literal["none", "log", "auto"] | None = None,
         encoder: Annotated[Mapping[str, Any] | str, Chosen("encoder", default="mlp")] | None = None,
     ) -> None:
         if column is not None and columns is not None:
@@ -121,6 +124,8 @@ class Vector(Input):
                 "correct width, or leave it out",
                 option="width",
             )
+        if self._scaling == AUTO and self._bins is None and values.shape[1] > _WIDEST_AUTO:
+            self._scaling = "standard"
         found = Moments.of(values)
         seen.moments = found if seen.moments is None else seen.moments + found
         if needs_sample(self._scaling, self._transform):
@@ -216,7 +221,7 @@ class Vector(Input):
         return BranchShape("vector", (len(table.numbers), *bins))
 
     def declared(self) -> TableShape | BranchShape:
-        if self._bins is not None or self._transform != "none":
+        if self._bins is not None or self._transform not in (None, "none"):
             option = "transform" if self._bins is None else "bins"
             raise InputError(
                 f"{option} is learned from training values and not supported without data; remove "
