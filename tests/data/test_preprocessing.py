@@ -90,7 +90,7 @@ def test_inputs_are_one_matrix_of_numbers_and_one_of_categories():
 
 def test_each_column_of_numbers_says_over_which_bins_it_can_be_spread():
     bins = [each and len(each.starts) for each in made().shapes().table.expansions]
-    assert bins == [2, None, None, None, 2]  # age, age_missing, clip, clip, size
+    assert bins == [2, None, 3, 3, 2]  # age, age_missing, clip, clip, size
 
 
 def test_a_kind_of_array_without_columns_is_left_out():

@@ -155,10 +155,30 @@ def knots_of(number):
     return number.state()["fitted"]["knots"]
 
 
-def test_piecewise_is_the_default_with_64_bins_and_one_column():
+@pytest.mark.parametrize(
+    ("values", "scaling"),
+    [
+        (np.arange(2_000.0), "piecewise"),
+        (np.arange(1_999.0), "standard"),
+        (np.arange(500.0) % 32, "piecewise"),  # a bin is a value
+        (np.arange(500.0) % 33, "standard"),
+    ],
+)
+def test_values_choose_the_scaling_by_default(values, scaling):
+    assert fitted(values).state()["scaling"] == scaling
+    assert fitted(values, bins=8).state()["scaling"] == "piecewise"
+
+
+def test_numbers_over_decades_become_logarithms_where_values_choose_a_line():
+    decades = np.geomspace(1, 1e6, 500)
+    assert "log" in fitted(decades).state()
+    assert "log" not in fitted(decades, scaling="standard").state()
+    assert "log" not in fitted(decades, transform="none").state()
+
+
+def test_piecewise_has_64_bins_and_one_column():
     values = np.random.default_rng(0).normal(size=500)
-    number = fitted(values)
-    assert number.state()["scaling"] == "piecewise"
+    number = fitted(values, scaling="piecewise")
     assert len(knots_of(number)) == 65
     assert number.shape().names == ("x",)
     assert numbers(number, values).shape == (500, 1)

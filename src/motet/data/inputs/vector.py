@@ -49,11 +49,11 @@ class Vector(Input):
         columns: Columns of numbers to read instead: a pattern such as "clip_*", or their names.
             Their order is that of the training rows, also for later data.
         width: Number of components; learned from the training rows if left out.
-        scaling: How the network receives each component. auto: of at most 64 components, each as a
-            number is, of more standard. standard: shifted and scaled to mean 0
-            and standard deviation 1, as suits embeddings. piecewise: its place among knots, which
-            an encoder spreads over one column per bin, as suits measurements. quantile: its rank
-            among the training values as a normal score. All as for a number.
+        scaling: How the network receives each component. auto: as suits a number, but standard for
+            more than 64 components and for a vector with an encoder, which are embeddings mostly.
+            standard: shifted and scaled to mean 0 and standard deviation 1. piecewise: its place
+            among knots, which an encoder spreads over one column per bin. quantile: its rank among
+            the training values as a normal score.
         bins: Maximum number of bins; 64 if left out. With auto, it chooses piecewise.
         transform: Whether each component becomes its logarithm first: none, log or auto, as for a
             number.
@@ -69,7 +69,7 @@ class Vector(Input):
         >>> clip.observe(pa.table({"clip_a": [0.0, 2.0], "clip_b": [5.0, 5.0]}))
         >>> clip.finish()
         >>> clip.apply(pa.table({"clip_b": [6.0], "clip_a": [1.0]}))[0]["numbers"]
-        array([[0., 1.]], dtype=float32)
+        array([[0., 0.]], dtype=float32)
     """
 
     @checked
@@ -124,8 +124,8 @@ class Vector(Input):
                 "correct width, or leave it out",
                 option="width",
             )
-        if self._scaling == AUTO and self._bins is None and values.shape[1] > _WIDEST_AUTO:
-            self._scaling = "standard"
+        if self._scaling == AUTO and (self._branch or values.shape[1] > _WIDEST_AUTO):
+            self._scaling = "standard" if self._bins is None else "piecewise"
         found = Moments.of(values)
         seen.moments = found if seen.moments is None else seen.moments + found
         if needs_sample(self._scaling, self._transform):
