@@ -56,20 +56,16 @@ _STANDARD = {"number": {"scaling": "standard"}}
 _BINS = {bins: {"number": {"bins": bins}} for bins in (4, 8, 16)}
 _BEST = [*_AUTO, _ENSEMBLE, _RATE]
 _EMA = "training.average=ema"
+_ALL = [*_AUTO, _RATE, "training.average=ema"]
 CANDIDATES = {
     "default": {},
-    "E_st": {"tables": _BEST, "inputs": _STANDARD},
-    "E_b8": {"tables": _BEST, "inputs": _BINS[8]},
-    "E_b16": {"tables": _BEST, "inputs": _BINS[16]},
-    "E_q": {"tables": _BEST, "inputs": {"number": {"scaling": "quantile"}}},
-    "E_q_ema": {"tables": [*_BEST, _EMA], "inputs": {"number": {"scaling": "quantile"}}},
-    "E_log": {"tables": _BEST, "inputs": {"number": {"scaling": "standard", "transform": "auto"}}},
-    "E_log_ema": {
-        "tables": [*_BEST, _EMA],
-        "inputs": {"number": {"scaling": "standard", "transform": "auto"}},
-    },
-    "E_b16_ema": {"tables": [*_BEST, _EMA], "inputs": _BINS[16]},
-    "E_b16_lq": {"tables": [*_BEST, "training.average=last_quarter"], "inputs": _BINS[16]},
+    "E": {"tables": [*_ALL, _ENSEMBLE]},
+    "M": {"tables": _ALL},
+    "M1": {"tables": [*_AUTO, "training.average=ema"]},
+    "E_wd": {"tables": [*_ALL, _ENSEMBLE, "training.optimizer.weight_decay=0.1"]},
+    "E_nopatience": {"tables": [*_ALL, _ENSEMBLE, "training.early_stopping.patience=1000"]},
+    "E_unc": {"tables": [*_ALL, _ENSEMBLE, "balancing.type=uncertainty"]},
+    "E_smooth": {"tables": [*_ALL, _ENSEMBLE, "training.monitor_smoothing=auto"]},
 }
 """Overrides of a default run, by candidate and by what the rows are ("tables", "texts");
 and further options of inputs by type ("inputs")."""
