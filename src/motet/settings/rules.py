@@ -16,13 +16,16 @@ from motet.settings.facts import Case, Setting
 
 _FEW = 2_000
 """Training rows below which sets are small: an epoch of them is soon known by heart."""
-_FEW_TEXTS = 10_000
+_MANY = 10_000
+"""Training rows from which one network learns as much as an ensemble, at a fraction of its cost."""
+_FEW_TEXTS = 50_000
 """Training rows below which a bag of n-grams is the encoder of a text."""
-_IN_TABLES = frozenset({"number", "category", "vector"})
+_IN_TABLES = frozenset({"number", "category", "vector", "time", "set"})
 _OF_ROWS = frozenset({"classification", "regression", "multi_label", "ordinal", "count"})
 """Types of tasks that need one state per row and no auxiliary views."""
 _RECURRENT = frozenset({"lstm"})
-_OF_TABLES = frozenset({"mlp"})
+_QUICK = frozenset({"mlp", "ensemble", "bag"})
+"""Encoders that learn with a larger rate than that of the optimizer."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,14 @@ class Rule:
 
 
 def table_encoder(case: Case) -> Setting | None:
-    """Choose the encoder of a table; members of an ensemble have no states of words."""
-    if not case.facts.kinds & _IN_TABLES or not frozenset(case.facts.tasks.values()) <= _OF_ROWS:
+    """Choose the encoder of a table alone: members cost too much where rows are many."""
+    facts = case.facts
+    whole_rows = frozenset(facts.tasks.values()) <= _OF_ROWS
+    if facts.rows >= _MANY or not facts.kinds <= _IN_TABLES or not whole_rows:
         return None
-    return Setting({"type": "ensemble"}, "a table, and tasks that read whole rows")
+    if case.value["type"] != "mlp" or case.config["model"]["sharing"]["type"] != "hard":
+        return None
+    return Setting({"type": "ensemble"}, f"{facts.rows:,} rows of a table")
 
 
 def text_encoder(case: Case) -> Setting | None:
@@ -94,13 +101,13 @@ def weight_decay(case: Case) -> Setting | None:
 
 def learning_rate(case: Case) -> Setting | None:
     """Choose the learning rate of Adam and AdamW by what is trained from scratch."""
-    if case.config["training"]["optimizer"]["type"] not in ("adam", "adamw"):
-        return None
     encoders = case.encoders()
-    if encoders and encoders <= _RECURRENT | _OF_TABLES:
-        if encoders & _RECURRENT:
-            return Setting(1e-2, "a recurrent encoder from scratch")
-        return Setting(3e-3, "a table")
+    if case.config["training"]["optimizer"]["type"] not in ("adam", "adamw") or not encoders:
+        return None
+    if encoders <= _QUICK:
+        return Setting(3e-3, f"{' and '.join(sorted(encoders))} from scratch")
+    if encoders <= _QUICK | _RECURRENT:
+        return Setting(1e-2, "a recurrent encoder from scratch")
     return None
 
 
@@ -140,18 +147,18 @@ def balancing(case: Case) -> Setting | None:
 
 
 RULES = (
-    Rule("model.encoder", table_encoder),
-    Rule("inputs.*.encoder", text_encoder),
+    Rule("model.encoder", table_encoder, left_out=True),
+    Rule("inputs.*.encoder", text_encoder, left_out=True),
     Rule("inputs.*.vocabulary", vocabulary),
     Rule("inputs.*.encoder.dropout", dropout_of_text),
     Rule("tasks.*.label_smoothing", label_smoothing),
     Rule("balancing", balancing),
-    Rule("training.optimizer.learning_rate", learning_rate),
+    Rule("training.optimizer.learning_rate", learning_rate, left_out=True),
     Rule("training.optimizer.weight_decay", weight_decay),
-    Rule("training.batch_size", batch_size),
-    Rule("training.epochs", epochs),
-    Rule("training.early_stopping.patience", patience),
+    Rule("training.batch_size", batch_size, left_out=True),
+    Rule("training.epochs", epochs, left_out=True),
+    Rule("training.early_stopping.patience", patience, left_out=True),
     Rule("training.monitor_smoothing", monitor_smoothing),
-    Rule("training.average", average),
+    Rule("training.average", average, left_out=True),
 )
 """All rules, in the order in which they decide."""
