@@ -156,17 +156,20 @@ def knots_of(number):
 
 
 @pytest.mark.parametrize(
-    ("values", "scaling"),
+    ("values", "scaling", "knots"),
     [
-        (np.arange(2_000.0), "piecewise"),
-        (np.arange(1_999.0), "standard"),
-        (np.arange(500.0) % 32, "piecewise"),  # a bin is a value
-        (np.arange(500.0) % 33, "standard"),
+        (np.arange(3_000.0), "piecewise", 65),
+        (np.arange(512.0), "piecewise", 17),  # a bin for 32 values
+        (np.arange(511.0), "standard", 0),
+        (np.arange(500.0) % 32, "piecewise", 32),  # a bin is a value
+        (np.arange(500.0) % 33, "standard", 0),
     ],
 )
-def test_values_choose_the_scaling_by_default(values, scaling):
-    assert fitted(values).state()["scaling"] == scaling
-    assert fitted(values, bins=8).state()["scaling"] == "piecewise"
+def test_values_choose_the_scaling_by_default(values, scaling, knots):
+    number = fitted(values)
+    assert number.state()["scaling"] == scaling
+    assert len(number.state()["fitted"].get("knots", ())) == knots
+    assert len(knots_of(fitted(values, bins=8))) == 9
 
 
 def test_numbers_over_decades_become_logarithms_where_values_choose_a_line():

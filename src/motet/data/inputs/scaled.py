@@ -14,8 +14,10 @@ from motet.data.inputs.shapes import Expansion
 BINS = 64
 Transform = Literal["none", "log", "auto"]
 AUTO = "auto"
-_MANY_ROWS = 2_000
-"""Values from which 64 bins have enough of them each."""
+_VALUES_A_BIN = 32
+"""Values that a bin should hold."""
+_FEWEST_BINS = 16
+"""Bins below which a column is better a line than a curve."""
 _FEW_VALUES = 32
 """Different values up to which a bin is a value, however few rows there are."""
 
@@ -27,18 +29,20 @@ def needs_sample(scaling: str, transform: str | None) -> bool:
     return SCALINGS[scaling].learns_from == "sample"
 
 
-def fitting_scaling(values: Values) -> str:
+def fitting_scaling(values: Values) -> tuple[str, int]:
     """Choose the scaling of a column by its values (n,), none missing.
 
     Bins are worth their weights where each holds many rows. On few rows of a continuous number they
-    follow the noise, and a single column that is a line to begin with serves better: so it is
-    piecewise for 2,000 values or more, or at most 32 different ones, and else standard.
+    follow the noise, and a single column that is a line to begin with serves better.
 
     Returns:
-        "piecewise" or "standard".
+        "piecewise" and its bins, one for 32 values, for 512 values or more, or for at most 32
+        different ones; else "standard".
     """
-    many = len(values) >= _MANY_ROWS or len(np.unique(values)) <= _FEW_VALUES
-    return "piecewise" if many else "standard"
+    if len(np.unique(values)) <= _FEW_VALUES:
+        return "piecewise", BINS
+    bins = min(len(values) // _VALUES_A_BIN, BINS)
+    return "piecewise" if bins >= _FEWEST_BINS else "standard", bins
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ class Scaled:
         reason, log = "", None
         if scaling == AUTO:
             assert isinstance(seen, np.ndarray)  # `needs_sample` is true
-            scaling = "piecewise" if bins is not None else fitting_scaling(seen)
+            scaling, fitting = fitting_scaling(seen)
+            scaling, bins = ("piecewise", bins) if bins is not None else (scaling, fitting)
             transform = transform or ("auto" if scaling == "standard" else "none")
         if isinstance(seen, np.ndarray):
             reason = spans_decades(seen) if transform == "auto" else ""

@@ -54,7 +54,7 @@ class Vector(Input):
             standard: shifted and scaled to mean 0 and standard deviation 1. piecewise: its place
             among knots, which an encoder spreads over one column per bin. quantile: its rank among
             the training values as a normal score.
-        bins: Maximum number of bins; 64 if left out. With auto, it chooses piecewise.
+        bins: Maximum number of bins, at most 64 if left out. With auto, it chooses piecewise.
         transform: Whether each component becomes its logarithm first: none, log or auto, as for a
             number.
         encoder: Encoder of the vector alone, so that it is a modality of its own, which rows may
