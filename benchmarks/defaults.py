@@ -57,15 +57,21 @@ _BINS = {bins: {"number": {"bins": bins}} for bins in (4, 8, 16)}
 _BEST = [*_AUTO, _ENSEMBLE, _RATE]
 _EMA = "training.average=ema"
 _ALL = [*_AUTO, _RATE, "training.average=ema"]
+_LSTM = {"text": {"encoder": {"type": "lstm"}}}
+def _lstm(**options):
+    return {"text": {"encoder": {"type": "lstm", **options}}}
 CANDIDATES = {
     "default": {},
-    "E": {"tables": [*_ALL, _ENSEMBLE]},
-    "M": {"tables": _ALL},
-    "M1": {"tables": [*_AUTO, "training.average=ema"]},
-    "E_wd": {"tables": [*_ALL, _ENSEMBLE, "training.optimizer.weight_decay=0.1"]},
-    "E_nopatience": {"tables": [*_ALL, _ENSEMBLE, "training.early_stopping.patience=1000"]},
-    "E_unc": {"tables": [*_ALL, _ENSEMBLE, "balancing.type=uncertainty"]},
-    "E_smooth": {"tables": [*_ALL, _ENSEMBLE, "training.monitor_smoothing=auto"]},
+    "lr1": {"texts": ["training.optimizer.learning_rate=0.001"]},
+    "lr3": {"texts": ["training.optimizer.learning_rate=0.003"]},
+    "do5": {"texts": [], "inputs": _lstm(dropout=0.5)},
+    "chars": {"texts": ["training.optimizer.learning_rate=0.003"], "inputs": _lstm(dropout=0.5, characters={})},
+    "baglstm": {"texts": ["training.optimizer.learning_rate=0.003"], "inputs": {"text": {"encoder": {"type": "bag+lstm", "lstm": {"dropout": 0.5, "characters": {}}}}}},
+    "crf": {"texts": ["tasks.slots.decoder=crf"], "inputs": _lstm(dropout=0.5, characters={})},
+    "bag_do5": {"inputs": {"text": {"encoder": {"type": "bag", "dropout": 0.5}}}},
+    "bag_w16": {"inputs": {"text": {"encoder": {"type": "bag", "width": 16}}}},
+    "bag_w256": {"inputs": {"text": {"encoder": {"type": "bag", "width": 256}}}},
+    "E": {},
 }
 """Overrides of a default run, by candidate and by what the rows are ("tables", "texts");
 and further options of inputs by type ("inputs")."""
