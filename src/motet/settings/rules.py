@@ -24,8 +24,7 @@ _IN_TABLES = frozenset({"number", "category", "vector", "time", "set"})
 _OF_ROWS = frozenset({"classification", "regression", "multi_label", "ordinal", "count"})
 """Types of tasks that need one state per row and no auxiliary views."""
 _RECURRENT = frozenset({"lstm"})
-_QUICK = frozenset({"mlp", "ensemble", "bag"})
-"""Encoders that learn with a larger rate than that of the optimizer."""
+_OF_TABLES = frozenset({"mlp", "ensemble"})
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def vocabulary(case: Case) -> Setting:
 
 def dropout_of_text(case: Case) -> Setting | None:
     """Choose the dropout of a text encoder from scratch: few texts are soon known by heart."""
-    if case.facts.rows >= _FEW:
+    if case.facts.rows >= _FEW or case.input().kind != "text":
         return None
     return Setting(0.5, f"{case.facts.rows:,} training rows: few for an encoder from scratch")
 
@@ -104,11 +103,9 @@ def learning_rate(case: Case) -> Setting | None:
     encoders = case.encoders()
     if case.config["training"]["optimizer"]["type"] not in ("adam", "adamw") or not encoders:
         return None
-    if encoders <= _QUICK:
-        return Setting(3e-3, f"{' and '.join(sorted(encoders))} from scratch")
-    if encoders <= _QUICK | _RECURRENT:
-        return Setting(1e-2, "a recurrent encoder from scratch")
-    return None
+    if encoders <= _OF_TABLES:
+        return Setting(3e-3, "a table")
+    return Setting(1e-2, "a recurrent encoder from scratch") if encoders <= _RECURRENT else None
 
 
 def batch_size(case: Case) -> Setting:
@@ -150,7 +147,7 @@ RULES = (
     Rule("model.encoder", table_encoder, left_out=True),
     Rule("inputs.*.encoder", text_encoder, left_out=True),
     Rule("inputs.*.vocabulary", vocabulary),
-    Rule("inputs.*.encoder.dropout", dropout_of_text),
+    Rule("inputs.*.encoder.dropout", dropout_of_text, left_out=True),
     Rule("tasks.*.label_smoothing", label_smoothing),
     Rule("balancing", balancing),
     Rule("training.optimizer.learning_rate", learning_rate, left_out=True),
