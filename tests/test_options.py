@@ -43,9 +43,9 @@ PYTHON_ONLY = {
     ("loss", "negative_binomial"): {"log_size", "reduction"},
     **{("loss", name): {"reduction"} for name in ("mse", "mae", "huber", "log_cosh", "poisson")},
     **{
-        ("task", name): {"scaling"}
-        for name in ("regression", "quantile", "word_regression", "pixel_regression")
+        ("task", name): {"scaling"} for name in ("quantile", "word_regression", "pixel_regression")
     },  # learned from labels
+    ("task", "regression"): {"scaling", "log_scale"},
     **{(kind, name): {"vocabulary"} for kind in ("task", "auxiliary") for name in ON_TEXTS},
     **{(kind, "denoising"): {"cells"} for kind in ("task", "auxiliary")},
 }

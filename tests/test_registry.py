@@ -477,4 +477,4 @@ def _look(kind, run, predicted):
         assert records[0]["learning_rate"] > 0.001
     elif kind == "lr_schedule":
         last = records[-1]["step"] - 1
-        assert records[-1]["learning_rate"] == pytest.approx(1e-3 * 0.5 * 0.5**last)
+        assert records[-1]["learning_rate"] == pytest.approx(3e-3 * 0.5 * 0.5**last)

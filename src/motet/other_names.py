@@ -231,7 +231,7 @@ MEMBERS = {
             "number": "numeric numerical float int integer real continuous double num scalar",
             "category": "categorical cat bool boolean binary string str object enum factor",
             "vector": "embedding array list floats tensor ndarray",
-            "text": "txt sentence words sequence document string_text",
+            "text": "txt sentence words document string_text",
             "time": "date datetime timestamp time_stamp temporal",
             "set": "tags bag multi_category list_of_categories multi_hot",
         }

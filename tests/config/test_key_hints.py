@@ -227,7 +227,7 @@ def test_following_the_hints_ends_at_the_override_that_was_meant(typed, right):
         ("data.split=random", "remove it; then rows are split at random"),
         ("inputs=all", "remove it; then every column that is not a target is an input"),
         ("tasks=[churn, spend]", "write {churn: TYPE, spend: TYPE}, each TYPE one of classification, regression"),
-        ("inputs=[age, review]", "write {age: TYPE, review: TYPE}, each TYPE one of number, category, vector, text"),
+        ("inputs=[age, review]", "write {age: TYPE, review: TYPE}, each TYPE one of number, category, vector, "),
         ("inputs=[{name: age, type: numerical}, {name: review, type: text, max_length: 9}]", "write {age: {type: number}, review: {type: text, max_length: 9}}"),
         ("loss_weights={churn: 2}", "did you mean tasks.churn.weight, and the same for each task?"),
     ],

@@ -197,7 +197,7 @@ def test_arrays_become_columns_and_matrices_become_lists():
     ("columns", "said"),
     [
         ({"a": [1, 2], "b": [1]}, "different lengths: 'a' 2, 'b' 1"),
-        ({"a": np.zeros((2, 2, 2))}, "shape (2, 2, 2)"),
+        ({"a": np.zeros((2, 2, 2, 2, 2))}, "shape (2, 2, 2, 2, 2)"),
         ({"a": 3}, "expected an array"),
         ({"a": [1, "x", 2]}, "column 'a' mixes numbers (2) and texts (1), first 'x' in row 1"),
         ({"a": [1, [2]]}, "column 'a' cannot be read"),

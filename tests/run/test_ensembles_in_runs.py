@@ -128,6 +128,7 @@ def test_a_spread_needs_members_and_a_free_name(run, tmp_path):
     tasks = {"price": "regression"}
     training = {"epochs": 1, "batch_size": 32}
     mlp = {"inputs": {"x": "number"}, "tasks": tasks, "training": training}
+    mlp["model"] = {"encoder": "mlp"}
     alone = motet.train(mlp, data=ROWS, output=tmp_path / "mlp")
     with pytest.raises(InputError, match="spread: found true, but a single model predicts"):
         alone.predict(ROWS, spread=True)

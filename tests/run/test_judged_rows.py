@@ -189,7 +189,10 @@ def test_people_of_the_census_count_as_often_as_they_stand_for_others(shared_dat
         "hours_per_week": {"type": "regression", "rows": "workclass == 'Private'"},
     }
     training = {"epochs": 2, "batch_size": 64, "device": "cpu"}
-    run = motet.train({"tasks": tasks, "training": training}, table, output=tmp_path / "run")
+    given = {"tasks": tasks, "training": training, "model": {"encoder": "mlp"}}
+    run = motet.train(
+        given, table, output=tmp_path / "run"
+    )  # whose loss is that of its predictions
     held_out = pq.read_table(run.path / "predictions/test.parquet")
     rows = table.take(held_out["row"])
     true = np.array(rows["income"].to_pylist()) == ">50K"

@@ -95,6 +95,11 @@ def test_epochs_of_tasks_are_checked_against_the_number_that_was_chosen():
     check(given, data=rows())
 
 
+def reason_of(key, chosen):
+    (found,) = [each.reason for each in chosen if each.key == key]
+    return found
+
+
 def test_rows_of_several_sources_and_streams_are_counted():
     shops = {"one": rows(), "two": {name: each[:80] for name, each in rows().items()}}
     tasks = {"a": {"type": "classification", "source": "one"}, "b": {"type": "regression"}}
@@ -102,8 +107,8 @@ def test_rows_of_several_sources_and_streams_are_counted():
     given = {**config(**OPEN), "tasks": tasks}
     found = check(given, data=shops)
     assert found.config.training.epochs == 300  # of 140 rows, those of the larger source
-    (choice, *_) = next(iter(found.parts.values())).rows.chosen
-    assert choice.reason.startswith("140 training rows")
+    chosen = next(iter(found.parts.values())).rows.chosen
+    assert reason_of("training.batch_size", chosen).startswith("140 training rows")
 
 
 def test_a_stream_has_the_numbers_of_its_rows(tmp_path):
@@ -112,7 +117,7 @@ def test_a_stream_has_the_numbers_of_its_rows(tmp_path):
     data = {"source": str(tmp_path / "rows.parquet"), "stream": True}
     found = check({**config(**OPEN), "data": data})
     count = found.counts["train"]
-    assert found.rows.chosen[0].reason.startswith(f"{count} training rows")
+    assert reason_of("training.batch_size", found.rows.chosen).startswith(f"{count} training rows")
     assert found.config.training.batch_size == 32
 
 

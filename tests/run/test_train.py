@@ -64,7 +64,7 @@ def test_the_folder_holds_what_the_contract_says(run):
 def test_the_config_is_written_with_every_default_and_reads_as_the_same(run):
     written = yaml.safe_load((run.path / "config.yaml").read_text())
     assert list(written["inputs"]) == ["age", "income", "city"]
-    assert written["training"]["optimizer"]["learning_rate"] == 0.001
+    assert written["training"]["optimizer"]["learning_rate"] == 0.003
     assert written["tasks"]["churn"]["label_smoothing"] is None
     assert read(run.path / "config.yaml")[0] == motet.load(run.path).config
     assert Path(written["data"]["source"]) == run.path.parent / "people.csv"
@@ -307,6 +307,10 @@ def test_a_shipped_example_is_valid_and_trains(path, tmp_path):
         few = ["training.epochs=1", "training.batch_size=16"]
         assert motet.train(path, overrides=few, output=tmp_path / "run").history.records
         return
+    if "source" not in config.get("data", {}):
+        pytest.skip("its script makes the rows")
+    if "models/" in path.read_text():
+        pytest.skip("its pretrained model is not bundled")
     source = config["data"].pop("source")
     if "://" not in source and not (path.parent / source).is_file():
         pytest.skip(f"{source} is not bundled and not there")

@@ -76,7 +76,7 @@ def test_a_run_reports_it(tmp_path):
     }
     config = {
         "inputs": {
-            "words": {"type": "text", "encoder": {"type": "lstm", "width": 8, "embedding_width": 8}}
+            "words": {"type": "text", "encoder": {"type": "lstm", "width": 8, "dropout": 0.0}}
         },
         "tasks": {
             "intent": "classification",
@@ -85,7 +85,12 @@ def test_a_run_reports_it(tmp_path):
                 "metrics": ["span_f1", "sentence_exact+intent"],
             },
         },
-        "training": {"epochs": 15, "batch_size": 8, "optimizer": {"learning_rate": 0.05}},
+        "training": {
+            "epochs": 15,
+            "batch_size": 8,
+            "optimizer": {"learning_rate": 0.05},
+            "average": None,
+        },
     }
     run = motet.train(config, data=data, output=tmp_path / "run")
     assert run.evaluate(data, split="test")["slots"]["sentence_exact+intent"] == 1

@@ -478,7 +478,10 @@ class MultiTaskModel(OwnedParameters):
                 own = weights.get(task) if weights else None
                 if own is not None:
                     require_weights_taken(self.tasks[task])
-                found = terms[task] = loss_of(self.tasks[task], output, target, own)
+                if own is None and self._reading.members is None:  # costs no call
+                    found = terms[task] = self.tasks[task].loss(output, target)
+                else:
+                    found = terms[task] = loss_of(self.tasks[task], output, target, own)
                 try:  # costs no call
                     total, count = found
                     _ = total.ndim, count.ndim
@@ -524,7 +527,8 @@ class MultiTaskModel(OwnedParameters):
         if torch.compiler.is_compiling():  # a graph break in `try` leaves the caller uncompiled
             return self._reading.by_member(compute(inputs, tasks))
         try:
-            return self._reading.by_member(compute(inputs, tasks))
+            states = compute(inputs, tasks)
+            return states if self._reading.members is None else self._reading.by_member(states)
         except EXPLAINED as error:
             what = "the encoder" if self.sharing.width else "the wrapped module"
             if (problem := explained(error, inputs, what)) is None:

@@ -181,7 +181,7 @@ def _text(config: Config, origin: Path, path: Path) -> str:
     if config.data.source is None and config.data.sources is None:
         data = config.data.model_copy(update={"source": str((path / DATA).resolve())})
         config = config.model_copy(update={"data": data})
-    return config_text(config, origin)
+    return config_text(config, origin, given=True)
 
 
 def _keep_data(path: Path, table: pa.Table) -> None:

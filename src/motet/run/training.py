@@ -342,17 +342,18 @@ def write_config(path: Path, config: Config, origin: Path) -> None:
     folder.write_text(path / folder.CONFIG, config_text(config, origin))
 
 
-def config_text(config: Config, origin: Path) -> str:
-    """Return a config as YAML, every default spelled out, with sources that are absolute.
+def config_text(config: Config, origin: Path, *, given: bool = False) -> str:
+    """Return a config as YAML, with sources that are absolute.
 
     Args:
         config: The config.
         origin: Where its relative paths start from.
+        given: Whether to leave out what was not given, instead of spelling out every default.
     """
-    resolved = config.model_dump(mode="json")
-    data = resolved["data"]
-    for chosen in (data, *(data["sources"] or {}).values()):
-        if chosen.get("type", "files") == "files" and chosen["source"] is not None:
+    resolved = config.model_dump(mode="json", exclude_unset=given)
+    data = resolved.get("data", {})
+    for chosen in (data, *(data.get("sources") or {}).values()):
+        if chosen.get("type", "files") == "files" and chosen.get("source") is not None:
             chosen["source"] = absolute(chosen["source"], origin)
     text: str = yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
     return text

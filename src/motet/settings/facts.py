@@ -83,6 +83,6 @@ class Case:
         """Return the types of the encoders that the inputs use."""
         found = set()
         for options in (self.config.get("inputs") or {}).values():
-            own = options.get("encoder")
-            found.add((own or self.config["model"]["encoder"])["type"])
+            own = options.get("encoder") or self.config["model"]["encoder"]
+            found.add(own if isinstance(own, str) else own["type"])
         return frozenset(found)

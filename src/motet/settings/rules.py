@@ -49,9 +49,18 @@ def table_encoder(case: Case) -> Setting | None:
     whole_rows = frozenset(facts.tasks.values()) <= _OF_ROWS
     if facts.rows >= _MANY or not facts.kinds <= _IN_TABLES or not whole_rows:
         return None
+    if any(map(_is_of_others, case.config["tasks"].values())):
+        return None
     if case.value["type"] != "mlp" or case.config["model"]["sharing"]["type"] != "hard":
         return None
     return Setting({"type": "ensemble"}, f"{facts.rows:,} rows of a table")
+
+
+def _is_of_others(task: Mapping[str, Any]) -> bool:
+    """Whether a task depends on others, as means over members do not, or has a head of its own."""
+    head = task.get("head")
+    own_head = head is not None and head["type"] != "mlp"
+    return own_head or any(task.get(key) for key in ("reads", "product", "latent"))
 
 
 def text_encoder(case: Case) -> Setting | None:
@@ -123,7 +132,10 @@ def patience(case: Case) -> Setting:
     training = case.config["training"]
     given = case.value if isinstance(case.value, Mapping) else {"share": 0.25}
     steps = ceil(case.facts.rows / training["batch_size"])
-    return budget.patience(given, training["epochs"], steps, training["evaluate_every"])
+    found = budget.patience(given, training["epochs"], steps, training["evaluate_every"])
+    if isinstance(case.value, int) and found.value < case.value:
+        return None  # a quarter of few evaluations is no trend
+    return found
 
 
 def monitor_smoothing(case: Case) -> Setting | None:
@@ -135,7 +147,7 @@ def monitor_smoothing(case: Case) -> Setting | None:
 
 def average(case: Case) -> Setting | None:
     """Choose whether weights are averaged."""
-    return Setting("ema", "weights of single steps are noisy")
+    return Setting("ema", "they vary less than the weights of single steps")
 
 
 def balancing(case: Case) -> Setting | None:

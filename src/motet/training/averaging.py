@@ -43,7 +43,7 @@ class WeightAverage:
     """
 
     def __init__(self, model: nn.Module, kind: str | None) -> None:
-        self._kind = kind
+        self.kind = kind
         self._parameters = list(model.named_parameters())
         if kind is not None:
             _refuse_batch_norm(model)
@@ -56,12 +56,12 @@ class WeightAverage:
             total: Steps in all, 0 if unknown.
         """
         early = not total or state.position + 1 <= _LAST * total
-        if self._kind is None or (self._kind == "last_quarter" and early):
+        if self.kind == "last_quarter" and early:
             return
         state.averaged += 1
         count = state.averaged
         share = 1.0 / count
-        if self._kind == "ema":
+        if self.kind == "ema":
             share = 1.0 - (1.0 - share) ** (_POWER + 1.0)
         with torch.no_grad():
             self._lerp(state.average, share)

@@ -138,7 +138,8 @@ class Steps:
         state.skipped_in_a_row = 0
         update(setup.optimizer, balancer, losses)
         model.sharing.after_step(rates.highest, model.active_tasks)
-        setup.average.add(state, setup.pace.total)
+        if setup.average.kind is not None:
+            setup.average.add(state, setup.pace.total)
         report_losses_after(balancer, passes.losses, plan)
         if self._facts:
             report_losses(planner.scheduler, dict(zip(losses, numbers, strict=False)))
