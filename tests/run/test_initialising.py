@@ -105,10 +105,10 @@ def test_few_rows_train_in_small_batches_for_many_epochs(folder):
     assert (training.batch_size, training.epochs) == (32, 300)
     assert training.early_stopping.patience == 75
     text = Path("few.yaml").read_text()
-    assert re.search(r"  batch_size: 32 +# not the default: 42 training rows, 2 steps an", text)
-    assert re.search(r"  epochs: 300 +# not the default: 600 steps in all", text)
+    assert re.search(r"  batch_size: 32 +# chosen: 42 training rows, 2 steps an", text)
+    assert re.search(r"  epochs: 300 +# chosen: 600 steps in all", text)
     initialise("motet://adult", ["income"], "many.yaml")
-    assert read("many.yaml")[0].training.batch_size == 512
+    assert read("many.yaml")[0].training.batch_size == 256
 
 
 def test_what_rules_choose_is_written_where_it_belongs_with_the_reason(folder, monkeypatch):
@@ -196,12 +196,12 @@ def test_a_table_of_texts_alone_shows_the_encoder_of_texts_and_no_other(folder):
     reviews = [f"some words and {row} more" for row in range(ROWS)]
     pq.write_table(pa.table({"review": reviews, "stars": [0, 1, 2] * 20}), "texts.parquet")
     text = initial_config("texts.parquet", ["stars"])
-    assert "  review: {type: text, encoder: lstm}  #" in text
+    assert "  review: {type: text, encoder: {type: bag}}  #" in text
     assert "mlp" not in text
     mixed = {"review": reviews, "age": COLUMNS["age"], "stars": [0, 1, 2] * 20}
     pq.write_table(pa.table(mixed), "mixed.parquet")
     text = initial_config("mixed.parquet", ["stars"])
-    assert "encoder: lstm" in text
+    assert "encoder: {type: bag}" in text
     assert "#   encoder: {type: mlp" in text
 
 
@@ -258,7 +258,7 @@ def test_tags_in_a_csv_file_label_the_words_of_the_column_that_has_as_many(folde
     pa.csv.write_csv(pa.table({**columns, "kinds": columns["slots"]}), "slots.csv")
     path = initialise("slots.csv", ["slots"], "slots.yaml")
     text = path.read_text()
-    assert "  words: {type: text, split: spaces, encoder: lstm}  # as many words as there" in text
+    assert "  words: {type: text, split: spaces, encoder: {type: lstm, dropout: 0.5}}  # as" in text
     assert "  # kinds:" in text
     assert check(path).config.tasks["slots"].type == "sequence_labelling"
 

@@ -286,6 +286,8 @@ def test_a_task_that_predicts_a_constant_is_reported_once_with_the_value(test, t
     folds = np.where(np.arange(ROWS) % 10 > 6, test or "validation", FOLD)
     folds[np.arange(ROWS) % 10 == 5] = "validation"
     made, lines = config(sign="classification"), []
+    made["training"] |= {"optimizer": {"learning_rate": 1e-3}, "average": None}
+    made["model"] = {"encoder": "mlp"}
     table = rows(sign=signs, x=RNG.normal(size=ROWS), fold=folds)
     motet.train(made, table, output=tmp_path / "run", say=lines.append)
     (line,) = [each for each in lines if "predicts" in each]

@@ -71,12 +71,14 @@ def _placed(
 def _changed(section: S, change: Callable[[Place, str], Any]) -> S:
     changes = {}
     for name, field in type(section).model_fields.items():
-        value = getattr(section, name)
+        value = found = getattr(section, name)
         place = next((mark for mark in field.metadata if isinstance(mark, Place)), None)
         if place is None:
-            changes[name] = _inside(value, change)
+            found = _inside(value, change)
         elif isinstance(value, str) and value not in place.names:
-            changes[name] = change(place, value)
+            found = change(place, value)
+        if found != value:  # a key that nobody gave stays one
+            changes[name] = found
     return section.model_copy(update=changes)
 
 

@@ -265,7 +265,7 @@ def _of_settings(settings: Settings, unread: Collection[str]) -> Iterator[Line]:
                 continue
             if key in chosen:
                 own, reasons = settings.merged(None, section, key)
-                other = "" if own == _plain(getattr(value, key)) else "not the default: "
+                other = "" if own == _plain(getattr(value, key)) else "chosen: "
                 yield f"  {key}: {on_one_line(own)}", other + "; ".join(reasons)
                 continue
             text = on_one_line(_plain(getattr(value, key)))

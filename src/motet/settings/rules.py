@@ -24,7 +24,7 @@ _IN_TABLES = frozenset({"number", "category", "vector", "time", "set"})
 _OF_ROWS = frozenset({"classification", "regression", "multi_label", "ordinal", "count"})
 """Types of tasks that need one state per row and no auxiliary views."""
 _RECURRENT = frozenset({"lstm"})
-_OF_TABLES = frozenset({"mlp", "ensemble"})
+_OF_TABLES = frozenset({"mlp", "ensemble", "tabular_transformer", "identity"})
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,19 @@ def table_encoder(case: Case) -> Setting | None:
     whole_rows = frozenset(facts.tasks.values()) <= _OF_ROWS
     if facts.rows >= _MANY or not facts.kinds <= _IN_TABLES or not whole_rows:
         return None
-    if any(map(_is_of_others, case.config["tasks"].values())):
+    inputs = (case.config["inputs"] or {}).values()
+    if any(map(_is_of_others, case.config["tasks"].values())) or any(
+        each.get("encoder") for each in inputs
+    ):
         return None
     if case.value["type"] != "mlp" or case.config["model"]["sharing"]["type"] != "hard":
         return None
     return Setting({"type": "ensemble"}, f"{facts.rows:,} rows of a table")
+
+
+def _may_read_all(case: Case) -> bool:
+    """Whether the encoder of the table may be a user's that reads all inputs itself."""
+    return case.config["model"]["encoder"]["type"] not in _OF_TABLES
 
 
 def _is_of_others(task: Mapping[str, Any]) -> bool:
@@ -67,6 +75,8 @@ def text_encoder(case: Case) -> Setting | None:
     """Choose the encoder of a text; tasks that read its words need states of each."""
     facts = case.facts
     if not isinstance(case.value, Mapping) or facts.inputs[case.name].kind != "text":
+        return None
+    if _may_read_all(case):
         return None
     if facts.rows >= _FEW_TEXTS or not frozenset(facts.tasks.values()) <= _OF_ROWS:
         return None
@@ -87,7 +97,7 @@ def vocabulary(case: Case) -> Setting:
 
 def dropout_of_text(case: Case) -> Setting | None:
     """Choose the dropout of a text encoder from scratch: few texts are soon known by heart."""
-    if case.facts.rows >= _FEW or case.input().kind != "text":
+    if case.facts.rows >= _FEW or case.input().kind != "text" or _may_read_all(case):
         return None
     return Setting(0.5, f"{case.facts.rows:,} training rows: few for an encoder from scratch")
 
@@ -112,7 +122,7 @@ def learning_rate(case: Case) -> Setting | None:
     encoders = case.encoders()
     if case.config["training"]["optimizer"]["type"] not in ("adam", "adamw") or not encoders:
         return None
-    if encoders <= _OF_TABLES:
+    if encoders <= {"mlp", "ensemble"}:
         return Setting(3e-3, "a table")
     return Setting(1e-2, "a recurrent encoder from scratch") if encoders <= _RECURRENT else None
 
@@ -147,7 +157,7 @@ def monitor_smoothing(case: Case) -> Setting | None:
 
 def average(case: Case) -> Setting | None:
     """Choose whether weights are averaged."""
-    return Setting("ema", "they vary less than the weights of single steps")
+    return Setting("ema", "averaged weights vary less than those of single steps")
 
 
 def balancing(case: Case) -> Setting | None:
