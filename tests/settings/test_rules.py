@@ -149,7 +149,7 @@ def test_auto_becomes_the_number_of_tokens_that_fits_the_training_rows(tokenizer
     facts = InputFacts("text", distinct_words=3_500, words=450_000)
     found, choices = settled({"inputs": inputs, "tasks": TASKS}, Facts(9, 1, {"review": facts}))
     assert found["inputs"]["review"]["vocabulary"] == expected
-    assert list(choices) == ["inputs.review.vocabulary"]
+    assert "inputs.review.vocabulary" in choices
 
 
 @pytest.mark.parametrize("given", [{}, {"tokenizer": "words"}, {"vocabulary": 500}])

@@ -137,7 +137,7 @@ def epochs(case: Case) -> Setting:
     return budget.epochs(ceil(case.facts.rows / case.config["training"]["batch_size"]))
 
 
-def patience(case: Case) -> Setting:
+def patience(case: Case) -> Setting | None:
     """Count the evaluations of a share of training, or of steps; a quarter if nothing is given."""
     training = case.config["training"]
     given = case.value if isinstance(case.value, Mapping) else {"share": 0.25}
