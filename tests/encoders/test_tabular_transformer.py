@@ -11,6 +11,7 @@ from motet import MultiTaskModel, encoders
 from motet.encoders.tabular_transformer import TabularTransformer
 from motet.problems import InputError
 from motet.tasks import Regression
+from motet.training.parameter_groups import parameter_groups
 
 ROWS = {
     "numbers": torch.tensor([[0.5, -1.0], [2.0, 3.0]]).double(),
@@ -149,6 +150,20 @@ def test_a_config_without_data_makes_the_same_model():
         assert torch.equal(found, each)
     rows = {"numbers": torch.tensor([[40.0]]), "categories": torch.tensor([[2]])}
     assert model(rows)["a"].shape[0] == 1
+
+
+def test_what_makes_tokens_does_not_decay():
+    model = MultiTaskModel(made(layers=1, number_embedding="periodic"), [Regression("a")])
+    groups = parameter_groups(model, torch.nn.Module())
+    steady = {id(each) for group in groups if "weight_decay" in group for each in group["params"]}
+    found = {name for name, each in model.named_parameters() if id(each) not in steady}
+    assert {name.removeprefix("sharing.stages.0.stages.") for name in found} == {
+        "1.attention.in_proj_weight",
+        "1.attention.out_proj.weight",
+        "1.to_gates.weight",
+        "1.from_gates.weight",
+        "heads.a.head.layers.0.weight",
+    }
 
 
 def test_heads_that_do_not_divide_the_width_are_refused():

@@ -2,12 +2,14 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.testing import assert_close
 
 import motet
 from motet import balancing
 from motet.encoders import MLP, Ensemble
 from motet.model import MultiTaskModel
+from motet.registry import BALANCERS
 from motet.tasks import Classification, Denoising, Regression
 from motet.tasks.denoising import Cells
 from motet.training import Trainer
@@ -138,3 +140,68 @@ def test_micro_batches_make_the_step_of_the_whole_batch():
         found.append(model.state_dict())
     for name, expected in found[0].items():
         assert_close(found[1][name], expected, rtol=1e-9, atol=1e-12, msg=name)
+
+
+class MemberByMember(nn.Module):
+    """The members of an ensemble, one after the other, with its parameters."""
+
+    gives = "members"
+
+    def __init__(self, ensemble):
+        super().__init__()
+        self.ensemble, self.members, self.width = ensemble, ensemble.members, ensemble.width
+
+    def forward(self, rows):
+        each = [self.member(rows, member) for member in range(self.members)]
+        return torch.stack(each, dim=1).flatten(0, 1)
+
+    def member(self, rows, member):
+        first, *layers = self.ensemble.stages
+        state = first.row(rows) * first.scaling[member]
+        for linear, activation, _ in layers:
+            if linear.inputs is not None:
+                state = state * linear.inputs[member]
+            state = state @ linear.weight.T
+            state = torch.addcmul(linear.bias[member], state, linear.outputs[member])
+            state = activation(state)
+        return state
+
+
+OPTIONS = {
+    "manual": {"weights": {"a": 1.0, "b": 0.5, "c": 2.0}},
+    "gradnorm": {"layer": "all"},
+}
+OF_WHOLE_BATCHES = {"meta", "gradient_ratio"}
+
+
+@pytest.mark.parametrize("balancer", BALANCERS)
+def test_every_balancer_makes_the_step_that_it_makes_of_members_one_by_one(balancer):
+    def trainer(encoder, accumulate=1, head=None):
+        torch.manual_seed(0)
+        more = {} if head is None else {"head": head}
+        given = [
+            Regression("a", **more),
+            Classification("b", classes=3, **more),
+            Regression("c", **more),
+        ]
+        chosen = {"type": balancer, **OPTIONS.get(balancer, {})}
+        sgd = {"type": "sgd", "learning_rate": 0.1}
+        model = MultiTaskModel(encoder, given).double()
+        return Trainer(model, chosen, optimizer=sgd, batch_size=B, accumulate=accumulate)
+
+    def ensemble():
+        torch.manual_seed(0)
+        return Ensemble(D, members=K, hidden=[6, 5], activation="tanh", dropout=0.0)
+
+    found = trainer(ensemble(), accumulate=1 if balancer in OF_WHOLE_BATCHES else 2)
+    naive = trainer(MemberByMember(ensemble()), head=nn.Linear)
+    for task in TARGETS:
+        stacked, apart = found.model.heads[task].layers[0], naive.model.heads[task].heads
+        for member, head in enumerate(apart):
+            for name, parameter in head.named_parameters():
+                parameter.data.copy_(getattr(stacked, name.rsplit(".")[-1])[member])
+    for each in (found, naive):
+        each.fit((X, TARGETS), (X, TARGETS), epochs=2)
+    pairs = zip(found.model.shared_parameters(), naive.model.shared_parameters(), strict=True)
+    for mine, theirs in pairs:
+        assert_close(mine, theirs, rtol=1e-6, atol=1e-8)

@@ -98,6 +98,8 @@ class _OwnLinear(nn.Module):
         width: D.
     """
 
+    undecayed = ("weight", "bias")  # as embeddings of categories
+
     def __init__(self, sizes: Sequence[int], width: int) -> None:
         super().__init__()
         self._sizes = tuple(sizes)
@@ -161,6 +163,8 @@ class PeriodicEmbedding(nn.Module):
     per number, drawn from a normal distribution first. As in the authors' package, no first
     frequency is farther from 0 than three times the scale.
     """
+
+    undecayed = ("frequencies",)
 
     def __init__(self, count: int, width: int, frequencies: int, scale: float) -> None:
         super().__init__()

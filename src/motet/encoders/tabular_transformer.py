@@ -124,6 +124,8 @@ class TabularTransformer(Encoder):
 class _Tokens(nn.Module):
     """The tokens of a row, (B, columns, D), before them the one whose state stands for the row."""
 
+    undecayed = ("biases",)
+
     def __init__(
         self,
         expansions: Sequence[Expansion | None],

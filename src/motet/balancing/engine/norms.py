@@ -44,7 +44,8 @@ def norm_leaves(
     """List the leaves on which a balancer needs norms.
 
     The last layer are the weights with no other shared weight between them and the losses, and the
-    biases used together with them. A weight has at least two axes; scales of norms have one.
+    biases used together with them. A weight has at least two axes and is multiplied with features
+    as a matrix; scales of norms have one axis, those of the members of an ensemble are elementwise.
 
     Returns:
         The leaves; none if no two losses reach a common one.
@@ -128,7 +129,8 @@ def _last_layer(balancer: Balancer, roots: list[Any], common: Mapping[Tensor, in
         for node in above
         if is_leaf(node) and node.variable in common
     }
-    weights = [leaf for leaf in uses if leaf.dim() > 1] or list(uses)
+    matrices = [leaf for leaf, used in uses.items() if leaf.dim() > 1 and not _are_scalings(used)]
+    weights = matrices or list(uses)
     behind = _behind({operation for weight in weights for operation in uses[weight]})
     last = {operation for weight in weights for operation in uses[weight] - behind}
     found = [leaf for leaf, operations in uses.items() if operations & last]
@@ -143,6 +145,10 @@ def _last_layer(balancer: Balancer, roots: list[Any], common: Mapping[Tensor, in
 
 _SAME = {"TBackward0", "TransposeBackward0", "PermuteBackward0", "ViewBackward0", "ToCopyBackward0"}
 """Nodes that only view a weight in another form."""
+
+
+def _are_scalings(operations: set[Any]) -> bool:
+    return all(type(each).__name__ == "AddcmulBackward0" for each in operations)
 
 
 def _operations(leaf: Any, above: Mapping[Any, list[Any]]) -> set[Any]:
