@@ -7,6 +7,7 @@ from torch.testing import assert_close
 
 import motet
 from motet import balancing
+from motet.balancing.engine.norms import norm_leaves
 from motet.encoders import MLP, Ensemble
 from motet.model import MultiTaskModel
 from motet.registry import BALANCERS
@@ -170,6 +171,7 @@ class MemberByMember(nn.Module):
 OPTIONS = {
     "manual": {"weights": {"a": 1.0, "b": 0.5, "c": 2.0}},
     "gradnorm": {"layer": "all"},
+    "gradient_ratio": {"layer": "all"},
 }
 OF_WHOLE_BATCHES = {"meta", "gradient_ratio"}
 
@@ -205,3 +207,10 @@ def test_every_balancer_makes_the_step_that_it_makes_of_members_one_by_one(balan
     pairs = zip(found.model.shared_parameters(), naive.model.shared_parameters(), strict=True)
     for mine, theirs in pairs:
         assert_close(mine, theirs, rtol=1e-6, atol=1e-8)
+
+
+def test_norms_on_the_last_layer_are_of_its_matrix_not_of_scalings():
+    model = made(members=K)
+    losses = model.losses(model(X), TARGETS)
+    (found,) = norm_leaves(losses, balancing.create("gradnorm", list(TARGETS)), None)
+    assert found is dict(model.named_parameters())["sharing.stages.0.stages.4.0.weight"]
