@@ -26,7 +26,7 @@ class EarlyStoppingConfig(Section):
 class _Epochs(Section):
     epochs: PositiveInt | Literal["auto"] = 20
     """Most epochs; early stopping may end before. ``auto`` gives about 1,500 steps or more in all,
-    by the number of training rows."""
+    by the number of training rows, as leaving it out does."""
 
 
 def _field(option: Option) -> tuple[Any, Any]:

@@ -39,7 +39,7 @@ class TrainingOptions(TypedDict, total=False):
 
     batch_size: Annotated[PositiveInt | Literal["auto"], Default(512)]
     """Rows per optimizer step, and per forward pass in evaluation; ``auto`` chooses a power of two
-    by the number of training rows."""
+    by the number of training rows, as a config does that leaves it out."""
     optimizer: Annotated[
         Annotated[str | Mapping[str, Any], Chosen("optimizer", default="adamw")] | OptimizerFactory,
         Default("adamw"),
@@ -49,7 +49,8 @@ class TrainingOptions(TypedDict, total=False):
     learning_rate: Annotated[
         PositiveFloat | None, Default(None), InConfig("optimizer.learning_rate")
     ]
-    """Learning rate; the optimizer's default if left out. For the parameters of a task with its own
+    """Learning rate; the optimizer's default if left out, in a config perhaps one that fits what is
+    trained. For the parameters of a task with its own
     ``learning_rate``, that one applies."""
     lr_schedule: Annotated[
         Annotated[str | Mapping[str, Any], Chosen("lr_schedule")], Default("cosine")
@@ -106,12 +107,12 @@ class TrainingOptions(TypedDict, total=False):
     none. ``auto`` chooses by the number of validation rows."""
     patience: Annotated[Patience | None, Default(5), InConfig("early_stopping.patience")]
     """Evaluations without a better monitored value before training stops; or ``{share: 0.25}`` of
-    all epochs, or ``{steps: 500}``."""
+    all epochs, or ``{steps: 500}``. A config that leaves it out takes a quarter, at least 5."""
     average: Annotated[Literal["ema", "last_quarter"] | None, Default(None)]
     """Which mean of the weights of all steps is evaluated and kept as the model's: ``ema``, an
     exponential one over about the last tenth of the steps so far; ``last_quarter``, the plain one
     over the last quarter of all steps, before which the weights are those of the last step.
-    Training itself always continues from those."""
+    Training itself always continues from those. A config that leaves it out takes ``ema``."""
     evaluate_every: Annotated[Every, Default("epoch")]
     """When to evaluate on the validation data: each ``epoch``, after so many steps (a number), or
     after so many epochs (``{epochs: 5}``); and at the end, if never before."""
