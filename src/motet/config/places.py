@@ -77,7 +77,7 @@ def _changed(section: S, change: Callable[[Place, str], Any]) -> S:
             found = _inside(value, change)
         elif isinstance(value, str) and value not in place.names:
             found = change(place, value)
-        if found != value:  # a key that nobody gave stays one
+        if found != value:  # a key that was left out stays one
             changes[name] = found
     return section.model_copy(update=changes)
 
