@@ -52,5 +52,5 @@ clean:
 	touch $@
 
 .venv/test: .venv/core
-	$(PIP) --editable '.[test,loops,ray,adapters]'
+	$(PIP) --editable '.[test,loops,ray,adapters,image]'
 	touch $@
