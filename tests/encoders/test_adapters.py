@@ -3,8 +3,10 @@
 import sys
 import warnings
 
+import numpy as np
 import pytest
 import torch
+from gloo import in_processes
 from pretrained_models import tiny, transformers
 from torch import nn
 from torch.testing import assert_close
@@ -168,6 +170,83 @@ def test_a_task_owns_its_adapter_and_a_new_task_gets_one(folder):
     assert all(p.requires_grad for p in model.task_parameters("late"))
 
 
+@pytest.mark.parametrize("scheme", ["soft", "cross_stitch", "progressive"])
+def test_copies_of_an_encoder_begin_with_adapters_that_change_nothing(folder, scheme):
+    options = {"lateral": False} if scheme == "progressive" else {}
+    own = encoder(folder, targets=["query", "word_embeddings"])
+    model = model_of(own, sharing=motet.sharing.create(scheme, **options))
+    outer = {n: p for n, p in model.named_parameters() if n.endswith(("lora_B.shared.weight",))}
+    assert len(outer) == 6
+    assert not any(p.any() for p in outer.values())
+    first, second = (each for each in model.modules() if isinstance(each, Pretrained))
+    expected = Pretrained(path=folder).eval()(IDS).pooled
+    assert torch.equal(first(IDS).pooled, expected)
+    assert torch.equal(second(IDS).pooled, expected)
+    inner = [each.model.encoder.layer[0].attention.self.query.lora_A for each in (first, second)]
+    assert not torch.equal(*(each["shared"].weight for each in inner))
+
+
+def fitted(folder, per_task, **options):
+    model = model_of(encoder(folder, per_task=per_task))
+    ids = np.random.default_rng(0).integers(1, 60, (24, 4))
+    data = (ids, {task: ids[:, n] % 2 for n, task in enumerate(TASKS)})
+    motet.Trainer(model, "upgrad", batch_size=8, patience=None, **options).fit(data, epochs=1)
+    return {name: p.detach() for name, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize("per_task", [False, True])
+def test_two_processes_train_adapters_as_one_does(folder, per_task):
+    torch.manual_seed(3)
+    expected = fitted(folder, per_task)
+    for found in in_processes(2, lambda: torch.manual_seed(3) and fitted(folder, per_task)):
+        for name, each in expected.items():
+            assert_close(found[name], each, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("per_task", "options"),
+    [(True, {"precision": "bfloat16"}), (False, {"average": "ema"}), (True, {"average": "ema"})],
+)
+def test_the_model_stays_as_it_is_to_the_last_bit(folder, per_task, options):
+    new = dict(model_of(encoder(folder, per_task=per_task)).named_parameters())
+    found = fitted(folder, per_task, **options)
+    for name, each in new.items():
+        trained = "lora_" in name or name.startswith("heads")
+        assert trained != torch.equal(found[name], each)
+
+
+def test_tasks_that_are_disabled_keep_their_adapters(folder):
+    model = trained(model_of(encoder(folder, per_task=True)))
+    model.disable_task("thing")
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    model.add_task(Classification("late", classes=2))
+    data = (IDS.repeat(4, 1).numpy(), {task: [0, 1, 1] * 4 for task in ("mood", "late")})
+    motet.Trainer(model, batch_size=6, patience=None).fit(data, epochs=1)
+    changed = {n for n, p in before.items() if not torch.equal(p, model.get_parameter(n))}
+    assert changed
+    assert not any("thing" in name for name in changed)
+    assert any("lora_" in name for name in changed)
+    late = {n for n, p in model.named_parameters() if "lora_B.task_late" in n and p.any()}
+    assert len(late) == 6
+    model.enable_task("thing")
+    assert set(model.states(IDS)) == {"mood", "thing", "late"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "linear"), [("bert", 6), ("gpt2", 4), ("t5", 6), ("modernbert", 4), ("distilbert", 6)]
+)
+def test_adapters_of_some_layers_are_in_these_alone(tmp_path, kind, linear):
+    tiny(tmp_path, kind)
+    for targets, count in ((None, 2), ("all-linear", linear)):
+        given = {"layers": [2]} | ({"targets": targets} if targets else {})
+        own = encoder(str(tmp_path), **given)
+        names = [n for n, _ in own.named_parameters() if "lora_A" in n]
+        count = 1 if targets is None and kind in ("gpt2", "modernbert") else count  # q, k, v in one
+        assert len(names) == count
+        place = {"bert": "layer.1.", "gpt2": "h.1.", "t5": "block.1.", "modernbert": "layers.1."}
+        assert all(place.get(kind, "layer.1.") in name for name in names)
+
+
 def test_unfreezing_never_reaches_what_an_adapter_is_beside(folder):
     model = model_of(encoder(folder))
     model.freeze("pretrained", evaluation=True)
@@ -216,8 +295,10 @@ def test_merged_encoders_compute_the_same_without_adapters(folder):
             "adapter: peft cannot make it: Target modules .* modules of the model: .*query",
         ),
         ({"targets": ["query", "queri"]}, "adapter.targets: found 'queri', .*such as query"),
+        ({"targets": []}, "adapter.targets: found \\[\\]"),
         ({"targets": ["LayerNorm"]}, "adapter: peft cannot make it: .*LayerNorm"),
         ({"layers": [1, 4]}, "adapter.layers: found 4, but the model has no layer"),
+        ({"layers": [4]}, "adapter.layers: found 4, but the model has no layer"),
         ({"merge": True, "per_task": True}, "adapter.merge: found it with per_task"),
         ({"rank": 0}, "rank"),
         ({"ranks": 4}, "ranks"),

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pretrained_models import tiny
 
@@ -117,6 +118,28 @@ def test_states_are_not_kept_where_adapters_train(rows, folder, tmp_path):
     options = ["training.freeze=[pretrained]", "training.cache_frozen=true"]
     with pytest.raises(InputError, match="each task has an adapter of its own"):
         motet.train(given, rows, options, output=tmp_path / "frozen")
+
+
+@pytest.mark.parametrize("per_task", [False, True])
+def test_streamed_rows_train_adapters(rows, folder, tmp_path, per_task):
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    options = ["data.stream=true", f"data.source={tmp_path / 'rows.parquet'}"]
+    run = motet.train(config(folder, per_task=per_task), overrides=options, output=tmp_path / "run")
+    matrices = {n: p for n, p in run.model.named_parameters() if "lora_B" in n}
+    assert matrices
+    assert all(p.any() for p in matrices.values())
+    assert motet.load(tmp_path / "run").predict(rows).equals(run.predict(rows))
+
+
+def test_the_folder_of_an_adapter_stays_within_that_of_the_model(rows, folder, tmp_path):
+    given = config(folder, per_task=True)
+    given["inputs"]["../words/.."] = {**given["inputs"].pop("words"), "column": "words"}
+    given["tasks"]["kinds"] = {"type": "sequence_labelling", "input": "../words/.."}
+    motet.train(given, rows, ["training.epochs=1"], output=tmp_path / "run")
+    files = sorted(tmp_path.rglob("adapter_model.safetensors"))
+    assert [str(each.parent.relative_to(tmp_path / "run" / "model")) for each in files] == [
+        f"adapters/..%2Fwords%2F../{task}" for task in ("happy", "kinds")
+    ]
 
 
 def test_a_wrong_target_is_named_with_its_line(rows, folder, tmp_path):

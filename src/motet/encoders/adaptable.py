@@ -1,8 +1,9 @@
 """Encoders around a Hugging Face model that can be trained through adapters alone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -15,6 +16,7 @@ from motet.encoders.adapters import (
     LowRank,
     adapted_modules,
     adapter_parameters,
+    draw_first,
     in_use,
     merged,
     without,
@@ -69,6 +71,11 @@ class Adaptable(Encoder):
     def per_task(self) -> bool:
         """Whether each task has an adapter of its own; see `motet.adapting.PerTask`."""
         return self.adapter is not None and self.adapter.per_task
+
+    @property
+    def reset_parameters(self) -> Callable[[], None] | None:
+        """Draws adapters anew, in copies for tasks; None without, as modules draw their own."""
+        return None if self.adapter is None else partial(draw_first, self.model)
 
     def fixed_parameters(self) -> list[nn.Parameter]:
         """List the parameters that are never trained: all but those of adapters, if there are."""
@@ -139,10 +146,20 @@ class Adaptable(Encoder):
     def write_adapters(self, folder: Path) -> None:
         """Write each adapter as peft reads it, into a folder of its own."""
         for name in self._names():
-            write_adapter(self.model, name, folder / quote(_shown(name), safe=" "))
+            write_adapter(self.model, name, folder / folder_name(_shown(name)))
 
     def _names(self) -> list[str]:
         return [] if self.adapter is None else list(self.model.peft_config)  # type: ignore[arg-type]  # set by peft
+
+
+def folder_name(name: str) -> str:
+    """Return the name of the folder for a task or an input, which stays within the one above.
+
+    >>> folder_name("a/b"), folder_name("..")
+    ('a%2Fb', '%2E%2E')
+    """
+    quoted = quote(name, safe=" ")
+    return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
 
 
 def _name(task: str) -> str:

@@ -4,8 +4,9 @@ A product B A of low rank is added to chosen matrices of a frozen model (Hu et a
 arXiv:2106.09685). B starts at zero, so that a new adapter changes nothing, to the last bit.
 """
 
+import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +24,8 @@ LEARNING_RATE = 1e-3
 
 SHARED = "shared"
 """Name of the adapter that all tasks share."""
+
+_ALL = "all-linear"
 
 _TARGETS = {
     "albert": ("query", "value"),
@@ -89,12 +92,12 @@ class LowRank:
         """
         peft = _peft()
         before = {id(p): p.requires_grad for p in model.parameters()}
+        targets = self._in_layers(model) or self.targets
         config = peft.LoraConfig(
             r=self.rank,
             lora_alpha=self.alpha,
             lora_dropout=self.dropout,
-            target_modules=self.targets if isinstance(self.targets, str) else list(self.targets),
-            layers_to_transform=None if self.layers is None else [n - 1 for n in self.layers],
+            target_modules=targets if isinstance(targets, str) else list(targets),
         )
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Already found a `peft_config`", UserWarning)
@@ -107,22 +110,27 @@ class LowRank:
         for parameter in model.parameters():
             parameter.requires_grad_(before.get(id(parameter), True))
 
+    def _in_layers(self, model: nn.Module) -> list[str]:
+        """Name the modules of the chosen layers that get an adapter; none without ``layers``."""
+        # peft would count the parts within a layer of T5, and finds no layer of GPT-2
+        ends = _linear_names(model) if self.targets == _ALL else self.targets
+        return [
+            name
+            for name, _ in model.named_modules()
+            if _layer_of(name) in (self.layers or ()) and _is_target(name, ends)
+        ]
+
     def _refusal(self, error: Exception, model: nn.Module) -> str:
-        linear = {
-            name.rpartition(".")[2]: 0
-            for name, each in model.named_modules()
-            if isinstance(each, nn.Linear)
-        }
         return (
             f"peft cannot make it: {reason(error)} The linear modules of the model: "
-            f"{', '.join(linear)}"
+            f"{', '.join(_linear_names(model))}"
         )
 
     def _check(self, model: nn.Module) -> None:
         """Refuse targets and layers that are not there, which peft leaves out if others are."""
         adapted = adapted_names(model)
         for target in self.targets if isinstance(self.targets, tuple) else ():
-            if not any(name == target or name.endswith(f".{target}") for name in adapted):
+            if not any(_is_target(name, (target,)) for name in adapted):
                 raise InputError(
                     f"found {target!r}, which no module is named"
                     f"{' in these layers' if self.layers else ''}; expected ends of names, such as "
@@ -130,7 +138,7 @@ class LowRank:
                     option="adapter.targets",
                 )
         for number in self.layers or ():
-            if not any(f".{number - 1}." in f".{name}" for name in adapted):
+            if number not in map(_layer_of, adapted):
                 raise InputError(
                     f"found {number}, but the model has no layer of this number that can have an "
                     "adapter; they are counted from 1",
@@ -155,6 +163,13 @@ def adapter_parameters(model: nn.Module, name: str | None = None) -> Iterator[nn
             for own, matrix in matrices.items():
                 if name in (None, own):
                     yield from [matrix] if isinstance(matrix, nn.Parameter) else matrix.parameters()
+
+
+def draw_first(model: nn.Module) -> None:
+    """Draw the first weights of all adapters anew, which change nothing."""
+    for each in adapted_modules(model):
+        for name in model.peft_config:  # type: ignore[union-attr]  # set by peft
+            each.reset_lora_parameters(name, init_lora_weights=True)
 
 
 @contextmanager
@@ -212,6 +227,29 @@ def write_adapter(model: nn.Module, name: str, folder: Path) -> None:
             found[".".join(("base_model.model", *parts))] = value.contiguous()
     with replacing(folder / "adapter_model.safetensors") as path:
         save_file(found, path, {"format": "pt"})
+
+
+def _is_target(name: str, targets: str | Sequence[str]) -> bool:
+    """Whether a module is among targets: ends of names, or an expression as peft has some."""
+    if isinstance(targets, str):
+        return re.fullmatch(targets, name) is not None
+    return any(name == target or name.endswith(f".{target}") for target in targets)
+
+
+def _layer_of(name: str) -> int | None:
+    """Return the number, from 1, of the layer that a module is in: the first in its name."""
+    found = re.search(r"(?:^|\.)(\d+)\.", name)
+    return None if found is None else int(found[1]) + 1
+
+
+def _linear_names(model: nn.Module) -> list[str]:
+    """List the ends of the names of linear modules, with or without adapters; Conv1D is GPT-2's."""
+    found = {
+        name.removesuffix(".base_layer").rpartition(".")[2]: None
+        for name, each in model.named_modules()
+        if type(each).__name__ in ("Linear", "Conv1D") and "lora_" not in name
+    }
+    return list(found)
 
 
 def _default_targets(model: nn.Module) -> str | tuple[str, ...]:

@@ -141,7 +141,7 @@ class Adapter(TypedDict):
     ]
     targets: NotRequired[
         Annotated[
-            Literal["all-linear"] | tuple[str, ...],
+            Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)],
             Field(
                 description="Ends of the names of the modules that get one, or all-linear; queries "
                 "and values of the attention if left out."

@@ -21,7 +21,7 @@ from motet import config as configs
 from motet.config import Config
 from motet.config.places import without_paths
 from motet.data.preprocessing import Preprocessing
-from motet.encoders.adaptable import Adaptable
+from motet.encoders.adaptable import Adaptable, folder_name
 from motet.limits import MODEL_ROOM
 from motet.model import MultiTaskModel
 from motet.model.allowance import Allowance
@@ -100,7 +100,7 @@ def _save_adapters(folder: Path, model: MultiTaskModel) -> None:
     """Write adapters as peft reads them, which motet itself does not need."""
     for name, encoder in own_encoders(model).items():
         if isinstance(encoder, Adaptable):
-            encoder.write_adapters(folder / ADAPTERS / name)
+            encoder.write_adapters(folder / ADAPTERS / folder_name(name))
 
 
 def _merged_states(model: MultiTaskModel, kept: Kept) -> Kept:
