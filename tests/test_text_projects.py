@@ -56,6 +56,18 @@ def test_intent_and_slots_take_two_steps(name, shared_data, tmp_path):
     assert len(found["slots"]) == 3
 
 
+def test_reviews_of_three_modalities_are_predicted_without_title_or_text(shared_data, tmp_path):
+    config = ROOT / "examples" / "clothing_modalities.yaml"
+    rows = few(shared_data("clothing_reviews.parquet"), 150)
+    run = motet.train(config, rows, FEW, tmp_path / "run")
+    weights = run.evaluate(rows, split="test").fusion
+    assert list(weights) == ["table", "title", "text"]
+    assert sum(weights.values()) == pytest.approx(1)
+    words = {"title": [None, "Lovely", None], "text": ["Lovely dress", None, None]}
+    found = run.predict({**words, "age": [40, 40, 40], "feedback_count": [0, 0, 0]})
+    assert len(set(found["rating_probability_5"].to_pylist())) == 3
+
+
 def metrics_of(run):
     """The metrics of each task on the test part."""
     *_, last = (run.path / "metrics.jsonl").read_text().splitlines()

@@ -7,11 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from small_runs import records, weights
 
 import motet
 from motet.config import ConfigError
 from motet.model import MultiTaskModel
 from motet.run import check
+from motet.training import Interrupted
 
 ROWS = 60
 
@@ -78,6 +80,58 @@ def test_a_run_on_rows_that_lack_modalities_is_recorded_and_loaded(tmp_path, fus
     again = motet.load(tmp_path / "run")
     assert again.predict(data()).equals(run.predict(data()))
     assert run.model.describe()["fusion"]["modalities"] == ["t", "v", "s"]
+
+
+def test_a_run_with_modality_dropout_resumes_exactly(tmp_path, monkeypatch):
+    config = {**CONFIG, "model": {"fusion": FUSIONS["attention"]}}
+    motet.train(config, data(), output=tmp_path / "whole")
+    step = motet.Trainer.train_step
+
+    def stopping(trainer, batch):
+        trainer.stop_requested = trainer.step == 4  # within the second epoch
+        return step(trainer, batch)
+
+    monkeypatch.setattr(motet.Trainer, "train_step", stopping)
+    with pytest.raises(Interrupted):
+        motet.train(config, data(), output=tmp_path / "parts")
+    monkeypatch.undo()
+    motet.resume(tmp_path / "parts", data=data())
+    assert weights(tmp_path / "whole") == weights(tmp_path / "parts")
+    assert records(tmp_path / "whole") == records(tmp_path / "parts")
+
+
+def tensors(tree):
+    return {
+        name: tensors(each) if isinstance(each, dict) else torch.as_tensor(each[:ROWS])
+        for name, each in tree.items()
+    }
+
+
+def test_an_ensemble_weighs_its_table_and_a_text_that_rows_may_lack(tmp_path):
+    config = {
+        **CONFIG,
+        "inputs": {"x": "number", "t": TEXT},
+        "model": {
+            "encoder": {"type": "ensemble", "members": 3, "hidden": [4]},
+            "fusion": FUSIONS["attention"],
+        },
+    }
+    rows, others = (each.append_column("x", each["y"]) for each in (data(1), data()))
+    run = motet.train(config, others, output=tmp_path / "run")
+    found = run.evaluate(rows).fusion
+    assert list(found) == ["table", "t"]
+    assert sum(found.values()) == pytest.approx(1)
+    raw = run.model.eval()(tensors(run.preprocess(rows)))
+    assert raw["y"].shape[:2] == (ROWS, 3)
+    of_rows = run.model.fusion.weights.reshape(ROWS, -1, 2)
+    lacking = torch.tensor([each is None for each in rows["t"].to_pylist()])
+    assert lacking.any()
+    assert not of_rows[lacking][..., 1].any()
+    assert (of_rows[~lacking] > 0).all()
+    loaded = motet.load(tmp_path / "run")
+    predicted = loaded.predict(rows, spread=True)
+    assert predicted.equals(run.predict(rows, spread=True))
+    assert min(predicted["y_spread"].to_pylist()) > 0
 
 
 @pytest.mark.parametrize("name", ["v", "s", "t"])

@@ -112,6 +112,7 @@ def test_schemes_that_copy_encoders_copy_their_fusion_too(scheme):
     assert len(names) == 2 * len(list(MLP(4, hidden=(5,), dropout=0.0).parameters()))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # while torch traces, its own would be errors inside
 def test_a_compiled_fusion_trains_as_one_that_is_not(monkeypatch):
     compile = torch.compile
