@@ -175,3 +175,28 @@ def test_each_rule_could_be_switched_on_and_gives_a_valid_config(rule, rows, mon
     for choice in choices.values():
         assert choice.reason
         assert not choice.reason.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("scheduling", "sizes", "expected"),
+    [
+        ("all", (None, None), 20),  # 640 rows of the larger source, 32 at a time
+        ("all", (64, None), 10),
+        ("all", (None, 4), 25),  # 100 rows of the smaller one, 4 at a time
+        ({"type": "round_robin", "combine": "cycle"}, (None, None), 10),
+    ],
+)
+def test_steps_are_those_of_the_source_with_most_batches_and_of_combined_draws(
+    scheduling, sizes, expected
+):
+    tasks = {
+        name: {**TASKS[name], "source": name, "batch_size": size}
+        for name, size in zip(TASKS, sizes, strict=True)
+    }
+    training = {"epochs": "auto", "batch_size": 32}
+    given = {"tasks": tasks, "scheduling": scheduling, "training": training}
+    given["data"] = {"sources": {name: {"source": f"{name}.csv"} for name in tasks}}
+    facts = Facts(640, tasks=dict.fromkeys(TASKS, "count"), sources={"a": 640, "b": 100})
+    _, choices = settled(given, facts)
+    reason = choices["training.epochs"].reason
+    assert reason.endswith(f", {expected} steps an epoch")

@@ -152,3 +152,29 @@ def test_an_average_of_reduced_precision_is_kept_in_float32():
         average.add(state, 10)
     assert state.average["weight"].dtype == torch.float32
     assert state.average["weight"][0, 0] == pytest.approx(1.00390625)
+
+
+def test_in_a_loop_of_ones_own_the_average_is_put_into_the_model_for_a_block():
+    found = trainer(average="ema")
+    seen = Remembers(found)
+    for _ in range(2):
+        found.train_epoch(DATA)
+    expected = naive(seen.steps, "ema", total=8)
+    with found.averaged():
+        for name, value in weights(found.model).items():
+            torch.testing.assert_close(value, expected[name], rtol=1e-5, atol=1e-6)
+    assert all(torch.equal(v, seen.steps[-1][n]) for n, v in weights(found.model).items())
+    with pytest.raises(InputError, match="found 'last_quarter' and train_epoch"):
+        trainer(average="last_quarter").train_epoch(DATA)
+
+
+def test_the_last_quarter_of_more_epochs_forgets_that_of_those_before():
+    found = trainer(average="last_quarter")
+    found.fit(DATA, epochs=2)
+    seen = Remembers(found)
+    found.fit(DATA, epochs=8)
+    assert found.progress.averaged == 8
+    last = seen.steps[-8:]
+    for name, value in weights(found.model).items():
+        mean = sum(each[name] for each in last) / 8
+        torch.testing.assert_close(value, mean, rtol=1e-5, atol=1e-6)

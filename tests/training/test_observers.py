@@ -117,3 +117,23 @@ def test_steps_and_epochs_are_observed_without_fit():
 def test_what_is_no_observer_is_an_error():
     with pytest.raises(InputError, match=r"observers: found 3, expected an Observer"):
         made(observers=[3])
+
+
+def test_observers_know_at_which_checkpoint_training_ends():
+    class Ends(Observer):
+        def __init__(self, at):
+            self.found, self.at = [], at
+
+        def on_evaluation(self, trainer, record):
+            trainer.stop_requested = record.epoch == self.at
+
+        def on_checkpoint(self, trainer, kind):
+            if kind == "last":
+                self.found.append(trainer.ends)
+
+    whole, stopped = Ends(0), Ends(2)
+    made(observers=[whole]).fit(DATA, DATA, epochs=3)
+    assert whole.found == [False, False, True]
+    with pytest.raises(Interrupted):
+        made(observers=[stopped]).fit(DATA, DATA, epochs=3)
+    assert stopped.found == [False, True, True]

@@ -65,7 +65,7 @@ def test_a_schedule_that_early_stopping_cut_is_reported_with_what_to_do():
     cut = trainer(**slow, patience=2)
     cut.fit(DATA, VALID, epochs=20)
     assert cut.progress.stopped
-    assert "in epoch 3 of 20, where the learning rate was still at 9" in cut.cut_short
+    assert "in epoch 3 of 20, with the learning rate still at 9" in cut.cut_short
     assert "(epochs: 3)" in cut.cut_short
     done = trainer(**slow, patience=None)
     done.fit(DATA, VALID, epochs=4)
@@ -99,3 +99,18 @@ def test_smoothing_beside_monitor_any_is_refused():
         trainer(monitor="any", monitor_smoothing=0.5)
     with pytest.raises(InputError, match="has no effect without validation data"):
         trainer(monitor_smoothing=0.5).fit(DATA, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("scheduling", "steps"),
+    [("all", 2), ({"type": "round_robin", "combine": "cycle"}, 1), ("task_balanced", 4)],
+)
+def test_automatic_epochs_count_optimizer_steps_however_many_batches_each_takes(scheduling, steps):
+    torch.manual_seed(0)
+    tasks = [motet.tasks.Regression("a"), motet.tasks.Regression("b")]
+    model = motet.MultiTaskModel(nn.Linear(4, 2), tasks)
+    found = motet.Trainer(model, scheduling=scheduling, batch_size=20)
+    data = (DATA[0], {"a": DATA[1]["a"], "b": DATA[1]["a"]})
+    found.fit(data, epochs=1)
+    assert found.step == steps
+    assert found._settle("auto", found._data(data, "rows", whole=True)) == min(1_500 // steps, 300)

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: the newest two, and the best.
+"""Checkpoints of a run: the newest two, and the newest after a best evaluation.
 
 Each records what ``metrics.jsonl`` was when it was written, and digests of data and config, so that
 a resumed run continues exactly. The newest good one is used: a file that was cut or changed is

@@ -35,6 +35,8 @@ class SplitRows:
     rows: int
     """How many training rows there are."""
     validation_rows: int
+    name: str = ""
+    """The name of the source; empty if it is the only one."""
 
 
 def facts_of(sources: Sequence[SplitRows], inputs: Members, tasks: Members) -> Facts:
@@ -56,6 +58,7 @@ def facts_of(sources: Sequence[SplitRows], inputs: Members, tasks: Members) -> F
         {name: _of_input(name, each, sources) for name, each in inputs.items()},
         kinds,
         any(label_kind_of(kind) in _OF_WORDS for kind in kinds.values() if kind not in AUXILIARY),
+        {each.name: each.rows for each in sources if each.name},
     )
 
 

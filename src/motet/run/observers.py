@@ -1,8 +1,10 @@
 """What a run does around the training loop: files, lines of progress, and stopping at Ctrl-C."""
 
+import math
 import signal
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, final
 
 from motet.run.checkpoints import Checkpoints
@@ -13,19 +15,36 @@ from motet.training import EpochRecord, EvaluationRecord, Observer, StepRecord
 from motet.training.observers import Checkpoint, Observed
 
 Say = Callable[[str], object]
+SECONDS_BETWEEN = 5.0
+"""Seconds of training that a killed process loses at most, beyond one epoch."""
 
 
 @final
 class RunFiles(Observer):
     """Writes ``metrics.jsonl`` and checkpoints.
 
+    Where the config does not say how often to write checkpoints, one that comes within
+    `SECONDS_BETWEEN` of the last one of its kind is left out, as waiting for the disk would take
+    longer than a short epoch; the first one, and that at the end, are always written.
+
     Args:
         metrics: The file of records.
         checkpoints: The checkpoints of the run.
+        every: Whether to write every checkpoint, as the config says how often.
+        clock: Returns seconds.
     """
 
-    def __init__(self, metrics: JsonLines, checkpoints: Checkpoints) -> None:
+    def __init__(
+        self,
+        metrics: JsonLines,
+        checkpoints: Checkpoints,
+        *,
+        every: bool = False,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self._metrics, self._checkpoints = metrics, checkpoints
+        self._every, self._clock = every, clock
+        self._saved: dict[Checkpoint, float] = {}
 
     def on_step(self, trainer: Observed, record: StepRecord) -> None:
         self._metrics.write(record.as_dict())
@@ -37,7 +56,10 @@ class RunFiles(Observer):
         self._metrics.write(record.as_dict())
 
     def on_checkpoint(self, trainer: Observed, kind: Checkpoint) -> None:
-        self._checkpoints.save(kind, trainer)
+        since = self._clock() - self._saved.get(kind, -math.inf)
+        if self._every or trainer.ends or since >= SECONDS_BETWEEN:
+            self._checkpoints.save(kind, trainer)
+            self._saved[kind] = self._clock()
 
 
 @final

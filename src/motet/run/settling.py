@@ -51,10 +51,11 @@ def _rows(reading: Reading) -> SplitRows:
     """Return the rows of a source; of a stream, its first part stands for the words of texts."""
     if reading.splits is not None:
         rows = reading.splits
-        return SplitRows(reading.table, rows.train, len(rows.train), len(rows.validation))
+        sizes = len(rows.train), len(rows.validation)
+        return SplitRows(reading.table, rows.train, *sizes, reading.name)
     assert reading.stream is not None
     assert reading.stream_split is not None
     train, validation, _ = reading.stream_split.counts(reading.stream)
     first = next(iter(reading.stream.tables()), reading.table)
     own = np.flatnonzero(reading.stream_split.places(first, 0) == 0)
-    return SplitRows(first, own, train, validation)
+    return SplitRows(first, own, train, validation, reading.name)

@@ -137,9 +137,10 @@ class _Attempt:
         self.path = path
         self._metrics = folder.JsonLines(path / folder.METRICS)
         self._checkpoints = Checkpoints(path, self.prepared)
+        training = self.prepared.config.training
         self.trainer.observers += [
-            RunFiles(self._metrics, self._checkpoints),
-            ProgressLines(self.say, self.step, self.prepared.config.training.epoch_count),
+            RunFiles(self._metrics, self._checkpoints, every=training.checkpoint_every is not None),
+            ProgressLines(self.say, self.step, training.epoch_count),
             StopAtInterrupt(),
         ]
 

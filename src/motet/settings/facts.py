@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any, NamedTuple
+
+from motet.registry import AUXILIARY
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Facts:
         inputs: The inputs, by name.
         tasks: The type of each enabled task, by name.
         word_labels: Whether words of a text are labelled.
+        sources: Training rows of each of several sources, by name.
     """
 
     rows: int
@@ -40,6 +44,7 @@ class Facts:
     inputs: Mapping[str, InputFacts] = field(default_factory=dict)
     tasks: Mapping[str, str] = field(default_factory=dict)
     word_labels: bool = False
+    sources: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -78,6 +83,35 @@ class Case:
     def input(self) -> InputFacts:
         """Return the facts about the input that the key belongs to."""
         return self.facts.inputs[self.name]
+
+    def rows(self) -> int:
+        """Return the training rows of the largest source, among those without an own batch size."""
+        own = self._sizes()
+        others = [rows for name, rows in self.facts.sources.items() if name not in own]
+        return max(others, default=self.facts.rows)
+
+    def steps(self) -> int:
+        """Return the optimizer steps of an epoch; about, where a step combines several draws."""
+        size: int = self.config["training"]["batch_size"]
+        own = self._sizes()
+        sources = self.facts.sources or {"": self.facts.rows}
+        batches = max(ceil(rows / own.get(name, size)) for name, rows in sources.items())
+        count = sum(kind not in AUXILIARY for kind in self.facts.tasks.values()) or 1
+        scheduling = self.config.get("scheduling") or {}
+        if scheduling.get("combine") == "cycle":
+            return ceil(batches / count)
+        if scheduling.get("type") == "task_balanced":  # each task has a share of a batch to itself
+            return ceil(self.facts.rows / max(size // count, 1))
+        return batches
+
+    def _sizes(self) -> dict[str, int]:
+        """Return the batch sizes of sources that have their own."""
+        found: dict[str, int] = {}
+        for task in (self.config.get("tasks") or {}).values():
+            size, named = task.get("batch_size"), task.get("source")
+            if size is not None:
+                found |= dict.fromkeys([named] if isinstance(named, str) else named or (), size)
+        return found
 
     def encoders(self) -> frozenset[str]:
         """Return the types of the encoders that the inputs use."""

@@ -8,7 +8,6 @@ there. Earlier lines come first: the number of epochs depends on the batch size.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import ceil
 from typing import Any
 
 from motet.settings import budget, vocabulary_sizes
@@ -129,20 +128,19 @@ def learning_rate(case: Case) -> Setting | None:
 
 def batch_size(case: Case) -> Setting:
     """Choose the batch size by the rows."""
-    return budget.batch_size(case.facts.rows)
+    return budget.batch_size(case.rows())
 
 
 def epochs(case: Case) -> Setting:
     """Choose the number of epochs by the steps that they have."""
-    return budget.epochs(ceil(case.facts.rows / case.config["training"]["batch_size"]))
+    return budget.epochs(case.steps())
 
 
 def patience(case: Case) -> Setting | None:
     """Count the evaluations of a share of training, or of steps; a quarter if nothing is given."""
     training = case.config["training"]
     given = case.value if isinstance(case.value, Mapping) else {"share": 0.25}
-    steps = ceil(case.facts.rows / training["batch_size"])
-    found = budget.patience(given, training["epochs"], steps, training["evaluate_every"])
+    found = budget.patience(given, training["epochs"], case.steps(), training["evaluate_every"])
     if isinstance(case.value, int) and found.value < case.value:
         return None  # a quarter of few evaluations is no trend
     return found

@@ -31,7 +31,8 @@ class WeightAverage:
     `motet.Trainer.fit` makes.
 
     Weights that are frozen are not averaged until they are trained; they are then as if they had
-    been constant before. Skipped steps do not count.
+    been constant before, at what their first step gave. Skipped steps do not count. Where
+    `motet.Trainer.fit` is called again for more epochs, ``last_quarter`` begins anew with them.
 
     Args:
         model: The model.
@@ -55,8 +56,8 @@ class WeightAverage:
             state: Where training is; its average is updated.
             total: Steps in all, 0 if unknown.
         """
-        early = not total or state.position + 1 <= _LAST * total
-        if self.kind == "last_quarter" and early:
+        if self.kind == "last_quarter" and (not total or state.position + 1 <= _LAST * total):
+            state.averaged, state.average = 0, {}  # that of a shorter training before this one
             return
         state.averaged += 1
         count = state.averaged

@@ -1,5 +1,6 @@
 """How an epoch begins and ends."""
 
+import math
 from collections.abc import Iterator
 from itertools import chain, count
 
@@ -86,6 +87,19 @@ def _batches_of_epoch(train: Data, setup: Setup, epoch: int, batch_size: int) ->
     if "own_rows" in setup.planner.scheduler.needs:
         return own_rows(train, setup, epoch, batch_size).batches
     return train.steps(batch_size)
+
+
+def steps_of_epoch(train: Data, setup: Setup, batch_size: int) -> int:
+    """Return the steps of the first epoch; about, where a step takes as many draws as it needs.
+
+    Raises:
+        InputError: As for `own_rows`.
+    """
+    scheduler = setup.planner.scheduler
+    if "own_rows" in scheduler.needs:
+        return own_rows(train, setup, 1, batch_size).steps
+    draws = len(setup.planner.labelled_in(math.inf)) if scheduler.combine == "cycle" else 1
+    return math.ceil(train.steps(batch_size) / max(draws, 1))
 
 
 def _by_step(

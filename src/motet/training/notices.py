@@ -61,6 +61,20 @@ def check_validation_unneeded(given: TrainingOptions) -> None:
             )
 
 
+def check_average_known(setup: Setup) -> None:
+    """Reject an average over the last steps where nobody knows how many there are.
+
+    Raises:
+        InputError: If it is asked for before `motet.Trainer.fit` was called.
+    """
+    if setup.average.kind == "last_quarter" and not setup.pace.total:
+        raise InputError(
+            "found 'last_quarter' and train_epoch, which does not know how many epochs follow; "
+            "call fit, or choose ema",
+            option="average",
+        )
+
+
 def warn_of_no_label(tasks: Sequence[str]) -> None:
     """Warn that a step changed nothing because no row has a label.
 
@@ -108,10 +122,9 @@ def cut_schedule(setup: Setup, state: TrainingState) -> str | None:
         return None
     done = state.epoch + (state.batch > 0)
     return (
-        f"early stopping ended training in epoch {done} of {pace.epochs}, where the learning rate "
-        f"was still at {share:.0%} of its highest; weights are best at the end of the schedule, so "
-        "give a longer patience (early_stopping: {patience: {share: 0.5}}, or early_stopping: "
-        f"null), or, if there is no time for that, fewer epochs (epochs: {done})"
+        f"early stopping ended training in epoch {done} of {pace.epochs}, with the learning rate "
+        f"still at {share:.0%} of its highest; weights are often best where it has fallen: give "
+        f"fewer epochs (epochs: {done}), or a longer patience (early_stopping: null for none)"
     )
 
 
@@ -201,6 +214,7 @@ def warn_of_epochs(state: TrainingState, setup: Setup, lr_schedule: MemberChoice
         f"balancer {type(balancer).__name__}": balancer.needs.epochs or balancer.needs.scores,
         "lr_schedule": lr_schedule not in ("cosine", "constant", {"type": "constant"}),
         "unfreeze": bool(setup.freezing.plan),
+        "average: last_quarter": setup.average.kind == "last_quarter" and not setup.pace.total,
         "weights of tasks that change with epochs": any(
             task.turning_points for task in setup.model.tasks
         ),

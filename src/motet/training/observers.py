@@ -28,6 +28,10 @@ class Observed(Protocol):
     def step(self) -> int:
         """Optimizer steps made."""
 
+    @property
+    def ends(self) -> bool:
+        """Whether training ends here: all epochs are done, or something stops it."""
+
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return all that is needed to resume: tensors, and numbers that JSON can hold."""
 

@@ -112,12 +112,14 @@ class TrainingOptions(TypedDict, total=False):
     """Which mean of the weights of all steps is evaluated and kept as the model's: ``ema``, an
     exponential one over about the last tenth of the steps so far; ``last_quarter``, the plain one
     over the last quarter of all steps, before which the weights are those of the last step.
-    Training itself always continues from those. A config that leaves it out takes ``ema``."""
+    Training itself always continues from those. A config that leaves it out takes ``ema``. In
+    a loop of your own, see `Trainer.averaged`."""
     evaluate_every: Annotated[Every, Default("epoch")]
     """When to evaluate on the validation data: each ``epoch``, after so many steps (a number), or
     after so many epochs (``{epochs: 5}``); and at the end, if never before."""
     checkpoint_every: Annotated[PositiveInt | None, Default(None)]
-    """Steps between two checkpoints within an epoch; there is always one after each epoch."""
+    """Steps between two checkpoints within an epoch; there is one after each epoch, too. Left out:
+    in a run, only after epochs, at most one in 5 seconds, and always at the end."""
     metrics: Annotated[Mapping[str, Any] | None, Default(None), InConfig("metrics of the tasks")]
     """Metrics by task, in place of each task's own: a list of names and functions, or a single
     one."""

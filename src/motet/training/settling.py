@@ -1,6 +1,6 @@
 """Chooses what options of a `Trainer` leave to the data, once `Trainer.fit` has them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypedDict
 
 from motet.data.batches import Data
@@ -31,7 +31,12 @@ def before_data(options: TrainingOptions) -> Numbers:
 
 
 def settle(
-    options: TrainingOptions, epochs: int | str, size: int, train: Data, valid: Data | None
+    options: TrainingOptions,
+    epochs: int | str,
+    size: int,
+    train: Data,
+    valid: Data | None,
+    steps_of: Callable[[int], int],
 ) -> dict[str, Setting]:
     """Choose numbers for options that are ``auto``, and for a patience in other units.
 
@@ -41,6 +46,7 @@ def settle(
         size: Rows per batch, unless they are to be chosen.
         train: The training data. Batches of a loader are as it makes them.
         valid: The validation data, if there are any.
+        steps_of: Returns the steps of an epoch for a number of rows per batch.
 
     Returns:
         What was chosen, by option; the same for the same data, so that a resumed trainer has it
@@ -52,11 +58,13 @@ def settle(
         own = Setting(_BATCH_SIZE, "for evaluation; the loader makes the batches of training")
         chosen["batch_size"] = own if of_loader else budget.batch_size(train.steps(1))
         size = chosen["batch_size"].value
-    steps = train.steps(size)
+    patience, every = options["patience"], options["evaluate_every"]
+    steps = 0
+    if isinstance(epochs, str) or isinstance(patience, Mapping):
+        steps = steps_of(size)
     if isinstance(epochs, str):
         chosen["epochs"] = budget.epochs(steps)
     count = chosen["epochs"].value if isinstance(epochs, str) else epochs
-    patience, every = options["patience"], options["evaluate_every"]
     if isinstance(patience, Mapping):
         chosen["patience"] = budget.patience(patience, count, steps, every)
     if options["monitor_smoothing"] == "auto":

@@ -25,7 +25,7 @@ from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
 from motet.training.creating import MemberChoice
 from motet.training.determinism import deterministic_algorithms
-from motet.training.epochs import batches_left, begin, end_epoch
+from motet.training.epochs import batches_left, begin, end_epoch, steps_of_epoch
 from motet.training.errors import Interrupted
 from motet.training.evaluation import Report
 from motet.training.facts import count_rows
@@ -45,6 +45,7 @@ from motet.training.monitor import check_monitor
 from motet.training.needs import validation_batches
 from motet.training.notices import (
     STEPS_WITHOUT_EPOCH,
+    check_average_known,
     check_count,
     check_validation_unneeded,
     cut_schedule,
@@ -149,6 +150,12 @@ class Trainer:
         return self.progress.step
 
     @property
+    def ends(self) -> bool:
+        """Whether `fit` trains no further: its epochs are done, or something stops it."""
+        state, epochs = self.progress, self._setup.pace.epochs
+        return state.stopped or self._stops or (epochs is not None and state.epoch >= epochs)
+
+    @property
     def balancer(self) -> Balancer:
         """The balancer of the epoch in progress."""
         return self.stages.at(self.progress.epoch + 1)
@@ -159,6 +166,20 @@ class Trainer:
         return cut_schedule(self._setup, self.progress)
 
     # Training --------------------------------------------------------------------------------
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Put the average of the weights so far into the model, for the block of a ``with``.
+
+        Only training by `train_step` or `train_epoch` needs it: with ``average``, the model has the
+        weights of the last step there, while `fit` evaluates the average and ends with it.
+
+        Returns:
+            The context; it changes nothing where there is no average yet.
+
+        Example:
+            ``with trainer.averaged(): report = trainer.evaluate(validation)``
+        """
+        return self._setup.average.used(self.progress)
 
     def fit(
         self, data: Any, validation: Any = None, *, epochs: int | Literal["auto"] = 20
@@ -246,7 +267,8 @@ class Trainer:
 
     def _settle(self, epochs: int | str, train: Data, valid: Data | None = None) -> int:
         """Choose what options leave to the data, and return the number of epochs."""
-        self.chosen = settle(self._options, epochs, self.batch_size, train, valid)
+        steps = partial(steps_of_epoch, train, self._setup)
+        self.chosen = settle(self._options, epochs, self.batch_size, train, valid, steps)
         for name in self.chosen.keys() & {"batch_size", "patience", "monitor_smoothing"}:
             setattr(self, name, self.chosen[name].value)
         return epochs if isinstance(epochs, int) else int(self.chosen["epochs"].value)
@@ -258,7 +280,12 @@ class Trainer:
 
         Returns:
             The mean training loss of each task.
+
+        Raises:
+            InputError: If the data do not fit, or weights are to be averaged over the last quarter
+                of steps whose number is not known.
         """
+        check_average_known(self._setup)
         train = self._data(data, "the training data", whole=True)
         prepare_tasks(self.model, train)
         count_rows(self.planner.scheduler, self.model, train)
