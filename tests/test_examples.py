@@ -359,6 +359,18 @@ def test_projects_on_images_print_both_tasks_beside_each_alone(run, monkeypatch,
     assert min(score for _, *scores in found for score in scores) > 0.9
 
 
+@pytest.mark.slow
+def test_the_project_on_labels_of_pixels_prints_both_tasks_beside_each_alone(run, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["digits_segmentation", "--seeds", "1"])
+    text = run("digits_segmentation")
+    assert [way for way, _ in numbers(r"(both|alone) +#  of 1 seeds", text)] == [
+        "both",
+        "alone",
+    ] * 2
+    assert min(value for _, value in numbers(r"digit +mean_iou +(\w+) +#", text)) > 0.3
+    assert max(value for _, value in numbers(r"distance +mae +(\w+) +#", text)) < 0.6
+
+
 def test_five_modalities_are_fused_in_groups_and_any_of_them_may_be_missing(run):
     text = run("five_modalities")
     found = numbers(r"(all|\w+ alone): mood accuracy #, energy r2 #", text)

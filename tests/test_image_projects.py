@@ -36,6 +36,17 @@ def test_the_project_of_digits_reads_files_beside_its_table(tmp_path):
     assert run.evaluate(rows, split="test")["parity"]["count"] == 20
 
 
-@pytest.mark.parametrize("name", ["digit_pairs.yaml", "digits_cnn.yaml"])
+def test_the_project_of_segmentation_trains_on_labels_of_pixels(tmp_path):
+    project = runpy.run_path(str(EXAMPLES / "digits_segmentation.py"))
+    rows = project["canvases"](60, 20, 20)
+    project["CONFIG"]["training"].update({"epochs": 1, "batch_size": 20})
+    found = project["scores"](["digit", "distance"], rows, 0, tmp_path / "run")
+    assert 0 < found["digit"] < 1
+    assert 0 < found["distance"] < 10
+
+
+@pytest.mark.parametrize(
+    "name", ["digit_pairs.yaml", "digits_cnn.yaml", "digits_segmentation.yaml"]
+)
 def test_a_config_of_a_project_is_read_as_it_is(name):
     assert configs.read(EXAMPLES / name)[0].tasks

@@ -8,9 +8,11 @@ from torch.nn.functional import cross_entropy, interpolate
 from torch.testing import assert_close
 
 from motet.encoders import CNN
+from motet.encoders.joined import Joined
 from motet.model import MultiTaskModel
 from motet.problems import InputError, RowError
-from motet.tasks import PixelRegression, Segmentation, TaskMetrics, fit_trivial
+from motet.sharing import create as create_sharing
+from motet.tasks import Classification, PixelRegression, Segmentation, TaskMetrics, fit_trivial
 from motet.tasks.map_heads import resized
 from motet.training import Trainer
 
@@ -229,6 +231,115 @@ def test_labels_that_do_not_fit_are_refused(target, told):
 def test_infinite_numbers_are_refused_by_row():
     with pytest.raises(RowError, match="row 1"):
         PixelRegression("a").check(torch.tensor([[[0.0]], [[torch.inf]]]))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"unit": 0.001}, r"unit: found 0\.001.*multiply the labels by it"),
+        ({"missing": 0}, "missing: found 0.*write NaN"),
+    ],
+)
+def test_options_of_tables_are_refused_with_arrays(options, told):
+    with pytest.raises(InputError, match=told):
+        PixelRegression("a", **options)
+
+
+SCHEMES = {
+    "hard": {},
+    "task layers": {"type": "hard", "task_layers": 1},
+    "shared width": {"type": "hard", "shared_width": 4},
+    **{name: {} for name in ("soft", "cross_stitch", "attention", "progressive", "routing")},
+    "learned routing": {"type": "routing", "mode": "learned"},
+    **{name: {} for name in ("mmoe", "cgc", "ple", "dselect_k")},
+}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_sharing_schemes_carry_maps_of_the_only_input_stage_by_stage(scheme):
+    encoder = Joined(None, {}, branches={"scan": CNN(1, 8, 8, widths=(4, 4), blocks=1, stride=2)})
+    tasks = [
+        Segmentation("a", classes=3, size=(8, 8)),
+        PixelRegression("b", size=(8, 8)),
+        Classification("c", classes=2),
+    ]
+    options = {"type": scheme, **SCHEMES[scheme]}
+    sharing = create_sharing(options.pop("type"), **options)
+    model = MultiTaskModel(encoder, tasks, sharing=sharing)
+    pixels = torch.randn(2, 1, 8, 8, generator=DRAW).requires_grad_()
+    raw = model({"scan": {"pixels": pixels, "present": torch.tensor([True, True])}})
+    assert {name: tuple(each.shape) for name, each in raw.items()} == {
+        "a": (2, 3, 8, 8),
+        "b": (2, 1, 8, 8),
+        "c": (2, 2),
+    }
+    for task in "ab":  # what a place predicts depends on where it is
+        assert raw[task].flatten(2).std(-1).min() > 1e-4
+        (reached,) = torch.autograd.grad(raw[task].square().sum(), pixels, retain_graph=True)
+        assert (reached.abs().sum((1, 2, 3)) > 0).all()
+
+
+@pytest.mark.parametrize(
+    "options", [{"type": "mmoe", "expert_width": 4}, {"type": "attention", "form": "tokens"}]
+)
+def test_schemes_of_rows_alone_refuse_maps(options):
+    options = dict(options)
+    sharing = create_sharing(options.pop("type"), **options)
+    with pytest.raises(InputError, match="reads map, but this sharing scheme carries rows"):
+        MultiTaskModel(
+            CNN(1, 8, 8, widths=(4,), blocks=1), [Segmentation("a", classes=3)], sharing=sharing
+        )
+
+
+def test_an_encoder_that_is_joined_alone_has_its_stages_and_their_advice():
+    cnn = CNN(1, 8, 8, widths=(4, 4), blocks=1)
+    alone = Joined(None, {}, branches={"scan": cnn})
+    assert len(alone.stages) == len(cnn.stages)
+    assert {*map(id, alone.stages.parameters())} == {*map(id, alone.parameters())}
+    with pytest.raises(InputError, match=r"has 3 stages.*one of them shared"):
+        MultiTaskModel(
+            alone, [Classification("c", classes=2)], sharing=create_sharing("hard", task_layers=5)
+        )
+    assert Joined(None, {}, branches={"a": cnn, "b": CNN(1, 8, 8)}).stages is None
+    with pytest.raises(InputError, match=r"found images \(2, 3, 8, 8\)"):
+        alone.stages[0]({"scan": torch.zeros(2, 3, 8, 8)})
+
+
+@pytest.mark.parametrize(
+    ("balancer", "path"),
+    [
+        ("uncertainty", "loss"),
+        ("gradnorm", "loss and norms"),
+        ("upgrad", "rows"),
+        ("graddrop", "rows"),
+        ({"type": "upgrad", "at": "representation"}, "representation"),
+    ],
+)
+def test_every_family_of_balancers_trains_on_a_map(balancer, path):
+    torch.manual_seed(0)
+    tasks = [Segmentation("a", classes=4, ignore_index=255), PixelRegression("b")]
+    model = MultiTaskModel(CNN(1, 5, 6, widths=(4,), blocks=1, stride=2), tasks)
+    trainer = Trainer(model, balancer=balancer, batch_size=3)
+    pixels = torch.randn(3, 1, 5, 6, generator=DRAW)
+    result = trainer.train_step({"inputs": pixels, "targets": {"a": CLASSES, "b": NUMBERS}})
+    assert result.balanced.path == path
+    if path == "rows" and result.balanced.gramian is not None:
+        assert_close(result.balanced.gramian, naive_gramian(tasks, pixels), rtol=1e-4, atol=1e-5)
+
+
+def naive_gramian(tasks, pixels):
+    """Inner products of the gradients of tasks, one backward pass each, on the first weights."""
+    torch.manual_seed(0)
+    model = MultiTaskModel(CNN(1, 5, 6, widths=(4,), blocks=1, stride=2), tasks)
+    Trainer(model, balancer="equal", batch_size=3)
+    raw, rows = model(pixels), []
+    for task, target in zip(tasks, (CLASSES, NUMBERS), strict=True):
+        total, count = task.loss(raw[task.name], target)
+        shared = list(model.shared_parameters())
+        found = torch.autograd.grad(total / count, shared, retain_graph=True)
+        rows.append(torch.cat([each.flatten() for each in found]).double())
+    both = torch.stack(rows)
+    return both @ both.T
 
 
 @pytest.mark.parametrize(

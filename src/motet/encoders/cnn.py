@@ -76,7 +76,6 @@ class CNN(Encoder):
         super().__init__()
         if not widths:
             raise InputError("found none, expected at least one stage", option="widths")
-        self.channels = channels
         most = 2 ** (len(widths) + 1)
         self.stride = _own_stride(min(height, width), most) if stride is None else stride
         _check_stride(self.stride, most, min(height, width))
@@ -102,7 +101,7 @@ class CNN(Encoder):
         Raises:
             InputError: If they are not floating-point numbers of so many channels.
         """
-        state = checked_pixels(pixels, self.channels)
+        state = pixels
         for stage in self.stages:
             state = stage(state)
         return state
@@ -147,6 +146,13 @@ def _filters(before: int, after: int, halves: bool, dilation: int = 1) -> nn.Con
 class _Stem(nn.Sequential):
     def __init__(self, channels: int, width: int, norm: str, halves: bool) -> None:
         super().__init__(_filters(channels, width, halves), _norm(norm, width), nn.ReLU())
+        self.channels = channels
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        state = checked_pixels(pixels, self.channels)
+        for layer in self:
+            state = layer(state)
+        return state
 
 
 class _Block(nn.Module):

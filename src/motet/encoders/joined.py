@@ -78,12 +78,22 @@ class Joined(Encoder):
         self.gives = "rows" if tokens is None else "tokens"
         if self._alone:
             self.gives = getattr(self.beside[0], "gives", None)
+            self.more_stages = getattr(self.beside[0], "more_stages", None)
         self._find_members()
 
     def branches(self) -> list[nn.Module]:
         """Return the encoders, in the order of their features."""
         table = [] if self.table is None else [self.table]
         return [*table, *self.encoders, *self.beside]
+
+    @property
+    def stages(self) -> nn.ModuleList | None:
+        """Those of an only encoder that has some, for sharing schemes that split encoders."""
+        own = getattr(self.beside[0], "stages", None) if self._alone else None
+        if not isinstance(own, (nn.ModuleList, nn.Sequential)) or not len(own):
+            return None
+        first, *others = own
+        return nn.ModuleList([_OnlyInput(self.beside_names[0], first), *others])
 
     def reader(self, name: str | None) -> nn.Module | None:
         """Return the encoder of an input that is not in the table."""
@@ -253,6 +263,17 @@ class Joined(Encoder):
             yield name, encoder, {"ids": text} if isinstance(text, Tensor) else text
         for name, encoder in zip(self.beside_names, self.beside, strict=True):
             yield name, encoder, inputs[name]
+
+
+class _OnlyInput(nn.Module):
+    """The first stage of an encoder, given the only input."""
+
+    def __init__(self, name: str, stage: nn.Module) -> None:
+        super().__init__()
+        self.name, self.stage = name, stage
+
+    def forward(self, inputs: Mapping[str, Any]) -> Any:
+        return self.stage(without_present(inputs[self.name]))
 
 
 def part_names(table: bool, own: Sequence[str]) -> tuple[str, ...]:

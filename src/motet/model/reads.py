@@ -193,6 +193,8 @@ def check_states(tasks: Sequence[Task], stages: Stages, sharing: Sharing) -> boo
         if not carried and not _direct(task, sharing):
             auxiliary = not task.label_kind.given and hasattr(sharing, "expert_width")
             other = ", or give it expert_width" if auxiliary else ""
+            if name == "map" and getattr(sharing, "expert_width", None) is not None:
+                other = ", or remove expert_width"
             raise InputError(
                 f"task {task.name!r} reads {name}, but this sharing scheme carries "
                 f"{' and '.join(sharing.carries)}; use sharing: hard, or soft{other}"

@@ -263,7 +263,8 @@ def _with_classes(prepared: Prepared) -> Config:
             target = make_target(name, task)
             judged = prepared.preprocessing.judged(name, prepared.rows.table)
             target.fit(judged, prepared.preprocessing.fitted_inputs)
-            options["classes"] = list(target.learned()["classes"])
+            found = target.learned()["classes"]
+            options["classes"] = found if isinstance(found, int) else list(found)
         tasks[name] = {"type": task.type, **options}
     return Config(**{**config.model_dump(exclude_unset=True), "tasks": tasks})
 

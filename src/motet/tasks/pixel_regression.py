@@ -16,6 +16,7 @@ from motet.options import (
     Unpack,
     checked,
 )
+from motet.problems import InputError
 from motet.tasks.base import Prediction, Task
 from motet.tasks.kinds import LabelKind, Likelihood
 from motet.tasks.labels import at_least_float32
@@ -46,8 +47,8 @@ class PixelRegression(Task):
         delta: Distance at which huber's loss goes over to a straight line, in the unit of the
             target (standardised, if it is); 1 if left out.
         scaling: Mean and standard deviation by which targets were standardised.
-        unit: Factor from the numbers in image files to those that are predicted: 0.001 makes
-            metres of millimetres. It applies to all labels of a run from a config; 1 if left out.
+        unit: Factor from the numbers in a table or its files to those that are predicted: 0.001
+            makes metres of millimetres; 1 if left out. Only in a config; in Python multiply labels.
         missing: A number of labels, before ``unit``, that means "no label" besides NaN, such as 0
             in the files of many depth cameras. Only in a config; in Python write NaN.
         input: Name of the image whose pixels have the labels, where a config has several.
@@ -84,6 +85,7 @@ class PixelRegression(Task):
         **common: Unpack[TaskOptions],
     ) -> None:
         super().__init__(name, **common)
+        _refuse_of_tables(name, unit, missing)
         self.size = size
         self.scaling = checked_scaling(name, scaling)
         self.loss_name = loss if isinstance(loss, str) else "custom"
@@ -128,3 +130,19 @@ class PixelRegression(Task):
     def uncertainty_kind(self) -> Likelihood:
         """Laplace for the absolute error, whose likelihood that is."""
         return "laplace" if self.loss_name == "mae" else "regression"
+
+
+def _refuse_of_tables(name: str, unit: float, missing: float | None) -> None:
+    """Refuse options by which labels of a table become numbers; a run applied them before."""
+    given = (
+        ("unit", unit, 1.0, "multiply the labels by it"),
+        ("missing", missing, None, "write NaN in its place"),
+    )
+    for option, found, default, instead in given:
+        if found != default:
+            raise InputError(
+                f"found {found:g}, which applies to the labels of a table, as a config reads them; "
+                f"with arrays, {instead}",
+                option=option,
+                owner=f"task {name!r}",
+            )

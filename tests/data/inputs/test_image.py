@@ -417,3 +417,15 @@ def test_rows_on_disk_train_as_images_with_labels_that_follow(tmp_path):
     assert torch.equal(rest[0].inputs["scan"]["pixels"], whole[5].inputs["scan"]["pixels"])
     seen = torch.cat([batch.inputs["scan"]["pixels"] for _, batch in data.once(7)])
     assert torch.equal((seen[:40, 0] * 255).round().to(torch.uint8), torch.from_numpy(values))
+
+
+@pytest.mark.parametrize("content", [b"no image", b"\0" * 50, b"\x89PNG\r\n\x1a\nxxxx", b"BM"])
+def test_bytes_that_are_no_image_name_their_row(content):
+    rows = pa.table({"scan": [_bytes(_photo()), content]})
+    with pytest.raises(RowError, match=r"row 1: the image is not an image of the formats PNG"):
+        _fitted(rows)
+
+
+def test_a_file_that_makes_pillow_warn_is_damaged_where_warnings_are_errors():
+    with pytest.raises(RowError, match=r"row 0: the image cannot be decoded \(Corrupt EXIF"):
+        _fitted(pa.table({"scan": [b"II*\0aaaaaaaa"]}))

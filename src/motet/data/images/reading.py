@@ -260,8 +260,9 @@ def _read(content: bytes | Path, made: Callable[[Any], Any]) -> Any:
 _BROKEN = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, ArithmeticError),
     *(struct.error, zlib.error, AttributeError, NotImplementedError, MemoryError, RuntimeError),
+    UserWarning,
 )
-"""What Pillow raises for files that are damaged."""
+"""What Pillow raises for files that are damaged, warnings among it where they are errors."""
 
 
 def _check_bytes(size: int) -> None:

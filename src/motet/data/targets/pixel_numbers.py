@@ -124,7 +124,8 @@ class PixelNumberTarget(Target):
         return found
 
     def learned(self) -> dict[str, Any]:
-        return {"scaling": (self._mean, self._std), "size": self._frame.size}
+        applied = {"unit": 1.0, "missing": None}  # what is left for the task to do
+        return {"scaling": (self._mean, self._std), "size": self._frame.size, **applied}
 
     def predictions(
         self,
