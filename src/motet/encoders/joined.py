@@ -51,7 +51,7 @@ class Joined(Encoder):
         torch.Size([3, 12])
     """
 
-    more_stages = ""
+    more_stages: str | None = ""
 
     def __init__(
         self,
