@@ -138,7 +138,7 @@ def load(name, folder, part, seed):
     if name != base:
         train = rows.index[rows.split == "train"].to_numpy()
         kept = np.random.default_rng(0).permutation(train)[:_FEW]
-        rows = rows[(rows.split != "train") | rows.index.isin(kept)]
+        rows = rows[(rows.split == part) | rows.index.isin(kept)]
     seen = rows[rows.split != part].copy()
     if (seen.split != "validation").all():
         seen.loc[_share(seen.index, 0), "split"] = "validation"
