@@ -6,7 +6,8 @@ The protocol, fixed before anything was chosen:
   out another 15 % of the rest at random, as these sets are small; of texts, the rows marked
   "validation" are held out. `--part test` prints the final table: "test" is held out. A model sees
   all other rows; 15 % of them, in the final table those marked "validation" where there are some,
-  are what it stops early on. The others are fitted on all rows that a model sees.
+  are what it stops early on. The others are fitted on all rows that a model sees. Of the sets
+  "clothing_1000" and "snips_1000" these are 1,000 rows marked "train".
 - An error per task: regression, the root mean squared error relative to that of the training mean;
   classification, 1 - accuracy, of imbalanced labels (adult, yeast) 1 - AUROC; tags, 1 - F1 of
   spans. The error of a set is the mean over its tasks, that of a method the mean over seeds.
