@@ -30,7 +30,7 @@ class RunFiles(Observer):
     Args:
         metrics: The file of records.
         checkpoints: The checkpoints of the run.
-        every: Whether to write every checkpoint, as the config says how often.
+        every: Whether to write every checkpoint, as the config gives an interval.
         clock: Returns seconds.
     """
 

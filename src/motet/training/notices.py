@@ -62,7 +62,7 @@ def check_validation_unneeded(given: TrainingOptions) -> None:
 
 
 def check_average_known(setup: Setup) -> None:
-    """Reject an average over the last steps where nobody knows how many there are.
+    """Reject an average over the last steps whose number is unknown.
 
     Raises:
         InputError: If it is asked for before `motet.Trainer.fit` was called.

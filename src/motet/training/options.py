@@ -113,7 +113,7 @@ class TrainingOptions(TypedDict, total=False):
     exponential one over about the last tenth of the steps so far; ``last_quarter``, the plain one
     over the last quarter of all steps, before which the weights are those of the last step.
     Training itself always continues from those. A config that leaves it out takes ``ema``. In
-    a loop of your own, see `Trainer.averaged`."""
+    your own loop, see `Trainer.averaged`."""
     evaluate_every: Annotated[Every, Default("epoch")]
     """When to evaluate on the validation data: each ``epoch``, after so many steps (a number), or
     after so many epochs (``{epochs: 5}``); and at the end, if never before."""
