@@ -93,11 +93,7 @@ class Ensemble(Encoder):
         super().__init__()
         self.members = members if members > 1 else None
         self.gives = "members" if members > 1 else "rows"
-        embedding = None
-        if number_embedding != "none":
-            embedding = NumberEmbedding(
-                number_embedding, number_width, frequencies, frequency_scale
-            )
+        embedding = NumberEmbedding.of(number_embedding, number_width, frequencies, frequency_scale)
         row = Row(expansions or [None] * numbers, categories, sets, embedding)
         widths = [row.width, *hidden]
         self.stages = nn.ModuleList([row if members == 1 else MemberRows(row, members)])

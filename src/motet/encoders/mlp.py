@@ -78,11 +78,7 @@ class MLP(Encoder):
         ] = None,
     ) -> None:
         super().__init__()
-        embedding = None
-        if number_embedding != "none":
-            embedding = NumberEmbedding(
-                number_embedding, number_width, frequencies, frequency_scale
-            )
+        embedding = NumberEmbedding.of(number_embedding, number_width, frequencies, frequency_scale)
         first = Row(expansions or [None] * numbers, categories, sets, embedding)
         widths = [first.width, *hidden]
         self.stages = nn.ModuleList([first])

@@ -6,7 +6,7 @@ own; the cost is that of n small layers, the memory that of (B, n, D) numbers.
 """
 
 import math
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,11 @@ class NumberEmbedding(NamedTuple):
     width: int | None = None
     frequencies: int | None = None
     scale: float | None = None
+
+    @staticmethod
+    def of(kind: str, *options: Any) -> "NumberEmbedding | None":
+        """Return how numbers are embedded by the options of an encoder; None for ``none``."""
+        return None if kind == "none" else NumberEmbedding(kind, *options)
 
     def build(self, expansions: Sequence[Expansion | None]) -> "BinEmbedding | PeriodicEmbedding":
         """Build the module that embeds numbers with these bins."""

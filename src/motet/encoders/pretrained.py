@@ -2,9 +2,6 @@
 
 import inspect
 import json
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -13,6 +10,7 @@ from torch import Tensor, nn
 
 from motet.encoders.adaptable import Adaptable
 from motet.encoders.adapters import LEARNING_RATE as ADAPTER_LEARNING_RATE
+from motet.encoders.hugging_face import LEARNING_RATE, loaded, plain
 from motet.encoders.tokens import PAD, Text, as_text, filled_up, token_states
 from motet.options import (
     Adapter,
@@ -27,11 +25,6 @@ from motet.options import (
 )
 from motet.problems import InputError, reason
 from motet.states import TokenStates
-
-LEARNING_RATE = 2e-5
-"""Default learning rate of pretrained weights."""
-
-_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
 
 @final
@@ -85,21 +78,9 @@ class Pretrained(Adaptable):
         adapter: Adapter | None = None,
     ) -> None:
         super().__init__()
-        if (path is None) == (architecture is None):
-            found = "neither" if path is None else "both"
-            raise InputError(
-                f"found {found} of path and architecture, expected one: path, a folder with a "
-                "Hugging Face model, or architecture, the config of one"
-            )
-        with _quiet_transformers() as transformers:
-            if path is not None:
-                config = _read_config(transformers, _folder(path), layers)
-                model = _read_model(transformers, Path(path), config)
-            else:
-                config = _made_config(transformers, architecture or {}, layers)
-                model = _made_model(transformers, config)
+        model, config = loaded(path, architecture, layers, _with_padding)
         self.model: nn.Module = _encoder_of(model, str(config.model_type))
-        self.architecture = _plain(config)
+        self.architecture = plain(config)
         self.pool = pool
         self.width = int(config.hidden_size)
         self.adapt(adapter)
@@ -186,64 +167,13 @@ class Pretrained(Adaptable):
         enable({"use_reentrant": False, **more})
 
 
-@contextmanager
-def _quiet_transformers() -> Iterator[Any]:
-    """Import ``transformers``, without its bars and reports."""
-    try:
-        import transformers
-        from transformers.utils import logging as reports
-    except ImportError:
-        raise InputError(
-            'the encoder pretrained needs transformers: pip install "motet[text]"'
-        ) from None
-    bars: Any = reports  # untyped
-    before, shown = reports.get_verbosity(), reports.is_progress_bar_enabled()
-    reports.set_verbosity(logging.CRITICAL)
-    bars.disable_progress_bar()
-    try:
-        yield transformers
-    finally:
-        reports.set_verbosity(before)
-        if shown:
-            bars.enable_progress_bar()
-
-
-def _folder(path: str) -> Path:
-    folder = Path(path)
-    if not folder.is_dir():
-        raise InputError(
-            f"found {path!r}, which is not a folder here; models are not downloaded: save one with "
-            "save_pretrained(folder) or copy it, and give that folder",
-            option="path",
-        )
-    if not (folder / "config.json").is_file():
-        raise InputError(
-            f"{path} has no config.json, expected the folder of a Hugging Face model", option="path"
-        )
-    if not any((folder / name).is_file() for name in _WEIGHTS):
-        raise InputError(
-            f"{path} has no weights in {_WEIGHTS[0]}; a pytorch_model.bin is a pickle, which can "
-            "hold code: save the model again with save_pretrained(folder, safe_serialization=True)",
-            option="path",
-        )
-    return folder
-
-
-def _read_config(transformers: Any, folder: Path, layers: int | None) -> Any:
-    try:
-        config = transformers.AutoConfig.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-    except (ValueError, OSError, KeyError) as error:
-        raise InputError(
-            f"{folder / 'config.json'} cannot be used: {reason(error)}", option="path"
-        ) from None
+def _with_padding(config: Any, folder: Path) -> None:
+    """Correct the padding token of a config by the folder's tokenizer."""
     first = _first_token(folder)
     if first is not None and first.strip("[]<>|").lower() in ("pad", "padding"):
         config.pad_token_id = PAD
     elif first is not None and config.pad_token_id == PAD:
         config.pad_token_id = None  # the default of a config, but wrong here
-    return _cut(config, layers)
 
 
 def _first_token(folder: Path) -> str | None:
@@ -262,64 +192,6 @@ def _first_token(folder: Path) -> str | None:
     return known.get(0) or next((token for token, place in vocabulary.items() if place == 0), None)
 
 
-def _made_config(transformers: Any, architecture: Mapping[str, Any], layers: int | None) -> Any:
-    options = dict(architecture)
-    kind = options.pop("model_type", None)
-    try:
-        config = transformers.AutoConfig.for_model(kind, **options)
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            f"found model_type {kind!r}, which transformers cannot make: {reason(error)}",
-            option="architecture",
-        ) from None
-    return _cut(config, layers)
-
-
-def _cut(config: Any, layers: int | None) -> Any:
-    """Let a config have fewer layers."""
-    if layers is None:
-        return config
-    there = getattr(config, "num_hidden_layers", 0)
-    if layers > there:
-        raise InputError(f"found {layers}, but the model has {there}", option="layers")
-    if isinstance(types := getattr(config, "layer_types", None), list):  # one for each layer
-        config.layer_types = types[:layers]
-    config.num_hidden_layers = layers
-    return config
-
-
-def _read_model(transformers: Any, folder: Path, config: Any) -> Any:
-    try:
-        model, report = transformers.AutoModel.from_pretrained(
-            folder,
-            config=config,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
-    except Exception as error:  # whatever reading broken files raises
-        raise InputError(
-            f"the weights in {folder} cannot be used: {reason(error)}", option="path"
-        ) from None
-    missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
-    if missing:
-        raise InputError(
-            f"the weights in {folder} are of another model: {len(missing)} tensors are not there, "
-            f"among them {missing[0]}",
-            option="path",
-        )
-    return model
-
-
-def _made_model(transformers: Any, config: Any) -> Any:
-    try:
-        return transformers.AutoModel.from_config(config, dtype=torch.float32)
-    except Exception as error:  # sizes that do not fit each other raise whatever they happen to
-        raise InputError(f"it cannot be made: {reason(error)}", option="architecture") from None
-
-
 def _encoder_of(model: Any, kind: str) -> nn.Module:
     """Return the module that computes states of tokens, without the layers on top."""
     if model.config.is_encoder_decoder:
@@ -336,14 +208,6 @@ def _encoder_of(model: Any, kind: str) -> nn.Module:
         model.pooler = None  # would be saved and counted, and never trained
     found: nn.Module = model
     return found
-
-
-def _plain(config: Any) -> dict[str, Any]:
-    """Return a config as JSON holds it, without the folder it came from."""
-    plain: dict[str, Any] = json.loads(config.to_json_string(use_diff=False))
-    for key in ("_name_or_path", "transformers_version", "architectures", "dtype"):
-        plain.pop(key, None)
-    return plain
 
 
 def _max_length(config: Any, model: nn.Module) -> int | None:

@@ -1,23 +1,13 @@
 """Pretrained encoders of images, from a folder on this machine."""
 
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
 
 from motet.encoders.base import Encoder
+from motet.encoders.hugging_face import LEARNING_RATE, loaded, plain
 from motet.encoders.pixels import checked_pixels
-from motet.encoders.pretrained import (
-    LEARNING_RATE,
-    _cut,
-    _folder,
-    _made_config,
-    _made_model,
-    _plain,
-    _quiet_transformers,
-    _read_model,
-)
 from motet.options import (
     Annotated,
     FolderPath,
@@ -91,23 +81,11 @@ class PretrainedImages(Encoder):
         learning_rate: PositiveFloat | None = None,
     ) -> None:
         super().__init__()
-        if (path is None) == (architecture is None):
-            found = "neither" if path is None else "both"
-            raise InputError(
-                f"found {found} of path and architecture, expected one: path, a folder with a "
-                "Hugging Face model, or architecture, the config of one"
-            )
-        with _quiet_transformers() as transformers:
-            if path is not None:
-                config = _read_config(transformers, _folder(path), layers)
-                model = _read_model(transformers, Path(path), config)
-            else:
-                config = _made_config(transformers, architecture or {}, layers)
-                model = _made_model(transformers, config)
+        model, config = loaded(path, architecture, layers)
         self.channels, self.kind = channels, str(config.model_type)
         self._check(model, config)
         self.model: nn.Module = model
-        self.architecture = _plain(config)
+        self.architecture = plain(config)
         self.own_learning_rate = learning_rate or (LEARNING_RATE if path is not None else None)
         self._resizes = self.kind in _RESIZING
         self._grid, self.width = self._tried(height, width, getattr(config, "patch_size", None))
@@ -216,15 +194,3 @@ def _advice(patch: Any, height: int, width: int) -> str:
         return ""
     near = [max(round(side / patch), 1) * patch for side in (height, width)]
     return f"; its patches are {patch} x {patch}: give the input size: {near}"
-
-
-def _read_config(transformers: Any, folder: Path, layers: int | None) -> Any:
-    try:
-        config = transformers.AutoConfig.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-    except (ValueError, OSError, KeyError) as error:
-        raise InputError(
-            f"{folder / 'config.json'} cannot be used: {reason(error)}", option="path"
-        ) from None
-    return _cut(config, layers)

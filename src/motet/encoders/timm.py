@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from motet.encoders.base import Encoder
+from motet.encoders.hugging_face import LEARNING_RATE
 from motet.encoders.pixels import checked_pixels
-from motet.encoders.pretrained import LEARNING_RATE
 from motet.options import Annotated, FolderPath, Place, PositiveFloat, PositiveInt, checked
 from motet.problems import InputError, reason
 

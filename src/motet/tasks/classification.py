@@ -40,7 +40,7 @@ from motet.tasks.labels import (
     is_soft,
     named_classes,
 )
-from motet.tasks.losses.finding import find_loss
+from motet.tasks.losses.finding import find_class_loss
 from motet.tasks.product import ProductHead
 from motet.tasks.statistics import LabelStatistics
 from motet.tasks.weights import ClassWeights, count_of
@@ -120,15 +120,11 @@ class Classification(Task):
             own = {"class_weights": class_weights, "product": product}
             self._refuse_of_labels(given | {option for option, value in own.items() if value})
         self.loss_name = loss if isinstance(loss, str) else "custom"
-        self.loss_function = find_loss(loss)
+        self.loss_function = find_class_loss(loss, label_smoothing, gamma)
         self.weights: ClassWeights | None = None
         if class_weights is not None:
             self.require_outputs()
             self.weights = ClassWeights(class_weights, self.outputs, name)
-        if loss == "cross_entropy":
-            self.loss_function = partial(self.loss_function, label_smoothing=label_smoothing or 0.0)
-        elif loss == "focal":
-            self.loss_function = partial(self.loss_function, gamma=2.0 if gamma is None else gamma)
 
     def loss(
         self, raw: Tensor, target: Tensor, weights: Tensor | None = None

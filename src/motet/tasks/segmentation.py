@@ -26,7 +26,7 @@ from motet.tasks.additive import clean, of_elements, sum_selected
 from motet.tasks.base import Prediction, Task
 from motet.tasks.kinds import LabelKind, PixelClassLabels
 from motet.tasks.labels import MISSING, at_least_float32, named_classes
-from motet.tasks.losses.finding import find_loss
+from motet.tasks.losses.finding import find_class_loss
 from motet.tasks.map_heads import MapHead
 from motet.tasks.maps import check_size, fitting_map, wide_weights
 from motet.tasks.prediction import Kept
@@ -103,15 +103,11 @@ class Segmentation(Task):
         if ignore_index is not None:
             self.label_kind = PixelClassLabels(ignore_index)
         self.loss_name = loss if isinstance(loss, str) else "custom"
-        self.loss_function = find_loss(loss)
+        self.loss_function = find_class_loss(loss, label_smoothing, gamma)
         self.weights: ClassWeights | None = None
         if class_weights is not None:
             self.require_outputs()
             self.weights = ClassWeights(class_weights, self.outputs, name)
-        if loss == "cross_entropy":
-            self.loss_function = partial(self.loss_function, label_smoothing=label_smoothing or 0.0)
-        elif loss == "focal":
-            self.loss_function = partial(self.loss_function, gamma=2.0 if gamma is None else gamma)
 
     def loss(
         self, raw: Tensor, target: Tensor, weights: Tensor | None = None

@@ -70,8 +70,7 @@ class Scaled:
         reason, log = "", None
         if scaling == AUTO:
             assert isinstance(seen, np.ndarray)  # `needs_sample` is true
-            scaling, fitting = fitting_scaling(seen)
-            scaling, bins = ("piecewise", bins) if bins is not None else (scaling, fitting)
+            scaling, bins = fitting_scaling(seen) if bins is None else ("piecewise", bins)
             transform = transform or ("auto" if scaling == "standard" else "none")
         if isinstance(seen, np.ndarray):
             reason = spans_decades(seen) if transform == "auto" else ""

@@ -1,10 +1,21 @@
 """Losses by name, or as users give them."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from motet.problems import InputError, shown
 from motet.registry import LOSSES
+
+
+def find_class_loss(
+    given: str | Callable[..., Any], label_smoothing: float | None, gamma: float | None
+) -> Callable[..., Any]:
+    """Return the loss of classes behind a name, with the options that it takes."""
+    found = find_loss(given)
+    if given == "cross_entropy":
+        return partial(found, label_smoothing=label_smoothing or 0.0)
+    return partial(found, gamma=2.0 if gamma is None else gamma) if given == "focal" else found
 
 
 def find_loss(given: str | Callable[..., Any]) -> Callable[..., Any]:
