@@ -1,0 +1,28 @@
+"""Options and arguments that several commands have."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="The run folder itself; runs/NAME-NNN if left out."),
+]
+ROWS = "File (.csv, .parquet, .jsonl, .arrow), pattern, or folder saved by Hugging Face datasets"
+Tasks = Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")]
+Split = Literal["train", "validation", "test"]
+Weights = Annotated[
+    Literal["best", "each"],
+    typer.Option(help="Those of the best epoch, or for each task its own, if they were kept."),
+]
+Processes = Annotated[
+    int | None,
+    typer.Option(min=1, help="Number of processes of this machine that train it together."),
+]
+RunFolder = Annotated[Path, typer.Argument(help="Run folder, or its model/ alone.")]
+
+
+def names(tasks: str | None) -> list[str] | None:
+    """Return the names of a list with commas."""
+    return None if tasks is None else [each.strip() for each in tasks.split(",")]

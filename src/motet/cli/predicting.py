@@ -1,0 +1,78 @@
+"""Commands that use a trained model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from motet.cli.app import app
+from motet.cli.console import Console, echo
+from motet.cli.options import ROWS, RunFolder, Split, Tasks, Weights, names
+
+
+@app.command()
+def evaluate(
+    run: RunFolder,
+    data: Annotated[str, typer.Argument(help=f"{ROWS}, with labels.")],
+    tasks: Tasks = None,
+    split: Annotated[
+        Split | None,
+        typer.Option(help="Only these rows of the data that the run was trained on."),
+    ] = None,
+    weights: Weights = "best",
+    source: Annotated[
+        str | None,
+        typer.Option(help="The source that the rows are like, if the run has several."),
+    ] = None,
+) -> None:
+    """Compute every metric of a trained model on labelled rows."""
+    from motet.run import load, report_lines
+
+    loaded = load(run)
+    with Console() as console:
+        report = loaded.evaluate(
+            data,
+            tasks=names(tasks),
+            split=split,
+            weights=weights,
+            source=source,
+            step=console.step,
+        )
+    for line in report_lines(loaded.model, report):
+        echo(line)
+    for note in loaded.notes:
+        echo(f"note: {note}")
+
+
+@app.command()
+def predict(
+    run: RunFolder,
+    data: Annotated[
+        str,
+        typer.Argument(help=f"{ROWS}; labels may be absent."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help=".csv, .parquet or .jsonl file.")],
+    tasks: Tasks = None,
+    weights: Weights = "best",
+    spread: Annotated[
+        bool, typer.Option("--spread", help="Add how far the members of an ensemble are apart.")
+    ] = False,
+) -> None:
+    """Predict for the rows of a file, in their order."""
+    from motet.run import check_prediction_file, load, predict_to_file
+
+    check_prediction_file(output)
+    loaded = load(run)
+    with Console() as console:
+        rows = predict_to_file(
+            loaded,
+            data,
+            output,
+            tasks=names(tasks),
+            weights=weights,
+            spread=spread,
+            step=console.step,
+        )
+    for note in loaded.notes:
+        echo(f"note       {note}")
+    echo(f"wrote      {rows:,} row{'' if rows == 1 else 's'} to {output}")
