@@ -13,7 +13,7 @@ import torch
 import yaml
 
 import motet
-from motet.config import Config, read
+from motet.config import Config, ConfigError, read
 from motet.datasets import DEMO
 from motet.problems import InputError
 
@@ -27,6 +27,10 @@ CONFIG = {
 
 def changed(**sections):
     return {**CONFIG, **sections}
+
+
+def weights_of(path):
+    return (path / "model/model.safetensors").read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +140,24 @@ def test_test_predictions_stand_beside_the_true_labels(run, people):
     right = np.mean([row["churn"] == row["churn_true"] for row in known])
     assert report["tasks"]["churn"]["accuracy"] == pytest.approx(right)
     assert report["tasks"]["churn"]["count"] == len(known)
+
+
+def test_test_rows_can_be_held_back_and_evaluated_later(tmp_path, people, run):
+    held = changed(data={"evaluate_test": False})
+    path = motet.train(held, data=people, output=tmp_path / "held").path
+    assert not (path / "predictions").exists()
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    assert {line["split"] for line in lines} == {"train", "validation"}
+    assert weights_of(path) == weights_of(run.path)
+    later = motet.load(path).evaluate(people, split="test")
+    tested = json.loads((run.path / "metrics.jsonl").read_text().splitlines()[-1])
+    assert later["score"] == pytest.approx(tested["score"])
+
+
+def test_folds_do_not_hold_back_their_test_rows():
+    data = {"evaluate_test": False, "split": {"folds": 3}}
+    with pytest.raises(ConfigError, match="evaluate_test: false and split"):
+        Config(**changed(data=data))
 
 
 def test_nothing_is_written_outside_the_folder(tmp_path, people, monkeypatch):

@@ -47,6 +47,9 @@ class DataConfig(Section):
     has its labels, ``source: orders``."""
     split: SplitConfig = SplitConfig()
     """How rows are split."""
+    evaluate_test: StrictBool = True
+    """Whether a run evaluates its test rows, once, at its end. With ``false`` nothing reads them;
+    ``motet evaluate RUN DATA --split test`` does so later."""
     stream: StrictBool | StreamConfig = False
     """Whether rows are read from disk in every epoch, as data larger than memory must be: ``true``,
     or options, ``{buffer: 500000}``. See docs/data.md, "Larger than memory"."""
@@ -72,6 +75,11 @@ class DataConfig(Section):
             raise ValueError(
                 f"found split.folds: {self.split.folds} and several sources; folds of several "
                 "sources are not supported; remove folds"
+            )
+        if not self.evaluate_test and self.split.folds is not None:
+            raise ValueError(
+                "found evaluate_test: false and split.folds, where each fold is the test split of "
+                "a run; remove one of them"
             )
         return self
 

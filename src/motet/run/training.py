@@ -253,7 +253,7 @@ class _Attempt:
                 "overflowed; each halved the loss scale"
             )
         tested = any(part.counts["test"] for part in prepared.used.values())
-        report = self._test(run, inputs) if tested else None
+        report = self._test(run, inputs) if tested and prepared.config.data.evaluate_test else None
         for note in [] if report else _constants(trainer.history):
             self.say(line("note", note))
         if self.processes.first:
