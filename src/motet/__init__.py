@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from motet.run import Run, load, resume, train
     from motet.tasks import TaskMetrics
     from motet.training import Trainer
+    from motet.tuning import tune
 
 __all__ = [
     "Config",
@@ -41,6 +42,7 @@ __all__ = [
     "sharing",
     "tasks",
     "train",
+    "tune",
 ]
 
 _PLACES = {
@@ -56,6 +58,7 @@ _PLACES = {
     "register": "motet.registry",
     "resume": "motet.run",
     "train": "motet.run",
+    "tune": "motet.tuning",
 }
 
 

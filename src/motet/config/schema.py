@@ -15,6 +15,7 @@ from motet.config.stages import Balancing
 from motet.config.streaming import StreamConfig
 from motet.config.training import TrainingConfig
 from motet.config.translating import translated
+from motet.config.tuning import TuningConfig
 from motet.options import StrictBool
 from motet.registry import KINDS, version
 
@@ -115,6 +116,8 @@ class Config(Section):
     """Which tasks train at each step."""
     training: TrainingConfig = Field(default_factory=lambda: TrainingConfig())
     """The loop."""
+    tuning: TuningConfig | None = None
+    """Ranges that ``motet tune`` searches; ``motet train`` leaves them out."""
 
     def __init__(self, **sections: Any) -> None:
         """Check the sections against what is registered now.

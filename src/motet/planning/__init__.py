@@ -6,6 +6,6 @@ alone, and on the number of threads in the last digits, not on where or beside w
 """
 
 from motet.planning.planned import Outcome, PlannedRun
-from motet.planning.plans import Plan, plan
+from motet.planning.plans import Plan, keep_rows, plan
 
-__all__ = ["Outcome", "Plan", "PlannedRun", "plan"]
+__all__ = ["Outcome", "Plan", "PlannedRun", "keep_rows", "plan"]

@@ -64,7 +64,7 @@ def plan(runs: Runs, data: Any = None, *, output: str | Path | None = None) -> "
     found = {name: _resolved(name, run, data is not None) for name, run in planned.items()}
     path = _folder(output, found)
     if data is not None:
-        _keep_data(path / DATA, read(data))
+        keep_rows(path / DATA, read(data))
     for name, (config, origin) in found.items():
         text = _text(config, origin, path)
         folder.write_text(_config(path, name), text)
@@ -184,8 +184,12 @@ def _text(config: Config, origin: Path, path: Path) -> str:
     return config_text(config, origin, given=True)
 
 
-def _keep_data(path: Path, table: pa.Table) -> None:
-    """Write the rows of a plan, or check that they are those of the plan that continues."""
+def keep_rows(path: Path, table: pa.Table) -> None:
+    """Write the rows that runs read, or check that they are those written before.
+
+    Raises:
+        InputError: If the file holds other rows.
+    """
     if not path.is_file():
         with replacing(path) as file:
             pq.write_table(table, file)

@@ -88,11 +88,13 @@ def _chosen(prepared: AnyPrepared) -> Iterator[Sequence[str]]:
 
 
 def training_lines(prepared: AnyPrepared, trainer: Trainer) -> Iterator[str]:
-    """Report how processes share a step, few labels, what is kept outside, and what is frozen."""
+    """Report how processes share a step, few labels, what is left out, and what is frozen."""
     yield from process_lines(trainer.batch_size)
     yield from (line("note", note) for note in few_label_notes(prepared, trainer))
     yield from scheduling_lines(prepared, trainer)
     yield from storing_lines(prepared, trainer)
+    if prepared.config.tuning is not None:
+        yield line("note", "`motet tune` searches the ranges of tuning; this run leaves them out")
     rates = parameters_by_rate(trainer.optimizer)
     if len(rates) > 1:
         found = (f"{rate:.3g} ({count:,} parameters)" for rate, count in rates.items())
