@@ -51,7 +51,7 @@ def test_every_field_of_a_batch_is_cut_and_moved_alike():
     (batch,) = rows.batches(5, torch.tensor([4, 3, 2, 1, 0]))
     weights = {"y": batch.targets["y"]}
     targets = {**batch.targets, "none": None}
-    batch = Batch(batch.inputs, targets, batch.rows, source="x", weights=weights)
+    batch = Batch(batch.inputs, targets, batch.rows, source="x", weights=weights, soft=weights)
     assert len(batch) == 5
     part = batch.cut(1, 3)
     assert len(part) == 2

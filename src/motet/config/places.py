@@ -58,14 +58,18 @@ def _placed(
     for name, field in type(section).model_fields.items():
         value, here = getattr(section, name), (*key, name)
         place = next((mark for mark in field.metadata if isinstance(mark, Place)), None)
-        if place is not None and isinstance(value, str):
-            yield here, place, value
+        if place is not None and isinstance(value, str | tuple):
+            yield from ((here, place, each) for each in _texts(value))
         elif isinstance(value, BaseModel):
             yield from _placed(value, here)
         elif isinstance(value, Mapping):
             for inner, each in value.items():
                 if isinstance(each, BaseModel):
                     yield from _placed(each, (*here, inner))
+
+
+def _texts(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value
 
 
 def _changed(section: S, change: Callable[[Place, str], Any]) -> S:
@@ -75,6 +79,9 @@ def _changed(section: S, change: Callable[[Place, str], Any]) -> S:
         place = next((mark for mark in field.metadata if isinstance(mark, Place)), None)
         if place is None:
             found = _inside(value, change)
+        elif isinstance(value, tuple):
+            changed = [change(place, each) for each in value]
+            found = tuple(each for each in changed if each is not None)
         elif isinstance(value, str) and value not in place.names:
             found = change(place, value)
         if found != value:  # a key that was left out stays one

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, create_model
 
 from motet.config.members import Section, field_of
-from motet.options import Option, Patience, PositiveInt, StrictBool, read_typed_dict
+from motet.options import Option, Patience, Place, PositiveInt, StrictBool, read_typed_dict
 
 _OPTIONS = {each.name: each for each in read_typed_dict("motet.training.options:TrainingOptions")}
 _NARROWER = {"device": Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")}
@@ -50,6 +50,10 @@ class TrainingConfig(_Options, use_attribute_docstrings=True):
     """Whether the outputs of text encoders that are frozen in all epochs are computed once and kept
     on disk for the next run. Left out: if they take at most 4 GB; ``true`` is an error where that
     is not possible."""
+    teachers: Annotated[tuple[str, ...], Place()] = ()
+    """Folders of finished runs that teach this one: their predictions for the training rows count
+    beside the labels, by ``teacher_weight``. Each task learns from the teachers that have one of
+    its name; see docs/transfer.md, "Distillation"."""
     early_stopping: EarlyStoppingConfig | None = EarlyStoppingConfig()
     """When to stop early; null never does."""
 

@@ -33,6 +33,7 @@ class ArrayData:
         targets: For each task an array, list or tensor (N, ...), None in it meaning missing; a task
             that is None has no labels here.
         weights: For some tasks how much each row counts in the loss, (N,): 0 as if it had no label.
+        soft: For some tasks what a teacher predicts, (N, ...); see `Batch`.
 
     Raises:
         InputError: If something is not an array of numbers, or the numbers of rows differ.
@@ -47,7 +48,11 @@ class ArrayData:
     """
 
     def __init__(
-        self, inputs: Any, targets: Mapping[str, Any], weights: Mapping[str, Any] | None = None
+        self,
+        inputs: Any,
+        targets: Mapping[str, Any],
+        weights: Mapping[str, Any] | None = None,
+        soft: Mapping[str, Any] | None = None,
     ) -> None:
         self.checked = False
         """Whether training has checked the rows."""
@@ -58,7 +63,8 @@ class ArrayData:
         self.inputs = as_tree(inputs, "inputs")
         self.targets = tensors_of(targets, "targets")
         self.weights = tensors_of(weights or {}, "weights")
-        self._length = count_rows(self.inputs, self.targets, self.weights)
+        self.soft = tensors_of(soft or {}, "soft")
+        self._length = count_rows(self.inputs, self.targets, self.weights, self.soft)
 
     def __len__(self) -> int:
         return self._length
@@ -113,7 +119,7 @@ class ArrayData:
         if not images_in(self.inputs):
             return self
         targets = {**dict.fromkeys(self.named), **self.targets}
-        made = ArrayData(with_draws(self.inputs, seed, number), targets, self.weights)
+        made = ArrayData(with_draws(self.inputs, seed, number), targets, self.weights, self.soft)
         made.groups = self.groups
         return made
 
@@ -218,7 +224,8 @@ class ArrayData:
         targets = map_leaves(function, self.targets)
         if rows is not None:
             targets = followed(targets, self.inputs, rows)
-        return Batch(map_leaves(function, self.inputs), targets, rows, weights=weights)
+        soft = map_leaves(function, self.soft) if self.soft else self.soft  # costs no call
+        return Batch(map_leaves(function, self.inputs), targets, rows, weights=weights, soft=soft)
 
     def _mapped(self, function: Callable[[Any], Any]) -> "ArrayData":
         targets = {**dict.fromkeys(self.named), **self.targets}
@@ -226,4 +233,5 @@ class ArrayData:
             map_leaves(function, self.inputs),
             map_leaves(function, targets),
             map_leaves(function, self.weights),
+            map_leaves(function, self.soft),
         )

@@ -33,6 +33,9 @@ class Batch:
     weights: Mapping[str, Tensor | None] = field(default_factory=dict)
     """How much each row counts in the loss of a task (B,), 0 as if it had no label; 1 for tasks
     without."""
+    soft: Mapping[str, Tensor | None] = field(default_factory=dict)
+    """What teachers predict for the rows of a task: probabilities (B, C), of words (B, L, C), or
+    numbers in the form of the targets."""
     share: tuple[int, int, int] | None = None
     """The first row, the end, and the number of all rows, where these are the share of one process
     in a batch; None if they are all rows, which each process then has."""
@@ -75,6 +78,14 @@ class Batch:
             raise InputError(
                 f"{what}: weights is {_kind(weights)}; expected {{task: weights of the rows}}"
             )
+        if "soft" in given:
+            if not isinstance(given["soft"], Mapping):
+                raise InputError(
+                    f"{what}: soft is {_kind(given['soft'])}; expected {{task: predictions of a "
+                    "teacher}"
+                )
+            if not all(isinstance(each, Tensor) for each in given["soft"].values()):
+                return cls(**given).tensors(what).to(device)
         if given.get("share") is not None:
             _check_share(given["share"], first_leaf(given["inputs"]), what)
         for each in (*targets.values(), *(weights or {}).values()):
@@ -99,11 +110,12 @@ class Batch:
             inputs = as_tree(self.inputs, "inputs", lacking=lacking)
             targets = tensors_of(self.targets, "targets")
             weights = tensors_of(self.weights, "weights")
-            count_rows(inputs, targets, weights)
+            soft = tensors_of(self.soft, "soft")
+            count_rows(inputs, targets, weights, soft)
             rows = None if self.rows is None else as_tensor(self.rows, "rows")
         except InputError as error:
             raise InputError(f"{what}: {error}") from None
-        return replace(self, inputs=inputs, targets=targets, rows=rows, weights=weights)
+        return replace(self, inputs=inputs, targets=targets, rows=rows, weights=weights, soft=soft)
 
     def single(self) -> "Batch":
         """Return the same rows, float64 as float32."""

@@ -34,6 +34,7 @@ def joined(batches: Sequence[Batch]) -> tuple[Batch, Rows]:
     """
     targets: dict[str, list[Tensor]] = {}
     weights: dict[str, list[Tensor]] = {}
+    soft: dict[str, list[Tensor]] = {}
     places: dict[str, list[tuple[int, int]]] = {}
     start = 0
     for batch in batches:
@@ -44,12 +45,15 @@ def joined(batches: Sequence[Batch]) -> tuple[Batch, Rows]:
                 places.setdefault(task, []).append((start, end))
                 if (own := batch.weights.get(task)) is not None:
                     weights.setdefault(task, []).append(own)
+                if (taught := batch.soft.get(task)) is not None:
+                    soft.setdefault(task, []).append(taught)
         start = end
     made = replace(
         batches[0],
         inputs=_inputs([batch.inputs for batch in batches]),
         targets={task: join_rows(each) for task, each in targets.items()},
         weights={task: torch.cat(each) for task, each in weights.items()},
+        soft={task: join_rows(each) for task, each in soft.items()},
         rows=None,
         source=None,
     )

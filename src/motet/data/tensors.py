@@ -101,7 +101,10 @@ def tensors_of(given: Mapping[str, Any], what: str) -> dict[str, Tensor]:
 
 
 def count_rows(
-    inputs: Tree, targets: Mapping[str, Tensor], weights: Mapping[str, Tensor] | None = None
+    inputs: Tree,
+    targets: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor] | None = None,
+    soft: Mapping[str, Tensor] | None = None,
 ) -> int:
     """Return the number of rows that all leaves have.
 
@@ -109,7 +112,7 @@ def count_rows(
         InputError: If they differ, or there is no leaf.
     """
     lengths = {**_lengths(inputs, "inputs"), **_lengths(dict(targets), "targets")}
-    lengths |= _lengths(dict(weights or {}), "weights")
+    lengths |= _lengths(dict(weights or {}), "weights") | _lengths(dict(soft or {}), "soft")
     if len(set(lengths.values())) != 1:
         found = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
         raise InputError(

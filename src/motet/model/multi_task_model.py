@@ -41,7 +41,7 @@ from motet.sharing import (
     with_adapters,
 )
 from motet.tasks import Prediction, Task
-from motet.tasks.members import loss_of, prediction_of
+from motet.tasks.members import loss_of, prediction_of, soft_loss_of
 from motet.tasks.row_weights import require_weights_taken
 
 
@@ -450,6 +450,8 @@ class MultiTaskModel(OwnedParameters):
         raw: Mapping[str, Tensor],
         targets: Mapping[str, Tensor | None],
         weights: Mapping[str, Tensor | None] | None = None,
+        soft: Mapping[str, Tensor | None] | None = None,
+        share: float = 1.0,
     ) -> dict[str, tuple[Tensor, Tensor]]:
         """Compute losses over labelled elements, of tasks that have targets.
 
@@ -458,6 +460,9 @@ class MultiTaskModel(OwnedParameters):
             targets: Targets by task. NaN, -100 or None stand for "not labelled".
             weights: How much each row counts, (B,) by task, 0 as if it had no label; every row
                 alike where there are none.
+            soft: What teachers predict for the rows, by task; see `motet.data.batches.Batch`.
+            share: How much the loss against that counts; the loss of the labels counts for the
+                rest.
 
         Returns:
             ``{task: (sum, count)}``.
@@ -482,6 +487,9 @@ class MultiTaskModel(OwnedParameters):
                     found = terms[task] = self.tasks[task].loss(output, target)
                 else:
                     found = terms[task] = loss_of(self.tasks[task], output, target, own)
+                if soft and share and (taught := soft.get(task)) is not None:
+                    learned = soft_loss_of(self.tasks[task], output, taught, target, own)
+                    found = terms[task] = (1 - share) * found[0] + share * learned, found[1]
                 try:  # costs no call
                     total, count = found
                     _ = total.ndim, count.ndim

@@ -20,7 +20,10 @@ from motet.run.stream_prepared import TEST, PreparedStream, split_parts
 
 
 def rows_of(
-    prepared: AnyPrepared, inputs: Mapping[str, dict[str, Any]], split: str
+    prepared: AnyPrepared,
+    inputs: Mapping[str, dict[str, Any]],
+    split: str,
+    soft: Mapping[str, Any] | None = None,
 ) -> ArrayData | StreamData | Sources:
     """Return the rows of "train", "validation" or "test".
 
@@ -28,6 +31,7 @@ def rows_of(
         prepared: The run's rows.
         inputs: What the encoder takes, for all rows of each source.
         split: The split.
+        soft: What teachers predict for its rows, which one source has in memory.
 
     Returns:
         The rows; of several sources, those of enabled tasks that have some.
@@ -40,7 +44,7 @@ def rows_of(
         rows = getattr(part.rows.split, split)
         if len(rows) or not source:
             found[source] = ArrayData(
-                take_rows(inputs[source], rows), part.labels(split), part.row_weights(split)
+                take_rows(inputs[source], rows), part.labels(split), part.row_weights(split), soft
             )
     if "" in found:
         return found[""]

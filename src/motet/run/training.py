@@ -35,6 +35,7 @@ from motet.run.runs import Run, batch_size_of
 from motet.run.sealed import write_sealed
 from motet.run.source_runs import SourcesRun
 from motet.run.split_data import rows_of, write_test_predictions
+from motet.run.teachers import soft_targets_of, teacher_lines, teachers_of
 from motet.training import History, OutOfMemory, Report, TestRecord, TrainingError
 from motet.training.evaluation import evaluate
 from motet.training.memory import explaining_memory
@@ -131,6 +132,9 @@ class _Attempt:
         self.prepared, self.say, self.step, self._whole = prepared, say, step, whole
         self.trainer, self.processes = build_trainer(prepared), processes_of()
         check_alike(prepared, self.processes)
+        labelled = self.trainer.model.labelled_tasks
+        self._taught = {name: self.trainer.model.tasks[name] for name in labelled}
+        self._teachers = teachers_of(prepared, self._taught)
 
     def use(self, path: Path) -> None:
         """Write to this folder from now on."""
@@ -161,6 +165,8 @@ class _Attempt:
                 content = folder.environment() | processes_used() | stored(prepared)
                 write_sealed(self.path / folder.ENVIRONMENT, content)
         for each in (*data_lines(prepared), *training_lines(prepared, self.trainer)):
+            self.say(each)
+        for each in teacher_lines(self._teachers, self._taught):
             self.say(each)
         return self.carry_out()
 
@@ -221,7 +227,7 @@ class _Attempt:
         with warnings.catch_warnings():  # a run may have stopped when only its end was missing
             warnings.filterwarnings("ignore", r"fit\(epochs=\d+\) trains nothing")
             trainer.fit(
-                rows_of(prepared, inputs, "train"),
+                rows_of(prepared, inputs, "train", soft_targets_of(self._teachers, prepared)),
                 rows_of(prepared, inputs, "validation"),
                 epochs=prepared.config.training.epoch_count,
             )

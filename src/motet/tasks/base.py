@@ -97,6 +97,8 @@ class Task(nn.Module, ABC):
     where the option ``reads`` does not say otherwise."""
     takes_reads_itself: bool = False
     """Whether the head that it makes takes what it reads; built-in heads are made wider for it."""
+    takes_soft: bool = False
+    """Whether it can learn from what a teacher predicts; see `soft_loss`."""
     latent: bool = False
     """Whether it has no labels and is trained through the tasks that read it."""
     additive: ClassVar[bool] = True
@@ -221,6 +223,58 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def decode(self, raw: Tensor) -> Prediction:
         """Make predictions, in original units, from raw outputs (B, ...)."""
+
+    # Distillation, of kinds for which `takes_soft` is True ----------------------------------------
+
+    def soft(self, raw: Tensor) -> Tensor:
+        """Return what another model learns from raw outputs (B, ...): probabilities, or numbers."""
+        found = self.decode(raw)
+        return found.value if found.probabilities is None else found.probabilities
+
+    def check_soft(self, soft: Tensor, target: Tensor) -> None:
+        """Check what a teacher predicts, once, as `check` does with labels.
+
+        Raises:
+            InputError: If it has another shape than the task predicts, a number is not finite, or
+                the task cannot learn from it.
+        """
+        if not self.takes_soft:
+            raise InputError(
+                f"task {self.name!r} of kind {self.kind!r} cannot learn from a teacher; remove its "
+                "soft targets"
+            )
+        expected = self.soft_shape(target)
+        if soft.shape[1:] != expected:
+            raise InputError(
+                f"task {self.name!r}: the soft targets of a row have the shape "
+                f"{tuple(soft.shape[1:])}, expected {expected}"
+            )
+        known = soft.nan_to_num() if self.reads_state == "tokens" else soft  # NaN where no word is
+        if not bool(known.isfinite().all()):
+            raise InputError(f"task {self.name!r}: found a soft target that is not finite")
+
+    def soft_shape(self, target: Tensor) -> tuple[int, ...]:
+        """Return the shape of what a teacher predicts for one row."""
+        return tuple(target.shape[1:])
+
+    def soft_loss(
+        self, raw: Tensor, soft: Tensor, target: Tensor, weights: Tensor | None = None
+    ) -> Tensor:
+        """Add up the loss against what a teacher predicts, over the elements that have a label.
+
+        Args:
+            raw: As for `loss`.
+            soft: Probabilities (B, C), or numbers in the form of the targets.
+            target: Labels of the same rows, some perhaps missing.
+            weights: As for `loss`.
+
+        Returns:
+            Differentiable sum ().
+        """
+        labelled = self.label_kind.present(target)
+        known = labelled if soft.ndim == labelled.ndim else labelled.unsqueeze(-1)
+        more = () if weights is None else (weights,)
+        return self.loss(raw, soft.where(known, torch.nan), *more)[0]
 
     # What follows from ``labels``, and may be refined --------------------------------------------
 

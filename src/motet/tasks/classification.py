@@ -89,6 +89,7 @@ class Classification(Task):
 
     kind: ClassVar[str] = "classification"
     labels: ClassVar[LabelKind | str] = "class"
+    takes_soft = True
 
     @checked
     def __init__(
@@ -204,6 +205,9 @@ class Classification(Task):
     def decode(self, raw: Tensor) -> Prediction:
         probabilities = at_least_float32(raw).softmax(dim=-1)
         return Prediction(raw.argmax(dim=-1), probabilities)
+
+    def soft_shape(self, target: Tensor) -> tuple[int, ...]:
+        return (self.outputs,)
 
     def restore(self, target: Tensor) -> Tensor:
         """Return class indices (B,), -100 where missing; soft labels give their largest class."""

@@ -47,6 +47,7 @@ class Count(Task):
 
     kind: ClassVar[str] = "count"
     labels: ClassVar[LabelKind | str] = "count"
+    takes_soft = True
 
     @checked
     def __init__(

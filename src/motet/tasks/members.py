@@ -41,6 +41,29 @@ def loss_of(task: Task, raw: Tensor, target: Tensor, weights: Tensor | None = No
     return torch.stack([total for total, _ in each]).mean(), each[0][1]
 
 
+def soft_of(task: Task, raw: Tensor) -> Tensor:
+    """Return what a student learns from raw outputs (B, ...); of members, the mean of theirs."""
+    if task.members is None:
+        return task.soft(raw)
+    members, found = _checked(task, raw), task.soft(raw.flatten(0, 1)).float()
+    return found.reshape(-1, members, *found.shape[1:]).mean(dim=1)
+
+
+def soft_loss_of(
+    task: Task, raw: Tensor, soft: Tensor, target: Tensor, weights: Tensor | None = None
+) -> Tensor:
+    """Return the sum of the loss against what a teacher predicts, as the mean over members."""
+    if task.members is None:
+        return task.soft_loss(raw, soft, target, weights)
+    count = _checked(task, raw)
+    given = [
+        None if each is None else each.repeat_interleave(count, dim=0)
+        for each in (soft, target, weights)
+    ]
+    soft, target, weights = given  # type: ignore[assignment]  # the first two are never None
+    return task.soft_loss(raw.flatten(0, 1), soft, target, weights) / count
+
+
 def prediction_of(task: Task, raw: Tensor) -> Prediction:
     """Return the prediction for raw outputs (B, ...), or (B, K, ...) of members, and its spread."""
     if task.members is None:

@@ -59,6 +59,7 @@ class MultiLabel(Task):
 
     kind: ClassVar[str] = "multi_label"
     labels: ClassVar[LabelKind | str] = "indicators"
+    takes_soft = True
 
     @checked
     def __init__(

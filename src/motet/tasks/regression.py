@@ -81,6 +81,7 @@ class Regression(Task):
 
     kind: ClassVar[str] = "regression"
     labels: ClassVar[LabelKind | str] = "number"
+    takes_soft = True
 
     @checked
     def __init__(
@@ -116,7 +117,7 @@ class Regression(Task):
                     owner=f"task {name!r}",
                 )
             self.censoring = Censoring("mae" if loss == "mae" else "mse")
-            self.label_kind = label_kind("interval")
+            self.label_kind, self.takes_soft = label_kind("interval"), False
 
     @classmethod
     def label_kind_of(cls, options: Mapping[str, Any]) -> LabelKind:

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal, final
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from motet.options import OnlyWith, PositiveFloat, PositiveInt, TaskOptions, Unpack, checked
 from motet.problems import InputError
@@ -63,6 +64,7 @@ class SequenceLabelling(Task):
 
     kind: ClassVar[str] = "sequence_labelling"
     labels: ClassVar[LabelKind | str] = "tags"
+    takes_soft = True
     reads_state: ClassVar[str] = "tokens"
     tags: TagSet
 
@@ -141,6 +143,43 @@ class SequenceLabelling(Task):
             tags = raw.argmax(dim=-1)
         return Prediction(tags.where(words, MISSING))
 
+    def soft(self, raw: Tensor) -> Tensor:
+        """Return probabilities of tags (B, L, C), NaN where there is no word.
+
+        Those of a CRF are 1 for the tags of the best sequence.
+        """
+        if self.crf is None:
+            return at_least_float32(raw).softmax(dim=-1)
+        tags, words = self.decode(raw).value, _words(raw)
+        one_hot = functional.one_hot(clean(tags, words), self.outputs)
+        return one_hot.float().where(words.unsqueeze(-1), torch.nan)
+
+    def soft_shape(self, target: Tensor) -> tuple[int, ...]:
+        return (target.shape[1], self.outputs)
+
+    def soft_loss(
+        self, raw: Tensor, soft: Tensor, target: Tensor, weights: Tensor | None = None
+    ) -> Tensor:
+        """Add up the loss against the tags of a teacher; of a CRF, against its most probable ones.
+
+        Words that the teacher did not see count by their labels.
+
+        Returns:
+            Differentiable sum ().
+        """
+        target = fitting_words(self, raw, target)
+        soft = soft[:, : target.shape[1]]
+        known = ~soft.isnan().any(dim=-1)
+        if self.crf is not None:
+            labelled = self.label_kind.present(self.counted(target, weights))
+            tags = soft.nan_to_num().argmax(dim=-1)
+            return self.loss(raw, tags.where(labelled & known, target.long()), weights)[0]
+        target = self.counted(target, weights)
+        labelled = self.label_kind.present(target)
+        own = functional.one_hot(clean(target, labelled).long(), self.outputs).to(soft.dtype)
+        shares = soft.where(known.unsqueeze(-1), own)
+        return self._tokens_loss(at_least_float32(raw), shares, labelled, weights)
+
     def restore(self, target: Tensor) -> Tensor:
         """Return places of tags, -100 where missing, int64."""
         labelled = self.label_kind.present(target)
@@ -210,7 +249,7 @@ class SequenceLabelling(Task):
     ) -> Tensor:
         class_weights = self.weights() if self.weights else None
         raw = clean(raw.flatten(0, 1), labelled.flatten())
-        losses = cross_entropy(raw, target.flatten(), class_weights=class_weights)
+        losses = cross_entropy(raw, target.flatten(0, 1), class_weights=class_weights)
         losses = clean(losses.view(labelled.shape), labelled)
         return (
             losses if weights is None else losses * of_elements(weights, losses, labelled)

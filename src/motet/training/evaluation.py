@@ -17,6 +17,7 @@ from motet.problems import InputError, RowError, hint
 from motet.processes import ALONE, Processes
 from motet.states import TokenStates, join_rows
 from motet.tasks import Prediction, Task, TaskMetrics
+from motet.tasks.members import soft_of
 from motet.tasks.row_weights import divided_by_own_weights
 from motet.tasks.scores import Trivial, normalised_score
 from motet.training.grouping import keep_together
@@ -308,6 +309,29 @@ def predict(
         name: Prediction.joined(own, numbers).map(lambda values: values.cpu())
         for name, own in found.items()
     }
+
+
+def soft_targets(
+    model: MultiTaskModel, data: RowsOnce, *, batch_size: int, tasks: str | Iterable[str]
+) -> dict[str, Tensor]:
+    """Compute what other models learn from this one, for every row; see `Task.soft`.
+
+    Returns:
+        By task (N, ...), rows in order, on the CPU.
+
+    Raises:
+        InputError: If a task is unknown, or there is no row.
+    """
+    names = known_tasks(model, tasks)
+    found: dict[str, list[Tensor]] = {name: [] for name in names}
+    numbers = []
+    with _evaluating(model):
+        for rows, batch in data.once(batch_size):
+            numbers.append(rows)
+            for name, raw in model(batch.inputs, names).items():
+                found[name].append(soft_of(model.tasks[name], raw).float())
+    _require_rows(numbers)
+    return {name: join_rows(own, numbers).cpu() for name, own in found.items()}
 
 
 def embed(

@@ -23,6 +23,8 @@ class Pace:
     """Batches of the epoch in progress."""
     total: int = 0
     """Steps of the learning-rate schedule."""
+    now: int = 0
+    """The step of the schedule that is in progress, counted from 0."""
 
     def progress(self, state: TrainingState) -> Progress | None:
         """Return how far training is; None if that is unknown."""
@@ -30,6 +32,11 @@ class Pace:
             return None
         done = min(state.batch / max(self.batches, 1), 1.0)
         return Progress(state.epoch + 1, max(self.epochs, state.epoch + 1), done)
+
+    @property
+    def left(self) -> float:
+        """The share of training that is left; all where its length is unknown."""
+        return 1.0 - min(self.now / self.total, 1.0) if self.total else 1.0
 
     def position(self, state: TrainingState) -> int:
         """Return the step of the learning-rate schedule where a step takes several batches."""

@@ -134,24 +134,29 @@ def _inspect(data: ArrayData | LoaderData | StreamData, check: Check, learn: Lea
     if isinstance(data, LoaderData | StreamData):
         data.inspect(check, learn)
     else:
-        check(Batch(data.inputs, data.targets, weights=data.weights), "")
+        check(Batch(data.inputs, data.targets, weights=data.weights, soft=data.soft), "")
 
 
-def check_batch_weights(batch: Batch, model: MultiTaskModel) -> None:
-    """Check the weights of one batch that a user gave; a device sync for each task with weights.
+def check_batch(batch: Batch, model: MultiTaskModel) -> None:
+    """Check weights and soft targets of one batch of a user; a device sync for each task with some.
 
     Args:
         batch: The batch.
         model: The model.
 
     Raises:
-        InputError: If weights are of no task, or do not fit the rows or the task.
+        InputError: If they are of no task, or do not fit the rows or the task.
         RowError: If one is negative or not finite.
     """
+    if not (batch.weights or batch.soft):
+        return
     _check_names(batch.weights, "the rows of the batch", model, given="weights")
-    for task in batch.weights:
-        if batch.targets.get(task) is not None:
+    _check_names(batch.soft, "the rows of the batch", model, given="soft")
+    for task, target in batch.targets.items():
+        if target is not None:
             _check_weights(batch, task, model)
+            if (soft := batch.soft.get(task)) is not None:
+                model.tasks[task].check_soft(soft, target)
 
 
 def _check_weights(batch: Batch, task: str, model: MultiTaskModel) -> None:
@@ -178,11 +183,14 @@ def _check_of_rows(what: str, model: MultiTaskModel, modalities: Modalities | No
             modalities.add(batch.inputs)
         _check_names(batch.targets, what, model)
         _check_names(batch.weights, what, model, given="weights")
+        _check_names(batch.soft, what, model, given="soft")
         for task, target in batch.targets.items():
             assert target is not None  # `Batch.tensors` leaves those out
             try:
                 model.tasks[task].check(target)
                 _check_weights(batch, task, model)
+                if (soft := batch.soft.get(task)) is not None:
+                    model.tasks[task].check_soft(soft, target)
             except RowError as error:
                 raise (error.within(name) if name else error) from None
 

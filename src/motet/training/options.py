@@ -24,6 +24,7 @@ from motet.options import (
     PositiveFloat,
     PositiveInt,
     PositiveShare,
+    Share,
     StrictBool,
     Unfreeze,
     read_typed_dict,
@@ -114,6 +115,11 @@ class TrainingOptions(TypedDict, total=False):
     over the last quarter of all steps, before which the weights are those of the last step.
     Training itself always continues from those. A config that leaves it out takes ``ema``. In
     your own loop, see `Trainer.averaged`."""
+    teacher_weight: Annotated[Share, Default(1.0)]
+    """Share of the loss against what teachers predict, at the first step, of rows that have both
+    that and a label; in a straight line it falls to 0 at the last step, where labels alone count
+    (teacher annealing, Clark et al., ACL 2019, arXiv:1907.04829). Without teachers it has no
+    meaning."""
     evaluate_every: Annotated[Every, Default("epoch")]
     """When to evaluate on the validation data: each ``epoch``, after so many steps (a number), or
     after so many epochs (``{epochs: 5}``); and at the end, if never before."""

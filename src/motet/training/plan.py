@@ -93,7 +93,7 @@ class Part:
     def _of_sources(self, rows: Rows, places: slice) -> "Part":
         """Return the same where tasks have rows of their own, which their targets are of."""
         batch, found, shares = self.batch, {}, {}
-        targets, weights = dict(batch.targets), dict(batch.weights)
+        targets, weights, soft = dict(batch.targets), dict(batch.weights), dict(batch.soft)
         for task, selected in rows.items():
             target = targets[task]
             assert target is not None
@@ -102,8 +102,10 @@ class Part:
             targets[task] = target[kept]
             if (own := weights.get(task)) is not None:
                 weights[task] = own[kept]
-        cut = replace(batch, targets={}, weights={}).cut(places.start, places.stop)
-        cut = replace(cut, targets=targets, weights=weights)
+            if (taught := soft.get(task)) is not None:
+                soft[task] = taught[kept]
+        cut = replace(batch, targets={}, weights={}, soft={}).cut(places.start, places.stop)
+        cut = replace(cut, targets=targets, weights=weights, soft=soft)
         share = Share(places, len(batch))
         return replace(self, batch=cut, rows=found, share=share, shares=shares)
 

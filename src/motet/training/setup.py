@@ -138,6 +138,7 @@ def set_up(
     check_representation(stages, model, several=planner.choices.several)
     if options["accumulate"] > 1:
         check_micro_batches(stages, model)
+    pace, teacher_weight = Pace(), options["teacher_weight"]
     passes = Passes(
         model,
         normalizer,
@@ -146,6 +147,7 @@ def set_up(
         generators=generators,
         scale=scale,
         compiled=Compiled(parts_to_compile(model) if options["compile"] else []),
+        soft_share=lambda: teacher_weight * pace.left,
         processes=processes,
     )
     metrics = find_metrics(model.tasks, options["metrics"])  # so that a wrong name is an error now
@@ -162,7 +164,7 @@ def set_up(
         scale,
         generators,
         passes,
-        Pace(),
+        pace,
         processes,
         WeightAverage(model, options["average"]),
     )

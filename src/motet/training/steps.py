@@ -88,6 +88,7 @@ class Steps:
         with setup.generators.own():
             state.position = setup.pace.position(state) if planner.choices.several else step
             rates.set(state.position)
+            setup.pace.now = state.position
             if self._several:  # which may have drawn differently in the last step
                 setup.generators.seed("batches", step)
             if self._facts:

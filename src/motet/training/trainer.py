@@ -31,7 +31,7 @@ from motet.training.evaluation import Report
 from motet.training.facts import count_rows
 from motet.training.history import History
 from motet.training.intake import (
-    check_batch_weights,
+    check_batch,
     learn_from_labels,
     prepare_tasks,
     statistics_of,
@@ -350,7 +350,7 @@ class Trainer:
         if isinstance(batch, Batch | SourceDraw):
             return batch  # of data that were checked
         given = Batch.of(batch, device=self.device)
-        check_batch_weights(given, self.model)
+        check_batch(given, self.model)
         return given
 
     def _rest_of_epoch(self, train: Data) -> Iterator[Batch | Draw | Iterator[Batch | Draw]]:

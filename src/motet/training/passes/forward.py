@@ -1,6 +1,6 @@
 """Forward passes of parts, each with its own random numbers, divided among processes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +40,7 @@ class Forward:
         precision: Arithmetic of the forward pass.
         generators: The random generators.
         joining: Adds up losses over processes.
+        soft_share: Returns how much losses against what teachers predict count now.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class Forward:
         precision: str,
         generators: Generators,
         joining: Joining,
+        soft_share: Callable[[], float],
     ) -> None:
         self.model, self.generators, self.joining = model, generators, joining
         self.processes, self.several = joining.processes, joining.processes.several
         self.group: dict[str, Any] = {"process_group": self.processes.group} if self.several else {}
         """The argument of `motet.backward` that joins gradients over processes, if several."""
+        self._soft_share = soft_share
         self._device, self._dtype = device, getattr(torch, precision)
         self._like = torch.zeros((), device=device)
         self._recorded: Recorded = {}  # by checkpointed modules, of the step in progress
@@ -86,7 +89,9 @@ class Forward:
             if part.share is not None:
                 self.joining.join_means(len(part) / part.share.rows)
             raw |= outputs
-            found = self.model.loss_terms(outputs, part.batch.targets, part.batch.weights)
+            batch = part.batch
+            share = self._soft_share() if batch.soft else 0.0
+            found = self.model.loss_terms(outputs, batch.targets, batch.weights, batch.soft, share)
             terms = added([terms, found]) if terms else found
         if not self.several:
             return Computed(raw, terms)

@@ -1,6 +1,6 @@
 """The passes of a step: how the parts of its plan are computed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -37,6 +37,7 @@ class Passes:
         generators: The random generators.
         scale: The factor on the losses in backward passes.
         compiled: The parts of the model that are compiled.
+        soft_share: Returns how much losses against what teachers predict count now.
         processes: The processes that make each step together.
     """
 
@@ -50,12 +51,13 @@ class Passes:
         generators: Generators,
         scale: LossScale,
         compiled: Compiled,
+        soft_share: Callable[[], float],
         processes: Processes = ALONE,
     ) -> None:
         self._model, self._normalizer, self._generators = model, normalizer, generators
         self.joining = Joining(processes, model)
         """What processes exchange in a step."""
-        self._forward = Forward(model, device, precision, generators, self.joining)
+        self._forward = Forward(model, device, precision, generators, self.joining, soft_share)
         self.averages = Averages(nn.ModuleList([model, normalizer]))
         self._compiled = compiled
         owners = Owners(model, processes)
