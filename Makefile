@@ -52,5 +52,5 @@ clean:
 	touch $@
 
 .venv/test: .venv/core
-	$(PIP) --editable '.[test,loops,ray,adapters,image]'
+	$(PIP) --editable '.[test,loops,ray,adapters,image,tune,track]'
 	touch $@

@@ -54,6 +54,9 @@ class TrainingConfig(_Options, use_attribute_docstrings=True):
     """Folders of finished runs that teach this one: their predictions for the training rows count
     beside the labels, by ``teacher_weight``. Each task learns from the teachers that have one of
     its name; see docs/transfer.md, "Distillation"."""
+    loggers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ()
+    """Experiment trackers that get all numbers too: ``tensorboard``, ``mlflow``, ``wandb``; their
+    files are in ``loggers/`` of the run folder."""
     early_stopping: EarlyStoppingConfig | None = EarlyStoppingConfig()
     """When to stop early; null never does."""
 

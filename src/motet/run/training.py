@@ -26,6 +26,7 @@ from motet.run.joining import check_alike, created
 from motet.run.launching import resume_command
 from motet.run.layout import line, wrapped
 from motet.run.lines import data_lines, report_lines, training_lines
+from motet.run.loggers import check_loggers, loggers_of
 from motet.run.observers import ProgressLines, RunFiles, Say, StopAtInterrupt
 from motet.run.origin_rows import stored
 from motet.run.prepared import AnyPrepared
@@ -134,6 +135,7 @@ class _Attempt:
         check_alike(prepared, self.processes)
         labelled = self.trainer.model.labelled_tasks
         self._taught = {name: self.trainer.model.tasks[name] for name in labelled}
+        check_loggers(prepared.config)
         self._teachers = teachers_of(prepared, self._taught)
 
     def use(self, path: Path) -> None:
@@ -142,10 +144,12 @@ class _Attempt:
         self._metrics = folder.JsonLines(path / folder.METRICS)
         self._checkpoints = Checkpoints(path, self.prepared)
         training = self.prepared.config.training
+        self._loggers = loggers_of(self.prepared.config, path) if self.processes.first else []
         self.trainer.observers += [
             RunFiles(self._metrics, self._checkpoints, every=training.checkpoint_every is not None),
             ProgressLines(self.say, self.step, training.epoch_count),
             StopAtInterrupt(),
+            *self._loggers,
         ]
 
     def begin(self, path: Path) -> Run:
@@ -199,6 +203,9 @@ class _Attempt:
             raise ProcessLost(
                 f"{error}; {what_is_kept(self.path)}; continue with: {self._command()}"
             ) from error
+        finally:
+            for logger in self._loggers:
+                logger.close()
 
     def _command(self) -> str:
         return resume_command(self._whole or self.path)
@@ -300,6 +307,8 @@ class _Attempt:
         if not self.processes.first:
             return report
         self._metrics.write(record.as_dict())
+        for logger in self._loggers:
+            logger.write(record)
         count = sum(part.counts["test"] for part in self.prepared.used.values())
         self.say(f"{'test':<10} {count:,} rows, used for nothing before")
         for each in report_lines(run.model, report):
