@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 from motet.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from motet import balancing, config, data, encoders, planning, scheduling, sharing, tasks
+    from motet import (
+        analysis,
+        balancing,
+        config,
+        data,
+        encoders,
+        planning,
+        scheduling,
+        sharing,
+        tasks,
+    )
     from motet.balancing import backward
     from motet.config import Config
     from motet.model import MultiTaskModel
@@ -28,6 +38,7 @@ __all__ = [
     "Run",
     "TaskMetrics",
     "Trainer",
+    "analysis",
     "backward",
     "balancing",
     "config",
