@@ -55,6 +55,17 @@ _FIXED = [
 ]
 _PIECEWISE = {"number": {"scaling": "piecewise"}}
 _LSTM = {"text": {"encoder": {"type": "lstm", "dropout": 0.1}}}
+
+
+def _tagger(task=None, **encoder):
+    """Return what taggers change: words as tokens, options of the task and of an LSTM."""
+    text = {"tokenizer": "words", "encoder": {"type": "lstm", **encoder}}
+    return {"inputs": {"text": text}, "tasks": {"sequence_labelling": task or {}}}
+
+
+_LETTERS = {"characters": {"width": 48}}
+_HIDDEN = {**_LETTERS, "word_dropout": 0.15}
+_CRF = {"decoder": "crf"}
 CANDIDATES = {
     "default": {},
     "before": {
@@ -69,7 +80,10 @@ CANDIDATES = {
     "standard": {"inputs": {"number": {"scaling": "standard"}}},
     "logarithms": {"inputs": {"number": {"scaling": "standard", "transform": "auto"}}},
     "no average": {"tables": ["training.average=null"], "texts": ["training.average=null"]},
-    "decay 0.1": {"tables": ["training.optimizer.weight_decay=0.1"]},
+    "decay 0.1": {
+        "tables": ["training.optimizer.weight_decay=0.1"],
+        "texts": ["training.optimizer.weight_decay=0.1"],
+    },
     "dropout 0.3": {"tables": ["model.encoder.dropout=0.3"]},
     "smoothed": {"tables": ["training.monitor_smoothing=auto"]},
     "uncertainty": {
@@ -79,9 +93,21 @@ CANDIDATES = {
     "bag, rate 3e-3": {"texts": ["training.optimizer.learning_rate=0.003"]},
     "lstm": {"inputs": {"text": {"encoder": {"type": "lstm"}}}},
     "lstm, dropout .1": {"inputs": _LSTM},
+    "smoothing 0.1": {"tasks": {"classification": {"label_smoothing": 0.1}}},
+    "crf": {"tasks": {"sequence_labelling": _CRF}},
+    "words": _tagger(),
+    "letters": _tagger(**_LETTERS),
+    "letters, hidden words": _tagger(**_HIDDEN),
+    "letters, hidden words, crf": _tagger(_CRF, **_HIDDEN),
+    "letters, hidden words, crf, width 256": _tagger(_CRF, **_HIDDEN, width=256),
+    "letters, hidden words, crf, dropout .4": _tagger(_CRF, **_HIDDEN, dropout=0.4),
+    "letters, hidden words, crf, width 256, dropout .4": _tagger(
+        _CRF, **_HIDDEN, width=256, dropout=0.4
+    ),
+    "letters, hidden words, crf, intent read": _tagger({**_CRF, "reads": ["intent"]}, **_HIDDEN),
 }
 """What candidates change of a default run, by what the rows are ("tables", "texts"), and further
-options of inputs by their type ("inputs")."""
+options of inputs and tasks by their type ("inputs", "tasks")."""
 
 MULTI_TARGET = ("enb", "jura", "scpf", "wq", "oes97", "atp1d")
 TABLES = ("adult", "yeast", *MULTI_TARGET)
@@ -107,15 +133,18 @@ class Problem:
     numbers: list = field(default_factory=list)
     categories: list = field(default_factory=list)
 
-    def config(self, seed, options):
-        """Return the config of a default run, with further options of inputs by type."""
-        inputs = {
-            name: {"type": kind, **options.get(kind, {})} for name, kind in self.inputs.items()
+    def config(self, seed, changes):
+        """Return the config of a default run, with further options of inputs and tasks by type."""
+        members = {
+            section: {
+                name: {"type": kind, **changes.get(section, {}).get(kind, {})}
+                for name, kind in kinds.items()
+            }
+            for section, kinds in (("inputs", self.inputs), ("tasks", self.tasks))
         }
         return {
             "data": {"split": {"column": "split"}},
-            "inputs": inputs,
-            "tasks": self.tasks,
+            **members,
             "training": {"seed": seed},
         }
 
@@ -257,7 +286,7 @@ def run_motet(problem, seed, changes, output):
     started = time.process_time()
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        config = problem.config(seed, changes.get("inputs", {}))
+        config = problem.config(seed, changes)
         overrides = changes.get("texts" if problem.texts else "tables", [])
         run = motet.train(config, data=problem.seen, overrides=overrides, output=output)
     seconds = time.process_time() - started

@@ -12,7 +12,8 @@ from motet.config import ConfigError
 from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.run.building import check
-from motet.tasks import Classification, Generation, Regression, SequenceLabelling
+from motet.states import TokenStates
+from motet.tasks import Classification, Generation, Regression, Segmentation, SequenceLabelling
 from motet.training import Trainer
 
 X = torch.randn(12, 3, generator=torch.Generator().manual_seed(0))
@@ -90,19 +91,73 @@ def test_what_cannot_be_read_is_refused(tasks, message):
         MultiTaskModel(nn.Linear(3, 4), tasks())
 
 
-def test_words_and_wrapped_modules_refuse_reads():
-    slots, other = SequenceLabelling("s", classes=2, reads=["b"]), Regression("b")
-    from motet.model.heads import make_head
+class Words(nn.Module):
+    """The state of a word knows that word alone."""
 
-    with pytest.raises(
-        InputError, match="'s': reads: found b, but the head of the task reads tokens, not"
-    ):
-        make_head(slots, 4, {"b": other, "s": slots}, lambda task: 4)
-    reader = Regression("b", reads=["s"])
+    gives, width = "tokens", 4
+
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Embedding(4, 4)
+
+    def forward(self, words):
+        states = self.words(words)
+        return TokenStates(states, words == 0, states.mean(dim=1))
+
+
+@pytest.mark.parametrize("what", ["output", "features"])
+@pytest.mark.parametrize("decoder", ["linear", "lstm", "crf"])
+def test_a_head_of_words_gets_what_is_read_at_each_word(decoder, what):
+    reads = {"a": {"what": what}}
+    slots = SequenceLabelling("s", classes=["O", "B-x", "I-x"], decoder=decoder, reads=reads)
+    found = MultiTaskModel(Words(), [slots, Classification("a", classes=3)])
+    words = torch.tensor([[1, 2, 3], [3, 0, 0]])
+    states, raw = found.states(words), found(words)
+    read = raw["a"] if what == "output" else states["a"]
+    head, wider = found.heads["s"].head, torch.zeros(2, 3, 4 + read.shape[1])
+    for row, place in np.ndindex(2, 3):
+        wider[row, place] = torch.cat([states["s"].states[row, place], read[row]])
+    expected = head(TokenStates(wider, words == 0, states["a"]))
+    torch.testing.assert_close(raw["s"], expected, equal_nan=True)
+
+
+@pytest.mark.parametrize("reads", [(), ("a",)])
+def test_tags_that_depend_on_the_sentence_are_learned_where_it_is_read(reads):
+    """The tag of word 3 is that of its sentence, which words 1 and 2 tell."""
+    rng = np.random.default_rng(0)
+    of_sentence = rng.integers(0, 2, 200)
+    words = np.stack([of_sentence + 1, np.full(200, 3)], axis=1)
+    targets = {"a": of_sentence, "s": np.stack([np.full(200, 2), of_sentence], axis=1)}
+    torch.manual_seed(0)
+    slots = SequenceLabelling("s", classes=["yes", "no", "other"], reads=reads)
+    tasks = [Classification("a", classes=2), slots]
+    trainer = Trainer(MultiTaskModel(Words(), tasks), batch_size=20, learning_rate=0.03)
+    trainer.fit((words, targets), epochs=8)
+    accuracy = trainer.evaluate((words, targets))["s"]["token_accuracy"]
+    assert accuracy == 1 if reads else accuracy < 0.85
+
+
+def test_a_head_of_a_map_gets_what_is_read_at_each_place():
+    pixels = Segmentation("s", classes=2, size=(6, 8), reads=["a"])
+    torch.manual_seed(0)
+    encoder = nn.Conv2d(3, 4, 1)
+    encoder.gives = "map"
+    found = MultiTaskModel(encoder, [Classification("a", classes=3), pixels], width=4)
+    images = torch.randn(2, 3, 3, 4)
+    raw, state = found(images), found.states(images)["s"]
+    wider = torch.empty(2, 7, 3, 4)
+    for row, line, column in np.ndindex(2, 3, 4):
+        wider[row, :, line, column] = torch.cat([state[row, :, line, column], raw["a"][row]])
+    torch.testing.assert_close(raw["s"], found.heads["s"].head(wider))
+    assert raw["s"].shape == (2, 2, 6, 8)
+
+
+def test_labels_of_words_are_not_read_and_wrapped_modules_read_nothing():
+    slots = SequenceLabelling("s", classes=2)
     with pytest.raises(
         InputError, match=r"found 's', whose raw output is not one row .*what: features"
     ):
-        make_head(reader, 4, {"b": reader, "s": slots}, lambda task: 4)
+        MultiTaskModel(Words(), [slots, Regression("b", reads=["s"])])
     with pytest.raises(InputError, match="'b' reads a, but a wrapped module has its heads inside"):
         MultiTaskModel.wrap(nn.Identity(), [Regression("b", reads=["a"]), Regression("a")])
 

@@ -17,12 +17,18 @@ from motet.tasks.map_heads import MapHead
 from motet.tasks.reads import Read
 from motet.tasks.token_heads import TokenHead
 
+_WIDER = (("rows",), ("tokens",), ("map",))
+"""What built-in heads read that get further features."""
+
 
 class ReadingHead(nn.Module):
     """A built-in head that gets what is read of other tasks as further features.
 
+    A head of words, or of places of a map, gets it at each of them, as in slot filling that reads
+    the intent (Qin et al., EMNLP 2019, arXiv:1909.02188, who predict one for each word).
+
     Args:
-        head: Maps features (B, D + R) to raw outputs, for R numbers that are read.
+        head: Maps features of width D + R to raw outputs, for R numbers that are read.
     """
 
     takes_reads = True
@@ -31,14 +37,34 @@ class ReadingHead(nn.Module):
         super().__init__()
         self.head = head
 
-    def forward(self, features: Tensor, reads: Mapping[str, Tensor], **more: Any) -> Tensor:
-        """Return raw outputs for features (B, D) and what is read, (B,) or (B, r) each.
+    def forward(
+        self, features: Tensor | TokenStates, reads: Mapping[str, Tensor], **more: Any
+    ) -> Tensor:
+        """Return raw outputs for features and what is read, (B,) or (B, r) each.
 
-        Features of members are (B, K, D), and what is read of them (B, K) or (B, K, r).
+        Features are (B, D), those of words `TokenStates`, those of a map (B, D, H, W). Those of
+        members are (B, K, D), and what is read of them (B, K) or (B, K, r).
         """
-        columns = [each.reshape(*features.shape[:-1], -1) for each in reads.values()]
-        raw: Tensor = self.head(torch.cat([features, *columns], dim=-1), **more)
+        wider: Any
+        if isinstance(features, TokenStates):
+            wider = features._replace(states=_at_each_place(features.states, reads))
+        elif features.dim() == 4:
+            wider = _at_each_place(features.movedim(1, -1), reads).movedim(-1, 1)
+        else:
+            columns = [each.reshape(*features.shape[:-1], -1) for each in reads.values()]
+            wider = torch.cat([features, *columns], dim=-1)
+        raw: Tensor = self.head(wider, **more)
         return raw
+
+
+def _at_each_place(states: Tensor, reads: Mapping[str, Tensor]) -> Tensor:
+    """Join states (B, ..., D) and what is read of their rows, R numbers: (B, ..., D + R)."""
+    places = states.shape[1:-1]
+    columns = [
+        each.reshape(len(each), *(1 for _ in places), -1).expand(-1, *places, -1)
+        for each in reads.values()
+    ]
+    return torch.cat([states, *columns], dim=-1)
 
 
 def make_head(
@@ -91,11 +117,11 @@ def check_reads(task: Task, others: Mapping[str, Task]) -> None:
     if not _is_widened(task):
         return
     about: dict[str, Any] = {"option": "reads", "owner": f"task {task.name!r}"}
-    if states_read(task) != ("rows",):
+    if states_read(task) not in _WIDER:
         raise InputError(
             f"found {', '.join(task.reads_tasks)}, but the head of the task reads "
-            f"{' or '.join(states_read(task))}, not rows; give a head that declares takes_reads = "
-            "True and has forward(state, reads), or remove reads",
+            f"{' or '.join(states_read(task))}, not rows, tokens or a map alone; give a head "
+            "that declares takes_reads = True and has forward(state, reads), or remove reads",
             **about,
         )
     for name, read in task.reads_of_tasks.items():
