@@ -9,6 +9,7 @@ from typing import Any, final
 
 from motet.run.checkpoints import Checkpoints
 from motet.run.folder import JsonLines
+from motet.run.layout import line
 from motet.run.lines import epoch_lines, step_line
 from motet.run.scheduling_lines import scheduled_line
 from motet.training import EpochRecord, EvaluationRecord, Observer, StepRecord
@@ -17,6 +18,8 @@ from motet.training.observers import Checkpoint, Observed
 Say = Callable[[str], object]
 SECONDS_BETWEEN = 5.0
 """Seconds of training that a killed process loses at most, beyond one epoch."""
+_EPOCH_LINES, _FIRST_LINES = 20, 3
+"""About how many epochs are shown, and how many of the first ones in any case."""
 
 
 @final
@@ -64,7 +67,9 @@ class RunFiles(Observer):
 
 @final
 class ProgressLines(Observer):
-    """Reports steps and evaluations, a line each.
+    """Reports steps and evaluations, a line each; of many epochs, some.
+
+    The first epochs are shown, then a share of the others, and at the end the best and the last one.
 
     Args:
         say: Called with each line about an evaluation.
@@ -74,17 +79,47 @@ class ProgressLines(Observer):
 
     def __init__(self, say: Say, step: Say, epochs: int) -> None:
         self._say, self._step, self._epochs = say, step, epochs
+        self._every = math.ceil(epochs / _EPOCH_LINES)
+        self._shown = 0
+        self._best: EvaluationRecord | None = None
+        """The best evaluation, while it is not shown."""
+        self._last: EvaluationRecord | None = None
+        """The last evaluation, while it is not shown."""
+
+    def on_begin(self, trainer: Observed) -> None:
+        if self._every > 1:
+            self._say(line("epochs", f"{self._epochs}, some of them shown; metrics.jsonl has all"))
 
     def on_step(self, trainer: Observed, record: StepRecord) -> None:
         self._step(step_line(record, self._epochs))
 
     def on_epoch(self, trainer: Observed, record: EpochRecord) -> None:
-        if record.scheduled:
+        if record.scheduled and self._is_due(record.epoch):
             self._say(scheduled_line(record))
 
     def on_evaluation(self, trainer: Observed, record: EvaluationRecord) -> None:
-        for line in epoch_lines(record, self._epochs):
-            self._say(line)
+        self._last = record
+        if record.best:
+            self._best = record
+        if self._is_due(record.epoch):
+            self._show(record)
+
+    def on_end(self, trainer: Observed) -> None:
+        if self._best is not None:
+            self._show(self._best)
+        if self._last is not None:
+            self._show(self._last)
+
+    def _is_due(self, epoch: int) -> bool:
+        since = epoch // self._every - self._shown // self._every
+        return self._every == 1 or epoch <= _FIRST_LINES or since > 0
+
+    def _show(self, record: EvaluationRecord) -> None:
+        self._shown = record.epoch
+        self._best = None if record is self._best else self._best
+        self._last = None if record is self._last else self._last
+        for each in epoch_lines(record, self._epochs):
+            self._say(each)
 
 
 @final

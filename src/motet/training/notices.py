@@ -122,9 +122,8 @@ def cut_schedule(setup: Setup, state: TrainingState) -> str | None:
         return None
     done = state.epoch + (state.batch > 0)
     return (
-        f"early stopping ended training in epoch {done} of {pace.epochs}, with the learning rate "
-        f"still at {share:.0%} of its highest; weights are often best where it has fallen: give "
-        f"fewer epochs (epochs: {done}), or a longer patience (early_stopping: null for none)"
+        f"early stopping ended training in epoch {done} of {pace.epochs}, at {share:.0%} of the "
+        f"highest learning rate; epochs: {done} lets it fall"
     )
 
 
