@@ -69,7 +69,7 @@ class RunFiles(Observer):
 class ProgressLines(Observer):
     """Reports steps and evaluations, a line each; of many epochs, some.
 
-    The first epochs are shown, then a share of the others, and at the end the best and the last one.
+    The first epochs are shown, then some of the others, and at the end the best and the last one.
 
     Args:
         say: Called with each line about an evaluation.
