@@ -128,7 +128,7 @@ def worked_example(inputs: Sequence[Guess], tasks: Sequence[Guess]) -> Iterator[
     kinds = {guess.type for guess in inputs if guess.type is not None}
     labels = {label_kind_of(str(guess.type)) for guess in tasks}
     if kinds == {"text"} and "tags" in labels:
-        yield "# examples/snips.yaml of the repository is tuned for texts with word tags."
+        yield "# examples/snips_joint.yaml of the repository is tuned for texts with word tags."
     elif kinds == {"text"} and labels == {"class"}:
         yield "# examples/clothing.yaml of the repository is tuned for texts with classes."
 
