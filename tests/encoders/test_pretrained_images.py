@@ -12,6 +12,7 @@ from torch import nn
 from torch.testing import assert_close
 
 import motet
+from motet.data.inputs.image import Image
 from motet.encoders import PretrainedImages, create
 from motet.problems import InputError
 from motet.run.building import check
@@ -157,13 +158,16 @@ def test_other_means_than_those_of_the_model_are_refused(tmp_path):
 
 
 class Levels(nn.Module):
-    def __init__(self, channels):
+    def __init__(self, channels, last=False):
         super().__init__()
         self.one, self.two = nn.Conv2d(channels, 4, 3, 2, 1), nn.Conv2d(4, 6, 3, 2, 1)
+        self.feature_info = types.SimpleNamespace(channels=lambda: [4, 6])
+        self.last = last
 
     def forward(self, images):
         fine = self.one(images)
-        return [fine, self.two(fine)]
+        maps = [fine, self.two(fine)]
+        return [each.movedim(1, -1) for each in maps] if self.last else maps
 
 
 @pytest.fixture
@@ -172,10 +176,17 @@ def stand_in(monkeypatch):
 
     def create_model(name, **options):
         calls.append((name, options))
-        return Levels(options["in_chans"])
+        return Levels(options["in_chans"], last=name == "swin")
+
+    def get_pretrained_cfg(name):
+        if name == "small.wrong":
+            raise RuntimeError("Invalid pretrained tag")
+        moments = types.SimpleNamespace(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+        return moments if name in ("small", "swin") else None
 
     made = types.ModuleType("timm")
-    made.create_model, made.is_model = create_model, lambda name: name == "small"
+    made.create_model, made.is_model = create_model, lambda name: name in ("small", "swin")
+    made.get_pretrained_cfg = get_pretrained_cfg
     made.__version__ = "1.0"
     monkeypatch.setitem(sys.modules, "timm", made)
     return calls
@@ -194,6 +205,33 @@ def test_a_model_of_timm_gives_one_of_its_maps(stand_in):
     assert [each["pretrained"] for each in given] == [False, True]
     assert given[1]["pretrained_cfg_overlay"] == {"file": "w.safetensors"}
     assert all(each["features_only"] and each["in_chans"] == 1 for each in given)
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_maps_of_timm_whose_channels_come_last_are_turned():
+    encoder = create("timm", 3, 8, 16, model="swin")
+    found = encoder(torch.ones(2, 3, 8, 16))
+    assert (encoder.width, tuple(found.shape)) == (6, (2, 6, 2, 4))
+    assert torch.equal(found, encoder.model.two(encoder.model.one(torch.ones(2, 3, 8, 16))))
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_pixels_are_normalised_as_timm_knows_of_the_model():
+    def moments(channels, encoder, **options):
+        made = Image("photo", size=(8, 8), channels=channels, encoder=encoder, **options)
+        table = rows().select(["photo"])
+        made.observe(table)
+        made.finish()
+        return made.state()["mean"], made.state()["std"]
+
+    pretrained = {"type": "timm", "model": "small", "weights": "w.safetensors"}
+    assert moments(3, pretrained) == ([0.5, 0.4, 0.3], [0.2, 0.3, 0.4])
+    assert moments(1, pretrained) == ([pytest.approx(0.4)], [pytest.approx(0.3)])
+    assert moments(3, pretrained, mean=0.1, std=0.2) == ([0.1] * 3, [0.2] * 3)
+    learned = moments(3, "cnn")
+    assert moments(3, {"type": "timm", "model": "small"}) == learned
+    for name in ("unknown", "small.wrong"):
+        assert moments(3, {**pretrained, "model": name}) == learned
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,44 @@ def test_processes_and_micro_batches_train_as_one_process_does(run, folder, tmp_
             torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-4)
 
 
+def test_each_process_decodes_its_share_of_a_batch(folder, tmp_path):
+    from motet.data.images import stored
+    from motet.training import epochs
+
+    decoded = []
+
+    def counting(images, rows, *how):
+        decoded[-1].append(len(rows))
+        return opened(images, rows, *how)
+
+    def of_epoch(*given):
+        decoded.append([])
+        return batches_left(*given)
+
+    def trained(config, output):
+        run = motet.train(config, output=output if processes_of().first else None)
+        return _weights(run), decoded[-1]
+
+    opened, batches_left = stored.opened, epochs.batches_left
+    config = _config(
+        folder,
+        inputs={"scan": {**SCAN, "cache": 0}},
+        training={**CONFIG["training"], "epochs": 1, "batch_size": 21},
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stored, "opened", counting)
+        patch.setattr("motet.training.trainer.batches_left", of_epoch)
+        expected, whole = trained(config, tmp_path / "alone")
+        (one, first), (_, second) = in_processes(2, trained, config, tmp_path / "run")
+    steps = 3  # of 63 training rows; what follows is evaluated
+    assert whole[:steps] == [21] * 3
+    assert first[:steps] == [11] * 3
+    assert second[:steps] == [10] * 3
+    assert sum(whole) == sum(first) + sum(second)  # validation and test batches, in turns
+    for name, value in expected.items():
+        torch.testing.assert_close(one[name], value, rtol=1e-4, atol=1e-5)
+
+
 def test_a_run_whose_images_have_changed_is_not_resumed(run, folder, tmp_path, monkeypatch):
     for name in ("rows.csv", "scans"):
         source = folder / name

@@ -143,6 +143,9 @@ def _for_list(field: Any, value: Any) -> str | None:
         return None
     default = field.get_default(call_default_factory=True)
     parts = re.split(r"[,\s]+", value.strip(" ,")) if isinstance(value, str) else [value]
+    length = 0 if ... in get_args(form) else len(get_args(form))
+    if default is None and length > 1 and len(parts) == 1:
+        parts *= length  # [8, 8]: height and width
     if isinstance(default, tuple) and len(default) > 1 and len(parts) == 1:
         return f"write [{_yaml(value)}]" if ... in get_args(form) else f"write {_yaml(default)}"
     return f"write [{', '.join(map(_yaml, parts))}]"

@@ -4,9 +4,12 @@ A batch costs one ``index_select`` per tensor, and nothing per row; batches in t
 are views and cost nothing. float32 arrays and tensors are used as they are, without a copy.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +19,7 @@ from motet.data.groups import RowGroups
 from motet.data.images.stored import followed, images_in, with_draws
 from motet.data.ragged import bucketed
 from motet.data.tensors import as_tree, count_rows, map_leaves, row_lengths, tensors_of
+from motet.processes import ALONE, Processes
 from motet.seeds import derive
 
 IMAGES_AHEAD = 2
@@ -65,6 +69,7 @@ class ArrayData:
         self.weights = tensors_of(weights or {}, "weights")
         self.soft = tensors_of(soft or {}, "soft")
         self._length = count_rows(self.inputs, self.targets, self.weights, self.soft)
+        self._processes = ALONE
 
     def __len__(self) -> int:
         return self._length
@@ -118,9 +123,21 @@ class ArrayData:
         """
         if not images_in(self.inputs):
             return self
-        targets = {**dict.fromkeys(self.named), **self.targets}
-        made = ArrayData(with_draws(self.inputs, seed, number), targets, self.weights, self.soft)
-        made.groups = self.groups
+        made = copy(self)
+        made.inputs = with_draws(self.inputs, seed, number)
+        return made
+
+    def decoded_by(self, processes: Processes) -> "ArrayData":
+        """Return the same rows, of whose images each process decodes those that it computes.
+
+        The batches of an epoch are then shares, see `Batch.share`; those of `once` are computed in
+        turns, and have their images as they are where it is the turn of another process. Data
+        without images, and rows in ``groups``, stay as they are.
+        """
+        if not processes.several or self.groups is not None or not images_in(self.inputs):
+            return self
+        made = copy(self)
+        made._processes = processes
         return made
 
     def _epoch(self, size: int, seed: int, number: int, done: int) -> Iterator[Batch]:
@@ -130,7 +147,8 @@ class ArrayData:
         lengths = row_lengths(self.inputs)
         if lengths is not None:
             order = bucketed(order, lengths.cpu(), size, seed, number)
-        return self._split(size, order[done * size :])
+        rows = self._split(size, order[done * size :])
+        return self._shares(rows) if self._processes.several else self._taken(rows)
 
     def batches(self, size: int, order: Tensor | None = None) -> Iterator[Batch]:
         """Split the rows into batches.
@@ -143,18 +161,15 @@ class ArrayData:
         Yields:
             One batch after the other, on the device of the data.
         """
-        yield from self._ready(self._split(size, order))
+        yield from self._ready(self._taken(self._split(size, order)))
 
-    def _split(self, size: int, order: Tensor | None = None) -> Iterator[Batch]:
+    def _split(self, size: int, order: Tensor | None = None) -> Iterator[Any]:
+        """Yield the rows of each batch: slices in their own order, else tensors."""
         if order is None:
-            for start in range(0, len(self), size):
-                end = min(start + size, len(self))
-                yield self._batch(lambda values: values[start:end])  # noqa: B023  # used at once
-            return
-        order = order.to(self.device)
-        for start in range(0, len(order), size):
-            rows = order[start : start + size]
-            yield self._batch(lambda values: values.index_select(0, rows), rows)  # noqa: B023  # as above
+            ends = range(0, len(self), size)
+            yield from (slice(start, min(start + size, len(self))) for start in ends)
+        elif len(order):
+            yield from torch.split(order.to(self.device), size)
 
     def once(self, size: int) -> Iterator[tuple[Tensor | None, Batch]]:
         """Split all rows into the batches that cost least to compute.
@@ -175,13 +190,12 @@ class ArrayData:
             yield from zip(batches, self._ready(self._taken(batches)), strict=True)
             return
         lengths = row_lengths(self.inputs)
-        if lengths is None:
-            for batch in self.batches(size):
-                yield None, batch
-            return
-        order = lengths.cpu().argsort(descending=True, stable=True)
-        for number, batch in enumerate(self.batches(size, order)):
-            yield order[number * size : (number + 1) * size], batch
+        order = None if lengths is None else lengths.cpu().argsort(descending=True, stable=True)
+        rows = self._split(size, order)
+        batches = self._turns(rows) if self._processes.several else self._taken(rows)
+        for number, batch in enumerate(self._ready(batches)):
+            own = None if order is None else order[number * size : (number + 1) * size]
+            yield own, batch
 
     def order(self, seed: int, epoch: int) -> Tensor:
         """Return the order of an epoch, drawn from (seed, epoch) alone: int64 (N,), on the CPU."""
@@ -210,10 +224,29 @@ class ArrayData:
         device: torch.device = tree.device
         return device
 
-    def _taken(self, batches: Sequence[Tensor]) -> Iterator[Batch]:
-        for each in batches:
-            rows = each.to(self.device)
-            yield self._batch(lambda values: values.index_select(0, rows), rows)  # noqa: B023  # used at once
+    def _taken(self, batches: Iterable[Any]) -> Iterator[Batch]:
+        return map(self._at, batches)
+
+    def _shares(self, batches: Iterable[Tensor]) -> Iterator[Batch]:
+        for rows in batches:
+            own = self._processes.share(len(rows))
+            yield replace(self._at(rows[own]), share=(own.start, own.stop, len(rows)))
+
+    def _turns(self, batches: Iterable[Any]) -> Iterator[Batch]:
+        for number, rows in enumerate(batches):
+            if number % self._processes.count == self._processes.rank:
+                yield self._at(rows)
+            else:
+                images, *_ = images_in(self.inputs)
+                chosen = rows if isinstance(rows, slice) else rows.cpu()
+                yield Batch(images.take(np.arange(len(self))[chosen]), {})
+
+    def _at(self, rows: Any) -> Batch:
+        """Return the rows of a slice, as views, or of a tensor of their numbers."""
+        if isinstance(rows, slice):
+            return self._batch(lambda values: values[rows])
+        rows = rows.to(self.device)
+        return self._batch(lambda values: values.index_select(0, rows), rows)
 
     def _ready(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Make batches ahead in a thread if they have images."""

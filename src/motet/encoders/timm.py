@@ -3,7 +3,7 @@
 from typing import Any, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from motet.encoders.base import Encoder
 from motet.encoders.hugging_face import LEARNING_RATE
@@ -24,7 +24,8 @@ class Timm(Encoder):
         width: Columns of pixels.
         model: Name of the model, such as resnet18.
         weights: A file of its weights, .safetensors, as timm publishes them; random ones if left
-            out. Give the input the mean and std that they were trained with.
+            out. The input takes the mean and std that timm knows of ``model``, whose name may have
+            a tag for that, such as resnet18.a1_in1k; weights of others need them given.
         level: Which of the maps that the model gives: 1 is the finest, -1 the last one.
         learning_rate: Learning rate of the encoder's parameters; 2e-5 with ``weights``, else the
             optimizer's, if left out.
@@ -58,7 +59,7 @@ class Timm(Encoder):
                 option="weights",
             )
         self.channels = channels
-        self.model: nn.Module = _made(_library(), model, weights, channels)
+        self.model: Any = _made(_library(), model, weights, channels)
         self.own_learning_rate = learning_rate or (LEARNING_RATE if weights is not None else None)
         maps = self._tried(height, width)
         if not (1 <= level <= len(maps) or -len(maps) <= level <= -1):
@@ -68,7 +69,11 @@ class Timm(Encoder):
                 option="level",
             )
         self._place = level - 1 if level > 0 else level
-        self.width = int(maps[self._place].shape[1])
+        self.width = int(self.model.feature_info.channels()[self._place])
+        known, shape = getattr(self.model, "output_fmt", None), maps[self._place].shape
+        self._channels_last = known == "NHWC" or shape[1] != self.width  # such as those of Swin
+        if shape[-1 if self._channels_last else 1] != self.width:
+            raise InputError("the model gives no maps (B, D, h, w); choose another", option="model")
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Encode normalised pixels (B, C, H, W).
@@ -80,7 +85,7 @@ class Timm(Encoder):
             InputError: If they are not floating-point numbers of so many channels.
         """
         states: Tensor = self.model(checked_pixels(pixels, self.channels))[self._place]
-        return states
+        return states.movedim(-1, 1) if self._channels_last else states
 
     def portable_options(self) -> dict[str, Any]:
         """Return options that make the same model without the file of weights."""

@@ -157,7 +157,8 @@ def _how(name: str) -> str:
     return {
         "rows": "return one of its tensors",
         "tokens": "expected an encoder that returns motet.states.TokenStates, one state per word",
-        "map": "expected an encoder that returns a tensor (B, D, H, W)",
+        "map": "expected an encoder that returns a tensor (B, D, H, W), such as that of an image "
+        "alone, as a fusion of several inputs gives one state per row",
     }.get(name, f"expected an encoder that returns {{{name!r}: state, ...}}")
 
 

@@ -66,6 +66,8 @@ def batches_left(
     setup.stages.weigh(changing, epoch)
     number, done = state.epoch, state.batch
     setup.generators.seed("order", number)  # for loaders that draw theirs from it
+    if isinstance(train, ArrayData) and setup.planner.divides_batches:
+        train = train.decoded_by(setup.processes)
     if "own_rows" in setup.planner.scheduler.needs:
         own = own_rows(train, setup, epoch, batch_size)
         setup.pace.batches = own.batches

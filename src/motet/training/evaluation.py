@@ -1,13 +1,14 @@
 """Evaluation and prediction over a whole data set, and scores against trivial predictors."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from motet.data.arrays import ArrayData
 from motet.data.batches import Batch, RowsOnce
 from motet.data.loaders import LoaderData
 from motet.data.several import Sources
@@ -25,6 +26,8 @@ from motet.training.source_parts import batches_of
 from motet.training.totals import Totals
 from motet.training.turns import in_turns
 from motet.training.views import view_of
+
+R = TypeVar("R")
 
 
 class Report(dict[str, Any]):
@@ -111,7 +114,7 @@ def evaluate(
     device = next(model.parameters()).device
     with _evaluating(model), divided_by_own_weights(evaluated):
         weights: Tensor | None = None
-        for kept, terms, sums in in_turns(processes, data.once(batch_size), computed, device):
+        for kept, terms, sums in _in_turns(processes, data, batch_size, computed, device):
             found.add(kept)
             totals.add(terms)
             if sums is not None:
@@ -125,6 +128,18 @@ def evaluate(
     if broken:
         check_words(model, _placed(data, batch_size), broken)
     return processes.of_first(report)  # machines may differ in a last bit
+
+
+def _in_turns(
+    processes: Processes,
+    data: RowsOnce,
+    size: int,
+    computed: Callable[[int, tuple[Tensor | None, Batch]], R],
+    device: torch.device,
+) -> Iterator[R]:
+    if isinstance(data, ArrayData):
+        data = data.decoded_by(processes)
+    return in_turns(processes, data.once(size), computed, device)
 
 
 def evaluate_predictions(
@@ -300,7 +315,7 @@ def predict(
 
     device = next(model.parameters()).device
     with _evaluating(model):
-        for rows, predictions in in_turns(processes, data.once(batch_size), computed, device):
+        for rows, predictions in _in_turns(processes, data, batch_size, computed, device):
             numbers.append(rows)
             for name, prediction in predictions.items():
                 found[name].append(prediction)
@@ -360,7 +375,7 @@ def embed(
 
     device = next(model.parameters()).device
     with _evaluating(model):
-        every = list(in_turns(processes, data.once(batch_size), computed, device))
+        every = list(_in_turns(processes, data, batch_size, computed, device))
     _require_rows(every)
     numbers, found = zip(*every, strict=True)
     return join_rows(found, numbers).cpu()

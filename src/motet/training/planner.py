@@ -51,6 +51,9 @@ class Planner:
         self.frequencies = Frequencies(model, seed, processes)
         divided = micro_batches > 1 or processes.several
         self._grouping = grouping(model.tasks) if divided else ()
+        self.divides_batches = micro_batches == 1 and not self._auxiliary
+        """Whether processes may be given their shares of batches: auxiliary tasks make views of
+        whole ones, and the share of one process can be the whole of a micro-batch."""
         self.choices = Choices(scheduler)
         """Who trains on which rows at a step."""
         self.has_auxiliary = bool(self._auxiliary)

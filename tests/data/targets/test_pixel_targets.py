@@ -108,8 +108,9 @@ def test_labels_have_the_size_of_the_images_whatever_their_own():
     assert (found == np.where(MASKS == 255, -100, MASKS)).all()
 
 
+@pytest.mark.parametrize("size", [None, (6, 6), (6, 24), (24, 4)])
 @pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
-def test_labels_are_resized_as_their_images_are(resize):
+def test_labels_are_resized_as_their_images_are(resize, size):
     # an image whose pixels say their class, so that both can be compared
     classes = np.repeat(np.arange(4), 5)[None].repeat(12, axis=0)  # 12 x 20, 4 upright stripes
     pixels = (classes * 60 + 30).astype(np.uint8)
@@ -117,16 +118,39 @@ def test_labels_are_resized_as_their_images_are(resize):
     rows = pa.table({"photo": [pixels.tolist()], "mask": [classes.tolist()]})
     image.observe(rows)
     image.finish()
-    target = PixelClassTarget("mask", classes=4)
+    target = PixelClassTarget("mask", classes=4, size=size)
     target.fit(rows, {"photo": image})
     seen = image.apply(rows)[0][0:1]["pixels"][0, 0].numpy() * 255
     found = target.encode(rows, {"photo": image})[0]
-    assert found.shape == (12, 12)
+    height, width = size or (12, 12)
+    assert found.shape == (height, width)
+    at = [((np.arange(side) + 0.5) * 12 / side).astype(int) for side in (height, width)]
+    seen = seen[np.ix_(*at)]
     inside = found >= 0
     assert inside.all() == (resize != "pad")
     assert (np.abs(seen - (found * 60 + 30))[inside] <= 31).all()  # a stripe and half the next
     if resize == "pad":
         assert (seen[~inside] == 0).all()
+
+
+def test_rows_without_any_label_and_no_rows_are_encoded():
+    for target in (PixelClassTarget("mask"), PixelNumberTarget("mask")):
+        fitted([GOOD], target)
+        assert target.encode(pa.table({"mask": pa.array([], pa.null())})).shape == (0, 2, 2)
+        assert target.encode(pa.table({"mask": pa.array([None])})).shape == (1, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ([[0, 255]], "labels from 0 to 0, and 255; write 1 for it, or give classes: 256"),
+        ([[0, 1, 20, 255]], "from 0 to 20, and 255; give ignore_index: 255 if it means no label"),
+    ],
+)
+def test_a_lonely_255_is_not_taken_for_the_last_of_256_classes(labels, told):
+    with pytest.raises(InputError, match=told):
+        fitted([labels], PixelClassTarget("mask"))
+    assert fitted([labels], PixelClassTarget("mask", classes=256)).max() == 255
 
 
 def test_predictions_are_nested_lists_of_the_same_size():

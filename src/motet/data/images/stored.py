@@ -226,12 +226,12 @@ def followed(targets: Mapping[str, Any], inputs: Any, rows: Tensor) -> Mapping[s
     maps = [task for task, each in targets.items() if each is not None and each.ndim >= 3]
     if not (moved and maps):
         return targets
-    kinds = {repr(sorted(each.geometric.items())): each for each in images_in(inputs)}
+    kinds = {repr((each.how.size, sorted(each.geometric.items()))) for each in images_in(inputs)}
     if len(kinds) > 1:
         raise InputError(
             f"the labels per pixel of {', '.join(map(repr, maps))} follow the augmentation of the "
             "image, and several inputs have images that are moved differently; give them the same "
-            "augmentation"
+            "size and augmentation"
         )
     drawn = moved[0].drawn(rows)
     return {task: drawn.labels(each) if task in maps else each for task, each in targets.items()}

@@ -16,6 +16,7 @@ from motet.data.inference.guesses import (
     share_missing,
     spelling_numbers,
 )
+from motet.data.inference.images import infer_image
 from motet.data.inference.queries import with_query
 from motet.data.row_names import RowName, row_name
 from motet.data.row_numbers import FEWEST
@@ -64,7 +65,11 @@ def infer_tasks(
     asked = asked_types(targets, table)
     require_columns(table, asked, "targets")
     guesses = [_guess_target(table, name, each.type, name_row) for name, each in asked.items()]
-    wrong = [f"{guess.column!r} ({guess.reason})" for guess in guesses if guess.type is None]
+    wrong = [
+        f"{guess.column!r} ({_of_pixels(guess.column, table) or guess.reason})"
+        for guess in guesses
+        if guess.type is None
+    ]
     if wrong:
         raise InputError(f"targets: cannot predict {', '.join(wrong)}; choose other columns")
     return [
@@ -73,6 +78,14 @@ def infer_tasks(
         else guess
         for guess in guesses
     ]
+
+
+def _of_pixels(name: str, table: pa.Table) -> str:
+    """Return what to write if a column holds images, which can be labels of pixels."""
+    image = infer_image(name, table[name], table.schema)
+    if image is None:
+        return ""
+    return f"{image.reason}; for a label of each pixel: {name}:segmentation, or :pixel_regression"
 
 
 def _guess_target(table: pa.Table, name: str, asked: str | None, name_row: RowName) -> Guess:

@@ -31,6 +31,8 @@ from motet.options import (
 )
 from motet.problems import InputError, RowError
 
+Numbers = tuple[float, ...]
+
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _MISSING = Finding("have no image")
 _CORRUPT = Finding("have an image that cannot be used, and count as rows without one")
@@ -60,8 +62,8 @@ class Image(Input):
             proportions, or pad the whole with black; refuse takes other sizes for corrupt. stretch
             if size is given, else refuse.
         mean: Mean of each channel of pixels from 0 to 1, one number or one for each, or imagenet
-            for the usual numbers of encoders that were pre-trained on it; if left out, that of the
-            folder of a pretrained encoder, else learned.
+            for the usual numbers of encoders that were pre-trained on it; if left out, that of a
+            pretrained encoder, else learned.
         std: Standard deviation of each channel, given with mean.
         augmentation: Changes of training images, drawn anew for each row and epoch.
         corrupt: What to do with an image that is missing, damaged or too large: error names its
@@ -110,7 +112,9 @@ class Image(Input):
         """Folder of relative paths; a model folder has none."""
         self._size, self._channels = size, channels
         self._resize: Resize = resize or ("refuse" if size is None else "stretch")
-        self._given = agreed(_moments(mean, std, f"input {name!r}"), encoder, name)
+        given = _moments(mean, std, f"input {name!r}")
+        self._given = agreed(given, encoder, name)
+        self._own_moments = given is not None
         self._augmentation = {k: v for k, v in (augmentation or {}).items() if v is not None}
         self._skips = corrupt == "skip"
         self._cache, self._workers = cache, workers
@@ -159,7 +163,7 @@ class Image(Input):
                 f"{note} (mean and std)" for note in seen.sample.notes(f"input {self.name!r}")
             )
         else:
-            mean, std = (_of_channels(each, channels, self.name) for each in self._given)
+            mean, std = (self._of_channels(each, channels) for each in self._given)
         self._how = Opening(
             channels,
             size,
@@ -284,15 +288,28 @@ class Image(Input):
         return float(np.prod(shape, dtype=np.float64)) <= self._cache * 1e9
 
     def _bad(self, images: Any, problems: Mapping[int, str]) -> RowError:
-        (row, problem), *others = problems.items()
-        more = ", ".join(f"{each:,}" for each, _ in others[:10])
-        also = f" (and in {len(others):,} more rows: {more}{', ...' * (len(others) > 10)})"
+        row, problem = next(iter(problems.items()))
+        also = f" ({len(problems):,} rows have such images)" if len(problems) > 1 else ""
         return RowError(
             f"column {self._column!r}:",
             row,
-            f": {_described(images, row)} {problem}{also if others else ''}; correct or remove it, "
-            "or set corrupt: skip, so that such rows count as rows without an image",
+            f": {_described(images, row)} {problem}{also}; correct or remove it, or set corrupt: "
+            "skip, so that such rows count as rows without an image",
         )
+
+    def _of_channels(self, values: Numbers, channels: int) -> Numbers:
+        if len(values) == 1:
+            return values * channels
+        if len(values) == channels:
+            return values
+        if self._own_moments:
+            raise InputError(
+                f"found {len(values)} numbers, but the images have {channels} channel; give one "
+                "number, or set channels: 3",
+                option="mean",
+                owner=f"input {self.name!r}",
+            )
+        return (sum(values) / len(values),)
 
     def _check_colours(self) -> None:
         if self._floats and self._augmentation.get("color_jitter"):
@@ -318,9 +335,6 @@ def _first(problems: Mapping[int, str], images: Any) -> tuple[str, ...]:
     return (f"for example, {_described(images, row)} {problem}",)
 
 
-Numbers = tuple[float, ...]
-
-
 def _moments(mean: Any, std: Any, owner: str) -> tuple[Numbers, Numbers] | None:
     """Return the given means and standard deviations, one or three each; None to learn them."""
     if mean == "imagenet" and std is None:
@@ -343,16 +357,3 @@ def _moments(mean: Any, std: Any, owner: str) -> tuple[Numbers, Numbers] | None:
                 owner=owner,
             )
     return both[0], both[1]
-
-
-def _of_channels(values: Numbers, channels: int, name: str) -> Numbers:
-    if len(values) == 1:
-        return values * channels
-    if len(values) != channels:
-        raise InputError(
-            f"found {len(values)} numbers, but the images have {channels} channel; give one "
-            "number, or set channels: 3",
-            option="mean",
-            owner=f"input {name!r}",
-        )
-    return values

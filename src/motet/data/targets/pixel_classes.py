@@ -1,34 +1,27 @@
 """Labels that are a class for every pixel of an image."""
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Self, final
+from collections.abc import Mapping, Sequence
+from typing import Any, final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from motet.data.inputs.base import Input
-from motet.data.targets.base import NO_INPUTS, Target
+from motet.data.targets.base import NO_INPUTS
 from motet.data.targets.classes import MISSING, count_places
-from motet.data.targets.pixel_maps import (
-    Frame,
-    Map,
-    Maps,
-    Wrong,
-    fill,
-    first_size,
-    frame_of,
-    labels_in,
-    lists_of_maps,
-)
+from motet.data.targets.pixel_maps import Map, Wrong
+from motet.data.targets.pixels import PixelTarget
 from motet.problems import InputError
 
 MOST_CLASSES = 1000
 _LARGEST = 32_767  # of int16
+_VOID = 255
+"""What masks of 8 bits most often hold where a pixel has no class, or for the one class."""
 
 
 @final
-class PixelClassTarget(Target):
+class PixelClassTarget(PixelTarget):
     """Class indices (N, H, W), int16, -100 where missing; see `motet.data.targets.pixel_maps`.
 
     Classes are whole numbers from 0. Predictions are ``<task>``, nested lists of them.
@@ -52,6 +45,8 @@ class PixelClassTarget(Target):
         [[[0, 2], [1, -100]]]
     """
 
+    dtype = np.int16
+
     def __init__(
         self,
         name: str,
@@ -62,17 +57,13 @@ class PixelClassTarget(Target):
         size: tuple[int, int] | None = None,
         input: str | None = None,
     ) -> None:
-        super().__init__(name, column=column)
-        self._given, self._ignored, self._size, self._input = classes, ignored, size, input
-        self._names: tuple[str, ...] = ()
-        self._frame = Frame(size, "refuse")
+        super().__init__(name, column=column, size=size, input=input)
+        self._given, self._ignored = classes, ignored
+        self._names = () if classes is None else _named(classes)
 
     @classmethod
-    def for_task(cls, name: str, options: Mapping[str, Any], accepted: Collection[str]) -> Self:
-        given = {option: options.get(option) for option in ("column", "classes", "size", "input")}
-        size = given["size"]
-        given["size"] = None if size is None else tuple(size)
-        return cls(name, ignored=options.get("ignore_index"), **given)
+    def own_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        return {"classes": options.get("classes"), "ignored": options.get("ignore_index")}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,31 +75,17 @@ class PixelClassTarget(Target):
         return f"{len(self._names)} classes per pixel"
 
     def fit(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> None:
-        maps, frame = self._maps(table, inputs), frame_of(self._size, self._input, inputs)
-        first = None if frame.size is not None else first_size(maps, self._where)
-        self._frame = frame._replace(size=frame.size or first)
-        if isinstance(self._given, int):
-            self._names = tuple(map(str, range(self._given)))
-        elif self._given is not None:
-            self._names = tuple(self._given)
-        found = _LARGEST if self._given is None else len(self._names)
-        largest = -1
-        for start in range(0, len(maps), _ROWS):
-            rows = range(start, min(start + _ROWS, len(maps)))
-            if self._frame.size is not None:
-                largest = max(largest, int(self._encoded(maps, rows, found).max()))
-            if largest >= 0 and self._given is not None:
+        maps, seen = self._fit_frame(table, inputs), np.zeros(_LARGEST, np.bool_)
+        for _, labels in self._read(maps, range(len(maps))):
+            seen[labels[labels != MISSING]] = True
+            if self._given is not None and seen.any():
                 return  # the rest is checked when it is encoded
-        if largest < 0:
+        if not seen.any():
             raise InputError(
                 f"{self._where} has no label in the {len(table):,} training rows; check it, or "
                 "remove the task"
             )
-        self._learn_classes(largest + 1)
-
-    def encode(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> NDArray[Any]:
-        maps = self._maps(table, inputs)
-        return self._encoded(maps, range(len(maps)), len(self._names))
+        self._learn_classes(np.flatnonzero(seen))
 
     def learned(self) -> dict[str, Any]:
         classes = self._names if isinstance(self._given, tuple | list) else len(self._names)
@@ -118,74 +95,44 @@ class PixelClassTarget(Target):
         """Count the pixels of each class."""
         return count_places(encoded.reshape(-1), len(self._names))
 
-    def more_columns(self) -> list[str]:
-        return []
-
-    def predictions(
-        self,
-        value: NDArray[Any],
-        probabilities: NDArray[Any] | None = None,
-        table: pa.Table | None = None,
-        inputs: Mapping[str, Input] = NO_INPUTS,
-    ) -> dict[str, pa.Array]:
-        return {self.name: lists_of_maps(value.astype(np.int16))}
-
     def state(self) -> dict[str, Any]:
         named = isinstance(self._given, tuple | list)
-        return {
-            "column": self.column,
-            "classes": list(self._names) if named else len(self._names),
-            "ignored": self._ignored,
-            "size": list(self._frame.size or ()),
-            "resize": self._frame.resize,
-            "input": self._input,
-        }
+        classes = list(self._names) if named else len(self._names)
+        return {**super().state(), "classes": classes, "ignored": self._ignored}
 
     def load(self, state: dict[str, Any]) -> None:
-        self.column, self._given, self._ignored = (
-            state["column"],
-            state["classes"],
-            state["ignored"],
-        )
-        given = state["classes"]
-        self._names = tuple(map(str, range(given))) if isinstance(given, int) else tuple(given)
-        height, width = state["size"]
-        self._frame = Frame((height, width), state["resize"])
-        self._input = state["input"]
+        super().load(state)
+        self._given, self._ignored = state["classes"], state["ignored"]
+        self._names = _named(state["classes"])
 
-    def _maps(self, table: pa.Table, inputs: Mapping[str, Input]) -> Maps:
-        return labels_in(table, self.column, self.name, self._input, inputs)
-
-    def _learn_classes(self, classes: int) -> None:
-        if classes > MOST_CLASSES:
+    def _learn_classes(self, seen: NDArray[np.int64]) -> None:
+        """Learn the classes from the labels that occur, in order."""
+        largest = int(seen[-1])
+        if largest >= MOST_CLASSES:
             raise InputError(
-                f"{self._where} has labels up to {classes - 1:,}, expected at most "
+                f"{self._where} has labels up to {largest:,}, expected at most "
                 f"{MOST_CLASSES:,} classes; give ignore_index if that means no label, classes if "
                 "there are so many, or use type: pixel_regression"
             )
-        if classes < 2:
+        if largest < 1:
             raise InputError(
                 f"{self._where} is 0 in every labelled pixel of the training rows, expected at "
                 "least two classes; check the column, or remove the task"
             )
-        self._names = tuple(map(str, range(classes)))
+        before = int(seen[-2]) if len(seen) > 1 else 0
+        if largest == _VOID and before < _VOID // 2:
+            means = "give ignore_index: 255 if it means no label" if before else "write 1 for it"
+            raise InputError(
+                f"{self._where} has labels from 0 to {before:,}, and {_VOID}; {means}, or give "
+                f"classes: {_VOID + 1} if there are so many"
+            )
+        self._names = _named(largest + 1)
 
-    def _encoded(self, maps: Maps, rows: Sequence[int], classes: int) -> NDArray[np.int16]:
-        assert self._frame.size is not None
-        found = np.full((len(rows), *self._frame.size), MISSING, np.int16)
-        fill(
-            maps,
-            rows,
-            self._frame,
-            found,
-            lambda labels: self._checked(labels, classes),
-            self._where,
-        )
-        return found
+    def _empty(self, shape: tuple[int, int, int]) -> Map:
+        return np.full(shape, MISSING, np.int16)
 
-    def _checked(self, labels: Map, classes: int) -> Map:
-        """Return labels (h, w) of which those that are missing are -100."""
-        missing = labels == MISSING
+    def _checked(self, labels: Map) -> Map:
+        missing, classes = labels == MISSING, len(self._names) or _LARGEST
         if labels.dtype.kind == "f":
             missing |= np.isnan(labels)
         if self._ignored is not None:
@@ -215,5 +162,5 @@ class PixelClassTarget(Target):
         )
 
 
-_ROWS = 64
-"""Rows that are read at a time to learn the classes."""
+def _named(classes: int | Sequence[str]) -> tuple[str, ...]:
+    return tuple(map(str, range(classes))) if isinstance(classes, int) else tuple(classes)

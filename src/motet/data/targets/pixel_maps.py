@@ -7,8 +7,8 @@ nearest label, as there is none between two.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -17,31 +17,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from motet.data.images.columns import encoded_of
-from motet.data.images.opening import Encoded, in_threads
+from motet.data.images.opening import Encoded
 from motet.data.images.reading import Corrupt, decode_numbers, file_of, library
-from motet.data.inputs.base import Input
-from motet.data.inputs.shapes import BranchShape
 from motet.data.row_folders import folder_of
 from motet.data.selection import require_columns
 from motet.data.values import as_floats, described, is_list, is_number
-from motet.problems import InputError, RowError
+from motet.problems import InputError
 
-Size = tuple[int, int]
-"""Height and width."""
 Map = NDArray[Any]
 
 
 class Wrong(Exception):
     """Labels of a row that cannot be used, and why."""
-
-
-class Frame(NamedTuple):
-    """The size of labels, and what becomes of those of another size."""
-
-    size: Size | None
-    """None until labels are seen."""
-    resize: str
-    """stretch, crop, pad, or refuse; see the input of images."""
 
 
 class Maps(Protocol):
@@ -85,57 +72,6 @@ class Files(NamedTuple):
             return decode_numbers(found if isinstance(found, bytes) else file_of(found))
         except Corrupt as error:
             raise Wrong(f"{error}" if isinstance(found, bytes) else f"{found} {error}") from None
-
-
-def frame_of(size: Size | None, asked: str | None, inputs: Mapping[str, Input]) -> Frame:
-    """Find the size of the labels of a task.
-
-    Args:
-        size: The one that the task gives, if it does.
-        asked: The input that has the image, if the task names one.
-        inputs: The fitted inputs.
-
-    Returns:
-        The size of the task, else that of its image, if there is one, and how that was resized.
-
-    Raises:
-        InputError: If the input is not there or no image, or several are and none is named.
-    """
-    name = image_of(asked, inputs)
-    if name is None:
-        return Frame(size, "refuse")
-    shape = inputs[name].shape()
-    assert isinstance(shape, BranchShape)
-    _, height, width = shape.arguments
-    resize = getattr(inputs[name], "resize", "refuse")
-    if size is not None and resize == "refuse":
-        resize = "stretch"
-    return Frame(size or (height, width), resize)
-
-
-def image_of(asked: str | None, inputs: Mapping[str, Input]) -> str | None:
-    """Find the input whose pixels have the labels; None if there are no images."""
-    shapes = {name: each.shape() for name, each in inputs.items()}
-    images = [n for n, s in shapes.items() if isinstance(s, BranchShape) and s.reads == "image"]
-    if asked is not None and inputs and asked not in images:
-        known = ", ".join(images) or "none is an image"
-        raise InputError(f"found {asked!r}, expected an input of images: {known}", option="input")
-    if asked is None and len(images) > 1:
-        raise InputError(
-            f"several inputs are images ({', '.join(images)}); give the one whose pixels have the "
-            "labels",
-            option="input",
-        )
-    return next(iter(images), None) if asked is None else asked if inputs else None
-
-
-def labels_in(
-    table: pa.Table, column: str, task: str, asked: str | None, inputs: Mapping[str, Input]
-) -> Maps:
-    """Read the labels of a task, whose relative paths start where those of its images do."""
-    name = image_of(asked, inputs)
-    root = None if name is None else getattr(inputs[name], "root", None)
-    return maps_in(table, column, task, root)
 
 
 def maps_in(table: pa.Table, column: str, task: str, root: str | None = None) -> Maps:
@@ -234,125 +170,3 @@ def _lengths(lists: pa.Array) -> NDArray[np.int64]:
     lengths = pa.compute.fill_null(pa.compute.list_value_length(lists), 0)
     found: NDArray[np.int64] = lengths.to_numpy(zero_copy_only=False).astype(np.int64)
     return found
-
-
-# From labels of rows to one array -------------------------------------------------------------
-
-
-def first_size(maps: Maps, where: str) -> Size | None:
-    """Return the size of the first labels; None if no row has any.
-
-    Raises:
-        RowError: If they cannot be read, or are flat.
-    """
-    for row in range(len(maps)):
-        with _in_row(where, row):
-            found = maps.at(row)
-            if found is not None:
-                _refuse_flat(found)
-                _check_shape(found)
-                return found.shape[0], found.shape[1]
-    return None
-
-
-def fill(
-    maps: Maps,
-    rows: Sequence[int],
-    frame: Frame,
-    into: Map,
-    convert: Callable[[Map], Map],
-    where: str,
-) -> None:
-    """Write labels into an array; rows without labels, and places outside, stay as they are.
-
-    Args:
-        maps: The labels.
-        rows: Which rows, (B,).
-        frame: Their size.
-        into: Where to, (B, H, W).
-        convert: Returns labels (h, w) as they are to be written; raises `Wrong`.
-        where: What messages call the column.
-
-    Raises:
-        RowError: If labels of a row cannot be used.
-    """
-
-    def one(numbered: tuple[int, int]) -> None:
-        place, row = numbered
-        with _in_row(where, row):
-            found = maps.at(row)
-            if found is not None:
-                found = _of_two_axes(found, frame)
-                _place(convert(found), into[place], frame.resize)
-
-    in_threads(one, list(enumerate(rows)), None if isinstance(maps, Files) else 1)
-
-
-@contextmanager
-def _in_row(where: str, row: int) -> Iterator[None]:
-    """Name the row of labels that cannot be used."""
-    try:
-        yield
-    except Wrong as error:
-        raise RowError(f"{where}:", row, f": the label {error}") from None
-
-
-def _refuse_flat(found: Map) -> None:
-    if found.ndim == 1:
-        raise Wrong(
-            f"is a flat list of {len(found):,} numbers, whose shape is unknown; give size: "
-            "[height, width], or nested lists"
-        )
-
-
-def _of_two_axes(found: Map, frame: Frame) -> Map:
-    assert frame.size is not None
-    height, width = frame.size
-    if found.ndim == 1:
-        if len(found) != height * width:
-            raise Wrong(
-                f"is a flat list of {len(found):,} numbers, expected {height} x {width} = "
-                f"{height * width:,}; give nested lists, or correct size"
-            )
-        return found.reshape(height, width)
-    _check_shape(found)
-    if found.shape != (height, width) and frame.resize == "refuse":
-        raise Wrong(
-            f"has {found.shape[0]} x {found.shape[1]} pixels, expected {height} x {width} as the "
-            "image has; correct it, or give the task a size, to which labels are resized"
-        )
-    return found
-
-
-def _check_shape(found: Map) -> None:
-    if found.ndim != 2 or not found.size:
-        raise Wrong("is not a list of lines of equal length, one number per pixel")
-
-
-def _place(labels: Map, into: Map, how: str) -> None:
-    """Write labels (h, w) into (H, W) by the nearest one."""
-    given, wanted = labels.shape, into.shape
-    if given == wanted:
-        into[:] = labels
-        return
-    ratios = [goal / own for goal, own in zip(wanted, given, strict=True)]
-    if how == "pad":
-        inside = [max(round(own * min(ratios)), 1) for own in given]
-        start = [(goal - part) // 2 for goal, part in zip(wanted, inside, strict=True)]
-        into = into[start[0] : start[0] + inside[0], start[1] : start[1] + inside[1]]
-        inner: list[float] = list(given)
-    else:
-        inner = [goal / max(ratios) for goal in wanted] if how == "crop" else list(given)
-    places = [
-        np.clip((own - part) / 2 + (np.arange(goal) + 0.5) * part / goal, 0, own - 1)
-        for own, part, goal in zip(given, inner, into.shape, strict=True)
-    ]
-    rows, columns = (each.astype(np.int64) for each in places)
-    into[:] = labels[rows[:, None], columns]
-
-
-def lists_of_maps(values: Map) -> pa.Array:
-    """Return maps (N, H, W) as a column of nested lists."""
-    _, height, width = values.shape
-    lines = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), width)
-    return pa.FixedSizeListArray.from_arrays(lines, height)
