@@ -54,11 +54,8 @@ class PixelTarget(Target):
 
     @classmethod
     def for_task(cls, name: str, options: Mapping[str, Any], accepted: Collection[str]) -> Self:
-        size = options.get("size")
-        given = {each: options[each] for each in ("column", "input") if each in options}
-        return cls(
-            name, size=None if size is None else tuple(size), **given, **cls.own_options(options)
-        )
+        given = {each: options.get(each) for each in ("column", "input")}
+        return cls(name, size=_size(options), **given, **cls.own_options(options))
 
     @classmethod
     @abstractmethod
@@ -95,8 +92,7 @@ class PixelTarget(Target):
 
     def load(self, state: dict[str, Any]) -> None:
         self.column, self._input = state["column"], state["input"]
-        size, image = (tuple(each) if (each := state.get(n)) else None for n in ("size", "image"))
-        self._frame = Frame(size, state["resize"], image)
+        self._frame = Frame(_size(state), state["resize"], _size(state, "image"))
 
     # Reading -------------------------------------------------------------------------------------
 
@@ -134,3 +130,8 @@ class PixelTarget(Target):
     @abstractmethod
     def _checked(self, labels: Map) -> Map:
         """Return labels (h, w) of a row as they are encoded; raise `Wrong` if they cannot be."""
+
+
+def _size(given: Mapping[str, Any], name: str = "size") -> tuple[int, int] | None:
+    height, width = given.get(name) or (None, None)
+    return None if height is None else (height, width)
