@@ -192,8 +192,8 @@ class ArrayData:
         lengths = row_lengths(self.inputs)
         order = None if lengths is None else lengths.cpu().argsort(descending=True, stable=True)
         rows = self._split(size, order)
-        batches = self._turns(rows) if self._processes.several else self._taken(rows)
-        for number, batch in enumerate(self._ready(batches)):
+        made = self._turns(rows) if self._processes.several else self._taken(rows)
+        for number, batch in enumerate(self._ready(made)):
             own = None if order is None else order[number * size : (number + 1) * size]
             yield own, batch
 

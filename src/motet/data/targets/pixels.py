@@ -133,5 +133,7 @@ class PixelTarget(Target):
 
 
 def _size(given: Mapping[str, Any], name: str = "size") -> tuple[int, int] | None:
-    height, width = given.get(name) or (None, None)
-    return None if height is None else (height, width)
+    if not (found := given.get(name)):
+        return None
+    height, width = found
+    return height, width
