@@ -3,9 +3,10 @@
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import typer
+
+from motet.live import Live
 
 
 def echo(line: str, *, nl: bool = True) -> bool:
@@ -24,34 +25,29 @@ def echo(line: str, *, nl: bool = True) -> bool:
 
 
 class Console:
-    """Prints lines; on a terminal, also a live line about the step in progress."""
+    """Prints lines; on a terminal, also what is in progress."""
 
     def __init__(self) -> None:
-        self._status: Any = None
-        if sys.stdout.isatty():
-            from rich import console
-
-            self._console = console.Console(highlight=False)
-            self._status = self._console.status("")
+        self._live = Live() if sys.stdout.isatty() else None
 
     def __enter__(self) -> "Console":
-        if self._status is not None:
-            self._status.start()
+        if self._live is not None:
+            self._live.__enter__()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._status is not None:
-            self._status.stop()
+        if self._live is not None:
+            self._live.__exit__()
 
     def say(self, line: str) -> None:
-        if self._status is not None:
-            self._console.print(line, markup=False, soft_wrap=True)
+        if self._live is not None:
+            self._live.say(line)
         elif not echo(line):
             show_warning("the output is closed; the run continues without it (Ctrl-C stops it)")
 
     def step(self, line: str) -> None:
-        if self._status is not None:
-            self._status.update(line)
+        if self._live is not None:
+            self._live.step(line)
 
 
 def show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.data.letters import letters_of
+from motet.live import report
 from motet.problems import InputError, hint, reason
 from motet.vocabularies import MASK_NAMES, UNKNOWN_NAMES, Vocabulary, named_token
 
@@ -165,6 +166,7 @@ class Tokenizer:
         cut = 0
         ids, segments, words, spelt = [], [], [], []
         for start in range(0, len(texts), _CHUNK):
+            report("tokenising texts", start, len(texts))
             chunk: Any = texts[start : start + _CHUNK]
             if as_words:
                 given = [_spaced(row) for row in chunk] if self._spaced else chunk

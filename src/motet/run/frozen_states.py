@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from motet.adapting import per_task_modules
 from motet.config import Config
 from motet.data.ragged import Ragged
+from motet.live import Progress
 from motet.model.building import Portable
 from motet.problems import InputError
 from motet.run.cache import cache_folder, entries, make_room, size_text, usage
@@ -229,7 +230,9 @@ class _Cached:
         return all(float((a - b).norm()) <= _LIKE * float(b.norm()) for a, b in pairs)
 
     def _show_progress(self, done: int) -> None:
-        self.step(f"encoding {self.name} once: {done:,} of {len(self.text['ids']):,} texts")
+        texts = len(self.text["ids"])
+        shown = f"encoding {self.name} once: {done:,} of {texts:,} texts"
+        self.step(Progress(shown, done, texts))
 
     def _key(self) -> str:
         """Compute a digest of all that the states depend on."""

@@ -14,6 +14,7 @@ from motet.data.preprocessing import Preprocessing
 from motet.data.row_names import RowName, named
 from motet.data.sources import as_source, stream_of
 from motet.data.sources.streams import RowStream, TakenRows
+from motet.live import Progress
 from motet.model import MultiTaskModel
 from motet.run.unseen import Unseen
 from motet.training.grouping import keep_together
@@ -180,7 +181,8 @@ class LabelledRows:
                 for task, unseen in self.unseen.items():
                     judged = self._run._preprocessing.judged(task, table)
                     unseen.add(self._run._preprocessing.target(task), judged, part.name_row)
-            self._step(f"{part.first:,} of {self.count:,} rows")
+            shown = f"{part.first:,} of {self.count:,} rows"
+            self._step(Progress(shown, part.first, self.count))
             yield Encoded(part, table, inputs, targets, weights)
 
     def once(self, size: int) -> Iterator[tuple[Tensor | None, Batch]]:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from motet.data import list_texts
 from motet.data.values import is_list
+from motet.live import Progress
 from motet.run.folder import check_output, finite
 from motet.run.runs import Run
 from motet.training.kept import Weights
@@ -128,7 +129,7 @@ def predict_to_file(
         for part in run._predicted(given, tasks, weights, spread=spread):
             yield part
             done += len(part)
-            step(f"{done:,} of {given.count:,} rows")
+            step(Progress(f"{done:,} of {given.count:,} rows", done, given.count))
 
     write_predictions(parts(), path)
     return done

@@ -15,6 +15,7 @@ from motet.config import Config
 from motet.config.collecting import read_on
 from motet.config.streaming import wrong_stream
 from motet.data.sources import absolute
+from motet.live import listening
 from motet.problems import InputError
 from motet.processes import ProcessLost, processes_of
 from motet.run import folder, saving
@@ -80,7 +81,7 @@ def train_one(
         with created(output, name) as path:
             made(path)
             return _train_stream(config, data, overrides, path, say, step)
-    with explaining_memory("the preparation of the data", partial(_on_disk, read)):
+    with explaining_memory("the preparation of the data", partial(_on_disk, read)), listening(step):
         prepared = prepare(config, data=data, overrides=overrides)
     attempt = _Attempt(prepared, say, step, whole)
     with created(output, name) as path:
