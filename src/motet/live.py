@@ -117,8 +117,7 @@ class Live:
             self._table = line
             return
         task = self._bar.tasks[0]
-        known = isinstance(line, Progress)
-        total, done = (line.total, line.done) if known else (None, 0)  # type: ignore[union-attr]
+        total, done = (line.total, line.done) if isinstance(line, Progress) else (None, 0.0)
         if task.total != total or done < task.completed:
             self._bar.reset(self._work, total=total)
         self._bar.update(self._work, description=str(line), completed=done)

@@ -14,9 +14,10 @@ from motet.config import ConfigError
 from motet.problems import InputError
 from motet.run import build_trainer, check, data_lines, report_lines, training_lines
 from motet.run.layout import WIDTH, wrapped
-from motet.run.lines import epoch_lines, step_line
+from motet.run.lines import epoch_lines
 from motet.run.shortened import MANY, merged
 from motet.training import EvaluationRecord, StepRecord
+from motet.training.display import step_line
 from motet.training.evaluation import Report
 
 RNG = np.random.default_rng(0)

@@ -34,14 +34,12 @@ from motet.run.source_lines import source_lines
 from motet.run.stream_lines import stream_lines
 from motet.run.stream_prepared import PreparedStream
 from motet.run.unseen import Unseen
-from motet.training import EvaluationRecord, Report, StepRecord, Trainer
+from motet.training import EvaluationRecord, Report, Trainer
 from motet.training.evaluation import main_tasks
 from motet.training.parameter_groups import parameters_by_rate
 
 _EXTREMES = 8
 """Of many tasks, how many with the lowest and with the highest scores are shown."""
-_IN_A_STEP = 6
-"""Number of tasks whose losses are shown for a step."""
 
 
 def data_lines(prepared: AnyPrepared) -> Iterator[str]:
@@ -150,15 +148,6 @@ def epoch_lines(record: EvaluationRecord, epochs: int) -> Iterator[str]:
     score = f"score {figure(record.score)}{' *' if record.best else ''}"
     count = f"{record.epoch:>{len(str(epochs))}}/{epochs}"
     return wrapped("epoch", [count, *found, score, f"{record.seconds:.1f} s"], "  ")
-
-
-def step_line(record: StepRecord, epochs: int) -> str:
-    """Report the losses of a step, of the first tasks where there are many."""
-    losses = [f"{task} loss {figure(v['loss'])}" for task, v in record.tasks.items()]
-    left = len(losses) - _IN_A_STEP
-    more = [f"and {left} more"] if left > 0 else []
-    where = [f"epoch {record.epoch}/{epochs}", f"step {record.step}"]
-    return "  ".join([*where, *losses[:_IN_A_STEP], *more])
 
 
 def report_lines(model: MultiTaskModel, report: Report) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any, final
 from motet.run.checkpoints import Checkpoints
 from motet.run.folder import JsonLines
 from motet.run.layout import line
-from motet.run.lines import epoch_lines, step_line
+from motet.run.lines import epoch_lines
 from motet.run.scheduling_lines import scheduled_line
 from motet.training import EpochRecord, EvaluationRecord, Observer, StepRecord
 from motet.training.observers import Checkpoint, Observed
@@ -67,18 +67,17 @@ class RunFiles(Observer):
 
 @final
 class ProgressLines(Observer):
-    """Reports steps and evaluations, a line each; of many epochs, some.
+    """Reports evaluations, a line each; of many epochs, some.
 
     The first epochs are shown, then some of the others, and at the end the best and the last one.
 
     Args:
-        say: Called with each line about an evaluation.
-        step: Called with each line about a step.
+        say: Called with each line.
         epochs: Epochs in all.
     """
 
-    def __init__(self, say: Say, step: Say, epochs: int) -> None:
-        self._say, self._step, self._epochs = say, step, epochs
+    def __init__(self, say: Say, epochs: int) -> None:
+        self._say, self._epochs = say, epochs
         self._every = math.ceil(epochs / _EPOCH_LINES)
         self._shown = 0
         self._best: EvaluationRecord | None = None
@@ -89,9 +88,6 @@ class ProgressLines(Observer):
     def on_begin(self, trainer: Observed) -> None:
         if self._every > 1:
             self._say(line("epochs", f"{self._epochs}, some of them shown; metrics.jsonl has all"))
-
-    def on_step(self, trainer: Observed, record: StepRecord) -> None:
-        self._step(step_line(record, self._epochs))
 
     def on_epoch(self, trainer: Observed, record: EpochRecord) -> None:
         if record.scheduled and self._is_due(record.epoch):

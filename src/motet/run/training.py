@@ -39,6 +39,7 @@ from motet.run.source_runs import SourcesRun
 from motet.run.split_data import rows_of, write_test_predictions
 from motet.run.teachers import soft_targets_of, teacher_lines, teachers_of
 from motet.training import History, OutOfMemory, Report, TestRecord, TrainingError
+from motet.training.display import LiveProgress
 from motet.training.evaluation import evaluate
 from motet.training.memory import explaining_memory
 from motet.writing import WriteError, replacing
@@ -148,7 +149,8 @@ class _Attempt:
         self._loggers = loggers_of(self.prepared.config, path) if self.processes.first else []
         self.trainer.observers += [
             RunFiles(self._metrics, self._checkpoints, every=training.checkpoint_every is not None),
-            ProgressLines(self.say, self.step, training.epoch_count),
+            ProgressLines(self.say, training.epoch_count),
+            LiveProgress(self.step, training.epoch_count),
             StopAtInterrupt(),
             *self._loggers,
         ]

@@ -6,7 +6,7 @@ can stop anywhere and resume exactly there; everything else is in `motet.trainin
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from time import perf_counter
 from typing import Any, Literal, cast
@@ -25,6 +25,7 @@ from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
 from motet.training.creating import MemberChoice
 from motet.training.determinism import deterministic_algorithms
+from motet.training.display import displayed
 from motet.training.epochs import batches_left, begin, end_epoch, steps_of_epoch
 from motet.training.errors import Interrupted
 from motet.training.evaluation import Report
@@ -182,7 +183,12 @@ class Trainer:
         return self._setup.average.used(self.progress)
 
     def fit(
-        self, data: Any, validation: Any = None, *, epochs: int | Literal["auto"] = 20
+        self,
+        data: Any,
+        validation: Any = None,
+        *,
+        epochs: int | Literal["auto"] = 20,
+        verbose: bool = False,
     ) -> History:
         """Train, and end with the weights that were best on the validation data.
 
@@ -200,6 +206,8 @@ class Trainer:
             epochs: Epochs to reach in all: after 3 epochs, ``epochs=6`` trains 3 more. ``auto``
                 gives about 1,500 steps or more, by the number of rows; `chosen` then has the
                 number and the reason.
+            verbose: Whether to print a line for each evaluation, and on a terminal or in a notebook
+                also to show a bar, the time left, and the scores of many tasks.
 
         Returns:
             What happened, epoch by epoch.
@@ -214,7 +222,7 @@ class Trainer:
         self.stop_requested = False
         train, valid, epochs = self._prepare(data, validation, epochs)
         state, evaluated = self.progress, self.progress.evaluated
-        with observing(self, self._observing):
+        with self._displayed(verbose, epochs), observing(self, self._observing):
             with self._generators.own():
                 while state.epoch < epochs and not state.stopped:
                     for batch in self._rest_of_epoch(train):
@@ -273,10 +281,14 @@ class Trainer:
             setattr(self, name, self.chosen[name].value)
         return epochs if isinstance(epochs, int) else int(self.chosen["epochs"].value)
 
-    def train_epoch(self, data: Any) -> dict[str, float]:
+    def train_epoch(self, data: Any, *, verbose: bool = False) -> dict[str, float]:
         """Train on every row once, in an order drawn from (seed, epoch).
 
         Class weights are learned from the first data that are given.
+
+        Args:
+            data: As in `fit`.
+            verbose: Whether to print a line with the mean losses; see `fit`.
 
         Returns:
             The mean training loss of each task.
@@ -289,10 +301,12 @@ class Trainer:
         train = self._data(data, "the training data", whole=True)
         prepare_tasks(self.model, train)
         count_rows(self.planner.scheduler, self.model, train)
-        with self._generators.own():
-            for batch in self._rest_of_epoch(train):
-                self._step_of_epoch(batch)
-        return {task: values["loss"] for task, values in self._end_epoch().tasks.items()}
+        with self._displayed(verbose, self.progress.epoch + 1):
+            with self._generators.own():
+                for batch in self._rest_of_epoch(train):
+                    self._step_of_epoch(batch)
+            record = self._end_epoch()
+        return {task: values["loss"] for task, values in record.tasks.items()}
 
     def train_step(self, batch: Rows | Iterable[Rows]) -> StepResult:
         """Make one update from a batch ``{"inputs": ..., "targets": {task: tensor}}``.
@@ -411,6 +425,17 @@ class Trainer:
     def _observing(self) -> list[Observer]:
         """The observers on this process."""
         return [each for each in self.observers if self.processes.first or each.everywhere]
+
+    @contextmanager
+    def _displayed(self, verbose: bool, epochs: int) -> Iterator[None]:
+        """Show training within a block, on the first process."""
+        before = list(self.observers)
+        with displayed(verbose and self.processes.first, epochs) as shown:
+            self.observers += shown
+            try:
+                yield
+            finally:
+                self.observers[:] = before
 
     @property
     def _stops(self) -> bool:
