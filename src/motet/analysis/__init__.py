@@ -1,6 +1,11 @@
 """Analysis of tasks and results: NumPy and plain dictionaries in, small records out."""
 
+from motet.analysis.affinity import affinity, first_order_affinity
+from motet.analysis.clusters import cluster
+from motet.analysis.groupings import Grouping, groupings
 from motet.analysis.margins import NotWorse, not_worse, not_worse_by_groups
+from motet.analysis.representations import cka
+from motet.analysis.similarity import Similarity, correlation, similarity
 from motet.analysis.statistics import (
     Difference,
     Interval,
@@ -14,15 +19,24 @@ from motet.analysis.transfer import Transfer, transfer
 
 __all__ = [
     "Difference",
+    "Grouping",
     "Interval",
     "NotWorse",
+    "Similarity",
     "Transfer",
+    "affinity",
+    "cka",
+    "cluster",
+    "correlation",
+    "first_order_affinity",
+    "groupings",
     "holm",
     "interval",
     "mean_ranks",
     "not_worse",
     "not_worse_by_groups",
     "paired",
+    "similarity",
     "transfer",
     "unpaired",
 ]

@@ -38,7 +38,9 @@ def as_numbers(values: Any, owner: str) -> Numbers:
     Raises:
         InputError: If they are not numbers, or rows have different lengths.
     """
-    if isinstance(values, Iterable) and not hasattr(values, "__array__"):
+    if hasattr(values, "detach"):  # a torch tensor, perhaps with a graph or of a short type
+        values = values.detach().cpu().double().numpy()
+    elif isinstance(values, Iterable) and not hasattr(values, "__array__"):
         values = list(values)
     try:
         return np.asarray(values, dtype=np.float64)
