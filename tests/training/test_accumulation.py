@@ -172,13 +172,19 @@ def test_only_one_part_is_worked_on_at_a_time():
     assert seen == [6, 6, 6, 5]
 
 
-def test_gradients_of_tasks_are_looked_at_as_with_the_whole_batch(monkeypatch):
-    monkeypatch.setattr("motet.training.steps.GRADIENTS_EVERY", 50)
-    monkeypatch.setattr("motet.training.steps.LOG_EVERY", 1)
-    whole, parts = trainer("equal"), trainer("equal", accumulate=3)
-    norms = whole.train_step(BATCH).gradient_norms
-    assert set(norms) == {"a", "b", "c"}
-    assert parts.train_step(BATCH).gradient_norms == pytest.approx(norms, rel=1e-4)
+@pytest.mark.parametrize("balancer", ["equal", "uncertainty", "pcgrad", "graddrop"])
+def test_gradients_of_tasks_are_measured_as_with_the_whole_batch(balancer):
+    look = {"every": 1, "affinity": "exact"}
+    whole = trainer(balancer, analysis=look).train_step(BATCH)
+    parts = trainer(balancer, analysis=look, accumulate=3).train_step(BATCH)
+    assert set(whole.gradient_norms) == {"a", "b", "c"}
+    assert parts.gradient_norms == pytest.approx(whole.gradient_norms, rel=1e-4)
+    order = [parts.measured.tasks.index(task) for task in whole.measured.tasks]
+    assert whole.measured.by_group.keys() == parts.measured.by_group.keys() != set()
+    for group, gramian in whole.measured.by_group.items():
+        close = parts.measured.by_group[group][order][:, order]
+        assert close == pytest.approx(gramian, rel=1e-3, abs=1e-6)
+    assert parts.affinity[order][:, order] == pytest.approx(whole.affinity, rel=1e-2, abs=1e-6)
 
 
 @pytest.mark.parametrize(

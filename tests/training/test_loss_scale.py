@@ -94,12 +94,10 @@ def test_every_balancer_makes_the_steps_of_float32(name, pieces):
 
 
 @pytest.mark.parametrize("pieces", [1, 3])
-def test_tasks_beside_the_balancer_and_norms_that_are_looked_at_are_unscaled(pieces, monkeypatch):
-    monkeypatch.setattr("motet.training.steps.GRADIENTS_EVERY", 1)
-    monkeypatch.setattr("motet.training.steps.LOG_EVERY", 0)
+def test_tasks_beside_the_balancer_and_norms_that_are_looked_at_are_unscaled(pieces):
     steps = []
     for options in ({"precision": "float16", "scale": SMALL}, {}):
-        trainer = made("equal", Noisy("n"), accumulate=pieces, **options)
+        trainer = made("equal", Noisy("n"), accumulate=pieces, analysis={"every": 1}, **options)
         steps.append((trainer.train_step(BATCH), trainer))
     (half, one), (exact, other) = steps
     assert_close(half.gradient_norm, exact.gradient_norm, rtol=0.01, atol=0)

@@ -317,6 +317,17 @@ def test_a_state_continues_on_another_number_of_processes():
             assert_close(found[name], value, rtol=1e-12, atol=1e-12)
 
 
+def test_gradients_are_measured_as_in_one_process():
+    look = {"every": 2, "affinity": "exact"}
+    cases = {
+        balancer: {"balancer": balancer, "analysis": look, "epochs": 1}
+        for balancer in ("equal", "pcgrad", "graddrop")
+    }
+    cases["micro-batches"] = {"analysis": look, "epochs": 1, "accumulate": 2}
+    together(2, cases)
+    assert "pairs/affinity" in fitted(analysis=look, epochs=1)["tensors"]
+
+
 def test_reports_and_predictions_are_equal_bit_for_bit():
     def made():
         one = trainer()

@@ -33,6 +33,7 @@ from motet.options.tasks import (
 )
 from motet.options.types import (
     Adapter,
+    AnalysisOptions,
     Annotated,
     Any,
     AugmentationOptions,
@@ -77,6 +78,7 @@ __all__ = [
     "TABLE_OPTIONS",
     "TASK_DEFAULTS",
     "Adapter",
+    "AnalysisOptions",
     "Annotated",
     "Any",
     "AugmentationOptions",

@@ -207,6 +207,34 @@ Reads = Annotated[
 """Names of tasks, or ``{task: {what: output, detach: true}}``."""
 
 
+class AnalysisOptions(TypedDict):
+    """What is measured of the tasks' gradients while training."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
+
+    every: NotRequired[
+        Annotated[
+            Literal["auto"] | PositiveInt,
+            Field(
+                description="Steps between two measurements; auto, at most 3 % more computation."
+            ),
+        ]
+    ]
+    layers: NotRequired[
+        Annotated[StrictBool, Field(description="Whether gradients are compared by layer; true.")]
+    ]
+    affinity: NotRequired[
+        Annotated[
+            Literal["none", "first_order", "exact"],
+            Field(
+                description="How a step for one task changes the losses of the others is computed: "
+                "not at all, from inner products, or by a forward pass after each tried step; "
+                "first_order."
+            ),
+        ]
+    ]
+
+
 class EveryStep(TypedDict):
     """At every n-th step."""
 

@@ -18,6 +18,7 @@ from motet.conditions import parse
 from motet.options.augmentation import AugmentationOptions
 from motet.options.mappings import (
     Adapter,
+    AnalysisOptions,
     Characters,
     Enabled,
     Epochs,
@@ -55,6 +56,7 @@ from motet.problems import InputError
 
 __all__ = [
     "Adapter",
+    "AnalysisOptions",
     "Annotated",
     "Any",
     "AugmentationOptions",

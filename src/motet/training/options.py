@@ -14,6 +14,7 @@ from pydantic import ConfigDict
 from typing_extensions import TypedDict
 
 from motet.options import (
+    AnalysisOptions,
     Chosen,
     Default,
     Every,
@@ -129,6 +130,14 @@ class TrainingOptions(TypedDict, total=False):
     metrics: Annotated[Mapping[str, Any] | None, Default(None), InConfig("metrics of the tasks")]
     """Metrics by task, in place of each task's own: a list of names and functions, or a single
     one."""
+    analysis: Annotated[
+        AnalysisOptions | None,
+        Default({"every": "auto", "layers": True, "affinity": "first_order"}),
+    ]
+    """What is measured of the tasks' gradients while training, beside what the balancer computes:
+    ``every`` so many steps, by ``layers``, with ``affinity``; null measures nothing more. It
+    changes no bit of training. ``Trainer.statistics`` and ``analysis.json`` of a run have the
+    results."""
     on_record: Annotated[Callable[[dict[str, Any]], object] | None, Default(None), InConfig(None)]
     """Called with each record of a step, an epoch or an evaluation: a mapping, as a line of
     ``metrics.jsonl`` holds it."""

@@ -5,7 +5,9 @@ from typing import Any, Literal, TypedDict
 
 from torch import Tensor
 
+from motet.training.pairs import plain
 from motet.training.records import EpochRecord, EvaluationRecord, StepRecord
+from motet.training.statistics import cosines_of
 from motet.training.steps import StepResult
 from motet.training.validation import Validation
 
@@ -33,12 +35,20 @@ def step_record(
     balanced = result.balanced
     assert balanced is not None
     weights, norms = balanced.weights or {}, result.gradient_norms
-    cosines = balanced.cosines
+    measured, affinity = result.measured, result.affinity
+    groups = {} if measured is None else measured.by_group
+    cosines = None if measured is None else plain(measured.cosines)
+    if cosines is None and balanced.cosines is not None:
+        cosines = balanced.cosines.tolist()
+    compared = balanced.tasks if measured is None else measured.tasks
     return StepRecord(
         balancer=balancer,
         gradient_norm=float(result.gradient_norm or 0),
-        cosines=None if cosines is None else cosines.tolist(),
-        status=None if cosines is None else balanced.status,
+        cosines=cosines,
+        cosines_by_group={name: plain(cosines_of(each)) for name, each in groups.items()} or None,
+        affinity=None if affinity is None else plain(affinity),
+        compared=None if cosines is None else list(compared),
+        status=None if balanced.gramian is None else balanced.status,
         fusion=fusion or None,
         penalty=None if result.penalty is None else float(result.penalty),
         tasks={

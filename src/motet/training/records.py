@@ -38,7 +38,14 @@ class StepRecord(Record):
     gradient_norm: float
     """Norm of the whole gradient, before clipping."""
     cosines: list[list[float]] | None = None
-    """Cosines between the gradients of every two tasks, if the balancer reads gradients."""
+    """Cosines between the gradients of every two tasks in ``compared``, if they are known."""
+    cosines_by_group: Mapping[str, list[list[float | None]]] | None = None
+    """The same on each group of layers, at the steps that measure them."""
+    affinity: list[list[float | None]] | None = None
+    """Share of the loss of each task (column) that a step of plain gradient descent for another one
+    (row) removes; None where that loss is not positive. See `motet.training.affinity`."""
+    compared: list[str] | None = None
+    """The tasks in the order of these rows and columns."""
     status: str | None = None
     """How the balancer's problem was solved."""
     penalty: float | None = None

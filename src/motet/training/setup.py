@@ -18,6 +18,7 @@ from motet.training.averaging import WeightAverage
 from motet.training.creating import MemberChoice, create_optimizer, create_scheduler
 from motet.training.facts import Pace, introduce
 from motet.training.freezing import Freezing, check_unfreezing
+from motet.training.looks import Looks
 from motet.training.loss_scale import LossScale
 from motet.training.normalizing import Normalizer
 from motet.training.options import TrainingOptions
@@ -58,6 +59,7 @@ class Setup:
     pace: Pace
     processes: Processes
     average: WeightAverage
+    looks: Looks
 
     def modules(self) -> dict[str, nn.Module]:
         """Return the modules whose states are saved."""
@@ -167,6 +169,7 @@ def set_up(
         pace,
         processes,
         WeightAverage(model, options["average"]),
+        Looks(options["analysis"]),
     )
 
 

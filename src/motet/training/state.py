@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 
 from motet.model import MultiTaskModel
 from motet.problems import InputError
+from motet.training.pairs import Pairs
 from motet.training.totals import Totals
 
 
@@ -79,14 +80,14 @@ class TrainingState:
     """The best score of each task so far, or of a task without scores its lowest loss, negated."""
     kept_for: dict[str, int] = field(default_factory=dict)
     """The evaluation at which each task was best, if its weights are kept."""
-    gradients: dict[str, list[float]] = field(default_factory=dict)
-    """Running moments of the norms of the tasks' gradients; see `motet.training.statistics`."""
     drawn: dict[str, int] = field(default_factory=dict)
     """Batches drawn from each of several sources, in all epochs."""
     rows: dict[str, int] = field(default_factory=dict)
     """Rows of each of several sources in the epoch in progress."""
     totals: Totals = field(default_factory=Totals, compare=False)
     """Sums of the losses of the epoch in progress."""
+    pairs: Pairs = field(default_factory=Pairs, compare=False)
+    """What was measured of the tasks' gradients."""
     weights: dict[str, Tensor] = field(default_factory=dict, compare=False)
     """Weights of the tasks in the last step that had any."""
     best_model: dict[str, Tensor] = field(default_factory=dict, compare=False)
@@ -101,8 +102,9 @@ class TrainingState:
         found = {
             name: deepcopy(value)
             for name, value in vars(self).items()
-            if name not in ("totals", "weights", "best_model", "kept", "average")
+            if name not in ("totals", "pairs", "weights", "best_model", "kept", "average")
         }
+        found["gradients"] = deepcopy(self.pairs.norms)
         found["judged"] = found.pop("last_results")
         return found
 
@@ -136,7 +138,8 @@ def save_state(state: TrainingState, modules: Modules, optimizer: Optimizer) -> 
             if value is not None
         }
     totals = {task: _tensor(pair) for task, pair in state.totals.sums().items()}
-    groups = {"totals": totals, "weights": state.weights, "best": state.best_model}
+    pairs = {name: torch.from_numpy(each) for name, each in state.pairs.sums.items()}
+    groups = {"totals": totals, "weights": state.weights, "best": state.best_model, "pairs": pairs}
     groups["average"] = state.average
     groups |= {f"kept/{number}": tensors for number, tensors in state.kept.items()}
     for prefix, named in groups.items():
@@ -190,11 +193,14 @@ def load_state(
         {name: tensor.to(device, copy=True) for name, tensor in _under(tensors, prefix)}
         for prefix in ("weights", "best", "average")
     )
+    sums = {name: each.clone().numpy() for name, each in _under(tensors, "pairs")}
+    pairs = Pairs(numbers.pop("gradients"), sums)
     totals = Totals({task: pair.tolist() for task, pair in _under(tensors, "totals")})
     state = TrainingState(
         **numbers,
         last_results=results,
         totals=totals,
+        pairs=pairs,
         weights=weights,
         best_model=best,
         average=average,

@@ -1,22 +1,25 @@
-"""Statistics of the tasks' gradients while training, cheap enough to leave on."""
+"""What is measured of the tasks' gradients while training: norms and inner products."""
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypedDict
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from motet.balancing.engine.call import serves_once
+from motet.balancing.engine.gradient_rows import GradientRows
+from motet.balancing.engine.measuring import joined_gramians, measured_rows
 from motet.model import MultiTaskModel
 from motet.processes import ALONE, Processes
+from motet.sharing.tied import tied_in
+from motet.training.layer_groups import layer_groups
+from motet.training.looks import ON_THE_WHOLE, Look
 from motet.training.reached import reached_by_any
 
-GRADIENTS_EVERY = 200
-"""Steps between two computations of the task gradients, where the balancer does not need them.
-
-Each costs one backward pass per task: about 1 % of the time with three tasks.
-"""
+Matrix = NDArray[np.float64]
 
 
 class GradientStats(TypedDict):
@@ -30,22 +33,64 @@ class GradientStats(TypedDict):
     """Number of those steps."""
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Inner products of the gradients of T' tasks at one step."""
+
+    tasks: tuple[str, ...]
+    gramian: Matrix
+    """Inner products (T', T') on the shared parameters."""
+    by_group: Mapping[str, Matrix] = field(default_factory=dict)
+    """The same on each group of them, if they were measured so."""
+    comparable: bool = True
+    """Whether a step along one gradient changes the other losses, as on shared parameters."""
+    rows: GradientRows | None = field(default=None, repr=False)
+    """The gradients, where a look ahead follows."""
+
+    @property
+    def norms(self) -> dict[str, float]:
+        """The norm of each task's gradient, where it is finite."""
+        norms = np.sqrt(self.gramian.diagonal().clip(min=0)).tolist()
+        return {t: norm for t, norm in zip(self.tasks, norms, strict=True) if math.isfinite(norm)}
+
+    @property
+    def cosines(self) -> Matrix:
+        """Cosines between the gradients (T', T')."""
+        return cosines_of(self.gramian)
+
+
+def cosines_of(gramian: Matrix) -> Matrix:
+    """Turn inner products (T, T) into cosines; 0 with a zero gradient."""
+    lengths = np.sqrt(gramian.diagonal())
+    lengths = np.where(lengths > 0, lengths, np.inf)
+    return gramian / np.outer(lengths, lengths)
+
+
 class TaskGradients:
     """Gradients of tasks on the shared parameters, added up over micro-batches and processes.
+
+    Where every task has a network of its own, tied to the others, gradients are those of each on
+    its own, and are compared number by number (`motet.sharing.tied`).
 
     Args:
         model: The model.
         scale: The factor on the losses in backward passes.
         processes: The processes.
+        look: What is measured.
     """
 
     def __init__(
-        self, model: MultiTaskModel, scale: float = 1.0, processes: Processes = ALONE
+        self,
+        model: MultiTaskModel,
+        scale: float = 1.0,
+        processes: Processes = ALONE,
+        look: Look = ON_THE_WHOLE,
     ) -> None:
         self._model, self._scale, self._processes = model, scale, processes
-        self._parameters = list(model.parameters())
-        self._wanted: list[nn.Parameter] | None = None
-        self._sums: dict[str, list[Tensor | None]] = {}
+        self._look = look
+        self._groups: dict[str, list[nn.Parameter]] | None = None
+        self._own: Mapping[str, Sequence[nn.Parameter]] | None = None
+        self._rows: GradientRows | None = None
 
     def plus(self, losses: Mapping[str, Tensor]) -> "TaskGradients":
         """Add the gradients of some losses, whose graphs stay.
@@ -53,53 +98,49 @@ class TaskGradients:
         Returns:
             Itself.
         """
-        if self._wanted is None:
-            reached = reached_by_any(losses, list(losses), self._parameters, self._processes)
-            self._model.note_reached(reached)
-            self._wanted = [each for each in self._model.shared_parameters() if each.requires_grad]
-        wanted, scale = self._wanted, self._scale
-        found = {task: _gradients(loss * scale, wanted) for task, loss in losses.items()}
-        (failed,) = self._processes.any([None in found.values()])
-        if failed or not self._wanted:
-            self._wanted, self._sums = [], {}
+        if self._groups is None:
+            self._groups = self._find(losses)
+        if not self._groups:
             return self
-        for task, gradients in found.items():
-            assert gradients is not None
-            before = self._sums.get(task, [None] * len(gradients))
-            self._sums[task] = [
-                old if new is None else new if old is None else old + new
-                for old, new in zip(before, gradients, strict=True)
-            ]
+        leaves = [each for group in self._groups.values() for each in group]
+        compared = {t: each for t, each in losses.items() if not self._own or t in self._own}
+        rows = measured_rows(compared, leaves, self._own, self._scale)
+        (failed,) = self._processes.any([rows is None])
+        if failed:
+            self._groups, self._rows = {}, None
+        elif self._rows is None:
+            self._rows = rows
+        else:
+            assert rows is not None
+            self._rows = rows.plus(self._rows, self._model.tasks.names)
         return self
 
-    def norms(self) -> dict[str, float]:
-        """Return the norm of each task's gradient, where none overflowed."""
-        if self._processes.several:
-            self._average()
-        known = {task: [g for g in found if g is not None] for task, found in self._sums.items()}
-        norms = {task: float(whole_norm(each)) / self._scale for task, each in known.items()}
-        return {task: norm for task, norm in norms.items() if math.isfinite(norm)}
+    def measured(self) -> Measured | None:
+        """Return what was found; None where there was nothing to compare."""
+        if self._rows is None or not self._groups:
+            return None
+        sizes = [len(group) for group in self._groups.values()]
+        found = joined_gramians(self._rows, sizes, self._processes).numpy()
+        by_group = dict(zip(self._groups, found, strict=True)) if self._look.layers else {}
+        rows = self._rows if self._look.exact and self._own is None else None
+        tasks = tuple(self._rows.tasks)
+        return Measured(tasks, found.sum(axis=0), by_group, self._own is None, rows)
 
-    def _average(self) -> None:
-        for task, found in self._sums.items():
-            dense = [
-                torch.zeros_like(p) if g is None else g.to_dense() if g.is_sparse else g.clone()
-                for p, g in zip(self._wanted or (), found, strict=True)
-            ]
-            self._processes.average(dense)
-            self._sums[task] = list(dense)
-
-
-def _gradients(loss: Tensor, wanted: list[nn.Parameter]) -> tuple[Tensor | None, ...] | None:
-    """Compute gradients; None where the graph serves one backward pass, which is for training."""
-    if not wanted or not loss.requires_grad:  # of rows of other processes
-        return (None,) * len(wanted)
-    try:
-        return torch.autograd.grad(loss, wanted, retain_graph=True, allow_unused=True)
-    except RuntimeError as error:
-        if not serves_once(error):
-            raise
-        return None
+    def _find(self, losses: Mapping[str, Tensor]) -> dict[str, list[nn.Parameter]]:
+        """Find the parameters on which gradients are compared, by group."""
+        model = self._model
+        tied = tied_in(model.sharing)
+        if tied is not None:
+            self._own = tied.counterparts()
+            first = next(iter(self._own.values()))
+            return {"all": list(first)} if first else {}
+        parameters = list(model.parameters())
+        reached = reached_by_any(losses, list(losses), parameters, self._processes)
+        model.note_reached(reached)
+        shared = [each for each in model.shared_parameters() if each.requires_grad]
+        if not self._look.layers:
+            return {"all": shared} if shared else {}
+        return layer_groups(model, shared)
 
 
 def whole_norm(gradients: list[Tensor]) -> Tensor:

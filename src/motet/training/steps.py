@@ -2,17 +2,20 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from torch import Tensor
 
 from motet.balancing import BackwardResult, Balancer
 from motet.data.batches import Batch, Draw
 from motet.model import on_host
+from motet.training.affinity import exact, first_order
 from motet.training.choices import Choice, tasks_of
 from motet.training.evaluation import check_words
 from motet.training.facts import report_losses, report_progress
+from motet.training.looks import Look
 from motet.training.needs import ValidationBatches, look_ahead, report_losses_after
 from motet.training.notices import warn_of_nothing_to_compare
 from motet.training.plan import Part, Plan
@@ -20,7 +23,7 @@ from motet.training.records import LOG_EVERY
 from motet.training.replicas import check_replicas
 from motet.training.setup import Setup
 from motet.training.state import TrainingState
-from motet.training.statistics import GRADIENTS_EVERY, add_norms
+from motet.training.statistics import Matrix, Measured
 from motet.training.updates import clear_gradients, clip_gradient, count_skipped, update
 
 
@@ -37,12 +40,22 @@ class StepResult:
     """The regulariser of the sharing scheme, if it has one."""
     skipped: bool = False
     """Whether nothing was updated, as a loss or the gradient was not finite."""
-    gradient_norms: Mapping[str, float] = field(default_factory=dict)
-    """Norms of the tasks' gradients on the shared parameters, at the steps where they are known."""
+    measured: Measured | None = None
+    """Inner products of the tasks' gradients, at the steps where they are known."""
+    looked: bool = False
+    """Whether they were measured beside training."""
+    affinity: Matrix | None = None
+    """What a step along the gradient of each task (row) would do to each loss (column), (T', T');
+    see `motet.training.affinity`."""
     batches: int = 1
     """Number of batches it took."""
     unlabelled: tuple[str, ...] = ()
     """The tasks of the step, if no task was trained because no row has a label."""
+
+    @property
+    def gradient_norms(self) -> Mapping[str, float]:
+        """Norms of the tasks' gradients on the shared parameters, where they are known."""
+        return {} if self.measured is None else self.measured.norms
 
 
 class Steps:
@@ -59,6 +72,8 @@ class Steps:
         self._several = setup.processes.several
         self._compared = not self._several
         self._balancer: Balancer | None = None  # of the last step
+        self._look: Look | None = None
+        self._every, self._first, self._compares = 1, 0, False
         scheduler = setup.planner.scheduler
         self._facts = bool(scheduler.needs)
         self._counts = scheduler.counts_steps
@@ -102,6 +117,7 @@ class Steps:
                 plan.count(state.scheduled)
             if balancer is not self._balancer:
                 self._balancer = balancer
+                self._begin_looks(balancer, setup.stages.pass_at(epoch))
                 warn_of_nothing_to_compare(planner, balancer, plan, state)
             if not self._rehearsed:
                 setup.stages.rehearse(epoch, partial(passes.losses, plan.first()))
@@ -115,8 +131,9 @@ class Steps:
                     look_ahead(balancer, model, optimizer, tried, plan, ahead, setup.processes)
             clear_gradients(setup.optimizer)
             passes.averages.save()
-            look = (step + 1) % GRADIENTS_EVERY == LOG_EVERY
-            passed = passes.make(plan, balancer, setup.stages.pass_at(epoch), look=look)
+            options = setup.stages.pass_at(epoch)
+            look = self._look if (step + 1) % self._every == self._first else None
+            passed = passes.make(plan, balancer, options, look=look)
             state.step += 1
             if passed is None:
                 return StepResult({}, batches=len(choices), unlabelled=self._unlabelled(plan))
@@ -137,17 +154,46 @@ class Steps:
                 count_skipped(state, losses)
             return StepResult(losses, norm, result, penalty, skipped=True, batches=len(choices))
         state.skipped_in_a_row = 0
+        measured, affinity, rate = passed.measured, None, rates.highest
+        gramian = result.gramian if result is not None and self._compares else None
+        if measured is None and result is not None and gramian is not None:
+            measured = Measured(result.tasks, gramian.numpy())
+        if measured is not None:
+            known = dict(zip(losses, numbers, strict=False))
+            if setup.normalizer.active and result is not None:
+                known = dict(zip(result.losses, on_host(list(result.losses.values())), strict=True))
+            if look is not None and measured.rows is not None:
+                affinity = exact(measured, known, rate, partial(passes.losses, plan))
+            elif setup.looks.first_order and measured.comparable:
+                affinity = first_order(measured, known, rate)
+            state.pairs.add(measured, affinity)
         update(setup.optimizer, balancer, losses)
-        model.sharing.after_step(rates.highest, model.active_tasks)
+        model.sharing.after_step(rate, model.active_tasks)
         if setup.average.kind is not None:
             setup.average.add(state, setup.pace.total)
         report_losses_after(balancer, passes.losses, plan)
         if self._facts:
             report_losses(planner.scheduler, dict(zip(losses, numbers, strict=False)))
         state.totals.add(passed.terms)
-        norms = (result.gradient_norms if result else None) or passed.norms
-        add_norms(state.gradients, norms)
-        return StepResult(losses, norm, result, penalty, gradient_norms=norms, batches=len(choices))
+        return StepResult(
+            losses,
+            norm,
+            result,
+            penalty,
+            measured=measured,
+            looked=passed.measured is not None,
+            affinity=affinity,
+            batches=len(choices),
+        )
+
+    def _begin_looks(self, balancer: Balancer, options: Mapping[str, Any]) -> None:
+        """Choose at which steps of a balancer the task gradients are measured beside training."""
+        of_parameters = options.get("at") != "representation"
+        self._compares = balancer.needs.reads == "gramian" and of_parameters
+        looks, tasks = self._setup.looks, len(balancer.tasks)
+        self._look = looks.of(tasks, compared=self._compares)
+        self._every = looks.every(tasks)
+        self._first = LOG_EVERY % self._every
 
     def _unlabelled(self, plan: Plan) -> tuple[str, ...]:
         """Return the tasks of a plan if no row has a label of any."""

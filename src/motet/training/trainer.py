@@ -379,7 +379,7 @@ class Trainer:
         balanced = result.balanced
         if balanced and balanced.weights:
             self.progress.weights = balanced.weights
-        if self.step % LOG_EVERY == 0 and balanced is not None:
+        if (self.step % LOG_EVERY == 0 or result.looked) and balanced is not None:
             moment = self._moment(self.progress.epoch + 1)
             weights = {} if (fusion := self.model.fusion) is None else fusion.mean_weights()
             record = step_record(result, name_of(self.balancer), moment, weights)
@@ -448,8 +448,9 @@ class Trainer:
 
         ``gradients`` has, for each task, the mean ``norm`` of its gradient on the shared
         parameters, the ``variance`` of that norm, and the ``count`` of steps measured: all steps
-        for balancers that need the gradients, one in 200 for others, and none where a compiled or
-        recomputed module supports only one backward pass.
+        for balancers that read their inner products, those of ``analysis`` for others, and none
+        where a compiled or recomputed module supports only one backward pass. ``pairs`` compares
+        the gradients of every two tasks (`motet.training.pairs`); None if nothing was measured.
         """
         return {
             "step": self.progress.step,
@@ -457,7 +458,8 @@ class Trainer:
             "skipped": self.progress.skipped,
             "overflowed": self.progress.overflowed,
             "weights": {task: float(weight) for task, weight in self.progress.weights.items()},
-            "gradients": gradient_stats(self.progress.gradients),
+            "gradients": gradient_stats(self.progress.pairs.norms),
+            "pairs": self.progress.pairs.summary(),
         }
 
     def state(self) -> Saved:

@@ -28,10 +28,14 @@ class Averages:
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
-        """Restore the current values at the end of a block."""
+        """Restore the current values at the end of a block.
+
+        A backward pass may follow, whose graph has these tensors and does not read them.
+        """
         before = [each.clone() for each in self._tensors]
         yield
-        self._set(before)
+        for each, value in zip(self._tensors, before, strict=True):
+            each.data.copy_(value)  # no new version, which autograd would refuse
 
     def _set(self, values: list[Tensor]) -> None:
         for each, value in zip(self._tensors, values, strict=True):

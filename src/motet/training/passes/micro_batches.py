@@ -15,6 +15,7 @@ from torch import Tensor
 from motet.balancing import BackwardResult, Balancer, backward
 from motet.model import MultiTaskModel, on_host
 from motet.processes import Processes
+from motet.training.looks import Look
 from motet.training.loss_scale import LossScale
 from motet.training.normalizing import Normalizer
 from motet.training.passes.averages import Averages
@@ -49,44 +50,51 @@ class MicroBatches:
         self._owners, self._averages, self._scale = owners, averages, scale
 
     def run(
-        self, plan: Plan, balancer: Balancer, options: Mapping[str, Any], look: bool
+        self, plan: Plan, balancer: Balancer, options: Mapping[str, Any], look: Look | None
     ) -> Passed | None:
         """Compute the balanced parts and their backward passes; see `Passes.make`."""
         forward, needs = self._forward, balancer.needs
-        work = _Work(plan, forward, self._normalizer, self._scale)
+        gradients = None
+        if look is not None:
+            gradients = TaskGradients(forward.model, self._scale.factor, forward.processes, look)
+        work = _Work(plan, forward, self._normalizer, self._averages, self._scale, gradients)
         first: dict[str, Tensor] = {}
         if self._normalizer.active or not (needs.gradients or needs.fixed_weights):
             first = work.whole_losses()
             self._averages.restore()
             self._normalizer.observe(first)
             forward.generators.seed("step", plan.step)
-        gradients = None
-        if look:
-            gradients = TaskGradients(forward.model, self._scale.factor, forward.processes)
         penalty = forward.penalty()
         trained = penalty if penalty is not None and penalty.requires_grad else None
         if needs.gradients:
-            result = work.by_rows(balancer, trained, options, gradients, self._owners)
+            result = work.by_rows(balancer, trained, options, self._owners)
         elif needs.fixed_weights:
-            result = work.fixed(balancer, trained, gradients)
+            result = work.fixed(balancer, trained)
         else:
-            result = work.weighted(balancer, trained, gradients, first)
+            result = work.weighted(balancer, trained, first)
         if result is None:
             return None
         losses = {task: work.terms[task][0] / work.terms[task][1] for task in result.tasks}
-        norms = {} if gradients is None else gradients.norms()
+        measured = None if gradients is None else gradients.measured()
         detached = None if penalty is None else penalty.detach()
-        return Passed(work.terms, losses, result, detached, norms)
+        return Passed(work.terms, losses, result, detached, measured)
 
 
 class _Work:
     """The micro-batches of one step; losses are divided by the counts of the whole batch."""
 
     def __init__(
-        self, plan: Plan, forward: Forward, normalizer: Normalizer, scale: LossScale
+        self,
+        plan: Plan,
+        forward: Forward,
+        normalizer: Normalizer,
+        averages: Averages,
+        scale: LossScale,
+        gradients: TaskGradients | None,
     ) -> None:
         self._step, self._pieces = plan.step, plan.pieces()
         self._forward, self._normalizer, self._scale = forward, normalizer, scale
+        self._averages, self._gradients = averages, gradients
         self._model, self._processes = forward.model, forward.processes
         self._parameters = list(self._model.parameters())
         self._tasks = tasks_of(plan.balanced)
@@ -107,7 +115,6 @@ class _Work:
         balancer: Balancer,
         penalty: Tensor | None,
         options: Mapping[str, Any],
-        gradients: TaskGradients | None,
         owners: Owners,
     ) -> BackwardResult | None:
         """Add up the gradients of each task, and combine them at the last micro-batch."""
@@ -118,8 +125,7 @@ class _Work:
                 known = {**self._raw, **losses}
                 options = {**owners.lists(balancer, known, self._tasks), **options}
             with self._forward.redrawing():
-                if gradients is not None:
-                    gradients.plus(losses)
+                self._measure(losses)
                 result = backward(
                     losses,
                     balancer,
@@ -138,22 +144,19 @@ class _Work:
         self,
         balancer: Balancer,
         penalty: Tensor | None,
-        gradients: TaskGradients | None,
         losses: Mapping[str, Tensor],
     ) -> BackwardResult | None:
         """Weight each micro-batch as the balancer weights the whole batch, ``losses``."""
         result = self._balanced(balancer, penalty, losses)
         if result is not None:
             assert result.weights is not None
-            self._backward(result.weights, gradients)
+            self._backward(result.weights)
         return result
 
-    def fixed(
-        self, balancer: Balancer, penalty: Tensor | None, gradients: TaskGradients | None
-    ) -> BackwardResult | None:
+    def fixed(self, balancer: Balancer, penalty: Tensor | None) -> BackwardResult | None:
         """Weight each micro-batch by the tasks' weights, which depend on nothing else."""
         weights = {task: torch.tensor(balancer.weight(task)) for task in balancer.tasks}
-        return self._balanced(balancer, penalty, self._backward(weights, gradients))
+        return self._balanced(balancer, penalty, self._backward(weights))
 
     def _balanced(
         self, balancer: Balancer, penalty: Tensor | None, losses: Mapping[str, Tensor]
@@ -166,9 +169,7 @@ class _Work:
         leaves = {task: value.detach().requires_grad_() for task, value in values.items()}
         return backward(leaves, balancer, penalty=penalty, scaler=self._scale.scaler)
 
-    def _backward(
-        self, weights: Mapping[str, Tensor], gradients: TaskGradients | None
-    ) -> dict[str, Tensor]:
+    def _backward(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Make the backward pass of every micro-batch; return the losses of the whole batch."""
         found: dict[str, Tensor] = {}
         factor = self._scale.factor
@@ -177,12 +178,17 @@ class _Work:
                 balanced = self._normalizer.normalized(losses)
                 total = [loss * weights[task].to(loss) * factor for task, loss in balanced.items()]
                 with self._forward.redrawing():
-                    if gradients is not None:
-                        gradients.plus(balanced)
+                    self._measure(balanced)
                     if any(loss.requires_grad for loss in total):
                         torch.stack(total).sum().backward()  # type: ignore[no-untyped-call]  # torch's
                 _add(found, losses)
         return found
+
+    def _measure(self, losses: Mapping[str, Tensor]) -> None:
+        """Add the task gradients of a micro-batch to what is measured."""
+        if self._gradients is not None:
+            with self._averages.unchanged():
+                self._gradients.plus(losses)
 
     def _losses(self) -> Iterator[tuple[dict[str, Tensor], bool]]:
         """Yield each micro-batch's share of the losses, and whether it is the last with any."""

@@ -1,11 +1,12 @@
 """What the passes of a step give."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from torch import Tensor
 
 from motet.balancing import BackwardResult
+from motet.training.statistics import Measured
 
 Raw = dict[str, Tensor]
 """Raw output of each task."""
@@ -23,8 +24,8 @@ class Passed:
     balanced: BackwardResult | None
     """What the balancer did; None if it had nothing to train."""
     penalty: Tensor | None = None
-    norms: Mapping[str, float] = field(default_factory=dict)
-    """Norms of the task gradients, if they were computed beside."""
+    measured: Measured | None = None
+    """Inner products of the task gradients, if they were computed beside."""
 
 
 def added(found: Iterable[Terms]) -> Terms:

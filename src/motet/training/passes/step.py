@@ -11,6 +11,7 @@ from motet.balancing import Balancer
 from motet.balancing.engine.hooks import hooks_once
 from motet.model import MultiTaskModel, mean_losses
 from motet.processes import ALONE, Processes
+from motet.training.looks import Look
 from motet.training.loss_scale import LossScale
 from motet.training.normalizing import Normalizer
 from motet.training.passes.averages import Averages
@@ -61,12 +62,12 @@ class Passes:
         self.averages = Averages(nn.ModuleList([model, normalizer]))
         self._compiled = compiled
         owners = Owners(model, processes)
-        self._whole = WholeBatch(self._forward, normalizer, owners, scale)
+        self._whole = WholeBatch(self._forward, normalizer, owners, self.averages, scale)
         self._micro_batches = MicroBatches(self._forward, normalizer, owners, self.averages, scale)
         self._beside = Beside(self._forward, self.averages, scale)
 
     def make(
-        self, plan: Plan, balancer: Balancer, options: Mapping[str, Any], *, look: bool
+        self, plan: Plan, balancer: Balancer, options: Mapping[str, Any], *, look: Look | None
     ) -> Passed | None:
         """Make the forward and backward passes of a step.
 
@@ -74,12 +75,11 @@ class Passes:
             plan: The step.
             balancer: The balancer.
             options: Further arguments of `motet.backward`.
-            look: Whether to compute norms of the task gradients, if the balancer does not.
+            look: What is measured of the task gradients beside training.
 
         Returns:
             What the passes gave; None if there was nothing to train.
         """
-        look = look and balancer.needs.reads == "losses"
         if self._forward.several:
             self._forward.begin()
         self._generators.seed("step", plan.step)

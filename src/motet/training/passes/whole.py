@@ -9,14 +9,16 @@ from torch import Tensor
 from motet.balancing import Balancer, backward
 from motet.balancing.engine.hooks import hooks_once
 from motet.model import mean_losses
+from motet.training.looks import Look
 from motet.training.loss_scale import LossScale
 from motet.training.normalizing import Normalizer
+from motet.training.passes.averages import Averages
 from motet.training.passes.forward import Forward, noting_heads
 from motet.training.passes.gradients import add_penalty
 from motet.training.passes.owners import Owners
 from motet.training.passes.passed import Passed
 from motet.training.plan import Plan, tasks_of
-from motet.training.statistics import TaskGradients
+from motet.training.statistics import Measured, TaskGradients
 
 
 class WholeBatch:
@@ -26,17 +28,23 @@ class WholeBatch:
         forward: Computes losses.
         normalizer: Makes losses comparable before they are balanced.
         owners: Finds the shared parameters.
+        averages: Running averages, which measuring gradients does not change.
         scale: The factor on the losses in backward passes.
     """
 
     def __init__(
-        self, forward: Forward, normalizer: Normalizer, owners: Owners, scale: LossScale
+        self,
+        forward: Forward,
+        normalizer: Normalizer,
+        owners: Owners,
+        averages: Averages,
+        scale: LossScale,
     ) -> None:
         self._forward, self._normalizer, self._owners = forward, normalizer, owners
-        self._scale = scale
+        self._averages, self._scale = averages, scale
 
     def run(
-        self, plan: Plan, balancer: Balancer, options: Mapping[str, Any], look: bool
+        self, plan: Plan, balancer: Balancer, options: Mapping[str, Any], look: Look | None
     ) -> Passed | None:
         """Compute the balanced parts and their backward pass; see `Passes.make`."""
         forward, normalizer = self._forward, self._normalizer
@@ -54,11 +62,11 @@ class WholeBatch:
             return None
         normalizer.observe(plain)
         losses = normalizer.normalized(plain)
-        norms: Mapping[str, float] = {}
-        if look:
-            gradients = TaskGradients(forward.model, self._scale.factor, forward.processes)
-            with forward.redrawing():
-                norms = gradients.plus(losses).norms()
+        measured: Measured | None = None
+        if look is not None:
+            gradients = TaskGradients(forward.model, self._scale.factor, forward.processes, look)
+            with forward.redrawing(), self._averages.unchanged():
+                measured = gradients.plus(losses).measured()
         penalty = forward.penalty()
         trained = penalty if penalty is not None and penalty.requires_grad else None
         if balancer.needs.reads != "losses" or forward.several:
@@ -79,4 +87,4 @@ class WholeBatch:
         if normalizer.active:
             reported = {task: loss.detach() for task, loss in plain.items()}
         detached = None if penalty is None else penalty.detach()
-        return Passed(found.terms, reported, result, detached, norms)
+        return Passed(found.terms, reported, result, detached, measured)
