@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from motet.cli.app import app
 from motet.cli.console import Console, echo
 from motet.cli.options import ROWS, Output, Processes, Tasks, names
 from motet.run.launching import LAUNCHER, started_together
+
+if TYPE_CHECKING:
+    from motet.run import Run
 
 
 @app.command()
@@ -115,7 +118,7 @@ def _train(config: Path, overrides: list[str], output: Path | None) -> None:
             say=console.say,
             step=console.step,
         )
-    _say_what_is_next(run.path)
+    _finish(run)
 
 
 @app.command()
@@ -129,7 +132,7 @@ def resume(
 
     with Console() as console:
         finished = resume(run, say=console.say, step=console.step)
-    _say_what_is_next(finished.path)
+    _finish(finished)
 
 
 def _report_config_errors(config: Path, overrides: list[str]) -> None:
@@ -144,6 +147,11 @@ def _report_config_errors(config: Path, overrides: list[str]) -> None:
         read_sources(config, overrides=overrides)  # raises: those of the config and of the data
 
 
-def _say_what_is_next(path: Path) -> None:
-    echo(f"saved      {path}")
-    echo(f"next       motet predict {path} ROWS.csv --output predictions.csv")
+def _finish(run: "Run") -> None:
+    """Write the report of a finished run, and say what to do with it."""
+    from motet.processes import processes_of
+
+    echo(f"saved      {run.path}")
+    if processes_of().first:
+        echo(f"report     {run.report()}")
+    echo(f"next       motet predict {run.path} ROWS.csv --output predictions.csv")

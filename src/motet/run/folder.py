@@ -3,7 +3,7 @@
 ::
 
     runs/<name>-NNN/
-      config.yaml  metrics.jsonl  environment.json  predictions/test.parquet
+      config.yaml  metrics.jsonl  environment.json  data.json  predictions/test.parquet
       model/{model.safetensors, config.json, preprocessing.json, README.md}
       checkpoints/{last,best}/
       cache/                    encoded rows, while a run streams them
@@ -31,6 +31,8 @@ from motet.writing import replacing, sync, writing
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
 ENVIRONMENT = "environment.json"
+DATA = "data.json"
+"""What the run was made from: rows and labels by split, inputs, and settings that data chose."""
 MODEL = "model"
 CACHE = "cache"
 LOGGERS = "loggers"

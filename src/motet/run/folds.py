@@ -12,6 +12,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import reduce
 from math import nan
 from pathlib import Path
 from statistics import mean, stdev
@@ -281,7 +282,7 @@ def _summary(results: Sequence[Mapping[str, Any]]) -> list[str]:
     for task, values in results[0]["tasks"].items():
         for metric in values:
             if metric not in ("loss", "count"):
-                found = _known(results, task, metric)
+                found = _known(results, "tasks", task, metric)
                 spread = stdev(found) if len(found) > 1 else nan
                 ends = (min(found, default=nan), max(found, default=nan))
                 numbers = (_mean(found), spread, *ends)
@@ -293,17 +294,31 @@ def _joined(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return one record with the means over the folds, and the numbers of all labels."""
     tasks: dict[str, Any] = {}
     for task, values in results[0]["tasks"].items():
-        tasks[task] = {metric: _mean(_known(results, task, metric)) for metric in values}
-        tasks[task]["count"] = sum(_known(results, task, "count"))
-    scores = [each["score"] for each in results if each["score"] is not None]
+        tasks[task] = {metric: _mean(_known(results, "tasks", task, metric)) for metric in values}
+        tasks[task]["count"] = sum(_known(results, "tasks", task, "count"))
     seconds = sum(each["seconds"] for each in results)
-    joined = {**results[0], "seconds": seconds, "tasks": tasks, "score": _mean(scores)}
+    joined = {
+        **results[0],
+        "seconds": seconds,
+        "tasks": tasks,
+        "score": _mean_of(results, "score"),
+        "scores": {task: _mean_of(results, "scores", task) for task in tasks},
+        "trivial": {
+            task: {metric: _mean_of(results, "trivial", task, metric) for metric in values}
+            for task, values in results[0]["trivial"].items()
+        },
+    }
     return dict(folder.finite(joined))
 
 
-def _known(results: Sequence[Mapping[str, Any]], task: str, metric: str) -> list[float]:
-    found = [each["tasks"][task][metric] for each in results]
-    return [value for value in found if value is not None]
+def _mean_of(results: Sequence[Any], *keys: str) -> float:
+    return _mean(_known(results, *keys))
+
+
+def _known(results: Sequence[Any], *keys: str) -> list[float]:
+    """Return the numbers at the same place of each record, where it is there and not NaN."""
+    found = [reduce(lambda at, key: at.get(key, {}), keys, each) for each in results]
+    return [value for value in found if isinstance(value, (int, float))]
 
 
 def _mean(values: Sequence[float]) -> float:

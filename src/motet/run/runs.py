@@ -67,6 +67,25 @@ class Run:
         """What happened in training, from ``metrics.jsonl``; empty if only the model is there."""
         return History.read(self.path / folder.METRICS)
 
+    def report(self, path: str | Path | None = None, *, data: Any = None) -> Path:
+        """Write a report on the run: one HTML page, which needs no network.
+
+        Args:
+            path: The file, which must not exist; ``report.html`` in the run folder, in place of an
+                earlier one, if left out.
+            data: The rows that the run was made from, if it got them from Python; the report then
+                shows the inputs of the rows that are most wrong.
+
+        Returns:
+            Path of the file.
+
+        Raises:
+            InputError: If there is only a model, not a run folder, or the file cannot be written.
+        """
+        from motet.run.reporting import write_report
+
+        return write_report([self.path], path, data=data)
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What users should know about the rows last given, such as how many texts were cut off."""

@@ -22,6 +22,7 @@ from motet.run import folder, saving
 from motet.run.building import build_trainer, train_statistics
 from motet.run.card import card
 from motet.run.checkpoints import Checkpoints, what_is_kept
+from motet.run.data_facts import data_facts
 from motet.run.frozen_states import with_frozen_states
 from motet.run.joining import check_alike, created
 from motet.run.launching import resume_command
@@ -171,6 +172,7 @@ class _Attempt:
                 write_config(self.path, prepared.config, prepared.origin.folder)
                 content = folder.environment() | processes_used() | stored(prepared)
                 write_sealed(self.path / folder.ENVIRONMENT, content)
+                folder.write_json(self.path / folder.DATA, folder.finite(data_facts(prepared)))
         for each in (*data_lines(prepared), *training_lines(prepared, self.trainer)):
             self.say(each)
         for each in teacher_lines(self._teachers, self._taught):
@@ -306,6 +308,8 @@ class _Attempt:
             tasks=report.tasks,
             fusion=report.fusion or None,
             score=report["score"],
+            scores=report.scores or None,
+            trivial=report.trivial or None,
         )
         if not self.processes.first:
             return report

@@ -4,11 +4,14 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from motet.problems import MALFORMED, InputError, reason
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 
 class History:
@@ -80,6 +83,28 @@ class History:
                 f"it has: {', '.join(sorted(known)) or 'nothing'}"
             )
         return [values.get(task, {}).get(metric, math.nan) for values in tasks]
+
+    def plot(
+        self, tasks: Iterable[str] | None = None, metrics: Iterable[str] | None = None
+    ) -> "Figure":
+        """Draw curves over epochs, for notebooks: one plot per metric, one colour per task.
+
+        Solid lines are of validation rows, dotted ones of training rows.
+
+        Args:
+            tasks: Which tasks; all if left out.
+            metrics: Names of metrics, "loss" and "weight" among them; the loss and the first metric
+                of each task if left out.
+
+        Returns:
+            A figure of plotly.
+
+        Raises:
+            InputError: If no epoch has one of the tasks or metrics.
+        """
+        from motet.training.plotting import plot
+
+        return plot(self.records, tasks, metrics)
 
     def table(self) -> pa.Table:
         """Return one row per epoch, split, task and metric."""

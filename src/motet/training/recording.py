@@ -89,6 +89,7 @@ def evaluation_record(
         score=found.score,
         monitored=found.monitored,
         best=found.best,
+        scores=report.scores or None,
         fusion=report.fusion or None,
         notes=report.notes or None,
         tasks=report.tasks,

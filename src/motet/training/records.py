@@ -107,6 +107,8 @@ class EvaluationRecord(Record):
     """The monitored value; higher is better. None before the tasks begin that it depends on."""
     best: bool
     """Whether it is the best so far."""
+    scores: Mapping[str, float] | None = None
+    """Normalised score of each task: 0 is a predictor that ignores the inputs, 1 is perfect."""
     fusion: Mapping[str, float] | None = None
     """Mean weight of each modality over all rows, if the fusion weighs them."""
     notes: Mapping[str, str] | None = None
@@ -139,3 +141,7 @@ class TestRecord(Record):
     """Mean weight of each modality over all rows, if the fusion weighs them."""
     score: float
     """Mean normalised score of the main tasks."""
+    scores: Mapping[str, float] | None = None
+    """Normalised score of each task: 0 is a predictor that ignores the inputs, 1 is perfect."""
+    trivial: Values | None = None
+    """Metrics of a predictor that ignores the inputs, by task."""

@@ -1,0 +1,117 @@
+"""Pages as files: complete, small, and safe whatever tasks are called."""
+
+import json
+import math
+import re
+from html.parser import HTMLParser
+
+import pytest
+import report_facts
+
+from motet.report.elements import Table, as_json, short
+from motet.report.page import comparison_page, run_page, runs_page
+
+EMPTY = {"meta", "link", "input", "br"}
+
+
+class Reader(HTMLParser):
+    """Collects elements, and refuses a page whose elements do not end where they should."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.elements, self.texts = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["script"]:
+            self.texts.append(data)
+
+
+def read(page):
+    reader = Reader()
+    reader.feed(page)
+    assert reader.open == []
+    return reader
+
+
+@pytest.fixture(scope="module")
+def of_two():
+    return run_page(report_facts.run(2))
+
+
+def test_names_that_are_html_are_texts(of_two):
+    reader = read(of_two)
+    assert sum(tag == "script" for tag, _ in reader.elements) == 2 + of_two.count("<figure ")
+    assert any(report_facts.NASTY in text for text in reader.texts)
+
+
+def test_a_page_asks_for_nothing_from_outside(of_two):
+    for tag, attributes in read(of_two).elements:
+        assert "src" not in attributes, tag
+        assert attributes.get("href", "#").startswith(("#", "data:")), tag
+
+
+def test_every_figure_has_a_text_and_a_table(of_two):
+    reader = read(of_two)
+    plots = [attrs for tag, attrs in reader.elements if attrs.get("class") == "plot"]
+    assert len(plots) > 15
+    assert all(re.search(r"\. .+\.$", each["aria-label"], re.DOTALL) for each in plots)
+    figures = of_two.split("<figure ")[1:]
+    assert all("<table>" in each.split("</figure>")[0] for each in figures)
+
+
+def test_figures_are_strict_json(of_two):
+    found = re.findall(r'<script type="application/json">(.*?)</script>', of_two)
+
+    def refuse(text):
+        raise AssertionError(text)
+
+    assert all(json.loads(each, parse_constant=refuse)["data"] for each in found)
+
+
+def test_a_page_on_128_tasks_stays_small_and_offers_a_choice():
+    page = run_page(report_facts.run(128))
+    assert len(page.encode()) < 4_500_000
+    boxes = [a for t, a in read(page).elements if t == "input" and a.get("type") == "checkbox"]
+    assert len(boxes) == 128
+    assert sum("checked" in each for each in boxes) == 8
+
+
+def test_a_run_that_has_just_begun_has_a_page():
+    facts = report_facts.RunFacts("run-001", "runs/run-001", report_facts.run(2).tasks)
+    assert "no evaluation yet" in run_page(facts)
+
+
+def test_several_runs_are_side_by_side():
+    page = runs_page([report_facts.run(2, f"run-{place}", place) for place in range(3)])
+    read(page)
+    assert "The highest mean score is" in page
+    assert "Summary" in page
+
+
+def test_a_comparison_shows_intervals_and_verdicts():
+    page = comparison_page("compare-001", report_facts.comparison(4))
+    assert any("helps" in text for text in read(page).texts)
+    assert "error_x" in page
+
+
+def test_numbers_that_json_lacks_become_null():
+    assert as_json([math.nan, math.inf, 1 / 3]) == "[null,null,0.3333]"
+
+
+def test_short_names_differ():
+    names = [f"the same beginning {place:03d} and the same end of all" for place in range(50)]
+    found = short(names)
+    assert len(set(found.values())) == 50
+    assert max(map(len, found.values())) <= 26
+
+
+def test_cells_of_a_table_are_escaped():
+    assert "<b>" not in Table(("<b>",), [("<b>",)], ("<b>",)).html()
