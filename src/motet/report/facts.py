@@ -152,11 +152,11 @@ class RunFacts:
     @property
     def scores(self) -> dict[str, float | None]:
         """The score of each task: on test rows, else the best evaluation on validation rows."""
-        found = (self.judged or {}).get("scores") or {}
+        found = (self.outcome or {}).get("scores") or {}
         return {task: found.get(task) for task in self.tasks}
 
     @property
-    def judged(self) -> Record | None:
+    def outcome(self) -> Record | None:
         """The record that results are taken from: the test, else the best evaluation."""
         if self.test is not None:
             return self.test

@@ -30,7 +30,7 @@ def several(runs: Sequence[RunFacts]) -> list[Section]:
 
 
 def _sentence(runs: Sequence[RunFacts]) -> str:
-    known = {run.name: run.judged.get("score") for run in runs if run.judged is not None}
+    known = {run.name: run.outcome.get("score") for run in runs if run.outcome is not None}
     scores = {name: score for name, score in known.items() if score is not None}
     if not scores:
         return "No run has a score yet."
@@ -44,7 +44,7 @@ def _sentence(runs: Sequence[RunFacts]) -> str:
 def _run_table(runs: Sequence[RunFacts]) -> Table:
     rows = []
     for run in runs:
-        record: Any = run.judged or {}
+        record: Any = run.outcome or {}
         last = run.epochs[-1] if run.epochs else {}
         rows.append(
             (
@@ -58,7 +58,7 @@ def _run_table(runs: Sequence[RunFacts]) -> Table:
                 f"{sum(each['seconds'] for each in run.epochs):,.0f}",
             )
         )
-    head = ("run", "sharing", "balancing", "judged on", "score", "epochs", "steps", "seconds")
+    head = ("run", "sharing", "balancing", "evaluated on", "score", "epochs", "steps", "seconds")
     return Table(head, rows)
 
 
@@ -66,7 +66,7 @@ def _score_table(runs: Sequence[RunFacts], tasks: Sequence[str]) -> Table:
     rows = []
     for task in tasks:
         for place, run in enumerate(runs):
-            values = (run.judged or {}).get("tasks", {}).get(task, {})
+            values = (run.outcome or {}).get("tasks", {}).get(task, {})
             metric = next((name for name in values if name not in ("loss", "count")), None)
             number = values.get(metric) if metric else None
             label = task if place == 0 else ""

@@ -19,9 +19,9 @@ _FEW = 100
 def summary(run: RunFacts) -> Section:
     """Return the first section."""
     parts: list[Element] = [Tiles(_tiles(run))]
-    if run.judged is not None:
+    if run.outcome is not None:
         split = "test rows" if run.test is not None else "validation rows, best epoch"
-        parts.append(Titled(f"Tasks, {split}", _table(run, run.judged)))
+        parts.append(Titled(f"Tasks, {split}", _table(run, run.outcome)))
     if len(run.tasks) > _MANY and any(score is not None for score in run.scores.values()):
         parts.append(_score_bars(run))
     advice = list(_advice(run))
@@ -50,7 +50,7 @@ def _sentence(run: RunFacts) -> str:
     tasks = f"{len(run.tasks)} task{'' if len(run.tasks) == 1 else 's'}"
     with_ = f"{run.sharing or 'unknown'} sharing and {run.balancing or 'unknown'} balancing"
     start = f"{tasks} with {with_}."
-    if run.judged is None:
+    if run.outcome is None:
         return f"{start} The run has no evaluation yet."
     known = {task: score for task, score in run.scores.items() if score is not None}
     rows = "the test rows" if run.test is not None else "the validation rows, as there is no test"
@@ -59,7 +59,7 @@ def _sentence(run: RunFacts) -> str:
         low, high = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
         ends = f", from {figure(known[low])} ({low}) to {figure(known[high])} ({high})"
     return (
-        f"{start} On {rows} the mean score is {figure(run.judged.get('score'))}{ends}; 0 is a "
+        f"{start} On {rows} the mean score is {figure(run.outcome.get('score'))}{ends}; 0 is a "
         "predictor that ignores the inputs, 1 is perfect."
     )
 
@@ -71,8 +71,8 @@ def _tiles(run: RunFacts) -> dict[str, str]:
         for split, count in source["rows"].items():
             rows[split] = rows.get(split, 0) + count
     found |= {f"{split} rows": f"{count:,}" for split, count in rows.items() if count}
-    if run.judged is not None:
-        found["score"] = figure(run.judged.get("score"))
+    if run.outcome is not None:
+        found["score"] = figure(run.outcome.get("score"))
     best = [record["epoch"] for record in run.evaluations if record.get("best")]
     if run.epochs:
         last = run.epochs[-1]

@@ -1,4 +1,4 @@
-"""Test rows for reports: what was predicted beside the truth, in arrays, by task."""
+"""Test rows for reports: predictions beside the truth, in arrays, by task."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 from motet.problems import InputError, hint
 
 COLOURS = ("#0072b2", "#d55e00", "#00856b", "#a8508a", "#8a6a00", "#4d4d4d", "#3aa0d8")
-"""Hues after Okabe and Ito, which people with any kind of colour vision can tell apart."""
+"""Hues after Okabe and Ito, which are distinct for colour-blind readers, too."""
 _HEIGHT = 260
 
 
@@ -33,9 +33,9 @@ def plot(
     there = dict.fromkeys(
         metric for record in records for task in names for metric in record["tasks"].get(task, {})
     )
-    shown = (
-        _named("metric", metrics, list(there)) if metrics is not None else _first(records, names)
-    )
+    shown = _first(records, names)
+    if metrics is not None:
+        shown = _named("metric", metrics, list(there))
     figure = make_subplots(rows=len(shown), shared_xaxes=True, subplot_titles=shown)
     for row, metric in enumerate(shown, 1):
         for place, task in enumerate(names):
@@ -46,15 +46,14 @@ def plot(
                     if record["split"] == split and metric in record["tasks"].get(task, {})
                 ]
                 if own:
+                    title = f"{task}, {split}"
                     line = {"color": COLOURS[place % len(COLOURS)], "dash": dash}
                     trace = Scatter(
                         x=[epoch for epoch, _ in own],
                         y=[value for _, value in own],
-                        name=f"{task}, {split}",
-                        legendgroup=f"{task}, {split}",
-                        showlegend=not any(
-                            t.legendgroup == f"{task}, {split}" for t in figure.data
-                        ),
+                        name=title,
+                        legendgroup=title,
+                        showlegend=all(each.name != title for each in figure.data),
                         mode="lines+markers" if len(own) <= 40 else "lines",
                         line=line,
                     )
