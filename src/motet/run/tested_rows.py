@@ -76,20 +76,23 @@ class SourceRows:
         Returns:
             The rows, in their order; None, with a note, if they cannot be read.
         """
-        order = np.argsort(rows, kind="stable")
         try:
-            given = sources_of(self._config, Origin(), self._data)[source]
-            stream = stream_of(given, strings)
-            if len(rows) and rows.max() >= stream.count:
-                return self._unread(f"{given.title} has {stream.count:,} rows, fewer than the run")
-            parts = list(TakenRows(stream, rows[order]).tables(columns=columns))
+            return self._read(source, rows, columns, strings)
         except (InputError, OSError, KeyError, pa.ArrowInvalid) as error:
-            return self._unread(str(error))
+            self._notes[f"Inputs of rows are not shown: {error}"] = None
+            return None
+
+    def _read(
+        self, source: str, rows: Integers, columns: Sequence[str] | None, strings: Sequence[str]
+    ) -> pa.Table:
+        given = sources_of(self._config, Origin(), self._data)[source]
+        stream = stream_of(given, strings)
+        if len(rows) and rows.max() >= stream.count:
+            raise InputError(f"{given.title} has {stream.count:,} rows, fewer than the run had")
+        order = np.argsort(rows, kind="stable")
+        parts = list(TakenRows(stream, rows[order]).tables(columns=columns))
         table = pa.concat_tables(parts) if parts else stream.schema.empty_table()
         return table.take(pa.array(np.argsort(order, kind="stable")))
-
-    def _unread(self, why: str) -> None:
-        self._notes[f"Inputs of rows are not shown: {why}"] = None
 
     def inputs(
         self, wanted: Mapping[str, Sequence[int]], preprocessing: Preprocessing
