@@ -5,11 +5,18 @@ because it is empty or a value contains white space, is JSON: "[]", '["very good
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+
+SEPARATORS = (",", ";", "|")
+"""What values of a text may be between, other than spaces."""
+SEPARATED = 0.1
+"""Share of texts with a separator from which it separates values."""
 
 
 def written(values: Sequence[Any] | None) -> str | None:
@@ -55,3 +62,23 @@ def read_column(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     """Read a column of cells as lists of texts, null where null."""
     lists = [read(text) for text in texts.to_pylist()]
     return pa.chunked_array([pa.array(lists, pa.list_(pa.string()))])
+
+
+def separators_in(texts: pa.ChunkedArray, separators: Sequence[str] = SEPARATORS) -> Counter[str]:
+    """Count the texts that contain each separator; lists in JSON are left out.
+
+    Returns:
+        The separators that occur, with the number of texts.
+
+    Example:
+        >>> separators_in(pa.chunked_array([["red, big", "red", '["a", "b"]']]))
+        Counter({',': 1})
+    """
+    plain = texts.filter(pc.invert(pc.starts_with(pc.utf8_ltrim_whitespace(texts), "[")))
+    counts = {each: pc.sum(pc.match_substring(plain, each)).as_py() for each in separators}
+    return Counter({each: count for each, count in counts.items() if count})
+
+
+def split_column(texts: pa.ChunkedArray, separator: str) -> pa.ChunkedArray:
+    """Split texts at a separator into lists of texts, null where null."""
+    return pc.split_pattern(texts, separator)

@@ -29,7 +29,9 @@ class Times(NamedTuple):
     """Date and time of the clocks of the zone, (N,), in microseconds; NaT where missing."""
 
 
-def as_times(column: pa.ChunkedArray, what: str, zone: str, unit: Unit | None) -> Times:
+def as_times(
+    column: pa.ChunkedArray, what: str, zone: str, unit: Unit | None, option: str = "unit"
+) -> Times:
     """Read dates, points in time, ISO 8601 texts, or numbers that count units since 1970.
 
     Args:
@@ -37,6 +39,7 @@ def as_times(column: pa.ChunkedArray, what: str, zone: str, unit: Unit | None) -
         what: Whose column it is, to begin messages with.
         zone: A name such as "Europe/Berlin". Values without a zone are read as of its clocks.
         unit: Unit of numbers, which count from 1970 in UTC.
+        option: Name of the option that gives the unit.
 
     Returns:
         The times.
@@ -55,7 +58,7 @@ def as_times(column: pa.ChunkedArray, what: str, zone: str, unit: Unit | None) -
     elif pa.types.is_null(kind):
         stamps = pa.chunked_array([pa.nulls(len(column), pa.timestamp("us", zone))])
     elif is_number(kind):
-        stamps = _counted(column, what, zone, unit)
+        stamps = _counted(column, what, zone, unit, option)
     else:
         raise InputError(
             f"{what} holds {described(kind)}, expected dates, points in time, texts such as "
@@ -104,12 +107,14 @@ def _zoned(stamps: pa.ChunkedArray, zone: str) -> pa.ChunkedArray:
     return pc.assume_timezone(stamps, zone, ambiguous="earliest", nonexistent="earliest")
 
 
-def _counted(column: pa.ChunkedArray, what: str, zone: str, unit: Unit | None) -> pa.ChunkedArray:
+def _counted(
+    column: pa.ChunkedArray, what: str, zone: str, unit: Unit | None, option: str
+) -> pa.ChunkedArray:
     if unit is None:
         raise InputError(
-            f"{what} holds numbers; give the unit that they count since 1970, such as unit: s "
+            f"{what} holds numbers; give the unit that they count since 1970, such as {option}: s "
             f"(one of {', '.join(UNITS)})",
-            option="unit",
+            option=option,
         )
     values = as_floats(column, what)
     refuse_infinite(values, what)
@@ -119,7 +124,7 @@ def _counted(column: pa.ChunkedArray, what: str, zone: str, unit: Unit | None) -
         raise RowError(
             f"{what} is outside of the years 1 to 9999 in",
             far.argmax(),
-            f", read in the unit {unit}; correct unit, or the value",
+            f", read in the unit {unit}; correct {option}, or the value",
         )
     whole = pa.array(np.where(np.isnan(counts), 0, counts).round().astype(np.int64))
     kept = pc.if_else(pa.array(np.isnan(counts)), pa.scalar(None, pa.int64()), whole)

@@ -108,4 +108,7 @@ class SetEmbedding(nn.EmbeddingBag):
             self.weight[2:3] = 0
 
     def forward(self, sets: Mapping[str, Tensor]) -> Tensor:  # type: ignore[override]  # by name
-        return super().forward(sets[self.name])
+        values = sets[self.name]
+        if not values.shape[1]:  # torch refuses bags of no width
+            values = values.new_zeros(len(values), 1)
+        return super().forward(values)

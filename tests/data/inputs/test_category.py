@@ -160,6 +160,8 @@ def test_buckets_are_used_evenly():
         ({"hash": 5, "size": 3}, "not supported with hash"),
         ({"hash": 5, "min_count": 3}, "not supported with hash"),
         ({"hash": 5, "hashes": 9}, "expected at most 8"),
+        ({"hash": 10**20}, "hash: found 100000000000000000000, expected at most 2147483648"),
+        ({"hash": 1}, "found 1, expected a number >= 2"),
     ],
 )
 def test_options_that_hashing_does_not_use_are_refused(options, message):
@@ -173,7 +175,7 @@ def test_a_hashed_column_without_values_is_an_error():
 
 
 def test_too_many_values_are_an_error_that_recommends_hashing(monkeypatch):
-    monkeypatch.setattr("motet.data.inputs.category._MOST", 3)
+    monkeypatch.setattr("motet.data.inputs.frequent_values.MOST", 3)
     with pytest.raises(InputError, match=r"more than 3 different values.*hash them"):
         hashed(list("abcd"))
     monkeypatch.setattr("motet.data.inputs.category._MANY", 1)

@@ -60,6 +60,17 @@ def test_texts_are_read_as_the_lists_that_they_spell(values, options):
     assert applied(later, [["big"], ["x"]])[0] == [[3], [2]]
 
 
+def test_a_space_as_separator_keeps_commas_in_values():
+    made = fitted(["red,big  small", "red,big"], separator=" ")
+    assert made.state()["values"] == ["red,big"]
+
+
+def test_a_separator_that_no_training_row_contains_is_noted():
+    assert (
+        "no training row contains the separator '|'" in fitted(["a", "a"], separator="|").notes[0]
+    )
+
+
 def test_numbers_are_values_too():
     made = fitted([[1, 2], [2, 1], [3]])
     assert applied(made, pa.array([[1.0, 3.0]]))[0] == [[2, 3]]
@@ -79,12 +90,23 @@ def test_an_encoder_pools_the_vectors_of_the_values(pool):
     assert (table.grad[0] == 0).all()
 
 
+def test_a_batch_in_which_all_sets_are_empty_gives_zeros():
+    row = MLP(0, sets={"s": (6, "mean")}, hidden=[3]).stages[0]
+    assert not row({"sets": {"s": torch.zeros(2, 0, dtype=torch.long)}}).any()
+
+
 @pytest.mark.parametrize(
     ("values", "options", "message"),
     [
         ([1.0, 2.0], {}, "holds numbers, expected lists of values"),
         ([None, []], {}, "no value in the 2 training rows"),
         (TRAINING, {"separator": ""}, "what separates values"),
+        (
+            TRAINING,
+            {"separator": ","},
+            "separator: found ',', but column 's' holds lists; remove it",
+        ),
+        (["red, big", "red"], {}, r"1 of 2 texts in column 's' contain ','; give separator: ','"),
         (TRAINING, {"pool": "max"}, "expected one of|did you mean|mean"),
     ],
 )

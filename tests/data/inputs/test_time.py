@@ -131,6 +131,14 @@ def test_a_missing_time_is_zeros_and_marked_if_training_had_some():
     assert sum(notes.counts.values()) == 1
 
 
+WITH_NUMBERS = {"t": ["2026-01-01", "2026-01-02"], "u": [1.7e9, 1.8e9]}
+
+
+def test_the_unit_is_that_of_gaps_too_unless_they_have_their_own():
+    alike = fitted(WITH_NUMBERS, gaps="u", gap_unit="s")
+    assert fitted(WITH_NUMBERS, gaps="u", unit="s").shape() == alike.shape()
+
+
 @pytest.mark.parametrize(
     ("values", "options", "message"),
     [
@@ -146,6 +154,15 @@ def test_a_missing_time_is_zeros_and_marked_if_training_had_some():
         ([1.0], {"parts": ["hours"]}, "did you mean 'hour'"),
         ([1.0], {"gaps": "t"}, "the time itself"),
         ([1.0], {"gap_unit": "s"}, "applies only with gaps"),
+        ([1.0], {"gaps": ["u", "u"]}, "gaps: found .*each once"),
+        (WITH_NUMBERS, {"gaps": "u"}, r"gap_unit: column 'u' holds numbers.*such as gap_unit: s"),
+        ({"t": ["2026-01-01"], "u": [1e18]}, {"gaps": "u", "gap_unit": "d"}, "correct gap_unit"),
+        (TRAINING, {"unit": "s"}, "unit: applies only to numbers, of which there are none in 't'"),
+        (
+            {"t": ["2026-01-01"], "u": ["2025-01-01"]},
+            {"gaps": "u", "gap_unit": "s"},
+            "gap_unit: applies only to numbers, of which there are none in 'u'",
+        ),
         (TRAINING, {"gaps": "tt"}, "no column 'tt'"),
     ],
 )

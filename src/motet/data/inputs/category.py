@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
@@ -11,18 +11,19 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from motet.data.inputs.base import Input, Rows
+from motet.data.inputs.frequent_values import ValueCounts, indices_of, unknown_size
 from motet.data.inputs.shapes import TableShape
 from motet.data.notes import Finding, Notes
 from motet.data.selection import column_of
 from motet.data.values import as_texts
-from motet.options import PositiveInt, checked
+from motet.options import PositiveInt, TwoOrMore, checked
 from motet.problems import InputError
 
 _UNKNOWN, _MISSING, _FIRST = 0, 1, 2
 _MIN_COUNT = 2
-_MANY, _MOST = 100_000, 5_000_000
-"""Values from which hashing is recommended, and beyond which it is needed."""
-_MOST_HASHES = 8
+_MANY = 100_000
+"""Values from which hashing is recommended."""
+_MOST_BUCKETS, _MOST_HASHES = 2**31, 8
 _UNSEEN = Finding(
     "have a value that was rare (min_count) or unseen in training",
     if_all="every validation and test row has an unseen category, so it only helps on training "
@@ -34,8 +35,8 @@ _UNSEEN = Finding(
 class _Seen:
     """What was observed of the training rows."""
 
-    counts: pa.Table | None = None
-    """Columns "values" and "counts"; not of values that are hashed."""
+    counts: ValueCounts = field(default_factory=ValueCounts)
+    """Without values that are hashed."""
     rows: int = 0
     known: int = 0
 
@@ -60,7 +61,7 @@ class Category(Input):
             out.
         size: Maximum number of values with an index of their own, which are 2 to size + 1; as many
             as occur in training if left out.
-        hash: Number of buckets that values are hashed into.
+        hash: Number of buckets that values are hashed into, 2 or more.
         hashes: Number of hash functions, each with its own buckets; 1 if left out.
 
     Raises:
@@ -85,7 +86,7 @@ class Category(Input):
         column: str | None = None,
         min_count: PositiveInt | None = None,
         size: PositiveInt | None = None,
-        hash: PositiveInt | None = None,
+        hash: TwoOrMore | None = None,
         hashes: PositiveInt | None = None,
     ) -> None:
         _check_hashing(name, hash, hashes, {"min_count": min_count, "size": size})
@@ -105,31 +106,16 @@ class Category(Input):
         self._seen.rows += len(rows)
         self._seen.known += len(texts) - texts.null_count
         if self._buckets is None:
-            self._count(texts)
-
-    def _count(self, texts: pa.ChunkedArray) -> None:
-        counts = pa.Table.from_struct_array(texts.drop_null().value_counts())
-        if self._seen.counts is not None:
-            both = pa.concat_tables([self._seen.counts, counts]).group_by("values")
-            counts = both.aggregate([("counts", "sum")]).rename_columns(["values", "counts"])
-        if len(counts) > _MOST:
-            raise InputError(
-                f"{self._where} has more than {_MOST:,} different values, too many to give each "
-                "its own index; hash them, for example hash: 1000000, or leave the column out"
-            )
-        self._seen.counts = counts
+            advice = "to give each its own index; hash them, for example hash: 1000000, or leave "
+            self._seen.counts.add(texts.drop_null(), self._where, f"{advice}the column out")
 
     def finish(self) -> None:
         seen, self._seen = self._seen, _Seen()
-        counts = seen.counts
         if not seen.known:
             raise InputError(
                 f"{self._where} has no value in the {seen.rows:,} training rows; remove it"
             )
-        if counts is None:
-            return
-        often = pc.greater_equal(counts["counts"], self._min_count)
-        values = sorted(counts["values"].filter(often).to_pylist())
+        values = sorted(seen.counts.frequent(self._min_count))
         if self._size is not None and len(values) > self._size:
             raise InputError(
                 f"found {self._size}, but {self._where} has {len(values):,} values that occur at "
@@ -148,12 +134,10 @@ class Category(Input):
         if self._buckets is not None:
             hashed = _hashed(texts, self._buckets, self._hashes)
             return {"categories": hashed}, Notes(len(rows), {})
-        places = pc.index_in(texts, pa.array(self._values, pa.string())).cast(pa.int64())
-        unseen = pc.sum(pc.and_(places.is_null(), texts.is_valid())).as_py() or 0
-        indices = pc.fill_null(pc.add(places, _FIRST), _UNKNOWN)
-        indices = pc.if_else(texts.is_null(), _MISSING, indices)
-        columns = {"categories": indices.to_numpy().reshape(-1, 1)}
-        return columns, Notes(len(rows), {_UNSEEN: unseen})
+        indices = indices_of(self._values, texts, _FIRST, _UNKNOWN)
+        found = pc.if_else(texts.is_null(), _MISSING, indices).to_numpy()
+        unseen = int((found == _UNKNOWN).sum())
+        return {"categories": found.reshape(-1, 1)}, Notes(len(rows), {_UNSEEN: unseen})
 
     def shape(self) -> TableShape:
         if self._buckets is not None:
@@ -162,11 +146,7 @@ class Category(Input):
 
     def declared(self) -> TableShape:
         if self._size is None and self._buckets is None:
-            raise InputError(
-                "the number of values is unknown without data; give it, for example size: 12",
-                option="size",
-                owner=f"input {self.name!r}",
-            )
+            raise unknown_size(self.name, 12)
         return self.shape()
 
     def state(self) -> dict[str, Any]:
@@ -217,10 +197,9 @@ def _check_hashing(
     owner = f"input {name!r}"
     if buckets is None and hashes is not None:
         raise InputError("applies only with hash; remove it", option="hashes", owner=owner)
-    if hashes is not None and hashes > _MOST_HASHES:
-        raise InputError(
-            f"found {hashes}, expected at most {_MOST_HASHES}", option="hashes", owner=owner
-        )
+    for option, count, most in (("hash", buckets, _MOST_BUCKETS), ("hashes", hashes, _MOST_HASHES)):
+        if count is not None and count > most:
+            raise InputError(f"found {count}, expected at most {most}", option=option, owner=owner)
     for option, value in others.items():
         if buckets is not None and value is not None:
             raise InputError(

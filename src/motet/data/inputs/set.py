@@ -1,16 +1,18 @@
 """A set of values per row, such as the tags of an article: indices into the frequent values."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from motet.data import list_texts
 from motet.data.inputs.base import Input, Rows
+from motet.data.inputs.frequent_values import ValueCounts, indices_of, unknown_size
 from motet.data.inputs.shapes import SetShape
+from motet.data.list_texts import SEPARATED, SEPARATORS, read_column, separators_in, split_column
 from motet.data.notes import Finding, Notes
 from motet.data.selection import column_of
 from motet.data.values import as_texts, described, is_list
@@ -18,7 +20,7 @@ from motet.options import PositiveInt, checked
 from motet.problems import InputError
 
 _PADDING, _MISSING, _UNKNOWN, _FIRST = 0, 1, 2, 3
-_SIZE, _MOST = 10_000, 5_000_000
+_SIZE = 10_000
 _UNSEEN = Finding(
     "have a value that was rare (min_count, size) or unseen in training",
     if_all="every validation and test row has an unseen value",
@@ -29,9 +31,12 @@ _UNSEEN = Finding(
 class _Seen:
     """What was observed of the training rows."""
 
-    counts: pa.Table | None = None
-    """Columns "values" and "counts"."""
+    counts: ValueCounts = field(default_factory=ValueCounts)
     rows: int = 0
+    texts: int = 0
+    """Texts that are split into values."""
+    separated: Counter[str] = field(default_factory=Counter)
+    """How many of these have each separator."""
 
 
 @final
@@ -39,8 +44,9 @@ class Set(Input):
     """A set of values per row: their order and repetitions do not count.
 
     A column holds lists, or texts: values between a ``separator``, or, without one, lists as a CSV
-    file has them, such as ``red big`` or ``["red", "big"]``. Numbers are converted to text. In the
-    network each value is a vector, and a set their mean or sum; an empty set is zeros, and a
+    file has them, such as ``red big`` or ``["red", "big"]``. Texts with commas, semicolons or bars
+    need a separator; ``separator: ' '`` keeps these in the values. Numbers are converted to text.
+    In the network each value is a vector, and a set their mean or sum; an empty set is zeros, and a
     missing one has a vector that stands for that. Values that were rare or not seen in training
     share the index of unknown ones.
 
@@ -95,34 +101,56 @@ class Set(Input):
         return (self._column,)
 
     def observe(self, rows: Rows) -> None:
+        self._count_separators(column_of(rows, self._column, f"input {self.name!r}"))
         places, texts, _ = self._members(rows)
-        counts = pa.table({"places": places, "values": texts}).group_by(["places", "values"])
-        counts = pa.Table.from_struct_array(counts.aggregate([])["values"].value_counts())
-        if self._seen.counts is not None:
-            both = pa.concat_tables([self._seen.counts, counts]).group_by("values")
-            counts = both.aggregate([("counts", "sum")]).rename_columns(["values", "counts"])
-        if len(counts) > _MOST:
-            raise InputError(
-                f"{self._where} has more than {_MOST:,} different values, too many to count; check "
-                "the separator, or leave the column out"
-            )
-        self._seen.counts = counts
+        once = pa.table({"places": places, "values": texts}).group_by(["places", "values"])
+        values = once.aggregate([])["values"]
+        advice = "to count; check the separator, or leave the column out"
+        self._seen.counts.add(values, self._where, advice)
         self._seen.rows += len(rows)
+
+    def _count_separators(self, column: pa.ChunkedArray) -> None:
+        if is_list(column.type) and self._separator is not None:
+            raise InputError(
+                f"found {self._separator!r}, but {self._where} holds lists; remove it",
+                option="separator",
+            )
+        if pa.types.is_string(column.type):
+            texts = column.drop_null()
+            self._seen.texts += len(texts)
+            known = SEPARATORS if self._separator is None else (self._separator,)
+            self._seen.separated += separators_in(texts, known)
 
     def finish(self) -> None:
         seen, self._seen = self._seen, _Seen()
-        if seen.counts is None or not len(seen.counts):
+        if not len(seen.counts):
             raise InputError(
                 f"{self._where} has no value in the {seen.rows:,} training rows; remove it"
             )
-        often = seen.counts.filter(pc.greater_equal(seen.counts["counts"], self._min_count))
-        ranked = often.sort_by([("counts", "descending"), ("values", "ascending")])
-        size = self._size or _SIZE
-        self._values = sorted(ranked["values"].slice(0, size).to_pylist())
+        self._check_separator(seen)
+        ranked, size = seen.counts.frequent(self._min_count), self._size or _SIZE
+        self._values = sorted(ranked[:size])
         if len(ranked) > size:
-            self.notes = (
+            self.notes += (
                 f"input {self.name!r}: the {size:,} most frequent of {len(ranked):,} values that "
                 f"occur in at least {self._min_count} rows have an index of their own (size)",
+            )
+
+    def _check_separator(self, seen: _Seen) -> None:
+        self.notes = ()
+        if self._separator is None:
+            for found, count in seen.separated.most_common(1):
+                if count >= SEPARATED * seen.texts:
+                    raise InputError(
+                        f"found none, so that texts are split at white space, but {count:,} of "
+                        f"{seen.texts:,} texts in {self._where} contain {found!r}; give separator: "
+                        f"{found!r}, or separator: ' ' where that belongs to the values",
+                        option="separator",
+                    )
+        elif seen.texts and not seen.separated[self._separator]:
+            self.notes = (
+                f"input {self.name!r}: no training row contains the separator {self._separator!r}, "
+                "so each text is one value",
             )
 
     def apply(self, rows: Rows) -> tuple[Any, Notes]:
@@ -132,8 +160,7 @@ class Set(Input):
         from motet.data.ragged import Ragged
 
         places, texts, missing = self._members(rows)
-        found = pc.index_in(texts, pa.array(self._values, pa.string())).cast(pa.int64())
-        found = pc.fill_null(pc.add(found, _FIRST), _UNKNOWN)
+        found = indices_of(self._values, texts, _FIRST, _UNKNOWN)
         indices = np.concatenate([found.to_numpy(), np.full(missing.sum(), _MISSING)])
         at = np.concatenate([places, np.flatnonzero(missing)])
         whole = np.unique(np.stack([at, indices.astype(np.int64)]), axis=1)  # each value once
@@ -149,11 +176,7 @@ class Set(Input):
 
     def declared(self) -> SetShape:
         if self._size is None:
-            raise InputError(
-                "the number of values is unknown without data; give it, for example size: 500",
-                option="size",
-                owner=f"input {self.name!r}",
-            )
+            raise unknown_size(self.name, 500)
         return self.shape()
 
     def state(self) -> dict[str, Any]:
@@ -176,9 +199,9 @@ class Set(Input):
         kind = column.type
         if pa.types.is_string(kind):
             if self._separator is None:
-                column = list_texts.read_column(column)
+                column = read_column(column)
             else:
-                column = pc.split_pattern(column, self._separator)
+                column = split_column(column, self._separator)
         elif pa.types.is_null(kind):
             column = column.cast(pa.list_(pa.string()))
         elif not is_list(kind):

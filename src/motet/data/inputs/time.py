@@ -15,6 +15,7 @@ from motet.data.inputs.shapes import NumberColumn, TableShape
 from motet.data.notes import Finding, Notes
 from motet.data.selection import column_of, require_columns
 from motet.data.time_stamps import DAY, Times, as_times, check_zone
+from motet.data.values import is_number
 from motet.options import checked
 from motet.problems import InputError
 
@@ -35,6 +36,8 @@ class _Seen:
     last: float = -math.inf
     at_midnight: bool = True
     gaps: dict[str, Sample] = field(default_factory=dict)
+    numbers: set[str] = field(default_factory=set)
+    """Columns that hold numbers, which need a unit."""
 
 
 @final
@@ -98,6 +101,12 @@ class Time(Input):
         self._wanted = parts
         self._parts: tuple[str, ...] = tuple(parts or ())
         self._gap_columns = (gaps,) if isinstance(gaps, str) else tuple(gaps)
+        if len(set(self._gap_columns)) < len(self._gap_columns):
+            raise InputError(
+                f"found {list(self._gap_columns)}, expected columns, each once",
+                option="gaps",
+                owner=f"input {name!r}",
+            )
         if gap_unit is not None and not self._gap_columns:
             raise InputError(
                 "applies only with gaps; remove it", option="gap_unit", owner=f"input {name!r}"
@@ -109,6 +118,7 @@ class Time(Input):
                 owner=f"input {name!r}",
             )
         self._gap_unit: Any = gap_unit or unit
+        self._units_given = {"unit": unit, "gap_unit": gap_unit}
         self._missing = False
         self._first, self._last = 0.0, 0.0
         self._gaps: dict[str, dict[str, Any]] = {}
@@ -118,7 +128,7 @@ class Time(Input):
         return (self._column, *self._gap_columns)
 
     def observe(self, rows: Rows) -> None:
-        times, seen = self._times(rows, self._column, self._unit), self._seen
+        times, seen = self._times(rows, self._column), self._seen
         known = ~np.isnan(times.moments)
         seen.first = min(seen.first, times.moments[known].min(initial=math.inf))
         seen.last = max(seen.last, times.moments[known].max(initial=-math.inf))
@@ -129,6 +139,7 @@ class Time(Input):
             sample.add(gap[there], seen.rows + np.flatnonzero(there))
         seen.rows += len(known)
         seen.known += int(known.sum())
+        seen.numbers |= {each for each in self.columns(()) if is_number(rows[each].type)}
 
     def finish(self) -> None:
         seen, self._seen = self._seen, _Seen()
@@ -137,6 +148,7 @@ class Time(Input):
                 f"{self._where(self._column)} has no value in the {seen.rows:,} training rows; "
                 "remove it"
             )
+        self._check_units(seen.numbers)
         if self._wanted is None:
             self._parts = _USUAL[1:] if seen.at_midnight else _USUAL
         self._missing = seen.known < seen.rows
@@ -156,7 +168,7 @@ class Time(Input):
             self.notes += sample.notes(f"input {self.name!r}")
 
     def apply(self, rows: Rows) -> tuple[dict[str, Any], Notes]:
-        times = self._times(rows, self._column, self._unit)
+        times = self._times(rows, self._column)
         missing = np.isnan(times.moments)
         columns = [_cyclic(part, times.local) for part in self._parts if part != "trend"]
         outside = 0
@@ -229,15 +241,30 @@ class Time(Input):
     def _gaps_of(self, rows: Rows, times: Times) -> list[tuple[str, NDArray[np.float64]]]:
         """Return the days since each other time, (N,), NaN where either is missing."""
         return [
-            (name, times.moments - self._times(rows, name, self._gap_unit).moments)
-            for name in self._gap_columns
+            (name, times.moments - self._times(rows, name).moments) for name in self._gap_columns
         ]
 
-    def _times(self, rows: Rows, column: str, unit: Any) -> Times:
-        option = "gaps" if column in self._gap_columns else None
-        require_columns(rows, [column], f"input {self.name!r}", option)
-        found = column_of(rows, column, f"input {self.name!r}")
-        return as_times(found, self._where(column), self._zone, unit)
+    def _times(self, rows: Rows, column: str) -> Times:
+        owner, where = f"input {self.name!r}", self._where(column)
+        if column == self._column:
+            return as_times(column_of(rows, column, owner), where, self._zone, self._unit)
+        require_columns(rows, [column], owner, "gaps")
+        found = column_of(rows, column, owner)
+        return as_times(found, where, self._zone, self._gap_unit, "gap_unit")
+
+    def _check_units(self, numbers: set[str]) -> None:
+        """Refuse a unit that no column of numbers is read in."""
+        gaps = set(self._gap_columns)
+        reads = {"unit": {self._column}, "gap_unit": gaps}
+        if self._units_given["gap_unit"] is None:
+            reads["unit"] |= gaps
+        for option, columns in reads.items():
+            if self._units_given[option] is not None and not columns & numbers:
+                names = ", ".join(map(repr, sorted(columns)))
+                raise InputError(
+                    f"applies only to numbers, of which there are none in {names}; remove it",
+                    option=option,
+                )
 
     def _where(self, column: str) -> str:
         return f"column {column!r}"
