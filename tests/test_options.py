@@ -11,6 +11,8 @@ from typing_extensions import TypedDict, Unpack
 
 from motet import options, sharing
 from motet.config import json_schema, read
+from motet.data.inputs.text import Text
+from motet.data.inputs.vector import Vector
 from motet.options import (
     TASK_DEFAULTS,
     Default,
@@ -268,3 +270,38 @@ def test_options_that_members_share_are_defined_once_outside_the_package_too():
 def test_options_that_members_share_are_checked(wrong, message):
     with pytest.raises(InputError, match=message):
         Box(**wrong)
+
+
+# Choices of members from Python -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        ({"type": "bag", "characters": 5}, r"^Text: encoder.characters: found 5, expected a list"),
+        ({"type": "bag", "characters": [5]}, r"characters: found \[5\], expected more values"),
+        ({"type": "bag", "characters": [5, 3]}, r"characters: found \[5, 3\], expected the small"),
+        ({"type": "bag", "bucket": 4}, "encoder 'bag' has no option 'bucket'; .* 'buckets'"),
+        ({"type": "lstm", "characters": {"long": 5}}, "encoder.characters.long: unknown; remove"),
+        ({"type": "bag+lstm", "bag": {"characters": 5}}, "^Text: encoder.bag.characters: found 5"),
+        ({"type": "bag+lstm", "lstm": "bag"}, "encoder.lstm: the encoder 'bag' does not fit here"),
+        ({"type": None}, 'expected a name, or {"type": name, option: value'),
+        ("bagg", "encoder: no encoder is named 'bagg'; did you mean 'bag'"),
+    ],
+)
+def test_a_member_chosen_in_python_is_checked_as_in_a_config(encoder, message):
+    with pytest.raises(InputError, match=message):
+        Text("review", encoder=encoder)
+
+
+def test_an_option_of_a_chosen_member_that_has_no_effect_is_refused():
+    with pytest.raises(InputError, match=r"encoder\.frequencies: applies only with"):
+        Vector("clip", encoder={"type": "mlp", "frequencies": 5})
+
+
+def test_a_chosen_member_of_a_user_is_checked_where_it_is_made(monkeypatch):
+    class Own:
+        def __init__(self, size, *, own=None): ...
+
+    monkeypatch.setitem(ENCODERS._own, "own", Own)
+    Vector("clip", encoder={"type": "own", "own": object()})

@@ -37,7 +37,7 @@ def test_a_text_without_n_grams_is_refused():
 
 
 def test_each_part_has_the_options_of_its_own_encoder():
-    with pytest.raises(InputError, match=r"lstm: found type: transformer, expected lstm"):
+    with pytest.raises(InputError, match=r"lstm: the encoder 'transformer' does not fit"):
         create("bag+lstm", 50, 1, lstm={"type": "transformer"})
     with pytest.raises(InputError, match="'lstm' has no option 'widht'; did you mean 'width'"):
         create("bag+lstm", 50, 1, lstm={"widht": 3})

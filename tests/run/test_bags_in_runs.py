@@ -134,7 +134,7 @@ def test_a_view_of_a_bag_has_fewer_n_grams(tmp_path):
 
 
 def test_pieces_of_words_in_the_wrong_order_are_refused_at_their_key():
-    with pytest.raises(ConfigError, match=r"characters: found \[5, 3\], expected the shortest"):
+    with pytest.raises(ConfigError, match=r"characters: found \[5, 3\], expected the smaller"):
         check(with_encoder({"type": "bag", "characters": [5, 3]}), data=ROWS)
     beside = {"type": "bag+lstm", "bag": {"characters": [5, 3]}}
     with pytest.raises(ConfigError, match=r"review\.encoder\.bag\.characters: found \[5, 3\]"):

@@ -144,7 +144,7 @@ def test_only_some_tasks_are_trained_and_the_config_of_the_run_names_them(table,
         ({"scheduling": "round_robin"}, r"tasks.b.priority: found high, but neither the scheduler"),
         (
             {"scheduling": {"type": "weighted", "base": "curriculum"}},
-            r"scheduling.base.type: found",
+            "scheduling.base: the scheduler 'curriculum' does not fit",
         ),
         (
             {"scheduling": {"type": "curriculum", "order": ["a", "b", "d"]}},

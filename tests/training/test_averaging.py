@@ -136,11 +136,23 @@ def test_a_skipped_step_does_not_count():
     assert all(torch.equal(kept[name], each) for name, each in found.progress.average.items())
 
 
-def test_a_model_with_batch_norm_is_refused_with_the_reason():
-    net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8))
-    with pytest.raises(InputError, match=r"average: found a model with BatchNorm .*LayerNorm"):
+@pytest.mark.parametrize(
+    "norm", [nn.BatchNorm1d(8), nn.InstanceNorm1d(8, track_running_stats=True)]
+)
+def test_a_model_with_running_statistics_is_refused_with_the_reason(norm):
+    net = nn.Sequential(nn.Linear(4, 8), norm)
+    kind = type(norm).__name__
+    with pytest.raises(InputError, match=rf"average: found a model with {kind} .*LayerNorm"):
         trainer(net, average="ema")
     trainer(net)
+
+
+def test_early_stopping_before_the_last_quarter_is_noted():
+    found = trainer(average="last_quarter", patience=1, learning_rate=1e-9, lr_schedule="constant")
+    found.fit(DATA, VALID, epochs=20)
+    assert found.progress.stopped
+    assert "before the last quarter, which is averaged; epochs: " in found.cut_short
+    assert "learning rate" not in found.cut_short
 
 
 def test_an_average_of_reduced_precision_is_kept_in_float32():

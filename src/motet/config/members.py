@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, Union, cast, get_args, get
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model
 from pydantic_core import core_schema
 
-from motet.options import Option, read_options
+from motet.options import Chosen, Option, fitting, read_options
 from motet.registry import KINDS, version
 
 
@@ -56,8 +56,8 @@ class MemberOf:
     default: str | None = None
     base: type[Member] = Member
     """What the forms have beside the member's options."""
-    lacking: str | None = None
-    """Option that the members which fit here do not have."""
+    chosen: Chosen | None = None
+    """The marker of the option that chooses it, by which fewer members fit."""
 
     def form(self, name: str) -> type[Member]:
         """Return the form of the member ``name``, as it is registered now."""
@@ -94,15 +94,7 @@ class MemberOf:
         return {"anyOf": [{"type": "string", "enum": names}, {"oneOf": forms}, *nothing]}
 
     def _fitting(self) -> list[str]:
-        registry = KINDS[self.kind]
-        if self.lacking is None:
-            return list(registry)
-        return [
-            name
-            for name in registry
-            if registry.package(name) is not None  # imported where a config names it
-            or all(option.name != self.lacking for option in read_options(registry, name))
-        ]
+        return list(KINDS[self.kind]) if self.chosen is None else fitting(self.chosen)
 
     def _spelled_out(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -110,7 +102,7 @@ class MemberOf:
         elif isinstance(value, Mapping) and "type" not in value and self.default is not None:
             value = {"type": self.default, **value}
         registry, name = KINDS[self.kind], _name(value)
-        if self.lacking is not None and name in registry and name not in self._fitting():
+        if name in registry and name not in self._fitting():
             near = registry.hint(name, self._fitting())
             raise ValueError(f"the {self.kind} {name!r} does not fit here; {near}")
         return value
@@ -142,6 +134,6 @@ def field_of(option: Option) -> tuple[Any, Any]:
     annotation = option.annotation
     if (chosen := option.chosen) is not None:
         union = get_args(annotation) if get_origin(annotation) is Union else (annotation,)
-        member = MemberOf(chosen.kind, chosen.default, lacking=chosen.lacking)
+        member = MemberOf(chosen.kind, chosen.default, chosen=chosen)
         annotation = Annotated[Member | None if NoneType in union else Member, member]
     return annotation, Field(default, description=option.description)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from motet.data.grams import Grams
-from motet.options import asked_by, read_options, reads_tokens
+from motet.options import asked_by, name_and_options, read_options, reads_tokens
 from motet.problems import InputError
 from motet.registry import ENCODERS
 
@@ -61,7 +61,7 @@ class TextParts:
                 "characters",
                 option="encoder",
             )
-        tokens = not asked or reads_tokens(_named(encoder)[0])
+        tokens = not asked or reads_tokens(name_and_options(encoder, _DEFAULT)[0])
         return TextParts(next(iter(asked), None), letters, tokens)
 
     def state(self) -> dict[str, Any]:
@@ -84,6 +84,13 @@ class TextParts:
 
 
 def _grams(options: Mapping[str, Any], *, lowercase: bool) -> Grams:
+    for name in ("buckets", "words", "characters"):
+        if name not in options:
+            raise InputError(
+                f"it asks for {GRAMS!r}, but has no option {name}; give it the options buckets, "
+                "words and characters",
+                option="encoder",
+            )
     pieces = options["characters"]
     return Grams(
         options["buckets"],
@@ -93,15 +100,11 @@ def _grams(options: Mapping[str, Any], *, lowercase: bool) -> Grams:
     )
 
 
-def _named(encoder: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the name of an encoder, and its options."""
-    given = {"type": encoder} if isinstance(encoder, str) else dict(encoder)
-    return given.pop("type", _DEFAULT), given
-
-
-def _asked(encoder: str | Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _asked(
+    encoder: str | Mapping[str, Any], default: str | None = _DEFAULT
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield what an encoder, or one that it consists of, asks for, with its options."""
-    name, given = _named(encoder)
+    name, given = name_and_options(encoder, default)
     known = read_options(ENCODERS, name)
     options = {option.name: option.default for option in known} | given
     for part in asked_by(name):
@@ -109,10 +112,6 @@ def _asked(encoder: str | Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str,
     for option in known:
         chosen = option.chosen
         if chosen is not None and chosen.kind == ENCODERS.kind:
-            inner = options[option.name]
-            if inner is None and chosen.default is not None:
-                inner = chosen.default
-            elif isinstance(inner, Mapping) and chosen.default is not None:
-                inner = {"type": chosen.default, **inner}
+            inner = options[option.name] or chosen.default
             if inner is not None:
-                yield from _asked(inner)
+                yield from _asked(inner, chosen.default)

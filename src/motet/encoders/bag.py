@@ -9,7 +9,7 @@ from torch.nn.functional import dropout, embedding_bag
 
 from motet.encoders.base import Encoder
 from motet.encoders.tokens import PAD, Text
-from motet.options import Fraction, PositiveInt, checked
+from motet.options import Fraction, Lengths, PositiveInt, checked
 from motet.problems import InputError, shown
 
 GRAMS = "grams"
@@ -45,7 +45,7 @@ class Bag(Encoder):
             training text has stay without effect; random, vectors are drawn.
 
     Raises:
-        InputError: If the longest piece is shorter than the shortest.
+        InputError: If an option is wrong.
 
     Example:
         >>> encoder = Bag(0, width=8, buckets=100, start="random")
@@ -69,17 +69,12 @@ class Bag(Encoder):
         width: PositiveInt = 64,
         buckets: PositiveInt = 65_536,
         words: PositiveInt = 2,
-        characters: tuple[PositiveInt, PositiveInt] | None = (3, 5),
+        characters: Lengths | None = (3, 5),
         dropout: Fraction = 0.2,
         pool: Literal["mean", "root"] = "root",
         start: Literal["linear", "random"] = "linear",
     ) -> None:
         super().__init__()
-        if characters is not None and characters[0] > characters[1]:
-            raise InputError(
-                f"found [{characters[0]}, {characters[1]}], expected the shortest length first",
-                option="characters",
-            )
         self.width, self.dropout, self.pool = width, dropout, pool
         self.vectors = nn.Embedding(buckets + 1, width, padding_idx=PAD)
         with torch.no_grad():

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from motet.encoders.base import Encoder
 from motet.encoders.tokens import Text
 from motet.options import Chosen, Mapping, checked, create
-from motet.problems import InputError, about
+from motet.problems import about
 from motet.registry import ENCODERS
 from motet.states import TokenStates
 
@@ -19,8 +19,10 @@ class BesideBag(Encoder):
     Every word has the same features of the bag. Widths add up.
 
     Args:
-        bag: A `motet.encoders.Bag`.
-        encoder: An encoder that returns `motet.states.TokenStates`.
+        sizes: Number of tokens and of segments.
+        bag: Options of the bag.
+        name: Name of the encoder of tokens, which returns `motet.states.TokenStates`.
+        options: Its options.
     """
 
     reads = "text"
@@ -28,10 +30,19 @@ class BesideBag(Encoder):
     gives = "tokens"
     not_causal = "reads a text as a whole, in a bag"
 
-    def __init__(self, bag: nn.Module, encoder: nn.Module) -> None:
+    def __init__(
+        self,
+        sizes: tuple[int, int],
+        bag: Mapping[str, Any] | None,
+        name: str,
+        options: Mapping[str, Any] | None,
+    ) -> None:
         super().__init__()
-        self.bag, self.encoder = bag, encoder
-        self.width: int = bag.width + encoder.width  # type: ignore[operator,assignment]  # ints
+        with about("bag"):
+            self.bag = create(ENCODERS, "bag", *sizes, **_options(bag))
+        with about(name):
+            self.encoder = create(ENCODERS, name, *sizes, **_options(options))
+        self.width = self.bag.width + self.encoder.width
 
     def branches(self) -> list[nn.Module]:
         """Return the two encoders, which are beside each other."""
@@ -83,13 +94,12 @@ class BagLSTM(BesideBag):
         vocabulary: int,
         segments: int = 1,
         *,
-        bag: Annotated[Mapping[str, Any], Chosen("encoder", default="bag", lacking="bag")]
+        bag: Annotated[Mapping[str, Any], Chosen("encoder", default="bag", names=("bag",))]
         | None = None,
-        lstm: Annotated[Mapping[str, Any], Chosen("encoder", default="lstm", lacking="bag")]
+        lstm: Annotated[Mapping[str, Any], Chosen("encoder", default="lstm", names=("lstm",))]
         | None = None,
     ) -> None:
-        sizes = vocabulary, segments
-        super().__init__(_made("bag", bag, sizes), _made("lstm", lstm, sizes))
+        super().__init__((vocabulary, segments), bag, "lstm", lstm)
 
 
 @final
@@ -118,26 +128,15 @@ class BagTransformer(BesideBag):
         vocabulary: int,
         segments: int = 1,
         *,
-        bag: Annotated[Mapping[str, Any], Chosen("encoder", default="bag", lacking="bag")]
+        bag: Annotated[Mapping[str, Any], Chosen("encoder", default="bag", names=("bag",))]
         | None = None,
         transformer: Annotated[
-            Mapping[str, Any], Chosen("encoder", default="transformer", lacking="bag")
+            Mapping[str, Any], Chosen("encoder", default="transformer", names=("transformer",))
         ]
         | None = None,
     ) -> None:
-        sizes = vocabulary, segments
-        super().__init__(_made("bag", bag, sizes), _made("transformer", transformer, sizes))
+        super().__init__((vocabulary, segments), bag, "transformer", transformer)
 
 
-def _made(name: str, given: Mapping[str, Any] | None, sizes: tuple[int, int]) -> nn.Module:
-    options = dict(given or {})
-    found = options.pop("type", name)
-    if found != name:
-        raise InputError(
-            f"found type: {found}, expected {name} with its options, for example "
-            f"{name}: {{width: 128}}",
-            option=name,
-        )
-    with about(name):
-        made: nn.Module = create(ENCODERS, name, *sizes, **options)
-    return made
+def _options(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (given or {}).items() if name != "type"}

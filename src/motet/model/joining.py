@@ -54,7 +54,9 @@ def one_encoder(
         )
     widths = [_width(name, each) for name, each in encoders.items()]
     with about("fusion"):
-        made = create_fusion(fusion or "concat", widths, list(encoders), _sequences(encoders))
+        made = create_fusion(
+            "concat" if fusion is None else fusion, widths, list(encoders), _sequences(encoders)
+        )
     empty = {name: 0 for name, each in encoders.items() if "text" in kinds_read(each)}
     return Joined(None, {}, _labelled(encoders, tasks), encoders, made, empty)
 

@@ -27,7 +27,7 @@ from motet.model.reads import (
 )
 from motet.model.sizes import Sizes
 from motet.model.wrapped import WrappedModule, check_heads
-from motet.problems import InputError, about
+from motet.problems import InputError, about, shown
 from motet.sharing import (
     Backbone,
     ByTask,
@@ -90,6 +90,12 @@ class MultiTaskModel(OwnedParameters):
         super().__init__()
         names = task_names(tasks)
         stages = Stages.of(one_encoder(encoder, encoders, fusion, tasks))
+        if sharing is not None and not isinstance(sharing, Sharing):
+            raise InputError(
+                f"found {shown(sharing)}, expected a sharing scheme, such as "
+                'motet.sharing.create("mmoe", experts=4)',
+                option="sharing",
+            )
         sharing, whole = sharing or Hard(), stages
         maps = check_states(tasks, stages, sharing)
         check_causal(tasks, stages.whole or stages[-1])

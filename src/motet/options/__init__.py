@@ -11,6 +11,7 @@ from motet.options.checking import (
     checked,
     create,
 )
+from motet.options.choosing import fitting, name_and_options
 from motet.options.reading import (
     Option,
     asked_by,
@@ -48,6 +49,7 @@ from motet.options.types import (
     Frequency,
     InConfig,
     InnerShare,
+    Lengths,
     Literal,
     Mapping,
     Named,
@@ -94,6 +96,7 @@ __all__ = [
     "Frequency",
     "InConfig",
     "InnerShare",
+    "Lengths",
     "Literal",
     "Mapping",
     "Named",
@@ -123,7 +126,9 @@ __all__ = [
     "common_options",
     "create",
     "defaults_of",
+    "fitting",
     "label_kind_of",
+    "name_and_options",
     "read_options",
     "read_typed_dict",
     "reads_tokens",

@@ -5,13 +5,14 @@ from typing import Annotated, NotRequired
 from pydantic import AfterValidator, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from motet.options.numbers import Degrees, PositiveFloat, PositiveInt, PositiveShare, Share
-
-
-def _ordered(given: tuple[float, float]) -> tuple[float, float]:
-    if given[0] > given[1]:
-        raise ValueError(f"found {list(given)}, expected the smaller number first")
-    return given
+from motet.options.numbers import (
+    Degrees,
+    PositiveFloat,
+    PositiveInt,
+    PositiveShare,
+    Share,
+    ordered,
+)
 
 
 class ResizedCrop(TypedDict):
@@ -21,13 +22,13 @@ class ResizedCrop(TypedDict):
 
     scale: Annotated[
         tuple[PositiveShare, PositiveShare],
-        AfterValidator(_ordered),
+        AfterValidator(ordered),
         Field(description="Smallest and largest share of the area."),
     ]
     ratio: NotRequired[
         Annotated[
             tuple[PositiveFloat, PositiveFloat],
-            AfterValidator(_ordered),
+            AfterValidator(ordered),
             Field(description="Smallest and largest width per height; 3/4 and 4/3."),
         ]
     ]
@@ -56,7 +57,7 @@ class Erasing(TypedDict):
     scale: NotRequired[
         Annotated[
             tuple[PositiveShare, PositiveShare],
-            AfterValidator(_ordered),
+            AfterValidator(ordered),
             Field(description="Smallest and largest share of the area; 0.02 and 0.33."),
         ]
     ]

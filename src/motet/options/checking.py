@@ -9,9 +9,10 @@ from pydantic import ConfigDict, ValidationError, validate_call
 from typing_extensions import Unpack
 
 from motet.names import Registry
+from motet.options.choosing import check_choice, within
 from motet.options.explaining import explain
 from motet.options.reading import read_options
-from motet.options.types import only_with
+from motet.options.types import Chosen, only_with
 from motet.problems import InputError, hint
 
 P = ParamSpec("P")
@@ -25,11 +26,14 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
     Returns:
         The same function. It raises one `InputError` with all problems, including options that have
-        no effect with the others (`OnlyWith`), and names itself in errors about an option that the
+        no effect with the others (`OnlyWith`), mistakes in members that an option chooses
+        (`Chosen`), and names itself in errors about an option that the
         function itself raises.
     """
     signature = inspect.signature(function)
     owner = function.__qualname__.removesuffix(".__init__")
+    marked = {name: Chosen.of(each.annotation) for name, each in signature.parameters.items()}
+    choices = {name: marker for name, marker in marked.items() if marker is not None}
 
     @functools.cache
     def validated() -> Callable[P, R]:
@@ -39,6 +43,10 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             _refuse_unread(signature, kwargs)
+            for name, marker in choices.items():
+                if isinstance(kwargs.get(name), (str, Mapping)):
+                    with within(name):
+                        check_choice(kwargs[name], marker)
             return validated()(*args, **kwargs)
         except ValidationError as error:
             raise _complaint(owner, signature, error) from None

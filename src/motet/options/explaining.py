@@ -39,8 +39,12 @@ _EXPECTED = {
 def explain(error: Mapping[str, Any]) -> str:
     """Translate one of pydantic's error details into "found ..., expected ..."."""
     kind, context = str(error["type"]), error.get("ctx", {})
+    if kind == "missing" and isinstance(error["input"], (list, tuple)):
+        return f"found {shown(error['input'])}, expected more values"
     if kind == "missing":
         return "missing, but required"
+    if kind == "extra_forbidden":
+        return "unknown; remove it"
     if kind == "value_error":
         return str(context["error"])
     expected = _EXPECTED.get(kind)

@@ -2,7 +2,8 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import (
     GetCoreSchemaHandler,
@@ -60,6 +61,16 @@ class Chosen:
     default: str | None = None
     lacking: str | None = None
     """Option that the members which fit here do not have."""
+    names: tuple[str, ...] = ()
+    """The members that fit; all if empty."""
+
+    @staticmethod
+    def of(annotation: Any) -> "Chosen | None":
+        """Return the marker of an annotation, or of a branch of its union."""
+        is_union = get_origin(annotation) in (Union, UnionType)
+        branches = get_args(annotation) if is_union else (annotation,)
+        marks = (mark for each in branches for mark in getattr(each, "__metadata__", ()))
+        return next((mark for mark in marks if isinstance(mark, Chosen)), None)
 
 
 @dataclass(frozen=True)

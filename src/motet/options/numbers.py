@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
 )
@@ -25,6 +26,17 @@ def _refused(value: Any, kind: Literal["int_type", "float_type"]) -> Any:
     return value
 
 
+def ordered(given: tuple[float, float]) -> tuple[float, float]:
+    """Return two numbers as they are.
+
+    Raises:
+        ValueError: If the first is larger.
+    """
+    if given[0] > given[1]:
+        raise ValueError(f"found {list(given)}, expected the smaller number first")
+    return given
+
+
 PositiveInt = Annotated[int, Field(gt=0), BeforeValidator(_whole)]
 TwoOrMore = Annotated[int, Field(ge=2), BeforeValidator(_whole)]
 NonNegativeInt = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
@@ -39,5 +51,7 @@ PositiveShare = Annotated[float, Field(gt=0, le=1), BeforeValidator(_real)]
 """A share above 0: 0 < x <= 1."""
 InnerShare = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_real)]
 """A share that is neither nothing nor all: 0 < x < 1."""
+Lengths = Annotated[tuple[PositiveInt, PositiveInt], AfterValidator(ordered)]
+"""The shortest and the longest of something."""
 Degrees = Annotated[float, Field(gt=0, le=180), BeforeValidator(_real)]
 """An angle, either way: 0 < x <= 180."""

@@ -58,10 +58,7 @@ class Option:
     @property
     def chosen(self) -> Chosen | None:
         """The marker of an option that chooses a member."""
-        is_union = get_origin(self.annotation) is Union
-        branches = get_args(self.annotation) if is_union else (self.annotation,)
-        marks = (mark for each in branches for mark in getattr(each, "__metadata__", ()))
-        return next((mark for mark in marks if isinstance(mark, Chosen)), None)
+        return Chosen.of(self.annotation)
 
 
 def read_options(registry: Registry, name: str) -> tuple[Option, ...]:

@@ -43,6 +43,7 @@ from motet.options.markers import (
 from motet.options.numbers import (
     Fraction,
     InnerShare,
+    Lengths,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -72,6 +73,7 @@ __all__ = [
     "Frequency",
     "InConfig",
     "InnerShare",
+    "Lengths",
     "Literal",
     "Mapping",
     "Named",

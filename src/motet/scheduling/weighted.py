@@ -2,14 +2,23 @@
 
 from typing import final
 
-from motet.options import Annotated, Any, Chosen, Mapping, PositiveInt, Sequence, checked, create
+from motet.options import (
+    Annotated,
+    Any,
+    Chosen,
+    Mapping,
+    PositiveInt,
+    Sequence,
+    checked,
+    create,
+    name_and_options,
+)
 from motet.problems import InputError
 from motet.registry import SCHEDULERS
 from motet.scheduling.by_odds import ByOdds
 
 ODDS = {"low": 0.5, "normal": 1.0, "high": 2.0, "critical": 3.0}
 """How often a task of each priority is drawn, in relation to others."""
-_BASES = ("random", "proportional", "temperature", "annealed")
 
 
 @final
@@ -34,7 +43,14 @@ class Weighted(ByOdds):
         self,
         tasks: Sequence[str],
         *,
-        base: Annotated[Mapping[str, Any], Chosen("scheduler", default="random", lacking="base")]
+        base: Annotated[
+            Mapping[str, Any],
+            Chosen(
+                "scheduler",
+                default="random",
+                names=("random", "proportional", "temperature", "annealed"),
+            ),
+        ]
         | None = None,
         tasks_per_step: PositiveInt = 1,
     ) -> None:
@@ -52,10 +68,7 @@ class Weighted(ByOdds):
 
 
 def _base(given: Mapping[str, Any], tasks: Sequence[str]) -> ByOdds:
-    options = dict(given)
-    name = options.pop("type", "random")
-    if name not in _BASES:
-        raise InputError(f"found {name!r}; expected {', '.join(_BASES)}", option="base.type")
+    name, options = name_and_options(given, "random")
     for option, default in (("tasks_per_step", 1), ("combine", None)):
         if options.pop(option, default) != default:
             raise InputError(f"belongs beside base; move it: {option}", option=f"base.{option}")

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from motet.problems import InputError
 from motet.training.state import TrainingState
@@ -39,15 +38,15 @@ class WeightAverage:
         kind: ``ema`` or ``last_quarter``; None keeps none.
 
     Raises:
-        InputError: If the model has BatchNorm, whose running statistics are those of the weights of
-            single steps.
+        InputError: If the model has BatchNorm, or another module with running statistics, which are
+            those of the weights of single steps.
     """
 
     def __init__(self, model: nn.Module, kind: str | None) -> None:
         self.kind = kind
         self._parameters = list(model.named_parameters())
         if kind is not None:
-            _refuse_batch_norm(model)
+            _refuse_running_statistics(model)
 
     def add(self, state: TrainingState, total: int) -> None:
         """Add the weights after a step.
@@ -108,11 +107,12 @@ def _precise(parameter: Tensor) -> torch.dtype:
     return torch.promote_types(parameter.dtype, torch.float32)
 
 
-def _refuse_batch_norm(model: nn.Module) -> None:
+def _refuse_running_statistics(model: nn.Module) -> None:
     for name, module in model.named_modules():
-        if isinstance(module, _BatchNorm) and module.track_running_stats:
+        if getattr(module, "running_mean", None) is not None:
+            kind = type(module).__name__
             raise InputError(
-                f"found a model with BatchNorm ({name}), whose running statistics are those of the "
+                f"found a model with {kind} ({name}), whose running statistics are those of the "
                 "weights of single steps, not of their average; expected none; replace it, for "
                 "example with LayerNorm or GroupNorm, or remove average",
                 option="average",

@@ -10,7 +10,7 @@ from torch import nn
 from motet import balancing, scheduling
 from motet.balancing import Balancer
 from motet.model import MultiTaskModel
-from motet.options import create
+from motet.options import create, name_and_options
 from motet.problems import InputError
 from motet.registry import OPTIMIZERS
 from motet.scheduling import Scheduler
@@ -18,23 +18,6 @@ from motet.training.parameter_groups import OptimizerFactory, parameter_groups, 
 
 MemberChoice = str | Mapping[str, Any]
 """A member's name, or ``{"type": name, option: value, ...}``."""
-
-
-def name_and_options(choice: MemberChoice) -> tuple[str, dict[str, Any]]:
-    """Split a choice into the member's name and its options.
-
-    Returns:
-        Name and options.
-
-    Raises:
-        InputError: If there is no name.
-    """
-    if isinstance(choice, str):
-        return choice, {}
-    options = dict(choice)
-    if "type" not in options:
-        raise InputError(f'found {options}, expected {{"type": name, option: value, ...}}')
-    return options.pop("type"), options
 
 
 def create_balancer(choice: Balancer | MemberChoice, model: MultiTaskModel) -> Balancer:

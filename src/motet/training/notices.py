@@ -107,23 +107,30 @@ def warn_of_nothing_left(state: TrainingState, epochs: int) -> None:
 
 
 def cut_schedule(setup: Setup, state: TrainingState) -> str | None:
-    """Describe a learning rate that was still high when early stopping ended training.
+    """Describe what early stopping cut off: a schedule whose rate was still high, or an average.
 
     Args:
         setup: What was trained.
         state: Where training is.
 
     Returns:
-        A note with what to do; None if the rate had fallen to less than a tenth.
+        A note with what to do; None if the rate had fallen to less than a tenth, and the last
+        quarter had begun where its weights are averaged.
     """
-    pace = setup.pace
-    share = setup.rates.left(state.position, pace.total) if state.stopped else 0.0
-    if share < _ANNEALED:
+    if not state.stopped:
+        return None
+    pace, cut = setup.pace, []
+    share = setup.rates.left(state.position, pace.total)
+    if share >= _ANNEALED:
+        cut.append(f"at {share:.0%} of the highest learning rate")
+    if setup.average.kind == "last_quarter" and not state.averaged:
+        cut.append("before the last quarter, which is averaged")
+    if not cut:
         return None
     done = state.epoch + (state.batch > 0)
     return (
-        f"early stopping ended training in epoch {done} of {pace.epochs}, at {share:.0%} of the "
-        f"highest learning rate; epochs: {done} lets it fall"
+        f"early stopping ended training in epoch {done} of {pace.epochs}, {' and '.join(cut)}; "
+        f"epochs: {done} lets it {'fall' if share >= _ANNEALED else 'begin'}"
     )
 
 

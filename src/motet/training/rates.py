@@ -4,9 +4,9 @@ from typing import Any
 
 from torch.optim import Optimizer
 
-from motet.options import create
+from motet.options import create, name_and_options
 from motet.registry import LR_SCHEDULES
-from motet.training.creating import MemberChoice, name_and_options
+from motet.training.creating import MemberChoice
 from motet.training.lr_schedules import LRSchedule
 
 

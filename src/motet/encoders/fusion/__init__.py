@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from motet.encoders.fusion.attention import Attention
@@ -12,6 +13,8 @@ from motet.encoders.fusion.cross_attention import CrossAttention
 from motet.encoders.fusion.gating import Gating
 from motet.encoders.fusion.hierarchical import Hierarchical
 from motet.options import create as _create
+from motet.options import name_and_options
+from motet.problems import InputError, with_article
 from motet.registry import FUSIONS
 
 __all__ = [
@@ -49,17 +52,19 @@ def create(
         InputError: If the name or an option is unknown, an option has a wrong value, or what was
             made is no fusion with a width.
     """
-    options: dict[str, Any] = {}
-    made: Callable[..., Any] = given  # type: ignore[assignment]  # unless it is a name
-    if isinstance(given, str | Mapping):
-        options = {"type": given} if isinstance(given, str) else dict(given)
-        made = FUSIONS[options["type"]]
+    if isinstance(given, Fusion):
+        kind = type(given).__name__
+        raise InputError(
+            f"found {with_article(kind)}; expected what makes one from widths, such as its class"
+        )
+    member: Any = given
+    make = member
+    if not callable(given):
+        name, options = name_and_options(given)
+        member, make = FUSIONS[name], partial(_create, FUSIONS, name, **options)
     known = {"names": tuple(names or map(str, range(len(widths)))), "sequences": tuple(sequences)}
-    taken = inspect.signature(made).parameters
-    more = {name: each for name, each in known.items() if name in taken}
-    if isinstance(given, str | Mapping):
-        return checked_fusion(_create(FUSIONS, options.pop("type"), widths, **more, **options))
-    return checked_fusion(given(widths, **more))
+    taken = inspect.signature(member).parameters
+    return checked_fusion(make(widths, **{n: each for n, each in known.items() if n in taken}))
 
 
 def available() -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from motet.encoders.fusion.base import Fusion
 from motet.encoders.fusion.checks import checked_fusion
-from motet.options import create
+from motet.options import create, name_and_options
 from motet.problems import InputError
 from motet.registry import FUSIONS
 
@@ -18,7 +18,7 @@ def create_nested(
 
     Args:
         option: The option that chooses it.
-        given: A name, or a name with options.
+        given: A name, or a name with options; attention with options where it has no name.
         widths: The width of each of its inputs.
         width: Its width, unless it is given one.
 
@@ -28,8 +28,7 @@ def create_nested(
     Raises:
         InputError: If it has an option that acts on the whole alone, or cannot be made.
     """
-    options: dict[str, Any] = {"type": given} if isinstance(given, str) else dict(given)
-    name = options.pop("type")
+    name, options = name_and_options(given, "attention")
     if options.get("modality_dropout"):
         raise InputError(
             f"found modality_dropout: {options['modality_dropout']} inside; modalities are hidden "
