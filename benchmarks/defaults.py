@@ -54,13 +54,16 @@ _FIXED = [
     "training.optimizer.learning_rate=0.001",
 ]
 _PIECEWISE = {"number": {"scaling": "piecewise"}}
-_LSTM = {"text": {"encoder": {"type": "lstm", "dropout": 0.1}}}
+_PLAIN = {"type": "lstm", "characters": None, "word_dropout": 0.0}
+_LSTM = {"text": {"tokenizer": "wordpiece", "encoder": {**_PLAIN, "dropout": 0.1}}}
+_PIECES = {"text": {"tokenizer": "wordpiece", "encoder": _PLAIN}}
+_LINEAR = {"decoder": "linear"}
 
 
 def _tagger(task=None, **encoder):
     """Return what taggers change: words as tokens, options of the task and of an LSTM."""
-    text = {"tokenizer": "words", "encoder": {"type": "lstm", **encoder}}
-    return {"inputs": {"text": text}, "tasks": {"sequence_labelling": task or {}}}
+    text = {"tokenizer": "words", "encoder": {**_PLAIN, **encoder}}
+    return {"inputs": {"text": text}, "tasks": {"sequence_labelling": task or _LINEAR}}
 
 
 _LETTERS = {"characters": {"width": 48}}
@@ -72,6 +75,7 @@ CANDIDATES = {
         "tables": [*_FIXED, "model.encoder.type=mlp"],
         "texts": _FIXED,
         "inputs": _PIECEWISE | _LSTM,
+        "tasks": {"sequence_labelling": _LINEAR},
     },
     "mlp": {"tables": ["model.encoder.type=mlp"]},
     "ensemble": {"tables": ["model.encoder.type=ensemble"]},
@@ -94,7 +98,8 @@ CANDIDATES = {
     "lstm": {"inputs": {"text": {"encoder": {"type": "lstm"}}}},
     "lstm, dropout .1": {"inputs": _LSTM},
     "smoothing 0.1": {"tasks": {"classification": {"label_smoothing": 0.1}}},
-    "crf": {"tasks": {"sequence_labelling": _CRF}},
+    "pieces": {"inputs": _PIECES, "tasks": {"sequence_labelling": _LINEAR}},
+    "pieces, crf": {"inputs": _PIECES, "tasks": {"sequence_labelling": _CRF}},
     "words": _tagger(),
     "letters": _tagger(**_LETTERS),
     "letters, hidden words": _tagger(**_HIDDEN),

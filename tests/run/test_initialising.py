@@ -253,12 +253,18 @@ def test_shares_of_classes_are_not_stratified_by(folder):
 
 
 def test_tags_in_a_csv_file_label_the_words_of_the_column_that_has_as_many(folder):
-    rows = [("to Rome", "O B-city"), ("go", "O"), ("to New York", "O B-city I-city")] * 20
-    columns = {"n": COLUMNS["age"], "words": [a for a, _ in rows], "slots": [b for _, b in rows]}
+    rows = [("to Rome", "O B-city"), ("go", "O"), ("to New York", "O B-city I-city")] * 250
+    columns = {
+        "n": COLUMNS["age"][:30] * 25,
+        "words": [a for a, _ in rows],
+        "slots": [b for _, b in rows],
+    }
     pa.csv.write_csv(pa.table({**columns, "kinds": columns["slots"]}), "slots.csv")
     path = initialise("slots.csv", ["slots"], "slots.yaml")
     text = path.read_text()
-    assert "  words: {type: text, split: spaces, encoder: {type: lstm, dropout: 0.5}}  # as" in text
+    encoder = "{type: lstm, characters: {width: 48}, word_dropout: 0.15, dropout: 0.5}"
+    assert f"  words: {{type: text, split: spaces, encoder: {encoder}, tokenizer: words}}" in text
+    assert "  slots: {type: sequence_labelling, decoder: crf}  # BIO tags" in text
     assert "  # kinds:" in text
     assert check(path).config.tasks["slots"].type == "sequence_labelling"
 

@@ -131,6 +131,30 @@ def test_folds_are_trained_with_the_same_numbers(tmp_path):
         assert written["training"]["early_stopping"] == {"patience": 1}
 
 
+def test_which_texts_have_labelled_words_and_which_tags_spell_spans():
+    words = {"words": [["to", "Rome"], ["go"], ["a", "b"]], "title": ["x", "y", "z"]}
+    tags = {
+        "spans": [["O", "B-city"], ["O"], None],
+        "listed": ["O O", "O", "O O"],
+        "plain": [["p", "n"], ["v"], ["p", "v"]],
+        "chosen": [["O", "B-city"], ["O"], None],
+        "numbers": [[0.1, 0.2], [0.3], None],
+    }
+    tasks = {name: {"type": "sequence_labelling"} for name in tags}
+    tasks["listed"]["classes"] = ["O", "B-a", "I-a"]
+    tasks["chosen"]["scheme"] = "plain"
+    tasks["numbers"]["type"] = "word_regression"
+    inputs = {name: {"type": "text"} for name in words}
+    table = pa.table({**words, **tags})
+    only = table.select(["title"])  # a source of other tasks
+    sources = [SplitRows(only, np.arange(3), 3, 0, "a"), SplitRows(table, np.arange(3), 3, 0, "b")]
+    facts = facts_of(sources, inputs, tasks)
+    assert facts.span_tags == {"spans": 2, "listed": 3}
+    assert facts.inputs["words"].labelled_words
+    assert not facts.inputs["title"].labelled_words
+    assert not facts_of(sources, inputs, {}).inputs["words"].labelled_words
+
+
 def test_the_words_of_texts_are_counted_in_the_training_rows():
     texts = pa.table({"text": ["One two", "two three three", None, "held out words"]})
     train = np.array([0, 1, 2])
@@ -139,6 +163,5 @@ def test_the_words_of_texts_are_counted_in_the_training_rows():
     assert facts.inputs["text"].distinct_words == 3
     assert facts.inputs["text"].mean_words == pytest.approx(5 / 3)
     assert facts.inputs["text"].words == 5
-    assert facts.word_labels
     assert facts.tasks == {"tag": "sequence_labelling"}
     assert (facts.rows, facts.validation_rows) == (3, 1)

@@ -109,6 +109,57 @@ def test_texts_are_read_as_a_bag_unless_words_are_labelled(rows, tasks, encoder,
     assert found["training"]["optimizer"]["learning_rate"] == (rate or 1e-3)
 
 
+def of_words(kind="sequence_labelling", *, rows=5_000, task=(), training=(), spans=9, **options):
+    """Return what is chosen of a task of words, and of its text beside another one."""
+    inputs = {"review": {"type": "text", **options}, "title": {"type": "text"}}
+    texts = {"review": InputFacts("text", labelled_words=True), "title": InputFacts("text")}
+    given = {"inputs": inputs, "tasks": {"slots": {"type": kind, **dict(task)}}}
+    of_task = {"slots": spans} if spans else {}
+    facts = Facts(rows, 100, texts, {"slots": kind}, of_task)
+    _, choices = settled({**given, "training": dict(training)}, facts)
+    assert not {"inputs.title.tokenizer", "inputs.title.encoder.characters"} & {*choices}
+    of_both = ("inputs.review.", "tasks.slots.")
+    return {key.split(".", 2)[2]: c.value for key, c in choices.items() if key.startswith(of_both)}
+
+
+LETTERS = {"tokenizer": "words", "encoder.characters": {"width": 48}, "encoder.word_dropout": 0.15}
+CRF = {"decoder": "crf"}
+
+
+def test_words_that_are_labelled_are_read_by_letters_and_spans_decoded_by_a_crf():
+    assert of_words() == LETTERS | CRF
+    assert of_words(encoder={"type": "transformer", "width": 64}) == LETTERS | CRF
+    assert of_words("word_regression", spans=0) == LETTERS
+    few = of_words(rows=400)
+    assert few["encoder.characters"] == {"width": 48}
+    assert not {"encoder.word_dropout", "decoder"} & {*few}
+
+
+def test_words_are_hidden_only_where_their_letters_are_read_and_tokens_are_words():
+    assert of_words(tokenizer="wordpiece") == {"encoder.characters": {"width": 48}, **CRF}
+    given = {"type": "lstm", "characters": None}
+    assert of_words(encoder=given) == {"tokenizer": "words", **CRF}
+
+
+@pytest.mark.parametrize("encoder", ["bag+lstm", {"type": "pretrained", "path": "models/minilm"}])
+def test_other_encoders_of_words_stay_as_they_are(encoder):
+    assert of_words(encoder=encoder) == CRF
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"spans": 0},
+        {"spans": 101},
+        {"task": {"decoder": "linear"}},
+        {"task": {"class_weights": "balanced"}},
+        {"training": {"teachers": ["runs/slots"]}},
+    ],
+)
+def test_a_crf_is_not_chosen_where_it_would_cost_much_or_refuse_what_is_given(given):
+    assert of_words(**given) == LETTERS
+
+
 RULED = [rule for rule in RULES if "*" not in rule.key]
 
 

@@ -24,6 +24,8 @@ class InputFacts:
     """Number of different words, in lower case."""
     words: int = 0
     """Number of words of all training rows, estimated from these texts."""
+    labelled_words: bool = False
+    """Whether a task labels its words."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Facts:
         validation_rows: Validation rows of all sources.
         inputs: The inputs, by name.
         tasks: The type of each enabled task, by name.
-        word_labels: Whether words of a text are labelled.
+        span_tags: How many tags a task has, of each task whose tags spell spans.
         sources: Training rows of each of several sources, by name.
     """
 
@@ -43,7 +45,7 @@ class Facts:
     validation_rows: int = 0
     inputs: Mapping[str, InputFacts] = field(default_factory=dict)
     tasks: Mapping[str, str] = field(default_factory=dict)
-    word_labels: bool = False
+    span_tags: Mapping[str, int] = field(default_factory=dict)
     sources: Mapping[str, int] = field(default_factory=dict)
 
     @property

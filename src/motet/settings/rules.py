@@ -19,10 +19,17 @@ _MANY = 10_000
 """Training rows from which one network learns as much as an ensemble, at a fraction of its cost."""
 _FEW_TEXTS = 50_000
 """Training rows below which a bag of n-grams is the encoder of a text."""
+_FEW_TAGGED = 500
+"""Training rows below which words are not hidden, and tags are decoded one by one: 160 rows did not
+learn otherwise."""
+_MOST_TAGS = 100
+"""Number of tags up to which a CRF is chosen: a step takes its square for each word."""
 _IN_TABLES = frozenset({"number", "category", "vector", "time", "set"})
 _OF_ROWS = frozenset({"classification", "regression", "multi_label", "ordinal", "count"})
 """Types of tasks that need one state per row and no auxiliary views."""
 _RECURRENT = frozenset({"lstm"})
+_READ_LETTERS = frozenset({"lstm", "transformer"})
+"""Encoders from scratch that may read the letters of words."""
 _OF_TABLES = frozenset({"mlp", "ensemble", "tabular_transformer", "identity"})
 
 
@@ -87,6 +94,38 @@ def text_encoder(case: Case) -> Setting | None:
     return Setting({"type": "bag"}, f"{facts.rows:,} training rows, and no task reads words")
 
 
+def _reads_labelled_words(case: Case) -> bool:
+    """Whether an encoder from scratch reads a text whose words are labelled."""
+    encoder = case.config["inputs"][case.name].get("encoder")
+    if not isinstance(encoder, Mapping) or encoder["type"] not in _READ_LETTERS:
+        return False
+    return case.input().labelled_words and not _may_read_all(case)
+
+
+def tokenizer_of_words(case: Case) -> Setting | None:
+    """Choose words as tokens where words are labelled: their letters are what pieces would be."""
+    if not _reads_labelled_words(case):
+        return None
+    return Setting("words", "words are labelled, and their letters are read, too")
+
+
+def characters(case: Case) -> Setting | None:
+    """Choose that letters are read where words are labelled, as many of these are new later."""
+    if not _reads_labelled_words(case):
+        return None
+    return Setting({"width": 48}, "words are labelled, and later ones are often new")
+
+
+def word_dropout(case: Case) -> Setting | None:
+    """Choose how many words are hidden, so that letters and neighbours are read, too."""
+    if case.facts.rows < _FEW_TAGGED or not _reads_labelled_words(case):
+        return None
+    found = case.config["inputs"][case.name]
+    if found["tokenizer"] != "words" or found["encoder"]["characters"] is None:
+        return None
+    return Setting(0.15, "words are labelled, and later ones are often new")
+
+
 def vocabulary(case: Case) -> Setting:
     """Choose the number of tokens of a tokeniser that is trained."""
     found, tokenizer = case.input(), case.config["inputs"][case.name].get("tokenizer", "wordpiece")
@@ -99,6 +138,18 @@ def dropout_of_text(case: Case) -> Setting | None:
     if case.facts.rows >= _FEW or case.input().kind != "text" or _may_read_all(case):
         return None
     return Setting(0.5, f"{case.facts.rows:,} training rows: few for an encoder from scratch")
+
+
+def decoder(case: Case) -> Setting | None:
+    """Choose how tags are decoded: a CRF where they spell spans, as it scores whole sentences."""
+    task, tags = case.config["tasks"][case.name], case.facts.span_tags.get(case.name, 0)
+    if task["type"] != "sequence_labelling" or not 0 < tags <= _MOST_TAGS:
+        return None
+    if case.facts.rows < _FEW_TAGGED:
+        return None
+    if task.get("class_weights") is not None or case.config["training"]["teachers"]:
+        return None  # a CRF takes no class weights, and learns tags alone of teachers
+    return Setting("crf", "tags spell spans, so those of a sentence depend on each other")
 
 
 def label_smoothing(case: Case) -> Setting | None:
@@ -166,8 +217,12 @@ def balancing(case: Case) -> Setting | None:
 RULES = (
     Rule("model.encoder", table_encoder, left_out=True),
     Rule("inputs.*.encoder", text_encoder, left_out=True),
+    Rule("inputs.*.tokenizer", tokenizer_of_words, left_out=True),
+    Rule("inputs.*.encoder.characters", characters, left_out=True),
+    Rule("inputs.*.encoder.word_dropout", word_dropout, left_out=True),
     Rule("inputs.*.vocabulary", vocabulary),
     Rule("inputs.*.encoder.dropout", dropout_of_text, left_out=True),
+    Rule("tasks.*.decoder", decoder, left_out=True),
     Rule("tasks.*.label_smoothing", label_smoothing),
     Rule("balancing", balancing),
     Rule("training.optimizer.learning_rate", learning_rate, left_out=True),

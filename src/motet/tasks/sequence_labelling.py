@@ -42,7 +42,8 @@ class SequenceLabelling(Task):
         classes: The tags in the order of their places, or how many there are. A run from a config
             learns them from the training labels if left out.
         decoder: From states to tags: linear, each word for itself; lstm, over the states of all
-            words first; crf, tags of a sentence together.
+            words first; crf, tags of a sentence together. A run chooses crf for spans if it is left
+            out.
         scheme: How tags spell spans: bio, bioes, or plain if they do not; found from the tags if
             left out.
         input: Name of the text whose words are labelled, where a model has several.
