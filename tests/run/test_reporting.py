@@ -160,3 +160,25 @@ def test_labels_of_other_kinds_are_read(tmp_path):
     assert facts.tasks["range"].test[0].quantiles.keys() >= {"0.5"}
     assert len(facts.tasks["size"].test[0].rows) == facts.test["tasks"]["size"]["count"]
     assert "output 1" in text_of(run.report(data=data))
+
+
+def test_a_run_of_folds_shows_all_rows_and_each_fold(tmp_path):
+    config = deepcopy(CONFIG) | {"data": {"split": {"folds": 3}}}
+    run = motet.train(config, data=rows(), output=tmp_path / "run")
+    facts = run_facts(run.path)
+    assert [len(task.test[0].rows) for task in facts.tasks.values()] == [200, 200]
+    page = text_of(run.report())
+    assert all(f"fold {number}" in page for number in (1, 2, 3))
+    assert "most wrong" in page
+
+
+def test_the_command_line_writes_reports(run, tmp_path, capsys, monkeypatch):
+    from motet.cli import main
+
+    output = tmp_path / "page.html"
+    monkeypatch.setattr("sys.argv", ["motet", "report", str(run.path), "-o", str(output)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"report     {output}\n"
+    assert "Learning curves" in text_of(output)

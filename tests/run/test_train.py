@@ -51,6 +51,7 @@ def test_the_folder_holds_what_the_contract_says(run):
         "config.yaml",
         "metrics.jsonl",
         "environment.json",
+        "data.json",
         "predictions/test.parquet",
         "model/model.safetensors",
         "model/config.json",

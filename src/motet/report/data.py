@@ -7,6 +7,8 @@ from motet.report.elements import Element, Lines, Section, Table, Titled
 from motet.report.facts import RunFacts
 from motet.report.marks import bars
 
+_WIDE = 8
+"""Tasks above which their bars take the width of the page."""
 _CLASSES = 20
 """Classes of a task that are listed, the rarest of more."""
 
@@ -51,6 +53,7 @@ def data(run: RunFacts) -> Section | None:
             x="rows with a label",
             text=_labelled(labels),
             stacked=True,
+            wide=len(names) > _WIDE,
         )
     )
     rare = _classes(labels, splits)

@@ -51,6 +51,28 @@ def runs_page(runs: Sequence[RunFacts]) -> str:
     return page(", ".join(run.name for run in runs), several(runs), scores)
 
 
+def folds_page(whole: RunFacts, folds: Sequence[RunFacts]) -> str:
+    """Return the page about a run of folds.
+
+    Args:
+        whole: The run, with the predictions of each row by the model that did not see it.
+        folds: The run of each fold.
+
+    Returns:
+        HTML.
+    """
+    first, curves, _ = several(folds)
+    found = [
+        summary(whole),
+        Section("Folds", first.parts),
+        curves,
+        results(whole),
+        environment(whole),
+    ]
+    sections = [section for section in found if section is not None]
+    return page(whole.name, sections, whole.scores)
+
+
 def comparison_page(name: str, found: Mapping[str, Any]) -> str:
     """Return the page about a comparison, from the content of its ``results.json``."""
     return page(name, comparison(found), {})

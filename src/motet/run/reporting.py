@@ -17,7 +17,7 @@ from motet.options import label_kind_of
 from motet.problems import MALFORMED, InputError, reason
 from motet.registry import AUXILIARY
 from motet.report.facts import Record, RunFacts, TaskFacts
-from motet.report.page import comparison_page, run_page, runs_page
+from motet.report.page import comparison_page, folds_page, run_page, runs_page
 from motet.report.results import rows_to_read
 from motet.run import folder
 from motet.run.sealed import read_sealed
@@ -73,6 +73,9 @@ def _page(folders: Sequence[Path], data: Any) -> str:
         folds = sorted((folders[0] / folder.FOLDS).glob("*/" + folder.CONFIG))
         if not folds:
             return run_page(run_facts(folders[0], data=data))
+        whole = run_facts(folders[0], data=data)
+        each = [run_facts(fold.parent, rows=False) for fold in folds]
+        return folds_page(whole, [replace(r, name=f"fold {r.name}") for r in each])
     return runs_page(_distinct([run_facts(each, rows=False) for each in folders]))
 
 
@@ -127,6 +130,8 @@ def _with_rows(facts: RunFacts, path: Path, config: Config, data: Any) -> RunFac
     """Return facts with the test rows, and the inputs of those that are most wrong."""
     predictions = path / folder.TEST_PREDICTIONS
     learned = path / folder.MODEL / _PREPROCESSING
+    if (path / folder.FOLDS).is_dir():  # all folds have the same classes
+        learned = path / folder.FOLDS / "1" / folder.MODEL / _PREPROCESSING
     if not (predictions.is_file() and learned.is_file()):
         return facts
     preprocessing = Preprocessing.from_json(learned.read_text(encoding="utf-8"))
