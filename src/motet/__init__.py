@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from motet import (
         analysis,
         balancing,
+        comparing,
         config,
         data,
         encoders,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         tasks,
     )
     from motet.balancing import backward
+    from motet.comparing import compare
     from motet.config import Config
     from motet.model import MultiTaskModel
     from motet.planning import plan
@@ -41,6 +43,8 @@ __all__ = [
     "analysis",
     "backward",
     "balancing",
+    "compare",
+    "comparing",
     "config",
     "data",
     "encoders",
@@ -64,6 +68,7 @@ _PLACES = {
     "TaskMetrics": "motet.tasks",
     "Trainer": "motet.training",
     "backward": "motet.balancing",
+    "compare": "motet.comparing",
     "load": "motet.run",
     "plan": "motet.planning",
     "register": "motet.registry",

@@ -66,8 +66,12 @@ def test_a_plan_gives_what_each_run_alone_gives():
 def test_a_finished_plan_is_not_repeated_and_can_be_extended():
     first = motet.plan(runs([1]), rows(), output="mine").carry_out()[0]
     before = weights(first)
-    lines = []
-    again = motet.plan(runs([1, 2]), rows(), output="mine").carry_out(say=lines.append)
+    lines, ended = [], []
+    again = motet.plan(runs([1, 2]), rows(), output="mine").carry_out(
+        say=lines.append, ended=ended.append
+    )
+    assert lines[0] == "1 of 2 were finished before"
+    assert [each.name for each in ended] == ["seed-2"]
     assert again[0].seconds == 0.0
     assert weights(again[0]) == before
     assert again[1].seconds > 0.0
@@ -77,6 +81,14 @@ def test_another_plan_in_the_same_folder_is_refused():
     motet.plan(runs([1]), rows(), output="mine")
     with pytest.raises(InputError, match=r"mine holds a plan of other runs \(seed-1\)"):
         motet.plan(runs([1], epochs=3), rows(), output="mine")
+
+
+def test_a_part_of_a_plan_leaves_its_other_runs_alone():
+    motet.plan(runs([1, 2]), rows(), output="mine")
+    part = motet.plan(runs([2, 3]), rows(), output="mine", partial=True)
+    assert part.names == ("seed-2", "seed-3")
+    with pytest.raises(InputError, match=r"mine holds a plan of other runs \(seed-1\)"):
+        motet.plan(runs([1], epochs=3), rows(), output="mine", partial=True)
 
 
 def test_a_plan_continues_with_the_same_rows_alone():

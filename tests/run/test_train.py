@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import motet
 from motet.config import Config, ConfigError, read
 from motet.datasets import DEMO
 from motet.problems import InputError
+from motet.run.origin_rows import read_fingerprint
 
 ROOT = Path(__file__).parents[2]
 CONFIG = {
@@ -97,6 +99,13 @@ def test_the_environment_says_what_the_run_was_made_with(run):
     found = json.loads((run.path / "environment.json").read_text())
     assert set(found["packages"]) >= {"motet", "torch", "numpy", "pyarrow"}
     assert found["python"].startswith("3.")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is measured on Linux alone")
+def test_the_environment_has_the_peak_of_the_memory(run):
+    peak = json.loads((run.path / "environment.json").read_text())["peak_memory"]
+    assert 2e7 < peak < 1e11  # bytes
+    assert read_fingerprint(run.path) is not None  # it was sealed again
 
 
 def test_the_model_folder_holds_no_path_and_no_pickle(run):

@@ -14,6 +14,9 @@ from motet.cli.console import once, show_warning
 from motet.problems import InputError
 from motet.run.launching import LOST, started_together
 
+_WITH_SETTINGS = ("train", "validate", "compare", "tune")
+"""Commands that take key=value."""
+
 
 def main() -> None:
     """Run the command line and exit with its code."""
@@ -87,7 +90,7 @@ def _explained(error: BaseException) -> int:
     if hasattr(error, "format_message"):  # click: a wrong option or argument
         command = getattr(getattr(error, "ctx", None), "command_path", "motet")
         message = error.format_message().rstrip(".")
-        if message.startswith("No such option") and command.split()[-1] in ("train", "validate"):
+        if message.startswith("No such option") and command.split()[-1] in _WITH_SETTINGS:
             message += "; settings are given as key=value, such as training.epochs=3"
         return _fail(f"{message}; see {command} --help" if message else "try motet --help", 2)
     if type(error).__name__ in ("TrainingError", "OutOfMemory", "WriteError"):

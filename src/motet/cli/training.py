@@ -21,7 +21,7 @@ def demo(output: Output = None) -> None:
     """Train three tasks of a real, bundled table; under a minute on two cores."""
     from motet.datasets import DEMO
 
-    _report_config_errors(DEMO, [])
+    report_config_errors(DEMO, [])
     _train(DEMO, [], output)
 
 
@@ -63,7 +63,7 @@ def validate(
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
 ) -> None:
     """Check a config and the data it names, without training."""
-    _report_config_errors(config, overrides or [])
+    report_config_errors(config, overrides or [])
     from motet.run import build_trainer, data_lines, model_lines, prepare, training_lines
 
     prepared = prepare(config, overrides=overrides or [])
@@ -89,7 +89,7 @@ def train(
         from motet.config.only_tasks import only_tasks
 
         overrides = only_tasks(config, chosen, overrides)
-    _report_config_errors(config, overrides)
+    report_config_errors(config, overrides)
     _start(processes)
     _train(config, overrides, output)
 
@@ -135,7 +135,7 @@ def resume(
     _finish(finished)
 
 
-def _report_config_errors(config: Path, overrides: list[str]) -> None:
+def report_config_errors(config: Path, overrides: list[str]) -> None:
     """Raise the problems of a config, and of the data it names, before torch is imported."""
     from motet.config import ConfigError, read
 

@@ -77,10 +77,10 @@ class DataConfig(Section):
                 f"found split.folds: {self.split.folds} and several sources; folds of several "
                 "sources are not supported; remove folds"
             )
-        if not self.evaluate_test and self.split.folds is not None:
+        if not self.evaluate_test and self.split.folds is not None and self.split.fold is None:
             raise ValueError(
                 "found evaluate_test: false and split.folds, where each fold is the test split of "
-                "a run; remove one of them"
+                "a run; remove one of them, or train one fold, such as split.fold: 1"
             )
         return self
 

@@ -28,6 +28,7 @@ from motet.problems import InputError
 from motet.run import folder
 from motet.run.launching import cores, started_together
 from motet.run.lock import holding
+from motet.run.progress import progress_of
 from motet.run.training import config_text
 from motet.writing import replacing
 
@@ -35,7 +36,9 @@ Runs = Iterable[PlannedRun | str | Path | Mapping[str, Any] | Config]
 DATA = "data.parquet"
 
 
-def plan(runs: Runs, data: Any = None, *, output: str | Path | None = None) -> "Plan":
+def plan(
+    runs: Runs, data: Any = None, *, output: str | Path | None = None, partial: bool = False
+) -> "Plan":
     """Plan independent runs; nothing is trained yet.
 
     All configs are checked first, their data when the run begins. With the folder of an earlier
@@ -46,6 +49,7 @@ def plan(runs: Runs, data: Any = None, *, output: str | Path | None = None) -> "
         data: Rows of all runs in place of ``data.source``: a frame, an Arrow table, a mapping of
             arrays.
         output: The plan's folder; ``plans/plan-NNN`` if left out.
+        partial: Whether the folder may hold further runs, which are left alone.
 
     Returns:
         The plan.
@@ -62,7 +66,7 @@ def plan(runs: Runs, data: Any = None, *, output: str | Path | None = None) -> "
     if not planned:
         raise InputError("a plan without runs: give one or more configs")
     found = {name: _resolved(name, run, data is not None) for name, run in planned.items()}
-    path = _folder(output, found)
+    path = _folder(output, found, partial=partial)
     if data is not None:
         keep_rows(path / DATA, read(data))
     for name, (config, origin) in found.items():
@@ -90,6 +94,7 @@ class Plan:
         engine: Literal["local", "ray"] = "local",
         address: str | None = None,
         say: Callable[[str], object] | None = None,
+        ended: Callable[[Outcome], object] | None = None,
     ) -> list[Outcome]:
         """Execute the runs that are not finished.
 
@@ -105,6 +110,8 @@ class Plan:
                 the file system of the plan.
             address: Address of the cluster of Ray, such as ``"auto"``; a local one if left out.
             say: Called with a line when a run ends, for example ``print``.
+            ended: Called before that line with what became of the run; not of those that were
+                finished before.
 
         Returns:
             What became of each run, in the order of the plan.
@@ -117,6 +124,12 @@ class Plan:
         say = say or (lambda _: None)
         path = self.path.absolute()  # workers may have another working directory
         works = [Work(name, _config(path, name), path / "runs" / name) for name in self.names]
+        found = {
+            work.name: Outcome(work.name, work.path, "finished")
+            for work in works
+            if progress_of(work.path) == "finished"
+        }
+        left = [work for work in works if work.name not in found]
         if started_together():
             raise InputError("a plan starts processes of its own; start it without torchrun")
         for option, value in {"processes": processes, "threads": threads}.items():
@@ -127,17 +140,20 @@ class Plan:
                 raise InputError("address is that of a Ray cluster; give engine='ray' too")
             count = processes or 1
             own = threads or max(1, cores() // count)
-            outcomes = local.carried_out(works, processes=count, threads=own, say=say)
+            outcomes = local.carried_out(left, processes=count, threads=own, say=say)
         elif engine == "ray":
             outcomes = on_ray.carried_out(
-                works, address=address, processes=processes, threads=threads or 1, say=say
+                left, address=address, processes=processes, threads=threads or 1, say=say
             )
         else:
             raise InputError(f"found {engine!r}, expected 'local' or 'ray'", option="engine")
-        found: dict[str, Outcome] = {}
+        if found:
+            say(f"{len(found)} of {len(works)} were finished before")
         with holding(self.path), closing(outcomes):
-            for outcome in outcomes:
+            for outcome in outcomes if left else ():
                 found[outcome.name] = outcome
+                if ended is not None:
+                    ended(outcome)
                 say(_line(outcome, len(found), len(works)))
         if len(found) < len(works) or any(each.status == "stopped" for each in found.values()):
             raise KeyboardInterrupt
@@ -211,7 +227,9 @@ def _config(path: Path, name: str) -> Path:
     return path / "configs" / f"{name}.yaml"
 
 
-def _folder(output: str | Path | None, found: Mapping[str, tuple[Config, Path]]) -> Path:
+def _folder(
+    output: str | Path | None, found: Mapping[str, tuple[Config, Path]], *, partial: bool
+) -> Path:
     """Make the folder of a plan, or check that it has the same runs."""
     if output is None or not (Path(output) / "configs").is_dir():
         with folder.created(output, "plan", "plans") as path:
@@ -220,7 +238,8 @@ def _folder(output: str | Path | None, found: Mapping[str, tuple[Config, Path]])
     files = path.glob("configs/[!.]*.yaml")
     known = {each.stem: each.read_text(encoding="utf-8") for each in files}
     asked = {name: _text(*each, path) for name, each in found.items()}
-    if other := sorted(name for name in known if asked.get(name) != known[name]):
+    compared = known.keys() & asked.keys() if partial else known
+    if other := sorted(name for name in compared if asked.get(name) != known[name]):
         raise InputError(
             f"{path} holds a plan of other runs ({', '.join(other[:5])}); name another folder, or "
             "give the same runs to continue"

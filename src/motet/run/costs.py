@@ -33,7 +33,13 @@ class Costs:
     single_models: int
     """Number of tasks with labels."""
     single_parameters: int
-    single_multiply_adds: float
+    alone: dict[str, float]
+    """Multiply-adds for one row of a single-task model, by enabled task with labels."""
+
+    @property
+    def single_multiply_adds(self) -> float:
+        """Multiply-adds of all single-task models."""
+        return sum(self.alone.values())
 
     @property
     def parameters(self) -> int:
@@ -57,12 +63,13 @@ def count_costs(prepared: AnyPrepared) -> Costs:
     first = {source: part.first_inputs(ROWS) for source, part in prepared.parts.items()}
     without = lacking(first)
     active = model.labelled_tasks
-    whole = single = 0.0
+    whole, singles = 0.0, dict.fromkeys(active, 0.0)
     for source, part in prepared.parts.items():
         own = [task for task in active if task in part.rows.tasks]
         rows = first[source]
         whole += _multiply_adds(model, rows, without[source], tuple(own))
-        single += sum(_multiply_adds(hard, rows, without[source], (task,)) for task in own)
+        for task in own:
+            singles[task] += _multiply_adds(hard, rows, without[source], (task,))
     return Costs(
         shared=sum(parameter.numel() for parameter in model.shared_parameters()),
         own={
@@ -72,7 +79,7 @@ def count_costs(prepared: AnyPrepared) -> Costs:
         multiply_adds=whole,
         single_models=len(alone),
         single_parameters=sum(trunk + sum(p.numel() for p in own) for own in alone.values()),
-        single_multiply_adds=single,
+        alone=singles,
     )
 
 

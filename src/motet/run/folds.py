@@ -137,7 +137,7 @@ def _train(
     prepared = check(config, data=data, overrides=overrides)
     assert isinstance(prepared, Prepared)  # folds of several sources are refused
     origin = prepared.rows.origin.file
-    chosen = _with_classes(prepared)
+    chosen = with_classes(prepared)
     known = replace(fingerprint(prepared), train=len(prepared.rows.table))
     with created(output, origin.stem if origin else "run") as path:
         made(path)
@@ -254,7 +254,7 @@ def _require_unfinished(path: Path) -> None:
         )
 
 
-def _with_classes(prepared: Prepared) -> Config:
+def with_classes(prepared: Prepared) -> Config:
     """Return the config with the classes of all rows: the models of all folds have the same."""
     config = prepared.config
     tasks: dict[str, Any] = {}

@@ -3,7 +3,7 @@
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -31,11 +31,12 @@ from motet.run.lines import data_lines, report_lines, training_lines
 from motet.run.loggers import check_loggers, loggers_of
 from motet.run.observers import ProgressLines, RunFiles, Say, StopAtInterrupt
 from motet.run.origin_rows import stored
+from motet.run.peak_memory import begin_measuring, peak_memory
 from motet.run.prepared import AnyPrepared
 from motet.run.preparing import prepare
 from motet.run.process_lines import processes_used
 from motet.run.runs import Run, batch_size_of
-from motet.run.sealed import write_sealed
+from motet.run.sealed import read_sealed, write_sealed
 from motet.run.source_runs import SourcesRun
 from motet.run.split_data import rows_of, write_test_predictions
 from motet.run.teachers import soft_targets_of, teacher_lines, teachers_of
@@ -231,6 +232,7 @@ class _Attempt:
 
     def _carry_out(self) -> Run:
         prepared, trainer = self.prepared, self.trainer
+        measured = begin_measuring(trainer.device)
         with self.processes.first_before_others():  # which read what the first one cached
             inputs = {
                 source: with_frozen_states(part, trainer, self.say, self.step)
@@ -275,6 +277,8 @@ class _Attempt:
         for note in [] if report else _constants(trainer.history):
             self.say(line("note", note))
         if self.processes.first:
+            if measured:
+                self._record_memory()
             saving.save(
                 self.path / folder.MODEL,
                 prepared.config,
@@ -290,6 +294,13 @@ class _Attempt:
         if self.processes.first and options is not None and options.cache == "remove":
             shutil.rmtree(self.path / folder.CACHE)
         return run
+
+    def _record_memory(self) -> None:
+        """Add the peak of memory to ``environment.json``, in bytes."""
+        path = self.path / folder.ENVIRONMENT
+        with suppress(InputError):  # a damaged file is reported when it is read
+            peak = peak_memory(self.trainer.device)
+            write_sealed(path, read_sealed(path) | {"peak_memory": peak})
 
     def _test(self, run: Run, inputs: Mapping[str, Any]) -> Report:
         """Evaluate the model on the test rows, once, and save its predictions."""

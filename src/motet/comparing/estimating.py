@@ -1,0 +1,147 @@
+"""How long runs take, estimated by training each kind of model for a moment."""
+
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from motet.config import Config, read
+from motet.config.only_tasks import only_tasks
+from motet.run import build_trainer
+from motet.run.frozen_states import with_frozen_states
+from motet.run.prepared import AnyPrepared, PreparedSources
+from motet.run.split_data import rows_of
+from motet.training import Interrupted, Observer, Trainer
+from motet.training.observers import Observed
+
+SECONDS = 1.0
+"""How long each kind of model trains."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of a run."""
+
+    fixed: float
+    """Reading the data, and the test."""
+    epoch: float
+    """An epoch with its evaluation."""
+
+    def seconds(self, epochs: int) -> float:
+        """Return the seconds of a run of so many epochs, if it does not stop early."""
+        return self.fixed + epochs * self.epoch
+
+
+def cost_of(
+    prepared: AnyPrepared,
+    overrides: Sequence[str],
+    part: tuple[str, ...] | None,
+    preparation: float,
+    threads: int,
+) -> Cost:
+    """Build a model as a run would, and train it for `SECONDS`.
+
+    Args:
+        prepared: The data with the config, every default spelled out.
+        overrides: What the run changes in the config.
+        part: The only tasks of the model; None for all.
+        preparation: Seconds that reading the data takes.
+        threads: Threads to compute with.
+
+    Returns:
+        Its cost.
+
+    Raises:
+        ConfigError: If an option does not fit.
+    """
+    changed = list(overrides)
+    if part is not None:
+        changed = only_tasks(prepared.config, part, changed)
+    varied = with_config(prepared, read(prepared.config, changed)[0])
+    with warnings.catch_warnings(), _threads(threads):
+        warnings.simplefilter("ignore")  # runs repeat them
+        trainer = build_trainer(varied)
+        inputs = {
+            source: with_frozen_states(each, trainer, _silent, _silent)
+            for source, each in varied.used.items()
+        }
+        return _timed(varied, trainer, inputs, preparation)
+
+
+def with_config(prepared: AnyPrepared, config: Config) -> AnyPrepared:
+    """Return the same data with a config that reads them in the same way."""
+    if isinstance(prepared, PreparedSources):
+        parts = {name: _with(part, config) for name, part in prepared.parts.items()}
+        return replace(prepared, parts=parts)
+    return _with(prepared, config)
+
+
+def _with(part: Any, config: Config) -> Any:
+    return replace(part, rows=replace(part.rows, config=config))
+
+
+def _timed(
+    prepared: AnyPrepared, trainer: Trainer, inputs: Mapping[str, Any], preparation: float
+) -> Cost:
+    valid = rows_of(prepared, inputs, "validation")
+    watch = _Watch(SECONDS)
+    trainer.observers.append(watch)
+    training = prepared.config.training
+    with suppress(Interrupted):
+        trainer.fit(rows_of(prepared, inputs, "train"), valid, epochs=training.epoch_count)
+    trained = watch.stop()
+    started = perf_counter()
+    trainer.evaluate(valid)
+    evaluation = perf_counter() - started
+    evaluations = sum(record["split"] == "validation" for record in trainer.history.records)
+    step = max(trained - evaluations * evaluation, 0.0) / max(trainer.step, 1)
+    every, steps = training.evaluate_every, prepared.steps(training.batch_size)
+    if isinstance(every, int):
+        evaluation *= steps / every
+    elif every != "epoch":
+        evaluation /= dict(every)["epochs"]
+    return Cost(preparation + evaluation, steps * step + evaluation)
+
+
+class _Watch(Observer):
+    """Lets `fit` stop after a while.
+
+    Args:
+        limit: Seconds.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self._limit, self._began = limit, perf_counter()
+        self._timer = threading.Timer(0, lambda: None)
+
+    def on_begin(self, trainer: Observed) -> None:
+        def stop() -> None:
+            trainer.stop_requested = True
+
+        self._began = perf_counter()
+        self._timer = threading.Timer(self._limit, stop)
+        self._timer.start()
+
+    def stop(self) -> float:
+        """Return the seconds since training began."""
+        self._timer.cancel()
+        return perf_counter() - self._began
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _silent(line: str) -> None:
+    """Ignore a line of progress."""

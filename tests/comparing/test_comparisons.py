@@ -1,0 +1,472 @@
+"""Whole comparisons of small tables: what is trained, chosen, read and written, and resumed."""
+
+import json
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from in_process import in_process
+from typer.testing import CliRunner
+
+import motet
+from motet.cli import app
+from motet.comparing import estimating, settling
+from motet.comparing.estimating import Cost
+from motet.planning import local
+from motet.problems import InputError
+
+__all__ = ["in_process"]
+CONFIG = {
+    "tasks": {"a": "regression", "b": "regression"},
+    "model": {"encoder": {"type": "mlp", "hidden": [4]}},
+    "training": {"epochs": 2, "batch_size": 64, "early_stopping": None},
+}
+ASKED = {"seeds": 2, "candidates": 3, "balancers": ["equal", "pcgrad"]}
+
+
+def rows(count=200):
+    random = np.random.default_rng(0)
+    x = random.normal(size=(count, 2))
+    noise = random.normal(size=(2, count))
+    return {
+        "x0": x[:, 0],
+        "x1": x[:, 1],
+        "a": x @ [1.0, -2.0] + noise[0],
+        "b": x @ [1.0, 2.0] + noise[1],
+    }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _estimated_at_once():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(estimating, "SECONDS", 0.01)
+        yield
+
+
+class StoppedError(Exception):
+    """Ends a comparison before its first run."""
+
+
+def _stopped(*_, **__):
+    raise StoppedError
+    yield
+
+
+def interrupted_after(count):
+    """Execute so many runs, as if Ctrl-C came then."""
+    carried_out = local.carried_out
+
+    def some(works, **options):
+        yield from carried_out(works[:count], **options)
+        raise KeyboardInterrupt
+
+    return some
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A comparison that was interrupted after 4 runs and continued, and the lines of both."""
+    lines = []
+    asked = {"output": tmp_path_factory.mktemp("whole") / "compared", **ASKED, "say": lines.append}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local, "carried_out", interrupted_after(4))
+        with pytest.raises(KeyboardInterrupt):
+            motet.compare(CONFIG, rows(), **asked)
+    return motet.compare(CONFIG, rows(), **asked), lines
+
+
+def runs_of(comparison):
+    return {each.name for each in (comparison.path / "runs").iterdir()}
+
+
+def records_of(comparison, run):
+    text = (comparison.path / "runs" / run / "metrics.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def rows_tested(comparison, run):
+    path = comparison.path / "runs" / run / "predictions/test.parquet"
+    return set(pq.read_table(path)["row"].to_pylist())
+
+
+def chosen_of(comparison):
+    """The start of the names of the final models of the scalarisation."""
+    (name,) = {
+        each.rpartition("-seed")[0]
+        for each in runs_of(comparison)
+        if each.startswith("scalarisation") and "epochs" not in each
+    }
+    return name
+
+
+def config_of(comparison, run):
+    return motet.load(comparison.path / "runs" / run).config
+
+
+# What is trained -----------------------------------------------------------------------------
+
+
+def test_every_method_is_trained_with_every_seed(whole):
+    methods = ["single", "single_equal_compute", "config", "pcgrad", "scalarisation"]
+    assert list(whole[0].methods) == methods  # equal is the config's own balancer
+    assert whole[0].repeats == (0, 1)
+    finals = {each for each in runs_of(whole[0]) if "epochs" not in each}
+    assert finals == {
+        f"{model}-seed-{seed}"
+        for seed in (0, 1)
+        for model in (
+            *("single-1.a", "single-2.b"),
+            *("single_equal_compute-1.a", "single_equal_compute-2.b"),
+            *("config", "pcgrad", chosen_of(whole[0])),
+        )
+    }
+
+
+def test_runs_differ_in_their_method_and_seed_alone(whole):
+    own, other = config_of(whole[0], "config-seed-0"), config_of(whole[0], "pcgrad-seed-1")
+    assert other.balancing.type == "pcgrad"
+    assert other.training.seed == 1
+    assert other.data == own.data
+    same = {"training": own.training, "balancing": own.balancing}
+    assert other.model_copy(update=same) == own
+
+
+def test_single_task_models_train_their_task_alone_for_as_many_steps(whole):
+    single = config_of(whole[0], "single-1.a-seed-0")
+    assert single.tasks["a"].options()["enabled"] is True
+    assert single.tasks["b"].options()["enabled"] is False
+    ran = whole[0].ran
+    assert ran["single"].steps == 2 * ran["config"].steps
+    assert ran["single_equal_compute"].steps == ran["config"].steps
+
+
+def test_candidates_are_chosen_on_validation_rows_alone(whole):
+    comparison = whole[0]
+    candidates = {each for each in runs_of(comparison) if "epochs" in each}
+    assert len(candidates) == 3
+    values = {}
+    for each in candidates:
+        path = comparison.path / "runs" / each
+        assert not (path / "predictions").exists()
+        records = records_of(comparison, each)
+        assert all(record["event"] != "test" for record in records)
+        values[each] = max(r["monitored"] for r in records if r["split"] == "validation")
+    best = max(values, key=values.__getitem__)
+    chosen = config_of(comparison, f"{chosen_of(comparison)}-seed-1")
+    assert chosen.training.optimizer == config_of(comparison, best).training.optimizer
+    assert chosen.balancing == config_of(comparison, best).balancing
+
+
+def test_choices_are_written_before_test_rows_are_read(whole):
+    comparison = whole[0]
+    choices = json.loads((comparison.path / "choices.json").read_text())
+    assert choices["best"] == comparison.best
+    assert list(choices["validation"]) == list(comparison.methods)
+    assert len(choices["candidates"]["scalarisation"]["all tasks"]) == 2
+    written = (comparison.path / "choices.json").stat().st_mtime_ns
+    assert written < (comparison.path / "results.parquet").stat().st_mtime_ns
+
+
+# What is written -----------------------------------------------------------------------------
+
+
+def test_the_table_of_results_has_every_metric_of_the_test_rows(whole):
+    found = pq.read_table(whole[0].path / "results.parquet")
+    assert found.column_names == ["task", "method", "seed", "metric", "value"]
+    test = records_of(whole[0], "pcgrad-seed-1")[-1]
+    row = pa.compute.and_(
+        pa.compute.equal(found["method"], "pcgrad"), pa.compute.equal(found["seed"], 1)
+    )
+    of_run = found.filter(row).to_pylist()
+    assert {(r["task"], r["metric"]): r["value"] for r in of_run} == {
+        (task, metric): value
+        for task, values in test["tasks"].items()
+        for metric, value in values.items()
+    }
+
+
+def test_results_hold_means_intervals_changes_and_verdicts(whole):
+    found = json.loads((whole[0].path / "results.json").read_text())
+    result = found["methods"]["pcgrad"]
+    assert found["baseline"] == "single"
+    assert "positive is better" in found["convention"]
+    assert result["tasks"]["a"].keys() >= {"mean", "low", "high", "delta", "p", "verdict"}
+    assert result["delta_m"]["count"] == 2
+    assert result["seconds"] > 0
+    assert found["methods"]["single"]["tasks"]["a"]["verdict"] is None
+    mean = np.mean(
+        [
+            row["value"]
+            for row in whole[0].table.to_pylist()
+            if (row["task"], row["method"], row["metric"]) == ("a", "pcgrad", "r2")
+        ]
+    )
+    assert result["tasks"]["a"]["mean"] == pytest.approx(mean)
+
+
+def test_a_comparison_prints_its_table_and_what_it_rests_on(whole):
+    text = str(whole[0])
+    for word in ("95 % interval", "verdict", "Delta_m", "mean rank", "pcgrad", "higher is better"):
+        assert word in text
+    assert "note       intervals are over seeds on one split" in text
+
+
+def test_the_cost_is_printed_before_the_first_run(whole):
+    lines = whole[1]
+    estimate = next(i for i, line in enumerate(lines) if line.startswith("estimate"))
+    first = next(i for i, line in enumerate(lines) if line.startswith("runs"))
+    assert estimate < first
+    assert "about" in lines[estimate]
+    assert lines[first].endswith("left")
+
+
+# Continuing ----------------------------------------------------------------------------------
+
+
+def test_an_interrupted_comparison_continues_and_repeats_nothing(whole):
+    lines = whole[1]
+    stopped = next(i for i, line in enumerate(lines) if line.startswith("stopped"))
+    assert f"--output {whole[0].path}" in lines[stopped]
+    trained = re.findall(r"of \d+  (\S+)  finished", "\n".join(lines))
+    assert sorted(trained) == sorted(runs_of(whole[0]))  # each once
+    assert not any(line.startswith("estimate") for line in lines[stopped:])
+
+
+def test_a_finished_comparison_is_read_without_training(whole, monkeypatch):
+    monkeypatch.setattr(local, "carried_out", _stopped)
+    assert motet.compare(CONFIG, rows(), output=whole[0].path, **ASKED) == whole[0]
+
+
+def test_a_folder_with_another_comparison_is_refused(whole):
+    path = whole[0].path
+    before = (path / "results.json").read_text()
+    with pytest.raises(InputError, match="holds another comparison, with other balancers, seeds"):
+        motet.compare(CONFIG, rows(), output=path, **{**ASKED, "seeds": 3, "balancers": []})
+    with pytest.raises(InputError, match="holds other rows"):
+        motet.compare(CONFIG, rows(199), output=path, **ASKED)
+    assert (path / "results.json").read_text() == before
+
+
+def test_a_folder_with_something_else_is_refused(whole):
+    with pytest.raises(InputError, match="is not empty"):
+        motet.compare(CONFIG, rows(), output=whole[0].path / "runs", **ASKED)
+
+
+# Budgets -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def a_minute_a_run(monkeypatch):
+    monkeypatch.setattr(settling, "cost_of", lambda *_: Cost(60.0, 0.0))
+
+
+@pytest.fixture
+def never_trains(monkeypatch):
+    monkeypatch.setattr(local, "carried_out", _stopped)
+
+
+@pytest.mark.usefixtures("a_minute_a_run", "never_trains")
+@pytest.mark.parametrize(
+    ("minutes", "found"),
+    [
+        (100, ""),  # 5 seeds x (2 + 2 + 1 + 1) + 27 + 9 + 3 candidates are 69 runs
+        (40, "3 candidates instead of 27"),
+        (24, "3 seeds instead of 5, 3 candidates instead of 27"),
+    ],
+)
+def test_a_budget_leaves_out_candidates_first_and_then_seeds(tmp_path, minutes, found):
+    lines = []
+    config = {**CONFIG, "training": {**CONFIG["training"], "epochs": 9}}
+    with pytest.raises(StoppedError):
+        motet.compare(config, rows(), output=tmp_path / "c", minutes=minutes, say=lines.append)
+    note = [line for line in lines if "to stay within" in line]
+    assert [line.split(": ")[1] for line in note] == ([found] if found else [])
+
+
+@pytest.mark.usefixtures("a_minute_a_run")
+def test_a_budget_that_nothing_fits_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"minutes: found 5, but 2 seeds and 3 candidates take"):
+        motet.compare(CONFIG, rows(), output=tmp_path / "c", minutes=5)
+    assert not (tmp_path / "c").exists()
+
+
+# Folds, sources, several methods ---------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_folds_are_the_repetitions(tmp_path):
+    config = {**CONFIG, "data": {"split": {"folds": 2}}}
+    asked = {"candidates": 0, "output": tmp_path / "c"}
+    found = motet.compare(config, rows(), **asked)
+    assert (found.unit, found.repeats) == ("fold", (1, 2))
+    tested = [rows_tested(found, f"config-fold-{number}") for number in (1, 2)]
+    assert tested[0] | tested[1] == set(range(200))
+    assert not tested[0] & tested[1]
+    assert "folds share training rows" in str(found)
+
+
+@pytest.mark.slow
+def test_learning_rates_are_chosen_for_every_single_task_model(tmp_path):
+    found = motet.compare(
+        CONFIG, rows(), output=tmp_path / "c", seeds=1, candidates=0, learning_rates=[1e-3, 1e-1]
+    )
+    chosen = found.ran["single"].chosen
+    assert chosen.keys() == {"1.a", "2.b"}
+    assert chosen["1.a"] == ("training.optimizer.learning_rate=0.1",)
+    assert (
+        config_of(found, "config-candidate-2-seed-0").training.optimizer.options()["learning_rate"]
+        == 0.1
+    )
+
+
+@pytest.mark.slow
+def test_one_seed_gives_no_verdict(tmp_path):
+    found = motet.compare(
+        CONFIG,
+        rows(),
+        output=tmp_path / "c",
+        seeds=1,
+        candidates=0,
+        single_task=False,
+        sharing=["mmoe"],
+    )
+    assert found.baseline == "config"
+    assert found.methods["mmoe"].tasks["a"].verdict is None
+    assert np.isfinite(found.methods["mmoe"].tasks["a"].delta)
+    assert "one seed: no intervals, tests or verdicts" in str(found)
+
+
+@pytest.mark.slow
+def test_tasks_of_sources_of_different_sizes_get_as_many_steps(tmp_path):
+    table = pa.table(rows())
+    pq.write_table(table.drop(["b"]), tmp_path / "a.parquet")
+    pq.write_table(table.drop(["a"]).slice(0, 60), tmp_path / "b.parquet")
+    config = {
+        **CONFIG,
+        "data": {"sources": {n: {"source": str(tmp_path / f"{n}.parquet")} for n in "ab"}},
+        "tasks": {n: {"type": "regression", "source": n} for n in "ab"},
+        "training": {"epochs": 2, "batch_size": 16, "early_stopping": None},
+    }
+    found = motet.compare(config, output=tmp_path / "c", seeds=1, candidates=0)
+    steps = {
+        task: records_of(found, f"single-{task}-seed-0")[-1]["step"] for task in ("1.a", "2.b")
+    }
+    assert steps == {"1.a": 18, "2.b": 18}
+
+
+@pytest.mark.slow
+def test_a_method_that_fails_is_left_out_and_named(tmp_path, monkeypatch):
+    carried_out = local.carried_out
+
+    def failing(works, **options):
+        for outcome in carried_out(works, **options):
+            if outcome.name == "pcgrad-seed-1":
+                outcome = type(outcome)(outcome.name, outcome.path, "failed", "it diverged")
+            yield outcome
+
+    monkeypatch.setattr(local, "carried_out", failing)
+    found = motet.compare(
+        CONFIG,
+        rows(),
+        output=tmp_path / "c",
+        seeds=2,
+        candidates=0,
+        single_task=False,
+        balancers=["pcgrad"],
+    )
+    assert list(found.methods) == ["config"]
+    assert found.failed == {"pcgrad": "pcgrad-seed-1: it diverged"}
+    assert "failed     pcgrad: pcgrad-seed-1: it diverged" in str(found)
+
+
+@pytest.mark.slow
+def test_a_method_whose_candidates_all_fail_has_no_result(tmp_path, monkeypatch):
+    carried_out = local.carried_out
+
+    def failing(works, **options):
+        for outcome in carried_out(works, **options):
+            if outcome.name.startswith("scalarisation"):
+                outcome = type(outcome)(outcome.name, outcome.path, "failed", "it diverged")
+            yield outcome
+
+    monkeypatch.setattr(local, "carried_out", failing)
+    asked = {"seeds": 1, "candidates": 3, "single_task": False}
+    found = motet.compare(CONFIG, rows(), output=tmp_path / "c", **asked)
+    assert found.failed["scalarisation"].startswith("all candidates failed, scalarisation-")
+
+
+def test_tasks_that_begin_late_keep_their_epochs_in_every_round(tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "carried_out", _stopped)
+    late = ["tasks.b.enabled={from: 4}", "training.epochs=9"]
+    lines = []
+    with pytest.raises(StoppedError):
+        motet.compare(CONFIG, rows(), late, output=tmp_path / "c", say=lines.append)
+    settled = json.loads((tmp_path / "c" / "comparison.json").read_text())["settled"]
+    assert settled["shortest"] == 9  # neither 1 nor 3 epochs reach task b
+
+
+@pytest.mark.slow
+def test_priorities_belong_to_the_balancer_that_reads_them(tmp_path):
+    own = ["tasks.a.priority=high", "balancing=pcd"]
+    asked = {"seeds": 1, "candidates": 0, "balancers": ["equal"]}
+    found = motet.compare(CONFIG, rows(), own, output=tmp_path / "c", **asked)
+    assert list(found.methods) == ["single", "single_equal_compute", "config", "equal"]
+    assert config_of(found, "config-seed-0").tasks["a"].options()["priority"] == "high"
+
+
+# Wrong input ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"balancers": ["pcgra"]},
+            r"balancers: no balancer is named 'pcgra'; did you mean 'pcgrad'",
+        ),
+        ({"balancers": "pcgrad"}, r"balancers: found 'pcgrad'; expected a list"),
+        ({"sharing": ["mmo"]}, r"sharing: .*did you mean 'mmoe'"),
+        ({"balancers": ["manual"]}, r"method 'manual': .*weights"),
+        ({"balancers": [{"type": "cagrad", "d": 1}]}, r"method 'cagrad': .*d"),
+        ({"seeds": 0}, r"seeds: found 0; expected a number >= 1"),
+        ({"candidates": -1}, r"candidates: found -1"),
+        ({"minutes": 0}, r"minutes: found 0"),
+        ({"learning_rates": [0.0]}, r"learning_rates: found 0.0"),
+        ({"overrides": ["tasks.b.enabled=false"]}, "found one main task, a; expected two or more"),
+        ({"overrides": ["tasks.a.main=true"]}, "found one main task, a"),
+        ({"overrides": ["data.split.test=0"]}, "found no test rows"),
+        (
+            {"overrides": ["data.split.folds=2"], "seeds": 3},
+            r"seeds: found 3 beside split.folds: 2",
+        ),
+        ({"overrides": ["data.evaluate_test=false"]}, r"data.evaluate_test: found false"),
+        ({"overrides": ["training.epoch=3"]}, r"did you mean `?.?epochs"),
+    ],
+)
+def test_wrong_input_is_refused_before_anything_is_written(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        motet.compare(CONFIG, rows(), output=tmp_path / "c", **options)
+    assert not (tmp_path / "c").exists()
+
+
+# The command line ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pq.write_table(pa.table(rows()), tmp_path / "rows.parquet")
+    (tmp_path / "mine.yaml").write_text(json.dumps({**CONFIG, "data": {"source": "rows.parquet"}}))
+    return "mine.yaml"
+
+
+def test_the_command_compares_and_prints_the_table(file, tmp_path):
+    arguments = ["--seeds", "1", "--candidates", "0", "--no-single"]
+    found = CliRunner().invoke(app, ["compare", file, *arguments, "training.epochs=1"])
+    assert found.exit_code == 0, found.output
+    assert "verdict" in found.output
+    assert "saved      runs/mine-compare-001" in found.output
+    content = json.loads((tmp_path / "runs/mine-compare-001/results.json").read_text())
+    assert content["baseline"] == "config"
