@@ -29,7 +29,7 @@ from motet.planning import local, working
 
 KINDS = ("identical", "opposed", "unrelated")
 ROWS, LABELLED, INPUTS = 300, 30, 20
-"""Rows of each split of a planted table, training rows with a label where labels are few, inputs."""
+"""Rows of each split, training rows with a label of each task where labels are few, inputs."""
 UNITS = {"identical": 1, "opposed": 1, "unrelated": 32}
 """Units of the encoder."""
 LINEAR = {"activation": "tanh", "dropout": 0.0}

@@ -470,3 +470,4 @@ def test_the_command_compares_and_prints_the_table(file, tmp_path):
     assert "saved      runs/mine-compare-001" in found.output
     content = json.loads((tmp_path / "runs/mine-compare-001/results.json").read_text())
     assert content["baseline"] == "config"
+    assert "<html" in (tmp_path / "runs/mine-compare-001/report.html").read_text()

@@ -87,6 +87,7 @@ def compare(
     echo("")
     for line in result.lines():
         echo(line)
+    echo(f"report     {result.report()}")
     echo(f"saved      {result.path}")
 
 

@@ -14,6 +14,7 @@ from motet.comparing.summary import MethodResult, TaskMetric
 from motet.figures import figure
 from motet.run import folder
 from motet.run.layout import columns, line
+from motet.run.reporting import write_report
 from motet.writing import replacing
 
 RESULTS = "results.json"
@@ -91,6 +92,21 @@ class Comparison:
     def convention(self) -> str:
         """How Delta_m is computed, in words."""
         return CONVENTION.format(baseline=self.baseline, unit=self.unit)
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write a report: one HTML page, which needs no network.
+
+        Args:
+            path: The file, which must not exist; ``report.html`` in the folder of the comparison,
+                in place of an earlier one, if left out.
+
+        Returns:
+            Path of the file.
+
+        Raises:
+            InputError: If the file cannot be written.
+        """
+        return write_report([self.path], path)
 
     def lines(self) -> Iterator[str]:
         """Yield the lines of the table."""
