@@ -43,6 +43,22 @@ def compare(
     minutes: Annotated[
         float | None, typer.Option(help="How long it may take: fewer candidates and seeds fit.")
     ] = None,
+    distil: Annotated[
+        bool, typer.Option("--distil", help="Also let single-task models teach its model.")
+    ] = False,
+    suggest: Annotated[
+        bool,
+        typer.Option(
+            "--suggest",
+            help="Choose what to deploy, and test that no task is worse than single-task.",
+        ),
+    ] = False,
+    margin: Annotated[
+        float, typer.Option(help="By how much a task of the suggestion may be worse.")
+    ] = 0.01,
+    error: Annotated[
+        float, typer.Option(help="Error rate of verdicts and of the suggestion.")
+    ] = 0.05,
     processes: Annotated[
         int | None, typer.Option(min=1, help="How many runs at the same time.")
     ] = None,
@@ -79,6 +95,10 @@ def compare(
             candidates=candidates,
             learning_rates=None if rates is None else [_number(rate) for rate in rates],
             minutes=minutes,
+            distil=distil,
+            suggest=suggest,
+            margin=margin,
+            error=error,
             processes=processes,
             engine=engine,
             address=address,

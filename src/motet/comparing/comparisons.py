@@ -21,6 +21,7 @@ from motet.comparing.question import FILE, Question, methods_of, read_settled
 from motet.comparing.results import Comparison
 from motet.comparing.runs import Runs
 from motet.comparing.settling import begin, whole_seconds
+from motet.comparing.suggesting import Levels, check_levels
 from motet.config import Config
 from motet.config.collecting import read_on
 from motet.config.places import with_absolute
@@ -45,6 +46,10 @@ def compare(
     candidates: int = 27,
     learning_rates: Sequence[float] | None = None,
     minutes: float | None = None,
+    distil: bool = False,
+    suggest: bool = False,
+    margin: float = 0.01,
+    error: float = 0.05,
     processes: int | None = None,
     threads: int | None = None,
     engine: Literal["local", "ray"] = "local",
@@ -79,6 +84,13 @@ def compare(
             as much and a third.
         minutes: How long it may take by the estimate; then candidates are given up, and after them
             seeds.
+        distil: Whether the config's model is also trained with the single-task models as teachers.
+        suggest: Whether to choose models to deploy, on validation rows, distillation included, and
+            to test on test rows that they are not worse than the single-task models; see
+            `motet.comparing.suggesting`.
+        margin: By how much a task may be worse: in the unit of its metric where 1 is perfect, else
+            as a share of the single-task model's value.
+        error: Error rate of the verdicts, and of the tests of the suggestion.
         processes: As for `motet.planning.Plan.carry_out`, as are the following.
         threads: Threads of each run.
         engine: ``local`` or ``ray``.
@@ -102,8 +114,17 @@ def compare(
     place = collector.origin.folder
     text = config_text(with_absolute(found, place), place, given=True)
     question = Question(
-        text, balancers, sharing, seeds, single_task, candidates, learning_rates, minutes
+        text,
+        balancers,
+        sharing,
+        seeds,
+        single_task,
+        candidates,
+        learning_rates,
+        minutes,
+        distil or suggest,
     )
+    check_levels(margin, error)
     question.check()
     count = processes or 1
     own = threads or (max(1, cores() // count) if engine == "local" else 1)
@@ -130,8 +151,10 @@ def compare(
         address=address,
     )
     try:
-        runs.train(methods)
+        for taught in (False, True):  # by finished runs of the others
+            runs.train([method for method in methods if (method.teacher is not None) is taught])
     except KeyboardInterrupt:
         say(line("stopped", f"continue with the same command and --output {path}"))
         raise
-    return conclude(path, methods, settled, runs)
+    tested = Levels(margin, error) if suggest else None
+    return conclude(path, methods, settled, runs, error, tested)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import isnan
 from pathlib import Path
 from statistics import mean
@@ -13,6 +13,7 @@ from motet.comparing.question import Settled, baseline_of
 from motet.comparing.reading import rows_of, spent_together, test_of, validation_of
 from motet.comparing.results import Comparison, Ran, write_scores
 from motet.comparing.runs import Runs, Unit, part_name
+from motet.comparing.suggesting import Choice, Levels, choose, test
 from motet.comparing.summary import summarise
 from motet.problems import InputError
 from motet.run import folder
@@ -38,7 +39,14 @@ class Choices:
         return max(known, key=known.__getitem__) if known else None
 
 
-def conclude(path: Path, methods: Sequence[Method], settled: Settled, runs: Runs) -> Comparison:
+def conclude(
+    path: Path,
+    methods: Sequence[Method],
+    settled: Settled,
+    runs: Runs,
+    error: float,
+    levels: Levels | None,
+) -> Comparison:
     """Write down what was chosen, then read the test metrics, and write the results.
 
     Args:
@@ -46,6 +54,8 @@ def conclude(path: Path, methods: Sequence[Method], settled: Settled, runs: Runs
         methods: Its methods.
         settled: What was settled before it began.
         runs: Its runs, all of which ended.
+        error: Error rate of verdicts.
+        levels: Those of the suggestion, if one is asked for.
 
     Returns:
         The comparison.
@@ -64,7 +74,11 @@ def conclude(path: Path, methods: Sequence[Method], settled: Settled, runs: Runs
         {method.name: _chosen(method, runs) for method in done},
         {method.name: [_validated(method, runs, unit) for unit in runs.units] for method in done},
     )
-    _write(path, choices)  # before any test metric is read
+    suggested = None
+    if levels is not None:
+        scores_of = {name: mean(values) for name, values in choices.validation.items()}
+        suggested = choose(done, settled.tasks, runs, scores_of, levels)
+    _write(path, choices, suggested)  # before any test metric is read
     scores = {
         (method.name, unit.number): _tested(method, runs, unit)
         for method in done
@@ -84,22 +98,28 @@ def conclude(path: Path, methods: Sequence[Method], settled: Settled, runs: Runs
         tuple(unit.number for unit in runs.units),
         baseline,
         settled.tasks,
-        summarise(primary, settled.tasks, baseline, equal if equal in primary else None),
+        summarise(primary, settled.tasks, baseline, equal if equal in primary else None, error),
         {method.name: _ran(method, runs, choices) for method in done},
         failed,
         choices.best,
         (*settled.notes, *_of_one(runs)),
+        error,
+        None
+        if suggested is None or levels is None
+        else test(suggested, done, settled.tasks, runs, levels),
     )
     result.save()
     return result
 
 
-def _write(path: Path, choices: Choices) -> None:
+def _write(path: Path, choices: Choices, suggested: Choice | None) -> None:
     content = {
         "candidates": choices.candidates,
         "validation": choices.validation,
         "best": choices.best,
     }
+    if suggested is not None:
+        content["suggestion"] = asdict(suggested)
     found = json.loads(json.dumps(folder.finite(content)))
     file = path / CHOICES
     if not file.exists() or json.loads(file.read_text(encoding="utf-8")) != found:

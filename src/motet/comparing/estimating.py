@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -14,13 +14,15 @@ from motet.config import Config, read
 from motet.config.only_tasks import only_tasks
 from motet.run import build_trainer
 from motet.run.frozen_states import with_frozen_states
-from motet.run.prepared import AnyPrepared, PreparedSources
+from motet.run.prepared import AnyPrepared, Part, PreparedSources
 from motet.run.split_data import rows_of
 from motet.training import Interrupted, Observer, Trainer
 from motet.training.observers import Observed
 
 SECONDS = 1.0
 """How long each kind of model trains."""
+
+P = TypeVar("P", bound=Part)
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,9 @@ def with_config(prepared: AnyPrepared, config: Config) -> AnyPrepared:
     return _with(prepared, config)
 
 
-def _with(part: Any, config: Config) -> Any:
-    return replace(part, rows=replace(part.rows, config=config))
+def _with(part: P, config: Config) -> P:
+    rows: Any = replace(part.rows, config=config)
+    return replace(part, rows=rows)
 
 
 def _timed(

@@ -18,6 +18,7 @@ OWN = "config"
 SINGLE = "single"
 EQUAL_COMPUTE = "single_equal_compute"
 SCALARISATION = "scalarisation"
+DISTILLED = "distilled"
 GRID = (1.0, 1 / 3, 3.0)
 """Learning rates of the scalarisation, as multiples of the config's."""
 
@@ -37,6 +38,8 @@ class Method:
         models: The tasks of each of its models; None for one model of all tasks.
         candidates: Further overrides, of which one is chosen on validation rows.
         share: Steps of its models, as a multiple of those of the config's model.
+        teacher: The method whose models, of the same repetition, teach its own.
+        taught: The tasks that they teach.
     """
 
     name: str
@@ -45,6 +48,8 @@ class Method:
     models: tuple[tuple[str, ...], ...] | None = None
     candidates: tuple[Overrides, ...] = ((),)
     share: float = 1.0
+    teacher: "Method | None" = None
+    taught: tuple[str, ...] = ()
 
     @property
     def parts(self) -> Sequence[tuple[str, ...] | None]:
@@ -67,6 +72,17 @@ def single_task(config: Config, tasks: Sequence[str], share: float = 1.0) -> Met
     steps = "as many steps" if share == 1 else f"{share:.2f} x the steps, together the compute"
     what = f"one model for each task, {steps} as of the config's model"
     return Method(name, what, tuple(alone), tuple((task,) for task in tasks), share=share)
+
+
+def distilled(teacher: Method, tasks: Sequence[str]) -> Method:
+    """Return the config's model, taught by single-task models; see `motet.run.teachers`.
+
+    Args:
+        teacher: The single-task models.
+        tasks: The tasks that can learn from a teacher.
+    """
+    what = "the config's model, which learns from the single-task models too (BAM)"
+    return Method(DISTILLED, what, teacher=teacher, taught=tuple(tasks))
 
 
 def own_model(config: Config) -> Method:
@@ -121,7 +137,7 @@ def scalarisation(
         count: Number of candidates, weights times learning rates.
         seed: Seed of the weights.
     """
-    several = [(learning_rate(rate),) for rate in rates] or [()]
+    several: list[Overrides] = [(learning_rate(rate),) for rate in rates] or [()]
     weights = task_weights(compared, -(-count // len(several)), seed)
     balancing = [
         json.dumps({"type": "manual", "weights": dict.fromkeys(tasks, 1.0) | each})

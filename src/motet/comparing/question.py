@@ -14,6 +14,7 @@ from motet.comparing.methods import (
     SINGLE,
     Member,
     Method,
+    distilled,
     own_model,
     scalarisation,
     single_task,
@@ -45,6 +46,7 @@ class Question:
     candidates: int = 27
     learning_rates: Sequence[float] | None = None
     minutes: float | None = None
+    distil: bool = False
 
     def check(self) -> None:
         """Check numbers.
@@ -58,6 +60,10 @@ class Question:
                 raise InputError(f"found {value!r}; expected a number >= {least}", option=option)
         if self.minutes is not None and not self.minutes > 0:
             raise InputError(f"found {self.minutes!r}; expected a number > 0", option="minutes")
+        if self.distil and not self.single_task:
+            raise InputError(
+                "single-task models are the teachers; leave single_task=False out", option="distil"
+            )
         for rate in self.learning_rates or ():
             if not rate > 0:
                 raise InputError(f"found {rate!r}; expected numbers > 0", option="learning_rates")
@@ -84,6 +90,8 @@ class Settled:
     stretch: Mapping[str, float]
     shortest: int
     """The fewest epochs that the config takes."""
+    taught: Sequence[str]
+    """Tasks that can learn from a teacher."""
     costs: Mapping[str, Cost]
     """Estimated costs of a run of each method."""
     notes: Sequence[str] = field(default_factory=tuple)
@@ -121,6 +129,8 @@ def methods_of(question: Question, config: Config, settled: Settled) -> list[Met
         grid = rates or ([] if base is None else [base * factor for factor in GRID])
         seed = config.training.seed
         found.append(scalarisation(settled.losses, tasks, grid, settled.candidates, seed))
+    if question.distil and settled.taught:
+        found.append(distilled(found[0], settled.taught))
     names = [method.name for method in found]
     for name in names:
         if names.count(name) > 1:

@@ -40,6 +40,16 @@ def validation_of(run: Path) -> Validation:
     return Validation(_number(best["monitored"]), _number(best["score"]))
 
 
+def validated_metrics(run: Path) -> dict[str, dict[str, float]]:
+    """Read the metrics of a finished run on its validation rows, by task, at its best epoch."""
+    records = History.read(run / folder.METRICS).records
+    best = next(record for record in reversed(records) if record.get("best"))
+    return {
+        task: {metric: _number(value) for metric, value in values.items()}
+        for task, values in best["tasks"].items()
+    }
+
+
 def test_of(run: Path) -> dict[str, dict[str, float]]:
     """Read the metrics of a finished run on its test rows, by task."""
     test = next(record for record in reversed(_records(run)) if record["event"] == "test")

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from motet.analysis import Interval
+from motet.comparing.suggesting import Suggestion
 from motet.comparing.summary import MethodResult, TaskMetric
 from motet.figures import figure
 from motet.run import folder
@@ -82,6 +83,8 @@ class Comparison:
     notes: tuple[str, ...]
     error: float = 0.05
     """Error rate of verdicts."""
+    suggestion: Suggestion | None = None
+    """What to deploy, if that was asked."""
 
     @property
     def table(self) -> pa.Table:
@@ -123,6 +126,9 @@ class Comparison:
         if self.best is not None:
             yield line("best", f"{self.best}, by the mean score on validation rows")
         yield from (line("note", note) for note in self.notes)
+        if self.suggestion is not None:
+            yield ""
+            yield from self.suggestion.lines(self.metrics)
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -197,6 +203,7 @@ class Comparison:
             "failed": dict(self.failed),
             "best": self.best,
             "notes": list(self.notes),
+            "suggestion": None if self.suggestion is None else self.suggestion.as_dict(),
         }
 
 

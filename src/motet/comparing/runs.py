@@ -4,11 +4,14 @@ Every run is an ordinary one, in ``runs/`` of the comparison's folder. Whatever 
 chosen by validation records. Called again, it continues where it stopped, and chooses the same.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from motet.comparing.candidates import Rung, rungs
 from motet.comparing.methods import Method, Overrides
@@ -17,6 +20,7 @@ from motet.comparing.reading import validation_of
 from motet.config import Config, read
 from motet.planning import Outcome, PlannedRun, plan
 from motet.registry import BALANCERS, SCHEDULERS
+from motet.run.preparing import read_rows
 
 Part = tuple[str, ...] | None
 """The tasks of a model; None for all."""
@@ -74,7 +78,7 @@ class Base:
         if epochs != training.epoch_count:
             yield f"training.epochs={epochs}"
             patience = training.early_stopping and training.early_stopping.patience
-            if patience:
+            if isinstance(patience, int):
                 share = epochs / training.epoch_count
                 yield f"training.early_stopping.patience={max(1, round(patience * share))}"
 
@@ -186,6 +190,11 @@ class Runs:
         """Return the run folders of a method's final models, in the order of its parts."""
         return [self._path(self._final(method, part, unit)) for part in method.parts]
 
+    def test_rows(self, unit: Unit) -> pa.Table:
+        """Read the raw test rows of a repetition."""
+        rows = read_rows(self.base.file, data=self._data, overrides=[unit.override])
+        return rows.table.take(pa.array(rows.split.test))
+
     def why_failed(self, method: Method) -> str:
         """Return why a method has no result, if it has none."""
         for unit in self.units:
@@ -225,6 +234,7 @@ class Runs:
             *self.base.overrides(method, part, epochs),
             *method.candidates[candidate],
             unit.override,
+            *self._taught(method, unit),
         )
         name = run_name(method, part, unit, candidate, None if round_ is None else epochs)
         if round_ is not None:
@@ -232,6 +242,14 @@ class Runs:
             self._searches[method.name].append(name)
         self._planned[name] = PlannedRun(self.base.file, name, overrides, part)
         self._progress.expect(name, method.name, epochs)
+
+    def _taught(self, method: Method, unit: Unit) -> Overrides:
+        """Return the override that names the teachers of a model, which are finished runs."""
+        if method.teacher is None:
+            return ()
+        teacher = method.teacher
+        paths = [self._path(self._final(teacher, (task,), unit)) for task in method.taught]
+        return (f"training.teachers={json.dumps([str(each.absolute()) for each in paths])}",)
 
     def _carry_out(self) -> None:
         left = [run for name, run in self._planned.items() if name not in self.failed]

@@ -110,6 +110,7 @@ def _settled(question: Question, prepared: AnyPrepared) -> tuple[Base, Settled]:
         float(f"{costs.multiply_adds / sum(costs.alone[task] for task in tasks):.3g}"),
         base.stretch,
         base.shortest,
+        [name for name in tasks if trainer.model.tasks[name].takes_soft],
         {},
     )
 
@@ -126,6 +127,8 @@ def _fitted(question: Question, base: Base, settled: Settled, processes: int) ->
     limit = None if question.minutes is None else 60 * question.minutes
     size = fitting(asked, settled.unit == "fold", limit, seconds)
     notes = [*_reduced(question, asked, size, settled.unit), _of_unit(settled.unit)]
+    if question.distil and not settled.taught:
+        notes.append("no task can learn from a teacher, so there is no distillation")
     return replace(settled, repeats=size.repeats, candidates=size.candidates, notes=notes)
 
 
@@ -169,7 +172,7 @@ def _compared(trainer: Trainer) -> dict[str, TaskMetric]:
                 f"the first metric of task {task!r} is {metric.name!r}, of which it is not known "
                 "whether higher is better; put another one first"
             )
-        found[task] = TaskMetric(metric.name, metric.higher_is_better)
+        found[task] = TaskMetric(metric.name, metric.higher_is_better, metric.best)
     return found
 
 

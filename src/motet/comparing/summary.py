@@ -20,6 +20,8 @@ class TaskMetric:
     name: str
     higher: bool
     """Whether higher is better."""
+    perfect: float | None = None
+    """Its value for perfect predictions, where there is one."""
 
 
 @dataclass(frozen=True)

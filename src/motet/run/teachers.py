@@ -64,14 +64,15 @@ def teachers_of(prepared: AnyPrepared, tasks: Mapping[str, Task]) -> list[Teache
             "and further sources",
             option="training.teachers",
         )
-    if prepared.config.data.split.folds is not None:
+    split = prepared.config.data.split
+    if split.folds is not None and split.fold is None:
         raise InputError(
             "a teacher has seen the test rows of other folds; remove data.split.folds or teachers",
             option="training.teachers",
         )
     runs = [load(each) for each in training.teachers]
     for run in runs:
-        if run.config.data.split.folds is not None:
+        if run.config.data.split.folds is not None and run.config.data.split.fold is None:
             raise InputError(
                 f"the teacher {run.path} was trained in folds, so that it has seen rows which this "
                 "run keeps for validation or testing; name runs with the same data.split",
