@@ -18,7 +18,7 @@ COMMAND = re.compile(r"^(\$ )?(pip|python|motet|make|git|source|[A-Z_]+=\S+ pyth
 ODD = {
     r"\b(is|are|was|be|being) told\b|\btold (all|apart|and|what|with|how|that|the)\b": "reported",
     r"\bunless told\b|\bif told\b": "by default",
-    r"\btells?\b": "reports, describes, returns",
+    r"(?<!cannot )\btells?\b": "reports, describes, returns",
     r"\ba (line|note|warning|message|record|docs?) says\b|\bsays (so|what|which|whose|how)\b": (
         "reports, names"
     ),

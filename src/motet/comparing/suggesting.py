@@ -36,12 +36,12 @@ Verdict = Literal["not worse", "cannot tell"]
 
 @dataclass(frozen=True)
 class Levels:
-    """What "not worse" means."""
+    """The margin and the error rate of tests."""
 
     margin: float
     """By how much a task may be worse."""
     error: float
-    """The chance that any task is called not worse that is."""
+    """The chance that a test finds a task not worse which is worse by the margin or more."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Tested:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What to deploy, and what the test rows say about it."""
+    """What to deploy, and what the test rows show of it."""
 
     choice: Choice
     runs: Mapping[str, str]
@@ -87,7 +87,7 @@ class Suggestion:
     levels: Levels
 
     def lines(self, metrics: Mapping[str, TaskMetric]) -> Iterator[str]:
-        """Yield what it is, in words."""
+        """Yield its lines."""
         choice = self.choice
         if not choice.shared:
             yield line("suggest", "single-task models for all tasks: none gains by sharing")
