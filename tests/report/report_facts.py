@@ -193,8 +193,8 @@ def comparison(count):
             "low": 0.78,
             "high": 0.82,
             "difference": 0.02 * sign,
-            "difference_low": 0.01 * sign - 0.01,
-            "difference_high": 0.03 * sign + 0.01,
+            "difference_low": 0.02 * sign - 0.01,
+            "difference_high": 0.02 * sign + 0.01,
             "delta": 2.0 * sign,
             "p": 0.01,
             "verdict": "helps" if sign > 0 else "hurts",
@@ -223,7 +223,12 @@ def comparison(count):
             **ran,
             "tasks": dict.fromkeys(tasks, result(sign)),
             "rank": 1.0,
-            "delta_m": {"mean": 2.0 * sign, "low": -1.0, "high": 4.0, "count": 3},
+            "delta_m": {
+                "mean": 2.0 * sign,
+                "low": 2.0 * sign - 1,
+                "high": 2.0 * sign + 1,
+                "count": 3,
+            },
             "delta_m_equal_compute": None,
         }
     return {

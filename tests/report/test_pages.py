@@ -115,3 +115,17 @@ def test_short_names_differ():
 
 def test_cells_of_a_table_are_escaped():
     assert "<b>" not in Table(("<b>",), [("<b>",)], ("<b>",)).html()
+
+
+def test_a_comparison_of_30_tasks_begins_with_those_that_lost_most():
+    results = report_facts.comparison(30)
+    own = results["methods"]["equal"]["tasks"]
+    results["methods"]["equal"]["tasks"] = own | {
+        "task number 17": own["task number 17"] | {"delta": -9}
+    }
+    boxes = [
+        a for t, a in read(comparison_page("c", results)).elements if a.get("type") == "checkbox"
+    ]
+    chosen = [each["value"] for each in boxes if "checked" in each]
+    assert len(chosen) == 8
+    assert "task number 17" in chosen

@@ -43,7 +43,12 @@ def shown(tab, tmp_path):
     return show
 
 
-@pytest.mark.parametrize("name", PAGES)
+SLOW = ("30 tasks", "two runs")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in PAGES]
+)
 def test_every_figure_has_marks_and_nothing_is_asked_of_a_network(name, shown):
     tab = shown(PAGES[name]())
     assert tab.run("document.querySelectorAll('.plot svg').length") > 0
@@ -63,6 +68,7 @@ def test_figures_follow_the_theme(shown):
     assert dark == "rgb(230, 233, 237) rgb(21, 24, 28)"
 
 
+@pytest.mark.slow
 def test_choosing_tasks_shows_theirs_alone(shown):
     tab = shown(PAGES["30 tasks"]())
     articles = "[...document.querySelectorAll('article')].filter((each) => !each.hidden).length"

@@ -8,6 +8,7 @@ from motet.report.elements import (
     Element,
     Figure,
     Lines,
+    Panel,
     Section,
     Table,
     Tiles,
@@ -48,11 +49,23 @@ def comparison(results: Results) -> list[Section]:
     second: list[Element] = []
     if len(tasks) > _MANY:
         second.append(_map(results, others, tasks))
-    second += [_forest(results, others, task) for task in tasks]
+    second += [
+        Panel(task, results["metrics"][task]["name"], [_forest(results, others, task)])
+        for task in tasks
+    ]
     return [
         Section("Summary", first, " ".join(_verdicts(results, others))),
         Section("Tasks", [*second, Titled("Tests", _task_table(results))]),
     ]
+
+
+def lowest_changes(results: Results) -> dict[str, float | None]:
+    """Return the lowest change of each task by any method in %; None where there is none."""
+    found = {}
+    for task in results["metrics"]:
+        changes = (method["tasks"][task]["delta"] for method in results["methods"].values())
+        found[task] = min((each for each in changes if each is not None), default=None)
+    return found
 
 
 def _verdicts(results: Results, others: Sequence[str]) -> Iterator[str]:
@@ -169,7 +182,7 @@ def _forest(results: Results, others: Sequence[str], task: str) -> Figure:
     rows = [(name, *each) for name, each in zip(others, values, strict=True)]
     metric = results["metrics"][task]["name"]
     return _intervals(
-        task,
+        f"Difference in {metric}",
         others,
         values,
         f"difference in {metric}, positive is better",

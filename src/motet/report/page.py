@@ -10,7 +10,7 @@ from string import Template
 from typing import Any
 
 from motet.report.balancing import balancing
-from motet.report.comparison import comparison
+from motet.report.comparison import comparison, lowest_changes
 from motet.report.conflicts import conflicts
 from motet.report.data import data
 from motet.report.elements import Section, as_json
@@ -75,7 +75,7 @@ def folds_page(whole: RunFacts, folds: Sequence[RunFacts]) -> str:
 
 def comparison_page(name: str, found: Mapping[str, Any]) -> str:
     """Return the page about a comparison, from the content of its ``results.json``."""
-    return page(name, comparison(found), {})
+    return page(name, comparison(found), lowest_changes(found))
 
 
 def page(title: str, sections: Sequence[Section], scores: Mapping[str, float | None]) -> str:
@@ -84,7 +84,7 @@ def page(title: str, sections: Sequence[Section], scores: Mapping[str, float | N
     Args:
         title: Its title.
         sections: What it shows.
-        scores: The score of each task that users may choose; of many, those with the lowest scores
+        scores: A number for each task that users may choose; of many, those with the lowest ones
             are chosen at first.
 
     Returns:
