@@ -61,4 +61,5 @@ def _matrix(values: Any, name: str) -> Numbers:
             "finite numbers, (rows, features)",
             option=name,
         )
-    return found - found.mean(axis=0)
+    centred: Numbers = found - found.mean(axis=0)
+    return centred

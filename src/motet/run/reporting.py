@@ -74,8 +74,8 @@ def _page(folders: Sequence[Path], data: Any) -> str:
         if not folds:
             return run_page(run_facts(folders[0], data=data))
         whole = run_facts(folders[0], data=data)
-        each = [run_facts(fold.parent, rows=False) for fold in folds]
-        return folds_page(whole, [replace(r, name=f"fold {r.name}") for r in each])
+        facts = [run_facts(fold.parent, rows=False) for fold in folds]
+        return folds_page(whole, [replace(each, name=f"fold {each.name}") for each in facts])
     return runs_page(_distinct([run_facts(each, rows=False) for each in folders]))
 
 

@@ -1,7 +1,9 @@
 """When task gradients are measured beside training, and what is measured of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 from motet.options import AnalysisOptions
 from motet.training.records import LOG_EVERY
@@ -36,7 +38,7 @@ class Looks:
     """
 
     def __init__(self, options: AnalysisOptions | None) -> None:
-        given: AnalysisOptions = options or {}
+        given: Mapping[str, Any] = options or {}
         self._active = options is not None
         self._every = given.get("every", "auto")
         self._layers = given.get("layers", True)

@@ -37,7 +37,7 @@ class StepRecord(Record):
     """Name of the balancer."""
     gradient_norm: float
     """Norm of the whole gradient, before clipping."""
-    cosines: list[list[float]] | None = None
+    cosines: list[list[float | None]] | None = None
     """Cosines between the gradients of every two tasks in ``compared``, if they are known."""
     cosines_by_group: Mapping[str, list[list[float | None]]] | None = None
     """The same on each group of layers, at the steps that measure them."""

@@ -63,7 +63,8 @@ def cosines_of(gramian: Matrix) -> Matrix:
     """Turn inner products (T, T) into cosines; 0 with a zero gradient."""
     lengths = np.sqrt(gramian.diagonal())
     lengths = np.where(lengths > 0, lengths, np.inf)
-    return gramian / np.outer(lengths, lengths)
+    found: Matrix = gramian / np.outer(lengths, lengths)
+    return found
 
 
 class TaskGradients:

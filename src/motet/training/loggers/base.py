@@ -119,10 +119,11 @@ def numbers_of(record: Record) -> Iterator[tuple[str, float]]:
             yield f"{split}/{name}", float(found[name])
     for name, value in (found.get("fusion") or {}).items():
         yield f"{split}/fusion/{name}", float(value)
-    tasks = list(found["tasks"])
+    tasks = found.get("compared") or list(found["tasks"])
     for row, cosines in enumerate(found.get("cosines") or ()):
         for column in range(row):
-            yield f"{split}/cosine/{tasks[column]}/{tasks[row]}", float(cosines[column])
+            if cosines[column] is not None:
+                yield f"{split}/cosine/{tasks[column]}/{tasks[row]}", float(cosines[column])
 
 
 def flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
