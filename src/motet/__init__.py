@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from motet.planning import plan
     from motet.problems import InputError
     from motet.registry import register
-    from motet.run import Run, load, resume, train
+    from motet.run import Run, ensemble, load, resume, train
     from motet.tasks import TaskMetrics
     from motet.training import Trainer
     from motet.tuning import tune
@@ -48,6 +48,7 @@ __all__ = [
     "config",
     "data",
     "encoders",
+    "ensemble",
     "load",
     "plan",
     "planning",
@@ -69,6 +70,7 @@ _PLACES = {
     "Trainer": "motet.training",
     "backward": "motet.balancing",
     "compare": "motet.comparing",
+    "ensemble": "motet.run",
     "load": "motet.run",
     "plan": "motet.planning",
     "register": "motet.registry",

@@ -118,6 +118,7 @@ METRICS = Registry(
     auroc="motet.tasks.metrics.classes:auroc",
     average_precision="motet.tasks.metrics.classes:average_precision",
     log_loss="motet.tasks.metrics.classes:log_loss",
+    calibration_error="motet.tasks.metrics.classes:calibration_error",
     mae="motet.tasks.metrics.numbers:mae",
     rmse="motet.tasks.metrics.numbers:rmse",
     r2="motet.tasks.metrics.numbers:r2",

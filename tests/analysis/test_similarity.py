@@ -150,6 +150,7 @@ def test_numbers_are_binned_and_missing_labels_left_out():
         ({"a": [1, 2], "b": [1, 2]}, {"by": "labels", "decay": 0.9}, "decay: it has no effect"),
         ({"a": [1.0] * 11, "b": [2.0] * 11}, {"by": "curves"}, "curves of 11 .* at least 12"),
         ({"a": [1.0] * 12, "b": [np.nan] * 12}, {"by": "curves"}, "a curve of 'b' that is not"),
+        ({"a": [1.0, 2], "b": [1.0, np.inf]}, {"by": "performance"}, "infinite number of 'b'"),
         ({"a": [1.0, 2], "b": [1.0]}, {"by": "performance"}, r"shape \(1,\) of 'b' and \(2,\)"),
         ({"a": [[1.0], [2]], "b": [[1.0]]}, {"by": "performance"}, r"expected \(N,\)"),
         ({"a": [[1.0]], "b": [[1.0]]}, {"by": "representations"}, "expected the same rows .* 4"),

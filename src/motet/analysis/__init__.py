@@ -1,6 +1,7 @@
 """Analysis of tasks and results: NumPy and plain dictionaries in, small records out."""
 
 from motet.analysis.affinity import affinity, first_order_affinity
+from motet.analysis.calibration import temperature
 from motet.analysis.clusters import cluster
 from motet.analysis.groupings import Grouping, groupings
 from motet.analysis.margins import NotWorse, not_worse, not_worse_by_groups
@@ -37,6 +38,7 @@ __all__ = [
     "not_worse_by_groups",
     "paired",
     "similarity",
+    "temperature",
     "transfer",
     "unpaired",
 ]

@@ -135,7 +135,7 @@ def correlation_or_nan(a: Numbers, b: Numbers) -> float:
 
 def _of_gradients(gradients: Numbers, tasks: tuple[str, ...], decay: float | None) -> Similarity:
     steps = gradients[:, None] if gradients.ndim == 2 else gradients  # (T, S, P)
-    present: NDArray[np.bool_] = ~np.asarray(np.isnan(steps).any(axis=2))
+    present: NDArray[np.bool_] = np.isfinite(steps).all(axis=2)
     norms = np.linalg.norm(np.where(present[..., None], steps, 0), axis=2, keepdims=True)
     unit = np.where(present[..., None], steps, 0) / np.where(norms > 0, norms, 1)
     cosines = np.einsum("isp,jsp->ijs", unit, unit)
@@ -193,6 +193,11 @@ def _stacked(values: Mapping[str, Any], by: str, shape: str, dims: tuple[int, ..
         if each.ndim not in dims:
             raise InputError(
                 f"found shape {each.shape} of {task!r}; expected {shape}", option="values"
+            )
+        if np.isinf(each).any():
+            raise InputError(
+                f"found an infinite number of {task!r}; leave out what overflowed, or give NaN",
+                option="values",
             )
         if by == "curves" and not np.isfinite(each).all():
             raise InputError(

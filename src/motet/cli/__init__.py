@@ -6,8 +6,18 @@ interrupted. A file holds commands that belong together; the order of their impo
 ``--help``.
 """
 
-from motet.cli import training, predicting, report, comparing, tuning, listing  # isort: skip
+from motet.cli import training, predicting, uncertainty, report, comparing, tuning, listing  # isort: skip
 from motet.cli.app import app
 from motet.cli.entry import main
 
-__all__ = ["app", "comparing", "listing", "main", "predicting", "report", "training", "tuning"]
+__all__ = [
+    "app",
+    "comparing",
+    "listing",
+    "main",
+    "predicting",
+    "report",
+    "training",
+    "tuning",
+    "uncertainty",
+]

@@ -11,7 +11,7 @@ Output = Annotated[
 ]
 ROWS = "File (.csv, .parquet, .jsonl, .arrow), pattern, or folder saved by Hugging Face datasets"
 Tasks = Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")]
-Split = Literal["train", "validation", "test"]
+Split = Literal["train", "validation", "test", "calibration"]
 Weights = Annotated[
     Literal["best", "each"],
     typer.Option(help="Those of the best epoch, or for each task its own, if they were kept."),

@@ -57,6 +57,12 @@ def predict(
     spread: Annotated[
         bool, typer.Option("--spread", help="Add how far the members of an ensemble are apart.")
     ] = False,
+    intervals: Annotated[
+        float | None,
+        typer.Option(
+            help="Add intervals and sets that hold the truth of this share of rows, such as 0.9."
+        ),
+    ] = None,
 ) -> None:
     """Predict for the rows of a file, in their order."""
     from motet.run import check_prediction_file, load, predict_to_file
@@ -71,6 +77,7 @@ def predict(
             tasks=names(tasks),
             weights=weights,
             spread=spread,
+            intervals=intervals,
             step=console.step,
         )
     for note in loaded.notes:

@@ -26,6 +26,10 @@ class SplitConfig(Section):
     """Fraction of the rows (0.15 if left out), or the value of ``column`` ("validation")."""
     test: Fraction | str | None = None
     """Fraction of the rows (0.15 if left out), or the value of ``column`` ("test")."""
+    calibration: Fraction | str | None = None
+    """Fraction of the rows, or the value of ``column``, that neither train nor choose the epoch:
+    with them ``training.calibrate`` makes intervals and sets that hold exactly as often as stated.
+    No rows if left out."""
     seed: NonNegativeInt = 0
     """Seed of random splits."""
     stratify: str | None = None
@@ -44,7 +48,7 @@ class SplitConfig(Section):
 
     @model_validator(mode="after")
     def _one_way(self) -> "SplitConfig":
-        for name in ("validation", "test"):
+        for name in ("validation", "test", "calibration"):
             value = getattr(self, name)
             if self.column is None and isinstance(value, str):
                 raise InputError(

@@ -17,6 +17,8 @@ _SPLITS = {
     "folds": "trains on all rows several times; remove it, or mark the test rows of each run in a "
     "column",
     "fold": "is one of several folds; remove it",
+    "calibration": "is only for rows in memory; remove it, and calibrate the finished run on other "
+    "rows",
 }
 """Ways of splitting that need all rows, and what to do."""
 

@@ -54,6 +54,10 @@ class TrainingConfig(_Options, use_attribute_docstrings=True):
     """Folders of finished runs that teach this one: their predictions for the training rows count
     beside the labels, by ``teacher_weight``. Each task learns from the teachers that have one of
     its name; see docs/transfer.md, "Distillation"."""
+    calibrate: StrictBool = False
+    """Whether a temperature for each task with class probabilities is fitted at the end, and the
+    run made ready for ``motet predict --intervals``, on the validation rows or those of
+    ``data.split.calibration``. See docs/insight.md, "How certain is a prediction"."""
     loggers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ()
     """Experiment trackers that get all numbers too: ``tensorboard``, ``mlflow``, ``wandb``; their
     files are in ``loggers/`` of the run folder."""

@@ -32,14 +32,15 @@ def refuse_cut_groups(
     if groups is None:
         return
     places = np.full(len(encoded), -1)
-    for place, name in enumerate(SPLITS):
+    names = (*SPLITS, "calibration")
+    for place, name in enumerate(names):
         places[getattr(split, name)] = place
     rows = np.flatnonzero(~np.isnan(groups) & (places >= 0))
     rows = rows[np.argsort(groups[rows], kind="stable")]
     cut = (groups[rows[1:]] == groups[rows[:-1]]) & (places[rows[1:]] != places[rows[:-1]])
     if cut.any():
         pair = rows[cut.argmax()], rows[cut.argmax() + 1]
-        found = " and ".join(f"{name_row(int(r))} in {SPLITS[places[r]]}" for r in pair)
+        found = " and ".join(f"{name_row(int(r))} in {names[places[r]]}" for r in pair)
         column = target.beside[0]
         count = len(np.unique(groups[rows[1:]][cut]))
         raise InputError(

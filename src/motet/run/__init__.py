@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from motet.run.building import build_trainer, check
+    from motet.run.calibrating import calibration_lines
     from motet.run.folds import resume, train
     from motet.run.initialising import initial_config, initialise
+    from motet.run.joined_runs import ensemble
     from motet.run.lines import data_lines, model_lines, report_lines, training_lines
     from motet.run.loading import load
     from motet.run.predictions import (
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
 _PLACES = {
     "Run": "runs",
     "build_trainer": "building",
+    "calibration_lines": "calibrating",
     "check": "building",
     "check_prediction_file": "predictions",
     "data_lines": "lines",
+    "ensemble": "joined_runs",
     "initial_config": "initialising",
     "initialise": "initialising",
     "load": "loading",
@@ -42,9 +46,11 @@ _PLACES = {
 __all__ = [
     "Run",
     "build_trainer",
+    "calibration_lines",
     "check",
     "check_prediction_file",
     "data_lines",
+    "ensemble",
     "initial_config",
     "initialise",
     "load",

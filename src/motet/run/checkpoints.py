@@ -142,7 +142,7 @@ def digest(prepared: AnyPrepared) -> str:
             continue
         split = part.rows.split
         arrays = [*leaves(part.inputs), *part.targets.values(), *part.weights.values()]
-        for leaf in [*arrays, split.train, split.validation, split.test]:
+        for leaf in [*arrays, split.train, split.validation, split.test, split.calibration]:
             for array in _arrays_of(leaf):
                 found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()

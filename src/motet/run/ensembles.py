@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from motet.data.notes import Notes
 from motet.problems import InputError
+from motet.run.calibrating import Calibration, calibrated_predictions
 from motet.run.given_rows import LabelledRows, Part
 from motet.run.origin_rows import Fingerprint
-from motet.run.runs import Run
+from motet.run.runs import More, Run
 from motet.tasks import Prediction
 from motet.tasks.combining import spread_of
 from motet.training import Report
@@ -41,14 +42,14 @@ class Ensemble(Run):
         """The runs, each of which predicts alone too."""
 
     def _predicted_part(
-        self, part: Part, tasks: list[str], weights: Weights, *, spread: bool
+        self, part: Part, tasks: list[str], weights: Weights, more: More
     ) -> tuple[pa.Table, Mapping[str, Notes]]:
         predictions, notes = [], []
         for each in self.members:
             inputs, noted = each._inputs(part.name_row, part.table)
             predictions.append(each._predictions(inputs, tasks, weights))
             notes.append(noted)
-        return self._columns(self._combined(predictions), part.table, spread=spread), notes[0]
+        return self._columns(self._combined(predictions), part.table, more), notes[0]
 
     @property
     def _has_members(self) -> bool:
@@ -91,6 +92,15 @@ class Ensemble(Run):
         parts = self._parts(rows, own, weights)
         return evaluate_predictions(self.model.tasks, parts, losses, self._trivial)
 
+    def use_calibration(self, calibration: Calibration) -> None:
+        """Predict with a calibration from now on; temperatures are those of the members."""
+        self.calibration = calibration
+
+    def _calibrated(self, rows: LabelledRows, source: str) -> Calibration:
+        own = [rows.of(each) for each in self.members]
+        tasks = [self.model.tasks[name] for name in rows.tasks]
+        return calibrated_predictions(tasks, self._parts(rows, own, "best"))
+
     def _parts(
         self, rows: LabelledRows, own: Sequence[LabelledRows], weights: Weights
     ) -> Iterator[tuple[dict[str, Prediction], dict[str, torch.Tensor], dict[str, torch.Tensor]]]:
@@ -113,12 +123,18 @@ class Ensemble(Run):
         }
 
     def _seen_by(self, known: Fingerprint) -> str:
+        if self.config.data.split.folds is None:
+            return super()._seen_by(known)
         return (
             "these are the rows that the models were trained on, so the metrics are too good for "
             "new ones; metrics.jsonl has the means of those on the rows that each model did not see"
         )
 
-    def _rows_of(self, data: Any, rows: LabelledRows, name: str, source: str = "") -> NoReturn:
+    def _rows_of(
+        self, data: Any, rows: LabelledRows, name: str, source: str = ""
+    ) -> NDArray[np.int64]:
+        if self.config.data.split.folds is None:
+            return super()._rows_of(data, rows, name, source)
         raise InputError(
             f"split: found {name!r}, but every row trained some of the models; "
             "predictions/test.parquet has each row's prediction by the model that did not see it"

@@ -24,7 +24,10 @@ def load(path: str | Path) -> Run:
     inside = path / folder.MODEL if (path / folder.MODEL).is_dir() else path
     members = saving.members(inside)
     if members:
-        return Ensemble(path, [_loaded(member, member) for member in members])
+        ensemble = Ensemble(path, [_loaded(member, member) for member in members])
+        if (path / folder.CONFIG).is_file():
+            ensemble.config = configs.read(path / folder.CONFIG)[0]
+        return _with_calibration(ensemble, inside)
     return _loaded(path, inside)
 
 
@@ -34,7 +37,14 @@ def _loaded(path: Path, inside: Path) -> Run:
         config = configs.read(path / folder.CONFIG)[0]
         _set_roots(config, preprocessing)
     kind = SourcesRun if preprocessing.sources else Run
-    return kind(path, config, preprocessing, model, trivial, kept)
+    return _with_calibration(kind(path, config, preprocessing, model, trivial, kept), inside)
+
+
+def _with_calibration(run: Run, inside: Path) -> Run:
+    calibration = saving.load_calibration(inside)
+    if calibration is not None:
+        run.use_calibration(calibration)
+    return run
 
 
 def _set_roots(config: configs.Config, preprocessing: Preprocessing) -> None:

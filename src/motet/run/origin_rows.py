@@ -116,8 +116,9 @@ def rows_of(split: Splits, name: str, known: Fingerprint) -> NDArray[np.int64]:
     Raises:
         InputError: If the split is unknown, empty, or not that of the run.
     """
-    if name not in SPLITS:
-        raise InputError(f"split: found {name!r}; {hint(name, SPLITS)}")
+    names = (*SPLITS, "calibration")
+    if name not in names:
+        raise InputError(f"split: found {name!r}; {hint(name, names)}")
     digest = places_digest(split.places) if known.streamed else _split_digest(split)
     if digest != known.split:
         raise InputError(
@@ -131,7 +132,8 @@ def rows_of(split: Splits, name: str, known: Fingerprint) -> NDArray[np.int64]:
 
 
 def _split_digest(split: Splits) -> str:
-    return _digest(*(getattr(split, name) for name in SPLITS))
+    calibration = [split.calibration] if len(split.calibration) else []
+    return _digest(*(getattr(split, name) for name in SPLITS), *calibration)
 
 
 def _digest(*arrays: NDArray[Any]) -> str:

@@ -105,6 +105,7 @@ def predict_to_file(
     tasks: Iterable[str] | None = None,
     weights: Weights = "best",
     spread: bool = False,
+    intervals: float | None = None,
     step: Callable[[str], object] = lambda line: None,
 ) -> int:
     """Predict for rows and write the predictions part by part, in constant memory.
@@ -116,17 +117,19 @@ def predict_to_file(
         tasks: Which tasks.
         weights: Which weights.
         spread: Whether to add how far members are apart.
+        intervals: Level of intervals and sets to add.
         step: Called with a line about the rows done so far.
 
     Returns:
         Number of rows.
     """
+    more = run._more(tasks, weights, spread, intervals)
     given = run._given(data)
     done = 0
 
     def parts() -> Iterator[pa.Table]:
         nonlocal done
-        for part in run._predicted(given, tasks, weights, spread=spread):
+        for part in run._predicted(given, tasks, weights, more):
             yield part
             done += len(part)
             step(Progress(f"{done:,} of {given.count:,} rows", done, given.count))

@@ -113,7 +113,9 @@ class Prepared:
     @property
     def counts(self) -> dict[str, int]:
         """Number of rows by split."""
-        return {name: len(getattr(self.rows.split, name)) for name in SPLITS}
+        counts = {name: len(getattr(self.rows.split, name)) for name in SPLITS}
+        own = len(self.rows.split.calibration)
+        return counts | ({"calibration": own} if own else {})
 
     @cached_property
     def tallies(self) -> Tallies:
@@ -125,11 +127,11 @@ class Prepared:
         return found
 
     def table_of(self, split: str) -> pa.Table:
-        """Return the raw rows of "train", "validation" or "test"."""
+        """Return the raw rows of a split."""
         return self.rows.table.take(pa.array(getattr(self.rows.split, split)))
 
     def labels(self, name: str) -> dict[str, NDArray[Any]]:
-        """Return what the losses take of "train", "validation" or "test"."""
+        """Return what the losses take of the rows of a split."""
         rows = getattr(self.rows.split, name)
         return {task: encoded[rows] for task, encoded in self.targets.items()}
 
@@ -148,7 +150,7 @@ class Prepared:
         return found
 
     def row_weights(self, name: str) -> dict[str, NDArray[np.float32]]:
-        """Return the weights of the rows of "train", "validation" or "test"."""
+        """Return the weights of the rows of a split."""
         rows = getattr(self.rows.split, name)
         return {task: weights[rows] for task, weights in self.weights.items()}
 

@@ -47,7 +47,7 @@ from motet.run.settling import Chosen, settle
 from motet.run.source_inputs import choose_inputs
 from motet.run.stream_prepared import StreamRows
 
-_OWN_SPACES = {
+OWN_SPACES = {
     "text": "generates texts, with a vocabulary of its own",
     "identity": "learns an embedding, with axes of its own",
 }
@@ -160,9 +160,9 @@ def _refuse_own_spaces(config: Config) -> None:
     """Refuse tasks whose predictions by models of several folds mean different things."""
     for name, task in config.tasks.items():
         kind = label_kind_of(task.type)
-        if kind in _OWN_SPACES and task.options().get("enabled") is not False:
+        if kind in OWN_SPACES and task.options().get("enabled") is not False:
             raise InputError(
-                f"task {name!r} {_OWN_SPACES[kind]} in each fold, so that the models of folds "
+                f"task {name!r} {OWN_SPACES[kind]} in each fold, so that the models of folds "
                 "cannot be combined; remove folds, or train one of them, for example fold: 1"
             )
 
@@ -280,7 +280,8 @@ def _input_notes(
     inputs: Mapping[str, Input], notes: Mapping[str, Notes], rows: RunRows
 ) -> Iterator[str]:
     """Yield the notes on inputs; what is true of all held-out rows has a separate note."""
-    held_out = np.concatenate([rows.split.validation, rows.split.test])
+    split = rows.split
+    held_out = np.concatenate([split.validation, split.test, split.calibration])
     for name, found in notes.items():
         only = None
         if found.may_be_true_of_all(len(held_out)):

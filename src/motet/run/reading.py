@@ -226,6 +226,7 @@ def split_rows(config: Config, table: pa.Table, source: str = "") -> Splits:
         folds=chosen.folds,
         fold=chosen.fold,
         labels=_columns_of_labels(config, table, source),
+        calibration=chosen.calibration,
     )
     return replace(found, notes=(note, *found.notes)) if group != chosen.group else found
 

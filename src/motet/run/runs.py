@@ -1,10 +1,11 @@
 """A finished run: predict, evaluate, and read its history."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,8 @@ from motet.data.sources import as_source, names_in, read, stream_of
 from motet.model import MultiTaskModel
 from motet.model.checks import names_of
 from motet.problems import InputError, hint
-from motet.run import folder
+from motet.run import folder, saving
+from motet.run.calibrating import Calibration, calibrated, with_intervals
 from motet.run.given_rows import (
     ROWS_OF_TABLES,
     ROWS_OF_TEXTS,
@@ -38,6 +40,19 @@ from motet.training.evaluation import embed
 from motet.training.grouping import grouping
 from motet.training.kept import Kept, Weights, evaluate_with, predict_with
 from motet.training.memory import explaining_memory
+
+
+class More(NamedTuple):
+    """What is added to predictions."""
+
+    spread: bool = False
+    level: float | None = None
+    """Of intervals and sets."""
+    intervals: Collection[str] = ()
+    """Tasks that get some."""
+
+
+NOTHING = More()
 
 
 class Run:
@@ -61,6 +76,9 @@ class Run:
         self._preprocessing = preprocessing
         self._trivial, self._kept = trivial, kept or {}
         self._notes: Mapping[str, Notes] = {}
+        self._notes_on_intervals: tuple[str, ...] = ()
+        self.calibration: Calibration | None = None
+        """What `calibrate` learned, or training with ``calibrate: true``."""
 
     @property
     def history(self) -> History:
@@ -89,7 +107,7 @@ class Run:
     @property
     def notes(self) -> tuple[str, ...]:
         """What users should know about the rows last given, such as how many texts were cut off."""
-        return note_lines(self._notes)
+        return (*note_lines(self._notes), *self._notes_on_intervals)
 
     def predict(
         self,
@@ -98,6 +116,7 @@ class Run:
         tasks: Iterable[str] | None = None,
         weights: Weights = "best",
         spread: bool = False,
+        intervals: float | None = None,
     ) -> pa.Table:
         """Predict for rows, in their order.
 
@@ -110,6 +129,10 @@ class Run:
             spread: Whether to add how far members are apart, of an encoder that is an ensemble or
                 of several runs that predict together: ``<column>_spread``, the standard deviation
                 of each probability, or else of each number. Sequences have none.
+            intervals: Share of rows, such as 0.9, whose truth is to be inside of intervals and
+                sets that are added; the run must be calibrated, see `calibrate`. Numbers get
+                ``<task>_low`` and ``<task>_high``, classes and labels ``<task>_set``, those that
+                cannot be excluded. Of tasks that can have none, `notes` has the names.
 
         Returns:
             For each task ``<task>``, in the labels' own type and unit, and for each class
@@ -117,9 +140,10 @@ class Run:
 
         Raises:
             InputError: If the data lack an input column, a task is unknown, disabled, or was added
-                to the model after the run, or there is no spread.
+                to the model after the run, there is no spread, or no interval at this level.
         """
-        return pa.concat_tables(self._predicted(self._given(data), tasks, weights, spread=spread))
+        more = self._more(tasks, weights, spread, intervals)
+        return pa.concat_tables(self._predicted(self._given(data), tasks, weights, more))
 
     def predict_arrays(
         self,
@@ -145,7 +169,7 @@ class Run:
         data: Any,
         *,
         tasks: Iterable[str] | None = None,
-        split: Literal["train", "validation", "test"] | None = None,
+        split: Literal["train", "validation", "test", "calibration"] | None = None,
         weights: Weights = "best",
         source: str | None = None,
         step: Callable[[str], object] = lambda line: None,
@@ -171,27 +195,100 @@ class Run:
             InputError: If the data lack an input column or the labels of a task asked for, or a
                 split is asked for and the data differ from those of the run.
         """
-        if source is not None:
-            raise InputError(f"source: found {source!r}, but the run has one table; leave it out")
-        given, chosen = self._given(data), self._chosen(tasks)
-        return self._evaluate_rows(
-            data, given, chosen, tasks is not None, split, weights, step=step
-        )
+        rows, found = self._labelled_rows(data, tasks, split, source, step)
+        known = None if split else self._seen(rows, found)
+        if known is not None:
+            warnings.warn(self._seen_by(known), stacklevel=2)
+        report = self._evaluated(rows, weights, found)
+        self._notes = rows.notes
+        self._require_labels(rows, [report[task]["count"] for task in rows.tasks])
+        for task, unseen in rows.unseen.items():
+            if unseen.note:
+                report.notes[task] = unseen.note
+        return report
 
-    def _evaluate_rows(
+    def calibrate(
         self,
         data: Any,
-        given: GivenRows,
-        chosen: list[str],
-        asked: bool,
-        split: str | None,
-        weights: Weights,
-        source: str = "",
+        *,
+        tasks: Iterable[str] | None = None,
+        split: Literal["validation", "calibration", "test"] | None = None,
+        source: str | None = None,
         step: Callable[[str], object] = lambda line: None,
-    ) -> Report:
-        names = self._view(given.schema.empty_table(), source).column_names
+    ) -> Calibration:
+        """Calibrate on labelled rows that did not train the model, and keep that in its folder.
+
+        Afterwards probabilities of classes are divided by a temperature, fitted on these rows, and
+        `predict` can add intervals and sets. Tasks without labels in the rows stay as they are.
+
+        Args:
+            data: As for `evaluate`.
+            tasks: As for `evaluate`.
+            split: As for `evaluate`. Validation rows also chose the epoch, so what is learned from
+                them is a little too sure.
+            source: As for `evaluate`.
+            step: As for `evaluate`.
+
+        Returns:
+            What was learned.
+
+        Raises:
+            InputError: If the data cannot be read, some of the rows trained the model, or its
+                weights are those of each task.
+        """
+        if self._kept:
+            raise InputError(
+                "the run has weights of each task, keep: each, and a calibration is of one set of "
+                "weights; train with keep: best"
+            )
+        rows, of = self._labelled_rows(data, tasks, split, source, step)
+        known = None if split else self._seen(rows, of)
+        if known is not None:
+            raise InputError(
+                f"the run was trained on {known.train:,} of these {known.rows:,} rows, which "
+                "cannot calibrate it; use others, or --split validation (split='validation' in "
+                "Python)"
+            )
+        found = replace(self._calibrated(rows, of), source=split or "given")
+        self._require_labels(rows, [each.rows for each in found.tasks.values()])
+        self.use_calibration(found.with_others_of(self.calibration))
+        assert self.calibration is not None
+        saving.save_calibration(self.path, self.calibration)
+        self._notes = rows.notes
+        return found
+
+    @staticmethod
+    def _require_labels(rows: LabelledRows, counts: Iterable[int]) -> None:
+        if not any(counts):
+            raise InputError(
+                f"no row has a label of {listed(rows.tasks)} that training knew; expected some "
+                "rows with labels, or use predict"
+            )
+
+    def use_calibration(self, calibration: Calibration) -> None:
+        """Predict with a calibration from now on."""
+        self.calibration = calibration
+        calibration.use(self.model.tasks)
+
+    def _calibrated(self, rows: LabelledRows, source: str) -> Calibration:
+        size = self._batch_size(source)
+        with explaining_memory("the calibration", partial(_little_else, size)):
+            return calibrated(self.model, rows, batch_size=size)
+
+    def _labelled_rows(
+        self,
+        data: Any,
+        tasks: Iterable[str] | None,
+        split: str | None,
+        source: str | None,
+        step: Callable[[str], object],
+    ) -> tuple[LabelledRows, str]:
+        """Return rows with labels of some tasks, and the name of their source."""
+        given = self._given(data)
+        chosen, found = self._of_source(given, self._chosen(tasks), source)
+        names = self._view(given.schema.empty_table(), found).column_names
         there = [task for task in chosen if self._has_labels(task, names)]
-        if len(there) < len(chosen) and (asked or not there):
+        if len(there) < len(chosen) and (tasks is not None or not there):
             missing = [task for task in chosen if task not in there]
             raise InputError(
                 f"the data have no labels for {listed(missing)}; expected their columns, "
@@ -199,24 +296,22 @@ class Run:
             )
         if grouping(self.model.tasks[task] for task in there):
             given = given.at_once()  # rows that belong together may be anywhere
-        rows = LabelledRows(self, given, there, source, step)
-        if split is not None:
-            rows = rows.taken(self._rows_of(data, rows, split, source))
-        else:
-            known = read_fingerprint(self.path, source)
-            if known is not None and known.like_parts(rows.labels, rows.count):
-                warnings.warn(self._seen_by(known), stacklevel=3)
-        report = self._evaluated(rows, weights, source)
-        self._notes = rows.notes
-        if not any(report[task]["count"] for task in there):
-            raise InputError(
-                f"no row has a label of {listed(there)} that training knew; expected some rows "
-                "with labels, or use predict"
-            )
-        for task, unseen in rows.unseen.items():
-            if unseen.note:
-                report.notes[task] = unseen.note
-        return report
+        rows = LabelledRows(self, given, there, found, step)
+        taken = rows if split is None else rows.taken(self._rows_of(data, rows, split, found))
+        return taken, found
+
+    def _of_source(
+        self, given: GivenRows, chosen: list[str], source: str | None
+    ) -> tuple[list[str], str]:
+        """Return the tasks of a source among those chosen, and its name."""
+        if source is not None:
+            raise InputError(f"source: found {source!r}, but the run has one table; leave it out")
+        return chosen, ""
+
+    def _seen(self, rows: LabelledRows, source: str) -> Fingerprint | None:
+        """Return what is known of the rows of the run, if these are them."""
+        known = read_fingerprint(self.path, source)
+        return known if known and known.like_parts(rows.labels, rows.count) else None
 
     def _has_labels(self, task: str, names: Sequence[str]) -> bool:
         return any(name in names for name in self._preprocessing.target(task).columns(names))
@@ -287,27 +382,48 @@ class Run:
         given: GivenRows,
         tasks: Iterable[str] | None,
         weights: Weights,
-        *,
-        spread: bool = False,
+        more: More = NOTHING,
     ) -> Iterator[pa.Table]:
         """Predict one part of the rows after the other."""
         chosen = self._chosen(tasks)
-        if spread and not self._has_members:
-            raise InputError(
-                "spread: found true, but a single model predicts; expected an encoder with "
-                "members, encoder: {type: ensemble}, or the runs of folds together"
-            )
         for part in given:
-            found, noted = self._predicted_part(part, chosen, weights, spread=spread)
+            found, noted = self._predicted_part(part, chosen, weights, more)
             self._notes = added([self._notes if part.first else {}, noted])
             yield found
 
     def _predicted_part(
-        self, part: Part, tasks: list[str], weights: Weights, *, spread: bool
+        self, part: Part, tasks: list[str], weights: Weights, more: More
     ) -> tuple[pa.Table, Mapping[str, Notes]]:
         inputs, notes = self._inputs(part.name_row, part.table)
         found = self._predictions(inputs, tasks, weights)
-        return self._columns(found, part.table, spread=spread), notes
+        return self._columns(found, part.table, more), notes
+
+    def _more(
+        self,
+        tasks: Iterable[str] | None,
+        weights: Weights,
+        spread: bool,
+        intervals: float | None,
+    ) -> More:
+        """Check and return what is to be added to predictions."""
+        if spread and not self._has_members:
+            raise InputError(
+                "spread: found true, but a single model predicts; expected an encoder with "
+                "members, encoder: {type: ensemble}, or several runs together"
+            )
+        self._notes_on_intervals = ()
+        if intervals is None:
+            return More(spread)
+        if weights != "best":
+            raise InputError(
+                f"found {intervals} and weights: {weights}; intervals are of the best weights",
+                option="intervals",
+            )
+        asked = [self.model.tasks[name] for name in self._chosen(tasks)]
+        able, self._notes_on_intervals = with_intervals(
+            self.calibration, asked, intervals, named=tasks is not None
+        )
+        return More(spread, intervals, able)
 
     @property
     def _has_members(self) -> bool:
@@ -328,16 +444,33 @@ class Run:
             return predict_with(weights, self._kept, self.model, data, batch_size=size, tasks=tasks)
 
     def _columns(
-        self, predictions: dict[str, Prediction], rows: pa.Table | None, *, spread: bool = False
+        self, predictions: dict[str, Prediction], rows: pa.Table | None, more: More = NOTHING
     ) -> pa.Table:
         columns: dict[str, pa.Array] = {}
         for task, found in predictions.items():
             known = None if found.probabilities is None else found.probabilities.numpy()
             columns |= self._preprocessing.predictions(task, found.value.numpy(), known, rows)
-        for task, found in predictions.items() if spread else ():
-            if found.spread is not None:
-                columns |= self._preprocessing.spreads(task, found.spread.numpy(), columns)
-        return pa.table(columns)
+        return pa.table(columns | self._more_columns(predictions, columns, more))
+
+    def _more_columns(
+        self, predictions: Mapping[str, Prediction], columns: Mapping[str, Any], more: More
+    ) -> dict[str, Any]:
+        """Return columns to add beside those of predictions."""
+        found: dict[str, Any] = {}
+        for task, each in predictions.items():
+            if more.spread and each.spread is not None:
+                found |= self._preprocessing.spreads(task, each.spread.numpy(), columns)
+            if more.level is not None and task in more.intervals:
+                assert self.calibration is not None
+                target = self._preprocessing.target(task)
+                own = self.calibration.intervals(more.level, self.model.tasks[task], each, target)
+                for name in own:
+                    if name in columns:
+                        raise InputError(
+                            f"intervals: found another column {name!r}; rename its task"
+                        )
+                found |= own
+        return found
 
     def _rows_of(
         self, data: Any, rows: LabelledRows, name: str, source: str = ""

@@ -2,7 +2,8 @@
 
 ``config.json`` is how the model is built, ``preprocessing.json`` what was learned from the training
 rows about inputs and labels, ``model.safetensors`` the weights. ``learned.json`` has counts and
-moments of the training labels, which prediction does not need. No pickle, no path.
+moments of the training labels, and what calibration learned, bound to the weights by their digest.
+No pickle, no path.
 """
 
 import shutil
@@ -30,7 +31,8 @@ from motet.model.merging import with_merged_adapters
 from motet.model.sizes import Sizes, learned_sizes
 from motet.problems import MALFORMED, InputError, reason
 from motet.registry import LABELS, TASKS
-from motet.run.folder import finite, require_folder, write_json, write_text
+from motet.run.calibrating import Calibration
+from motet.run.folder import MODEL, finite, require_folder, write_text
 from motet.run.sealed import file_digest, read_sealed, write_sealed
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
@@ -63,6 +65,7 @@ def save(
     labels: Mapping[str, LabelStatistics],
     card: str,
     kept: Kept,
+    calibration: Calibration | None = None,
 ) -> None:
     """Write the folder; the settings last, so that a folder that has them is complete.
 
@@ -75,6 +78,7 @@ def save(
         labels: Statistics of the training labels, by task.
         card: Text of the folder's README.
         kept: The state of the model with which each task was best, if these were kept.
+        calibration: What was learned about its tasks after training, if anything.
     """
     _save_adapters(folder, model)
     kept, model = _merged_states(model, kept), with_merged_adapters(model)
@@ -83,7 +87,6 @@ def save(
     files = _save_kept(folder, kept)
     write_text(folder / PREPROCESSING, preprocessing.to_json())
     summaries = {task: finite(each.summary()) for task, each in labels.items()}
-    write_json(folder / LEARNED, {"labels": summaries})
     write_text(folder / CARD, card)
     settings = without_paths(config).model_dump(mode="json", exclude={"data"})
     for name, encoder in own_encoders(model).items():
@@ -93,7 +96,62 @@ def save(
     content |= {"weights": files} if files else {}
     names = [WEIGHTS, PREPROCESSING, *dict.fromkeys(files.values())]
     digests = {name: file_digest(folder / name) for name in names}
-    write_sealed(folder / SETTINGS, content | {"files": digests})
+    learned: dict[str, Any] = {"labels": summaries}
+    if calibration is not None:
+        learned["calibration"] = {"of": digests[WEIGHTS], **calibration.as_json()}
+    write_sealed(folder / LEARNED, learned)
+    more = {"files": digests, "calibrated": calibration is not None}
+    write_sealed(folder / SETTINGS, content | more)
+
+
+def save_calibration(path: Path, calibration: Calibration) -> None:
+    """Write what was learned about the tasks of a finished model beside its weights.
+
+    Args:
+        path: A run folder, or a ``model/`` folder.
+        calibration: What was learned.
+    """
+    folder = path / MODEL if (path / MODEL).is_dir() else path
+    settings = read_sealed(folder / SETTINGS)
+    learned = read_sealed(folder / LEARNED) if (folder / LEARNED).is_file() else {}
+    learned["calibration"] = {"of": _weights_of(folder), **calibration.as_json()}
+    write_sealed(folder / LEARNED, learned)
+    write_sealed(folder / SETTINGS, settings | {"calibrated": True})
+
+
+def load_calibration(folder: Path) -> Calibration | None:
+    """Read what was learned about the tasks of a model after training.
+
+    Returns:
+        What was learned; None if nothing was.
+
+    Raises:
+        InputError: If it is missing though the model was calibrated, or is of other weights.
+    """
+    learned = read_sealed(folder / LEARNED) if (folder / LEARNED).is_file() else {}
+    content = learned.get("calibration")
+    if content is None:
+        if read_sealed(folder / SETTINGS).get("calibrated"):
+            raise InputError(
+                f"{folder / LEARNED} has no calibration, and the model was calibrated; restore it "
+                "from a copy"
+            )
+        return None
+    with _as_written(folder / LEARNED):
+        if content["of"] != _weights_of(folder):
+            raise InputError(
+                f"{folder / LEARNED} is of other weights than {WEIGHTS}; use both from one run"
+            )
+        return Calibration.from_json(content)
+
+
+def _weights_of(folder: Path) -> str | list[str]:
+    """Return the digest of a model's weights, of each of several models."""
+    each = members(folder)
+    if each:
+        return [str(_weights_of(member)) for member in each]
+    digests = read_sealed(folder / SETTINGS).get("files", {})
+    return str(digests.get(WEIGHTS) or file_digest(folder / WEIGHTS))
 
 
 def _save_adapters(folder: Path, model: MultiTaskModel) -> None:

@@ -1,7 +1,7 @@
 """A finished run on several sources: predicts each task from the inputs of its source."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, final
+from collections.abc import Iterable, Mapping
+from typing import Any, final
 
 import numpy as np
 import pyarrow as pa
@@ -15,11 +15,10 @@ from motet.data.row_names import RowName, named
 from motet.data.several import Sources
 from motet.data.sources import names_in
 from motet.problems import InputError, hint
-from motet.run.given_rows import Part
+from motet.run.given_rows import GivenRows, Part
 from motet.run.renaming import renamed
-from motet.run.runs import Run, batch_size, batch_size_of
+from motet.run.runs import More, Run, batch_size, batch_size_of
 from motet.tasks import Prediction
-from motet.training import Report
 from motet.training.evaluation import embed
 from motet.training.kept import Weights
 
@@ -33,7 +32,7 @@ class SourcesRun(Run):
     """
 
     def _predicted_part(
-        self, part: Part, tasks: list[str], weights: Weights, *, spread: bool
+        self, part: Part, tasks: list[str], weights: Weights, more: More
     ) -> tuple[pa.Table, Mapping[str, Notes]]:
         """Predict each task from the inputs of its source.
 
@@ -59,30 +58,17 @@ class SourcesRun(Run):
                 made = self._columns({task: each}, view)
                 columns[task] = {name: made[name] for name in made.column_names}
         table = {name: each for task in tasks for name, each in columns[task].items()}
-        for task in tasks if spread else ():
-            if (known := found[task].spread) is not None:
-                table |= self._preprocessing.spreads(task, known.numpy(), table)
-        return pa.table(table), notes
+        ordered = {task: found[task] for task in tasks}
+        return pa.table(table | self._more_columns(ordered, table, more)), notes
 
-    def evaluate(
-        self,
-        data: Any,
-        *,
-        tasks: Iterable[str] | None = None,
-        split: Literal["train", "validation", "test"] | None = None,
-        weights: Weights = "best",
-        source: str | None = None,
-        step: Callable[[str], object] = lambda line: None,
-    ) -> Report:
-        """Compute every metric on labelled rows of one source; see `Run.evaluate`.
-
-        Returns:
-            The report on the tasks of the source.
+    def _of_source(
+        self, given: GivenRows, chosen: list[str], source: str | None
+    ) -> tuple[list[str], str]:
+        """Return the tasks of a source, that which the rows fit if none is named.
 
         Raises:
             InputError: If the rows fit no source, or several and none is named.
         """
-        given, chosen = self._given(data), self._chosen(tasks)
         table = given.schema.empty_table()
         found = self._fitting(table, chosen) if source is None else [self._known(source)]
         if len(found) != 1:
@@ -98,9 +84,7 @@ class SourcesRun(Run):
                 f"source: found {found[0]!r}, which has no labels of {', '.join(chosen)}; expected "
                 f"tasks of it: {', '.join(self._sources[found[0]]['tasks'])}"
             )
-        return self._evaluate_rows(
-            data, given, own, tasks is not None, split, weights, found[0], step
-        )
+        return own, found[0]
 
     def preprocess(self, data: Any, source: str | None = None) -> dict[str, Any]:
         """Turn rows into the arrays that ``run.model`` takes; see `Run.preprocess`.

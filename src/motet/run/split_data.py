@@ -25,7 +25,7 @@ def rows_of(
     split: str,
     soft: Mapping[str, Any] | None = None,
 ) -> ArrayData | StreamData | Sources:
-    """Return the rows of "train", "validation" or "test".
+    """Return the rows of "train", "validation", "test" or "calibration".
 
     Args:
         prepared: The run's rows.

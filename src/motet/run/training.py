@@ -20,6 +20,7 @@ from motet.problems import InputError
 from motet.processes import ProcessLost, processes_of
 from motet.run import folder, saving
 from motet.run.building import build_trainer, train_statistics
+from motet.run.calibrating import calibrated, calibration_lines
 from motet.run.card import card
 from motet.run.checkpoints import Checkpoints, what_is_kept
 from motet.run.data_facts import data_facts
@@ -272,6 +273,8 @@ class _Attempt:
                 f"{'note':<10} {trainer.progress.overflowed} skipped steps in which float16 "
                 "overflowed; each halved the loss scale"
             )
+        if prepared.config.training.calibrate:
+            self._calibrate(run, inputs)
         tested = any(part.counts["test"] for part in prepared.used.values())
         report = self._test(run, inputs) if tested and prepared.config.data.evaluate_test else None
         for note in [] if report else _constants(trainer.history):
@@ -288,6 +291,7 @@ class _Attempt:
                 train_statistics(prepared, model.tasks),
                 card(prepared, model, trainer, report),
                 trainer.kept,
+                run.calibration,
             )
         self.processes.wait()
         options = prepared.config.data.streaming
@@ -301,6 +305,19 @@ class _Attempt:
         with suppress(InputError):  # a damaged file is reported when it is read
             peak = peak_memory(self.trainer.device)
             write_sealed(path, read_sealed(path) | {"peak_memory": peak})
+
+    def _calibrate(self, run: Run, inputs: Mapping[str, Any]) -> None:
+        """Learn temperatures and scores from held-out rows that did not train the model."""
+        size, device = min(map(batch_size_of, inputs.values())), self.trainer.device
+        rows, own = rows_of(self.prepared, inputs, "validation").to(device), None
+        if any(part.counts.get("calibration") for part in self.prepared.used.values()):
+            own = rows_of(self.prepared, inputs, "calibration").to(device)
+        source = "validation" if own is None else "calibration"
+        with explaining_memory("the calibration", list):
+            found = calibrated(run.model, rows, own, batch_size=size, source=source)
+        run.use_calibration(self.processes.of_first(found))
+        for each in calibration_lines(found):
+            self.say(each)
 
     def _test(self, run: Run, inputs: Mapping[str, Any]) -> Report:
         """Evaluate the model on the test rows, once, and save its predictions."""

@@ -101,6 +101,11 @@ class Task(nn.Module, ABC):
     """Whether it can learn from what a teacher predicts; see `soft_loss`."""
     latent: bool = False
     """Whether it has no labels and is trained through the tasks that read it."""
+    tempers: ClassVar[bool] = False
+    """Whether ``decode`` divides its logits by ``calibration_temperature``."""
+    calibration_temperature: float = 1.0
+    """Fitted on held-out rows after training, which it does not change; see
+    `motet.analysis.temperature`."""
     additive: ClassVar[bool] = True
     """Whether the losses of micro-batches add up to that of the batch; not if rows are compared
     with each other."""

@@ -89,6 +89,7 @@ class Classification(Task):
 
     kind: ClassVar[str] = "classification"
     labels: ClassVar[LabelKind | str] = "class"
+    tempers: ClassVar[bool] = True
     takes_soft = True
 
     @checked
@@ -203,7 +204,7 @@ class Classification(Task):
                 )
 
     def decode(self, raw: Tensor) -> Prediction:
-        probabilities = at_least_float32(raw).softmax(dim=-1)
+        probabilities = (at_least_float32(raw) / self.calibration_temperature).softmax(dim=-1)
         return Prediction(raw.argmax(dim=-1), probabilities)
 
     def soft_shape(self, target: Tensor) -> tuple[int, ...]:

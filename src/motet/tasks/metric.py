@@ -166,21 +166,24 @@ def metric(
 def gathering(
     *labels: str,
     best: float | None = 1.0,
+    higher: bool | None = None,
     ranks: bool = False,
     with_others: Callable[[tuple[str, ...]], Metric] | None = None,
 ) -> Callable[[Callable[[ScoredRows], State | Final]], Metric]:
     """Return a decorator that makes a built-in metric of a function that gathers a state.
 
-    With ``best=None`` it is reported, but gives no score.
+    With ``best=None`` it is reported, but gives no score; ``higher`` is then its direction.
     """
 
     def make(gather: Callable[[ScoredRows], State | Final]) -> Metric:
         def function(rows: ScoredRows) -> Score:
             return gather(rows).score()
 
-        higher = None if best is None else best > 0
+        direction = higher if best is None else best > 0
         name = gather.__name__
-        return Metric(name, function, labels, best, higher, ranks, gather, with_others=with_others)
+        return Metric(
+            name, function, labels, best, direction, ranks, gather, with_others=with_others
+        )
 
     return make
 

@@ -59,6 +59,7 @@ class MultiLabel(Task):
 
     kind: ClassVar[str] = "multi_label"
     labels: ClassVar[LabelKind | str] = "indicators"
+    tempers: ClassVar[bool] = True
     takes_soft = True
 
     @checked
@@ -113,7 +114,7 @@ class MultiLabel(Task):
         return self.row_weights.count(target, self.label_kind.present(target), weights)
 
     def decode(self, raw: Tensor) -> Prediction:
-        return self._decided(at_least_float32(raw).sigmoid())
+        return self._decided((at_least_float32(raw) / self.calibration_temperature).sigmoid())
 
     def combine(self, members: Sequence[Prediction]) -> Prediction:
         """Return the means of the probabilities, and the labels that they decide."""

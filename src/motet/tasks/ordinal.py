@@ -45,6 +45,7 @@ class Ordinal(Task):
 
     kind: ClassVar[str] = "ordinal"
     labels: ClassVar[LabelKind | str] = "ordinal"
+    tempers: ClassVar[bool] = True
 
     @checked
     def __init__(
@@ -71,7 +72,9 @@ class Ordinal(Task):
         raw = at_least_float32(as_vector(raw))
         thresholds = self._cutpoints().to(raw.dtype)
         value = (thresholds < raw.unsqueeze(1)).sum(dim=1)
-        return Prediction(value, class_log_probabilities(raw, thresholds).exp())
+        sharpness = 1 / self.calibration_temperature
+        logs = class_log_probabilities(raw * sharpness, thresholds * sharpness)
+        return Prediction(value, logs.exp())
 
     def combine(self, members: Sequence[Prediction]) -> Prediction:
         """Return the means of the probabilities, and their median class."""

@@ -112,7 +112,7 @@ def evaluate(
         return kept, _auxiliary_terms(model, auxiliary, batch, number), sums
 
     device = next(model.parameters()).device
-    with _evaluating(model), divided_by_own_weights(evaluated):
+    with evaluating(model), divided_by_own_weights(evaluated):
         weights: Tensor | None = None
         for kept, terms, sums in _in_turns(processes, data, batch_size, computed, device):
             found.add(kept)
@@ -212,7 +212,7 @@ def check_words(
         RowError: If there is another label.
     """
     names = [name for name in tasks if model.tasks[name].reads_state == "tokens"]
-    with _evaluating(model):
+    with evaluating(model):
         for where, batch in batches if names else ():
             own = [name for name in names if batch.targets.get(name) is not None]
             for name, state in model.states(batch.inputs, own).items() if own else ():
@@ -314,7 +314,7 @@ def predict(
         return rows, model.decode(model(batch.inputs, names))
 
     device = next(model.parameters()).device
-    with _evaluating(model):
+    with evaluating(model):
         for rows, predictions in _in_turns(processes, data, batch_size, computed, device):
             numbers.append(rows)
             for name, prediction in predictions.items():
@@ -340,7 +340,7 @@ def soft_targets(
     names = known_tasks(model, tasks)
     found: dict[str, list[Tensor]] = {name: [] for name in names}
     numbers = []
-    with _evaluating(model):
+    with evaluating(model):
         for rows, batch in data.once(batch_size):
             numbers.append(rows)
             for name, raw in model(batch.inputs, names).items():
@@ -374,7 +374,7 @@ def embed(
         return rows, model.represent(batch.inputs, names)
 
     device = next(model.parameters()).device
-    with _evaluating(model):
+    with evaluating(model):
         every = list(_in_turns(processes, data, batch_size, computed, device))
     _require_rows(every)
     numbers, found = zip(*every, strict=True)
@@ -387,7 +387,8 @@ def _require_rows(batches: Sized) -> None:
 
 
 @contextmanager
-def _evaluating(model: MultiTaskModel) -> Iterator[None]:
+def evaluating(model: MultiTaskModel) -> Iterator[None]:
+    """Compute without gradients, in evaluation mode; the mode is restored."""
     was_training = model.training
     model.eval()
     try:

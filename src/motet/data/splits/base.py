@@ -1,7 +1,7 @@
 """What all ways of splitting share: row numbers of three splits, fractions, and a seeded order."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,15 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Splits:
-    """Row numbers of the three splits, each ascending; no row is in two."""
+    """Row numbers of the splits, each ascending; no row is in two."""
 
     train: Numbers
     validation: Numbers
     test: Numbers
     notes: tuple[str, ...] = ()
     """What was decided by default, to be printed."""
+    calibration: Numbers = field(default_factory=lambda: np.empty(0, np.int64))
+    """Rows for calibration after training, which neither train nor choose the epoch; often none."""
 
     @staticmethod
     def of(places: NDArray[np.integer[Any]], notes: Sequence[str] = ()) -> "Splits":

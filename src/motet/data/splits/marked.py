@@ -66,6 +66,24 @@ def by_column(
     return Splits(drawn.train, drawn.validation, test_rows, (note, *drawn.notes))
 
 
+def rows_marked(table: pa.Table, column: str, mark: str) -> tuple[Numbers, Numbers]:
+    """Return the rows that a value marks, and all others.
+
+    Raises:
+        InputError: If no row is marked.
+    """
+    require_columns(table, [column], "split")
+    texts = as_texts(table[column], f"column {column!r}")
+    marked = pc.fill_null(pc.equal(texts, mark), False).to_numpy(zero_copy_only=False)
+    if not marked.any():
+        raise InputError(
+            f"no row of column {column!r} is {mark!r}; set calibration to the value that marks "
+            "these rows, or remove it",
+            option="calibration",
+        )
+    return np.flatnonzero(marked), np.flatnonzero(~marked)
+
+
 def _drawn(rows: Numbers, seed: int, strata: Strata | None) -> Splits:
     """Draw validation rows from the training rows."""
     if len(rows) < 2:

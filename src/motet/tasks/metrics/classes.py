@@ -90,6 +90,33 @@ def log_loss(rows: ScoredRows) -> Totals:
     return Totals((-logs.sum(), logs.new_tensor(logs.numel())), share)
 
 
+_BINS = 15
+
+
+@gathering("class", "ordinal", "indicators", best=None, higher=False, ranks=True)
+def calibration_error(rows: ScoredRows) -> Totals:
+    """Return the mean over rows of |share of right rows - mean probability| in the row's bin.
+
+    The expected calibration error, in 15 bins of equal width (Naeini et al., AAAI 2015), of the
+    predicted class, or of each cell of several labels. It gives no score, as a constant prediction
+    can be well calibrated.
+    """
+    p = _probabilities(rows).double()
+    if rows.target.ndim == 1:
+        p = p.gather(1, rows.value.unsqueeze(1).long()).squeeze(1)
+        right = rows.value == rows.target
+    else:
+        known = ~rows.target.isnan()
+        p, right = p[known], rows.target[known] == 1
+    place = (p * _BINS).long().clamp(0, _BINS - 1)
+    sums = (torch.ones_like(p), p, right.double())
+    return Totals(tuple(torch.bincount(place, each, minlength=_BINS) for each in sums), _mean_gap)
+
+
+def _mean_gap(count: Tensor, stated: Tensor, right: Tensor) -> Score:
+    return Score(float((stated - right).abs().sum() / count.sum()))
+
+
 Columns = Iterator[tuple[str, Tensor, Tensor]]
 
 
