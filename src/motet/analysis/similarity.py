@@ -135,7 +135,7 @@ def correlation_or_nan(a: Numbers, b: Numbers) -> float:
 
 def _of_gradients(gradients: Numbers, tasks: tuple[str, ...], decay: float | None) -> Similarity:
     steps = gradients[:, None] if gradients.ndim == 2 else gradients  # (T, S, P)
-    present: NDArray[np.bool_] = np.isfinite(steps).all(axis=2)
+    present: NDArray[np.bool_] = np.asarray(np.isfinite(steps).all(axis=2))
     norms = np.linalg.norm(np.where(present[..., None], steps, 0), axis=2, keepdims=True)
     unit = np.where(present[..., None], steps, 0) / np.where(norms > 0, norms, 1)
     cosines = np.einsum("isp,jsp->ijs", unit, unit)

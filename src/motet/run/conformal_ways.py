@@ -114,8 +114,9 @@ class Numeric(Way):
     def _scales(self, found: Arrays, floors: tuple[float, ...]) -> Numbers:
         if not floors:
             return np.ones_like(_columns(found.value))
-        scales = _columns(found.spread) + np.array(floors)
-        return np.maximum(scales, np.finfo(np.float64).tiny)
+        spread = _columns(found.spread) + np.array(floors)
+        scales: Numbers = np.maximum(spread, np.finfo(np.float64).tiny)
+        return scales
 
     def _lowest(self, low: Numbers) -> Numbers:
         return low
