@@ -3,7 +3,8 @@
 ::
 
     runs/<name>-NNN/
-      config.yaml  metrics.jsonl  environment.json  data.json  predictions/test.parquet
+      config.yaml  metrics.jsonl  environment.json  analysis.json  data.json
+      predictions/test.parquet
       model/{model.safetensors, config.json, preprocessing.json, README.md}
       checkpoints/{last,best}/
       cache/                    encoded rows, while a run streams them
@@ -33,6 +34,8 @@ METRICS = "metrics.jsonl"
 ENVIRONMENT = "environment.json"
 DATA = "data.json"
 """What the run was made from: rows and labels by split, inputs, and settings that data chose."""
+ANALYSIS = "analysis.json"
+"""How the gradients of tasks agreed while training, if there are several."""
 MODEL = "model"
 CACHE = "cache"
 LOGGERS = "loggers"

@@ -33,6 +33,8 @@ from motet.run.given_rows import (
 )
 from motet.run.origin_rows import Fingerprint, read_fingerprint, rows_of
 from motet.run.reading import split_rows, streamed_splits
+from motet.run.suggesting import By, Suggestion, suggest
+from motet.run.task_analysis import TaskAnalysis, read_analysis
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
 from motet.training import History, Report
@@ -103,6 +105,35 @@ class Run:
         from motet.run.reporting import write_report
 
         return write_report([self.path], path, data=data)
+
+    def analysis(self) -> TaskAnalysis:
+        """Return how the gradients of the tasks agreed while training, from ``analysis.json``.
+
+        Raises:
+            InputError: If nothing was measured: tasks share no parameters, the run is not finished,
+                its config has ``training.analysis: null``, or only the model is there.
+        """
+        return read_analysis(self.path)
+
+    def suggest_groups(self, number: int | None = None, *, by: By = "affinity") -> Suggestion:
+        """Suggest which tasks should share a network, and write a config for it.
+
+        Args:
+            number: How many groups at most. If left out: by affinity, as few as reach 90 % of the
+                highest value; by gradients, tasks are joined while their mean cosine is not below
+                0.
+            by: ``affinity`` searches the groups in which a step for one task lowers the losses of
+                the others most (`motet.analysis.groupings`); ``gradients`` clusters tasks by the
+                cosines of their gradients (`motet.analysis.cluster`).
+
+        Returns:
+            The groups, and the config of this run with ``model.sharing.groups``: its ``write``
+            makes a file of it.
+
+        Raises:
+            InputError: If the run measured no affinity, or too little for some pair of tasks.
+        """
+        return suggest(self.path, self.model.sharing, self.model.tasks.names, number, by)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ from motet.run.runs import Run, batch_size_of
 from motet.run.sealed import read_sealed, write_sealed
 from motet.run.source_runs import SourcesRun
 from motet.run.split_data import rows_of, write_test_predictions
+from motet.run.task_analysis import write_analysis
 from motet.run.teachers import soft_targets_of, teacher_lines, teachers_of
 from motet.training import History, OutOfMemory, Report, TestRecord, TrainingError
 from motet.training.display import LiveProgress
@@ -282,6 +283,7 @@ class _Attempt:
         if self.processes.first:
             if measured:
                 self._record_memory()
+            write_analysis(self.path, trainer.statistics())
             saving.save(
                 self.path / folder.MODEL,
                 prepared.config,
