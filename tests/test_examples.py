@@ -396,3 +396,12 @@ def test_an_encoder_of_ones_own_reads_all_inputs_at_once(run):
     found = dict(numbers(r"(\w[\w ]+): accuracy #", text))
     assert found["conditioned"] > 0.9 > 0.7 > found["side by side"]
     assert text.count("loaded run predicts the same: True") == 2
+
+
+@pytest.mark.slow
+def test_sharing_helps_where_labels_are_few(run):
+    text = run("does_sharing_help")
+    assert "estimate   about" in text
+    verdicts = re.findall(r"sharing on (?:scale|survey): (.*), change", text)
+    assert "helps" in verdicts
+    assert "hurts" not in verdicts
