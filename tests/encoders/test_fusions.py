@@ -173,7 +173,7 @@ def test_groups_are_fused_first_and_a_group_that_lacks_all_is_missing():
             {"groups": GROUPS, "within": {"type": "gating", "modality_dropout": 0.1}},
             "within: found modality_dropout: 0.1 inside",
         ),
-        ({"groups": GROUPS, "across": "hierarchical"}, "groups: missing"),
+        ({"groups": GROUPS, "across": "hierarchical"}, "'hierarchical' does not fit here"),
         ({}, "groups: missing"),
     ],
 )

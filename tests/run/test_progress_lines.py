@@ -14,7 +14,7 @@ TRAINER = SimpleNamespace()
 def printed(epochs, *, until=None, best=(), every=1):
     """The epochs that are shown, in the order of their lines, and all lines."""
     lines = []
-    progress = ProgressLines(lines.append, str, epochs)
+    progress = ProgressLines(lines.append, epochs)
     progress.on_begin(TRAINER)
     for epoch in range(every, (until or epochs) + 1, every):
         at = {"step": epoch, "epoch": epoch, "seconds": 1.0, "learning_rate": 1e-3}

@@ -137,7 +137,7 @@ def test_tags_are_taught_by_the_probabilities_of_words(tmp_path):
             "of kind 'count', expected 'regression'",
         ),
         ({"data": {"split": {"seed": 7}}}, "in another split"),
-        ({"data": {"split": {"folds": 2}}}, "folds"),
+        ({"data": {"split": {"folds": 2}}}, "in another split"),
     ],
 )
 def test_teachers_that_do_not_fit_are_refused_and_nothing_is_written(

@@ -193,7 +193,7 @@ SAME = Equal(["a", "b"])
             "found options beside a balancer object; remove seed",
         ),
         ([{"until": 2, "type": SAME}, SAME], "the same balancer in two stages"),
-        ([{"until": 2}, "equal"], "expected {"),
+        ([{"until": 2}, "equal"], "expected a name"),
         ({"type": "equal", "heads": "plain"}, "Equal weights the losses.*remove heads"),
         ({"type": "equal", "at": "representation"}, "Equal reads only losses"),
         ({"type": "graddrop", "memory": "low"}, "for Gramian balancers; GradDrop is none"),

@@ -246,7 +246,7 @@ def short(names: Iterable[str], width: int = 24) -> dict[str, str]:
 
     Example:
         >>> short(["a very long name", "an even longer name", "b"], 12)
-        {'a very long name': 'a very…name', 'an even longer name': 'an eve… name', 'b': 'b'}
+        {'a very long name': 'a very… name', 'an even longer name': 'an eve… name', 'b': 'b'}
     """
     found: dict[str, str] = {}
     taken: set[str] = set()

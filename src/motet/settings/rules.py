@@ -20,8 +20,8 @@ _MANY = 10_000
 _FEW_TEXTS = 50_000
 """Training rows below which a bag of n-grams is the encoder of a text."""
 _FEW_TAGGED = 500
-"""Training rows below which words are not hidden, and tags are decoded one by one: 160 rows did not
-learn otherwise."""
+"""Training rows below which words that are labelled are read as any others: 160 rows did not learn
+otherwise."""
 _MOST_TAGS = 100
 """Number of tags up to which a CRF is chosen: a step takes its square for each word."""
 _IN_TABLES = frozenset({"number", "category", "vector", "time", "set"})
@@ -95,7 +95,9 @@ def text_encoder(case: Case) -> Setting | None:
 
 
 def _reads_labelled_words(case: Case) -> bool:
-    """Whether an encoder from scratch reads a text whose words are labelled."""
+    """Whether an encoder from scratch reads a text whose words are labelled, of rows enough."""
+    if case.facts.rows < _FEW_TAGGED:
+        return False
     encoder = case.config["inputs"][case.name].get("encoder")
     if not isinstance(encoder, Mapping) or encoder["type"] not in _READ_LETTERS:
         return False
@@ -118,7 +120,7 @@ def characters(case: Case) -> Setting | None:
 
 def word_dropout(case: Case) -> Setting | None:
     """Choose how many words are hidden, so that letters and neighbours are read, too."""
-    if case.facts.rows < _FEW_TAGGED or not _reads_labelled_words(case):
+    if not _reads_labelled_words(case):
         return None
     found = case.config["inputs"][case.name]
     if found["tokenizer"] != "words" or found["encoder"]["characters"] is None:

@@ -61,10 +61,12 @@ def create_scheduler(choice: Scheduler | MemberChoice, model: MultiTaskModel) ->
     """
     names = [task.name for task in model.tasks if task.label_kind.given]
     if not isinstance(choice, Scheduler):
-        name, options = name_and_options(choice)
-        if not isinstance(name, Scheduler):
+        made = choice.get("type") if isinstance(choice, Mapping) else None
+        if not isinstance(made, Scheduler):
+            name, options = name_and_options(choice)
             return scheduling.create(name, names, **options)
-        choice = scheduling.combined(name, options.pop("combine", None))
+        options = {option: value for option, value in choice.items() if option != "type"}
+        choice = scheduling.combined(made, options.pop("combine", None))
         if options:
             raise InputError(
                 f"found options beside a scheduler object; remove {', '.join(options)}",
