@@ -37,8 +37,7 @@ class LiveProgress(Observer):
 
     def on_epoch(self, trainer: Observed, record: EpochRecord) -> None:
         self._steps_of_epoch = record.step / record.epoch
-        losses = [f"{task} loss {figure(v['loss'])}" for task, v in record.tasks.items()]
-        text = _line([f"epoch {record.epoch}/{self._epochs}"], losses)
+        text = _losses_line([f"epoch {record.epoch}/{self._epochs}"], record)
         self._step(Progress(text, record.epoch, self._epochs))
 
     def on_evaluation(self, trainer: Observed, record: EvaluationRecord) -> None:
@@ -71,8 +70,7 @@ class Lines(Observer):
 
     def on_epoch(self, trainer: Observed, record: EpochRecord) -> None:
         self.finish()
-        losses = [f"{task} loss {figure(v['loss'])}" for task, v in record.tasks.items()]
-        self._epoch = _line([f"epoch {record.epoch}/{self._epochs}"], losses)
+        self._epoch = _losses_line([f"epoch {record.epoch}/{self._epochs}"], record)
 
     def on_evaluation(self, trainer: Observed, record: EvaluationRecord) -> None:
         self._epoch = None
@@ -91,8 +89,7 @@ class Lines(Observer):
 
 def step_line(record: StepRecord, epochs: int) -> str:
     """Report the losses of a step, of the first tasks where there are many."""
-    losses = [f"{task} loss {figure(v['loss'])}" for task, v in record.tasks.items()]
-    return _line([f"epoch {record.epoch}/{epochs}", f"step {record.step}"], losses)
+    return _losses_line([f"epoch {record.epoch}/{epochs}", f"step {record.step}"], record)
 
 
 @contextmanager
@@ -113,6 +110,11 @@ def displayed(verbose: bool, epochs: int) -> Iterator[list[Observer]]:
         lines = Lines(live.say, epochs)
         yield [lines, LiveProgress(live.step, epochs)]
         lines.finish()
+
+
+def _losses_line(first: Sequence[str], record: StepRecord | EpochRecord) -> str:
+    losses = [f"{task} loss {figure(v['loss'])}" for task, v in record.tasks.items()]
+    return _line(first, losses)
 
 
 def _line(first: Sequence[str], tasks: Sequence[str]) -> str:
