@@ -49,8 +49,8 @@ def test_a_display_gets_the_share_that_is_done_and_a_table_of_many_tasks():
     tables = [line for line in lines if isinstance(line, Table)]
     assert len(tables) == 2
     assert [row[0] for row in tables[-1].rows] == ["task", *made.model.tasks.names]
-    best = made.history.records[-1] if made.history.records[-1]["best"] else made.history.records[1]
-    assert tables[-1].rows[1][3].startswith(f"{best['tasks']['task_0']['r2']:.2f}"[:4])
+    best = [record for record in made.history.records if record.get("best")][-1]
+    assert tables[-1].rows[1][3] == figure(best["tasks"]["task_0"]["r2"])
 
 
 def test_many_tasks_are_summarised_in_a_line(capsys):
