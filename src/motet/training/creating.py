@@ -60,18 +60,17 @@ def create_scheduler(choice: Scheduler | MemberChoice, model: MultiTaskModel) ->
         InputError: If a name or option is unknown or wrong, or it is of other tasks.
     """
     names = [task.name for task in model.tasks if task.label_kind.given]
-    if not isinstance(choice, Scheduler):
-        made = choice.get("type") if isinstance(choice, Mapping) else None
-        if not isinstance(made, Scheduler):
-            name, options = name_and_options(choice)
-            return scheduling.create(name, names, **options)
-        options = {option: value for option, value in choice.items() if option != "type"}
-        choice = scheduling.combined(made, options.pop("combine", None))
+    if isinstance(choice, Mapping) and isinstance(choice.get("type"), Scheduler):
+        options = dict(choice)
+        choice = scheduling.combined(options.pop("type"), options.pop("combine", None))
         if options:
             raise InputError(
                 f"found options beside a scheduler object; remove {', '.join(options)}",
                 option="scheduling",
             )
+    elif not isinstance(choice, Scheduler):
+        name, options = name_and_options(choice)
+        return scheduling.create(name, names, **options)
     choice = scheduling.combined(choice, choice.combine)
     if set(choice.tasks) != set(names):
         raise InputError(
