@@ -75,12 +75,7 @@ class MemberOf:
         return core_schema.nullable_schema(chosen) if optional else chosen
 
     def _choice(self, name: str, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        if KINDS[self.kind].package(name) is None:
-            return handler.generate_schema(self.form(name))
-        # a member of another package, which is imported where a config names it
-        return core_schema.no_info_plain_validator_function(
-            lambda value: self.form(name).model_validate(value)
-        )
+        return handler.generate_schema(Annotated[Any, _Choice(self, name)])
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         optional = schema["type"] == "nullable"
@@ -106,6 +101,26 @@ class MemberOf:
             near = registry.hint(name, self._fitting())
             raise ValueError(f"the {self.kind} {name!r} does not fit here; {near}")
         return value
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """One member of many, whose form is built when a config or the JSON Schema names it."""
+
+    member: MemberOf
+    name: str
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            lambda value: self.member.form(self.name).model_validate(value)
+        )
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        form = self.member.form(self.name)
+        # as a definition it is written once, wherever it is chosen
+        return handler(core_schema.definitions_schema(form.__pydantic_core_schema__, []))
 
 
 def _name(value: Any) -> Any:

@@ -164,7 +164,7 @@ def write_json(path: Path, content: Any) -> None:
 def environment() -> dict[str, Any]:
     """Describe the environment of a run."""
     packages = {}
-    for name in ("motet", "torch", "numpy", "pyarrow", "pydantic", "safetensors", "torchmetrics"):
+    for name in ("motet", "torch", "numpy", "pyarrow", "pydantic", "safetensors"):
         try:
             packages[name] = version(name)
         except PackageNotFoundError:

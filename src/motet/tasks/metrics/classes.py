@@ -5,8 +5,7 @@ a reason, rather than a number that looks like a result. Classes and labels are 
 the rest and averaged with equal weight ("macro"); those that cannot be scored are left out and
 named.
 
-Those that add up keep sums of the rows; rankings need all rows at once. torchmetrics takes seconds
-to import, so it is imported when a metric of it is computed.
+Those that add up keep sums of the rows; rankings need all rows at once.
 """
 
 from collections.abc import Callable, Iterator
@@ -49,14 +48,16 @@ def _macro_f1(hits: Tensor, found: Tensor, true: Tensor) -> Score:
 def auroc(rows: ScoredRows) -> Score:
     """Return how probably a positive row is ranked above a negative one; macro.
 
-    With two classes, class 1 is the positive one.
+    With two classes, class 1 is the positive one. Rows of equal scores count as half.
     """
-    from torchmetrics.functional.classification import binary_auroc
 
     def area(scores: Tensor, positive: Tensor) -> float | None:
         if bool(positive.all()) or not bool(positive.any()):
             return None
-        return float(binary_auroc(scores, positive.long(), validate_args=False))
+        hits, found = _found(scores, positive)
+        misses = found - hits
+        pairs = torch.trapezoid(hits, misses) + hits[0] * misses[0] / 2
+        return float(pairs / (hits[-1] * misses[-1]))
 
     return _mean_score(area, _rankings(rows), "has no positive or no negative row")
 
@@ -67,12 +68,13 @@ def average_precision(rows: ScoredRows) -> Score:
 
     With two classes, class 1 is the positive one.
     """
-    from torchmetrics.functional.classification import binary_average_precision
 
     def area(scores: Tensor, positive: Tensor) -> float | None:
         if not bool(positive.any()):
             return None
-        return float(binary_average_precision(scores, positive.long(), validate_args=False))
+        hits, found = _found(scores, positive)
+        gains = hits.diff(prepend=hits.new_zeros(1))
+        return float((gains * hits / found).sum() / hits[-1])
 
     return _mean_score(area, _rankings(rows), "has no positive row")
 
@@ -115,6 +117,17 @@ def calibration_error(rows: ScoredRows) -> Totals:
 
 def _mean_gap(count: Tensor, stated: Tensor, right: Tensor) -> Score:
     return Score(float((stated - right).abs().sum() / count.sum()))
+
+
+def _found(scores: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how many positive rows, and how many rows, have at least each distinct score.
+
+    From the highest score to the lowest, in float64.
+    """
+    ordered, order = scores.sort(descending=True)
+    last = torch.cat([ordered[1:] != ordered[:-1], torch.ones_like(ordered[:1], dtype=torch.bool)])
+    hits = positive[order].double().cumsum(0)[last]
+    return hits, last.nonzero().squeeze(1).double() + 1
 
 
 Columns = Iterator[tuple[str, Tensor, Tensor]]
