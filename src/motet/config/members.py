@@ -117,7 +117,7 @@ class _Choice:
             lambda value: self.member.form(self.name).model_validate(value)
         )
 
-    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
         form = self.member.form(self.name)
         # as a definition it is written once, wherever it is chosen
         return handler(core_schema.definitions_schema(form.__pydantic_core_schema__, []))
