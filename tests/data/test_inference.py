@@ -1,8 +1,10 @@
 """Guesses about columns, and the reasons people read."""
 
 import datetime
+import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from motet.data.inference import infer_inputs, infer_split, infer_tasks, usable
@@ -12,6 +14,8 @@ from motet.registry import INPUTS
 from motet.registry import TASKS as TYPES
 
 N = 100
+LABELS = ["red", "big", "new", "old", "odd", "hot"]
+TAGS = [[LABELS[(5 * i + 2 * j) % 6] for j in range(i % 4)] for i in range(N)]
 WORDS = [f"w{i % 7}" for i in range(N)]
 CASES = {
     "whole": ([i % 74 for i in range(97)] + [None] * 3, "number", "74 distinct whole numbers, 3 %"),
@@ -21,7 +25,50 @@ CASES = {
     "rare_gap": ([None] + [1.5, 2.5] * 400, "number", "2 distinct numbers, 1 missing"),
     "sentence": ([f"a b c d {i % 9}" for i in range(N)], "text", "5.0 words on average"),
     "sentences": ([f"a b c {i}" for i in range(N)], "text", "100 distinct texts, 4.0 words"),
-    "many": ([f"{i % 1500}" for i in range(3000)], "text", "1,500 distinct texts"),
+    "many": ([f"{i % 1500}" for i in range(3000)], "category", "1,500 distinct texts"),
+    "titles": ([f"a b {i % 1500}" for i in range(3000)], "text", "if they are names: category"),
+    "product_id": (
+        [(37 * i) % 40 for i in range(N)],
+        "category",
+        "40 distinct whole numbers that name things; if they are amounts: number",
+    ),
+    "orderId": ([(3671 * i) % 9973 for i in range(N)], None, "a different number in each of 100"),
+    "tags": (TAGS, "set", "lists of 6 distinct texts, 1.5 in a row; if they are the words"),
+    "phrases": (
+        [[f"very {tag}" for tag in tags] or None for tags in TAGS],
+        "set",
+        "lists of 6 distinct texts, 2.0 in a row, 25 % missing",
+    ),
+    "items": (
+        [[10 * LABELS.index(tag) for tag in tags] for tags in TAGS],
+        "set",
+        "lists of 6 distinct numbers, 1.5 in a row",
+    ),
+    "dear_items": ([[0.5] * (i % 3) for i in range(N)], None, "different lengths"),
+    "repeated": (
+        [[*tags, *tags[:1]] for tags in TAGS],
+        "text",
+        "if their order does not count: set",
+    ),
+    "separated": (
+        [" | ".join(tags) or None for tags in TAGS],
+        "set",
+        "texts of 6 distinct values between '|', 2.0 in a row, 25 % missing",
+    ),
+    "as_json": (
+        [json.dumps(tags) if tags else None for tags in TAGS],
+        "set",
+        "2.0 in a row, 25 % missing, as JSON",
+    ),
+    "spaced": ([" ".join(tags) or None for tags in TAGS], "category", "distinct texts"),
+    "towns": (["Rome, Italy", "Oslo, Norway", "Rome, Georgia"] * 33, "category", "3 distinct"),
+    "decimals": ([f"{i % 9},{i % 5}" for i in range(N)], "category", "45 distinct texts"),
+    "clauses": (
+        [f"it was number {i % 3} for me, and then it was {i % 4}, in the end" for i in range(N)],
+        "text",
+        "12 distinct texts",
+    ),
+    "few_sets": (TAGS[:19], "text", "lists of words"),
     "name": ([f"id{i}" for i in range(N)], None, "a different text in each of 100 rows"),
     "slip": (
         [*map(str, range(99)), "?"],
@@ -96,6 +143,47 @@ def test_the_first_text_among_numbers_is_counted_among_all_rows():
 
 WORDS_OF_ROWS = [["to", "Rome", "and", f"w{row}"][: 2 + row % 3] for row in range(30)]
 KINDS = [["p", "n", "c", "n"][: len(words)] for words in WORDS_OF_ROWS]
+
+
+def test_lists_of_more_than_a_thousand_words_are_texts():
+    lists = [[f"w{(i + 7 * j) % 1001}" for j in range(1 + i % 3)] for i in range(4000)]
+    assert infer_inputs(read({"words": lists}))[0].type == "text"
+    fewer = [[word for word in words if word != "w1000"] for words in lists]
+    assert infer_inputs(read({"words": fewer}))[0].type == "set"
+    names = [[f"my {word}" for word in words] for words in lists]
+    assert infer_inputs(read({"words": names}))[0].type == "set"
+
+
+def test_sets_are_recognised_in_all_parts_of_a_file():
+    column = pa.chunked_array([TAGS[:30], TAGS[30:40], TAGS[40:]])
+    (guess,) = infer_inputs(pa.table({"tags": column}))
+    assert (guess.type, guess.reason) == ("set", infer_inputs(read({"tags": TAGS}))[0].reason)
+
+
+def test_more_categories_than_can_be_listed_are_hashed():
+    names = [f"user{i % 100_001}" for i in range(250_000)]
+    numbers = [(7 * i) % 100_001 for i in range(250_000)]
+    table = pa.table({"user": names, "user_id": numbers})
+    hashed = {"type": "category", "hash": 100_000, "hashes": 2}
+    assert usable(infer_inputs(table)) == {"user": hashed, "user_id": hashed}
+    assert infer_inputs(table)[0].reason == "100,001 distinct texts; hashed, as they are many"
+    fewer = pa.table({"user": [f"user{i % 10_001}" for i in range(25_000)]})
+    assert usable(infer_inputs(fewer)) == {"user": "category"}
+    assert usable(infer_inputs(fewer, sampled=True)) == {"user": hashed}
+
+
+def test_numbers_for_each_word_are_left_out_and_are_no_sets():
+    words = [" ".join(["to", "Rome", "and", "back"][: 1 + row % 4]) for row in range(60)]
+    times = [[place % 2 for place in range(1 + row % 4)] for row in range(60)]
+    guesses = infer_inputs(read({"words": words, "times": times}))
+    assert guesses[1].reason.startswith("a number for each word of 'words', as labels are")
+
+
+def test_words_with_labels_are_texts_though_they_look_like_a_set():
+    table = read({"words": WORDS_OF_ROWS * 5, "kinds": KINDS * 5})
+    (guess,) = infer_inputs(table, exclude=["kinds"])
+    assert (guess.type, guess.reason) == ("text", "words, each with a label")
+    assert infer_inputs(table)[0].type == "set"
 
 
 def test_lists_as_long_as_those_of_words_label_them():

@@ -16,9 +16,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+import motet
 from motet.config import read
 from motet.config.shortcuts import table
 from motet.config.yaml_positions import parse_value
+from motet.data.inference import inputs
 from motet.problems import InputError
 from motet.registry import TASKS
 from motet.run import check, initial_config, initialise
@@ -320,3 +322,31 @@ def test_rows_that_repeat_a_name_are_split_by_it(folder):
     assert "split: {group: customer_id, validation: 0.15, test: 0.15, seed: 0}" in text
     assert "100 distinct names in 300 rows: rows of one are in one split" in text
     assert "customer_id: number" not in text
+
+
+def test_sets_and_very_many_categories_are_written_with_their_reasons_and_train(
+    folder, monkeypatch
+):
+    monkeypatch.setattr(inputs, "_MOST_LISTED", 11)
+    words = ["red", "big", "new", "odd"]
+    tags = [
+        [word for place, word in enumerate(words) if row >> place & 1 or place == row % 4]
+        for row in range(ROWS)
+    ]
+    rows = {
+        "tags": tags,
+        "genres": [", ".join(each) for each in tags],
+        "visitor_id": [row % 30 for row in range(ROWS)],  # split by it
+        "shop_id": [row % 12 for row in range(ROWS)],
+        "age": COLUMNS["age"],
+        "churn": COLUMNS["churn"],
+    }
+    pq.write_table(pa.table(rows), "tagged.parquet")
+    text = initialise("tagged.parquet", ["churn"], "tagged.yaml").read_text()
+    assert re.search(r"  tags: set +# lists of 4 distinct texts, .* in a row; if they are", text)
+    assert re.search(r"  genres: {type: set, separator: .,.} +# texts of 4 distinct values", text)
+    assert re.search(
+        r"  shop_id: {type: category, hash: 100000, hashes: 2} +# 12 .*; hashed, as they", text
+    )
+    run = motet.train("tagged.yaml", overrides=["training.epochs=1"], output=folder / "run")
+    assert len(run.predict(pa.table(rows))) == ROWS

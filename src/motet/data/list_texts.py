@@ -50,18 +50,28 @@ def read(text: str | None) -> list[str | None] | None:
     """
     if text is None:
         return None
-    if text.lstrip().startswith("["):
-        with suppress(json.JSONDecodeError):
-            values = json.loads(text)
-            if all(value is None or isinstance(value, (str, int, float)) for value in values):
-                return [None if value is None else str(value) for value in values]
-    return list(text.split())
+    found = _of_json(text)
+    return list(text.split()) if found is None else found
 
 
 def read_column(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     """Read a column of cells as lists of texts, null where null."""
     lists = [read(text) for text in texts.to_pylist()]
     return pa.chunked_array([pa.array(lists, pa.list_(pa.string()))])
+
+
+def holds_json(texts: pa.ChunkedArray) -> bool:
+    """Return whether a tenth of texts, or more, are lists in JSON.
+
+    Example:
+        >>> holds_json(pa.chunked_array([['["very good", "cheap"]', "cheap"]]))
+        True
+    """
+    begun = texts.filter(pc.starts_with(pc.utf8_ltrim_whitespace(texts), "["))
+    if len(begun) < SEPARATED * len(texts):
+        return False
+    lists = sum(_of_json(text) is not None for text in begun.to_pylist())
+    return 0 < lists >= SEPARATED * len(texts)
 
 
 def separators_in(texts: pa.ChunkedArray, separators: Sequence[str] = SEPARATORS) -> Counter[str]:
@@ -82,3 +92,13 @@ def separators_in(texts: pa.ChunkedArray, separators: Sequence[str] = SEPARATORS
 def split_column(texts: pa.ChunkedArray, separator: str) -> pa.ChunkedArray:
     """Split texts at a separator into lists of texts, null where null."""
     return pc.split_pattern(texts, separator)
+
+
+def _of_json(text: str) -> list[str | None] | None:
+    """Read a list in JSON; None if it is not one."""
+    if text.lstrip().startswith("["):
+        with suppress(json.JSONDecodeError):
+            values = json.loads(text)
+            if all(value is None or isinstance(value, (str, int, float)) for value in values):
+                return [None if value is None else str(value) for value in values]
+    return None

@@ -12,6 +12,8 @@ _ROWS = 200
 _LENGTHS = 3
 """Number of distinct lengths from which on two columns do not have equal lengths by chance."""
 
+_AS_LABELS = "as labels are; may give the answers away"
+
 
 def span_tags(column: pa.ChunkedArray) -> Scheme | None:
     """Return the scheme of tags that spell spans; None if a column holds anything else.
@@ -111,12 +113,13 @@ def reason_to_leave_out(table: pa.Table, name: str) -> str | None:
     """Explain why a column seems to hold word labels; None if it does not."""
     column = table[name]
     if not (pa.types.is_string(column.type) or _holds_words(column)):
-        return None
+        words = numbered_text(table, name)
+        return words and f"a number for each word of {words!r}, {_AS_LABELS}"
     scheme = span_tags(column)
     if scheme:
         return f"{scheme.upper()} tags of words, which may give the answers away"
     words = labelled_words(table, name)
-    return words and f"a text for each word of {words!r}, as labels are; may give the answers away"
+    return words and f"a text for each word of {words!r}, {_AS_LABELS}"
 
 
 def _align(words: pa.ChunkedArray, lengths: pa.ChunkedArray) -> bool:

@@ -61,7 +61,6 @@ _SHOWN = {
 }
 """Settings that are shown with their defaults: sections, or some of their keys."""
 
-_LABELLED = "as many words as there are tags"
 _ANY = {"any": {"type": "regression"}}
 _FEWEST_OF_A_CLASS = 10
 """Rows of a class below which it is rare."""
@@ -127,9 +126,6 @@ def initial_config(source: str, targets: Sequence[str], folder: Path | None = No
     used |= {guess.options["query"] for guess in tasks if "query" in guess.options}
     inputs = infer_inputs(table, [str(name) for name in used], splits.train, name_row)
     words = _words_of(table, tasks)
-    inputs = [
-        Guess(each.column, "text", _LABELLED) if each.column in words else each for each in inputs
-    ]
     usable(inputs)
     chosen = choose(inputs, tasks, words, table, splits)
     sections = (

@@ -133,7 +133,7 @@ class Reading:
         excluded = [str(column) for column in self.used | self._beside]
         if self.stream is not None and self.stream_split is not None:
             sample = sample_of(self.stream, self.stream_split)
-            self.guessed = tuple(infer_inputs(sample, excluded))
+            self.guessed = tuple(infer_inputs(sample, excluded, sampled=True))
             return list(self.guessed)
         train = None if self.splits is None else self.splits.train
         self.guessed = tuple(infer_inputs(self.table, excluded, train, self.source.row_name))

@@ -1,14 +1,12 @@
 """Which column names the group of each row, such as the customer whom several rows are about."""
 
-import re
 from collections.abc import Collection
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from motet.data.inference.guesses import NAMES, Guess, count_distinct, counted
+from motet.data.inference.guesses import NAMED_SO, NAMES, Guess, count_distinct, counted
 
-_NAMED_SO = re.compile(r"(?i:(^|[_\s.-])(id|uid|uuid|key)$)|[a-z](Id|ID|Key)$")
 _FEWEST = 10
 """Number of distinct names from which rows can be split by them."""
 _MOST_WORDS = 3
@@ -38,7 +36,7 @@ def infer_group(table: pa.Table, exclude: Collection[str] = ()) -> Guess | None:
         distinct = count_distinct(column)
         if not _FEWEST <= distinct < NAMES * len(column):
             continue
-        if _NAMED_SO.search(name) or _are_names(column, distinct):
+        if NAMED_SO.search(name) or _are_names(column, distinct):
             return Guess(name, None, f"{counted(distinct, 'name')} in {len(column):,} rows")
     return None
 

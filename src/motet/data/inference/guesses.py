@@ -1,5 +1,6 @@
 """A guess about a column, and the words for what was seen in it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,8 @@ from motet.problems import shown
 
 NAMES = 0.9
 """Share of distinct texts from which they identify rows."""
+NAMED_SO = re.compile(r"(?i:(^|[_\s.-])(id|uid|uuid|key)$)|[a-z](Id|ID|Key)$")
+"""Names of columns that hold names of things."""
 _MIXED = 0.1
 """Share of numbers among texts from which both are counted."""
 
@@ -33,6 +36,11 @@ class Guess:
 def count_distinct(column: pa.ChunkedArray) -> int:
     """Count the distinct values of a column."""
     return int(pc.count_distinct(column, mode="only_valid").as_py())
+
+
+def are_whole(column: pa.ChunkedArray) -> bool:
+    """Return whether all numbers are whole; a frame with missing values stores them as 3.0."""
+    return bool(pc.all(pc.equal(pc.floor(column), column)).as_py())
 
 
 def counted(count: int, thing: str) -> str:

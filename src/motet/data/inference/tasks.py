@@ -11,6 +11,7 @@ from motet.data.inference.asked_types import asked_types
 from motet.data.inference.guesses import (
     NAMES,
     Guess,
+    are_whole,
     count_distinct,
     counted,
     share_missing,
@@ -107,7 +108,7 @@ def _other_reading(column: pa.ChunkedArray, found: str | None) -> str:
         return ""
     if found == "classification":
         return "; if they are amounts: regression"
-    return "; if they are classes: classification" if _are_whole(column) else ""
+    return "; if they are classes: classification" if are_whole(column) else ""
 
 
 def _guess_task(table: pa.Table, name: str, name_row: RowName) -> tuple[str | None, str]:
@@ -160,18 +161,13 @@ def _seen_bounds(column: pa.ChunkedArray, bounds: int, missing: str, name_row: R
 def _guess_number_task(
     column: pa.ChunkedArray, distinct: int, missing: str
 ) -> tuple[str | None, str]:
-    whole = _are_whole(column)
+    whole = are_whole(column)
     seen = f"{counted(distinct, 'whole number' if whole else 'number')}{missing}"
     labelled = len(column) - column.null_count
     few = max(2, min(_MOST_WHOLE_CLASSES, labelled // _ROWS_PER_CLASS))
     if whole and distinct <= few:
         return "classification", seen
     return "regression", seen
-
-
-def _are_whole(column: pa.ChunkedArray) -> bool:
-    """Return whether all numbers are whole; a frame with missing values stores them as 3.0."""
-    return bool(pc.all(pc.equal(pc.floor(column), column)).as_py())
 
 
 def _guess_list_task(table: pa.Table, name: str) -> tuple[str | None, str]:
