@@ -18,6 +18,9 @@ _BUDGET = 2_000_000
 """Partial groups that branch and bound examines, times the square of the number of tasks; enough
 for about ten tasks."""
 
+_ENOUGH = 0.9
+"""Share of the highest value that is enough: every group costs one more encoder."""
+
 Groups = list[list[int]]
 
 
@@ -33,15 +36,16 @@ class Grouping:
     """Whether no other groups have a higher value; False where the search ended before."""
 
 
-def groupings(affinity: Square, *, groups: int) -> Grouping:
+def groupings(affinity: Square, *, groups: int | None = None) -> Grouping:
     """Find the groups of tasks with the highest affinity.
 
     Args:
         affinity: {source: {target: affinity}}, or ``matrix[i, j]`` of task i on task j.
-        groups: Number of groups at most; every group costs one more model.
+        groups: Number of groups at most; every group costs one more model. If left out, as few as
+            reach 90 % of the highest value.
 
     Returns:
-        The groups.
+        The groups; those of the highest value among so many.
 
     Raises:
         InputError: If an affinity is missing, or ``groups`` is not positive.
@@ -52,14 +56,20 @@ def groupings(affinity: Square, *, groups: int) -> Grouping:
         (('a', 'b'), ('c',))
     """
     tasks, matrix = square(affinity, "affinity")
-    if groups < 1:
+    if groups is not None and groups < 1:
         raise InputError(f"found {groups}; expected a number from 1 on", option="groups")
     z = matrix.copy()
     np.fill_diagonal(z, 0)
-    search = _Search(z, groups)
+    search = _fewest(z) if groups is None else _Search(z, groups)
     found = sorted((sorted(each) for each in search.best), key=min)
     names = tuple(tuple(tasks[place] for place in each) for each in found)
     return Grouping(names, search.value, search.optimal)
+
+
+def _fewest(z: Numbers) -> "_Search":
+    most = _Search(z, len(z))
+    fewer = (_Search(z, count) for count in range(1, len(z)))
+    return next((each for each in fewer if each.value >= _ENOUGH * most.value), most)
 
 
 class _Search:

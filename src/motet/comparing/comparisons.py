@@ -7,14 +7,17 @@
       config.yaml           the config, every default spelled out
       configs/  runs/       the runs, as those of any plan
       choices.json          what was chosen on validation rows, before test rows were read
+      suggested.yaml        the config of the model that is suggested
       results.parquet  results.json
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from motet.comparing.concluding import conclude
+from motet.comparing.following import completed
 from motet.comparing.methods import Member
 from motet.comparing.progress import Progress
 from motet.comparing.question import FILE, Question, methods_of, read_settled
@@ -85,9 +88,9 @@ def compare(
         minutes: How long it may take by the estimate; then candidates are given up, and after them
             seeds.
         distil: Whether the config's model is also trained with the single-task models as teachers.
-        suggest: Whether to choose models to deploy, on validation rows, distillation included, and
-            to test on test rows that they are not worse than the single-task models; see
-            `motet.comparing.suggesting`.
+        suggest: Whether to choose models to deploy, on validation rows, and to test on test rows
+            that they are not worse than the single-task models; see `motet.comparing.suggesting`.
+            Distillation, and groups of tasks by affinity, are among the methods then.
         margin: By how much a task may be worse: in the unit of its metric where 1 is perfect, else
             as a share of the single-task model's value.
         error: Error rate of the verdicts, and of the tests of the suggestion.
@@ -123,6 +126,7 @@ def compare(
         learning_rates,
         minutes,
         distil or suggest,
+        suggest,
     )
     check_levels(margin, error)
     question.check()
@@ -150,11 +154,17 @@ def compare(
         engine=engine,
         address=address,
     )
+    first = [method for method in methods if method.source is None]
     try:
-        for taught in (False, True):  # by finished runs of the others
-            runs.train([method for method in methods if (method.teacher is not None) is taught])
+        runs.train(first)
+        last = [method for method in methods if method.source is not None]
+        following, left_out = completed(last, base.config, runs)
+        for note in left_out:
+            say(line("note", note))
+        runs.train(following)
     except KeyboardInterrupt:
         say(line("stopped", f"continue with the same command and --output {path}"))
         raise
     tested = Levels(margin, error) if suggest else None
-    return conclude(path, methods, settled, runs, error, tested)
+    settled = replace(settled, notes=[*settled.notes, *left_out])
+    return conclude(path, [*first, *following], settled, runs, error, tested)

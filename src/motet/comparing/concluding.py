@@ -8,12 +8,19 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from motet.comparing.methods import Method
+from motet.comparing.methods import Method, Unit
 from motet.comparing.question import Settled, baseline_of
-from motet.comparing.reading import rows_of, spent_together, test_of, validation_of
+from motet.comparing.reading import rows_of, spent_together, test_of
 from motet.comparing.results import Comparison, Ran, write_scores
-from motet.comparing.runs import Runs, Unit, part_name
-from motet.comparing.suggesting import Choice, Levels, choose, test
+from motet.comparing.runs import Runs, part_name
+from motet.comparing.suggesting import (
+    Choice,
+    Levels,
+    choose,
+    test,
+    validated_score,
+    write_config,
+)
 from motet.comparing.summary import summarise
 from motet.problems import InputError
 from motet.run import folder
@@ -72,12 +79,15 @@ def conclude(
     _check_rows(done, runs)
     choices = Choices(
         {method.name: _chosen(method, runs) for method in done},
-        {method.name: [_validated(method, runs, unit) for unit in runs.units] for method in done},
+        {
+            method.name: [validated_score(method, runs, unit) for unit in runs.units]
+            for method in done
+        },
     )
     suggested = None
     if levels is not None:
-        scores_of = {name: mean(values) for name, values in choices.validation.items()}
-        suggested = choose(done, settled.tasks, runs, scores_of, levels)
+        suggested = choose(done, settled.tasks, runs, levels)
+        write_config(suggested, done, runs)
     _write(path, choices, suggested)  # before any test metric is read
     scores = {
         (method.name, unit.number): _tested(method, runs, unit)
@@ -137,13 +147,6 @@ def _chosen(method: Method, runs: Runs) -> dict[str, Sequence[str]]:
             label = name if unit.kind == "seed" else f"{name}, {unit.name}"
             found[label] = method.candidates[runs.chosen[method.name, part, unit]]
     return found
-
-
-def _validated(method: Method, runs: Runs, unit: Unit) -> float:
-    """Return the mean score over the tasks of all models of a method."""
-    found = [validation_of(path).score for path in runs.finals(method, unit)]
-    sizes = [1 if part is None else len(part) for part in method.parts]
-    return sum(n * score for n, score in zip(sizes, found, strict=True)) / sum(sizes)
 
 
 def _tested(method: Method, runs: Runs, unit: Unit) -> dict[str, dict[str, float]]:

@@ -2,11 +2,12 @@
 
 A method is one model of all tasks, or several models of some tasks each, as single-task models are.
 Where it has candidates, such as learning rates, one is chosen on validation rows, for each model.
+Methods that need finished runs of others are in `motet.comparing.following`.
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from motet.comparing.candidates import task_weights
@@ -18,13 +19,32 @@ OWN = "config"
 SINGLE = "single"
 EQUAL_COMPUTE = "single_equal_compute"
 SCALARISATION = "scalarisation"
-DISTILLED = "distilled"
 GRID = (1.0, 1 / 3, 3.0)
 """Learning rates of the scalarisation, as multiples of the config's."""
 
 Overrides = tuple[str, ...]
 Member = str | Mapping[str, Any]
 """A member's name, or its ``type`` with options."""
+Part = tuple[str, ...] | None
+"""The tasks of a model; None for all."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One repetition of every method: a seed or a fold."""
+
+    kind: str
+    """"seed" or "fold"."""
+    number: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}-{self.number}"
+
+    @property
+    def override(self) -> str:
+        key = "training.seed" if self.kind == "seed" else "data.split.fold"
+        return f"{key}={self.number}"
 
 
 @dataclass(frozen=True)
@@ -38,8 +58,9 @@ class Method:
         models: The tasks of each of its models; None for one model of all tasks.
         candidates: Further overrides, of which one is chosen on validation rows.
         share: Steps of its models, as a multiple of those of the config's model.
-        teacher: The method whose models, of the same repetition, teach its own.
-        taught: The tasks that they teach.
+        source: The method whose finished runs determine ``further``, if there is one.
+        tasks: The tasks that it is about then.
+        further: By repetition, what else it changes in the config.
     """
 
     name: str
@@ -48,11 +69,12 @@ class Method:
     models: tuple[tuple[str, ...], ...] | None = None
     candidates: tuple[Overrides, ...] = ((),)
     share: float = 1.0
-    teacher: "Method | None" = None
-    taught: tuple[str, ...] = ()
+    source: "Method | None" = None
+    tasks: tuple[str, ...] = ()
+    further: Mapping[Unit, Overrides] = field(default_factory=dict)
 
     @property
-    def parts(self) -> Sequence[tuple[str, ...] | None]:
+    def parts(self) -> Sequence[Part]:
         """The tasks of each model; None stands for all."""
         return [None] if self.models is None else self.models
 
@@ -72,17 +94,6 @@ def single_task(config: Config, tasks: Sequence[str], share: float = 1.0) -> Met
     steps = "as many steps" if share == 1 else f"{share:.2f} x the steps, together the compute"
     what = f"one model for each task, {steps} as of the config's model"
     return Method(name, what, tuple(alone), tuple((task,) for task in tasks), share=share)
-
-
-def distilled(teacher: Method, tasks: Sequence[str]) -> Method:
-    """Return the config's model, taught by single-task models; see `motet.run.teachers`.
-
-    Args:
-        teacher: The single-task models.
-        tasks: The tasks that can learn from a teacher.
-    """
-    what = "the config's model, which learns from the single-task models too (BAM)"
-    return Method(DISTILLED, what, teacher=teacher, taught=tuple(tasks))
 
 
 def own_model(config: Config) -> Method:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from motet.comparing.estimating import Cost
+from motet.comparing.following import distilled, grouped
 from motet.comparing.methods import (
     EQUAL_COMPUTE,
     GRID,
@@ -14,7 +15,7 @@ from motet.comparing.methods import (
     SINGLE,
     Member,
     Method,
-    distilled,
+    Unit,
     own_model,
     scalarisation,
     single_task,
@@ -22,7 +23,7 @@ from motet.comparing.methods import (
     unlike,
     with_members,
 )
-from motet.comparing.runs import Base, Unit
+from motet.comparing.runs import Base
 from motet.comparing.summary import TaskMetric
 from motet.config import Config, read
 from motet.problems import MALFORMED, InputError, reason
@@ -47,6 +48,7 @@ class Question:
     learning_rates: Sequence[float] | None = None
     minutes: float | None = None
     distil: bool = False
+    groups: bool = False
 
     def check(self) -> None:
         """Check numbers.
@@ -92,6 +94,8 @@ class Settled:
     """The fewest epochs that the config takes."""
     taught: Sequence[str]
     """Tasks that can learn from a teacher."""
+    grouped: Sequence[str]
+    """Tasks among which affinity suggests groups; none where it cannot."""
     costs: Mapping[str, Cost]
     """Estimated costs of a run of each method."""
     notes: Sequence[str] = field(default_factory=tuple)
@@ -129,8 +133,13 @@ def methods_of(question: Question, config: Config, settled: Settled) -> list[Met
         grid = rates or ([] if base is None else [base * factor for factor in GRID])
         seed = config.training.seed
         found.append(scalarisation(settled.losses, tasks, grid, settled.candidates, seed))
+    by_name = {method.name: method for method in found}
+    following = []
     if question.distil and settled.taught:
-        found.append(distilled(found[0], settled.taught))
+        following.append(distilled(by_name[SINGLE], settled.taught))
+    if question.groups and settled.grouped:
+        following.append(grouped(by_name[OWN], config, settled.grouped))
+    found += [tuned(method, rates) for method in following] if rates else following
     names = [method.name for method in found]
     for name in names:
         if names.count(name) > 1:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from motet.analysis import Interval
+from motet.comparing import suggesting
 from motet.comparing.suggesting import Suggestion
 from motet.comparing.summary import MethodResult, TaskMetric
 from motet.figures import figure
@@ -129,6 +130,8 @@ class Comparison:
         if self.suggestion is not None:
             yield ""
             yield from self.suggestion.lines(self.metrics)
+            if self.suggestion.choice.shared:
+                yield line("config", f"{self.path / suggesting.CONFIG}, of the shared model")
 
     def __str__(self) -> str:
         return "\n".join(self.lines())

@@ -4,7 +4,6 @@ Every run is an ordinary one, in ``runs/`` of the comparison's folder. Whatever 
 chosen by validation records. Called again, it continues where it stopped, and chooses the same.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
@@ -14,34 +13,13 @@ from typing import Any
 import pyarrow as pa
 
 from motet.comparing.candidates import Rung, rungs
-from motet.comparing.methods import Method, Overrides
+from motet.comparing.methods import Method, Overrides, Part, Unit
 from motet.comparing.progress import Progress
 from motet.comparing.reading import validation_of
 from motet.config import Config, read
 from motet.planning import Outcome, PlannedRun, plan
 from motet.registry import BALANCERS, SCHEDULERS
 from motet.run.preparing import read_rows
-
-Part = tuple[str, ...] | None
-"""The tasks of a model; None for all."""
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One repetition of every method: a seed or a fold."""
-
-    kind: str
-    """"seed" or "fold"."""
-    number: int
-
-    @property
-    def name(self) -> str:
-        return f"{self.kind}-{self.number}"
-
-    @property
-    def override(self) -> str:
-        key = "training.seed" if self.kind == "seed" else "data.split.fold"
-        return f"{key}={self.number}"
 
 
 @dataclass(frozen=True)
@@ -216,6 +194,13 @@ class Runs:
         """Where candidates are compared: in every fold, as the next ones test on its rows."""
         return self.units if self.units[0].kind == "fold" else self.units[:1]
 
+    def deciding(self, unit: Unit) -> Sequence[Unit]:
+        """Return the repetitions whose runs may decide what is tested in one of them.
+
+        All seeds have the same test rows; other folds are trained on those of a fold.
+        """
+        return [unit] if unit.kind == "fold" else self.units
+
     def _add(self, search: Search) -> None:
         """Plan the round of a search, or once it is over the final models."""
         if search.round is not None:
@@ -234,7 +219,7 @@ class Runs:
             *self.base.overrides(method, part, epochs),
             *method.candidates[candidate],
             unit.override,
-            *self._taught(method, unit),
+            *method.further.get(unit, ()),
         )
         name = run_name(method, part, unit, candidate, None if round_ is None else epochs)
         if round_ is not None:
@@ -242,14 +227,6 @@ class Runs:
             self._searches[method.name].append(name)
         self._planned[name] = PlannedRun(self.base.file, name, overrides, part)
         self._progress.expect(name, method.name, epochs)
-
-    def _taught(self, method: Method, unit: Unit) -> Overrides:
-        """Return the override that names the teachers of a model, which are finished runs."""
-        if method.teacher is None:
-            return ()
-        teacher = method.teacher
-        paths = [self._path(self._final(teacher, (task,), unit)) for task in method.taught]
-        return (f"training.teachers={json.dumps([str(each.absolute()) for each in paths])}",)
 
     def _carry_out(self) -> None:
         left = [run for name, run in self._planned.items() if name not in self.failed]

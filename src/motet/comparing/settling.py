@@ -1,7 +1,7 @@
 """Settles what a comparison trains before its first run: tasks, lengths, costs, and what fits."""
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -11,6 +11,7 @@ from motet.comparing import results
 from motet.comparing.budget import Size, fitting, runs_of, seconds_of
 from motet.comparing.candidates import lengths
 from motet.comparing.estimating import Cost, cost_of, with_config
+from motet.comparing.following import DISTILLED, GROUPS, left_out, why_ungrouped
 from motet.comparing.methods import OWN, Method
 from motet.comparing.progress import duration
 from motet.comparing.question import CONFIG, Question, Settled, methods_of, write
@@ -24,6 +25,7 @@ from motet.run.costs import count_costs
 from motet.run.folds import with_classes
 from motet.run.layout import columns, line, titled
 from motet.run.prepared import AnyPrepared, Prepared, PreparedSources
+from motet.run.suggesting import groupable
 from motet.run.training import config_text
 from motet.tasks.choices import find_metrics
 from motet.training import Trainer
@@ -101,6 +103,9 @@ def _settled(question: Question, prepared: AnyPrepared) -> tuple[Base, Settled]:
     config = with_classes(prepared) if folds and isinstance(prepared, Prepared) else prepared.config
     config = config.model_copy(update={"tuning": None})
     base = Base(Path(CONFIG), config, _stretch(prepared, tasks), _shortest(prepared))
+    taught = [name for name in tasks if trainer.model.tasks[name].takes_soft]
+    grouped = groupable(trainer.model.sharing, trainer.model.tasks.names)
+    why = why_ungrouped(config, [name for name in tasks if name in grouped])
     return base, Settled(
         tasks,
         list(trainer.model.trained_tasks),
@@ -110,9 +115,19 @@ def _settled(question: Question, prepared: AnyPrepared) -> tuple[Base, Settled]:
         float(f"{costs.multiply_adds / sum(costs.alone[task] for task in tasks):.3g}"),
         base.stretch,
         base.shortest,
-        [name for name in tasks if trainer.model.tasks[name].takes_soft],
+        taught,
+        [] if why else grouped,
         {},
+        list(_left_out(question, taught, why)),
     )
+
+
+def _left_out(question: Question, taught: Sequence[str], why: str) -> Iterator[str]:
+    """Say which methods that were asked for do not fit the tasks."""
+    if question.distil and not taught:
+        yield left_out(DISTILLED, "no task can learn from a teacher")
+    if question.groups and why:
+        yield left_out(GROUPS, why)
 
 
 def _fitted(question: Question, base: Base, settled: Settled, processes: int) -> Settled:
@@ -126,9 +141,8 @@ def _fitted(question: Question, base: Base, settled: Settled, processes: int) ->
     asked = Size(settled.repeats, settled.candidates)
     limit = None if question.minutes is None else 60 * question.minutes
     size = fitting(asked, settled.unit == "fold", limit, seconds)
-    notes = [*_reduced(question, asked, size, settled.unit), _of_unit(settled.unit)]
-    if question.distil and not settled.taught:
-        notes.append("no task can learn from a teacher, so there is no distillation")
+    of_unit = results.OF_FOLDS if settled.unit == "fold" else results.OF_SEEDS
+    notes = [*_reduced(question, asked, size, settled.unit), of_unit, *settled.notes]
     return replace(settled, repeats=size.repeats, candidates=size.candidates, notes=notes)
 
 
@@ -237,10 +251,6 @@ def _cost(
 
 def _repeats(settled: Settled) -> str:
     return f"{settled.repeats} {settled.unit}{'' if settled.repeats == 1 else 's'}"
-
-
-def _of_unit(unit: str) -> str:
-    return results.OF_FOLDS if unit == "fold" else results.OF_SEEDS
 
 
 def _reduced(question: Question, asked: Size, size: Size, unit: str) -> list[str]:

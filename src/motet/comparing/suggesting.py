@@ -2,18 +2,23 @@
 
 The choice is made on validation rows, and written down before test rows are read:
 
-1. Of the methods that train one model of all tasks, the one with the best mean score.
+1. Of the methods that train one model of all tasks, the one with the best mean score. Distillation
+   and groups of tasks are among them; a model with groups has an encoder for each, and a task that
+   is alone in its group shares nothing.
 2. A task that this model does worse than its single-task model, by more than half the margin in the
    mean over repetitions, gets the latter. If fewer than two tasks are left, all tasks do.
 
 Then each task of the shared model is tested once on the test rows, against its single-task model of
 the same repetition: that it is not worse by the margin or more. Accuracies are tested row by row,
 other metrics by a jackknife over groups of rows (`motet.analysis.margins`), and Holm's adjustment
-covers all tasks. The test is about these two models on rows like these, whatever chose them.
+covers all tasks. The test is about these two models on rows like these, whatever chose them. With
+folds the choice is made on the validation rows of the first alone, as those of others are test rows
+of the first.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import inf, isnan
 from statistics import mean
 from typing import Any, Literal
 
@@ -21,17 +26,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.analysis import NotWorse, holm, not_worse, not_worse_by_groups
-from motet.comparing.methods import SINGLE, Method
-from motet.comparing.reading import validated_metrics
-from motet.comparing.runs import Runs, Unit
+from motet.comparing.methods import SINGLE, Method, Unit
+from motet.comparing.reading import validated_metrics, validation_of
+from motet.comparing.runs import Runs
 from motet.comparing.summary import TaskMetric
 from motet.figures import figure
 from motet.problems import InputError
-from motet.run import load
+from motet.run import folder, load
 from motet.run.layout import line
 from motet.run.scoring import Scored, scored
 
 Verdict = Literal["not worse", "cannot tell"]
+CONFIG = "suggested.yaml"
+"""The config of the model that several tasks share; none where single-task models serve all."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +141,6 @@ def choose(
     methods: Sequence[Method],
     metrics: Mapping[str, TaskMetric],
     runs: Runs,
-    best: Mapping[str, float],
     levels: Levels,
 ) -> Choice:
     """Choose what to deploy, on validation rows.
@@ -143,18 +149,23 @@ def choose(
         methods: The methods that have results.
         metrics: The metric of each task.
         runs: Their runs.
-        best: By method, the mean score on validation rows.
         levels: The margin.
 
     Returns:
         The choice.
     """
     whole = [method for method in methods if method.models is None]
-    chosen = max(whole, key=lambda each: best[each.name])
-    single = next(method for method in methods if method.name == SINGLE)
+    units = runs.deciding(runs.units[0])
+
+    def score(method: Method) -> float:
+        found = mean(validated_score(method, runs, unit) for unit in units)
+        return -inf if isnan(found) else found
+
+    chosen = max(whole, key=score)
+    single = _named(methods, SINGLE)
     values = {
         task: tuple(
-            mean(_validated(method, task, metric, runs, unit) for unit in runs.units)
+            mean(_validated(method, task, metric, runs, unit) for unit in units)
             for method in (chosen, single)
         )
         for task, metric in metrics.items()
@@ -168,6 +179,14 @@ def choose(
         shared = []
     rest = [task for task in metrics if task not in shared]
     return Choice(chosen.name, shared, rest, values)  # type: ignore[arg-type]  # pairs
+
+
+def write_config(choice: Choice, methods: Sequence[Method], runs: Runs) -> None:
+    """Write the config of the model that is chosen, ready to train again."""
+    if choice.shared:
+        (run,) = runs.finals(_named(methods, choice.method), runs.units[0])
+        text = (run / folder.CONFIG).read_text(encoding="utf-8")
+        folder.write_text(runs.path / CONFIG, text)
 
 
 def test(
@@ -189,10 +208,10 @@ def test(
     Returns:
         The suggestion.
     """
-    unit, by_name = runs.units[0], {method.name: method for method in methods}
+    unit = runs.units[0]
     table = runs.test_rows(unit)
-    (shared,) = runs.finals(by_name[choice.method], unit)
-    alone = dict(zip(metrics, runs.finals(by_name[SINGLE], unit), strict=True))
+    (shared,) = runs.finals(_named(methods, choice.method), unit)
+    alone = dict(zip(metrics, runs.finals(_named(methods, SINGLE), unit), strict=True))
     tested, margins = {}, {}
     count = max(len(choice.shared), 1)
     ours = scored(load(shared), table, choice.shared) if choice.shared else {}
@@ -237,6 +256,17 @@ def _tested(
 def _margin(metric: TaskMetric, alone: float, margin: float) -> float:
     """Return the margin in the unit of a metric."""
     return margin if metric.perfect == 1 else margin * abs(alone)
+
+
+def validated_score(method: Method, runs: Runs, unit: Unit) -> float:
+    """Return the mean score over the tasks of all models of a method, on validation rows."""
+    found = [validation_of(path).score for path in runs.finals(method, unit)]
+    sizes = [1 if part is None else len(part) for part in method.parts]
+    return sum(n * score for n, score in zip(sizes, found, strict=True)) / sum(sizes)
+
+
+def _named(methods: Sequence[Method], name: str) -> Method:
+    return next(method for method in methods if method.name == name)
 
 
 def _validated(method: Method, task: str, metric: TaskMetric, runs: Runs, unit: Unit) -> float:

@@ -7,6 +7,7 @@ time.
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from functools import lru_cache
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -85,11 +86,18 @@ def _document(
     )
 
 
+@lru_cache(maxsize=16)
+def _parsed_text(text: str) -> Document:
+    """Parse a text once: the runs of a plan begin with one config."""
+    return parse(text)
+
+
 def _parsed(file: Path) -> Document:
     text = ""
     try:
         text = file.read_text(encoding="utf-8")
-        return parse(text)
+        document = _parsed_text(text)
+        return document._replace(data=deepcopy(document.data))  # which overrides change
     except FileNotFoundError:
         near = [path.name for path in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
         message = f"there is no file {str(file)!r}; {hint(file.name, near)}"

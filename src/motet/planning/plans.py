@@ -66,11 +66,13 @@ def plan(
     if not planned:
         raise InputError("a plan without runs: give one or more configs")
     found = {name: _resolved(name, run, data is not None) for name, run in planned.items()}
-    path = _folder(output, found, partial=partial)
+    path, is_new = _folder(output)
+    texts = {name: _text(*each, path) for name, each in found.items()}
+    if not is_new:
+        _check_same(path, texts, partial=partial)
     if data is not None:
         keep_rows(path / DATA, read(data))
-    for name, (config, origin) in found.items():
-        text = _text(config, origin, path)
+    for name, text in texts.items():
         folder.write_text(_config(path, name), text)
     return Plan(path, tuple(found))
 
@@ -227,21 +229,21 @@ def _config(path: Path, name: str) -> Path:
     return path / "configs" / f"{name}.yaml"
 
 
-def _folder(
-    output: str | Path | None, found: Mapping[str, tuple[Config, Path]], *, partial: bool
-) -> Path:
-    """Make the folder of a plan, or check that it has the same runs."""
+def _folder(output: str | Path | None) -> tuple[Path, bool]:
+    """Return the folder of a plan, and whether it is new."""
     if output is None or not (Path(output) / "configs").is_dir():
         with folder.created(output, "plan", "plans") as path:
-            return path
-    path = Path(output)
+            return path, True
+    return Path(output), False
+
+
+def _check_same(path: Path, asked: Mapping[str, str], *, partial: bool) -> None:
+    """Check that a folder has the same runs."""
     files = path.glob("configs/[!.]*.yaml")
     known = {each.stem: each.read_text(encoding="utf-8") for each in files}
-    asked = {name: _text(*each, path) for name, each in found.items()}
     compared = known.keys() & asked.keys() if partial else known
     if other := sorted(name for name in compared if asked.get(name) != known[name]):
         raise InputError(
             f"{path} holds a plan of other runs ({', '.join(other[:5])}); name another folder, or "
             "give the same runs to continue"
         )
-    return path

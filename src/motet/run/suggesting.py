@@ -14,8 +14,6 @@ from motet.run.task_analysis import TaskAnalysis, read_analysis
 from motet.sharing import Direct, SharedModule
 
 By = Literal["affinity", "gradients"]
-_ENOUGH = 0.9
-"""Share of the highest value that is enough: every group costs one more encoder."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +63,7 @@ def suggest(
     """
     found = read_analysis(path)
     groups, value = _groups(found, number, by)
-    apart = sharing.direct if isinstance(sharing, Direct) else frozenset[str]()
-    whole = _complete(groups, [task for task in tasks if task not in apart])
+    whole = with_others(groups, groupable(sharing, tasks))
     config = yaml.safe_load((path / folder.CONFIG).read_text(encoding="utf-8"))
     config["model"]["sharing"]["groups"] = whole if len(whole) > 1 else None
     return Suggestion(tuple(map(tuple, whole)), value, config)
@@ -86,19 +83,26 @@ def _groups(
             "first_order}, or choose by='gradients'",
             option="by",
         )
-    if number is not None:
-        best = groupings(found.affinity, groups=number)
-        return best.groups, best.value
-    most = groupings(found.affinity, groups=len(found.tasks))
-    for count in range(1, len(found.tasks)):
-        fewer = groupings(found.affinity, groups=count)
-        if fewer.value >= _ENOUGH * most.value:
-            return fewer.groups, fewer.value
-    return most.groups, most.value
+    best = groupings(found.affinity, groups=number)
+    return best.groups, best.value
 
 
-def _complete(groups: Sequence[Sequence[str]], tasks: Sequence[str]) -> list[list[str]]:
-    """Add tasks whose gradients were not compared, such as auxiliary ones, to the largest group."""
+def groupable(sharing: SharedModule, tasks: Sequence[str]) -> list[str]:
+    """Return the tasks that have groups: all but those that read the states of the encoder."""
+    apart = sharing.direct if isinstance(sharing, Direct) else frozenset[str]()
+    return [task for task in tasks if task not in apart]
+
+
+def with_others(groups: Sequence[Sequence[str]], tasks: Sequence[str]) -> list[list[str]]:
+    """Add tasks whose gradients were not compared, such as auxiliary ones, to the largest group.
+
+    Args:
+        groups: Groups of tasks.
+        tasks: All tasks that have groups, in order.
+
+    Returns:
+        Groups of these tasks, in the order of their first ones.
+    """
     known = {task for group in groups for task in group}
     largest = max(groups, key=len)
     rest = [task for task in tasks if task not in known]
