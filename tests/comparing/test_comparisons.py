@@ -23,7 +23,18 @@ CONFIG = {
     "model": {"encoder": {"type": "mlp", "hidden": [4]}},
     "training": {"epochs": 2, "batch_size": 64, "early_stopping": None},
 }
-ASKED = {"seeds": 2, "candidates": 3, "balancers": ["equal", "pcgrad"]}
+BLOCKS = {
+    "tasks": {"a": "regression", "b": "regression", "c": "classification"},
+    "model": {"encoder": {"type": "mlp", "hidden": [8], "dropout": 0.0}},
+    "training": {
+        "epochs": 6,
+        "batch_size": 32,
+        "early_stopping": None,
+        "analysis": {"every": 1},
+        "optimizer": {"learning_rate": 0.03},
+    },
+}
+ASKED = {"seeds": 2, "candidates": 3, "balancers": ["equal", "pcgrad"], "suggest": True}
 
 
 def rows(count=200):
@@ -36,6 +47,17 @@ def rows(count=200):
         "a": x @ [1.0, -2.0] + noise[0],
         "b": x @ [1.0, 2.0] + noise[1],
     }
+
+
+def blocks(count=200):
+    """Tasks a and b measure the same columns, and c another one."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(count, 4))
+    noise = 0.1 * random.normal(size=(2, count))
+    columns = {f"x{place}": values for place, values in enumerate(x.T)}
+    signal = x @ [1.0, -2.0, 0.0, 0.0]
+    classes = np.where(x[:, 3] > 0, "yes", "no")
+    return columns | {"a": signal + noise[0], "b": signal + noise[1], "c": classes}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,6 +76,11 @@ def _stopped(*_, **__):
     yield
 
 
+@pytest.fixture
+def never_trains(monkeypatch):
+    monkeypatch.setattr(local, "carried_out", _stopped)
+
+
 def interrupted_after(count):
     """Execute so many runs, as if Ctrl-C came then."""
     carried_out = local.carried_out
@@ -67,14 +94,17 @@ def interrupted_after(count):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A comparison that was interrupted after 4 runs and continued, and the lines of both."""
+    """A comparison that was interrupted after 4 runs and continued, and the lines of both.
+
+    It does all that one with a suggestion does: further tests copy its folder, or ask it again.
+    """
     lines = []
     asked = {"output": tmp_path_factory.mktemp("whole") / "compared", **ASKED, "say": lines.append}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local, "carried_out", interrupted_after(4))
         with pytest.raises(KeyboardInterrupt):
-            motet.compare(CONFIG, rows(), **asked)
-    return motet.compare(CONFIG, rows(), **asked), lines
+            motet.compare(BLOCKS, blocks(), **asked)
+    return motet.compare(BLOCKS, blocks(), **asked), lines
 
 
 def runs_of(comparison):
@@ -110,6 +140,7 @@ def config_of(comparison, run):
 
 def test_every_method_is_trained_with_every_seed(whole):
     methods = ["single", "single_equal_compute", "config", "pcgrad", "scalarisation"]
+    methods += ["distilled", "groups"]
     assert list(whole[0].methods) == methods  # equal is the config's own balancer
     assert whole[0].repeats == (0, 1)
     finals = {each for each in runs_of(whole[0]) if "epochs" not in each}
@@ -117,9 +148,9 @@ def test_every_method_is_trained_with_every_seed(whole):
         f"{model}-seed-{seed}"
         for seed in (0, 1)
         for model in (
-            *("single-1.a", "single-2.b"),
-            *("single_equal_compute-1.a", "single_equal_compute-2.b"),
-            *("config", "pcgrad", chosen_of(whole[0])),
+            *("single-1.a", "single-2.b", "single-3.c"),
+            *(f"single_equal_compute-{task}" for task in ("1.a", "2.b", "3.c")),
+            *("config", "pcgrad", "distilled", "groups", chosen_of(whole[0])),
         )
     }
 
@@ -138,8 +169,10 @@ def test_single_task_models_train_their_task_alone_for_as_many_steps(whole):
     assert single.tasks["a"].options()["enabled"] is True
     assert single.tasks["b"].options()["enabled"] is False
     ran = whole[0].ran
-    assert ran["single"].steps == 2 * ran["config"].steps
-    assert ran["single_equal_compute"].steps == ran["config"].steps
+    assert ran["single"].steps == 3 * ran["config"].steps
+    share = json.loads((whole[0].path / "comparison.json").read_text())["settled"]["share"]
+    assert 1 / 3 < share < 1  # each model alone has the whole encoder, and one of the heads
+    assert ran["single_equal_compute"].steps == 3 * 5 * round(6 * share)
 
 
 def test_candidates_are_chosen_on_validation_rows_alone(whole):
@@ -167,6 +200,79 @@ def test_choices_are_written_before_test_rows_are_read(whole):
     assert len(choices["candidates"]["scalarisation"]["all tasks"]) == 2
     written = (comparison.path / "choices.json").stat().st_mtime_ns
     assert written < (comparison.path / "results.parquet").stat().st_mtime_ns
+
+
+# What is suggested ---------------------------------------------------------------------------
+
+
+def test_tasks_share_in_the_groups_that_affinity_suggests(whole):
+    for seed in (0, 1):
+        own = config_of(whole[0], "config-seed-0")
+        config = config_of(whole[0], f"groups-seed-{seed}")
+        assert config.model.sharing.type == "hard"
+        assert config.model.sharing.options()["groups"] == (("a", "b"), ("c",))
+        assert config.training == own.training.model_copy(update={"seed": seed})
+    assert whole[0].ran["groups"].what.endswith("affinity: a, b; c")
+    assert whole[0].ran["groups"].steps == whole[0].ran["config"].steps
+
+
+def test_groups_are_part_of_the_estimate(whole):
+    settled = json.loads((whole[0].path / "comparison.json").read_text())["settled"]
+    assert settled["costs"].keys() == whole[0].methods.keys()
+    row = next(line for line in whole[1] if "groups" in line)
+    assert "hard sharing within groups of tasks, which affinity suggests" in row
+
+
+def test_the_single_task_models_teach_one_model_in_every_seed(whole):
+    for seed in (0, 1):
+        text = (whole[0].path / f"runs/distilled-seed-{seed}/config.yaml").read_text()
+        for task in ("1.a", "2.b", "3.c"):
+            assert f"single-{task}-seed-{seed}" in text
+
+
+def test_the_choice_is_the_best_on_validation_rows_and_its_config_trains_it_again(whole, tmp_path):
+    choices = json.loads((whole[0].path / "choices.json").read_text())
+    several = choices["validation"].keys() - {"single", "single_equal_compute"}
+    means = {name: np.mean(choices["validation"][name]) for name in several}
+    choice = whole[0].suggestion.choice
+    assert choices["suggestion"]["method"] == choice.method == max(means, key=means.get)
+    assert choices["suggestion"]["shared"] == choice.shared != []
+    shared = whole[0].suggestion.runs[choice.shared[0]]
+    again = motet.train(whole[0].path / "suggested.yaml", output=tmp_path / "run")
+    weights = [path / "model/model.safetensors" for path in (again.path, whole[0].path / shared)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert f"config     {whole[0].path / 'suggested.yaml'}" in str(whole[0])
+
+
+def test_tasks_that_share_are_tested_once_against_single_task_models(whole):
+    suggestion = whole[0].suggestion
+    task = suggestion.choice.shared[0]
+    metric = whole[0].metrics[task].name
+    number = list(whole[0].metrics).index(task) + 1
+    paths = (suggestion.runs[task], f"runs/single-{number}.{task}-seed-0")
+    ours, alone = (
+        motet.load(whole[0].path / each).evaluate(blocks(), split="test", tasks=[task])[task][
+            metric
+        ]
+        for each in paths
+    )
+    test = suggestion.tests[task]
+    assert test.difference == pytest.approx(ours - alone, abs=1e-6)
+    assert test.bound < test.difference
+    assert test.verdict == ("not worse" if test.p <= 0.05 else "cannot tell")
+    assert f"tested     {task}: " in str(whole[0])
+
+
+@pytest.mark.usefixtures("never_trains")
+def test_a_smaller_margin_cannot_be_told_from_few_rows(whole):
+    file = whole[0].path / "results.json"
+    before = file.read_bytes()
+    again = motet.compare(BLOCKS, blocks(), output=whole[0].path, margin=1e-6, **ASKED)
+    saved = json.loads(file.read_text())["suggestion"]
+    file.write_bytes(before)
+    tests = again.suggestion.tests.values()
+    assert all(each.verdict == "cannot tell" for each in tests if each.bound < -1e-6)
+    assert saved["levels"] == {"margin": 1e-6, "error": 0.05}
 
 
 # What is written -----------------------------------------------------------------------------
@@ -234,24 +340,24 @@ def test_an_interrupted_comparison_continues_and_repeats_nothing(whole):
     assert not any(line.startswith("estimate") for line in lines[stopped:])
 
 
-def test_a_finished_comparison_is_read_without_training(whole, monkeypatch):
-    monkeypatch.setattr(local, "carried_out", _stopped)
-    assert motet.compare(CONFIG, rows(), output=whole[0].path, **ASKED) == whole[0]
+@pytest.mark.usefixtures("never_trains")
+def test_a_finished_comparison_is_read_without_training(whole):
+    assert motet.compare(BLOCKS, blocks(), output=whole[0].path, **ASKED) == whole[0]
 
 
 def test_a_folder_with_another_comparison_is_refused(whole):
     path = whole[0].path
     before = (path / "results.json").read_text()
     with pytest.raises(InputError, match="holds another comparison, with other balancers, seeds"):
-        motet.compare(CONFIG, rows(), output=path, **{**ASKED, "seeds": 3, "balancers": []})
+        motet.compare(BLOCKS, blocks(), output=path, **{**ASKED, "seeds": 3, "balancers": []})
     with pytest.raises(InputError, match="holds other rows"):
-        motet.compare(CONFIG, rows(199), output=path, **ASKED)
+        motet.compare(BLOCKS, blocks(199), output=path, **ASKED)
     assert (path / "results.json").read_text() == before
 
 
 def test_a_folder_with_something_else_is_refused(whole):
     with pytest.raises(InputError, match="is not empty"):
-        motet.compare(CONFIG, rows(), output=whole[0].path / "runs", **ASKED)
+        motet.compare(BLOCKS, blocks(), output=whole[0].path / "runs", **ASKED)
 
 
 # Budgets -------------------------------------------------------------------------------------
@@ -260,11 +366,6 @@ def test_a_folder_with_something_else_is_refused(whole):
 @pytest.fixture
 def a_minute_a_run(monkeypatch):
     monkeypatch.setattr(settling, "cost_of", lambda *_: Cost(60.0, 0.0))
-
-
-@pytest.fixture
-def never_trains(monkeypatch):
-    monkeypatch.setattr(local, "carried_out", _stopped)
 
 
 @pytest.mark.usefixtures("a_minute_a_run", "never_trains")
@@ -397,8 +498,8 @@ def test_a_method_whose_candidates_all_fail_has_no_result(tmp_path, monkeypatch)
     assert found.failed["scalarisation"].startswith("all candidates failed, scalarisation-")
 
 
-def test_tasks_that_begin_late_keep_their_epochs_in_every_round(tmp_path, monkeypatch):
-    monkeypatch.setattr(local, "carried_out", _stopped)
+@pytest.mark.usefixtures("a_minute_a_run", "never_trains")
+def test_tasks_that_begin_late_keep_their_epochs_in_every_round(tmp_path):
     late = ["tasks.b.enabled={from: 4}", "training.epochs=9"]
     lines = []
     with pytest.raises(StoppedError):

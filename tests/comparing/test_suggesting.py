@@ -1,6 +1,4 @@
-"""What a comparison suggests to deploy, and the tests of it on the test rows."""
-
-import json
+"""Suggestions in special cases; those of a whole comparison are in `test_comparisons`."""
 
 import numpy as np
 import pytest
@@ -37,55 +35,6 @@ def _estimated_at_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(estimating, "SECONDS", 0.01)
         yield
-
-
-@pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    path = tmp_path_factory.mktemp("suggested") / "compared"
-    return motet.compare(CONFIG, rows(), output=path, margin=0.2, **ASKED)
-
-
-def test_the_single_task_models_teach_one_model_in_every_seed(found):
-    assert "distilled" in found.methods
-    for seed in (0, 1):
-        config = motet.load(found.path / f"runs/distilled-seed-{seed}").config
-        assert (
-            config.data.split == motet.load(found.path / "runs/single-1.a-seed-0").config.data.split
-        )
-        text = (found.path / f"runs/distilled-seed-{seed}/config.yaml").read_text()
-        assert f"single-1.a-seed-{seed}" in text
-        assert f"single-2.b-seed-{seed}" in text
-
-
-def test_the_choice_is_the_best_on_validation_rows_and_is_written_down_first(found):
-    choices = json.loads((found.path / "choices.json").read_text())
-    whole = {name: np.mean(choices["validation"][name]) for name in ("config", "distilled")}
-    suggestion = found.suggestion
-    assert choices["suggestion"]["method"] == suggestion.choice.method == max(whole, key=whole.get)
-    assert choices["suggestion"]["shared"] == list(suggestion.choice.shared)
-
-
-def test_tasks_that_share_are_tested_once_against_single_task_models(found):
-    suggestion = found.suggestion
-    assert suggestion.choice.shared == ["a", "b"]
-    ours = motet.load(found.path / suggestion.runs["a"])
-    alone = motet.load(found.path / "runs/single-1.a-seed-0")
-    reports = [each.evaluate(rows(), split="test", tasks=["a"])["a"] for each in (ours, alone)]
-    test = suggestion.tests["a"]
-    assert test.difference == pytest.approx(reports[0]["auroc"] - reports[1]["auroc"], abs=1e-6)
-    assert test.bound < test.difference
-    assert test.verdict == ("not worse" if test.p <= 0.05 else "cannot tell")
-    assert any("tested" in text and "a: " in text for text in str(found).splitlines())
-
-
-def test_a_smaller_margin_cannot_be_told_from_few_rows(tmp_path):
-    few = motet.compare(
-        CONFIG, rows(120), output=tmp_path / "c", margin=1e-6, **{**ASKED, "seeds": 1}
-    )
-    tests = few.suggestion.tests.values()
-    assert all(each.verdict == "cannot tell" for each in tests if each.bound < -1e-6)
-    saved = json.loads((few.path / "results.json").read_text())["suggestion"]
-    assert saved["levels"] == {"margin": 1e-6, "error": 0.05}
 
 
 def test_tasks_that_sharing_hurts_keep_their_own_models(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from motet.comparing.budget import Size, fitting
-from motet.comparing.candidates import rungs, task_weights
+from motet.comparing.candidates import task_weights
 from motet.comparing.methods import scalarisation
 from motet.comparing.summary import TaskMetric, summarise
 from motet.problems import InputError
@@ -129,21 +129,6 @@ def test_weights_begin_with_equal_ones_and_cover_the_simplex():
         largest = [max(w, key=w.__getitem__) for w in found[1:]]
         assert set(largest) == set(tasks)
     assert task_weights(["a", "b", "c"], 3, seed=0) == task_weights(["a", "b", "c"], 9, seed=0)[:3]
-
-
-@pytest.mark.parametrize(
-    ("count", "epochs", "found"),
-    [
-        (1, 20, []),
-        (3, 20, [(3, 20)]),
-        (9, 20, [(9, 7), (3, 20)]),
-        (27, 20, [(27, 2), (9, 7), (3, 20)]),
-        (27, 2, [(27, 1), (3, 2)]),
-        (27, 1, [(27, 1)]),
-    ],
-)
-def test_rounds_end_with_the_epochs_of_the_final_model(count, epochs, found):
-    assert [(rung.count, rung.epochs) for rung in rungs(count, epochs)] == found
 
 
 def test_candidates_are_weights_times_learning_rates_with_the_configs_first():

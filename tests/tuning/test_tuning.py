@@ -55,6 +55,15 @@ def test_the_best_third_goes_on_with_three_times_the_epochs(search):
         assert set(sorted(scores, key=scores.get)[-len(went_on) :]) == went_on
 
 
+def test_rungs_have_the_epochs_that_a_late_task_needs(tmp_path):
+    late = ["tasks.b={type: regression, enabled: {from: 2}}", "tuning.trials=3"]
+    table, lines = rows(), []
+    table["b"] = table["a"]
+    tuned = motet.tune(CONFIG, table, overrides=late, output=tmp_path / "t", say=lines.append)
+    assert "3 with 3 epochs, 1 with 9 epochs" in lines[0]
+    assert [each.status for each in tuned.trials] == ["finished", "pruned", "pruned"]
+
+
 def _score(run):
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return max(line["monitored"] for line in lines if line["split"] == "validation")

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from motet.comparing.candidates import KEPT, rungs
 from motet.comparing.estimating import Cost
 from motet.comparing.methods import Method
 from motet.comparing.runs import Base
+from motet.planning.halving import KEPT, rungs
 from motet.problems import InputError
 
 

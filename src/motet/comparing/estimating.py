@@ -4,25 +4,23 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
-from motet.config import Config, read
+from motet.config import read
 from motet.config.only_tasks import only_tasks
 from motet.run import build_trainer
 from motet.run.frozen_states import with_frozen_states
-from motet.run.prepared import AnyPrepared, Part, PreparedSources
+from motet.run.prepared import AnyPrepared, with_config
 from motet.run.split_data import rows_of
 from motet.training import Interrupted, Observer, Trainer
 from motet.training.observers import Observed
 
 SECONDS = 1.0
 """How long each kind of model trains."""
-
-P = TypeVar("P", bound=Part)
 
 
 @dataclass(frozen=True)
@@ -73,19 +71,6 @@ def cost_of(
             for source, each in varied.used.items()
         }
         return _timed(varied, trainer, inputs, preparation)
-
-
-def with_config(prepared: AnyPrepared, config: Config) -> AnyPrepared:
-    """Return the same data with a config that reads them in the same way."""
-    if isinstance(prepared, PreparedSources):
-        parts = {name: _with(part, config) for name, part in prepared.parts.items()}
-        return replace(prepared, parts=parts)
-    return _with(prepared, config)
-
-
-def _with(part: P, config: Config) -> P:
-    rows: Any = replace(part.rows, config=config)
-    return replace(part, rows=rows)
 
 
 def _timed(

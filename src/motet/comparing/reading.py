@@ -11,6 +11,8 @@ from motet.run import folder
 from motet.run.sealed import read_sealed
 from motet.training.history import History
 
+Record = Mapping[str, Any]
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -35,28 +37,19 @@ class Spent:
 
 def validation_of(run: Path) -> Validation:
     """Read the best evaluation of a finished run."""
-    records = History.read(run / folder.METRICS).records
-    best = next(record for record in reversed(records) if record.get("best"))
+    best = _best(run)
     return Validation(_number(best["monitored"]), _number(best["score"]))
 
 
 def validated_metrics(run: Path) -> dict[str, dict[str, float]]:
     """Read the metrics of a finished run on its validation rows, by task, at its best epoch."""
-    records = History.read(run / folder.METRICS).records
-    best = next(record for record in reversed(records) if record.get("best"))
-    return {
-        task: {metric: _number(value) for metric, value in values.items()}
-        for task, values in best["tasks"].items()
-    }
+    return _metrics(_best(run))
 
 
 def test_of(run: Path) -> dict[str, dict[str, float]]:
     """Read the metrics of a finished run on its test rows, by task."""
     test = next(record for record in reversed(_records(run)) if record["event"] == "test")
-    return {
-        task: {metric: _number(value) for metric, value in values.items()}
-        for task, values in test["tasks"].items()
-    }
+    return _metrics(test)
 
 
 def spent_by(run: Path) -> Spent:
@@ -94,6 +87,19 @@ def rows_of(run: Path) -> dict[str, Any]:
 def _records(run: Path) -> list[dict[str, Any]]:
     lines = (run / folder.METRICS).read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
+
+
+def _best(run: Path) -> Record:
+    best = History.read(run / folder.METRICS).best
+    assert best is not None  # a comparison has validation rows
+    return best
+
+
+def _metrics(record: Record) -> dict[str, dict[str, float]]:
+    return {
+        task: {metric: _number(value) for metric, value in values.items()}
+        for task, values in record["tasks"].items()
+    }
 
 
 def _number(value: float | None) -> float:

@@ -12,12 +12,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from motet.comparing.candidates import Rung, rungs
 from motet.comparing.methods import Method, Overrides, Part, Unit
 from motet.comparing.progress import Progress
 from motet.comparing.reading import validation_of
 from motet.config import Config, read
-from motet.planning import Outcome, PlannedRun, plan
+from motet.planning import PlannedRun, plan
+from motet.planning.halving import Rung, rungs
 from motet.registry import BALANCERS, SCHEDULERS
 from motet.run.preparing import read_rows
 
@@ -137,6 +137,7 @@ class Runs:
         """The number of the candidate of a model in a repetition, where there are several."""
         self._data, self._progress, self._options = data, progress, options
         self._planned: dict[str, PlannedRun] = {}
+        self._ended: set[str] = set()
         self._searches: dict[str, list[str]] = {}
 
     def train(self, methods: Sequence[Method]) -> None:
@@ -229,18 +230,16 @@ class Runs:
         self._progress.expect(name, method.name, epochs)
 
     def _carry_out(self) -> None:
-        left = [run for name, run in self._planned.items() if name not in self.failed]
+        left = [run for name, run in self._planned.items() if name not in self._ended]
+        if not left:
+            return
         made = plan(left, self._data, output=self.path, partial=True)
         progress = self._progress
         for outcome in made.carry_out(say=progress.say, ended=progress.end, **self._options):
             progress.done(outcome.name)
-            self._note(outcome)
-
-    def _note(self, outcome: Outcome) -> None:
-        if outcome.status == "failed":
-            self.failed[outcome.name] = outcome.error
-        else:
-            self.failed.pop(outcome.name, None)
+            self._ended.add(outcome.name)
+            if outcome.status == "failed":
+                self.failed[outcome.name] = outcome.error
 
     def _advance(self, search: Search, round_: Rung) -> None:
         """End the round of a search; candidates that failed are out."""

@@ -1,6 +1,5 @@
 """Settles what a comparison trains before its first run: tasks, lengths, costs, and what fits."""
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,16 +8,16 @@ from typing import Any
 
 from motet.comparing import results
 from motet.comparing.budget import Size, fitting, runs_of, seconds_of
-from motet.comparing.candidates import lengths
-from motet.comparing.estimating import Cost, cost_of, with_config
+from motet.comparing.estimating import Cost, cost_of
 from motet.comparing.following import DISTILLED, GROUPS, left_out, why_ungrouped
 from motet.comparing.methods import OWN, Method
 from motet.comparing.progress import duration
 from motet.comparing.question import CONFIG, Question, Settled, methods_of, write
 from motet.comparing.runs import Base
 from motet.comparing.summary import TaskMetric
-from motet.config import Config, ConfigError, read
+from motet.config import Config, ConfigError
 from motet.config.places import with_absolute
+from motet.planning.halving import fewest_epochs
 from motet.problems import InputError
 from motet.run import build_trainer, folder, prepare
 from motet.run.costs import count_costs
@@ -102,7 +101,7 @@ def _settled(question: Question, prepared: AnyPrepared) -> tuple[Base, Settled]:
     costs = count_costs(prepared)
     config = with_classes(prepared) if folds and isinstance(prepared, Prepared) else prepared.config
     config = config.model_copy(update={"tuning": None})
-    base = Base(Path(CONFIG), config, _stretch(prepared, tasks), _shortest(prepared))
+    base = Base(Path(CONFIG), config, _stretch(prepared, tasks), fewest_epochs(prepared))
     taught = [name for name in tasks if trainer.model.tasks[name].takes_soft]
     grouped = groupable(trainer.model.sharing, trainer.model.tasks.names)
     why = why_ungrouped(config, [name for name in tasks if name in grouped])
@@ -217,21 +216,6 @@ def _stretch(prepared: AnyPrepared, tasks: Iterable[str]) -> dict[str, float]:
         )
         for task in tasks
     }
-
-
-def _shortest(prepared: AnyPrepared) -> int:
-    """Return the fewest epochs among those of searches that the config takes."""
-    whole = prepared.config.training.epoch_count
-    for epochs in lengths(whole)[:-1]:
-        try:
-            changed = read(prepared.config, [f"training.epochs={epochs}"])[0]
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of the config, which is built beside
-                build_trainer(with_config(prepared, changed))
-        except (ConfigError, InputError):  # a task that begins later, for example
-            continue
-        return epochs
-    return whole
 
 
 def _cost(

@@ -5,9 +5,9 @@ Almost every run has one table. Where data have several sources, each has a `Pre
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -239,3 +239,17 @@ class PreparedSources:
 Part = Prepared | PreparedStream
 """The rows of one source."""
 AnyPrepared = Part | PreparedSources
+P = TypeVar("P", bound=Part)
+
+
+def with_config(prepared: AnyPrepared, config: Config) -> AnyPrepared:
+    """Return the same data with a config that reads them in the same way."""
+    if isinstance(prepared, PreparedSources):
+        parts = {name: _with(part, config) for name, part in prepared.parts.items()}
+        return replace(prepared, parts=parts)
+    return _with(prepared, config)
+
+
+def _with(part: P, config: Config) -> P:
+    rows: Any = replace(part.rows, config=config)
+    return replace(part, rows=rows)

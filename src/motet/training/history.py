@@ -27,7 +27,12 @@ class History:
     @property
     def best_epoch(self) -> int | None:
         """Epoch whose weights are kept; None without validation data."""
-        return next((r["epoch"] for r in reversed(self.records) if r.get("best")), None)
+        return self.best["epoch"] if self.best else None
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """Record of the evaluation whose weights are kept; None without validation data."""
+        return next((record for record in reversed(self.records) if record.get("best")), None)
 
     @property
     def skipped_steps(self) -> int:

@@ -5,8 +5,8 @@ budgets), whatever the number of processes, and values of a round are chosen fro
 those before it. So a search depends on its seed alone, and one that was interrupted continues by
 going through the same steps again: runs that are finished are read.
 
-Successive halving: Jamieson and Talwalkar, AISTATS 2016, arXiv:1502.07943; the values of a trial
-are chosen by Optuna's tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011).
+Successive halving is that of `motet.planning.halving`; the values of a trial are chosen by Optuna's
+tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,19 +22,17 @@ from motet.config.places import with_absolute
 from motet.config.tuning import TuningConfig
 from motet.data.sources import read
 from motet.planning import Outcome, PlannedRun, keep_rows, plan
+from motet.planning.halving import KEPT, fewest_epochs, kept, lengths
 from motet.problems import InputError
 from motet.run import folder, prepare
 from motet.run.layout import line
 from motet.run.lock import holding
+from motet.run.prepared import AnyPrepared
 from motet.run.training import config_text, silent
 from motet.training import History
 from motet.tuning import ranges
 from motet.tuning.trials import Trial, Tuned, ranked, write_ranking
 
-KEPT = 3
-"""One trial in so many is promoted to the next budget, which is so many times larger."""
-RUNGS = 3
-"""How many budgets there are at most."""
 SEARCH, DATA, RANKING, BEST = "search.yaml", "data.parquet", "ranking.csv", "best.yaml"
 Say = Callable[[str], object]
 
@@ -94,7 +92,7 @@ def tune(
         tuning = tuning.model_copy(update={"trials": trials})
     ranges.check(config, overrides, tuning.ranges)
     prepared = prepare(config, data=data, overrides=overrides)
-    budgets = _budgets(prepared.config.training.epoch_count, tuning)
+    budgets = _budgets(prepared, tuning)
     whole = with_absolute(read_config.model_copy(update={"tuning": tuning}), origin.folder)
     text = config_text(whole, origin.folder, given=True)
     name = Path(config).stem if isinstance(config, (str, Path)) else "run"
@@ -129,7 +127,7 @@ class _Search:
     own: list[str]
     """Overrides of every run beside its values."""
     tuning: TuningConfig
-    budgets: list[int | None]
+    budgets: Sequence[int | None]
     """Epochs of each rung, growing; None where the ranges choose them."""
     path: Path
     how: dict[str, Any]
@@ -173,7 +171,7 @@ class _Search:
             known = [trial for trial in trials if trial.status != "failed"]
             last = rung + 1 == len(self.budgets)
             best = sorted(known, key=lambda each: (-each.rung, -each.score))
-            trials = best if last else best[: max(1, len(known) // KEPT)]
+            trials = best if last else best[: kept(len(known))]
         for trial in trials:
             if trial.rung + 1 == len(self.budgets):
                 trial.status = "finished"
@@ -234,16 +232,16 @@ def _score(trial: Trial, outcome: Outcome, rung: int) -> None:
     if outcome.status != "finished":
         trial.status, trial.error = "failed", outcome.error
         return
-    best = [each for each in History.read(outcome.path / folder.METRICS) if each.get("best")]
-    trial.score, trial.rung = float(best[-1]["monitored"]), rung
+    best = History.read(outcome.path / folder.METRICS).best
+    assert best is not None  # a search has validation rows
+    trial.score, trial.rung = float(best["monitored"]), rung
 
 
-def _budgets(epochs: int, tuning: TuningConfig) -> list[int | None]:
-    """Return the epochs of each rung, without those that are less than one epoch or the same."""
+def _budgets(prepared: AnyPrepared, tuning: TuningConfig) -> Sequence[int | None]:
+    """Return the epochs of each rung."""
     if "training.epochs" in tuning.ranges:
         return [None]
-    found = {max(1, round(epochs / KEPT**rung)) for rung in range(RUNGS)}
-    return [*sorted(found)]
+    return lengths(prepared.config.training.epoch_count, fewest_epochs(prepared))
 
 
 @contextmanager
