@@ -120,6 +120,17 @@ def test_planted_blocks_of_thirty_tasks_are_found_and_not_called_optimal():
     assert not found.optimal
 
 
+def test_as_few_groups_as_nearly_suffice_are_found_where_no_number_is_given():
+    z = np.where(np.eye(4, dtype=bool), 1.0, 0.01)
+    z[0, 1] = z[1, 0] = z[2, 3] = z[3, 2] = 0.5
+    z[1, 2] = z[2, 1] = -0.2
+    assert groupings({"a": {"b": -1.0}, "b": {"a": -1.0}}).groups == (("a",), ("b",))
+    found = groupings(Similarity(TASKS[:4], z, np.ones((4, 4), dtype=int)))
+    assert found.groups == (("a", "b"), ("c", "d"))
+    even = np.full((4, 4), 0.3)
+    assert len(groupings(Similarity(TASKS[:4], even, np.ones((4, 4), dtype=int))).groups) == 1
+
+
 def test_tasks_that_harm_each_other_stay_alone_where_models_suffice():
     harm = {"a": {"b": -1.0}, "b": {"a": -1.0}}
     assert groupings(harm, groups=2).groups == (("a",), ("b",))

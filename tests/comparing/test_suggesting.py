@@ -40,16 +40,16 @@ def _estimated_at_once():
 def test_tasks_that_sharing_hurts_keep_their_own_models(tmp_path):
     """One unit for two unrelated tasks, of which the second gets almost no weight."""
     random = np.random.default_rng(1)
-    x = random.normal(size=(400, 2))
+    x = random.normal(size=(200, 2))
     table = {"x0": x[:, 0], "x1": x[:, 1], "a": x[:, 0], "b": x[:, 1]}
     config = {
         "tasks": {"a": {"type": "regression", "weight": 1000.0}, "b": "regression"},
         "model": {"encoder": {"type": "mlp", "hidden": [1], "dropout": 0.0}},
         "training": {
-            "epochs": 15,
-            "batch_size": 32,
+            "epochs": 4,
+            "batch_size": 16,
             "early_stopping": None,
-            "optimizer": {"learning_rate": 0.03},
+            "optimizer": {"learning_rate": 0.1},
         },
     }
     found = motet.compare(config, table, output=tmp_path / "c", **{**ASKED, "seeds": 1})
