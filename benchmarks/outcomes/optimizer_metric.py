@@ -6,7 +6,7 @@ compares gradients by the inner products of D, the Gramian J D J'. Directions ar
 gradients, so this is the same as balancing the rows J S, S = sqrt(D), and dividing the result by S.
 
 quadratics  two quadratics of 20 numbers, curvatures from 1 to 1e4 along the axes, 20 starts
-toy         the two-task toy (see two_task_toy.py), the setting of Nash-MTL
+toy         the two-task toy with the setting of Nash-MTL, as two_task_toy.py --quick
 adult       census data, three tasks, an MLP; 5 seeds, chosen on nothing, epochs fixed
 
 Prints for each method, on plain gradients and in Adam's metric: the share of steps whose D d
@@ -27,34 +27,34 @@ import torch
 from sklearn.metrics import r2_score, roc_auc_score
 from torch import nn
 from torch.nn import functional as F
-from two_task_toy import NASH_STARTS, reached, toy
+from two_task_toy import NASH_STARTS, SHORT_MEMORY, reached, toy
 
 from motet.analysis import interval
 from motet.balancing import combine, create
 from motet.data.sources import read
 
 METHODS = ("equal", "pcgrad", "cagrad", "mgda", "upgrad", "imtl_g")
-BETAS, EPS = (0.9, 0.999), 1e-8
+EPS = 1e-8
 
 
 class Adam:
     """Adam on one vector, which shows the diagonal D of its step before it is made."""
 
-    def __init__(self, point, rate):
-        self.rate, self.steps = rate, 0
+    def __init__(self, point, rate, betas=(0.9, 0.999)):
+        self.rate, self.betas, self.steps = rate, betas, 0
         self.mean, self.squares = torch.zeros_like(point), torch.zeros_like(point)
 
     def metric(self):
         """Return D of the steps so far; 1 before the first."""
         if self.steps == 0:
             return torch.ones_like(self.squares)
-        return 1 / ((self.squares / (1 - BETAS[1] ** self.steps)).sqrt() + EPS)
+        return 1 / ((self.squares / (1 - self.betas[1] ** self.steps)).sqrt() + EPS)
 
     def step(self, point, direction):
         self.steps += 1
-        self.mean.lerp_(direction, 1 - BETAS[0])
-        self.squares.lerp_(direction.square(), 1 - BETAS[1])
-        return point - self.rate * self.metric() * self.mean / (1 - BETAS[0] ** self.steps)
+        self.mean.lerp_(direction, 1 - self.betas[0])
+        self.squares.lerp_(direction.square(), 1 - self.betas[1])
+        return point - self.rate * self.metric() * self.mean / (1 - self.betas[0] ** self.steps)
 
 
 def balanced(rows, balancer, losses, scale):
@@ -62,9 +62,9 @@ def balanced(rows, balancer, losses, scale):
     return combine(rows * scale, balancer, losses) / scale
 
 
-def descend(problem, point, balancer, steps, rate, in_metric, decay=False):
+def descend(problem, point, balancer, adam, steps, in_metric, decay=False):
     """Return where Adam ends, and the share of steps that oppose a task."""
-    adam, opposing = Adam(point, rate), 0
+    opposing, rate = 0, adam.rate
     for step in range(steps):
         losses, rows = problem(point)
         metric = adam.metric()
@@ -95,7 +95,9 @@ def quadratics(method, in_metric, quick):
 
         start = 3 * torch.randn(20, generator=generator, dtype=torch.float64)
         balancer = create(method, ["one", "two"]).double()
-        end, share = descend(problem, start, balancer, 500, 0.03, in_metric, decay=True)
+        end, share = descend(
+            problem, start, balancer, Adam(start, 0.03), 500, in_metric, decay=True
+        )
         _, rows = problem(end)
         inner = (rows / curvature) @ rows.T
         weight = (
@@ -115,11 +117,11 @@ def two_tasks(method, in_metric, quick):
         return losses.detach(), torch.stack(rows)
 
     ends, shares = [], []
-    steps, rate = (3500, 1e-2) if quick else (35_000, 1e-3)
     for start in NASH_STARTS:
         balancer = create(method, ["one", "two"]).double()
         start = torch.tensor(start, dtype=torch.float64)
-        end, share = descend(problem, start, balancer, steps, rate, in_metric)
+        adam = Adam(start, 1e-2, SHORT_MEMORY)
+        end, share = descend(problem, start, balancer, adam, 350 if quick else 3500, in_metric)
         ends.append(end)
         shares.append(share)
     return statistics.mean(shares), f"{int(reached(torch.stack(ends)).sum())} of 5"

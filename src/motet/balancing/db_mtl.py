@@ -46,6 +46,7 @@ class DBMTL(JacobianBalancer):
     column_state = ("average",)
     combines = True
     divisible = True
+    fresh = True
     refuses_weight = (
         "a factor on a loss only adds a constant to its logarithm; use `upgrad` or `aligned`"
     )

@@ -10,6 +10,8 @@ from motet.balancing.families import GradientOptions, JacobianBalancer
 from motet.options import PositiveFloat, Sequence, Unpack, checked
 
 _EPSILON = 1e-7  # of the authors' code, under the root
+_CHUNK = 1 << 18
+"""Columns read at once, so that little is held beside the state."""
 
 
 @final
@@ -40,6 +42,7 @@ class ExcessMTL(JacobianBalancer):
     column_state = ("squares",)
     combines = True
     divisible = True
+    fresh = True
 
     refuses_unit = "it estimates what a task can still gain from the size of its gradient"
 
@@ -78,8 +81,11 @@ class ExcessMTL(JacobianBalancer):
 
     def _estimate(self, row: Tensor, task: int, weight: float) -> Tensor:
         """Return ê_k of the gradient without its task weight, which may change."""
-        squares = row.to(self.squares).square()
-        if weight != 1:
-            squares /= weight**2
-        self.squares[task] += squares
-        return (squares / (self.squares[task] + _EPSILON).sqrt()).sum().to(self.first)
+        found = []
+        for new, kept in zip(row.split(_CHUNK), self.squares[task].split(_CHUNK), strict=True):
+            squares = new.to(kept).square()
+            if weight != 1:
+                squares /= weight**2
+            kept += squares
+            found.append((squares / (kept + _EPSILON).sqrt()).sum())
+        return torch.stack(found).sum().to(self.first)

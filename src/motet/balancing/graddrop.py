@@ -35,6 +35,8 @@ class GradDrop(JacobianBalancer):
         scale: "sum" and "paper": T equal gradients g give T g; "mean": they give g.
     """
 
+    fresh = True
+
     @checked
     def __init__(
         self,

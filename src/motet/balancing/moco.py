@@ -43,6 +43,7 @@ class MoCo(JacobianBalancer):
     column_state = ("tracked",)
     combines = True
     divisible = True
+    fresh = True
     refuses_weight = (
         "the larger gradient gets the smaller weight, so it would count less, not more; "
         "use `upgrad` or `aligned`"
@@ -96,4 +97,4 @@ class MoCo(JacobianBalancer):
         return found
 
     def in_sum_scale(self, direction: Tensor, count: int) -> Tensor:
-        return direction * count
+        return direction.mul_(count)

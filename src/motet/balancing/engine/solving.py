@@ -125,8 +125,10 @@ def _directions(
             in_place=in_place or not whole,
             holders=rows.processes,
         )
-        # a copy, as a balancer may keep what it gives, or give a row
-        total = direction.clone() if total is None else total.add_(direction)
+        if total is None:
+            total = direction if balancer.fresh else direction.clone()
+        else:
+            total.add_(direction)
         if weights is not None and balancer.weights is not None:
             weights[group] = balancer.weights
         statuses.append(balancer.status)

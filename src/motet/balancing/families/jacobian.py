@@ -46,6 +46,9 @@ class JacobianBalancer(GradientBalancer):
     combines: ClassVar[bool] = False
     """Whether ``forward`` sets `weights`: the direction is a weighted sum of gradients."""
 
+    fresh: ClassVar[bool] = False
+    """Whether ``forward`` returns a new tensor, which it does not keep; any other is copied."""
+
     divisible: ClassVar[bool] = False
     """Whether processes may hold columns each: ``forward`` treats every column alone, and sums over
     columns with `over_columns`."""
