@@ -82,7 +82,8 @@ class ExcessMTL(JacobianBalancer):
     def _estimate(self, row: Tensor, task: int, weight: float) -> Tensor:
         """Return ê_k of the gradient without its task weight, which may change."""
         found = []
-        for new, kept in zip(row.split(_CHUNK), self.squares[task].split(_CHUNK), strict=True):
+        parts = (torch.split(each, _CHUNK) for each in (row, self.squares[task]))
+        for new, kept in zip(*parts, strict=True):
             squares = new.to(kept).square()
             if weight != 1:
                 squares /= weight**2
