@@ -17,6 +17,7 @@ from motet.config import ConfigError
 from motet.planning import PlannedRun
 from motet.planning.local import Worker
 from motet.problems import InputError
+from motet.run.launching import threads_of_each
 from motet.run.progress import progress_of
 
 
@@ -48,6 +49,17 @@ def weights(outcome):
 @pytest.fixture(autouse=True)
 def _in_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(("given", "threads"), [("1", 1), ("3", 3), ("", 4), (None, 4)])
+def test_each_process_has_the_threads_of_the_environment_or_its_part_of_the_cores(
+    given, threads, monkeypatch
+):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    assert threads_of_each(2) == threads
 
 
 def test_a_plan_gives_what_each_run_alone_gives():

@@ -29,7 +29,7 @@ from motet.config import Config
 from motet.config.collecting import read_on
 from motet.config.places import with_absolute
 from motet.problems import InputError
-from motet.run.launching import cores, started_together
+from motet.run.launching import started_together, threads_of_each
 from motet.run.layout import line
 from motet.run.training import config_text
 
@@ -131,7 +131,7 @@ def compare(
     check_levels(margin, error)
     question.check()
     count = processes or 1
-    own = threads or (max(1, cores() // count) if engine == "local" else 1)
+    own = threads or (threads_of_each(count) if engine == "local" else 1)
     if output is not None and (Path(output) / FILE).is_file():
         collector.stop()
         path = Path(output)

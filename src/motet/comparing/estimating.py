@@ -21,6 +21,8 @@ from motet.training.observers import Observed
 
 SECONDS = 1.0
 """How long each kind of model trains."""
+WARM, LEAST = 2, 3
+"""Steps before that, as the first imports and reserves what all use, and the fewest within it."""
 
 
 @dataclass(frozen=True)
@@ -77,17 +79,17 @@ def _timed(
     prepared: AnyPrepared, trainer: Trainer, inputs: Mapping[str, Any], preparation: float
 ) -> Cost:
     valid = rows_of(prepared, inputs, "validation")
-    watch = _Watch(SECONDS)
+    watch = _Watch()
     trainer.observers.append(watch)
     training = prepared.config.training
     with suppress(Interrupted):
         trainer.fit(rows_of(prepared, inputs, "train"), valid, epochs=training.epoch_count)
-    trained = watch.stop()
+    trained, made = watch.stop(trainer)
     started = perf_counter()
     trainer.evaluate(valid)
     evaluation = perf_counter() - started
     evaluations = sum(record["split"] == "validation" for record in trainer.history.records)
-    step = max(trained - evaluations * evaluation, 0.0) / max(trainer.step, 1)
+    step = max(trained - evaluations * evaluation, 0.0) / max(made, 1)
     every, steps = training.evaluate_every, prepared.steps(training.batch_size)
     if isinstance(every, int):
         evaluation *= steps / every
@@ -97,28 +99,29 @@ def _timed(
 
 
 class _Watch(Observer):
-    """Lets `fit` stop after a while.
+    """Lets `fit` stop after a while, and times its steps without the first."""
 
-    Args:
-        limit: Seconds.
-    """
-
-    def __init__(self, limit: float) -> None:
-        self._limit, self._began = limit, perf_counter()
-        self._timer = threading.Timer(0, lambda: None)
+    def __init__(self) -> None:
+        self._ended = threading.Event()
+        self._began, self._first = perf_counter(), 0
 
     def on_begin(self, trainer: Observed) -> None:
-        def stop() -> None:
-            trainer.stop_requested = True
-
         self._began = perf_counter()
-        self._timer = threading.Timer(self._limit, stop)
-        self._timer.start()
+        threading.Thread(target=self._watch, args=[trainer], daemon=True).start()
 
-    def stop(self) -> float:
-        """Return the seconds since training began."""
-        self._timer.cancel()
-        return perf_counter() - self._began
+    def _watch(self, trainer: Observed) -> None:
+        while trainer.step < WARM and not self._ended.wait(0.001):
+            pass
+        self._began, self._first = perf_counter(), trainer.step
+        while not self._ended.wait(0.001):
+            if perf_counter() - self._began > SECONDS and trainer.step >= self._first + LEAST:
+                trainer.stop_requested = True
+                return
+
+    def stop(self, trainer: Observed) -> tuple[float, int]:
+        """Return the seconds and the number of steps since the first."""
+        self._ended.set()
+        return perf_counter() - self._began, trainer.step - self._first
 
 
 @contextmanager

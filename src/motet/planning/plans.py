@@ -26,7 +26,7 @@ from motet.planning import local, on_ray
 from motet.planning.planned import Outcome, PlannedRun, Work
 from motet.problems import InputError
 from motet.run import folder
-from motet.run.launching import cores, started_together
+from motet.run.launching import started_together, threads_of_each
 from motet.run.lock import holding
 from motet.run.progress import progress_of
 from motet.run.training import config_text
@@ -106,8 +106,9 @@ class Plan:
         Args:
             processes: How many runs at the same time; locally 1 if left out, on Ray as many as the
                 cluster has room for.
-            threads: Threads of each run; if left out, the processors divided by ``processes``, on
-                Ray 1. Results are equal bit for bit only with the same number.
+            threads: Threads of each run; if left out, OMP_NUM_THREADS, or else the processors
+                divided by ``processes``, on Ray 1. Results are equal bit for bit only with the same
+                number.
             engine: ``local`` processes, or tasks on a cluster of ``ray``, whose machines must share
                 the file system of the plan.
             address: Address of the cluster of Ray, such as ``"auto"``; a local one if left out.
@@ -141,7 +142,7 @@ class Plan:
             if address is not None:
                 raise InputError("address is that of a Ray cluster; give engine='ray' too")
             count = processes or 1
-            own = threads or max(1, cores() // count)
+            own = threads or threads_of_each(count)
             outcomes = local.carried_out(left, processes=count, threads=own, say=say)
         elif engine == "ray":
             outcomes = on_ray.carried_out(

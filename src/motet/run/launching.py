@@ -50,8 +50,8 @@ def note_run(path: Path) -> None:
 def launch(arguments: Sequence[str], processes: int) -> int:
     """Run a command in several processes of this machine that train one model together.
 
-    Each gets an equal part of the processors' cores, unless OMP_NUM_THREADS is set. Ctrl-C reaches
-    each of them once; a second one ends them at once.
+    Each gets an equal part of the processors' cores (`threads_of_each`). Ctrl-C reaches each of
+    them once; a second one ends them at once.
 
     Args:
         arguments: The command line, without the program.
@@ -82,7 +82,7 @@ def launch(arguments: Sequence[str], processes: int) -> int:
             logs_specs=DefaultLogsSpecs(folder),
         )
         os.environ[LAUNCHER] = folder
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))
+        os.environ["OMP_NUM_THREADS"] = str(threads_of_each(processes))
         os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", _TIME_TO_STOP)
         # -P: modules of the working directory are not imported, as with the program `motet`
         command = ["-P", "-m", "motet", *(each.replace("$", "$$") for each in arguments)]
@@ -95,8 +95,13 @@ def launch(arguments: Sequence[str], processes: int) -> int:
     return 0
 
 
-def cores() -> int:
-    """Return how many of the processor's cores this process may use."""
+def threads_of_each(processes: int) -> int:
+    """Return the threads of each process: OMP_NUM_THREADS, or its part of the cores."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdecimal() and int(given) else max(1, _cores() // processes)
+
+
+def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
