@@ -109,6 +109,7 @@ CANDIDATES = {
     "letters, hidden words, crf, width 256, dropout .4": _tagger(
         _CRF, **_HIDDEN, width=256, dropout=0.4
     ),
+    "crf, mean over words": {"tasks": {"sequence_labelling": {**_CRF, "mean_over": "words"}}},
     "letters, hidden words, crf, intent read": _tagger({**_CRF, "reads": ["intent"]}, **_HIDDEN),
 }
 """What candidates change of a default run, by what the rows are ("tables", "texts"), and further
