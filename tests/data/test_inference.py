@@ -283,6 +283,13 @@ TASKS = {
     "slots": ([["O", "B-x"], ["O"], None], "sequence_labelling", "lists of BIO tags, 33 % missing"),
     "spaced": (["O B-x", "O", None], "sequence_labelling", "BIO tags separated by spaces, 33 %"),
     "sizes": ([["B"], ["S"], []], "multi_label", "lists of texts"),
+    "separated": (
+        [";".join(tags) or None for tags in TAGS],
+        "multi_label",
+        "6 distinct values between ';', 2.0 in a row, 25 % missing; if each text is a class: class",
+    ),
+    "as_json": ([json.dumps(tags) for tags in TAGS], "multi_label", "as JSON; if"),
+    "towns": (["Rome, Italy", "Oslo, Norway"] * 33, "classification", "2 distinct texts"),
     "flags": (RNG.integers(0, 2, (N, 4)), "multi_label", "lists of 4 zeros and ones"),
     "place": (RNG.normal(size=(N, 2)), "regression", "lists of 2 numbers"),
 }
@@ -304,6 +311,13 @@ def test_a_target_gets_a_type_of_task_and_a_reason(name):
     (guess,) = infer_tasks(read({name: values}), [name])
     assert (guess.column, guess.type) == (name, kind)
     assert reason in guess.reason
+
+
+def test_labels_in_texts_get_the_separator_that_they_need():
+    cells = {"a": ["red, big", "red"] * 20, "b": ["red big", "red"] * 20}
+    cells |= {"c": ["|".join(tags) for tags in TAGS[:40]]}
+    guesses = infer_tasks(read(cells), ["a:multi_label", "b:multi_label", "c"])
+    assert [guess.options for guess in guesses] == [{"separator": ","}, {}, {"separator": "|"}]
 
 
 @pytest.mark.parametrize("name", list(HOPELESS))

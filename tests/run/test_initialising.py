@@ -350,3 +350,22 @@ def test_sets_and_very_many_categories_are_written_with_their_reasons_and_train(
     )
     run = motet.train("tagged.yaml", overrides=["training.epochs=1"], output=folder / "run")
     assert len(run.predict(pa.table(rows))) == ROWS
+
+
+def test_labels_in_texts_with_separators_train_and_are_refused_without_the_separator(folder):
+    words = ["red", "very big", "new"]
+    labels = [[word for place, word in enumerate(words) if row >> place & 1] for row in range(ROWS)]
+    cells = [", ".join(each) or "[]" for each in labels]
+    pa.csv.write_csv(pa.table({"age": COLUMNS["age"], "tags": cells}), "labels.csv")
+    text = initialise("labels.csv", ["tags"], "labels.yaml").read_text()
+    assert re.search(r"  tags: {type: multi_label, separator: .,.} +# texts of 3 distinct", text)
+    run = motet.train("labels.yaml", overrides=["training.epochs=1"], output=folder / "run")
+    assert set(motet.load(run.path / "model").predict(pa.table(COLUMNS)).column_names[1:]) == {
+        f"tags_probability_{word}" for word in words
+    }
+    Path("labels.yaml").write_text(re.sub(", separator: .,.}", "}", text))
+    with pytest.raises(InputError) as caught:
+        motet.train("labels.yaml")
+    assert "tasks.tags.separator: found none, so that texts are split at white space" in str(
+        caught.value
+    )

@@ -73,3 +73,9 @@ def test_a_single_label_may_come_without_its_axis():
 def test_a_label_that_cannot_be_one_is_an_error_in_words(target, found):
     with pytest.raises(InputError, match=f"task 'a': .*{found}"):
         MultiLabel("a", classes=2).check(target)
+
+
+def test_a_separator_is_for_one_column_of_texts():
+    assert MultiLabel("a", classes=2, separator=",").separator == ","
+    with pytest.raises(InputError, match="separator: found with columns, which hold one label"):
+        MultiLabel("a", columns=["b", "c"], separator=",")

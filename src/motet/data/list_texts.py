@@ -1,7 +1,8 @@
 """Lists in cells of a CSV file, which has no type for them: how they are written and read.
 
-Values are separated by spaces, "O B-city I-city". A list that would not be read back like that,
-because it is empty or a value contains white space, is JSON: "[]", '["very good", "cheap"]'.
+Values are separated by spaces, "O B-city I-city", or by what an option says. A list that would not
+be read back like that, because it is empty or a value contains white space, is JSON: "[]",
+'["very good", "cheap"]'.
 """
 
 import json
@@ -12,6 +13,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from motet.data.values import is_list
+from motet.problems import InputError
 
 SEPARATORS = (",", ";", "|")
 """What values of a text may be between, other than spaces."""
@@ -38,8 +42,13 @@ def written(values: Sequence[Any] | None) -> str | None:
     return json.dumps(list(values), ensure_ascii=False)
 
 
-def read(text: str | None) -> list[str | None] | None:
+def read(text: str | None, separator: str | None = None) -> list[str | None] | None:
     """Read a cell as a list of texts; null stays null.
+
+    Args:
+        text: The cell: a list in JSON, or values between separators.
+        separator: What is between values; white space around them is removed, and empty ones are
+            left out. White space itself if left out.
 
     Returns:
         Its values, null where JSON has it.
@@ -47,16 +56,22 @@ def read(text: str | None) -> list[str | None] | None:
     Example:
         >>> read("O  B-city"), read('["very good", "cheap"]'), read("[]"), read("[CLS] a")
         (['O', 'B-city'], ['very good', 'cheap'], [], ['[CLS]', 'a'])
+        >>> read("very good, cheap,", ",")
+        ['very good', 'cheap']
     """
     if text is None:
         return None
     found = _of_json(text)
-    return list(text.split()) if found is None else found
+    if found is not None:
+        return found
+    if separator is None:
+        return list(text.split())
+    return [value for part in text.split(separator) if (value := part.strip())]
 
 
-def read_column(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+def read_column(texts: pa.ChunkedArray, separator: str | None = None) -> pa.ChunkedArray:
     """Read a column of cells as lists of texts, null where null."""
-    lists = [read(text) for text in texts.to_pylist()]
+    lists = [read(text, separator) for text in texts.to_pylist()]
     return pa.chunked_array([pa.array(lists, pa.list_(pa.string()))])
 
 
@@ -89,9 +104,72 @@ def separators_in(texts: pa.ChunkedArray, separators: Sequence[str] = SEPARATORS
     return Counter({each: count for each, count in counts.items() if count})
 
 
-def split_column(texts: pa.ChunkedArray, separator: str) -> pa.ChunkedArray:
-    """Split texts at a separator into lists of texts, null where null."""
-    return pc.split_pattern(texts, separator)
+def separator_of(texts: pa.ChunkedArray) -> str | None:
+    """Return the separator that most texts contain, a tenth at least; None if there is none."""
+    found = separators_in(texts).most_common(1)
+    return found[0][0] if found and found[0][1] >= SEPARATED * len(texts) else None
+
+
+class SeparatorCheck:
+    """Whether texts have the separator that they should: counted as rows come, then checked.
+
+    Args:
+        separator: The one that was given; None if none was, so that texts are split at white space.
+        owner: Whose option it is.
+
+    Raises:
+        InputError: If the separator is empty.
+    """
+
+    def __init__(self, separator: str | None, owner: str) -> None:
+        if separator == "":
+            raise InputError(
+                "found an empty text; expected what separates values, such as ','",
+                option="separator",
+                owner=owner,
+            )
+        self._separator = separator
+        self._texts = 0
+        self._found: Counter[str] = Counter()
+
+    def add(self, column: pa.ChunkedArray, where: str) -> None:
+        """Count the separators in a column; ``where`` names it.
+
+        Raises:
+            InputError: If the column holds lists, and a separator was given.
+        """
+        if is_list(column.type) and self._separator is not None:
+            raise InputError(
+                f"found {self._separator!r}, but {where} holds lists; remove it",
+                option="separator",
+            )
+        if pa.types.is_string(column.type):
+            texts = column.drop_null()
+            self._texts += len(texts)
+            known = SEPARATORS if self._separator is None else (self._separator,)
+            self._found += separators_in(texts, known)
+
+    def note(self, where: str) -> str | None:
+        """Return what to note of the texts that were added, if anything.
+
+        Raises:
+            InputError: If no separator was given, and a tenth of the texts contain one.
+        """
+        if self._separator is None:
+            for found, count in self._found.most_common(1):
+                if count >= SEPARATED * self._texts:
+                    raise InputError(
+                        f"found none, so that texts are split at white space, but {count:,} of "
+                        f"{self._texts:,} texts in {where} contain {found!r}; give separator: "
+                        f"{found!r}, or separator: ' ' where that belongs to the values",
+                        option="separator",
+                    )
+        elif self._texts and not self._found[self._separator]:
+            return (
+                f"no training row contains the separator {self._separator!r}, so each text is one "
+                "value"
+            )
+        return None
 
 
 def _of_json(text: str) -> list[str | None] | None:

@@ -41,6 +41,8 @@ class MultiLabel(Task):
             learns it from ``columns`` if left out.
         columns: Columns that hold the labels, one each: a pattern such as "tag_*", or a list of
             names and patterns.
+        separator: What is between labels that are texts, such as ``,``; white space around labels
+            is removed. White space itself if left out.
         loss: Loss to train on, by name; from Python also a function ``(raw, target)`` of logits
             (n, C) and labels that returns a loss per cell.
         pos_weight: Weight of the ones of each label, or balanced: zeros / ones in the training
@@ -69,6 +71,7 @@ class MultiLabel(Task):
         *,
         classes: PositiveInt | Sequence[str] | None = None,
         columns: str | Sequence[str] | None = None,
+        separator: str | None = None,
         loss: Annotated[str, Named("loss", ("binary_cross_entropy",))]
         | Callable[..., Any] = "binary_cross_entropy",
         pos_weight: Annotated[
@@ -87,7 +90,8 @@ class MultiLabel(Task):
             self.outputs, self.class_names = named_classes(name, named, option="columns")
         else:
             self.outputs, self.class_names = named_classes(name, classes)
-        self._check_columns(common.get("column"), named)
+        self._check_columns(common.get("column"), named, separator)
+        self.separator = separator
         self.threshold = threshold
         self.loss_name = loss if isinstance(loss, str) else "custom"
         self.loss_function = find_loss(loss)
@@ -171,7 +175,15 @@ class MultiLabel(Task):
         labelled = self.label_kind.present(target)
         return clean(target, labelled), labelled
 
-    def _check_columns(self, column: str | None, named: tuple[str, ...] | None) -> None:
+    def _check_columns(
+        self, column: str | None, named: tuple[str, ...] | None, separator: str | None
+    ) -> None:
+        if separator is not None and self.columns is not None:
+            raise InputError(
+                "found with columns, which hold one label each; remove one of them",
+                option="separator",
+                owner=f"task {self.name!r}",
+            )
         if column is not None and self.columns is not None:
             raise InputError(
                 "found column and columns, expected one of them",

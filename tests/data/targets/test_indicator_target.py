@@ -104,6 +104,26 @@ def test_cells_of_a_csv_file_are_lists_of_labels():
     )
 
 
+def test_labels_between_separators_keep_their_spaces():
+    cells = ["red, very big", "red", None, "[]", '["a, b"]', "big,red,"]
+    target = fitted({"tags": cells}, separator=",")
+    assert target.names == ("a, b", "big", "red", "very big")
+    assert target.encode(read({"tags": ["very big ,red", "[]"]})).tolist() == [
+        [0, 0, 1, 1],
+        [0, 0, 0, 0],
+    ]
+    assert target.notes == ()
+    assert target.unseen(read({"tags": ["red,new", "new"]})) == {"new": 2}
+    later = IndicatorTarget("tags")
+    later.load(target.state())
+    assert later.encode(read({"tags": ["very big,red"]})).tolist() == [[0, 0, 1, 1]]
+    assert fitted({"tags": ["a,b c", "c"]}, separator=" ").names == ("a,b", "c")
+    (note,) = fitted({"tags": ["a", "b"]}, separator="|").notes
+    assert note == (
+        "task 'tags': no training row contains the separator '|', so each text is one value"
+    )
+
+
 @pytest.mark.parametrize(
     ("data", "options", "said"),
     [
@@ -117,6 +137,14 @@ def test_cells_of_a_csv_file_are_lists_of_labels():
         ({"tags": [None, []]}, {}, "has no label in the training rows"),
         ({"t_a": [None, None]}, {"columns": "t_*"}, "has no label in the 2 training rows"),
         ({"a": [1]}, {"columns": "t_*"}, "no column matches 't_*'"),
+        (
+            {"tags": ["red, big", "red"]},
+            {},
+            "separator: found none, so that texts are split at white space, but 1 of 2 texts in "
+            "column 'tags' contain ','; give separator: ','",
+        ),
+        ({"tags": [["a"]]}, {"separator": ","}, "but column 'tags' holds lists; remove it"),
+        ({"tags": ["a"]}, {"separator": ""}, "expected what separates values"),
     ],
 )
 def test_labels_that_are_no_indicators_are_refused(data, options, said):

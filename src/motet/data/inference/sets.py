@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from motet.data.inference.guesses import Guess, counted, share_missing
-from motet.data.list_texts import SEPARATED, holds_json, read_column, separators_in, split_column
+from motet.data.list_texts import holds_json, read_column, separator_of
 from motet.data.row_numbers import FEWEST
 from motet.data.values import as_texts, is_list
 from motet.problems import shown
@@ -56,9 +56,12 @@ def infer_set(name: str, column: pa.ChunkedArray) -> Guess | None:
         return None
     if is_list(known.type):
         return _of_lists(name, known, missing)
+    separator = separator_of(known)
+    if separator is not None:
+        return _of_texts(name, known, separator, missing)
     if holds_json(known):
         return _of_lists(name, read_column(known), f"{missing}, as JSON")
-    return _of_texts(name, known, missing)
+    return None
 
 
 def _of_lists(name: str, lists: pa.ChunkedArray, more: str) -> Guess | None:
@@ -75,15 +78,12 @@ def _of_lists(name: str, lists: pa.ChunkedArray, more: str) -> Guess | None:
     return Guess(name, "set", f"lists of {what}, {members.per_row:.1f} in a row{more}{otherwise}")
 
 
-def _of_texts(name: str, texts: pa.ChunkedArray, missing: str) -> Guess | None:
-    (separator, count), *_ = [*separators_in(texts).most_common(1), ("", 0)]
-    if count < SEPARATED * len(texts):
-        return None
+def _of_texts(name: str, texts: pa.ChunkedArray, separator: str, missing: str) -> Guess | None:
     words = pc.sum(pc.count_substring_regex(texts, r"\S+")).as_py()
     separators = pc.sum(pc.count_substring(texts, separator)).as_py()
     if words > _LONGEST * (separators + len(texts)):
         return None
-    lists = split_column(texts, separator)
+    lists = read_column(texts, separator)
     sizes = pc.value_counts(pc.list_value_length(lists))
     commonest = pc.max(sizes.field("counts")).as_py()
     members = _Members.of(lists)

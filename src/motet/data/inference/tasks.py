@@ -1,6 +1,7 @@
 """Which type of task each target seems to be, and why."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,8 @@ from motet.data.inference.guesses import (
 )
 from motet.data.inference.images import infer_image
 from motet.data.inference.queries import with_query
+from motet.data.inference.sets import infer_set
+from motet.data.list_texts import separator_of
 from motet.data.row_names import RowName, row_name
 from motet.data.row_numbers import FEWEST
 from motet.data.selection import require_columns
@@ -42,7 +45,7 @@ def infer_tasks(
     classes, and so are whole numbers with few distinct values; other numbers are regression; lists
     of BIO or BIOES tags are word labels, and so are lists with a text for each word of another
     column, and both as texts separated by spaces; other lists of texts, or of zeros and ones, are
-    several labels at once.
+    several labels at once, and so are texts of few values between separators (see `infer_set`).
 
     Args:
         table: The rows.
@@ -98,12 +101,22 @@ def _guess_target(table: pa.Table, name: str, asked: str | None, name_row: RowNa
         return Guess(name, None, "no values")
     else:
         found, reason = asked, f"as asked; {reason}"
-    has_bounds = found == "regression" and count_bounds(column)
-    return Guess(name, found, reason, {"censored": "auto"} if has_bounds else {})
+    return Guess(name, found, reason, _options(found, column))
+
+
+def _options(found: str | None, column: pa.ChunkedArray) -> dict[str, Any]:
+    if found == "regression" and count_bounds(column):
+        return {"censored": "auto"}
+    if found == "multi_label" and pa.types.is_string(column.type):
+        separator = separator_of(column.drop_null())
+        return {} if separator is None else {"separator": separator}
+    return {}
 
 
 def _other_reading(column: pa.ChunkedArray, found: str | None) -> str:
-    """Name the other type that few whole numbers might have."""
+    """Name the other type that few whole numbers, or texts with separators, might have."""
+    if found == "multi_label" and pa.types.is_string(column.type):
+        return "; if each text is a class: classification"
     if not is_number(column.type) or not 2 < count_distinct(column) <= MOST_FLOATS:
         return ""
     if found == "classification":
@@ -133,6 +146,9 @@ def _guess_task(table: pa.Table, name: str, name_row: RowName) -> tuple[str | No
         bounds = count_bounds(column)
         if bounds:
             return "regression", _seen_bounds(column, bounds, missing, name_row)
+        several = infer_set(name, column)
+        if several is not None:
+            return "multi_label", several.reason
         seen = f"{counted(distinct, 'text')}{missing}{spelling_numbers(column, name_row)}"
         labelled = len(column) - column.null_count
         if distinct == labelled:

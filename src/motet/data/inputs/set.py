@@ -1,6 +1,5 @@
 """A set of values per row, such as the tags of an article: indices into the frequent values."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, final
@@ -12,7 +11,7 @@ import pyarrow.compute as pc
 from motet.data.inputs.base import Input, Rows
 from motet.data.inputs.frequent_values import ValueCounts, indices_of, unknown_size
 from motet.data.inputs.shapes import SetShape
-from motet.data.list_texts import SEPARATED, SEPARATORS, read_column, separators_in, split_column
+from motet.data.list_texts import SeparatorCheck, read_column
 from motet.data.notes import Finding, Notes
 from motet.data.selection import column_of
 from motet.data.values import as_texts, described, is_list
@@ -33,21 +32,18 @@ class _Seen:
 
     counts: ValueCounts = field(default_factory=ValueCounts)
     rows: int = 0
-    texts: int = 0
-    """Texts that are split into values."""
-    separated: Counter[str] = field(default_factory=Counter)
-    """How many of these have each separator."""
 
 
 @final
 class Set(Input):
     """A set of values per row: their order and repetitions do not count.
 
-    A column holds lists, or texts: values between a ``separator``, or, without one, lists as a CSV
-    file has them, such as ``red big`` or ``["red", "big"]``. Texts with commas, semicolons or bars
-    need a separator; ``separator: ' '`` keeps these in the values. Numbers are converted to text.
-    In the network each value is a vector, and a set their mean or sum; an empty set is zeros, and a
-    missing one has a vector that stands for that. Values that were rare or not seen in training
+    A column holds lists, or texts, as in a CSV file: values between a ``separator``, or, without
+    one, between spaces, such as ``red big``; or lists in JSON, ``["red", "big"]``. Texts with
+    commas, semicolons or bars need a separator; ``separator: ' '`` keeps these in the values.
+    Numbers are converted to text. In the network each value is a vector, and a set their mean or
+    sum; an empty set is zeros, and a missing one has a vector that stands for that. Values that
+    were rare or not seen in training
     share the index of unknown ones.
 
     Args:
@@ -84,12 +80,7 @@ class Set(Input):
         size: PositiveInt | None = None,
         pool: Literal["mean", "sum"] = "mean",
     ) -> None:
-        if separator == "":
-            raise InputError(
-                "found an empty text; expected what separates values, such as ','",
-                option="separator",
-                owner=f"input {name!r}",
-            )
+        self._check = SeparatorCheck(separator, f"input {name!r}")
         self.name = name
         self._column = column or name
         self._separator, self._pool = separator, pool
@@ -101,7 +92,8 @@ class Set(Input):
         return (self._column,)
 
     def observe(self, rows: Rows) -> None:
-        self._count_separators(column_of(rows, self._column, f"input {self.name!r}"))
+        column = column_of(rows, self._column, f"input {self.name!r}")
+        self._check.add(column, self._where)
         places, texts, _ = self._members(rows)
         once = pa.table({"places": places, "values": texts}).group_by(["places", "values"])
         values = once.aggregate([])["values"]
@@ -109,48 +101,20 @@ class Set(Input):
         self._seen.counts.add(values, self._where, advice)
         self._seen.rows += len(rows)
 
-    def _count_separators(self, column: pa.ChunkedArray) -> None:
-        if is_list(column.type) and self._separator is not None:
-            raise InputError(
-                f"found {self._separator!r}, but {self._where} holds lists; remove it",
-                option="separator",
-            )
-        if pa.types.is_string(column.type):
-            texts = column.drop_null()
-            self._seen.texts += len(texts)
-            known = SEPARATORS if self._separator is None else (self._separator,)
-            self._seen.separated += separators_in(texts, known)
-
     def finish(self) -> None:
         seen, self._seen = self._seen, _Seen()
         if not len(seen.counts):
             raise InputError(
                 f"{self._where} has no value in the {seen.rows:,} training rows; remove it"
             )
-        self._check_separator(seen)
+        note = self._check.note(self._where)
+        self.notes = () if note is None else (f"input {self.name!r}: {note}",)
         ranked, size = seen.counts.frequent(self._min_count), self._size or _SIZE
         self._values = sorted(ranked[:size])
         if len(ranked) > size:
             self.notes += (
                 f"input {self.name!r}: the {size:,} most frequent of {len(ranked):,} values that "
                 f"occur in at least {self._min_count} rows have an index of their own (size)",
-            )
-
-    def _check_separator(self, seen: _Seen) -> None:
-        self.notes = ()
-        if self._separator is None:
-            for found, count in seen.separated.most_common(1):
-                if count >= SEPARATED * seen.texts:
-                    raise InputError(
-                        f"found none, so that texts are split at white space, but {count:,} of "
-                        f"{seen.texts:,} texts in {self._where} contain {found!r}; give separator: "
-                        f"{found!r}, or separator: ' ' where that belongs to the values",
-                        option="separator",
-                    )
-        elif seen.texts and not seen.separated[self._separator]:
-            self.notes = (
-                f"input {self.name!r}: no training row contains the separator {self._separator!r}, "
-                "so each text is one value",
             )
 
     def apply(self, rows: Rows) -> tuple[Any, Notes]:
@@ -198,10 +162,7 @@ class Set(Input):
         column = column_of(rows, self._column, f"input {self.name!r}")
         kind = column.type
         if pa.types.is_string(kind):
-            if self._separator is None:
-                column = read_column(column)
-            else:
-                column = split_column(column, self._separator)
+            column = read_column(column, self._separator)
         elif pa.types.is_null(kind):
             column = column.cast(pa.list_(pa.string()))
         elif not is_list(kind):

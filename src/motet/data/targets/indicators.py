@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from motet.data import list_texts
 from motet.data.inputs.base import Input
+from motet.data.list_texts import SeparatorCheck, read_column
 from motet.data.selection import listed, matching, require_columns
 from motet.data.targets.base import NO_INPUTS, Target, probability_columns
 from motet.data.values import Floats, as_floats, as_matrix, described, is_list, is_number
@@ -23,10 +23,10 @@ class IndicatorTarget(Target):
     """Any number of C labels per row, as an array (N, C) of 0, 1, and NaN where missing.
 
     They are read from one column of lists of texts, the labels a row has (null: not labelled;
-    empty: has none), or of texts that spell such lists, as in CSV files (see
-    `motet.data.list_texts`); from one column of lists of C zeros and ones; or from C columns of
-    zeros and ones or truth values. Predictions are the same for all: ``<task>``, the list of labels
-    predicted, and ``<task>_probability_<label>``.
+    empty: has none), or of texts, as in CSV files: labels between spaces, or between a
+    ``separator``, or lists in JSON, of which ``[]`` is the empty one; from one column of lists of C
+    zeros and ones; or from C columns of zeros and ones or truth values. Predictions are the same
+    for all: ``<task>``, the list of labels predicted, and ``<task>_probability_<label>``.
 
     Args:
         name: The task's name.
@@ -34,6 +34,10 @@ class IndicatorTarget(Target):
         columns: Columns to read instead, one per label: a pattern such as "tag_*", or their names.
         labels: Names of the labels, in order, or how many there are; learned from the training
             rows if left out.
+        separator: What is between the labels of a text, such as ``,``; white space if left out.
+
+    Raises:
+        InputError: If the separator is empty.
 
     Example:
         >>> tags = IndicatorTarget("tags")
@@ -52,6 +56,7 @@ class IndicatorTarget(Target):
         column: str | None = None,
         columns: str | Sequence[str] | None = None,
         labels: int | Sequence[str] | None = None,
+        separator: str | None = None,
     ) -> None:
         super().__init__(name, column=column)
         self._wanted = columns
@@ -59,13 +64,16 @@ class IndicatorTarget(Target):
         self._columns: tuple[str, ...] = (self.column,) if columns is None else ()
         # several columns are known once fitted
         self._layout: Literal["texts", "lists", "columns"] = "columns" if columns else "texts"
+        self._separator = separator
+        self._check = SeparatorCheck(separator, f"task {name!r}")
         self._separated = False
         self._names: tuple[str, ...] = ()
 
     @classmethod
     def for_task(cls, name: str, options: Mapping[str, Any], accepted: Collection[str]) -> Self:
         column, columns = options.get("column"), options.get("columns")
-        return cls(name, column=column, columns=columns, labels=options.get("classes"))
+        labels, separator = options.get("classes"), options.get("separator")
+        return cls(name, column=column, columns=columns, labels=labels, separator=separator)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,6 +92,7 @@ class IndicatorTarget(Target):
         if self._layout != "columns":
             self._separated = pa.types.is_string(table[self._columns[0]].type)
             self._layout = self._layout_of(table)
+            self._check.add(table[self._columns[0]], self._where)
         self._names = self._names_in(table)
         self._check_names()
         strange = self.unseen(table)
@@ -143,11 +152,12 @@ class IndicatorTarget(Target):
             "columns": list(self._columns),
             "layout": self._layout,
             "names": list(self.names),
+            "separator": self._separator,
         }
 
     def load(self, state: dict[str, Any]) -> None:
         self._columns, self._layout = tuple(state["columns"]), state["layout"]
-        self._names = tuple(state["names"])
+        self._names, self._separator = tuple(state["names"]), state.get("separator")
 
     # Reading -------------------------------------------------------------------------------------
 
@@ -179,7 +189,7 @@ class IndicatorTarget(Target):
     def _lists_of_texts(self, table: pa.Table) -> pa.Array:
         column = table[self._columns[0]]
         if pa.types.is_string(column.type):
-            column = list_texts.read_column(column)
+            column = read_column(column, self._separator)
         if column.null_count < len(column) and not is_list(column.type):
             raise InputError(
                 f"{self._where} holds {described(column.type)}, expected lists of texts as in "
@@ -244,11 +254,11 @@ class IndicatorTarget(Target):
             else ()
         )
         if self._separated:
-            self.notes = (
-                f"task {self.name!r}: {self._where} holds texts, read as labels separated by "
-                "spaces",
-                *self.notes,
-            )
+            note = self._check.note(self._where)
+            if self._separator is None:
+                note = f"{self._where} holds texts, read as labels separated by spaces"
+            if note is not None:
+                self.notes = (f"task {self.name!r}: {note}", *self.notes)
 
     @property
     def _where(self) -> str:
