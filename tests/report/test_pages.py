@@ -8,8 +8,10 @@ from html.parser import HTMLParser
 import pytest
 import report_facts
 
-from motet.report.elements import Table, as_json, short
+from motet.report.elements import Table, as_json
+from motet.report.marks import curves
 from motet.report.page import comparison_page, run_page, runs_page
+from motet.report.short_names import short
 
 EMPTY = {"meta", "link", "input", "br"}
 
@@ -103,14 +105,36 @@ def test_a_comparison_shows_intervals_and_verdicts():
 
 
 def test_numbers_that_json_lacks_become_null():
-    assert as_json([math.nan, math.inf, 1 / 3]) == "[null,null,0.3333]"
+    assert as_json([math.nan, math.inf, 1 / 3]) == "[null,null,0.333333]"
 
 
 def test_short_names_differ():
     names = [f"the same beginning {place:03d} and the same end of all" for place in range(50)]
     found = short(names)
     assert len(set(found.values())) == 50
-    assert max(map(len, found.values())) <= 26
+    assert max(map(len, found.values())) <= 24
+
+
+def test_short_names_keep_what_is_different():
+    found = short(
+        [f"probability_of_a_purchase_within_{days}_days_of_the_visit" for days in (7, 30)]
+    )
+    assert list(found.values()) == ["probability_of…7_days…", "probability_of…30_days…"]
+    names = {
+        (kind, days): f"customers_of_segment_{kind}_pay_within_{days}_days_of_the_first_bill"
+        for kind in "AB"
+        for days in ("7", "30")
+    }
+    of_names = short(names.values())
+    for (kind, days), name in names.items():
+        assert f"{kind}_" in of_names[name]
+        assert f"{days}_days" in of_names[name]
+
+
+def test_names_in_a_legend_are_not_the_same():
+    names = [f"probability_of_a_purchase_within_{days}_days_of_the_first_visit" for days in (7, 30)]
+    drawn = curves("", {name: ([1], [0.5]) for name in names}, x="", y="", text="")
+    assert len({trace["name"] for trace in drawn.traces}) == 2
 
 
 def test_cells_of_a_table_are_escaped():

@@ -108,7 +108,7 @@ def _share_map(shares: Mapping[str, Curve]) -> Figure:
         y="",
         text=f"Largest on average: {listed}.",
         table=Table(("task", "mean share"), list(means.items()), list(means), bars=(1,)),
-        limits=(0, max(0.5, 1.5 / len(shares))),
+        limits=(0, max(value for _, values in shares.values() for value in values if value)),
         what="of the loss",
     )
 

@@ -15,9 +15,9 @@ from motet.report.elements import (
     Titled,
     Trace,
     said,
-    short,
 )
 from motet.report.marks import heat_map
+from motet.report.short_names import short
 
 Results = Mapping[str, Any]
 """The content of ``results.json`` of a comparison."""

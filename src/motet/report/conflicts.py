@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from motet.figures import figure
-from motet.report.elements import Element, Figure, Section, Table, Trace, said, short
+from motet.report.elements import Element, Figure, Section, Table, Trace, said
 from motet.report.facts import Floats, RunFacts
 from motet.report.marks import heat_map, thinned
+from motet.report.short_names import short
 
 _PAIRS = 40
 """Pairs of tasks whose cosines are shown over time; of more, those with the lowest means."""
@@ -26,7 +27,7 @@ def conflicts(run: RunFacts) -> Section | None:
         steps, cosines = over_time
         parts += [_mean_map(tasks, cosines), _pairs_map(tasks, steps, cosines)]
     groups = _groups(run, tasks)
-    if groups:
+    if len(groups) > 1:  # of one, the cosines are those of all shared parameters
         parts.append(_group_map(tasks, groups))
     affinity = _matrices(run, "affinity", tasks)
     if affinity:
@@ -114,7 +115,7 @@ def _mean_map(tasks: list[str], cosines: Floats) -> Figure:
     if pairs:
         i, j = pairs[0]
         lowest = f"; the lowest is {figure(mean[i, j])}, of {tasks[i]} and {tasks[j]}"
-    share = np.nanmean(np.where(np.isnan(cosines), np.nan, cosines < 0), axis=0)
+    share = _mean(np.where(np.isnan(cosines), np.nan, cosines < 0))
     rows = [(tasks[i], tasks[j], float(mean[i, j]), float(share[i, j])) for i, j in pairs]
     return heat_map(
         "Mean cosine between the gradients of two tasks",
@@ -123,7 +124,7 @@ def _mean_map(tasks: list[str], cosines: Floats) -> Figure:
         columns=tasks,
         x="",
         y="",
-        text=f"{negative} of {len(pairs)} pairs are below 0 on average{lowest}.",
+        text=f"{negative:,} of {len(pairs):,} pairs are below 0 on average{lowest}.",
         table=Table(
             ("task", "other task", "mean cosine", "steps in conflict"), _capped(rows), bars=(3,)
         ),
@@ -138,7 +139,9 @@ def _pairs_map(tasks: list[str], steps: list[int], cosines: Floats) -> Figure:
     chosen = thinned(len(steps), 120)
     names = _named(tasks, pairs)
     left = len(_pairs(mean)) - len(pairs)
-    more = f" The {_PAIRS} pairs with the lowest means; {left} more are not shown." if left else ""
+    more = (
+        f" The {_PAIRS} pairs with the lowest means; {left:,} more are not shown." if left else ""
+    )
     return heat_map(
         "Cosines over time",
         [[cosines[place, i, j] for place in chosen] for i, j in pairs],
@@ -164,8 +167,9 @@ def _group_map(tasks: list[str], groups: dict[str, Floats]) -> Figure:
     pairs = _pairs(overall)[:_PAIRS]
     names = _named(tasks, pairs)
     values = [[float(matrix[pair]) for matrix in groups.values()] for pair in pairs]
-    means = {name: float(np.nanmean([row[at] for row in values])) for at, name in enumerate(groups)}
-    lowest = min(means, key=means.__getitem__)
+    columns = {name: [row[at] for row in values] for at, name in enumerate(groups)}
+    means = {name: float(_mean(np.array(own))) for name, own in columns.items()}
+    lowest = min(means, key=lambda name: (math.isnan(means[name]), means[name]))
     return heat_map(
         "Mean cosine by group of layers",
         values,
@@ -173,7 +177,7 @@ def _group_map(tasks: list[str], groups: dict[str, Floats]) -> Figure:
         columns=list(groups),
         x="",
         y="",
-        text=f"Conflict is strongest in {lowest}, with a mean of {figure(means[lowest])}.",
+        text=f"The mean over these pairs is lowest in {lowest}: {figure(means[lowest])}.",
         table=Table(("pair", *groups), [(n, *row) for n, row in zip(names, values, strict=True)]),
         scale="diverging",
         limits=(-1, 1),

@@ -20,7 +20,7 @@ def data(run: RunFacts) -> Section | None:
         return None
     splits = [
         split
-        for split in ("train", "validation", "test")
+        for split in ("train", "validation", "test", "calibration")
         if any(source["rows"].get(split) for source in sources.values())
     ]
     several = len(sources) > 1
@@ -86,11 +86,11 @@ def data(run: RunFacts) -> Section | None:
 def _labelled(labels: list[Any]) -> str:
     counts = {task: found["rows"].get("train", 0) for *_, task, found in labels}
     low, high = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-    return (
-        f"Labelled training rows: from {counts[low]:,} ({low}) to {counts[high]:,} ({high})."
-        if len(counts) > 1
-        else f"{counts[low]:,} labelled training rows."
-    )
+    if counts[low] == counts[high]:
+        return (
+            f"{counts[low]:,} labelled training rows{' of each task' if len(counts) > 1 else ''}."
+        )
+    return f"Labelled training rows: from {counts[low]:,} ({low}) to {counts[high]:,} ({high})."
 
 
 def _classes(labels: list[Any], splits: list[str]) -> list[tuple[Any, ...]]:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -14,6 +14,9 @@ from motet.figures import figure
 Trace = dict[str, Any]
 """One series of a figure, as plotly describes it. ``meta`` may hold the ``task`` that it shows and
 the ``role`` that decides its colours, see ``assets/report.js``."""
+
+_SHORT = 16
+"""Letters up to which a text in a table stays in one line."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,9 @@ class Table:
             if place in self.bars and math.isfinite(value):
                 bar = f' style="--share:{min(max(value, 0.0), 1.0):.3f}"'
             return f'<td class="number{" bar" if bar else ""}"{bar}>{text}</td>'
-        return f"<td>{escape('' if value is None else str(value))}</td>"
+        text = "" if value is None else str(value)
+        own = ' class="short"' if " " in text and len(text) <= _SHORT else ""
+        return f"<td{own}>{escape(text)}</td>"
 
 
 @dataclass(frozen=True)
@@ -200,14 +205,14 @@ class Section:
 
 
 def as_json(value: Any) -> str:
-    r"""Write JSON that may stand inside a script element: numbers with four digits, no ``<``.
+    r"""Write JSON that may stand inside a script element: numbers with six digits, no ``<``.
 
     Returns:
         The text.
 
     Example:
-        >>> as_json({"a": [0.123456, float("nan")], "b": "</script>"})
-        '{"a":[0.1235,null],"b":"\\u003c/script>"}'
+        >>> as_json({"a": [0.12345678, float("nan")], "b": "</script>"})
+        '{"a":[0.123457,null],"b":"\\u003c/script>"}'
     """
     text = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
@@ -221,7 +226,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(inner) for inner in value]
     if isinstance(value, float):
-        return float(f"{value:.4g}") if math.isfinite(value) else None
+        return float(f"{value:.6g}") if math.isfinite(value) else None
     return value
 
 
@@ -236,27 +241,3 @@ def said(text: str) -> str:
         '&lt;b&gt;a &amp; b&lt;/b&gt;'
     """
     return escape(text, quote=False)
-
-
-def short(names: Iterable[str], width: int = 24) -> dict[str, str]:
-    """Cut long names in the middle, so that each is different from all others.
-
-    Returns:
-        The short form of each name.
-
-    Example:
-        >>> short(["a very long name", "an even longer name", "b"], 12)
-        {'a very long name': 'a very… name', 'an even longer name': 'an eve… name', 'b': 'b'}
-    """
-    found: dict[str, str] = {}
-    taken: set[str] = set()
-    for name in names:
-        end = (width - 1) // 2
-        text = name if len(name) <= width else f"{name[: width - 1 - end]}…{name[-end:]}"
-        number = 1
-        while text in taken:
-            number += 1
-            text = f"{text[: width - 4]}… {number}"
-        taken.add(text)
-        found[name] = text
-    return found

@@ -1,11 +1,13 @@
 """The kinds of figure that sections share: curves, heat maps, bars."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from motet.report.elements import Figure, Table, Trace, said, short
+from motet.report.elements import Figure, Table, Trace, said
+from motet.report.short_names import short
 
 Curve = tuple[Sequence[float], Sequence[float | None]]
 """Places on the axis, and values."""
@@ -13,6 +15,8 @@ _POINTS = 200
 """Points of a curve above which only some are drawn."""
 _WIDE = 16
 """Columns of a matrix above which it takes the width of the page."""
+_EACH = 140
+"""Bars up to which each has its name."""
 _IN_ALL = 6000
 """Points of all curves of a figure above which each is drawn with fewer."""
 
@@ -55,12 +59,13 @@ def curves(
     places = [place for own, _ in found.values() for place in own]
     markers = len(set(places)) <= 40
     most = most or points(len(found))
+    labels = short([*found, *(beside or {})], 32)
     for name, (own, values) in found.items():
-        trace = _line(name, own, values, most, markers=markers)
+        trace = _line(labels[name], own, values, most, markers=markers)
         trace["meta"] = {"task": name, "role": "task"} if by_task else {"role": "series"}
         traces.append(trace)
     for name, (own, values) in (beside or {}).items():
-        trace = _line(name, own, values, most, markers=False)
+        trace = _line(labels[name], own, values, most, markers=False)
         trace["meta"] = {"role": "mean"}
         traces.append(trace)
     shapes = [
@@ -80,7 +85,11 @@ def curves(
         Table(("", "first", "lowest", "highest", "last"), rows, names),
         {
             "xaxis": {"title": {"text": said(x)}},
-            "yaxis": {"title": {"text": said(y)}, **({"type": "log"} if log else {})},
+            "yaxis": {
+                "title": {"text": said(y)},
+                **({"type": "log"} if log else {}),
+                **_powers(value for _, values in found.values() for value in values),
+            },
             "shapes": [{**each, "line": {"dash": "dot", "width": 1}} for each in shapes],
             "annotations": [{**each, "showarrow": False} for each in notes],
             **layout,
@@ -103,11 +112,10 @@ def _line(
     name: str, places: Sequence[float], values: Sequence[Any], most: int, *, markers: bool
 ) -> Trace:
     chosen = thinned(len(places), most)
-    label = short([name], 32)[name]
     return {
         "type": "scatter",
         "mode": "lines+markers" if markers else "lines",
-        "name": said(label),
+        "name": said(name),
         "x": [places[place] for place in chosen],
         "y": [values[place] for place in chosen],
     }
@@ -164,6 +172,7 @@ def heat_map(
     named = [said(name) for name in short(rows, 40).values()]
     numeric = all(isinstance(each, (int, float)) for each in columns)
     across = list(columns) if numeric else [said(n) for n in short(map(str, columns)).values()]
+    small = _powers(chain.from_iterable(values))
     wide = wide or (len(across) > _WIDE and not numeric)
     trace: Trace = {
         "type": "heatmap",
@@ -173,12 +182,12 @@ def heat_map(
         "meta": {"role": scale},
         "hoverongaps": False,
         "hovertemplate": f"%{{y}}, %{{x}}: %{{z:.3g}} {said(what)}<extra></extra>",
-        "colorbar": {"thickness": 12, "outlinewidth": 0},
+        "colorbar": {"thickness": 12, "outlinewidth": 0, **small},
     }
     if limits is not None:
         trace |= {"zmin": limits[0], "zmax": limits[1]}
     if max(len(named), len(across)) <= 12 and not numeric:
-        trace["texttemplate"] = "%{z:.2~f}"
+        trace["texttemplate"] = "%{z:.1e}" if small else "%{z:.2~f}"
     size = max(9, min(12, 900 // max(1, len(named))))
     return Figure(
         title,
@@ -204,6 +213,12 @@ def heat_map(
         height or max(260, min(900, 150 + 22 * len(named))),
         wide,
     )
+
+
+def _powers(values: Iterable[float | None]) -> dict[str, str]:
+    """Return how an axis writes small numbers: plotly itself uses the letters of units."""
+    largest = max((abs(value) for value in values if value), default=1.0)
+    return {"exponentformat": "e"} if largest < 0.01 else {}
 
 
 def _crowded(names: Sequence[Any]) -> bool:
@@ -243,7 +258,12 @@ def bars(
         {
             "barmode": "stack" if stacked else "group",
             "xaxis": {"title": {"text": said(x)}},
-            "yaxis": {"type": "category", "autorange": "reversed", "tickfont": {"size": size}},
+            "yaxis": {
+                "type": "category",
+                "autorange": "reversed",
+                "tickfont": {"size": size},
+                **({"dtick": 1} if len(names) <= _EACH else {}),
+            },
         },
         max(220, min(1600, 110 + 20 * len(names) * (1 if stacked else len(series)))),
         wide,

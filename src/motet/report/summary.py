@@ -85,7 +85,7 @@ def _tiles(run: RunFacts) -> dict[str, str]:
 
 def _duration(seconds: float) -> str:
     if seconds < 120:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.{0 if seconds >= 10 else 1}f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
