@@ -8,7 +8,6 @@ import pytest
 from scipy import stats
 
 import motet
-from motet.config import ConfigError
 from motet.problems import InputError
 
 N = 900
@@ -167,10 +166,56 @@ def test_a_calibration_of_other_weights_or_a_lost_one_is_refused(run, tmp_path):
         motet.load(tmp_path / "model")
 
 
-def test_calibrating_weights_of_each_task_is_refused_before_training():
-    training = {**CONFIG["training"], "keep": "each"}
-    with pytest.raises(ConfigError, match="found true and keep: each"):
-        motet.train({**CONFIG, "training": training}, data=rows(0))
+def test_a_calibration_is_of_the_best_weights_and_those_of_each_task_predict_without_it(tmp_path):
+    config = {**CONFIG, "training": {**CONFIG["training"], "epochs": 2, "keep": "each"}}
+    run = motet.train(config, data=rows(0), output=tmp_path / "run")
+    assert run.predict(NEW, intervals=0.9).num_columns > run.predict(NEW).num_columns
+    with pytest.raises(InputError, match="intervals are of the best weights"):
+        run.predict(NEW, intervals=0.9, weights="each")
+    each = run.predict(NEW, weights="each")
+    best = run.predict(NEW)
+    for task in run.model.tasks:
+        assert task.name != "kind" or task.calibration_temperature != 1
+        task.calibration_temperature = 1.0
+    assert run.predict(NEW, weights="each").equals(each)
+    assert not run.predict(NEW).equals(best)
+
+
+TAGGED = {
+    "text": [["go", "to", "Lima"], ["Oslo", "is", "far"]] * 30,
+    "city": [["O", "O", "B-city"], ["B-city", "O", "O"]] * 30,
+    "far": ["no", "yes"] * 30,
+}
+
+
+def test_tags_of_words_are_not_calibrated_and_that_is_reported(tmp_path):
+    config = {
+        "tasks": {"city": "sequence_labelling", "far": "classification"},
+        "training": {"epochs": 1, "device": "cpu", "calibrate": True},
+    }
+    alone = {**config, "tasks": {"city": "sequence_labelling"}}
+    with pytest.raises(InputError, match=r"training.calibrate: found tasks that predict neither"):
+        motet.train(alone, data=TAGGED, output=tmp_path / "alone")
+    assert not (tmp_path / "alone").exists()
+    said = []
+    run = motet.train(config, data=TAGGED, output=tmp_path / "run", say=said.append)
+    assert any("no temperature, intervals or sets" in each and "city" in each for each in said)
+    with pytest.raises(InputError, match=r"tasks: found tasks .*: city \(sequence_labelling\)"):
+        run.calibrate(TAGGED, tasks=["city"])
+
+
+def test_rows_of_calibration_give_intervals_and_those_of_validation_temperatures(run, tmp_path):
+    shutil.copytree(run.path, tmp_path / "run")
+    again = motet.load(tmp_path / "run")
+    temperature = run.calibration.tasks["kind"].temperature
+    found = again.calibrate(rows(0), split="calibration")
+    assert found.tasks["kind"].temperature == pytest.approx(temperature, rel=1e-6)
+    assert again.predict(NEW, intervals=0.9).equals(run.predict(NEW, intervals=0.9))
+    again.calibrate(rows(0), split="validation", tasks=["kind"])
+    again.predict(NEW, tasks=["kind"], intervals=0.9)
+    assert any("which also chose the epoch" in note for note in again.notes)
+    again.predict(NEW, tasks=["price"], intervals=0.9)
+    assert again.notes == ()
 
 
 def test_intervals_on_validation_rows_come_with_a_note_and_a_level_is_checked(run, tmp_path):
@@ -218,6 +263,24 @@ def test_an_ensemble_knows_the_split_of_its_runs_and_gives_intervals(pair, tmp_p
     made = again.predict(NEW, intervals=0.9, spread=True)
     assert 0.84 < contains(made, "price").mean() < 0.96
     assert made["price_spread"].to_numpy().min() >= 0
+
+
+def test_the_models_of_folds_have_intervals_from_the_rows_that_each_did_not_see(tmp_path):
+    config = {**CONFIG, "data": {"split": {"folds": 3}}}
+    said = []
+    run = motet.train(config, data=rows(0), output=tmp_path / "run", say=said.append)
+    assert any("each row with the model that did not see it" in line for line in said)
+    assert run.calibration.tasks["price"].rows == N
+    found = motet.load(run.path).predict(NEW, intervals=0.9)
+    for task in ("price", "kind", "stars", "visits", "wait"):
+        share = contains(found, task).mean()
+        assert share >= stats.beta.ppf(1e-4, 811, 90) - 0.015, task
+        if task in ("price", "wait"):
+            assert share <= 0.95, task
+    run.predict(NEW, intervals=0.9)
+    assert any("each predicted by the model that did not see it" in note for note in run.notes)
+    with pytest.raises(InputError, match=r"which cannot calibrate it; use others$"):
+        run.calibrate(rows(0))
 
 
 TURNED = {"type": "classification", "classes": ["c", "b", "a"]}

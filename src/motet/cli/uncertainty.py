@@ -32,7 +32,8 @@ def calibrate(
         found = loaded.calibrate(
             data, tasks=names(tasks), split=split, source=source, step=console.step
         )
-    for line in calibration_lines(found):
+    asked = [loaded.model.tasks[name] for name in names(tasks) or loaded.model.labelled_tasks]
+    for line in calibration_lines(found, asked):
         echo(line)
     for note in loaded.notes:
         echo(f"note       {note}")

@@ -50,7 +50,6 @@ def cross_checked(config: Config, origin: Origin) -> list[Problem]:
         *_read_tasks(config, origin),
         *_task_options(config, origin),
         *_streamed(config, origin),
-        *_calibrated(config, origin),
         *(origin.problem(key, message) for key, message in misspelt(config, origin.folder)),
     ]
 
@@ -184,16 +183,6 @@ def _streamed(config: Config, origin: Origin) -> Iterator[Problem]:
         data, sources = config.data, len(config.data.sources or ())
         for key, message in wrong_stream(data.split, config.tasks, sources, config.training):
             yield origin.problem(key, message)
-
-
-def _calibrated(config: Config, origin: Origin) -> Iterator[Problem]:
-    """Find what does not fit a calibration of the model."""
-    if config.training.calibrate and config.training.keep == "each":
-        message = (
-            "found true and keep: each, which predicts tasks with different weights, and a "
-            "calibration is of one set of weights; remove one of them"
-        )
-        yield origin.problem(("training", "calibrate"), message)
 
 
 def _sources(config: Config) -> Iterator[Found]:

@@ -59,7 +59,7 @@ def curves(
     places = [place for own, _ in found.values() for place in own]
     markers = len(set(places)) <= 40
     most = most or points(len(found))
-    labels = short([*found, *(beside or {})], 32)
+    labels = short([*found, *(beside or {})], 28)
     for name, (own, values) in found.items():
         trace = _line(labels[name], own, values, most, markers=markers)
         trace["meta"] = {"task": name, "role": "task"} if by_task else {"role": "series"}

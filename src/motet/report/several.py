@@ -55,7 +55,7 @@ def _run_table(runs: Sequence[RunFacts]) -> Table:
                 record.get("score"),
                 last.get("epoch"),
                 last.get("step"),
-                f"{sum(each['seconds'] for each in run.epochs):,.0f}",
+                float(sum(each["seconds"] for each in run.epochs)),
             )
         )
     head = ("run", "sharing", "balancing", "evaluated on", "score", "epochs", "steps", "seconds")

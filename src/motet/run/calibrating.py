@@ -22,7 +22,7 @@ from motet.model import MultiTaskModel
 from motet.problems import InputError, owned
 from motet.registry import METRICS
 from motet.run.conformal_ways import WAYS, Scores, as_arrays, never_excluded
-from motet.run.layout import columns
+from motet.run.layout import columns, line
 from motet.tasks import Prediction, Task
 from motet.tasks.members import prediction_of
 from motet.tasks.metric import ScoredRows
@@ -30,6 +30,13 @@ from motet.training.evaluation import evaluating
 
 FEWEST = 50
 """Labelled rows for a temperature; of fewer it would be noise."""
+
+_NOTES = {
+    "validation": "intervals and sets were calibrated on the validation rows, which also chose the "
+    "epoch: they may hold slightly less often than stated",
+    "folds": "intervals and sets were calibrated on all rows, each predicted by the model that did "
+    "not see it; the models together are more accurate, so they may hold more often than stated",
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,9 @@ class Calibrated:
     """None where the task has no probabilities, or too few rows have a label."""
     scores: Scores | None = None
     """None where the task can have no intervals or sets."""
+    source: str = "given"
+    """Which rows the scores are of: "validation", "calibration" or "test" ones of the run, "given"
+    ones, or "folds", where each row was predicted by the model of several that did not see it."""
     tempers: bool = False
     """Whether the task can have a temperature."""
     before: tuple[float, float] = (nan, nan)
@@ -54,8 +64,6 @@ class Calibrated:
 class Calibration:
     """What was learned about the tasks of a model."""
 
-    source: str
-    """Which rows it was learned from: "validation", "calibration" or "given"."""
     tasks: Mapping[str, Calibrated]
 
     def use(self, tasks: Iterable[Task]) -> None:
@@ -74,15 +82,15 @@ class Calibration:
 
     def with_others_of(self, earlier: "Calibration | None") -> "Calibration":
         """Return the same with the tasks that only an earlier calibration has."""
-        return self if earlier is None else replace(self, tasks={**earlier.tasks, **self.tasks})
+        return self if earlier is None else Calibration({**earlier.tasks, **self.tasks})
 
     def as_json(self) -> dict[str, Any]:
         """Return what `from_json` takes."""
         return {
-            "source": self.source,
             "tasks": {
                 name: {
                     "rows": each.rows,
+                    "source": each.source,
                     "temperature": each.temperature,
                     "scores": each.scores and [own.tolist() for own in each.scores.of_outputs],
                     "floors": list(each.scores.floors) if each.scores else [],
@@ -101,8 +109,32 @@ class Calibration:
                 tuple(map(float, each["floors"])),
             )
             temperature = None if each["temperature"] is None else float(each["temperature"])
-            tasks[name] = Calibrated(int(each["rows"]), temperature, scores or None)
-        return Calibration(str(content["source"]), tasks)
+            rows, source = int(each["rows"]), str(each["source"])
+            tasks[name] = Calibrated(rows, temperature, scores or None, source)
+        return Calibration(tasks)
+
+
+def require_calibrated(
+    tasks: Sequence[Task], *, named: bool = False, option: str = "tasks"
+) -> None:
+    """Check that a calibration would change what tasks predict.
+
+    Args:
+        tasks: The tasks.
+        named: Whether the user named them, so that each must be changed, not only one.
+        option: The option that a message is about.
+
+    Raises:
+        InputError: If not.
+    """
+    others = [task for task in tasks if task.label_kind.name not in WAYS]
+    if others and (named or len(others) == len(tasks)):
+        listed = ", ".join(f"{task.name} ({task.kind})" for task in others)
+        raise InputError(
+            "found tasks that predict neither numbers nor probabilities of classes, so that a "
+            f"calibration changes nothing: {listed}; expected other tasks",
+            option=option,
+        )
 
 
 @torch.inference_mode()
@@ -121,33 +153,34 @@ def calibrated(
         rows: Rows that did not train it, for temperatures, and for scores unless ``scored``.
         scored: Rows for scores alone, which then are exact: nothing was fitted on them.
         batch_size: Rows per forward pass.
-        source: What to call the rows.
+        source: Which rows the scores are of, see `Calibrated`.
 
     Returns:
         What was learned, for tasks with labels in the rows.
     """
-    found = {
-        name: _fitted(model.tasks[name], *own)
-        for name, own in _collected(model, rows, batch_size).items()
-    }
-    of_scores = rows if scored is None else scored
-    for name, (raw, target) in _collected(model, of_scores, batch_size).items():
+    computed = _collected(model, rows, batch_size)
+    found = {name: _fitted(model.tasks[name], *own) for name, own in computed.items()}
+    if scored is not None:
+        computed = _collected(model, scored, batch_size)
+    for name, (raw, target) in computed.items():
         task = model.tasks[name]
         known = found.get(name, Calibrated(len(target)))
         found[name] = replace(known, scores=_scores(task, prediction_of(task, raw), target))
-    return Calibration(source, found)
+    return Calibration({name: replace(each, source=source) for name, each in found.items()})
 
 
 @torch.inference_mode()
 def calibrated_predictions(
     tasks: Sequence[Task],
     parts: Iterable[tuple[Mapping[str, Prediction], Mapping[str, Tensor], Mapping[str, Tensor]]],
+    source: str = "given",
 ) -> Calibration:
     """Learn scores of predictions that several models make together, in parts.
 
     Args:
         tasks: The tasks.
         parts: Of some rows after the other, by task: predictions, encoded labels and weights.
+        source: Which rows these are, see `Calibrated`.
 
     Returns:
         What was learned; no temperatures, which each model has of its own.
@@ -165,12 +198,42 @@ def calibrated_predictions(
             target = torch.cat([each for _, each in found[task.name]])
             rows = int(task.judged(target).sum())
             scores = _scores(task, joined, target)
-            result[task.name] = Calibrated(rows, scores=scores)
-    return Calibration("given", result)
+            result[task.name] = Calibrated(rows, scores=scores, source=source)
+    return Calibration(result)
 
 
-def calibration_lines(found: Calibration) -> Iterator[str]:
-    """Report temperatures, with what they change on the rows that they were fitted on."""
+def joined_folds(folds: Sequence[Calibration]) -> Calibration:
+    """Join the scores of all folds, for the models of all folds together.
+
+    Each row is scored with the model that did not see it, as in cross-conformal prediction (Vovk,
+    Annals of Mathematics and Artificial Intelligence 2015, arXiv:1208.0806). We differ in one
+    point: the intervals are of the mean of the models, which is as accurate as one or better.
+
+    Args:
+        folds: What was learned on the test rows of each fold, of predictions without a spread.
+
+    Returns:
+        What was learned; no temperatures, which each model has of its own.
+    """
+    found = {}
+    for name in dict.fromkeys(name for each in folds for name in each.tasks):
+        own = [each.tasks[name] for each in folds if name in each.tasks]
+        scores = Scores.joined([each.scores for each in own if each.scores])
+        found[name] = Calibrated(sum(each.rows for each in own), scores=scores, source="folds")
+    return Calibration(found)
+
+
+def calibration_lines(found: Calibration, tasks: Sequence[Task]) -> Iterator[str]:
+    """Report temperatures, with what they change on the rows that they were fitted on.
+
+    Args:
+        found: What was learned.
+        tasks: The tasks that were to be calibrated.
+
+    Yields:
+        The lines.
+    """
+    without = [task.name for task in tasks if task.label_kind.name not in WAYS]
     fitted = {name: each for name, each in found.tasks.items() if each.temperature is not None}
     if fitted:
         rows: list[Sequence[str]] = [("task", "temperature", "rows", "log loss", "error")]
@@ -179,9 +242,17 @@ def calibration_lines(found: Calibration) -> Iterator[str]:
             pairs = zip(each.before, each.after, strict=True)
             changes = [f"{figure(old)} -> {figure(new)}" for old, new in pairs]
             rows.append((name, figure(each.temperature), f"{each.rows:,}", *changes))
-        rows_of = "the rows given" if found.source == "given" else "validation rows"
-        yield f"{'calibrate':<10} temperatures, fitted on {rows_of}"
+        sources = {each.source for each in fitted.values()}
+        rows_of = {"given": "the rows given", "test": "test rows"}
+        listed = {rows_of.get(source, "validation rows") for source in sources}
+        yield f"{'calibrate':<10} temperatures, fitted on {' and '.join(sorted(listed))}"
         yield from columns(rows, right=(1, 2))
+    if without:
+        yield line(
+            "note",
+            "no temperature, intervals or sets, as they predict neither numbers nor probabilities "
+            f"of classes: {', '.join(without)}",
+        )
     few = [name for name, each in found.tasks.items() if each.temperature is None and each.tempers]
     if few:
         yield f"{'note':<10} too few rows for a temperature (at least {FEWEST}): {', '.join(few)}"
@@ -236,11 +307,8 @@ def with_intervals(
                 f"task {task.name!r}: in every set, as too few rows of calibration have them: "
                 f"{', '.join(kept)}"
             )
-    if calibration.source == "validation":
-        notes.append(
-            "intervals and sets were calibrated on the validation rows, which also chose the "
-            "epoch: they may hold slightly less often than stated"
-        )
+    sources = {known[task.name].source for task in found}
+    notes += [note for source, note in _NOTES.items() if source in sources]
     return [task.name for task in found], tuple(notes)
 
 

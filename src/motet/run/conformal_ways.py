@@ -4,7 +4,7 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -37,6 +37,13 @@ class Scores:
     """Sorted scores of each output, or of each label."""
     floors: tuple[float, ...] = ()
     """Median spread of each output, where predictions have one."""
+
+    @staticmethod
+    def joined(several: Sequence["Scores"]) -> "Scores | None":
+        """Join scores of several sets of rows, without a spread; None if there are none."""
+        outputs = zip(*(each.of_outputs for each in several), strict=True)
+        found = tuple(_kept(np.concatenate(own)) for own in outputs)
+        return Scores(found) if found else None
 
 
 class Arrays(NamedTuple):

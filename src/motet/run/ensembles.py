@@ -96,10 +96,12 @@ class Ensemble(Run):
         """Predict with a calibration from now on; temperatures are those of the members."""
         self.calibration = calibration
 
-    def _calibrated(self, rows: LabelledRows, source: str) -> Calibration:
+    def _calibrated(
+        self, rows: LabelledRows, fitted: LabelledRows | None, of: str, source: str
+    ) -> Calibration:
         own = [rows.of(each) for each in self.members]
         tasks = [self.model.tasks[name] for name in rows.tasks]
-        return calibrated_predictions(tasks, self._parts(rows, own, "best"))
+        return calibrated_predictions(tasks, self._parts(rows, own, "best"), source)
 
     def _parts(
         self, rows: LabelledRows, own: Sequence[LabelledRows], weights: Weights
@@ -122,8 +124,12 @@ class Ensemble(Run):
             for task, each in known.items()
         }
 
+    @property
+    def _of_folds(self) -> bool:
+        return self.config.data.split.folds is not None
+
     def _seen_by(self, known: Fingerprint) -> str:
-        if self.config.data.split.folds is None:
+        if not self._of_folds:
             return super()._seen_by(known)
         return (
             "these are the rows that the models were trained on, so the metrics are too good for "
@@ -133,7 +139,7 @@ class Ensemble(Run):
     def _rows_of(
         self, data: Any, rows: LabelledRows, name: str, source: str = ""
     ) -> NDArray[np.int64]:
-        if self.config.data.split.folds is None:
+        if not self._of_folds:
             return super()._rows_of(data, rows, name, source)
         raise InputError(
             f"split: found {name!r}, but every row trained some of the models; "

@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from motet.config import Config
+from motet.config import Config, Origin
 from motet.config.collecting import read_on
 from motet.config.only_tasks import only_tasks
 from motet.figures import figure
@@ -30,7 +30,9 @@ from motet.problems import InputError
 from motet.processes import processes_of
 from motet.run import folder, saving
 from motet.run.building import check
+from motet.run.calibrating import joined_folds
 from motet.run.ensembles import Ensemble
+from motet.run.given_sources import sources_of
 from motet.run.joining import created, held, joined
 from motet.run.launching import note_run
 from motet.run.layout import columns, line
@@ -195,6 +197,8 @@ def _all_folds(path: Path, config: Config, data: Any, say: Say, step: Say) -> En
     processes = processes_of()
     if processes.first:
         _put_together(path, runs, say)
+        if config.training.calibrate:
+            _calibrate(path, runs, data, say, step)
     processes.wait()
     found = load(path)
     assert isinstance(found, Ensemble)
@@ -215,6 +219,15 @@ def _put_together(path: Path, runs: Sequence[Run], say: Say) -> None:
     folder.write_text(path / folder.METRICS, json.dumps(_joined(results)) + "\n")
     models = [run.path / folder.MODEL for run in runs]
     saving.save_members(path / folder.MODEL, models, _card(results[0]["tasks"], len(runs), summary))
+
+
+def _calibrate(path: Path, runs: Sequence[Run], data: Any, say: Say, step: Say) -> None:
+    """Learn intervals and sets of the models together; each has temperatures of its own."""
+    (source,) = sources_of(runs[0].config, Origin(), data).values()
+    found = joined_folds([run._calibration_of_fold(source, step) for run in runs])
+    if found.tasks:
+        saving.save_calibration(path, found)
+        say(line("calibrate", "intervals and sets, each row with the model that did not see it"))
 
 
 def _fold(run: Path, config: Config, fold: int, data: Any, say: Say, step: Say) -> Run:

@@ -2,13 +2,13 @@
 
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 
 from motet.config import Config
@@ -23,7 +23,13 @@ from motet.model import MultiTaskModel
 from motet.model.checks import names_of
 from motet.problems import InputError, hint
 from motet.run import folder, saving
-from motet.run.calibrating import Calibration, calibrated, with_intervals
+from motet.run.calibrating import (
+    Calibration,
+    calibrated,
+    calibrated_predictions,
+    require_calibrated,
+    with_intervals,
+)
 from motet.run.given_rows import (
     ROWS_OF_TABLES,
     ROWS_OF_TEXTS,
@@ -249,14 +255,16 @@ class Run:
     ) -> Calibration:
         """Calibrate on labelled rows that did not train the model, and keep that in its folder.
 
-        Afterwards probabilities of classes are divided by a temperature, fitted on these rows, and
+        Afterwards logits of classes are divided by a temperature, fitted on these rows, and
         `predict` can add intervals and sets. Tasks without labels in the rows stay as they are.
+        With ``keep: each`` this is of the best weights; those of each task predict without it.
 
         Args:
             data: As for `evaluate`.
             tasks: As for `evaluate`.
             split: As for `evaluate`. Validation rows also chose the epoch, so what is learned from
-                them is a little too sure.
+                them is a little too sure. Of calibration rows come the intervals and sets alone;
+                temperatures are fitted on those of validation, as in training.
             source: As for `evaluate`.
             step: As for `evaluate`.
 
@@ -264,23 +272,23 @@ class Run:
             What was learned.
 
         Raises:
-            InputError: If the data cannot be read, some of the rows trained the model, or its
-                weights are those of each task.
+            InputError: If the data cannot be read, some of the rows trained the model, or no task
+                can be calibrated.
         """
-        if self._kept:
-            raise InputError(
-                "the run has weights of each task, keep: each, and a calibration is of one set of "
-                "weights; train with keep: best"
-            )
+        chosen = self._chosen(tasks)
+        require_calibrated([self.model.tasks[name] for name in chosen], named=tasks is not None)
         rows, of = self._labelled_rows(data, tasks, split, source, step)
         known = None if split else self._seen(rows, of)
         if known is not None:
+            other = ", or --split validation (split='validation' in Python)"
             raise InputError(
                 f"the run was trained on {known.train:,} of these {known.rows:,} rows, which "
-                "cannot calibrate it; use others, or --split validation (split='validation' in "
-                "Python)"
+                f"cannot calibrate it; use others{'' if self._of_folds else other}"
             )
-        found = replace(self._calibrated(rows, of), source=split or "given")
+        fitted = None
+        if split == "calibration":
+            fitted, _ = self._labelled_rows(data, tasks, "validation", source, step)
+        found = self._calibrated(rows, fitted, of, split or "given")
         self._require_labels(rows, [each.rows for each in found.tasks.values()])
         self.use_calibration(found.with_others_of(self.calibration))
         assert self.calibration is not None
@@ -301,10 +309,33 @@ class Run:
         self.calibration = calibration
         calibration.use(self.model.tasks)
 
-    def _calibrated(self, rows: LabelledRows, source: str) -> Calibration:
-        size = self._batch_size(source)
+    def _calibrated(
+        self, rows: LabelledRows, fitted: LabelledRows | None, of: str, source: str
+    ) -> Calibration:
+        """Compute scores of rows of a source of data, and temperatures of these or of others."""
+        size = self._batch_size(of)
         with explaining_memory("the calibration", partial(_little_else, size)):
-            return calibrated(self.model, rows, batch_size=size)
+            if fitted is None:
+                return calibrated(self.model, rows, batch_size=size, source=source)
+            return calibrated(self.model, fitted, rows, batch_size=size, source=source)
+
+    def _calibration_of_fold(self, data: Any, step: Callable[[str], object]) -> Calibration:
+        """Return what the test rows of a fold give for the models of all folds together."""
+        rows, of = self._labelled_rows(data, None, "test", None, step)
+        own = (
+            (
+                {
+                    task: each._replace(spread=None)  # of this model, not of all
+                    for task, each in self._predictions(part.inputs, list(rows.tasks)).items()
+                },
+                {task: torch.tensor(values) for task, values in part.targets.items()},
+                {},
+            )
+            for part in rows.encoded()
+        )
+        tasks = [self.model.tasks[name] for name in rows.tasks]
+        with explaining_memory("the calibration", partial(_little_else, self._batch_size(of))):
+            return calibrated_predictions(tasks, own, "folds")
 
     def _labelled_rows(
         self,
@@ -459,6 +490,11 @@ class Run:
     @property
     def _has_members(self) -> bool:
         return self.model.members is not None
+
+    @property
+    def _of_folds(self) -> bool:
+        """Whether every row of the data trained a part of it."""
+        return False
 
     def _evaluated(self, rows: LabelledRows, weights: Weights, source: str) -> Report:
         size = self._batch_size(source)

@@ -20,7 +20,7 @@ from motet.problems import InputError
 from motet.processes import ProcessLost, processes_of
 from motet.run import folder, saving
 from motet.run.building import build_trainer, train_statistics
-from motet.run.calibrating import calibrated, calibration_lines
+from motet.run.calibrating import calibrated, calibration_lines, require_calibrated
 from motet.run.card import card
 from motet.run.checkpoints import Checkpoints, what_is_kept
 from motet.run.data_facts import data_facts
@@ -142,6 +142,8 @@ class _Attempt:
         labelled = self.trainer.model.labelled_tasks
         self._taught = {name: self.trainer.model.tasks[name] for name in labelled}
         check_loggers(prepared.config)
+        if prepared.config.training.calibrate:
+            require_calibrated(list(self._taught.values()), option="training.calibrate")
         self._teachers = teachers_of(prepared, self._taught)
 
     def use(self, path: Path) -> None:
@@ -318,7 +320,7 @@ class _Attempt:
         with explaining_memory("the calibration", list):
             found = calibrated(run.model, rows, own, batch_size=size, source=source)
         run.use_calibration(self.processes.of_first(found))
-        for each in calibration_lines(found):
+        for each in calibration_lines(found, list(self._taught.values())):
             self.say(each)
 
     def _test(self, run: Run, inputs: Mapping[str, Any]) -> Report:
