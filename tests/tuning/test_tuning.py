@@ -149,8 +149,9 @@ def test_a_trial_that_fails_is_ranked_last_and_the_reason_is_told(tmp_path):
     ],
 )
 def test_ranges_are_checked(ranges, message):
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=message) as raised:
         Config(**tuning(ranges=ranges))
+    assert len(raised.value.problems) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """The ``tuning`` section: which values `motet tune` searches."""
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from motet.config.members import Section
 from motet.options import PositiveInt, StrictBool
@@ -46,10 +47,18 @@ class Range(Section):
         return self.low, self.low + math.floor((self.high - self.low) / self.step) * self.step
 
 
+Values = Annotated[
+    Annotated[Range, Tag("bounds")]
+    | Annotated[Annotated[tuple[Any, ...], Field(min_length=2)], Tag("list")],
+    Discriminator(lambda value: "bounds" if isinstance(value, (Mapping, Range)) else "list"),
+]
+"""What is tried for a key."""
+
+
 class TuningConfig(Section):
     """What `motet tune` searches; `motet train` does not read it."""
 
-    ranges: dict[str, Range | Annotated[tuple[Any, ...], Field(min_length=2)]] = Field(min_length=1)
+    ranges: dict[str, Values] = Field(min_length=1)
     """By key, such as ``training.optimizer.learning_rate``, the values to try: a list, or
     ``{low: 1.0e-4, high: 1.0e-2, log: true}``."""
     trials: PositiveInt = 27

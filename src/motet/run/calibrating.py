@@ -357,7 +357,9 @@ def _fitted(task: Task, raw: Tensor, target: Tensor) -> Calibrated:
         return Calibrated(len(target), tempers=True)
     before = both(1.0)
     temperature = best_temperature(lambda value: measured("log_loss", value))
-    return Calibrated(len(target), temperature, None, True, before, both(temperature))
+    return Calibrated(
+        len(target), temperature, tempers=True, before=before, after=both(temperature)
+    )
 
 
 def _scores(task: Task, found: Prediction, target: Tensor) -> Scores | None:

@@ -329,7 +329,7 @@ class Run:
                     for task, each in self._predictions(part.inputs, list(rows.tasks)).items()
                 },
                 {task: torch.tensor(values) for task, values in part.targets.items()},
-                {},
+                dict[str, torch.Tensor](),
             )
             for part in rows.encoded()
         )

@@ -97,14 +97,14 @@ def _by_weights(
     for task in tasks:
         groups.setdefault(id(kept.get(task)), []).append(task)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    temperatures = {task: task.calibration_temperature for task in model.tasks}
+    temperatures = {each: each.calibration_temperature for each in model.tasks}
     try:
-        for task in temperatures:  # these are of the best weights
-            task.calibration_temperature = 1.0
+        for each in temperatures:  # these are of the best weights
+            each.calibration_temperature = 1.0
         for group in groups.values():
             model.load_state_dict(kept.get(group[0], before))
             yield group
     finally:
         model.load_state_dict(before)
-        for task, temperature in temperatures.items():
-            task.calibration_temperature = temperature
+        for each, temperature in temperatures.items():
+            each.calibration_temperature = temperature

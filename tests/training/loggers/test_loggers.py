@@ -88,6 +88,20 @@ def test_weights_and_biases_works_offline(tmp_path, monkeypatch):
     assert list((tmp_path / "log").rglob("run-*.wandb"))
 
 
+@pytest.mark.slow
+def test_weights_and_biases_without_an_account_is_one_clear_error(tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb", reason="needs Weights & Biases, an extra")
+
+    def refuse(**_):
+        raise wandb.Error("No API key configured.")
+
+    monkeypatch.setattr(wandb, "init", refuse)
+    config = {**CONFIG, "training": {**CONFIG["training"], "loggers": ["wandb"]}}
+    with pytest.raises(InputError, match=r"No API key configured; log in .* WANDB_MODE=offline"):
+        motet.train(config, ROWS, output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_logs_its_test_figures_too_and_resumes_its_log(tmp_path):
     pytest.importorskip("tensorboard", reason="needs TensorBoard, an extra")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

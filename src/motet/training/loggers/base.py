@@ -55,7 +55,11 @@ class Logger(Observer):
 
     @abstractmethod
     def begin(self, step: int) -> None:
-        """Open the log; one of a training that resumes continues after ``step`` steps."""
+        """Open the log; one of a training that resumes continues after ``step`` steps.
+
+        Raises:
+            InputError: If the tracker cannot be used as it is set up.
+        """
 
     @abstractmethod
     def log(self, numbers: Mapping[str, float], step: int) -> None:
@@ -86,9 +90,9 @@ class Logger(Observer):
 
     def on_begin(self, trainer: Observed) -> None:
         if not self._is_open:
-            self._is_open = True
             self.folder.mkdir(parents=True, exist_ok=True)
             self.begin(trainer.step)
+            self._is_open = True
 
     def on_step(self, trainer: Observed, record: StepRecord) -> None:
         self.write(record)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
+from motet.problems import InputError
 from motet.training.loggers.base import Logger
 
 
@@ -23,15 +24,22 @@ class WeightsAndBiases(Logger):
         import wandb
 
         known = self.known_run(step)
-        self._run = wandb.init(
-            project=os.environ.get("WANDB_PROJECT", "motet"),
-            name=self.name,
-            id=known,
-            dir=str(self.folder),
-            config=self.settings,
-            resume=None if known is None else "allow",
-            settings=wandb.Settings(console="off"),
-        )
+        try:
+            self._run = wandb.init(
+                project=os.environ.get("WANDB_PROJECT", "motet"),
+                name=self.name,
+                id=known,
+                dir=str(self.folder),
+                config=self.settings,
+                resume=None if known is None else "allow",
+                settings=wandb.Settings(console="off"),
+            )
+        except wandb.Error as error:  # nobody is logged in, or there is no network
+            raise InputError(
+                f"wandb cannot begin a run: {str(error).rstrip('.')}; log in with wandb login, or "
+                "set WANDB_MODE=offline",
+                option="training.loggers",
+            ) from error
         self.remember_run(self._run.id)
 
     def log(self, numbers: Mapping[str, float], step: int) -> None:
