@@ -1,4 +1,4 @@
-"""Long names in short: what tells a name from the others of a figure is kept."""
+"""Short forms of long names, which keep the words in which the names of a figure differ."""
 
 import re
 from collections.abc import Iterable, Sequence
