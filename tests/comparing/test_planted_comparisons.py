@@ -23,8 +23,8 @@ def compared(monkeypatch):
     ("kind", "expected"),
     [("identical", "helps"), ("opposed", "hurts"), ("unrelated", "no measurable difference")],
 )
-def test_a_verdict_is_what_was_planted(compared, kind, expected):
-    found = compared(kind, 0, 5).methods["config"]
+def test_a_verdict_is_what_was_planted(compared, tmp_path, kind, expected):
+    found = compared(kind, 0, 5, tmp_path / "c").methods["config"]
     verdicts = {each.verdict for each in found.tasks.values()}
     assert expected in verdicts
     assert verdicts <= {expected, "no measurable difference"}

@@ -183,6 +183,28 @@ def run(count, name="run-001", seed=0):
     )
 
 
+def suggestion(count, alone=0):
+    """Return what a comparison suggests, for the last tasks single-task models."""
+    tasks = names(count)
+    shared, single = tasks[: count - alone], tasks[count - alone :]
+    test = {"difference": 0.004, "bound": -0.006, "margin": 0.01, "p": 0.01, "rows": 800}
+    tests = {task: {**test, "verdict": "not worse"} for task in shared}
+    if shared:
+        tests[shared[-1]]["verdict"] = "cannot tell"
+    return {
+        "choice": {
+            "method": "<pcgrad>",
+            "shared": shared,
+            "single": single,
+            "scores": {"equal": 0.6, "<pcgrad>": 0.65},
+            "validation": {task: [0.8, 0.79] for task in tasks},
+        },
+        "runs": dict.fromkeys(tasks, "runs/pcgrad-seed-0"),
+        "tests": tests,
+        "levels": {"margin": 0.01, "error": 0.05},
+    }
+
+
 def comparison(count):
     """Return the results of a comparison of three methods."""
     tasks = names(count)
@@ -237,6 +259,7 @@ def comparison(count):
         "repeats": [0, 1, 2],
         "error": 0.05,
         "convention": "positive is better",
+        "suggestion": None,
         "methods": methods,
         "failed": {},
         "best": "equal",

@@ -12,7 +12,9 @@ PAGES = {
     "two tasks": lambda: run_page(report_facts.run(2)),
     "30 tasks": lambda: run_page(report_facts.run(30)),
     "two runs": lambda: runs_page([report_facts.run(3, f"run-{n}", n) for n in range(2)]),
-    "a comparison": lambda: comparison_page("compare-001", report_facts.comparison(3)),
+    "a comparison": lambda: comparison_page(
+        "compare-001", report_facts.comparison(3) | {"suggestion": report_facts.suggestion(3)}
+    ),
 }
 BARE = """[...document.querySelectorAll('.plot')]
     .filter((plot) => plot.offsetParent)

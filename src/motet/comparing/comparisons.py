@@ -18,13 +18,13 @@ from typing import Any, Literal
 
 from motet.comparing.concluding import conclude
 from motet.comparing.following import completed
+from motet.comparing.margins import Levels, check_levels
 from motet.comparing.methods import Member
 from motet.comparing.progress import Progress
 from motet.comparing.question import FILE, Question, methods_of, read_settled
 from motet.comparing.results import Comparison
 from motet.comparing.runs import Runs
 from motet.comparing.settling import begin, whole_seconds
-from motet.comparing.suggesting import Levels, check_levels
 from motet.config import Config
 from motet.config.collecting import read_on
 from motet.config.places import with_absolute

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from motet.comparing.margins import Levels
 from motet.comparing.methods import Method, Unit
 from motet.comparing.question import Settled, baseline_of
 from motet.comparing.reading import rows_of, spent_together, test_of
@@ -15,7 +16,6 @@ from motet.comparing.results import Comparison, Ran, write_scores
 from motet.comparing.runs import Runs, part_name
 from motet.comparing.suggesting import (
     Choice,
-    Levels,
     choose,
     test,
     validated_score,

@@ -9,46 +9,29 @@ The choice is made on validation rows, and written down before test rows are rea
    mean over repetitions, gets the latter. If fewer than two tasks are left, all tasks do.
 
 Then each task of the shared model is tested once on the test rows, against its single-task model of
-the same repetition: that it is not worse by the margin or more. Accuracies are tested row by row,
-other metrics by a jackknife over groups of rows (`motet.analysis.margins`), and Holm's adjustment
-covers all tasks. The test is about these two models on rows like these, whatever chose them. With
-folds the choice is made on the validation rows of the first alone, as those of others are test rows
-of the first.
+the same repetition: that it is not worse by the margin or more (`motet.comparing.margins`). The
+test is about these two models on rows like these, whatever chose them. With folds the choice is
+made on the validation rows of the first alone, as those of others are test rows of the first.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import inf, isnan
 from statistics import mean
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from motet.analysis import NotWorse, holm, not_worse, not_worse_by_groups
+from motet.comparing.margins import Levels, Tested, served, tested
 from motet.comparing.methods import SINGLE, Method, Unit
 from motet.comparing.reading import validated_metrics, validation_of
 from motet.comparing.runs import Runs
 from motet.comparing.summary import TaskMetric
-from motet.figures import figure
-from motet.problems import InputError
+from motet.report.suggestion import said, suggested
 from motet.run import folder, load
 from motet.run.layout import line
-from motet.run.scoring import Scored, scored
+from motet.run.scoring import scored
 
-Verdict = Literal["not worse", "cannot tell"]
 CONFIG = "suggested.yaml"
 """The config of the model that several tasks share; none where single-task models serve all."""
-
-
-@dataclass(frozen=True)
-class Levels:
-    """The margin and the error rate of tests."""
-
-    margin: float
-    """By how much a task may be worse."""
-    error: float
-    """The chance that a test finds a task not worse which is worse by the margin or more."""
 
 
 @dataclass(frozen=True)
@@ -61,25 +44,10 @@ class Choice:
     """Tasks that it serves; none where single-task models serve all."""
     single: Sequence[str]
     """Tasks that single-task models serve."""
+    scores: Mapping[str, float]
+    """By method of one model for all tasks, the mean score on validation rows."""
     validation: Mapping[str, tuple[float, float]]
     """By task, the mean metric on validation rows of the shared model, and of single-task ones."""
-
-
-@dataclass(frozen=True)
-class Tested:
-    """The test of one task on the test rows."""
-
-    difference: float
-    """The shared model minus the single-task model, in the unit of the metric; positive is
-    better."""
-    bound: float
-    """The difference is at least this, at the error rate of all tests together."""
-    margin: float
-    """The margin in the unit of the metric."""
-    p: float
-    """Adjusted by Holm's method for all tasks."""
-    rows: int
-    verdict: Verdict
 
 
 @dataclass(frozen=True)
@@ -95,46 +63,21 @@ class Suggestion:
 
     def lines(self, metrics: Mapping[str, TaskMetric]) -> Iterator[str]:
         """Yield its lines."""
-        choice = self.choice
-        if not choice.shared:
-            yield line("suggest", "single-task models for all tasks: none gains by sharing")
-        else:
-            also = f"; single-task models for {', '.join(choice.single)}" if choice.single else ""
-            yield line("suggest", f"{choice.method} for {', '.join(choice.shared)}{also}")
+        yield line("suggest", suggested(asdict(self.choice)))
         for path in dict.fromkeys(self.runs.values()):
             tasks = [task for task, own in self.runs.items() if own == path]
             yield line("deploy", f"{path}: {', '.join(tasks)}")
-        rate = f"{self.levels.error:.0%}"
         for task, found in self.tests.items():
-            unit = metrics[task].name
+            verdict = said(asdict(found), metrics[task].name, self.levels.error)
             seen = (
                 f"difference {found.difference:+.4f}, at least {found.bound:+.4f}, "
                 f"{found.rows:,} test rows"
             )
-            if found.verdict == "not worse":
-                yield line(
-                    "tested",
-                    f"{task}: not worse than single-task by more than {figure(found.margin)} "
-                    f"{unit} at error rate {rate} ({seen})",
-                )
-            else:
-                yield line("tested", f"{task}: cannot tell with these rows ({seen})")
+            yield line("tested", f"{task}: {verdict} ({seen})")
 
     def as_dict(self) -> dict[str, Any]:
         """Return what ``results.json`` holds."""
         return asdict(self)
-
-
-def check_levels(margin: float, error: float) -> None:
-    """Check the margin and the error rate.
-
-    Raises:
-        InputError: If one does not fit.
-    """
-    if not 0 < margin < 1:
-        raise InputError(f"found {margin!r}; expected a number between 0 and 1", option="margin")
-    if not 0 < error < 0.5:
-        raise InputError(f"found {error!r}; expected a number between 0 and 0.5", option="error")
 
 
 def choose(
@@ -157,28 +100,22 @@ def choose(
     whole = [method for method in methods if method.models is None]
     units = runs.deciding(runs.units[0])
 
-    def score(method: Method) -> float:
-        found = mean(validated_score(method, runs, unit) for unit in units)
-        return -inf if isnan(found) else found
-
-    chosen = max(whole, key=score)
+    scores = {
+        method.name: mean(validated_score(method, runs, unit) for unit in units) for method in whole
+    }
+    best = max(scores, key=lambda name: -inf if isnan(scores[name]) else scores[name])
+    chosen = _named(methods, best)
     single = _named(methods, SINGLE)
     values = {
-        task: tuple(
-            mean(_validated(method, task, metric, runs, unit) for unit in units)
-            for method in (chosen, single)
+        task: (
+            mean(_validated(chosen, task, metric, runs, unit) for unit in units),
+            mean(_validated(single, task, metric, runs, unit) for unit in units),
         )
         for task, metric in metrics.items()
     }
-    shared = []
-    for task, (ours, alone) in values.items():
-        gain = ours - alone if metrics[task].higher else alone - ours
-        if gain >= -_margin(metrics[task], alone, levels.margin) / 2:
-            shared.append(task)
-    if len(shared) < 2:
-        shared = []
+    shared = served(values, metrics, levels)
     rest = [task for task in metrics if task not in shared]
-    return Choice(chosen.name, shared, rest, values)  # type: ignore[arg-type]  # pairs
+    return Choice(best, shared, rest, scores, values)
 
 
 def write_config(choice: Choice, methods: Sequence[Method], runs: Runs) -> None:
@@ -212,50 +149,12 @@ def test(
     table = runs.test_rows(unit)
     (shared,) = runs.finals(_named(methods, choice.method), unit)
     alone = dict(zip(metrics, runs.finals(_named(methods, SINGLE), unit), strict=True))
-    tested, margins = {}, {}
-    count = max(len(choice.shared), 1)
     ours = scored(load(shared), table, choice.shared) if choice.shared else {}
-    for task in choice.shared:
-        theirs = scored(load(alone[task]), table, [task])[task]
-        value = theirs.on(np.arange(len(theirs)))
-        margins[task] = _margin(metrics[task], value, levels.margin)
-        tested[task] = _tested(
-            ours[task], theirs, metrics[task], margins[task], levels.error / count
-        )
-    adjusted = holm({task: found.p_value for task, found in tested.items()})
-    tests = {
-        task: Tested(
-            found.difference,
-            found.bound,
-            margins[task],
-            adjusted[task],
-            len(ours[task]),
-            "not worse" if adjusted[task] <= levels.error else "cannot tell",
-        )
-        for task, found in tested.items()
-    }
+    theirs = {task: scored(load(alone[task]), table, [task])[task] for task in choice.shared}
+    tests = tested(ours, theirs, metrics, levels)
     folders = {task: shared if task in choice.shared else alone[task] for task in metrics}
     places = {task: str(path.relative_to(runs.path)) for task, path in folders.items()}
     return Suggestion(choice, places, tests, levels)
-
-
-def _tested(
-    ours: Scored, theirs: Scored, metric: TaskMetric, margin: float, error: float
-) -> NotWorse:
-    if metric.name == "accuracy" and ours.units is None:
-        return not_worse(ours.right(), theirs.right(), margin, error=error)
-    sign = 1 if metric.higher else -1
-
-    def difference(rows: NDArray[np.int64]) -> float:
-        return sign * (ours.on(rows) - theirs.on(rows))
-
-    units = len(ours) if ours.units is None else ours.units
-    return not_worse_by_groups(difference, units, margin, error=error)
-
-
-def _margin(metric: TaskMetric, alone: float, margin: float) -> float:
-    """Return the margin in the unit of a metric."""
-    return margin if metric.perfect == 1 else margin * abs(alone)
 
 
 def validated_score(method: Method, runs: Runs, unit: Unit) -> float:

@@ -18,6 +18,7 @@ from motet.report.elements import (
 )
 from motet.report.marks import heat_map
 from motet.report.short_names import short
+from motet.report.suggestion import suggestion
 
 Results = Mapping[str, Any]
 """The content of ``results.json`` of a comparison."""
@@ -53,8 +54,10 @@ def comparison(results: Results) -> list[Section]:
         Panel(task, results["metrics"][task]["name"], [_forest(results, others, task)])
         for task in tasks
     ]
+    suggested = results["suggestion"]
     return [
         Section("Summary", first, " ".join(_verdicts(results, others))),
+        *([suggestion(suggested, results["metrics"])] if suggested else []),
         Section("Tasks", [*second, Titled("Tests", _task_table(results))]),
     ]
 
