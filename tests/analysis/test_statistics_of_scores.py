@@ -99,3 +99,8 @@ def test_ranks_are_shared_by_equal_scores_as_in_scipy():
 def test_wrong_numbers_are_named(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_p_values_without_names_are_refused():
+    with pytest.raises(InputError, match=r"p_values: found .*; expected a mapping from names"):
+        holm([0.1, 0.2])

@@ -13,7 +13,7 @@ import numpy as np
 
 from motet.analysis.numbers import Numbers, finite_numbers, share
 from motet.analysis.student import quantile, upper_tail
-from motet.problems import InputError
+from motet.problems import InputError, shown
 
 
 @dataclass(frozen=True)
@@ -121,12 +121,17 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
         Adjusted p values, in the order given.
 
     Raises:
-        InputError: If one is not a probability.
+        InputError: If one is not a probability, or they have no names.
 
     Example:
         >>> holm({"a": 0.01, "b": 0.04, "c": 0.03})
         {'a': 0.03, 'b': 0.06, 'c': 0.06}
     """
+    if not isinstance(p_values, Mapping):
+        raise InputError(
+            f"found {shown(p_values)}; expected a mapping from names of tests to p values",
+            option="p_values",
+        )
     for name, p in p_values.items():
         if p < 0 or p > 1:
             raise InputError(f"found {p} for {name!r}; expected a probability", option="p_values")
