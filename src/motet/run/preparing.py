@@ -16,11 +16,12 @@ from motet.config import Config, Member
 from motet.config.collecting import Collector, read_on
 from motet.config.places import with_absolute
 from motet.config.schema import current
+from motet.data.fitting import Observed
 from motet.data.inference import Guess, usable
 from motet.data.inputs.base import Input
 from motet.data.judged_rows import JudgedRows
 from motet.data.notes import Notes
-from motet.data.preprocessing import Observed, Preprocessing
+from motet.data.preprocessing import Preprocessing
 from motet.data.sources import Source
 from motet.data.split_labels import refuse_cut_groups
 from motet.data.targets import Target

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from motet.config import Config
 from motet.config.collecting import Collector
-from motet.data.preprocessing import At, Preprocessing
+from motet.data.fitting import At
+from motet.data.preprocessing import Preprocessing
 from motet.data.row_names import named
 from motet.data.selection import listed
 from motet.data.sources import Source

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from motet.config.collecting import Collector
 from motet.data.blocks import Blocks, Writer
 from motet.data.digests import RowsDigest
+from motet.data.fitting import At
 from motet.data.notes import Notes, added
-from motet.data.preprocessing import At, Preprocessing
+from motet.data.preprocessing import Preprocessing
 from motet.data.sources import Source
 from motet.data.split_labels import SPLITS
 from motet.data.splits.streamed import Places
