@@ -9,7 +9,8 @@ worse that is as good as the single-task models. Then whole comparisons, from ro
 suggestions, of two tasks each, or four in blocks:
 
 identical   both measure one function, each is labelled in few rows of its own: sharing helps
-opposed     the encoder has room for one of the two functions: sharing hurts
+opposed     the encoder has room for one of two functions, and takes that with less noise: sharing
+            hurts the other task
 unrelated   different functions, enough room and labels: sharing changes next to nothing
 blocks      two pairs of tasks, of which each measures a function: the groups are the pairs
 
@@ -58,6 +59,8 @@ SUGGESTIONS = [
 """Metric, rows, truth as a share of the margin, candidates."""
 MARGIN = 0.05
 """Of R2, in whole comparisons."""
+NOISE = {("opposed", "a"): 0.25, ("opposed", "b"): 1.0}
+"""Standard deviation of the noise of labels, where it is not 0.5; that of the signal is about 1."""
 LINEAR = {"activation": "tanh", "dropout": 0.0}
 
 
@@ -248,7 +251,7 @@ def planted(kind, number, fresh=False):
         signals |= {"c": other, "d": other}
     table = {f"x{place}": x[:, place] for place in range(INPUTS)}
     for task, values in signals.items():
-        table[task] = values + 0.5 * random.normal(size=len(values))
+        table[task] = values + NOISE.get((kind, task), 0.5) * random.normal(size=len(values))
     if not fresh:
         table["part"] = np.repeat(["train", "validation", "test"], ROWS)
         if kind == "identical":

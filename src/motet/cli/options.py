@@ -20,6 +20,10 @@ Processes = Annotated[
     int | None,
     typer.Option(min=1, help="Number of processes of this machine that train it together."),
 ]
+OwnSplit = typer.Option(help="Only these rows of the data that the run was trained on.")
+Source = Annotated[
+    str | None, typer.Option(help="The source that the rows are like, if the run has several.")
+]
 RunFolder = Annotated[Path, typer.Argument(help="Run folder, or its model/ alone.")]
 
 

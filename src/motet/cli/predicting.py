@@ -7,7 +7,7 @@ import typer
 
 from motet.cli.app import app
 from motet.cli.console import Console, echo
-from motet.cli.options import ROWS, RunFolder, Split, Tasks, Weights, names
+from motet.cli.options import ROWS, OwnSplit, RunFolder, Source, Split, Tasks, Weights, names
 
 
 @app.command()
@@ -15,15 +15,9 @@ def evaluate(
     run: RunFolder,
     data: Annotated[str, typer.Argument(help=f"{ROWS}, with labels.")],
     tasks: Tasks = None,
-    split: Annotated[
-        Split | None,
-        typer.Option(help="Only these rows of the data that the run was trained on."),
-    ] = None,
+    split: Annotated[Split | None, OwnSplit] = None,
     weights: Weights = "best",
-    source: Annotated[
-        str | None,
-        typer.Option(help="The source that the rows are like, if the run has several."),
-    ] = None,
+    source: Source = None,
 ) -> None:
     """Compute every metric of a trained model on labelled rows."""
     from motet.run import load, report_lines

@@ -7,7 +7,7 @@ import typer
 
 from motet.cli.app import app
 from motet.cli.console import Console, echo
-from motet.cli.options import ROWS, RunFolder, Tasks, names
+from motet.cli.options import ROWS, OwnSplit, RunFolder, Source, Tasks, names
 
 
 @app.command()
@@ -15,14 +15,8 @@ def calibrate(
     run: RunFolder,
     data: Annotated[str, typer.Argument(help=f"{ROWS}, with labels, that did not train it.")],
     tasks: Tasks = None,
-    split: Annotated[
-        Literal["validation", "calibration", "test"] | None,
-        typer.Option(help="Only these rows of the data that the run was trained on."),
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(help="The source that the rows are like, if the run has several."),
-    ] = None,
+    split: Annotated[Literal["validation", "calibration", "test"] | None, OwnSplit] = None,
+    source: Source = None,
 ) -> None:
     """Fit temperatures, and make a trained model ready for predict --intervals."""
     from motet.run import calibration_lines, load

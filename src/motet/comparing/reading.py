@@ -1,6 +1,5 @@
 """What a comparison reads of the folders of its runs."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import nan
@@ -9,7 +8,7 @@ from typing import Any
 
 from motet.run import folder
 from motet.run.sealed import read_sealed
-from motet.training.history import History
+from motet.training.history import History, read_records
 
 Record = Mapping[str, Any]
 
@@ -48,13 +47,14 @@ def validated_metrics(run: Path) -> dict[str, dict[str, float]]:
 
 def test_of(run: Path) -> dict[str, dict[str, float]]:
     """Read the metrics of a finished run on its test rows, by task."""
-    test = next(record for record in reversed(_records(run)) if record["event"] == "test")
+    records = read_records(run / folder.METRICS)
+    test = next(record for record in reversed(records) if record["event"] == "test")
     return _metrics(test)
 
 
 def spent_by(run: Path) -> Spent:
     """Read what a finished run took."""
-    records = _records(run)
+    records = read_records(run / folder.METRICS)
     epochs: dict[int, float] = {}  # each record has the seconds since its epoch began
     seconds = 0.0
     for record in records:
@@ -82,11 +82,6 @@ def rows_of(run: Path) -> dict[str, Any]:
     content = read_sealed(run / folder.ENVIRONMENT)
     sources: Mapping[str, Any] = content.get("sources") or {"": content["data"]}
     return {name: each["split"] for name, each in sources.items()}
-
-
-def _records(run: Path) -> list[dict[str, Any]]:
-    lines = (run / folder.METRICS).read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
 
 
 def _best(run: Path) -> Record:

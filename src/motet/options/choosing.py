@@ -13,12 +13,15 @@ from motet.problems import InputError, hint, shown
 from motet.registry import KINDS
 
 
-def name_and_options(choice: Any, default: str | None = None) -> tuple[str, dict[str, Any]]:
+def name_and_options(
+    choice: Any, default: str | None = None, *, option: str | None = None
+) -> tuple[str, dict[str, Any]]:
     """Split a choice into the member's name and its options.
 
     Args:
         choice: A name, or ``{"type": name, option: value, ...}``.
         default: The name where a mapping has none.
+        option: Of which option it is the value, for the message.
 
     Returns:
         Name and options.
@@ -34,7 +37,8 @@ def name_and_options(choice: Any, default: str | None = None) -> tuple[str, dict
     name = options.get("type", default) if isinstance(options, Mapping) else None
     if not isinstance(name, str):
         raise InputError(
-            f'found {shown(choice)}; expected a name, or {{"type": name, option: value, ...}}'
+            f'found {shown(choice)}; expected a name, or {{"type": name, option: value, ...}}',
+            option=option,
         )
     return name, {option: value for option, value in options.items() if option != "type"}
 

@@ -16,12 +16,13 @@ from motet.data.preprocessing import Preprocessing
 from motet.options import label_kind_of
 from motet.problems import MALFORMED, InputError, reason
 from motet.registry import AUXILIARY
-from motet.report.facts import Record, RunFacts, TaskFacts
+from motet.report.facts import RunFacts, TaskFacts
 from motet.report.page import comparison_page, folds_page, run_page, runs_page
 from motet.report.results import rows_to_read
 from motet.run import folder
 from motet.run.sealed import read_sealed
 from motet.run.tested_rows import SourceRows, tested_rows
+from motet.training.history import read_records
 
 REPORT = "report.html"
 RESULTS = "results.json"
@@ -106,7 +107,7 @@ def run_facts(path: Path, *, rows: bool = True, data: Any = None) -> RunFacts:
             f"{folder.CONFIG} and {folder.METRICS}"
         )
     config = configs.read(path / folder.CONFIG)[0]
-    records = _records(path / folder.METRICS)
+    records = read_records(path / folder.METRICS)
     data_json = path / folder.DATA
     facts = RunFacts(
         name=path.resolve().name,
@@ -153,25 +154,6 @@ def _tasks(config: Config) -> dict[str, TaskFacts]:
         name: TaskFacts(name, task.type, name in main, label_kind_of(task.type))
         for name, task in trained.items()
     }
-
-
-def _records(path: Path) -> list[Record]:
-    """Read records; a last line without an end is being written, and is left out."""
-    lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
-    found = []
-    for number, line in enumerate(lines, 1):
-        if line.endswith(b"\n"):
-            try:
-                record = json.loads(line)
-                assert isinstance(record["tasks"], dict)
-                assert {"event", "split", "epoch", "step"} <= set(record)
-                found.append(record)
-            except (*MALFORMED, AssertionError) as error:
-                raise InputError(
-                    f"line {number} of {path} is not a record ({reason(error)}); remove the line, "
-                    "or restore the file from a copy"
-                ) from None
-    return found
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -51,20 +51,11 @@ class History:
         Raises:
             InputError: If another line is not a record.
         """
-        lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
-        records = []
-        for number, text in enumerate(lines, 1):
-            if text.endswith(b"\n"):
-                try:
-                    record = json.loads(text)
-                    if record["event"] == "epoch" or record["split"] == "validation":
-                        records.append(_checked(record))
-                except MALFORMED as error:
-                    raise InputError(
-                        f"line {number} of {path} is not a record ({reason(error)}); remove the "
-                        "line, or restore the file from a copy"
-                    ) from None
-        return History(records)
+        return History(
+            record
+            for record in read_records(path)
+            if record["event"] == "epoch" or record["split"] == "validation"
+        )
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self.records)
@@ -123,10 +114,39 @@ class History:
         return pa.table({column: [row[column] for row in rows] for column in columns})
 
 
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """Read all records of a ``metrics.jsonl``: of steps, epochs, evaluations and the test.
+
+    A last line without an end is left out: it is being written, or was when the run died.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The records; none if there is no file.
+
+    Raises:
+        InputError: If another line is not a record.
+    """
+    lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
+    records = []
+    for number, text in enumerate(lines, 1):
+        if text.endswith(b"\n"):
+            try:
+                records.append(_checked(json.loads(text)))
+            except MALFORMED as error:
+                raise InputError(
+                    f"line {number} of {path} is not a record ({reason(error)}); remove the line, "
+                    "or restore the file from a copy"
+                ) from None
+    return records
+
+
 def _checked(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record that has all that a history reads of it."""
+    """Return a record that has all that is read of every one."""
     tasks = record["tasks"].values()
-    known = isinstance(record["epoch"], int) and isinstance(record["split"], str)
+    known = isinstance(record["epoch"], int) and isinstance(record["step"], int)
+    known &= isinstance(record["split"], str) and isinstance(record["event"], str)
     if not (known and all(isinstance(values, dict) for values in tasks)):
-        raise ValueError("its epoch, split or tasks are of another kind")
+        raise ValueError("its event, epoch, step, split or tasks are of another kind")
     return record

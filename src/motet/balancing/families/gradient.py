@@ -18,8 +18,8 @@ from motet.balancing.families.balancer import Balancer
 from motet.balancing.families.loss import LossBalancer
 from motet.balancing.families.protocols import KnownTask
 from motet.balancing.families.uncompiled import keep_buffers
-from motet.options import create
-from motet.problems import InputError, shown
+from motet.options import create, name_and_options
+from motet.problems import InputError
 from motet.registry import BALANCERS
 
 
@@ -54,7 +54,7 @@ class GradientBalancer(Balancer):
         given = options.get("losses")
         if given is None or isinstance(given, Balancer):
             return options
-        name, own = _name_and_options(given)
+        name, own = name_and_options(given, option="losses")
         member = BALANCERS[name]
         if isinstance(member, type) and issubclass(member, Balancer):  # else a function
             own = dict(member.filled_in(own, tasks))
@@ -88,7 +88,7 @@ class GradientBalancer(Balancer):
         """
         outer = type(self).__name__
         if not isinstance(given, Balancer):
-            name, own = _name_and_options(given)
+            name, own = name_and_options(given, option="losses")
             given = create(BALANCERS, name, self.tasks, **own)
         inner = type(given).__name__
         if not isinstance(given, LossBalancer):
@@ -122,18 +122,6 @@ class GradientBalancer(Balancer):
 
 _FROM_THE_LOOP = ("end_epoch", "observe_scores", "after_step", "exact")
 """What a loss balancer inside may read of the training loop: its methods and their options."""
-
-
-def _name_and_options(given: object) -> tuple[str, dict[str, Any]]:
-    """Split a choice of a loss balancer into its name and options."""
-    own = {"type": given} if isinstance(given, str) else given
-    if not isinstance(own, Mapping) or not isinstance(own.get("type"), str):
-        raise InputError(
-            f"found {shown(given)}; expected a loss balancer, its name, or "
-            "{type: name, option: value}",
-            option="losses",
-        )
-    return own["type"], {name: value for name, value in own.items() if name != "type"}
 
 
 def _why_not_inside(inner: LossBalancer) -> str:
