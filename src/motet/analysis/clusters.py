@@ -1,5 +1,6 @@
 """Clusters of similar tasks: average linkage, or spectral clustering."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -63,6 +64,28 @@ def cluster(
     else:
         members = _average(1 - matrix, groups or 1, np.inf if distance is None else distance)
     return [[tasks[place] for place in sorted(each)] for each in sorted(members, key=min)]
+
+
+def completed(groups: Sequence[Sequence[str]], tasks: Sequence[str]) -> list[list[str]]:
+    """Add tasks that were not compared, such as auxiliary ones, to the largest group.
+
+    Args:
+        groups: Groups of some tasks.
+        tasks: All tasks.
+
+    Returns:
+        Groups of all tasks, those of a group in the order of ``tasks``, in the order of the first.
+
+    Example:
+        >>> completed([["c"], ["b", "d"]], ["a", "b", "c", "d"])
+        [['a', 'b', 'd'], ['c']]
+    """
+    known = {task for group in groups for task in group}
+    largest = max(groups, key=len)
+    rest = {task for task in tasks if task not in known}
+    whole = [rest.union(group) if group is largest else set(group) for group in groups]
+    inside = [[task for task in tasks if task in group] for group in whole]
+    return sorted(filter(None, inside), key=lambda group: tasks.index(group[0]))
 
 
 def _average(distances: Numbers, groups: int, largest: float) -> list[list[int]]:

@@ -10,10 +10,11 @@ from motet.config.places import misspelt
 from motet.config.schema import Config
 from motet.config.stages import wrong_end
 from motet.config.streaming import wrong_stream
-from motet.options import MONITORED, RESERVED_TASK_NAMES
+from motet.options import MONITORED, RESERVED_TASK_NAMES, declares
+from motet.options.mappings import fixed_shape, too_many_groups, too_rare_groups
 from motet.other_names import VALUES
 from motet.problems import hint
-from motet.registry import AUXILIARY
+from motet.registry import AUXILIARY, SHARING
 from motet.task_order import OrderError, task_order
 
 _MONITORED = {other: (name,) for other, name in VALUES["monitor"].items()}
@@ -50,6 +51,7 @@ def cross_checked(config: Config, origin: Origin) -> list[Problem]:
         *_read_tasks(config, origin),
         *_task_options(config, origin),
         *_streamed(config, origin),
+        *_regrouped(config, origin),
         *(origin.problem(key, message) for key, message in misspelt(config, origin.folder)),
     ]
 
@@ -131,7 +133,12 @@ def _stages(config: Config, origin: Origin) -> Iterator[Problem]:
 
 
 def _epochs(config: Config, origin: Origin) -> Iterator[Problem]:
-    """Find epochs of tasks that training does not reach."""
+    """Find epochs of tasks and their groups that training does not reach."""
+    groups, epochs = config.model.sharing.options().get("groups"), config.training.epochs
+    every = groups.get("every", 1) if isinstance(groups, Mapping) else 0
+    if isinstance(epochs, int) and every >= epochs:
+        message = too_rare_groups(every, epochs)
+        yield origin.problem(("model", "sharing", "groups", "every"), message)
     for name, task in config.tasks.items():
         weight = task.options().get("weight")
         if isinstance(weight, Mapping) and weight["epochs"][0] >= config.training.epochs:
@@ -183,6 +190,17 @@ def _streamed(config: Config, origin: Origin) -> Iterator[Problem]:
         data, sources = config.data, len(config.data.sources or ())
         for key, message in wrong_stream(data.split, config.tasks, sources, config.training):
             yield origin.problem(key, message)
+
+
+def _regrouped(config: Config, origin: Origin) -> Iterator[Problem]:
+    """Find groups that change while training, of a sharing scheme whose shape they decide."""
+    chosen = config.model.sharing
+    groups = chosen.options().get("groups")
+    if isinstance(groups, Mapping) and not declares(SHARING, chosen.type, "groups"):
+        yield origin.problem(("model", "sharing", "groups"), fixed_shape(chosen.type))
+    elif isinstance(groups, Mapping) and groups["number"] >= len(config.tasks):
+        message = too_many_groups(groups["number"], len(config.tasks))
+        yield origin.problem(("model", "sharing", "groups", "number"), message)
 
 
 def _sources(config: Config) -> Iterator[Found]:

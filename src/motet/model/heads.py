@@ -137,6 +137,34 @@ def check_reads(task: Task, others: Mapping[str, Task]) -> None:
         others[name].require_outputs()
 
 
+def start_alike(heads: Mapping[str, nn.Module]) -> None:
+    """Let the heads of tasks start from the same weights, those of the first.
+
+    Args:
+        heads: By task.
+
+    Raises:
+        InputError: If they have parameters of different shapes.
+    """
+    kinds: dict[object, list[str]] = {}
+    for task, head in heads.items():
+        shapes = tuple((name, tuple(each.shape)) for name, each in head.named_parameters())
+        kinds.setdefault(shapes, []).append(task)
+    if len(kinds) > 1:
+        alike = "; ".join(", ".join(tasks) for tasks in kinds.values())
+        raise InputError(
+            f"found gradients, and heads of different shapes ({alike}); expected heads of one "
+            "shape for all tasks, as gradients can be compared only where all tasks start from "
+            "the same weights; choose by: performance, or by: data",
+            option="groups.by",
+        )
+    first, *others = (list(head.parameters()) for head in heads.values())
+    with torch.no_grad():
+        for each in others:
+            for parameter, value in zip(each, first, strict=True):
+                parameter.copy_(value)
+
+
 def _is_widened(task: Task) -> bool:
     """Return whether a task has a built-in head that gets what it reads as further features."""
     return bool(task.reads_tasks) and not task.takes_reads_itself and _is_built_in(task)

@@ -11,7 +11,7 @@ from motet.config import Config
 from motet.encoders import Fusion, Joined
 from motet.model.building import arguments_of, declared, drawing_first_weights
 from motet.model.checks import EXPLAINED, described, explained, task_names, width_of
-from motet.model.heads import HeadArguments, make_head, of_labelled_rows
+from motet.model.heads import HeadArguments, make_head, of_labelled_rows, start_alike
 from motet.model.joining import FusionChoice, one_encoder
 from motet.model.losses import mean_losses, no_terms
 from motet.model.ownership import Ownership
@@ -40,6 +40,7 @@ from motet.sharing import (
     Stages,
     with_adapters,
 )
+from motet.sharing.tied import tied_in
 from motet.tasks import Prediction, Task
 from motet.tasks.members import loss_of, prediction_of, soft_loss_of
 from motet.tasks.row_weights import require_weights_taken
@@ -128,6 +129,10 @@ class MultiTaskModel(OwnedParameters):
         self._enabled = {}
         for task in tasks:
             self._append(task, self._head(task, tasks))
+        tied = tied_in(shared)
+        if tied is not None and tied.found["by"] == "gradients":
+            with about("sharing"):
+                start_alike({task: self.heads[task] for task in tied.counterparts()})
         self.ownership = Ownership(declared=shared.declares_own)
 
     def _head(self, task: Task, tasks: Iterable[Task]) -> nn.Module:

@@ -1,6 +1,6 @@
 """Options that may be mappings: weights that change, epochs, unfreezing, adapters, frequencies."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import (
@@ -233,6 +233,61 @@ class AnalysisOptions(TypedDict):
             ),
         ]
     ]
+
+
+class Regrouping(TypedDict):
+    """How groups of tasks are found while training."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
+
+    by: Annotated[
+        Literal["gradients", "performance", "data"],
+        Field(
+            description="What tasks are compared by: the cosine of their gradients, the "
+            "correlation of their errors on validation rows, or CKA of their representations of "
+            "these rows."
+        ),
+    ]
+    number: Annotated[TwoOrMore, Field(description="How many groups, fewer than tasks.")]
+    every: NotRequired[
+        Annotated[PositiveInt, Field(description="Epochs from one refresh to the next; 1.")]
+    ]
+
+
+TaskGroups = Annotated[
+    Annotated[Regrouping, Tag("found while training")]
+    | Annotated[Sequence[Sequence[str]], Tag("lists of tasks")],
+    Discriminator(
+        lambda value: "found while training" if isinstance(value, Mapping) else "lists of tasks"
+    ),
+]
+"""Lists of tasks, or ``{by: gradients, number: 3, every: 5}``."""
+
+
+def fixed_shape(scheme: str) -> str:
+    """Return why the groups of a sharing scheme cannot change while it trains, and what to do."""
+    return (
+        f"found groups that are found while training, and sharing {scheme!r}, whose shape would "
+        "change with them; expected lists of tasks. Train once without groups, where "
+        "training.analysis (on by default) measures how tasks agree; run.suggest_groups() then "
+        "returns lists, and the config that has them. Or choose sharing: soft"
+    )
+
+
+def too_many_groups(number: int, tasks: int) -> str:
+    """Return what is wrong with as many groups as tasks, or more."""
+    return (
+        f"found {number} groups of {tasks} tasks; expected fewer groups than tasks: of groups of "
+        "one task each, no task would be tied to another"
+    )
+
+
+def too_rare_groups(every: int, epochs: int) -> str:
+    """Return what is wrong with groups that are found no earlier than training ends."""
+    return (
+        f"found {every}, expected an epoch before {epochs}, where training ends: the groups that "
+        "are found would never be trained"
+    )
 
 
 class EveryStep(TypedDict):

@@ -70,9 +70,23 @@ def read_options(registry: Registry, name: str) -> tuple[Option, ...]:
     Raises:
         InputError: If the name is unknown.
     """
+    own = _own_options(registry, name)
+    declared = {option.name for option in own}
+    return (*own, *(each for each in common_options(registry) if each.name not in declared))
+
+
+def declares(registry: Registry, name: str, option: str) -> bool:
+    """Return whether a member has an option itself, such as one that others have in common.
+
+    Raises:
+        InputError: If the name is unknown.
+    """
+    return any(each.name == option for each in _own_options(registry, name))
+
+
+def _own_options(registry: Registry, name: str) -> tuple[Option, ...]:
     place = registry.place(name)
-    own = _from_source(place) if isinstance(place, str) else from_object(place)
-    return (*own, *common_options(registry))
+    return _from_source(place) if isinstance(place, str) else from_object(place)
 
 
 _COMMON = {"sharing": "motet.sharing:create", "scheduler": "motet.scheduling:create"}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from motet.figures import figure
-from motet.report.elements import Element, Figure, Section, Table, Trace, said
+from motet.report.elements import Element, Figure, Section, Table, Trace, capped, said
 from motet.report.facts import Floats, RunFacts
 from motet.report.marks import heat_map, thinned
 from motet.report.short_names import short
@@ -126,7 +126,7 @@ def _mean_map(tasks: list[str], cosines: Floats) -> Figure:
         y="",
         text=f"{negative:,} of {len(pairs):,} pairs are below 0 on average{lowest}.",
         table=Table(
-            ("task", "other task", "mean cosine", "steps in conflict"), _capped(rows), bars=(3,)
+            ("task", "other task", "mean cosine", "steps in conflict"), capped(rows), bars=(3,)
         ),
         scale="diverging",
         limits=(-1, 1),
@@ -201,7 +201,7 @@ def _affinity_map(tasks: list[str], mean: Floats) -> Figure:
         x="affected task",
         y="",
         text=("; ".join(filter(None, (best, worst))) or "No pair is affected") + ".",
-        table=Table(("step for", "affects", "affinity"), _capped(rows)),
+        table=Table(("step for", "affects", "affinity"), capped(rows)),
         scale="diverging",
         limits=(-limit or -1.0, limit or 1.0),
     )
@@ -276,12 +276,3 @@ def _named(tasks: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[str]:
 
 def _lists(matrix: Floats) -> list[list[float]]:
     return [[float(value) for value in row] for row in matrix]
-
-
-def _capped(rows: list[Any], most: int = 200) -> list[Any]:
-    """Return the first and the last rows of a long, ordered table."""
-    if len(rows) <= most:
-        return rows
-    width = len(rows[0])
-    gap = (f"… {len(rows) - most:,} more …", *[None] * (width - 1))
-    return [*rows[: most // 2], gap, *rows[-most // 2 :]]

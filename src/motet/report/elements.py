@@ -241,3 +241,12 @@ def said(text: str) -> str:
         '&lt;b&gt;a &amp; b&lt;/b&gt;'
     """
     return escape(text, quote=False)
+
+
+def capped(rows: list[Any], most: int = 200) -> list[Any]:
+    """Return the first and the last rows of a long, ordered table."""
+    if len(rows) <= most:
+        return rows
+    width = len(rows[0])
+    gap = (f"… {len(rows) - most:,} more …", *[None] * (width - 1))
+    return [*rows[: most // 2], gap, *rows[-most // 2 :]]

@@ -16,6 +16,7 @@ from motet.report.data import data
 from motet.report.elements import Section, as_json
 from motet.report.environment import environment
 from motet.report.facts import RunFacts
+from motet.report.groups import groups
 from motet.report.learning import learning
 from motet.report.results import results
 from motet.report.several import several
@@ -35,6 +36,7 @@ def run_page(run: RunFacts) -> str:
         learning(run),
         balancing(run),
         conflicts(run),
+        groups(run),
         structure(run),
         results(run),
         environment(run),

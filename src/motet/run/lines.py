@@ -114,6 +114,12 @@ def training_lines(prepared: AnyPrepared, trainer: Trainer) -> Iterator[str]:
 def model_lines(prepared: AnyPrepared) -> Iterator[str]:
     """Report the model's costs, and those of one model per task with its encoder and heads."""
     costs, sharing = count_costs(prepared), prepared.config.model.sharing.type
+    groups = prepared.config.model.sharing.options().get("groups")
+    if isinstance(groups, Mapping):
+        every = groups.get("every", 1)
+        after = "each epoch" if every == 1 else f"every {every} epochs"
+        text = f"{groups['number']}, found by {groups['by']} after {after}; one until then"
+        yield line("groups", text)
     own = [f"{task} {count:,}" for task, count in costs.own.items()]
     yield line("model", f"{sharing} sharing, {costs.parameters:,} parameters")
     if len(own) > MANY:

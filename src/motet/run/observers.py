@@ -9,7 +9,7 @@ from typing import Any, final
 
 from motet.run.checkpoints import Checkpoints
 from motet.run.folder import JsonLines
-from motet.run.layout import line
+from motet.run.layout import line, wrapped
 from motet.run.lines import epoch_lines
 from motet.run.scheduling_lines import scheduled_line
 from motet.training import EpochRecord, EvaluationRecord, Observer, StepRecord
@@ -90,6 +90,11 @@ class ProgressLines(Observer):
             self._say(line("epochs", f"{self._epochs}, some of them shown; metrics.jsonl has all"))
 
     def on_epoch(self, trainer: Observed, record: EpochRecord) -> None:
+        if record.groups is not None and record.new_groups is not None:
+            start = f"epoch {record.epoch}, by {record.groups['by']}: "
+            first, *others = record.new_groups
+            for each in wrapped("groups", [start + first, *others], " | "):
+                self._say(each)
         if record.scheduled and self._is_due(record.epoch):
             self._say(scheduled_line(record))
 

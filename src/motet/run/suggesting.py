@@ -8,6 +8,7 @@ from typing import Any, Literal
 import yaml
 
 from motet.analysis import cluster, groupings
+from motet.analysis.clusters import completed
 from motet.problems import InputError
 from motet.run import folder
 from motet.run.task_analysis import TaskAnalysis, read_analysis
@@ -63,7 +64,7 @@ def suggest(
     """
     found = read_analysis(path)
     groups, value = _groups(found, number, by)
-    whole = with_others(groups, groupable(sharing, tasks))
+    whole = completed(groups, groupable(sharing, tasks))
     config = yaml.safe_load((path / folder.CONFIG).read_text(encoding="utf-8"))
     config["model"]["sharing"]["groups"] = whole if len(whole) > 1 else None
     return Suggestion(tuple(map(tuple, whole)), value, config)
@@ -91,21 +92,3 @@ def groupable(sharing: SharedModule, tasks: Sequence[str]) -> list[str]:
     """Return the tasks that have groups: all but those that read the states of the encoder."""
     apart = sharing.direct if isinstance(sharing, Direct) else frozenset[str]()
     return [task for task in tasks if task not in apart]
-
-
-def with_others(groups: Sequence[Sequence[str]], tasks: Sequence[str]) -> list[list[str]]:
-    """Add tasks whose gradients were not compared, such as auxiliary ones, to the largest group.
-
-    Args:
-        groups: Groups of tasks.
-        tasks: All tasks that have groups, in order.
-
-    Returns:
-        Groups of these tasks, in the order of their first ones.
-    """
-    known = {task for group in groups for task in group}
-    largest = max(groups, key=len)
-    rest = [task for task in tasks if task not in known]
-    whole = [[*group, *rest] if group is largest else list(group) for group in groups]
-    inside = [[task for task in tasks if task in group] for group in whole]
-    return sorted(filter(None, inside), key=lambda group: tasks.index(group[0]))

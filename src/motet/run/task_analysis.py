@@ -12,8 +12,23 @@ from numpy.typing import NDArray
 from motet.analysis import Similarity
 from motet.problems import MALFORMED, InputError, reason
 from motet.run import folder
+from motet.training import History
 
 Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class GroupsFound:
+    """Groups of tasks that were found at the end of an epoch."""
+
+    epoch: int
+    """The epoch, counted from 1."""
+    by: str
+    """What tasks were compared by: gradients, performance or data."""
+    similarity: Similarity
+    """How similar the tasks that were compared are; NaN where nothing is known of a pair."""
+    groups: tuple[tuple[str, ...], ...]
+    """In which tasks were tied from then on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +36,8 @@ class TaskAnalysis:
     """How the gradients of T tasks agreed, over all steps that measured them."""
 
     similarity: Similarity
-    """Exponential mean over steps of the cosines between gradients on the shared parameters."""
+    """Exponential mean over steps of the cosines between gradients on the shared parameters, or on
+    the tied ones where groups are found by gradients; NaN if never measured."""
     by_group: Mapping[str, Similarity]
     """The same on each group of layers, by its name."""
     conflicts: Matrix
@@ -31,6 +47,9 @@ class TaskAnalysis:
     source alone removes, averaged over training; NaN where unknown, None if it was not measured."""
     norms: Mapping[str, Mapping[str, float]]
     """Mean and variance of each task's gradient norm, and the count of steps."""
+    refreshes: tuple[GroupsFound, ...] = ()
+    """The groups of tasks that were found while training, where ``model.sharing.groups`` asks for
+    it."""
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -38,15 +57,21 @@ class TaskAnalysis:
         return self.similarity.tasks
 
 
-def write_analysis(path: Path, statistics: Mapping[str, Any]) -> None:
+def write_analysis(path: Path, statistics: Mapping[str, Any], history: History) -> None:
     """Write what a trainer measured, if it measured anything.
 
     Args:
         path: The run folder.
         statistics: See `motet.Trainer.statistics`.
+        history: The records of epochs, some of which have groups of tasks.
     """
-    if statistics["pairs"] is not None:
-        content = {**statistics["pairs"], "norms": statistics["gradients"]}
+    refreshes = [{"epoch": r["epoch"], **r["groups"]} for r in history if r.get("groups")]
+    content = {} if statistics["pairs"] is None else dict(statistics["pairs"])
+    if content:
+        content["norms"] = statistics["gradients"]
+    if refreshes:
+        content["refreshes"] = refreshes
+    if content:
         folder.write_json(path / folder.ANALYSIS, content)
 
 
@@ -66,7 +91,8 @@ def read_analysis(path: Path) -> TaskAnalysis:
     if not file.is_file():
         raise InputError(
             f"found no {folder.ANALYSIS} in {path}; expected a finished run of at least two tasks "
-            "that share parameters, with training.analysis (the default); folds have their own"
+            "that share parameters, with training.analysis (the default), or of groups that are "
+            "found while training; folds have their own"
         )
     try:
         return _read(json.loads(file.read_text(encoding="utf-8")))
@@ -77,6 +103,12 @@ def read_analysis(path: Path) -> TaskAnalysis:
 
 
 def _read(found: Mapping[str, Any]) -> TaskAnalysis:
+    refreshes = tuple(map(_refresh, found.get("refreshes", ())))
+    if "tasks" not in found:  # the tasks were compared by other means
+        tasks = refreshes[-1].similarity.tasks
+        nothing = np.full((len(tasks), len(tasks)), np.nan)
+        unknown = Similarity(tasks, nothing, np.zeros_like(nothing, dtype=np.int64))
+        return TaskAnalysis(unknown, {}, nothing, None, {}, refreshes)
     tasks, steps = tuple(found["tasks"]), np.array(found["steps"], dtype=np.int64)
     groups = found.get("cosines_by_group", {})
     affinity = found.get("affinity")
@@ -86,7 +118,16 @@ def _read(found: Mapping[str, Any]) -> TaskAnalysis:
         _matrix(found["conflicts"]),
         None if affinity is None else _by_name(tasks, _matrix(affinity)),
         found["norms"],
+        refreshes,
     )
+
+
+def _refresh(found: Mapping[str, Any]) -> GroupsFound:
+    counts = np.array(found["counts"], dtype=np.int64).reshape(2 * [len(found["tasks"])])
+    matrix = _matrix(found["similarity"]).reshape(counts.shape)
+    measured = Similarity(tuple(found["tasks"]), matrix, counts)
+    groups = tuple(map(tuple, found["groups"]))
+    return GroupsFound(int(found["epoch"]), str(found["by"]), measured, groups)
 
 
 def _matrix(rows: Any) -> Matrix:

@@ -285,7 +285,7 @@ class _Attempt:
         if self.processes.first:
             if measured:
                 self._record_memory()
-            write_analysis(self.path, trainer.statistics())
+            write_analysis(self.path, trainer.statistics(), trainer.history)
             saving.save(
                 self.path / folder.MODEL,
                 prepared.config,

@@ -1,9 +1,12 @@
 """Sharing schemes: which parameters tasks have in common."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from motet.options import PositiveInt, Sequence, StrictBool, checked
+from motet.options import PositiveInt, StrictBool, TaskGroups, checked, declares
 from motet.options import create as _create
+from motet.options.mappings import fixed_shape
+from motet.problems import InputError
 from motet.registry import SHARING
 from motet.sharing.adapted import Adapted, with_adapters
 from motet.sharing.base import Representation, SharedModule, Sharing, Special
@@ -39,7 +42,7 @@ __all__ = [
 def create(
     name: str,
     *,
-    groups: Sequence[Sequence[str]] | None = None,
+    groups: TaskGroups | None = None,
     task_embedding: PositiveInt | StrictBool | None = None,
     **options: Any,
 ) -> Sharing:
@@ -48,7 +51,7 @@ def create(
     Args:
         name: A name of ``available()``.
         groups: Groups of tasks; each shares on its own, and nothing between groups. All tasks are
-            one group if left out.
+            one group if left out. With ``soft`` also how they are found while training.
         task_embedding: Width of a learned vector of each task that conditions the layers; true is
             64. None if left out.
         options: The scheme's own options.
@@ -59,10 +62,29 @@ def create(
     Raises:
         InputError: If the name or an option is unknown, or an option has a wrong value.
     """
+    lists: Sequence[Sequence[str]] | None = None
+    if isinstance(groups, Mapping):
+        _check_found(name, groups["by"], embedded=bool(task_embedding))
+        options["groups"] = groups
+    else:
+        lists = groups
     scheme: Sharing = _create(SHARING, name, **options)
     if task_embedding:
         scheme = Conditioned(scheme, DEFAULT_WIDTH if task_embedding is True else task_embedding)
-    return scheme if groups is None else Grouped(scheme, groups)
+    return scheme if lists is None else Grouped(scheme, lists)
+
+
+def _check_found(name: str, by: str, *, embedded: bool) -> None:
+    """Check that a scheme can find groups while it trains."""
+    if not declares(SHARING, name, "groups"):
+        raise InputError(fixed_shape(name), option="groups")
+    if embedded and by == "gradients":
+        raise InputError(
+            "found groups by gradients, which are compared where tasks start equal; expected no "
+            "embeddings that differ between tasks; remove task_embedding, or choose groups by "
+            "performance or data",
+            option="task_embedding",
+        )
 
 
 def available() -> list[str]:

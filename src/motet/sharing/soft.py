@@ -1,7 +1,8 @@
 """Soft sharing: a network per task, tied by a regulariser of their weights."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from copy import copy
 from typing import Any, Literal, final
 
 import torch
@@ -15,10 +16,14 @@ from motet.options import (
     PositiveShare,
     Sequence,
     StrictBool,
+    TaskGroups,
     checked,
 )
+from motet.options.mappings import Regrouping, too_many_groups
+from motet.problems import InputError
 from motet.sharing.base import Representation, SharedModule, Sharing
 from motet.sharing.by_task import ByTask
+from motet.sharing.grouped import Grouped
 from motet.sharing.regularizers import (
     group_lasso,
     pairwise_l2,
@@ -28,6 +33,7 @@ from motet.sharing.regularizers import (
     trace_norm,
 )
 from motet.sharing.stages import Stages
+from motet.sharing.tied import CurrentGroups, Groups
 
 
 @final
@@ -49,6 +55,11 @@ class Soft(Sharing):
 
     Cost: a network per task, and for trace_norm a singular value decomposition per tensor.
 
+    With ``groups`` as a mapping, the groups of similar tasks are found every so many epochs, and
+    the regulariser ties the tasks of each current group alone; all tasks are one group before.
+    Networks of all tasks then start from the same weights, and by gradients their heads, too, as in
+    clustered federated learning (Sattler et al., TNNLS 2020, arXiv:1910.01991).
+
     Args:
         regularizer: What is added to the loss.
         strength: How much of it.
@@ -57,6 +68,9 @@ class Soft(Sharing):
         proximal: Whether a regularizer with kinks is left out of the loss and applied after each
             step of the optimizer by its proximal operator, which leaves exact zeros: weights that
             are zero in all tasks, for trace_norm singular values.
+        groups: Groups of tasks, or how they are found while training: what tasks are compared
+            ``by``, the ``number`` of groups, and the epochs between refreshes, ``every``. All tasks
+            are one group if left out.
     """
 
     carries = "any"
@@ -73,16 +87,23 @@ class Soft(Sharing):
             StrictBool | None,
             OnlyWith("regularizer", ("trace_norm", "group_lasso", "elastic_net")),
         ] = None,
+        groups: TaskGroups | None = None,
     ) -> None:
+        self.groups = groups
         self.regularizer, self.strength, self.layers = regularizer, strength, layers
         self.l1_share = 0.5 if l1_share is None else l1_share
         self.proximal = bool(proximal)
 
     def build(self, stages: Sequence[nn.Module], tasks: Sequence[str], width: int) -> SharedModule:
-        stages = Stages.of(stages)
+        stages, groups = Stages.of(stages), self.groups
+        if groups is not None and not isinstance(groups, Mapping):
+            within = copy(self)
+            within.groups = None
+            return Grouped(within, groups).build(stages, tasks, width)
         every = range(1, len(stages) + 1)
         places = stages.places(list(every) if self.layers is None else self.layers, "layers")
-        return _SoftModule(self, stages.copies(len(tasks)), places, tasks, width)
+        made = self, stages.copies(len(tasks)), places, tasks, width
+        return _SoftModule(*made) if groups is None else _RegroupedModule(*made, groups)
 
 
 class _SoftModule(SharedModule):
@@ -111,9 +132,13 @@ class _SoftModule(SharedModule):
     def task_parameters(self, task: str) -> Iterator[nn.Parameter]:
         yield from self.columns[task].parameters()
 
-    def _tied(self, tasks: Sequence[str] | None = None) -> list[tuple[nn.Parameter, ...]]:
+    def _groups(self, tasks: Sequence[str] | None) -> list[list[str]]:
+        """Return the groups of tasks that are tied, of all tasks or some."""
+        return [list(self.columns.names if tasks is None else tasks)]
+
+    def _tied(self, tasks: Sequence[str]) -> list[tuple[nn.Parameter, ...]]:
         """Return, for each tensor of the tied stages, that of each task."""
-        columns = [self.columns[task] for task in (self.columns.names if tasks is None else tasks)]
+        columns = [self.columns[task] for task in tasks]
         parameters = (
             [p for at in self._places for p in column[at].parameters()] for column in columns
         )
@@ -123,7 +148,8 @@ class _SoftModule(SharedModule):
         """Return the regulariser over the enabled tasks, without what acts after the step."""
         if not self.scheme.strength:
             return None
-        trained = (same for same in self._tied(tasks) if any(each.requires_grad for each in same))
+        tied = (same for group in self._groups(tasks) for same in self._tied(group))
+        trained = (same for same in tied if any(each.requires_grad for each in same))
         terms = [term for same in trained for term in self._terms(same)]
         return self.scheme.strength * torch.stack(terms).sum() if terms else None
 
@@ -149,7 +175,8 @@ class _SoftModule(SharedModule):
         """Take the proximal step, if the scheme is proximal."""
         if not self.scheme.proximal or not self.scheme.strength:
             return
-        for same in self._tied(tasks):
+        tied = (same for group in self._groups(tasks) for same in self._tied(group))
+        for same in tied:
             for parameter, row in zip(same, self._shrunk(same, rate), strict=True):
                 if parameter.requires_grad:
                     parameter.copy_(row.view_as(parameter))
@@ -170,7 +197,7 @@ class _SoftModule(SharedModule):
 
         ``zeros`` is the share of tied numbers that are exactly 0 in all tasks.
         """
-        flat = torch.cat([_stacked(same)[0] for same in self._tied()], dim=1)
+        flat = torch.cat([_stacked(same)[0] for same in self._tied(self.columns.names)], dim=1)
         lengths = flat.square().sum(dim=1)
         found = {}
         for i, one in enumerate(self.columns.names):
@@ -179,6 +206,50 @@ class _SoftModule(SharedModule):
                 distance = (flat[i] - flat[j]).square().sum() / length
                 found[f"{other}, {one}"] = float(distance.sqrt())
         return {"distance": found, "zeros": float((flat == 0).all(dim=0).float().mean())}
+
+
+@final
+class _RegroupedModule(_SoftModule):
+    """Networks that start equal, tied within groups that change while training."""
+
+    def __init__(
+        self,
+        scheme: Soft,
+        columns: Sequence[Stages],
+        places: Sequence[int],
+        tasks: Sequence[str],
+        width: int,
+        found: Regrouping,
+    ) -> None:
+        super().__init__(scheme, columns, places, tasks, width)
+        if found["number"] >= len(tasks):
+            message = too_many_groups(found["number"], len(tasks))
+            raise InputError(message, option="groups.number")
+        self.found = found
+        self._current = CurrentGroups(tasks)
+        first, *others = self.columns
+        for each in others:
+            each.load_state_dict(first.state_dict())
+
+    @property
+    def groups(self) -> list[list[str]]:
+        return self._current.groups
+
+    def regroup(self, groups: Groups) -> None:
+        self._current.groups = [list(group) for group in groups]
+
+    def counterparts(self) -> dict[str, list[nn.Parameter]]:
+        names = self.columns.names
+        trained = [row for row in self._tied(names) if all(each.requires_grad for each in row)]
+        return {task: [row[at] for row in trained] for at, task in enumerate(names)}
+
+    def _groups(self, tasks: Sequence[str] | None) -> list[list[str]]:
+        asked = [[t for t in each if tasks is None or t in tasks] for each in self.groups]
+        return [group for group in asked if group]
+
+    def describe(self) -> dict[str, Any]:
+        """Return the same, and the current groups."""
+        return {"groups": self.groups, **super().describe()}
 
 
 def _stacked(same: Sequence[Tensor]) -> tuple[Tensor, int]:

@@ -70,6 +70,8 @@ class Lines(Observer):
 
     def on_epoch(self, trainer: Observed, record: EpochRecord) -> None:
         self.finish()
+        if record.new_groups is not None:
+            self._say(_line([f"epoch {record.epoch}/{self._epochs}", "groups"], record.new_groups))
         self._epoch = _losses_line([f"epoch {record.epoch}/{self._epochs}"], record)
 
     def on_evaluation(self, trainer: Observed, record: EvaluationRecord) -> None:

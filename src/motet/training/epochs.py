@@ -15,6 +15,7 @@ from motet.training.needs import report_epoch
 from motet.training.notices import warn_of_never_scheduled
 from motet.training.recording import Moment, epoch_record
 from motet.training.records import EpochRecord
+from motet.training.regrouping import Refresh
 from motet.training.setup import Setup
 from motet.training.source_checks import check_batches
 from motet.training.stages import name_of
@@ -131,13 +132,16 @@ def own_rows(train: Data, setup: Setup, epoch: int, batch_size: int) -> OwnRows:
     return OwnRows(train, {t: each.nonzero()[:, 0] for t, each in labelled.items()}, batch_size)
 
 
-def end_epoch(setup: Setup, state: TrainingState, moment: Moment) -> EpochRecord:
+def end_epoch(
+    setup: Setup, state: TrainingState, moment: Moment, refresh: Refresh | None = None
+) -> EpochRecord:
     """End an epoch, so that the next one can begin.
 
     Args:
         setup: What is trained.
         state: Where training is; it is updated.
         moment: When the epoch ended.
+        refresh: The groups of tasks that were found anew.
 
     Returns:
         The record of the epoch.
@@ -165,6 +169,7 @@ def end_epoch(setup: Setup, state: TrainingState, moment: Moment) -> EpochRecord
         skipped=state.skipped,
         balancer=name_of(balancer),
         sharing=model.sharing.describe() or None,
+        groups=None if refresh is None else refresh.as_dict(),
         scheduled=scheduled if setup.planner.scheduler.counts_steps else None,
         trained=setup.freezing.trained() if setup.freezing.active else None,
         rows=dict(state.rows) or None,

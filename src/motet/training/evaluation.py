@@ -114,7 +114,7 @@ def evaluate(
     device = next(model.parameters()).device
     with evaluating(model), divided_by_own_weights(evaluated):
         weights: Tensor | None = None
-        for kept, terms, sums in _in_turns(processes, data, batch_size, computed, device):
+        for kept, terms, sums in evaluated_in_turns(processes, data, batch_size, computed, device):
             found.add(kept)
             totals.add(terms)
             if sums is not None:
@@ -130,13 +130,25 @@ def evaluate(
     return processes.of_first(report)  # machines may differ in a last bit
 
 
-def _in_turns(
+def evaluated_in_turns(
     processes: Processes,
     data: RowsOnce,
     size: int,
     computed: Callable[[int, tuple[Tensor | None, Batch]], R],
     device: torch.device,
 ) -> Iterator[R]:
+    """Let processes compute something of the batches of all rows in turns; see `in_turns`.
+
+    Args:
+        processes: The processes.
+        data: The rows.
+        size: Rows per batch.
+        computed: Called with the number of a batch, the numbers of its rows, and the batch.
+        device: Where to put what other processes computed.
+
+    Returns:
+        What was computed, in the order of the batches.
+    """
     if isinstance(data, ArrayData):
         data = data.decoded_by(processes)
     return in_turns(processes, data.once(size), computed, device)
@@ -315,7 +327,7 @@ def predict(
 
     device = next(model.parameters()).device
     with evaluating(model):
-        for rows, predictions in _in_turns(processes, data, batch_size, computed, device):
+        for rows, predictions in evaluated_in_turns(processes, data, batch_size, computed, device):
             numbers.append(rows)
             for name, prediction in predictions.items():
                 found[name].append(prediction)
@@ -375,7 +387,7 @@ def embed(
 
     device = next(model.parameters()).device
     with evaluating(model):
-        every = list(_in_turns(processes, data, batch_size, computed, device))
+        every = list(evaluated_in_turns(processes, data, batch_size, computed, device))
     _require_rows(every)
     numbers, found = zip(*every, strict=True)
     return join_rows(found, numbers).cpu()

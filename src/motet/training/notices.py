@@ -225,6 +225,7 @@ def warn_of_epochs(state: TrainingState, setup: Setup, lr_schedule: MemberChoice
             task.turning_points for task in setup.model.tasks
         ),
         "enabled: {from: ...}": any(task.enabled_from > 1 for task in setup.model.tasks),
+        "groups of sharing: soft": setup.regrouping.active,
         "columns of sharing: progressive": setup.planner.takes_turns,
     }
     found = [name for name, waits in waiting.items() if waits]

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from motet.training.statistics import Matrix, Measured, add_norms, cosines_of
 
@@ -72,6 +73,12 @@ class Pairs:
         """The groups of shared parameters that were measured."""
         ending = f"/{_COUNT}"
         return [name.removesuffix(ending) for name in self.sums if name.endswith(ending)]
+
+    @property
+    def counts(self) -> NDArray[np.int64] | None:
+        """Steps that measured both tasks of a pair, (T, T); None if there was none."""
+        found = self.sums.get(_COUNT)
+        return None if found is None else found.astype(np.int64)
 
     def cosines(self, group: str | None = None) -> Matrix:
         """Return the exponential mean of the cosines (T, T), without the bias of its beginning.

@@ -76,6 +76,9 @@ class EpochRecord(Record):
     """Name of the balancer."""
     sharing: Mapping[str, Any] | None = None
     """What the sharing scheme reports about itself."""
+    groups: Mapping[str, Any] | None = None
+    """The groups of tasks that were found at the end of the epoch, and the similarities that they
+    follow from; see `motet.training.regrouping.Refresh`."""
     scheduled: Mapping[str, Mapping[str, int]] | None = None
     """By task, the ``steps`` that trained it and the ``rows`` of its batches, where they differ."""
     trained: Mapping[str, Any] | None = None
@@ -88,6 +91,13 @@ class EpochRecord(Record):
     """Mean loss of each task that had a label, and the last weight where it is known."""
     learning_rate: float
     """The highest learning rate, without factors of single parameter groups."""
+
+    @property
+    def new_groups(self) -> list[str] | None:
+        """The groups of tasks, each as a text, if others than before were found."""
+        if self.groups is None or not self.groups["changed"]:
+            return None
+        return [", ".join(group) for group in self.groups["groups"]]
 
 
 @dataclass(frozen=True, kw_only=True)

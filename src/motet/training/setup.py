@@ -38,6 +38,7 @@ from motet.training.planner import Planner
 from motet.training.priorities import check_priority
 from motet.training.randomness import Generators
 from motet.training.rates import LearningRates
+from motet.training.regrouping import Regrouping
 from motet.training.stages import BalancerStages, Stage, make_stages
 
 
@@ -60,6 +61,7 @@ class Setup:
     processes: Processes
     average: WeightAverage
     looks: Looks
+    regrouping: Regrouping
 
     def modules(self) -> dict[str, nn.Module]:
         """Return the modules whose states are saved."""
@@ -170,6 +172,7 @@ def set_up(
         processes,
         WeightAverage(model, options["average"]),
         Looks(options["analysis"]),
+        Regrouping(model, processes),
     )
 
 

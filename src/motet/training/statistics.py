@@ -14,7 +14,7 @@ from motet.balancing.engine.gradient_rows import GradientRows
 from motet.balancing.engine.measuring import joined_gramians, measured_rows
 from motet.model import MultiTaskModel
 from motet.processes import ALONE, Processes
-from motet.sharing.tied import tied_in
+from motet.sharing.tied import Tied
 from motet.training.layer_groups import layer_groups
 from motet.training.looks import ON_THE_WHOLE, Look
 from motet.training.reached import reached_by_any
@@ -70,9 +70,6 @@ def cosines_of(gramian: Matrix) -> Matrix:
 class TaskGradients:
     """Gradients of tasks on the shared parameters, added up over micro-batches and processes.
 
-    Where every task has a network of its own, tied to the others, gradients are those of each on
-    its own, and are compared number by number (`motet.sharing.tied`).
-
     Args:
         model: The model.
         scale: The factor on the losses in backward passes.
@@ -90,7 +87,6 @@ class TaskGradients:
         self._model, self._scale, self._processes = model, scale, processes
         self._look = look
         self._groups: dict[str, list[nn.Parameter]] | None = None
-        self._own: Mapping[str, Sequence[nn.Parameter]] | None = None
         self._rows: GradientRows | None = None
 
     def plus(self, losses: Mapping[str, Tensor]) -> "TaskGradients":
@@ -104,8 +100,7 @@ class TaskGradients:
         if not self._groups:
             return self
         leaves = [each for group in self._groups.values() for each in group]
-        compared = {t: each for t, each in losses.items() if not self._own or t in self._own}
-        rows = measured_rows(compared, leaves, self._own, self._scale)
+        rows = measured_rows(losses, leaves, self._scale)
         (failed,) = self._processes.any([rows is None])
         if failed:
             self._groups, self._rows = {}, None
@@ -123,18 +118,12 @@ class TaskGradients:
         sizes = [len(group) for group in self._groups.values()]
         found = joined_gramians(self._rows, sizes, self._processes).numpy()
         by_group = dict(zip(self._groups, found, strict=True)) if self._look.layers else {}
-        rows = self._rows if self._look.exact and self._own is None else None
-        tasks = tuple(self._rows.tasks)
-        return Measured(tasks, found.sum(axis=0), by_group, self._own is None, rows)
+        rows = self._rows if self._look.exact else None
+        return Measured(tuple(self._rows.tasks), found.sum(axis=0), by_group, rows=rows)
 
     def _find(self, losses: Mapping[str, Tensor]) -> dict[str, list[nn.Parameter]]:
         """Find the parameters on which gradients are compared, by group."""
         model = self._model
-        tied = tied_in(model.sharing)
-        if tied is not None:
-            self._own = tied.counterparts()
-            first = next(iter(self._own.values()))
-            return {"all": list(first)} if first else {}
         parameters = list(model.parameters())
         reached = reached_by_any(losses, list(losses), parameters, self._processes)
         model.note_reached(reached)
@@ -142,6 +131,42 @@ class TaskGradients:
         if not self._look.layers:
             return {"all": shared} if shared else {}
         return layer_groups(model, shared)
+
+
+class OwnGradients:
+    """Compares the gradients of tasks in networks of their own, number by number.
+
+    A backward pass leaves the gradient of each task in ``.grad`` of its own network, times the
+    weight of the task, which changes no cosine. So they cost no further pass: T' x P numbers of
+    memory, and their inner products.
+
+    Args:
+        tied: The networks.
+    """
+
+    def __init__(self, tied: Tied) -> None:
+        self._tied = tied
+        self._memory: Tensor | None = None
+
+    def measured(self, tasks: Sequence[str], scale: float) -> Measured | None:
+        """Return the inner products of what is in ``.grad``.
+
+        Args:
+            tasks: The tasks that have a loss; of others, parameters have no gradient.
+            scale: The factor on the losses in backward passes.
+
+        Returns:
+            The products; None with fewer than two tasks, or if nothing trains.
+        """
+        networks = self._tied.counterparts()
+        present = [task for task in networks if task in tasks]
+        if len(present) < 2 or not networks[present[0]]:
+            return None
+        rows = GradientRows(networks[present[0]], present, self._memory)
+        self._memory = rows.memory
+        for at, task in enumerate(present):
+            rows.fill(at, [parameter.grad for parameter in networks[task]], 1 / scale)
+        return Measured(tuple(present), rows.gramian().cpu().numpy(), comparable=False)
 
 
 def whole_norm(gradients: list[Tensor]) -> Tensor:

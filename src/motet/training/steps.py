@@ -154,7 +154,7 @@ class Steps:
                 count_skipped(state, losses)
             return StepResult(losses, norm, result, penalty, skipped=True, batches=len(choices))
         state.skipped_in_a_row = 0
-        measured, affinity, rate = passed.measured, None, rates.highest
+        measured, affinity, rate = passed.own or passed.measured, None, rates.highest
         gramian = result.gramian if result is not None and self._compares else None
         if measured is None and result is not None and gramian is not None:
             measured = Measured(result.tasks, gramian.numpy())

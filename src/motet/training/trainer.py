@@ -236,7 +236,7 @@ class Trainer:
                             raise Interrupted
                         if state.stopped:
                             break
-                    self._end_epoch()
+                    self._end_epoch(valid)
                     if due_after_epoch(self.evaluate_every, state.epoch):
                         self._validate(valid)
                     self._checkpoint("last")
@@ -265,6 +265,7 @@ class Trainer:
         if valid is not None:
             self.check_monitor(statistics_of(self.model.tasks, valid), self.trivial)
         self.check_epochs(count)
+        self._setup.regrouping.check(valid)
         begin(train, valid, self._setup, self.progress, self.batch_size, count)
         warn_of_nothing_left(self.progress, count)
         if not self.step:
@@ -298,6 +299,7 @@ class Trainer:
                 of steps whose number is not known.
         """
         check_average_known(self._setup)
+        self._setup.regrouping.check(None)
         train = self._data(data, "the training data", whole=True)
         prepare_tasks(self.model, train)
         count_rows(self.planner.scheduler, self.model, train)
@@ -305,7 +307,7 @@ class Trainer:
             with self._generators.own():
                 for batch in self._rest_of_epoch(train):
                     self._step_of_epoch(batch)
-            record = self._end_epoch()
+            record = self._end_epoch(None)
         return {task: values["loss"] for task, values in record.tasks.items()}
 
     def train_step(self, batch: Rows | Iterable[Rows]) -> StepResult:
@@ -386,9 +388,10 @@ class Trainer:
             for observer in self._observing:
                 observer.on_step(self, record)
 
-    def _end_epoch(self) -> EpochRecord:
-        moment = self._moment(self.progress.epoch + 1)
-        record = end_epoch(self._setup, self.progress, moment)
+    def _end_epoch(self, valid: Data | None) -> EpochRecord:
+        epoch, state = self.progress.epoch + 1, self.progress
+        refresh = self._setup.regrouping.refresh(epoch, state.pairs, valid, self.batch_size)
+        record = end_epoch(self._setup, state, self._moment(epoch), refresh)
         self.history.records.append(record.as_dict())
         for observer in self._observing:
             observer.on_epoch(self, record)
@@ -604,10 +607,12 @@ class Trainer:
         """Check that so many epochs train every task, and unfreeze what is to be unfrozen.
 
         Raises:
-            InputError: If the turn of a task, or ``unfreeze``, begins later.
+            InputError: If the turn of a task, or ``unfreeze``, begins later, or groups of tasks
+                are found too late to train in them.
         """
         self.planner.check(epochs)
         self.freezing.check(epochs)
+        self._setup.regrouping.check_epochs(epochs)
 
     def _predictions(
         self, inputs: Any, tasks: str | Iterable[str] | None, weights: Weights

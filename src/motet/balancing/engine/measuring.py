@@ -16,18 +16,13 @@ from motet.processes import Processes
 
 
 def measured_rows(
-    losses: Mapping[str, Tensor],
-    leaves: Sequence[Tensor],
-    own: Mapping[str, Sequence[Tensor]] | None = None,
-    scale: float = 1.0,
+    losses: Mapping[str, Tensor], leaves: Sequence[Tensor], scale: float = 1.0
 ) -> GradientRows | None:
     """Compute the gradients of some losses; their graphs stay.
 
     Args:
         losses: A scalar loss for each of T' tasks; without a graph its gradient is 0.
         leaves: The P numbers that gradients are with respect to.
-        own: For each task other leaves of the same shapes in place of them, as where every task has
-            a network of its own.
         scale: The loss scaler's factor, which gradients are divided by.
 
     Returns:
@@ -35,8 +30,8 @@ def measured_rows(
         is the one for training.
     """
     rows = GradientRows(leaves, list(losses))
-    for row, (task, loss) in enumerate(losses.items()):
-        found = _gradients(loss, leaves if own is None else own[task], scale)
+    for row, loss in enumerate(losses.values()):
+        found = _gradients(loss, leaves, scale)
         if found is None:
             return None
         rows.fill(row, found, 1 / scale)

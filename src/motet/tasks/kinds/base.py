@@ -114,6 +114,22 @@ class LabelKind:
         """Return whether a prediction of a labelled row is NaN."""
         return any(each is not None and bool(each.isnan().any()) for each in prediction)
 
+    def row_scores(self, value: Tensor, target: Tensor) -> Tensor | None:
+        """Return how well each row is predicted, to compare tasks by; None if the kind has none.
+
+        Args:
+            value: Predictions (B, ...).
+            target: Labels in original units, (B, ...).
+
+        Returns:
+            The share of right elements of each row, or of numbers their mean residual, (B,)
+            float64; NaN without a label.
+        """
+        value, target = self.aligned(value, target)
+        if value.shape != target.shape:
+            return None
+        return mean_of_rows((value == target).double(), not_missing(target))
+
     def repeated(self, prediction: Prediction, target: Tensor) -> Prediction:
         """Return the prediction of one row for every row of labels (B, ...)."""
         rows, device = len(target), target.device
@@ -207,6 +223,12 @@ class LabelKind:
     def constant(self, ranges: Ranges, names: Sequence[str] | None) -> str:
         """Name a prediction that is the same in every row although labels differ; else empty."""
         return ""
+
+
+def mean_of_rows(values: Tensor, known: Tensor) -> Tensor:
+    """Return the mean of the known elements of each row (B, ...), (B,); NaN where there is none."""
+    values, known = values.reshape(len(values), -1), known.reshape(len(values), -1)
+    return values.where(known, 0).sum(dim=1) / known.sum(dim=1)
 
 
 def not_missing(target: Tensor) -> Tensor:

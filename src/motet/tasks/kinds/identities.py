@@ -27,6 +27,9 @@ class IdentityLabels(LabelKind):
     def squeezed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         return raw, as_vector(target)
 
+    def row_scores(self, value: Tensor, target: Tensor) -> None:
+        """Return None: of embeddings, only distances matter."""
+
     def trivial(
         self, labels: LabelStatistics, metric: str, restore: Callable[[Tensor], Tensor]
     ) -> Prediction:

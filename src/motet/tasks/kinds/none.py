@@ -21,5 +21,8 @@ class NoLabels(LabelKind):
             return ~target.isnan()
         return target != MISSING
 
+    def row_scores(self, value: Tensor, target: Tensor) -> None:
+        """Return None: what a task makes itself differs between its views."""
+
     def present_or_none(self, target: Tensor) -> Tensor | None:
         return self.present(target)

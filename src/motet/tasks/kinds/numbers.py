@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from motet.figures import figure
-from motet.tasks.kinds.base import LabelKind, Likelihood
+from motet.tasks.kinds.base import LabelKind, Likelihood, mean_of_rows
 from motet.tasks.kinds.ranges import Ranges, ranges_of
 from motet.tasks.labels import as_vector
 from motet.tasks.moments import Moments
@@ -52,6 +52,9 @@ class NumberLabels(LabelKind):
 
     def squeezed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         return as_vector(raw), as_vector(target)
+
+    def row_scores(self, value: Tensor, target: Tensor) -> Tensor:
+        return mean_of_rows((value - target).double(), ~target.isnan())
 
     def moments(self, target: Tensor) -> Moments:
         numbers = as_vector(target).double()

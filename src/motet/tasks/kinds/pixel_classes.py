@@ -5,7 +5,7 @@ from typing import ClassVar, final
 
 from torch import Tensor
 
-from motet.tasks.kinds.base import LabelKind, not_missing
+from motet.tasks.kinds.base import LabelKind, mean_of_rows, not_missing
 from motet.tasks.kinds.classes import constant_class
 from motet.tasks.kinds.ranges import Ranges, ranges_of
 from motet.tasks.prediction import Prediction
@@ -52,6 +52,9 @@ class PixelClassLabels(LabelKind):
 
     def aligned_weights(self, weights: Tensor, target: Tensor) -> Tensor:
         return weights_of_pixels(weights, target)[self.present(target)]
+
+    def row_scores(self, value: Tensor, target: Tensor) -> Tensor:
+        return mean_of_rows((value == target).double(), self.present(target))
 
     def repeated(self, prediction: Prediction, target: Tensor) -> Prediction:
         """Return one class, (1, 1, 1), for every pixel."""

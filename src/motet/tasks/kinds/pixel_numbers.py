@@ -48,6 +48,9 @@ class PixelNumberLabels(LabelKind):
     def aligned_weights(self, weights: Tensor, target: Tensor) -> Tensor:
         return weights_of_pixels(weights, target)[self.present(target)]
 
+    def row_scores(self, value: Tensor, target: Tensor) -> Tensor:
+        return NumberLabels().row_scores(value, target)
+
     def repeated(self, prediction: Prediction, target: Tensor) -> Prediction:
         """Return one number, (1, 1, 1), for every pixel."""
         return Prediction(repeated_pixel(prediction.value, target))

@@ -22,5 +22,9 @@ class QuantileLabels(NumberLabels):
     def squeezed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         return raw, as_vector(target)
 
+    def row_scores(self, value: Tensor, target: Tensor) -> Tensor:
+        """Return residuals of the mean of the predicted quantiles."""
+        return super().row_scores(value.mean(dim=1), target)
+
     def ranges(self, value: Tensor, target: Tensor) -> Ranges:
         return ranges_of(value, target.unsqueeze(1).expand_as(value))

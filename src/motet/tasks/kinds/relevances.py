@@ -41,6 +41,9 @@ class RelevanceLabels(LabelKind):
     def squeezed(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         return as_vector(raw), target
 
+    def row_scores(self, value: Tensor, target: Tensor) -> None:
+        """Return None: of scores, only their order within a query matters."""
+
     def trivial(
         self, labels: LabelStatistics, metric: str, restore: Callable[[Tensor], Tensor]
     ) -> Prediction:

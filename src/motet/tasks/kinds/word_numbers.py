@@ -40,6 +40,10 @@ class WordNumberLabels(LabelKind):
     def aligned_weights(self, weights: Tensor, target: Tensor) -> Tensor:
         return weights.unsqueeze(1).expand_as(target)[self.present(target)]
 
+    def row_scores(self, value: Tensor, target: Tensor) -> Tensor:
+        length = min(value.shape[1], target.shape[1])
+        return NumberLabels().row_scores(value[:, :length], target[:, :length])
+
     def repeated(self, prediction: Prediction, target: Tensor) -> Prediction:
         """Return one number, (1, 1), for every word."""
         return Prediction(prediction.value.to(target.device).expand_as(target))

@@ -56,6 +56,10 @@ class Forward:
         self.processes, self.several = joining.processes, joining.processes.several
         self.group: dict[str, Any] = {"process_group": self.processes.group} if self.several else {}
         """The argument of `motet.backward` that joins gradients over processes, if several."""
+        self.withholds = False
+        """Whether the regulariser is added to the gradients after all else."""
+        self.withheld: Tensor | None = None
+        """The regulariser that is to be added."""
         self._soft_share = soft_share
         self._device, self._dtype = device, getattr(torch, precision)
         self._like = torch.zeros((), device=device)
@@ -107,9 +111,19 @@ class Forward:
         finally:
             self._dtype = dtype
 
-    def penalty(self) -> Tensor | None:
-        """Compute the regulariser of the sharing scheme, if it has one."""
-        return self.model.sharing.penalty(self.model.active_tasks)
+    def penalty(self) -> tuple[Tensor | None, Tensor | None]:
+        """Compute the regulariser of the sharing scheme, if it has one.
+
+        Returns:
+            Its value, and what is to be differentiated with the losses: the same, unless it reaches
+            nothing that trains, or is `withheld`.
+        """
+        found = self.model.sharing.penalty(self.model.active_tasks)
+        trained = found if found is not None and found.requires_grad else None
+        if not self.withholds:
+            return found, trained
+        self.withheld = trained
+        return found, None
 
     def _raw(self, part: Part) -> Raw:
         drawing = nullcontext() if part.share is None else self._drawing(part)

@@ -64,8 +64,7 @@ class MicroBatches:
             self._averages.restore()
             self._normalizer.observe(first)
             forward.generators.seed("step", plan.step)
-        penalty = forward.penalty()
-        trained = penalty if penalty is not None and penalty.requires_grad else None
+        penalty, trained = forward.penalty()
         if needs.gradients:
             result = work.by_rows(balancer, trained, options, self._owners)
         elif needs.fixed_weights:

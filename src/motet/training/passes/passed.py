@@ -26,6 +26,8 @@ class Passed:
     penalty: Tensor | None = None
     measured: Measured | None = None
     """Inner products of the task gradients, if they were computed beside."""
+    own: Measured | None = None
+    """Those of the gradients of tasks in networks of their own, if groups follow from them."""
 
 
 def added(found: Iterable[Terms]) -> Terms:

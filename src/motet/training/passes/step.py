@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from motet.balancing import Balancer
 from motet.balancing.engine.hooks import hooks_once
 from motet.model import MultiTaskModel, mean_losses
 from motet.processes import ALONE, Processes
+from motet.sharing.tied import tied_in
 from motet.training.looks import Look
 from motet.training.loss_scale import LossScale
 from motet.training.normalizing import Normalizer
@@ -18,6 +20,7 @@ from motet.training.passes.averages import Averages
 from motet.training.passes.beside import Beside
 from motet.training.passes.compiled import Compiled
 from motet.training.passes.forward import Forward
+from motet.training.passes.gradients import add_penalty
 from motet.training.passes.joining import Joining
 from motet.training.passes.micro_batches import MicroBatches
 from motet.training.passes.owners import Owners
@@ -25,6 +28,7 @@ from motet.training.passes.passed import Passed, added
 from motet.training.passes.whole import WholeBatch
 from motet.training.plan import Plan
 from motet.training.randomness import Generators
+from motet.training.statistics import OwnGradients
 
 
 class Passes:
@@ -62,6 +66,10 @@ class Passes:
         self.averages = Averages(nn.ModuleList([model, normalizer]))
         self._compiled = compiled
         owners = Owners(model, processes)
+        tied, self._scale = tied_in(model.sharing), scale
+        self._own: OwnGradients | None = None
+        if tied is not None and tied.found["by"] == "gradients":
+            self._own, self._forward.withholds = OwnGradients(tied), True
         self._whole = WholeBatch(self._forward, normalizer, owners, self.averages, scale)
         self._micro_batches = MicroBatches(self._forward, normalizer, owners, self.averages, scale)
         self._beside = Beside(self._forward, self.averages, scale)
@@ -84,12 +92,19 @@ class Passes:
             self._forward.begin()
         self._generators.seed("step", plan.step)
         with self._compiled.in_use() if self._compiled.calls else nullcontext():
-            if plan.micro_batches == 1 and not plan.beside:
+            if plan.micro_batches == 1 and not plan.beside and self._own is None:
                 return self._whole.run(plan, balancer, options, look)
             way = self._whole if plan.micro_batches == 1 else self._micro_batches
             with hooks_once(self._model.parameters()):
                 passed = way.run(plan, balancer, options, look)
-                return self._beside.run(plan, passed) if plan.beside else passed
+                balanced = passed is not None
+                passed = self._beside.run(plan, passed) if plan.beside else passed
+                if self._own is None or passed is None:
+                    return passed
+                own = self._own.measured(list(passed.losses), self._scale.factor)
+                if balanced:
+                    add_penalty(self._forward.withheld, self._scale.factor)
+                return replace(passed, own=own)
 
     def losses(self, plan: Plan) -> dict[str, Tensor]:
         """Compute the losses that a step balances: with its dropout, and without side effects."""

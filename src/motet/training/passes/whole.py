@@ -67,8 +67,7 @@ class WholeBatch:
             gradients = TaskGradients(forward.model, self._scale.factor, forward.processes, look)
             with forward.redrawing(), self._averages.unchanged():
                 measured = gradients.plus(losses).measured()
-        penalty = forward.penalty()
-        trained = penalty if penalty is not None and penalty.requires_grad else None
+        penalty, trained = forward.penalty()
         if balancer.needs.reads != "losses" or forward.several:
             known = {**found.raw, **losses}
             tasks = tasks_of(plan.balanced) if forward.several else list(known)
