@@ -66,7 +66,7 @@ def cluster(
     return [[tasks[place] for place in sorted(each)] for each in sorted(members, key=min)]
 
 
-def completed(groups: Sequence[Sequence[str]], tasks: Sequence[str]) -> list[list[str]]:
+def with_others(groups: Sequence[Sequence[str]], tasks: Sequence[str]) -> list[list[str]]:
     """Add tasks that were not compared, such as auxiliary ones, to the largest group.
 
     Args:
@@ -77,7 +77,7 @@ def completed(groups: Sequence[Sequence[str]], tasks: Sequence[str]) -> list[lis
         Groups of all tasks, those of a group in the order of ``tasks``, in the order of the first.
 
     Example:
-        >>> completed([["c"], ["b", "d"]], ["a", "b", "c", "d"])
+        >>> with_others([["c"], ["b", "d"]], ["a", "b", "c", "d"])
         [['a', 'b', 'd'], ['c']]
     """
     known = {task for group in groups for task in group}

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import mean
 
 from motet.analysis import groupings
-from motet.analysis.clusters import completed
+from motet.analysis.clusters import with_others
 from motet.comparing.methods import Method, Overrides, Unit
 from motet.comparing.runs import Runs
 from motet.config import Config
@@ -122,7 +122,7 @@ def _in_groups(method: Method, source: Method, config: Config, runs: Runs) -> Me
         units = runs.deciding(unit)
         known = groups.get(units[0])
         paths = [path for each in units for path in runs.finals(source, each)]
-        groups[unit] = known or completed(groupings(_affinity(paths)).groups, method.tasks)
+        groups[unit] = known or with_others(groupings(_affinity(paths)).groups, method.tasks)
     if all(len(each) == 1 for each in groups.values()):
         raise InputError("affinity suggests one group of all tasks")
     names = {"; ".join(", ".join(group) for group in each) for each in groups.values()}

@@ -1,6 +1,6 @@
 """Options that may be mappings: weights that change, epochs, unfreezing, adapters, frequencies."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import (
@@ -256,7 +256,7 @@ class Regrouping(TypedDict):
 
 TaskGroups = Annotated[
     Annotated[Regrouping, Tag("found while training")]
-    | Annotated[Sequence[Sequence[str]], Tag("lists of tasks")],
+    | Annotated[tuple[tuple[str, ...], ...], Tag("lists of tasks")],
     Discriminator(
         lambda value: "found while training" if isinstance(value, Mapping) else "lists of tasks"
     ),
@@ -275,7 +275,7 @@ def fixed_shape(scheme: str) -> str:
 
 
 def too_many_groups(number: int, tasks: int) -> str:
-    """Return what is wrong with as many groups as tasks, or more."""
+    """Return the message for as many groups as tasks, or more."""
     return (
         f"found {number} groups of {tasks} tasks; expected fewer groups than tasks: of groups of "
         "one task each, no task would be tied to another"
@@ -283,7 +283,7 @@ def too_many_groups(number: int, tasks: int) -> str:
 
 
 def too_rare_groups(every: int, epochs: int) -> str:
-    """Return what is wrong with groups that are found no earlier than training ends."""
+    """Return the message for groups that are found no earlier than training ends."""
     return (
         f"found {every}, expected an epoch before {epochs}, where training ends: the groups that "
         "are found would never be trained"

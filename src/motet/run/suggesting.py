@@ -8,7 +8,7 @@ from typing import Any, Literal
 import yaml
 
 from motet.analysis import cluster, groupings
-from motet.analysis.clusters import completed
+from motet.analysis.clusters import with_others
 from motet.problems import InputError
 from motet.run import folder
 from motet.run.task_analysis import TaskAnalysis, read_analysis
@@ -64,7 +64,7 @@ def suggest(
     """
     found = read_analysis(path)
     groups, value = _groups(found, number, by)
-    whole = completed(groups, groupable(sharing, tasks))
+    whole = with_others(groups, groupable(sharing, tasks))
     config = yaml.safe_load((path / folder.CONFIG).read_text(encoding="utf-8"))
     config["model"]["sharing"]["groups"] = whole if len(whole) > 1 else None
     return Suggestion(tuple(map(tuple, whole)), value, config)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from motet.analysis import Similarity, cluster, similarity
-from motet.analysis.clusters import completed
+from motet.analysis.clusters import with_others
 from motet.analysis.heterogeneity import pairs_differ
 from motet.data.batches import Data
 from motet.model import MultiTaskModel
@@ -174,7 +174,7 @@ def grouped(found: Similarity, tasks: Sequence[str], number: int) -> list[list[s
     names = tuple(found.tasks[at] for at in known)
     some = np.ix_(known, known)
     own = Similarity(names, np.nan_to_num(matrix[some], nan=0.0), found.counts[some])
-    return completed(cluster(own, groups=min(number, len(names))), tasks)
+    return with_others(cluster(own, groups=min(number, len(names))), tasks)
 
 
 def unknown(tasks: Sequence[str]) -> Similarity:
