@@ -41,7 +41,7 @@ def test_every_option_of_the_type_is_read_with_its_default_and_explanation():
 
 def test_the_section_has_each_option_that_a_file_can_express():
     fields = TrainingConfig.model_fields
-    own = {"epochs", "cache_frozen", "teachers", "loggers", "early_stopping"}
+    own = {"epochs", "cache_frozen", "teachers", "calibrate", "loggers", "early_stopping"}
     assert set(fields) == {each.name for each in KEYS} | own
     for each in KEYS:
         assert fields[each.name].description == each.description

@@ -97,7 +97,7 @@ class MemberOf:
         elif isinstance(value, Mapping) and "type" not in value and self.default is not None:
             value = {"type": self.default, **value}
         registry, name = KINDS[self.kind], _name(value)
-        if name in registry and name not in self._fitting():
+        if isinstance(name, str) and name in registry and name not in self._fitting():
             near = registry.hint(name, self._fitting())
             raise ValueError(f"the {self.kind} {name!r} does not fit here; {near}")
         return value
