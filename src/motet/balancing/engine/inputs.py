@@ -97,7 +97,7 @@ def _described(balancer: Balancer | None) -> str:
 def named_losses(
     losses: Mapping[str, Tensor] | Sequence[Tensor], tasks: Sequence[str], *, complete: bool
 ) -> dict[str, Tensor]:
-    """Return the losses by task, each a scalar, and if ``complete`` at least one, with a graph."""
+    """Return the losses in the order of the tasks, if ``complete`` at least one, with a graph."""
     if isinstance(losses, Tensor) or not isinstance(losses, (Mapping, Sequence)):
         found = "one tensor" if isinstance(losses, Tensor) else type(losses).__name__
         raise InputError(
@@ -135,4 +135,4 @@ def named_losses(
                 f"the loss of {task!r} has no graph: it depends on no parameter that trains; "
                 "leave the task out, or check for `detach()` and `no_grad()` before it"
             )
-    return dict(losses)
+    return {task: losses[task] for task in tasks if task in losses}
