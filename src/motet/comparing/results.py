@@ -118,10 +118,8 @@ class Comparison:
         yield ""
         yield from columns(list(self._method_rows()), right=(1, 3, 4, 5, 6))
         yield ""
-        for method, ran in self.ran.items():
-            yield line(method, ran.what)
-            for model, overrides in ran.chosen.items():
-                yield line("", f"{model}: {', '.join(overrides)}")
+        yield from columns(list(self._what_rows()))
+        yield ""
         for method, why in self.failed.items():
             yield line("failed", f"{method}: {why}")
         if self.best is not None:
@@ -140,6 +138,12 @@ class Comparison:
         from html import escape
 
         return f"<pre>{escape(str(self))}</pre>"
+
+    def _what_rows(self) -> Iterator[Sequence[str]]:
+        for method, ran in self.ran.items():
+            yield method, ran.what
+            for model, overrides in ran.chosen.items():
+                yield "", f"{model}: {', '.join(overrides)}"
 
     def _task_rows(self) -> Iterator[Sequence[str]]:
         yield ("task", "metric", "method", "mean", "95 % interval", "change", "p", "verdict")
