@@ -26,6 +26,8 @@ import motet
 
 SETS = ("adult", "enb", "jura", "wq", "clothing", "snips")
 BALANCERS = ("uncertainty", "famo", "pcgrad", "upgrad")
+EXPERTS = {"type": "mmoe", "expert_width": 128}
+"""After the whole encoder, where it has one stage."""
 FEW = {"clothing": 3000, "snips": 1000}
 """Training rows, where not all."""
 
@@ -73,7 +75,7 @@ def main():
             options.overrides,
             options.output / name,
             balancers=BALANCERS,
-            sharing=["mmoe"],
+            sharing=[EXPERTS if problem.texts else "mmoe"],
             seeds=options.seeds,
             minutes=options.minutes,
             suggest=True,
