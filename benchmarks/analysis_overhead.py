@@ -14,6 +14,7 @@ import statistics
 import time
 
 import torch
+from interleaved import steps_in_turn
 
 import motet
 from motet.data.arrays import ArrayData
@@ -66,12 +67,9 @@ def measure(what, make, tasks, looks):
     times = {"a step that looks": [], "other steps": [], "steps without": []}
     for number in range(looks):
         batches = data.epoch(measuring.batch_size, seed=0, number=number)
-        for at, batch in enumerate(batches):
-            for name in runs if at % 2 else reversed(runs):
-                start = clock()
-                looked = runs[name].train_step(batch).looked
-                kind = "steps without" if name == "none" else "other steps"
-                times["a step that looks" if looked else kind].append(clock() - start)
+        for name, result, seconds in steps_in_turn(runs, batches, clock):
+            kind = "steps without" if name == "none" else "other steps"
+            times["a step that looks" if result.looked else kind].append(seconds)
     assert len(times["a step that looks"]) == looks
     look, other, without = map(statistics.median, times.values())
     print(f"{what}, {tasks} tasks, a look in {steps} steps, {torch.get_num_threads()} threads")

@@ -1,4 +1,4 @@
-"""Two ways to pass over the same data, in turn in one process, and the ratio of their times."""
+"""Ways to pass over the same data, in turn in one process, and the ratio of their times."""
 
 import statistics
 
@@ -27,3 +27,15 @@ def compare(what, pairs, clock, passes):
         f"ratio        {statistics.median(ratios):7.3f}   (pair by pair: "
         f"{min(ratios):.3f} to {max(ratios):.3f})"
     )
+
+
+def steps_in_turn(runs, batches, clock):
+    """Yield the name of a run, what its step returned, and its time: each run, batch by batch.
+
+    ``runs`` are trainers by name.
+    """
+    for at, batch in enumerate(batches):
+        for name in runs if at % 2 else reversed(runs):
+            start = clock()
+            result = runs[name].train_step(batch)
+            yield name, result, clock() - start
