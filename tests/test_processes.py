@@ -75,6 +75,7 @@ def test_an_error_in_one_process_is_shown():
 
 def _left_alone():
     group = processes_of()
+    group.wait()  # until all are connected
     if not group.first:
         return "left"
     with pytest.raises(ProcessLost, match="another process of this run ended"):

@@ -429,7 +429,7 @@ class _ReadsEpochs(GramianBalancer):
         (lambda: PCGrad(TASKS, losses=DWA(("b", "a", "c"))), "same tasks in the same order"),
         (lambda: PCGrad(TASKS, losses="dwaa"), "did you mean 'dwa'"),
         (lambda: create("pcgrad", TASKS, losses={"type": "dwa", "windw": 2}), "mean 'window'"),
-        (lambda: create("pcgrad", TASKS, losses={"window": 2}), "expected a loss balancer, its"),
+        (lambda: create("pcgrad", TASKS, losses={"window": 2}), "found a mapping; expected a name"),
         (lambda: PCGrad(TASKS, unit=1), "unit: found 1, expected true or false"),
         (lambda: _ReadsEpochs(TASKS, losses="dwa"), "DWA, which has `end_epoch`"),
     ],
