@@ -175,7 +175,7 @@ def predicted(random, metric, rows, tasks, count, shift):
 class Right:
     """Rows that are predicted right or wrong, in place of `motet.run.scoring.Scored`."""
 
-    units = None
+    units = weights = None
 
     def __init__(self, rows):
         self.rows = rows

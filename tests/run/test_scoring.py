@@ -35,3 +35,16 @@ def test_some_rows_and_rows_that_are_right(run):
     assert found.on(some) == pytest.approx(report["a"]["auroc"])
     assert found.right()[some].mean() == pytest.approx(report["a"]["accuracy"])
     assert found.units is None
+
+
+def test_rows_count_by_their_weights(tmp_path):
+    weights = np.arange(200) % 4
+    table = {**rows(), "w": weights}
+    tasks = {**CONFIG["tasks"], "a": {"type": "classification", "row_weight": "w"}}
+    run = motet.train({**CONFIG, "tasks": tasks}, table, output=tmp_path / "run")
+    found = scored(run, read(table), ["a"])["a"]
+    assert len(found) == (weights > 0).sum()
+    some = np.arange(0, len(found), 3)
+    kept = np.flatnonzero(weights)[some]
+    report = run.evaluate({name: values[kept] for name, values in table.items()})
+    assert found.on(some) == pytest.approx(report["a"][found.metric.name])

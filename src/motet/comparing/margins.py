@@ -1,12 +1,15 @@
 """Which tasks a shared model serves, and the tests that it is not worse than single-task models.
 
 Validation rows decide which tasks, test rows are tested. Accuracies are tested row by row, other
-metrics by a jackknife over groups of rows (`motet.analysis.margins`); Holm's adjustment covers all
-tasks. How often the tests are wrong is measured by ``benchmarks/planted_comparisons.py``.
+metrics, and those of rows with weights, by a jackknife over groups of rows
+(`motet.analysis.margins`). Where the metric has no value, the verdict is "cannot tell". Holm's
+adjustment covers all tasks. How often the tests are wrong is measured by
+``benchmarks/planted_comparisons.py``.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 import numpy as np
@@ -121,7 +124,7 @@ def tested(
 def _test(
     ours: Scored, theirs: Scored, metric: TaskMetric, levels: Levels, error: float
 ) -> NotWorse:
-    if metric.name == "accuracy" and ours.units is None:
+    if metric.name == "accuracy" and ours.units is None and ours.weights is None:
         return not_worse(ours.right(), theirs.right(), levels.margin, error=error)
     sign = 1 if metric.higher else -1
     whole = _margin(metric, theirs.on(np.arange(len(theirs))), levels.margin)
@@ -133,7 +136,10 @@ def _test(
         return sign * (ours.on(rows) - alone) + own_margin - whole
 
     units = len(ours) if ours.units is None else ours.units
-    return not_worse_by_groups(difference, units, whole, error=error)
+    try:
+        return not_worse_by_groups(difference, units, whole, error=error)
+    except InputError:  # the metric has no value, as of rows without some class; or too few rows
+        return NotWorse(difference(np.arange(len(ours))), -inf, 1.0, len(ours))
 
 
 def _margin(metric: TaskMetric, alone: float, margin: float) -> float:

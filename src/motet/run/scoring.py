@@ -23,6 +23,8 @@ class Scored:
     prediction: Prediction
     target: Tensor
     """Encoded labels (N, ...), none of which is missing in a whole row."""
+    weights: Tensor | None = None
+    """How much each row counts in the metric, (N,), where they differ."""
 
     @property
     def metric(self) -> Metric:
@@ -37,7 +39,8 @@ class Scored:
         places, name = torch.from_numpy(rows), self.task.name
         found = TaskMetrics([self.task], {name: [self.metric.name]})
         own = self.prediction.map(lambda values: values[places])
-        found.update_predictions({name: own}, {name: self.target[places]}, {})
+        weights = {} if self.weights is None else {name: self.weights[places]}
+        found.update_predictions({name: own}, {name: self.target[places]}, {}, weights)
         return found.compute(name)[self.metric.name]
 
     def right(self) -> NDArray[np.float64]:
@@ -71,9 +74,15 @@ def scored(run: Run, table: pa.Table, tasks: Sequence[str]) -> dict[str, Scored]
     """
     view: Any = run._view(table, "")
     targets = run._preprocessing.targets(view, only=tasks)
+    weights = run._preprocessing.weights(view, targets)
     found = {}
     for name, prediction in run._predictions(run.preprocess(table), list(tasks)).items():
         task, target = run.model.tasks[name], torch.from_numpy(np.array(targets[name]))
-        known = task.labelled(target)
-        found[name] = Scored(task, prediction.map(lambda values: values[known]), target[known])  # noqa: B023  # used at once
+        known, own = task.labelled(target), None
+        if name in weights:
+            given = torch.from_numpy(weights[name])
+            known &= given > 0
+            own = given[known] if task.weighted_metrics else None
+        predicted = prediction.map(lambda values: values[known])  # noqa: B023  # used at once
+        found[name] = Scored(task, predicted, target[known], own)
     return found
