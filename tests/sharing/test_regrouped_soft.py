@@ -14,7 +14,7 @@ from motet.problems import InputError
 from motet.sharing.tied import tied_in
 
 FOUND = {"by": "performance", "number": 2}
-KINDS = ["l2", "trace_norm", "group_lasso", "elastic_net"]
+KINDS = ["l2", "trace_norm", "group_lasso"]
 
 
 def moved(found):
@@ -126,6 +126,8 @@ def test_schemes_whose_shape_would_change_refuse(name):
         ({"groups": {"by": "data", "number": 2, "each": 2}}, "groups"),
         ({"groups": {"by": "data", "number": 2, "every": 0}}, "groups"),
         ({"groups": {"by": "gradients", "number": 2}, "task_embedding": 4}, "task_embedding"),
+        ({"groups": FOUND, "regularizer": "elastic_net"}, "elastic_net', which ties no tasks"),
+        ({"groups": FOUND, "strength": 0.0}, "strength 0, which ties no tasks"),
     ],
 )
 def test_wrong_options_are_refused(options, message):

@@ -11,7 +11,7 @@ from motet.config.schema import Config
 from motet.config.stages import wrong_end
 from motet.config.streaming import wrong_stream
 from motet.options import MONITORED, RESERVED_TASK_NAMES, declares
-from motet.options.mappings import fixed_shape, too_many_groups, too_rare_groups
+from motet.options.mappings import epochs_between, fixed_shape, too_many_groups, too_rare_groups
 from motet.other_names import VALUES
 from motet.problems import hint
 from motet.registry import AUXILIARY, SHARING
@@ -135,7 +135,7 @@ def _stages(config: Config, origin: Origin) -> Iterator[Problem]:
 def _epochs(config: Config, origin: Origin) -> Iterator[Problem]:
     """Find epochs of tasks and their groups that training does not reach."""
     groups, epochs = config.model.sharing.options().get("groups"), config.training.epochs
-    every = groups.get("every", 1) if isinstance(groups, Mapping) else 0
+    every = epochs_between(groups) if isinstance(groups, Mapping) else 0
     if isinstance(epochs, int) and every >= epochs:
         message = too_rare_groups(every, epochs)
         yield origin.problem(("model", "sharing", "groups", "every"), message)

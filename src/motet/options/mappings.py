@@ -235,7 +235,7 @@ class AnalysisOptions(TypedDict):
     ]
 
 
-class Regrouping(TypedDict):
+class RegroupingOptions(TypedDict):
     """How groups of tasks are found while training."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic's own hook
@@ -255,13 +255,18 @@ class Regrouping(TypedDict):
 
 
 TaskGroups = Annotated[
-    Annotated[Regrouping, Tag("found while training")]
+    Annotated[RegroupingOptions, Tag("found while training")]
     | Annotated[tuple[tuple[str, ...], ...], Tag("lists of tasks")],
     Discriminator(
         lambda value: "found while training" if isinstance(value, Mapping) else "lists of tasks"
     ),
 ]
 """Lists of tasks, or ``{by: gradients, number: 3, every: 5}``."""
+
+
+def epochs_between(groups: RegroupingOptions) -> int:
+    """Return the epochs from one refresh of groups to the next."""
+    return groups.get("every", 1)
 
 
 def fixed_shape(scheme: str) -> str:

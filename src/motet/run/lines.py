@@ -12,6 +12,7 @@ from motet.figures import figure
 from motet.model import MultiTaskModel
 from motet.model.parameters import adapter_counts
 from motet.model.parts import summarised
+from motet.options.mappings import epochs_between
 from motet.run.auxiliary_lines import auxiliary_rows
 from motet.run.commented_yaml import on_one_line
 from motet.run.costs import count_costs
@@ -116,7 +117,7 @@ def model_lines(prepared: AnyPrepared) -> Iterator[str]:
     costs, sharing = count_costs(prepared), prepared.config.model.sharing.type
     groups = prepared.config.model.sharing.options().get("groups")
     if isinstance(groups, Mapping):
-        every = groups.get("every", 1)
+        every = epochs_between(groups)
         after = "each epoch" if every == 1 else f"every {every} epochs"
         text = f"{groups['number']}, found by {groups['by']} after {after}; one until then"
         yield line("groups", text)

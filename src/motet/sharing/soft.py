@@ -19,7 +19,7 @@ from motet.options import (
     TaskGroups,
     checked,
 )
-from motet.options.mappings import Regrouping, too_many_groups
+from motet.options.mappings import RegroupingOptions, too_many_groups
 from motet.problems import InputError
 from motet.sharing.base import Representation, SharedModule, Sharing
 from motet.sharing.by_task import ByTask
@@ -89,6 +89,13 @@ class Soft(Sharing):
         ] = None,
         groups: TaskGroups | None = None,
     ) -> None:
+        if isinstance(groups, Mapping) and (regularizer == "elastic_net" or not strength):
+            found = f"regularizer {regularizer!r}" if strength else "strength 0"
+            raise InputError(
+                f"found groups that are found while training, and {found}, which ties no tasks; "
+                "expected regularizer l2, trace_norm or group_lasso, and a strength > 0",
+                option="groups",
+            )
         self.groups = groups
         self.regularizer, self.strength, self.layers = regularizer, strength, layers
         self.l1_share = 0.5 if l1_share is None else l1_share
@@ -219,7 +226,7 @@ class _RegroupedModule(_SoftModule):
         places: Sequence[int],
         tasks: Sequence[str],
         width: int,
-        found: Regrouping,
+        found: RegroupingOptions,
     ) -> None:
         super().__init__(scheme, columns, places, tasks, width)
         if found["number"] >= len(tasks):

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from motet.options.mappings import Regrouping
+from motet.options.mappings import RegroupingOptions
 
 Groups = Sequence[Sequence[str]]
 
@@ -18,7 +18,7 @@ class Tied(Protocol):
     The networks of all tasks start from the same weights.
     """
 
-    found: Regrouping
+    found: RegroupingOptions
     """How the groups are found."""
 
     @property

@@ -20,7 +20,7 @@ from motet.analysis.clusters import with_others
 from motet.analysis.heterogeneity import pairs_differ
 from motet.data.batches import Data
 from motet.model import MultiTaskModel
-from motet.options.mappings import too_rare_groups
+from motet.options.mappings import epochs_between, too_rare_groups
 from motet.problems import InputError
 from motet.processes import Processes
 from motet.sharing.tied import Tied, tied_in
@@ -78,7 +78,7 @@ class Regrouping:
     @property
     def every(self) -> int:
         """Epochs from one refresh to the next."""
-        return self._tied.found.get("every", 1) if self._tied is not None else 0
+        return epochs_between(self._tied.found) if self._tied is not None else 0
 
     def check(self, valid: Data | None) -> None:
         """Check that there are the validation data that tasks are compared on.
