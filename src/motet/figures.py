@@ -1,4 +1,4 @@
-"""How numbers are printed: four significant digits, in lines, tables and messages alike."""
+"""How numbers, shares and times are printed, in lines, tables, messages and reports alike."""
 
 import math
 
@@ -23,3 +23,31 @@ def figure(value: float | None) -> str:
     if 1000 <= size < 1e9:
         return f"{value:,.0f}"
     return f"{value:.{_DIGITS}g}" if size >= 1e9 else f"{value:#.{_DIGITS}g}"
+
+
+def percent(share: float) -> str:
+    """Write a share for people.
+
+    Returns:
+        Per cent, with up to three digits.
+
+    Example:
+        >>> [percent(each) for each in (0.05, 0.005, 0.125)]
+        ['5 %', '0.5 %', '12.5 %']
+    """
+    return f"{100 * share:.3g} %"
+
+
+def duration(seconds: float) -> str:
+    """Write a time for people.
+
+    Returns:
+        The time in the unit that suits it.
+
+    Example:
+        >>> [duration(each) for each in (1.25, 12.3, 240, 9000)]
+        ['1.2 s', '12 s', '4 min', '2.5 h']
+    """
+    if seconds < 90:
+        return f"{seconds:.{0 if seconds >= 10 else 1}f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -64,7 +64,7 @@ def test_tasks_that_sharing_hurts_keep_their_own_models(tmp_path):
     [
         ({"margin": 0.0}, "margin"),
         ({"error": 0.7}, "error"),
-        ({"single_task": False}, "single-task models are the teachers"),
+        ({"single_task": False}, "suggest: found no single-task models"),
     ],
 )
 def test_what_does_not_fit_is_refused(changes, message):

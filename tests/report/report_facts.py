@@ -259,6 +259,7 @@ def comparison(count):
         "repeats": [0, 1, 2],
         "error": 0.05,
         "convention": "positive is better",
+        "guarantee": "adjusted for all of them",
         "suggestion": None,
         "methods": methods,
         "failed": {},

@@ -113,7 +113,7 @@ def test_a_suggestion_is_shown_with_its_reasons_and_its_tests():
     assert f"worse than single-task models by more than half the margin on {tasks[3]}" in text
     assert "tested once, on 800 test rows" in text
     metric = found["metrics"][tasks[0]]["name"]
-    verdict = f"not worse than single-task by more than 0.01000 {metric} at error rate 5%"
+    verdict = f"not worse than single-task by more than 0.01000 {metric} at error rate 5 %"
     assert [texts.count(each) for each in (verdict, "cannot tell with these rows")] == [2, 1]
     assert texts.count("it is the single-task model") == 1
 
@@ -121,7 +121,7 @@ def test_a_suggestion_is_shown_with_its_reasons_and_its_tests():
 def test_a_suggestion_of_single_task_models_is_shown_without_tests():
     found = report_facts.comparison(4) | {"suggestion": report_facts.suggestion(4, alone=4)}
     text = " ".join(read(comparison_page("compare-001", found)).texts)
-    assert "single-task models for all tasks: none gains by sharing." in text
+    assert "single-task models for all tasks." in text
     assert "tested once" not in text
 
 

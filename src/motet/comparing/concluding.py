@@ -94,7 +94,7 @@ def conclude(
         for method in done
         for unit in runs.units
     }
-    write_scores(path, scores)
+    write_scores(path, runs.units[0].kind, scores)
     primary = {
         method.name: {
             task: [scores[method.name, unit.number][task][metric.name] for unit in runs.units]

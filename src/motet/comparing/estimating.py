@@ -91,11 +91,12 @@ def _timed(
     evaluations = sum(record["split"] == "validation" for record in trainer.history.records)
     step = max(trained - evaluations * evaluation, 0.0) / max(made, 1)
     every, steps = training.evaluate_every, prepared.steps(training.batch_size)
+    in_epoch = 1.0
     if isinstance(every, int):
-        evaluation *= steps / every
+        in_epoch = steps / every
     elif every != "epoch":
-        evaluation /= dict(every)["epochs"]
-    return Cost(preparation + evaluation, steps * step + evaluation)
+        in_epoch = 1 / dict(every)["epochs"]
+    return Cost(preparation + evaluation, steps * step + in_epoch * evaluation)
 
 
 class _Watch(Observer):

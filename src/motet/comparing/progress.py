@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from motet.comparing.estimating import Cost
+from motet.figures import duration
 from motet.planning import Outcome
 from motet.run.layout import line
 
@@ -49,18 +50,3 @@ class Progress:
         pace = self._took / self._estimated if self._estimated else 1.0
         left = max(self._left, 0.0) * pace / self._processes
         self._say(line("runs", f"{text}; about {duration(left)} left"))
-
-
-def duration(seconds: float) -> str:
-    """Write a time for people.
-
-    Returns:
-        The time in the unit that suits it.
-
-    Example:
-        >>> [duration(each) for each in (12.3, 240, 9000)]
-        ['12 s', '4 min', '2.5 h']
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

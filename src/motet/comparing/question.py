@@ -64,7 +64,10 @@ class Question:
             raise InputError(f"found {self.minutes!r}; expected a number > 0", option="minutes")
         if self.distil and not self.single_task:
             raise InputError(
-                "single-task models are the teachers; leave single_task=False out", option="distil"
+                "found no single-task models, which are the teachers"
+                + (" and what a suggestion is tested against" if self.groups else "")
+                + "; leave single_task=False (--no-single) out",
+                option="suggest" if self.groups else "distil",
             )
         for rate in self.learning_rates or ():
             if not rate > 0:

@@ -13,7 +13,7 @@ from motet.analysis import Interval
 from motet.comparing import suggesting
 from motet.comparing.suggesting import Suggestion
 from motet.comparing.summary import MethodResult, TaskMetric
-from motet.figures import figure
+from motet.figures import figure, percent
 from motet.run import folder
 from motet.run.layout import columns, line
 from motet.run.reporting import write_report
@@ -28,8 +28,8 @@ CONVENTION = (
     "%; positive is better; computed for each {unit}, and then averaged"
 )
 GUARANTEE = (
-    "verdicts: paired t tests over {count} {units}, adjusted for all {tests} of them (Holm), so "
-    "that the chance of any false verdict is at most {error:.0%}"
+    "verdicts: paired t tests over {count} {unit}s, adjusted for all {tests} of them (Holm), so "
+    "that the chance of any false verdict is at most {error}, where differences are normal"
 )
 OF_SEEDS = (
     "intervals are over seeds on one split: how much other rows would change the figures, they do "
@@ -89,13 +89,22 @@ class Comparison:
 
     @property
     def table(self) -> pa.Table:
-        """Every metric on the test rows: columns task, method, seed, metric, value."""
+        """Every metric on the test rows: columns task, method, seed or fold, metric, value."""
         return pq.read_table(self.path / TABLE)
 
     @property
     def convention(self) -> str:
         """How Delta_m is computed, in words."""
         return CONVENTION.format(baseline=self.baseline, unit=self.unit)
+
+    @property
+    def guarantee(self) -> str | None:
+        """What verdicts are, and how often they are wrong, in words; None without verdicts."""
+        verdicts = [each.verdict for own in self.methods.values() for each in own.tasks.values()]
+        tests, count = sum(each is not None for each in verdicts), len(self.repeats)
+        if not tests:
+            return None
+        return GUARANTEE.format(count=count, unit=self.unit, tests=tests, error=percent(self.error))
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write a report: one HTML page, which needs no network.
@@ -124,7 +133,8 @@ class Comparison:
             yield line("failed", f"{method}: {why}")
         if self.best is not None:
             yield line("best", f"{self.best}, by the mean score on validation rows")
-        yield from (line("note", note) for note in self.notes)
+        stated = filter(None, (self.convention, self.guarantee))
+        yield from (line("note", note) for note in (*stated, *self.notes))
         if self.suggestion is not None:
             yield ""
             yield from self.suggestion.lines(self.metrics)
@@ -202,6 +212,7 @@ class Comparison:
             "repeats": list(self.repeats),
             "error": self.error,
             "convention": self.convention,
+            "guarantee": self.guarantee,
             "metrics": {task: asdict(metric) for task, metric in self.metrics.items()},
             "methods": {
                 name: {**asdict(self.ran[name]), **asdict(result)}
@@ -215,12 +226,13 @@ class Comparison:
 
 
 def write_scores(
-    path: Path, scores: Mapping[tuple[str, int], Mapping[str, Mapping[str, float]]]
+    path: Path, unit: str, scores: Mapping[tuple[str, int], Mapping[str, Mapping[str, float]]]
 ) -> None:
     """Write ``results.parquet``.
 
     Args:
         path: The folder of the comparison.
+        unit: What repetitions are, the name of their column.
         scores: Metrics by task, of each method and repetition.
     """
     rows = [
@@ -232,7 +244,7 @@ def write_scores(
     fields = {
         "task": pa.string(),
         "method": pa.string(),
-        "seed": pa.int64(),
+        unit: pa.int64(),
         "metric": pa.string(),
         "value": pa.float64(),
     }

@@ -11,12 +11,12 @@ from motet.comparing.budget import Size, fitting, runs_of, seconds_of
 from motet.comparing.estimating import Cost, cost_of
 from motet.comparing.following import DISTILLED, GROUPS, left_out, why_ungrouped
 from motet.comparing.methods import OWN, Method
-from motet.comparing.progress import duration
 from motet.comparing.question import CONFIG, Question, Settled, methods_of, write
 from motet.comparing.runs import Base
 from motet.comparing.summary import TaskMetric
 from motet.config import Config, ConfigError
 from motet.config.places import with_absolute
+from motet.figures import duration
 from motet.planning.halving import fewest_epochs
 from motet.problems import InputError
 from motet.run import build_trainer, folder, prepare

@@ -16,7 +16,7 @@ made on the validation rows of the first alone, as those of others are test rows
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import inf, isnan
+from math import inf, isfinite, isnan
 from statistics import mean
 from typing import Any
 
@@ -25,7 +25,7 @@ from motet.comparing.methods import SINGLE, Method, Unit
 from motet.comparing.reading import validated_metrics, validation_of
 from motet.comparing.runs import Runs
 from motet.comparing.summary import TaskMetric
-from motet.report.suggestion import said, suggested
+from motet.report.suggestion import suggested, verdict
 from motet.run import folder, load
 from motet.run.layout import line
 from motet.run.scoring import scored
@@ -68,12 +68,13 @@ class Suggestion:
             tasks = [task for task, own in self.runs.items() if own == path]
             yield line("deploy", f"{path}: {', '.join(tasks)}")
         for task, found in self.tests.items():
-            verdict = said(asdict(found), metrics[task].name, self.levels.error)
+            words = verdict(asdict(found), metrics[task].name, self.levels.error)
             seen = (
-                f"difference {found.difference:+.4f}, at least {found.bound:+.4f}, "
-                f"{found.rows:,} test rows"
+                f"difference {found.difference:+.4f}, at least {found.bound:+.4f}"
+                if isfinite(found.bound)
+                else "the metric needs more of them"
             )
-            yield line("tested", f"{task}: {verdict} ({seen})")
+            yield line("tested", f"{task}: {words} ({found.rows:,} test rows; {seen})")
 
     def as_dict(self) -> dict[str, Any]:
         """Return what ``results.json`` holds."""

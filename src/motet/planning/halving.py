@@ -15,7 +15,7 @@ from motet.run import build_trainer
 from motet.run.prepared import AnyPrepared, with_config
 
 KEPT = 3
-"""One candidate in so many is kept after a rung, which has so many times the epochs of the last."""
+"""One candidate in so many is kept after a rung, and the next rung has so many times its epochs."""
 RUNGS = 3
 """How many rungs there are at most."""
 
@@ -55,7 +55,9 @@ def lengths(epochs: int, fewest: int = 1, rungs: int = RUNGS) -> list[int]:
 
 
 def rungs(count: int, epochs: int, fewest: int = 1) -> list[Rung]:
-    """Return the rungs of a number of candidates, of which the last has three at most.
+    """Return the rungs of a number of candidates.
+
+    The last has three of up to 27, and more where there are fewer rungs, as of few epochs.
 
     Args:
         count: Number of candidates.

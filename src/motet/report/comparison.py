@@ -46,7 +46,8 @@ def comparison(results: Results) -> list[Section]:
     if any(methods[name]["delta_m"] for name in others):
         first.append(_delta_m(results, others))
     failed = [f"{name} failed: {why}" for name, why in results["failed"].items()]
-    first.append(Lines([results["convention"], *results["notes"], *failed], "Notes"))
+    stated = filter(None, (results["convention"], results["guarantee"]))
+    first.append(Lines([*stated, *results["notes"], *failed], "Notes"))
     second: list[Element] = []
     if len(tasks) > _MANY:
         second.append(_map(results, others, tasks))

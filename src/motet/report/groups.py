@@ -23,12 +23,15 @@ def groups(run: RunFacts) -> Section | None:
     )
     if last["tasks"]:
         parts = [_map(epoch, last), *parts]
-    times = "once" if len(changes) == 1 else f"{len(changes)} times"
     note = (
-        f"Found by {last['by']} {len(found)} times, and changed {times}; networks of one group are "
-        "tied to each other. All tasks were one group before."
+        f"Found by {last['by']} {_times(len(found))}, and changed {_times(len(changes))}; networks "
+        "of one group are tied to each other. All tasks were one group before."
     )
     return Section("Groups of tasks", parts, note)
+
+
+def _times(count: int) -> str:
+    return {0: "never", 1: "once"}.get(count, f"{count} times")
 
 
 def _map(epoch: int, found: Mapping[str, Any]) -> Figure:
@@ -53,8 +56,8 @@ def _map(epoch: int, found: Mapping[str, Any]) -> Figure:
         if values
     ]
     what = {
-        "gradients": "mean cosine of gradients",
-        "performance": "correlation of errors on validation rows",
+        "gradients": "Mean cosine of gradients",
+        "performance": "Correlation of errors on validation rows",
         "data": "CKA of representations of validation rows",
     }[found["by"]]
     return heat_map(
@@ -64,8 +67,8 @@ def _map(epoch: int, found: Mapping[str, Any]) -> Figure:
         columns=order,
         x="",
         y="",
-        text=f"{what.capitalize()}, on average {' and '.join(means) or 'unknown'}.",
-        table=Table(("task", "other task", what), capped(pairs), bars=(2,)),
+        text=f"{what}, on average {' and '.join(means) or 'unknown'}.",
+        table=Table(("task", "other task", "similarity"), capped(pairs), bars=(2,)),
         scale="diverging",
         limits=(-1, 1),
     )

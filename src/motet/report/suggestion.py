@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from motet.figures import figure
+from motet.figures import figure, percent
 from motet.report.elements import Lines, Section, Table, Titled
 
 Facts = Mapping[str, Any]
@@ -33,7 +33,7 @@ def suggestion(found: Facts, metrics: Mapping[str, Facts]) -> Section:
                 ours,
                 alone,
                 *((test["difference"], test["bound"]) if test else (None, None)),
-                said(test, metric["name"], levels["error"])
+                verdict(test, metric["name"], levels["error"])
                 if test
                 else "it is the single-task model",
             )
@@ -48,18 +48,18 @@ def suggestion(found: Facts, metrics: Mapping[str, Facts]) -> Section:
 def suggested(choice: Facts) -> str:
     """Return what is suggested in words."""
     if not choice["shared"]:
-        return "single-task models for all tasks: none gains by sharing"
+        return "single-task models for all tasks"
     single = choice["single"]
     also = f"; single-task models for {', '.join(single)}" if single else ""
     return f"{choice['method']} for {', '.join(choice['shared'])}{also}"
 
 
-def said(test: Facts, metric: str, error: float) -> str:
+def verdict(test: Facts, metric: str, error: float) -> str:
     """Return the verdict on a task in words."""
     if test["verdict"] != "not worse":
         return "cannot tell with these rows"
     margin = f"{figure(test['margin'])} {metric}"
-    return f"not worse than single-task by more than {margin} at error rate {error:.0%}"
+    return f"not worse than single-task by more than {margin} at error rate {percent(error)}"
 
 
 def _reasons(found: Facts) -> Iterator[str]:
@@ -83,5 +83,5 @@ def _reasons(found: Facts) -> Iterator[str]:
         yield (
             f"Then each task of {choice['method']} was tested once, on {rows:,} test rows, against "
             "its single-task model of the same repetition. The chance that any task is called not "
-            f"worse that is worse by the margin is at most {levels['error']:.0%} (Holm)."
+            f"worse that is worse by the margin is at most {percent(levels['error'])} (Holm)."
         )

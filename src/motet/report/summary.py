@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from motet.figures import figure
+from motet.figures import duration, figure
 from motet.report.conflicts import fighting
 from motet.report.elements import Element, Figure, Lines, Section, Table, Tiles, Titled
 from motet.report.facts import RunFacts
@@ -79,14 +79,8 @@ def _tiles(run: RunFacts) -> dict[str, str]:
         found["epochs"] = f"{last['epoch']}" + (f" (best {best[-1]})" if best else "")
         found["steps"] = f"{last['step']:,}"
         seconds = sum(record["seconds"] for record in run.epochs)
-        found["time of epochs"] = _duration(seconds)
+        found["time of epochs"] = duration(seconds)
     return found
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.{0 if seconds >= 10 else 1}f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _table(run: RunFacts, record: Mapping[str, Any]) -> Table:

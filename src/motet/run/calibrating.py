@@ -245,7 +245,7 @@ def calibration_lines(found: Calibration, tasks: Sequence[Task]) -> Iterator[str
         sources = {each.source for each in fitted.values()}
         rows_of = {"given": "the rows given", "test": "test rows"}
         listed = {rows_of.get(source, "validation rows") for source in sources}
-        yield f"{'calibrate':<10} temperatures, fitted on {' and '.join(sorted(listed))}"
+        yield line("calibrate", f"temperatures, fitted on {' and '.join(sorted(listed))}")
         yield from columns(rows, right=(1, 2))
     if without:
         yield line(
@@ -255,7 +255,7 @@ def calibration_lines(found: Calibration, tasks: Sequence[Task]) -> Iterator[str
         )
     few = [name for name, each in found.tasks.items() if each.temperature is None and each.tempers]
     if few:
-        yield f"{'note':<10} too few rows for a temperature (at least {FEWEST}): {', '.join(few)}"
+        yield line("note", f"too few rows for a temperature (at least {FEWEST}): {', '.join(few)}")
 
 
 def with_intervals(

@@ -52,6 +52,7 @@ from motet.run.training import (
     train_one,
     write_config,
 )
+from motet.training.history import read_records
 from motet.version import __version__
 from motet.writing import replacing
 
@@ -285,8 +286,8 @@ def with_classes(prepared: Prepared) -> Config:
 
 def _test_result(run: Path) -> dict[str, Any]:
     """Read the record of a run's test, with None where a number was NaN."""
-    lines = (run / folder.METRICS).read_text(encoding="utf-8").splitlines()
-    return next(record for record in map(json.loads, reversed(lines)) if record["event"] == "test")
+    records = reversed(read_records(run / folder.METRICS))
+    return next(record for record in records if record["event"] == "test")
 
 
 def _summary(results: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -43,8 +43,7 @@ class Set(Input):
     commas, semicolons or bars need a separator; ``separator: ' '`` keeps these in the values.
     Numbers are converted to text. In the network each value is a vector, and a set their mean or
     sum; an empty set is zeros, and a missing one has a vector that stands for that. Values that
-    were rare or not seen in training
-    share the index of unknown ones.
+    were rare or not seen in training share the index of unknown ones.
 
     Args:
         name: The input's name.
