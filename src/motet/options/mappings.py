@@ -264,9 +264,10 @@ TaskGroups = Annotated[
 """Lists of tasks, or ``{by: gradients, number: 3, every: 5}``."""
 
 
-def epochs_between(groups: RegroupingOptions) -> int:
-    """Return the epochs from one refresh of groups to the next."""
-    return groups.get("every", 1)
+def epochs_between(groups: Mapping[str, Any]) -> int:
+    """Return the epochs from one refresh of groups to the next, of `RegroupingOptions`."""
+    every: int = groups.get("every", 1)
+    return every
 
 
 def fixed_shape(scheme: str) -> str:

@@ -35,7 +35,7 @@ _NOTES = {
     "validation": "intervals and sets were calibrated on the validation rows, which also chose the "
     "epoch: they may hold slightly less often than stated",
     "folds": "intervals and sets were calibrated on all rows, each predicted by the model that did "
-    "not see it; the models together are more accurate, so they may hold more often than stated",
+    "not see it; the models together are usually more accurate, so they may hold more often",
 }
 
 
