@@ -59,10 +59,24 @@ def why_ungrouped(config: Config, tasks: Sequence[str]) -> str:
         return "fewer than three tasks: they share, or they do not"
     if config.model.sharing.options().get("groups"):
         return "the config has groups of its own"
+    if _is_frozen(config):
+        return "all that tasks share is frozen"
     analysis = config.training.analysis
     if analysis is None or analysis.get("affinity") == "none":
         return "training.analysis of the config measures no affinity; remove it for the default"
     return ""
+
+
+def _is_frozen(config: Config) -> bool:
+    training = config.training
+    if training.unfreeze is not None:
+        return False
+    encoders = [each.options().get("encoder") for each in (config.inputs or {}).values()]
+    pretrained = all(
+        isinstance(each, Mapping) and each["type"] == "pretrained" and not each.get("adapter")
+        for each in encoders
+    )
+    return "encoder" in training.freeze or ("pretrained" in training.freeze and pretrained)
 
 
 def left_out(name: str, why: str) -> str:
