@@ -4,10 +4,10 @@ Compares single-task models with the default model of each set: four balancers, 
 scheme, a tuned weighted sum of losses and distillation; then suggests a model for each task and
 tests it. Prints the table of every comparison. The sets:
 
-adult           census, three tasks; all rows
-enb, jura, wq   tables of the folder multi_target: 2, 3 and 14 numbers
-clothing        3,000 reviews of the training rows, three labels, on kept states of a frozen encoder
-snips           1,000 sentences of the training rows, intent and slots
+adult                 census, three tasks; all rows
+enb, jura, scpf, wq   tables of the folder multi_target: 2, 3, 3 and 14 numbers
+clothing              3,000 reviews of the training rows, three labels, on kept states of a frozen encoder
+snips                 1,000 sentences of the training rows, intent and slots
 
 A comparison that was stopped continues from its folder in ``--output``.
 
@@ -24,7 +24,7 @@ from defaults import load
 
 import motet
 
-SETS = ("adult", "enb", "jura", "wq", "clothing", "snips")
+SETS = ("adult", "enb", "jura", "scpf", "wq", "clothing", "snips")
 BALANCERS = ("uncertainty", "famo", "pcgrad", "upgrad")
 EXPERTS = {"type": "mmoe", "expert_width": 128}
 """After the whole encoder, where it has one stage."""
