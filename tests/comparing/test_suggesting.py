@@ -2,11 +2,17 @@
 
 import numpy as np
 import pytest
+import torch
 from in_process import in_process
 
 import motet
-from motet.comparing import estimating
+from motet.analysis import Similarity
+from motet.comparing import estimating, following, margins
+from motet.comparing.summary import TaskMetric
 from motet.problems import InputError
+from motet.run.scoring import Scored
+from motet.run.task_analysis import TaskAnalysis
+from motet.tasks import Classification, Prediction, Regression
 
 __all__ = ["in_process"]
 CONFIG = {
@@ -70,3 +76,34 @@ def test_tasks_that_sharing_hurts_keep_their_own_models(tmp_path):
 def test_what_does_not_fit_is_refused(changes, message):
     with pytest.raises(InputError, match=message):
         motet.compare(CONFIG, rows(), **{**ASKED, **changes})
+
+
+@pytest.mark.parametrize("labels", [0, 1])
+def test_a_task_with_too_few_labels_in_the_test_rows_leaves_others_their_tests(labels):
+    noise = torch.randn(2, 60, generator=torch.Generator().manual_seed(0)).double()
+    few = torch.zeros(labels, dtype=torch.int64)
+    scored = {
+        "a": Scored(Regression("a"), Prediction(noise[0] + 0.1 * noise[1]), noise[0]),
+        "b": Scored(Regression("b"), Prediction(few.double()), few.double()),
+        "c": Scored(Classification("c", classes=2), Prediction(few), few),
+    }
+    metrics = dict.fromkeys("ab", TaskMetric("r2", True, 1.0))
+    metrics["c"] = TaskMetric("accuracy", True, 1.0)
+    found = margins.tested(scored, scored, metrics, margins.Levels(0.05, 0.05))
+    verdicts = {task: each.verdict for task, each in found.items()}
+    assert verdicts == {"a": "not worse", "b": "cannot tell", "c": "cannot tell"}
+    assert found["b"].rows == labels
+
+
+def test_affinity_of_runs_of_which_one_did_not_measure_a_rare_task(monkeypatch):
+    def analysis(tasks):
+        unknown = np.full((len(tasks),) * 2, np.nan)
+        affinity = {one: {other: float(len(tasks)) for other in tasks} for one in tasks}
+        similar = Similarity(tuple(tasks), unknown, np.zeros_like(unknown, dtype=np.int64))
+        return TaskAnalysis(similar, {}, unknown, affinity, {})
+
+    monkeypatch.setattr(following, "read_analysis", analysis)
+    for runs in (["ab", "abc"], ["abc", "ab"]):
+        found = following._affinity(runs)
+        assert found["a"]["b"] == 2.5
+        assert found["c"]["a"] == found["a"]["c"] == 3.0

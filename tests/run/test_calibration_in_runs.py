@@ -152,6 +152,21 @@ def test_a_run_without_calibration_explains_how_to_get_one_and_then_has_it(tmp_p
     assert "kind" in run.calibration.tasks
 
 
+def test_a_task_without_labels_in_the_rows_stays_as_it_is(run, tmp_path):
+    copy = motet.load(shutil.copytree(run.path, tmp_path / "run"))
+    before = copy.calibration.tasks
+    others = rows(5, 60) | {"price": [None] * 60, "kind": ["unseen"] * 60}
+    found = copy.calibrate(others)
+    assert {"price", "kind"}.isdisjoint(found.tasks)
+    assert "stars" in found.tasks
+    assert copy.calibration.tasks["price"] is before["price"]
+    assert copy.calibration.tasks["kind"] is before["kind"]
+    with pytest.raises(InputError, match="no row has a label of price"):
+        copy.calibrate(others, tasks=["price"])
+    with pytest.raises(InputError, match="level: found 'high'; expected a number between 0 and 1"):
+        copy.predict(NEW, intervals="high")
+
+
 def test_a_calibration_of_other_weights_or_a_lost_one_is_refused(run, tmp_path):
     shutil.copytree(run.path / "model", tmp_path / "model")
     learned = tmp_path / "model/learned.json"

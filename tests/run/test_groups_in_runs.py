@@ -111,6 +111,7 @@ def test_folds_and_streams_find_groups(tmp_path):
         ({"groups": {"by": "data", "number": 2, "every": 2}}, "groups.every", "before 2"),
         ({"groups": {"by": "labels", "number": 2}}, "model.sharing.groups.by", "'labels'"),
         ({"groups": {"by": "data"}}, "model.sharing.groups.number", "missing"),
+        ({"groups": {"a": ["b"]}}, "model.sharing.groups.a", "known: by, number, every"),
         ({"task_embedding": 8}, "task_embedding", "remove task_embedding"),
     ],
 )

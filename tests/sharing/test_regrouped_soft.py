@@ -141,3 +141,12 @@ def test_with_an_embedding_of_tasks_groups_are_found_by_what_they_compute():
     tied.regroup([["a", "c"], ["b"]])
     assert found.penalty() is not None
     assert found(X, TASKS).keys() == {*TASKS}
+
+
+@pytest.mark.parametrize("groups", [None, FOUND])
+@pytest.mark.parametrize(("stages", "layers"), [([nn.ReLU()], None), ([nn.ReLU(), None], [1])])
+def test_stages_without_weights_cannot_be_tied(groups, stages, layers):
+    stages = [each or nn.Linear(WIDTH, WIDTH) for each in stages]
+    scheme = sharing.create("soft", groups=groups, layers=layers)
+    with pytest.raises(InputError, match="stages without weights, so that nothing is tied"):
+        scheme.build(stages, TASKS, WIDTH)

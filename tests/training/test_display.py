@@ -1,11 +1,13 @@
 """What `fit(verbose=True)` and `train_epoch(verbose=True)` show."""
 
+import pytest
 import torch
 from torch import nn
 
 from motet import MultiTaskModel, Trainer, tasks
 from motet.figures import figure
 from motet.live import Progress, Table
+from motet.problems import InputError
 from motet.training.display import LiveProgress
 
 X = torch.randn(32, 3, generator=torch.Generator().manual_seed(0))
@@ -57,3 +59,12 @@ def test_many_tasks_are_summarised_in_a_line(capsys):
     made, data = trainer(8)
     made.fit(data, validation=data, epochs=1, verbose=True)
     assert capsys.readouterr().out.rstrip().endswith("and 2 more")
+
+
+@pytest.mark.parametrize("verbose", ["no", 1, None])
+def test_verbose_is_true_or_false(verbose):
+    made, data = trainer()
+    with pytest.raises(InputError, match=rf"verbose: found '?{verbose}'?; expected True or False"):
+        made.fit(data, epochs=1, verbose=verbose)
+    with pytest.raises(InputError, match="expected True or False"):
+        made.train_epoch(data, verbose=verbose)

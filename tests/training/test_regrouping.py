@@ -278,5 +278,21 @@ def test_of_many_rows_evenly_spaced_ones_are_compared(rows):
 
 def test_frozen_networks_have_nothing_to_compare():
     one = trainer({"by": "gradients", "number": 2}, freeze=["sharing"])
-    one.train_epoch(planted(rows=64))
+    with pytest.warns(UserWarning, match="no two tasks that can be compared by gradients"):
+        one.train_epoch(planted(rows=64))
     assert one.model.sharing.groups == [list(TASKS)]
+
+
+def test_a_frozen_task_joins_the_largest_group_of_the_others():
+    one = trainer({"by": "gradients", "number": 2}, freeze=["f"])
+    one.train_epoch(planted())
+    assert one.model.sharing.groups == [["a", "c", "e", "f"], ["b", "d"]]
+
+
+@pytest.mark.filterwarnings("ignore:scheduling")
+def test_one_task_at_a_step_cannot_be_compared_by_gradients():
+    one = trainer({"by": "gradients", "number": 2}, scheduling="round_robin", patience=None)
+    train, valid = split(planted())
+    with pytest.warns(UserWarning, match="expected steps that train two tasks") as found:
+        one.fit(train, valid, epochs=3)
+    assert len(found) == 1

@@ -1,6 +1,7 @@
 """Numbers that users pass, as arrays, checked once."""
 
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,6 @@ def share(value: float, option: str) -> float:
     Raises:
         InputError: If it is not between 0 and 1.
     """
-    if not 0 < value < 1:
-        raise InputError(f"found {value}; expected a number between 0 and 1", option=option)
+    if not isinstance(value, Real) or not 0 < value < 1:
+        raise InputError(f"found {shown(value)}; expected a number between 0 and 1", option=option)
     return value

@@ -151,13 +151,14 @@ def _affinity(runs: Sequence[Path]) -> Mapping[str, Mapping[str, float]]:
     known = [each for each in found if each is not None]
     if not known:
         raise InputError("the runs measured no affinity")
+    tasks = dict.fromkeys(task for each in known for task in each)  # one may lack a rare task
     return {
         source: {
             target: mean(filter(isfinite, values)) if any(map(isfinite, values)) else nan
-            for target in known[0]
-            for values in [[each[source][target] for each in known]]
+            for target in tasks
+            for values in [[each.get(source, {}).get(target, nan) for each in known]]
         }
-        for source in known[0]
+        for source in tasks
     }
 
 

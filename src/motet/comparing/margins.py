@@ -124,8 +124,6 @@ def tested(
 def _test(
     ours: Scored, theirs: Scored, metric: TaskMetric, levels: Levels, error: float
 ) -> NotWorse:
-    if metric.name == "accuracy" and ours.units is None and ours.weights is None:
-        return not_worse(ours.right(), theirs.right(), levels.margin, error=error)
     sign = 1 if metric.higher else -1
     whole = _margin(metric, theirs.on(np.arange(len(theirs))), levels.margin)
 
@@ -137,6 +135,8 @@ def _test(
 
     units = len(ours) if ours.units is None else ours.units
     try:
+        if metric.name == "accuracy" and ours.units is None and ours.weights is None:
+            return not_worse(ours.right(), theirs.right(), levels.margin, error=error)
         return not_worse_by_groups(difference, units, whole, error=error)
     except InputError:  # the metric has no value, as of rows without some class; or too few rows
         return NotWorse(difference(np.arange(len(ours))), -inf, 1.0, len(ours))

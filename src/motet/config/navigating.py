@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from pydantic import BaseModel, Tag
+from pydantic import BaseModel, Discriminator, Tag
 from typing_extensions import is_typeddict
 
 from motet.config.members import MemberOf
@@ -52,6 +52,10 @@ def tagged(here: Any, tag: str | int) -> _Entry | None:
     """Return the branch of a union that has a tag, or that is called so."""
     for branch in get_args(getattr(here, "annotation", here)):
         metadata = getattr(branch, "__metadata__", ())
+        if any(isinstance(marker, Discriminator) for marker in metadata):  # it may be left out
+            inner = tagged(branch.__origin__, tag)
+            if inner is not None:
+                return inner
         tags: list[Any] = [marker.tag for marker in metadata if isinstance(marker, Tag)]
         if tag in (tags or [getattr(branch, "__name__", None)]):
             return _Entry(metadata, branch)

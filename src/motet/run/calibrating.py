@@ -197,8 +197,9 @@ def calibrated_predictions(
             joined = Prediction.joined([each for each, _ in found[task.name]])
             target = torch.cat([each for _, each in found[task.name]])
             rows = int(task.judged(target).sum())
-            scores = _scores(task, joined, target)
-            result[task.name] = Calibrated(rows, scores=scores, source=source)
+            if rows:
+                scores = _scores(task, joined, target)
+                result[task.name] = Calibrated(rows, scores=scores, source=source)
     return Calibration(result)
 
 
@@ -329,7 +330,8 @@ def _collected(
                 target = batch.targets[name]
                 assert target is not None
                 known = model.tasks[name].judged(target)
-                found[name].append((raw[known].double().cpu(), target[known].cpu()))
+                if known.any():
+                    found[name].append((raw[known].double().cpu(), target[known].cpu()))
     return {
         name: (torch.cat([raw for raw, _ in own]), torch.cat([target for _, target in own]))
         for name, own in found.items()

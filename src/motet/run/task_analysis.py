@@ -91,8 +91,9 @@ def read_analysis(path: Path) -> TaskAnalysis:
     if not file.is_file():
         raise InputError(
             f"found no {folder.ANALYSIS} in {path}; expected a finished run of at least two tasks "
-            "that share parameters, with training.analysis (the default), or of groups that are "
-            "found while training; folds have their own"
+            "that share parameters, with training.analysis (the default) and enough steps for it "
+            "(in a short run, every: 1), or of groups that are found while training; folds have "
+            "their own"
         )
     try:
         return _read(json.loads(file.read_text(encoding="utf-8")))

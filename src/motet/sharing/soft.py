@@ -109,6 +109,12 @@ class Soft(Sharing):
             return Grouped(within, groups).build(stages, tasks, width)
         every = range(1, len(stages) + 1)
         places = stages.places(list(every) if self.layers is None else self.layers, "layers")
+        if not any(True for place in places for _ in stages[place].parameters()):
+            raise InputError(
+                f"found stages without weights, so that nothing is tied; the encoder has "
+                f"{stages.counted()}; expected one with weights among them, or sharing: hard",
+                option=None if self.layers is None else "layers",
+            )
         made = self, stages.copies(len(tasks)), places, tasks, width
         return _SoftModule(*made) if groups is None else _RegroupedModule(*made, groups)
 
@@ -247,8 +253,7 @@ class _RegroupedModule(_SoftModule):
 
     def counterparts(self) -> dict[str, list[nn.Parameter]]:
         names = self.columns.names
-        trained = [row for row in self._tied(names) if all(each.requires_grad for each in row)]
-        return {task: [row[at] for row in trained] for at, task in enumerate(names)}
+        return {task: [row[at] for row in self._tied(names)] for at, task in enumerate(names)}
 
     def _groups(self, tasks: Sequence[str] | None) -> list[list[str]]:
         asked = [[t for t in each if tasks is None or t in tasks] for each in self.groups]

@@ -26,7 +26,7 @@ class Tied(Protocol):
         """The groups in which tasks are tied now."""
 
     def counterparts(self) -> Mapping[str, Sequence[nn.Parameter]]:
-        """Return the tied parameters that train, of each task, in the same order for all."""
+        """Return the tied parameters of each task, in the same order for all."""
 
     def regroup(self, groups: Groups) -> None:
         """Tie tasks within other groups from now on."""

@@ -9,6 +9,7 @@ Correlations of errors vanish when models have learned what tasks have in common
 then: groups stay as they are while the correlations do not differ by more than chance.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,13 @@ _MOST_ROWS = 1_000
 representations then varies by about 0.03, and products of T (T - 1) / 2 pairs stay cheap."""
 _FEWEST_ROWS = 4
 """That CKA without bias needs."""
+
+_NEEDED = {
+    "gradients": "expected steps that train two tasks, whose networks are not frozen",
+    "performance": "expected validation rows that have labels of two tasks, of kinds with errors",
+    "data": f"expected two tasks that are enabled, and at least {_FEWEST_ROWS} validation rows",
+}
+"""By what tasks are compared by, what that needs."""
 
 
 @dataclass(frozen=True)
@@ -124,10 +132,24 @@ class Regrouping:
         measured = self._processes.of_first(self._measured(names, pairs, valid, batch_size))
         clear = found["by"] != "performance" or pairs_differ(measured)
         every = list(self._tied.counterparts())
-        groups = (grouped(measured, every, found["number"]) if clear else None) or before
+        known = grouped(measured, every, found["number"])
+        if known is None and epoch == self.every:
+            self._warn(epoch)
+        groups = (known if clear else None) or before
         self._tied.regroup(groups)
         now = tuple(map(tuple, groups))
         return Refresh(found["by"], measured, now, groups != before)
+
+    def _warn(self, epoch: int) -> None:
+        """Warn about tasks that could not be compared."""
+        assert self._tied is not None
+        by = self._tied.found["by"]
+        warnings.warn(
+            f"sharing: found no two tasks that can be compared by {by} at the end of epoch "
+            f"{epoch}, so that their groups stay as they are: {_NEEDED[by]}; choose another way, "
+            "or groups: [[...], [...]]",
+            stacklevel=4,
+        )
 
     def _measured(
         self, names: Sequence[str], pairs: Pairs, valid: Data | None, batch_size: int

@@ -156,16 +156,22 @@ class OwnGradients:
             scale: The factor on the losses in backward passes.
 
         Returns:
-            The products; None with fewer than two tasks, or if nothing trains.
+            The products, of tasks whose networks train; None with fewer than two of them.
         """
-        networks = self._tied.counterparts()
-        present = [task for task in networks if task in tasks]
-        if len(present) < 2 or not networks[present[0]]:
+        networks = {
+            task: parameters
+            for task, parameters in self._tied.counterparts().items()
+            if task in tasks and any(each.requires_grad for each in parameters)
+        }
+        present = list(networks)
+        same = zip(*networks.values(), strict=True)
+        trained = [each for each in same if all(one.requires_grad for one in each)]
+        if len(present) < 2 or not trained:
             return None
-        rows = GradientRows(networks[present[0]], present, self._memory)
+        rows = GradientRows([each[0] for each in trained], present, self._memory)
         self._memory = rows.memory
-        for at, task in enumerate(present):
-            rows.fill(at, [parameter.grad for parameter in networks[task]], 1 / scale)
+        for at in range(len(present)):
+            rows.fill(at, [each[at].grad for each in trained], 1 / scale)
         return Measured(tuple(present), rows.gramian().cpu().numpy(), comparable=False)
 
 

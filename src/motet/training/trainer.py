@@ -18,7 +18,7 @@ from motet.data.batches import Batch, Data, Draw
 from motet.data.several import SourceDraw, Sources
 from motet.model import MultiTaskModel
 from motet.options import Unpack, checked
-from motet.problems import InputError
+from motet.problems import InputError, shown
 from motet.scheduling import Scheduler
 from motet.settings import Setting
 from motet.tasks import Prediction
@@ -431,10 +431,16 @@ class Trainer:
 
     @contextmanager
     def _displayed(self, verbose: bool, epochs: int) -> Iterator[None]:
-        """Show training within a block, on the first process."""
+        """Show training within a block, on the first process.
+
+        Raises:
+            InputError: If ``verbose`` is neither true nor false.
+        """
+        if not isinstance(verbose, bool):
+            raise InputError(f"found {shown(verbose)}; expected True or False", option="verbose")
         before = list(self.observers)
-        with displayed(verbose and self.processes.first, epochs) as shown:
-            self.observers += shown
+        with displayed(verbose and self.processes.first, epochs) as more:
+            self.observers += more
             try:
                 yield
             finally:

@@ -27,7 +27,7 @@ _OF_ONE_SIZE = 0.9
 _OTHERWISE = "; if they are the words of texts: text"
 
 
-def infer_set(name: str, column: pa.ChunkedArray) -> Guess | None:
+def infer_set(name: str, column: pa.ChunkedArray, *, otherwise: str = _OTHERWISE) -> Guess | None:
     """Guess whether a column holds sets of values.
 
     Lists of texts and whole numbers are sets if a value occurs in 5 rows on average, and hardly
@@ -40,6 +40,7 @@ def infer_set(name: str, column: pa.ChunkedArray) -> Guess | None:
     Args:
         name: Name of the column.
         column: Its training rows.
+        otherwise: What is said of lists that may be words.
 
     Returns:
         The guess, with the separator of texts; None if it holds others.
@@ -55,16 +56,16 @@ def infer_set(name: str, column: pa.ChunkedArray) -> Guess | None:
     if len(known) < FEWEST:
         return None
     if is_list(known.type):
-        return _of_lists(name, known, missing)
+        return _of_lists(name, known, missing, otherwise)
     separator = separator_of(known)
     if separator is not None:
         return _of_texts(name, known, separator, missing)
     if holds_json(known):
-        return _of_lists(name, read_column(known), f"{missing}, as JSON")
+        return _of_lists(name, read_column(known), f"{missing}, as JSON", otherwise)
     return None
 
 
-def _of_lists(name: str, lists: pa.ChunkedArray, more: str) -> Guess | None:
+def _of_lists(name: str, lists: pa.ChunkedArray, more: str, otherwise: str) -> Guess | None:
     numbers = not pa.types.is_string(lists.type.value_type)
     members = _Members.of(lists)
     if not members.may_be_sets:
@@ -74,8 +75,8 @@ def _of_lists(name: str, lists: pa.ChunkedArray, more: str) -> Guess | None:
     if words and len(members.distinct) > _MOST_WORDS:
         return None
     what = counted(len(members.distinct), "number" if numbers else "text")
-    otherwise = _OTHERWISE if words else ""
-    return Guess(name, "set", f"lists of {what}, {members.per_row:.1f} in a row{more}{otherwise}")
+    reason = f"lists of {what}, {members.per_row:.1f} in a row{more}"
+    return Guess(name, "set", f"{reason}{otherwise}" if words else reason)
 
 
 def _of_texts(name: str, texts: pa.ChunkedArray, separator: str, missing: str) -> Guess | None:

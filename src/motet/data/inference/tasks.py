@@ -146,7 +146,7 @@ def _guess_task(table: pa.Table, name: str, name_row: RowName) -> tuple[str | No
         bounds = count_bounds(column)
         if bounds:
             return "regression", _seen_bounds(column, bounds, missing, name_row)
-        several = infer_set(name, column)
+        several = infer_set(name, column, otherwise="")
         if several is not None:
             return "multi_label", several.reason
         seen = f"{counted(distinct, 'text')}{missing}{spelling_numbers(column, name_row)}"
