@@ -149,7 +149,7 @@ def test_teachers_that_do_not_fit_are_refused_and_nothing_is_written(
 
 
 def test_a_folder_that_is_no_run_and_a_weight_without_teachers_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"no trained model|there is no"):
+    with pytest.raises(InputError, match=r"teachers: .*(no trained model|there is no)"):
         motet.train(taught([str(tmp_path)]), ROWS, output=tmp_path / "run")
     with pytest.raises(InputError, match="no teachers"):
         motet.train(taught([], teacher_weight=0.5), ROWS, output=tmp_path / "run")

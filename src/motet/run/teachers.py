@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from motet.data.arrays import ArrayData
-from motet.problems import InputError
+from motet.problems import InputError, owned
 from motet.run.ensembles import Ensemble
 from motet.run.layout import line
 from motet.run.loading import load
@@ -70,7 +70,8 @@ def teachers_of(prepared: AnyPrepared, tasks: Mapping[str, Task]) -> list[Teache
             "a teacher has seen the test rows of other folds; remove data.split.folds or teachers",
             option="training.teachers",
         )
-    runs = [load(each) for each in training.teachers]
+    with owned("training.teachers"):
+        runs = [load(each) for each in training.teachers]
     for run in runs:
         if run.config.data.split.folds is not None and run.config.data.split.fold is None:
             raise InputError(
