@@ -80,7 +80,7 @@ def test_what_does_not_fit_is_refused(changes, message):
 
 @pytest.mark.parametrize("labels", [0, 1])
 def test_a_task_with_too_few_labels_in_the_test_rows_leaves_others_their_tests(labels):
-    noise = torch.randn(2, 60, generator=torch.Generator().manual_seed(0)).double()
+    noise = torch.randn(2, 400, generator=torch.Generator().manual_seed(0)).double()
     few = torch.zeros(labels, dtype=torch.int64)
     scored = {
         "a": Scored(Regression("a"), Prediction(noise[0] + 0.1 * noise[1]), noise[0]),
