@@ -6,7 +6,7 @@ tests it. Prints the table of every comparison. The sets:
 
 adult                 census, three tasks; all rows
 enb, jura, scpf, wq   tables of the folder multi_target: 2, 3, 3 and 14 numbers
-clothing              3,000 reviews of the training rows, three labels, on kept states of a frozen encoder
+clothing              3,000 reviews of the training rows, on kept states of a frozen encoder
 snips                 1,000 sentences of the training rows, intent and slots
 
 A comparison that was stopped continues from its folder in ``--output``.
