@@ -6,7 +6,7 @@ similarity counts as 0. Average linkage merges what is left, and groups are numb
 task, so that they do not jump between refreshes.
 
 Correlations of errors vanish when models have learned what tasks have in common, and are noise
-then: groups stay as they are while the correlations do not differ by more than chance.
+then: groups stay as they are unless the correlations speak clearly for others.
 """
 
 import warnings
@@ -18,7 +18,7 @@ import numpy as np
 
 from motet.analysis import Similarity, cluster, similarity
 from motet.analysis.clusters import with_others
-from motet.analysis.heterogeneity import pairs_differ
+from motet.analysis.evidence import favours
 from motet.data.batches import Data
 from motet.model import MultiTaskModel
 from motet.options.mappings import epochs_between, too_rare_groups
@@ -130,12 +130,13 @@ class Regrouping:
         found, before = self._tied.found, self._tied.groups
         names = [t for t in self._tied.counterparts() if t in self._model.active_tasks]
         measured = self._processes.of_first(self._measured(names, pairs, valid, batch_size))
-        clear = found["by"] != "performance" or pairs_differ(measured)
         every = list(self._tied.counterparts())
         known = grouped(measured, every, found["number"])
         if known is None and epoch == self.every:
             self._warn(epoch)
-        groups = (known if clear else None) or before
+        groups = known or before
+        if found["by"] == "performance" and not favours(measured, groups, before):
+            groups = before
         self._tied.regroup(groups)
         now = tuple(map(tuple, groups))
         return Refresh(found["by"], measured, now, groups != before)
