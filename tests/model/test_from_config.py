@@ -226,6 +226,7 @@ REMEDIES = {  # what a message says, and the options that it asks for; None leav
     "set lateral: false": {"lateral": False},
     "set ratio: 1": {"ratio": 1},
     "remove layers": {"layers": None},
+    "or sharing: hard": {"type": "hard", "layers": None},
     "leave shared_layers and task_layers out": {"shared_layers": None, "task_layers": None},
 }
 

@@ -148,5 +148,5 @@ def test_with_an_embedding_of_tasks_groups_are_found_by_what_they_compute():
 def test_stages_without_weights_cannot_be_tied(groups, stages, layers):
     stages = [each or nn.Linear(WIDTH, WIDTH) for each in stages]
     scheme = sharing.create("soft", groups=groups, layers=layers)
-    with pytest.raises(InputError, match="stages without weights, so that nothing is tied"):
+    with pytest.raises(InputError, match="without weights, so that nothing is tied"):
         scheme.build(stages, TASKS, WIDTH)

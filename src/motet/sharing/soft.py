@@ -1,7 +1,7 @@
 """Soft sharing: a network per task, tied by a regulariser of their weights."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from typing import Any, Literal, final
 
@@ -108,15 +108,24 @@ class Soft(Sharing):
             within.groups = None
             return Grouped(within, groups).build(stages, tasks, width)
         every = range(1, len(stages) + 1)
+        if not _have_weights(stages):
+            raise InputError(
+                "found an encoder without weights, so that nothing is tied; expected one with "
+                "weights, or sharing: hard"
+            )
         places = stages.places(list(every) if self.layers is None else self.layers, "layers")
-        if not any(True for place in places for _ in stages[place].parameters()):
+        if not _have_weights([stages[place] for place in places]):
             raise InputError(
                 f"found stages without weights, so that nothing is tied; the encoder has "
-                f"{stages.counted()}; expected one with weights among them, or sharing: hard",
-                option=None if self.layers is None else "layers",
+                f"{stages.counted()}; expected one with weights among them",
+                option="layers",
             )
         made = self, stages.copies(len(tasks)), places, tasks, width
         return _SoftModule(*made) if groups is None else _RegroupedModule(*made, groups)
+
+
+def _have_weights(stages: Iterable[nn.Module]) -> bool:
+    return any(True for stage in stages for _ in stage.parameters())
 
 
 class _SoftModule(SharedModule):
