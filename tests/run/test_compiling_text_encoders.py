@@ -4,29 +4,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 import motet
-from motet.training.passes import checks, compiled
+from tests.quick_compiling import quick  # noqa: F401  # a fixture of all tests
 from tests.run.test_inputs_over_processes import BAG, ENCODERS, TASKS, TEXT, table
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 """While torch traces, its own warnings would be errors inside."""
 
 DATA = table("text", "slots", "kind")
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Compile to a graph that is one node of autograd's, but not to machine code."""
-    compile = torch.compile
-    monkeypatch.setattr(checks, "_lacking_compiler", lambda device: None)  # none is called
-    monkeypatch.setattr(
-        compiled.torch, "compile", lambda forward, options: compile(forward, backend="aot_eager")
-    )
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()
 
 
 @pytest.mark.parametrize("name", list(ENCODERS))

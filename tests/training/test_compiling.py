@@ -16,7 +16,8 @@ from motet.registry import BALANCERS, SHARING
 from motet.sharing import create as create_sharing
 from motet.tasks import Classification, Regression, SequenceLabelling
 from motet.training import Trainer
-from motet.training.passes import checks, compiled, parts_to_compile
+from motet.training.passes import parts_to_compile
+from tests.quick_compiling import quick  # noqa: F401  # a fixture of all tests
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 """While torch traces, its own warnings would be errors inside."""
@@ -35,19 +36,6 @@ NAMES = [
     for name in BALANCERS
     if name not in TWICE
 ]
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Compile to a graph that is one node of autograd's, but not to machine code."""
-    compile = torch.compile
-    monkeypatch.setattr(checks, "_lacking_compiler", lambda device: None)  # none is called
-    monkeypatch.setattr(
-        compiled.torch, "compile", lambda forward, options: compile(forward, backend="aot_eager")
-    )
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()
 
 
 def encoder():

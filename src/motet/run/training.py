@@ -270,12 +270,13 @@ class _Attempt:
         ):
             self.say(part)
         if trainer.progress.skipped:
-            self.say(f"{'note':<10} {trainer.progress.skipped} skipped steps that were not finite")
+            self.say(line("note", f"{trainer.progress.skipped} skipped steps that were not finite"))
         if trainer.progress.overflowed:
-            self.say(
-                f"{'note':<10} {trainer.progress.overflowed} skipped steps in which float16 "
-                "overflowed; each halved the loss scale"
+            note = (
+                f"{trainer.progress.overflowed} skipped steps in which float16 overflowed; each "
+                "halved the loss scale"
             )
+            self.say(line("note", note))
         if prepared.config.training.calibrate:
             self._calibrate(run, inputs)
         tested = any(part.counts["test"] for part in prepared.used.values())
