@@ -160,6 +160,16 @@ def test_the_next_run_finds_the_file_however_rows_are_split(rows, folder, cache,
     assert_like(run, train(seed, again, tmp_path / "plain", OFF)[0])
 
 
+def test_a_teacher_reads_the_file_that_its_run_wrote(rows, folder, cache, tmp_path, calls):
+    teacher, _ = train(config(folder), rows, tmp_path / "teacher")
+    calls.clear()
+    taught = config(folder, teachers=[str(teacher.path)])
+    student, _ = train(taught, rows, tmp_path / "student")
+    assert sum(calls) == 2 * frozen_states._CHECKED  # one reads the file for itself, one to teach
+    assert len(list(cache.iterdir())) == 1
+    assert_like(student, train(taught, rows, tmp_path / "plain", OFF)[0])
+
+
 def test_other_texts_weights_or_pooling_have_a_file_of_their_own(rows, folder, cache, tmp_path):
     train(config(folder), rows, tmp_path / "one")
     train(config(folder), rows.slice(0, 80), tmp_path / "two")

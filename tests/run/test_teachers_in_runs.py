@@ -50,7 +50,7 @@ def test_soft_targets_are_what_teachers_predict_in_the_form_of_the_labels(teache
     prepared = motet.run.prepare(taught(teachers), data=ROWS)
     trainer = motet.run.build_trainer(prepared)
     found = teachers_of(prepared, {name: trainer.model.tasks[name] for name in CONFIG["tasks"]})
-    soft = soft_targets_of(found, prepared)
+    soft = soft_targets_of(found, prepared, print)
     table = prepared.table_of("train")
     for place, task in enumerate(CONFIG["tasks"]):
         predicted = motet.load(teachers[place]).predict(table)

@@ -79,6 +79,8 @@ class Pretrained(Adaptable):
     ) -> None:
         super().__init__()
         model, config = loaded(path, architecture, layers, _with_padding)
+        # models that generate text keep no past states here; of a folder, the model has a copy
+        config.use_cache = model.config.use_cache = False
         self.model: nn.Module = _encoder_of(model, str(config.model_type))
         self.architecture = plain(config)
         self.pool = pool
@@ -203,7 +205,6 @@ def _encoder_of(model: Any, kind: str) -> nn.Module:
             f"{kind} reads padding like any other token (it has no attention mask), so that the "
             "states of a text would depend on its batch; expected a model with a mask, such as bert"
         )
-    model.config.use_cache = False  # of past states, for models that generate text
     if getattr(model, "pooler", None) is not None:
         model.pooler = None  # would be saved and counted, and never trained
     found: nn.Module = model

@@ -10,11 +10,12 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -23,14 +24,17 @@ from motet.adapting import per_task_modules
 from motet.config import Config
 from motet.data.ragged import Ragged
 from motet.live import Progress
+from motet.model import MultiTaskModel
 from motet.model.building import Portable
 from motet.problems import InputError
 from motet.run.cache import cache_folder, entries, make_room, size_text, usage
 from motet.run.layout import line
 from motet.run.prepared import AnyPrepared, Part
+from motet.run.runs import Run
 from motet.run.stream_prepared import PreparedStream
 from motet.training import Trainer
 from motet.training.checkpoint import SUFFIX, read_checkpoint, write_checkpoint
+from motet.training.freezing import Freezing
 from motet.training.precomputing import (
     States,
     computes_as_in_evaluation,
@@ -73,7 +77,7 @@ def check_cache(config: Config, trainer: Trainer) -> None:
             option="cache_frozen",
         )
     for name, encoders in texts.items():
-        reason = _obstacle(config, trainer, encoders)
+        reason = _obstacle(config, trainer.model, encoders)
         if reason:
             raise InputError(
                 f"the frozen encoder of {name!r} cannot be computed once: {reason}",
@@ -97,30 +101,38 @@ def with_frozen_states(prepared: Part, trainer: Trainer, say: Say, step: Say) ->
             reason = "its frozen encoder runs in every epoch: rows are streamed"
             say(line("note", f"{name}: {reason}"))
         return prepared.first_inputs(1)
-    inputs, config = prepared.inputs, prepared.config
-    for chosen in _choices(prepared, trainer):
-        name, encoder, text = chosen.name, chosen.encoder, chosen.text
-        if chosen.reason:
-            reason = f"its frozen encoder runs in every epoch: {chosen.reason}"
-            say(line("note", f"{name}: {reason}"))
-            continue
-        options = _options(config, name, encoder)
-        found, how = _Cached(name, encoder, options, text, chosen.words, chosen.size, step).states()
-        say(line("cache", f"{name}: {len(text['ids']):,} texts by a frozen encoder, {how}"))
-        inputs = with_states(inputs, name, found)
-    return inputs
+    read = _Read(prepared.inputs, prepared.config, trainer.model, trainer.freezing.plan)
+    return read.with_states(say, step)
+
+
+def teacher_inputs(run: Run, table: pa.Table, step: Say) -> dict[str, Any]:
+    """Return what a finished run's model takes of a table, texts as in `with_frozen_states`.
+
+    Several teachers with the same encoder read its states from one file.
+
+    Args:
+        run: The run; its model is frozen as it was in training.
+        table: The rows.
+        step: Called with a line about the work in progress.
+    """
+    inputs, training = run.preprocess(table), run.config.training.options()
+    plan = Freezing(run.model, training["freeze"], training["unfreeze"], training["frozen"]).plan
+    return _Read(inputs, run.config, run.model, plan).with_states(lambda line: None, step)
 
 
 def storing_lines(prepared: AnyPrepared, trainer: Trainer) -> Iterator[str]:
     """Report what a run will store outside its folder, and where."""
-    for chosen in (each for part in prepared.parts.values() for each in _choices(part, trainer)):
-        if not chosen.reason:
-            yield line(
-                "cache",
-                f"{chosen.name}: {size_text(chosen.size)} of states are kept for later runs in "
-                f"{cache_folder()}",
-            )
-            yield line("", f"there: {usage(entries())}; see motet cache, and cache_frozen: false")
+    for part in prepared.parts.values():
+        if isinstance(part, PreparedStream):
+            continue
+        read = _Read(part.inputs, part.config, trainer.model, trainer.freezing.plan)
+        for chosen in read.choices():
+            if not chosen.reason:
+                size, place = size_text(chosen.size), cache_folder()
+                kept = f"{chosen.name}: {size} of states are kept for later runs in {place}"
+                yield line("cache", kept)
+                used = usage(entries())
+                yield line("", f"there: {used}; see motet cache, and cache_frozen: false")
 
 
 @dataclass(frozen=True)
@@ -138,24 +150,51 @@ class _Choice:
     """Why they are not computed once; empty if they are."""
 
 
-def _choices(prepared: Part, trainer: Trainer) -> Iterator[_Choice]:
-    config = prepared.config
-    if config.training.cache_frozen is False or isinstance(prepared, PreparedStream):
-        return
-    by_token = texts_read_by_token(trainer.model)
-    for name, encoders in frozen_texts(trainer.model, trainer.freezing.plan).items():
-        text, words = prepared.inputs.get("texts", {}).get(name), name in by_token
-        if text is None:  # of another source
-            continue
-        count = len(next(iter(text.values()))) + (int(lengths_of(text).sum()) if words else 0)
-        size = 4 * count * int(encoders[0].width)  # type: ignore[arg-type]  # an int
-        reason = _obstacle(config, trainer, encoders)
-        if size > LARGEST and not config.training.cache_frozen:
-            reason = f"its states take {size_text(size)}; cache_frozen: true stores them anyway"
-        yield _Choice(name, encoders[0], text, words, size, reason)
+@dataclass(frozen=True)
+class _Read:
+    """Rows in memory, and the model that reads them."""
+
+    inputs: dict[str, Any]
+    config: Config
+    model: MultiTaskModel
+    plan: Mapping[int, Iterable[str]]
+    """Names of the parameters that are unfrozen at some epoch."""
+
+    def with_states(self, say: Say, step: Say) -> dict[str, Any]:
+        """Return the inputs, with the states of texts whose encoders are never trained."""
+        inputs = self.inputs
+        for chosen in self.choices():
+            name, encoder, text = chosen.name, chosen.encoder, chosen.text
+            if chosen.reason:
+                reason = f"its frozen encoder runs in every epoch: {chosen.reason}"
+                say(line("note", f"{name}: {reason}"))
+                continue
+            options = _options(self.config, name, encoder)
+            cached = _Cached(name, encoder, options, text, chosen.words, chosen.size, step)
+            found, how = cached.states()
+            say(line("cache", f"{name}: {len(text['ids']):,} texts by a frozen encoder, {how}"))
+            inputs = with_states(inputs, name, found)
+        return inputs
+
+    def choices(self) -> Iterator[_Choice]:
+        """Yield the texts whose encoders are never trained."""
+        wanted = self.config.training.cache_frozen
+        if wanted is False:
+            return
+        by_token = texts_read_by_token(self.model)
+        for name, encoders in frozen_texts(self.model, self.plan).items():
+            text, words = self.inputs.get("texts", {}).get(name), name in by_token
+            if text is None:  # of another source
+                continue
+            count = len(next(iter(text.values()))) + (int(lengths_of(text).sum()) if words else 0)
+            size = 4 * count * int(encoders[0].width)  # type: ignore[arg-type]  # an int
+            reason = _obstacle(self.config, self.model, encoders)
+            if size > LARGEST and not wanted:
+                reason = f"its states take {size_text(size)}; cache_frozen: true stores them anyway"
+            yield _Choice(name, encoders[0], text, words, size, reason)
 
 
-def _obstacle(config: Config, trainer: Trainer, encoders: list[nn.Module]) -> str:
+def _obstacle(config: Config, model: MultiTaskModel, encoders: list[nn.Module]) -> str:
     """Return why a frozen encoder's states cannot be computed once; empty if they can."""
     if config.training.precision != "float32":
         return (
@@ -163,9 +202,9 @@ def _obstacle(config: Config, trainer: Trainer, encoders: list[nn.Module]) -> st
         )
     if not all(getattr(encoder, "reads_tokens", True) for encoder in encoders):
         return "it is a bag, which costs no more than reading its states"
-    if not all(computes_as_in_evaluation(trainer.model, encoder) for encoder in encoders):
+    if not all(computes_as_in_evaluation(model, encoder) for encoder in encoders):
         return "with frozen: training its dropout stays active"
-    if trainer.model.auxiliary_tasks:
+    if model.auxiliary_tasks:
         return "auxiliary tasks change its inputs"
     if any(per_task_modules(encoder) for encoder in encoders):
         return "each task has an adapter of its own in it"

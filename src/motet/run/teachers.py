@@ -6,7 +6,7 @@ share growing over training (Clark et al., ACL 2019, arXiv:1907.04829); see ``te
 `motet.training.options`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +14,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from motet.data.arrays import ArrayData
+from motet.data.trees import take_rows
 from motet.problems import InputError, owned
 from motet.run.ensembles import Ensemble
+from motet.run.frozen_states import teacher_inputs
 from motet.run.layout import line
 from motet.run.loading import load
 from motet.run.origin_rows import fingerprint, read_fingerprint
@@ -84,12 +86,15 @@ def teachers_of(prepared: AnyPrepared, tasks: Mapping[str, Task]) -> list[Teache
     return found if training.teacher_weight else []
 
 
-def soft_targets_of(teachers: list[Teacher], prepared: AnyPrepared) -> dict[str, Floats]:
+def soft_targets_of(
+    teachers: list[Teacher], prepared: AnyPrepared, step: Callable[[str], object]
+) -> dict[str, Floats]:
     """Let teachers predict the training rows.
 
     Args:
         teachers: Of `teachers_of`.
         prepared: The student's rows.
+        step: Called with a line about the work in progress.
 
     Returns:
         By task (N, ...), in the form of its targets.
@@ -97,10 +102,11 @@ def soft_targets_of(teachers: list[Teacher], prepared: AnyPrepared) -> dict[str,
     if not teachers:
         return {}
     assert isinstance(prepared, Prepared)
-    table, found = prepared.table_of("train"), dict[str, list[Floats]]()
+    found = dict[str, list[Floats]]()
     for teacher in teachers:
-        inputs = teacher.run.preprocess(table)
-        rows, size = ArrayData(inputs, {}), batch_size_of(inputs)
+        inputs = teacher_inputs(teacher.run, prepared.rows.table, step)
+        rows = ArrayData(take_rows(inputs, prepared.rows.split.train), {})
+        size = batch_size_of(inputs)
         soft = soft_targets(teacher.run.model, rows, batch_size=size, tasks=list(teacher.tasks))
         for task, places in teacher.tasks.items():
             own = soft[task].numpy()

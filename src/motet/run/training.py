@@ -242,10 +242,11 @@ class _Attempt:
                 source: with_frozen_states(part, trainer, self.say, self.step)
                 for source, part in prepared.used.items()
             }
+            soft = soft_targets_of(self._teachers, prepared, self.step)
         with warnings.catch_warnings():  # a run may have stopped when only its end was missing
             warnings.filterwarnings("ignore", r"fit\(epochs=\d+\) trains nothing")
             trainer.fit(
-                rows_of(prepared, inputs, "train", soft_targets_of(self._teachers, prepared)),
+                rows_of(prepared, inputs, "train", soft),
                 rows_of(prepared, inputs, "validation"),
                 epochs=prepared.config.training.epoch_count,
             )
