@@ -74,6 +74,7 @@ def complaints(tmp_path, text):
         ("model: {encoder: {hidden: 256, 128}}", "model.encoder.128: found 128 alone; write lists in brackets"),
         ("model: {encoder: {hidden: ['256']}}", "write 256, without quotes"),
         ("training: {freeze: encoder}", "expected a list; write [encoder]"),
+        ("training: {analysis: true}", "expected a mapping; remove it for the default, or write {every: auto, layers: true, affinity: first_order}"),
         # names
         ("inputs: {agee: number}", "3:10  inputs.agee: the data have no column 'agee' (did you mean 'age'?)"),
         ("inputs: {age: {type: text, tokenizer: word}}", "3:39  inputs.age.tokenizer: found 'word', expected words, wordpiece, bpe, or the path of a file or folder; did you mean 'words'?"),

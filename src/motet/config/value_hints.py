@@ -67,6 +67,8 @@ def value_hint(path: Key, value: Any, found: Sequence[Level]) -> str | None:
         return _for_section(path, field, value)
     if member_field(field) is not None and path in (("tasks",), ("inputs",)):
         return _for_members(path, field, value)
+    if value is True and isinstance(field.default, Mapping):
+        return f"remove it for the default, or write {_yaml(dict(field.default))}"
     return _for_list(field, value)
 
 
@@ -139,7 +141,7 @@ def _typed(registry: Registry, given: Mapping[str, Any]) -> dict[str, Any]:
 def _for_list(field: Any, value: Any) -> str | None:
     """Put one value in brackets, or values that were written side by side."""
     form = _tuple_in(field.annotation)
-    if form is None or isinstance(value, (Mapping, list, NoneType)):
+    if form is None or isinstance(value, (Mapping, list, NoneType, bool)):
         return None
     default = field.get_default(call_default_factory=True)
     parts = re.split(r"[,\s]+", value.strip(" ,")) if isinstance(value, str) else [value]
