@@ -1,72 +1,46 @@
-"""How often groups that are found while training are the planted ones, and what finding them costs.
+"""How often groups of tasks are the planted ones, and what finding them costs.
 
 Six tasks in two blocks: those of a block have labels of the same direction of eight numbers, plus
 noise of half its standard deviation that differs between tasks; directions of different blocks are
-orthogonal. `soft` sharing finds two groups at the end of every epoch. Prints, for each way to
-compare tasks, the share of seeds in which the groups are the blocks after the first, the second and
-the last epoch, and the mean similarity within and between blocks at the last. Then the time of a
-step with groups by gradients, compared with the same training where all tasks stay one group.
+orthogonal. First, `soft` sharing finds two groups at the end of every epoch. Prints, for each way
+to compare tasks, the share of seeds in which the groups are the blocks after the first, the second
+and the last epoch, and the mean similarity within and between blocks at the last. Then groups that
+a finished run of hard sharing suggests, with numbers in bins (the default of so many rows) or
+scaled, and how many are called sure. Last the time of a step with groups by gradients, compared
+with the same training where all tasks stay one group.
 
-    python benchmarks/planted_groups.py [--seeds 20] [--rows 1000] [--epochs 8]
+    python benchmarks/planted_groups.py [--seeds 20] [--rows 1000] [--epochs 8] [--only PART]
 """
 
 import argparse
 import statistics
+import tempfile
 import time
 import warnings
 
 import numpy as np
 import torch
 from interleaved import steps_in_turn
-from torch import nn
+from planted_blocks import BLOCKS, NUMBERS, TASKS, planted, split, table, trainer
 
 import motet
 from motet.data.arrays import ArrayData
 
-BLOCKS = [["a", "c", "e"], ["b", "d", "f"]]
-TASKS = sorted(task for block in BLOCKS for task in block)
-NUMBERS = 8
 WAYS = ("gradients", "performance", "data")
-
-
-def planted(seed, rows, kind):
-    """Inputs (N, 8), and the targets of six tasks, numbers or classes."""
-    random = np.random.default_rng(seed)
-    x = random.normal(size=(rows, NUMBERS))
-    directions = np.linalg.qr(random.normal(size=(NUMBERS, NUMBERS)))[0]
-    targets = {}
-    for block, direction in zip(BLOCKS, directions, strict=False):
-        for task in block:
-            y = x @ direction + 0.5 * random.normal(size=rows)
-            targets[task] = torch.tensor(y).float() if kind == "numbers" else torch.tensor(y > 0)
-    return torch.tensor(x).float(), {task: each * 1 for task, each in sorted(targets.items())}
-
-
-def trainer_of(seed, kind, groups, hidden=(32, 16), **options):
-    torch.manual_seed(seed)
-    layers = []
-    for before, after in zip((NUMBERS, *hidden), hidden, strict=False):
-        layers += [nn.Linear(before, after), nn.ReLU()]
-    make = {
-        "numbers": motet.tasks.Regression,
-        "classes": lambda name: motet.tasks.Classification(name, classes=2),
-    }[kind]
-    sharing = motet.sharing.create("soft", groups=groups)
-    model = motet.MultiTaskModel(nn.Sequential(*layers), list(map(make, TASKS)), sharing=sharing)
-    return motet.Trainer(model, learning_rate=1e-3, seed=seed, device="cpu", **options)
 
 
 def found(seed, kind, by, rows, epochs):
     """Train once; return the part of each epoch's record that has the groups."""
-    x, y = planted(seed, rows, kind)
-    cut = rows * 3 // 4
-    trainer = trainer_of(seed, kind, {"by": by, "number": 2}, batch_size=32, patience=None)
-    training, held_out = (
-        (x[part], {task: each[part] for task, each in y.items()})
-        for part in (slice(None, cut), slice(cut, None))
+    one = trainer(
+        {"by": by, "number": 2},
+        seed=seed,
+        kind=kind,
+        hidden=(32, 16),
+        learning_rate=1e-3,
+        patience=None,
     )
-    trainer.fit(training, held_out, epochs=epochs)
-    return [record["groups"] for record in trainer.history if "groups" in record]
+    one.fit(*split(planted(seed, rows, kind)), epochs=epochs)
+    return [record["groups"] for record in one.history if "groups" in record]
 
 
 def rates(seeds, rows, epochs):
@@ -91,13 +65,54 @@ def rates(seeds, rows, epochs):
             )
 
 
+def suggested(seed, rows, scaling):
+    """Train once with hard sharing; return what is suggested in each of three ways."""
+    numbers = {f"x{number}": {"type": "number"} | scaling for number in range(NUMBERS)}
+    config = {
+        "inputs": numbers,
+        "tasks": dict.fromkeys(TASKS, "regression"),
+        "model": {"encoder": {"type": "mlp", "hidden": [16], "dropout": 0.0}},
+        "training": {
+            "epochs": 6,
+            "batch_size": 32,
+            "optimizer": {"type": "adamw", "learning_rate": 0.01},
+            "seed": seed,
+            "analysis": {"every": 2},
+        },
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        run = motet.train(config, data=table(seed, rows), output=f"{folder}/run")
+        return {
+            "affinity": run.suggest_groups(),
+            "affinity, two": run.suggest_groups(2),
+            "gradients, two": run.suggest_groups(2, by="gradients"),
+        }
+
+
+def suggestions(seeds, rows):
+    print(f"{seeds} seeds, {rows:,} rows; suggested groups, and how many are called sure")
+    print("numbers   by              right  of them sure  wrong  of them sure")
+    for name, scaling in {"in bins": {}, "scaled": {"scaling": "standard"}}.items():
+        runs = [suggested(seed, rows, scaling) for seed in range(seeds)]
+        for by in runs[0]:
+            found = [run[by] for run in runs]
+            right = [[list(group) for group in each.groups] == BLOCKS for each in found]
+            sure = [not each.unsure for each in found]
+            both = sum(one and other for one, other in zip(right, sure, strict=True))
+            print(
+                f"{name:9} {by:15} {sum(right):5} {both:13} {seeds - sum(right):6}"
+                f" {sum(sure) - both:13}",
+                flush=True,
+            )
+
+
 def overhead(epochs):
     x, y = planted(0, 20_000, "numbers")
     data = ArrayData(x, y)
-    given = {"hidden": (256, 128), "batch_size": 512, "analysis": None}
+    given = {"hidden": (256, 128), "batch_size": 512, "learning_rate": 1e-3, "analysis": None}
     runs = {
-        "by gradients": trainer_of(0, "numbers", {"by": "gradients", "number": 2}, **given),
-        "one group": trainer_of(0, "numbers", None, **given),
+        "by gradients": trainer({"by": "gradients", "number": 2}, **given),
+        "one group": trainer(None, **given),
     }
     times = {name: [] for name in runs}
     clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
@@ -118,10 +133,15 @@ def main():
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--only", choices=("while", "suggested", "overhead"))
     arguments = parser.parse_args()
-    if arguments.seeds:
+    wanted = (arguments.only,) if arguments.only else ("while", "suggested", "overhead")
+    if arguments.seeds and "while" in wanted:
         rates(arguments.seeds, arguments.rows, arguments.epochs)
-    overhead(arguments.epochs)
+    if arguments.seeds and "suggested" in wanted:
+        suggestions(arguments.seeds, arguments.rows)
+    if "overhead" in wanted:
+        overhead(arguments.epochs)
 
 
 if __name__ == "__main__":

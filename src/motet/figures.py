@@ -25,6 +25,24 @@ def figure(value: float | None) -> str:
     return f"{value:.{_DIGITS}g}" if size >= 1e9 else f"{value:#.{_DIGITS}g}"
 
 
+def counted(count: int, noun: str) -> str:
+    """Write how many there are of something.
+
+    Args:
+        count: The number.
+        noun: What is counted, in the singular; its last word takes the plural.
+
+    Returns:
+        Number and noun.
+
+    Example:
+        >>> [counted(1, "task"), counted(1200, "test row"), counted(2, "batch")]
+        ['1 task', '1,200 test rows', '2 batches']
+    """
+    ending = "es" if noun.endswith(("s", "x", "ch", "sh")) else "s"
+    return f"{count:,} {noun}{'' if count == 1 else ending}"
+
+
 def percent(share: float) -> str:
     """Write a share for people.
 

@@ -6,12 +6,11 @@ import torch
 from in_process import in_process
 
 import motet
-from motet.analysis import Similarity
-from motet.comparing import estimating, following, margins
+from motet.analysis.certainty import Measurements
+from motet.comparing import estimating, margins
 from motet.comparing.summary import TaskMetric
 from motet.problems import InputError
 from motet.run.scoring import Scored
-from motet.run.task_analysis import TaskAnalysis
 from motet.tasks import Classification, Prediction, Regression
 
 __all__ = ["in_process"]
@@ -95,15 +94,17 @@ def test_a_task_with_too_few_labels_in_the_test_rows_leaves_others_their_tests(l
     assert found["b"].rows == labels
 
 
-def test_affinity_of_runs_of_which_one_did_not_measure_a_rare_task(monkeypatch):
-    def analysis(tasks):
-        unknown = np.full((len(tasks),) * 2, np.nan)
-        affinity = {one: {other: float(len(tasks)) for other in tasks} for one in tasks}
-        similar = Similarity(tuple(tasks), unknown, np.zeros_like(unknown, dtype=np.int64))
-        return TaskAnalysis(similar, {}, unknown, affinity, {})
+def test_affinity_of_runs_of_which_one_did_not_measure_a_rare_task():
+    def measured(tasks):
+        shape = (len(tasks),) * 2
+        value, error = np.full(shape, float(len(tasks))), np.full(shape, 0.3)
+        return Measurements(tuple(tasks), value, error, np.full(shape, 4))
 
-    monkeypatch.setattr(following, "read_analysis", analysis)
     for runs in (["ab", "abc"], ["abc", "ab"]):
-        found = following._affinity(runs)
-        assert found["a"]["b"] == 2.5
-        assert found["c"]["a"] == found["a"]["c"] == 3.0
+        found = Measurements.joined([measured(tasks) for tasks in runs])
+        a, b, c = map(found.tasks.index, "abc")
+        assert found.matrix[a, b] == 2.5
+        assert found.matrix[c, a] == found.matrix[a, c] == 3.0
+        assert found.errors[a, b] == pytest.approx(0.3 / 2**0.5)  # of two runs
+        assert found.errors[a, c] == pytest.approx(0.3)
+        assert (found.steps[a, b], found.steps[a, c]) == (8, 4)

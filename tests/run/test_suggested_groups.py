@@ -63,6 +63,27 @@ def test_suggested_groups_are_the_planted_blocks(run, number, by):
     assert run.suggest_groups(number, by=by).groups == BLOCKS
 
 
+def test_clear_blocks_are_sure(run):
+    found = run.suggest_groups(2, by="gradients")
+    assert found.unsure == ()
+    assert found.note == ""
+    assert str(found) == "a, b, c; d, e"
+    assert not found.yaml.startswith("#")
+
+
+def test_what_one_step_measured_is_unsure_and_says_so(tmp_path):
+    chosen = config(analysis={"every": 10}, epochs=1)  # of 14 steps
+    run = motet.train(chosen, data=planted(), output=tmp_path / "run")
+    for found in (run.suggest_groups(2), run.suggest_groups(2, by="gradients")):
+        assert len(found.unsure) == 10
+        assert "measurements at 1 step" in found.note
+        assert "decide any groups" in found.note
+        assert found.note in str(found)
+    file = found.write(tmp_path / "suggested.yaml")
+    assert file.read_text().startswith(f"# {found.note}\n")
+    assert motet.Config(**yaml.safe_load(file.read_text())).model.sharing.groups == found.groups
+
+
 def test_a_suggestion_is_a_config_that_trains(run, tmp_path):
     found = run.suggest_groups()
     file = found.write(tmp_path / "suggested.yaml")
@@ -96,10 +117,13 @@ def test_step_records_have_the_course_over_time(run):
 
 
 @pytest.mark.slow
-def test_planted_blocks_are_found_with_every_seed(tmp_path):
+def test_planted_blocks_are_found_with_every_seed_and_sure_with_most(tmp_path):
     """20 seeds of rows, weights and order; every suggestion is the blocks."""
+    sure = []
     for seed in range(20):
         chosen = config(analysis={"every": 2}, seed=seed)
         run = motet.train(chosen, data=planted(1000, seed), output=tmp_path / str(seed))
-        assert run.suggest_groups().groups == BLOCKS, seed
-        assert run.suggest_groups(2, by="gradients").groups == BLOCKS, seed
+        suggested = run.suggest_groups(), run.suggest_groups(2, by="gradients")
+        assert [each.groups for each in suggested] == [BLOCKS, BLOCKS], seed
+        sure += [not each.unsure for each in suggested]
+    assert sum(sure) >= 36

@@ -149,6 +149,34 @@ def test_the_mean_of_a_constant_cosine_is_that_cosine_at_every_step(steps):
     assert pairs.cosines()[0, 1] == pytest.approx(0.3)
 
 
+@pytest.mark.parametrize("steps", [2, 30, 400])
+def test_standard_errors_are_those_of_the_mean_over_steps(steps):
+    random = np.random.default_rng(0)
+    cosines, effects = random.uniform(-0.5, 0.9, steps), random.normal(size=steps)
+    pairs = Pairs()
+    for cosine, effect in zip(cosines, effects, strict=True):
+        gramian = np.array([[1.0, cosine], [cosine, 1.0]])
+        pairs.add(Measured(("a", "b"), gramian), np.full((2, 2), effect))
+    found = pairs.summary()
+    assert found["affinity_steps"][0][1] == steps
+    assert found["affinity_errors"][0][1] == pytest.approx(
+        effects.std(ddof=1) / steps**0.5, rel=1e-5
+    )
+    weights = 0.99 ** np.arange(steps)[::-1]
+    weights /= weights.sum()
+    variance = weights @ (cosines - weights @ cosines) ** 2
+    effective = 1 / (weights @ weights)
+    expected = (variance / (effective - 1)) ** 0.5
+    assert found["cosine_errors"][0][1] == pytest.approx(expected, rel=1e-5)
+
+
+def test_one_step_has_no_standard_error():
+    pairs = Pairs()
+    pairs.add(Measured(("a", "b"), np.eye(2)), np.full((2, 2), 0.5))
+    found = pairs.summary()
+    assert found["affinity_errors"] == found["cosine_errors"] == [[None] * 2] * 2
+
+
 def test_a_step_counts_for_the_pairs_that_take_part():
     pairs = Pairs()
     pairs.add(Measured(("a", "b"), np.eye(2)))

@@ -18,7 +18,7 @@ _BUDGET = 2_000_000
 """Partial groups that branch and bound examines, times the square of the number of tasks; enough
 for about ten tasks."""
 
-_ENOUGH = 0.9
+ENOUGH = 0.9
 """Share of the highest value that is enough: every group costs one more encoder."""
 
 Groups = list[list[int]]
@@ -69,7 +69,7 @@ def groupings(affinity: Square, *, groups: int | None = None) -> Grouping:
 def _fewest(z: Numbers) -> "_Search":
     most = _Search(z, len(z))
     fewer = (_Search(z, count) for count in range(1, len(z)))
-    return next((each for each in fewer if each.value >= _ENOUGH * most.value), most)
+    return next((each for each in fewer if each.value >= ENOUGH * most.value), most)
 
 
 class _Search:

@@ -158,13 +158,13 @@ def compare(
     try:
         runs.train(first)
         last = [method for method in methods if method.source is not None]
-        following, left_out = completed(last, base.config, runs)
-        for note in left_out:
+        following, notes = completed(last, base.config, runs)
+        for note in notes:
             say(line("note", note))
         runs.train(following)
     except KeyboardInterrupt:
         say(line("stopped", f"continue with the same command and --output {path}"))
         raise
     tested = Levels(margin, error) if suggest else None
-    settled = replace(settled, notes=[*settled.notes, *left_out])
+    settled = replace(settled, notes=[*settled.notes, *notes])
     return conclude(path, [*first, *following], settled, runs, error, tested)

@@ -7,16 +7,17 @@ which costs most; so an estimate with it holds whatever the groups will be.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import isfinite, nan
 from pathlib import Path
-from statistics import mean
 
 from motet.analysis import groupings
+from motet.analysis.certainty import Measurements, unsure_pairs
 from motet.analysis.clusters import with_others
+from motet.analysis.groupings import ENOUGH
 from motet.comparing.methods import Method, Overrides, Unit
 from motet.comparing.runs import Runs
 from motet.config import Config
 from motet.problems import InputError
+from motet.run.suggesting import unsure_note
 from motet.run.task_analysis import read_analysis
 
 DISTILLED = "distilled"
@@ -95,7 +96,7 @@ def completed(
         runs: The runs of all other methods.
 
     Returns:
-        Those that can be trained, and notes about the others.
+        Those that can be trained, and notes about the others and about groups.
     """
     found, notes = [], []
     for method in methods:
@@ -105,11 +106,12 @@ def completed(
             notes.append(left_out(method.name, f"{source.name} failed: {why}"))
             continue
         try:
-            found.append(
-                _taught(method, source, runs)
-                if method.name == DISTILLED
-                else _in_groups(method, source, config, runs)
-            )
+            if method.name == DISTILLED:
+                found.append(_taught(method, source, runs))
+            else:
+                grouped, unsure = _in_groups(method, source, config, runs)
+                found.append(grouped)
+                notes += unsure
         except InputError as error:
             notes.append(left_out(method.name, str(error)))
     return found, notes
@@ -129,37 +131,45 @@ def _taught(method: Method, source: Method, runs: Runs) -> Method:
     return replace(method, further=further)
 
 
-def _in_groups(method: Method, source: Method, config: Config, runs: Runs) -> Method:
-    """Find the groups: from all seeds together, but for each fold from its own runs."""
+def _in_groups(
+    method: Method, source: Method, config: Config, runs: Runs
+) -> tuple[Method, list[str]]:
+    """Find the groups: from all seeds together, but for each fold from its own runs.
+
+    Returns:
+        The method, and notes on what measurements cannot tell.
+
+    Raises:
+        InputError: If there are none.
+    """
     groups: dict[Unit, Groups] = {}
+    notes = []
     for unit in runs.units:
         units = runs.deciding(unit)
-        known = groups.get(units[0])
-        paths = [path for each in units for path in runs.finals(source, each)]
-        groups[unit] = known or with_others(groupings(_affinity(paths)).groups, method.tasks)
+        if units[0] in groups:
+            groups[unit] = groups[units[0]]
+            continue
+        measured = _affinity([path for each in units for path in runs.finals(source, each)])
+        found = groupings(measured).groups
+        groups[unit] = with_others(found, method.tasks)
+        name = f"{method.name}, {unit.name}" if unit.kind == "fold" else method.name
+        unsure = unsure_pairs(measured, found, enough=ENOUGH)
+        notes += [f"{name}: {note}" for note in [unsure_note(unsure, measured)] if note]
     if all(len(each) == 1 for each in groups.values()):
         raise InputError("affinity suggests one group of all tasks")
     names = {"; ".join(", ".join(group) for group in each) for each in groups.values()}
     what = f"hard sharing within groups of tasks by affinity: {' or '.join(sorted(names))}"
     further = {unit: _sharing(config, each) for unit, each in groups.items()}
-    return replace(method, what=what, overrides=(), further=further)
+    return replace(method, what=what, overrides=(), further=further), notes
 
 
-def _affinity(runs: Sequence[Path]) -> Mapping[str, Mapping[str, float]]:
+def _affinity(runs: Sequence[Path]) -> Measurements:
     """Return the mean affinity of tasks over runs."""
-    found = [read_analysis(run).affinity for run in runs]
+    found = [read_analysis(run).affinities for run in runs]
     known = [each for each in found if each is not None]
     if not known:
         raise InputError("the runs measured no affinity")
-    tasks = dict.fromkeys(task for each in known for task in each)  # one may lack a rare task
-    return {
-        source: {
-            target: mean(filter(isfinite, values)) if any(map(isfinite, values)) else nan
-            for target in tasks
-            for values in [[each.get(source, {}).get(target, nan) for each in known]]
-        }
-        for source in tasks
-    }
+    return Measurements.joined(known)
 
 
 def _sharing(config: Config, groups: Groups) -> Overrides:

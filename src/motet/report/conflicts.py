@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from motet.figures import figure
+from motet.figures import counted, figure
 from motet.report.elements import Element, Figure, Section, Table, Trace, capped, said
 from motet.report.facts import Floats, RunFacts
 from motet.report.marks import heat_map, thinned
@@ -32,7 +32,7 @@ def conflicts(run: RunFacts) -> Section | None:
     affinity = _matrices(run, "affinity", tasks)
     if affinity:
         mean = _mean(affinity[1])
-        parts.append(_affinity_map(tasks, mean))
+        parts.append(_affinity_map(tasks, mean, _standard_errors(affinity[1])))
         if len(tasks) <= _IN_GRAPH:
             parts.append(_affinity_graph(tasks, mean))
     return (
@@ -97,6 +97,13 @@ def _mean(matrices: Floats) -> Floats:
     sums = np.where(known, matrices, 0).sum(axis=0)
     count = known.sum(axis=0)
     return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
+
+
+def _standard_errors(matrices: Floats) -> Floats:
+    """Return the standard errors of `_mean`; NaN of fewer than two steps."""
+    count = (~np.isnan(matrices)).sum(axis=0)
+    squares = np.nansum(np.square(matrices - _mean(matrices)), axis=0)
+    return np.sqrt(np.where(count > 1, squares / np.maximum(count * (count - 1), 1), np.nan))
 
 
 def _pairs(mean: Floats) -> list[tuple[int, int]]:
@@ -184,13 +191,14 @@ def _group_map(tasks: list[str], groups: dict[str, Floats]) -> Figure:
     )
 
 
-def _affinity_map(tasks: list[str], mean: Floats) -> Figure:
+def _affinity_map(tasks: list[str], mean: Floats, errors: Floats) -> Figure:
     shown = mean.copy()
     np.fill_diagonal(shown, np.nan)
     limit = float(np.nanmax(np.abs(shown))) if np.isfinite(shown).any() else 1.0
     order = [(i, j) for i in range(len(tasks)) for j in range(len(tasks)) if i != j]
     order = sorted((p for p in order if not math.isnan(shown[p])), key=lambda p: -shown[p])
-    rows = [(tasks[i], tasks[j], float(shown[i, j])) for i, j in order]
+    rows = [(tasks[i], tasks[j], float(shown[i, j]), float(errors[i, j])) for i, j in order]
+    clear = sum(abs(effect) > 2 * error for _, _, effect, error in rows)
     best = f"{rows[0][0]} helps {rows[0][1]} most" if rows and rows[0][2] > 0 else ""
     worst = f"{rows[-1][0]} hurts {rows[-1][1]} most" if rows and rows[-1][2] < 0 else ""
     return heat_map(
@@ -200,8 +208,10 @@ def _affinity_map(tasks: list[str], mean: Floats) -> Figure:
         columns=tasks,
         x="affected task",
         y="",
-        text=("; ".join(filter(None, (best, worst))) or "No pair is affected") + ".",
-        table=Table(("step for", "affects", "affinity"), capped(rows)),
+        text=("; ".join(filter(None, (best, worst))) or "No pair is affected")
+        + f". {clear:,} of {counted(len(rows), 'effect')} differ from 0 by more than two standard "
+        "errors over the recorded steps.",
+        table=Table(("step for", "affects", "affinity", "standard error"), capped(rows)),
         scale="diverging",
         limits=(-limit or -1.0, limit or 1.0),
     )

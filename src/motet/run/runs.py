@@ -133,8 +133,9 @@ class Run:
                 cosines of their gradients (`motet.analysis.cluster`).
 
         Returns:
-            The groups, and the config of this run with ``model.sharing.groups``: its ``write``
-            makes a file of it.
+            The groups, the pairs of tasks that might as well be grouped otherwise, as measurements
+            vary, and the config of this run with ``model.sharing.groups``: its ``write`` makes a
+            file of it.
 
         Raises:
             InputError: If the run measured no affinity, or too little for some pair of tasks.

@@ -32,9 +32,10 @@ def merged(rows: Sequence[Sequence[str]], what: str) -> Iterator[Sequence[str]]:
             left = sum(map(len, list(groups.values())[MANY:]))
             yield (f"and {left:,} more {what}", *("" for _ in cells))
             return
-        yield (_named(names), *cells)
+        yield (named(names), *cells)
 
 
-def _named(names: Sequence[str]) -> str:
+def named(names: Sequence[str]) -> str:
+    """Return names in a row; of many, the first ones and how many more there are."""
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

@@ -5,12 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import yaml
 
 from motet.analysis import cluster, groupings
+from motet.analysis.certainty import Measurements, unsure_pairs
 from motet.analysis.clusters import with_others
+from motet.analysis.groupings import ENOUGH
+from motet.figures import counted
 from motet.problems import InputError
 from motet.run import folder
+from motet.run.shortened import named
 from motet.run.task_analysis import TaskAnalysis, read_analysis
 from motet.sharing import Direct, SharedModule
 
@@ -25,14 +30,23 @@ class Suggestion:
     """In the order of their first tasks."""
     value: float | None
     """Sum over tasks of the mean affinity that they get in their group; None by gradients."""
+    unsure: tuple[tuple[str, str], ...]
+    """Pairs of tasks that might as well be grouped otherwise, as measurements vary from step to
+    step; see `motet.analysis.certainty`."""
+    note: str
+    """The same in words; empty if every pair is sure."""
     config: Mapping[str, Any]
     """The config of the run with ``model.sharing.groups``, for `motet.train`."""
 
+    def __str__(self) -> str:
+        listed = "; ".join(", ".join(group) for group in self.groups)
+        return f"{listed}\n{self.note}" if self.note else listed
+
     @property
     def yaml(self) -> str:
-        """The config as a file holds it."""
+        """The config as a file holds it, and the note as a comment."""
         text: str = yaml.safe_dump(dict(self.config), sort_keys=False, allow_unicode=True)
-        return text
+        return f"# {self.note}\n{text}" if self.note else text
 
     def write(self, path: str | Path) -> Path:
         """Write the config.
@@ -63,29 +77,46 @@ def suggest(
         The groups and the config.
     """
     found = read_analysis(path)
-    groups, value = _groups(found, number, by)
+    measured, groups, value, enough = _groups(found, number, by)
+    unsure = unsure_pairs(measured, groups, most=number, enough=enough)
     whole = with_others(groups, groupable(sharing, tasks))
     config = yaml.safe_load((path / folder.CONFIG).read_text(encoding="utf-8"))
     config["model"]["sharing"]["groups"] = whole if len(whole) > 1 else None
-    return Suggestion(tuple(map(tuple, whole)), value, config)
+    note = unsure_note(unsure, measured)
+    if note:
+        note += "; measure more often (training.analysis: {every: ...}), or train longer"
+    return Suggestion(tuple(map(tuple, whole)), value, tuple(unsure), note, config)
 
 
 def _groups(
     found: TaskAnalysis, number: int | None, by: By
-) -> tuple[Sequence[Sequence[str]], float | None]:
+) -> tuple[Measurements, Sequence[Sequence[str]], float | None, float]:
+    """Return what was measured, the groups, their value, and the share that fewer may reach."""
     if by not in ("affinity", "gradients"):
         raise InputError(f"found {by!r}; expected affinity or gradients", option="by")
     if by == "gradients":
         ways: dict[str, Any] = {"distance": 1.0} if number is None else {"groups": number}
-        return cluster(found.similarity, **ways), None
-    if found.affinity is None:
+        return found.cosines, cluster(found.cosines, **ways), None, 1.0
+    if found.affinities is None:
         raise InputError(
             "found a run without affinity; train it with training.analysis: {affinity: "
             "first_order}, or choose by='gradients'",
             option="by",
         )
-    best = groupings(found.affinity, groups=number)
-    return best.groups, best.value
+    best = groupings(found.affinities, groups=number)
+    return found.affinities, best.groups, best.value, ENOUGH if number is None else 1.0
+
+
+def unsure_note(unsure: Sequence[tuple[str, str]], measured: Measurements) -> str:
+    """Return which pairs of tasks might as well be grouped otherwise; empty if none."""
+    if not unsure:
+        return ""
+    tasks = len(measured.tasks)
+    steps = int(measured.steps[~np.eye(tasks, dtype=bool)].min())
+    every = len(unsure) == tasks * (tasks - 1) // 2
+    pairs = named([f"{one} and {other}" for one, other in unsure])
+    decide = "any groups" if every else f"whether these tasks share a group: {pairs}"
+    return f"measurements at {counted(steps, 'step')} vary too much to decide {decide}"
 
 
 def groupable(sharing: SharedModule, tasks: Sequence[str]) -> list[str]:

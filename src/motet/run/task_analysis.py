@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.analysis import Similarity
+from motet.analysis.certainty import Measurements
 from motet.problems import MALFORMED, InputError, reason
 from motet.run import folder
 from motet.training import History
@@ -35,16 +36,16 @@ class GroupsFound:
 class TaskAnalysis:
     """How the gradients of T tasks agreed, over all steps that measured them."""
 
-    similarity: Similarity
-    """Exponential mean over steps of the cosines between gradients on the shared parameters, or on
+    cosines: Measurements
+    """Exponential means over steps of the cosines between gradients on the shared parameters, or on
     the tied ones where groups are found by gradients; NaN if never measured."""
     by_group: Mapping[str, Similarity]
     """The same on each group of layers, by its name."""
     conflicts: Matrix
     """Share of steps at which the cosine was below 0, (T, T); NaN if never measured."""
-    affinity: Mapping[str, Mapping[str, float]] | None
-    """``{source: {target: share of the target's loss}}`` that a step of gradient descent for the
-    source alone removes, averaged over training; NaN where unknown, None if it was not measured."""
+    affinities: Measurements | None
+    """Share of the target's loss that a step of gradient descent for the source alone removes, of
+    source to target, averaged over training; None if it was not measured."""
     norms: Mapping[str, Mapping[str, float]]
     """Mean and variance of each task's gradient norm, and the count of steps."""
     refreshes: tuple[GroupsFound, ...] = ()
@@ -52,9 +53,22 @@ class TaskAnalysis:
     it."""
 
     @property
+    def similarity(self) -> Similarity:
+        """The mean cosines."""
+        return Similarity(self.cosines.tasks, self.cosines.matrix, self.cosines.steps)
+
+    @property
+    def affinity(self) -> Mapping[str, Mapping[str, float]] | None:
+        """The mean affinities, ``{source: {target: affinity}}``; None if they were not measured."""
+        if self.affinities is None:
+            return None
+        rows = zip(self.tasks, self.affinities.matrix.tolist(), strict=True)
+        return {source: dict(zip(self.tasks, row, strict=True)) for source, row in rows}
+
+    @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks, in the order of rows and columns."""
-        return self.similarity.tasks
+        return self.cosines.tasks
 
 
 def write_analysis(path: Path, statistics: Mapping[str, Any], history: History) -> None:
@@ -108,18 +122,29 @@ def _read(found: Mapping[str, Any]) -> TaskAnalysis:
     if "tasks" not in found:  # the tasks were compared by other means
         tasks = refreshes[-1].similarity.tasks
         nothing = np.full((len(tasks), len(tasks)), np.nan)
-        unknown = Similarity(tasks, nothing, np.zeros_like(nothing, dtype=np.int64))
-        return TaskAnalysis(unknown, {}, nothing, None, {}, refreshes)
-    tasks, steps = tuple(found["tasks"]), np.array(found["steps"], dtype=np.int64)
+        cosines = Measurements(tasks, nothing, nothing, np.zeros_like(nothing, dtype=np.int64))
+        return TaskAnalysis(cosines, {}, nothing, None, {}, refreshes)
+    cosines = _measurements(found, "cosines", "cosine_errors", "steps")
     groups = found.get("cosines_by_group", {})
-    affinity = found.get("affinity")
     return TaskAnalysis(
-        Similarity(tasks, _matrix(found["cosines"]), steps),
-        {name: Similarity(tasks, _matrix(each), steps) for name, each in groups.items()},
+        cosines,
+        {
+            name: Similarity(cosines.tasks, _matrix(each), cosines.steps)
+            for name, each in groups.items()
+        },
         _matrix(found["conflicts"]),
-        None if affinity is None else _by_name(tasks, _matrix(affinity)),
+        _measurements(found, "affinity", "affinity_errors", "affinity_steps")
+        if "affinity" in found
+        else None,
         found["norms"],
         refreshes,
+    )
+
+
+def _measurements(found: Mapping[str, Any], matrix: str, errors: str, steps: str) -> Measurements:
+    means = _matrix(found[matrix])
+    return Measurements(
+        tuple(found["tasks"]), means, _matrix(found[errors]), np.array(found[steps], dtype=np.int64)
     )
 
 
@@ -133,10 +158,3 @@ def _refresh(found: Mapping[str, Any]) -> GroupsFound:
 
 def _matrix(rows: Any) -> Matrix:
     return np.array([[np.nan if x is None else x for x in row] for row in rows], dtype=np.float64)
-
-
-def _by_name(tasks: tuple[str, ...], matrix: Matrix) -> dict[str, dict[str, float]]:
-    return {
-        source: dict(zip(tasks, row, strict=True))
-        for source, row in zip(tasks, matrix.tolist(), strict=True)
-    }

@@ -18,7 +18,8 @@ BETA = 0.99
 """Share of the steps before that an exponential mean keeps: it is of about the last 100."""
 _WAITING = 50
 _COUNT, _TOTAL, _RECENT, _CONFLICTS = "count", "total", "recent", "conflicts"
-_LOOKS, _AFFINITY = "looks", "affinity"
+_SQUARES = "recent squares"
+_LOOKS, _AFFINITY, _AFFINITY_SQUARES = "looks", "affinity", "affinity squares"
 
 
 class Pairs:
@@ -93,13 +94,23 @@ class Pairs:
         weight = 1 - BETA ** self.sums[f"{name}{_COUNT}"]
         return _divided(self.sums[f"{name}{_RECENT}"], weight)
 
+    def cosine_errors(self) -> Matrix:
+        """Return the standard errors of `cosines`, as steps vary; NaN of fewer than two steps.
+
+        An exponential mean of many steps varies like the mean of (1 + β) / (1 - β) = 199 of them.
+        """
+        forgotten = BETA ** self.sums[_COUNT]
+        steps = (1 - forgotten) * (1 + BETA) / ((1 - BETA) * (1 + forgotten))
+        return _standard_error(self.cosines(), _divided(self.sums[_SQUARES], 1 - forgotten), steps)
+
     def summary(self) -> dict[str, Any] | None:
         """Return what was found of T tasks, as JSON can hold it; None if nothing was measured.
 
         Matrices (T, T) have None where a pair is unknown: ``steps`` that measured both tasks, the
         exponential mean of their ``cosines``, ``mean_cosines`` of all steps, the share of steps
-        with a negative one as ``conflicts``, ``affinity`` of row to column, averaged over training,
-        and ``cosines_by_group``.
+        with a negative one as ``conflicts``, ``affinity`` of row to column, averaged over
+        ``affinity_steps``, and ``cosines_by_group``. ``cosine_errors`` and ``affinity_errors`` are
+        standard errors.
         """
         sums = self.sums
         if not sums:
@@ -109,11 +120,17 @@ class Pairs:
             "tasks": list(self.tasks),
             "steps": count.astype(int).tolist(),
             "cosines": plain(self.cosines()),
+            "cosine_errors": plain(self.cosine_errors()),
             "mean_cosines": plain(_divided(sums[_TOTAL], count)),
             "conflicts": plain(_divided(sums[_CONFLICTS], count)),
         }
         if _LOOKS in sums:
-            found["affinity"] = plain(_divided(sums[_AFFINITY], sums[_LOOKS]))
+            looks = sums[_LOOKS]
+            affinity = _divided(sums[_AFFINITY], looks)
+            squares = _divided(sums[_AFFINITY_SQUARES], looks)
+            found["affinity"] = plain(affinity)
+            found["affinity_errors"] = plain(_standard_error(affinity, squares, looks))
+            found["affinity_steps"] = looks.astype(int).tolist()
         if self.groups:
             groups = self.groups
             found["cosines_by_group"] = {group: plain(self.cosines(group)) for group in groups}
@@ -134,20 +151,26 @@ class Pairs:
         here = np.ix_(*[[order.index(task) for task in norms]] * 2)
         pick = np.ix_(*[[measured.tasks.index(task) for task in norms]] * 2)
         self._add_cosines("", here, measured.gramian[pick])
+        self._add_recent(_SQUARES, here, cosines_of(measured.gramian[pick]) ** 2)
         for group, gramian in measured.by_group.items():
             self._add_cosines(f"{group}/", here, gramian[pick])
         if affinity is not None:
             known = np.isfinite(affinity[pick])
             self._sum(_LOOKS)[here] += known
-            self._sum(_AFFINITY)[here] += np.where(known, affinity[pick], 0.0)
+            values = np.where(known, affinity[pick], 0.0)
+            self._sum(_AFFINITY)[here] += values
+            self._sum(_AFFINITY_SQUARES)[here] += values**2
 
     def _add_cosines(self, name: str, here: Any, gramian: Matrix) -> None:
         cosines = cosines_of(gramian)
         self._sum(f"{name}{_COUNT}")[here] += 1
         self._sum(f"{name}{_TOTAL}")[here] += cosines
-        recent = self._sum(f"{name}{_RECENT}")
-        recent[here] += (1 - BETA) * (cosines - recent[here])
+        self._add_recent(f"{name}{_RECENT}", here, cosines)
         self._sum(f"{name}{_CONFLICTS}")[here] += cosines < 0
+
+    def _add_recent(self, name: str, here: Any, values: Matrix) -> None:
+        recent = self._sum(name)
+        recent[here] += (1 - BETA) * (values - recent[here])
 
     def _sum(self, name: str) -> Matrix:
         return self._sums.setdefault(name, np.zeros((len(self._norms),) * 2))
@@ -160,3 +183,9 @@ def plain(matrix: Matrix) -> list[list[float | None]]:
 
 def _divided(total: Matrix, weight: Matrix) -> Matrix:
     return np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0)
+
+
+def _standard_error(mean: Matrix, squares: Matrix, steps: Matrix) -> Matrix:
+    """Return the standard error of means over steps, from the means of squares."""
+    variance = np.maximum(squares - mean**2, 0)
+    return np.sqrt(_divided(variance, np.where(steps > 1.5, steps - 1, 0)))
