@@ -26,8 +26,8 @@ import motet
 
 SETS = ("adult", "enb", "jura", "scpf", "wq", "clothing", "snips")
 BALANCERS = ("uncertainty", "famo", "pcgrad", "upgrad")
-EXPERTS = {"type": "mmoe", "expert_width": 128}
-"""After the whole encoder, where it has one stage."""
+SCHEMES = {"clothing": {"type": "mmoe", "expert_width": 128}, "snips": "soft"}
+"""In place of `mmoe`: experts after the encoder, as it has one stage; one that carries words."""
 FEW = {"clothing": 3000, "snips": 1000}
 """Training rows, where not all."""
 
@@ -75,7 +75,7 @@ def main():
             options.overrides,
             options.output / name,
             balancers=BALANCERS,
-            sharing=[EXPERTS if problem.texts else "mmoe"],
+            sharing=[SCHEMES.get(name, "mmoe")],
             seeds=options.seeds,
             minutes=options.minutes,
             suggest=True,
