@@ -22,6 +22,7 @@ from motet.config import ConfigError
 from motet.encoders import LSTM, Pretrained
 from motet.run import cache as kept
 from motet.run import check, frozen_states
+from motet.run.scoring import scored
 from motet.states import TokenStates
 from motet.training import precomputing
 
@@ -168,6 +169,20 @@ def test_a_teacher_reads_the_file_that_its_run_wrote(rows, folder, cache, tmp_pa
     assert sum(calls) == 2 * frozen_states._CHECKED  # one reads the file for itself, one to teach
     assert len(list(cache.iterdir())) == 1
     assert_like(student, train(taught, rows, tmp_path / "plain", OFF)[0])
+
+
+def test_models_that_are_tested_on_the_same_rows_read_one_file(
+    rows, folder, cache, tmp_path, calls
+):
+    first, _ = train(config(folder), rows, tmp_path / "one")
+    second, _ = train(config(folder, seed=7), rows, tmp_path / "two")
+    tested = rows.filter(pc.equal(rows["fold"], "test"))
+    calls.clear()
+    ours, theirs = (scored(motet.load(run.path), tested, ["happy"]) for run in (first, second))
+    assert sum(calls) == len(tested) + frozen_states._CHECKED
+    for run, found in ((first, ours), (second, theirs)):
+        predicted = run.predict(tested)["happy_probability_1"].to_numpy()
+        assert found["happy"].prediction.probabilities[:, 1].numpy() == pytest.approx(predicted)
 
 
 def test_other_texts_weights_or_pooling_have_a_file_of_their_own(rows, folder, cache, tmp_path):

@@ -105,10 +105,10 @@ def with_frozen_states(prepared: Part, trainer: Trainer, say: Say, step: Say) ->
     return read.with_states(say, step)
 
 
-def teacher_inputs(run: Run, table: pa.Table, step: Say) -> dict[str, Any]:
+def inputs_of(run: Run, table: pa.Table, step: Say = lambda line: None) -> dict[str, Any]:
     """Return what a finished run's model takes of a table, texts as in `with_frozen_states`.
 
-    Several teachers with the same encoder read its states from one file.
+    Runs with the same encoder read its states of a table from one file.
 
     Args:
         run: The run; its model is frozen as it was in training.

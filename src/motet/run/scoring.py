@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from motet.run.frozen_states import inputs_of
 from motet.run.runs import Run
 from motet.tasks import Prediction, Task, TaskMetrics
 from motet.tasks.metric import Metric
@@ -76,7 +77,7 @@ def scored(run: Run, table: pa.Table, tasks: Sequence[str]) -> dict[str, Scored]
     targets = run._preprocessing.targets(view, only=tasks)
     weights = run._preprocessing.weights(view, targets)
     found = {}
-    for name, prediction in run._predictions(run.preprocess(table), list(tasks)).items():
+    for name, prediction in run._predictions(inputs_of(run, table), list(tasks)).items():
         task, target = run.model.tasks[name], torch.from_numpy(np.array(targets[name]))
         known, own = task.labelled(target), None
         if name in weights:

@@ -17,7 +17,7 @@ from motet.data.arrays import ArrayData
 from motet.data.trees import take_rows
 from motet.problems import InputError, owned
 from motet.run.ensembles import Ensemble
-from motet.run.frozen_states import teacher_inputs
+from motet.run.frozen_states import inputs_of
 from motet.run.layout import line
 from motet.run.loading import load
 from motet.run.origin_rows import fingerprint, read_fingerprint
@@ -104,7 +104,7 @@ def soft_targets_of(
     assert isinstance(prepared, Prepared)
     found = dict[str, list[Floats]]()
     for teacher in teachers:
-        inputs = teacher_inputs(teacher.run, prepared.rows.table, step)
+        inputs = inputs_of(teacher.run, prepared.rows.table, step)
         rows = ArrayData(take_rows(inputs, prepared.rows.split.train), {})
         size = batch_size_of(inputs)
         soft = soft_targets(teacher.run.model, rows, batch_size=size, tasks=list(teacher.tasks))
