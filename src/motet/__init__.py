@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from motet.balancing import backward
     from motet.comparing import compare
     from motet.config import Config
+    from motet.estimator import MultiTaskClassifier, MultiTaskEstimator, MultiTaskRegressor
     from motet.model import MultiTaskModel
     from motet.planning import plan
     from motet.problems import InputError
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Config",
     "InputError",
+    "MultiTaskClassifier",
+    "MultiTaskEstimator",
     "MultiTaskModel",
+    "MultiTaskRegressor",
     "Run",
     "TaskMetrics",
     "Trainer",
@@ -64,7 +68,10 @@ __all__ = [
 _PLACES = {
     "Config": "motet.config",
     "InputError": "motet.problems",
+    "MultiTaskClassifier": "motet.estimator",
+    "MultiTaskEstimator": "motet.estimator",
     "MultiTaskModel": "motet.model",
+    "MultiTaskRegressor": "motet.estimator",
     "Run": "motet.run",
     "TaskMetrics": "motet.tasks",
     "Trainer": "motet.training",
