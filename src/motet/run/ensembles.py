@@ -13,8 +13,9 @@ from motet.data.notes import Notes
 from motet.problems import InputError
 from motet.run.calibrating import Calibration, calibrated_predictions
 from motet.run.given_rows import LabelledRows, Part
+from motet.run.more_columns import More
 from motet.run.origin_rows import Fingerprint
-from motet.run.runs import More, Run
+from motet.run.runs import Run
 from motet.tasks import Prediction
 from motet.tasks.combining import spread_of
 from motet.training import Report
@@ -37,7 +38,9 @@ class Ensemble(Run):
 
     def __init__(self, path: Path, members: Sequence[Run]) -> None:
         first = members[0]
-        super().__init__(path, first.config, first._preprocessing, first.model, first._trivial)
+        super().__init__(
+            path, first.config, first.reader.preprocessing, first.model, first._trivial
+        )
         self.members = tuple(members)
         """The runs, each of which predicts alone too."""
 
@@ -46,16 +49,17 @@ class Ensemble(Run):
     ) -> tuple[pa.Table, Mapping[str, Notes]]:
         predictions, notes = [], []
         for each in self.members:
-            inputs, noted = each._inputs(part.name_row, part.table)
+            inputs, noted = each.reader.inputs(part.name_row, part.table)
             predictions.append(each._predictions(inputs, tasks, weights))
             notes.append(noted)
-        return self._columns(self._combined(predictions), part.table, more), notes[0]
+        tables = dict.fromkeys(tasks, part.table)
+        return self._columns(self._combined(predictions), tables, more), notes[0]
 
     @property
     def _has_members(self) -> bool:
         return len(self.members) > 1
 
-    def preprocess(self, data: Any) -> NoReturn:
+    def preprocess(self, data: Any, source: str | None = None) -> NoReturn:
         """Refuse: each member reads rows in its own way.
 
         Raises:
@@ -77,12 +81,11 @@ class Ensemble(Run):
             "such as run.members[0].embed(data)"
         )
 
-    def _evaluated(self, rows: LabelledRows, weights: Weights, source: str) -> Report:
+    def _evaluated(self, rows: LabelledRows, weights: Weights) -> Report:
         """Evaluate in a pass for each member, for its loss, and one for what they predict."""
-        own = [rows.of(each) for each in self.members]
+        own = [rows.of(each.reader) for each in self.members]
         found = [
-            each._evaluated(given, weights, source)
-            for each, given in zip(self.members, own, strict=True)
+            each._evaluated(given, weights) for each, given in zip(self.members, own, strict=True)
         ]
         losses = {}
         for task in rows.tasks:
@@ -97,9 +100,9 @@ class Ensemble(Run):
         self.calibration = calibration
 
     def _calibrated(
-        self, rows: LabelledRows, fitted: LabelledRows | None, of: str, source: str
+        self, rows: LabelledRows, fitted: LabelledRows | None, source: str
     ) -> Calibration:
-        own = [rows.of(each) for each in self.members]
+        own = [rows.of(each.reader) for each in self.members]
         tasks = [self.model.tasks[name] for name in rows.tasks]
         return calibrated_predictions(tasks, self._parts(rows, own, "best"), source)
 
@@ -128,19 +131,17 @@ class Ensemble(Run):
     def _of_folds(self) -> bool:
         return self.config.data.split.folds is not None
 
-    def _seen_by(self, known: Fingerprint) -> str:
+    def _trained_on(self, known: Fingerprint) -> str:
         if not self._of_folds:
-            return super()._seen_by(known)
+            return super()._trained_on(known)
         return (
             "these are the rows that the models were trained on, so the metrics are too good for "
             "new ones; metrics.jsonl has the means of those on the rows that each model did not see"
         )
 
-    def _rows_of(
-        self, data: Any, rows: LabelledRows, name: str, source: str = ""
-    ) -> NDArray[np.int64]:
+    def _rows_of(self, data: Any, rows: LabelledRows, name: str) -> NDArray[np.int64]:
         if not self._of_folds:
-            return super()._rows_of(data, rows, name, source)
+            return super()._rows_of(data, rows, name)
         raise InputError(
             f"split: found {name!r}, but every row trained some of the models; "
             "predictions/test.parquet has each row's prediction by the model that did not see it"

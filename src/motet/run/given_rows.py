@@ -2,20 +2,19 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from numpy.typing import NDArray
 from torch import Tensor
 
-from motet.data.batches import Batch, RowsOnce
+from motet.data.batches import Batch
 from motet.data.notes import Notes, added
-from motet.data.preprocessing import Preprocessing
 from motet.data.row_names import RowName, named
 from motet.data.sources import as_source, stream_of
 from motet.data.sources.streams import RowStream, TakenRows
 from motet.live import Progress
-from motet.model import MultiTaskModel
+from motet.run.readers import Reader
 from motet.run.unseen import Unseen
 from motet.training.grouping import keep_together
 
@@ -93,34 +92,11 @@ class Encoded(NamedTuple):
     weights: dict[str, NDArray[Any]]
 
 
-class Reader(Protocol):
-    """What `LabelledRows` needs of a run."""
-
-    model: MultiTaskModel
-    _preprocessing: Preprocessing
-
-    def _view(self, table: pa.Table, source: str) -> pa.Table:
-        """Return rows with the columns that the inputs of a source read."""
-
-    def _inputs(
-        self, name_row: RowName, table: pa.Table, source: str = ""
-    ) -> tuple[dict[str, Any], Mapping[str, Notes]]:
-        """Return what the model takes, and notes on it by input."""
-
-    def _data(
-        self,
-        inputs: dict[str, Any],
-        targets: dict[str, Any],
-        row_weights: Mapping[str, Any] | None = None,
-    ) -> RowsOnce:
-        """Return rows on the device of the model."""
-
-
 class LabelledRows:
     """Given rows as a run evaluates them; `motet.data.batches.RowsOnce`.
 
     Args:
-        run: The run, whose preprocessing reads them.
+        reader: How the run reads rows.
         rows: The rows.
         tasks: Tasks with labels here.
         source: Name of the source that the rows are like, if the run has several.
@@ -129,13 +105,14 @@ class LabelledRows:
 
     def __init__(
         self,
-        run: Reader,
+        reader: Reader,
         rows: GivenRows,
         tasks: Collection[str],
         source: str = "",
         step: Callable[[str], object] = lambda line: None,
     ) -> None:
-        self._run, self._rows, self._source, self._step = run, rows, source, step
+        self.reader, self.source = reader, source
+        self._rows, self._step = rows, step
         self.tasks = tuple(tasks)
         self.notes: Mapping[str, Notes] = {}
         """What inputs found."""
@@ -143,14 +120,14 @@ class LabelledRows:
         """Labels that training did not have."""
         self._seen = 0
 
-    def of(self, run: Reader) -> "LabelledRows":
+    def of(self, reader: Reader) -> "LabelledRows":
         """Return the same rows as another run with the same tasks reads them."""
-        return LabelledRows(run, self._rows, self.tasks, self._source, self._step)
+        return LabelledRows(reader, self._rows, self.tasks, self.source, self._step)
 
     def taken(self, rows: NDArray[Any]) -> "LabelledRows":
         """Return the rows with some numbers; see `GivenRows.taken`."""
         taken = self._rows.taken(rows)
-        return LabelledRows(self._run, taken, self.tasks, self._source, self._step)
+        return LabelledRows(self.reader, taken, self.tasks, self.source, self._step)
 
     @property
     def count(self) -> int:
@@ -165,35 +142,35 @@ class LabelledRows:
     def labels(self) -> Iterator[dict[str, NDArray[Any]]]:
         """Yield the encoded labels of each part."""
         for part in self._rows:
-            yield self._labels(part, self._run._view(part.table, self._source))
+            yield self._labels(part, self.reader.view(part.table, self.source))
 
     def encoded(self) -> Iterator[Encoded]:
         """Yield each part as the model takes it."""
         for part in self._rows:
-            table = self._run._view(part.table, self._source)
+            table = self.reader.view(part.table, self.source)
             targets = self._labels(part, table)
             with named(part.name_row):
-                weights = self._run._preprocessing.weights(table, targets)
-            inputs, notes = self._run._inputs(part.name_row, table, self._source)
+                weights = self.reader.preprocessing.weights(table, targets)
+            inputs, notes = self.reader.inputs(part.name_row, table, self.source)
             if part.first >= self._seen:  # not in a further pass
                 self._seen = part.first + len(table)
                 self.notes = added([self.notes, notes])
                 for task, unseen in self.unseen.items():
-                    judged = self._run._preprocessing.judged(task, table)
-                    unseen.add(self._run._preprocessing.target(task), judged, part.name_row)
+                    judged = self.reader.preprocessing.judged(task, table)
+                    unseen.add(self.reader.preprocessing.target(task), judged, part.name_row)
             shown = f"{part.first:,} of {self.count:,} rows"
             self._step(Progress(shown, part.first, self.count))
             yield Encoded(part, table, inputs, targets, weights)
 
     def once(self, size: int) -> Iterator[tuple[Tensor | None, Batch]]:
         """Yield every row once, in batches; see `motet.data.batches.Data`."""
-        tasks = [self._run.model.tasks[name] for name in self.tasks]
+        tasks = [self.reader.model.tasks[name] for name in self.tasks]
         for each in self.encoded():
-            data = self._run._data(each.inputs, each.targets, each.weights)
+            data = self.reader.data(each.inputs, each.targets, each.weights)
             keep_together(data, tasks)
             for rows, batch in data.once(size):
                 yield None if rows is None else rows + each.part.first, batch
 
     def _labels(self, part: Part, table: pa.Table) -> dict[str, NDArray[Any]]:
         with named(part.name_row):
-            return self._run._preprocessing.targets(table, only=self.tasks)
+            return self.reader.preprocessing.targets(table, only=self.tasks)

@@ -12,7 +12,6 @@ from motet.run.loading import load
 from motet.run.origin_rows import read_fingerprint
 from motet.run.preparing import OWN_SPACES
 from motet.run.runs import Run
-from motet.run.source_runs import SourcesRun
 from motet.version import __version__
 from motet.writing import writing
 
@@ -80,7 +79,7 @@ def _check_alike(first: Run, other: Run) -> None:
     """Check that two runs predict the same from the same columns."""
     where = f"{first.path} and {other.path}"
     for run in (first, other):
-        if isinstance(run, SourcesRun):
+        if run.reader.preprocessing.sources:
             raise InputError(
                 f"{run.path} has several sources, and ensembles are of runs on one table",
                 option="runs",
@@ -121,7 +120,7 @@ def _described(kind: str, classes: Sequence[str] | None, levels: Sequence[float]
 
 
 def _columns(run: Run) -> set[str]:
-    inputs = run._preprocessing.fitted_inputs
+    inputs = run.reader.preprocessing.fitted_inputs
     return {column for each in inputs.values() for column in each.columns(())}
 
 

@@ -8,7 +8,6 @@ from motet.data.preprocessing import Preprocessing
 from motet.run import folder, saving
 from motet.run.ensembles import Ensemble
 from motet.run.runs import Run
-from motet.run.source_runs import SourcesRun
 
 
 def load(path: str | Path) -> Run:
@@ -36,8 +35,7 @@ def _loaded(path: Path, inside: Path) -> Run:
     if (path / folder.CONFIG).is_file():
         config = configs.read(path / folder.CONFIG)[0]
         _set_roots(config, preprocessing)
-    kind = SourcesRun if preprocessing.sources else Run
-    return _with_calibration(kind(path, config, preprocessing, model, trivial, kept), inside)
+    return _with_calibration(Run(path, config, preprocessing, model, trivial, kept), inside)
 
 
 def _with_calibration(run: Run, inside: Path) -> Run:

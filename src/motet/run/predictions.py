@@ -123,16 +123,17 @@ def predict_to_file(
     Returns:
         Number of rows.
     """
-    more = run._more(tasks, weights, spread, intervals)
-    given = run._given(data)
+    count, predicted = run.predicted_parts(
+        data, tasks=tasks, weights=weights, spread=spread, intervals=intervals
+    )
     done = 0
 
     def parts() -> Iterator[pa.Table]:
         nonlocal done
-        for part in run._predicted(given, tasks, weights, more):
+        for part in predicted:
             yield part
             done += len(part)
-            step(Progress(f"{done:,} of {given.count:,} rows", done, given.count))
+            step(Progress(f"{done:,} of {count:,} rows", done, count))
 
     write_predictions(parts(), path)
     return done

@@ -1,10 +1,10 @@
 """A finished run: predict, evaluate, and read its history."""
 
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -12,24 +12,21 @@ import torch
 from numpy.typing import NDArray
 
 from motet.config import Config
-from motet.data.arrays import ArrayData
-from motet.data.batches import Data
+from motet.data.batches import RowsOnce
 from motet.data.notes import Notes, added, note_lines
 from motet.data.preprocessing import Preprocessing
-from motet.data.row_names import RowName, named
 from motet.data.selection import listed
-from motet.data.sources import as_source, names_in, read, stream_of
+from motet.data.sources import names_in, read
 from motet.model import MultiTaskModel
-from motet.model.checks import names_of
-from motet.problems import InputError, hint
+from motet.problems import InputError
 from motet.run import folder, saving
 from motet.run.calibrating import (
     Calibration,
     calibrated,
     calibrated_predictions,
     require_calibrated,
-    with_intervals,
 )
+from motet.run.chosen_tasks import chosen_tasks
 from motet.run.given_rows import (
     ROWS_OF_TABLES,
     ROWS_OF_TEXTS,
@@ -37,8 +34,11 @@ from motet.run.given_rows import (
     LabelledRows,
     Part,
 )
-from motet.run.origin_rows import Fingerprint, read_fingerprint, rows_of
-from motet.run.reading import split_rows, streamed_splits
+from motet.run.more_columns import NOTHING, More, asked_for, more_columns
+from motet.run.origin_rows import Fingerprint
+from motet.run.readers import Reader, TableReader, batch_size_of
+from motet.run.source_readers import SourcesReader
+from motet.run.split_again import rows_of_split, seen_by
 from motet.run.suggesting import By, Suggestion, suggest
 from motet.run.task_analysis import TaskAnalysis, read_analysis
 from motet.tasks import Prediction
@@ -48,19 +48,6 @@ from motet.training.evaluation import embed
 from motet.training.grouping import grouping
 from motet.training.kept import Kept, Weights, evaluate_with, predict_with
 from motet.training.memory import explaining_memory
-
-
-class More(NamedTuple):
-    """What is added to predictions."""
-
-    spread: bool = False
-    level: float | None = None
-    """Of intervals and sets."""
-    intervals: Collection[str] = ()
-    """Tasks that get some."""
-
-
-NOTHING = More()
 
 
 class Run:
@@ -81,7 +68,9 @@ class Run:
         """The config, every default spelled out."""
         self.model = model
         """The model, with the weights of the best epoch."""
-        self._preprocessing = preprocessing
+        kind = SourcesReader if preprocessing.sources else TableReader
+        self.reader: Reader = kind(preprocessing, model)
+        """How it reads rows."""
         self._trivial, self._kept = trivial, kept or {}
         self._notes: Mapping[str, Notes] = {}
         self._notes_on_intervals: tuple[str, ...] = ()
@@ -180,8 +169,38 @@ class Run:
             InputError: If the data lack an input column, a task is unknown, disabled, or was added
                 to the model after the run, there is no spread, or no interval at this level.
         """
-        more = self._more(tasks, weights, spread, intervals)
-        return pa.concat_tables(self._predicted(self._given(data), tasks, weights, more))
+        _, parts = self.predicted_parts(
+            data, tasks=tasks, weights=weights, spread=spread, intervals=intervals
+        )
+        return pa.concat_tables(parts)
+
+    def predicted_parts(
+        self,
+        data: Any,
+        *,
+        tasks: Iterable[str] | None = None,
+        weights: Weights = "best",
+        spread: bool = False,
+        intervals: float | None = None,
+    ) -> tuple[int, Iterator[pa.Table]]:
+        """Predict for rows part by part, in constant memory; for the arguments, see `predict`.
+
+        Returns:
+            The number of rows, and the predictions of one part after the other.
+        """
+        chosen = self._chosen(tasks)
+        more = asked_for(
+            [self.model.tasks[name] for name in chosen],
+            weights,
+            spread,
+            intervals,
+            self.calibration,
+            members=self._has_members,
+            named=tasks is not None,
+        )
+        self._notes_on_intervals = more.notes
+        given = self._given(data)
+        return given.count, self._predicted(given, chosen, weights, more)
 
     def predict_arrays(
         self,
@@ -200,7 +219,8 @@ class Run:
         Returns:
             Columns of predictions.
         """
-        return self._columns(self._predictions(inputs, self._chosen(tasks)), rows)
+        predictions = self._predictions(inputs, self._chosen(tasks))
+        return self._columns(predictions, dict.fromkeys(predictions, rows), NOTHING)
 
     def evaluate(
         self,
@@ -233,11 +253,11 @@ class Run:
             InputError: If the data lack an input column or the labels of a task asked for, or a
                 split is asked for and the data differ from those of the run.
         """
-        rows, found = self._labelled_rows(data, tasks, split, source, step)
-        known = None if split else self._seen(rows, found)
+        rows = self._labelled_rows(data, tasks, split, source, step)
+        known = None if split else seen_by(self.path, rows)
         if known is not None:
-            warnings.warn(self._seen_by(known), stacklevel=2)
-        report = self._evaluated(rows, weights, found)
+            warnings.warn(self._trained_on(known), stacklevel=2)
+        report = self._evaluated(rows, weights)
         self._notes = rows.notes
         self._require_labels(rows, [report[task]["count"] for task in rows.tasks])
         for task, unseen in rows.unseen.items():
@@ -278,8 +298,8 @@ class Run:
         """
         chosen = self._chosen(tasks)
         require_calibrated([self.model.tasks[name] for name in chosen], named=tasks is not None)
-        rows, of = self._labelled_rows(data, tasks, split, source, step)
-        known = None if split else self._seen(rows, of)
+        rows = self._labelled_rows(data, tasks, split, source, step)
+        known = None if split else seen_by(self.path, rows)
         if known is not None:
             other = ", or --split validation (split='validation' in Python)"
             raise InputError(
@@ -288,8 +308,8 @@ class Run:
             )
         fitted = None
         if split == "calibration":
-            fitted, _ = self._labelled_rows(data, tasks, "validation", source, step)
-        found = self._calibrated(rows, fitted, of, split or "given")
+            fitted = self._labelled_rows(data, tasks, "validation", source, step)
+        found = self._calibrated(rows, fitted, split or "given")
         self._require_labels(rows, [each.rows for each in found.tasks.values()])
         self.use_calibration(found.with_others_of(self.calibration))
         assert self.calibration is not None
@@ -311,10 +331,10 @@ class Run:
         calibration.use(self.model.tasks)
 
     def _calibrated(
-        self, rows: LabelledRows, fitted: LabelledRows | None, of: str, source: str
+        self, rows: LabelledRows, fitted: LabelledRows | None, source: str
     ) -> Calibration:
-        """Compute scores of rows of a source of data, and temperatures of these or of others."""
-        size = self._batch_size(of)
+        """Compute scores of rows, and temperatures of these or of others."""
+        size = self.reader.batch_size(rows.source)
         with explaining_memory("the calibration", partial(_little_else, size)):
             if fitted is None:
                 return calibrated(self.model, rows, batch_size=size, source=source)
@@ -322,7 +342,8 @@ class Run:
 
     def _calibration_of_fold(self, data: Any, step: Callable[[str], object]) -> Calibration:
         """Return what the test rows of a fold give for the models of all folds together."""
-        rows, of = self._labelled_rows(data, None, "test", None, step)
+        rows = self._labelled_rows(data, None, "test", None, step)
+        size = self.reader.batch_size(rows.source)
         own = (
             (
                 {
@@ -335,7 +356,7 @@ class Run:
             for part in rows.encoded()
         )
         tasks = [self.model.tasks[name] for name in rows.tasks]
-        with explaining_memory("the calibration", partial(_little_else, self._batch_size(of))):
+        with explaining_memory("the calibration", partial(_little_else, size)):
             return calibrated_predictions(tasks, own, "folds")
 
     def _labelled_rows(
@@ -345,11 +366,12 @@ class Run:
         split: str | None,
         source: str | None,
         step: Callable[[str], object],
-    ) -> tuple[LabelledRows, str]:
-        """Return rows with labels of some tasks, and the name of their source."""
+    ) -> LabelledRows:
+        """Return rows with labels of some tasks."""
         given = self._given(data)
-        chosen, found = self._of_source(given, self._chosen(tasks), source)
-        names = self._view(given.schema.empty_table(), found).column_names
+        columns = given.schema.empty_table()
+        chosen, found = self.reader.labelled(columns, self._chosen(tasks), source)
+        names = self.reader.view(columns, found).column_names
         there = [task for task in chosen if self._has_labels(task, names)]
         if len(there) < len(chosen) and (tasks is not None or not there):
             missing = [task for task in chosen if task not in there]
@@ -359,25 +381,15 @@ class Run:
             )
         if grouping(self.model.tasks[task] for task in there):
             given = given.at_once()  # rows that belong together may be anywhere
-        rows = LabelledRows(self, given, there, found, step)
-        taken = rows if split is None else rows.taken(self._rows_of(data, rows, split, found))
-        return taken, found
+        rows = LabelledRows(self.reader, given, there, found, step)
+        return rows if split is None else rows.taken(self._rows_of(data, rows, split))
 
-    def _of_source(
-        self, given: GivenRows, chosen: list[str], source: str | None
-    ) -> tuple[list[str], str]:
-        """Return the tasks of a source among those chosen, and its name."""
-        if source is not None:
-            raise InputError(f"source: found {source!r}, but the run has one table; leave it out")
-        return chosen, ""
-
-    def _seen(self, rows: LabelledRows, source: str) -> Fingerprint | None:
-        """Return what is known of the rows of the run, if these are them."""
-        known = read_fingerprint(self.path, source)
-        return known if known and known.like_parts(rows.labels, rows.count) else None
+    def _rows_of(self, data: Any, rows: LabelledRows, split: str) -> NDArray[np.int64]:
+        return rows_of_split(self.path, self.config, data, rows, split)
 
     def _has_labels(self, task: str, names: Sequence[str]) -> bool:
-        return any(name in names for name in self._preprocessing.target(task).columns(names))
+        target = self.reader.preprocessing.target(task)
+        return any(name in names for name in target.columns(names))
 
     def evaluate_arrays(
         self,
@@ -398,20 +410,27 @@ class Run:
         Returns:
             Metrics, losses and scores.
         """
-        data, size = self._data(inputs, targets, row_weights), batch_size_of(inputs)
-        with explaining_memory("the evaluation", partial(_little_else, size)):
-            return evaluate_with(
-                weights, self._kept, self.model, data, batch_size=size, trivial=self._trivial
-            )
+        data = self.reader.data(inputs, targets, row_weights)
+        return self._evaluate(data, batch_size_of(inputs), weights)
 
-    def preprocess(self, data: Any) -> dict[str, Any]:
+    def preprocess(self, data: Any, source: str | None = None) -> dict[str, Any]:
         """Turn rows into the arrays that ``run.model`` takes.
+
+        Args:
+            data: As for `predict`.
+            source: The source whose inputs are read, if the run has several.
 
         Returns:
             "numbers", float32 (N, n), and "categories", int64 (N, c); "sets" and
-            "texts", by input, in rows of different length (`motet.data.ragged.Ragged`).
+            "texts", by input, in rows of different length (`motet.data.ragged.Ragged`). None for
+            an input that the source lacks.
+
+        Raises:
+            InputError: If the data lack an input column, or a source is needed and not named.
         """
-        inputs, self._notes = self._inputs(names_in(data), self._read(data))
+        found = self.reader.only(source)
+        view = self.reader.view(self._read(data), found)
+        inputs, self._notes = self.reader.inputs(names_in(data), view, found)
         return inputs
 
     def embed(self, data: Any, *, task: str | None = None) -> NDArray[np.float32]:
@@ -419,7 +438,8 @@ class Run:
 
         Args:
             data: As for `predict`.
-            task: Whose representation; needed if tasks have their own, as with experts.
+            task: Whose representation; needed if tasks have their own, as with experts, or are of
+                several sources.
 
         Returns:
             float32, shape (N, D), rows in order.
@@ -428,65 +448,65 @@ class Run:
             InputError: If the data lack an input column, or tasks have their own representations
                 and none is chosen.
         """
-        chosen = self._chosen(task)
-        inputs = self.preprocess(data)
-        rows, size = self._data(inputs, {}), batch_size_of(inputs)
+        chosen, table = self._chosen(task), self._read(data)
+        source, *others = dict.fromkeys(self.reader.served(table, chosen).values())
+        if others:
+            raise InputError(
+                f"tasks read the inputs of the sources {' and '.join([source, *others])}; choose "
+                f"a task: task={chosen[0]!r}, for example"
+            )
+        view = self.reader.view(table, source)
+        inputs, self._notes = self.reader.inputs(names_in(data), view, source)
+        rows, size = self.reader.data(inputs, {}), batch_size_of(inputs)
         with explaining_memory("the forward pass", partial(_little_else, size)):
             return embed(self.model, rows, batch_size=size, tasks=chosen).numpy()
 
-    def _seen_by(self, known: Fingerprint) -> str:
+    def _trained_on(self, known: Fingerprint) -> str:
         return (
             f"the run was trained on {known.train:,} of these {known.rows:,} rows, so the metrics "
             "are too good for new ones; use --split test (split='test' in Python)"
         )
 
     def _predicted(
-        self,
-        given: GivenRows,
-        tasks: Iterable[str] | None,
-        weights: Weights,
-        more: More = NOTHING,
+        self, given: GivenRows, tasks: list[str], weights: Weights, more: More
     ) -> Iterator[pa.Table]:
         """Predict one part of the rows after the other."""
-        chosen = self._chosen(tasks)
         for part in given:
-            found, noted = self._predicted_part(part, chosen, weights, more)
+            found, noted = self._predicted_part(part, tasks, weights, more)
             self._notes = added([self._notes if part.first else {}, noted])
             yield found
 
     def _predicted_part(
         self, part: Part, tasks: list[str], weights: Weights, more: More
     ) -> tuple[pa.Table, Mapping[str, Notes]]:
-        inputs, notes = self._inputs(part.name_row, part.table)
-        found = self._predictions(inputs, tasks, weights)
-        return self._columns(found, part.table, more), notes
+        """Predict each task from the inputs of its source."""
+        served = self.reader.served(part.table, tasks)
+        found: dict[str, Prediction] = {}
+        notes: dict[str, Notes] = {}
+        views = {}
+        for source in dict.fromkeys(served.values()):
+            view = views[source] = self.reader.view(part.table, source)
+            inputs, noted = self.reader.inputs(part.name_row, view, source)
+            own = [task for task in tasks if served[task] == source]
+            found |= self._predictions(inputs, own, weights)
+            notes |= noted
+        tables = {task: views[served[task]] for task in tasks}
+        return self._columns(found, tables, more), notes
 
-    def _more(
+    def _columns(
         self,
-        tasks: Iterable[str] | None,
-        weights: Weights,
-        spread: bool,
-        intervals: float | None,
-    ) -> More:
-        """Check and return what is to be added to predictions."""
-        if spread and not self._has_members:
-            raise InputError(
-                "spread: found true, but a single model predicts; expected an encoder with "
-                "members, encoder: {type: ensemble}, or several runs together"
-            )
-        self._notes_on_intervals = ()
-        if intervals is None:
-            return More(spread)
-        if weights != "best":
-            raise InputError(
-                f"found {intervals} and weights: {weights}; intervals are of the best weights",
-                option="intervals",
-            )
-        asked = [self.model.tasks[name] for name in self._chosen(tasks)]
-        able, self._notes_on_intervals = with_intervals(
-            self.calibration, asked, intervals, named=tasks is not None
-        )
-        return More(spread, intervals, able)
+        predictions: Mapping[str, Prediction],
+        tables: Mapping[str, pa.Table | None],
+        more: More,
+    ) -> pa.Table:
+        """Return columns of predictions, each task's with the rows that it was predicted from."""
+        preprocessing, columns = self.reader.preprocessing, dict[str, pa.Array]()
+        for task, table in tables.items():
+            found = predictions[task]
+            known = None if found.probabilities is None else found.probabilities.numpy()
+            columns |= preprocessing.predictions(task, found.value.numpy(), known, table)
+        added_to = more_columns(more, predictions, self.model, preprocessing, columns)
+        return pa.table(columns | added_to)
 
     @property
     def _has_members(self) -> bool:
@@ -497,8 +517,10 @@ class Run:
         """Whether every row of the data trained a part of it."""
         return False
 
-    def _evaluated(self, rows: LabelledRows, weights: Weights, source: str) -> Report:
-        size = self._batch_size(source)
+    def _evaluated(self, rows: LabelledRows, weights: Weights) -> Report:
+        return self._evaluate(rows, self.reader.batch_size(rows.source), weights)
+
+    def _evaluate(self, rows: RowsOnce, size: int, weights: Weights) -> Report:
         with explaining_memory("the evaluation", partial(_little_else, size)):
             return evaluate_with(
                 weights, self._kept, self.model, rows, batch_size=size, trivial=self._trivial
@@ -507,143 +529,21 @@ class Run:
     def _predictions(
         self, inputs: dict[str, Any], tasks: list[str], weights: Weights = "best"
     ) -> dict[str, Prediction]:
-        data, size = self._data(inputs, {}), batch_size_of(inputs)
+        data, size = self.reader.data(inputs, {}), batch_size_of(inputs)
         with explaining_memory("the prediction", partial(_little_else, size)):
             return predict_with(weights, self._kept, self.model, data, batch_size=size, tasks=tasks)
 
-    def _columns(
-        self, predictions: dict[str, Prediction], rows: pa.Table | None, more: More = NOTHING
-    ) -> pa.Table:
-        columns: dict[str, pa.Array] = {}
-        for task, found in predictions.items():
-            known = None if found.probabilities is None else found.probabilities.numpy()
-            columns |= self._preprocessing.predictions(task, found.value.numpy(), known, rows)
-        return pa.table(columns | self._more_columns(predictions, columns, more))
-
-    def _more_columns(
-        self, predictions: Mapping[str, Prediction], columns: Mapping[str, Any], more: More
-    ) -> dict[str, Any]:
-        """Return columns to add beside those of predictions."""
-        found: dict[str, Any] = {}
-        for task, each in predictions.items():
-            if more.spread and each.spread is not None:
-                found |= self._preprocessing.spreads(task, each.spread.numpy(), columns)
-            if more.level is not None and task in more.intervals:
-                assert self.calibration is not None
-                target = self._preprocessing.target(task)
-                own = self.calibration.intervals(more.level, self.model.tasks[task], each, target)
-                for name in own:
-                    if name in columns:
-                        raise InputError(
-                            f"intervals: found another column {name!r}; rename its task"
-                        )
-                found |= own
-        return found
-
-    def _rows_of(
-        self, data: Any, rows: LabelledRows, name: str, source: str = ""
-    ) -> NDArray[np.int64]:
-        known = read_fingerprint(self.path, source)
-        if known is None:
-            raise InputError(
-                f"split: {self.path} holds only a model, not how rows were split; "
-                "expected the run folder"
-            )
-        if len(known.like_parts(rows.labels, rows.count)) < len(rows.tasks):
-            raise InputError(
-                f"split: found rows that are not the {known.rows:,} rows, in order, that the run "
-                f"was made with; give those, or leave split out to evaluate all rows given"
-            )
-        if known.streamed:
-            splits = streamed_splits(self.config, stream_of(as_source(data)))
-        else:
-            table = self._as_split(read(data), source)
-            splits = split_rows(self.config, table, source)
-        return rows_of(splits, name, known)
-
-    def _as_split(self, table: pa.Table, source: str) -> pa.Table:
-        """Return rows with the names of columns that they were split by."""
-        return table
-
-    def _view(self, table: pa.Table, source: str) -> pa.Table:
-        """Return rows with the columns that the inputs of a source read."""
-        return table
-
-    def _batch_size(self, source: str) -> int:
-        return batch_size(bool(self._preprocessing.shapes().own))
-
-    def _inputs(
-        self, name_row: RowName, table: pa.Table, source: str = ""
-    ) -> tuple[dict[str, Any], Mapping[str, Notes]]:
-        with named(name_row):
-            return self._preprocessing.apply(table)
-
     def _given(self, data: Any) -> GivenRows:
-        own = self._preprocessing.shapes().own
-        size = ROWS_OF_TEXTS if own else ROWS_OF_TABLES
-        return GivenRows.of(data, self._preprocessing.strings, size)
+        preprocessing = self.reader.preprocessing
+        size = ROWS_OF_TEXTS if preprocessing.shapes().own else ROWS_OF_TABLES
+        return GivenRows.of(data, preprocessing.strings, size)
 
     def _read(self, data: Any) -> pa.Table:
-        return read(data, strings=self._preprocessing.strings)
+        return read(data, strings=self.reader.preprocessing.strings)
 
-    def _data(
-        self,
-        inputs: dict[str, NDArray[Any]],
-        targets: dict[str, Any],
-        row_weights: Mapping[str, Any] | None = None,
-    ) -> Data:
-        device = next(self.model.parameters()).device
-        return ArrayData(inputs, targets, row_weights).to(device)
-
-    def _chosen(self, tasks: Iterable[str] | None) -> list[str]:
-        enabled = self.model.labelled_tasks
-        chosen = list(enabled if tasks is None else names_of(tasks))
-        for task in chosen:
-            if task not in self.model.tasks.names:
-                raise InputError(f"no task is named {task!r}; {hint(task, enabled)}")
-            if not self.model.tasks[task].label_kind.given:
-                raise InputError(
-                    f"task {task!r} is auxiliary, so it has neither labels nor predictions; leave "
-                    "it out"
-                )
-            if task not in enabled:
-                raise InputError(
-                    f"task {task!r} is disabled and was not trained; leave it out, or train again "
-                    "with it enabled"
-                )
-            if task not in self.config.tasks:
-                known = [name for name in enabled if name in self.config.tasks]
-                raise InputError(
-                    f"task {task!r} was added to run.model after the run, which does not know its "
-                    "labels; predict it with motet.Trainer(run.model).predict(run.preprocess(data)"
-                    f", {task!r}), and the others with tasks={known}; to have it in a saved run, "
-                    "add it to the config and train"
-                )
-        return chosen
+    def _chosen(self, tasks: str | Iterable[str] | None) -> list[str]:
+        return chosen_tasks(self.model, self.config, tasks)
 
 
 def _little_else(size: int) -> list[str]:
     return [f"with less else in memory, as only {size:,} rows are computed at a time"]
-
-
-def batch_size_of(inputs: Mapping[str, Any]) -> int:
-    """Return the rows per forward pass: texts and the like have hundreds of states each."""
-    return batch_size(not set(inputs) <= {"numbers", "categories", "sets"})
-
-
-def batch_size(branches: bool) -> int:
-    """Return the rows per forward pass of a run, with inputs that have their own encoder or not."""
-    return 256 if branches else 4096
-
-
-def with_truth(
-    predictions: pa.Table, table: pa.Table, preprocessing: Preprocessing, tasks: Iterable[str]
-) -> pa.Table:
-    """Put ``<task>_true``, the labels as they were given, before each task's predictions."""
-    columns: dict[str, Any] = {}
-    for task in tasks:
-        labels = preprocessing.target(task).true_columns(table.column_names)
-        columns |= {name: table[label] for name, label in labels.items()}
-    for name in predictions.column_names:
-        columns[name] = predictions[name]
-    return pa.table(columns)

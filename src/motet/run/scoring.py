@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -73,9 +72,9 @@ def scored(run: Run, table: pa.Table, tasks: Sequence[str]) -> dict[str, Scored]
     Returns:
         By task, what it predicts for the rows that have a label of it, in their order.
     """
-    view: Any = run._view(table, "")
-    targets = run._preprocessing.targets(view, only=tasks)
-    weights = run._preprocessing.weights(view, targets)
+    preprocessing, view = run.reader.preprocessing, run.reader.view(table, "")
+    targets = preprocessing.targets(view, only=tasks)
+    weights = preprocessing.weights(view, targets)
     found = {}
     for name, prediction in run._predictions(inputs_of(run, table), list(tasks)).items():
         task, target = run.model.tasks[name], torch.from_numpy(np.array(targets[name]))

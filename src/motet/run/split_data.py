@@ -1,6 +1,6 @@
 """The rows of a split as training and evaluation take them, and predictions of the test rows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,13 @@ import pyarrow.parquet as pq
 
 from motet.data.arrays import ArrayData
 from motet.data.lacking import lacking_in
+from motet.data.preprocessing import Preprocessing
 from motet.data.several import Sources
 from motet.data.stream import StreamData
 from motet.data.trees import take_rows
 from motet.processes import processes_of
 from motet.run.prepared import ROW, SOURCE, AnyPrepared, Prepared, PreparedSources
-from motet.run.runs import Run, with_truth
+from motet.run.runs import Run
 from motet.run.stream_prepared import TEST, PreparedStream, split_parts
 
 
@@ -92,7 +93,7 @@ def _predicted_parts(run: Run, prepared: PreparedStream) -> Iterator[pa.Table]:
         if len(rows):
             part = table.take(pa.array(rows))
             found = run.predict_arrays(prepared.preprocessing.inputs(part), tasks, rows=part)
-            found = with_truth(found, part, prepared.preprocessing, tasks)
+            found = _with_truth(found, part, prepared.preprocessing, tasks)
             yield found.add_column(0, ROW, pa.array(rows + first))
 
 
@@ -108,10 +109,23 @@ def _predicted(
     run: Run, part: Prepared, inputs: dict[str, Any], tasks: tuple[str, ...]
 ) -> pa.Table:
     rows, name, table = part.rows.split.test, part.rows.name, part.table_of("test")
-    found = with_truth(
+    found = _with_truth(
         run.predict_arrays(take_rows(inputs, rows), tasks, rows=table),
         table,
         part.preprocessing,
         tasks,
     ).add_column(0, ROW, pa.array(rows))
     return found.add_column(0, SOURCE, pa.array([name] * len(rows))) if name else found
+
+
+def _with_truth(
+    predictions: pa.Table, table: pa.Table, preprocessing: Preprocessing, tasks: Iterable[str]
+) -> pa.Table:
+    """Put ``<task>_true``, the labels as they were given, before each task's predictions."""
+    columns: dict[str, Any] = {}
+    for task in tasks:
+        labels = preprocessing.target(task).true_columns(table.column_names)
+        columns |= {name: table[label] for name, label in labels.items()}
+    for name in predictions.column_names:
+        columns[name] = predictions[name]
+    return pa.table(columns)

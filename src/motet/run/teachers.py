@@ -22,7 +22,8 @@ from motet.run.layout import line
 from motet.run.loading import load
 from motet.run.origin_rows import fingerprint, read_fingerprint
 from motet.run.prepared import AnyPrepared, Prepared
-from motet.run.runs import Run, batch_size_of
+from motet.run.readers import batch_size_of
+from motet.run.runs import Run
 from motet.tasks import Task
 from motet.training.evaluation import soft_targets
 

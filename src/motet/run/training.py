@@ -36,9 +36,9 @@ from motet.run.peak_memory import begin_measuring, peak_memory
 from motet.run.prepared import AnyPrepared
 from motet.run.preparing import prepare
 from motet.run.process_lines import processes_used
-from motet.run.runs import Run, batch_size_of
+from motet.run.readers import batch_size_of
+from motet.run.runs import Run
 from motet.run.sealed import read_sealed, write_sealed
-from motet.run.source_runs import SourcesRun
 from motet.run.split_data import rows_of, write_test_predictions
 from motet.run.task_analysis import write_analysis
 from motet.run.teachers import soft_targets_of, teacher_lines, teachers_of
@@ -251,8 +251,7 @@ class _Attempt:
                 epochs=prepared.config.training.epoch_count,
             )
         model = trainer.model.eval()
-        kind = SourcesRun if len(prepared.parts) > 1 else Run
-        run = kind(
+        run = Run(
             self.path,
             prepared.config,
             prepared.preprocessing,
