@@ -1,4 +1,4 @@
-"""Arithmetic of losses: from sums and counts to means, and numbers read from the device."""
+"""Losses of tasks: sums and counts over labelled elements, and means of them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,50 @@ import torch
 from torch import Tensor
 
 from motet.model.checks import described
+from motet.problems import InputError
+from motet.sharing import ByTask
 from motet.tasks import Task
+from motet.tasks.members import loss_of, soft_loss_of
+from motet.tasks.row_weights import require_weights_taken
+
+
+def loss_terms(
+    tasks: ByTask[Task],
+    raw: Mapping[str, Tensor],
+    targets: Mapping[str, Tensor | None],
+    weights: Mapping[str, Tensor | None],
+    soft: Mapping[str, Tensor | None],
+    share: float,
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Compute the loss of each task that has targets; see `motet.MultiTaskModel.loss_terms`.
+
+    Returns:
+        ``{task: (sum, count)}``.
+
+    Raises:
+        InputError: If a task does not take weights, or its loss is no sum and count.
+    """
+    terms = {}
+    for name, output in raw.items():
+        if (target := targets.get(name)) is None:
+            continue
+        task, own = tasks[name], weights.get(name)
+        if own is not None:
+            require_weights_taken(task)
+        if own is None and task.members is None:  # costs no call
+            found = task.loss(output, target)
+        else:
+            found = loss_of(task, output, target, own)
+        if share and (taught := soft.get(name)) is not None:
+            learned = soft_loss_of(task, output, taught, target, own)
+            found = (1 - share) * found[0] + share * learned, found[1]
+        try:  # costs no call
+            total, count = found
+            _ = total.ndim, count.ndim
+        except (TypeError, ValueError, AttributeError):
+            raise InputError(_no_terms(task, found)) from None
+        terms[name] = found
+    return terms
 
 
 def mean_losses(terms: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
@@ -38,7 +81,7 @@ def on_host(numbers: Sequence[Tensor]) -> list[float]:
     return torch.stack([number.detach().double() for number in numbers]).tolist()
 
 
-def no_terms(task: Task, found: object) -> str:
+def _no_terms(task: Task, found: object) -> str:
     """Say that the loss of a task returned something else than a sum and a count."""
     return (
         f"task {task.name!r}: loss(raw, target) of {type(task).__name__} returned "

@@ -10,40 +10,30 @@ from torch import Tensor, nn
 from motet.config import Config
 from motet.encoders import Fusion, Joined
 from motet.model.building import arguments_of, declared, drawing_first_weights
-from motet.model.checks import EXPLAINED, described, explained, task_names, width_of
+from motet.model.checks import EXPLAINED, described, explained, task_names
+from motet.model.composing import composed
 from motet.model.heads import HeadArguments, make_head, of_labelled_rows, start_alike
 from motet.model.joining import FusionChoice, one_encoder
-from motet.model.losses import mean_losses, no_terms
+from motet.model.losses import loss_terms, mean_losses
 from motet.model.ownership import Ownership
 from motet.model.parameters import OwnedParameters, adapter_counts, count_parameters
 from motet.model.reads import (
     Order,
     Reading,
-    check_causal,
-    check_states,
-    direct_tasks,
-    members_of,
-    states_read,
 )
 from motet.model.sizes import Sizes
 from motet.model.wrapped import WrappedModule, check_heads
-from motet.problems import InputError, about, shown
+from motet.problems import InputError, about
 from motet.sharing import (
     Backbone,
     ByTask,
-    Direct,
-    Features,
-    Hard,
     Representation,
     SharedModule,
     Sharing,
-    Stages,
-    with_adapters,
 )
 from motet.sharing.tied import tied_in
 from motet.tasks import Prediction, Task
-from motet.tasks.members import loss_of, prediction_of, soft_loss_of
-from motet.tasks.row_weights import require_weights_taken
+from motet.tasks.members import prediction_of
 
 
 class MultiTaskModel(OwnedParameters):
@@ -89,37 +79,11 @@ class MultiTaskModel(OwnedParameters):
         fusion: FusionChoice | None = None,
     ) -> None:
         super().__init__()
-        names = task_names(tasks)
-        stages = Stages.of(one_encoder(encoder, encoders, fusion, tasks))
-        if sharing is not None and not isinstance(sharing, Sharing):
-            raise InputError(
-                f"found {shown(sharing)}, expected a sharing scheme, such as "
-                'motet.sharing.create("mmoe", experts=4)',
-                option="sharing",
-            )
-        sharing, whole = sharing or Hard(), stages
-        maps = check_states(tasks, stages, sharing)
-        check_causal(tasks, stages.whole or stages[-1])
-        gives, width = stages.gives, width or width_of(stages)
-        if sharing.carries != "any" and gives not in sharing.carries:
-            stages = stages.of_rows()
-        stages = stages.ending(Features(width, channels_first=maps))
-        direct = direct_tasks(tasks, sharing)
-        with about("sharing"):
-            shared = sharing.build(stages, [name for name in names if name not in direct], width)
-        widths = gives if isinstance(gives, Mapping) and sharing.carries == "any" else {}
-        if direct:
-            shared = Direct(shared, whole, direct)
-            read = [each for task in tasks if task.name in direct for each in states_read(task)]
-            widths = dict.fromkeys(read, width)
-        with about("sharing"):
-            auxiliary = [task.name for task in tasks if not task.label_kind.given]
-            shared = with_adapters(shared, sharing, names, auxiliary)
-        of_members = members_of(whole)
-        reading = Reading(shared.width, widths, maps=maps, direct=direct, members=of_members)
-        self._assemble(shared, tasks, reading)
+        task_names(tasks)
+        backbone = one_encoder(encoder, encoders, fusion, tasks)
+        self._assemble(*composed(backbone, tasks, width, sharing), tasks)
 
-    def _assemble(self, shared: SharedModule, tasks: Sequence[Task], reading: Reading) -> None:
+    def _assemble(self, shared: SharedModule, reading: Reading, tasks: Sequence[Task]) -> None:
         self.sharing = shared
         self.tasks: ByTask[Task] = ByTask({})
         self.heads: ByTask[nn.Module] = ByTask({})
@@ -176,7 +140,7 @@ class MultiTaskModel(OwnedParameters):
         model = cls.__new__(cls)
         nn.Module.__init__(model)
         shared = WrappedModule(module, heads or {}, names)
-        model._assemble(shared, tasks, Reading(shared.width, maps=False))
+        model._assemble(shared, Reading(shared.width, maps=False), tasks)
         return model
 
     @staticmethod
@@ -482,31 +446,13 @@ class MultiTaskModel(OwnedParameters):
             InputError: If raw outputs, targets or weights are not given by task, a task is unknown,
                 or its class does not take weights.
         """
-        given_by_task = (("raw", raw), ("targets", targets), ("weights", weights or {}))
-        for what, given in given_by_task:
+        for what, given in (("raw", raw), ("targets", targets), ("weights", weights or {})):
             if not isinstance(given, Mapping):
                 raise InputError(f"{what}: found {described(given)}, expected {{task: tensor}}")
-        for task in targets:
-            self._known(task)
-        terms = {}
-        for task, output in raw.items():
-            if (target := targets.get(self._known(task))) is not None:
-                own = weights.get(task) if weights else None
-                if own is not None:
-                    require_weights_taken(self.tasks[task])
-                if own is None and self._reading.members is None:  # costs no call
-                    found = terms[task] = self.tasks[task].loss(output, target)
-                else:
-                    found = terms[task] = loss_of(self.tasks[task], output, target, own)
-                if soft and share and (taught := soft.get(task)) is not None:
-                    learned = soft_loss_of(self.tasks[task], output, taught, target, own)
-                    found = terms[task] = (1 - share) * found[0] + share * learned, found[1]
-                try:  # costs no call
-                    total, count = found
-                    _ = total.ndim, count.ndim
-                except (TypeError, ValueError, AttributeError):
-                    raise InputError(no_terms(self.tasks[task], found)) from None
-        return terms
+        for task in (*targets, *raw):
+            if task not in self._enabled:  # costs no call
+                self._known(task)
+        return loss_terms(self.tasks, raw, targets, weights or {}, soft or {}, share)
 
     def losses(
         self,

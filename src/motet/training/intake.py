@@ -8,10 +8,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from motet.data.arrays import ArrayData
-from motet.data.batches import Batch, Check, Data, Learn
+from motet.data.batches import Batch, Check, Data, Draw, Learn
 from motet.data.finite import refuse_not_finite
 from motet.data.loaders import LoaderData, as_data
-from motet.data.several import Sources
+from motet.data.several import SourceDraw, Sources
 from motet.data.stream import StreamData
 from motet.model import MultiTaskModel
 from motet.problems import InputError, RowError, hint, owned
@@ -21,7 +21,7 @@ from motet.tasks.scores import Trivial, fit_trivial
 from motet.tasks.statistics import LabelStatistics
 from motet.training.grouping import keep_together
 from motet.training.modalities import Modalities
-from motet.training.source_checks import check_one_table, check_sources
+from motet.training.source_checks import check_one_table, check_sources, refuse_batch_norm
 
 
 def take_data(
@@ -137,19 +137,28 @@ def _inspect(data: ArrayData | LoaderData | StreamData, check: Check, learn: Lea
         check(Batch(data.inputs, data.targets, weights=data.weights, soft=data.soft), "")
 
 
-def check_batch(batch: Batch, model: MultiTaskModel) -> None:
-    """Check weights and soft targets of one batch of a user; a device sync for each task with some.
+def take_batch(batch: Any, model: MultiTaskModel, device: torch.device) -> Batch | Draw:
+    """Return the rows of a step: those of a user, checked, or of data that were checked.
 
-    Args:
-        batch: The batch.
-        model: The model.
+    Weights and soft targets cost a device sync for each task with some.
 
     Raises:
-        InputError: If they are of no task, or do not fit the rows or the task.
-        RowError: If one is negative or not finite.
+        InputError: If it is not a batch, or weights and soft targets are of no task, or do not fit
+            the rows or the task.
+        RowError: If a weight is negative or not finite.
     """
-    if not (batch.weights or batch.soft):
-        return
+    if isinstance(batch, Sources):
+        refuse_batch_norm(model)
+        return batch.to(device).whole()
+    if isinstance(batch, Batch | SourceDraw):
+        return batch  # of data that were checked
+    given = Batch.of(batch, device=device)
+    if given.weights or given.soft:
+        _check_batch(given, model)
+    return given
+
+
+def _check_batch(batch: Batch, model: MultiTaskModel) -> None:
     _check_names(batch.weights, "the rows of the batch", model, given="weights")
     _check_names(batch.soft, "the rows of the batch", model, given="soft")
     for task, target in batch.targets.items():

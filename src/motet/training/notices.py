@@ -7,7 +7,7 @@ from typing import Any
 
 from motet.balancing import Balancer
 from motet.model import MultiTaskModel
-from motet.problems import InputError
+from motet.problems import InputError, shown
 from motet.training.creating import MemberChoice
 from motet.training.facts import Pace
 from motet.training.options import TrainingOptions
@@ -34,6 +34,16 @@ def check_count(epochs: Any) -> None:
         raise InputError(
             f"found {epochs!r}, expected a whole number >= 0, or auto", option="epochs"
         )
+
+
+def check_verbose(verbose: Any) -> None:
+    """Check whether to show training.
+
+    Raises:
+        InputError: If it is neither true nor false.
+    """
+    if not isinstance(verbose, bool):
+        raise InputError(f"found {shown(verbose)}; expected True or False", option="verbose")
 
 
 def check_validation_unneeded(given: TrainingOptions) -> None:

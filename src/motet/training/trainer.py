@@ -18,7 +18,7 @@ from motet.data.batches import Batch, Data, Draw
 from motet.data.several import SourceDraw, Sources
 from motet.model import MultiTaskModel
 from motet.options import Unpack, checked
-from motet.problems import InputError, shown
+from motet.problems import InputError
 from motet.scheduling import Scheduler
 from motet.settings import Setting
 from motet.tasks import Prediction
@@ -32,10 +32,10 @@ from motet.training.evaluation import Report
 from motet.training.facts import count_rows
 from motet.training.history import History
 from motet.training.intake import (
-    check_batch,
     learn_from_labels,
     prepare_tasks,
     statistics_of,
+    take_batch,
     take_data,
     take_inputs,
 )
@@ -49,6 +49,7 @@ from motet.training.notices import (
     check_average_known,
     check_count,
     check_validation_unneeded,
+    check_verbose,
     cut_schedule,
     warn_of_disabled,
     warn_of_epochs,
@@ -65,7 +66,7 @@ from motet.training.records import LOG_EVERY, EpochRecord
 from motet.training.replicas import check_replicas
 from motet.training.settling import before_data, settle
 from motet.training.setup import set_up
-from motet.training.source_checks import refuse_batch_norm, refuse_divided
+from motet.training.source_checks import refuse_divided
 from motet.training.stages import BalancerStages, Stage, name_of
 from motet.training.state import Saved, TrainingState, load_state, save_state, tensors_and_header
 from motet.training.statistics import gradient_stats
@@ -360,14 +361,7 @@ class Trainer:
         return result
 
     def _rows(self, batch: Any) -> Batch | Draw:
-        if isinstance(batch, Sources):
-            refuse_batch_norm(self.model)
-            return batch.to(self.device).whole()
-        if isinstance(batch, Batch | SourceDraw):
-            return batch  # of data that were checked
-        given = Batch.of(batch, device=self.device)
-        check_batch(given, self.model)
-        return given
+        return take_batch(batch, self.model, self.device)
 
     def _rest_of_epoch(self, train: Data) -> Iterator[Batch | Draw | Iterator[Batch | Draw]]:
         """Begin or resume an epoch, and return the batches that are not done yet."""
@@ -431,13 +425,8 @@ class Trainer:
 
     @contextmanager
     def _displayed(self, verbose: bool, epochs: int) -> Iterator[None]:
-        """Show training within a block, on the first process.
-
-        Raises:
-            InputError: If ``verbose`` is neither true nor false.
-        """
-        if not isinstance(verbose, bool):
-            raise InputError(f"found {shown(verbose)}; expected True or False", option="verbose")
+        """Show training within a block, on the first process."""
+        check_verbose(verbose)
         before = list(self.observers)
         with displayed(verbose and self.processes.first, epochs) as more:
             self.observers += more
