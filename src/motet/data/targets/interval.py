@@ -11,7 +11,7 @@ from motet.data.bounds import read_intervals
 from motet.data.inputs.base import Input
 from motet.data.selection import require_columns
 from motet.data.targets.base import NO_INPUTS, Target
-from motet.data.targets.scaling import learn_scale, to_float32
+from motet.data.targets.scaling import learn_scale, standardised
 from motet.problems import InputError
 
 
@@ -56,10 +56,8 @@ class IntervalTarget(Target):
 
     def encode(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> NDArray[Any]:
         intervals = self._intervals(table)
-        with np.errstate(over="ignore"):
-            values = (intervals - self._mean) / self._std
-        unit = " standard deviations of the training labels"
-        return to_float32(values, self._where, unit, beyond=np.isinf(intervals))
+        bounds = np.isinf(intervals)
+        return standardised(intervals, self._mean, self._std, self._where, beyond=bounds)
 
     def learned(self) -> dict[str, Any]:
         return {"scaling": (self._mean, self._std)}

@@ -12,7 +12,7 @@ from motet.data.inputs.base import Input
 from motet.data.inputs.logarithm import log_scale, spans_decades, to_log
 from motet.data.selection import require_columns
 from motet.data.targets.base import NO_INPUTS, Target
-from motet.data.targets.scaling import learn_scale, to_float32
+from motet.data.targets.scaling import learn_scale, standardised, to_float32
 from motet.data.values import Floats, as_floats, as_matrix, is_list, refuse_infinite
 from motet.problems import InputError
 
@@ -102,11 +102,9 @@ class NumberTarget(Target):
                 "training"
             )
         values = self._logarithms(values)
-        if self._scale:
-            with np.errstate(over="ignore"):
-                values = (values - np.array(self._mean)) / np.array(self._std)
-        unit = " standard deviations of the training labels" if self._scale else ""
-        return to_float32(values, self._where, unit)
+        if not self._scale:
+            return to_float32(values, self._where)
+        return standardised(values, np.array(self._mean), np.array(self._std), self._where)
 
     def learned(self) -> dict[str, Any]:
         learned: dict[str, Any] = {"scaling": self.scaling, "outputs": self.outputs}

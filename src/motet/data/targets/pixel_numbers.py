@@ -11,8 +11,8 @@ from motet.data.inputs.moments import Moments
 from motet.data.targets.base import NO_INPUTS
 from motet.data.targets.pixel_maps import Map, Wrong
 from motet.data.targets.pixels import PixelTarget
-from motet.data.targets.scaling import to_float32
-from motet.problems import InputError, RowError
+from motet.data.targets.scaling import check_scale, standardised
+from motet.problems import RowError
 
 _SAMPLED = 1024
 """Training rows, evenly spaced, from which mean and standard deviation are learned."""
@@ -74,18 +74,17 @@ class PixelNumberTarget(PixelTarget):
         for _, numbers in self._read(maps, chosen):
             own = Moments.of(numbers.reshape(-1))
             found = own if found is None else found + own
-        if found is None or int(found.count) < 2:
-            raise InputError(
-                f"{self._where} has {0 if found is None else int(found.count)} labelled pixels in "
-                f"the {len(table):,} training rows, expected at least 2; check the column, or "
-                "remove the task"
-            )
-        if not float(found.std) > 0:
-            raise InputError(
-                f"{self._where} is the same in every labelled pixel of the training rows, so there "
-                "is nothing to learn; check the column, or remove the task"
-            )
-        self._mean, self._std = float(found.mean), float(found.std)
+        count, std = (0, 0.0) if found is None else (int(found.count), float(found.std))
+        check_scale(
+            count,
+            std,
+            len(table),
+            self._where,
+            labels="labelled pixels",
+            everywhere="labelled pixel of the training rows",
+        )
+        assert found is not None
+        self._mean, self._std = float(found.mean), std
         if step > 1:
             self.notes = (
                 f"task {self.name!r}: mean and standard deviation are learned from a sample of "
@@ -106,9 +105,8 @@ class PixelNumberTarget(PixelTarget):
         self._mean, self._std = state["mean"], state["std"]
 
     def _encoded(self, labels: Map, rows: range) -> Map:
-        scaled = (labels - self._mean) / self._std
         try:
-            return to_float32(scaled, self._where, " standard deviations of the training labels")
+            return standardised(labels, self._mean, self._std, self._where)
         except RowError as error:
             raise error.of(rows) from None
 

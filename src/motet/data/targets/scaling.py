@@ -1,5 +1,7 @@
 """How targets that are numbers are standardised by the training labels."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,6 +40,16 @@ def to_float32(
     return found
 
 
+def standardised(
+    values: Floats, mean: Any, std: Any, what: str, *, beyond: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
+    """Return numbers (N, ...) in standard deviations from the mean; see `to_float32`."""
+    with np.errstate(over="ignore"):
+        scaled = (values - mean) / std
+    unit = " standard deviations of the training labels"
+    return to_float32(scaled, what, unit, beyond=beyond)
+
+
 def learn_scale(values: Floats, what: str) -> tuple[Values, Values]:
     """Return mean and standard deviation of the training labels.
 
@@ -49,21 +61,48 @@ def learn_scale(values: Floats, what: str) -> tuple[Values, Values]:
         Numbers (), or (D,) for several outputs.
 
     Raises:
-        InputError: If an output has fewer than two labels, or the same label everywhere, so that
-            there is nothing to learn.
+        InputError: As for `check_scale`, of any output.
     """
     mean, std = mean_and_std(values)
     counts = np.atleast_1d((~np.isnan(values)).sum(axis=0))
-    fewest = counts.min() if counts.size else 0
-    if fewest < 2:
-        raise InputError(
-            f"{what} has {fewest} labels in the {len(values):,} training "
-            "rows, expected at least 2; check the column, or remove the task"
-        )
-    if not np.all(std > 0):
-        which = f"number {np.argmin(std)} of its lists" if values.ndim == 2 else "it"
-        raise InputError(
-            f"{what}: {which} is the same in every training row, so there is nothing "
-            "to learn; check the column, or remove the task"
-        )
+    if not counts.size:  # lists without a number
+        check_scale(0, 0.0, len(values), what)
+    which = f"number {np.argmin(std)} of its lists" if values.ndim == 2 else "it"
+    check_scale(int(counts.min()), float(np.min(std)), len(values), what, which=which)
     return mean, std
+
+
+def check_scale(
+    count: int,
+    std: float,
+    rows: int,
+    what: str,
+    *,
+    labels: str = "labels",
+    which: str = "it",
+    everywhere: str = "training row",
+) -> None:
+    """Check that labels differ, so that there is something to learn.
+
+    Args:
+        count: How many there are.
+        std: Their standard deviation.
+        rows: Number of training rows.
+        what: Whose they are, to begin messages with.
+        labels: What they are.
+        which: Which of them vary least.
+        everywhere: Where they would be the same.
+
+    Raises:
+        InputError: If there are fewer than two, or all are the same.
+    """
+    if count < 2:
+        raise InputError(
+            f"{what} has {count} {labels} in the {rows:,} training rows, expected at least 2; "
+            "check the column, or remove the task"
+        )
+    if not std > 0:
+        raise InputError(
+            f"{what}: {which} is the same in every {everywhere}, so there is nothing to learn; "
+            "check the column, or remove the task"
+        )

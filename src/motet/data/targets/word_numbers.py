@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from motet.data.inputs.base import Input
 from motet.data.targets.base import NO_INPUTS, Target
-from motet.data.targets.scaling import learn_scale, to_float32
+from motet.data.targets.scaling import learn_scale, standardised
 from motet.data.targets.word_lists import (
     check_lengths,
     joined,
@@ -74,9 +74,8 @@ class WordNumberTarget(Target):
         lengths, text = lengths_of(lists), labelled_text(self.name, self.input, inputs)
         if text is not None:
             check_lengths(lengths, table, text, self._where, "number")
-        scaled = (self._numbers(lists) - self._mean) / self._std
-        rows = padded(scaled, lengths, np.nan, np.float64)
-        return to_float32(rows, self._where, " standard deviations of the training labels")
+        rows = padded(self._numbers(lists), lengths, np.nan, np.float64)
+        return standardised(rows, self._mean, self._std, self._where)
 
     def learned(self) -> dict[str, Any]:
         return {"scaling": (self._mean, self._std)}
