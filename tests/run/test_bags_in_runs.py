@@ -14,7 +14,7 @@ from motet.data.inputs.shapes import TextSizes
 from motet.data.inputs.text import Text
 from motet.encoders.presence import present_in
 from motet.run import check
-from motet.training import Interrupted
+from tests.run.stopped_runs import same_weights, stopped
 
 pytest.importorskip("tokenizers")
 
@@ -42,11 +42,6 @@ def with_encoder(encoder, **sections):
     return {**CONFIG, "inputs": {"review": {"type": "text", "encoder": encoder}}, **sections}
 
 
-def same(one, other):
-    found = other.model.state_dict()
-    return all(torch.equal(value, found[name]) for name, value in one.model.state_dict().items())
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     return motet.train(CONFIG, ROWS, output=tmp_path_factory.mktemp("bags") / "run")
@@ -65,19 +60,9 @@ def test_the_model_folder_alone_predicts(run, tmp_path):
     assert motet.load(tmp_path / "moved").predict(rows).equals(expected)
 
 
-def test_a_run_of_bags_resumes_exactly(run, tmp_path, monkeypatch):
-    original = motet.Trainer.train_step
-
-    def stopping(trainer, batch):
-        if trainer.step == 14:
-            trainer.stop_requested = True
-        return original(trainer, batch)
-
-    monkeypatch.setattr(motet.Trainer, "train_step", stopping)
-    with pytest.raises(Interrupted):
-        motet.train(CONFIG, ROWS, output=tmp_path / "parts")
-    monkeypatch.undo()
-    assert same(run, motet.resume(tmp_path / "parts", data=ROWS))
+def test_a_run_of_bags_resumes_exactly(run, tmp_path):
+    parts = stopped(CONFIG, tmp_path / "parts", data=ROWS, step=14)
+    assert same_weights(run, motet.resume(parts, data=ROWS))
 
 
 def test_bags_are_streamed(tmp_path):

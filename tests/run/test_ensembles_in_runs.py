@@ -9,7 +9,7 @@ import pytest
 
 import motet
 from motet.problems import InputError
-from motet.training import Interrupted
+from tests.run.stopped_runs import stopped
 
 K = 3
 GENERATOR = np.random.default_rng(0)
@@ -76,19 +76,8 @@ def test_the_model_folder_alone_predicts(run, tmp_path):
     assert alone.predict(ROWS, spread=True).equals(run.predict(ROWS, spread=True))
 
 
-def test_a_run_of_an_ensemble_resumes_exactly(run, tmp_path, monkeypatch):
-    original = motet.Trainer.train_step
-
-    def stopping(trainer, batch):
-        if trainer.step == 7:
-            trainer.stop_requested = True
-        return original(trainer, batch)
-
-    monkeypatch.setattr(motet.Trainer, "train_step", stopping)
-    with pytest.raises(Interrupted):
-        motet.train(CONFIG, ROWS, output=tmp_path / "parts")
-    monkeypatch.undo()
-    resumed = motet.resume(tmp_path / "parts", data=ROWS)
+def test_a_run_of_an_ensemble_resumes_exactly(run, tmp_path):
+    resumed = motet.resume(stopped(CONFIG, tmp_path / "parts", data=ROWS, step=7), data=ROWS)
     assert resumed.predict(ROWS).equals(run.predict(ROWS))
 
 

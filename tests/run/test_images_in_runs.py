@@ -1,6 +1,7 @@
 """Runs on images: trained, resumed, streamed, moved, in several processes, and refused."""
 
 import shutil
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +15,9 @@ from motet.config import ConfigError
 from motet.processes import processes_of
 from motet.run import check
 from motet.run.initialising import initial_config
-from motet.training import Interrupted
 from tests.gloo import in_processes
+from tests.run.image_rows import config_of, resumes_exactly, resumes_exactly_from_a_stream
+from tests.run.stopped_runs import same_weights, stopped
 
 PIL = pytest.importorskip("PIL.Image")
 
@@ -62,8 +64,7 @@ def folder(tmp_path_factory):
     return path
 
 
-def _config(folder, file="rows.csv", **sections):
-    return {**CONFIG, "data": {"source": str(folder / file)}, **sections}
+_config = partial(config_of, CONFIG)
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +74,6 @@ def run(folder):
 
 def _weights(run):
     return run.model.state_dict()
-
-
-def _same(one, other):
-    found = _weights(other)
-    return all(torch.equal(value, found[name]) for name, value in _weights(one).items())
 
 
 def test_two_tasks_learn_from_images(run, folder):
@@ -98,29 +94,19 @@ def test_the_model_folder_alone_predicts_from_paths_bytes_and_arrays(run, folder
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("file", ["rows.csv", "stream"])
-def test_a_run_resumes_exactly(run, folder, tmp_path, monkeypatch, file):
-    original = motet.Trainer.train_step
-    config = _config(folder)
-    if file == "stream":
-        config["data"] = {"source": str(folder / "rows.parquet"), "stream": True}
-        run = motet.train(config, output=tmp_path / "whole")
+def test_a_run_resumes_exactly(run, folder, tmp_path):
+    assert resumes_exactly(CONFIG, folder, run, tmp_path / "parts")
 
-    def stopping(trainer, batch):
-        if trainer.step == 6:
-            trainer.stop_requested = True
-        return original(trainer, batch)
 
-    monkeypatch.setattr(motet.Trainer, "train_step", stopping)
-    with pytest.raises(Interrupted):
-        motet.train(config, output=tmp_path / "parts")
-    monkeypatch.undo()
-    assert _same(run, motet.resume(tmp_path / "parts"))
+def test_a_run_on_a_stream_resumes_exactly(folder, tmp_path):
+    assert resumes_exactly_from_a_stream(CONFIG, folder, tmp_path)
 
 
 def test_images_that_are_decoded_anew_give_the_same_run(run, folder, tmp_path):
     scan = {**SCAN, "cache": 0, "workers": 3}
-    assert _same(run, motet.train(_config(folder, inputs={"scan": scan}), output=tmp_path / "run"))
+    assert same_weights(
+        run, motet.train(_config(folder, inputs={"scan": scan}), output=tmp_path / "run")
+    )
 
 
 def test_processes_and_micro_batches_train_as_one_process_does(run, folder, tmp_path):
@@ -171,21 +157,12 @@ def test_each_process_decodes_its_share_of_a_batch(folder, tmp_path):
         torch.testing.assert_close(one[name], value, rtol=1e-4, atol=1e-5)
 
 
-def test_a_run_whose_images_have_changed_is_not_resumed(run, folder, tmp_path, monkeypatch):
+def test_a_run_whose_images_have_changed_is_not_resumed(folder, tmp_path):
     for name in ("rows.csv", "scans"):
         source = folder / name
         copy = shutil.copytree if source.is_dir() else shutil.copy
         copy(source, tmp_path / name)
-
-    def stopping(trainer, batch):
-        trainer.stop_requested = True
-        return original(trainer, batch)
-
-    original = motet.Trainer.train_step
-    monkeypatch.setattr(motet.Trainer, "train_step", stopping)
-    with pytest.raises(Interrupted):
-        motet.train(_config(tmp_path), output=tmp_path / "parts")
-    monkeypatch.undo()
+    stopped(_config(tmp_path), tmp_path / "parts")
     PIL.new("L", (8, 8), 77).save(tmp_path / "scans" / "3.png")
     with pytest.raises(motet.InputError, match="data"):
         motet.resume(tmp_path / "parts")

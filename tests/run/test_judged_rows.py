@@ -12,6 +12,7 @@ import motet
 from motet.config import ConfigError
 from motet.run.building import check
 from motet.run.lines import data_lines
+from tests.run.stopped_runs import same_weights
 
 N = 240
 
@@ -47,11 +48,6 @@ def changed(table, **columns):
         place = table.column_names.index(name)
         table = table.set_column(place, name, pa.array(values, from_pandas=True))
     return table
-
-
-def same_weights(run, other):
-    own, others = run.model.state_dict(), other.model.state_dict()
-    return own.keys() == others.keys() and all((own[name] == others[name]).all() for name in own)
 
 
 def test_rows_on_which_a_condition_is_false_are_as_without_a_label(tmp_path):

@@ -13,7 +13,7 @@ import motet
 from motet.config import ConfigError
 from motet.model import MultiTaskModel
 from motet.run import check
-from motet.training import Interrupted
+from tests.run.stopped_runs import stopped
 
 ROWS = 60
 
@@ -82,19 +82,10 @@ def test_a_run_on_rows_that_lack_modalities_is_recorded_and_loaded(tmp_path, fus
     assert run.model.describe()["fusion"]["modalities"] == ["t", "v", "s"]
 
 
-def test_a_run_with_modality_dropout_resumes_exactly(tmp_path, monkeypatch):
+def test_a_run_with_modality_dropout_resumes_exactly(tmp_path):
     config = {**CONFIG, "model": {"fusion": FUSIONS["attention"]}}
     motet.train(config, data(), output=tmp_path / "whole")
-    step = motet.Trainer.train_step
-
-    def stopping(trainer, batch):
-        trainer.stop_requested = trainer.step == 4  # within the second epoch
-        return step(trainer, batch)
-
-    monkeypatch.setattr(motet.Trainer, "train_step", stopping)
-    with pytest.raises(Interrupted):
-        motet.train(config, data(), output=tmp_path / "parts")
-    monkeypatch.undo()
+    stopped(config, tmp_path / "parts", data=data(), step=4)  # within the second epoch
     motet.resume(tmp_path / "parts", data=data())
     assert weights(tmp_path / "whole") == weights(tmp_path / "parts")
     assert records(tmp_path / "whole") == records(tmp_path / "parts")

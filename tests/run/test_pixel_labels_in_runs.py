@@ -1,18 +1,18 @@
 """Labels of pixels in whole runs: from files, resumed, streamed, folds, with other tasks."""
 
 import shutil
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 import motet
 from motet.config import ConfigError
 from motet.run import check
-from motet.training import Interrupted
+from tests.run.image_rows import config_of, resumes_exactly, resumes_exactly_from_a_stream
 
 PIL = pytest.importorskip("PIL.Image")
 
@@ -63,18 +63,12 @@ def folder(tmp_path_factory):
     return path
 
 
-def _config(folder, file="rows.csv", **sections):
-    return {**CONFIG, "data": {"source": str(folder / file)}, **sections}
+_config = partial(config_of, CONFIG)
 
 
 @pytest.fixture(scope="module")
 def run(folder):
     return motet.train(_config(folder), output=folder / "run")
-
-
-def _same(one, other):
-    found = other.model.state_dict()
-    return all(torch.equal(value, found[name]) for name, value in one.model.state_dict().items())
 
 
 def test_labels_of_pixels_are_learned_beside_those_of_rows(run, folder):
@@ -94,24 +88,12 @@ def test_the_model_folder_alone_predicts_maps_in_original_units(run, folder, tmp
     assert 1 < np.median(depths) < 4  # metres, as the unit says
 
 
-@pytest.mark.parametrize("file", ["rows.csv", "stream"])
-def test_a_run_resumes_exactly(run, folder, tmp_path, monkeypatch, file):
-    original = motet.Trainer.train_step
-    config = _config(folder)
-    if file == "stream":
-        config["data"] = {"source": str(folder / "rows.parquet"), "stream": True}
-        run = motet.train(config, output=tmp_path / "whole")
+def test_a_run_resumes_exactly(run, folder, tmp_path):
+    assert resumes_exactly(CONFIG, folder, run, tmp_path / "parts")
 
-    def stopping(trainer, batch):
-        if trainer.step == 6:
-            trainer.stop_requested = True
-        return original(trainer, batch)
 
-    monkeypatch.setattr(motet.Trainer, "train_step", stopping)
-    with pytest.raises(Interrupted):
-        motet.train(config, output=tmp_path / "parts")
-    monkeypatch.undo()
-    assert _same(run, motet.resume(tmp_path / "parts"))
+def test_a_run_on_a_stream_resumes_exactly(folder, tmp_path):
+    assert resumes_exactly_from_a_stream(CONFIG, folder, tmp_path)
 
 
 def test_folds_predict_every_row_with_stages_for_each_task(folder, tmp_path):

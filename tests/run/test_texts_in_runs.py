@@ -19,7 +19,7 @@ from motet.data.sources import read
 from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.run import check
-from motet.training import Interrupted
+from tests.run.stopped_runs import same_weights, stopped
 
 GOOD, BAD, THINGS = ["good", "great", "fine"], ["bad", "awful", "poor"], ["shoes", "socks", "hats"]
 CITIES = ["new york", "lima", "são paulo"]
@@ -297,20 +297,8 @@ def test_a_folder_without_a_tokenizer_is_told_at_its_key(tmp_path):
     assert f"inputs.review.tokenizer: the folder {tmp_path} has no" in problems(config)
 
 
-def test_a_run_of_texts_goes_on_exactly(tmp_path, monkeypatch):
+def test_a_run_of_texts_goes_on_exactly(tmp_path):
     changes = ["training.epochs=3", "training.checkpoint_every=3"]
     whole = motet.train(WORDS, ROWS, changes, tmp_path / "whole")
-    original = motet.Trainer.train_step
-
-    def stopping(trainer, batch):
-        if trainer.step == 14:
-            trainer.stop_requested = True
-        return original(trainer, batch)
-
-    monkeypatch.setattr(motet.Trainer, "train_step", stopping)
-    with pytest.raises(Interrupted):
-        motet.train(WORDS, ROWS, changes, tmp_path / "parts")
-    monkeypatch.undo()
-    parts = motet.resume(tmp_path / "parts", data=ROWS)
-    for name, value in whole.model.state_dict().items():
-        assert torch.equal(value, parts.model.state_dict()[name]), name
+    parts = stopped(WORDS, tmp_path / "parts", data=ROWS, overrides=changes, step=14)
+    assert same_weights(whole, motet.resume(parts, data=ROWS))
