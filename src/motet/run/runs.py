@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 
 from motet.config import Config
-from motet.data.batches import RowsOnce
 from motet.data.notes import Notes, added, note_lines
 from motet.data.preprocessing import Preprocessing
 from motet.data.selection import listed
@@ -391,28 +390,6 @@ class Run:
         target = self.reader.preprocessing.target(task)
         return any(name in names for name in target.columns(names))
 
-    def evaluate_arrays(
-        self,
-        inputs: dict[str, Any],
-        targets: dict[str, NDArray[Any]],
-        weights: Weights = "best",
-        *,
-        row_weights: Mapping[str, NDArray[Any]] | None = None,
-    ) -> Report:
-        """Evaluate preprocessed rows; see `evaluate`.
-
-        Args:
-            inputs: What `preprocess` returns.
-            targets: Encoded labels by task.
-            weights: As for `predict`.
-            row_weights: How much each row counts, by task, where rows have weights.
-
-        Returns:
-            Metrics, losses and scores.
-        """
-        data = self.reader.data(inputs, targets, row_weights)
-        return self._evaluate(data, batch_size_of(inputs), weights)
-
     def preprocess(self, data: Any, source: str | None = None) -> dict[str, Any]:
         """Turn rows into the arrays that ``run.model`` takes.
 
@@ -518,9 +495,7 @@ class Run:
         return False
 
     def _evaluated(self, rows: LabelledRows, weights: Weights) -> Report:
-        return self._evaluate(rows, self.reader.batch_size(rows.source), weights)
-
-    def _evaluate(self, rows: RowsOnce, size: int, weights: Weights) -> Report:
+        size = self.reader.batch_size(rows.source)
         with explaining_memory("the evaluation", partial(_little_else, size)):
             return evaluate_with(
                 weights, self._kept, self.model, rows, batch_size=size, trivial=self._trivial

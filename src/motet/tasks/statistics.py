@@ -133,19 +133,6 @@ class WeightSums(NamedTuple):
         )
         return total / number if number else None
 
-    @property
-    def effective(self) -> float:
-        """Number of rows of equal weight whose mean varies as much: (sum w)^2 / sum w^2.
-
-        Kish, Survey Sampling, 1965.
-        """
-        return self.total**2 / self.squares if self.squares else 0.0
-
-
-def effective_rows(weights: Any) -> float:
-    """Return the effective number of rows with weights, an array (N,); see `WeightSums`."""
-    return WeightSums.of(torch.from_numpy(weights)).effective
-
 
 @dataclass(frozen=True)
 class LabelStatistics:
