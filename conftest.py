@@ -3,6 +3,7 @@
 Tutorials are stories: the blocks of one run in order and in one namespace.
 """
 
+import os
 from contextlib import chdir
 from tempfile import TemporaryDirectory
 
@@ -37,6 +38,14 @@ def own_cache(tmp_path_factory):
     """What runs keep for the next run is kept apart from the user's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MOTET_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_waits_for_the_disk():
+    """Tests need not survive a power cut, and a small run waits for the disk some 30 times."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: None)
         yield
 
 

@@ -1,5 +1,6 @@
 """Files appear whole or not at all, whoever writes them at the same time."""
 
+import os
 import threading
 
 import pytest
@@ -20,6 +21,18 @@ def test_a_file_that_fails_half_way_leaves_the_old_one(tmp_path):
     with pytest.raises(RuntimeError):
         write_half(tmp_path / "a.txt")
     assert [each.read_text() for each in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_file_is_on_the_disk_before_it_takes_the_place_of_the_old_one(tmp_path, monkeypatch):
+    path, synced = tmp_path / "a.txt", []
+    path.write_text("old")
+    monkeypatch.setattr(
+        os, "fsync", lambda file: synced.append((os.fstat(file).st_size, path.read_text()))
+    )
+    with replacing(path) as temporary:
+        temporary.write_text("newer")
+    assert synced == [(5, "old")]
+    assert path.read_text() == "newer"
 
 
 def test_two_threads_that_write_one_file_do_not_meet(tmp_path):
