@@ -347,8 +347,8 @@ def test_a_shipped_example_is_valid_and_trains(path, tmp_path):
     if "://" not in source and not (path.parent / source).is_file():
         pytest.skip(f"{source} is not bundled and not there")
     table = read_data(source, path.parent)
-    rows = np.linspace(0, len(table) - 1, 250).astype(int)
-    training = {**config.pop("training", {}), "epochs": 1, "batch_size": 16}
+    rows = np.linspace(0, len(table) - 1, 150).astype(int)
+    training = {**config.pop("training", {}), "epochs": 1, "batch_size": 10}
     run = motet.train(
         {**config, "training": training}, data=table.take(pa.array(rows)), output=tmp_path / "run"
     )
