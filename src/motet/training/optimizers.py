@@ -1,10 +1,10 @@
 """Optimizers by name."""
 
-import torch
 from torch.optim import Optimizer
 
 from motet.options import Fraction, NonNegativeFloat, PositiveFloat, checked
 from motet.problems import InputError
+from motet.training import plain_optimizers
 from motet.training.parameter_groups import Groups
 
 
@@ -29,7 +29,7 @@ def adamw(
     Returns:
         The optimizer.
     """
-    return torch.optim.AdamW(
+    return plain_optimizers.AdamW(
         groups,
         lr=learning_rate,
         weight_decay=weight_decay,
@@ -60,7 +60,7 @@ def adam(
     Returns:
         The optimizer.
     """
-    return torch.optim.Adam(
+    return plain_optimizers.Adam(
         groups,
         lr=learning_rate,
         weight_decay=weight_decay,
@@ -98,7 +98,7 @@ def sgd(
         raise InputError(
             "applies only with momentum > 0; set momentum or remove nesterov", option="nesterov"
         )
-    return torch.optim.SGD(
+    return plain_optimizers.SGD(
         groups,
         lr=learning_rate,
         momentum=momentum,
@@ -129,6 +129,6 @@ def rmsprop(
     Returns:
         The optimizer.
     """
-    return torch.optim.RMSprop(
+    return plain_optimizers.RMSprop(
         groups, lr=learning_rate, alpha=alpha, momentum=momentum, weight_decay=weight_decay
     )

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 
 from motet.model import MultiTaskModel
 from motet.problems import InputError
+from motet.training import plain_optimizers
 from motet.training.pairs import Pairs
 from motet.training.totals import Totals
 
@@ -109,7 +110,8 @@ class TrainingState:
         return found
 
 
-_ELEMENTWISE = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop)
+_OF_TORCH = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop)
+_ELEMENTWISE = {*_OF_TORCH, *plain_optimizers.ALL}
 """Optimizers whose states have the shapes of the parameters, and the same keys for each."""
 Modules = Mapping[str, nn.Module]
 """Modules whose states are saved, by the name that begins their tensors' names."""

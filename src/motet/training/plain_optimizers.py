@@ -1,0 +1,30 @@
+"""Torch's optimizers beneath the marks for ``torch.compile``, which take a second of every run.
+
+Methods of `torch.optim.Optimizer` keep the compiler out. For that they import it when the first is
+called, and with it FSDP and all else that it knows: a third of the time to the first step of a
+small run. Nothing compiles a trainer's optimizer, so these classes call what is marked directly.
+Hooks and states are those of torch.
+"""
+
+import inspect
+from typing import Any, TypeVar, cast
+
+import torch
+from torch.optim import Optimizer
+
+Kind = TypeVar("Kind", bound=Optimizer)
+
+
+def _unmarked(kind: type[Kind]) -> type[Kind]:
+    """Return a subclass of the same name whose methods import no compiler."""
+    marked = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
+    methods: dict[str, Any] = {name: inspect.unwrap(getattr(kind, name)) for name in marked}
+    methods["step"] = torch.no_grad()(inspect.unwrap(kind.step))
+    return cast("type[Kind]", type(kind.__name__, (kind,), methods))
+
+
+Adam = _unmarked(torch.optim.Adam)
+AdamW = _unmarked(torch.optim.AdamW)
+RMSprop = _unmarked(torch.optim.RMSprop)
+SGD = _unmarked(torch.optim.SGD)
+ALL = (Adam, AdamW, RMSprop, SGD)
