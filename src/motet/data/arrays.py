@@ -70,6 +70,7 @@ class ArrayData:
         self.soft = tensors_of(soft or {}, "soft")
         self._length = count_rows(self.inputs, self.targets, self.weights, self.soft)
         self._processes = ALONE
+        self._has_images = bool(images_in(self.inputs))
 
     def __len__(self) -> int:
         return self._length
@@ -121,7 +122,7 @@ class ArrayData:
 
         Labels per pixel, of (B, H, W) or more axes, move with the images.
         """
-        if not images_in(self.inputs):
+        if not self._has_images:
             return self
         made = copy(self)
         made.inputs = with_draws(self.inputs, seed, number)
@@ -134,7 +135,7 @@ class ArrayData:
         turns, and have their images as they are where it is the turn of another process. Data
         without images, and rows in ``groups``, stay as they are.
         """
-        if not processes.several or self.groups is not None or not images_in(self.inputs):
+        if not processes.several or self.groups is not None or not self._has_images:
             return self
         made = copy(self)
         made._processes = processes
@@ -250,12 +251,12 @@ class ArrayData:
 
     def _ready(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Make batches ahead in a thread if they have images."""
-        return ahead(batches, IMAGES_AHEAD) if images_in(self.inputs) else batches
+        return ahead(batches, IMAGES_AHEAD) if self._has_images else batches
 
     def _batch(self, function: Callable[[Any], Any], rows: Tensor | None = None) -> Batch:
         weights = map_leaves(function, self.weights)
         targets = map_leaves(function, self.targets)
-        if rows is not None:
+        if rows is not None and self._has_images:
             targets = followed(targets, self.inputs, rows)
         soft = map_leaves(function, self.soft) if self.soft else self.soft  # costs no call
         return Batch(map_leaves(function, self.inputs), targets, rows, weights=weights, soft=soft)

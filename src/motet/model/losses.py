@@ -76,7 +76,7 @@ def count_of(
 
 def on_host(numbers: Sequence[Tensor]) -> list[float]:
     """Read scalar tensors, from a GPU in one transfer."""
-    if all(number.device.type == "cpu" for number in numbers):
+    if {number.is_cpu for number in numbers} <= {True}:
         return [number.item() for number in numbers]
     return torch.stack([number.detach().double() for number in numbers]).tolist()
 

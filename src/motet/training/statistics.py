@@ -181,8 +181,8 @@ def whole_norm(gradients: list[Tensor]) -> Tensor:
     Pieces of one type, the usual case, skip the sorting by device and type that
     ``torch.nn.utils.get_total_norm`` does.
     """
-    first = gradients[0].dtype if gradients else None
-    if first is None or any(each.is_sparse or each.dtype != first for each in gradients):
+    kinds = {(each.dtype, each.is_sparse) for each in gradients}
+    if len(kinds) != 1 or kinds.pop()[1]:
         dense = [each.coalesce().values() if each.is_sparse else each for each in gradients]
         return nn.utils.get_total_norm(dense)
     norms: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))

@@ -11,6 +11,7 @@ from torch import Tensor
 from motet.balancing import BackwardResult, Balancer
 from motet.data.batches import Batch, Draw
 from motet.model import on_host
+from motet.sharing import SharedModule
 from motet.training.affinity import exact, first_order
 from motet.training.choices import Choice, tasks_of
 from motet.training.evaluation import check_words
@@ -72,11 +73,14 @@ class Steps:
         self._several = setup.processes.several
         self._compared = not self._several
         self._balancer: Balancer | None = None  # of the last step
+        self._stage: tuple[int, Balancer, Mapping[str, Any]] | None = None
+        """The last epoch, its balancer and the arguments of `motet.backward`."""
         self._look: Look | None = None
         self._every, self._first, self._compares = 1, 0, False
         scheduler = setup.planner.scheduler
         self._facts = bool(scheduler.needs)
         self._counts = scheduler.counts_steps
+        self._acts = type(setup.model.sharing).after_step is not SharedModule.after_step
         self.ahead: ValidationBatches | None = None
         """Validation batches for balancers that look ahead; None without."""
 
@@ -99,7 +103,9 @@ class Steps:
             self._compared = True
         planner, passes, rates = setup.planner, setup.passes, setup.rates
         step, epoch = state.step, state.epoch + 1
-        balancer = setup.stages.at(epoch)
+        if self._stage is None or self._stage[0] != epoch:
+            self._stage = epoch, setup.stages.at(epoch), setup.stages.pass_at(epoch)
+        _, balancer, options = self._stage
         with setup.generators.own():
             state.position = setup.pace.position(state) if planner.choices.several else step
             rates.set(state.position)
@@ -117,7 +123,7 @@ class Steps:
                 plan.count(state.scheduled)
             if balancer is not self._balancer:
                 self._balancer = balancer
-                self._begin_looks(balancer, setup.stages.pass_at(epoch))
+                self._begin_looks(balancer, options)
                 warn_of_nothing_to_compare(planner, balancer, plan, state)
             if not self._rehearsed:
                 setup.stages.rehearse(epoch, partial(passes.losses, plan.first()))
@@ -131,7 +137,6 @@ class Steps:
                     look_ahead(balancer, model, optimizer, tried, plan, ahead, setup.processes)
             clear_gradients(setup.optimizer)
             passes.averages.save()
-            options = setup.stages.pass_at(epoch)
             look = self._look if (step + 1) % self._every == self._first else None
             passed = passes.make(plan, balancer, options, look=look)
             state.step += 1
@@ -154,7 +159,7 @@ class Steps:
                 count_skipped(state, losses)
             return StepResult(losses, norm, result, penalty, skipped=True, batches=len(choices))
         state.skipped_in_a_row = 0
-        measured, affinity, rate = passed.own or passed.measured, None, rates.highest
+        measured, affinity = passed.own or passed.measured, None
         gramian = result.gramian if result is not None and self._compares else None
         if measured is None and result is not None and gramian is not None:
             measured = Measured(result.tasks, gramian.numpy())
@@ -163,12 +168,13 @@ class Steps:
             if setup.normalizer.active and result is not None:
                 known = dict(zip(result.losses, on_host(list(result.losses.values())), strict=True))
             if look is not None and measured.rows is not None:
-                affinity = exact(measured, known, rate, partial(passes.losses, plan))
+                affinity = exact(measured, known, rates.highest, partial(passes.losses, plan))
             elif setup.looks.first_order and measured.comparable:
-                affinity = first_order(measured, known, rate)
+                affinity = first_order(measured, known, rates.highest)
             state.pairs.add(measured, affinity)
         update(setup.optimizer, balancer, losses)
-        model.sharing.after_step(rate, model.active_tasks)
+        if self._acts:
+            model.sharing.after_step(rates.highest, model.active_tasks)
         if setup.average.kind is not None:
             setup.average.add(state, setup.pace.total)
         report_losses_after(balancer, passes.losses, plan)

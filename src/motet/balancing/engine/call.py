@@ -1,7 +1,6 @@
 """One call of `motet.backward`: what it works on, and the backward passes it makes."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from typing import Any
@@ -98,6 +97,8 @@ class BackwardCall:
     """Whether some other process has micro-batches."""
     places: int = 0
     """Number of tensors in ``representation`` on processes that have losses, where several are."""
+    above: dict[Any, list[Any]] = field(default_factory=dict)
+    """The nodes that use each node, as far as ways walked the graph."""
     pending: dict[int, Tensor] = field(default_factory=dict)
     """Sums of gradients by leaf that wait to be averaged over the processes."""
 
@@ -285,21 +286,23 @@ def gradients_behind(
             hook.remove()
 
 
-@contextmanager
-def advice() -> Iterator[None]:
+class advice:  # reads as a statement
     """Add advice to errors of autograd that a user meets here first."""
-    try:
-        yield
-    except RuntimeError as error:
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, RuntimeError):
+            return
         if _RECOMPUTED in str(error):
             raise InputError(REENTRANT) from None
-        if not serves_once(error):
-            raise
-        raise InputError(
-            "a compiled module frees what several backward passes need, as it first ran before the "
-            "balancer was created; create the balancer first, or call torch._dynamo.reset() after "
-            "that, so that the module is compiled again"
-        ) from None
+        if serves_once(error):
+            raise InputError(
+                "a compiled module frees what several backward passes need, as it first ran before "
+                "the balancer was created; create the balancer first, or call "
+                "torch._dynamo.reset() after that, so that the module is compiled again"
+            ) from None
 
 
 _RECOMPUTED, _FREED = "checkpoint is incompatible", "donated buffer"

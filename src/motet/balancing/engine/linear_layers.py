@@ -155,7 +155,7 @@ def linear_layers(
         if not checked and count > 1 and all(node in above for node in weights):
             # mostly nothing is gained, which shows before all tasks' own parts are walked
             checked = True
-            seen = _layers(weights, nodes, above)
+            seen = _layers([each for each in weights if _is_long(each, nodes, above)], nodes, above)
             if not any(_pays(layer, len(losses), walked=count) for layer in seen):
                 return []
     layers = _layers(weights, nodes, above)
@@ -211,6 +211,14 @@ def _pays(layer: Layer, tasks: int, walked: int | None = None) -> bool:
     work = 2 * rows * (width - rows / 3) + passes * rows * out / 2 + width * out
     moved = tasks * out * (width - rows) / rows if width * out >= _CACHED else 0
     return rows < width and work < passes * width * out + _MOVE * moved
+
+
+def _is_long(weight: Any, nodes: Mapping[Any, Tensor], above: Mapping[Any, Sequence[Any]]) -> bool:
+    """Return whether a weight has more columns than its products have rows; else none pays."""
+    uses = [use for turned in above[weight] for use in above[turned]]
+    products = [use for use in uses if type(use).__name__ in _SLOTS]
+    width = nodes[weight].shape[1]
+    return all(product._input_metadata[0].shape[0] < width for product in products)
 
 
 _CACHED = 1 << 17

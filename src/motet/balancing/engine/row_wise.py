@@ -68,14 +68,25 @@ class RowWisePart:
     norms: list[LayerNorm]
 
 
-def row_wise_part(losses: Mapping[str, Tensor], shared: Sequence[Tensor]) -> RowWisePart | None:
-    """Find the part of a graph that tasks share, if it treats every row independently."""
+def row_wise_part(
+    losses: Mapping[str, Tensor], shared: Sequence[Tensor], above: dict[Any, list[Any]]
+) -> RowWisePart | None:
+    """Find the part of a graph that tasks share, if it treats every row independently.
+
+    Args:
+        losses: The losses.
+        shared: The leaves that are balanced on.
+        above: Receives the nodes that use each node behind the first loss.
+
+    Returns:
+        That part; None where rows meet, or no loss selects rows.
+    """
     if any(leaf.dim() > 2 or leaf.device.type != "cpu" for leaf in shared):
         return None  # a walk would find nothing; not measured on GPUs
     if len(losses) < 2 or len({leaf.dtype for leaf in shared}) > 1:
         return None
     starts = [place(loss) for loss in losses.values()]
-    first = users([starts[0][0]])
+    first = users([starts[0][0]], above)
     if not any(_selects(node) for node in first):
         return None
     graph = walk(starts)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from motet.model import MultiTaskModel
 from motet.problems import InputError
+from motet.sharing import SharedModule
 from motet.tasks.labels import at_least_float32
 from motet.training.passes.draws import Recorded, Redraws, RowDraws
 from motet.training.passes.joining import Joining
@@ -60,6 +61,7 @@ class Forward:
         """Whether the regulariser is added to the gradients after all else."""
         self.withheld: Tensor | None = None
         """The regulariser that is to be added."""
+        self._penalizes = type(model.sharing).penalty is not SharedModule.penalty
         self._soft_share = soft_share
         self._device, self._dtype = device, getattr(torch, precision)
         self._like = torch.zeros((), device=device)
@@ -118,6 +120,8 @@ class Forward:
             Its value, and what is to be differentiated with the losses: the same, unless it reaches
             nothing that trains, or is `withheld`.
         """
+        if not self._penalizes:
+            return None, None
         found = self.model.sharing.penalty(self.model.active_tasks)
         trained = found if found is not None and found.requires_grad else None
         if not self.withholds:

@@ -72,7 +72,7 @@ class _Sets:
 def blocks(call: BackwardCall) -> BackwardResult | None:
     """Balance tasks by one pass for each set that shares no row; None where that gains nothing."""
     leaves = call.leaves
-    part = row_wise_part(call.losses, leaves.shared)
+    part = row_wise_part(call.losses, leaves.shared, call.above)
     found = None if part is None else _own_parts(call, part.start)
     if part is None or found is None:
         return None

@@ -6,8 +6,6 @@ They hold cotangents in place of the weight gradients of linear layers
 processes only tables are read so.
 """
 
-from typing import Any
-
 from motet.balancing.engine.call import BackwardCall
 from motet.balancing.engine.embedding_tables import embedding_tables, joined_tables
 from motet.balancing.engine.linear_layers import linear_layers
@@ -35,9 +33,8 @@ def layers(call: BackwardCall) -> BackwardResult | None:
         if tables:
             return by_task_rows(call, "tables", (), tables)
     elif wide:
-        above: dict[Any, list[Any]] = {}
-        found = linear_layers(losses, shared, wide, above, cheaper=cheaper)
-        tables = embedding_tables(losses, wide, above, cheaper=cheaper)
+        found = linear_layers(losses, shared, wide, call.above, cheaper=cheaper)
+        tables = embedding_tables(losses, wide, call.above, cheaper=cheaper)
         if found or tables:
             return by_task_rows(call, "layers" if found else "tables", found, tables)
     if cheaper:
