@@ -2,8 +2,9 @@
 
 A small table in a CSV file (1,000 rows, 8 columns, two tasks), as a command: starting Python and
 importing, reading the config and the rows, building the model and the trainer, and all that `fit`
-does until the first step is made. Prints the median of several processes, and on request the
-imports that take longest.
+does until the first step is made. Prints the median of several processes, each after one that does
+no more than to import torch, as that is most of the time and a busy machine takes longer for both;
+on request also the imports that take longest.
 
     python benchmarks/first_step.py [--repeats 5] [--imports 20]
 """
@@ -25,6 +26,8 @@ CONFIG = """
 data: {source: rows.csv}
 tasks: {class: classification, amount: regression}
 """
+TORCH = "import time, torch; print(time.process_time())"
+WITHOUT_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 CHILD = """
 import json, sys, time
 ends = []
@@ -68,26 +71,25 @@ def write_table(folder, rows=1000):
     (folder / "run.yaml").write_text(CONFIG)
 
 
-def run(*options):
-    """Run the command in a fresh process; return what it printed and its messages."""
+def run(code, *options):
+    """Run code in a fresh process, beside the table; return what it printed and its messages."""
+    given = {name: value for name, value in os.environ.items() if name != WITHOUT_BYTECODE}
     with tempfile.TemporaryDirectory() as name:
         write_table(Path(name))
-        call = [sys.executable, *options, "-c", CHILD]
-        return subprocess.run(
-            call, cwd=name, env=os.environ, capture_output=True, text=True, check=True
-        )
+        call = [sys.executable, *options, "-c", code]
+        return subprocess.run(call, cwd=name, env=given, capture_output=True, text=True, check=True)
 
 
 def stages():
     """Return the processor seconds of each stage in one process."""
-    ends = json.loads(run().stdout.splitlines()[-1])
+    ends = json.loads(run(CHILD).stdout.splitlines()[-1])
     return [after - before for before, after in zip([0.0, *ends], ends, strict=False)]
 
 
 def longest_imports(count):
     """Return the modules whose import took longest: (milliseconds, with what they import, name)."""
     lines = re.findall(
-        r"import time:\s+(\d+) \|\s+(\d+) \|\s+(\S+)", run("-X", "importtime").stderr
+        r"import time:\s+(\d+) \|\s+(\d+) \|\s+(\S+)", run(CHILD, "-X", "importtime").stderr
     )
     found = [(int(whole) / 1000, int(own) / 1000, name) for own, whole, name in lines]
     return sorted(found, reverse=True)[:count]
@@ -98,14 +100,21 @@ def main():
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--imports", type=int, default=0, help="list so many of the longest")
     given = parser.parse_args()
-    stages()  # the first process reads files that are not in memory yet
-    found = [stages() for _ in range(given.repeats)]
+    stages()  # the first process compiles modules and reads files that are not in memory yet
+    alone, found = [], []
+    for _ in range(given.repeats):
+        alone.append(float(run(TORCH).stdout))
+        found.append(stages())
     for name, times in zip(STAGES, zip(*found, strict=True), strict=True):
         print(f"{name:12}{statistics.median(times):6.2f} s")
     totals = [sum(times) for times in found]
     print(
         f"{'together':12}{statistics.median(totals):6.2f} s   "
         f"({given.repeats} processes: {min(totals):.2f} to {max(totals):.2f})"
+    )
+    ratio = statistics.median(whole / torch for whole, torch in zip(totals, alone, strict=True))
+    print(
+        f"{'torch alone':12}{statistics.median(alone):6.2f} s   (together: {ratio:.2f} times that)"
     )
     for whole, own, name in longest_imports(given.imports) if given.imports else ():
         print(f"{whole:9.1f} ms, {own:7.1f} of its own  {name}")

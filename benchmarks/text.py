@@ -3,8 +3,9 @@
 The same tokens of the reviews of motet://clothing, the same LSTM and heads, the same batches and
 optimizer, in turn in one process, each batch by both. Prints the time of an epoch of each and the
 ratio, pair by pair; then the same for an evaluation of all reviews by a small transformer, with
-batches of texts of similar length, compared with the original row order (an LSTM skips padding, and
-gains little). Time is that of the process's own thread.
+batches of texts of similar length, compared with the original row order, and for an epoch of its
+training, compared with batches of any lengths (an LSTM skips padding, and gains little). Time is
+that of the process's own thread.
 
     OMP_NUM_THREADS=1 python benchmarks/text.py [--rows 1024] [--pairs 5]
 """
@@ -75,6 +76,13 @@ class InOrder(ArrayData):
             yield None, batch
 
 
+class AnyLengths(ArrayData):
+    """Rows whose batches in training are those of the drawn order."""
+
+    def epoch(self, size, *, seed, number, done=0):
+        return self.batches(size, self.order(seed, number)[done * size :])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1024)
@@ -120,6 +128,17 @@ def main():
 
     what = f"evaluation of {len(whole):,} texts, batch {EVALUATED}"
     compare(what, arguments.pairs, time.thread_time, evaluations)
+    learning = motet.Trainer(small, batch_size=BATCH, device="cpu")
+    any_lengths = AnyLengths(data.inputs, data.targets)
+
+    def trainings(_):
+        return {
+            "like lengths": lambda: learning.train_epoch(given),
+            "any lengths": lambda: learning.train_epoch(any_lengths),
+        }
+
+    what = f"training on {len(data):,} texts, small transformer, batch {BATCH}"
+    compare(what, arguments.pairs, time.thread_time, trainings)
 
 
 if __name__ == "__main__":

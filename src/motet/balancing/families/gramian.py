@@ -113,7 +113,7 @@ class GramianBalancer(GradientBalancer):
                 "products of one gradient per task"
             )
         inner = gramian.detach().cpu().double()  # the one transfer of a step
-        finite = bool(inner.isfinite().all())
+        finite = bool(np.isfinite(inner.numpy()).all())
         if finite and self.losses is not None:
             found = self.loss_weights(losses, present) if loss_weights is None else loss_weights
             loss_weights = found.detach().cpu().double()
@@ -134,7 +134,7 @@ class GramianBalancer(GradientBalancer):
             losses = None if losses is None else losses * loss_weights.to(losses)
         rows = inner if unit is None else inner * torch.outer(unit, unit)
         own = self.preference(present)
-        scaled = self.scales_rows and bool((own != 1).any())
+        scaled = self.scales_rows and bool((own.numpy() != 1).any())
         rows = rows * torch.outer(own, own) if scaled else rows
         weights = self._found(rows, losses, present)
         if self.scale != "paper" and count > 1:

@@ -13,6 +13,8 @@ from motet.balancing.families import GramianBalancer
 def kept_weights(call: BackwardCall) -> BackwardResult | None:
     """Minimise the losses with the weights that a balancer keeps; None where it keeps none."""
     assert isinstance(call.balancer, GramianBalancer)
+    if call.balancer.every == 1:
+        return None
     leaves = call.leaves
     weights = call.balancer.reuse(torch.tensor(places(call.balancer, call.tasks)))
     if weights is None:
