@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         config,
         data,
         encoders,
+        migration,
         planning,
         scheduling,
         sharing,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from motet.comparing import compare
     from motet.config import Config
     from motet.estimator import MultiTaskClassifier, MultiTaskEstimator, MultiTaskRegressor
+    from motet.migration import migrate
     from motet.model import MultiTaskModel
     from motet.planning import plan
     from motet.problems import InputError
@@ -54,6 +56,8 @@ __all__ = [
     "encoders",
     "ensemble",
     "load",
+    "migrate",
+    "migration",
     "plan",
     "planning",
     "register",
@@ -79,6 +83,7 @@ _PLACES = {
     "compare": "motet.comparing",
     "ensemble": "motet.run",
     "load": "motet.run",
+    "migrate": "motet.migration",
     "plan": "motet.planning",
     "register": "motet.registry",
     "resume": "motet.run",

@@ -12,6 +12,7 @@ from motet.encoders import Fusion, Joined
 from motet.model.building import arguments_of, declared, drawing_first_weights
 from motet.model.checks import EXPLAINED, described, explained, task_names
 from motet.model.composing import composed
+from motet.model.facade import Facade
 from motet.model.heads import HeadArguments, make_head, of_labelled_rows, start_alike
 from motet.model.joining import FusionChoice, one_encoder
 from motet.model.losses import loss_terms, mean_losses
@@ -195,30 +196,36 @@ class MultiTaskModel(OwnedParameters):
         with drawing_first_weights(config.training.seed):
             return MultiTaskModel(**arguments_of(config, sizes))
 
+    def facade(self, primary: str | None = None) -> Facade:
+        """Return the model as one whose call gives the output of one task alone.
+
+        Args:
+            primary: The task; the first main task if left out.
+
+        Returns:
+            The façade.
+        """
+        return Facade(self, primary)
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The module that all tasks share, from inputs to the features that heads read.
+
+        Raises:
+            InputError: If tasks do not share one, as with experts or an encoder per task.
+        """
+        chain = self.sharing.chain()
+        if not chain:
+            raise InputError(
+                f"tasks do not share one encoder; the modules are in model.sharing: "
+                f"{self.sharing.describe()}"
+            )
+        return chain[0] if len(chain) == 1 else nn.Sequential(*chain)
+
     @property
     def members(self) -> int | None:
         """Number of members, if the encoder is an ensemble; raw outputs are then (B, K, ...)."""
         return self._reading.members
-
-    @property
-    def active_tasks(self) -> tuple[str, ...]:
-        """Names of the enabled tasks."""
-        return tuple([name for name, enabled in self._enabled.items() if enabled])
-
-    @property
-    def labelled_tasks(self) -> tuple[str, ...]:
-        """Names of the enabled tasks that have labels, and so predictions and scores."""
-        return tuple(task for task in self.active_tasks if self.tasks[task].label_kind.given)
-
-    @property
-    def trained_tasks(self) -> tuple[str, ...]:
-        """Names of the enabled tasks that have a loss: all but latent ones."""
-        return tuple(task for task in self.active_tasks if not self.tasks[task].latent)
-
-    @property
-    def auxiliary_tasks(self) -> tuple[str, ...]:
-        """Names of the enabled tasks that make their own targets."""
-        return tuple(task for task in self.active_tasks if not self.tasks[task].label_kind.given)
 
     def readers(self, task: str) -> list[str]:
         """Return the enabled tasks that read a task, by themselves or through others."""
@@ -244,14 +251,6 @@ class MultiTaskModel(OwnedParameters):
         self.sharing.add_task(task.name)
         self._append(task.to(like.device, like.dtype), head)
         self._order = order
-
-    def enable_task(self, task: str) -> None:
-        """Compute and train a task again."""
-        self._enabled[self._known(task)] = True
-
-    def disable_task(self, task: str) -> None:
-        """Leave a task out: its head is neither computed nor trained, and costs nothing."""
-        self._enabled[self._known(task)] = False
 
     @property
     def fusion(self) -> Fusion | None:

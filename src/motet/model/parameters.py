@@ -4,25 +4,22 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from torch import Tensor, nn
 
-from motet.freezable import Freezable, held_parameters
+from motet.freezable import held_parameters
+from motet.model.enabled_tasks import EnabledTasks
 from motet.model.ownership import Ownership
 from motet.model.parts import find
 from motet.model.reads import Order
-from motet.problems import InputError, hint
 from motet.sharing import ByTask, SharedModule
-from motet.tasks import Task
 
 
-class OwnedParameters(Freezable):
+class OwnedParameters(EnabledTasks):
     """A model as optimizers, balancers and freezing see it."""
 
     sharing: SharedModule
-    tasks: ByTask[Task]
     heads: ByTask[nn.Module]
     ownership: Ownership
     """Which task each parameter belongs to, as far as modules and graphs show it."""
     _order: Order
-    _enabled: dict[str, bool]
 
     def task_parameters(self, task: str) -> list[nn.Parameter]:
         """List the parameters that only this task reaches; tied weights are shared."""
@@ -94,11 +91,6 @@ class OwnedParameters(Freezable):
         """Names of those of them whose modules compute as in evaluation."""
         held = set(map(id, held_parameters(self)))
         return tuple(name for name, p in self.named_parameters() if id(p) in held)
-
-    def _known(self, task: str) -> str:
-        if not isinstance(task, str) or task not in self._enabled:
-            raise InputError(f"no task is named {task!r}; {hint(str(task), self._enabled)}")
-        return task
 
 
 def count_parameters(parameters: list[nn.Parameter]) -> dict[str, int]:

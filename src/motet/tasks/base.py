@@ -452,6 +452,10 @@ class Task(nn.Module, ABC):
             RowError: If there is another label.
         """
 
+    def use_head(self, head: nn.Module) -> None:
+        """Take a module as the head, as the option ``head`` does; a model makes its head once."""
+        self._head_and_metrics = head, self._head_and_metrics[1]
+
     def make_head(self, width: int) -> nn.Module:
         """Build the head, from what the task reads to raw outputs.
 

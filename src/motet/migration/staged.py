@@ -1,0 +1,205 @@
+"""Add tasks to a trained model in stages, and report what each changes for the tasks it had."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from motet.data.batches import Data
+from motet.data.loaders import as_data
+from motet.model import MultiTaskModel
+from motet.problems import InputError
+from motet.tasks import Task
+from motet.tasks.scores import Trivial, fit_trivial
+from motet.training import Trainer
+from motet.training.errors import Interrupted
+from motet.training.evaluation import Report, evaluate, evaluating
+from motet.training.intake import statistics_of, take_data
+from motet.training.observers import Observed, Observer
+from motet.training.records import EvaluationRecord
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the training after which it is reported what changed."""
+
+    train: Literal["new", "all"]
+    """``new``: all that the model had is frozen and computes as in evaluation, so that its old
+    tasks predict the same, bit for bit; only what belongs to the new tasks is trained. ``all``:
+    all tasks train together, on rows of which some have labels of the old ones."""
+    epochs: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of `motet.Trainer` for this stage, in place of those for all."""
+
+
+_ROWS = 512
+"""Rows per batch of an evaluation."""
+NEW_THEN_ALL = (Stage("new", 5), Stage("all", 10))
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """What a stage changed, on the validation rows."""
+
+    stage: Stage
+    before: Report
+    """Metrics and ``scores`` of the old tasks before it."""
+    after: Report
+    """Those of all tasks after it."""
+    changed: Mapping[str, float]
+    """Largest change of a raw output of each old task; 0 if all are bit-identical."""
+    stopped: str | None
+    """Why the stage ended early, with the last weights that kept the bound; None if it did not."""
+
+    def lines(self) -> list[str]:
+        """Return the report in lines of text."""
+        found = [f"{self.stage.train}: {self.stage.epochs} epochs"]
+        for task, score in self.after.scores.items():
+            old = self.before.scores.get(task)
+            change = "" if old is None else f" ({score - old:+.4f})"
+            same = ", outputs bit-identical" if self.changed.get(task) == 0 else ""
+            found.append(f"  {task}: score {score:.4f}{change}{same}")
+        return found + ([f"  stopped: {self.stopped}"] if self.stopped else [])
+
+
+def add_tasks(
+    model: MultiTaskModel,
+    tasks: Sequence[Task],
+    rows: Any,
+    validation: Any,
+    *,
+    stages: Sequence[Stage] = NEW_THEN_ALL,
+    bound: float = 0.01,
+    **options: Any,
+) -> list[StageReport]:
+    """Add tasks to a trained model in stages, as long as the tasks that it had stay good.
+
+    The new tasks' heads are trained first, with all else frozen; then all together. Before and
+    after each stage the old tasks are evaluated. A stage that makes the score of one worse by more
+    than ``bound`` ends at the last evaluation that did not, and no other follows.
+
+    Args:
+        model: The model; trained in place, and left in evaluation mode.
+        tasks: What it is to learn in addition.
+        rows: Training rows, as `motet.Trainer.fit` takes them.
+        validation: Validation rows, with labels of the old tasks too.
+        stages: What is trained, and for how long.
+        bound: By how much the score of an old task may fall in all: 0 is a constant prediction, 1 a
+            perfect one.
+        **options: Of `motet.Trainer`, such as ``balancer``, ``learning_rate`` and ``batch_size``.
+
+    Returns:
+        A report of each stage that was begun.
+
+    Raises:
+        InputError: If a name is not new, or labels are missing.
+    """
+    old = list(model.labelled_tasks)
+    rows, validation = (
+        as_data(rows, "the training data"),
+        as_data(validation, "the validation data"),
+    )
+    _require_labels(validation, "the validation data", old)
+    if any(stage.train == "all" for stage in stages):
+        _require_labels(rows, "the training data", old)
+    for task in tasks:
+        model.add_task(task)
+    valid = take_data(validation, "the validation data", model, next(model.parameters()).device)
+    new = [task.name for task in tasks]
+    watch = _Watch(model, valid, old, bound)
+    reports: list[StageReport] = []
+    for stage in stages:
+        reports.append(_carry_out(stage, new, rows, valid, watch, options))
+        if reports[-1].stopped:
+            break
+    model.eval()
+    return reports
+
+
+def _require_labels(data: Data, what: str, tasks: Sequence[str]) -> None:
+    missing = [task for task in tasks if task not in data.labelled]
+    if missing:
+        raise InputError(
+            f"{what} have no labels of {', '.join(missing)}; give some, by which the task stays as "
+            "good as it was"
+        )
+
+
+class _Watch(Observer):
+    """Evaluates the old tasks, and stops training where one is worse than the bound."""
+
+    def __init__(
+        self, model: MultiTaskModel, valid: Data, old: Sequence[str], bound: float
+    ) -> None:
+        self.model, self.valid, self.old, self.bound = model, valid, old, bound
+        self.trivial: Trivial = fit_trivial(model.tasks, statistics_of(model.tasks, valid))
+        self.first = self.report(old).scores
+        self.kept = copy.deepcopy(model.state_dict())
+        self.stopped: str | None = None
+
+    def report(self, tasks: Sequence[str]) -> Report:
+        """Evaluate some tasks."""
+        return evaluate(self.model, self.valid, batch_size=_ROWS, trivial=self.trivial, tasks=tasks)
+
+    def on_evaluation(self, trainer: Observed, record: EvaluationRecord) -> None:
+        for task, score in self.report(self.old).scores.items():
+            if not score >= self.first[task] - self.bound:
+                self.stopped = (
+                    f"the score of {task} fell from {self.first[task]:.4f} to {score:.4f} in epoch "
+                    f"{record.epoch}, more than {self.bound}"
+                )
+                trainer.stop_requested = True
+                return
+        self.kept = copy.deepcopy(self.model.state_dict())
+
+    def outputs(self) -> dict[str, Tensor]:
+        """Compute the raw outputs of the old tasks."""
+        found: dict[str, list[Tensor]] = {task: [] for task in self.old}
+        with evaluating(self.model):
+            for _, batch in self.valid.once(_ROWS):
+                for task, raw in self.model(batch.inputs, self.old).items():
+                    found[task].append(raw)
+        return {task: torch.cat(each) for task, each in found.items()}
+
+
+def _carry_out(
+    stage: Stage,
+    new: Sequence[str],
+    rows: Any,
+    valid: Data,
+    watch: _Watch,
+    options: Mapping[str, Any],
+) -> StageReport:
+    model, alone = watch.model, stage.train == "new"
+    before, outputs = watch.report(watch.old), watch.outputs()
+    held = _trained_but(model, new) if alone else []
+    model.freeze(*held, evaluation=True)
+    for task in watch.old if alone else ():
+        model.disable_task(task)
+    trainer = Trainer(model, **{"observers": [watch], **options, **stage.options})
+    try:
+        trainer.fit(rows, valid, epochs=stage.epochs)
+    except Interrupted:
+        if watch.stopped is None:
+            raise
+        model.load_state_dict(watch.kept)
+    finally:
+        for task in watch.old:
+            model.enable_task(task)
+        model.unfreeze(*held)
+    after = watch.report(model.labelled_tasks)
+    changed = {
+        task: float((now - outputs[task]).abs().nan_to_num().max())
+        for task, now in watch.outputs().items()
+    }
+    return StageReport(stage, before, after, changed, watch.stopped)
+
+
+def _trained_but(model: MultiTaskModel, new: Sequence[str]) -> list[str]:
+    """Return the names of trained parameters that do not belong to the new tasks alone."""
+    own = {id(p) for task in new for p in model.task_parameters(task)}
+    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    return [name for name, p in trained if id(p) not in own]

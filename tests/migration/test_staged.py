@@ -1,0 +1,82 @@
+"""Tasks are added to a trained model in stages, and what the old ones lose is reported."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import motet
+from motet.migration import Stage, add_tasks
+from motet.problems import InputError
+from motet.tasks import Classification, Regression
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(400, 6)).astype(np.float32)
+LABELS = {"side": (X[:, 0] > 0).astype(int), "sum": X[:, :3].sum(1)}
+
+
+@pytest.fixture(scope="module")
+def trained():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 2))
+    model = motet.migrate(net, Classification("side", classes=2), torch.tensor(X[:8]))
+    trainer = motet.Trainer(model, batch_size=32, learning_rate=1e-2, seed=0)
+    trainer.fit((X[:300], {"side": LABELS["side"][:300]}), epochs=5)
+    return {name: tensor.clone() for name, tensor in net.state_dict().items()}
+
+
+@pytest.fixture
+def old(trained):
+    net = nn.Sequential(nn.Linear(6, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 2))
+    net.load_state_dict(trained)
+    return net.eval()
+
+
+def rows(first, last, *tasks):
+    return X[first:last], {task: LABELS[task][first:last] for task in tasks}
+
+
+def added(old, stages, *, labels=("side", "sum"), **options):
+    model = motet.migrate(old, Classification("side", classes=2), torch.tensor(X[:8]))
+    train, valid = rows(0, 300, *labels), rows(300, 400, "side", "sum")
+    options = {"batch_size": 32, "learning_rate": 1e-2, "seed": 0, **options}
+    return model, add_tasks(model, [Regression("sum")], train, valid, stages=stages, **options)
+
+
+def test_new_tasks_learn_while_old_outputs_stay_bit_identical(old):
+    before = old(torch.tensor(X))
+    model, (report,) = added(old, [Stage("new", 8)], labels=("sum",))
+    assert torch.equal(model.facade("side")(torch.tensor(X)), before)
+    assert report.changed == {"side": 0.0}
+    assert report.after.scores["sum"] > 0.5
+    assert report.after.scores["side"] == report.before.scores["side"]
+    assert not model.frozen
+    assert model.active_tasks == ("side", "sum")
+    assert any("bit-identical" in line for line in report.lines())
+
+
+def test_then_all_train_together_within_the_bound(old):
+    model, reports = added(old, [Stage("new", 4), Stage("all", 4)], bound=0.05)
+    assert [each.stopped for each in reports] == [None, None]
+    first, last = reports[0].before.scores["side"], reports[1].after.scores["side"]
+    assert last >= first - 0.05
+    assert reports[1].changed["side"] > 0
+    assert not model.training
+
+
+def test_a_stage_that_harms_an_old_task_is_undone_and_no_other_follows(old):
+    before = old(torch.tensor(X))
+    harmful = Stage("all", 5, {"learning_rate": 3.0})
+    model, (report,) = added(old, [harmful, Stage("all", 1)])
+    assert "the score of side fell" in report.stopped
+    assert torch.equal(model.facade("side")(torch.tensor(X)), before)
+    assert report.after.scores["side"] == report.before.scores["side"]
+
+
+def test_labels_of_old_tasks_are_asked_for_before_anything_is_added(old):
+    with pytest.raises(InputError, match="the training data have no labels of side"):
+        added(old, [Stage("new", 1), Stage("all", 1)], labels=("sum",))
+    model = motet.migrate(old, Classification("side", classes=2), torch.tensor(X[:8]))
+    with pytest.raises(InputError, match="the validation data have no labels of side"):
+        add_tasks(model, [Regression("sum")], rows(0, 300, "sum"), rows(300, 400, "sum"))
+    assert model.active_tasks == ("side",)
