@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -549,6 +550,22 @@ def test_wrong_input_is_refused_before_anything_is_written(tmp_path, options, me
     with pytest.raises(ValueError, match=message):
         motet.compare(CONFIG, rows(), output=tmp_path / "c", **options)
     assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.filterwarnings("ignore:monitor is 'mean', over 1 of 2 tasks")
+@pytest.mark.usefixtures("a_minute_a_run", "never_trains")
+def test_a_task_that_is_constant_in_the_validation_rows_is_named_before_any_run(tmp_path):
+    split = np.resize(["train", "train", "validation", "test"], 200)
+    data = rows() | {"set": split}
+    data["b"] = np.where(split == "validation", 1.0, data["b"])
+    config = CONFIG | {"data": {"split": {"column": "set"}}}
+    with pytest.raises(InputError, match=r"data.split: no epoch of a single-task .* for b: .*r2"):
+        motet.compare(config, data, output=tmp_path / "c", seeds=1, candidates=0)
+    assert not (tmp_path / "c").exists()
+    for fitting in ({"overrides": ["training.monitor=loss"]}, {"single_task": False}):
+        with pytest.raises(StoppedError):
+            motet.compare(config, data, output=tmp_path / "d", seeds=1, candidates=0, **fitting)
+        shutil.rmtree(tmp_path / "d")
 
 
 # The command line ------------------------------------------------------------------------------

@@ -60,6 +60,11 @@ CASES = {
         "set",
         "2.0 in a row, 25 % missing, as JSON",
     ),
+    "numbers_as_json": (
+        [json.dumps([k for k in range(6) if (i >> (k % 3)) % 2 or k == i % 6]) for i in range(N)],
+        "set",
+        "lists of 6 distinct numbers",
+    ),
     "spaced": ([" ".join(tags) or None for tags in TAGS], "category", "distinct texts"),
     "towns": (["Rome, Italy", "Oslo, Norway", "Rome, Georgia"] * 33, "category", "3 distinct"),
     "decimals": ([f"{i % 9},{i % 5}" for i in range(N)], "category", "45 distinct texts"),

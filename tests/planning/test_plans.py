@@ -111,6 +111,16 @@ def test_a_plan_continues_with_the_same_rows_alone():
         motet.plan(runs([1, 2]), rows(), output="seeds=1")
 
 
+def test_a_folder_that_was_moved_says_where_to_move_it_back():
+    motet.plan(runs([1]), rows(), output="first")
+    before = Path("first").resolve()
+    Path("first").rename("second")
+    with pytest.raises(InputError, match=f"second was made as {before}, .* move it back"):
+        motet.plan(runs([1]), rows(), output="second")
+    Path("second").rename("first")
+    assert motet.plan(runs([1]), rows(), output="first").names == ("seed-1",)
+
+
 def test_a_config_in_place_of_a_list_is_refused():
     with pytest.raises(InputError, match="found one run, expected a list"):
         motet.plan(config(), rows())

@@ -280,6 +280,12 @@ def test_an_ensemble_knows_the_split_of_its_runs_and_gives_intervals(pair, tmp_p
     assert made["price_spread"].to_numpy().min() >= 0
 
 
+def test_rows_of_scores_and_of_temperatures_are_counted_apart(pair):
+    own = pair[0].calibration.tasks["kind"]
+    assert own.temperature is not None
+    assert own.rows == sum(map(len, own.scores.of_outputs)) == 270
+
+
 def test_the_models_of_folds_have_intervals_from_the_rows_that_each_did_not_see(tmp_path):
     config = {**CONFIG, "data": {"split": {"folds": 3}}}
     said = []

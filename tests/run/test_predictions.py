@@ -53,6 +53,12 @@ VALUES = st.text(min_size=1, max_size=6) | st.sampled_from(
 )
 
 
+def test_json_keeps_the_spelling_of_truth_values_and_deep_nesting_is_a_text():
+    assert list_texts.read("[true, false, null, 1]") == ["true", "false", None, "1"]
+    deep = "[" * 100_000
+    assert list_texts.read(deep) == [deep]
+
+
 @given(st.lists(st.lists(VALUES, max_size=4), min_size=1, max_size=5))
 def test_lists_of_labels_are_read_back_from_csv_as_they_were(tmp_path_factory, lists):
     lists = [[each.replace("\0", "") for each in values] for values in lists]

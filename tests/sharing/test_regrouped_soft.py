@@ -128,6 +128,8 @@ def test_schemes_whose_shape_would_change_refuse(name):
         ({"groups": {"by": "gradients", "number": 2}, "task_embedding": 4}, "task_embedding"),
         ({"groups": FOUND, "regularizer": "elastic_net"}, "elastic_net', which ties no tasks"),
         ({"groups": FOUND, "strength": 0.0}, "strength 0, which ties no tasks"),
+        ({"groups": [["a", "b"], ["c"]], "regularizer": "elastic_net"}, "which ties no tasks"),
+        ({"groups": [["a", "b"], ["c"]], "strength": 0.0}, "strength 0, which ties no tasks"),
     ],
 )
 def test_wrong_options_are_refused(options, message):

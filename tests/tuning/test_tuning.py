@@ -47,7 +47,7 @@ def test_the_best_third_goes_on_with_three_times_the_epochs(search):
     tuned, lines = search
     assert [each.epochs for each in tuned.trials] == [9, *[3] * 2, *[1] * 6]
     assert [each.status for each in tuned.trials] == ["finished", *["pruned"] * 8]
-    assert "9 with 1 epochs, 3 with 3 epochs, 1 with 9 epochs" in lines[0]
+    assert "9 with 1 epoch, 3 with 3 epochs, 1 with 9 epochs" in lines[0]
     for rung in (1, 2):
         run = tuned.path / "plans" / f"round-01-rung-{rung}" / "runs"
         went_on = {each.number for each in tuned.trials if each.rung >= rung}

@@ -6,6 +6,7 @@ import typer
 
 from motet.cli.app import app
 from motet.cli.console import echo
+from motet.figures import counted
 from motet.problems import InputError
 
 
@@ -54,7 +55,7 @@ def cache(
 
     if clear:
         removed = kept.clear()
-        files = f"{len(removed)} file{'' if len(removed) == 1 else 's'}"
+        files = counted(len(removed), "file")
         echo(f"removed    {files}, {kept.size_text(sum(each.size for each in removed))}")
         return
     for line in kept.cache_lines():

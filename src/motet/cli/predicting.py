@@ -8,6 +8,7 @@ import typer
 from motet.cli.app import app
 from motet.cli.console import Console, echo
 from motet.cli.options import ROWS, OwnSplit, RunFolder, Source, Split, Tasks, Weights, names
+from motet.figures import counted
 
 
 @app.command()
@@ -76,4 +77,4 @@ def predict(
         )
     for note in loaded.notes:
         echo(f"note       {note}")
-    echo(f"wrote      {rows:,} row{'' if rows == 1 else 's'} to {output}")
+    echo(f"wrote      {counted(rows, 'row')} to {output}")

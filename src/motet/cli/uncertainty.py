@@ -8,6 +8,7 @@ import typer
 from motet.cli.app import app
 from motet.cli.console import Console, echo
 from motet.cli.options import ROWS, OwnSplit, RunFolder, Source, Tasks, names
+from motet.figures import counted
 
 
 @app.command()
@@ -44,5 +45,5 @@ def ensemble(
     from motet.run import ensemble
 
     found = ensemble(runs, output)
-    echo(f"saved      {output}, {len(found.members)} models")
+    echo(f"saved      {output}, {counted(len(found.members), 'model')}")
     echo(f"next       motet predict {output} DATA --output FILE")

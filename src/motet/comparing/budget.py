@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from motet.comparing.estimating import Cost
 from motet.comparing.methods import Method
 from motet.comparing.runs import Base
+from motet.figures import counted
 from motet.planning.halving import KEPT, rungs
 from motet.problems import InputError
 
@@ -66,7 +67,7 @@ def fitting(
     what = "folds" if folds else "seeds"
     raise InputError(
         f"found {(limit or 0) / 60:g}, but {least.repeats} {what}"
-        + (f" and {least.candidates} candidates" if least.candidates else "")
+        + (f" and {counted(least.candidates, 'candidate')}" if least.candidates else "")
         + f" take about {minutes:.1f} minutes; give more, fewer methods, or fewer epochs",
         option="minutes",
     )

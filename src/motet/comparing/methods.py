@@ -12,6 +12,7 @@ from typing import Any
 
 from motet.comparing.candidates import task_weights
 from motet.config import Config, ConfigError, read
+from motet.figures import counted
 from motet.problems import InputError, shown
 from motet.registry import KINDS
 
@@ -156,8 +157,9 @@ def scalarisation(
     ]
     found = [(f"balancing={each}", *rate) for each in balancing for rate in several][:count]
     what = (
-        f"a weighted sum of the losses: the best on validation rows of {len(found)} candidates, "
-        f"{len(weights)} weights and {len(several)} learning rates"
+        "a weighted sum of the losses: the best on validation rows of "
+        f"{counted(len(found), 'candidate')}, {len(weights)} weights and "
+        f"{counted(len(several), 'learning rate')}"
     )
     return Method(SCALARISATION, what, candidates=tuple(found))
 

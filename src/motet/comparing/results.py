@@ -13,7 +13,7 @@ from motet.analysis import Interval
 from motet.comparing import suggesting
 from motet.comparing.suggesting import Suggestion
 from motet.comparing.summary import MethodResult, TaskMetric
-from motet.figures import figure, percent
+from motet.figures import counted, figure, percent
 from motet.run import folder
 from motet.run.layout import columns, line
 from motet.run.reporting import write_report
@@ -180,8 +180,8 @@ class Comparison:
         for method, result in self.methods.items():
             verdicts = [each.verdict for each in result.tasks.values()]
             counts = {each: verdicts.count(each) for each in dict.fromkeys(verdicts) if each}
-            text = ", ".join(f"{each}: {count} tasks" for each, count in counts.items())
-            yield (f"{len(self.metrics)} tasks", "", method, "", "", "", "", text)
+            text = ", ".join(f"{each}: {counted(count, 'task')}" for each, count in counts.items())
+            yield (counted(len(self.metrics), "task"), "", method, "", "", "", "", text)
 
     def _method_rows(self) -> Iterator[Sequence[str]]:
         second = any(each.delta_m_equal_compute for each in self.methods.values())

@@ -16,7 +16,7 @@ from motet.comparing.runs import Base
 from motet.comparing.summary import TaskMetric
 from motet.config import Config, ConfigError
 from motet.config.places import with_absolute
-from motet.figures import duration
+from motet.figures import counted, duration
 from motet.planning.halving import fewest_epochs
 from motet.problems import InputError
 from motet.run import build_trainer, folder, prepare
@@ -27,8 +27,10 @@ from motet.run.prepared import AnyPrepared, Prepared, PreparedSources
 from motet.run.suggesting import groupable
 from motet.run.training import config_text
 from motet.tasks.choices import find_metrics
+from motet.tasks.scores import fit_trivial
 from motet.training import Trainer
 from motet.training.evaluation import main_tasks
+from motet.training.monitor import without_value
 
 Say = Callable[[str], object]
 SEEDS = 5
@@ -70,15 +72,24 @@ def begin(
     preparation = perf_counter() - started
     base, settled = _settled(question, prepared)
     methods = methods_of(question, base.config, settled)
-    say(line("compare", f"{len(settled.tasks)} tasks, {len(methods)} methods, {_repeats(settled)}"))
+    repeats = counted(settled.repeats, settled.unit)
+    say(
+        line(
+            "compare",
+            f"{counted(len(settled.tasks), 'task')}, {counted(len(methods), 'method')}, {repeats}",
+        )
+    )
     costs = {each.name: _cost(each, base, prepared, preparation, threads) for each in methods}
     settled = _fitted(question, base, replace(settled, costs=costs), processes)
     methods = methods_of(question, base.config, settled)
     for each in titled("methods", columns(list(_sizes(methods, base, settled)), right=(1, 2))):
         say(each)
     about = duration(whole_seconds(methods, base, settled) / processes)
-    with_processes = f"{processes} process{'' if processes == 1 else 'es'}"
-    say(line("estimate", f"about {about} with {with_processes}, if no run stops early"))
+    say(
+        line(
+            "estimate", f"about {about} with {counted(processes, 'process')}, if no run stops early"
+        )
+    )
     for note in settled.notes:
         say(line("note", note))
     origin = prepared.origin
@@ -98,6 +109,8 @@ def _settled(question: Question, prepared: AnyPrepared) -> tuple[Base, Settled]:
     _check_splits(prepared)
     trainer = build_trainer(prepared)
     tasks = _compared(trainer)
+    if question.single_task:
+        _check_each_alone(prepared, trainer, tasks)
     costs = count_costs(prepared)
     config = with_classes(prepared) if folds and isinstance(prepared, Prepared) else prepared.config
     config = config.model_copy(update={"tuning": None})
@@ -201,6 +214,23 @@ def _check_splits(prepared: AnyPrepared) -> None:
         )
 
 
+def _check_each_alone(prepared: AnyPrepared, trainer: Trainer, tasks: Iterable[str]) -> None:
+    """Check that the epoch of a model of each task alone can be chosen on validation rows."""
+    alone = [trainer.model.tasks[name] for name in tasks]
+    trivial = fit_trivial(alone, prepared.known_labels("train", alone))
+    labels = prepared.known_labels("validation", alone)
+    monitor = "loss" if trainer.monitor == "loss" else "mean"
+    left = without_value(monitor, alone, labels, trainer.metrics, trivial)
+    if left:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in left.items())
+        raise InputError(
+            f"data.split: no epoch of a single-task model can be chosen on the validation rows for "
+            f"{reasons}; give more labelled rows, leave the task out (tasks.{next(iter(left))}."
+            "enabled=false), choose training.monitor: loss, or leave single-task models out "
+            "(single_task=False, --no-single)"
+        )
+
+
 def _stretch(prepared: AnyPrepared, tasks: Iterable[str]) -> dict[str, float]:
     """Return the epochs that each task alone needs for as many steps, where sources differ."""
     if not isinstance(prepared, PreparedSources):
@@ -233,17 +263,13 @@ def _cost(
         raise InputError(f"method {method.name!r}: {error}") from None
 
 
-def _repeats(settled: Settled) -> str:
-    return f"{settled.repeats} {settled.unit}{'' if settled.repeats == 1 else 's'}"
-
-
 def _reduced(question: Question, asked: Size, size: Size, unit: str) -> list[str]:
     """Say what the budget leaves out."""
     left = []
     if size.repeats < asked.repeats:
-        left.append(f"{size.repeats} {unit}s instead of {asked.repeats}")
+        left.append(f"{counted(size.repeats, unit)} instead of {asked.repeats}")
     if size.candidates < asked.candidates:
-        left.append(f"{size.candidates} candidates instead of {asked.candidates}")
+        left.append(f"{counted(size.candidates, 'candidate')} instead of {asked.candidates}")
     if left:
         return [f"to stay within {question.minutes:g} minutes: {', '.join(left)}"]
     return []

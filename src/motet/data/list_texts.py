@@ -56,6 +56,8 @@ def read(text: str | None, separator: str | None = None) -> list[str | None] | N
     Example:
         >>> read("O  B-city"), read('["very good", "cheap"]'), read("[]"), read("[CLS] a")
         (['O', 'B-city'], ['very good', 'cheap'], [], ['[CLS]', 'a'])
+        >>> read("[1, 0.5, true, null]")
+        ['1', '0.5', 'true', None]
         >>> read("very good, cheap,", ",")
         ['very good', 'cheap']
     """
@@ -175,8 +177,13 @@ class SeparatorCheck:
 def _of_json(text: str) -> list[str | None] | None:
     """Read a list in JSON; None if it is not one."""
     if text.lstrip().startswith("["):
-        with suppress(json.JSONDecodeError):
+        with suppress(json.JSONDecodeError, RecursionError):
             values = json.loads(text)
             if all(value is None or isinstance(value, (str, int, float)) for value in values):
-                return [None if value is None else str(value) for value in values]
+                return [_as_text(value) for value in values]
     return None
+
+
+def _as_text(value: str | float | None) -> str | None:
+    """Return a value of a list in JSON as a text; truth values as JSON spells them."""
+    return json.dumps(value) if isinstance(value, bool) else None if value is None else str(value)

@@ -14,6 +14,7 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
+from motet.figures import counted
 from motet.options.numbers import Fraction, PositiveFloat, PositiveInt, PositiveShare, TwoOrMore
 from motet.problems import shown
 
@@ -283,8 +284,8 @@ def fixed_shape(scheme: str) -> str:
 def too_many_groups(number: int, tasks: int) -> str:
     """Return the message for as many groups as tasks, or more."""
     return (
-        f"found {number} groups of {tasks} tasks; expected fewer groups than tasks: of groups of "
-        "one task each, no task would be tied to another"
+        f"found {counted(number, 'group')} of {counted(tasks, 'task')}; expected fewer "
+        "groups than tasks: of groups of one task each, no task would be tied to another"
     )
 
 

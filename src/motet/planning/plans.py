@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 
 from motet import config as configs
 from motet.config import Config, ConfigError
@@ -244,7 +245,21 @@ def _check_same(path: Path, asked: Mapping[str, str], *, partial: bool) -> None:
     known = {each.stem: each.read_text(encoding="utf-8") for each in files}
     compared = known.keys() & asked.keys() if partial else known
     if other := sorted(name for name in compared if asked.get(name) != known[name]):
+        if earlier := _earlier_place(path, known[other[0]]):
+            raise InputError(
+                f"{path} was made as {earlier}, and its configs name files there; move it back to "
+                "continue, or start again in another folder"
+            )
         raise InputError(
             f"{path} holds a plan of other runs ({', '.join(other[:5])}); name another folder, or "
             "give the same runs to continue"
         )
+
+
+def _earlier_place(path: Path, text: str) -> Path | None:
+    """Return where the folder of a plan of given rows was made; None if that is not elsewhere."""
+    source = (yaml.safe_load(text).get("data") or {}).get("source")
+    if not isinstance(source, str) or Path(source).name != DATA:
+        return None
+    earlier = Path(source).parent
+    return None if earlier == path.resolve() else earlier

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from motet.figures import duration, figure
+from motet.figures import counted, duration, figure
 from motet.report.conflicts import fighting
 from motet.report.elements import Element, Figure, Lines, Section, Table, Tiles, Titled
 from motet.report.facts import RunFacts
@@ -41,13 +41,14 @@ def _score_bars(run: RunFacts) -> Figure:
         order,
         {"score": [known[task] for task in order]},
         x="score",
-        text=f"{len(order)} tasks, the highest first; 0 is a constant prediction, 1 is perfect.",
+        text=f"{counted(len(order), 'task')}, the highest first; 0 is a constant "
+        "prediction, 1 is perfect.",
         wide=True,
     )
 
 
 def _sentence(run: RunFacts) -> str:
-    tasks = f"{len(run.tasks)} task{'' if len(run.tasks) == 1 else 's'}"
+    tasks = counted(len(run.tasks), "task")
     with_ = f"{run.sharing or 'unknown'} sharing and {run.balancing or 'unknown'} balancing"
     start = f"{tasks} with {with_}."
     if run.outcome is None:

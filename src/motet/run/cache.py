@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from motet.figures import counted
+
 LARGEST_TOTAL = 10e9
 """Maximum total size in bytes; a larger file, which only ``cache_frozen: true`` makes, is kept
 alone."""
@@ -71,7 +73,7 @@ def cache_lines() -> Iterator[str]:
 
 def usage(found: list[Entry]) -> str:
     """Describe the size of the cache, and its limit."""
-    files = f"{len(found)} file{'' if len(found) == 1 else 's'}"
+    files = counted(len(found), "file")
     total = size_text(sum(entry.size for entry in found))
     return f"{files}, {total} of at most {size_text(LARGEST_TOTAL)}"
 

@@ -44,7 +44,7 @@ class Calibrated:
     """What was learned about one task."""
 
     rows: int
-    """Labelled rows that it was learned from."""
+    """Labelled rows of the scores, or of the temperature where there are no scores."""
     temperature: float | None = None
     """None where the task has no probabilities, or too few rows have a label."""
     scores: Scores | None = None
@@ -58,6 +58,8 @@ class Calibrated:
     """Log loss and calibration error without the temperature, of the rows it was fitted on."""
     after: tuple[float, float] = (nan, nan)
     """The same with it."""
+    temperature_rows: int = 0
+    """Labelled rows that the temperature was fitted on; 0 if it was read from a file."""
 
 
 @dataclass(frozen=True)
@@ -164,8 +166,9 @@ def calibrated(
         computed = _collected(model, scored, batch_size)
     for name, (raw, target) in computed.items():
         task = model.tasks[name]
-        known = found.get(name, Calibrated(len(target)))
-        found[name] = replace(known, scores=_scores(task, prediction_of(task, raw), target))
+        scores = _scores(task, prediction_of(task, raw), target)
+        known = found.get(name, Calibrated(0))
+        found[name] = replace(known, rows=len(target), scores=scores)
     return Calibration({name: replace(each, source=source) for name, each in found.items()})
 
 
@@ -242,7 +245,7 @@ def calibration_lines(found: Calibration, tasks: Sequence[Task]) -> Iterator[str
             assert each.temperature is not None
             pairs = zip(each.before, each.after, strict=True)
             changes = [f"{figure(old)} -> {figure(new)}" for old, new in pairs]
-            rows.append((name, figure(each.temperature), f"{each.rows:,}", *changes))
+            rows.append((name, figure(each.temperature), f"{each.temperature_rows:,}", *changes))
         sources = {each.source for each in fitted.values()}
         rows_of = {"given": "the rows given", "test": "test rows"}
         listed = {rows_of.get(source, "validation rows") for source in sources}
@@ -360,7 +363,12 @@ def _fitted(task: Task, raw: Tensor, target: Tensor) -> Calibrated:
     before = both(1.0)
     temperature = best_temperature(lambda value: measured("log_loss", value))
     return Calibrated(
-        len(target), temperature, tempers=True, before=before, after=both(temperature)
+        len(target),
+        temperature,
+        tempers=True,
+        before=before,
+        after=both(temperature),
+        temperature_rows=len(target),
     )
 
 

@@ -1,6 +1,7 @@
 """Intervals and sets by kind of label: what is scored, and which columns that gives.
 
-`motet.analysis.conformal` has the mathematics; here are predictions in and columns out.
+`motet.analysis.conformal` has the mathematics; here are predictions in and columns out. Rows count
+alike: with weights, coverage would hold only for new rows that are drawn with the same weights.
 """
 
 from abc import ABC, abstractmethod

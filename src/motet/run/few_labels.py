@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from motet.figures import counted
 from motet.run.label_counts import LabelCounts, count_labels
 from motet.run.prepared import AnyPrepared
 from motet.tasks.scores import fit_trivial
@@ -36,7 +37,7 @@ def _effect(trainer: Trainer, names: set[str]) -> str:
     if trainer.monitor in names:
         return "it alone chooses the best epoch"
     what = {"worst": "worst score", "loss": "loss"}.get(trainer.monitor, "mean score")
-    count = f"{len(names)} task{'' if len(names) == 1 else 's'}"
+    count = counted(len(names), "task")
     return f"the {what} of {count}, which chooses the best epoch, depends on it"
 
 
@@ -44,14 +45,10 @@ def _few(counts: LabelCounts) -> str:
     """Describe what the validation rows have too few of; empty if they have enough."""
     rows = counts.rows["validation"]
     if 0 < rows < FEW:
-        return f"{_number(rows, 'labelled row')} in validation"
+        return f"{counted(rows, 'labelled row')} in validation"
     by_class = {name: of["validation"] for name, of in counts.classes.items()}
     if not (counts.every_class_scores and by_class):
         return ""
     rarest = min(by_class, key=by_class.__getitem__)
     count = by_class[rarest]
-    return f"{_number(count, 'row')} of {rarest!r} in validation" if 0 < count < FEW else ""
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    return f"{counted(count, 'row')} of {rarest!r} in validation" if 0 < count < FEW else ""

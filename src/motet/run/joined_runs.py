@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from motet.figures import counted
 from motet.problems import InputError
 from motet.run import folder, saving
 from motet.run.ensembles import Ensemble
@@ -37,7 +38,9 @@ def ensemble(runs: Sequence[str | Path], output: str | Path) -> Ensemble:
     """
     paths, target = [Path(each) for each in runs], Path(output)
     if len(paths) < 2:
-        raise InputError(f"found {len(paths)} run; expected at least two", option="runs")
+        raise InputError(
+            f"found {counted(len(paths), 'run')}; expected at least two", option="runs"
+        )
     if target.exists():
         raise InputError(f"{target} exists already; choose another folder", option="output")
     loaded = [load(path) for path in paths]

@@ -8,7 +8,7 @@ from statistics import median
 from motet.config import Member
 from motet.data.selection import listed
 from motet.data.tallies import lacking_labels
-from motet.figures import figure
+from motet.figures import counted, figure
 from motet.model import MultiTaskModel
 from motet.model.parameters import adapter_counts
 from motet.model.parts import summarised
@@ -209,7 +209,7 @@ def _mean_line(model: MultiTaskModel, report: Report) -> str:
     names = main_tasks(model.tasks[name] for name in report.scores)
     left = [name for name in names if math.isnan(report.scores[name])]
     kind = "main task" if len(names) < len(report.scores) else "task"
-    over = f"{len(names)} {kind}{'' if len(names) == 1 else 's'}"
+    over = counted(len(names), kind)
     if left:
         over = f"{len(names) - len(left)} of {over} (no score: {listed(left)})"
     meaning = "0: a predictor that ignores the inputs, 1: perfect"
@@ -250,7 +250,7 @@ def _summaries(firsts: Sequence[_First]) -> Iterator[str]:
         if len(known) < len(own):
             lacking = listed(f"{e.task}{e.reason}" for e in own if math.isnan(e.value))
             parts.append(f"nan {lacking}")
-        yield f"{metric} of {len(own)} task{'' if len(own) == 1 else 's'}: {', '.join(parts)}"
+        yield f"{metric} of {counted(len(own), 'task')}: {', '.join(parts)}"
 
 
 def _stage(stage: Member) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import distributed
 
+from motet.figures import counted
 from motet.processes import processes_of
 from motet.run.layout import line
 
@@ -18,7 +19,7 @@ def process_lines(batch_size: int) -> Iterator[str]:
     least, more = divmod(batch_size, count)
     rows = f"{least:,} or {least + 1:,}" if more else f"{least:,}"
     threads = torch.get_num_threads()
-    own = f"{threads} thread{'' if threads == 1 else 's'}"
+    own = counted(threads, "thread")
     yield line("processes", f"{count}, {rows} rows each of {batch_size:,}, with {own} each")
     if not least:
         idle = count - batch_size

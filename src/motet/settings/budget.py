@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
+from motet.figures import counted
 from motet.settings.facts import Setting
 
 STEPS_AN_EPOCH = 100
@@ -37,7 +38,8 @@ def batch_size(rows: int) -> Setting:
     """
     fitting = 1 << max(rows // STEPS_AN_EPOCH, 1).bit_length() - 1
     chosen = min(max(fitting, SMALLEST_BATCH), LARGEST_BATCH)
-    return Setting(chosen, f"{rows:,} training rows, {_steps(ceil(rows / chosen))} an epoch")
+    each = counted(ceil(rows / chosen), "step")
+    return Setting(chosen, f"{rows:,} training rows, {each} an epoch")
 
 
 def epochs(steps: int) -> Setting:
@@ -54,7 +56,7 @@ def epochs(steps: int) -> Setting:
     most = max(min(EPOCHS, ceil(MOST_STEPS / steps)), LEAST_EPOCHS)
     least = min(ceil(LEAST_STEPS / steps), MOST_EPOCHS)
     chosen = max(most, least)
-    why = f"{_steps(chosen * steps)} in all, {_steps(steps)} an epoch"
+    why = f"{counted(chosen * steps, 'step')} in all, {counted(steps, 'step')} an epoch"
     return Setting(chosen, why)
 
 
@@ -84,9 +86,9 @@ def patience(given: Mapping[str, Any], count: int, steps: int, every: Any) -> Se
     if "share" in given:
         wanted, why = given["share"] * count * steps, f"{given['share']:.0%} of training"
     else:
-        wanted, why = given["steps"], _steps(given["steps"])
+        wanted, why = given["steps"], counted(given["steps"], "step")
     chosen = max(ceil(round(wanted / between, 6)), 1)
-    evaluations = f"{count * steps // between:,} evaluations"
+    evaluations = counted(count * steps // between, "evaluation")
     return Setting(chosen, f"{why}, of {evaluations} in all")
 
 
@@ -104,7 +106,3 @@ def smoothing(validation_rows: int) -> Setting:
     chosen = 0.0 if many else 0.5 if validation_rows >= _VERY_NOISY else 0.7
     noise = "enough to compare single evaluations" if many else "single evaluations are noisy"
     return Setting(chosen, f"{validation_rows:,} validation rows: {noise}")
-
-
-def _steps(count: int) -> str:
-    return f"{count:,} step{'' if count == 1 else 's'}"

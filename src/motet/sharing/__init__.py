@@ -68,6 +68,8 @@ def create(
         options["groups"] = groups
     else:
         lists = groups
+        if lists is not None and declares(SHARING, name, "groups"):
+            _create(SHARING, name, groups=lists, **options)  # refuses what groups do not fit
     scheme: Sharing = _create(SHARING, name, **options)
     if task_embedding:
         scheme = Conditioned(scheme, DEFAULT_WIDTH if task_embedding is True else task_embedding)

@@ -89,11 +89,12 @@ class Soft(Sharing):
         ] = None,
         groups: TaskGroups | None = None,
     ) -> None:
-        if isinstance(groups, Mapping) and (regularizer == "elastic_net" or not strength):
+        if groups is not None and (regularizer == "elastic_net" or not strength):
             found = f"regularizer {regularizer!r}" if strength else "strength 0"
             raise InputError(
-                f"found groups that are found while training, and {found}, which ties no tasks; "
-                "expected regularizer l2, trace_norm or group_lasso, and a strength > 0",
+                f"found groups and {found}, which ties no tasks, so that groups change nothing; "
+                "expected regularizer l2, trace_norm or group_lasso, and a strength > 0; or remove "
+                "groups",
                 option="groups",
             )
         self.groups = groups

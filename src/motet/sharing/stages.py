@@ -10,6 +10,7 @@ from typing import Any, Union, final, overload
 
 from torch import Tensor, nn
 
+from motet.figures import counted
 from motet.problems import InputError
 from motet.sharing.features import Features, features_between, unsized_layers
 from motet.sharing.first_weights import draw_first_weights
@@ -114,7 +115,7 @@ class Stages(Sequence[nn.Module]):
 
     def counted(self) -> str:
         """Return how many stages there are, in words, and their names."""
-        return f"{len(self)} stage{'' if len(self) == 1 else 's'} ({self})"
+        return f"{counted(len(self), 'stage')} ({self})"
 
     def advice(self) -> str:
         """Return how to give the encoder more stages, as the end of a message; or an empty text."""
@@ -135,8 +136,8 @@ class Stages(Sequence[nn.Module]):
         """
         if len(self) < least:
             raise InputError(
-                f"{why}, so the encoder must have at least {least} stages; found {self.counted()}; "
-                f"{instead}{self.advice()}"
+                f"{why}, so the encoder must have at least {counted(least, 'stage')}; found "
+                f"{self.counted()}; {instead}{self.advice()}"
             )
 
     def places(self, numbers: Sequence[int] | None, option: str) -> list[int]:

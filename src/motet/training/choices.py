@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from motet.data.batches import Batch, Draw
+from motet.figures import counted
 from motet.problems import InputError, shown
 from motet.scheduling import Scheduler
 from motet.training.state import TrainingState
@@ -98,7 +99,7 @@ def _next(batches: Iterator[Batch | Draw], taken: int) -> Batch | Draw:
     batch = next(batches, None)
     if batch is None:
         raise InputError(
-            f"found {taken} batch{'' if taken == 1 else 'es'}; expected one for each of the "
+            f"found {counted(taken, 'batch')}; expected one for each of the "
             "step's choices of tasks, which are combined; give train_step an iterator that has "
             "more, or call fit or train_epoch"
         )

@@ -21,6 +21,7 @@ from motet import config as configs
 from motet.config.places import with_absolute
 from motet.config.tuning import TuningConfig
 from motet.data.sources import read
+from motet.figures import counted
 from motet.planning import Outcome, PlannedRun, keep_rows, plan
 from motet.planning.halving import KEPT, fewest_epochs, kept, lengths
 from motet.problems import InputError
@@ -193,7 +194,7 @@ class _Search:
 
     def _progress(self, trials: list[Trial], epochs: int | None) -> str:
         numbers = ", ".join(str(each.number) for each in sorted(trials, key=lambda x: x.number))
-        budget = "" if epochs is None else f" with {epochs} epochs"
+        budget = "" if epochs is None else f" with {counted(epochs, 'epoch')}"
         known = [each.score for each in trials if each.status != "failed"]
         best = f": best score {max(known):.4f}" if known else ": all failed"
         left = self.tuning.trials - len(self.trials)
@@ -207,8 +208,8 @@ class _Search:
         if self.budgets == [None]:
             return "each with the epochs that its values say"
         parts = [
-            f"{self.size // KEPT**rung} with {epochs} epochs"
-            for rung, epochs in enumerate(self.budgets)
+            f"{self.size // KEPT**rung} with {counted(epochs, 'epoch')}"
+            for rung, epochs in enumerate(filter(None, self.budgets))
         ]
         return f"in rounds of {', '.join(parts)}"
 

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from motet.data.inference.guesses import NAMED_SO, NAMES, Guess, count_distinct, counted
+from motet.data.inference.guesses import NAMED_SO, NAMES, Guess, count_distinct, distinct_things
 
 _FEWEST = 10
 """Number of distinct names from which rows can be split by them."""
@@ -37,7 +37,7 @@ def infer_group(table: pa.Table, exclude: Collection[str] = ()) -> Guess | None:
         if not _FEWEST <= distinct < NAMES * len(column):
             continue
         if NAMED_SO.search(name) or _are_names(column, distinct):
-            return Guess(name, None, f"{counted(distinct, 'name')} in {len(column):,} rows")
+            return Guess(name, None, f"{distinct_things(distinct, 'name')} in {len(column):,} rows")
     return None
 
 

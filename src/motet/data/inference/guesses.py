@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from motet.data.empty import spells_numbers
 from motet.data.row_names import RowName
+from motet.figures import counted
 from motet.problems import shown
 
 NAMES = 0.9
@@ -43,9 +44,9 @@ def are_whole(column: pa.ChunkedArray) -> bool:
     return bool(pc.all(pc.equal(pc.floor(column), column)).as_py())
 
 
-def counted(count: int, thing: str) -> str:
+def distinct_things(count: int, thing: str) -> str:
     """Return "3 distinct texts"."""
-    return f"{count:,} distinct {thing}{'' if count == 1 else 's'}"
+    return counted(count, f"distinct {thing}")
 
 
 def spelling_numbers(column: pa.ChunkedArray, name_row: RowName) -> str:

@@ -14,7 +14,7 @@ from motet.data.inference.guesses import (
     Guess,
     are_whole,
     count_distinct,
-    counted,
+    distinct_things,
     share_missing,
     spelling_numbers,
 )
@@ -165,28 +165,28 @@ def _guess(name: str, column: pa.ChunkedArray, name_row: RowName) -> Guess:
         spelling = spelling_numbers(column, name_row)
         return infer_set(name, column) or _guess_text(name, column, distinct, missing + spelling)
     if kinds.is_boolean(kind):
-        return Guess(name, "category", f"{counted(distinct, 'truth value')}{missing}")
+        return Guess(name, "category", f"{distinct_things(distinct, 'truth value')}{missing}")
     if kinds.is_floating(kind) and pc.any(pc.is_inf(column)).as_py():
         # to be refused, not hidden
         return Guess(name, "number", "infinite numbers; write missing values there")
     if kinds.is_integer(kind) and NAMED_SO.search(name):
         return _guess_identifier(name, column, distinct, missing)
     whole = "whole " if kinds.is_integer(kind) else ""
-    return Guess(name, "number", f"{counted(distinct, f'{whole}number')}{missing}")
+    return Guess(name, "number", f"{distinct_things(distinct, f'{whole}number')}{missing}")
 
 
 def _guess_identifier(name: str, column: pa.ChunkedArray, distinct: int, missing: str) -> Guess:
     rows = len(column) - column.null_count
     if rows >= FEWEST and distinct >= NAMES * rows:
         return Guess(name, None, f"{_different(distinct, rows, 'number')}{missing}")
-    seen = f"{counted(distinct, 'whole number')} that name things{missing}"
+    seen = f"{distinct_things(distinct, 'whole number')} that name things{missing}"
     return Guess(name, "category", f"{seen}; if they are amounts: number")
 
 
 def _guess_text(name: str, column: pa.ChunkedArray, distinct: int, more: str) -> Guess:
     if _are_times(column):
         return Guess(name, "time", f"texts, all of which are dates or points in time{more}")
-    seen = f"{counted(distinct, 'text')}{more}"
+    seen = f"{distinct_things(distinct, 'text')}{more}"
     words = pc.mean(pc.count_substring_regex(column, r"\S+")).as_py()
     if words > _MOST_WORDS:
         return Guess(name, "text", f"{seen}, {words:.1f} words on average")

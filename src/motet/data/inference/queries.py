@@ -6,7 +6,7 @@ from collections.abc import Collection
 import pyarrow as pa
 
 from motet.data.inference.groups import infer_group
-from motet.data.inference.guesses import Guess, count_distinct, counted
+from motet.data.inference.guesses import Guess, count_distinct, distinct_things
 from motet.problems import InputError
 
 _NAMED_SO = re.compile(
@@ -45,5 +45,7 @@ def _infer_query(table: pa.Table, targets: Collection[str]) -> Guess | None:
         column = table[name].drop_null()
         distinct = count_distinct(column)
         if 1 < distinct < len(column):
-            return Guess(name, None, f"{counted(distinct, 'value')} in {len(column):,} rows")
+            return Guess(
+                name, None, f"{distinct_things(distinct, 'value')} in {len(column):,} rows"
+            )
     return infer_group(table, exclude=targets)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from motet.data.inference.guesses import Guess, counted, share_missing
+from motet.data.empty import spells_numbers
+from motet.data.inference.guesses import Guess, distinct_things, share_missing
 from motet.data.list_texts import holds_json, read_column, separator_of
 from motet.data.row_numbers import FEWEST
 from motet.data.values import as_texts, is_list
@@ -66,15 +67,17 @@ def infer_set(name: str, column: pa.ChunkedArray, *, otherwise: str = _OTHERWISE
 
 
 def _of_lists(name: str, lists: pa.ChunkedArray, more: str, otherwise: str) -> Guess | None:
-    numbers = not pa.types.is_string(lists.type.value_type)
     members = _Members.of(lists)
+    numbers = not pa.types.is_string(lists.type.value_type) or bool(
+        pc.all(spells_numbers(members.distinct)).as_py()
+    )
     if not members.may_be_sets:
         return None
     spaced = pc.sum(pc.match_substring_regex(members.distinct, r"\S\s+\S")).as_py() or 0
     words = not numbers and not spaced
     if words and len(members.distinct) > _MOST_WORDS:
         return None
-    what = counted(len(members.distinct), "number" if numbers else "text")
+    what = distinct_things(len(members.distinct), "number" if numbers else "text")
     reason = f"lists of {what}, {members.per_row:.1f} in a row{more}"
     return Guess(name, "set", f"{reason}{otherwise}" if words else reason)
 
@@ -91,7 +94,7 @@ def _of_texts(name: str, texts: pa.ChunkedArray, separator: str, missing: str) -
     combined = pc.count_distinct(texts).as_py() > len(members.distinct)
     if commonest > _OF_ONE_SIZE * len(texts) or not combined or not members.may_be_sets:
         return None
-    what = f"texts of {counted(len(members.distinct), 'value')} between {shown(separator)}"
+    what = f"texts of {distinct_things(len(members.distinct), 'value')} between {shown(separator)}"
     reason = f"{what}, {members.per_row:.1f} in a row{missing}"
     return Guess(name, "set", reason, {"separator": separator})
 

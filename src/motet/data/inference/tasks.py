@@ -14,7 +14,7 @@ from motet.data.inference.guesses import (
     Guess,
     are_whole,
     count_distinct,
-    counted,
+    distinct_things,
     share_missing,
     spelling_numbers,
 )
@@ -149,7 +149,7 @@ def _guess_task(table: pa.Table, name: str, name_row: RowName) -> tuple[str | No
         several = infer_set(name, column, otherwise="")
         if several is not None:
             return "multi_label", several.reason
-        seen = f"{counted(distinct, 'text')}{missing}{spelling_numbers(column, name_row)}"
+        seen = f"{distinct_things(distinct, 'text')}{missing}{spelling_numbers(column, name_row)}"
         labelled = len(column) - column.null_count
         if distinct == labelled:
             return None, f"{seen}, a different one in every row"
@@ -159,7 +159,7 @@ def _guess_task(table: pa.Table, name: str, name_row: RowName) -> tuple[str | No
             return None, f"{seen}; only up to {MOST_CLASSES:,} can be classes"
         return "classification", seen
     if kinds.is_boolean(kind):
-        return "classification", f"{counted(distinct, 'truth value')}{missing}"
+        return "classification", f"{distinct_things(distinct, 'truth value')}{missing}"
     if kinds.is_floating(kind) and pc.any(pc.is_inf(column)).as_py():
         return None, "infinite numbers; write missing values there"
     return _guess_number_task(column, distinct, missing)
@@ -178,7 +178,7 @@ def _guess_number_task(
     column: pa.ChunkedArray, distinct: int, missing: str
 ) -> tuple[str | None, str]:
     whole = are_whole(column)
-    seen = f"{counted(distinct, 'whole number' if whole else 'number')}{missing}"
+    seen = f"{distinct_things(distinct, 'whole number' if whole else 'number')}{missing}"
     labelled = len(column) - column.null_count
     few = max(2, min(_MOST_WHOLE_CLASSES, labelled // _ROWS_PER_CLASS))
     if whole and distinct <= few:

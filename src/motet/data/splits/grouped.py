@@ -15,6 +15,7 @@ from motet.data.selection import require_columns
 from motet.data.splits.base import Fractions, Numbers, Splits, shuffled
 from motet.data.strata import find_strata
 from motet.data.values import as_texts, is_number
+from motet.figures import counted
 from motet.problems import InputError
 
 _MOST_CLASSES = 20
@@ -138,7 +139,7 @@ def assign(
     """
     if len(shares) < len(splits):
         raise InputError(
-            f"column {column!r} has {len(shares)} group{'' if len(shares) == 1 else 's'}; expected "
+            f"column {column!r} has {counted(len(shares), 'group')}; expected "
             f"at least {len(splits)}, one in each split",
             option="group",
         )

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from motet.data.selection import require_columns
 from motet.data.splits.base import Fractions, Splits
 from motet.data.values import as_floats, described, is_number
+from motet.figures import counted
 from motet.problems import InputError, RowError, shown
 
 
@@ -33,8 +34,8 @@ def by_time(table: pa.Table, column: str, fractions: Fractions) -> Splits:
     shares = fractions.shares
     if len(distinct) < len(shares):
         raise InputError(
-            f"column {column!r} has {len(distinct)} different time"
-            f"{'' if len(distinct) == 1 else 's'}; expected at least {len(shares)}, one for each "
+            f"column {column!r} has {counted(len(distinct), 'different time')}; "
+            f"expected at least {len(shares)}, one for each "
             "split",
             option="time",
         )
