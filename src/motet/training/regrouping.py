@@ -20,6 +20,7 @@ from motet.analysis import Similarity, cluster, similarity
 from motet.analysis.clusters import with_others
 from motet.analysis.evidence import favours
 from motet.data.batches import Data
+from motet.figures import counted
 from motet.model import MultiTaskModel
 from motet.options.mappings import epochs_between, too_rare_groups
 from motet.problems import InputError
@@ -132,8 +133,8 @@ class Regrouping:
         measured = self._processes.of_first(self._measured(names, pairs, valid, batch_size))
         every = list(self._tied.counterparts())
         known = grouped(measured, every, found["number"])
-        if known is None and epoch == self.every:
-            self._warn(epoch)
+        if epoch == self.every:
+            self._warn(epoch, measured, nothing=known is None)
         groups = known or before
         if found["by"] == "performance" and not favours(measured, groups, before):
             groups = before
@@ -141,14 +142,24 @@ class Regrouping:
         now = tuple(map(tuple, groups))
         return Refresh(found["by"], measured, now, groups != before)
 
-    def _warn(self, epoch: int) -> None:
+    def _warn(self, epoch: int, found: Similarity, *, nothing: bool) -> None:
         """Warn about tasks that could not be compared."""
         assert self._tied is not None
         by = self._tied.found["by"]
+        pairs = _unknown_pairs(found)
+        if nothing:
+            problem = f"found no two tasks that can be compared by {by} at the end of epoch {epoch}"
+            result = "their groups stay as they are"
+        elif pairs:
+            first = " and ".join(pairs[0])
+            problem = f"{counted(len(pairs), 'pair')} of tasks, first {first}, cannot be compared "
+            problem += f"by {by} at the end of epoch {epoch}"
+            result = "they count as not similar"
+        else:
+            return
         warnings.warn(
-            f"sharing: found no two tasks that can be compared by {by} at the end of epoch "
-            f"{epoch}, so that their groups stay as they are: {_NEEDED[by]}; choose another way, "
-            "or groups: [[...], [...]]",
+            f"sharing: {problem}, so that {result}: {_NEEDED[by]}; choose another way, or groups: "
+            "[[...], [...]]",
             stacklevel=4,
         )
 
@@ -198,6 +209,16 @@ def grouped(found: Similarity, tasks: Sequence[str], number: int) -> list[list[s
     some = np.ix_(known, known)
     own = Similarity(names, np.nan_to_num(matrix[some], nan=0.0), found.counts[some])
     return with_others(cluster(own, groups=min(number, len(names))), tasks)
+
+
+def _unknown_pairs(found: Similarity) -> list[tuple[str, str]]:
+    """Return the pairs of which nothing is known, of tasks that others are compared with."""
+    matrix = found.matrix.copy()
+    np.fill_diagonal(matrix, np.nan)
+    compared = np.isfinite(matrix).any(axis=0)
+    missing = np.triu(~np.isfinite(matrix) & compared & compared[:, None], 1)
+    pairs = zip(*np.nonzero(missing), strict=True)
+    return [(found.tasks[i], found.tasks[j]) for i, j in pairs]
 
 
 def unknown(tasks: Sequence[str]) -> Similarity:
