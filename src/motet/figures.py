@@ -38,8 +38,10 @@ def counted(count: int, noun: str) -> str:
     Example:
         >>> [counted(1, "task"), counted(1200, "test row"), counted(2, "batch")]
         ['1 task', '1,200 test rows', '2 batches']
+        >>> counted(3, "epoch")
+        '3 epochs'
     """
-    ending = "es" if noun.endswith(("s", "x", "ch", "sh")) else "s"
+    ending = "es" if noun.endswith(("s", "x", "sh", "tch")) else "s"
     return f"{count:,} {noun}{'' if count == 1 else ending}"
 
 
