@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from motet.analysis import Similarity, cluster, similarity
 from motet.analysis.clusters import with_others
@@ -215,7 +216,7 @@ def _unknown_pairs(found: Similarity) -> list[tuple[str, str]]:
     """Return the pairs of which nothing is known, of tasks that others are compared with."""
     matrix = found.matrix.copy()
     np.fill_diagonal(matrix, np.nan)
-    compared = np.isfinite(matrix).any(axis=0)
+    compared: NDArray[np.bool_] = np.asarray(np.isfinite(matrix).any(axis=0))
     missing = np.triu(~np.isfinite(matrix) & compared & compared[:, None], 1)
     pairs = zip(*np.nonzero(missing), strict=True)
     return [(found.tasks[i], found.tasks[j]) for i, j in pairs]
