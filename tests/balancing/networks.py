@@ -15,8 +15,13 @@ class Attention(nn.MultiheadAttention):
 
 
 class States(nn.LSTM):
+    """In float32 under autocast, as some CPUs have no kernel for less; so do our encoders."""
+
     def forward(self, tokens):
-        return super().forward(tokens)[0]
+        if not torch.is_autocast_enabled("cpu"):
+            return super().forward(tokens)[0]
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(tokens.float())[0]
 
 
 class Windows(nn.Conv1d):
