@@ -10,11 +10,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import motet
 from motet.config import ConfigError
-from motet.planning import PlannedRun
+from motet.planning import PlannedRun, keep_rows
 from motet.planning.local import Worker
 from motet.problems import InputError
 from motet.run.launching import threads_of_each
@@ -301,3 +302,24 @@ def test_a_run_whose_worker_of_ray_is_killed_resumes_on_another(ray):
     (outcome,) = plan.carry_out(engine="ray")
     assert outcome.status == "finished"
     assert weights(outcome) == weights(whole)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        [["a", "b"], ["c"], None],
+        pa.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], pa.list_(pa.float32(), 2)),
+        pa.array(["a", "b", "a"]).dictionary_encode(),
+        pa.array(["a", None, "b"], pa.large_string()),
+        pa.array([1, 2, None], pa.timestamp("s")),
+        pa.array([[{"x": 1}], [], None]),
+        [1.0, float("nan"), None],
+        [True, None, False],
+    ],
+)
+def test_rows_that_were_kept_are_known_again(column, tmp_path):
+    table = pa.table({"y": column})
+    keep_rows(tmp_path / "rows.parquet", table)
+    keep_rows(tmp_path / "rows.parquet", table)
+    with pytest.raises(InputError, match="holds other rows than those given"):
+        keep_rows(tmp_path / "rows.parquet", table.slice(0, 2))

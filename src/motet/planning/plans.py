@@ -221,9 +221,13 @@ def keep_rows(path: Path, table: pa.Table) -> None:
 
 
 def _content(table: pa.Table) -> pa.Buffer:
-    """Return bytes that are the same for the same rows, where missing values may be anything."""
+    """Return bytes that are the same for the same rows.
+
+    Missing values may be anything, and Arrow's own types are left out: the elements of lists are
+    named "item" in memory and "element" in a file.
+    """
     found = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata().combine_chunks(), found)
+    pq.write_table(table.replace_schema_metadata().combine_chunks(), found, store_schema=False)
     return found.getvalue()
 
 
