@@ -24,14 +24,7 @@ test-all: check
 	$(PYTEST) -m "slow or not slow"
 
 bench: .venv/test # quick; docs/benchmarks.md says how to measure in earnest
-	$(BIN)/python benchmarks/step_cost.py --quick
-	$(BIN)/python benchmarks/solvers.py
-	$(BIN)/python benchmarks/training_overhead.py --pairs 3
-	$(BIN)/python benchmarks/sharing_cost.py --repeats 20
-	$(BIN)/python benchmarks/distributed.py --quick
-	$(BIN)/python benchmarks/text.py --rows 512
-	$(BIN)/python benchmarks/number_scaling.py --seeds 1
-	$(BIN)/python benchmarks/precision.py --seeds 2 --epochs 1 --balancers equal,upgrad
+	$(BIN)/python benchmarks/recorded.py
 
 format: .venv/test
 	$(BIN)/ruff format .

@@ -11,7 +11,6 @@ own thread, if it has one.
 
 import argparse
 import statistics
-import time
 
 import torch
 from interleaved import steps_in_turn
@@ -63,11 +62,10 @@ def measure(what, make, tasks, looks):
     steps = Looks({}).every(tasks)
     measuring, data = trainer_of(make, tasks, steps)
     runs = {"analysis": measuring, "none": trainer_of(make, tasks, steps, analysis=None)[0]}
-    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
     times = {"a step that looks": [], "other steps": [], "steps without": []}
     for number in range(looks):
         batches = data.epoch(measuring.batch_size, seed=0, number=number)
-        for name, result, seconds in steps_in_turn(runs, batches, clock):
+        for name, result, seconds in steps_in_turn(runs, batches):
             kind = "steps without" if name == "none" else "other steps"
             times["a step that looks" if result.looked else kind].append(seconds)
     assert len(times["a step that looks"]) == looks

@@ -86,6 +86,12 @@ def stages():
     return [after - before for before, after in zip([0.0, *ends], ends, strict=False)]
 
 
+def figures(quick):
+    stages()
+    repeats = range(2 if quick else 5)
+    yield "seconds to the first step", statistics.median(sum(stages()) for _ in repeats), 2.5
+
+
 def longest_imports(count):
     """Return the modules whose import took longest: (milliseconds, with what they import, name)."""
     lines = re.findall(

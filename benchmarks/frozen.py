@@ -76,7 +76,7 @@ def main():
             }
 
         what = f"{len(table):,} reviews, three tasks, frozen encoder"
-        compare(what, arguments.pairs, time.thread_time, epochs)
+        compare(what, arguments.pairs, epochs)
 
 
 if __name__ == "__main__":

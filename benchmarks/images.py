@@ -103,7 +103,7 @@ def measure(what, paths, size, crop, options, cache, workers):
         return {"motet": motet, "DataLoader": hand_written}
 
     clock = time.perf_counter if options.wall else time.process_time
-    compare(f"{what}: {len(paths):,} images", options.pairs, clock, passes)
+    compare(f"{what}: {len(paths):,} images", options.pairs, passes, clock)
 
 
 def main():

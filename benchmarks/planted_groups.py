@@ -15,7 +15,6 @@ with the same training where all tasks stay one group.
 import argparse
 import statistics
 import tempfile
-import time
 import warnings
 
 import numpy as np
@@ -115,11 +114,10 @@ def overhead(epochs):
         "one group": trainer(None, **given),
     }
     times = {name: [] for name in runs}
-    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
     warnings.filterwarnings("ignore", r"\d+ steps were made by train_step")
     for number in range(epochs):
         batches = data.epoch(512, seed=0, number=number)
-        for name, _, seconds in steps_in_turn(runs, batches, clock):
+        for name, _, seconds in steps_in_turn(runs, batches):
             times[name].append(seconds)
     print(f"six tasks, MLP [256, 128] each, batch 512, {torch.get_num_threads()} threads")
     medians = {name: statistics.median(each) for name, each in times.items()}

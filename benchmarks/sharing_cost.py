@@ -2,17 +2,18 @@
 
 Forward and backward pass of the sum of the losses, three tasks, MLP [256, 128] on 100 numbers. By
 hand means: the very same experts, gates and heads, called in plain code without motet. Also MMoE
-with 16 experts of width 64 compared with 16 modules in a loop. Each pair runs in turn in one
-process; prints the median of the ratios, and the quartiles.
+with 16 experts of width 64 compared with 16 modules in a loop, and a step of `motet.Trainer` with
+one model of all tasks compared with the steps of three models of one task. Each pair runs in turn
+in one process; prints the median of the ratios, and the quartiles.
 
     python benchmarks/sharing_cost.py [--repeats 60] [--batch 512] [--threads 1]
 """
 
 import argparse
 import statistics
-import time
 
 import torch
+from interleaved import ratios, seconds
 from torch import nn
 
 import motet
@@ -230,21 +231,55 @@ class Stacked(Loop):
 
 
 def step(run, x):
-    began = time.thread_time()
-    sum(output.square().mean() for output in run(x)).backward()
-    return time.thread_time() - began
+    """Return a function that makes a forward and a backward pass."""
+    return lambda: sum(output.square().mean() for output in run(x)).backward()
 
 
-def compare(one, other, x, repeats):
-    """Time two functions in turn; return ratios, and the median time of the first in ms."""
-    pairs = []
-    for repeat in range(repeats + 5):
-        order = (one, other) if repeat % 2 else (other, one)
-        times = {run: step(run, x) for run in order}
-        pairs.append((times[one], times[other]))
-    pairs = pairs[5:]
-    ratios = sorted(a / b for a, b in pairs)
-    return statistics.quantiles(ratios, n=4), 1e3 * statistics.median(a for a, _ in pairs)
+def compare(one, other, repeats):
+    """Time two functions in turn; return quartiles of the ratio, and milliseconds of the first."""
+    times = seconds(repeats, lambda _: {"one": one, "other": other})
+    return statistics.quantiles(ratios(times), n=4), 1e3 * statistics.median(times["one"])
+
+
+def schemes(batch, repeats):
+    """Yield each scheme with its quartiles of time / time by hand, and its milliseconds."""
+    torch.manual_seed(0)
+    x = torch.randn(batch, 100)
+    for name, by_hand in BY_HAND.items():
+        model = built(name)
+        plain = by_hand(model)
+        expected = dict(zip(TASKS, plain(x), strict=True))
+        for task, raw in model(x).items():
+            torch.testing.assert_close(raw, expected[task].squeeze(1))
+        ours = step(lambda x, m=model: m(x).values(), x)
+        yield name, *compare(ours, step(plain, x), repeats)
+
+
+def saved(balancer, batch, repeats):
+    """Compare a step of one model of all tasks with those of a model for each."""
+    torch.manual_seed(0)
+    x, target = torch.randn(batch, 100), torch.randn(batch)
+
+    def trainer(tasks):
+        model = motet.MultiTaskModel(network(), [motet.tasks.Regression(task) for task in tasks])
+        return motet.Trainer(model, balancer, analysis=None, device="cpu")
+
+    def stepped(tasks):
+        trainers = [trainer(each) for each in tasks]
+        batches = [{"inputs": x, "targets": dict.fromkeys(each, target)} for each in tasks]
+        return lambda: [
+            each.train_step(batch) for each, batch in zip(trainers, batches, strict=True)
+        ]
+
+    return compare(stepped([TASKS]), stepped([[task] for task in TASKS]), repeats)
+
+
+def figures(quick):
+    for name, (_, ratio, _), _ in schemes(512, 15 if quick else 60):
+        yield f"a step of {name} / by hand", ratio, 1.10
+    for balancer in ("equal", "upgrad"):
+        (_, ratio, _), _ = saved(balancer, 512, 15 if quick else 60)
+        yield f"one model of three tasks / three, {balancer}", ratio, None
 
 
 def main():
@@ -254,18 +289,15 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    torch.manual_seed(0)
-    x = torch.randn(chosen.batch, 100)
     print(f"batch {chosen.batch}, {chosen.threads} thread(s); time / time by hand")
-    for name, by_hand in BY_HAND.items():
-        model = built(name)
-        plain = by_hand(model)
-        expected = dict(zip(TASKS, plain(x), strict=True))
-        for task, raw in model(x).items():
-            torch.testing.assert_close(raw, expected[task].squeeze(1))
-        quarters, ms = compare(lambda x, m=model: m(x).values(), plain, x, chosen.repeats)
-        low, ratio, high = quarters
+    for name, (low, ratio, high), ms in schemes(chosen.batch, chosen.repeats):
         print(f"{name:<12} {ratio:.2f} ({low:.2f} to {high:.2f})  {ms:.2f} ms")
+    for balancer in ("equal", "upgrad"):
+        (low, ratio, high), ms = saved(balancer, chosen.batch, chosen.repeats)
+        print(
+            f"one model / one per task, {balancer:<8} "
+            f"{ratio:.2f} ({low:.2f} to {high:.2f})  {ms:.2f} ms"
+        )
     print("16 experts of width 64: time of a loop / time")
     for batch, width in ((32, 64), (64, 64), (128, 64), (512, 64)):
         z = torch.randn(batch, width)
@@ -274,9 +306,8 @@ def main():
         module = scheme.build(stages, TASKS, width)
         for label, kind in (("added up", Loop), ("stacked", Stacked)):
             loop = kind(width, 16, 64)
-            quarters, ms = compare(
-                loop, lambda z, m=module: m(z, TASKS).values(), z, chosen.repeats
-            )
+            ours = step(lambda z, m=module: m(z, TASKS).values(), z)
+            quarters, ms = compare(step(loop, z), ours, chosen.repeats)
             low, ratio, high = quarters
             print(f"batch {batch:<4} {label:<9} {ratio:.2f} ({low:.2f} to {high:.2f})  {ms:.2f} ms")
 

@@ -238,6 +238,12 @@ def cones():
                 print(f"{name:10}{count:3d}  {kind:13}{middle:8.3f} {max(times):9.3f} {harm:9.0e}")
 
 
+def figures(quick):
+    for name, solve, *_ in METHODS:
+        times = [milliseconds(solve, rows @ rows.T) for rows in problems(32)]
+        yield f"{name}, T = 32: milliseconds", statistics.median(times), 0.5
+
+
 def main():
     missing = {
         name for name in ("scipy", "quadprog", "cvxpy") if not importlib.util.find_spec(name)

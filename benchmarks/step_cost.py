@@ -17,28 +17,19 @@ tasks with separate rows.
 
 With --tables: `pcgrad` on models with embedding tables, which it reads by the rows that a batch
 uses, or as whole rows (gramian="rows"), compared with the floor by the backward pass alone.
-
-Memory is the peak of what torch allocates in a first step, forward pass and kept buffers included.
 """
 
 import argparse
-import json
 import random
 import statistics
-import subprocess
-import sys
-import time
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 import torch
+from interleaved import clock
 from torch import nn
-from torch.profiler import ProfilerActivity, profile
 
 from motet.balancing import available, backward, create
 from motet.balancing.families import LossBalancer
-
-MEMORY = ("plain", "floor", "pcgrad", "graddrop", "pcgrad, memory=low")
-
 
 # Models ----------------------------------------------------------------------------------------
 
@@ -250,20 +241,20 @@ def engine(weighting):
 # Measurements ----------------------------------------------------------------------------------
 
 
-def times(problem, methods, rounds, clock):
+def times(problem, methods, rounds):
     """Return for each method its seconds per round, (forward, backward)."""
     ready = {name: made(problem) for name, made in methods.items()}
     found = {name: [] for name in ready}
-    order, draw = list(ready), random.Random(0)
+    order, draw, now = list(ready), random.Random(0), clock()
     for turn in range(rounds + 2):
         draw.shuffle(order)
         for name in order:
             problem.reset()
-            start = clock()
+            start = now()
             losses = problem.losses()
-            middle = clock()
+            middle = now()
             ready[name](losses)
-            end = clock()
+            end = now()
             del losses
             if turn >= 2:  # the first steps reserve memory
                 found[name].append((middle - start, end - middle))
@@ -289,25 +280,29 @@ def usable(problem, methods):
     return good
 
 
-def measure(model, count, rounds, clock):
+def relative(model, count, methods, rounds):
+    """Yield each method with its milliseconds a step, and what it is compared with and how much."""
     problem = Problem(model, count)
-    names = [name for name in available() if name != "manual"]
-    methods = {"plain": plain, "floor": floor} | {name: ours(name) for name in names}
-    methods["pcgrad, memory=low"] = ours("pcgrad", memory="low")
-    found = times(problem, usable(problem, methods), rounds, clock)
-    losses = [name for name in names if isinstance(create(name, ["a"]), LossBalancer)]
+    found = times(problem, usable(problem, {"plain": plain, "floor": floor} | methods), rounds)
     for name in found:
-        median = statistics.median(sum(pair) for pair in found[name])
-        cells = [f"{model:12}{count:4}  {name:22}{median * 1e3:9.2f} ms"]
-        if name in ("plain", *losses):
-            cells.append(f"{ratio(found, name, 'plain', whole=True):7.3f} x plain")
-        else:
-            cells.append(f"{ratio(found, name, 'floor', whole=False):7.3f} x floor")
-        print("".join(cells), flush=True)
-    compare(model, count, rounds, clock)
+        whole = name == "plain" or (
+            name in available() and isinstance(create(name, ["a"]), LossBalancer)
+        )
+        reference = "plain" if whole else "floor"
+        milliseconds = 1e3 * statistics.median(sum(pair) for pair in found[name])
+        yield name, milliseconds, reference, ratio(found, name, reference, whole)
 
 
-def compare(model, count, rounds, clock):
+def measure(model, count, rounds):
+    methods = {name: ours(name) for name in available() if name != "manual"}
+    methods["pcgrad, memory=low"] = ours("pcgrad", memory="low")
+    for name, milliseconds, reference, value in relative(model, count, methods, rounds):
+        cells = f"{model:12}{count:4}  {name:22}{milliseconds:9.2f} ms{value:7.3f} x {reference}"
+        print(cells, flush=True)
+    compare(model, count, rounds)
+
+
+def compare(model, count, rounds):
     """Time torchjd beside motet; its hooks stay on a model, so each setting has its own."""
     for name, settings in peers().items():
         if name not in available():
@@ -317,12 +312,12 @@ def compare(model, count, rounds, clock):
             problem = Problem(model, count)
             methods = usable(problem, {"motet": ours(name), f"torchjd, {setting}": made})
             if len(methods) == 2 and setting != "gramian engine":
-                found = times(problem, methods, max(3, rounds // 2), clock)
+                found = times(problem, methods, max(3, rounds // 2))
                 speeds[setting] = ratio(found, f"torchjd, {setting}", "motet", whole=False)
             elif len(methods) == 2:  # its hooks would slow motet's passes down
                 other = Problem(model, count)
                 del methods["motet"]
-                speeds[setting] = apart(problem, methods, other, name, max(3, rounds // 2), clock)
+                speeds[setting] = apart(problem, methods, other, name, max(3, rounds // 2))
         if speeds:
             best = min(speeds, key=lambda setting: speeds[setting])
             told = ", ".join(f"{setting} {speed:.2f}" for setting, speed in speeds.items())
@@ -331,12 +326,12 @@ def compare(model, count, rounds, clock):
             )
 
 
-def apart(problem, methods, other, name, rounds, clock):
+def apart(problem, methods, other, name, rounds):
     """Return how much longer one method takes on its problem than motet's on another."""
     ratios = []
     for _ in range(rounds):
-        theirs = times(problem, methods, 1, clock)
-        mine = times(other, {name: ours(name)}, 1, clock)
+        theirs = times(problem, methods, 1)
+        mine = times(other, {name: ours(name)}, 1)
         ratios.append(next(iter(theirs.values()))[0][1] / mine[name][0][1])
     return statistics.median(ratios)
 
@@ -369,12 +364,12 @@ class Wide(Problem):
         return {t: (out - 1).square().mean() for t, out in zip(self.tasks, outputs, strict=True)}
 
 
-def gramians(count, rounds, clock):
+def gramians(count, rounds):
     """Time a step with the Gramian computed in every way."""
     for inputs in ("same inputs", "a batch each", "rows of one batch", "two tasks per source"):
         problem = Wide(count, inputs)
         ways = {way: ours("pcgrad", gramian=way) for way in ("rows", "layers", "auto")}
-        found = times(problem, {"plain": plain} | ways, rounds, clock)
+        found = times(problem, {"plain": plain} | ways, rounds)
         for way in found:
             result = None if way == "plain" else ways[way](problem)(problem.losses())
             path = "" if result is None else f"  ({result.path})"
@@ -382,38 +377,31 @@ def gramians(count, rounds, clock):
             print(f"{inputs:20}{count:4}  {way:8}{times_plain:7.2f} x plain{path}")
 
 
-def tables(model, count, rounds, clock):
+def tables(model, count, rounds):
     """Time a step on a model with embedding tables, read by the rows used and as whole rows."""
     problem = Problem(model, count)
     ways = {way: ours("pcgrad", gramian=way) for way in ("rows", "auto")}
-    found = times(problem, {"plain": plain, "floor": floor} | ways, rounds, clock)
+    found = times(problem, {"plain": plain, "floor": floor} | ways, rounds)
     for way in ways:
         path = ways[way](problem)(problem.losses()).path
         times_floor = ratio(found, way, "floor", whole=False)
         print(f"{model:22}{count:4}  {way:8}{times_floor:7.2f} x floor  ({path})", flush=True)
 
 
-def memory(model, count, name):
-    """Return the peak in MiB of what torch allocates in a first step, from losses to gradients."""
-    problem = Problem(model, count)
-    base, _, low = name.partition(", memory=")
-    method = {"plain": plain, "floor": floor}.get(base)
-    run = (method or ours(base, **({"memory": low} if low else {})))(problem)
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        run(problem.losses())
-    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
-    sizes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
-    return max(accumulate(sizes)) / 2**20
-
-
-def memories(model, count):
-    extra = 4 * count * sum(p.numel() for p in Problem(model, count).shared) / 2**20
-    print(f"{model:12}{count:4}  T x P x 4 bytes       {extra:9.1f} MiB")
-    for name in MEMORY:
-        if name.split(",")[0] in (*available(), "plain", "floor"):
-            call = [sys.executable, __file__, "--memory", json.dumps([model, count, name])]
-            done = subprocess.run(call, capture_output=True, text=True, check=True)
-            print(f"{model:12}{count:4}  {name:22}{float(done.stdout):9.1f} MiB", flush=True)
+def figures(quick):
+    rounds = 9 if quick else 25
+    losses, gradients = ("equal", "uncertainty"), ("pcgrad", "upgrad", "graddrop")
+    methods = {name: ours(name) for name in (*losses, *gradients)}
+    for model in MODELS:
+        for count in (3, 8):
+            for name, _, reference, value in relative(model, count, methods, rounds):
+                if name in methods:
+                    goal = 1.03 if reference == "plain" else 1.05
+                    yield f"{model}, T = {count}: {name} / {reference}", value, goal
+    for model in TABLES:
+        for name, _, reference, value in relative(model, 3, {"pcgrad": ours("pcgrad")}, rounds):
+            if name == "pcgrad":
+                yield f"{model}, T = 3: {name} / {reference}", value, 1.10
 
 
 def main():
@@ -425,34 +413,26 @@ def main():
     parser.add_argument("--threads", type=int, default=None, help="torch's own choice if left out")
     parser.add_argument("--gramian", action="store_true", help="ways to find the Gramian")
     parser.add_argument("--tables", action="store_true", help="models with embedding tables")
-    parser.add_argument("--memory", default=None, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.threads:
         torch.set_num_threads(given.threads)
-    if given.memory:
-        print(memory(*json.loads(given.memory)))
-        return
-    # other programs do not count in the time of a single thread
-    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
     counts = [int(t) for t in (given.tasks or ("2,16" if given.quick else "2,4,8,16")).split(",")]
     rounds = given.rounds or (5 if given.quick else 25)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {rounds} rounds\n")
     if given.gramian:
         for count in [int(t) for t in (given.tasks or "16").split(",")]:
-            gramians(count, rounds, clock)
+            gramians(count, rounds)
         return
     models = given.models.split(",") if given.models else list(TABLES if given.tables else MODELS)
     if given.tables:
         for model in models:
             for count in [int(t) for t in (given.tasks or "3,8").split(",")]:
-                tables(model, count, rounds, clock)
+                tables(model, count, rounds)
         return
     for model in models:
         for count in counts:
-            measure(model, count, rounds, clock)
+            measure(model, count, rounds)
             print()
-        memories(model, counts[-1])
-        print()
 
 
 if __name__ == "__main__":

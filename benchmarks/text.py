@@ -11,10 +11,9 @@ that of the process's own thread.
 """
 
 import argparse
-import time
 
 import torch
-from interleaved import compare
+from interleaved import compare, ratio
 from torch import nn
 from torch.nn import functional as F
 
@@ -83,12 +82,8 @@ class AnyLengths(ArrayData):
         return self.batches(size, self.order(seed, number)[done * size :])
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=1024)
-    parser.add_argument("--pairs", type=int, default=5)
-    arguments = parser.parse_args()
-    data = make_data(arguments.rows, tokenizer="words", max_length=128)
+def training(data):
+    """Return the epochs of motet and by hand, by the number of a pair."""
     torch.manual_seed(0)
     model = make_model(data, LSTM(data.sizes.vocabulary))
     trainer = motet.Trainer(model, batch_size=BATCH, device="cpu")
@@ -114,31 +109,63 @@ def main():
             "by hand": lambda: plain_epoch(plain, optimizer, rows, data.targets, order),
         }
 
-    what = f"{len(data):,} texts, two tasks, LSTM of width 128, batch {BATCH}"
-    compare(what, arguments.pairs, time.thread_time, epochs)
-    small = make_model(data, Transformer(data.sizes.vocabulary, width=64, heads=4, layers=2))
-    whole = make_data(like=data)
-    in_order = InOrder(whole.inputs, whole.targets)
+    return epochs
+
+
+def small(data):
+    return make_model(data, Transformer(data.sizes.vocabulary, width=64, heads=4, layers=2))
+
+
+def evaluation(data):
+    """Return evaluations in batches of similar length and in row order."""
+    model, in_order = small(data), InOrder(data.inputs, data.targets)
 
     def evaluations(_):
         return {
-            "like lengths": lambda: evaluate(small, whole, batch_size=EVALUATED),
-            "own order": lambda: evaluate(small, in_order, batch_size=EVALUATED),
+            "like lengths": lambda: evaluate(model, data, batch_size=EVALUATED),
+            "own order": lambda: evaluate(model, in_order, batch_size=EVALUATED),
         }
 
-    what = f"evaluation of {len(whole):,} texts, batch {EVALUATED}"
-    compare(what, arguments.pairs, time.thread_time, evaluations)
-    learning = motet.Trainer(small, batch_size=BATCH, device="cpu")
+    return evaluations
+
+
+def bucketing(data):
+    """Return epochs of a small transformer, in batches of similar and of any length."""
+    trainer = motet.Trainer(small(data), batch_size=BATCH, device="cpu")
+    given = ArrayData(data.inputs, data.targets)
     any_lengths = AnyLengths(data.inputs, data.targets)
 
     def trainings(_):
         return {
-            "like lengths": lambda: learning.train_epoch(given),
-            "any lengths": lambda: learning.train_epoch(any_lengths),
+            "like lengths": lambda: trainer.train_epoch(given),
+            "any lengths": lambda: trainer.train_epoch(any_lengths),
         }
 
+    return trainings
+
+
+def figures(quick):
+    data = make_data(512 if quick else 1024, tokenizer="words", max_length=128)
+    pairs = 5 if quick else 9
+    yield "an epoch of texts, LSTM / by hand", ratio(pairs, training(data)), 1.10
+    yield "an epoch of texts / in any order", ratio(pairs, bucketing(data)), None
+    whole = data if quick else make_data(like=data)
+    yield "evaluation of texts / in row order", ratio(pairs, evaluation(whole)), 0.6
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=1024)
+    parser.add_argument("--pairs", type=int, default=5)
+    arguments = parser.parse_args()
+    data = make_data(arguments.rows, tokenizer="words", max_length=128)
+    what = f"{len(data):,} texts, two tasks, LSTM of width 128, batch {BATCH}"
+    compare(what, arguments.pairs, training(data))
+    whole = make_data(like=data)
+    what = f"evaluation of {len(whole):,} texts, batch {EVALUATED}"
+    compare(what, arguments.pairs, evaluation(whole))
     what = f"training on {len(data):,} texts, small transformer, batch {BATCH}"
-    compare(what, arguments.pairs, time.thread_time, trainings)
+    compare(what, arguments.pairs, bucketing(data))
 
 
 if __name__ == "__main__":

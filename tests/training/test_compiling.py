@@ -144,7 +144,6 @@ def test_groups_stay_apart():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: LSTM(20, width=6, layers=1),
         lambda: Transformer(20, width=8, heads=2, layers=2),
         lambda: Transformer(20, width=8, heads=2, layers=2, checkpointing=True),
     ],
@@ -181,13 +180,47 @@ def test_texts_of_any_length(make):
 
 def test_code_is_compiled_once_for_batches_of_any_number_of_rows():
     trainer = made("equal", compile=True)
-    for rows in (8, 5, 7, 21, 3):
+    for rows in (8, 5, 7, 21, 1, 3):
         before = dict(torch._dynamo.utils.counters["stats"])
         trainer.train_step(
             {"inputs": X[:rows], "targets": {t: v[:rows] for t, v in DATA[1].items()}}
         )
         if rows != 8:
             assert torch._dynamo.utils.counters["stats"] == before
+
+
+def text_batches(shapes):
+    for rows, length, letters in shapes:
+        ids = torch.randint(1, 20, (rows, length), generator=DRAW)
+        text = {"ids": ids, "characters": torch.ones(rows, length, letters, dtype=torch.long)}
+        targets = {"slots": ids % 3} | {task: DATA[1][task][:rows] for task in "ab"}
+        yield {"inputs": text, "targets": targets}
+
+
+def test_a_run_on_texts_compiles_in_its_first_step_alone():
+    """Over lengths, a smaller last batch, one of one row, stages of balancers and evaluation."""
+    slots = SequenceLabelling("slots", classes=["O", "B-x", "I-x"], head={"hidden": [4]})
+    tasks = [slots, Classification("a", classes=2), Regression("b", head={"hidden": [4]})]
+    text = Transformer(20, width=8, heads=2, layers=1, characters={"width": 6})
+    model = MultiTaskModel(text, tasks)
+    stages = [{"type": "equal", "until": 1}, {"type": "upgrad", "until": 2}, "uncertainty"]
+    trainer = Trainer(model, stages, compile=True)
+    batches = list(text_batches([(8, 5, 4), (8, 3, 6), (8, 9, 2), (5, 4, 4), (1, 7, 3)]))
+    trainer.train_step(batches[0])
+    first = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    trainer.fit(batches, batches, epochs=3)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == first > 0
+
+
+def test_recurrent_layers_stay_as_they_are_and_others_are_compiled():
+    tasks = [Classification("a", classes=2)]
+    with pytest.raises(InputError, match="several layers that torch compiles"):
+        Trainer(MultiTaskModel(LSTM(20, width=6), tasks), compile=True)
+    encoders = {"text": LSTM(20, width=6), "numbers": encoder()}
+    model = MultiTaskModel(tasks=tasks, encoders=encoders)
+    assert parts_to_compile(model) == [encoders["numbers"]]
+    inputs = {"text": {"ids": torch.ones(8, 3, dtype=torch.long)}, "numbers": X[:8]}
+    Trainer(model, compile=True).train_step({"inputs": inputs, "targets": {"a": DATA[1]["a"][:8]}})
 
 
 @pytest.mark.slow

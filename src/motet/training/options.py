@@ -75,7 +75,8 @@ class TrainingOptions(TypedDict, total=False):
     same machine with the same number of threads. An operation that has none is an error."""
     compile: Annotated[StrictBool, Default(False)]
     """Whether encoders, experts and heads that have several layers run as compiled code while
-    training. The first step takes longer. It needs a C++ compiler on a CPU, and Triton on a GPU."""
+    training; recurrent layers do not. The first step takes longer. It needs a C++ compiler on a
+    CPU, and Triton on a GPU."""
     shared_learning_rate: Annotated[PositiveFloat | None, Default(None)]
     """Learning rate of the parameters that several tasks share, in place of the optimizer's.
     Pretrained encoders have their own, 2e-5 by default."""

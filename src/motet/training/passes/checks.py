@@ -140,7 +140,8 @@ def check_compiling(
         )
     if not parts_to_compile(model):
         raise InputError(
-            "found true, but neither an encoder nor a head has several layers; remove it",
+            "found true, but neither an encoder nor a head has several layers that torch compiles "
+            "(recurrent ones it does not); remove it",
             option="compile",
         )
     lacking = _lacking_compiler(device)

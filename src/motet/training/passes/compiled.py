@@ -52,7 +52,9 @@ def parts_to_compile(model: MultiTaskModel) -> list[nn.Module]:
     """List the modules that have several layers, and whose outputs depend on the same parameters.
 
     What a scheme does between them, such as gates, stays as it is: compiled code does not show
-    which of its outputs depend on what, by which parameters are assigned to tasks.
+    which of its outputs depend on what, by which parameters are assigned to tasks. So do recurrent
+    layers, and what calls them: torch does not compile these, and what is around them would be in
+    many small pieces.
 
     Returns:
         Modules of which none contains another.
@@ -65,8 +67,10 @@ def parts_to_compile(model: MultiTaskModel) -> list[nn.Module]:
 
 def _parts(module: nn.Module) -> Iterator[nn.Module]:
     ours = type(module).__module__.startswith("motet.sharing")
-    if isinstance(module, (nn.ModuleList, nn.ModuleDict)) or (
-        ours and not isinstance(module, (LoopedExperts, StackedExperts))
+    if (
+        isinstance(module, (nn.ModuleList, nn.ModuleDict))
+        or (ours and not isinstance(module, (LoopedExperts, StackedExperts)))
+        or any(isinstance(each, nn.RNNBase) for each in module.modules())
     ):
         for child in module.children():
             yield from _parts(child)
@@ -82,20 +86,31 @@ def _has_layers(module: nn.Module) -> bool:
 def _compiled(module: nn.Module) -> Call:
     forward = _of_its_own(module.forward)
     compiled = torch.compile(forward, options={"fallback_random": True})  # draws as if it were not
+    several = False
 
     def call(*given: Any, **named: Any) -> Any:
-        for each in tree_leaves((given, named)):
-            if isinstance(each, Tensor):
-                _mark_varying(each)
+        nonlocal several
+        tensors = [each for each in tree_leaves((given, named)) if isinstance(each, Tensor)]
+        one = all(each.shape[:1] == (1,) for each in tensors)
+        if one and several:  # a last batch of one row, for which torch would compile anew
+            return forward(*given, **named)
+        several = not one
+        for each in tensors:
+            _mark_varying(each)
         return compiled(*given, **named)
 
     return call
 
 
 def _mark_varying(tensor: Tensor) -> None:
-    """Let the number of rows, and the lengths of texts, vary without being compiled again."""
-    lengths = tensor.dim() == 2 and not tensor.is_floating_point()
-    for dimension in range(min(tensor.dim(), 2 if lengths else 1)):
+    """Let the number of rows, and the lengths of texts, vary without being compiled again.
+
+    Tokens are (B, L), their letters (B, L, K), states of tokens (B, L, D).
+    """
+    varying = min(tensor.dim(), 1)
+    if tensor.dim() in (2, 3):
+        varying = tensor.dim() - tensor.is_floating_point()
+    for dimension in range(varying):
         torch._dynamo.maybe_mark_dynamic(tensor, dimension)
 
 

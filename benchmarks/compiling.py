@@ -1,0 +1,172 @@
+"""What `compile: true` gains and costs, and how often code is compiled.
+
+    python benchmarks/compiling.py [--models mlp,cnn] [--balancers equal,upgrad] [--rounds 15]
+        [--threads 1]
+    python benchmarks/compiling.py --counts
+
+Steps of two trainers, one with `compile` and one without, in turn in one process, three tasks. The
+floor is the forward pass and a bare vector-Jacobian product for each task, without compiling and
+without an optimizer. Printed are medians over rounds of the ratio within a round, and how long the
+first step takes on the clock, which compiles; with an empty cache
+(TORCHINDUCTOR_CACHE_DIR) it takes longest.
+
+With --counts: the pieces of code that a run compiles beyond one for each part of the model, over
+texts of all lengths, a smaller last batch, one of a single row, stages of balancers and evaluation.
+It calls no compiler.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from unittest import mock
+
+import torch
+from interleaved import steps_in_turn
+from step_cost import cnn, mlp, transformer
+from torch._dynamo.utils import counters
+
+import motet
+from motet.encoders import MLP, Transformer
+from motet.training.passes import parts_to_compile
+
+TASKS = ("a", "b", "c")
+VOCABULARY = 2000
+STAGES = [{"type": "equal", "until": 1}, {"type": "upgrad", "until": 2}, "uncertainty"]
+
+
+def texts(rows, length):
+    """Draw texts of up to some tokens, of which at least one has that many."""
+    lengths = torch.randint(1, length + 1, (rows, 1))
+    lengths[0] = length
+    return torch.randint(1, VOCABULARY, (rows, length)) * (torch.arange(length) < lengths)
+
+
+def small_texts():
+    return Transformer(VOCABULARY, width=64, heads=4, layers=2), texts(32, 40), 64
+
+
+def table():
+    return MLP(50), torch.randn(512, 50), 128
+
+
+MODELS = {
+    "table": table,
+    "texts": small_texts,
+    "mlp": mlp,
+    "transformer": transformer,
+    "cnn": cnn,
+}
+"""What returns an encoder, inputs of a batch, and the width of a state."""
+
+
+def targets(rows):
+    return {task: torch.randn(rows) for task in TASKS}
+
+
+def trainer_of(model, balancer, on):
+    torch.manual_seed(0)
+    encoder, inputs, width = MODELS[model]()
+    tasks = [motet.tasks.Regression(task) for task in TASKS]
+    whole = motet.MultiTaskModel(encoder, tasks, width=width)
+    trainer = motet.Trainer(whole, balancer, compile=on, analysis=None, device="cpu")
+    return trainer, {"inputs": inputs, "targets": targets(len(inputs))}
+
+
+class Floor:
+    """A forward pass, and a bare vector-Jacobian product for each task."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def train_step(self, batch):
+        losses = self.model.losses(self.model(batch["inputs"]), batch["targets"])
+        shared = list(self.model.sharing.parameters())
+        for task in TASKS:
+            own = list(self.model.heads[task].parameters())
+            torch.autograd.grad(losses[task], [*shared, *own], retain_graph=task != TASKS[-1])
+
+
+def measure(model, balancer, rounds):
+    """Return the ratios of a compiled step to others, and the seconds of the first."""
+    torch._dynamo.reset()
+    made = {name: trainer_of(model, balancer, name == "compiled") for name in ("eager", "compiled")}
+    runs, batch = {name: trainer for name, (trainer, _) in made.items()}, made["eager"][1]
+    start = time.perf_counter()
+    runs["compiled"].train_step(batch)
+    first = time.perf_counter() - start
+    runs["floor"] = Floor(trainer_of(model, balancer, False)[0].model)
+    times = {name: [] for name in runs}
+    for name, _, seconds in steps_in_turn(runs, [batch] * (rounds + 3)):
+        times[name].append(seconds)
+    times = {name: each[3:] for name, each in times.items()}  # the first steps reserve memory
+
+    def ratio(one, other):
+        return statistics.median(a / b for a, b in zip(times[one], times[other], strict=True))
+
+    return {
+        "eager": ratio("compiled", "eager"),
+        "floor": ratio("compiled", "floor"),
+        "eager / floor": ratio("eager", "floor"),
+        "milliseconds": 1e3 * statistics.median(times["compiled"]),
+        "first": first,
+    }
+
+
+def extra(model):
+    """Return how many pieces of code a run compiles beyond one for each part of the model."""
+    torch._dynamo.reset()
+    counters.clear()
+    compile, lengths = torch.compile, (20, 33, 17, 64, 2) if model == "texts" else (0,)
+
+    def quick(forward, options):
+        return compile(forward, backend="aot_eager")
+
+    with mock.patch.object(torch, "compile", quick):
+        trainer, batch = trainer_of(model, STAGES, True)
+    batches = []
+    for length in lengths:
+        for rows in (16, 16, 9, 1):
+            inputs = texts(rows, length) if length else batch["inputs"][:rows]
+            batches.append({"inputs": inputs, "targets": targets(len(inputs))})
+    trainer.fit(batches, batches, epochs=3)
+    return counters["stats"]["unique_graphs"] - len(parts_to_compile(trainer.model))
+
+
+def figures(quick):
+    for model in ("table", "texts"):
+        yield f"{model}: code compiled anew", extra(model), 0
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
+        for model in ("cnn",) if quick else MODELS:
+            for balancer in ("equal", "upgrad"):
+                found = measure(model, balancer, 9 if quick else 25)
+                yield f"{model}, {balancer}: compiled / eager", found["eager"], 1.0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--balancers", default="equal,upgrad")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--counts", action="store_true", help="how often code is compiled")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    for model in given.models.split(","):
+        if given.counts:
+            print(f"{model:12} {extra(model)} compiled anew", flush=True)
+            continue
+        for balancer in given.balancers.split(","):
+            found = measure(model, balancer, given.rounds)
+            print(
+                f"{model:12}{balancer:10}{found['milliseconds']:8.2f} ms"
+                f"{found['eager']:7.2f} x eager{found['floor']:7.2f} x floor (eager "
+                f"{found['eager / floor']:.2f})  first step {found['first']:.0f} s",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
