@@ -2,8 +2,8 @@
 
     python benchmarks/recorded.py [--only step_cost,text] [--threads 1] [--full] [--record]
 
-Each of SCRIPTS has a function ``figures(quick)`` that yields (name, value, goal): ratios of times or
-of memory within one run, seconds, milliseconds or counts, of which less is better; and the most
+Each of SCRIPTS has a function ``figures(quick)`` that yields (name, value, goal): ratios of times
+or of memory within one run, seconds, milliseconds or counts, of which less is better; and the most
 that it should be, or None. Each runs in a process of its own. ``--record`` writes what was found to
 recorded.json, with the version of torch, the number of threads and the processor.
 """
