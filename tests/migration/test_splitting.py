@@ -161,3 +161,27 @@ def test_a_task_of_another_size_is_refused():
     by_place = nn.Sequential(nn.Unflatten(1, (4, 1)), nn.Linear(1, 8), nn.Linear(8, 10))
     with pytest.raises(InputError, match=r"gets \(6, 4, 8\), expected features"):
         digits(by_place)
+
+
+class Named(nn.Module):
+    """Takes keywords alone, and returns a mapping of its own type, as `transformers` does."""
+
+    class Output(dict):
+        @property
+        def logits(self):
+            return self["logits"]
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 8), nn.Linear(8, 10)
+
+    def forward(self, **named):
+        return self.Output(logits=self.head(input=self.body(named["rows"])))
+
+
+def test_calls_by_keyword_and_attributes_of_an_output_work_as_before():
+    net = classifier()
+    assert torch.equal(digits(net.eval()).facade()(input=ROWS), net(input=ROWS))
+    named = Named().eval()
+    single = motet.migrate(named, Classification("digit", classes=10), {"rows": ROWS}).facade()
+    assert torch.equal(single(rows=ROWS).logits, named(rows=ROWS).logits)

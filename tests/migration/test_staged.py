@@ -9,6 +9,7 @@ import motet
 from motet.migration import Stage, add_tasks
 from motet.problems import InputError
 from motet.tasks import Classification, Regression
+from motet.training.observers import Observer
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(400, 6)).astype(np.float32)
@@ -80,3 +81,29 @@ def test_labels_of_old_tasks_are_asked_for_before_anything_is_added(old):
     with pytest.raises(InputError, match="the validation data have no labels of side"):
         add_tasks(model, [Regression("sum")], rows(0, 300, "sum"), rows(300, 400, "sum"))
     assert model.active_tasks == ("side",)
+
+
+def test_what_cannot_be_added_is_rejected_before_anything_is_added(old):
+    model = motet.migrate(old, Classification("side", classes=2), torch.tensor(X[:8]))
+    both = rows(0, 300, "side", "sum"), rows(300, 400, "side", "sum")
+    for names, message in ((["sum", "side"], "two tasks are named"), (["sum", "size"], "of size")):
+        with pytest.raises(InputError, match=message):
+            add_tasks(model, [Regression(name) for name in names], *both)
+        assert model.active_tasks == ("side",)
+    with pytest.raises(InputError, match="train: found 'old'; expected new or all"):
+        Stage("old", 1)
+
+
+def test_a_last_epoch_that_harms_is_undone_beside_observers_too(old):
+    before, seen = old(torch.tensor(X)), []
+
+    class Noting(Observer):
+        def on_evaluation(self, trainer, record):
+            seen.append(record.epoch)
+
+    harmful = Stage("all", 1, {"learning_rate": 3.0, "observers": [Noting()]})
+    model, (report,) = added(old, [harmful])
+    assert "the score of side fell" in report.stopped
+    assert report.lines()[0] == "all: 1 epoch"
+    assert torch.equal(model.facade("side")(torch.tensor(X)), before)
+    assert seen == [1]

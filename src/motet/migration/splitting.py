@@ -67,7 +67,7 @@ def migrate(
         task.use_head(seen.parts[head])
         column = seen.value.dim() == 2 and seen.value.shape[1] == 1 == task.outputs
         rest = _without(module, head)
-        trunk = Trunk(rest, seen.output, task.name, column, features.shape[1])
+        trunk = Trunk(rest, seen.output, seen.kind, task.name, column, features.shape[1])
         model = MultiTaskModel(trunk, [task]).eval()
         trunk.names = _names(module, model)
         _check_alike(model, trunk, seen, example)
@@ -83,6 +83,8 @@ class _Seen:
 
     output: str | None
     """The key of the task's output, if the module returns a mapping."""
+    kind: type[dict[str, Any]]
+    """The type of that mapping, such as the outputs of `transformers`."""
     value: Tensor
     """That output."""
     parts: dict[str, nn.Module]
@@ -97,20 +99,25 @@ def _watched(module: nn.Module, example: Any, output: str | None) -> _Seen:
     parts, inputs, outputs = dict[str, nn.Module](), dict[str, list[Any]](), dict[str, Any]()
 
     def watching(name: str) -> Any:
-        def note(part: nn.Module, given: tuple[Any, ...], returned: Any) -> None:
-            inputs.setdefault(name, []).append(given[0] if given else None)
+        def note(part: nn.Module, given: Any, named: dict[str, Any], returned: Any) -> None:
+            inputs.setdefault(name, []).append(next(iter((*given, *named.values())), None))
             parts[name], outputs[name] = part, returned
 
         return note
 
-    hooks = [part.register_forward_hook(watching(name)) for name, part in module.named_modules()]
+    hooks = [
+        part.register_forward_hook(watching(name), with_kwargs=True)
+        for name, part in module.named_modules()
+    ]
     try:
         returned = called(module, example)
     finally:
         for hook in hooks:
             hook.remove()
     key = _key(returned, output)
-    return _Seen(key, returned if key is None else returned[key], parts, inputs, outputs)
+    value = returned if key is None else returned[key]
+    kind = type(returned) if isinstance(returned, dict) else dict
+    return _Seen(key, kind, value, parts, inputs, outputs)
 
 
 def _key(returned: Any, output: str | None) -> str | None:

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from motet.data.batches import Data
 from motet.data.loaders import as_data
+from motet.figures import counted
 from motet.model import MultiTaskModel
+from motet.model.checks import task_names
 from motet.problems import InputError
 from motet.tasks import Task
 from motet.tasks.scores import Trivial, fit_trivial
@@ -34,6 +36,10 @@ class Stage:
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options of `motet.Trainer` for this stage, in place of those for all."""
 
+    def __post_init__(self) -> None:
+        if self.train not in ("new", "all"):
+            raise InputError(f"found {self.train!r}; expected new or all", option="train")
+
 
 _ROWS = 512
 """Rows per batch of an evaluation."""
@@ -56,7 +62,7 @@ class StageReport:
 
     def lines(self) -> list[str]:
         """Return the report in lines of text."""
-        found = [f"{self.stage.train}: {self.stage.epochs} epochs"]
+        found = [f"{self.stage.train}: {counted(self.stage.epochs, 'epoch')}"]
         for task, score in self.after.scores.items():
             old = self.before.scores.get(task)
             change = "" if old is None else f" ({score - old:+.4f})"
@@ -95,20 +101,19 @@ def add_tasks(
         A report of each stage that was begun.
 
     Raises:
-        InputError: If a name is not new, or labels are missing.
+        InputError: If a name is not new, or labels are missing; nothing is added then.
     """
-    old = list(model.labelled_tasks)
-    rows, validation = (
-        as_data(rows, "the training data"),
-        as_data(validation, "the validation data"),
-    )
-    _require_labels(validation, "the validation data", old)
-    if any(stage.train == "all" for stage in stages):
-        _require_labels(rows, "the training data", old)
+    old, new = list(model.labelled_tasks), [task.name for task in tasks]
+    labelled = [task.name for task in tasks if task.label_kind.given]
+    task_names([*model.tasks, *tasks])
+    rows = as_data(rows, "the training data")
+    validation = as_data(validation, "the validation data")
+    _require_labels(validation, "the validation data", [*old, *labelled])
+    trained = old if any(stage.train == "all" for stage in stages) else []
+    _require_labels(rows, "the training data", [*trained, *labelled])
     for task in tasks:
         model.add_task(task)
     valid = take_data(validation, "the validation data", model, next(model.parameters()).device)
-    new = [task.name for task in tasks]
     watch = _Watch(model, valid, old, bound)
     reports: list[StageReport] = []
     for stage in stages:
@@ -123,8 +128,8 @@ def _require_labels(data: Data, what: str, tasks: Sequence[str]) -> None:
     missing = [task for task in tasks if task not in data.labelled]
     if missing:
         raise InputError(
-            f"{what} have no labels of {', '.join(missing)}; give some, by which the task stays as "
-            "good as it was"
+            f"{what} have no labels of {', '.join(missing)}; expected labels of new tasks, and of "
+            "those that the model had in the validation data and where all train"
         )
 
 
@@ -137,23 +142,33 @@ class _Watch(Observer):
         self.model, self.valid, self.old, self.bound = model, valid, old, bound
         self.trivial: Trivial = fit_trivial(model.tasks, statistics_of(model.tasks, valid))
         self.first = self.report(old).scores
-        self.kept = copy.deepcopy(model.state_dict())
         self.stopped: str | None = None
+        self.keep()
+
+    def keep(self) -> None:
+        """Keep the weights as they are."""
+        self.kept = copy.deepcopy(self.model.state_dict())
 
     def report(self, tasks: Sequence[str]) -> Report:
         """Evaluate some tasks."""
         return evaluate(self.model, self.valid, batch_size=_ROWS, trivial=self.trivial, tasks=tasks)
 
     def on_evaluation(self, trainer: Observed, record: EvaluationRecord) -> None:
+        self.check(f"in epoch {record.epoch}")
+        if self.stopped:
+            trainer.stop_requested = True
+        else:
+            self.keep()
+
+    def check(self, when: str) -> None:
+        """Note the first old task that is worse than the bound, if one is."""
         for task, score in self.report(self.old).scores.items():
             if not score >= self.first[task] - self.bound:
                 self.stopped = (
-                    f"the score of {task} fell from {self.first[task]:.4f} to {score:.4f} in epoch "
-                    f"{record.epoch}, more than {self.bound}"
+                    f"the score of {task} fell from {self.first[task]:.4f} to {score:.4f} {when}, "
+                    f"more than {self.bound}"
                 )
-                trainer.stop_requested = True
                 return
-        self.kept = copy.deepcopy(self.model.state_dict())
 
     def outputs(self) -> dict[str, Tensor]:
         """Compute the raw outputs of the old tasks."""
@@ -179,17 +194,22 @@ def _carry_out(
     model.freeze(*held, evaluation=True)
     for task in watch.old if alone else ():
         model.disable_task(task)
-    trainer = Trainer(model, **{"observers": [watch], **options, **stage.options})
+    watch.keep()
+    given = {**options, **stage.options}
+    trainer = Trainer(model, **{**given, "observers": [*given.get("observers", ()), watch]})
     try:
         trainer.fit(rows, valid, epochs=stage.epochs)
+        if watch.stopped is None:
+            watch.check("at the end")  # the best or averaged weights
     except Interrupted:
         if watch.stopped is None:
             raise
-        model.load_state_dict(watch.kept)
     finally:
         for task in watch.old:
             model.enable_task(task)
         model.unfreeze(*held)
+    if watch.stopped:
+        model.load_state_dict(watch.kept)
     after = watch.report(model.labelled_tasks)
     changed = {
         task: float((now - outputs[task]).abs().nan_to_num().max())
