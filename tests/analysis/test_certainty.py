@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from motet.analysis import groupings
+from motet.analysis import cluster, groupings
 from motet.analysis.certainty import Measurements, unsure_pairs
 
 BLOCKS = [["a", "b", "c"], ["d", "e", "f"]]
@@ -51,6 +51,22 @@ def test_one_group_is_unsure_if_two_might_be_better():
     assert unsure_pairs(measured(matrix, 0.001), one, enough=0.9) == []
     found = unsure_pairs(measured(matrix, 0.2), one, enough=0.9)
     assert {("a", "c"), ("a", "d"), ("b", "c"), ("b", "d")} <= set(found)
+
+
+def test_two_groups_are_unsure_if_one_might_be_enough():
+    matrix = 0.785 * np.ones((6, 6)) + 0.215 * WITHIN
+    assert unsure_pairs(measured(matrix, 0.001), BLOCKS, enough=0.9) == []
+    found = unsure_pairs(measured(matrix, 0.06), BLOCKS, enough=0.9)
+    assert set(found) == {(one, other) for one in BLOCKS[0] for other in BLOCKS[1]}
+
+
+def test_clusters_are_sure_where_tasks_are_clearly_similar_on_average():
+    matrix = np.array([[1, 0.9, 0.1], [0.9, 1, 0.1], [0.1, 0.1, 1]])
+    for error, unsure in ((0.01, []), (0.2, [("a", "c"), ("b", "c")])):
+        found = Measurements(TASKS[:3], matrix, np.full((3, 3), error), np.full((3, 3), 30))
+        groups = cluster(found, distance=1.0)
+        assert groups == [["a", "b", "c"]]
+        assert unsure_pairs(found, groups, clustered=True) == unsure
 
 
 @pytest.mark.parametrize("unknown", [{"error": np.nan}, {"error": 0.01, "steps": 1}])

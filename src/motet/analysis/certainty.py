@@ -4,7 +4,9 @@ Groups have a value: the sum over tasks of the mean that a task gets from the ot
 (`motet.analysis.groupings`). Suggested groups are compared with those that differ by one change: a
 task, or two of one group, move to another group or to one of their own, or two groups become one.
 Two tasks are unsure if some change that parts or joins them is not clearly worse: the difference of
-values, which is a weighted sum of measurements, against its standard error by Student's t.
+values, which is a weighted sum of measurements, against its standard error by Student's t. Clusters
+whose number is open are merged while tasks are similar on average, which raises the sum over pairs
+of one group; so that is their value.
 
 The measurements of pairs count as independent, those of the two directions of a pair as one.
 """
@@ -63,6 +65,7 @@ def unsure_pairs(
     *,
     most: int | None = None,
     enough: float = 1.0,
+    clustered: bool = False,
 ) -> list[tuple[str, str]]:
     """Return the pairs of tasks of which measurements do not clearly say whether they are together.
 
@@ -71,6 +74,7 @@ def unsure_pairs(
         groups: Groups of these tasks that it suggests.
         most: The largest number of groups; any if left out.
         enough: Share of the value of more groups with which fewer are preferred.
+        clustered: Whether groups are clusters of similar tasks whose number was open.
 
     Returns:
         The pairs, in the order of tasks.
@@ -86,11 +90,15 @@ def unsure_pairs(
     """
     names = list(found.tasks)
     own = [[names.index(task) for task in group] for group in groups]
-    together, weights = _together(own, len(names)), _weights(own, len(names))
+
+    def weighed(groups: Groups) -> Numbers:
+        return _weights(groups, len(names), of_pairs=clustered)
+
+    together, weights = _together(own, len(names)), weighed(own)
     unsure = np.zeros_like(together)
     for other in _others(own, len(names) if most is None else most):
         here = weights * (enough if len(other) < len(own) else 1.0)
-        there = _weights(other, len(names)) * (enough if len(other) > len(own) else 1.0)
+        there = weighed(other) * (enough if len(other) > len(own) else 1.0)
         if not _clear(found, here - there):
             unsure |= together != _together(other, len(names))
     pairs = zip(*np.nonzero(np.triu(unsure, 1)), strict=True)
@@ -113,7 +121,7 @@ def _others(groups: Groups, most: int) -> Iterator[Groups]:
     """Yield groups that differ from these by one change."""
     for at, group in enumerate(groups):
         rest = [*groups[:at], *groups[at + 1 :]]
-        for moved in _ones_and_twos(group):
+        for moved in _moved(group):
             left = [each for each in group if each not in moved]
             for place, other in enumerate(rest):
                 joined = [*rest[:place], [*other, *moved], *rest[place + 1 :]]
@@ -122,18 +130,21 @@ def _others(groups: Groups, most: int) -> Iterator[Groups]:
                 yield [*rest, left, moved]
 
 
-def _ones_and_twos(group: list[int]) -> Iterator[list[int]]:
+def _moved(group: list[int]) -> Iterator[list[int]]:
+    """Yield the tasks of a group that move together: one, two or all."""
     for at, one in enumerate(group):
         yield [one]
         yield from ([one, other] for other in group[at + 1 :])
+    if len(group) > 2:
+        yield group
 
 
-def _weights(groups: Groups, count: int) -> Numbers:
+def _weights(groups: Groups, count: int, *, of_pairs: bool) -> Numbers:
     """Return how much each measurement counts in the value of groups, (T, T)."""
     found = np.zeros((count, count))
     for group in groups:
         if len(group) > 1:
-            found[np.ix_(group, group)] = 1 / (len(group) - 1)
+            found[np.ix_(group, group)] = 1 if of_pairs else 1 / (len(group) - 1)
     np.fill_diagonal(found, 0)
     return found
 

@@ -78,7 +78,8 @@ def suggest(
     """
     found = read_analysis(path)
     measured, groups, value, enough = _groups(found, number, by)
-    unsure = unsure_pairs(measured, groups, most=number, enough=enough)
+    clustered = by == "gradients" and number is None
+    unsure = unsure_pairs(measured, groups, most=number, enough=enough, clustered=clustered)
     whole = with_others(groups, groupable(sharing, tasks))
     config = yaml.safe_load((path / folder.CONFIG).read_text(encoding="utf-8"))
     config["model"]["sharing"]["groups"] = whole if len(whole) > 1 else None
