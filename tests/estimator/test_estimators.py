@@ -5,9 +5,11 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -89,6 +91,42 @@ def test_frames_of_any_columns():
         model.predict(frame.rename(columns={"kind": "sort"}))
 
 
+def test_columns_with_numbers_as_names_have_inferred_types():
+    frame = pd.DataFrame({0: X[:, 0], 1: np.where(X[:, 1] > 0, "u", "v")})
+    model = MultiTaskClassifier(**SMALL, epochs=20).fit(frame, Y)
+    assert np.mean(model.predict(frame) == Y) > 0.9
+
+
+def test_frames_of_polars_and_arrow():
+    frame = pl.DataFrame({"number": X[:, 0], "sign": X[:, 1] > 0})
+    labels = pl.DataFrame({"a": SIDE, "b": Y[:, 1]})
+    found = MultiTaskClassifier(**SMALL, epochs=2).fit(frame, labels).predict(frame)
+    assert isinstance(found, pl.DataFrame)
+    assert found.columns == ["a", "b"]
+    table = frame.to_arrow()
+    assert MultiTaskClassifier(**SMALL, epochs=2).fit(table, SIDE).predict(table).shape == (160,)
+
+
+def test_missing_labels_of_pandas():
+    names, counts = pd.array(SIDE, dtype="string"), pd.array(Y[:, 0], dtype="Int64")
+    names[0] = counts[1] = pd.NA
+    labels = pd.DataFrame({"side": names, "count": counts})
+    kinds = {"side": "classification", "count": "regression"}
+    model = MultiTaskEstimator(kinds, **SMALL, epochs=2).fit(X.tolist(), labels)
+    assert list(model.classes_[0]) == ["left", "right"]
+    assert len(model.predict(X.tolist())) == 160
+
+
+def test_a_fit_that_failed_leaves_nothing_that_predicts():
+    model = MultiTaskClassifier(**SMALL, sharing="hrad")
+    with pytest.raises(ConfigError):
+        model.fit(X, Y)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+    with pytest.raises(NotFittedError):
+        model.score(X, Y)
+
+
 def test_in_a_pipeline_a_search_and_cross_validation():
     model = make_pipeline(StandardScaler(), MultiTaskClassifier(**SMALL, epochs=4))
     name = "multitaskclassifier"
@@ -117,6 +155,10 @@ def test_mistakes_are_named():
         MultiTaskClassifier(sharing="hrad").fit(X, Y)
     with pytest.raises(ValueError, match="y contains infinity"):
         MultiTaskRegressor().fit(X, np.full(160, np.inf))
+    with pytest.raises(InputError, match="y has no labels of y1"):
+        MultiTaskClassifier().fit(X, np.column_stack([Y[:, 0], np.full(160, np.nan)]))
+    with pytest.raises(InputError, match=r"y of y0: .*; expected numbers"):
+        MultiTaskRegressor().fit(X, SIDE)
 
 
 @pytest.mark.slow

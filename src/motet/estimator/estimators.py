@@ -113,6 +113,8 @@ class MultiTaskEstimator(BaseEstimator):  # type: ignore[misc]  # it has no type
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
+        for name in ("_run", "_files", "classes_"):  # of an earlier fit
+            self.__dict__.pop(name, None)
         table = self._table(X, reset=True)
         kinds = self._kinds(y)
         self._labels = labels = Labels.of(y, None if self.tasks is None else list(kinds))
@@ -125,7 +127,8 @@ class MultiTaskEstimator(BaseEstimator):  # type: ignore[misc]  # it has no type
             column = labels.encoded(task, values, classes=_type(kinds[task]) in CLASSES)
             table = table.append_column(_LABEL + task, column)
         with tempfile.TemporaryDirectory() as folder:
-            run = train(self._whole(kinds, inputs, len(table)), table, output=Path(folder) / "run")
+            whole = self._whole(kinds, inputs, len(table), framed=hasattr(X, "columns"))
+            run = train(whole, table, output=Path(folder) / "run")
             self._run = load(model := run.path / "model")
             self._files = {
                 str(path.relative_to(model)): path.read_bytes()
@@ -162,7 +165,8 @@ class MultiTaskEstimator(BaseEstimator):  # type: ignore[misc]  # it has no type
         check_is_fitted(self)
         found = self.run_.predict(self._table(X, reset=False))
         columns = {task: self._labels.decoded(task, found[task]) for task in self.tasks_}
-        return self._labels.joined(columns, getattr(X, "index", None))
+        index = X.index if hasattr(X, "columns") and hasattr(X, "index") else None
+        return self._labels.joined(columns, index)
 
     @available_if(_predicts_classes)  # type: ignore[untyped-decorator]  # nor has this
     def predict_proba(self, X: Any) -> Any:
@@ -200,6 +204,7 @@ class MultiTaskEstimator(BaseEstimator):  # type: ignore[misc]  # it has no type
         Returns:
             The mean.
         """
+        check_is_fitted(self)
         labels = self._labels.by_task(y)
         found = self._labels.by_task(self.predict(X))
         scores = []
@@ -215,6 +220,9 @@ class MultiTaskEstimator(BaseEstimator):  # type: ignore[misc]  # it has no type
         tags.target_tags.required = True
         tags.input_tags.allow_nan = True
         return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_files" in self.__dict__
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
@@ -236,6 +244,8 @@ class MultiTaskEstimator(BaseEstimator):  # type: ignore[misc]  # it has no type
         """Return rows as a table, checked as scikit-learn does."""
         if hasattr(X, "columns"):
             validate_data(self, X, reset=reset, skip_check_array=True)
+            if isinstance(X, pa.Table):
+                return X
             if hasattr(X, "to_arrow"):  # polars
                 return X.to_arrow()
             return pa.Table.from_pandas(
@@ -251,7 +261,9 @@ class MultiTaskEstimator(BaseEstimator):  # type: ignore[misc]  # it has no type
         )
         return pa.table({f"x{place}": column for place, column in enumerate(X.T)})
 
-    def _whole(self, kinds: Mapping[str, Any], inputs: list[str], rows: int) -> dict[str, Any]:
+    def _whole(
+        self, kinds: Mapping[str, Any], inputs: list[str], rows: int, *, framed: bool
+    ) -> dict[str, Any]:
         """Return the config of a run."""
         training: dict[str, Any] = {
             "epochs": self.epochs,
@@ -273,7 +285,7 @@ class MultiTaskEstimator(BaseEstimator):  # type: ignore[misc]  # it has no type
         }
         if self.inputs is not None:
             found["inputs"] = dict(self.inputs)
-        elif not hasattr(self, "feature_names_in_"):
+        elif not framed:
             found["inputs"] = dict.fromkeys(inputs, "number")
         if self.balancing is not None:
             found["balancing"] = self.balancing

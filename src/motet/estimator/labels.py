@@ -24,6 +24,8 @@ class Labels:
     tasks: list[str]
     columns: list[Any]
     """Names of the columns of a frame; those of tasks otherwise."""
+    frame: Any = None
+    """The type of the frame."""
     classes: dict[str, Column] = field(default_factory=dict)
     """By task that predicts classes, the values, sorted."""
 
@@ -42,10 +44,12 @@ class Labels:
         Raises:
             InputError: If names and columns do not match.
         """
+        if isinstance(y, pa.Table):
+            raise InputError("y is a table of Arrow; expected a frame, such as y.to_pandas()")
         if isinstance(y, Mapping):
             found = cls("mapping", list(y), list(y))
         elif hasattr(y, "columns"):
-            found = cls("frame", [str(name) for name in y.columns], list(y.columns))
+            found = cls("frame", [str(name) for name in y.columns], list(y.columns), type(y))
         else:
             shape = np.asarray(y).shape
             if len(shape) not in (1, 2):
@@ -63,7 +67,15 @@ class Labels:
         return found
 
     def by_task(self, y: Any) -> dict[str, Column]:
-        """Return labels (N,) by task."""
+        """Return labels (N,) by task.
+
+        Raises:
+            InputError: If they have another form than those of `fit`.
+        """
+        if self.form in ("mapping", "frame") and not (
+            isinstance(y, Mapping) or hasattr(y, "columns")
+        ):
+            raise InputError(f"y is {type(y).__name__}, expected a {self.form}, as in fit")
         if self.form in ("mapping", "frame"):
             columns = [np.asarray(y[name]) for name in self.columns]
         else:
@@ -72,12 +84,22 @@ class Labels:
         return dict(zip(self.tasks, columns, strict=True))
 
     def encoded(self, task: str, values: Column, *, classes: bool) -> pa.Array:
-        """Return labels as a column of a table: names of classes, or numbers; null if missing."""
+        """Return labels as a column of a table: names of classes, or numbers; null if missing.
+
+        Raises:
+            InputError: If there are none, or some are no numbers.
+        """
         missing = missing_in(values)
+        if missing.all():
+            raise InputError(f"y has no labels of {task}; expected some")
         if values.dtype.kind == "f":
             assert_all_finite(values, allow_nan=True, input_name="y")
         if not classes:
-            return pa.array(values.astype(np.float64), mask=missing)
+            try:
+                numbers = np.where(missing, np.nan, values).astype(np.float64)
+            except ValueError as error:
+                raise InputError(f"y of {task}: {error}; expected numbers") from None
+            return pa.array(numbers, mask=missing)
         check_classification_targets(values[~missing])
         self.classes[task] = np.unique(values[~missing])
         places = np.searchsorted(
@@ -104,24 +126,29 @@ class Labels:
 
         Args:
             columns: Predictions (N,) by task.
-            index: Of the frame of inputs, if there is one.
+            index: Of the frame of inputs, if it has one.
         """
         if self.form == "mapping":
             return dict(columns)
         values = [columns[task] for task in self.tasks]
         if self.form == "frame":
-            import pandas as pd  # labels were a frame
-
-            named = dict(zip(self.columns, values, strict=True))
-            return pd.DataFrame(named, index=index)
+            found = self.frame(dict(zip(self.columns, values, strict=True)))
+            return found if index is None or not hasattr(found, "index") else found.set_axis(index)
         return values[0] if self.form == "vector" else np.column_stack(values)
 
 
 def missing_in(values: Column) -> NDArray[np.bool_]:
-    """Return which labels are missing: NaN or None."""
+    """Return which labels are missing: NaN, None or NA of pandas."""
     if values.dtype.kind == "f":
         return np.isnan(values)
     if values.dtype.kind == "O":
-        found: NDArray[np.bool_] = np.array([v is None or v != v for v in values], dtype=bool)
+        found: NDArray[np.bool_] = np.array([_is_missing(value) for value in values], dtype=bool)
         return found
     return np.zeros(len(values), dtype=bool)
+
+
+def _is_missing(value: Any) -> bool:
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # NA of pandas
+        return True
