@@ -96,7 +96,7 @@ class Labels:
             assert_all_finite(values, allow_nan=True, input_name="y")
         if not classes:
             try:
-                numbers = np.where(missing, np.nan, values).astype(np.float64)
+                numbers = np.where(missing, np.nan, values.astype(object)).astype(np.float64)
             except ValueError as error:
                 raise InputError(f"y of {task}: {error}; expected numbers") from None
             return pa.array(numbers, mask=missing)
