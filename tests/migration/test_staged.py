@@ -56,6 +56,19 @@ def test_new_tasks_learn_while_old_outputs_stay_bit_identical(old):
     assert any("bit-identical" in line for line in report.lines())
 
 
+def test_what_was_frozen_before_computes_as_in_evaluation_too_and_stays_frozen(old):
+    before = old(torch.tensor(X))
+    model = motet.migrate(old, Classification("side", classes=2), torch.tensor(X[:8]))
+    model.freeze("encoder")
+    frozen = model.frozen
+    train, valid = rows(0, 300, "sum"), rows(300, 400, "side", "sum")
+    stages, options = [Stage("new", 2)], {"batch_size": 32, "learning_rate": 1e-2}
+    (report,) = add_tasks(model, [Regression("sum")], train, valid, stages=stages, **options)
+    assert report.changed == {"side": 0.0}
+    assert torch.equal(old.eval()(torch.tensor(X)), before)
+    assert (model.frozen, model.held) == (frozen, ())
+
+
 def test_then_all_train_together_within_the_bound(old):
     model, reports = added(old, [Stage("new", 4), Stage("all", 4)], bound=0.05)
     assert [each.stopped for each in reports] == [None, None]

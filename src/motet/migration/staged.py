@@ -190,8 +190,9 @@ def _carry_out(
 ) -> StageReport:
     model, alone = watch.model, stage.train == "new"
     before, outputs = watch.report(watch.old), watch.outputs()
-    held = _trained_but(model, new) if alone else []
-    model.freeze(*held, evaluation=True)
+    had = _parameters_but(model, new) if alone else []
+    frozen, held = set(model.frozen), set(model.held)
+    model.freeze(*had, evaluation=True)
     for task in watch.old if alone else ():
         model.disable_task(task)
     watch.keep()
@@ -207,7 +208,8 @@ def _carry_out(
     finally:
         for task in watch.old:
             model.enable_task(task)
-        model.unfreeze(*held)
+        model.unfreeze(*(name for name in had if name not in frozen))
+        model.freeze(*(name for name in had if name in frozen - held))
     if watch.stopped:
         model.load_state_dict(watch.kept)
     after = watch.report(model.labelled_tasks)
@@ -218,8 +220,7 @@ def _carry_out(
     return StageReport(stage, before, after, changed, watch.stopped)
 
 
-def _trained_but(model: MultiTaskModel, new: Sequence[str]) -> list[str]:
-    """Return the names of trained parameters that do not belong to the new tasks alone."""
+def _parameters_but(model: MultiTaskModel, new: Sequence[str]) -> list[str]:
+    """Return the names of the parameters that do not belong to the new tasks alone."""
     own = {id(p) for task in new for p in model.task_parameters(task)}
-    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    return [name for name, p in trained if id(p) not in own]
+    return [name for name, p in model.named_parameters() if id(p) not in own]
