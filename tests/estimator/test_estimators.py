@@ -145,6 +145,8 @@ def test_further_sections_of_a_config_act():
 def test_mistakes_are_named():
     with pytest.raises(InputError, match="tasks: expected the type of each task"):
         MultiTaskEstimator().fit(X, LABELS)
+    with pytest.raises(InputError, match="found regression for 'y', expected classification"):
+        MultiTaskClassifier({"y": "regression"}).fit(X, Y[:, 0])
     with pytest.raises(InputError, match="y has no 'sums'; did you mean 'sum'"):
         MultiTaskEstimator({"sums": "regression"}).fit(X, LABELS)
     with pytest.raises(InputError, match="expected as many labels"):

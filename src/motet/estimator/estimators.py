@@ -66,6 +66,9 @@ class MultiTaskEstimator(BaseEstimator):  # type: ignore[misc]  # it has no type
         {'side': (5,), 'sum': (5,)}
     """
 
+    _kind: str | None = None
+    """The type of all tasks, where it is known without ``tasks``."""
+
     def __init__(
         self,
         tasks: Mapping[str, Any] | None = None,
@@ -230,14 +233,23 @@ class MultiTaskEstimator(BaseEstimator):  # type: ignore[misc]  # it has no type
 
     def _all_kinds(self) -> list[Any]:
         """Return the types of tasks, which are known before there are labels."""
-        return list((self.tasks or {}).values())
+        return [self._kind] if self.tasks is None else list(self.tasks.values())
 
     def _kinds(self, y: Any) -> dict[str, Any]:
         """Return the type of each task."""
-        if self.tasks is None:
+        if self.tasks is None and self._kind is None:
             raise InputError(
                 "expected the type of each task, {'churn': 'classification', ...}", option="tasks"
             )
+        if self.tasks is None:
+            return dict.fromkeys(Labels.of(y, None).tasks, self._kind)
+        for task, kind in self.tasks.items():
+            if self._kind not in (None, _type(kind)):
+                raise InputError(
+                    f"found {_type(kind)} for {task!r}, expected {self._kind}; MultiTaskEstimator "
+                    "takes tasks of several types",
+                    option="tasks",
+                )
         return dict(self.tasks)
 
     def _table(self, X: Any, *, reset: bool) -> pa.Table:
@@ -299,48 +311,7 @@ class MultiTaskEstimator(BaseEstimator):  # type: ignore[misc]  # it has no type
         return values
 
 
-class _Alike(MultiTaskEstimator):
-    """All tasks are of one type."""
-
-    _kind: str
-
-    def __init__(
-        self,
-        *,
-        inputs: Mapping[str, Any] | None = None,
-        encoder: Any = None,
-        sharing: Any = None,
-        balancing: Any = None,
-        epochs: int | str = "auto",
-        batch_size: int | None = None,
-        learning_rate: float | None = None,
-        validation: float = 0.15,
-        config: Mapping[str, Any] | None = None,
-        device: str = "auto",
-        random_state: int = 0,
-    ) -> None:
-        super().__init__(
-            inputs=inputs,
-            encoder=encoder,
-            sharing=sharing,
-            balancing=balancing,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            validation=validation,
-            config=config,
-            device=device,
-            random_state=random_state,
-        )
-
-    def _all_kinds(self) -> list[Any]:
-        return [self._kind]
-
-    def _kinds(self, y: Any) -> dict[str, Any]:
-        return dict.fromkeys(Labels.of(y, None).tasks, self._kind)
-
-
-class MultiTaskClassifier(ClassifierMixin, _Alike):  # type: ignore[misc]
+class MultiTaskClassifier(ClassifierMixin, MultiTaskEstimator):  # type: ignore[misc]
     """Several classifications by one model; see `MultiTaskEstimator`, which takes its options."""
 
     _kind = "classification"
@@ -348,7 +319,7 @@ class MultiTaskClassifier(ClassifierMixin, _Alike):  # type: ignore[misc]
     score = MultiTaskEstimator.score
 
 
-class MultiTaskRegressor(RegressorMixin, _Alike):  # type: ignore[misc]
+class MultiTaskRegressor(RegressorMixin, MultiTaskEstimator):  # type: ignore[misc]
     """Several regressions by one model; see `MultiTaskEstimator`, which takes its options."""
 
     _kind = "regression"
