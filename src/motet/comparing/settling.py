@@ -27,9 +27,9 @@ from motet.run.prepared import AnyPrepared, Prepared, PreparedSources
 from motet.run.suggesting import groupable
 from motet.run.training import config_text
 from motet.tasks.choices import find_metrics
+from motet.tasks.listing import main_tasks
 from motet.tasks.scores import fit_trivial
 from motet.training import Trainer
-from motet.training.evaluation import main_tasks
 from motet.training.monitor import without_value
 
 Say = Callable[[str], object]

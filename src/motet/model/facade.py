@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from motet.model.enabled_tasks import EnabledTasks
 from motet.model.trunk import Trunk
 from motet.problems import InputError, hint
+from motet.tasks.listing import main_tasks
 
 
 class Facade(nn.Module):
@@ -41,9 +42,8 @@ class Facade(nn.Module):
         super().__init__()
         self.model = model
         self._trunk = next((each for each in model.modules() if isinstance(each, Trunk)), None)
-        able = model.labelled_tasks
-        main = [task for task in able if model.tasks[task].main]
-        self.primary = (main or able)[0] if primary is None else primary
+        able = [model.tasks[task] for task in model.labelled_tasks]
+        self.primary = main_tasks(able)[0] if primary is None else primary
 
     @property
     def primary(self) -> str:

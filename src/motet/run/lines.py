@@ -35,8 +35,8 @@ from motet.run.source_lines import source_lines
 from motet.run.stream_lines import stream_lines
 from motet.run.stream_prepared import PreparedStream
 from motet.run.unseen import Unseen
+from motet.tasks.listing import main_tasks
 from motet.training import EvaluationRecord, Report, Trainer
-from motet.training.evaluation import main_tasks
 from motet.training.parameter_groups import parameters_by_rate
 
 _EXTREMES = 8

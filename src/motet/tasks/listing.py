@@ -31,3 +31,9 @@ def listed_tasks(tasks: Any) -> list[Task]:
                 f"motet.tasks.Classification({name}, classes=2)"
             )
     return found
+
+
+def main_tasks(tasks: Iterable[Task]) -> list[str]:
+    """Return the names of the tasks marked as main, or of all if none is."""
+    tasks = list(tasks)
+    return [task.name for task in tasks if task.main] or [task.name for task in tasks]

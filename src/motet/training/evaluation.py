@@ -18,6 +18,7 @@ from motet.problems import InputError, RowError, hint
 from motet.processes import ALONE, Processes
 from motet.states import TokenStates, join_rows
 from motet.tasks import Prediction, Task, TaskMetrics
+from motet.tasks.listing import main_tasks
 from motet.tasks.members import soft_of
 from motet.tasks.row_weights import divided_by_own_weights
 from motet.tasks.scores import Trivial, normalised_score
@@ -284,12 +285,6 @@ def known_tasks(model: MultiTaskModel, tasks: str | Iterable[str] | None) -> lis
         if name not in model.tasks.names:
             raise InputError(f"no task is named {name!r}; {hint(name, model.tasks.names)}")
     return names
-
-
-def main_tasks(tasks: Iterable[Task]) -> list[str]:
-    """Return the names of the tasks marked as main, or of all if none is."""
-    tasks = list(tasks)
-    return [task.name for task in tasks if task.main] or [task.name for task in tasks]
 
 
 def _score(task: str, metrics: TaskMetrics, report: Report) -> float:

@@ -18,8 +18,8 @@ from motet.problems import InputError
 from motet.processes import ALONE, Processes
 from motet.seeds import derive
 from motet.tasks import Auxiliary, Task
+from motet.tasks.listing import main_tasks
 from motet.training.choices import Choice
-from motet.training.evaluation import main_tasks
 from motet.training.state import TrainingState
 
 

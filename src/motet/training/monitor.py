@@ -10,9 +10,10 @@ from motet.options import MONITORED
 from motet.problems import InputError
 from motet.tasks import Task
 from motet.tasks.choices import find_metrics
+from motet.tasks.listing import main_tasks
 from motet.tasks.scores import Trivial
 from motet.training.errors import TrainingError
-from motet.training.evaluation import Report, main_tasks
+from motet.training.evaluation import Report
 from motet.training.scorable import without_label, without_score
 from motet.training.state import TrainingState
 
