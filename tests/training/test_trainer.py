@@ -797,6 +797,7 @@ def test_statistics_tell_the_gradients_of_each_task():
     assert found["gradients"]["area"]["count"] == 4
     assert found["gradients"]["area"]["variance"] > 0
     assert result.balanced.gradient_norms.keys() == found["gradients"].keys()
+    assert found["weights"] == {t: float(w) for t, w in result.balanced.weights.items()}
 
 
 def test_evaluations_come_every_so_many_epochs_or_steps():

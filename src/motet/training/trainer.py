@@ -353,6 +353,8 @@ class Trainer:
             advice = partial(less_memory, self._setup, self._options, self.batch_size)
             explain_memory(error, f"step {self.step + 1}", advice)
             raise
+        if result.balanced and result.balanced.weights:
+            self.progress.weights = result.balanced.weights
         if result.unlabelled and self._reports_unlabelled:
             self._reports_unlabelled = False
             warn_of_no_label(result.unlabelled)
@@ -373,8 +375,6 @@ class Trainer:
         result = self.train_step(batch)
         self.progress.batch += result.batches
         balanced = result.balanced
-        if balanced and balanced.weights:
-            self.progress.weights = balanced.weights
         if (self.step % LOG_EVERY == 0 or result.looked) and balanced is not None:
             moment = self._moment(self.progress.epoch + 1)
             weights = {} if (fusion := self.model.fusion) is None else fusion.mean_weights()
