@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --durations 25
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: demo check test test-all bench format build clean
+.PHONY: demo check test test-all bench docs format build clean
 
 demo: .venv/core
 	$(BIN)/motet demo
@@ -26,6 +26,10 @@ test-all: check
 bench: .venv/test # quick; docs/benchmarks.md says how to measure in earnest
 	$(BIN)/python benchmarks/recorded.py
 
+docs: .venv/docs # pages in build/docs, from docs/ and the docstrings; any warning is an error
+	$(BIN)/python -m sphinx -W -q -c docs/sphinx -d build/doctrees . build/docs
+	@echo "open build/docs/index.html"
+
 format: .venv/test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -35,7 +39,7 @@ build: .venv/test
 	$(BIN)/python -m build --no-isolation
 
 clean:
-	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 # torch goes first and pinned: asked for by another package, pip may choose a build of many gigabytes
 .venv/core: pyproject.toml constraints.txt
@@ -46,4 +50,8 @@ clean:
 
 .venv/test: .venv/core
 	$(PIP) --editable '.[test,loops,ray,adapters,image,tune,track]'
+	touch $@
+
+.venv/docs: .venv/core
+	$(PIP) --editable '.[docs,sklearn]'
 	touch $@

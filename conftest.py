@@ -24,10 +24,12 @@ def run_alone(example):
 
 
 TUTORIALS = "**/tutorials/*.md"
+TYPED = "**/first_five_minutes.md"  # with commands between its blocks: tests/test_docs.py
+collect_ignore = ["docs/sphinx"]
 pages = Sybil(
     [CodeBlockParser("python", run_alone)],
     patterns=["*.md"],
-    excludes=[TUTORIALS, "**/earlier/*/model/*.md"],
+    excludes=[TUTORIALS, TYPED, "**/earlier/*/model/*.md"],
 )
 tutorials = Sybil([PythonCodeBlockParser()], patterns=[TUTORIALS])
 pytest_collect_file = (pages + tutorials).pytest()

@@ -184,6 +184,28 @@ def test_a_balancer_of_ones_own_does_what_its_one_method_says(run):
     assert numbers("R2 of easy: #", text)[0][0] > 0.9
 
 
+def test_a_type_of_task_of_ones_own_predicts_inside_its_range(run):
+    found = numbers("(eaten|plain): R2 #, from # to #", run("custom_task"))
+    ranges = {task: (low, high) for task, _, low, high in found}
+    assert all(r2 > 0.8 for _, r2, _, _ in found)
+    assert 0 <= ranges["eaten"][0] < ranges["eaten"][1] <= 1
+    assert ranges["plain"][0] < 0 or ranges["plain"][1] > 1
+
+
+def test_an_encoder_of_ones_own_multiplies_columns(run):
+    scores = dict(numbers("(product|price): R2 #", run("custom_encoder")))
+    assert scores["product"] > 0.8
+    assert scores["price"] > 0.9
+
+
+@pytest.mark.parametrize("member", ["balancer", "task", "encoder"])
+def test_a_member_of_ones_own_takes_less_than_30_lines(member):
+    source = (EXAMPLES / f"custom_{member}.py").read_text(encoding="utf-8")
+    classes = [each for each in ast.parse(source).body if isinstance(each, ast.ClassDef)]
+    lines = [each.end_lineno - each.decorator_list[0].lineno + 1 for each in classes]
+    assert 0 < sum(lines) + 1 < 30  # and its registration
+
+
 def test_rows_of_a_database_train_resume_and_predict_by_the_name_of_the_source(run):
     text = run("custom_source")
     [(score,)] = numbers("score: #", text)

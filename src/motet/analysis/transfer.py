@@ -48,6 +48,8 @@ def transfer(
 ) -> Transfer:
     """Compute the relative change of every task and Delta_m, with 95 % intervals.
 
+    Delta_m is::
+
         Δm = 100/T Σ_k 1/|M_k| Σ_{m in M_k} σ_m (M_m - B_m) / |B_m|
 
     with the multi-task score M and the single-task score B of T tasks with the metrics M_k, and σ 1

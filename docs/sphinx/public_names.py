@@ -1,0 +1,71 @@
+"""The public names of a module, each documented at one place: the module nearest to `motet`."""
+
+import collections.abc
+import inspect
+import typing
+from importlib import import_module
+from typing import Any
+
+import typing_extensions
+
+DOCUMENTED: list[str] = []
+"""The modules that have a page."""
+
+
+def markdown(module: str) -> str:
+    """Return the documentation of what a module exports, from docstrings."""
+    found = import_module(module)
+    own = [name for name in found.__all__ if not _is_foreign(name, getattr(found, name))]
+    entries = [_entry(module, name) for name in own]
+    return "\n\n".join([_rest(inspect.cleandoc(found.__doc__ or "")), *entries])
+
+
+def without_page() -> list[str]:
+    """Return the public modules that have no page."""
+    motet = import_module("motet")
+    modules = [f"motet.{name}" for name in motet.__all__ if inspect.ismodule(getattr(motet, name))]
+    return [module for module in ("motet", *modules) if module not in DOCUMENTED]
+
+
+def _entry(module: str, name: str) -> str:
+    member = getattr(import_module(module), name)
+    if inspect.ismodule(member):
+        page = f"{name}.md"
+        return f"- [`{module}.{name}`]({page}): {_first_line(member)}"
+    home = _home(name, member)
+    if home != module:
+        return f"- `{name}`: see {{py:obj}}`{home}.{name}`"
+    if not (inspect.isclass(member) or inspect.isroutine(member)):
+        return f"- `{name}`: `{member!r}`"
+    return _rest(f".. {_directive(member)}:: {module}.{name}\n{_options(member)}")
+
+
+def _is_foreign(name: str, member: Any) -> bool:
+    places = (typing, typing_extensions, collections.abc)
+    return any(getattr(place, name, None) is member for place in places)
+
+
+def _home(name: str, member: Any) -> str:
+    """Return the module with the fewest dots that exports a name and has a page."""
+    modules = [import_module(module) for module in DOCUMENTED]
+    having = [each.__name__ for each in modules if name in each.__all__]
+    same = [each for each in having if getattr(import_module(each), name) is member]
+    return min(same, key=lambda each: each.count("."))
+
+
+def _directive(member: Any) -> str:
+    if inspect.isclass(member):
+        return "autoexception" if issubclass(member, Exception) else "autoclass"
+    return "autofunction"
+
+
+def _options(member: Any) -> str:
+    return "   :members:\n   :show-inheritance:\n" if inspect.isclass(member) else ""
+
+
+def _first_line(module: Any) -> str:
+    return (module.__doc__ or "").strip().splitlines()[0]
+
+
+def _rest(text: str) -> str:
+    return f"```{{eval-rst}}\n{text}\n```"

@@ -1,0 +1,87 @@
+"""The first five minutes, typed as the page says; and the pages, built as `make docs` does."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from motet import cli
+
+ROOT = Path(__file__).parent.parent
+BLOCKS = re.compile(r"^```(console|yaml|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SET_UP = ("make", "source")
+"""What `make demo` and a shell do before."""
+
+
+@pytest.mark.slow
+def test_the_first_five_minutes_work_as_typed(tmp_path, monkeypatch, capsys):
+    page = (ROOT / "docs" / "first_five_minutes.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    namespace, typed = {}, []
+    for language, text in BLOCKS.findall(page):
+        if language == "yaml":
+            (tmp_path / re.match(r"# (\S+)\n", text)[1]).write_text(text)
+        elif language == "python":
+            exec(text, namespace)
+        else:
+            for line in text.splitlines():
+                words = shlex.split(line, comments=True)
+                if words[0] not in SET_UP:
+                    monkeypatch.setattr(sys, "argv", words)
+                    with pytest.raises(SystemExit) as left:
+                        cli.main()
+                    assert left.value.code == 0, (line, capsys.readouterr())
+                    typed.append(words[1])
+    assert typed == ["validate", "train", "predict", "evaluate", "compare"]
+    assert (tmp_path / "runs" / "first-001" / "report.html").is_file()
+    assert (tmp_path / "predictions.parquet").is_file()
+    assert "no measurable difference" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The folder of built pages; any warning fails."""
+    pytest.importorskip("sphinx", reason="not installed: pip install 'motet[docs]'")
+    folder = tmp_path_factory.mktemp("docs")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-c", "docs/sphinx"]
+    done = subprocess.run(
+        [*command, "-d", str(folder / "read"), ".", str(folder / "html")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder / "html" / "docs"
+
+
+@pytest.mark.slow
+def test_pages_are_built_without_a_warning_and_without_the_network(built):
+    pages = [path.read_text(encoding="utf-8") for path in built.rglob("*.html")]
+    assert len(pages) > 30
+    loaded = re.compile(r'<(?:script|link|img)[^>]+(?:src|href)="(http[^"]+)')
+    assert not any(loaded.search(page) for page in pages)
+
+
+@pytest.mark.slow
+def test_every_public_name_option_and_command_is_in_the_reference(built):
+    import motet
+    from motet import balancing, tasks
+    from motet.registry import KINDS
+
+    def text(name):
+        return (built / "reference" / f"{name}.html").read_text(encoding="utf-8")
+
+    for module in (motet, balancing, tasks):
+        page = text(module.__name__.rpartition(".")[2])
+        assert [name for name in module.__all__ if name not in page] == []
+    options = text("config_options")
+    for kind in ("balancer", "sharing", "task", "encoder", "scheduler", "input"):
+        headings = {name: f"{kind} {name}<" for name in KINDS[kind]}
+        assert [name for name, each in headings.items() if each not in options] == []
+    commands = text("commands")
+    assert "--balancers" in commands
+    assert "motet predict RUN DATA" in commands
