@@ -18,9 +18,13 @@ def markdown() -> str:
     """Return sections, members by kind, and mappings."""
     schema = json_schema()
     definitions = schema["$defs"]
-    top = [f"| [`{key}`](#{_slug(key)}) | {_text(each)} |" for key, each in _keys(schema)]
+    keys = _keys(schema)
+    for _, each in keys:
+        for name in _references(each):
+            each.setdefault("description", definitions[name].get("description", ""))
+    top = [f"| [`{key}`](#{_slug(key)}) | {_text(each)} |" for key, each in keys]
     sections = ["| section | |\n|---|---|\n" + "\n".join(top)]
-    for key, each in _keys(schema):
+    for key, each in keys:
         tables = list(_tables(each, definitions))
         values = "" if tables else f"\n\nValues: {_values(each)}"
         sections += [f"## {key}\n\n{_text(each)}{values}", *tables]

@@ -3,21 +3,22 @@
 import re
 from pathlib import Path
 
-_LINK = re.compile(r"\]\(([\w./]+)\.md\)")
+_LINK = re.compile(r"\[([^\]]+)\]\(([\w./]+)\.md\)")
 
 
 def of_page(text: str) -> str:
     """Return a hidden table of contents for each section of a page that has links."""
     first, *sections = re.split(r"^## (.*)$", text, flags=re.MULTILINE)
     named = [("", first), *zip(sections[::2], sections[1::2], strict=True)]
-    seen: dict[str, None] = {}
+    seen: set[str] = set()
     trees = []
     for heading, section in named:
-        pages = [each for each in dict.fromkeys(_LINK.findall(section)) if each not in seen]
-        seen |= dict.fromkeys(pages)
-        if pages:
+        titles = {page: title.strip("`") for title, page in _LINK.findall(section)}
+        lines = [f"{title} <{page}>" for page, title in titles.items() if page not in seen]
+        seen |= set(titles)
+        if lines:
             caption = f":caption: {heading}\n" if heading else ""
-            trees.append(_tree(f":hidden:\n{caption}\n" + "\n".join(pages)))
+            trees.append(_tree(f":hidden:\n{caption}\n" + "\n".join(lines)))
     return "\n\n".join(trees)
 
 

@@ -14,6 +14,7 @@ import config_options
 import contents
 import example_list
 import public_names
+import signatures
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
@@ -32,6 +33,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", find_modules)
     app.connect("env-get-outdated", made_pages)
     app.connect("source-read", fill)
+    app.connect("autodoc-process-signature", signatures.shown)
+    app.connect("autodoc-process-docstring", signatures.keep_colons, priority=400)
     return {"parallel_read_safe": True}
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import typing_extensions
 
+from motet.options import read_typed_dict
+
 DOCUMENTED: list[str] = []
 """The modules that have a page."""
 
@@ -35,9 +37,19 @@ def _entry(module: str, name: str) -> str:
     home = _home(name, member)
     if home != module:
         return f"- `{name}`: see {{py:obj}}`{home}.{name}`"
+    if typing_extensions.is_typeddict(member):
+        return _keys(module, name, member)
     if not (inspect.isclass(member) or inspect.isroutine(member)):
         return f"- `{name}`: `{member!r}`"
     return _rest(f".. {_directive(member)}:: {module}.{name}\n{_options(member)}")
+
+
+def _keys(module: str, name: str, member: Any) -> str:
+    """Return the keys of a mapping of options."""
+    keys = read_typed_dict(f"{member.__module__}:{member.__qualname__}")
+    about = inspect.cleandoc(member.__doc__ or "")
+    lines = [f"- `{each.name}`, by default `{each.default!r}`: {each.description}" for each in keys]
+    return "\n".join([f"**{module}.{name}**. {about}\n", *lines])
 
 
 def _is_foreign(name: str, member: Any) -> bool:
@@ -60,7 +72,10 @@ def _directive(member: Any) -> str:
 
 
 def _options(member: Any) -> str:
-    return "   :members:\n   :show-inheritance:\n" if inspect.isclass(member) else ""
+    if not inspect.isclass(member):
+        return ""
+    members = "" if hasattr(member, "model_fields") else "   :members:\n"  # see config_options
+    return f"{members}   :show-inheritance:\n"
 
 
 def _first_line(module: Any) -> str:
