@@ -8,7 +8,7 @@ from typing import Any
 
 import typing_extensions
 
-from motet.options import read_typed_dict
+from motet.options import Default, read_typed_dict
 
 DOCUMENTED: list[str] = []
 """The modules that have a page."""
@@ -37,11 +37,20 @@ def _entry(module: str, name: str) -> str:
     home = _home(name, member)
     if home != module:
         return f"- `{name}`: see {{py:obj}}`{home}.{name}`"
-    if typing_extensions.is_typeddict(member):
+    if _has_defaults(member):
         return _keys(module, name, member)
     if not (inspect.isclass(member) or inspect.isroutine(member)):
         return f"- `{name}`: `{member!r}`"
     return _rest(f".. {_directive(member)}:: {module}.{name}\n{_options(member)}")
+
+
+def _has_defaults(member: Any) -> bool:
+    """Return whether it is a mapping of options, each with a default."""
+    if not typing_extensions.is_typeddict(member):
+        return False
+    hints = typing.get_type_hints(member, include_extras=True).values()
+    marks = [getattr(each, "__metadata__", ()) for each in hints]
+    return all(any(isinstance(mark, Default) for mark in each) for each in marks)
 
 
 def _keys(module: str, name: str, member: Any) -> str:

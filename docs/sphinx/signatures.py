@@ -35,7 +35,12 @@ def shown(
 def _default(parameter: inspect.Parameter) -> Any:
     """Return a default whose text is short."""
     default = parameter.default
-    return default if default is parameter.empty or len(repr(default)) < 60 else ...
+    return default if default is parameter.empty or len(repr(default)) < 60 else _Dots()
+
+
+class _Dots:
+    def __repr__(self) -> str:
+        return "..."
 
 
 def keep_colons(
