@@ -41,7 +41,9 @@ def _entry(module: str, name: str) -> str:
         return _keys(module, name, member)
     if not (inspect.isclass(member) or inspect.isroutine(member)):
         return f"- `{name}`: `{member!r}`"
-    return _rest(f".. {_directive(member)}:: {module}.{name}\n{_options(member)}")
+    text = _rest(f".. {_directive(member)}:: {module}.{name}\n{_options(member)}")
+    keys = "\n\nIts keys are those of [a config](config_options.md)."
+    return text + keys if name == "Config" else text
 
 
 def _has_defaults(member: Any) -> bool:
@@ -83,7 +85,7 @@ def _directive(member: Any) -> str:
 def _options(member: Any) -> str:
     if not inspect.isclass(member):
         return ""
-    members = "" if hasattr(member, "model_fields") else "   :members:\n"  # see config_options
+    members = "" if hasattr(member, "model_fields") else "   :members:\n"
     return f"{members}   :show-inheritance:\n"
 
 
