@@ -6,7 +6,8 @@
 
 Three models, T heads on one shared encoder. In each round every method makes one step, in a new
 random order; a ratio is the median over rounds of the ratio within a round. "plain" is
-``sum(losses).backward()``; "floor" is T bare vector-Jacobian products, nothing stored. Loss
+``sum(losses).backward()``; "floor" is T bare vector-Jacobian products, nothing stored; "by hand"
+keeps them, finds their Gramian and writes a weighted sum, as every Gramian balancer has to. Loss
 balancers are compared with plain by whole steps (forward pass, backward pass), all others with the
 floor by the backward pass alone. torchjd is shown at its best setting for each method.
 
@@ -170,6 +171,25 @@ def floor(problem):
     return run
 
 
+def by_hand(problem):
+    """T products that are kept, their Gramian, and a sum of them in .grad: what all have to do."""
+    sizes = [parameter.numel() for parameter in problem.shared]
+    rows = torch.empty(len(problem.tasks), sum(sizes))
+
+    def run(losses):
+        for row, task in zip(rows, problem.tasks, strict=True):
+            wanted = [*problem.shared, *problem.own[task]]
+            found = torch.autograd.grad(losses[task], wanted, retain_graph=True)
+            torch.cat([each.reshape(-1) for each in found[: len(sizes)]], out=row)
+            for parameter, each in zip(problem.own[task], found[len(sizes) :], strict=True):
+                parameter.grad = each
+        weights = (rows @ rows.T).sum(dim=0)
+        for parameter, part in zip(problem.shared, (weights @ rows).split(sizes), strict=True):
+            parameter.grad = part.view_as(parameter)
+
+    return run
+
+
 def ours(name, **options):
     def made(problem):
         balancer = create(name, problem.tasks)
@@ -283,7 +303,8 @@ def usable(problem, methods):
 def relative(model, count, methods, rounds):
     """Yield each method with its milliseconds a step, and what it is compared with and how much."""
     problem = Problem(model, count)
-    found = times(problem, usable(problem, {"plain": plain, "floor": floor} | methods), rounds)
+    references = {"plain": plain, "floor": floor, "by hand": by_hand}
+    found = times(problem, usable(problem, references | methods), rounds)
     for name in found:
         whole = name == "plain" or (
             name in available() and isinstance(create(name, ["a"]), LossBalancer)
@@ -291,6 +312,8 @@ def relative(model, count, methods, rounds):
         reference = "plain" if whole else "floor"
         milliseconds = 1e3 * statistics.median(sum(pair) for pair in found[name])
         yield name, milliseconds, reference, ratio(found, name, reference, whole)
+        if name in methods and not whole:
+            yield name, milliseconds, "by hand", ratio(found, name, "by hand", whole)
 
 
 def measure(model, count, rounds):
@@ -400,7 +423,7 @@ def figures(quick):
                     yield f"{model}, T = {count}: {name} / {reference}", value, goal
     for model in TABLES:
         for name, _, reference, value in relative(model, 3, {"pcgrad": ours("pcgrad")}, rounds):
-            if name == "pcgrad":
+            if name == "pcgrad" and reference == "floor":
                 yield f"{model}, T = 3: {name} / {reference}", value, 1.10
 
 

@@ -52,10 +52,11 @@ def motet(folder, epochs, seed):
     }
     run = motet.train(config, output=folder / "run")
     found = pq.read_table(run.path / "predictions" / "test.parquet")
-    return {task: found[f"{task}_prediction"].to_pylist() for task in TASKS}
+    return {task: found[task].to_pylist() for task in TASKS}
 
 
 def ludwig(folder, epochs, seed):
+    import pandas
     from ludwig.api import LudwigModel
 
     layers = [{"output_size": width} for width in HIDDEN]
@@ -75,9 +76,10 @@ def ludwig(folder, epochs, seed):
             "early_stop": -1,
         },
     }
+    rows = pandas.read_csv(folder / "rows.csv")
     model = LudwigModel(config, backend="local")
-    model.train(str(folder / "rows.csv"), random_seed=seed, output_directory=str(folder / "run"))
-    found, _ = model.predict(str(folder / "rows.csv"), split="test")
+    model.train(rows, random_seed=seed, output_directory=str(folder / "run"))
+    found, _ = model.predict(rows[rows.split == "test"])
     return {task: found[f"{task}_predictions"].tolist() for task in TASKS}
 
 
