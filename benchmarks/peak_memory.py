@@ -15,7 +15,7 @@ import argparse
 from itertools import accumulate
 
 import torch
-from step_cost import MODELS, Problem, ours, plain, ratio, times
+from step_cost import MODELS, Problem, ours, plain, ratio, times, usable
 from torch.profiler import ProfilerActivity, profile
 
 from motet.balancing import available, create
@@ -68,8 +68,10 @@ def reading_gradients():
 
 
 def ladder(model, count, rounds):
-    base, found = peak(model, count, plain), times(Problem(model, count), LADDER, rounds)
-    for name, made in LADDER.items():
+    problem = Problem(model, count)
+    ways = usable(problem, LADDER)
+    base, found = peak(model, count, plain), times(problem, ways, rounds)
+    for name, made in ways.items():
         held = peak(model, count, made)
         problem = Problem(model, count)
         path = getattr(made(problem)(problem.losses()), "path", "")
