@@ -4,16 +4,48 @@ import re
 import shlex
 import subprocess
 import sys
+from inspect import ismodule
 from pathlib import Path
 
 import pytest
 
+import motet
 from motet import cli
+from motet.registry import KINDS
 
 ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[^)\s]*)?\)")
 BLOCKS = re.compile(r"^```(console|yaml|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SET_UP = ("make", "source")
 """What `make demo` and a shell do before."""
+
+
+def linked(page):
+    """The files that a page links."""
+    text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return {(page.parent / target).resolve() for target in LINK.findall(text)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_of_a_page_lead_to_files(page):
+    assert [str(path) for path in linked(page) if not path.exists()] == []
+
+
+def test_every_page_is_found_from_the_index():
+    index = ROOT / "docs" / "index.md"
+    found = linked(index)
+    for page in [each for each in found if each.name == "index.md"]:
+        whole = "generated: folder" in page.read_text(encoding="utf-8")
+        found |= set(page.parent.glob("*.md")) if whole else linked(page)
+    pages = {path for path in PAGES if path.parent != ROOT and path != index}
+    assert sorted(map(str, pages - found)) == []
+
+
+def test_every_public_module_has_a_page():
+    text = "".join(path.read_text() for path in (ROOT / "docs" / "reference").glob("*.md"))
+    modules = [name for name in motet.__all__ if ismodule(getattr(motet, name))]
+    assert [each for each in modules if f"generated: names motet.{each} " not in text] == []
 
 
 @pytest.mark.slow
@@ -68,14 +100,10 @@ def test_pages_are_built_without_a_warning_and_without_the_network(built):
 
 @pytest.mark.slow
 def test_every_public_name_option_and_command_is_in_the_reference(built):
-    import motet
-    from motet import balancing, tasks
-    from motet.registry import KINDS
-
     def text(name):
         return (built / "reference" / f"{name}.html").read_text(encoding="utf-8")
 
-    for module in (motet, balancing, tasks):
+    for module in (motet, motet.balancing, motet.tasks):
         page = text(module.__name__.rpartition(".")[2])
         assert [name for name in module.__all__ if name not in page] == []
     options = text("config_options")
