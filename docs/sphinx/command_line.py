@@ -9,7 +9,7 @@ from motet.cli import app
 
 def markdown() -> str:
     """Return a section for each command, in the order of ``motet --help``."""
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    commands = typer.main.get_command(app).commands
     return "\n\n".join(_section(name, command) for name, command in commands.items())
 
 
