@@ -35,7 +35,6 @@ format: .venv/test
 	$(BIN)/ruff check --fix .
 
 build: .venv/test
-	$(PIP) build hatchling
 	$(BIN)/python -m build --no-isolation
 
 clean:

@@ -1,11 +1,15 @@
 """motet in Hugging Face's `Trainer`: a subclass whose `training_step` calls `motet.backward`.
 
+    torchrun --nproc-per-node 2 examples/hugging_face_loop.py
+
 A small, randomly initialised BERT reads sentences of made-up words and learns two tasks: their
 topic and how many words of a kind they contain. The gradients are balanced by UPGrad once per step,
 however many micro-batches it has; clipping, mixed precision, logging and checkpoints are handled by
-the `Trainer`. Prints the evaluation before and after training. Needs `pip install 'motet[loops]'`.
+the `Trainer`, and so are several processes; one without torchrun. Prints the evaluation before and
+after training. Needs `pip install 'motet[loops]'`.
 """
 
+import os
 import tempfile
 from typing import Any
 
@@ -118,7 +122,7 @@ def main() -> None:
             args=TrainingArguments(
                 output_dir=folder,
                 num_train_epochs=5,
-                per_device_train_batch_size=32,
+                per_device_train_batch_size=32 // int(os.environ.get("WORLD_SIZE", "1")),
                 gradient_accumulation_steps=2,
                 learning_rate=5e-3,
                 label_names=["topic", "count"],
@@ -135,6 +139,8 @@ def main() -> None:
         before = trainer.evaluate(ignore_keys=["losses"])
         trainer.train()
         after = trainer.evaluate(ignore_keys=["losses"])
+    if not trainer.is_world_process_zero():
+        return
     for metric in ("accuracy", "r2"):
         print(f"{metric}: {before[f'eval_{metric}']:.3f} -> {after[f'eval_{metric}']:.3f}")
 

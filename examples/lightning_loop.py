@@ -1,10 +1,14 @@
 """motet in PyTorch Lightning: manual optimisation, with `motet.backward` for `manual_backward`.
 
+    torchrun --nproc-per-node 2 examples/lightning_loop.py
+
 Two tasks on one encoder, balanced by UPGrad. Accumulates two micro-batches per step, clips, and
-supports any precision of the `Trainer`. Prints the validation losses before and after training, and
-how often the tasks were in conflict. Needs `pip install 'motet[loops]'`.
+supports any precision of the `Trainer`, and several processes (strategy "ddp"); one without
+torchrun. Prints the validation losses before and after training, and how often the tasks were in
+conflict. Needs `pip install 'motet[loops]'`.
 """
 
+import os
 from typing import Any
 
 import pytorch_lightning as lightning
@@ -72,7 +76,8 @@ class TwoTasks(lightning.LightningModule):
 
     def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
         """Log the losses."""
-        self.log_dict({f"validation/{task}": loss for task, loss in self.losses(batch).items()})
+        losses = {f"validation/{task}": loss for task, loss in self.losses(batch).items()}
+        self.log_dict(losses, sync_dist=True)  # their means over the processes
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Train all parameters, without weight decay: a balancer's parameters must not decay."""
@@ -92,9 +97,12 @@ def main() -> None:
     """Train, and validate before and after."""
     lightning.seed_everything(0, verbose=False)
     model, validation = TwoTasks(), loader(200, seed=1)
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # that torchrun started
     trainer = lightning.Trainer(
         max_epochs=5,
         accelerator="cpu",
+        devices=processes,
+        strategy="ddp" if processes > 1 else "auto",
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -102,6 +110,8 @@ def main() -> None:
     )
     [before] = trainer.validate(model, validation, verbose=False)
     trainer.fit(model, loader(1000, seed=0, shuffle=True), validation)
+    if not trainer.is_global_zero:
+        return
     for task in model.heads:
         after = float(trainer.callback_metrics[f"validation/{task}"])
         print(f"{task}: loss {before[f'validation/{task}']:.3f} -> {after:.3f}")

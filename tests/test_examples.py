@@ -165,6 +165,15 @@ def test_two_tasks_in_conflict_learn_in_lightning(lightning, run):
     assert 0 < conflicts < steps == 100
 
 
+def test_two_tasks_learn_in_accelerate(transformers, run):
+    text = run("accelerate_loop")
+    losses = numbers(r"(\w+): loss # -> #", text)
+    assert [task for task, *_ in losses] == ["kind", "area"]
+    assert all(after < before / 2 for _, before, after in losses)
+    [(conflicts, steps)] = numbers("in conflict at # of # steps", text)
+    assert 0 < conflicts < steps == 50
+
+
 def test_two_tasks_learn_in_hugging_face(transformers, run):
     text = run("hugging_face_loop")
     scores = numbers(r"(accuracy|r2): # -> #", text)

@@ -1,7 +1,10 @@
 """Other people's loops in examples/: accumulation, clipping and precision are those of the loop."""
 
 import os
+import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,6 +120,60 @@ def test_two_processes_in_lightning_are_one(fit, lightning):
         torch.testing.assert_close(state, whole.state_dict(), rtol=1e-4, atol=1e-6)
 
 
+# Accelerate --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def accelerated():
+    """Trains the example's model; its parameters, and how many steps were in conflict."""
+    accelerate = pytest.importorskip(
+        "accelerate", reason="not installed: pip install 'motet[loops]'"
+    )
+    example = runpy.run_path(str(EXAMPLES / "accelerate_loop.py"))
+
+    def forget():
+        accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
+        accelerate.state.GradientState._reset_state()
+
+    def trains(batch, accumulate):
+        forget()
+        split = accelerate.DataLoaderConfiguration(split_batches=True)
+        accelerator = accelerate.Accelerator(
+            cpu=True, gradient_accumulation_steps=accumulate, dataloader_config=split
+        )
+        assert accelerator.num_processes == processes_of().count
+        torch.manual_seed(0)
+        model = example["TwoTasks"]()
+        steps = example["train"](
+            model, example["new_data"](200, seed=0), accelerator, epochs=2, batch=batch
+        )
+        return model.state_dict(), [bool(step.cosines[0, 1] < 0) for step in steps]
+
+    yield trains
+    forget()
+
+
+def test_micro_batches_in_accelerate_are_the_whole_batch(accelerated):
+    halves, found = accelerated(batch=20, accumulate=2)
+    whole, expected = accelerated(batch=40, accumulate=1)
+    assert found == expected
+    assert len(found) == 10
+    torch.testing.assert_close(halves, whole, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_two_processes_in_accelerate_are_one(accelerated):
+    whole, expected = accelerated(batch=20, accumulate=2)
+
+    def each():
+        as_launched()
+        return accelerated(batch=20, accumulate=2)
+
+    for state, found in in_processes(2, each):
+        assert found == expected
+        torch.testing.assert_close(state, whole, rtol=1e-4, atol=1e-6)
+
+
 # Hugging Face ------------------------------------------------------------------------------------
 
 
@@ -205,3 +262,35 @@ def test_hugging_face_may_train_in_bfloat16(train):
     )
     assert next(half.parameters()).dtype == torch.float32
     assert_same_parameters(half, exact, rtol=0.1, atol=0.01)
+
+
+# Started by torchrun -----------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("lightning_loop", ["kind", "area"]),
+        ("accelerate_loop", ["kind", "area"]),
+        ("hugging_face_loop", ["accuracy", "r2"]),
+    ],
+)
+def test_two_processes_of_torchrun_learn_and_one_reports(name, lines, lightning, transformers):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    found = subprocess.run(
+        [*launcher, str(EXAMPLES / f"{name}.py")],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        timeout=600,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    scores = re.findall(r"^(\w+): (?:loss )?(-?[\d.]+) -> (-?[\d.]+)$", found.stdout, re.MULTILINE)
+    assert [score for score, *_ in scores] == lines
+    for score, before, after in scores:
+        if score in ("accuracy", "r2"):
+            assert float(after) > max(float(before) + 0.3, 0.6)
+        else:
+            assert float(after) < float(before) / 2

@@ -16,7 +16,6 @@ app = typer.Typer(
     name="motet",
     help="Multi-task learning on PyTorch: one model, several tasks.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

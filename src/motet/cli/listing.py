@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from motet.cli.app import app
+from motet.cli.completing import kinds
 from motet.cli.console import echo
 from motet.figures import counted
 from motet.problems import InputError
@@ -12,7 +13,9 @@ from motet.problems import InputError
 
 @app.command(name="list")
 def list_members(
-    kind: Annotated[str | None, typer.Argument(help="balancers, tasks, losses, ...")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(help="balancers, tasks, losses, ...", autocompletion=kinds)
+    ] = None,
 ) -> None:
     """List the names that a config can use, with a line on each."""
     from motet.options import summary

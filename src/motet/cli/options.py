@@ -5,12 +5,17 @@ from typing import Annotated, Literal
 
 import typer
 
+from motet.cli.completing import task_names
+
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="The run folder itself; runs/NAME-NNN if left out."),
 ]
 ROWS = "File (.csv, .parquet, .jsonl, .arrow), pattern, or folder saved by Hugging Face datasets"
-Tasks = Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")]
+Tasks = Annotated[
+    str | None,
+    typer.Option(help="Only these tasks, separated by commas.", autocompletion=task_names),
+]
 Split = Literal["train", "validation", "test", "calibration"]
 Weights = Annotated[
     Literal["best", "each"],
