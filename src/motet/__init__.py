@@ -97,7 +97,9 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(_PLACES[name]), name)
     if name in __all__:
         return import_module(f"motet.{name}")
-    raise AttributeError(f"module 'motet' has no attribute {name!r}")
+    if name.startswith("_"):
+        raise AttributeError(f"module 'motet' has no attribute {name!r}")
+    raise import_module("motet.elsewhere").missing(__name__, name)
 
 
 def __dir__() -> list[str]:

@@ -32,10 +32,13 @@ KEYS = _by_other(
         # sections
         "data": "dataset datasets",
         "inputs": "features input_features predictors x",
-        "tasks": "target targets label labels outputs output_features targets y heads",
+        "tasks": "target targets label labels outputs output_features y heads task_configs",
         "model": "network net",
-        "balancing": "balancer balance weighting loss_weighting aggregator mtl_method",
+        "balancing": "balancer balance weighting loss_weighting aggregator mtl_method "
+        "loss_balancing loss_balancer balancing_strategy",
         "scheduling": "task_scheduler task_scheduling task_sampler task_sampling",
+        "main": "is_main_task main_task is_main is_primary primary",
+        "fusion": "fusion_method fusion_type fusion_layer",
         "training": "trainer train fit train_args training_args hyperparameters params",
         # data
         "source": "path file files filename file_name data_path csv table url train_path",
@@ -49,10 +52,23 @@ KEYS = _by_other(
         # model
         "encoder": "backbone trunk body feature_extractor combiner",
         "sharing": "architecture arch mtl_architecture sharing_type parameter_sharing",
+        "task_layers": "task_specific_layers num_task_layers specific_layers",
+        "shared_layers": "num_shared_layers",
+        "outputs": "output_dim out_features num_outputs",
+        "shared_width": "shared_head_dim shared_hidden_dim",
+        "strength": "sharing_strength regularization_weight reg_weight lambda_reg",
+        "regularizer": "regularization_type reg_type",
+        "groups": "sharing_groups task_groups modality_groups",
+        "task_embedding": "task_embedding_dim use_task_embeddings task_embeddings",
+        "routers": "num_routers n_routers",
+        "lateral": "lateral_connections",
+        "adapters": "adapter_layers",
         "hidden": "hidden_layers hidden_sizes hidden_size hidden_dims hidden_dim hidden_units "
         "units layer_sizes hidden_layer_sizes layers n_layers num_layers fc_layers widths",
-        "width": "hidden_size hidden_dim hidden_units units d_model dim embed_dim output_size",
-        "layers": "num_layers n_layers num_hidden_layers depth",
+        "width": "hidden_size hidden_dim hidden_units units d_model dim embed_dim output_size "
+        "routing_dim attention_dim input_dim in_features in_dim output_dim",
+        "layers": "num_layers n_layers num_hidden_layers depth num_encoder_layers "
+        "cross_stitch_layers",
         "heads": "num_heads n_heads nhead num_attention_heads attention_heads",
         "feedforward": "dim_feedforward ffn_dim intermediate_size",
         "embedding_width": "embedding_dim embedding_size emb_dim embed_dim embed_size",
@@ -65,7 +81,7 @@ KEYS = _by_other(
         "expert_width": "expert_size expert_dim expert_hidden expert_units",
         "head": "tower towers decoder head_layers",
         # inputs and tasks
-        "type": "name kind class method algorithm _target_ class_name",
+        "type": "name kind class method algorithm _target_ class_name task_type",
         "tokenizer": "tokeniser tokenization",
         "max_length": "max_len max_seq_length max_seq_len sequence_length seq_len",
         "vocabulary": "vocab vocab_size max_features num_words max_vocab_size most_common",
@@ -73,9 +89,18 @@ KEYS = _by_other(
         "lowercase": "lower do_lower_case",
         "scaling": "normalization normalisation normalize normalise scaler preprocessing",
         "loss": "loss_fn loss_function criterion objective",
-        "metrics": "metric scoring eval_metric eval_metrics",
+        "metrics": "metric scoring eval_metric eval_metrics metric_fns metric_fn",
+        "every": "update_frequency",
         "weight": "loss_weight loss_weights task_weight task_weights weights",
-        "classes": "num_classes n_classes class_names label_names n_labels num_labels",
+        "classes": "num_classes n_classes class_names label_names n_labels num_labels "
+        "num_ner_tags num_tags output_dim",
+        "delta": "huber_delta",
+        # balancers
+        "weights": "loss_weights task_weights",
+        "initial": "init_log_vars initial_log_vars log_vars",
+        "kinds": "task_types",
+        "window": "window_size",
+        "temperature": "temp tau",
         "class_weights": "class_weight",
         "pos_weight": "positive_weight",
         # training
@@ -83,8 +108,8 @@ KEYS = _by_other(
         "iterations n_iter",
         "batch_size": "batch bs per_device_train_batch_size train_batch_size minibatch_size",
         "optimizer": "optim optimiser solver optimizer_name",
-        "learning_rate": "lr eta learningrate learning_rate_init base_lr init_lr initial_lr "
-        "step_size",
+        "learning_rate": "lr eta meta_lr learningrate learning_rate_init base_lr init_lr "
+        "initial_lr step_size",
         "weight_decay": "wd l2 l2_regularization l2_penalty regularization decay",
         "lr_schedule": "scheduler lr_scheduler lr_scheduler_type learning_rate_schedule "
         "learning_rate_scheduler schedule",
@@ -110,6 +135,22 @@ KEYS = _by_other(
 )
 """By another key, plain: the keys that it may be here."""
 
+NOTES = {
+    "usecrf": "write decoder: crf",
+    "modalitydims": "widths are read from the data or from the encoders; remove it, or, without "
+    "data, give each input a width",
+    "numgates": "every task has a gate of its own; remove it",
+    "reduction": "losses are means over the labelled rows; remove it",
+    "useauxiliarytasks": "auxiliary tasks are listed with the others, under tasks; remove it",
+    "auxiliarytasks": "list them with the other tasks, such as tasks: {words: {type: "
+    "masked_language_modelling, frequency: {every: 10}}}",
+    "usetaskscheduling": "choose scheduling: {type: round_robin} or another type; by default all "
+    "tasks train at every step; remove it",
+    "taskclustering": "write model: {sharing: {type: soft, groups: {by: gradients, number: 2, "
+    "every: 1}}}; groups by hand are lists of tasks",
+}
+"""By an option, plain, that has another form here: what to do instead, in Python too."""
+
 NOT_IN_CONFIGS = {
     **dict.fromkeys(
         ("outputdir", "output", "savedir", "logdir", "rundir", "saveto", "checkpointdir"),
@@ -127,13 +168,25 @@ NOT_IN_CONFIGS = {
 }
 """By a key, plain, that no config has: what to do instead."""
 
+AUXILIARY = {
+    "language_modelling": "language_modeling language_model causal_lm lm",
+    "masked_language_modelling": "masked_language_modeling masked_language_model masked_lm mlm",
+    "next_sentence": "next_sentence_prediction nsp",
+    "sentence_order": "sentence_order_prediction sop",
+    "word_order": "word_order_prediction word_shuffling shuffling",
+    "denoising": "denoising_autoencoder autoencoder reconstruction",
+}
+"""Other names of auxiliary tasks."""
+
 MEMBERS = {
     "balancer": _by_other(
         {
+            "manual": "static fixed manual_weighting static_weighting fixed_weighting "
+            "fixed_weights loss_balancer",
             "equal": "ls ew linear_scalarization scalarization equal_weighting uniform "
             "sum mean average avg none unit joint erm",
-            "uncertainty": "uw uncertainty_weighting uncertainty_weights homoscedastic kendall "
-            "homoscedastic_uncertainty revised_uncertainty ruw",
+            "uncertainty": "dynamic uw uncertainty_weighting uncertainty_weights homoscedastic "
+            "kendall homoscedastic_uncertainty revised_uncertainty ruw",
             "dwa": "dynamic_weight_average dynamic_weight_averaging",
             "random": "rlw rgw random_loss_weighting",
             "geometric": "gls geometric_loss geometric_mean geometric_loss_strategy",
@@ -141,9 +194,10 @@ MEMBERS = {
             "imtl_l": "imtl_loss",
             "imtl_g": "imtl_gradient",
             "stch": "smooth_tchebycheff tchebycheff chebyshev smooth_chebyshev",
-            "focal": "dtp dynamic_task_prioritization",
+            "focal": "dtp focal_loss dynamic_task_prioritization",
             "gradnorm": "grad_normalization gradient_normalization",
-            "meta": "meta_weighting l2t moml",
+            "gradient_ratio": "grad_norm_loss gradient_norm_ratio",
+            "meta": "meta_weighting meta_learning meta_learned l2t moml",
             "mgda": "mgda_ub min_norm frank_wolfe multiple_gradient_descent",
             "pcgrad": "gradient_surgery projecting_conflicting_gradients",
             "gradvac": "gradient_vaccine grad_vaccine gradvaccine",
@@ -169,10 +223,12 @@ MEMBERS = {
             "cgc": "customized_gate_control custom_gate_control",
             "ple": "progressive_layered_extraction",
             "dselect_k": "dselect",
-            "routing": "task_routing routing_network ltb router adashare",
+            "routing": "task_routing routing_network task_routing_network "
+            "task_routing_networks ltb router adashare",
             "progressive": "progressive_networks pnn columns",
-            "attention": "mtan multi_task_attention",
-            "cross_stitch": "crossstitch_network cross_stitch_network sluice nddr",
+            "attention": "mtan multi_task_attention attention_based_sharing attention_sharing",
+            "cross_stitch": "crossstitch_network cross_stitch_network cross_stitch_networks "
+            "sluice nddr",
         }
     ),
     "task": _by_other(
@@ -189,8 +245,34 @@ MEMBERS = {
             "contrastive": "simclr nt_xent ntxent info_nce infonce",
             "word_regression": "token_regression sequence_regression",
             "ordinal": "ordinal_regression ordered ordinal_classification rating ranks coral",
+            **AUXILIARY,
+            "generation": "text_generation seq2seq sequence_generation",
+            "segmentation": "semantic_segmentation",
+            "pixel_regression": "depth depth_estimation",
             "sequence_labelling": "sequence_labeling ner tagging sequence_tagging tagger pos "
             "token_classification named_entity_recognition slot_filling sequence",
+        }
+    ),
+    "auxiliary": _by_other(AUXILIARY),
+    "fusion": _by_other(
+        {
+            "concat": "concatenation concatenate cat none",
+            "attention": "multi_head_attention multihead_attention self_attention mha",
+            "gating": "gated gate gmu",
+            "hierarchical": "groups grouped",
+            "cross_attention": "co_attention",
+        }
+    ),
+    "scheduler": _by_other(
+        {
+            "all": "simultaneous joint parallel none",
+            "round_robin": "alternating alternate sequential cyclic",
+            "random": "uniform",
+            "proportional": "size_proportional",
+            "weighted": "priority priority_based weighted_sampling priority_weighted",
+            "task_balanced": "task_balanced_sampling balanced balanced_sampling",
+            "performance": "performance_based",
+            "curriculum": "curriculum_learning",
         }
     ),
     "head": _by_other({"mlp": "linear dense fc default none"}),

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
-from motet.other_names import Others, plain
+from motet.other_names import KEYS, NOTES, Others, plain
 
 _MANY, _SHOWN = 60, 20
 """Known names above which a message has the first ones alone, and how many."""
@@ -147,6 +147,11 @@ def hint(name: str, known: Iterable[str], others: Others | None = None) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _MANY else ""
     shown = names[:_SHOWN] if more else names
     return f"known: {', '.join(shown)}{more}" if names else "none is known"
+
+
+def option_hint(name: str, known: Iterable[str]) -> str:
+    """Return `hint` for the name of an option, by what other libraries call it, too."""
+    return NOTES.get(plain(name)) or hint(name, known, KEYS)
 
 
 def with_article(word: str) -> str:

@@ -1,5 +1,7 @@
 """Analysis of tasks and results: NumPy and plain dictionaries in, small records out."""
 
+from typing import TYPE_CHECKING, Any
+
 from motet.analysis.affinity import affinity, first_order_affinity
 from motet.analysis.calibration import temperature
 from motet.analysis.clusters import cluster
@@ -17,6 +19,7 @@ from motet.analysis.statistics import (
     unpaired,
 )
 from motet.analysis.transfer import Transfer, transfer
+from motet.elsewhere import missing
 
 __all__ = [
     "Difference",
@@ -42,3 +45,9 @@ __all__ = [
     "transfer",
     "unpaired",
 ]
+
+
+if not TYPE_CHECKING:  # type checkers know what is here
+
+    def __getattr__(name: str) -> Any:
+        raise missing(__name__, name)

@@ -1,5 +1,7 @@
 """Balancers: how the losses or gradients of several tasks become one update."""
 
+from typing import TYPE_CHECKING, Any
+
 from motet.balancing.aligned import AlignedMTL
 from motet.balancing.cagrad import CAGrad
 from motet.balancing.conflict_free import ConFIG
@@ -46,6 +48,7 @@ from motet.balancing.random import RLW
 from motet.balancing.stch import STCH
 from motet.balancing.uncertainty import Uncertainty
 from motet.balancing.upgrad import UPGrad
+from motet.elsewhere import missing
 
 __all__ = [
     "DBMTL",
@@ -97,3 +100,9 @@ __all__ = [
     "create",
     "reached_tasks",
 ]
+
+
+if not TYPE_CHECKING:  # type checkers know what is here
+
+    def __getattr__(name: str) -> Any:
+        raise missing(__name__, name)

@@ -1,5 +1,7 @@
 """The schema of a run, and reading it with every problem reported at once."""
 
+from typing import TYPE_CHECKING, Any
+
 from motet.config.members import Member
 from motet.config.origin import ConfigError, Origin, Problem
 from motet.config.reading import read
@@ -14,6 +16,7 @@ from motet.config.shortcuts import (
     soft_sharing,
     table,
 )
+from motet.elsewhere import missing
 
 __all__ = [
     "Config",
@@ -32,3 +35,9 @@ __all__ = [
     "soft_sharing",
     "table",
 ]
+
+
+if not TYPE_CHECKING:  # type checkers know what is here
+
+    def __getattr__(name: str) -> Any:
+        raise missing(__name__, name)

@@ -12,7 +12,7 @@ from typing import Any
 
 from motet.config.levels import Level, levels, marker_of, near
 from motet.config.origin import Key
-from motet.other_names import KEYS, MEMBERS, NOT_IN_CONFIGS, plain
+from motet.other_names import KEYS, MEMBERS, NOT_IN_CONFIGS, NOTES, plain
 from motet.problems import nearest
 from motet.registry import INPUTS, KINDS
 
@@ -44,6 +44,7 @@ def key_hint(path: Key, value: Any, found: Sequence[Level], known: Sequence[str]
         _glued(name, known),
         _nested(name, value),
         _member(here, name, value),
+        NOTES.get(plain(name)),
         _named(found, parent, name, (_HERE, _BELOW)),
         _alike(found, parent, name, (0.8, 0.8, 2)),
         _named(found, parent, name, (_ELSEWHERE,)),

@@ -69,7 +69,19 @@ def value_hint(path: Key, value: Any, found: Sequence[Level]) -> str | None:
         return _for_members(path, field, value)
     if value is True and isinstance(field.default, Mapping):
         return f"remove it for the default, or write {_yaml(dict(field.default))}"
-    return _for_list(field, value)
+    return _by_task(path, value, found) or _for_list(field, value)
+
+
+def _by_task(path: Key, value: Any, found: Sequence[Level]) -> str | None:
+    """Name the values of a balancer that were given in the order of the tasks."""
+    tasks = dict.fromkeys(each.path[1] for each in found if _is_task(each.path))
+    if path[0] != "balancing" or not isinstance(value, list) or len(value) != len(tasks):
+        return None
+    return f"write {_yaml(dict(zip(tasks, value, strict=True)))}"
+
+
+def _is_task(path: Key) -> bool:
+    return len(path) == 2 and path[0] == "tasks"
 
 
 def _for_section(path: Key, field: Any, value: Any) -> str:

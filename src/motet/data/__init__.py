@@ -5,6 +5,8 @@ Only batches and texts in memory need torch, so that a config is checked against
 
 from typing import TYPE_CHECKING, Any
 
+from motet.elsewhere import missing
+
 if TYPE_CHECKING:
     from motet.data.several import Sources
     from motet.data.texts import TextData, from_texts
@@ -21,4 +23,4 @@ def __getattr__(name: str) -> Any:
         from motet.data import texts
 
         return getattr(texts, name)
-    raise AttributeError(f"module 'motet.data' has no attribute {name!r}")
+    raise missing(__name__, name)

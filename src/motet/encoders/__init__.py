@@ -1,9 +1,10 @@
 """Encoders: from one kind of input to features (B, D), a state per word, or a map."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from motet.elsewhere import missing
 from motet.encoders.bag import Bag
 from motet.encoders.base import Encoder
 from motet.encoders.beside_bag import BagLSTM, BagTransformer
@@ -45,6 +46,12 @@ __all__ = [
     "create_padding_mask",
     "token_states",
 ]
+
+
+if not TYPE_CHECKING:  # type checkers know what is here
+
+    def __getattr__(name: str) -> Any:
+        raise missing(__name__, name)
 
 
 def create(name: str, *sizes: Any, **options: Any) -> nn.Module:

@@ -24,6 +24,7 @@ from motet.model.reads import (
 )
 from motet.model.sizes import Sizes
 from motet.model.wrapped import WrappedModule, check_heads
+from motet.options import known_options
 from motet.problems import InputError, about
 from motet.sharing import (
     Backbone,
@@ -69,6 +70,7 @@ class MultiTaskModel(OwnedParameters):
         {'digit': (3, 10), 'area': (3,)}
     """
 
+    @known_options
     def __init__(
         self,
         encoder: Backbone | None = None,

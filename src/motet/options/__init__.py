@@ -10,6 +10,7 @@ from typing_extensions import Unpack
 from motet.options.checking import (
     checked,
     create,
+    known_options,
 )
 from motet.options.choosing import fitting, name_and_options
 from motet.options.reading import (
@@ -131,6 +132,7 @@ __all__ = [
     "declares",
     "defaults_of",
     "fitting",
+    "known_options",
     "label_kind_of",
     "name_and_options",
     "read_options",

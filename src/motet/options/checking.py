@@ -13,7 +13,7 @@ from motet.options.choosing import check_choice, within
 from motet.options.explaining import explain
 from motet.options.reading import read_options
 from motet.options.types import Chosen, only_with
-from motet.problems import InputError, hint
+from motet.problems import InputError, option_hint
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,6 +58,21 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     return wrapper
 
 
+def known_options(function: Callable[P, R]) -> Callable[P, R]:
+    """Name the near ones of options that a function does not have; values are not validated."""
+    known = [name for name in inspect.signature(function).parameters if name != "self"]
+    owner = function.__qualname__.removesuffix(".__init__")
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name in kwargs:
+            if name not in known:
+                raise InputError(f"no option {name!r}; {option_hint(name, known)}", owner=owner)
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
 def _refuse_unread(signature: inspect.Signature, given: Mapping[str, Any]) -> None:
     parameters = signature.parameters
     for name in given.keys() & parameters.keys():
@@ -82,7 +97,7 @@ def _complaint(owner: str, signature: inspect.Signature, error: ValidationError)
         first = parameters[first].name if isinstance(first, int) else str(first)
         where = ".".join([first, *(str(part) for part in rest if str(part).isidentifier())])
         if each["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            found[where] = InputError(f"no option {where!r}; {hint(where, known)}")
+            found[where] = InputError(f"no option {where!r}; {option_hint(where, known)}")
         elif each["type"] == "unexpected_positional_argument":
             message = f"found {each['input']!r} by position; give options by name"
             found[where] = InputError(message)
@@ -116,9 +131,8 @@ def create(registry: Registry, name: str, *arguments: Any, **options: Any) -> An
         known = dict.fromkeys([*(p.name for p in parameters[len(arguments) :]), *options_of])
         for option in options:
             if option not in known:
-                raise InputError(
-                    f"{registry.kind} {name!r} has no option {option!r}; {hint(option, known)}"
-                )
+                near = option_hint(option, known)
+                raise InputError(f"{registry.kind} {name!r} has no option {option!r}; {near}")
     try:
         return member(*arguments, **options)
     except TypeError as error:

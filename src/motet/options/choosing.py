@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from motet.options.explaining import explain
 from motet.options.markers import Chosen
 from motet.options.reading import REQUIRED, Option, read_options
-from motet.problems import InputError, hint, shown
+from motet.problems import InputError, option_hint, shown
 from motet.registry import KINDS
 
 
@@ -63,9 +63,8 @@ def check_choice(choice: Any, marker: Chosen) -> None:
     options = {option.name: option for option in read_options(registry, name)}
     for found in given:
         if found not in options:
-            raise InputError(
-                f"{registry.kind} {name!r} has no option {found!r}; {hint(str(found), options)}"
-            )
+            near = option_hint(str(found), options)
+            raise InputError(f"{registry.kind} {name!r} has no option {found!r}; {near}")
     values = {option: known.default for option, known in options.items()} | given
     for each in options.values():
         with within(each.name):

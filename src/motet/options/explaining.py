@@ -66,6 +66,9 @@ def _better(kind: str, value: object, expected: str) -> str | None:
         names = [part.strip("'") for part in expected.replace(" or ", ", ").split(", ")]
         near = nearest(value, names)
         return f"did you mean {near!r}?" if near else None
+    if kind in ("dict_type", "mapping_type") and isinstance(value, (list, tuple)) and value:
+        by_name = ", ".join(f"NAME: {each}" for each in value[:2])
+        return f"write {{{by_name}{', ...' * (len(value) > 2)}}}, each with its name"
     if kind in ("int_type", "float_type") and isinstance(value, str):
         return _number(value, whole=kind == "int_type")
     if kind.startswith("less_than") and expected.endswith(" 1") and isinstance(value, (int, float)):

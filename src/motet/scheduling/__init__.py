@@ -1,7 +1,8 @@
 """Schedulers: which tasks train at a step."""
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from motet.elsewhere import missing
 from motet.options import checked
 from motet.options import create as _create
 from motet.problems import InputError, hint, with_article
@@ -39,6 +40,12 @@ __all__ = [
     "combined",
     "create",
 ]
+
+
+if not TYPE_CHECKING:  # type checkers know what is here
+
+    def __getattr__(name: str) -> Any:
+        raise missing(__name__, name)
 
 
 @checked

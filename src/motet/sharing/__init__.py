@@ -1,8 +1,9 @@
 """Sharing schemes: which parameters tasks have in common."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from motet.elsewhere import missing
 from motet.options import PositiveInt, StrictBool, TaskGroups, checked, declares
 from motet.options import create as _create
 from motet.options.mappings import fixed_shape
@@ -36,6 +37,12 @@ __all__ = [
     "create",
     "with_adapters",
 ]
+
+
+if not TYPE_CHECKING:  # type checkers know what is here
+
+    def __getattr__(name: str) -> Any:
+        raise missing(__name__, name)
 
 
 @checked

@@ -1,8 +1,9 @@
 """Tasks: how labels are read, which loss and metrics they have, and what a prediction is."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from motet import options
+from motet.elsewhere import missing
 from motet.registry import TASKS
 from motet.tasks.auxiliary import Auxiliary
 from motet.tasks.base import Prediction, Task
@@ -76,6 +77,12 @@ __all__ = [
     "score_trivial",
     "trivial_metrics",
 ]
+
+
+if not TYPE_CHECKING:  # type checkers know what is here
+
+    def __getattr__(name: str) -> Any:
+        raise missing(__name__, name)
 
 
 def available() -> list[str]:

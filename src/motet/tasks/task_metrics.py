@@ -9,11 +9,12 @@ users need all rows at once, in `TaskMetrics.compute`.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from math import nan
-from typing import Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import torch
 from torch import Tensor
 
+from motet.elsewhere import no_method
 from motet.problems import InputError, hint
 from motet.tasks.base import Task
 from motet.tasks.choices import WEIGHED_LOSS, MetricChoice, find_metrics
@@ -92,6 +93,11 @@ class TaskMetrics:
             for name, own in self.metrics.items()
         }
         self.reset()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_method(self, name)
 
     def reset(self) -> None:
         """Forget all batches."""

@@ -1,5 +1,8 @@
 """Training: the loop, optimizers, learning-rate schedules, evaluation."""
 
+from typing import TYPE_CHECKING, Any
+
+from motet.elsewhere import missing
 from motet.training.errors import Interrupted, OutOfMemory, TrainingError
 from motet.training.evaluation import Report
 from motet.training.history import History
@@ -26,3 +29,9 @@ __all__ = [
     "TrainingOptions",
     "make_stages",
 ]
+
+
+if not TYPE_CHECKING:  # type checkers know what is here
+
+    def __getattr__(name: str) -> Any:
+        raise missing(__name__, name)

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from time import perf_counter
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from torch import Tensor
 
 from motet.balancing import Balancer
 from motet.data.batches import Batch, Data, Draw
 from motet.data.several import SourceDraw, Sources
+from motet.elsewhere import no_method
 from motet.model import MultiTaskModel
 from motet.options import Unpack, checked
 from motet.problems import InputError
@@ -145,6 +146,11 @@ class Trainer:
         exact: Callable[[], AbstractContextManager[None]] = deterministic_algorithms
         self._exactly = exact if chosen["deterministic"] else nullcontext
         self._started = perf_counter()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_method(self, name)
 
     @property
     def step(self) -> int:
