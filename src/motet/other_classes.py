@@ -16,10 +16,10 @@ CLASSES = {
     "GatingFusion": "motet.encoders.fusion.Gating, or fusion='gating' of motet.MultiTaskModel",
     "CustomHead": "motet.tasks.CustomHead, or head=module of a task",
     "TaskHead": "motet.tasks.TaskHead",
-    "LossBalancer": "motet.balancing.create('manual', tasks) for weights of your own, "
+    "LossBalancer": "motet.balancing.create('manual', tasks) for fixed weights, "
     "motet.balancing.create('uncertainty', tasks) for learned ones",
-    "MultiTaskModelFactory": "motet.MultiTaskModel.from_config, and motet.register for members of "
-    "your own",
+    "MultiTaskModelFactory": "motet.MultiTaskModel.from_config, and motet.register for your "
+    "own members",
     "MultiTaskTrainer": "motet.Trainer",
     "BackwardsCompatibilityWrapper": "motet.migrate(module, task, example), and model.facade()",
     "ProgressiveMigrationBuilder": "motet.migration.add_tasks",
