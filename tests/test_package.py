@@ -10,7 +10,7 @@ import pytest
 
 import motet
 
-HEAVY = ("torch", "pyarrow", "numpy", "pandas")
+HEAVY = ("torch", "pyarrow", "numpy", "pandas", "fastapi", "uvicorn")
 
 
 def modules_after(code, *, status=0):

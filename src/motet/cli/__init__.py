@@ -6,7 +6,7 @@ interrupted. A file holds commands that belong together; the order of their impo
 ``--help``.
 """
 
-from motet.cli import training, predicting, uncertainty, report, comparing, tuning, listing  # isort: skip
+from motet.cli import training, predicting, uncertainty, serving, report, comparing, tuning, listing  # isort: skip
 from motet.cli.app import app
 from motet.cli.entry import main
 
@@ -17,6 +17,7 @@ __all__ = [
     "main",
     "predicting",
     "report",
+    "serving",
     "training",
     "tuning",
     "uncertainty",

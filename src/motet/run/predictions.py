@@ -53,12 +53,16 @@ def _json_lines(path: Path, first: pa.Table) -> Iterator[Write]:
     with path.open("w", encoding="utf-8") as file:
 
         def write(table: pa.Table) -> None:
-            for rows in table.to_batches(max_chunksize=_ROWS):
-                for row in rows.to_pylist():
-                    line = json.dumps(finite(row), ensure_ascii=False, allow_nan=False)
-                    file.write(line + "\n")
+            file.writelines(f"{text}\n" for text in row_texts(table))
 
         yield write
+
+
+def row_texts(table: pa.Table) -> Iterator[str]:
+    """Yield each row of predictions as a JSON object; NaN becomes null."""
+    for rows in table.to_batches(max_chunksize=_ROWS):
+        for row in rows.to_pylist():
+            yield json.dumps(finite(row), ensure_ascii=False, allow_nan=False)
 
 
 _ROWS = 10_000

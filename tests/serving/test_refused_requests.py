@@ -1,0 +1,147 @@
+"""Requests that cannot be answered get a status and the row, input and reason; never a 500."""
+
+import asyncio
+import threading
+
+import httpx
+import pytest
+
+from motet.serving import Limits, create_app
+
+JSON = {"Content-Type": "application/json"}
+
+
+def refused(response, status):
+    assert response.status_code == status, response.text
+    return response.json()["errors"]
+
+
+def test_every_wrong_value_is_reported_with_its_row_and_its_input(rows, ask):
+    wrong = [rows[0], {**rows[1], "age": "old"}, {**rows[2], "city": ["Lima"]}]
+    first, second = refused(ask({"json": {"rows": wrong}})[0], 422)
+    assert (first["row"], first["input"], first["column"]) == (1, "age", "age")
+    assert first["message"] == "row 1, input 'age': found 'old'; expected a number or null"
+    assert (second["row"], second["input"]) == (2, "city")
+
+
+def test_a_column_that_is_not_there_and_one_that_is_unknown_are_reported(rows, ask):
+    row = {"agee": 3, **{name: rows[0][name] for name in ("income", "city")}}
+    missing, unknown = refused(ask({"json": {"rows": [row]}})[0], 422)
+    assert "column 'age' is not there" in missing["message"]
+    assert "did you mean 'age'?" in unknown["message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"rows": []}, "expected a list of one row"),
+        ({"rows": {"age": 3}}, "expected a list of one row"),
+        ({"rows": [3]}, "row 0: found 3; expected an object"),
+        ({"rows": [{}]}, "column 'age' is not there"),
+        ({"tasks": ["chrn"]}, "did you mean 'churn'?"),
+        ({"tasks": []}, "expected a list of names"),
+        ({"tasks": "churn"}, "expected a list of names"),
+        ({"intervals": 90}, "expected a number between 0 and 1"),
+        ({"intervals": 0.9999}, "0.9999"),
+        ({"spread": True}, "a single model predicts"),
+        ({"path": "rows.csv"}, "found the key 'path'"),
+    ],
+)
+def test_a_wrong_request_is_refused_with_what_was_expected(rows, ask, change, words):
+    found = refused(ask({"json": {"rows": rows[:1], **change}})[0], 422)
+    assert words in found[0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b"[" * 100_000, 400),
+        (b"\xff", 400),
+        (b"null", 422),
+        (b'{"rows": [NaN]}', 400),
+        (b'{"rows": [{"age": 1e999, "income": 1, "city": null}]}', 422),
+        (b'{"rows": [{"age": ' + b"9" * 400 + b', "income": 1, "city": null}]}', 422),
+        (b'{"rows": [{"age": ' + b"9" * 5_000 + b"}]}", 400),
+        (b'{"rows": [{"age": 1, "income": 1, "city": "\\ud800"}]}', 400),
+        (b'{"rows": [{"age": 1, "income": 1, "city": "\\u0000"}]}', 200),
+    ],
+)
+def test_no_body_breaks_the_server(ask, body, status):
+    (found,) = ask({"content": body, "headers": JSON})
+    assert found.status_code == status, found.text
+
+
+def test_more_rows_or_bytes_than_allowed_and_other_types_of_content_are_refused(rows, ask):
+    limits = Limits(rows=10, queue_rows=10, megabytes=0.002)
+    many, large, unannounced, form = ask(
+        {"json": {"rows": rows[:11]}},
+        {"content": b" " * 3_000, "headers": JSON},
+        {"content": _pieces(), "headers": JSON},
+        {"data": {"rows": "1"}},
+        limits=limits,
+    )
+    assert "expected at most 10" in refused(many, 413)[0]["message"]
+    assert "2,000 bytes" in refused(large, 413)[0]["message"]
+    refused(unannounced, 413)
+    refused(form, 415)
+
+
+async def _pieces():
+    for _ in range(30):
+        yield b" " * 100
+
+
+def test_a_full_queue_answers_503_and_what_waits_is_still_answered(loaded, rows):
+    """The model waits until the queue is full, so that the order of events is known."""
+    computing, full = threading.Event(), threading.Event()
+
+    class Waiting:
+        def __getattr__(self, name):
+            return getattr(loaded, name)
+
+        def predict(self, table, **options):
+            computing.set()
+            assert full.wait(60)
+            return loaded.predict(table, **options)
+
+    async def clients():
+        app = create_app(Waiting(), Limits(rows=4, queue_rows=8, batch_rows=1))
+        transport = httpx.ASGITransport(app)
+        client = httpx.AsyncClient(transport=transport, base_url="http://here", timeout=None)
+        async with app.router.lifespan_context(app), client:
+            body = {"rows": rows[:4]}
+            sent = [asyncio.ensure_future(client.post("/predict", json=body))]
+            await asyncio.to_thread(computing.wait)
+            sent += [asyncio.ensure_future(client.post("/predict", json=body)) for _ in range(11)]
+            while sum(each.done() for each in sent) < 9:  # one is computed, and two wait
+                await asyncio.sleep(0.001)
+            waiting = (await client.get("/metrics")).text
+            full.set()
+            return await asyncio.gather(*sent), waiting
+
+    found, waiting = asyncio.run(clients())
+    assert sorted(each.status_code for each in found) == [200] * 3 + [503] * 9
+    assert "motet_queue_rows 8\n" in waiting
+    refusal = next(each for each in found if each.status_code == 503)
+    assert refusal.headers["Retry-After"] == "1"
+    assert "the queue is full" in refusal.json()["errors"][0]["message"]
+
+
+def test_a_body_that_does_not_arrive_is_given_up(ask):
+    async def slow():
+        yield b"{"
+        await asyncio.sleep(3600)
+
+    (found,) = ask({"content": slow(), "headers": JSON}, limits=Limits(body_seconds=0.05))
+    assert "0.05 seconds" in refused(found, 408)[0]["message"]
+
+
+def test_limits_that_make_no_sense_are_refused():
+    from motet import InputError
+
+    with pytest.raises(InputError, match="batch_rows: found 0; expected a number > 0"):
+        Limits(batch_rows=0)
+    with pytest.raises(InputError, match="queue_rows: found 5, but a request may have 10,000 rows"):
+        Limits(queue_rows=5)
