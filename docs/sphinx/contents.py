@@ -1,7 +1,6 @@
 """What the sidebar lists: the pages that a page links, below the heading of each section."""
 
 import re
-from pathlib import Path
 
 _LINK = re.compile(r"\[([^\]]+)\]\(([\w./]+)\.md\)")
 
@@ -20,12 +19,6 @@ def of_page(text: str) -> str:
             caption = f":caption: {heading}\n" if heading else ""
             trees.append(_tree(f":hidden:\n{caption}\n" + "\n".join(lines)))
     return "\n\n".join(trees)
-
-
-def of_folder(folder: Path) -> str:
-    """Return a table of contents of all other pages in a folder, if there are any."""
-    pages = sorted(path.stem for path in folder.glob("*.md") if path.stem != "index")
-    return _tree("\n" + "\n".join(pages)) if pages else ""
 
 
 def _tree(content: str) -> str:

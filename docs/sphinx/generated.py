@@ -59,11 +59,7 @@ def made_pages(app: Sphinx, *_: Any) -> list[str]:
 
 def fill(app: Sphinx, page: str, source: list[str]) -> None:
     """Replace marks by what they stand for, and links to the folder of examples by its page."""
-    makers = {
-        **MAKERS,
-        "contents": partial(contents.of_page, source[0]),
-        "folder": partial(contents.of_folder, (Path(app.srcdir) / page).parent),
-    }
+    makers = {**MAKERS, "contents": partial(contents.of_page, source[0])}
     text = MARK.sub(lambda found: makers[found[1]](*filter(None, [found[2]])), source[0])
     below = "" if page.startswith("docs/") else "docs/"
     source[0] = FOLDER.sub(
