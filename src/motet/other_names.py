@@ -38,7 +38,7 @@ KEYS = _by_other(
         "loss_balancing loss_balancer balancing_strategy",
         "scheduling": "task_scheduler task_scheduling task_sampler task_sampling",
         "main": "is_main_task main_task is_main is_primary primary",
-        "fusion": "fusion_method fusion_type fusion_layer",
+        "fusion": "combiner fusion_method fusion_type fusion_layer",
         "training": "trainer train fit train_args training_args hyperparameters params",
         # data
         "source": "path file files filename file_name data_path csv table url train_path",
@@ -50,7 +50,7 @@ KEYS = _by_other(
         "stratify": "stratified stratify_by",
         "column": "col field feature",
         # model
-        "encoder": "backbone trunk body feature_extractor combiner",
+        "encoder": "backbone trunk body feature_extractor",
         "sharing": "architecture arch mtl_architecture sharing_type parameter_sharing",
         "task_layers": "task_specific_layers num_task_layers specific_layers",
         "shared_layers": "num_shared_layers",
@@ -101,6 +101,7 @@ KEYS = _by_other(
         "kinds": "task_types",
         "window": "window_size",
         "temperature": "temp tau",
+        "reads": "dependencies depends_on",
         "class_weights": "class_weight",
         "pos_weight": "positive_weight",
         # training
@@ -115,7 +116,7 @@ KEYS = _by_other(
         "learning_rate_scheduler schedule",
         "warmup": "warmup_steps warmup_ratio warmup_epochs num_warmup_steps",
         "clip_norm": "gradient_clip_val gradient_clip clip grad_clip max_grad_norm clipnorm "
-        "gradient_clipping clip_grad_norm",
+        "gradient_clipping clip_grad_norm clip_global_norm",
         "seed": "random_state random_seed rng",
         "device": "gpu gpus cuda use_gpu use_cuda accelerator devices",
         "precision": "dtype amp mixed_precision fp16 bf16",
@@ -124,7 +125,7 @@ KEYS = _by_other(
         "freeze": "freeze_layers frozen_layers frozen_parts",
         "accumulate": "accumulate_grad_batches gradient_accumulation_steps gradient_accumulation "
         "grad_accum micro_batches",
-        "monitor": "metric_for_best_model best_metric validation_metric watch",
+        "monitor": "validation_field metric_for_best_model best_metric validation_metric watch",
         "early_stopping": "early_stop earlystopping stop_early",
         "patience": "early_stopping_patience early_stop_patience n_iter_no_change early_stop "
         "early_stopping_rounds",
