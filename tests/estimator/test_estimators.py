@@ -174,3 +174,12 @@ def test_the_checks_of_scikit_learn(estimator, check):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         check(estimator)
+
+
+def test_a_random_state_may_be_of_any_kind_that_scikit_learn_has():
+    quick = {"epochs": 1, **SMALL}
+    for state in (None, np.random.RandomState(3)):
+        assert MultiTaskRegressor(random_state=state, **quick).fit(X[:40], X[:40, :2])
+    for state in ("a", -1, True):
+        with pytest.raises(InputError, match=r"^random_state: found .*expected a whole number"):
+            MultiTaskRegressor(random_state=state, **quick).fit(X, X[:, :2])

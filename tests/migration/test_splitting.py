@@ -185,3 +185,8 @@ def test_calls_by_keyword_and_attributes_of_an_output_work_as_before():
     named = Named().eval()
     single = motet.migrate(named, Classification("digit", classes=10), {"rows": ROWS}).facade()
     assert torch.equal(single(rows=ROWS).logits, named(rows=ROWS).logits)
+
+
+def test_a_single_layer_has_nothing_to_share():
+    with pytest.raises(InputError, match="the module is one layer, Linear, without parts that"):
+        motet.migrate(nn.Linear(4, 10), Classification("digit", classes=10), ROWS)

@@ -29,7 +29,7 @@ def with_absolute(config: Config, folder: Path) -> Config:
 
 def without_paths(config: Config) -> Config:
     """Return a config without any path, for a model folder, which has all that it needs."""
-    return _changed(config, lambda place, _: place.saved)
+    return _changed(config.model_copy(update={"from_run": None}), lambda place, _: place.saved)
 
 
 def misspelt(config: Config, folder: Path) -> Iterator[tuple[tuple[str, ...], str]]:

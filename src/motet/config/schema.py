@@ -12,6 +12,7 @@ from motet.config.named_sources import NamedSource
 from motet.config.origin import ConfigError, Origin
 from motet.config.split_section import SplitConfig
 from motet.config.stages import Balancing
+from motet.config.starting import FromRun, Startable
 from motet.config.streaming import StreamConfig
 from motet.config.training import TrainingConfig
 from motet.config.translating import translated
@@ -102,10 +103,14 @@ class Config(Section):
     data: DataConfig = DataConfig()
     """Where the rows come from and how they are split."""
     inputs: (
-        Annotated[dict[str, Annotated[Member, MemberOf("input")]], Field(min_length=1)] | None
+        Annotated[
+            dict[str, Annotated[Startable, MemberOf("input", base=Startable)]],
+            Field(min_length=1),
+        ]
+        | None
     ) = None
     """Columns the model sees; left out: every column that is not a target, types inferred."""
-    tasks: dict[str, Annotated[Member, MemberOf("task")]] = Field(min_length=1)
+    tasks: dict[str, Annotated[Startable, MemberOf("task", base=Startable)]] = Field(min_length=1)
     """Columns the model predicts."""
     model: ModelConfig = Field(default_factory=lambda: ModelConfig())
     """Encoder and sharing."""
@@ -116,6 +121,9 @@ class Config(Section):
     """Which tasks train at each step."""
     training: TrainingConfig = Field(default_factory=lambda: TrainingConfig())
     """The loop."""
+    from_run: FromRun | None = None
+    """An earlier run to start from: its folder, or ``{path: RUN, parts: [encoder, churn]}``.
+    Inputs, encoder and heads are taken with all that they learned; see docs/transfer.md."""
     tuning: TuningConfig | None = None
     """Ranges that ``motet tune`` searches; ``motet train`` leaves them out."""
 

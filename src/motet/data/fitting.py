@@ -55,7 +55,10 @@ def fit_sources(members: Members, sources: Sequence[Observed]) -> tuple[str, ...
     strings: dict[str, None] = {}
     for each in sources:
         strings |= dict.fromkeys(_strings_in(members, each))
-    fitted = sum(_learned(name, given, sources) for name, given in members.inputs.items())
+    fitted = sum(
+        members.is_fitted("inputs", name) or _learned(name, given, sources)
+        for name, given in members.inputs.items()
+    )
     inputs = members.inputs if fitted == len(members.inputs) else NO_INPUTS
     for task, target in members.targets.items():
         own = [each for each in sources if task in each.tasks]
@@ -65,7 +68,7 @@ def fit_sources(members: Members, sources: Sequence[Observed]) -> tuple[str, ...
         table, at = _united(task, own, labels, inputs)
         with at("tasks", task):  # without words, a text may just have failed
             members.require_some(task, any(members.holds(task, each) for each in tables))
-            target.fit(table, inputs)
+            members.fit(task, table, inputs)
     return tuple(strings)
 
 
@@ -97,10 +100,11 @@ def fit_parts(
     read = Observed(empty, empty, members.inputs, members.targets)
     strings = tuple(_strings_in(members, read))
     learners = {task: _learner(members, task, names) for task in members.targets}
-    seen, count = dict.fromkeys(members.inputs, 0), 0
+    learning = {n: e for n, e in members.inputs.items() if not members.is_fitted("inputs", n)}
+    seen, count = dict.fromkeys(learning, 0), 0
     at: At = raising
     for table, at in parts:  # the last is used below
-        for name, each in members.inputs.items():
+        for name, each in learning.items():
             if seen[name] == count:  # it had no error before
                 with at("inputs", name):
                     each.observe(table)
@@ -109,8 +113,8 @@ def fit_parts(
             with at("tasks", task):
                 learner.add(members.judged(task, table), members.holds(task, table))
         count += 1
-    finished = 0
-    for name, each in members.inputs.items():
+    finished = len(members.inputs) - len(learning)
+    for name, each in learning.items():
         if seen[name] == count:
             with at("inputs", name):
                 each.finish()
@@ -120,7 +124,7 @@ def fit_parts(
     for task, learner in learners.items():
         with at("tasks", task):
             members.require_some(task, learner.holding)
-            members.targets[task].fit(learner.table(), inputs)
+            members.fit(task, learner.table(), inputs)
             sampled += learner.notes(f"task {task!r}")
     return FittedParts(strings, sampled)
 

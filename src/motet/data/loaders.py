@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 import torch
+from torch.utils.data import Dataset
 from torch.utils.data.distributed import DistributedSampler
 
 from motet.data.arrays import ArrayData
@@ -196,6 +197,12 @@ def as_data(data: Any, what: str) -> ArrayData | LoaderData | StreamData:
     by_task = isinstance(data, tuple) and all(isinstance(each, Mapping) for each in data[1:])
     if by_task and len(data) in (2, 3):
         return ArrayData(*data)
+    if isinstance(data, Dataset) or type(data).__module__.startswith("datasets."):
+        raise InputError(
+            f"{what}: found a {type(data).__name__}, which yields rows one by one; expected "
+            "batches: torch.utils.data.DataLoader(dataset, batch_size=..., shuffle=True), whose "
+            f"rows are {FORM}"
+        )
     if isinstance(data, Iterable) and not (
         isinstance(data, (str, bytes, Mapping, tuple)) or hasattr(data, "shape")
     ):

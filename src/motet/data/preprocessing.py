@@ -34,6 +34,8 @@ class Preprocessing:
         inputs: By name; their order is that of the arrays' columns.
         targets: By task.
         row_rules: For some tasks, the rows that they are trained and evaluated on, and weights.
+        fitted: ("inputs", name) or ("tasks", name) of those that learned everything in an earlier
+            run, and stay as they are.
 
     Raises:
         InputError: If there is no input.
@@ -60,13 +62,14 @@ class Preprocessing:
         inputs: Mapping[str, Input],
         targets: Mapping[str, Target],
         row_rules: Mapping[str, JudgedRows] | None = None,
+        fitted: Collection[tuple[str, str]] = (),
     ) -> None:
         if not inputs:
             raise InputError("there is no input; name at least one column under inputs")
         self._inputs = dict(inputs)
         self._targets = dict(targets)
         rules = {task: each for task, each in (row_rules or {}).items() if each.any}
-        self._members = Members(self._inputs, self._targets, rules)
+        self._members = Members(self._inputs, self._targets, rules, frozenset(fitted))
         self._shapes: dict[str, Shape] = {}
         self._sampled: tuple[str, ...] = ()
         self.sources: dict[str, Any] = {}
@@ -95,6 +98,21 @@ class Preprocessing:
         """Learn everything from training rows that come in parts; see `motet.data.fitting`."""
         self._shapes = {}
         self.strings, self._sampled = fit_parts(self._members, empty, parts)
+
+    def replaced(
+        self,
+        inputs: Mapping[str, Input],
+        targets: Mapping[str, Target],
+        fitted: Collection[tuple[str, str]],
+    ) -> "Preprocessing":
+        """Return the same with other inputs and targets, some of which learn nothing more.
+
+        Args:
+            inputs: All inputs by name.
+            targets: All targets by task.
+            fitted: ("inputs", name) or ("tasks", name) of those.
+        """
+        return Preprocessing(inputs, targets, self._members.rules, fitted)
 
     def extended(self, targets: Mapping[str, Target], table: pa.Table) -> "Preprocessing":
         """Return the same inputs and targets, as they are, and further targets fitted on a table.

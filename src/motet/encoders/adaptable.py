@@ -88,16 +88,16 @@ class Adaptable(Encoder):
         """Make the adapter of a task."""
         assert self.adapter is not None
         like = next(self.model.parameters())
-        self.adapter.add(self.model, _name(task))
+        self.adapter.add(self.model, adapter_name(task))
         self.model.to(like.device, like.dtype)
 
     def task_parameters(self, task: str) -> Iterator[nn.Parameter]:
         """Yield the parameters of a task's adapter."""
-        yield from adapter_parameters(self.model, _name(task))
+        yield from adapter_parameters(self.model, adapter_name(task))
 
     def of_task(self, task: str) -> AbstractContextManager[None]:
         """Compute with the adapter of a task within a block."""
-        return in_use(self.model, [_name(task)])
+        return in_use(self.model, [adapter_name(task)])
 
     def adapted_modules(self) -> list[nn.Module]:
         """List the modules that hold adapters."""
@@ -126,7 +126,7 @@ class Adaptable(Encoder):
             InputError: If there is no such adapter.
         """
         names = self._names()
-        name = SHARED if task is None else _name(task)
+        name = SHARED if task is None else adapter_name(task)
         if name not in names:
             known = ", ".join(map(_shown, names)) or "none"
             raise InputError(f"found {task!r}, expected the name of an adapter: {known}")
@@ -162,7 +162,7 @@ def folder_name(name: str) -> str:
     return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
 
 
-def _name(task: str) -> str:
+def adapter_name(task: str) -> str:
     """Return the name of a task's adapter, which no attribute of a module has."""
     return f"{_TASK}{task}"
 

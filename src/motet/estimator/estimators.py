@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from motet.estimator.labels import CLASSES, Labels, missing_in
-from motet.problems import InputError
+from motet.problems import InputError, shown
 from motet.run import Run, load, train
 
 _LABEL = "label of "
@@ -48,7 +50,7 @@ class MultiTaskEstimator(BaseEstimator):  # type: ignore[misc]  # it has no type
         validation: Share of the rows that choose the best epoch.
         config: Further sections of a config, merged with these.
         device: Where to train and predict.
-        random_state: Seed of the split and the training.
+        random_state: Seed of the split and the training; None draws one, and a RandomState, too.
 
     Attributes:
         run_: The finished run, as `motet.load` returns it.
@@ -83,7 +85,7 @@ class MultiTaskEstimator(BaseEstimator):  # type: ignore[misc]  # it has no type
         validation: float = 0.15,
         config: Mapping[str, Any] | None = None,
         device: str = "auto",
-        random_state: int = 0,
+        random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.tasks = tasks
         self.inputs = inputs
@@ -273,13 +275,26 @@ class MultiTaskEstimator(BaseEstimator):  # type: ignore[misc]  # it has no type
         )
         return pa.table({f"x{place}": column for place, column in enumerate(X.T)})
 
+    def _seed(self) -> int:
+        """Return the seed of the run; drawn as scikit-learn draws where it is not a number."""
+        given = self.random_state
+        if isinstance(given, Integral) and not isinstance(given, bool) and given >= 0:
+            return int(given)
+        if given is None or isinstance(given, np.random.RandomState):
+            return int(check_random_state(given).randint(2**31 - 1))
+        raise InputError(
+            f"found {shown(given)}; expected a whole number >= 0, None, or a RandomState",
+            option="random_state",
+        )
+
     def _whole(
         self, kinds: Mapping[str, Any], inputs: list[str], rows: int, *, framed: bool
     ) -> dict[str, Any]:
         """Return the config of a run."""
+        seed = self._seed()
         training: dict[str, Any] = {
             "epochs": self.epochs,
-            "seed": self.random_state,
+            "seed": seed,
             "device": self.device,
             "batch_size": self.batch_size,
             "monitor": "loss" if rows < _FEW else None,
@@ -288,9 +303,7 @@ class MultiTaskEstimator(BaseEstimator):  # type: ignore[misc]  # it has no type
             training["optimizer"] = {"type": "adamw", "learning_rate": self.learning_rate}
         model = {"encoder": self.encoder, "sharing": self.sharing}
         found: dict[str, Any] = {
-            "data": {
-                "split": {"validation": self.validation, "test": 0, "seed": self.random_state}
-            },
+            "data": {"split": {"validation": self.validation, "test": 0, "seed": seed}},
             "tasks": {task: _with_column(task, kind, self._labels) for task, kind in kinds.items()},
             "training": {name: value for name, value in training.items() if value is not None},
             "model": {name: value for name, value in model.items() if value is not None},

@@ -148,6 +148,11 @@ def _key(returned: Any, output: str | None) -> str | None:
 def _last_part(seen: _Seen) -> str:
     """Return the name of the smallest part with parameters that returned the output."""
     found = [name for name, each in seen.outputs.items() if name and each is seen.value]
+    if not any(name for name in seen.parts):
+        raise InputError(
+            f"the module is one layer, {type(seen.parts['']).__name__}, without parts that other "
+            "tasks could share; expected layers before a head, such as nn.Sequential(encoder, head)"
+        )
     if not found:
         raise InputError(
             "no part of the module returns its output, which is computed after the last of them; "

@@ -135,6 +135,8 @@ class RunFacts:
     """The record of the test."""
     data: Mapping[str, Any] = field(default_factory=dict)
     """The content of ``data.json``."""
+    earlier: Mapping[str, Any] = field(default_factory=dict)
+    """The content of ``from_run.json``."""
     environment: Mapping[str, Any] = field(default_factory=dict)
     config: str = ""
     """As YAML."""

@@ -13,6 +13,7 @@ from motet.report.balancing import balancing
 from motet.report.comparison import comparison, lowest_changes
 from motet.report.conflicts import conflicts
 from motet.report.data import data
+from motet.report.earlier import earlier
 from motet.report.elements import Section, as_json
 from motet.report.environment import environment
 from motet.report.facts import RunFacts
@@ -39,6 +40,7 @@ def run_page(run: RunFacts) -> str:
         groups(run),
         structure(run),
         results(run),
+        earlier(run),
         environment(run),
     ]
     sections = [section for section in found if section is not None]

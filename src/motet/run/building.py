@@ -17,8 +17,9 @@ from motet.problems import InputError
 from motet.processes import processes_of
 from motet.run.frozen_states import check_cache
 from motet.run.joining import check_device
-from motet.run.prepared import AnyPrepared, PreparedSources
+from motet.run.prepared import AnyPrepared, PreparedSources, starts_of
 from motet.run.preparing import prepare
+from motet.run.starting_weights import load_weights, refuse_other_splits
 from motet.run.stream_prepared import PreparedStream
 from motet.scheduling import Scheduler
 from motet.tasks import Auxiliary, Task
@@ -106,6 +107,11 @@ def build_trainer(prepared: AnyPrepared) -> Trainer:
     collector.stop()
     with collector.at("model"):
         model = MultiTaskModel.from_sizes(config, sizes)
+    collector.stop()
+    for start in starts_of(prepared):
+        with collector.at("from_run"):
+            load_weights(model, start)
+            refuse_other_splits(prepared, start)
     collector.stop()
     if isinstance(prepared, PreparedSources):
         with collector.at("model"):

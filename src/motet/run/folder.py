@@ -7,6 +7,7 @@
       predictions/test.parquet
       model/{model.safetensors, config.json, preprocessing.json, README.md}
       checkpoints/{last,best}/
+      from_run.json  from_run/  what tasks of an earlier run lost, and a copy of its model
       cache/                    encoded rows, while a run streams them
 """
 
@@ -37,6 +38,10 @@ DATA = "data.json"
 ANALYSIS = "analysis.json"
 """How the gradients of tasks agreed while training, if there are several."""
 MODEL = "model"
+FROM_RUN = "from_run"
+"""Folder of copies of the models of earlier runs that a run starts from."""
+EARLIER = "from_run.json"
+"""What the tasks of these runs lost."""
 CACHE = "cache"
 LOGGERS = "loggers"
 """Folder of encoded rows, if they are streamed."""

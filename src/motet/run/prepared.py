@@ -23,6 +23,7 @@ from motet.data.splits import Splits
 from motet.data.tallies import SplitTally, Tallies
 from motet.data.trees import take_rows
 from motet.registry import AUXILIARY
+from motet.run.starts import Start
 from motet.run.stream_prepared import PreparedStream
 from motet.settings import Choice
 
@@ -57,6 +58,8 @@ class RunRows:
     """Names of the tasks that are trained on the rows."""
     chosen: tuple[Choice, ...] = ()
     """What the config left to the data, and was chosen."""
+    starts: tuple[Start, ...] = ()
+    """The earlier runs that it starts from."""
 
     @property
     def title(self) -> str:
@@ -240,6 +243,12 @@ Part = Prepared | PreparedStream
 """The rows of one source."""
 AnyPrepared = Part | PreparedSources
 P = TypeVar("P", bound=Part)
+
+
+def starts_of(prepared: AnyPrepared) -> tuple[Start, ...]:
+    """Return the earlier runs that a run starts from."""
+    parts: list[Part] = [*prepared.parts.values()]
+    return parts[0].rows.starts
 
 
 def with_config(prepared: AnyPrepared, config: Config) -> AnyPrepared:

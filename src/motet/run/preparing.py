@@ -46,6 +46,8 @@ from motet.run.row_checks import (
 )
 from motet.run.settling import Chosen, settle
 from motet.run.source_inputs import choose_inputs
+from motet.run.starting import started, with_learned
+from motet.run.starts import Start
 from motet.run.stream_prepared import StreamRows
 
 OWN_SPACES = {
@@ -106,6 +108,11 @@ def read_sources(
         InputError: Collected, as all problems are.
     """
     collector, found = read_on(config, overrides)
+    starts: tuple[Start, ...] = ()
+    if not collector.problems:
+        with collector.at("from_run"):
+            folder = collector.origin.folder
+            found, starts = started(found, folder, folder if settled else None)
     before = found.model_dump(exclude_unset=True)
     sources: dict[str, Source] | None = None
     # a missing source is not reported if `data` is wrong: its key may be misspelt
@@ -152,9 +159,9 @@ def read_sources(
     found = with_absolute(found, collector.origin.folder)
     if found.data.streaming is not None:
         (one,) = reading.values()
-        return replace(one.stream_rows(found, given[one.name]), chosen=chosen)
+        return replace(one.stream_rows(found, given[one.name]), chosen=chosen, starts=starts)
     rows = [each.rows(found, given[name]) for name, each in reading.items()]
-    return [replace(each, chosen=chosen) for each in rows]
+    return [replace(each, chosen=chosen, starts=starts) for each in rows]
 
 
 def _refuse_own_spaces(config: Config) -> None:
@@ -197,9 +204,10 @@ def prepare(
         from motet.run.stream_preparing import prepare_stream  # needs torch
 
         collector = Collector(sources.origin)
-        return prepare_stream(sources, members_of(sources.config, collector), collector, cache)
+        made = with_learned(members_of(sources.config, collector), sources.starts)
+        return prepare_stream(sources, made, collector, cache)
     collector = Collector(sources[0].origin)
-    preprocessing = members_of(sources[0].config, collector)
+    preprocessing = with_learned(members_of(sources[0].config, collector), sources[0].starts)
     targets = {task: preprocessing.target(task) for task in preprocessing.tasks}
     for name, target in targets.items():
         with collector.at("tasks", name):

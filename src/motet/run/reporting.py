@@ -108,7 +108,7 @@ def run_facts(path: Path, *, rows: bool = True, data: Any = None) -> RunFacts:
         )
     config = configs.read(path / folder.CONFIG)[0]
     records = read_records(path / folder.METRICS)
-    data_json = path / folder.DATA
+    data_json, earlier = path / folder.DATA, path / folder.EARLIER
     facts = RunFacts(
         name=path.resolve().name,
         path=str(path),
@@ -118,6 +118,7 @@ def run_facts(path: Path, *, rows: bool = True, data: Any = None) -> RunFacts:
         evaluations=[r for r in records if r["split"] == "validation"],
         test=next((r for r in records if r["event"] == "test"), None),
         data=_read_json(data_json) if data_json.is_file() else {},
+        earlier=_read_json(earlier) if earlier.is_file() else {},
         environment=read_sealed(path / folder.ENVIRONMENT),
         config=(path / folder.CONFIG).read_text(encoding="utf-8"),
         card=_text(path / folder.MODEL / _CARD),

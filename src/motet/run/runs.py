@@ -25,6 +25,7 @@ from motet.run.calibrating import (
     calibrated_predictions,
     require_calibrated,
 )
+from motet.run.changes import Change, read_changes
 from motet.run.chosen_tasks import chosen_tasks
 from motet.run.given_rows import (
     ROWS_OF_TABLES,
@@ -108,6 +109,14 @@ class Run:
                 its config has ``training.analysis: null``, or only the model is there.
         """
         return read_analysis(self.path)
+
+    def changes(self) -> dict[str, Change]:
+        """Return what this run changed for the tasks of the run that it started from, by task.
+
+        Raises:
+            InputError: If it did not start from another run's encoder, or is not finished.
+        """
+        return read_changes(self.path)
 
     def suggest_groups(self, number: int | None = None, *, by: By = "affinity") -> Suggestion:
         """Suggest which tasks should share a network, and write a config for it.

@@ -17,6 +17,7 @@ from motet.data.sources.streams import RowStream
 from motet.data.split_labels import SPLITS
 from motet.data.splits.streamed import Places, StreamSplit
 from motet.data.tallies import SplitTally, Tallies
+from motet.run.starts import Start
 from motet.settings import Choice
 
 if TYPE_CHECKING:  # they need torch, which a config is read without
@@ -43,6 +44,7 @@ class StreamRows:
     name: str = ""
     lacking: Collection[str] = ()
     chosen: tuple[Choice, ...] = ()
+    starts: tuple[Start, ...] = ()
 
     @property
     def options(self) -> StreamConfig:

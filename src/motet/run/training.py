@@ -22,8 +22,17 @@ from motet.run import folder, saving
 from motet.run.building import build_trainer, train_statistics
 from motet.run.calibrating import calibrated, calibration_lines, require_calibrated
 from motet.run.card import card
+from motet.run.changes import (
+    Outcome,
+    change_lines,
+    read_before,
+    read_changes,
+    start_lines,
+    write_changes,
+)
 from motet.run.checkpoints import Checkpoints, what_is_kept
 from motet.run.data_facts import data_facts
+from motet.run.earlier_tasks import EarlierTasks
 from motet.run.frozen_states import with_frozen_states
 from motet.run.joining import check_alike, created
 from motet.run.launching import resume_command
@@ -33,13 +42,14 @@ from motet.run.loggers import check_loggers, loggers_of
 from motet.run.observers import ProgressLines, RunFiles, Say, StopAtInterrupt
 from motet.run.origin_rows import stored
 from motet.run.peak_memory import begin_measuring, peak_memory
-from motet.run.prepared import AnyPrepared
+from motet.run.prepared import AnyPrepared, starts_of
 from motet.run.preparing import prepare
 from motet.run.process_lines import processes_used
 from motet.run.readers import batch_size_of
 from motet.run.runs import Run
 from motet.run.sealed import read_sealed, write_sealed
 from motet.run.split_data import rows_of, write_test_predictions
+from motet.run.starting import copied
 from motet.run.task_analysis import write_analysis
 from motet.run.teachers import soft_targets_of, teacher_lines, teachers_of
 from motet.training import History, OutOfMemory, Report, TestRecord, TrainingError
@@ -174,13 +184,17 @@ class _Attempt:
         prepared = self.prepared
         if self.processes.first:
             with self._stopping_when_full():
+                copied(starts_of(prepared), self.path)
                 write_config(self.path, prepared.config, prepared.origin.folder)
                 content = folder.environment() | processes_used() | stored(prepared)
                 write_sealed(self.path / folder.ENVIRONMENT, content)
                 folder.write_json(self.path / folder.DATA, folder.finite(data_facts(prepared)))
         for each in (*data_lines(prepared), *training_lines(prepared, self.trainer)):
             self.say(each)
-        for each in teacher_lines(self._teachers, self._taught):
+        for each in (
+            *teacher_lines(self._teachers, self._taught),
+            *start_lines(_plain(prepared)),
+        ):
             self.say(each)
         return self.carry_out()
 
@@ -243,6 +257,7 @@ class _Attempt:
                 for source, part in prepared.used.items()
             }
             soft = soft_targets_of(self._teachers, prepared, self.step)
+        earlier, before = self._earlier_tasks(inputs)
         with warnings.catch_warnings():  # a run may have stopped when only its end was missing
             warnings.filterwarnings("ignore", r"fit\(epochs=\d+\) trains nothing")
             trainer.fit(
@@ -277,6 +292,11 @@ class _Attempt:
                 "halved the loss scale"
             )
             self.say(line("note", note))
+        if earlier is not None and self.processes.first:
+            after = earlier.after(trainer.trivial)
+            write_changes(self.path, _plain(prepared), self._taught, before, after)
+            for text in change_lines(read_changes(self.path)):
+                self.say(text)
         if prepared.config.training.calibrate:
             self._calibrate(run, inputs)
         tested = any(part.counts["test"] for part in prepared.used.values())
@@ -303,6 +323,16 @@ class _Attempt:
         if self.processes.first and options is not None and options.cache == "remove":
             shutil.rmtree(self.path / folder.CACHE)
         return run
+
+    def _earlier_tasks(self, inputs: Mapping[str, Any]) -> tuple[EarlierTasks | None, Outcome]:
+        """Evaluate the tasks of the run that this one starts from, before the first step."""
+        if not any(each.whole for each in starts_of(self.prepared)) or not self.processes.first:
+            return None, {}
+        earlier, before = EarlierTasks(self.prepared, self.trainer, inputs), read_before(self.path)
+        if before is None:
+            before = earlier.before()
+            write_changes(self.path, _plain(self.prepared), self._taught, before, {})
+        return earlier, before
 
     def _record_memory(self) -> None:
         """Add the peak of memory to ``environment.json``, in bytes."""
@@ -356,6 +386,11 @@ class _Attempt:
         with replacing(self.path / folder.TEST_PREDICTIONS) as file:
             write_test_predictions(file, run, self.prepared, inputs)
         return report
+
+
+def _plain(prepared: AnyPrepared) -> list[dict[str, Any]]:
+    """Return what the folder of a run keeps of the runs that it starts from."""
+    return [each.plain for each in starts_of(prepared)]
 
 
 def _on_disk(config: Config) -> list[str]:

@@ -99,15 +99,16 @@ def evaluate(
     for each in data.parts.values() if isinstance(data, Sources) else [data]:
         keep_together(each, evaluated)
     asked = [task.name for task in evaluated]
-    own = {name: metrics[name] for name in asked if metrics and name in metrics}
-    found, totals, fusion = TaskMetrics(evaluated, own, trivial=trivial), Totals(), model.fusion
+    chosen = {name: metrics[name] for name in asked if metrics and name in metrics}
+    found, totals, fusion = TaskMetrics(evaluated, chosen, trivial=trivial), Totals(), model.fusion
 
     def computed(number: int, given: tuple[Tensor | None, Batch]) -> tuple[Any, Any, Any]:
         rows, batch = given
         kept, targets, weights = {}, batch.targets, batch.weights
         if there := [name for name in asked if targets.get(name) is not None]:
             forced, raw = model.evaluated(batch.inputs, there, targets)
-            terms = model.loss_terms(forced, targets, weights)
+            own = {name: targets[name] for name in there}  # others may be of another model
+            terms = model.loss_terms(forced, own, weights)
             kept = found.kept_of(raw, targets, terms, rows, weights)
         sums = None if fusion is None or not kept else fusion.weight_sums()
         return kept, _auxiliary_terms(model, auxiliary, batch, number), sums

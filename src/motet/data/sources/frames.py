@@ -11,6 +11,8 @@ import pyarrow as pa
 from motet.data.empty import is_empty, without_empty
 from motet.data.plain import check_names, plain
 from motet.data.sources.base import Source
+from motet.data.sources.other_libraries import joined_splits, kind_of, known_rows, splits_of
+from motet.data.sources.saved_datasets import SPLIT
 from motet.data.sources.streams import RowStream, TableStream
 from motet.problems import InputError, shown
 
@@ -23,8 +25,9 @@ class Frame(Source):
     """Rows in memory.
 
     Args:
-        rows: A frame of pandas or polars, or any other object with the Arrow stream interface; or a
-            mapping from column to array, (N,) or (N, D), or of images (N, H, W) or (N, H, W, C).
+        rows: A frame of pandas or polars, or any other object with the Arrow stream interface; a
+            mapping from column to array, (N,) or (N, D), or of images (N, H, W) or (N, H, W, C); or
+            what `motet.data.sources.other_libraries` knows.
     """
 
     def __init__(self, rows: Any) -> None:
@@ -39,6 +42,10 @@ class Frame(Source):
     @property
     def title(self) -> str:
         return "data from Python"
+
+    @property
+    def split_column(self) -> str | None:
+        return SPLIT if len(splits_of(self._rows) or ()) > 1 else None
 
 
 def as_table(rows: Any, strings: Collection[str] = ()) -> pa.Table:
@@ -58,7 +65,9 @@ def as_table(rows: Any, strings: Collection[str] = ()) -> pa.Table:
         clip: fixed_size_list<item: double>[3]
           child 0, item: double
     """
-    if isinstance(rows, pa.Table):
+    if (splits := splits_of(rows)) is not None:
+        table = plain(joined_splits(splits, as_table), "the splits")
+    elif isinstance(rows, pa.Table):
         table = plain(rows, "the table")
     elif isinstance(rows, Mapping):
         table = plain(_from_arrays(rows), "the mapping of columns")
@@ -68,11 +77,14 @@ def as_table(rows: Any, strings: Collection[str] = ()) -> pa.Table:
 
 
 def _from_frame(frame: Any) -> pa.Table:
-    kind = f"{type(frame).__module__.partition('.')[0]}.{type(frame).__name__}"
+    kind = kind_of(frame)
     try:
         if kind == "pandas.DataFrame":
             check_names(list(frame.columns), "the frame")
             return pa.table({str(name): _from_values(frame[name], name) for name in frame.columns})
+        found = known_rows(frame, _from_arrays)
+        if found is not None:
+            return found
         if hasattr(frame, "__arrow_c_stream__"):
             return pa.table(frame)
     except (pa.ArrowException, TypeError) as error:
@@ -81,10 +93,9 @@ def _from_frame(frame: Any) -> pa.Table:
             f"the {kind} cannot be read as a table ({reason}); expected a frame whose columns "
             "hold one type each, e.g. frame['column'].astype(str)"
         ) from None
-    collect = "; call .collect() first" if hasattr(frame, "collect") else ""
     raise InputError(
-        f"the data are a {kind}, expected a path, a frame of pandas or polars, a pyarrow table, or "
-        f"a mapping from column to array{collect}"
+        f"the data are a {kind}, expected a path, a frame of pandas or polars, a pyarrow table, a "
+        "mapping from column to array, or a data set or list of rows"
     )
 
 
