@@ -53,7 +53,8 @@ def _members(kind: str, definitions: dict[str, Schema]) -> list[str]:
     registry = KINDS[kind]
     forms = {}
     for name in registry:
-        places = (each.format(kind=kind, name=name) for each in FORMS)
+        plain = re.sub(r"[^\w.-]", "_", name)  # as pydantic names definitions
+        places = (each.format(kind=kind, name=plain) for each in FORMS)
         found = next((each for each in places if each in definitions), None)
         if found:
             forms[name] = dict(_keys(definitions[found]))
