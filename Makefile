@@ -48,7 +48,7 @@ clean:
 	touch $@
 
 .venv/test: .venv/core
-	$(PIP) --editable '.[test,loops,ray,adapters,image,tune,track,serve]'
+	$(PIP) --editable '.[test,loops,ray,adapters,image,tune,track,serve,export]'
 	touch $@
 
 .venv/docs: .venv/core

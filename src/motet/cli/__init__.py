@@ -6,13 +6,15 @@ interrupted. A file holds commands that belong together; the order of their impo
 ``--help``.
 """
 
-from motet.cli import training, predicting, uncertainty, serving, report, comparing, tuning, listing  # isort: skip
+from motet.cli import training, predicting, uncertainty, exporting, serving  # isort: skip
+from motet.cli import report, comparing, tuning, listing  # isort: skip
 from motet.cli.app import app
 from motet.cli.entry import main
 
 __all__ = [
     "app",
     "comparing",
+    "exporting",
     "listing",
     "main",
     "predicting",

@@ -93,7 +93,7 @@ def _explained(error: BaseException) -> int:
         if message.startswith("No such option") and command.split()[-1] in _WITH_SETTINGS:
             message += "; settings are given as key=value, such as training.epochs=3"
         return _fail(f"{message}; see {command} --help" if message else "try motet --help", 2)
-    if type(error).__name__ in ("TrainingError", "OutOfMemory", "WriteError"):
+    if type(error).__name__ in ("TrainingError", "OutOfMemory", "WriteError", "ExportError"):
         return _fail(str(error), 1)
     if type(error).__name__ == "ProcessLost":
         return _fail(str(error), LOST)

@@ -76,14 +76,15 @@ class Tokenizer:
         inner.no_truncation()
         first = inner.id_to_token(0) or ""
         padding = first.strip("[]<>|").lower() in ("pad", "padding")
-        self._shift = 0 if padding else 1
+        self.shift = 0 if padding else 1
+        """What is added to the numbers of tokens, so that 0 is padding."""
         self._spaced = _marks_spaces(inner)
 
     @property
     def size(self) -> int:
         """Number of tokens, including padding and unused numbers."""
         vocabulary: dict[str, int] = self._inner.get_vocab()
-        return max(vocabulary.values(), default=-1) + 1 + self._shift
+        return max(vocabulary.values(), default=-1) + 1 + self.shift
 
     def vocabulary(self, size: int) -> Vocabulary:
         """Return what the tokens mean.
@@ -99,7 +100,7 @@ class Tokenizer:
         if not named:  # those trained here forget theirs, so that texts cannot spell them
             found = {self._inner.token_to_id(token): token for token in SPECIAL}
             named = {number: token for number, token in found.items() if number is not None}
-        tokens = {number + self._shift: token for number, token in named.items()}
+        tokens = {number + self.shift: token for number, token in named.items()}
         unknown = named_token(UNKNOWN_NAMES, tokens)
         return Vocabulary(
             size,
@@ -112,11 +113,11 @@ class Tokenizer:
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """Spell tokens."""
-        return [self._inner.id_to_token(int(each) - self._shift) or "" for each in ids]
+        return [self._inner.id_to_token(int(each) - self.shift) or "" for each in ids]
 
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """Join the tokens of each row into a text, as the tokeniser itself does."""
-        shifted = [[int(each) - self._shift for each in row] for row in rows]
+        shifted = [[int(each) - self.shift for each in row] for row in rows]
         texts: list[str] = self._inner.decode_batch(shifted, skip_special_tokens=False)
         return texts
 
@@ -184,7 +185,7 @@ class Tokenizer:
                 spelt.append(letters_of(list(chain.from_iterable(read)), letters))
             lengths += map(len, found)
             cut += sum(bool(each.overflowing) for each in found)
-            ids.append(_flat(each.ids for each in found) + self._shift)
+            ids.append(_flat(each.ids for each in found) + self.shift)
             # some models give special tokens another type, such as 2
             segments.append(_flat(each.type_ids for each in found).clip(max=1))
         return Encoded(

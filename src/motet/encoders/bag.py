@@ -11,6 +11,7 @@ from motet.encoders.base import Encoder
 from motet.encoders.tokens import PAD, Text
 from motet.options import Fraction, Lengths, PositiveInt, checked
 from motet.problems import InputError, shown
+from motet.tracing import bag, exporting
 
 GRAMS = "grams"
 
@@ -105,7 +106,7 @@ class Bag(Encoder):
         if grams.is_floating_point():
             raise InputError(f"found n-grams of {grams.dtype}, expected whole numbers: grams.int()")
         try:
-            found = embedding_bag(grams, self.vectors.weight, mode="mean", padding_idx=PAD)
+            found = self._mean(grams)
         except (IndexError, RuntimeError):  # on the CPU; a GPU has its own message
             raise InputError(
                 f"texts have n-grams up to {int(grams.max())}, expected up to "
@@ -115,3 +116,8 @@ class Bag(Encoder):
         if self.pool == "mean":
             return found
         return found * count.to(found).sqrt()
+
+    def _mean(self, grams: Tensor) -> Tensor:
+        if exporting():
+            return bag(grams, self.vectors.weight, mean=True)
+        return embedding_bag(grams, self.vectors.weight, mode="mean", padding_idx=PAD)

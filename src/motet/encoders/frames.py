@@ -35,6 +35,6 @@ def as_frames(given: Any, padding_mask: Tensor | None, width: int) -> tuple[Tens
     if padding_mask is None:
         padding_mask = torch.zeros(frames.shape[:2], dtype=torch.bool, device=frames.device)
     if not frames.shape[1]:
-        frames = frames.new_zeros(len(frames), 1, width)
-        padding_mask = padding_mask.new_ones(len(frames), 1)
+        frames = frames.new_zeros(frames.shape[0], 1, width)
+        padding_mask = padding_mask.new_ones(frames.shape[0], 1)
     return frames.masked_fill(padding_mask[..., None], 0.0), padding_mask

@@ -225,12 +225,12 @@ class Joined(Encoder):
         """Return the number of rows B, of which features of members are (B K, D)."""
         for part, of_members in zip(parts, self._members, strict=True):
             if part is not None:
-                return len(part) // (self.members or 1) if of_members else len(part)
+                return part.shape[0] // (self.members or 1) if of_members else part.shape[0]
         raise InputError("the rows lack every input; expected at least one")
 
     def _by_member(self, features: Tensor, rows: int) -> Tensor:
         """Return features (B, D) as those of every member, (B K, D); others as they are."""
-        if len(features) != rows:
+        if features.shape[0] != rows:
             return features
         return features.repeat_interleave(self.members or 1, dim=0)
 

@@ -20,6 +20,7 @@ from motet.kernels import run_layer, run_recurrent, weights_by_layer
 from motet.options import Characters, Fraction, PositiveInt, StrictBool, checked
 from motet.problems import InputError
 from motet.states import TokenStates
+from motet.tracing import exporting, lstm_states
 
 _BACKWARD = "reads texts from their end, too; set bidirectional: false"
 
@@ -126,6 +127,8 @@ class LSTM(Encoder):
 
     def _run(self, states: Tensor, lengths: Tensor, layer: list[Tensor] | None = None) -> Tensor:
         """Compute all layers, or the one that has some weights."""
+        if exporting():
+            return lstm_states(self.recurrent, states, lengths)
         packed = pack_padded_sequence(states, lengths, batch_first=True, enforce_sorted=False)
         if layer is None:
             found = run_recurrent(self.recurrent, packed)

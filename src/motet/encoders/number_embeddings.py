@@ -154,7 +154,7 @@ class BinEmbedding(nn.Module):
     def forward(self, numbers: Tensor) -> Tensor:
         values = self.bins(numbers)
         if self._padded:
-            values = torch.cat([values, values.new_zeros(len(values), 1)], dim=1)
+            values = torch.cat([values, values.new_zeros(values.shape[0], 1)], dim=1)
         values = values.index_select(1, self.places.flatten())
         embedded: Tensor = self.linear(values.unflatten(1, self.places.shape))
         return embedded.relu() if self.relu else embedded

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from motet.encoders.number_embeddings import Expansion, NumberEmbedding, Numbers
 from motet.options import Mapping, Sequence
+from motet.tracing import bag, exporting
 
 Sets = Mapping[str, tuple[int, str]]
 """For each set by name, how many values there are, and whether their vectors become a "mean" or a
@@ -109,6 +110,8 @@ class SetEmbedding(nn.EmbeddingBag):
 
     def forward(self, sets: Mapping[str, Tensor]) -> Tensor:  # type: ignore[override]  # by name
         values = sets[self.name]
+        if exporting():
+            return bag(values, self.weight, mean=self.mode == "mean")
         if not values.shape[1]:  # torch refuses bags of no width
             values = values.new_zeros(len(values), 1)
         return super().forward(values)

@@ -170,7 +170,7 @@ class _Tokens(nn.Module):
             beside += [embed(inputs["sets"]) for embed in self.sets]
             parts.append(torch.stack(beside, dim=1) + self.biases)
         if self.row is not None:
-            parts.insert(0, self.row.expand(len(parts[0]), 1, -1))
+            parts.insert(0, self.row.expand(parts[0].shape[0], 1, -1))
         return torch.cat(parts, dim=1)
 
 

@@ -61,7 +61,7 @@ def _at_each_place(states: Tensor, reads: Mapping[str, Tensor]) -> Tensor:
     """Join states (B, ..., D) and what is read of their rows, R numbers: (B, ..., D + R)."""
     places = states.shape[1:-1]
     columns = [
-        each.reshape(len(each), *(1 for _ in places), -1).expand(-1, *places, -1)
+        each.reshape(each.shape[0], *(1 for _ in places), -1).expand(-1, *places, -1)
         for each in reads.values()
     ]
     return torch.cat([states, *columns], dim=-1)

@@ -77,13 +77,13 @@ class Reading:
             return states
         apart: dict[int, Tensor] = {}  # tasks that share a state share what is made of it
         for state in states.values():
-            if not isinstance(state, Tensor) or state.dim() != 2 or len(state) % self.members:
+            if not isinstance(state, Tensor) or state.dim() != 2 or state.shape[0] % self.members:
                 raise InputError(
                     f"the encoder gave {described(state)}, expected rows of {self.members} "
                     "members each, (B members, D), those of a row next to each other"
                 )
             if id(state) not in apart:
-                rows = len(state) // self.members
+                rows = state.shape[0] // self.members
                 apart[id(state)] = state.reshape(rows, self.members, state.shape[1])
         return {task: apart[id(state)] for task, state in states.items()}
 

@@ -81,6 +81,18 @@ class Ensemble(Run):
             "such as run.members[0].embed(data)"
         )
 
+    def export(self, *arguments: Any, **options: Any) -> NoReturn:
+        """Refuse: a file holds one model.
+
+        Raises:
+            InputError: Always.
+        """
+        raise InputError(
+            "the run has several models that predict together, each with its own preprocessing, "
+            "and a file holds one; export each of them, such as "
+            "run.members[0].export('onnx', 'first.onnx'), and average their outputs"
+        )
+
     def _evaluated(self, rows: LabelledRows, weights: Weights) -> Report:
         """Evaluate in a pass for each member, for its loss, and one for what they predict."""
         own = [rows.of(each.reader) for each in self.members]

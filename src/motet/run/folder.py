@@ -8,6 +8,7 @@
       model/{model.safetensors, config.json, preprocessing.json, README.md}
       checkpoints/{last,best}/
       from_run.json  from_run/  what tasks of an earlier run lost, and a copy of its model
+      export/                   models for other programs, with what they need
       cache/                    encoded rows, while a run streams them
 """
 

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -48,6 +48,9 @@ from motet.training.evaluation import embed
 from motet.training.grouping import grouping
 from motet.training.kept import Kept, Weights, evaluate_with, predict_with
 from motet.training.memory import explaining_memory
+
+if TYPE_CHECKING:
+    from motet.run.exporting import Export
 
 
 class Run:
@@ -100,6 +103,39 @@ class Run:
         from motet.run.reporting import write_report
 
         return write_report([self.path], path, data=data)
+
+    def export(
+        self,
+        format: Literal["onnx", "torch"],
+        path: str | Path | None = None,
+        *,
+        tasks: Iterable[str] | None = None,
+        rows: Any = None,
+    ) -> "Export":
+        """Write the model as a file for other programs, with what it needs of rows beside it.
+
+        The file takes rows as `preprocess` returns them, any number of any length, and predicts in
+        the units of the labels. Before it is kept, it predicts up to 1,000 rows and is compared
+        with this run.
+
+        Args:
+            format: ``onnx``, or ``torch``, a program of ``torch.export``.
+            path: The file, which must not exist; ``export/model.onnx`` or ``.pt2`` in the run
+                folder, in place of an earlier one, if left out.
+            tasks: Which tasks, or the name of one; all enabled ones if left out.
+            rows: Rows to compare with, as for `predict`; those of the run's data if left out.
+
+        Returns:
+            The files, and how far the predictions are apart.
+
+        Raises:
+            InputError: If a part of the model cannot be exported, packages are missing, or there
+                are no rows to compare with.
+        """
+        from motet.run.exporting import Origins, export
+
+        of = Origins(self.path, self.config, self.reader)
+        return export(of, self._chosen(tasks), format, path, rows)
 
     def analysis(self) -> TaskAnalysis:
         """Return how the gradients of the tasks agreed while training, from ``analysis.json``.

@@ -133,7 +133,7 @@ class _Mask(nn.Module):
         hidden = self.shared(_channels_last(features, state))
         if self.before is not None:
             more = self.before(before)
-            hidden = hidden + more.view(len(more), *[1] * (hidden.dim() - 2), -1)
+            hidden = hidden + more.view(more.shape[0], *[1] * (hidden.dim() - 2), -1)
         mask: Tensor = self.out(functional.relu(hidden)).sigmoid()
         if self.training:
             with torch.no_grad():

@@ -249,7 +249,7 @@ class _Router(nn.Module):
     def forward(self, state: Tensor) -> Tensor:
         if self.layers is None:
             assert self.logits is not None
-            logits = self.logits.expand(len(state), -1)
+            logits = self.logits.expand(state.shape[0], -1)
         else:
             logits = self.layers(self._features.pooled(state))
         if not self.training:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from motet.states import MISSING
+from motet.tracing import best_tags, exporting
 
 
 class Chain(NamedTuple):
@@ -66,6 +67,8 @@ def best_path(emissions: Tensor, mask: Tensor, chain: Chain) -> Tensor:
 
     Of equal paths it takes the lower tags, from the last one on.
     """
+    if exporting():
+        return best_tags(emissions, mask, *chain).where(mask, MISSING)
     first, *rest = emissions.unbind(dim=1)
     stay = torch.arange(emissions.shape[2], device=emissions.device)
     score = chain.start + first

@@ -66,7 +66,7 @@ def spread_of(members: Sequence[Prediction]) -> Tensor | None:
 
 def _of_equal_length(values: list[Tensor]) -> list[Tensor]:
     """Fill up sequences (B, L), whose lengths may differ between models."""
-    if values[0].dim() < 2 or len({each.shape for each in values}) == 1:
+    if values[0].dim() < 2 or all(each.shape == values[0].shape for each in values):
         return values
     longest = max(each.shape[1] for each in values)
     return [lengthened(each, longest) for each in values]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from motet.problems import InputError
 from motet.states import MISSING as MISSING
+from motet.tracing import exporting
 from motet.wide_state import at_least_float32 as at_least_float32
 
 
@@ -44,9 +45,9 @@ def complete(labelled: Tensor) -> bool:
 def row_with_gap(there: Tensor) -> int | None:
     """Return the first row of (B, L) in which something follows an empty place.
 
-    None on other devices than a CPU, which would have to wait for it.
+    None on other devices than a CPU, which would have to wait for it, and in an exported graph.
     """
-    if there.device.type != "cpu":
+    if there.device.type != "cpu" or exporting():
         return None
     gaps = there[:, 1:] & ~there[:, :-1]
     return int(gaps.any(dim=1).nonzero()[0]) if bool(gaps.any()) else None

@@ -21,6 +21,7 @@ from motet.tasks.statistics import LabelStatistics
 from motet.tasks.token_heads import TokenHead, TokenLSTM
 from motet.tasks.weights import ClassWeights, count_of
 from motet.tasks.words import check_labelled_words, fitting_words
+from motet.tracing import exporting
 
 
 @final
@@ -269,4 +270,6 @@ def _words(raw: Tensor) -> Tensor:
 
 def _through_last(words: Tensor) -> Tensor:
     """Return the places up to the last word of each row: the words, unless a score is NaN."""
+    if exporting():
+        return words
     return words.flip(1).cummax(dim=1).values.flip(1)

@@ -12,6 +12,7 @@ from motet.problems import InputError
 from motet.states import TokenStates
 from motet.tasks.heads import TaskHead
 from motet.tasks.labels import row_with_gap
+from motet.tracing import exporting, lstm_states
 
 
 class TokenHead(nn.Module):
@@ -67,6 +68,8 @@ class TokenLSTM(nn.Module):
     def forward(self, states: Tensor, padding: Tensor) -> Tensor:
         """Return states (B, L, width), 0 at padding."""
         lengths = (~padding).sum(dim=1).clamp(min=1).cpu()  # a row without words is computed too
+        if exporting():
+            return lstm_states(self.lstm, states, lengths)
         packed = pack_padded_sequence(states, lengths, batch_first=True, enforce_sorted=False)
         return pad_packed_sequence(
             run_recurrent(self.lstm, packed), batch_first=True, total_length=states.shape[1]

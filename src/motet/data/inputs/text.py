@@ -237,6 +237,11 @@ class Text(Input):
         starts = [[start for start, _ in row] for row in found]
         return WordPlaces(lines, counts, starts, [[end for _, end in row] for row in found])
 
+    @property
+    def tokenizer(self) -> tokenising.Tokenizer | None:
+        """The tokenizer, once fitted; None if the encoder reads no tokens."""
+        return self._tokenizer
+
     def shape(self) -> TextSizes:
         if self._tokenizer is None:
             return self._sizes(0, 0, None)

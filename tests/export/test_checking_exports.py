@@ -1,0 +1,65 @@
+"""What is exported is compared with the model: rounding passes, everything else is an error."""
+
+import pytest
+import torch
+
+from motet.export.checking import Difference, ExportError, compared
+
+
+def difference(expected, found, *, probability=False):
+    made = Difference(probability)
+    made.add(torch.as_tensor(expected), torch.as_tensor(found))
+    return made
+
+
+def test_numbers_may_differ_by_rounding_whatever_their_unit():
+    assert difference([1e6, 2e6], [1e6 + 1, 2e6]).acceptable
+    assert not difference([1e-6, 2e-6], [1e-6, 3e-6]).acceptable
+    assert not difference([1.0, 2.0], [1.0, 2.1]).acceptable
+
+
+def test_probabilities_may_differ_by_rounding_however_small_they_are():
+    assert difference([1e-9, 1.0], [2e-9, 1.0], probability=True).acceptable
+    assert not difference([0.2, 0.8], [0.201, 0.799], probability=True).acceptable
+
+
+def test_few_classes_may_differ_as_of_equal_ones_rounding_decides():
+    classes = torch.zeros(1000, dtype=torch.long)
+    other = classes.clone()
+    other[0] = 1
+    assert difference(classes, other).acceptable
+    other[:2] = 1
+    assert not difference(classes, other).acceptable
+
+
+def test_what_is_missing_is_missing_in_both():
+    nan = float("nan")
+    assert difference([1.0, nan], [1.0, nan]).acceptable
+    assert not difference([1.0, nan], [1.0, 0.0]).acceptable
+    assert not difference([1.0, 2.0], [1.0, nan]).acceptable
+
+
+def outputs(**values):
+    return lambda batch: {name: torch.tensor(each) for name, each in values.items()}
+
+
+def test_a_difference_is_an_error_that_names_the_output_and_how_far_it_is():
+    right, wrong = outputs(a=[1.0], b=[2.0]), outputs(a=[1.0], b=[2.5])
+    assert compared(right, right, [{}, {}])["a"].compared == 2
+    with pytest.raises(ExportError, match=r"b: greatest difference 0\.5, of numbers up to 2"):
+        compared(right, wrong, [{}])
+
+
+def test_outputs_of_another_form_or_none_are_errors():
+    with pytest.raises(ExportError, match=r"gives \(2,\) for a, expected \(1,\)"):
+        compared(outputs(a=[1.0]), outputs(a=[1.0, 2.0]), [{}])
+    with pytest.raises(ExportError, match="gives nothing for a"):
+        compared(outputs(a=[1.0]), outputs(), [{}])
+
+
+def test_rows_that_an_exported_model_cannot_compute_are_named_by_their_shapes():
+    def fails(batch):
+        raise RuntimeError("expected 3")
+
+    with pytest.raises(ExportError, match=r"fails .* \(numbers \(2, 4\)\): expected 3"):
+        compared(outputs(a=[1.0]), fails, [{"numbers": torch.zeros(2, 4)}])
