@@ -138,6 +138,23 @@ def test_a_body_that_does_not_arrive_is_given_up(ask):
     assert "0.05 seconds" in refused(found, 408)[0]["message"]
 
 
+def test_the_documented_type_of_a_request_is_that_which_is_answered(loaded, rows, ask):
+    jsonschema = pytest.importorskip("jsonschema")
+    app = create_app(loaded)
+    documented = app.openapi()["paths"]["/predict"]["post"]["requestBody"]["content"]
+    schema = documented["application/json"]["schema"]
+    good = [{"rows": rows[:3]}, {"rows": rows[:1], "tasks": ["churn"], "intervals": 0.9}]
+    bad = [{"rows": [{**rows[0], name: value}]} for name, value in WRONG]
+    bad += [{"rows": [{}]}, {"rows": rows[:1], "tasks": ["chrn"]}, {"row": rows[:1]}]
+    found = ask(*({"json": each} for each in (*good, *bad)))
+    for request, response in zip((*good, *bad), found, strict=True):
+        fits = jsonschema.Draft202012Validator(schema).is_valid(request)
+        assert (response.status_code == 200) == fits, request
+
+
+WRONG = [("age", "3"), ("age", []), ("city", {}), ("agee", 3)]
+
+
 def test_limits_that_make_no_sense_are_refused():
     from motet import InputError
 

@@ -13,7 +13,7 @@ from motet.problems import InputError
 @app.command()
 def serve(
     run: RunFolder,
-    host: Annotated[str, typer.Option(help="Address to listen at; this machine alone.")] = (
+    host: Annotated[str, typer.Option(help="Address to listen at; this machine if left out.")] = (
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
