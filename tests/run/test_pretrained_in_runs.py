@@ -112,3 +112,36 @@ def test_causal_language_modelling_on_it_is_rejected_with_the_reason(rows, folde
     chosen["tasks"]["following"] = {"type": "language_modelling"}
     with pytest.raises(InputError, match="Pretrained does not declare states that are independent"):
         motet.train(chosen, rows)
+
+
+@pytest.mark.parametrize("adapter", [None, {"type": "lora", "rank": 2, "merge": True}])
+def test_a_run_starts_from_its_encoder_without_the_folder(rows, folder, tmp_path, adapter):
+    if adapter is not None:
+        pytest.importorskip("peft")
+    given = config(folder)
+    given["inputs"]["review"]["encoder"]["adapter"] = adapter
+    given["training"]["epochs"] = 1
+    old = motet.train(given, rows, output=tmp_path / "old")
+    shutil.rmtree(folder)
+    shutil.move(old.path / "model", tmp_path / "alone")
+    tasks = {"happy": "classification", "age": "regression"}
+    inputs = {"review": {"type": "text", "from_run": str(tmp_path / "alone")}}
+    both = {"from_run": str(tmp_path / "alone"), "tasks": {"happy": "classification"}}
+    alone = {"inputs": inputs, "tasks": tasks}
+    for name, start in (("both", both), ("one", alone)):
+        chosen = {**start, "training": {"epochs": 1, "freeze": ["pretrained"]}}
+        run = motet.train(chosen, rows, output=tmp_path / name)
+        ours, theirs = (
+            {k.rpartition("encoders.0.")[2]: v for k, v in state.items() if "encoders.0." in k}
+            for state in (
+                run.model.state_dict(),
+                motet.load(tmp_path / "alone").model.state_dict(),
+            )
+        )
+        assert ours
+        assert ours.keys() == theirs.keys()
+        assert all(ours[name].equal(each) for name, each in theirs.items())
+    if adapter is not None:
+        both["inputs"] = {**given["inputs"]}
+        with pytest.raises(InputError, match=r"encoder.adapter.*expected None"):
+            motet.train({**both, "training": given["training"]}, rows, output=tmp_path / "no")

@@ -262,7 +262,7 @@ def _different_inputs(own: Plain, old: Config, start: Start) -> Iterator[str]:
         yield f"inputs: {listed(more)} are not among its inputs"
     for name in start.inputs:
         if name in inputs:
-            yield from _differences(f"inputs.{name}", inputs[name], earlier[name])
+            yield from _differences(f"inputs.{name}", inputs[name], _input(start.run, name))
 
 
 def _different_tasks(own: Plain, start: Start) -> Iterator[str]:
@@ -298,26 +298,25 @@ def _listed(value: Any) -> Any:
 
 def _inputs(given: Plain | None, start: Start) -> Plain:
     """Return inputs with all options of those that are taken, these in the order of their run."""
-    earlier = {
-        name: member.model_dump() for name, member in (start.run.config.inputs or {}).items()
-    }
-    own = given or {}
-    taken: Plain = {}
+    own, taken = given or {}, Plain()
     for name in start.inputs:
-        here = own.get(name, {})
+        here, there = own.get(name, {}), _input(start.run, name)
         own_paths = dict(here) if isinstance(here, Mapping) else {}  # all else is equal
-        taken[name] = {**earlier[name], **own_paths}
-        if "encoder" in taken[name]:
-            taken[name]["encoder"] = _portable(start.run, name)
+        taken[name] = {**there, **own_paths}
+        if "encoder" in there:
+            taken[name]["encoder"] = there["encoder"]
     if start.whole:
         return taken
     return {name: taken.get(name, each) for name, each in own.items()}
 
 
-def _portable(run: Any, name: str) -> Any:
-    """Return the options of an input's encoder that fit its weights, without the files it read."""
-    config = configs.read(read_sealed(_model_folder(run.path) / "config.json")["config"])[0]
-    return (config.inputs or {})[name].options()["encoder"]
+def _input(run: Any, name: str) -> Plain:
+    """Return the options of an input; those of its encoder fit its weights, without other files."""
+    found: Plain = run.config.inputs[name].model_dump()
+    if "encoder" in found:
+        config = configs.read(read_sealed(_model_folder(run.path) / "config.json")["config"])[0]
+        found["encoder"] = (config.inputs or {})[name].options()["encoder"]
+    return found
 
 
 def _task(given: Any, earlier: Plain) -> Plain:
