@@ -1,6 +1,7 @@
 """Names of other systems lead to what does the same here, from Python and from a config."""
 
 import importlib
+import inspect
 import re
 
 import pytest
@@ -149,6 +150,8 @@ def test_methods_name_ours():
 def test_the_base_of_balancers_is_not_made_as_one():
     with pytest.raises(InputError, match=r"'manual', tasks\).*'uncertainty', tasks\)"):
         motet.balancing.LossBalancer({"a": 1.0}, method="dynamic")
+    for balancer in (motet.balancing.LossBalancer, motet.balancing.Equal):
+        assert list(inspect.signature(balancer).parameters) == ["tasks"]
 
 
 OPTIONS = [

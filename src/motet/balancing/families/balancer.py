@@ -12,13 +12,14 @@ from abc import ABC
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from motet.balancing.families.needs import Needs, Reads, needs_of
 from motet.balancing.families.protocols import KnownTask
+from motet.other_classes import CLASSES
 from motet.problems import InputError, hint, shown
 from motet.wide_state import WideState
 
@@ -37,7 +38,19 @@ class _Expected:
     steps: int = 0
 
 
-class Balancer(WideState, ABC):
+class _Named:
+    """Refuses to make `LossBalancer` itself, the name of a class to be used in other libraries.
+
+    It comes after `Balancer` among the bases, so that ``__init__`` gives the signature of members.
+    """
+
+    def __new__(cls, *arguments: Any, **options: Any) -> Self:
+        if cls.__name__ in CLASSES and getattr(cls, "__abstractmethods__", ()):
+            raise InputError(f"{cls.__name__} is a base of balancers; use {CLASSES[cls.__name__]}")
+        return super().__new__(cls)
+
+
+class Balancer(WideState, _Named, ABC):
     """Turns the losses or gradients of several tasks into one update.
 
     Args:

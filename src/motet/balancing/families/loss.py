@@ -1,14 +1,13 @@
 """Balancers that read losses."""
 
 from abc import abstractmethod
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from motet.balancing.families.balancer import Balancer, wrong_result
 from motet.balancing.families.uncompiled import uncompiled
-from motet.other_classes import CLASSES
 from motet.problems import InputError
 
 
@@ -26,15 +25,6 @@ class LossBalancer(Balancer):
 
     fixed_weights: ClassVar[bool] = False
     """Whether the total is the sum of the losses that `forward` gets, at every step."""
-
-    def __new__(cls, *arguments: Any, **options: Any) -> Self:
-        """Refuse to make one of the base, with the name of what others call so."""
-        if cls is LossBalancer:
-            raise InputError(
-                "LossBalancer is the base of balancers that read losses; use "
-                f"{CLASSES['LossBalancer']}"
-            )
-        return super().__new__(cls)
 
     @uncompiled
     def __call__(self, losses: Tensor, present: Tensor | None = None) -> Tensor:
