@@ -116,11 +116,12 @@ def test_the_citation_names_this_version():
 # Dependencies ------------------------------------------------------------------------------------
 
 DISTRIBUTIONS = {"pil": "pillow", "sklearn": "scikit-learn", "mlflow": "mlflow-skinny"}
-DISTRIBUTIONS |= {"yaml": "pyyaml", "pydantic-core": "pydantic"}
+DISTRIBUTIONS |= {"yaml": "pyyaml", "pydantic-core": "pydantic", "starlette": "fastapi"}
 CHECKED_BEFORE = {
     "data/images/normalising.py": "encoders/timm.py",
     "estimator/estimators.py": "estimator/__init__.py",
     "estimator/labels.py": "estimator/__init__.py",
+    **{f"serving/{name}.py": "cli/serving.py" for name in ("app", "body", "server")},
     **{f"training/loggers/{name}.py": "training/loggers/base.py" for name in LOGGERS},
 }
 """Modules that import an optional package without a hint, and the one that gives it."""

@@ -16,7 +16,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import TypeAdapter
-from typing_extensions import Unpack
+from typing_extensions import Unpack, is_typeddict
 
 from motet.names import Registry
 from motet.options import types
@@ -348,7 +348,7 @@ def _below_keys(shared: Any) -> dict[str, str]:
     """Read the docstrings below the keys of a TypedDict and its bases."""
     texts: dict[str, str] = {}
     for base in getattr(shared, "__orig_bases__", ()):
-        texts |= _below_keys(base) if hasattr(base, "__annotations__") else {}
+        texts |= _below_keys(base) if is_typeddict(base) else {}
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(shared))).body
     assert isinstance(definition, ast.ClassDef)
     for node, below in pairwise(definition.body):
