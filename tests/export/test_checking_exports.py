@@ -18,6 +18,24 @@ def test_numbers_may_differ_by_rounding_whatever_their_unit():
     assert not difference([1.0, 2.0], [1.0, 2.1]).acceptable
 
 
+def test_numbers_far_from_zero_may_not_hide_a_difference():
+    assert not difference([1e6, 1e6 + 10], [1e6, 1e6 + 5]).acceptable
+
+
+def test_an_infinite_number_does_not_excuse_others():
+    inf = float("inf")
+    assert difference([inf, 1.0], [inf, 1.0]).acceptable
+    assert not difference([inf, 1.0, 2.0], [inf, 1.0, 5.0]).acceptable
+    assert not difference([inf, 1.0], [3.0, 1.0]).acceptable
+
+
+def test_of_few_rows_no_class_may_differ_and_padding_does_not_count():
+    assert not difference([0, 1], [0, 0]).acceptable
+    padded = torch.full((1, 5000), -100)
+    padded[0, 0] = 1
+    assert not difference(padded, torch.full((1, 5000), -100)).acceptable
+
+
 def test_probabilities_may_differ_by_rounding_however_small_they_are():
     assert difference([1e-9, 1.0], [2e-9, 1.0], probability=True).acceptable
     assert not difference([0.2, 0.8], [0.201, 0.799], probability=True).acceptable

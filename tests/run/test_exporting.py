@@ -55,7 +55,7 @@ def test_a_program_predicts_any_number_of_rows_as_the_run_does(run, exported):
 
 
 def test_the_file_beside_a_model_describes_inputs_outputs_and_preprocessing(run, exported):
-    beside = run.path / "export" / "model.json"
+    beside = run.path / "export" / "model.pt2.json"
     assert exported.files == (exported.path, beside)
     found = json.loads(beside.read_text())
     (given,) = found["inputs"]
@@ -73,13 +73,20 @@ def test_chosen_tasks_alone_are_exported_and_nothing_takes_the_place_of_another_
     path = tmp_path / "own.pt2"
     found = run.export("torch", path, tasks="b", rows=small_rows())
     assert [*found.differences] == ["b"]
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["own.json", "own.pt2"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["own.pt2", "own.pt2.json"]
     before = path.read_bytes()
     with pytest.raises(InputError, match=r"own\.pt2 exists; name another"):
         run.export("torch", path)
     with pytest.raises(InputError, match=r"ends in \.onnx, expected \.pt2"):
         run.export("torch", tmp_path / "own.onnx")
     assert path.read_bytes() == before
+
+
+def test_a_description_that_is_there_stays(run, tmp_path):
+    (tmp_path / "own.pt2.json").write_text("mine")
+    with pytest.raises(InputError, match=r"own\.pt2\.json exists"):
+        run.export("torch", tmp_path / "own.pt2")
+    assert [each.read_text() for each in tmp_path.iterdir()] == ["mine"]
 
 
 def test_an_export_that_predicts_something_else_leaves_no_file(run, tmp_path, monkeypatch):
@@ -169,6 +176,17 @@ def exported_equally(config, path, count):
     return run, found
 
 
+def test_tasks_may_have_the_names_of_operations(tmp_path):
+    pytest.importorskip("onnxruntime", reason=ONNX)
+    pytest.importorskip("onnxscript", reason=ONNX)
+    tasks = {"linear": {"type": "regression", "column": "b"}}
+    run = motet.train({**CONFIG, "tasks": tasks}, data=small_rows(), output=tmp_path / "run")
+    found = run.export("onnx", tmp_path / "model.onnx", rows=small_rows())
+    predicted = computed(found.path, run.preprocess(small_rows()))["linear"]
+    expected = run.predict(small_rows())["linear"].to_numpy()
+    np.testing.assert_allclose(predicted, expected, rtol=1e-4)
+
+
 def test_onnx_computes_what_the_run_predicts(run, tmp_path):
     pytest.importorskip("onnxruntime", reason=ONNX)
     pytest.importorskip("onnxscript", reason=ONNX)
@@ -188,10 +206,10 @@ def test_every_kind_of_task_is_equal_on_1000_rows(config, tmp_path):
     assert set(config["tasks"]) <= set(found.differences)
     files = {each.name for each in found.files}
     if "review" in config["inputs"]:
-        assert "model-review-tokenizer.json" in files
+        assert "model.onnx-review-tokenizer.json" in files
         library = pytest.importorskip("tokenizers")
-        own = library.Tokenizer.from_file(str(tmp_path / "model-review-tokenizer.json"))
-        learned = json.loads((tmp_path / "model.json").read_text())["preprocessing"]["review"]
+        own = library.Tokenizer.from_file(str(tmp_path / "model.onnx-review-tokenizer.json"))
+        learned = json.loads((tmp_path / "model.onnx.json").read_text())["preprocessing"]["review"]
         text = rows(3)["review"].to_pylist()[0]
         ids = [each + learned["added_to_ids"] for each in own.encode(text).ids]
         given = run.preprocess(rows(3))["texts"]["review"]["ids"]
@@ -236,5 +254,5 @@ def test_the_command_exports_and_reports_how_far_predictions_are_apart(run, tmp_
     assert lines[1:] == [
         "compared   200 rows",
         f"wrote      {path}",
-        f"wrote      {Path(tmp_path / 'model.json')}",
+        f"wrote      {Path(tmp_path / 'model.pt2.json')}",
     ]

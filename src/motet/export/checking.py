@@ -2,15 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from torch import Tensor
 
 from motet.export.formats import Compute
 from motet.export.graph import PROBABILITY, Graph, first_line
+from motet.states import MISSING
 
 LARGEST = 1e-4
-"""Largest difference of a probability, and of a number as a share of the largest number."""
+"""Largest difference of a probability, and of a number as a share of the range of the numbers."""
+_ROUNDING = 1e-6
+"""The same as a share of the largest number, as float32 rounds it."""
 _RARELY = 1e-3
 """Share of classes that may differ: where two are equally probable, rounding decides."""
 
@@ -28,6 +32,10 @@ class Difference:
     """The greatest absolute difference of a number or probability."""
     scale: float = 0.0
     """The greatest absolute number."""
+    low: float = inf
+    """The least number."""
+    high: float = -inf
+    """The greatest number."""
     differing: int = 0
     """Values that are not the same class, or missing in one of both."""
     compared: int = 0
@@ -40,25 +48,32 @@ class Difference:
         self.compared += expected.numel()
         if not expected.is_floating_point():
             self.whole = True
+            self.compared -= int((expected == MISSING).sum())  # padding is no value
             self.differing += int((expected != found).sum())
             return
         known = ~expected.isnan()
         self.differing += int((known == found.isnan()).sum())
-        known &= ~found.isnan()
-        expected, found = expected[known].double(), found[known].double()
-        same = expected == found  # also infinite ones
-        if len(expected):
-            apart = torch.where(same, 0.0, (expected - found).abs())
+        known &= ~found.isnan() & (expected != found)  # also infinite ones are the same
+        if bool(known.any()):
+            apart = (expected[known].double() - found[known].double()).abs()
             self.largest = max(self.largest, float(apart.max()))
-            self.scale = max(self.scale, float(expected.abs().max()))
+        finite = expected[expected.isfinite()].double()
+        if len(finite):
+            self.low, self.high = (
+                min(self.low, float(finite.min())),
+                max(self.high, float(finite.max())),
+            )
+            self.scale = max(-self.low, self.high)
 
     @property
     def acceptable(self) -> bool:
         """Whether it may be due to rounding."""
         if self.whole:
-            return self.differing <= max(1, _RARELY * self.compared)
-        scale = 1.0 if self.probability else self.scale
-        return not self.differing and self.largest <= LARGEST * scale
+            return self.differing <= _RARELY * self.compared
+        if self.probability:
+            return not self.differing and self.largest <= LARGEST
+        room = LARGEST * max(self.high - self.low, 0.0) + _ROUNDING * self.scale
+        return not self.differing and self.largest <= room
 
     def __str__(self) -> str:
         if self.whole:

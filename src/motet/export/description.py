@@ -1,5 +1,6 @@
 """What another program needs to feed an exported model and to read its outputs, as JSON."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -103,7 +104,9 @@ def described_preprocessing(
     for name, each in inputs.items():
         state = dict(each.state())
         if isinstance(each, Text) and each.tokenizer is not None:
-            file = f"{stem}-{name}-tokenizer.json"
+            own = re.sub(r"\W", "_", name)  # a name may have a slash
+            while (file := f"{stem}-{own}-tokenizer.json") in files:
+                own += "_"
             files[file] = each.tokenizer.to_json()
             state |= {"tokenizer": file, "added_to_ids": each.tokenizer.shift}
         learned[name] = {"type": INPUTS.name_of(type(each)), **state}

@@ -73,8 +73,18 @@ def _write_onnx(
             "export it with format torch, or other tasks"
         ) from error
     assert made is not None
+    _free_names(made.model)
     _name_axes(made.model, inputs)
     made.save(path, external_data=False)
+
+
+def _free_names(model: Any) -> None:
+    """Rename inner values that have the name of an input or output, such as a task ``linear``."""
+    public = [*model.graph.inputs, *model.graph.outputs]
+    taken = {value.name for value in public}
+    for number, value in enumerate(out for node in model.graph.all_nodes() for out in node.outputs):
+        if value.name in taken and not any(value is each for each in public):
+            value.name = f"{value.name}.inner_{number}"
 
 
 def _name_axes(model: Any, inputs: Sequence[Leaf]) -> None:

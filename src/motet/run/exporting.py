@@ -100,7 +100,9 @@ def export(
 
 def _path(run: Origins, chosen: Format, path: str | Path | None) -> Path:
     if path is not None:
-        return folder.check_output(path, (chosen.suffix,))
+        found = folder.check_output(path, (chosen.suffix,))
+        folder.check_output(f"{found}.json", (".json",))
+        return found
     folder.require_folder(run.path)
     folder.refuse_links(run.path)
     return run.path / FOLDER / f"model{chosen.suffix}"
@@ -119,7 +121,7 @@ def _beside(
     if read.source:
         own = preprocessing.sources[read.source]["inputs"]
         inputs = {name: each for name, each in inputs.items() if name in own}
-    learned, files = described_preprocessing(inputs, path.stem)
+    learned, files = described_preprocessing(inputs, path.name)
     content = {
         "motet": __version__,
         "model": path.name,
@@ -129,7 +131,7 @@ def _beside(
         "preprocessing": learned,
     }
     text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    return {f"{path.stem}.json": text, **files}
+    return {f"{path.name}.json": text, **files}
 
 
 def _read(run: Origins, tasks: list[str], rows: Any) -> _Rows:
