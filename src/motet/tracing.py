@@ -5,7 +5,7 @@ shapes depend on values, become masks. Checks that read values are left out of g
 are undefined for inputs that a model would refuse.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -64,7 +64,7 @@ def lstm_states(network: nn.LSTM, states: Tensor, lengths: Tensor) -> Tensor:
     return states
 
 
-def _direction(states: Tensor, there: Tensor, weights: list[Tensor], *, reverse: bool) -> Tensor:
+def _direction(states: Tensor, there: Tensor, weights: Sequence[Tensor], *, reverse: bool) -> Tensor:
     """Compute one layer in one direction; a state is kept over places that are not there."""
     inner, recurrent, *biases = weights
     bias = biases[0] + biases[1] if biases else None
@@ -115,7 +115,7 @@ def best_tags(
 
     score, origins = scanned(forth, torch.zeros_like(given[0]).contiguous(), (given, there, first))
     last = (score + end).argmax(dim=1, keepdim=True)
-    _, tags = scanned(back, last, origins, reverse=True)
+    tags: Tensor = scanned(back, last, origins, reverse=True)[1]
     return tags.squeeze(2).transpose(0, 1)
 
 

@@ -45,7 +45,7 @@ class _Named:
     """
 
     def __new__(cls, *arguments: Any, **options: Any) -> Self:
-        if cls.__name__ in CLASSES and getattr(cls, "__abstractmethods__", ()):
+        if cls.__name__ in CLASSES and getattr(cls, "__abstractmethods__", False):
             raise InputError(f"{cls.__name__} is a base of balancers; use {CLASSES[cls.__name__]}")
         return super().__new__(cls)
 
