@@ -64,7 +64,9 @@ def lstm_states(network: nn.LSTM, states: Tensor, lengths: Tensor) -> Tensor:
     return states
 
 
-def _direction(states: Tensor, there: Tensor, weights: Sequence[Tensor], *, reverse: bool) -> Tensor:
+def _direction(
+    states: Tensor, there: Tensor, weights: Sequence[Tensor], *, reverse: bool
+) -> Tensor:
     """Compute one layer in one direction; a state is kept over places that are not there."""
     inner, recurrent, *biases = weights
     bias = biases[0] + biases[1] if biases else None
