@@ -2,11 +2,15 @@
 
 import asyncio
 import threading
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
+from starlette.requests import Request
 
 from motet.serving import Limits, create_app
+from motet.serving.body import Bodies
+from motet.serving.refusals import Busy
 
 JSON = {"Content-Type": "application/json"}
 
@@ -138,6 +142,39 @@ def test_a_body_that_does_not_arrive_is_given_up(ask):
     assert "0.05 seconds" in refused(found, 408)[0]["message"]
 
 
+def test_bodies_count_for_the_limit_of_all_until_they_are_parsed():
+    limits = Limits(megabytes=0.001)
+    bodies = Bodies(limits)
+
+    def request(size):
+        async def receive():
+            return {"type": "http.request", "body": b" " * size}
+
+        headers = [(b"content-type", b"application/json")]
+        return Request({"type": "http", "method": "POST", "headers": headers}, receive)
+
+    async def several():
+        async with AsyncExitStack() as parsed:
+            for _ in range(4):
+                await parsed.enter_async_context(bodies.read(request(limits.bytes)))
+            with pytest.raises(Busy, match="too many large requests"):
+                async with bodies.read(request(1)):
+                    pass
+        async with bodies.read(request(limits.bytes)) as body:
+            return len(body)
+
+    assert asyncio.run(several()) == limits.bytes
+
+
+def test_an_address_with_a_slash_at_its_end_is_not_redirected_to_the_host_of_a_header(loaded):
+    async def found():
+        transport = httpx.ASGITransport(create_app(loaded))
+        async with httpx.AsyncClient(transport=transport, base_url="http://elsewhere") as client:
+            return await client.post("/predict/", json={})
+
+    assert "POST /predict/ is not served" in refused(asyncio.run(found()), 404)[0]["message"]
+
+
 def test_the_documented_type_of_a_request_is_that_which_is_answered(loaded, rows, ask):
     jsonschema = pytest.importorskip("jsonschema")
     app = create_app(loaded)
@@ -160,5 +197,7 @@ def test_limits_that_make_no_sense_are_refused():
 
     with pytest.raises(InputError, match="batch_rows: found 0; expected a number > 0"):
         Limits(batch_rows=0)
+    with pytest.raises(InputError, match="wait_ms: found inf; expected a number > 0, at most"):
+        Limits(wait_ms=float("inf"))
     with pytest.raises(InputError, match="queue_rows: found 5, but a request may have 10,000 rows"):
         Limits(queue_rows=5)

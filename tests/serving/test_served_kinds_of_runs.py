@@ -40,6 +40,7 @@ def test_rows_are_like_those_of_one_of_several_sources(tmp_path, ask):
     assert "the data lack inputs of sold" in lacking.text
 
 
+@pytest.mark.slow
 def test_images_are_sent_as_base64(tmp_path, ask):
     image = pytest.importorskip("PIL.Image")
 

@@ -68,6 +68,7 @@ def test_requests_that_are_not_joined_do_not_differ_in_a_bit(loaded, rows, ask):
     assert [predictions(each) for each in found] == [expected(loaded, **each) for each in requests]
 
 
+@pytest.mark.slow
 def test_a_burst_of_10_000_rows_loses_none(loaded, rows, ask):
     """Half of them in one request, the others in a hundred at the same time."""
     many = [rows[n % len(rows)] for n in range(5_000)]

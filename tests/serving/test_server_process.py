@@ -72,6 +72,8 @@ def test_an_address_that_is_taken_is_reported(loaded):
             serve(loaded, port=port)
     finally:
         taken.close()
+    with pytest.raises(InputError, match=r"cannot listen at \.\., port 0"):
+        serve(loaded, host="..", port=0)
 
 
 def test_without_its_extra_the_command_names_what_to_install(served_run, monkeypatch, capsys):

@@ -65,6 +65,7 @@ def create_app(run: Run, limits: Limits | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # these pages load scripts from other hosts
         redoc_url=None,
+        redirect_slashes=False,  # the Host header of a client would be in the address
     )
     app.add_middleware(_Counting, metrics=metrics)
     app.add_exception_handler(Refused, _refused)
@@ -72,7 +73,8 @@ def create_app(run: Run, limits: Limits | None = None) -> FastAPI:
 
     @app.post("/predict", summary="Predict for rows", **_predict_docs(model))
     async def predict(request: Request) -> Response:
-        rows = await reading(model.read, await bodies.read(request))
+        async with bodies.read(request) as body:
+            rows = await reading(model.read, body)
         try:
             found = await asyncio.wrap_future(batcher.submit(rows))
         except InputError as error:
@@ -117,7 +119,8 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 async def _not_served(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    what = f"{request.method} {request.url.path[:200]} is not served: {error.detail}"
+    path = request.scope["path"][:200]  # the URL also has the Host header, and may be malformed
+    what = f"{request.method} {path} is not served: {error.detail}"
     text = answers.problems([{"message": what}])
     headers = dict(error.headers or {})
     return Response(text, error.status_code, headers, media_type="application/json")

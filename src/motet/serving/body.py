@@ -1,6 +1,8 @@
 """Reads the body of a request, of a limited size and in a limited time."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import final
 
 from starlette.requests import ClientDisconnect, Request
@@ -11,7 +13,7 @@ from motet.serving.refusals import Busy, Refused
 
 @final
 class Bodies:
-    """All bodies that are being read, which share a limit.
+    """All bodies that are being read or wait to be parsed, which share a limit.
 
     Args:
         limits: The limits of the server.
@@ -21,8 +23,12 @@ class Bodies:
         self._limits = limits
         self._held = 0
 
-    async def read(self, request: Request) -> bytes:
-        """Return the body of a request.
+    @asynccontextmanager
+    async def read(self, request: Request) -> AsyncIterator[bytes]:
+        """Read the body of a request; it counts for the limit until the context ends.
+
+        Yields:
+            The body.
 
         Raises:
             Refused: With 415 if it is not JSON, 413 if it is too large, 408 if it is too slow, and
@@ -34,30 +40,28 @@ class Bodies:
         length = request.headers.get("content-length", "0")
         if length.isdecimal() and int(length[:20]) > self._limits.bytes:
             raise self._too_large()
+        found = bytearray()
         try:
-            async with asyncio.timeout(self._limits.body_seconds):
-                return await self._collected(request)
+            await self._collect(request, found)
+            yield bytes(found)
+        finally:
+            self._held -= len(found)
+
+    async def _collect(self, request: Request, found: bytearray) -> None:
+        seconds = self._limits.body_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                async for chunk in request.stream():
+                    found += chunk
+                    self._held += len(chunk)
+                    if len(found) > self._limits.bytes:
+                        raise self._too_large()
+                    if self._held > self._limits.bytes_together:
+                        raise Busy("the server reads too many large requests")
         except TimeoutError:
-            seconds = self._limits.body_seconds
             raise Refused(408, f"the body did not arrive within {seconds:g} seconds") from None
         except ClientDisconnect:
             raise Refused(400, "the connection was closed before the body ended") from None
-
-    async def _collected(self, request: Request) -> bytes:
-        found = bytearray()
-        held = 0
-        try:
-            async for chunk in request.stream():
-                held += len(chunk)
-                self._held += len(chunk)
-                if held > self._limits.bytes:
-                    raise self._too_large()
-                if self._held > self._limits.bytes_together:
-                    raise Busy("the server reads too many large requests")
-                found += chunk
-            return bytes(found)
-        finally:
-            self._held -= held
 
     def _too_large(self) -> Refused:
         return Refused(

@@ -4,13 +4,16 @@ from dataclasses import dataclass, fields
 
 from motet.problems import InputError
 
+_LARGEST = 1_000_000_000
+
 
 @dataclass(frozen=True)
 class Limits:
     """Limits of a server; what goes beyond them is refused, with the status in brackets.
 
     Raises:
-        InputError: If one is not positive, or the queue cannot take a request of all its rows.
+        InputError: If one is not positive or too large, or the queue cannot take a request of all
+            its rows.
     """
 
     rows: int = 10_000
@@ -31,8 +34,11 @@ class Limits:
     def __post_init__(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name)
-            if not (value > 0 or (each.name == "wait_ms" and value == 0)):
-                raise InputError(f"found {value}; expected a number > 0", option=each.name)
+            at_least_0 = value > 0 or (each.name == "wait_ms" and value == 0)
+            if not (at_least_0 and value <= _LARGEST):
+                raise InputError(
+                    f"found {value}; expected a number > 0, at most {_LARGEST:,}", option=each.name
+                )
         if self.queue_rows < self.rows:
             raise InputError(
                 f"found {self.queue_rows:,}, but a request may have {self.rows:,} rows; expected "

@@ -50,9 +50,15 @@ def serve(
     step(f"serving    {run.path} at http://{address}:{bound.getsockname()[1]}")
     if host not in _OWN:
         step("note       other machines can reach it, and it asks for no password")
-    before = signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again at the end
+    server = uvicorn.Server(config)
+
+    def stop(*_: object) -> None:
+        """Stop before uvicorn handles signals; afterwards, as it raises them again, do nothing."""
+        server.should_exit = True
+
+    before = signal.signal(signal.SIGTERM, stop)
     try:
-        uvicorn.Server(config).run(sockets=[bound])
+        server.run(sockets=[bound])
     finally:
         signal.signal(signal.SIGTERM, before)
         bound.close()
@@ -69,11 +75,11 @@ def listening(host: str, port: int) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
-    except (OSError, OverflowError) as error:
+        made.listen(_WAITING)  # fails if another process took the port in between
+    except (OSError, OverflowError, ValueError) as error:
         made.close()
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
             f"cannot listen at {host}, port {port} ({reason}); choose another with --host or --port"
         ) from None
-    made.listen(_WAITING)
     return made
