@@ -289,6 +289,7 @@ def test_three_tasks_are_judged_by_functions_on_numpy_arrays(run):
         assert last < first
 
 
+@pytest.mark.slow
 def test_every_strategy_of_transfer_is_carried_out_after_both_tasks(run, monkeypatch):
     few = ["--seeds", "2", "--few", "40", "--epochs", "5", "--rows", "200"]
     monkeypatch.setattr(sys, "argv", ["transfer_strategies.py", *few])
@@ -345,6 +346,7 @@ def test_an_auxiliary_task_of_your_own_trains_beside_and_is_not_predicted(run):
     assert numbers("price: R2 #", text)[0][0] > 0.9
 
 
+@pytest.mark.slow
 def test_dates_are_written_in_the_form_of_the_labels(run):
     text = run("dates")
     ((right, perplexity),) = numbers("right: #, perplexity: #", text)
@@ -402,6 +404,7 @@ def test_the_project_on_labels_of_pixels_prints_both_tasks_beside_each_alone(run
     assert max(value for _, value in numbers(r"distance +mae +(\w+) +#", text)) < 0.6
 
 
+@pytest.mark.slow
 def test_five_modalities_are_fused_in_groups_and_any_of_them_may_be_missing(run):
     text = run("five_modalities")
     found = numbers(r"(all|\w+ alone): mood accuracy #, energy r2 #", text)

@@ -187,6 +187,7 @@ def test_two_processes_make_the_steps_of_one(name, of_two):
         assert_close(found[name], expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_four_processes_make_the_steps_of_one(name, of_four):
     expected = case(name)

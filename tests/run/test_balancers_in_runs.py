@@ -16,6 +16,8 @@ VARIANTS = {
     "moco of uncertainty": {"type": "moco", "losses": "uncertainty"},
 }
 NAMES = [*BALANCERS, *VARIANTS]
+QUICK = {"uncertainty", "dwa", "meta", "pcgrad", "moco", "pcgrad of dwa"}
+"""One of each kind that keeps state, for what takes two runs."""
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,10 @@ def test_a_run_learns_with_it_and_records_what_it_did(name, rows, tmp_path):
         assert step["tasks"]["income"]["gradient_norm"] > 0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NAMES],
+)
 def test_a_run_stopped_in_the_middle_ends_as_if_it_had_not_been(name, rows, tmp_path, monkeypatch):
     changes = ["training.epochs=4", "training.checkpoint_every=3"]
     whole = motet.train(config(name), rows, changes, tmp_path / "whole")

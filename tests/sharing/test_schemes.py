@@ -77,7 +77,13 @@ def test_every_parameter_receives_a_gradient(name, around):
 
 
 @every_scheme
-@pytest.mark.parametrize("balancer", ["uncertainty", "upgrad", "graddrop"])
+@pytest.mark.parametrize(
+    "balancer",
+    [
+        "upgrad",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("uncertainty", "graddrop")),
+    ],
+)
 @also_around
 @pytest.mark.filterwarnings("ignore:the tasks share no parameter")
 def test_gradients_are_those_of_a_naive_computation_task_by_task(name, balancer, around):
