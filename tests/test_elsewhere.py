@@ -21,6 +21,7 @@ FOLDERS = [
         f"motet.{name}"
         for name in ["balancing", "sharing", "tasks", "encoders", "scheduling", "training"]
     ),
+    "motet.encoders.fusion",
     *(f"motet.{name}" for name in ["model", "analysis", "config", "data", "migration"]),
 ]
 SYSTEMS = [
@@ -136,7 +137,11 @@ def test_the_likeliest_kind_is_that_of_the_module():
 
 def test_methods_name_ours():
     model = motet.MultiTaskModel(nn.Linear(2, 2), [motet.tasks.Regression("a")])
-    objects = {"Trainer": motet.Trainer(model), "TaskMetrics": motet.TaskMetrics(model.tasks)}
+    objects = {
+        "Trainer": motet.Trainer(model),
+        "TaskMetrics": motet.TaskMetrics(model.tasks),
+        "Facade": model.facade(),
+    }
     for kind, methods in METHODS.items():
         for name, ours in methods.items():
             with pytest.raises(
@@ -185,6 +190,10 @@ OPTIONS = [
     (motet.MultiTaskModel, (nn.Linear(2, 2),), "fusion_method", "fusion"),
     (motet.MultiTaskModel, (nn.Linear(2, 2),), "backbone", "encoder"),
     (motet.encoders.create, ("transformer", 100), "nhead", "heads"),
+    (motet.TaskMetrics, (), "task_names", "tasks"),
+    (motet.TaskMetrics, ([],), "metric_fns", "metrics"),
+    (motet.data.from_texts, (["a"],), "classification_labels", "labels"),
+    (motet.data.from_texts, (["a"],), "ner_labels", "tags"),
     (motet.encoders.create, ("transformer", 100), "dim_feedforward", "feedforward"),
     (motet.encoders.create, ("transformer", 100), "num_encoder_layers", "layers"),
 ]
@@ -198,9 +207,42 @@ def test_options_name_ours(made, given, option, ours):
 
 def test_options_of_a_trainer_name_ours():
     model = motet.MultiTaskModel(nn.Linear(2, 2), [motet.tasks.Regression("a")])
-    for option, ours in {"lr": "learning_rate", "grad_clip": "clip_norm"}.items():
+    for option, ours in {
+        "lr": "learning_rate",
+        "grad_clip": "clip_norm",
+        "loss_fn": "balancer",
+    }.items():
         with pytest.raises(InputError, match=f"'{option}'; did you mean '{ours}'"):
             motet.Trainer(model, **{option: 1.0})
+    for option, ours in {"num_epochs": "epochs", "val_dataset": "validation"}.items():
+        with pytest.raises(InputError, match=f"'{option}'; did you mean '{ours}'"):
+            motet.Trainer(model).fit(None, **{option: 1})
+
+
+CLUSTERS = {"method": "by", "num_clusters": "number", "update_frequency": "every"}
+
+
+@pytest.mark.parametrize(("option", "ours"), CLUSTERS.items())
+def test_keys_within_an_option_name_ours(option, ours):
+    groups = {"by": "gradients", "number": 2, option: 2}
+    with pytest.raises(InputError, match=f"'groups.{option}'; did you mean '{ours}'"):
+        motet.sharing.create("soft", groups=groups)
+    tasks = dict.fromkeys("abc", "regression")
+    with pytest.raises(ConfigError, match=f"groups.{option}: unknown key; did you mean '{ours}'"):
+        read({"tasks": tasks, "model": {"sharing": {"type": "soft", "groups": groups}}})
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    {
+        "prob": "'frequency.prob'; did you mean 'probability'",
+        "epoch_range": "'frequency.epoch_range'; did you mean 'epochs'",
+        "when": r"keys when, .* \{probability: p\} or \{epochs",
+    }.items(),
+)
+def test_a_frequency_of_another_form_names_ours(option, hint):
+    with pytest.raises(InputError, match=hint):
+        motet.tasks.Denoising("cells", frequency={option: 0.5})
 
 
 @pytest.mark.parametrize("option", NOTES)
@@ -225,6 +267,7 @@ LINES = {
     "model: {sharing: {type: mmoe, num_experts: 4}}": "'experts'",
     "model: {sharing: {type: hard, task_embedding_dim: 64}}": "'task_embedding'",
     "model: {fusion_method: attention}": "'fusion'",
+    "task_losses: {a: mse}": "tasks.a.loss",
     "model: {modality_dims: {a: 3}}": "without data, give each input a width",
     "training: {evaluation_frequency: 1000}": "'evaluate_every'",
     "evaluation_frequency: 1000": "training.evaluate_every",

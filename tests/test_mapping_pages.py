@@ -4,6 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
+
+from motet import Config
 
 PAGES = Path(__file__).parents[1] / "docs" / "mapping"
 PYTHON = "```python\n"
@@ -160,6 +163,21 @@ def test_every_public_name_has_code_that_runs_and_its_arguments(page, name):
         place = "\n".join(each for each in text.splitlines() if each.startswith("| "))
         place = line + place if "=" in argument else line + text
         assert re.search(rf"(?<!\w){re.escape(argument)}(?!\w)", place), argument
+
+
+BLOCKS = [
+    pytest.param(block, id=f"{page}-{number}")
+    for page in CAPABILITIES
+    for number, block in enumerate(
+        re.findall(r"^```yaml\n(.*?)^```$", (PAGES / f"{page}.md").read_text("utf-8"), re.M | re.S)
+    )
+]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_what_a_page_writes_for_a_config_is_accepted(block):
+    config = {"tasks": {"a": "regression", "b": "classification"}, **yaml.safe_load(block)}
+    assert Config(**config).tasks
 
 
 def test_the_index_leads_to_every_page():

@@ -1,15 +1,21 @@
 """Other names lead to names that exist."""
 
+from inspect import signature
+
 import pytest
 
+from motet import TaskMetrics, Trainer
 from motet.config import Config
 from motet.config.levels import levels
+from motet.data import from_texts
+from motet.encoders import create_padding_mask
+from motet.options.mappings import RegroupingOptions, WithProbability
 from motet.other_names import KEYS, MEMBERS, VALUES, plain
 from motet.registry import BALANCERS, INPUTS, KINDS, TASKS
 
 
 def known_keys():
-    """Every key that some config may have."""
+    """Every key that some config may have, and the arguments of calls that have other names."""
     keys = set()
     for name in ("mlp", "lstm", "transformer", "pretrained"):
         found = levels(
@@ -27,7 +33,9 @@ def known_keys():
         for level in [level for level in found if level.marker]:
             for member in KINDS[level.marker.kind]:
                 keys |= set(level.with_type(member).fields)
-    return keys
+    groups = RegroupingOptions.__annotations__ | WithProbability.__annotations__
+    calls = (Trainer, TaskMetrics, from_texts, create_padding_mask)
+    return keys.union(groups, *(signature(each).parameters for each in calls))
 
 
 def test_every_key_that_is_proposed_exists():

@@ -85,5 +85,6 @@ METHODS = {
         "get_mtl_stats": "statistics()",
     },
     "TaskMetrics": {"compute_task_metric": "compute(task)"},
+    "Facade": {"set_primary_task": "primary = task", "get_all_outputs": "all(inputs)"},
 }
 """By class: by the name of a method of another library, what does the same here."""

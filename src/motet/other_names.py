@@ -32,7 +32,8 @@ KEYS = _by_other(
         # sections
         "data": "dataset datasets",
         "inputs": "features input_features predictors x",
-        "tasks": "target targets label labels outputs output_features y heads task_configs",
+        "tasks": "target targets label labels outputs output_features y heads task_configs "
+        "task_names",
         "model": "network net",
         "balancing": "balancer balance weighting loss_weighting aggregator mtl_method "
         "loss_balancing loss_balancer balancing_strategy",
@@ -44,13 +45,14 @@ KEYS = _by_other(
         "source": "path file files filename file_name data_path csv table url train_path",
         "split": "splits splitting",
         "validation": "val valid dev val_size val_split valid_size validation_size "
-        "validation_split validation_fraction dev_size",
+        "validation_split validation_fraction dev_size validation_data val_data val_dataset "
+        "eval_dataset",
         "test": "test_size test_split test_fraction holdout",
         "train": "train_size train_split",
         "stratify": "stratified stratify_by",
         "column": "col field feature",
         # model
-        "encoder": "backbone trunk body feature_extractor",
+        "encoder": "backbone trunk body feature_extractor shared_encoder",
         "sharing": "architecture arch mtl_architecture sharing_type parameter_sharing",
         "task_layers": "task_specific_layers num_task_layers specific_layers",
         "shared_layers": "num_shared_layers",
@@ -58,7 +60,10 @@ KEYS = _by_other(
         "shared_width": "shared_head_dim shared_hidden_dim",
         "strength": "sharing_strength regularization_weight reg_weight lambda_reg",
         "regularizer": "regularization_type reg_type",
-        "groups": "sharing_groups task_groups modality_groups",
+        "groups": "sharing_groups task_groups",
+        "by": "method clustering_method",
+        "number": "num_clusters n_clusters num_groups",
+        "probability": "prob p",
         "task_embedding": "task_embedding_dim use_task_embeddings task_embeddings",
         "routers": "num_routers n_routers",
         "lateral": "lateral_connections",
@@ -80,6 +85,10 @@ KEYS = _by_other(
         "task_experts": "num_task_experts specific_experts experts_per_task",
         "expert_width": "expert_size expert_dim expert_hidden expert_units",
         "head": "tower towers decoder head_layers",
+        # data in Python
+        "labels": "classification_labels",
+        "tags": "ner_labels ner_tags",
+        "pad": "pad_id pad_idx pad_token_id padding_idx",
         # inputs and tasks
         "type": "name kind class method algorithm _target_ class_name task_type",
         "tokenizer": "tokeniser tokenization",
@@ -88,7 +97,8 @@ KEYS = _by_other(
         "min_count": "min_freq min_frequency min_df",
         "lowercase": "lower do_lower_case",
         "scaling": "normalization normalisation normalize normalise scaler preprocessing",
-        "loss": "loss_fn loss_function criterion objective",
+        "loss": "loss_fn loss_function criterion objective task_losses",
+        "share": "mask_prob mask_probability mask_ratio mlm_probability",
         "metrics": "metric scoring eval_metric eval_metrics metric_fns metric_fn",
         "every": "update_frequency",
         "weight": "loss_weight loss_weights task_weight task_weights weights",
@@ -101,6 +111,7 @@ KEYS = _by_other(
         "kinds": "task_types",
         "window": "window_size",
         "temperature": "temp tau",
+        "balancer": "loss_fn",  # of a trainer
         "reads": "dependencies depends_on",
         "class_weights": "class_weight",
         "pos_weight": "positive_weight",
@@ -140,6 +151,8 @@ NOTES = {
     "usecrf": "write decoder: crf",
     "modalitydims": "widths are read from the data or from the encoders; remove it, or, without "
     "data, give each input a width",
+    "modalitygroups": "write fusion: {type: hierarchical, groups: {vision: [image, video]}}",
+    "taskheads": "every task has its own, such as head: {hidden: [16]}, in Python any module, too",
     "numgates": "every task has a gate of its own; remove it",
     "reduction": "losses are means over the labelled rows; remove it",
     "useauxiliarytasks": "auxiliary tasks are listed with the others, under tasks; remove it",

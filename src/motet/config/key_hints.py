@@ -38,7 +38,7 @@ def key_hint(path: Key, value: Any, found: Sequence[Level], known: Sequence[str]
     parent, name = path[:-1], str(path[-1])
     found = near(found, parent)
     here = next((level for level in found if level.path == parent), None)
-    alike = None if here else nearest(name, known)  # of a form that has no level
+    alike = None if here else nearest(name, known, KEYS)  # of a form that has no level
     hints = (
         alike and repr(alike),
         _glued(name, known),

@@ -16,7 +16,7 @@ from motet.data.sources import read
 from motet.data.targets import Target, TextTarget
 from motet.data.targets.classes import MISSING
 from motet.data.tokenising import from_json
-from motet.problems import InputError, RowError, hint, shown
+from motet.problems import InputError, RowError, hint, option_hint, shown
 from motet.registry import LABELS
 
 _TEXT = "texts"
@@ -126,9 +126,10 @@ def from_texts(
         raise InputError(f"output_tokenizer: {hint(str(output_tokenizer), KINDS)}")
     if not (like is None or isinstance(like, TextData)):
         raise InputError(f"like is {shown(like)}, expected what from_texts returned")
+    known = ("texts", "labels", "tags", "tokenizer", *_OPTIONS)
     for option in options:
         if option not in _OPTIONS:
-            raise InputError(f"from_texts has no option {option!r}; {hint(option, _OPTIONS)}")
+            raise InputError(f"from_texts has no option {option!r}; {option_hint(option, known)}")
     table = _table(texts, labels, tags, outputs, like)
     seen = set() if like is None else {*like.targets, *like.learned.tasks}
     named = [task for task in labels if task not in seen and _names(table[task].type)]

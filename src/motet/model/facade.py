@@ -1,10 +1,11 @@
 """A multi-task model that is called as a model of one task."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
+from motet.elsewhere import no_method
 from motet.model.enabled_tasks import EnabledTasks
 from motet.model.trunk import Trunk
 from motet.problems import InputError, hint
@@ -44,6 +45,14 @@ class Facade(nn.Module):
         self._trunk = next((each for each in model.modules() if isinstance(each, Trunk)), None)
         able = [model.tasks[task] for task in model.labelled_tasks]
         self.primary = main_tasks(able)[0] if primary is None else primary
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            try:
+                return super().__getattr__(name)
+            except AttributeError:
+                raise no_method(self, name) from None
 
     @property
     def primary(self) -> str:

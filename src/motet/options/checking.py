@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar, get_args, get_origin
 
 from pydantic import ConfigDict, ValidationError, validate_call
-from typing_extensions import Unpack
+from typing_extensions import Unpack, is_typeddict
 
 from motet.names import Registry
 from motet.options.choosing import check_choice, within
@@ -87,17 +87,20 @@ def _refuse_unread(signature: inspect.Signature, given: Mapping[str, Any]) -> No
 def _complaint(owner: str, signature: inspect.Signature, error: ValidationError) -> InputError:
     parameters = list(signature.parameters.values())
     known = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD and p.name != "self"]
+    forms = {each.name: each.annotation for each in parameters}
     for parameter in parameters:
         if get_origin(parameter.annotation) is Unpack:
             (options,) = get_args(parameter.annotation)
             known += options.__annotations__
+            forms |= options.__annotations__
     found: dict[str, InputError] = {}  # the first about each option; more are branches of a union
     for each in error.errors():
         first, *rest = each["loc"] or ("",)
         first = parameters[first].name if isinstance(first, int) else str(first)
         where = ".".join([first, *(str(part) for part in rest if str(part).isidentifier())])
         if each["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            found[where] = InputError(f"no option {where!r}; {option_hint(where, known)}")
+            near = option_hint(where.rpartition(".")[2], _keys(forms[first]) if rest else known)
+            found[where] = InputError(f"no option {where!r}; {near}")
         elif each["type"] == "unexpected_positional_argument":
             message = f"found {each['input']!r} by position; give options by name"
             found[where] = InputError(message)
@@ -109,6 +112,13 @@ def _complaint(owner: str, signature: inspect.Signature, error: ValidationError)
     if len(problems) == 1:
         return InputError(problems[0].message, option=problems[0].option, owner=owner)
     return InputError("; ".join(map(str, problems)), owner=owner)
+
+
+def _keys(form: Any) -> list[str]:
+    """List the keys of the mappings that an annotation allows."""
+    if is_typeddict(form):
+        return list(form.__annotations__)
+    return [key for inner in get_args(form) for key in _keys(inner)]
 
 
 def create(registry: Registry, name: str, *arguments: Any, **options: Any) -> Any:

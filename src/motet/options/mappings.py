@@ -16,7 +16,8 @@ from typing_extensions import TypedDict
 
 from motet.figures import counted
 from motet.options.numbers import Fraction, PositiveFloat, PositiveInt, PositiveShare, TwoOrMore
-from motet.problems import shown
+from motet.other_names import KEYS
+from motet.problems import nearest, shown
 
 
 def _in_order(schedule: Any) -> Any:
@@ -341,7 +342,8 @@ _WAYS = {
 def _frequency_tag(value: Any) -> str:
     if not isinstance(value, Mapping):
         return "of no one way"
-    ways = [_WAYS[key] for key in value if key in _WAYS] or ["at every nth step"]
+    near = (nearest(str(key), _WAYS, KEYS) for key in value)
+    ways = list(dict.fromkeys(_WAYS[key] for key in near if key is not None))
     return ways[0] if len(ways) == 1 else "of no one way"
 
 

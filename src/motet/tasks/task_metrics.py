@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from motet.elsewhere import no_method
+from motet.options import known_options
 from motet.problems import InputError, hint
 from motet.tasks.base import Task
 from motet.tasks.choices import WEIGHED_LOSS, MetricChoice, find_metrics
@@ -78,6 +79,7 @@ class TaskMetrics:
     trivial: dict[str, dict[str, float]]
     """What `compute` found for constant predictions, by task and metric."""
 
+    @known_options
     def __init__(
         self,
         tasks: Iterable[Task],

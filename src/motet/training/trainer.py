@@ -18,7 +18,7 @@ from motet.data.batches import Batch, Data, Draw
 from motet.data.several import SourceDraw, Sources
 from motet.elsewhere import no_method
 from motet.model import MultiTaskModel
-from motet.options import Unpack, checked
+from motet.options import Unpack, checked, known_options
 from motet.problems import InputError
 from motet.scheduling import Scheduler
 from motet.settings import Setting
@@ -189,6 +189,7 @@ class Trainer:
         """
         return self._setup.average.used(self.progress)
 
+    @known_options
     def fit(
         self,
         data: Any,

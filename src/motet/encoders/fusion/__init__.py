@@ -3,8 +3,9 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from motet.elsewhere import missing
 from motet.encoders.fusion.attention import Attention
 from motet.encoders.fusion.base import Exchanging, Fusion
 from motet.encoders.fusion.checks import checked_fusion
@@ -70,3 +71,9 @@ def create(
 def available() -> list[str]:
     """Return the names of all fusions."""
     return list(FUSIONS)
+
+
+if not TYPE_CHECKING:  # type checkers know what is here
+
+    def __getattr__(name: str) -> Any:
+        raise missing(__name__, name)
