@@ -32,8 +32,16 @@ class Rows(Dataset):
 
 
 class OneByOne(IterableDataset):
+    def __len__(self):
+        return len(X)
+
     def __iter__(self):
         return (Rows()[place] for place in range(len(X)))
+
+
+class Endless(Dataset):
+    def __getitem__(self, place):
+        return {"x": place}
 
 
 class Pairs(Dataset):
@@ -62,6 +70,22 @@ def test_data_sets_of_pytorch_are_read_row_by_row():
 
 def test_a_name_that_some_rows_lack_is_missing_there():
     assert read([{"x": 1.0}, {"x": 2.0, "y": "b"}]).to_pydict() == {"x": [1, 2], "y": [None, "b"]}
+
+
+def test_values_of_rows_keep_their_meaning():
+    times = read([{"t": np.datetime64("2020-01-01T10:00", "ns")}, {"t": None}])
+    assert pa.types.is_timestamp(times.schema.field("t").type)
+    assert times["t"].to_pylist()[0].hour == 10
+    half = torch.tensor(1.5, dtype=torch.bfloat16, requires_grad=True)
+    rows = [{"x": half, "words": [torch.tensor(1), torch.tensor(2)]}, {"words": []}]
+    assert read(rows).to_pydict() == {"x": [1.5, None], "words": [[1, 2], []]}
+
+
+def test_images_of_pillow_are_read_as_arrays_are():
+    image = pytest.importorskip("PIL.Image")
+    pixels = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    found = read([{"photo": image.fromarray(pixels)}, {"photo": pixels}])["photo"].to_pylist()
+    assert found == [pixels.tolist()] * 2
 
 
 def test_what_arrow_holds_is_read(dataset):
@@ -101,6 +125,9 @@ def test_data_sets_of_hugging_face_are_read(hugging_face):
     assert same(rows.with_format("torch"))
     assert same(rows.to_iterable_dataset())
     assert read(rows.select([3, 1])).to_pydict()["x"] == [X[3], X[1]]
+    assert read(rows.with_format("torch", columns=["x"])).column_names == ["x"]
+    doubled = rows.with_transform(lambda batch: {"y": [2 * x for x in batch["x"]]})
+    assert read(doubled).to_pydict() == {"y": (2 * X).tolist()}
 
 
 def test_numbers_of_named_classes_become_names(hugging_face):
@@ -128,6 +155,7 @@ def test_the_splits_of_a_dict_are_one_table_whose_splits_a_config_must_use(huggi
     ("given", "message"),
     [
         (DataLoader(Rows()), "give loader.dataset"),
+        (Endless(), "without a length; expected __len__, or an IterableDataset"),
         (Pairs(), r"row 0 of the data is a tuple \(Tensor, Tensor\); expected mappings"),
         (({"x": x} for x in X), r"yields its rows once.*give list\(rows\)"),
         ([1, 2], "found a|the data are a builtins.list"),

@@ -15,6 +15,7 @@ import motet
 from motet.cli import app
 from motet.config.schema import json_schema
 from motet.problems import InputError
+from motet.run.changes import read_changes
 
 __all__ = ["in_process"]
 NUMBERS = {f"x{i}": "number" for i in range(3)}
@@ -103,6 +104,36 @@ def test_a_run_reports_what_earlier_tasks_lost(earlier, tmp_path):
         earlier.changes()
 
 
+def test_losses_before_and_after_are_those_of_the_new_run(earlier, tmp_path):
+    tasks = {
+        "a": {"type": "classification", "class_weights": [1.0, 5.0]},
+        "b": {"type": "regression", "loss": "mae"},
+    }
+    training = {**TRAINING, "epochs": 1, "optimizer": {"type": "sgd", "learning_rate": 1e-12}}
+    config = following(earlier, training=training) | {"tasks": tasks}
+    changes = motet.train(config, table(), output=tmp_path / "new").changes()
+    for change in changes.values():
+        assert change.after["loss"] == pytest.approx(change.before["loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["weight", "0"])
+def test_a_new_task_may_be_called_as_parameters_are(earlier, name):
+    tasks = {name: {"type": "regression", "column": "b"}}
+    model, _ = first_model({**following(earlier), "tasks": tasks})
+    shared = earlier.model.sharing.state_dict()
+    assert all(torch.equal(shared[n], each) for n, each in model.sharing.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("tasks", "parts"), [({"c": "classification"}, None), ({"b": "regression"}, ["encoder"])]
+)
+def test_rows_that_trained_the_encoder_stay_in_their_splits(earlier, tasks, parts):
+    config = following(earlier, parts=parts) | {"tasks": tasks}
+    first_model(config, table())
+    with pytest.raises(InputError, match=r"in another split.*use the same data.split"):
+        first_model({**config, "data": {"split": {"seed": 1}}}, table())
+
+
 def test_tasks_lose_nothing_while_the_encoder_is_frozen(earlier, tmp_path):
     config = following(earlier, tasks=("c",), training={**TRAINING, "freeze": ["encoder"]})
     changes = motet.train(config, table(), output=tmp_path / "new").changes()
@@ -115,6 +146,8 @@ def test_the_folder_needs_no_other_and_a_resumed_run_is_the_same(earlier, tmp_pa
     config = following(moved)
     whole = motet.train(config, table(), output=tmp_path / "whole")
     stopped(config, tmp_path / "parts", data=table(), step=3)
+    with pytest.raises(InputError, match="not finished; finish it: motet resume"):
+        read_changes(tmp_path / "parts")
     shutil.rmtree(moved.path)
     parts = motet.resume(tmp_path / "parts", data=table())
     assert weights(parts.path) == weights(whole.path)

@@ -9,8 +9,7 @@ from motet.report.facts import RunFacts
 
 def earlier(run: RunFacts) -> Section | None:
     """Return the section; None if the run did not start from another, or is not finished."""
-    tasks: Mapping[str, Any] = run.earlier.get("tasks", {})
-    found = {name: each for name, each in tasks.items() if "after" in each}
+    found: Mapping[str, Any] = run.earlier.get("tasks", {})
     if not found:
         return None
     rows = []

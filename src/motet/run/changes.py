@@ -48,8 +48,8 @@ def write_changes(
         path: The run folder.
         runs: The earlier runs, with ``path`` and ``parts``.
         trained: The tasks that it trains.
-        before: What was found before training.
-        after: What was found after it; empty until then.
+        before: What was found with the earlier weights.
+        after: What was found with the new ones.
     """
     content = {
         "runs": list(runs),
@@ -57,18 +57,12 @@ def write_changes(
             name: {
                 "trained": name in trained,
                 "before": before[name],
-                **({"after": after[name]} if name in after else {}),
+                "after": after[name],
             }
             for name in before
         },
     }
     folder.write_json(path / folder.EARLIER, folder.finite(content))
-
-
-def read_before(path: Path) -> Outcome | None:
-    """Return what was found before training; None if the file is not there."""
-    content = _read(path)
-    return None if content is None else {n: e["before"] for n, e in content["tasks"].items()}
 
 
 def read_changes(path: Path) -> dict[str, Change]:
@@ -82,19 +76,16 @@ def read_changes(path: Path) -> dict[str, Change]:
     """
     content = _read(path)
     if content is None:
+        if (path / folder.FROM_RUN).is_dir() and not (path / folder.MODEL).is_dir():
+            raise InputError(f"{path} is not finished; finish it: motet resume {path}")
         raise InputError(
             f"{path} did not start from another run's encoder; expected a run with from_run"
         )
     run = next((each["path"] for each in content["runs"] if "encoder" in each["parts"]), "")
-    try:
-        return {
-            name: Change(
-                name, run, each["trained"], _numbers(each["before"]), _numbers(each["after"])
-            )
-            for name, each in content["tasks"].items()
-        }
-    except KeyError:
-        raise InputError(f"{path} is not finished; finish it: motet resume {path}") from None
+    return {
+        name: Change(name, run, each["trained"], _numbers(each["before"]), _numbers(each["after"]))
+        for name, each in content["tasks"].items()
+    }
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:

@@ -5,8 +5,11 @@ tasks that one of the runs lacks is left out: those of the new run begin with we
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from motet.data.selection import listed
@@ -14,9 +17,10 @@ from motet.encoders import Joined
 from motet.encoders.adaptable import adapter_name
 from motet.model import MultiTaskModel
 from motet.problems import InputError
-from motet.run.origin_rows import fingerprint, read_fingerprint
-from motet.run.prepared import AnyPrepared
+from motet.run.origin_rows import Fingerprint, fingerprint, read_fingerprint
+from motet.run.prepared import AnyPrepared, Part, Prepared
 from motet.run.starts import Start
+from motet.sharing import ByTask
 from motet.tasks.weights import LabelWeights
 
 _SEPARATE = frozenset({"hard", "soft", "mmoe", "cgc", "dselect_k"})
@@ -67,12 +71,30 @@ def refuse_other_splits(prepared: AnyPrepared, start: Start) -> None:
         if known is None:
             continue
         own = fingerprint(part)
-        same = known.rows == own.rows and known.split != own.split
-        if same and any(known.labels.get(task) == each for task, each in own.labels.items()):
+        if known.split != own.split and _are_same(part, own, known, start):
             raise InputError(
                 f"{start.path} was trained on these rows in another split, so that it has seen "
                 "rows which this run keeps for validation or testing; use the same data.split"
             )
+
+
+def _are_same(part: Part, own: Fingerprint, known: Fingerprint, start: Start) -> bool:
+    """Return whether rows are those of the earlier run, by the labels of one of its tasks."""
+    if own.rows != known.rows:
+        return False
+    if isinstance(part, Prepared):
+        found = _labels(part, start)
+        return bool(known.like_parts(lambda: iter([found]), own.rows))
+    return any(known.labels.get(task) == each for task, each in own.labels.items())
+
+
+def _labels(part: Prepared, start: Start) -> dict[str, NDArray[Any]]:
+    """Return the labels that rows have of the earlier run's tasks, as that one encoded them."""
+    found: dict[str, NDArray[Any]] = {}
+    for task in start.run.reader.preprocessing.tasks:
+        with suppress(InputError):  # a column of this name may hold something else here
+            found |= start.run.reader.preprocessing.targets(part.rows.table, only=[task])
+    return found
 
 
 def _check_tasks(model: MultiTaskModel, start: Start) -> None:
@@ -142,9 +164,19 @@ def _without(state: State, names: Collection[str]) -> dict[str, Tensor]:
 
 
 def _own_names(model: MultiTaskModel, tasks: Collection[str]) -> set[str]:
-    """Return what sharing has of some tasks alone: modules and adapters have their names."""
-    names = {*tasks, *map(adapter_name, tasks)}
-    return {name for name in model.sharing.state_dict() if not names.isdisjoint(name.split("."))}
+    """Return names of what sharing has of some tasks alone: their modules and adapters."""
+    adapters = set(map(adapter_name, tasks))
+    own = tuple(  # a task may be called "weight", as parameters are
+        f"{place}.{task}.".removeprefix(".")
+        for place, module in model.sharing.named_modules()
+        if isinstance(module, ByTask)
+        for task in tasks
+    )
+    return {
+        name
+        for name in model.sharing.state_dict()
+        if name.startswith(own) or not adapters.isdisjoint(name.split("."))
+    }
 
 
 def _class_weights(task: nn.Module) -> set[str]:

@@ -22,17 +22,10 @@ from motet.run import folder, saving
 from motet.run.building import build_trainer, train_statistics
 from motet.run.calibrating import calibrated, calibration_lines, require_calibrated
 from motet.run.card import card
-from motet.run.changes import (
-    Outcome,
-    change_lines,
-    read_before,
-    read_changes,
-    start_lines,
-    write_changes,
-)
+from motet.run.changes import change_lines, read_changes, start_lines, write_changes
 from motet.run.checkpoints import Checkpoints, what_is_kept
 from motet.run.data_facts import data_facts
-from motet.run.earlier_tasks import EarlierTasks
+from motet.run.earlier_tasks import before_and_after
 from motet.run.frozen_states import with_frozen_states
 from motet.run.joining import check_alike, created
 from motet.run.launching import resume_command
@@ -257,7 +250,6 @@ class _Attempt:
                 for source, part in prepared.used.items()
             }
             soft = soft_targets_of(self._teachers, prepared, self.step)
-        earlier, before = self._earlier_tasks(inputs)
         with warnings.catch_warnings():  # a run may have stopped when only its end was missing
             warnings.filterwarnings("ignore", r"fit\(epochs=\d+\) trains nothing")
             trainer.fit(
@@ -292,8 +284,8 @@ class _Attempt:
                 "halved the loss scale"
             )
             self.say(line("note", note))
-        if earlier is not None and self.processes.first:
-            after = earlier.after(trainer.trivial)
+        if self.processes.first and any(each.whole for each in starts_of(prepared)):
+            before, after = before_and_after(prepared, trainer, inputs)
             write_changes(self.path, _plain(prepared), self._taught, before, after)
             for text in change_lines(read_changes(self.path)):
                 self.say(text)
@@ -323,16 +315,6 @@ class _Attempt:
         if self.processes.first and options is not None and options.cache == "remove":
             shutil.rmtree(self.path / folder.CACHE)
         return run
-
-    def _earlier_tasks(self, inputs: Mapping[str, Any]) -> tuple[EarlierTasks | None, Outcome]:
-        """Evaluate the tasks of the run that this one starts from, before the first step."""
-        if not any(each.whole for each in starts_of(self.prepared)) or not self.processes.first:
-            return None, {}
-        earlier, before = EarlierTasks(self.prepared, self.trainer, inputs), read_before(self.path)
-        if before is None:
-            before = earlier.before()
-            write_changes(self.path, _plain(self.prepared), self._taught, before, {})
-        return earlier, before
 
     def _record_memory(self) -> None:
         """Add the peak of memory to ``environment.json``, in bytes."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.dataset
 
@@ -16,6 +17,8 @@ from motet.problems import InputError
 
 ROWS = "mappings from column to value, {'age': 30, 'job': 'cook'}"
 """What rows, one by one, must be."""
+_TIMES = ("M", "m")
+"""Kinds of NumPy's types for points in time, and for durations."""
 
 
 def known_rows(rows: Any, columns: Callable[[Mapping[str, Any]], pa.Table]) -> pa.Table | None:
@@ -107,9 +110,10 @@ def _read_once(reader: pa.RecordBatchReader) -> pa.Table:
 
 def _of_hugging_face(rows: Any, columns: Callable[[Mapping[str, Any]], pa.Table]) -> pa.Table:
     """Read a ``Dataset`` or ``IterableDataset``; numbers of named classes become their names."""
-    if kind_of(rows) == "datasets.Dataset":
-        table = rows.with_format("arrow")[:]
-    else:
+    shown = rows.format if kind_of(rows) == "datasets.Dataset" else {"type": "custom"}
+    if shown["type"] != "custom":
+        table = rows.with_format("arrow", columns=shown["columns"])[:]
+    else:  # of a stream, or transformed row by row
         table = _table_of(rows, columns)
     classes = dict(_classes(rows.features or {}))
     file = DataFile("the data set", Path(), classes)
@@ -132,9 +136,14 @@ def _is_torch_dataset(rows: Any) -> bool:
 
 
 def _each_row(rows: Any) -> Iterable[Any]:
-    if hasattr(rows, "__len__") and hasattr(rows, "__getitem__"):
-        return (rows[place] for place in range(len(rows)))
-    return rows  # type: ignore[no-any-return]  # an IterableDataset
+    if any(base.__name__ == "IterableDataset" for base in type(rows).__mro__):
+        return rows  # type: ignore[no-any-return]  # some have a length, and none places
+    if not hasattr(rows, "__len__"):
+        raise InputError(
+            f"the data are a {kind_of(rows)} without a length; expected __len__, or an "
+            "IterableDataset"
+        )
+    return (rows[place] for place in range(len(rows)))
 
 
 def _table_of(rows: Iterable[Any], columns: Callable[[Mapping[str, Any]], pa.Table]) -> pa.Table:
@@ -156,9 +165,15 @@ def _table_of(rows: Iterable[Any], columns: Callable[[Mapping[str, Any]], pa.Tab
 
 
 def _value(value: Any) -> Any:
-    """Return a value as Python or NumPy has it, of a tensor too."""
+    """Return a value as Python has it: of tensors, of arrays and images, and of lists of these."""
     if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
+        return value.detach().cpu().tolist()
+    if isinstance(value, list | tuple):
+        return [_value(each) for each in value]
+    if hasattr(value, "__array_interface__") and not hasattr(value, "ndim"):  # an image of Pillow
+        return np.asarray(value).tolist()
+    if getattr(getattr(value, "dtype", None), "kind", "") in _TIMES:
+        return value  # as a list, times in nanoseconds are numbers
     if hasattr(value, "ndim") and hasattr(value, "tolist"):
         return value.tolist()
     return value
