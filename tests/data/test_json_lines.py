@@ -1,9 +1,11 @@
 """Reading JSON lines, and what is said about lines that are none."""
 
+import json
+
 import pyarrow as pa
 import pytest
 
-from motet.data.sources import read
+from motet.data.sources import as_source, read, stream_of
 from motet.problems import InputError
 
 
@@ -49,6 +51,18 @@ def test_dates_stay_texts_where_training_had_texts(tmp_path):
     assert pa.types.is_timestamp(table["b"].type)
     numbers = written(tmp_path, '{"a": 7}\n')
     assert read(numbers, strings=["a"])["a"].to_pylist() == [7]
+
+
+def test_times_with_a_zone_and_dates_in_lists_stay_texts(tmp_path):
+    """Arrow would forget the zone, and make other values of what other files have as texts."""
+    zoned, plain = "2026-07-01T10:00:00+02:00", "2026-07-01T10:00:00"
+    rows = [{"a": zoned, "b": plain, "c": ["2026-07-01"]}, {"a": plain, "b": None, "c": []}]
+    path = written(tmp_path, "\n".join(map(json.dumps, rows)))
+    (streamed,) = stream_of(as_source(path)).tables()
+    for table in (read(path), streamed):
+        assert table["a"].to_pylist() == [zoned, plain]
+        assert pa.types.is_timestamp(table["b"].type)
+        assert table["c"].to_pylist() == [["2026-07-01"], []]
 
 
 @pytest.mark.parametrize(

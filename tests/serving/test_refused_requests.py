@@ -92,6 +92,28 @@ def test_more_rows_or_bytes_than_allowed_and_other_types_of_content_are_refused(
     refused(form, 415)
 
 
+def test_a_client_that_sends_too_much_sees_why(loaded, listening):
+    """The body is larger than what systems hold back for a connection."""
+    with listening(create_app(loaded, Limits(megabytes=2))) as address:
+        for kind, status in (("application/json", 413), ("text/plain", 415)):
+            headers = {"Content-Type": kind}
+            found = httpx.post(f"{address}/predict", content=b" " * 12_000_000, headers=headers)
+            refused(found, status)
+
+
+def test_an_error_of_the_server_is_answered_without_its_traceback(loaded, rows, ask):
+    class Broken:
+        def __getattr__(self, name):
+            return getattr(loaded, name)
+
+        def predict(self, table, **options):
+            raise RuntimeError("secret")
+
+    (found,) = ask({"json": {"rows": rows[:1]}}, run=Broken())
+    assert "the server failed" in refused(found, 500)[0]["message"]
+    assert "secret" not in found.text
+
+
 async def _pieces():
     for _ in range(30):
         yield b" " * 100

@@ -5,9 +5,13 @@ import io
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import motet
+from motet.serving import Limits
+from motet.serving.description import description
+from motet.serving.requests import RequestModel
 
 TRAINING = {"epochs": 1, "analysis": None}
 ENCODER = {"encoder": {"hidden": [4]}}
@@ -38,6 +42,48 @@ def test_rows_are_like_those_of_one_of_several_sources(tmp_path, ask):
     assert mixed.status_code == lacking.status_code == 422
     assert "the same columns in every row" in mixed.text
     assert "the data lack inputs of sold" in lacking.text
+
+
+def test_the_columns_of_a_source_are_those_that_its_rows_have(tmp_path, ask):
+    rng = np.random.default_rng(0)
+    names = {"eur": 40, "w": 40, "h": 40}
+    shops = {name: rng.normal(size=count) for name, count in names.items()}
+    people = {"usd": rng.normal(size=40), "churn": rng.choice(["yes", "no"], 40)}
+    for name, rows in (("shops", {**shops, "sold": shops["eur"]}), ("people", people)):
+        pq.write_table(pa.table(rows), tmp_path / f"{name}.parquet")
+    config = {
+        "data": {
+            "sources": {
+                "shops": {"source": str(tmp_path / "shops.parquet")},
+                "people": {
+                    "source": str(tmp_path / "people.parquet"),
+                    "inputs": {"price": "usd"},
+                },
+            }
+        },
+        "inputs": {
+            "price": {"type": "number", "column": "eur"},
+            "size": {"type": "vector", "columns": ["w", "h"], "encoder": "mlp"},
+        },
+        "tasks": {
+            "sold": {"type": "regression", "source": "shops"},
+            "churn": {"type": "classification", "source": "people"},
+        },
+        "model": ENCODER,
+        "training": TRAINING,
+    }
+    run = motet.train(config, output=tmp_path / "run")
+    described = description(run, RequestModel(run, Limits()), Limits())
+    assert described["sources"] == {"shops": ["eur", "w", "h"], "people": ["usd"]}
+    assert {each["name"]: each["inputs"] for each in described["columns"]} == {
+        "eur": ["price"],
+        "usd": ["price"],
+        "w": ["size"],
+        "h": ["size"],
+    }
+    (found,) = ask({"json": {"rows": [{"usd": 1.0}], "tasks": ["churn"]}}, run=run)
+    expected = run.predict({"usd": [1.0]}, tasks=["churn"]).to_pylist()
+    assert found.json()["predictions"] == expected
 
 
 @pytest.mark.slow

@@ -70,6 +70,7 @@ def create_app(run: Run, limits: Limits | None = None) -> FastAPI:
     app.add_middleware(_Counting, metrics=metrics)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _not_served)
+    app.add_exception_handler(Exception, _failed)
 
     @app.post("/predict", summary="Predict for rows", **_predict_docs(model))
     async def predict(request: Request) -> Response:
@@ -88,7 +89,7 @@ def create_app(run: Run, limits: Limits | None = None) -> FastAPI:
 
     @app.get("/health", summary="Whether requests are accepted", responses={503: _ERRORS})
     async def health() -> JSONResponse:
-        status = {"status": "ok" if batcher.open else "stopping", "queue_rows": batcher.queued}
+        status = {"status": "ok" if batcher.open else "stopped", "queue_rows": batcher.queued}
         return JSONResponse(status, 200 if batcher.open else 503)
 
     @app.get("/metrics", summary="Metrics for Prometheus", response_class=PlainTextResponse)
@@ -124,6 +125,12 @@ async def _not_served(request: Request, error: Exception) -> Response:
     text = answers.problems([{"message": what}])
     headers = dict(error.headers or {})
     return Response(text, error.status_code, headers, media_type="application/json")
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    """Answer after an error of the server itself, which uvicorn logs with its traceback."""
+    text = answers.problems([{"message": "the server failed; its log has the reason"}])
+    return Response(text, 500, media_type="application/json")
 
 
 class _Counting:
@@ -203,7 +210,7 @@ def _predict_docs(model: RequestModel) -> dict[str, Any]:
         "required": ["predictions"],
         "properties": {"predictions": {"type": "array", "items": {"type": "object"}}},
     }
-    refusals = dict.fromkeys((400, 408, 413, 415, 422, 503), _ERRORS)
+    refusals = dict.fromkeys((400, 408, 413, 415, 422, 500, 503), _ERRORS)
     return {
         "openapi_extra": {
             "requestBody": {

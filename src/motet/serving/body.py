@@ -1,4 +1,8 @@
-"""Reads the body of a request, of a limited size and in a limited time."""
+"""Reads the body of a request, of a limited size and in a limited time.
+
+What is sent of a body that is refused is read and thrown away, up to a limit: a connection that is
+closed before would be reset, and the client would not see why.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,12 +38,6 @@ class Bodies:
             Refused: With 415 if it is not JSON, 413 if it is too large, 408 if it is too slow, and
                 503 if all bodies together are too large.
         """
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "application/json":
-            raise Refused(415, "expected the header Content-Type: application/json")
-        length = request.headers.get("content-length", "0")
-        if length.isdecimal() and int(length[:20]) > self._limits.bytes:
-            raise self._too_large()
         found = bytearray()
         try:
             await self._collect(request, found)
@@ -48,20 +46,51 @@ class Bodies:
             self._held -= len(found)
 
     async def _collect(self, request: Request, found: bytearray) -> None:
-        seconds = self._limits.body_seconds
+        seconds, chunks = self._limits.body_seconds, request.stream()
+        refusal: Refused | None = None
         try:
             async with asyncio.timeout(seconds):
-                async for chunk in request.stream():
-                    found += chunk
-                    self._held += len(chunk)
-                    if len(found) > self._limits.bytes:
-                        raise self._too_large()
-                    if self._held > self._limits.bytes_together:
-                        raise Busy("the server reads too many large requests")
+                try:
+                    self._check_headers(request)
+                    async for chunk in chunks:
+                        self._add(chunk, found)
+                except Refused as error:
+                    refusal = error
+                    self._held -= len(found)
+                    found.clear()
+                    await self._throw_away(request, chunks)
         except TimeoutError:
-            raise Refused(408, f"the body did not arrive within {seconds:g} seconds") from None
+            late = f"the body did not arrive within {seconds:g} seconds"
+            refusal = refusal or Refused(408, late)
         except ClientDisconnect:
-            raise Refused(400, "the connection was closed before the body ended") from None
+            refusal = refusal or Refused(400, "the connection was closed before the body ended")
+        if refusal is not None:
+            raise refusal
+
+    def _check_headers(self, request: Request) -> None:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise Refused(415, "expected the header Content-Type: application/json")
+        length = request.headers.get("content-length", "0")
+        if length.isdecimal() and int(length[:20]) > self._limits.bytes:
+            raise self._too_large()
+
+    def _add(self, chunk: bytes, found: bytearray) -> None:
+        found += chunk
+        self._held += len(chunk)
+        if len(found) > self._limits.bytes:
+            raise self._too_large()
+        if self._held > self._limits.bytes_together:
+            raise Busy("the server reads too many large requests")
+
+    async def _throw_away(self, request: Request, chunks: AsyncIterator[bytes]) -> None:
+        if "expect" in request.headers:  # the client waits, and has sent nothing
+            return
+        size = 0
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > self._limits.bytes_thrown_away:
+                return
 
     def _too_large(self) -> Refused:
         return Refused(

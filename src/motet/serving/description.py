@@ -3,6 +3,7 @@
 from typing import Any
 
 from motet.run import Run
+from motet.serving.columns import columns_of_sources
 from motet.serving.limits import Limits
 from motet.serving.requests import RequestModel
 
@@ -23,17 +24,14 @@ def description(run: Run, model: RequestModel, limits: Limits) -> dict[str, Any]
         "columns": [
             {
                 "name": each.name,
-                "input": each.input,
+                "inputs": list(each.inputs),
                 "kind": each.kind.name,
                 "expected": each.kind.expected,
                 "values": list(each.values),
             }
             for each in model.columns.values()
         ],
-        "sources": {
-            name: [each["columns"].get(one, one) for one in each["inputs"]]
-            for name, each in run.reader.preprocessing.sources.items()
-        },
+        "sources": columns_of_sources(run.reader.preprocessing),
         "tasks": [_task(run, name) for name in run.model.labelled_tasks],
         "limits": {
             "rows": limits.rows,

@@ -28,6 +28,8 @@ class Limits:
     """Longest time that a request waits for others to be joined with while the model is idle."""
     body_seconds: float = 30.0
     """Time in which the body of a request must have arrived (408)."""
+    answer_seconds: float = 60.0
+    """Time in which a client must take some of its answer; else it is disconnected, on Linux."""
     shutdown_seconds: float = 30.0
     """Time for requests under way once the server is to stop."""
 
@@ -55,6 +57,11 @@ class Limits:
     def bytes_together(self) -> int:
         """Size of all bodies that are read at the same time (503 with Retry-After)."""
         return 4 * self.bytes
+
+    @property
+    def bytes_thrown_away(self) -> int:
+        """Size up to which the rest of a refused body is read, so that the client sees why."""
+        return 8 * self.bytes
 
     @property
     def queue_bytes(self) -> int:

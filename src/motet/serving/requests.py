@@ -8,7 +8,8 @@ from pydantic_core import from_json
 
 from motet.problems import hint, shown
 from motet.run import Run
-from motet.serving.columns import Column, Unfit, columns_of
+from motet.serving.columns import Column, columns_of
+from motet.serving.kinds import Unfit
 from motet.serving.limits import Limits
 from motet.serving.refusals import SHOWN, Problem, Refused
 

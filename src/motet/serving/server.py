@@ -14,6 +14,8 @@ from motet.serving.limits import Limits
 _OWN = ("127.0.0.1", "::1", "localhost")
 _WAITING = 2048
 """Connections that wait to be accepted."""
+_LONGEST = (1 << 31) - 1
+"""Milliseconds that the system can wait."""
 
 
 def serve(
@@ -39,6 +41,7 @@ def serve(
     """
     limits = limits or Limits()
     bound = listening(host, port)
+    close_to_slow_readers(bound, limits.answer_seconds)
     config = uvicorn.Config(
         create_app(run, limits),
         log_level="warning",
@@ -62,6 +65,13 @@ def serve(
     finally:
         signal.signal(signal.SIGTERM, before)
         bound.close()
+
+
+def close_to_slow_readers(bound: socket.socket, seconds: float) -> None:
+    """Let the system close connections whose client takes nothing for some time, where it can."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # connections have the option of the socket
+        milliseconds = min(int(1000 * seconds) or 1, _LONGEST)
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
 def listening(host: str, port: int) -> socket.socket:

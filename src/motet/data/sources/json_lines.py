@@ -2,18 +2,20 @@
 
 A key that a line does not have is missing there, and so are null and empty texts among other
 values, see `motet.data.empty`. Empty lines are skipped. A column whose texts are all dates or times
-gets that type, unless it is in ``strings``.
+without a zone gets that type, unless it is in ``strings``. Lists of texts stay so.
 """
 
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.json
 
 from motet.data.empty import is_empty
@@ -24,6 +26,7 @@ from motet.problems import InputError, shown
 _BLOCK = 1 << 20
 _ROW = re.compile(r"in row (\d+)")
 """The row of a block in a message of Arrow."""
+_ZONED = r"\d[T ]\d.*(Z|[+-]\d{2}(:?\d{2})?)$"
 _KINDS = {
     bool: "a truth value",
     int: "a number",
@@ -98,15 +101,9 @@ class JsonLinesRows(FileRows):
         for block in self._blocks():
             table = _inferred(block, count)
             table.validate(full=True)  # Arrow does not check that texts are UTF-8
-            found = _merged(found, table.schema)
+            found = _merged(found, _with_texts(table, strings, partial(_parsed, block)).schema)
             count += len(table)
-        kept = [
-            field.with_type(pa.string())
-            if field.name in strings and pa.types.is_timestamp(field.type)
-            else field
-            for field in found
-        ]
-        return pa.schema(kept), count
+        return found, count
 
     def _blocks(self) -> Iterator[bytes]:
         """Yield whole lines, of about ``_BLOCK`` bytes together."""
@@ -170,16 +167,43 @@ def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
 
 
 def _read(source: Callable[[], Path | BytesIO], strings: Collection[str], longest: int) -> pa.Table:
-    table = _parse(source(), (), longest)
-    dates = [
-        field.name
-        for field in table.schema
-        if field.name in strings and pa.types.is_timestamp(field.type)
-    ]
-    if dates:
-        table = _parse(source(), dates, longest).select(table.column_names)
+    table = _parse(source(), None, longest)
     table.validate(full=True)  # Arrow does not check that texts are UTF-8
+    return _with_texts(table, strings, lambda schema: _parse(source(), schema, longest))
+
+
+def _with_texts(
+    table: pa.Table, strings: Collection[str], again: Callable[[pa.Schema], pa.Table]
+) -> pa.Table:
+    """Return a table with texts for points in time in lists, with a zone, or in ``strings``.
+
+    Arrow converts them to UTC and forgets the zone.
+
+    Args:
+        table: What Arrow inferred.
+        strings: Columns to keep as texts.
+        again: Parses the same rows, with types for some columns.
+    """
+    wanted = {field.name: _untimed(field.type) for field in table.schema}
+    changed = [n for n, kind in wanted.items() if kind != table.schema.field(n).type]
+    if not changed:
+        return table
+    texts = again(pa.schema([(name, wanted[name]) for name in changed]))
+    for name in changed:
+        column = texts[name]
+        if name in strings or pa.types.is_list(column.type) or _has_zone(column):
+            table = table.set_column(table.column_names.index(name), name, column)
     return table
+
+
+def _has_zone(texts: pa.ChunkedArray) -> bool:
+    return bool(pc.any(pc.match_substring_regex(texts, _ZONED)).as_py())
+
+
+def _untimed(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_list(kind):
+        return pa.list_(_untimed(kind.value_type))
+    return pa.string() if pa.types.is_timestamp(kind) else kind
 
 
 def _without_empty(path: Path) -> bytes:
@@ -191,8 +215,7 @@ def _cleaned(line: bytes) -> bytes:
     return json.dumps({n: None if is_empty(value) else value for n, value in row.items()}).encode()
 
 
-def _parse(source: Path | BytesIO, texts: Collection[str], longest: int) -> pa.Table:
-    schema = pa.schema([(name, pa.string()) for name in texts])
+def _parse(source: Path | BytesIO, schema: pa.Schema | None, longest: int) -> pa.Table:
     return pa.json.read_json(
         source,
         pa.json.ReadOptions(block_size=max(_BLOCK, 2 * longest)),  # a line must fit in two blocks
