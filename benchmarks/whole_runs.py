@@ -76,6 +76,7 @@ def ludwig(folder, epochs, seed):
             "early_stop": -1,
         },
     }
+    os.chdir(folder)  # where Ludwig keeps encoded rows
     rows = pandas.read_csv(folder / "rows.csv")
     model = LudwigModel(config, backend="local")
     model.train(rows, random_seed=seed, output_directory=str(folder / "run"))
