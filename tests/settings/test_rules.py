@@ -103,8 +103,8 @@ def test_few_rows_of_a_table_alone_are_read_by_an_ensemble(facts, model, encoder
     [(1_000, WHOLE, "bag", None), (1_000, {"a": "sequence_labelling"}, "lstm", 1e-2)],
 )
 def test_texts_are_read_as_a_bag_unless_words_are_labelled(rows, tasks, encoder, rate):
-    inputs = {"review": InputFacts("text", texts=rows)}
-    found, _ = settled({"inputs": TEXT, "tasks": TASKS}, Facts(rows, 100, inputs, tasks))
+    facts = Facts(rows, 100, {"review": InputFacts("text")}, tasks)
+    found, _ = settled({"inputs": TEXT, "tasks": TASKS}, facts)
     assert found["inputs"]["review"]["encoder"]["type"] == encoder
     assert found["training"]["optimizer"]["learning_rate"] == (rate or 1e-3)
 

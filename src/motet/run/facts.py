@@ -129,7 +129,7 @@ def _of_input(
     words = [text.lower().split() for own in texts for text in own]
     distinct, mean = len({word for row in words for word in row}), _mean(map(len, words))
     rows = sum(each.rows for each, own in zip(sources, texts, strict=True) if own)
-    return InputFacts(kind, len(columns), len(words), mean, distinct, round(mean * rows), labelled)
+    return InputFacts(kind, len(columns), distinct, round(mean * rows), labelled)
 
 
 def _texts(source: SplitRows, columns: Iterable[str]) -> list[str]:

@@ -16,14 +16,10 @@ class InputFacts:
     """Its type, such as "number" or "text"."""
     columns: int = 1
     """Number of columns that it reads, or numbers of a vector."""
-    texts: int = 0
-    """Number of texts that the following were counted in: the training rows, or a sample."""
-    mean_words: float = 0.0
-    """Mean number of words of a text."""
     distinct_words: int = 0
-    """Number of different words, in lower case."""
+    """Number of different words, in lower case, of the training rows or a sample of them."""
     words: int = 0
-    """Number of words of all training rows, estimated from these texts."""
+    """Number of words of all training rows, estimated from the same rows."""
     labelled_words: bool = False
     """Whether a task labels its words."""
 
