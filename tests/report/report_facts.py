@@ -174,12 +174,12 @@ def run(count, name="run-001", seed=0):
         evaluations,
         test,
         data,
-        {"python": "3.12", "packages": {"torch": "2.7"}},
-        "tasks: {}\n",
-        "# A model",
-        "mmoe",
-        "pcgrad",
-        inputs,
+        environment={"python": "3.12", "packages": {"torch": "2.7"}},
+        config="tasks: {}\n",
+        card="# A model",
+        sharing="mmoe",
+        balancing="pcgrad",
+        inputs=inputs,
     )
 
 

@@ -146,7 +146,6 @@ def heat_map(
     scale: str = "sequential",
     limits: tuple[float, float] | None = None,
     wide: bool = False,
-    height: int | None = None,
     what: str = "",
 ) -> Figure:
     """Draw a matrix; the first row is on top.
@@ -163,7 +162,6 @@ def heat_map(
         scale: "sequential", or "diverging" around 0.
         limits: The lowest and the highest value of the scale.
         wide: See `Figure`.
-        height: In pixels; by the number of rows if left out.
         what: What a value is.
 
     Returns:
@@ -210,7 +208,7 @@ def heat_map(
                 "tickfont": {"size": size},
             },
         },
-        height or max(260, min(900, 150 + 22 * len(named))),
+        max(260, min(900, 150 + 22 * len(named))),
         wide,
     )
 

@@ -363,11 +363,8 @@ def embed(
     *,
     batch_size: int,
     tasks: str | Iterable[str] | None = None,
-    processes: Processes = ALONE,
 ) -> Tensor:
     """Compute the inputs of the heads for every row.
-
-    Several processes compute the batches in turns, and all get all rows.
 
     Returns:
         Representations (N, D), rows in order, on the CPU.
@@ -376,16 +373,12 @@ def embed(
         InputError: If the tasks have their own representations, or there is no row.
     """
     names = known_tasks(model, tasks)
-
-    def computed(_: int, given: tuple[Tensor | None, Batch]) -> tuple[Tensor | None, Tensor]:
-        rows, batch = given
-        return rows, model.represent(batch.inputs, names)
-
-    device = next(model.parameters()).device
+    numbers, found = [], []
     with evaluating(model):
-        every = list(evaluated_in_turns(processes, data, batch_size, computed, device))
-    _require_rows(every)
-    numbers, found = zip(*every, strict=True)
+        for rows, batch in data.once(batch_size):
+            numbers.append(rows)
+            found.append(model.represent(batch.inputs, names))
+    _require_rows(numbers)
     return join_rows(found, numbers).cpu()
 
 

@@ -1,7 +1,7 @@
 """A column of numbers as a network receives it: perhaps its logarithm, then scaled."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,6 @@ from motet.data.inputs.scaling import SCALINGS, Fitted
 from motet.data.inputs.shapes import Expansion
 
 BINS = 64
-Transform = Literal["none", "log", "auto"]
 AUTO = "auto"
 _VALUES_A_BIN = 32
 """Values that a bin should hold."""

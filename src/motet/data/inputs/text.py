@@ -151,7 +151,6 @@ class Text(Input):
         self._lowercase = lowercase is not False
         self._max_length = max_length
         self._words = split is not None
-        self._encoder = encoder
         self._tokenizer: tokenising.Tokenizer | None = None
         self._seen = _Seen()
 
