@@ -102,11 +102,6 @@ class Browser:
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
-    def picture(self, path: Path, whole: bool = True) -> None:
-        """Save a screenshot as PNG."""
-        found = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
-        path.write_bytes(base64.b64decode(found["data"]))
-
     def print(self, path: Path) -> None:
         """Print as PDF."""
         path.write_bytes(

@@ -183,7 +183,6 @@ def sources(rows=11):
 
 
 TEXTS, RANKED = texts(), ranked()
-ONE_LABEL = {"a": A, "b": B, "c": C.where(torch.arange(ROWS) == 0, torch.nan)}
 FEW = (
     X[:13],
     {task: target[10:23] if task == "a" else target[:13] for task, target in DATA[1].items()},
