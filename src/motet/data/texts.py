@@ -126,10 +126,11 @@ def from_texts(
         raise InputError(f"output_tokenizer: {hint(str(output_tokenizer), KINDS)}")
     if not (like is None or isinstance(like, TextData)):
         raise InputError(f"like is {shown(like)}, expected what from_texts returned")
-    known = ("texts", "labels", "tags", "tokenizer", *_OPTIONS)
+    arguments = ("texts", "labels", "tags", "tokenizer", *_OPTIONS)
     for option in options:
         if option not in _OPTIONS:
-            raise InputError(f"from_texts has no option {option!r}; {option_hint(option, known)}")
+            about = option_hint(option, arguments)
+            raise InputError(f"from_texts has no option {option!r}; {about}")
     table = _table(texts, labels, tags, outputs, like)
     seen = set() if like is None else {*like.targets, *like.learned.tasks}
     named = [task for task in labels if task not in seen and _names(table[task].type)]

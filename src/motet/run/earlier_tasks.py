@@ -11,7 +11,7 @@ from copy import deepcopy
 from typing import Any
 
 from motet.data.arrays import ArrayData
-from motet.data.batches import RowsOnce
+from motet.data.batches import Data, RowsOnce
 from motet.data.trees import take_rows
 from motet.model import MultiTaskModel
 from motet.problems import InputError
@@ -71,7 +71,7 @@ def _evaluated(
 
 def _taken_rows(
     prepared: AnyPrepared, start: Start, new: MultiTaskModel, inputs: Mapping[str, dict[str, Any]]
-) -> tuple[RowsOnce, list[str]] | None:
+) -> tuple[Data, list[str]] | None:
     """Return the validation rows, and the tasks whose heads were taken that have labels there."""
     taken = [name for name in start.tasks if name in new.labelled_tasks]
     if not taken or not any(part.counts["validation"] for part in prepared.used.values()):
