@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from motet.export.checking import Difference, ExportError, compared
+from motet.export.checking import Difference, ExportError, compared, units_of
+from motet.tasks import Regression
 
 
-def difference(expected, found, *, probability=False):
-    made = Difference(probability)
+def difference(expected, found, *, probability=False, units=(0.0,)):
+    made = Difference(probability, units)
     made.add(torch.as_tensor(expected), torch.as_tensor(found))
     return made
 
@@ -20,6 +21,31 @@ def test_numbers_may_differ_by_rounding_whatever_their_unit():
 
 def test_numbers_far_from_zero_may_not_hide_a_difference():
     assert not difference([1e6, 1e6 + 10], [1e6, 1e6 + 5]).acceptable
+
+
+def test_numbers_with_units_of_their_own_are_judged_apart():
+    expected, found = [[0.0, 0.0], [1e6, 1.0]], [[1.0, 0.0], [1e6, 1.0]]
+    assert difference(expected, found, units=(1.0, 1.0)).acceptable
+    made = difference(expected, [[0.0, 1.0], [1e6, 1.0]], units=(1.0, 1.0))
+    assert not made.acceptable
+    assert str(made) == "greatest difference 1, of numbers up to 1"
+
+
+def test_predictions_that_are_almost_equal_may_differ_by_rounding_of_what_the_network_computes():
+    expected, found = [1e-4, 1.01e-4], [1.001e-4, 1.01e-4]
+    assert not difference(expected, found).acceptable
+    assert difference(expected, found, units=(1.0,)).acceptable
+    assert units_of(Regression("a", scaling=(5.0, 2.0))) == (2.0,)
+    own = Regression("a", outputs=2, scaling=([0.0, 0.0], [2.0, 3.0]))
+    assert units_of(own) == (2.0, 3.0)
+    logs = Regression(
+        "a",
+        outputs=2,
+        scaling=([0.0, 0.0], [2.0, 3.0]),
+        transform="log",
+        log_scale=[None, 10.0],
+    )
+    assert units_of(logs) == (2.0, 30.0)
 
 
 def test_an_infinite_number_does_not_excuse_others():
@@ -63,16 +89,16 @@ def outputs(**values):
 
 def test_a_difference_is_an_error_that_names_the_output_and_how_far_it_is():
     right, wrong = outputs(a=[1.0], b=[2.0]), outputs(a=[1.0], b=[2.5])
-    assert compared(right, right, [{}, {}])["a"].compared == 2
+    assert compared(right, right, [{}, {}], {})["a"].compared == 2
     with pytest.raises(ExportError, match=r"b: greatest difference 0\.5, of numbers up to 2"):
-        compared(right, wrong, [{}])
+        compared(right, wrong, [{}], {})
 
 
 def test_outputs_of_another_form_or_none_are_errors():
     with pytest.raises(ExportError, match=r"gives \(2,\) for a, expected \(1,\)"):
-        compared(outputs(a=[1.0]), outputs(a=[1.0, 2.0]), [{}])
+        compared(outputs(a=[1.0]), outputs(a=[1.0, 2.0]), [{}], {})
     with pytest.raises(ExportError, match="gives nothing for a"):
-        compared(outputs(a=[1.0]), outputs(), [{}])
+        compared(outputs(a=[1.0]), outputs(), [{}], {})
 
 
 def test_rows_that_an_exported_model_cannot_compute_are_named_by_their_shapes():
@@ -80,4 +106,4 @@ def test_rows_that_an_exported_model_cannot_compute_are_named_by_their_shapes():
         raise RuntimeError("expected 3")
 
     with pytest.raises(ExportError, match=r"fails .* \(numbers \(2, 4\)\): expected 3"):
-        compared(outputs(a=[1.0]), fails, [{"numbers": torch.zeros(2, 4)}])
+        compared(outputs(a=[1.0]), fails, [{"numbers": torch.zeros(2, 4)}], {})

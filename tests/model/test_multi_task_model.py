@@ -285,7 +285,7 @@ def test_a_width_given_goes_before_what_the_layers_tell():
 
 @pytest.mark.parametrize("name", ["items", "type", "forward", "children", "training", "a b", "T"])
 def test_a_task_may_have_any_name_without_a_dot(name):
-    model = MultiTaskModel(nn.Linear(4, 8), [Regression(name)])
+    model = MultiTaskModel(nn.Linear(4, 8), [Regression(name)]).eval().train()
     assert list(model(X)) == [name]
     model.losses(model(X), {name: AREA})[name].backward()
     again = MultiTaskModel(nn.Linear(4, 8), [Regression(name)])

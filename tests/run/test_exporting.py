@@ -1,7 +1,6 @@
 """Exports of runs: files that predict what the run predicts, or no file and one clear error."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -69,17 +68,30 @@ def test_the_file_beside_a_model_describes_inputs_outputs_and_preprocessing(run,
     assert str(run.path) not in beside.read_text()
 
 
-def test_chosen_tasks_alone_are_exported_and_nothing_takes_the_place_of_another_file(run, tmp_path):
+def test_the_command_exports_chosen_tasks_and_reports_how_far_predictions_are_apart(
+    run, tmp_path, capsys
+):
+    from motet.cli import app
+
     path = tmp_path / "own.pt2"
-    found = run.export("torch", path, tasks="b", rows=small_rows())
-    assert [*found.differences] == ["b"]
+    given = ["export", str(run.path), "--format", "torch", "--tasks", "b", "-o", str(path)]
+    app(given, prog_name="motet", standalone_mode=False)
+    difference, *lines = capsys.readouterr().out.splitlines()
+    assert difference.startswith("b          greatest difference")
+    assert lines == ["compared   200 rows", f"wrote      {path}", f"wrote      {path}.json"]
     assert sorted(each.name for each in tmp_path.iterdir()) == ["own.pt2", "own.pt2.json"]
-    before = path.read_bytes()
+    (output,) = json.loads((tmp_path / "own.pt2.json").read_text())["outputs"]
+    assert output["name"] == "b"
+
+
+def test_nothing_takes_the_place_of_another_file(run, tmp_path):
+    path = tmp_path / "own.pt2"
+    path.write_text("mine")
     with pytest.raises(InputError, match=r"own\.pt2 exists; name another"):
         run.export("torch", path)
     with pytest.raises(InputError, match=r"ends in \.onnx, expected \.pt2"):
         run.export("torch", tmp_path / "own.onnx")
-    assert path.read_bytes() == before
+    assert path.read_text() == "mine"
 
 
 def test_a_description_that_is_there_stays(run, tmp_path):
@@ -176,10 +188,14 @@ def exported_equally(config, path, count):
     return run, found
 
 
-def test_tasks_may_have_the_names_of_operations(tmp_path):
+@pytest.mark.slow
+def test_tasks_may_have_the_names_of_operations_and_methods(tmp_path):
     pytest.importorskip("onnxruntime", reason=ONNX)
     pytest.importorskip("onnxscript", reason=ONNX)
-    tasks = {"linear": {"type": "regression", "column": "b"}}
+    tasks = {
+        "linear": {"type": "regression", "column": "b"},
+        "add": {"type": "regression", "column": "x0"},
+    }
     run = motet.train({**CONFIG, "tasks": tasks}, data=small_rows(), output=tmp_path / "run")
     found = run.export("onnx", tmp_path / "model.onnx", rows=small_rows())
     predicted = computed(found.path, run.preprocess(small_rows()))["linear"]
@@ -187,6 +203,7 @@ def test_tasks_may_have_the_names_of_operations(tmp_path):
     np.testing.assert_allclose(predicted, expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_onnx_computes_what_the_run_predicts(run, tmp_path):
     pytest.importorskip("onnxruntime", reason=ONNX)
     pytest.importorskip("onnxscript", reason=ONNX)
@@ -241,18 +258,3 @@ def test_tasks_of_several_sources_are_exported_apart_with_the_inputs_of_their_ow
     assert [*learned["preprocessing"]] == ["u", "w"]
     with pytest.raises(InputError, match=r"several sources, .* apart: tasks=spend or tasks=late"):
         run.export("torch", rows={**first, "w": x[:, 1]})
-
-
-def test_the_command_exports_and_reports_how_far_predictions_are_apart(run, tmp_path, capsys):
-    from motet.cli import app
-
-    path = tmp_path / "model.pt2"
-    given = ["export", str(run.path), "--format", "torch", "--tasks", "b", "-o", str(path)]
-    app(given, prog_name="motet", standalone_mode=False)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("b          greatest difference")
-    assert lines[1:] == [
-        "compared   200 rows",
-        f"wrote      {path}",
-        f"wrote      {Path(tmp_path / 'model.pt2.json')}",
-    ]

@@ -13,6 +13,7 @@ from torch.export import Dim, ExportedProgram
 from motet.export.layout import leaves, nested, traceable
 from motet.model import MultiTaskModel
 from motet.problems import InputError, reason
+from motet.sharing import ByTask
 
 PROBABILITY = "_probability"
 _REFUSED = {
@@ -35,6 +36,10 @@ class Graph(nn.Module):
     ) -> None:
         super().__init__()
         self.model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
+        for parent in list(self.model.modules()):
+            for name, child in list(parent.named_children()):
+                if isinstance(child, ByTask):
+                    parent._modules[name] = _ByPlace(child)
         self.tasks, self.template = tuple(tasks), dict(template)
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -53,6 +58,24 @@ class Graph(nn.Module):
             if each.probabilities is not None:
                 found[f"{task}{PROBABILITY}"] = each.probabilities
         return found
+
+
+class _ByPlace(ByTask[nn.Module]):
+    """Modules by task name, which is not the name of an attribute.
+
+    Graphs refer to modules by attributes, and a task may be called "add" or "a.b".
+    """
+
+    def __init__(self, given: ByTask[nn.Module]) -> None:
+        self._places = {task: f"task_{place}" for place, task in enumerate(given.names)}
+        super().__init__({place: given[task] for task, place in self._places.items()})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._places)
+
+    def __getitem__(self, task: str) -> nn.Module:
+        return super().__getitem__(self._places[task])
 
 
 def require_exportable(model: MultiTaskModel, tasks: Sequence[str]) -> None:

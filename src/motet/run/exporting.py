@@ -11,9 +11,10 @@ import pyarrow as pa
 from torch import Tensor
 
 from motet.config import Config, Origin
+from motet.data.empty import WORDS
 from motet.data.row_names import RowName
 from motet.data.tensors import first_leaf
-from motet.export.checking import Difference, compared
+from motet.export.checking import Difference, compared, units_of
 from motet.export.description import (
     described_inputs,
     described_outputs,
@@ -92,7 +93,8 @@ def export(
         temporary = files.enter_context(replacing(path))
         writing_quietly(chosen, program, temporary, inputs, outputs)
         alone = {name: each[:1] for name, each in read.batches[0].items()}
-        differences = compared(graph, chosen.open(temporary), [*read.batches, alone])
+        units = {task: units_of(model.tasks[task]) for task in tasks}
+        differences = compared(graph, chosen.open(temporary), [*read.batches, alone], units)
         beside = _beside(run, path, read, differences, tasks)
         for file, text in beside.items():
             files.enter_context(replacing(path.with_name(file))).write_text(text, encoding="utf-8")
@@ -124,6 +126,7 @@ def _beside(
         own = preprocessing.sources[read.source]["inputs"]
         inputs = {name: each for name, each in inputs.items() if name in own}
     learned, files = described_preprocessing(inputs, path.name)
+    read_columns = {name for each in inputs.values() for name in each.columns(())}
     content = {
         "motet": __version__,
         "model": path.name,
@@ -131,6 +134,8 @@ def _beside(
         "inputs": described_inputs(leaves(read.template), preprocessing.shapes()),
         "outputs": described_outputs([run.reader.model.tasks[name] for name in tasks], differences),
         "preprocessing": learned,
+        "empty": list(WORDS),
+        "texts": [name for name in preprocessing.strings if name in read_columns],
     }
     text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     return {f"{path.name}.json": text, **files}

@@ -1,7 +1,7 @@
 """Modules by task name."""
 
 from collections.abc import Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from torch import nn
 
@@ -18,6 +18,12 @@ class ByTask(nn.Module, Generic[M]):
     def add(self, task: str, module: M) -> None:
         """Add the module of a new task, the last."""
         self._modules[task] = module
+
+    def train(self, mode: bool = True) -> Self:
+        self.__dict__["training"] = mode  # the name of a module, if a task is called "training"
+        for module in self:
+            module.train(mode)
+        return self
 
     @property
     def names(self) -> tuple[str, ...]:
