@@ -4,7 +4,7 @@ Tutorials are stories: the blocks of one run in order and in one namespace.
 """
 
 import os
-from contextlib import chdir
+from contextlib import chdir, contextmanager
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -14,12 +14,26 @@ from sybil import Sybil
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
+from motet.registry import KINDS
+
+
+@contextmanager
+def members_are_forgotten():
+    """What a test or a block registers is gone after it."""
+    before = {kind: dict(registry._own) for kind, registry in KINDS.items()}
+    yield
+    for kind, registry in KINDS.items():
+        if registry._own != before[kind]:
+            registry._own.clear()
+            registry._own.update(before[kind])
+            registry.version += 1
+
 
 def run_alone(example):
     """Run a block in a namespace and a folder of its own."""
     example.namespace.clear()
     example.namespace["__name__"] = "__main__"  # as of a script
-    with TemporaryDirectory() as folder, chdir(folder):
+    with TemporaryDirectory() as folder, chdir(folder), members_are_forgotten():
         PythonEvaluator()(example)
 
 
@@ -48,6 +62,12 @@ def nothing_waits_for_the_disk():
     """Tests need not survive a power cut, and a small run waits for the disk some 30 times."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda file: None)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _members_of_a_test_are_forgotten():
+    with members_are_forgotten():
         yield
 
 

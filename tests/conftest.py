@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from motet.registry import KINDS
-
 # the first call of a property imports and compiles, so it is slow; CI repeats itself
 settings.register_profile("quick", deadline=None, derandomize=True, max_examples=25)
 settings.register_profile("thorough", deadline=None, derandomize=True, max_examples=100)
@@ -16,18 +14,6 @@ settings.register_profile("thorough", deadline=None, derandomize=True, max_examp
 def pytest_configure(config):
     """Properties see 25 examples each in ``make test``, and 100 where slow tests run too."""
     settings.load_profile("quick" if config.option.markexpr == "not slow" else "thorough")
-
-
-@pytest.fixture(autouse=True)
-def _registered_members_are_forgotten():
-    """What a test registers is gone after it."""
-    before = {kind: dict(registry._own) for kind, registry in KINDS.items()}
-    yield
-    for kind, registry in KINDS.items():
-        if registry._own != before[kind]:
-            registry._own.clear()
-            registry._own.update(before[kind])
-            registry.version += 1
 
 
 SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
