@@ -24,6 +24,7 @@ def refused(table, settings):
     return str(caught.value)
 
 
+@pytest.mark.slow
 def test_two_thousand_columns_are_begun_checked_and_trained(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     columns = {f"c{place}": [row * place % 7 for row in range(40)] for place in range(2000)}

@@ -58,7 +58,12 @@ MORE = [
 
 
 @pytest.mark.parametrize(
-    ("name", "around"), [*((name, each) for name in SHARING for each in ({}, AROUND)), *MORE]
+    ("name", "around"),
+    [
+        *((name, {}) for name in SHARING),
+        *(pytest.param(name, AROUND, marks=pytest.mark.slow) for name in SHARING),
+        *MORE,
+    ],
 )
 @pytest.mark.filterwarnings("ignore:the tasks share no parameter")
 def test_a_run_stopped_in_the_middle_ends_as_if_it_had_not_been(

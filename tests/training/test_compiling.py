@@ -197,6 +197,7 @@ def text_batches(shapes):
         yield {"inputs": text, "targets": targets}
 
 
+@pytest.mark.slow
 def test_a_run_on_texts_compiles_in_its_first_step_alone():
     """Over lengths, a smaller last batch, one of one row, stages of balancers and evaluation."""
     slots = SequenceLabelling("slots", classes=["O", "B-x", "I-x"], head={"hidden": [4]})

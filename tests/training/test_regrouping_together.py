@@ -20,6 +20,7 @@ def groups_of(by, data=PARTS, **options):
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # asked for by torch itself
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["gradients", "performance", "data"])
 def test_a_compiled_model_finds_the_blocks(by):
     assert groups_of(by, compile=True)[-1] == BLOCKS
