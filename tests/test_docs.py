@@ -14,7 +14,10 @@ from motet import cli
 from motet.registry import KINDS
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[^)\s]*)?\)")
 BLOCKS = re.compile(r"^```(console|yaml|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SET_UP = ("make", "source")
@@ -45,6 +48,11 @@ def test_every_public_module_has_a_page():
     text = "".join(path.read_text() for path in (ROOT / "docs" / "reference").glob("*.md"))
     modules = [name for name in motet.__all__ if ismodule(getattr(motet, name))]
     assert [each for each in modules if f"generated: names motet.{each} " not in text] == []
+
+
+def test_every_kind_of_member_that_can_be_registered_is_named():
+    page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    assert [kind for kind in KINDS if f"`{kind}`" not in page] == []
 
 
 @pytest.mark.slow

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MARKDOWN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+MARKDOWN = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 EXAMPLES = [*(ROOT / "examples").glob("*.py"), *(ROOT / "examples").glob("*.yaml")]
 PAGES = [*MARKDOWN, *EXAMPLES]
 PACKAGE = ROOT / "src" / "motet"

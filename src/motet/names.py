@@ -189,4 +189,4 @@ _NOUNS = {"sharing": "sharing scheme", "auxiliary": "auxiliary task", "label": "
 def _described(member: Any) -> str:
     if isinstance(member, type):
         return f"the class {member.__qualname__}"
-    return getattr(member, "__qualname__", None) or f"a {type(member).__name__}"
+    return getattr(member, "__qualname__", None) or f"an instance of {type(member).__name__}"

@@ -158,7 +158,7 @@ def test_the_splits_of_a_dict_are_one_table_whose_splits_a_config_must_use(huggi
         (Endless(), "without a length; expected __len__, or an IterableDataset"),
         (Pairs(), r"row 0 of the data is a tuple \(Tensor, Tensor\); expected mappings"),
         (({"x": x} for x in X), r"yields its rows once.*give list\(rows\)"),
-        ([1, 2], "found a|the data are a builtins.list"),
+        ([1, 2], "found a|the data are a list, .* rows are mappings"),
     ],
 )
 def test_what_is_no_table_is_refused_with_what_to_give(given, message):

@@ -153,6 +153,11 @@ def test_what_cannot_be_split_is_refused(form, options, message):
     assert module.training
 
 
+def test_rows_that_do_not_fit_the_module_are_described():
+    with pytest.raises(InputError, match=r"the module failed on a tensor \(6, 3\) .* takes 4 feat"):
+        motet.migrate(classifier(), Classification("digit", classes=10), ROWS[:, :3])
+
+
 def test_a_task_of_another_size_is_refused():
     with pytest.raises(InputError, match="expected 3 outputs per row"):
         motet.migrate(classifier(), Classification("digit", classes=3), ROWS)

@@ -107,6 +107,15 @@ def test_what_cannot_be_added_is_rejected_before_anything_is_added(old):
         Stage("old", 1)
 
 
+def test_an_option_of_a_later_stage_is_checked_before_anything_is_added(old):
+    model = motet.migrate(old, Classification("side", classes=2), torch.tensor(X[:8]))
+    both = rows(0, 300, "side", "sum"), rows(300, 400, "side", "sum")
+    stages = [Stage("new", 1, {"learning_rate": 1e-2}), Stage("all", 1, {"lr": 1e-4})]
+    with pytest.raises(InputError, match="Trainer: no option 'lr'; did you mean 'learning_rate'"):
+        add_tasks(model, [Regression("sum")], *both, stages=stages)
+    assert model.active_tasks == ("side",)
+
+
 def test_a_last_epoch_that_harms_is_undone_beside_observers_too(old):
     before, seen = old(torch.tensor(X)), []
 

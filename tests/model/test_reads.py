@@ -205,6 +205,14 @@ def test_states_by_name_are_rejected_where_they_do_not_fit():
         undeclared(X)
 
 
+def test_a_wrong_width_is_reported_with_the_attribute_to_set():
+    encoder = nn.Linear(3, 4)
+    encoder.width = 5
+    model = MultiTaskModel(encoder, [Regression("a")])
+    with pytest.raises(InputError, match=r"expected \(B, 5\); set the encoder's `width` to 4"):
+        model(X)
+
+
 # Tasks that read others --------------------------------------------------------------------------
 
 

@@ -68,8 +68,14 @@ def test_a_member_of_another_kind_is_rejected_when_it_is_registered(kind, member
     assert "mine" not in KINDS[kind]
 
 
+def test_a_made_balancer_in_place_of_its_class_is_called_an_instance():
+    made = motet.balancing.create("equal", ["a"])
+    with pytest.raises(InputError, match="found an instance of Equal; expected a subclass of"):
+        register("balancer", "mine", made)
+
+
 def test_a_metric_or_loss_must_be_callable():
-    with pytest.raises(InputError, match="metric 'mine': found a int; expected a callable"):
+    with pytest.raises(InputError, match="found an instance of int; expected a callable"):
         register("metric", "mine", 3)
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.model import MultiTaskModel
+from motet.model.checks import EXPLAINED, explained
 from motet.model.trunk import Trunk, called
 from motet.problems import InputError, hint
 from motet.tasks import Task
@@ -111,6 +112,10 @@ def _watched(module: nn.Module, example: Any, output: str | None) -> _Seen:
     ]
     try:
         returned = called(module, example)
+    except EXPLAINED as error:
+        if (problem := explained(error, example, "the module")) is None:
+            raise
+        raise problem from error
     finally:
         for hook in hooks:
             hook.remove()

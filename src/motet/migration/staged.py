@@ -13,6 +13,7 @@ from motet.data.loaders import as_data
 from motet.figures import counted
 from motet.model import MultiTaskModel
 from motet.model.checks import task_names
+from motet.options import require_options
 from motet.problems import InputError
 from motet.tasks import Task
 from motet.tasks.scores import Trivial, fit_trivial
@@ -101,8 +102,11 @@ def add_tasks(
         A report of each stage that was begun.
 
     Raises:
-        InputError: If a name is not new, or labels are missing; nothing is added then.
+        InputError: If a name is not new, labels are missing, or `motet.Trainer` has no such option;
+            nothing is added then.
     """
+    for given in (options, *(stage.options for stage in stages)):
+        require_options(Trainer, given)
     old, new = list(model.labelled_tasks), [task.name for task in tasks]
     labelled = [task.name for task in tasks if task.label_kind.given]
     task_names([*model.tasks, *tasks])

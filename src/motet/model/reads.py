@@ -144,7 +144,8 @@ def _remedy(name: str, state: Representation) -> str:
     if name != "rows" or not isinstance(state, Tensor):
         return ""
     if state.dim() == 2:
-        return f"; give MultiTaskModel(..., width={state.shape[-1]})"
+        width = state.shape[-1]
+        return f"; set the encoder's `width` to {width}, or give MultiTaskModel(..., width={width})"
     return "; flatten them"
 
 

@@ -11,6 +11,7 @@ from motet.options.checking import (
     checked,
     create,
     known_options,
+    require_options,
 )
 from motet.options.choosing import fitting, name_and_options
 from motet.options.reading import (
@@ -138,5 +139,6 @@ __all__ = [
     "read_options",
     "read_typed_dict",
     "reads_tokens",
+    "require_options",
     "summary",
 ]

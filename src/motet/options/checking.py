@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ParamSpec, TypeVar, get_args, get_origin
 
 from pydantic import ConfigDict, ValidationError, validate_call
@@ -73,6 +73,33 @@ def known_options(function: Callable[P, R]) -> Callable[P, R]:
     return wrapper
 
 
+def require_options(function: Callable[..., Any], given: Iterable[str]) -> None:
+    """Refuse names that are not arguments of a function or class, before it is called.
+
+    Raises:
+        InputError: If there is one.
+    """
+    known = list(_arguments(inspect.signature(function)))
+    for name in given:
+        if name not in known:
+            raise InputError(
+                f"no option {name!r}; {option_hint(name, known)}", owner=function.__qualname__
+            )
+
+
+def _arguments(signature: inspect.Signature) -> dict[str, Any]:
+    """Return the annotation of each argument, those of an unpacked `TypedDict` among them."""
+    parameters = signature.parameters.values()
+    forms = {
+        p.name: p.annotation for p in parameters if p.kind is not p.VAR_KEYWORD and p.name != "self"
+    }
+    for parameter in parameters:
+        if get_origin(parameter.annotation) is Unpack:
+            (options,) = get_args(parameter.annotation)
+            forms |= options.__annotations__
+    return forms
+
+
 def _refuse_unread(signature: inspect.Signature, given: Mapping[str, Any]) -> None:
     parameters = signature.parameters
     for name in given.keys() & parameters.keys():
@@ -85,14 +112,8 @@ def _refuse_unread(signature: inspect.Signature, given: Mapping[str, Any]) -> No
 
 
 def _complaint(owner: str, signature: inspect.Signature, error: ValidationError) -> InputError:
-    parameters = list(signature.parameters.values())
-    known = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD and p.name != "self"]
-    forms = {each.name: each.annotation for each in parameters}
-    for parameter in parameters:
-        if get_origin(parameter.annotation) is Unpack:
-            (options,) = get_args(parameter.annotation)
-            known += options.__annotations__
-            forms |= options.__annotations__
+    parameters, forms = list(signature.parameters.values()), _arguments(signature)
+    known = list(forms)
     found: dict[str, InputError] = {}  # the first about each option; more are branches of a union
     for each in error.errors():
         first, *rest = each["loc"] or ("",)

@@ -234,10 +234,14 @@ class Classification(Task):
             )
         wrong = first_wrong_place(found[self.label_kind.present(found)], self.outputs)
         if wrong is not None:
+            more = (
+                "; give classes= at least one more than the largest index"
+                if wrong >= self.outputs and wrong % 1 == 0
+                else ""
+            )
             raise InputError(
                 f"task {self.name!r}: found the label {wrong}, expected a class index "
-                f"from 0 to {self.outputs - 1}, or -100 or NaN where missing; give classes= at "
-                "least one more than the largest index"
+                f"from 0 to {self.outputs - 1}, or -100 or NaN where missing{more}"
             )
 
     def learn(self, labels: LabelStatistics) -> None:

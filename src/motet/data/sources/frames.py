@@ -94,8 +94,9 @@ def _from_frame(frame: Any) -> pa.Table:
             "hold one type each, e.g. frame['column'].astype(str)"
         ) from None
     raise InputError(
-        f"the data are a {kind}, expected a path, a frame of pandas or polars, a pyarrow table, a "
-        "mapping from column to array, or a data set or list of rows"
+        f"the data are a {kind.removeprefix('builtins.')}, expected a path, a frame of pandas or "
+        "polars, a pyarrow table, a mapping from column to array, or a data set or list whose rows "
+        "are mappings, {'age': 30, 'job': 'cook'}"
     )
 
 
