@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ import pytest
 from motet import InputError, load
 from motet.cli import main
 from motet.serving import create_app, serve
+from motet.serving.server import close_to_slow_readers
 from motet.serving.server import listening as bound
 
 SLOW = """
@@ -74,6 +76,15 @@ def test_an_address_that_is_taken_is_reported(loaded):
         taken.close()
     with pytest.raises(InputError, match=r"cannot listen at \.\., port 0"):
         serve(loaded, host="..", port=0)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has no such limit")
+def test_connections_are_closed_to_clients_that_take_nothing():
+    with bound("127.0.0.1", 0) as place:
+        close_to_slow_readers(place, 5)
+        with socket.create_connection(place.getsockname()), place.accept()[0] as accepted:
+            option = socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT
+            assert accepted.getsockopt(*option) == 5000
 
 
 def test_without_its_extra_the_command_names_what_to_install(served_run, monkeypatch, capsys):
