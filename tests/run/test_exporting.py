@@ -254,7 +254,7 @@ def test_tasks_of_several_sources_are_exported_apart_with_the_inputs_of_their_ow
     }
     run = motet.train(config, data={"a": first, "b": second}, output=tmp_path / "run")
     run.export("torch", tasks="late", rows=second)
-    learned = json.loads((run.path / "export" / "model.json").read_text())
+    learned = json.loads((run.path / "export" / "model.pt2.json").read_text())
     assert [*learned["preprocessing"]] == ["u", "w"]
     with pytest.raises(InputError, match=r"several sources, .* apart: tasks=spend or tasks=late"):
         run.export("torch", rows={**first, "w": x[:, 1]})
