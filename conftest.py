@@ -20,12 +20,14 @@ from motet.registry import KINDS
 @contextmanager
 def members_are_forgotten():
     """What a test or a block registers is gone after it."""
-    before = {kind: dict(registry._own) for kind, registry in KINDS.items()}
+    before = {kind: (dict(each._own), each._complete) for kind, each in KINDS.items()}
     yield
     for kind, registry in KINDS.items():
-        if registry._own != before[kind]:
+        own, complete = before[kind]
+        if registry._own != own:
             registry._own.clear()
-            registry._own.update(before[kind])
+            registry._own.update(own)
+            registry._complete = complete  # else those of other packages would not come back
             registry.version += 1
 
 

@@ -10,7 +10,7 @@ from motet.options import summary
 from motet.registry import KINDS
 
 Schema = dict[str, Any]
-FORMS = ("{kind}_stage_{name}", "{kind}_{name}", "{kind}_namedsource_{name}")
+FORMS = tuple("{kind}_" + form + "{name}" for form in ("stage_", "", "namedsource_", "startable_"))
 """Names of a member's definition; the first that exists has all of its options."""
 
 
