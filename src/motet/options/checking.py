@@ -60,14 +60,10 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
 def known_options(function: Callable[P, R]) -> Callable[P, R]:
     """Name the near ones of options that a function does not have; values are not validated."""
-    known = [name for name in inspect.signature(function).parameters if name != "self"]
-    owner = function.__qualname__.removesuffix(".__init__")
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        for name in kwargs:
-            if name not in known:
-                raise InputError(f"no option {name!r}; {option_hint(name, known)}", owner=owner)
+        require_options(function, kwargs)
         return function(*args, **kwargs)
 
     return wrapper
@@ -82,9 +78,8 @@ def require_options(function: Callable[..., Any], given: Iterable[str]) -> None:
     known = list(_arguments(inspect.signature(function)))
     for name in given:
         if name not in known:
-            raise InputError(
-                f"no option {name!r}; {option_hint(name, known)}", owner=function.__qualname__
-            )
+            owner = function.__qualname__.removesuffix(".__init__")
+            raise InputError(f"no option {name!r}; {option_hint(name, known)}", owner=owner)
 
 
 def _arguments(signature: inspect.Signature) -> dict[str, Any]:
