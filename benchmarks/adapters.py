@@ -14,7 +14,6 @@ column.
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from process_memory import peak
 
 import motet
 from motet.data.sources import read
@@ -79,12 +79,10 @@ def one(arguments, project, way, seed):
         overrides += [f"data.source={folder}/rows.parquet", *arguments.overrides]
         run = motet.train(config, overrides=overrides, output=f"{folder}/run")
         seconds = time.process_time() - start
-        lines = [json.loads(x) for x in (run.path / "metrics.jsonl").read_text().splitlines()]
-    best = [line for line in lines if line["split"] == "validation" and line.get("best")][-1]
-    found = {"validation": best["tasks"], "test": lines[-1]["tasks"]}
+        *_, last = (run.path / "metrics.jsonl").read_text().splitlines()  # of the test rows
+        found = {"validation": run.history.best["tasks"], "test": json.loads(last)["tasks"]}
     trained = sum(p.numel() for p in run.model.parameters() if p.requires_grad)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({**found, "seconds": seconds, "peak": peak, "trained": trained}))
+    print(json.dumps({**found, "seconds": seconds, "peak": peak(), "trained": trained}))
 
 
 def report(project, way, found):

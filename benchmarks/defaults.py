@@ -44,7 +44,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 import motet
-from motet.tags import TagSet
 
 _FIXED = [
     "training.batch_size=512",
@@ -263,25 +262,10 @@ def _error(problem, task, found):
         deviation = true - problem.seen[task].mean()
         return float(np.sqrt(np.mean((true - found) ** 2) / np.mean(deviation**2)))
     if kind == "sequence_labelling":
-        return 1 - _span_f1(list(map(list, true)), list(map(list, found)))
+        return 1 - linear_texts.span_f1(list(map(list, true)), list(map(list, found)))
     if problem.auroc:
         return 1 - float(roc_auc_score(true == sorted(true.unique())[1], found))
     return 1 - float(np.mean(true.astype(str).to_numpy() == np.asarray(found, str)))
-
-
-def _span_f1(true, found):
-    names = TagSet(sorted({tag for row in (*true, *found) for tag in row}))
-    place = {name: number for number, name in enumerate(names.names)}
-    longest = max(map(len, true))
-
-    def spans(rows):
-        table = np.full((len(rows), longest), -100)
-        for row, tags in enumerate(rows):
-            table[row, : len(tags)] = [place[tag] for tag in tags]
-        return set(zip(*names.spans(table, strict=False), strict=True))
-
-    right, guessed = spans(true), spans(found)
-    return 2 * len(right & guessed) / (len(right) + len(guessed))
 
 
 # Methods -------------------------------------------------------------------------------------

@@ -43,17 +43,22 @@ def tags(sentences, labels, test):
     seen = features.transform([each for row in fit for each in _window(sentences[row])])
     model = SGDClassifier(loss="log_loss", alpha=1e-6, max_iter=20, random_state=0)
     model.fit(seen, [tag for row in fit for tag in labels[row]])
-    found = model.predict(
+    flat = model.predict(
         features.transform([each for row in held for each in _window(sentences[row])])
     )
-    true = [tag for row in held for tag in labels[row]]
-    names = TagSet(sorted({*true, *found}))
-    lengths = [len(labels[row]) for row in held]
-    guessed, right = _spans(names, found, lengths), _spans(names, true, lengths)
+    true = [labels[row] for row in held]
+    found = [part.tolist() for part in np.split(flat, np.cumsum([*map(len, true)])[:-1])]
     return {
-        "span_f1": 2 * len(guessed & right) / (len(guessed) + len(right)),
-        "token_accuracy": float(np.mean(np.array(true) == found)),
+        "span_f1": span_f1(true, found),
+        "token_accuracy": float(np.mean(flat == [tag for row in true for tag in row])),
     }
+
+
+def span_f1(true, found):
+    """Return the F1 of whole spans, by rows of tags."""
+    names = TagSet(sorted({tag for row in (*true, *found) for tag in row}))
+    right, guessed = _spans(names, true), _spans(names, found)
+    return 2 * len(guessed & right) / (len(guessed) + len(right))
 
 
 def _window(words):
@@ -65,7 +70,8 @@ def _window(words):
         yield found
 
 
-def _spans(names, flat, lengths):
-    places = torch.tensor([names.names.index(tag) for tag in flat])
-    rows = torch.nn.utils.rnn.pad_sequence(places.split(lengths), True, -100).numpy()
-    return set(zip(*names.spans(rows, strict=False), strict=True))
+def _spans(names, rows):
+    place = {name: number for number, name in enumerate(names.names)}
+    places = [torch.tensor([place[tag] for tag in row], dtype=torch.long) for row in rows]
+    padded = torch.nn.utils.rnn.pad_sequence(places, True, -100).numpy()
+    return set(zip(*names.spans(padded, strict=False), strict=True))

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from process_memory import peak
 
 SIZES = {
     "tasks": (16, 32, 64, 128),
@@ -58,8 +59,7 @@ def one(subject, size):
         start = time.process_time()
         motet.train(config, data=table, output=Path(folder, "run"))
         seconds = time.process_time() - start
-    peak = Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]
-    print(seconds, int(peak) / 1024)
+    print(seconds, peak())
 
 
 def measured(subject):
@@ -67,10 +67,10 @@ def measured(subject):
     for size in SIZES[subject]:
         child = [sys.executable, __file__, "--one", subject, str(size)]
         output = subprocess.run(child, capture_output=True, text=True, check=True).stdout
-        seconds, peak = map(float, output.split()[-2:])
+        seconds, memory = map(float, output.split()[-2:])
         more = f"  {seconds / found[-1][1]:5.2f} times as long" if found else ""
-        print(f"{subject:10}  {size:8,}  {seconds:7.2f} s  {peak:6,.0f} MiB{more}", flush=True)
-        found.append((size, seconds, peak))
+        print(f"{subject:10}  {size:8,}  {seconds:7.2f} s  {memory:6,.0f} MiB{more}", flush=True)
+        found.append((size, seconds, memory))
     return found
 
 

@@ -115,7 +115,7 @@ def main():
                     labelled if weight is None else whole,
                     folder / f"{weight}-{seed}",
                 )
-                best = [r for r in run.history if r["split"] == "validation" and r["best"]][-1]
+                best = run.history.best
                 scores[weight, seed], runs[weight, seed] = best["score"], run
                 print(
                     f"weight {weight} seed {seed}: validation score {best['score']:.4f}, epoch "

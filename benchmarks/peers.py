@@ -18,7 +18,6 @@ A contender that is not installed, or fails, is named with the reason.
 
 import argparse
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from process_memory import peak
 from step_cost import MODELS, Problem, jacobian, ours, plain
 from step_cost import engine as gramian_engine
 
@@ -164,7 +164,7 @@ def work(who, method, model, count, threads):
         start = clock()
         run(problem.losses())
         print(clock() - start, flush=True)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
+    print(peak(), flush=True)
 
 
 class Worker:

@@ -13,7 +13,6 @@ all of its slots are. ``--encoder`` says where the model starts: ``scratch``
 
 import argparse
 import importlib.util
-import json
 import statistics
 import tempfile
 import time
@@ -74,12 +73,6 @@ def trained(config, overrides, output):
     return run, time.process_time() - start
 
 
-def best_epoch(run):
-    lines = map(json.loads, (run.path / "metrics.jsonl").read_text().splitlines())
-    best = [line for line in lines if line["split"] == "validation" and line.get("best")]
-    return best[-1]["epoch"]
-
-
 def report(label, values):
     intent, f1, whole = values
     print(f"  {label:32} intent {intent:.4f}  slots {f1:.4f}  sentences {whole:.4f}", flush=True)
@@ -112,7 +105,8 @@ def main():
             changes = [*overrides, *arguments.overrides, f"training.seed={seed}"]
             config = ROOT / "examples" / CONFIGS[arguments.encoder]
             run, seconds = trained(config, changes, place)
-            print(f"seed {seed}: {seconds:.0f} s of processor time, best epoch {best_epoch(run)}")
+            best = run.history.best_epoch
+            print(f"seed {seed}: {seconds:.0f} s of processor time, best epoch {best}")
             for split, part in parts.items():
                 found[split].append(figures(run, part))
                 report(split, found[split][-1])

@@ -7,7 +7,7 @@ process of its own. Prints, for each number of rows,
 - the time per row and epoch in memory and streamed, preparation counted, that of all processors
   together, which other work on the machine hardly changes, and their ratios;
 - the same from the second epoch on;
-- the largest resident memory of the process.
+- the largest memory of the process.
 
     python benchmarks/streaming.py [--rows 1000000 4000000] [--epochs 3] [--streamed-only]
                                    [--batch-size 1024] [--hidden 64] [--folder /tmp]
@@ -15,12 +15,13 @@ process of its own. Prints, for each number of rows,
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from process_memory import peak
 
 CHUNK = 1_000_000
 
@@ -81,9 +82,7 @@ def train(path, stream, options):
         used = time.process_time() - used
     epochs = [each["seconds"] for each in records if each["split"] == "train"]
     score = max(each["score"] for each in records if "score" in each)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak /= 1024
-    return {"whole": whole, "used": used, "epochs": epochs, "peak": peak, "score": score}
+    return {"whole": whole, "used": used, "epochs": epochs, "peak": peak(), "score": score}
 
 
 def measured(path, stream, options):

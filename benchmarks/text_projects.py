@@ -21,12 +21,10 @@ import numpy as np
 import pyarrow.compute as pc
 
 import motet
+from motet.analysis import interval
 from motet.data.sources import read
 
 ROOT = Path(__file__).resolve().parents[1]
-STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365}
-"""97.5 % quantile of Student's t by number of seeds."""
-
 
 class Project:
     """A config, its training rows, and how it starts from an encoder."""
@@ -97,11 +95,9 @@ def report(title, runs, beside):
             values = [tasks[task][metric] for tasks, _ in runs if metric in tasks[task]]
             if not values:
                 continue
-            half = float("nan")
-            if seeds in STUDENT:
-                half = STUDENT[seeds] * statistics.stdev(values) / seeds**0.5
+            found = interval(values)
             print(
-                f"  {task:12} {metric:15} {statistics.mean(values):.4f} +- {half:.4f}   "
+                f"  {task:12} {metric:15} {found.mean:.4f} +- {found.high - found.mean:.4f}   "
                 f"linear {value:.4f}   seeds {' '.join(f'{each:.4f}' for each in values)}",
                 flush=True,
             )

@@ -2,9 +2,9 @@
 
 It is a small version of what the built-in task `segmentation` does. `PixelLabels` is the kind,
 `Masks` makes arrays of its column and columns of predictions, and `OwnSegmentation` is a task with
-such labels, which reads a map (B, D, H, W). A run that was stopped
-after three epochs is resumed. Prints the share of right pixels of the loaded run, that of a
-constant, and whether the resumed run has the same weights as one without a break.
+such labels, which reads a map (B, D, H, W). A run that was stopped after three epochs is resumed.
+Prints the share of right pixels of the loaded run, that of a constant, and whether the resumed run
+has the same weights as one without a break.
 """
 
 import contextlib

@@ -17,7 +17,7 @@ tasks:
   price: {type: regression, loss: huber, delta: 1.5}
   sold: classification                # short for {type: classification}
 model:
-  encoder: {hidden: [32, 32]}         # the default type for tables is mlp
+  encoder: {hidden: [32, 32]}         # an mlp, as no type is given
 balancing: uncertainty
 training: {epochs: 5, batch_size: 64, optimizer: {learning_rate: 1.0e-2}, seed: 7}
 """

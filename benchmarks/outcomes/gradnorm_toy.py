@@ -34,19 +34,19 @@ def train(name, options, steps, seed):
     true, generator = targets(seed)
     torch.manual_seed(seed)
     layers = [(nn.Linear(before, 100), nn.ReLU()) for before in (250, 100, 100, 100)]
-    trunk = nn.Sequential(*(layer for pair in layers for layer in pair))
+    encoder = nn.Sequential(*(layer for pair in layers for layer in pair))
     heads = nn.ModuleDict({task: nn.Linear(100, 100) for task in SCALES})
     balancer = motet.balancing.create(name, tasks=[*SCALES], **options)
     learned = {"params": list(balancer.parameters()), "lr": 2.5e-2}
-    model = {"params": [*trunk.parameters(), *heads.parameters()]}
+    model = {"params": [*encoder.parameters(), *heads.parameters()]}
     optimizer = torch.optim.Adam([model, learned], lr=1e-3)
     history = {"losses": [], "weights": []}
     for _ in range(steps):
         x = torch.randn(200, 250, generator=generator) / 250**0.5
-        y, features = true(x), trunk(x)
+        y, features = true(x), encoder(x)
         losses = {task: (head(features) - y[task]).pow(2).mean() for task, head in heads.items()}
         optimizer.zero_grad()
-        result = motet.backward(losses, balancer, shared=trunk)
+        result = motet.backward(losses, balancer, shared=encoder)
         optimizer.step()
         for what, values in history.items():
             values.append([float(value) for value in getattr(result, what).values()])

@@ -10,6 +10,7 @@ all: the one with the best mean R2 on the validation rows. These choose the epoc
 rows are used once, by the selected run.
 
     python benchmarks/outcomes/relatedness.py [--quick] [--seeds 5] [--rows 20000]
+        [--relatedness 0 1]
 
 The number of steps does not depend on the rows. Prints the share of unexplained variance, 1 - R2 on
 test rows, mean of both tasks and of seeds; how much more that is than with `hard` on the same data,
@@ -24,9 +25,9 @@ import torch
 from torch import nn
 
 import motet
+from motet.analysis import interval
 
 TASKS = ("one", "two")
-RELATEDNESS = (0.0, 1.0)
 RATES = (1e-2, 3e-2)
 BATCH, STEPS = 128, 625
 METHODS = {  # sharing scheme, widths of the encoder's layers, options
@@ -36,7 +37,6 @@ METHODS = {  # sharing scheme, widths of the encoder's layers, options
     "cgc": ("cgc", [16], {"experts": 4, "task_experts": 2}),
     "ple": ("ple", [13, 13], {"experts": 4, "task_experts": 2}),
 }
-T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 
 
 class Inputs(nn.Identity):
@@ -102,17 +102,12 @@ def outcome(name, data, seed):
     return left_over(best, data["test"])
 
 
-def interval(values):
-    """Mean of independent values, and half the width of its 95 % interval."""
-    spread = statistics.stdev(values) / math.sqrt(len(values))
-    return statistics.fmean(values), T_95[len(values)] * spread
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="relatedness 0 and 1, two seeds")
-    parser.add_argument("--seeds", type=int, default=5, choices=T_95)
+    parser.add_argument("--quick", action="store_true", help="two seeds")
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=20_000, help="rows to train on")
+    parser.add_argument("--relatedness", type=float, nargs="+", default=[0.0, 1.0])
     options = parser.parse_args()
     torch.set_num_threads(1)
     seeds = 2 if options.quick else options.seeds
@@ -121,14 +116,15 @@ def main():
         count = sum(parameter.numel() for parameter in network(name).parameters())
         print(f"{name}: {count} parameters", end="  ")
     print(f"\n\n{'relatedness':>11}  {'':8}{'unexplained':>12}{'beside hard':>22}")
-    for relatedness in (0.0, 1.0) if options.quick else RELATEDNESS:
+    for relatedness in options.relatedness:
         data = [parts(relatedness, seed, rows) for seed in range(seeds)]
         hard = None
         for name in METHODS:
             found = [outcome(name, each, seed) for seed, each in enumerate(data)]
             hard = hard or found
-            mean, half = interval([a - b for a, b in zip(found, hard, strict=True)])
-            beside = "" if name == "hard" else f"{mean:+.4f} +- {half:.4f}"
+            more = interval([a - b for a, b in zip(found, hard, strict=True)])
+            half = more.high - more.mean
+            beside = "" if name == "hard" else f"{more.mean:+.4f} +- {half:.4f}"
             each = " ".join(f"{value:.3f}" for value in found)
             line = f"{relatedness:11g}  {name:8}{statistics.fmean(found):12.4f}{beside:>22}"
             print(f"{line}   {each}", flush=True)
