@@ -31,15 +31,16 @@ def test_every_type_of_task_and_every_metric_is_in_the_table_to_choose_from():
     assert (set(TASKS) - set(AUXILIARY)) | set(METRICS) <= found
 
 
-def test_every_auxiliary_task_and_its_options_are_in_the_section_on_them():
-    found = names(sections(TASKS_PAGE)["Auxiliary tasks"])
+def test_every_auxiliary_task_and_its_options_are_on_their_page():
+    found = names(PAGES["auxiliary_tasks.md"])
     assert set(AUXILIARY) | set(AUXILIARY_DEFAULTS) <= found
 
 
 @pytest.mark.parametrize("name", list(TASKS))
 def test_every_option_of_a_type_is_on_the_page(name):
+    page = PAGES["auxiliary_tasks.md"] if name in AUXILIARY else TASKS_PAGE + PAGES["own_tasks.md"]
     options = {option.name for option in read_options(TASKS, name)}
-    assert options - names(TASKS_PAGE) - set(re.findall(r"(\w+): ", TASKS_PAGE)) == set()
+    assert options - names(page) - set(re.findall(r"(\w+): ", page)) == set()
 
 
 def test_every_scheduler_and_its_options_are_on_the_page_of_schedules():
