@@ -26,6 +26,7 @@ from motet.data.sources import read
 
 ROOT = Path(__file__).resolve().parents[1]
 
+
 class Project:
     """A config, its training rows, and how it starts from an encoder."""
 

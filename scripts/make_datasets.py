@@ -1,14 +1,12 @@
 """Make the bundled data sets of `motet.datasets` from their sources.
 
-Usage: python scripts/make_datasets.py [folder]
+Usage: python scripts/make_datasets.py FOLDER
 
-The sources are adult.parquet, Adult of the UCI Machine Learning Repository, and
-clothing_reviews.parquet, Women's E-Commerce Clothing Reviews, each with a ``split`` column. Without
-an argument they are looked for in ``$SHARED_DATA`` or in ``shared/data`` in or beside the checkout.
-The same sources and the same pyarrow give the same bytes.
+The folder has adult.parquet, Adult of the UCI Machine Learning Repository, and
+clothing_reviews.parquet, Women's E-Commerce Clothing Reviews, each with a ``split`` column
+(docs/benchmarks.md, "Data sets"). The same sources and the same pyarrow give the same bytes.
 """
 
-import os
 import sys
 from pathlib import Path
 from zlib import crc32
@@ -17,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-ROOT = Path(__file__).resolve().parents[1]
+TARGET = Path(__file__).resolve().parents[1] / "src" / "motet" / "datasets"
 KEPT = (
     "age",
     "workclass",
@@ -32,50 +30,32 @@ KEPT = (
     "hours_per_week",
     "income",
 )
+REVIEW = ("age", "title", "text", "rating", "recommended", "department", "split")
 
 
-def adult(source: Path, target: Path) -> None:
+def adult(table: pa.Table) -> pa.Table:
     """Keep what serves as input or task, and make ``never_married`` of the marital status."""
-    table = pq.read_table(source)
     never = pc.equal(table["marital_status"], "Never-married")
     columns = {name: table[name].combine_chunks() for name in KEPT}
     columns["never_married"] = pc.if_else(never, "yes", "no").combine_chunks()
     columns["split"] = table["split"].combine_chunks()
-    _write(pa.table(columns), target)
+    return pa.table(columns)
 
 
-def clothing(source: Path, target: Path) -> None:
+def clothing(table: pa.Table) -> pa.Table:
     """Keep a quarter of the reviews that have a text and a department, split as they were."""
-    table = pq.read_table(source)
     table = table.filter(pc.and_(table["text"].is_valid(), table["department"].is_valid()))
     chosen = [crc32(text.encode()) % 4 == 0 for text in table["text"].to_pylist()]
     table = table.filter(pa.array(chosen))
     columns = {name: table[name].combine_chunks() for name in REVIEW}
     columns["recommended"] = pc.if_else(pc.equal(table["recommended"], 1), "yes", "no")
-    _write(pa.table(columns), target)
-
-
-REVIEW = ("age", "title", "text", "rating", "recommended", "department", "split")
-
-
-def _write(table: pa.Table, target: Path) -> None:
-    pq.write_table(table, target, compression="zstd", compression_level=19)
-
-
-def find(name: str) -> Path:
-    """Return where a source lies."""
-    folders = [folder / "shared" / "data" for folder in (ROOT, *ROOT.parents)]
-    if "SHARED_DATA" in os.environ:
-        folders.insert(0, Path(os.environ["SHARED_DATA"]))
-    for folder in folders:
-        if (folder / name).is_file():
-            return folder / name
-    sys.exit(f"{name} is not in {', '.join(map(str, folders))}; give its path")
+    return pa.table(columns)
 
 
 if __name__ == "__main__":
-    folder = ROOT / "src" / "motet" / "datasets"
-    sources = {"adult.parquet": adult, "clothing_reviews.parquet": clothing}
-    for name, make in sources.items():
-        source = Path(sys.argv[1]) / name if len(sys.argv) > 1 else find(name)
-        make(source, folder / f"{make.__name__}.parquet")
+    if len(sys.argv) != 2:
+        sys.exit("usage: python scripts/make_datasets.py FOLDER")
+    for name, make in {"adult.parquet": adult, "clothing_reviews.parquet": clothing}.items():
+        made = make(pq.read_table(Path(sys.argv[1]) / name))
+        target = TARGET / f"{make.__name__}.parquet"
+        pq.write_table(made, target, compression="zstd", compression_level=19)
