@@ -5,7 +5,7 @@ import pytest
 import torch
 from graphs import GRAPHS, Agreed, Shorter, Worst, assert_gradients, make, naive
 
-from motet.balancing import Equal, Uncertainty, backward
+from motet.balancing import AlignedMTL, Equal, Uncertainty, backward
 from motet.balancing.mgda import MGDA
 from motet.balancing.pcgrad import PCGrad
 from motet.balancing.upgrad import UPGrad
@@ -110,3 +110,17 @@ def test_float32_agrees_to_its_precision(graph, kind, monkeypatch):
     backward(losses, kind(list(losses)))
     assert {leaf.dtype for leaf in leaves} == {torch.float32}
     assert_gradients(leaves, expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"memory": "low"}, {"gramian": "rows"}])
+def test_losses_in_float64_of_a_network_in_float32_have_the_rounding_of_float32(options):
+    """As with targets in float64. Rounding taken for a direction would shrink the whole step."""
+    steps = []
+    for dtype in (torch.float32, torch.float64):
+        torch.manual_seed(0)
+        shared = torch.randn(5000, requires_grad=True)
+        loss = (shared * torch.randn(5000)).square().sum()
+        losses = {task: (k * loss).to(dtype) for task, k in {"a": 1.0, "b": 0.3, "c": 7.7}.items()}
+        backward(losses, AlignedMTL(list(losses)), [shared], **options)
+        steps.append(shared.grad)
+    torch.testing.assert_close(*steps, rtol=1e-3, atol=1e-3 * float(steps[0].abs().max()))

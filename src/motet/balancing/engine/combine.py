@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor
 
+from motet.balancing.engine.gradient_rows import inner_products, weighted_sum
 from motet.balancing.engine.inputs import check_real
 from motet.balancing.engine.precision import without_autocast
 from motet.balancing.engine.refusals import no_balancer
-from motet.balancing.engine.solving import report_norms
+from motet.balancing.engine.solving import as_exact_as_rows, report_norms
 from motet.balancing.families import Balancer, GramianBalancer, JacobianBalancer
 from motet.balancing.families.uncompiled import uncompiled
 from motet.problems import InputError
@@ -48,8 +49,9 @@ def combine(jacobian: Tensor, balancer: Balancer, losses: Tensor | None = None) 
         return balancer(jacobian, losses)
     if needs.reads == "gramian":
         assert isinstance(balancer, GramianBalancer)
-        wide = jacobian.detach().to(torch.promote_types(jacobian.dtype, torch.float32))
-        return balancer(wide @ wide.T, losses).to(jacobian) @ jacobian
+        rows = jacobian.detach().to(torch.promote_types(jacobian.dtype, torch.float32))
+        gramian = as_exact_as_rows(inner_products(rows), rows.dtype)
+        return weighted_sum(balancer(gramian, losses), rows).to(jacobian)
     if needs.penalizes_norms:
         raise InputError(
             f"{type(balancer).__name__} differentiates the gradients, so it needs their "
@@ -62,4 +64,4 @@ def combine(jacobian: Tensor, balancer: Balancer, losses: Tensor | None = None) 
     if needs.norms is not None:
         lengths = torch.linalg.vector_norm(jacobian.detach(), dim=1).to(losses)
         report_norms(balancer, lengths, losses.detach(), balancer.tasks)
-    return weights.to(jacobian) @ jacobian
+    return weighted_sum(weights, jacobian.detach())

@@ -83,7 +83,8 @@ def balance(call: BackwardCall, rows: GradientRows, *, in_place: bool = False) -
             call.balancer, rows, values, groups, inner, in_place=in_place
         )
         return Solved(direction, found, None, status, components, inner=inner)
-    weights, gramian, status, inner = weigh(call, joined.gramian(), values, groups)
+    dtype = rows.jacobian.dtype
+    weights, gramian, status, inner = weigh(call, joined.gramian(), values, groups, dtype)
     return Solved(joined.combine(weights), weights, gramian, status, components, inner=inner)
 
 
@@ -137,9 +138,13 @@ def _directions(
 
 
 def weigh(
-    call: BackwardCall, gramian: Tensor, values: Tensor, groups: Sequence[Sequence[int]]
+    call: BackwardCall,
+    gramian: Tensor,
+    values: Tensor,
+    groups: Sequence[Sequence[int]],
+    dtype: torch.dtype,
 ) -> Weighed:
-    """Weigh each component on its own."""
+    """Weigh each component on its own, by inner products of rows of a dtype."""
     assert isinstance(call.balancer, GramianBalancer)
     factors = inner_weights(call)
     inner, losses = gramian, values
@@ -147,7 +152,8 @@ def weigh(
         together = torch.cat([gramian.flatten(), values.double().to(gramian.device)]).cpu()
         inner, losses = together[: gramian.numel()].view(gramian.shape), together[gramian.numel() :]
     factors = None if factors is None else factors.cpu()
-    read = _as_exact_as_rows(inner, values.dtype)
+    # a loss in float64 of a float32 network, as of float64 targets, has gradients in float32
+    read = as_exact_as_rows(inner, dtype if values.dtype == torch.float64 else values.dtype)
     weights = torch.ones(len(inner), dtype=torch.float64)
     statuses = []
     for group in groups:
@@ -174,7 +180,7 @@ def inner_weights(call: BackwardCall) -> Tensor | None:
     return loss_weights(inner, call.values()).weights
 
 
-def _as_exact_as_rows(gramian: Tensor, dtype: torch.dtype) -> Tensor:
+def as_exact_as_rows(gramian: Tensor, dtype: torch.dtype) -> Tensor:
     """Return a Gramian in the precision of the rows, so that solvers know its rounding.
 
     Where squares would leave the range of that precision, the Gramian stays as it is.

@@ -97,7 +97,8 @@ def blocks(call: BackwardCall) -> BackwardResult | None:
     if memory is not None:
         workspace.give_back(call.balancer, memory)
     everyone = [list(range(len(call.tasks)))]
-    weights, gramian, status, inner = weigh(call, gramian, call.values(), everyone)
+    dtype = torch.promote_types(leaves.shared[0].dtype, torch.float32)
+    weights, gramian, status, inner = weigh(call, gramian, call.values(), everyone, dtype)
     scaled = weights * call.scale
     for leaf, gradients in sums:
         add_to_grad(leaf, scaled.to(gradients) @ gradients, call.waiting, owned=True)

@@ -41,7 +41,7 @@ def pieces(call: BackwardCall) -> BackwardResult:
     assert memory is not None
     workspace.give_back(call.balancer, memory)
     groups = components(reached)
-    weights, gramian, status, inner = weigh(call, gramian, call.values(), groups)
+    weights, gramian, status, inner = weigh(call, gramian, call.values(), groups, memory.dtype)
     waiting = [leaf for task in call.tasks for leaf in leaves.own[task]] if call.own_waits else []
     weighted_pass(call, leaves.shared, unique(waiting), weights, inner)
     if not call.own_waits:
