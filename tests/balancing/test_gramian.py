@@ -291,6 +291,8 @@ def test_a_gramian_in_float32_will_do(name):
 def test_a_wrong_shape_is_a_clear_error(name):
     with pytest.raises(InputError, match=r"shape \(3, 3\), expected \(2, 2\)"):
         make(name, 2)(torch.eye(3))
+    with pytest.raises(InputError, match=r"losses has shape \(1,\), expected \(2,\)"):
+        make(name, 2)(torch.eye(2), torch.ones(1))
 
 
 class Given(GramianBalancer):

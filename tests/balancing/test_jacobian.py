@@ -329,6 +329,12 @@ def test_db_mtl_needs_losses_that_have_a_logarithm():
         combine(O, make("db_mtl", "ab"))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_losses_that_are_not_one_per_task_are_a_clear_error(name):
+    with pytest.raises(InputError, match=r"losses has shape \(1,\), expected \(2,\)"):
+        make(name, "ab")(O, torch.ones(1))
+
+
 # MoCo ----------------------------------------------------------------------------------------
 
 

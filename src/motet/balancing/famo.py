@@ -7,12 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from motet.balancing.adam import adam_step
-from motet.balancing.families import LossBalancer, by_task
+from motet.balancing.families import LONG_WAIT, LossBalancer, by_task
 from motet.balancing.families.uncompiled import uncompiled
 from motet.options import NonNegativeFloat, PositiveFloat, Real, Sequence, checked
 from motet.problems import InputError
-
-_PATIENCE = 100  # steps without `after_step` after which a loop is suspected never to call it
 
 
 @final
@@ -81,7 +79,7 @@ class FAMO(LossBalancer):
         if exact:
             self.expect(
                 "after_step(losses)",
-                within=_PATIENCE,
+                within=LONG_WAIT,
                 otherwise="it learns nothing. Call it after every step with the losses of the same "
                 "batch, or leave exact=True out",
             )

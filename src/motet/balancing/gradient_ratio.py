@@ -5,12 +5,11 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from motet.balancing.families import LossBalancer
+from motet.balancing.families import LONG_WAIT, LossBalancer
 from motet.balancing.families.uncompiled import keep_buffers
 from motet.options import NonNegativeFloat, Sequence, checked
 from motet.problems import InputError
 
-_PATIENCE = 100  # steps without `penalty` after which a loop is suspected never to call it
 _FLOOR = 1e-6  # of the largest norm: a smaller one counts as this, and is not differentiated
 
 
@@ -60,7 +59,7 @@ class GradientRatio(LossBalancer):
         self.alpha, self.form, self.layer = alpha, form, layer
         self.expect(
             "penalty(norms, present)",
-            within=_PATIENCE,
+            within=LONG_WAIT,
             otherwise="it only minimises the sum of the losses. motet.backward makes this call, "
             "where losses reach a common parameter",
         )

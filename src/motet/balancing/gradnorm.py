@@ -7,11 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from motet.balancing.adam import adam_step
-from motet.balancing.families import LossBalancer, by_task
+from motet.balancing.families import LONG_WAIT, LossBalancer, by_task
 from motet.balancing.families.uncompiled import keep_buffers
 from motet.options import NonNegativeFloat, PositiveFloat, Sequence, checked
 
-_PATIENCE = 100  # steps without `observe_norms` after which a loop is suspected never to call it
 _SMALLEST = 1e-4
 
 
@@ -77,7 +76,7 @@ class GradNorm(LossBalancer):
             self.initial[index] = loss
         self.expect(
             "observe_norms(norms, losses, present)",
-            within=_PATIENCE,
+            within=LONG_WAIT,
             otherwise="its weights are still 1. motet.backward makes this call, where losses "
             "reach a common parameter",
         )

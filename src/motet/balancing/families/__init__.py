@@ -7,7 +7,7 @@ numbers. T' counts the tasks that are present. What a method needs of a step and
 loop, these and further calls (`motet.balancing.families.protocols`), is recorded in its `Needs`.
 """
 
-from motet.balancing.families.balancer import LONG_EPOCH, Balancer, by_task
+from motet.balancing.families.balancer import LONG_EPOCH, LONG_WAIT, Balancer, by_task
 from motet.balancing.families.gradient import GradientBalancer
 from motet.balancing.families.gramian import GramianBalancer
 from motet.balancing.families.jacobian import JacobianBalancer, rows_of
@@ -26,6 +26,7 @@ from motet.balancing.families.protocols import (
 
 __all__ = [
     "LONG_EPOCH",
+    "LONG_WAIT",
     "Balancer",
     "GradientBalancer",
     "GradientOptions",

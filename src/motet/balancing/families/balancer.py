@@ -25,6 +25,8 @@ from motet.wide_state import WideState
 
 LONG_EPOCH = 2000
 """Steps without an `end_epoch` after which a loop is suspected never to call it."""
+LONG_WAIT = 100
+"""Steps without a call of every step after which a loop is suspected never to make it."""
 _NAMES = "task_names"
 
 
@@ -275,3 +277,11 @@ def wrong_result(balancer: Balancer, found: object, expected: str) -> str:
     """Describe an unusable result of `forward`, most likely of a user's own balancer."""
     what = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
     return f"forward of {type(balancer).__name__} returned {what}, expected {expected}"
+
+
+def wrong_losses(losses: Tensor, count: int) -> str:
+    """Describe losses that are not (T',)."""
+    return (
+        f"losses has shape {tuple(losses.shape)}, expected ({count},): one number for each present "
+        "task. Reduce each task's loss first, e.g. with `.mean()`."
+    )

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from motet.balancing.families.balancer import wrong_result
+from motet.balancing.families.balancer import wrong_losses, wrong_result
 from motet.balancing.families.gradient import GradientBalancer
 from motet.balancing.families.options import GramianOptions
 from motet.balancing.families.uncompiled import uncompiled
@@ -112,6 +112,8 @@ class GramianBalancer(GradientBalancer):
                 f"gramian has shape {tuple(gramian.shape)}, expected ({count}, {count}): the inner "
                 "products of one gradient per task"
             )
+        if losses is not None and losses.shape != present.shape:
+            raise InputError(wrong_losses(losses, count))
         inner = gramian.detach().cpu().double()  # the one transfer of a step
         finite = bool(np.isfinite(inner.numpy()).all())
         if finite and self.losses is not None:

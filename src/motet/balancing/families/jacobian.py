@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from motet.balancing.families.balancer import wrong_result
+from motet.balancing.families.balancer import wrong_losses, wrong_result
 from motet.balancing.families.gradient import GradientBalancer
 from motet.balancing.families.options import GradientOptions
 from motet.balancing.families.uncompiled import uncompiled
@@ -89,8 +89,8 @@ class JacobianBalancer(GradientBalancer):
             The direction (P,), same dtype and device.
 
         Raises:
-            InputError: If there is not one row per present task, or `forward` does not return a
-                direction (P,), and set `weights` where it combines.
+            InputError: If there is not one row, and one loss, per present task, or `forward` does
+                not return a direction (P,), and set `weights` where it combines.
         """
         if present is None:
             present = torch.arange(len(self.tasks), device=jacobian.device)
@@ -99,6 +99,8 @@ class JacobianBalancer(GradientBalancer):
                 f"jacobian has shape {tuple(jacobian.shape)}, expected ({len(present)}, P): one "
                 "flattened gradient per task"
             )
+        if losses is not None and losses.shape != present.shape:
+            raise InputError(wrong_losses(losses, len(present)))
         rows = jacobian.detach()
         read = [rows] if losses is None else [rows, losses.to(rows)]
         if loss_weights is not None:

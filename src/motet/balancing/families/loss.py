@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from motet.balancing.families.balancer import Balancer, wrong_result
+from motet.balancing.families.balancer import Balancer, wrong_losses, wrong_result
 from motet.balancing.families.uncompiled import uncompiled
 from motet.problems import InputError
 
@@ -41,10 +41,7 @@ class LossBalancer(Balancer):
         if present is None:
             present = torch.arange(len(self.tasks), device=losses.device)
         if losses.shape != present.shape:
-            raise InputError(
-                f"losses has shape {tuple(losses.shape)}, expected ({len(present)},): one number "
-                "for each present task. Reduce each task's loss first, e.g. with `.mean()`."
-            )
+            raise InputError(wrong_losses(losses, len(present)))
         self.count_step()
         total: Tensor = super().__call__(losses * own.to(losses), present)
         if not isinstance(total, Tensor) or total.dim() != 0:
