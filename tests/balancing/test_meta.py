@@ -237,3 +237,5 @@ def test_a_loop_that_never_looks_ahead_is_told_at_once():
         Meta(TASKS)(torch.ones(3))
     with pytest.raises(InputError, match="'z', which is not a task"):
         Meta(TASKS, main=["z"])
+    with pytest.raises(InputError, match="main: found no task, expected one or more"):
+        Meta(TASKS, main=[])

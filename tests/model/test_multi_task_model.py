@@ -242,6 +242,7 @@ class Returns(nn.Module):
             "returned area, expected also digit",
         ),
         (lambda: wrapped(heads={"digi": nn.Linear(1, 1)}), "did you mean 'digit'"),
+        (lambda: wrapped().add_task(Regression("late")), "wrap a module that returns it, too"),
         (lambda: MultiTaskModel(nn.Linear(4, 8), []), "found no task"),
         (lambda: MultiTaskModel(nn.Linear(4, 8), [*tasks(), Regression("area")]), "two tasks"),
         (lambda: MultiTaskModel(nn.Linear(4, 8), [Regression("a.b")]), "'a.b' cannot name a task"),

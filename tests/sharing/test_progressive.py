@@ -215,3 +215,5 @@ def test_laterals_need_a_second_stage():
         sharing.create("progressive").build(nn.Linear(4, 3), TASKS, 3)
     one = MultiTaskModel(nn.Linear(4, 3), [Regression("a")], sharing=sharing.create("progressive"))
     assert one(X.float())["a"].shape == (7,)
+    with pytest.raises(InputError, match="lateral connections are made between stages, so"):
+        one.add_task(Regression("b"))

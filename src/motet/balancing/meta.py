@@ -12,6 +12,7 @@ from motet.balancing.families import KnownTask, LossBalancer, by_task
 from motet.balancing.families.uncompiled import keep_buffers, uncompiled
 from motet.balancing.look_ahead import Losses, sensitivities
 from motet.options import PositiveFloat, Sequence, checked
+from motet.problems import InputError
 from motet.processes import ALONE, Group
 
 
@@ -44,7 +45,7 @@ class Meta(LossBalancer):
             `motet.Trainer` fills in the main tasks when it makes the balancer by name.
 
     Raises:
-        InputError: If ``main`` names no task; when called before `look_ahead`.
+        InputError: If ``main`` is empty or names no task; when called before `look_ahead`.
     """
 
     task_axes: ClassVar[Mapping[str, int]] = {"learned": 1, "moments": 1}
@@ -61,6 +62,8 @@ class Meta(LossBalancer):
         super().__init__(tasks)
         keep_buffers()
         self.learning_rate = learning_rate
+        if main is not None and not main:
+            raise InputError("found no task, expected one or more", option="main")
         named = dict.fromkeys(tasks if main is None else main)
         self.main = [self.tasks[i] for i, _ in by_task(named, tasks, "main", complete=False)]
         self.learned = nn.Buffer(torch.full((len(tasks),), float(initial)))

@@ -60,6 +60,12 @@ class WrappedModule(SharedModule):
     def task_parameters(self, task: str) -> Iterator[nn.Parameter]:
         yield from self._heads.get(task, ())
 
+    def add_task(self, task: str) -> None:
+        raise InputError(
+            f"{task!r} cannot be added: a wrapped module has its heads inside; wrap a module that "
+            "returns it, too"
+        )
+
 
 def check_heads(
     tasks: Sequence[Task], names: Sequence[str], heads: Mapping[str, nn.Module]

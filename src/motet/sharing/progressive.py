@@ -58,11 +58,7 @@ class Progressive(Sharing):
         order = self._order(tasks)
         features: dict[int, Features] = {}
         if self.lateral and len(tasks) > 1:
-            stages.require(
-                2,
-                "lateral connections are made between stages",
-                "set lateral: false, for a network per task by itself",
-            )
+            _require_two(stages)
         if self.lateral:
             features = {place: stages.features(place - 1) for place in range(1, len(stages))}
         columns = [
@@ -86,6 +82,14 @@ class Progressive(Sharing):
                 option="order",
             )
         return order
+
+
+def _require_two(stages: Stages) -> None:
+    stages.require(
+        2,
+        "lateral connections are made between stages",
+        "set lateral: false, for a network per task by itself",
+    )
 
 
 class _Column(nn.Module):
@@ -148,7 +152,7 @@ class _ProgressiveModule(SharedModule):
     ) -> None:
         super().__init__()
         self.columns, self.width = ByTask(columns), width
-        self._epochs, self._adapters, self._features = scheme.epochs, scheme.adapters, features
+        self._scheme, self._features = scheme, features
 
     def forward(self, inputs: Any, tasks: Sequence[str]) -> dict[str, Tensor]:
         known: list[list[Tensor]] = []
@@ -175,16 +179,18 @@ class _ProgressiveModule(SharedModule):
     def add_task(self, task: str) -> None:
         """Add a column after all others."""
         names = self.columns.names
-        stages = Stages.of(self.columns[names[-1]].stages).fresh()
-        column = _Column(stages, self._features, len(names), adapters=self._adapters)
+        stages = Stages.of(self.columns[names[-1]].stages)
+        if self._scheme.lateral:
+            _require_two(stages)
+        column = _Column(stages.fresh(), self._features, len(names), adapters=self._scheme.adapters)
         like = next(self.parameters())
         self.columns.add(task, column.to(like.device, like.dtype))
 
     def trained_at(self, epoch: float, tasks: Sequence[str]) -> list[str]:
-        if self._epochs is None:
+        if self._scheme.epochs is None:
             return list(tasks)
         order = [task for task in self.columns.names if task in tasks]
-        turn = int(min((epoch - 1) / self._epochs, len(order) - 1))
+        turn = int(min((epoch - 1) / self._scheme.epochs, len(order) - 1))
         return order[turn : turn + 1]
 
     @torch.no_grad()
