@@ -43,6 +43,12 @@ def test_it_computes_the_tasks_asked_for_in_its_width(name, around):
 
 
 @every_scheme
+def test_no_rows_give_no_states(name):
+    found = module(name).eval()
+    assert all(state.shape == (0, found.width) for state in found(X[:0], TASKS).values())
+
+
+@every_scheme
 @also_around
 def test_a_task_is_the_same_alone_as_with_the_others(name, around):
     found = module(name, **around).eval()

@@ -51,7 +51,7 @@ class ReadingHead(nn.Module):
         elif features.dim() == 4:
             wider = _at_each_place(features.movedim(1, -1), reads).movedim(-1, 1)
         else:
-            columns = [each.reshape(*features.shape[:-1], -1) for each in reads.values()]
+            columns = [_columns(each, features.dim() - 1) for each in reads.values()]
             wider = torch.cat([features, *columns], dim=-1)
         raw: Tensor = self.head(wider, **more)
         return raw
@@ -60,18 +60,21 @@ class ReadingHead(nn.Module):
 def _at_each_place(states: Tensor, reads: Mapping[str, Tensor]) -> Tensor:
     """Join states (B, ..., D) and what is read of their rows, R numbers: (B, ..., D + R)."""
     places = states.shape[1:-1]
-    columns = [
-        each.reshape(each.shape[0], *(1 for _ in places), -1).expand(-1, *places, -1)
-        for each in reads.values()
-    ]
+    each_place = (slice(None), *(None for _ in places))
+    columns = [_columns(each, 1)[each_place].expand(-1, *places, -1) for each in reads.values()]
     return torch.cat([states, *columns], dim=-1)
+
+
+def _columns(each: Tensor, axes: int) -> Tensor:
+    """Return numbers (B, ...) with all but the first axes in one, which is new for one number."""
+    return each.flatten(axes) if each.dim() > axes else each.unsqueeze(-1)
 
 
 def make_head(
     task: Task,
     width: int,
     others: Mapping[str, Task],
-    width_of: Any,
+    width_of: Callable[[Task], int],
     members: int | None = None,
 ) -> nn.Module:
     """Build the head of a task.

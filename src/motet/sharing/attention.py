@@ -133,7 +133,8 @@ class _Mask(nn.Module):
         hidden = self.shared(_channels_last(features, state))
         if self.before is not None:
             more = self.before(before)
-            hidden = hidden + more.view(more.shape[0], *[1] * (hidden.dim() - 2), -1)
+            more = more.view(more.shape[0], *[1] * (hidden.dim() - 2), more.shape[1])
+            hidden = hidden + more
         mask: Tensor = self.out(functional.relu(hidden)).sigmoid()
         if self.training:
             with torch.no_grad():
@@ -174,7 +175,7 @@ class _Tokens(SharedModule):
                 parts.append(self.maps[level](rows))
                 level += 1
         keys, values = (
-            each.view(*each.shape[:2], self._heads, -1).transpose(1, 2)
+            each.view(*each.shape[:2], self._heads, each.shape[2] // self._heads).transpose(1, 2)
             for each in self.keys_values(torch.cat(parts, dim=1)).chunk(2, dim=-1)
         )
         states = {}
