@@ -24,9 +24,10 @@ class GradDrop(JacobianBalancer):
     and add up what is kept; a share ``leak`` of all passes anyway. Where all signs agree this is
     the sum.
 
-    We differ in three points: a coordinate is a shared parameter, where the paper takes the
-    features of the representation; the leak is the same for all tasks; and the draw depends on
-    (seed, step) alone, so every process of a run, and a run that was resumed, sees the same.
+    We differ in three points: a coordinate is a shared parameter, where the paper takes features of
+    the representation, summed over the batch (with ``at="representation"`` it is a feature of one
+    row); the leak is the same for all tasks; and the draw depends on (seed, step) alone, so every
+    process of a run, and a run that was resumed, sees the same.
 
     Args:
         tasks: Names of the tasks.

@@ -18,21 +18,12 @@ from motet.model.joining import FusionChoice, one_encoder
 from motet.model.losses import loss_terms, mean_losses
 from motet.model.ownership import Ownership
 from motet.model.parameters import OwnedParameters, adapter_counts, count_parameters
-from motet.model.reads import (
-    Order,
-    Reading,
-)
+from motet.model.reads import Order, Reading
 from motet.model.sizes import Sizes
 from motet.model.wrapped import WrappedModule, check_heads
 from motet.options import known_options
 from motet.problems import InputError, about
-from motet.sharing import (
-    Backbone,
-    ByTask,
-    Representation,
-    SharedModule,
-    Sharing,
-)
+from motet.sharing import Backbone, ByTask, Representation, SharedModule, Sharing
 from motet.sharing.tied import tied_in
 from motet.tasks import Prediction, Task
 from motet.tasks.members import prediction_of
@@ -309,7 +300,8 @@ class MultiTaskModel(OwnedParameters):
             tasks: Which tasks to compute, or the name of one; all enabled ones if left out. Those
                 that they read are computed too.
             targets: Targets by task, where losses will follow: for heads that take them.
-            rows: For each task, the rows that it is computed on; all if left out.
+            rows: For each task, the rows that it is computed on; all if left out. Not for tasks
+                that read others, nor for heads that take their target.
 
         Returns:
             The raw output of each task, in the order asked for.

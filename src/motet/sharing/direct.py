@@ -12,6 +12,8 @@ from motet.sharing.base import Representation, SharedModule
 class Direct(SharedModule):
     """Gives some tasks the states of the encoder, such as one per token.
 
+    Cost: where a step computes tasks of both kinds, the encoder runs once more.
+
     Args:
         scheme: What the other tasks share, the encoder included.
         stages: The encoder, whose modules are those within the scheme.

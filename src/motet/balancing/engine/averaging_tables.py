@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from motet.balancing.engine.grad import sparse_gradient
 from motet.processes import Processes
 
 _LONG, _TALL = 1 << 14, 8
@@ -49,17 +50,11 @@ def average_tables(
         mean = (mean[used] if few else mean).div(processes.count).contiguous()
         processes.begin_total(mean)()
         if all(is_sparse for _, is_sparse in each):
-            yield table, _sparse(table, used, mean if few else mean[used])
+            yield table, sparse_gradient(used[None], mean if few else mean[used], table.shape)
         elif few:
             yield table, table.new_zeros(table.shape).index_copy_(0, used, mean)
         else:
             yield table, mean
-
-
-def _sparse(table: Tensor, used: Tensor, values: Tensor) -> Tensor:
-    return torch.sparse_coo_tensor(
-        used[None], values, table.shape, is_coalesced=True, check_invariants=False
-    )
 
 
 def _rows(gradient: Tensor) -> Tensor:

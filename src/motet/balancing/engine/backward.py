@@ -7,8 +7,8 @@ A loss balancer costs one backward pass. A Gramian or Jacobian balancer needs th
 task on the shared parameters: T' vector-Jacobian products through the shared part, each task's own
 part once, a buffer of T' x P numbers, and one transfer of T' x T' numbers to the CPU; less for wide
 linear layers and small batches (`motet.balancing.engine.linear_layers`), and for embedding tables
-(`motet.balancing.engine.embedding_tables`). The graph shows which
-leaves the losses reach, unless ``task_parameters`` lists them.
+(`motet.balancing.engine.embedding_tables`). The graph shows which leaves the losses reach, unless
+``task_parameters`` lists them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -94,8 +94,7 @@ def backward(
         gramian: How the Gramian is computed: "rows" from the gradient of every task, "layers" from
             the cotangents of linear layers and embedding tables, which gives the same without
             their T' weight gradients, and from rows for all other parameters; "auto" does so where
-            that is cheaper, and uses
-            one pass for tasks with separate rows in one batch
+            that is cheaper, and uses one pass for tasks with separate rows in one batch
             (`motet.balancing.engine.ways.blocks`).
         process_group: Processes of torch.distributed that have the same parameters and rows of
             their own, such as ``torch.distributed.group.WORLD``. ``.grad`` becomes what one process

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
+from motet.balancing.engine.grad import sparse_gradient
 from motet.balancing.engine.graph import place, users
 from motet.processes import Processes
 
@@ -83,13 +84,7 @@ class Table:
     def gradient(self, values: Tensor) -> Tensor:
         """Return the gradient of the table for values (U, D) of its used rows."""
         if self.sparse:
-            return torch.sparse_coo_tensor(
-                self.used[None],
-                values,
-                self.weight.shape,
-                is_coalesced=True,
-                check_invariants=False,
-            )
+            return sparse_gradient(self.used[None], values, self.weight.shape)
         return values.new_zeros(self.weight.shape).index_copy_(0, self.used, values)
 
 

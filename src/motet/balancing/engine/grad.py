@@ -1,7 +1,16 @@
-"""Adding to ``.grad`` as torch's backward does."""
+"""Gradients in the form, and added to ``.grad`` in the way, of torch's backward."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+
+def sparse_gradient(indices: Tensor, values: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return a sparse gradient from indices (S, N), sorted and each there once, and values."""
+    return torch.sparse_coo_tensor(
+        indices, values, shape, is_coalesced=True, check_invariants=False
+    )
 
 
 def add_to_grad(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from motet.balancing.engine.embedding_tables import Table
+from motet.balancing.engine.grad import sparse_gradient
 from motet.balancing.engine.linear_layers import Layer
 from motet.balancing.engine.shares import Shares
 from motet.processes import Processes
@@ -265,9 +266,7 @@ def components(reached: Sequence[Sequence[bool]]) -> list[list[int]]:
 def sparse_like(values: Tensor, indices: Tensor) -> Tensor:
     """Return a dense gradient as a sparse one with some indices (S, N), 0 elsewhere."""
     used = torch.unique(indices, dim=1)
-    return torch.sparse_coo_tensor(
-        used, values[tuple(used)], values.shape, is_coalesced=True, check_invariants=False
-    )
+    return sparse_gradient(used, values[tuple(used)], values.shape)
 
 
 class _full_precision:  # reads as a statement

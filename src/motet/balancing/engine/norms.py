@@ -200,7 +200,7 @@ def not_twice(balancer: Balancer, reason: str = "") -> InputError:
     return InputError(
         f"{type(balancer).__name__} differentiates gradients, and part of the model cannot be "
         f"differentiated twice{reason}. Leave torch.compile out; for attention, "
-        "sdpa_kernel(SDPBackend.MATH) helps; for an "
-        "RNN on a GPU, torch.backends.cudnn.flags(enabled=False); or use a balancer without "
-        "second derivatives, such as `gradnorm`"
+        "sdpa_kernel(SDPBackend.MATH) helps; for an RNN on a GPU, "
+        "torch.backends.cudnn.flags(enabled=False); or use a balancer without second derivatives, "
+        "such as `gradnorm`"
     )

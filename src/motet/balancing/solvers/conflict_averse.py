@@ -31,9 +31,7 @@ _GUESSES = 12  # 3 to 8 suffice if gradients are independent
 _SOUND = 1e-9  # a larger residual shows that they are not
 _TOLERANCE = 1e-12  # of D; the length of d - g₀ is then set exactly
 _RIDGE = 1e-13  # rows may repeat
-_NO_MEAN = (
-    1e-8  # of the mean length: a shorter mean gradient counts as 0: a Gramian resolves no less
-)
+_NO_MEAN = 1e-8  # of the mean length; a shorter mean gradient is 0, as far as a Gramian resolves
 
 
 class _Point(NamedTuple):
