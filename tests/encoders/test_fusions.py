@@ -244,7 +244,7 @@ def test_states_that_are_read_are_those_before_the_exchange():
         (["a", "b"], {"attends": {"z": ["a"]}}, "found 'z', which is no input"),
         (["a", "b"], {"attends": {"a": ["a"]}}, "'a' attends to itself; expected other .* b"),
         (["a", "b"], {"attends": {"a": []}}, "'a' attends to nothing"),
-        (["a", "b"], {"heads": 3}, "heads: found 3, expected .* the width of 'a', 4"),
+        (["a", "b"], {"heads": 3}, "heads: found 3, expected .* the width of 'a': 4; nearest: 2"),
     ],
 )
 def test_sequences_that_do_not_fit_are_refused(names, chosen, message):

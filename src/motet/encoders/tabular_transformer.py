@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from motet.attention_heads import check_heads
 from motet.encoders.base import Encoder
 from motet.encoders.number_embeddings import Expansion, NumberEmbedding
 from motet.encoders.rows import SetEmbedding, Sets
@@ -19,7 +20,6 @@ from motet.options import (
     Sequence,
     checked,
 )
-from motet.problems import InputError
 
 
 @final
@@ -93,13 +93,7 @@ class TabularTransformer(Encoder):
         ] = None,
     ) -> None:
         super().__init__()
-        if width % heads:
-            near = [h for h in range(1, width + 1) if width % h == 0]
-            best = min(near, key=lambda h: abs(h - heads))
-            raise InputError(
-                f"found {heads}, expected a number that divides width: {width}; nearest: {best}",
-                option="heads",
-            )
+        check_heads(heads, width)
         embedding = NumberEmbedding(number_embedding, width, frequencies, frequency_scale)
         inner = max(1, int(feedforward * width))
         dropouts = attention_dropout, dropout, residual_dropout

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from motet.attention_heads import check_heads
 from motet.encoders.base import Encoder
 from motet.encoders.frames import as_frames
 from motet.encoders.letters import LetterStates, refuse_letters
@@ -93,13 +94,7 @@ class Transformer(Encoder):
         word_dropout: Fraction = 0.0,
     ) -> None:
         super().__init__()
-        if width % heads:
-            near = [h for h in range(1, width + 1) if width % h == 0]
-            best = min(near, key=lambda h: abs(h - heads))
-            raise InputError(
-                f"found {heads}, expected a number that divides width: {width}; nearest: {best}",
-                option="heads",
-            )
+        check_heads(heads, width)
         self.width, self.pool, self.checkpointing = width, pool, checkpointing
         refuse_letters(characters, frames)
         refuse_word_dropout(word_dropout, frames)
@@ -144,9 +139,7 @@ class Transformer(Encoder):
             text, ignored, states = {}, padding, self.embedding(frames)
         states = self.dropout(states + self._positions(states))
         ignored = ignored.clone()
-        ignored[:, 0] = (
-            False  # a text without token attends to its padding, as softmax needs something
-        )
+        ignored[:, 0] = False  # a text without token attends to its padding: softmax needs some
         later = _later(states) if "causal" in text else None
         for layer in self.layers:
             if self.checkpointing and torch.is_grad_enabled():

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from motet.attention_heads import check_heads
 from motet.options import Annotated, OnlyWith, PositiveInt, Sequence, checked
-from motet.problems import InputError
 from motet.sharing.base import SharedModule, Sharing
 from motet.sharing.by_task import ByTask
 from motet.sharing.features import Features
@@ -49,11 +49,8 @@ class Attention(Sharing):
         self.form, self.width, self.heads = form, width, heads or HEADS
         if form == "masks":
             self.carries = ("rows", "map")
-        if form == "tokens" and width % self.heads:
-            raise InputError(
-                f"found {self.heads}, expected a number that divides width: {width}",
-                option="heads",
-            )
+        if form == "tokens":
+            check_heads(self.heads, width)
 
     def build(self, stages: Sequence[nn.Module], tasks: Sequence[str], width: int) -> SharedModule:
         stages = Stages.of(stages)

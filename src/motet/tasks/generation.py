@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, final
 import torch
 from torch import Tensor, nn
 
+from motet.attention_heads import check_heads
 from motet.options import (
     Fraction,
     NonNegativeFloat,
@@ -26,7 +27,6 @@ from motet.tasks.decoders import (
     Search,
     TransformerDecoder,
 )
-from motet.tasks.decoders.base import check_heads
 from motet.tasks.kinds import LabelKind
 from motet.tasks.labels import at_least_float32
 from motet.tasks.losses.elements import cross_entropy
@@ -248,7 +248,7 @@ class Generation(Task):
                 owner=owner,
             )
         sizes = {**_SIZES, **self._given}
-        check_heads(int(sizes["heads"]), int(sizes["width"]), owner)
+        check_heads(int(sizes["heads"]), int(sizes["width"]), owner=owner)
 
     def _fitting(self, raw: Tensor, wanted: Tensor) -> Tensor:
         """Return the tokens (B, M) that scores are for."""

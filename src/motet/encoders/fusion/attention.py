@@ -7,10 +7,10 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from motet.attention_heads import check_heads
 from motet.encoders.fusion.base import Fusion
 from motet.encoders.fusion.masking import Projections, fitting_width, shares
 from motet.options import Fraction, PositiveInt, checked
-from motet.problems import InputError
 
 
 @final
@@ -52,10 +52,7 @@ class Attention(Fusion):
     ) -> None:
         super().__init__()
         self.width = width or fitting_width(widths, heads)
-        if self.width % heads:
-            raise InputError(
-                f"found {heads}, expected a number that divides width: {self.width}", option="heads"
-            )
+        check_heads(heads, self.width)
         self.modality_dropout, self.heads = modality_dropout, heads
         self.projections = Projections(widths, self.width)
         self.key = nn.Linear(self.width, self.width, bias=False)  # a bias would change no weight

@@ -6,9 +6,11 @@ from typing import Annotated, Any, final
 import torch
 from torch import Tensor, nn
 
+from motet.attention_heads import check_heads
 from motet.encoders.fusion.base import Exchanging
 from motet.encoders.fusion.masking import fitting_width
 from motet.encoders.fusion.nested import create_nested
+from motet.encoders.tokens import pooled
 from motet.options import Chosen, Fraction, PositiveInt, checked
 from motet.problems import InputError, hint
 from motet.states import TokenStates
@@ -73,12 +75,7 @@ class CrossAttention(Exchanging):
         self.attends = _attends(attends, names, sequences)
         of = dict(zip(names, widths, strict=True))
         for name in self.attends:
-            if of[name] % heads:
-                raise InputError(
-                    f"found {heads}, expected a number that divides the width of {name!r}, "
-                    f"{of[name]}",
-                    option="heads",
-                )
+            check_heads(heads, of[name], f"the width of {name!r}")
         self.readers = nn.ModuleList(
             nn.ModuleList(_Reader(of[name], of[read], heads, dropout) for read in reads)
             for name, reads in self.attends.items()
@@ -98,13 +95,13 @@ class CrossAttention(Exchanging):
         for (name, reads), readers in zip(self.attends.items(), self.readers, strict=True):
             if name not in sequences:  # of a source that lacks it
                 continue
-            states, padding, pooled = sequences[name]
+            states, padding, whole = sequences[name]
             for read, reader in zip(reads, readers, strict=True):  # type: ignore[call-overload]  # modules
                 if read in sequences:
                     found = reader(sequences[name].states, sequences[read], present[read])
                     states = states + found
-                    pooled = pooled + _mean(found, padding)
-            made[name] = TokenStates(states, padding, pooled)
+                    whole = whole + pooled(found, padding)
+            made[name] = TokenStates(states, padding, whole)
         return made
 
     def forward(self, features: Sequence[Tensor], present: Tensor | None) -> Tensor:
@@ -133,11 +130,6 @@ class _Reader(nn.Module):
             self.norm(states), values, values, key_padding_mask=key, need_weights=False
         )
         return torch.where(nothing[:, None, None], 0.0, self.dropout(found))
-
-
-def _mean(found: Tensor, padding: Tensor) -> Tensor:
-    real = ~padding[..., None]
-    return torch.where(real, found, 0.0).sum(1) / real.sum(1).clamp(min=1)
 
 
 def _attends(

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from motet.problems import InputError
 from motet.states import TokenStates
 
 
@@ -116,19 +115,3 @@ def readable(memory: TokenStates) -> Tensor:
     first = torch.zeros_like(there)
     first[:, 0] = True
     return (there | first & ~there.any(dim=1, keepdim=True))[:, None, None]
-
-
-def check_heads(heads: int, width: int, owner: str) -> None:
-    """Check that the heads divide the width.
-
-    Raises:
-        InputError: If they do not.
-    """
-    if width % heads:
-        near = [each for each in range(1, width + 1) if width % each == 0]
-        best = min(near, key=lambda each: abs(each - heads))
-        raise InputError(
-            f"found {heads}, expected a number that divides width: {width}; nearest: {best}",
-            option="heads",
-            owner=owner,
-        )
