@@ -40,12 +40,10 @@ from motet.tasks.labels import (
     is_soft,
     named_classes,
 )
-from motet.tasks.losses.finding import find_class_loss
+from motet.tasks.losses.finding import CLASS_LOSSES, find_class_loss
 from motet.tasks.product import ProductHead
 from motet.tasks.statistics import LabelStatistics
 from motet.tasks.weights import ClassWeights, count_of
-
-BUILT_IN = ("cross_entropy", "focal")
 
 
 @final
@@ -135,7 +133,7 @@ class Classification(Task):
         raw = at_least_float32(raw)
         if weights is not None:
             target = self.counted(target, weights)
-        if self.loss_name not in BUILT_IN:
+        if self.loss_name not in CLASS_LOSSES:
             target, present = self._read(target)
             total, _ = sum_selected(self.loss_function, raw, target, present, weights)
             return total, self._count(target, present, weights)

@@ -22,7 +22,7 @@ class PairAuxiliary(TextAuxiliary):
     def loss(
         self, raw: Tensor, target: Tensor, weights: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        return self.add_up(binary_cross_entropy, raw, target, weights)
+        return self.add_up_masked(binary_cross_entropy, raw, target, weights)
 
 
 def parts_of(text: Text, vocabulary: Vocabulary) -> Tensor:

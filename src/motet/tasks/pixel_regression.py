@@ -1,6 +1,5 @@
 """Pixel regression: one number for every pixel of an image, such as its depth."""
 
-from functools import partial
 from typing import Annotated, Any, ClassVar, final
 
 from torch import Tensor, nn
@@ -20,13 +19,11 @@ from motet.problems import InputError
 from motet.tasks.base import Prediction, Task
 from motet.tasks.kinds import LabelKind, Likelihood
 from motet.tasks.labels import at_least_float32
-from motet.tasks.losses.finding import find_loss
+from motet.tasks.losses.finding import NUMBER_LOSSES, find_number_loss
 from motet.tasks.map_heads import MapHead
 from motet.tasks.maps import check_size, fitting_map, wide_weights
 from motet.tasks.prediction import Kept
 from motet.tasks.scaling import Scaling, checked_scaling, refuse_infinite, restored
-
-BUILT_IN = ("mse", "mae", "huber", "log_cosh")
 
 
 @final
@@ -89,16 +86,14 @@ class PixelRegression(Task):
         self.size = size
         self.scaling = checked_scaling(name, scaling)
         self.loss_name = loss if isinstance(loss, str) else "custom"
-        self.loss_function = find_loss(loss)
-        if loss == "huber":
-            self.loss_function = partial(self.loss_function, delta=delta or 1.0)
+        self.loss_function = find_number_loss(loss, delta)
 
     def loss(
         self, raw: Tensor, target: Tensor, weights: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         raw = at_least_float32(fitting_map(self, raw, target)).squeeze(1)
         target = target.to(raw.dtype)
-        if self.loss_name in BUILT_IN:
+        if self.loss_name in NUMBER_LOSSES:
             return self.add_up_masked(self.loss_function, raw, target, weights)
         wide = wide_weights(weights, target)  # a user's function sees labelled pixels alone
         return self.add_up(self.loss_function, raw.flatten(), target.flatten(), wide)

@@ -1,7 +1,6 @@
 """Regression: one number per row, or several."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, final
 
 from torch import Tensor
@@ -17,12 +16,11 @@ from motet.options import (
     checked,
 )
 from motet.problems import InputError
-from motet.tasks.additive import sum_masked
 from motet.tasks.base import Prediction, Task
 from motet.tasks.censoring import Censoring, check_intervals, numbers_of
 from motet.tasks.kinds import LabelKind, Likelihood, label_kind
 from motet.tasks.labels import as_vector, at_least_float32
-from motet.tasks.losses.finding import find_loss
+from motet.tasks.losses.finding import NUMBER_LOSSES, find_number_loss
 from motet.tasks.scaling import (
     LogScale,
     Scaling,
@@ -31,8 +29,6 @@ from motet.tasks.scaling import (
     refuse_infinite,
     restored,
 )
-
-BUILT_IN = ("mse", "mae", "huber", "log_cosh")
 
 
 @final
@@ -103,9 +99,7 @@ class Regression(Task):
         self.scaling = checked_scaling(name, scaling, self.outputs)
         self.log_scale = checked_log_scale(name, transform, log_scale, self.outputs)
         self.loss_name = loss if isinstance(loss, str) else "custom"
-        self.loss_function = find_loss(loss)
-        if loss == "huber":
-            self.loss_function = partial(self.loss_function, delta=delta or 1.0)
+        self.loss_function = find_number_loss(loss, delta)
         self.censoring: Censoring | None = None
         if censored:
             self._require_one_output()
@@ -133,11 +127,9 @@ class Regression(Task):
         raw, target = at_least_float32(as_vector(raw)), as_vector(target)
         self._expect(raw, self._shape(target))
         target = target.to(raw.dtype)
-        if self.loss_name not in BUILT_IN:
+        if self.loss_name not in NUMBER_LOSSES:
             return self.add_up(self.loss_function, raw, target, weights)
-        if weights is not None:
-            return self.add_up_masked(self.loss_function, raw, target, weights)
-        return sum_masked(self.loss_function, raw, target, self.label_kind.present_or_none(target))
+        return self.add_up_masked(self.loss_function, raw, target, weights)
 
     def decode(self, raw: Tensor) -> Prediction:
         return Prediction(restored(as_vector(raw), self.scaling, self.log_scale))

@@ -40,7 +40,7 @@ def checked_scaling(task: str, scaling: Scaling | None, outputs: int = 1) -> tup
                 option="scaling",
                 owner=f"task {task!r}",
             )
-    if bool((torch.tensor(scaling[1]) <= 0).any()):
+    if not bool((torch.tensor(scaling[1]) > 0).all()):
         raise InputError(
             f"found the standard deviation {scaling[1]}, expected > 0; use 1 for a constant",
             option="scaling",

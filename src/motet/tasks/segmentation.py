@@ -26,14 +26,12 @@ from motet.tasks.additive import clean, of_elements, sum_selected
 from motet.tasks.base import Prediction, Task
 from motet.tasks.kinds import LabelKind, PixelClassLabels
 from motet.tasks.labels import MISSING, at_least_float32, named_classes
-from motet.tasks.losses.finding import find_class_loss
+from motet.tasks.losses.finding import CLASS_LOSSES, find_class_loss
 from motet.tasks.map_heads import MapHead
 from motet.tasks.maps import check_size, fitting_map, wide_weights
 from motet.tasks.prediction import Kept
 from motet.tasks.statistics import LabelStatistics
 from motet.tasks.weights import ClassWeights, count_of
-
-BUILT_IN = ("cross_entropy", "focal")
 
 
 @final
@@ -118,7 +116,7 @@ class Segmentation(Task):
         known = None if present is None else present.flatten()
         classes = clean(target.flatten(), known).long()
         count = self._count(classes, known, wide)
-        if self.loss_name not in BUILT_IN:
+        if self.loss_name not in CLASS_LOSSES:
             known = torch.ones_like(classes, dtype=torch.bool) if known is None else known
             return sum_selected(self.loss_function, raw, classes, known, wide)[0], count
         class_weights = self.weights() if self.weights else None

@@ -1,6 +1,5 @@
 """Word regression: one number for every word, such as its reading time or emphasis."""
 
-from functools import partial
 from typing import Annotated, Any, ClassVar, final
 
 from torch import Tensor
@@ -18,11 +17,9 @@ from motet.problems import InputError
 from motet.tasks.base import Prediction, Task
 from motet.tasks.kinds import LabelKind, Likelihood
 from motet.tasks.labels import at_least_float32
-from motet.tasks.losses.finding import find_loss
+from motet.tasks.losses.finding import NUMBER_LOSSES, find_number_loss
 from motet.tasks.scaling import Scaling, checked_scaling, refuse_infinite, restored
 from motet.tasks.words import check_labelled_words, fitting_words
-
-BUILT_IN = ("mse", "mae", "huber", "log_cosh")
 
 
 @final
@@ -74,9 +71,7 @@ class WordRegression(Task):
         super().__init__(name, **common)
         self.scaling = checked_scaling(name, scaling)
         self.loss_name = loss if isinstance(loss, str) else "custom"
-        self.loss_function = find_loss(loss)
-        if loss == "huber":
-            self.loss_function = partial(self.loss_function, delta=delta or 1.0)
+        self.loss_function = find_number_loss(loss, delta)
 
     def loss(
         self, raw: Tensor, target: Tensor, weights: Tensor | None = None
@@ -84,7 +79,7 @@ class WordRegression(Task):
         target = fitting_words(self, raw, target)
         raw = at_least_float32(raw).squeeze(2)
         target = target.to(raw.dtype)
-        if self.loss_name not in BUILT_IN:
+        if self.loss_name not in NUMBER_LOSSES:
             # a user's function sees labelled words alone: outputs of padding are NaN
             wide = None if weights is None else weights.repeat_interleave(raw.shape[1])
             return self.add_up(self.loss_function, raw.flatten(), target.flatten(), wide)

@@ -7,6 +7,9 @@ from typing import Any, cast
 from motet.problems import InputError, shown
 from motet.registry import LOSSES
 
+CLASS_LOSSES = ("cross_entropy", "focal")
+NUMBER_LOSSES = ("mse", "mae", "huber", "log_cosh")
+
 
 def find_class_loss(
     given: str | Callable[..., Any], label_smoothing: float | None, gamma: float | None
@@ -16,6 +19,12 @@ def find_class_loss(
     if given == "cross_entropy":
         return partial(found, label_smoothing=label_smoothing or 0.0)
     return partial(found, gamma=2.0 if gamma is None else gamma) if given == "focal" else found
+
+
+def find_number_loss(given: str | Callable[..., Any], delta: float | None) -> Callable[..., Any]:
+    """Return the loss of numbers behind a name, with the option that huber takes."""
+    found = find_loss(given)
+    return partial(found, delta=delta or 1.0) if given == "huber" else found
 
 
 def find_loss(given: str | Callable[..., Any]) -> Callable[..., Any]:

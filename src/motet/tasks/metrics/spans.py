@@ -21,8 +21,7 @@ def span_f1(rows: ScoredRows) -> Totals | Final:
     """Return 2 hits / (labelled + predicted spans), where a hit has the same words and type.
 
     Strict: what does not begin as its scheme requires is not a span. A note gives what conlleval
-        would
-    find, if that differs.
+    would find, if that differs.
     """
     if not _spells_spans(rows):
         return Final(_PLAIN)
