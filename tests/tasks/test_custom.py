@@ -175,3 +175,49 @@ def test_models_are_combined_as_for_the_built_in_task_with_such_labels():
     expected = MultiLabel("tags", classes=2).combine(members)
     assert torch.equal(found.value, expected.value)
     assert torch.equal(found.probabilities, expected.probabilities)
+
+
+@pytest.mark.parametrize(
+    ("loss", "labels"),
+    [
+        ("poisson", "number"),
+        ("binary_cross_entropy", "number"),
+        ("cross_entropy", "number"),
+        ("mse", "indicators"),
+        ("mse", "class"),
+    ],
+)
+def test_a_built_in_loss_whose_raw_outputs_would_be_taken_for_labels_is_refused(loss, labels):
+    with pytest.raises(InputError, match=f"task 'a': loss: found {loss}, .* labels: {labels}; exp"):
+        Custom("a", loss=loss, labels=labels)
+
+
+def test_a_built_in_loss_with_a_way_to_decode_fits_other_labels():
+    task = Custom("a", loss="poisson", decode=lambda raw: raw.double().exp())
+    assert task.loss(torch.zeros(2), torch.tensor([2.0, 3.0])) == (2, 2)
+    assert task.decode(torch.zeros(1)).value.tolist() == [1.0]
+    with pytest.raises(InputError, match="found cross_entropy"):
+        Custom("a", loss="cross_entropy", decode=lambda raw: raw)
+
+
+class Places(LabelKind):
+    """A class for every place of a map, (B, H, W)."""
+
+    name = "places"
+    default_metrics = (half_off,)
+
+
+@pytest.mark.parametrize("weights", [None, torch.tensor([1.0, 3.0, 2.0])])
+def test_a_loss_of_labels_with_more_axes_sees_the_rows_that_have_some(weights):
+    def loss(raw, target):
+        assert len(raw) == len(target) == 2  # of three rows
+        return nn.functional.cross_entropy(raw, target, reduction="none")
+
+    task = Custom("a", labels=Places(), loss=loss, decode=lambda raw: raw.argmax(dim=1))
+    raw = torch.randn(3, 4, 2, 5, generator=torch.Generator().manual_seed(0))
+    target = torch.full((3, 2, 5), -100)
+    target[0, 1, 2], target[2, 0, 3] = 3, 1
+    each = -torch.stack([raw[0, :, 1, 2].log_softmax(0)[3], raw[2, :, 0, 3].log_softmax(0)[1]])
+    own = torch.ones(2) if weights is None else weights[[0, 2]]
+    total, count = task.loss(raw, target, weights)
+    torch.testing.assert_close((total, count), ((each * own).sum(), own.sum()))

@@ -90,7 +90,7 @@ def sum_selected(
         function: Called as ``function(raw, target)``.
         raw: Raw outputs, shape (B, ...).
         target: Labels, shape (B, ...).
-        labelled: Mask of the elements that count, (B,) or (B, K).
+        labelled: Mask of the elements that count, (B, ...).
         weights: How much each row counts, (B,); every row alike if left out.
 
     Returns:
@@ -107,7 +107,7 @@ def sum_selected(
         >>> sum_selected(torch.nn.L1Loss(), raw, target, ~target.isnan())
         (tensor(3.), tensor(2.))
     """
-    rows = labelled if labelled.ndim == 1 else labelled.any(dim=-1)
+    rows = labelled if labelled.ndim == 1 else labelled.flatten(1).any(dim=1)
     if not bool(rows.all()):  # waits for the device
         raw, target, labelled = raw[rows], target[rows], labelled[rows]
         weights = None if weights is None else weights[rows]

@@ -20,7 +20,7 @@ from motet.tasks.base import Prediction, Task
 from motet.tasks.classification import Classification
 from motet.tasks.kinds import LabelKind, label_kind
 from motet.tasks.labels import as_vector, at_least_float32, is_soft
-from motet.tasks.losses.finding import find_loss
+from motet.tasks.losses.finding import CLASS_LOSSES, NUMBER_LOSSES, find_loss
 from motet.tasks.multi_label import MultiLabel
 from motet.tasks.regression import Regression
 from motet.tasks.statistics import LabelStatistics
@@ -39,7 +39,8 @@ class Custom(Task):
         loss: Loss to train on, by name, or from Python a function or module ``(raw, target)`` that
             returns a loss per label or row, or their mean. It sees rows with labels only; the
             parameters of a module are trained with the model. If it has a method ``decode(raw)``,
-            that makes the predictions.
+            that makes the predictions. A built-in loss has to fit ``labels``: poisson, for example,
+            needs ``decode``, as its raw outputs are logarithms.
         labels: Kind of label: number, class, indicators, or from Python a
             `motet.tasks.kinds.LabelKind`.
         outputs: Numbers per row of the labels; a run from a config learns it from them if left out.
@@ -99,6 +100,8 @@ class Custom(Task):
     ) -> None:
         super().__init__(name, **common)
         self.label_kind = label_kind(labels)
+        if isinstance(loss, str) and isinstance(labels, str):
+            _require_fitting(name, loss, labels, decoded=decode is not None)
         self.loss_name = loss if isinstance(loss, str) else "custom"
         self.loss_function = find_loss(loss)
         own = {"outputs": outputs, "classes": classes, "columns": columns}
@@ -185,6 +188,27 @@ class Custom(Task):
 
 
 _BUILT_IN = {"number": Regression, "class": Classification, "indicators": MultiLabel}
+
+
+_BY_ELEMENT = (*NUMBER_LOSSES, "binary_cross_entropy", "poisson")
+_FITTING = {
+    "number": NUMBER_LOSSES,
+    "class": CLASS_LOSSES,
+    "indicators": ("binary_cross_entropy",),
+}
+"""Built-in losses of raw outputs that the built-in task with such labels decodes."""
+
+
+def _require_fitting(task: str, loss: str, labels: str, *, decoded: bool) -> None:
+    """Refuse a built-in loss of raw outputs that nothing decodes to such labels."""
+    fitting = _BY_ELEMENT if decoded and labels != "class" else _FITTING[labels]
+    if loss in (*_BY_ELEMENT, *CLASS_LOSSES) and loss not in fitting:
+        raise InputError(
+            f"found {loss}, whose raw outputs are not decoded to labels: {labels}; expected "
+            f"{', '.join(fitting)}, or a loss of your own",
+            option="loss",
+            owner=f"task {task!r}",
+        )
 
 
 def _like(name: str, labels: Any, options: dict[str, Any]) -> Task | None:
