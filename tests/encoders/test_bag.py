@@ -115,6 +115,12 @@ def test_balancers_read_the_rows_used_alone_and_get_the_gradients_of_whole_table
     assert used.tolist() == [700, 1400, 2100]
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_a_batch_of_texts_without_any_n_gram_is_zeros(training):
+    found = made().train(training)({"grams": torch.zeros(2, 0, dtype=torch.long)})
+    assert torch.equal(found, torch.zeros(2, 3).double())
+
+
 def test_what_is_no_bag_is_refused():
     with pytest.raises(InputError, match=r"expected the n-grams of texts"):
         made()(GRAMS)

@@ -194,6 +194,20 @@ def test_the_default_transformer_has_the_sizes_of_the_paper():
             lambda: made("learned", max_length=3)({"ids": torch.ones(1, 4, dtype=torch.long)}),
             "a text has 4 tokens, but there are positions for 3",
         ),
+        (
+            lambda: LSTM(frames=2, width=4)(torch.zeros(1, 2, 2), torch.tensor([[True, False]])),
+            "found padding before a token in row 0",
+        ),
+        (
+            lambda: LSTM(frames=2, width=4)(torch.zeros(1, 2, 2), torch.ones(2).bool()),
+            r"padding_mask: found \(2,\) of bool, expected \(1, 2\) of bool",
+        ),
+        (
+            lambda: LSTM(frames=2, width=4)(
+                {"frames": torch.zeros(1, 2, 2), "real": torch.ones(2).bool()}
+            ),
+            r"found 'real' \(2,\), expected a tensor \(1, 2\)",
+        ),
     ],
 )
 def test_what_does_not_fit_is_told(make, message):

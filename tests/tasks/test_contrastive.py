@@ -111,6 +111,14 @@ def test_a_number_is_swapped_together_with_its_mark_of_missing():
     assert ((second[:, 0] == 0) == (second[:, 1] == 1)).all()
 
 
+def test_frames_beside_a_table_stay_and_so_does_which_of_them_are_padding():
+    frames = torch.randn(4, 9, 2, generator=generator())
+    wave = {"frames": frames, "real": torch.arange(9) < torch.tensor([[9], [5], [2], [1]])}
+    _, second = RowViews("swap", 0.9)({"numbers": torch.randn(4, 3), "wave": wave}, generator())
+    assert torch.equal(second["wave"]["frames"], frames)
+    assert torch.equal(second["wave"]["real"], wave["real"])
+
+
 @given(seed=SEEDS)
 def test_left_out_words_close_up_and_a_text_keeps_one(seed):
     length = torch.randint(1, 7, (20, 1), generator=generator(seed))

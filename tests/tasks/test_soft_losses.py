@@ -110,3 +110,13 @@ def test_members_teach_their_mean_and_learn_each_for_itself():
 def test_soft_targets_that_do_not_fit_are_refused(task, soft, message):
     with pytest.raises(InputError, match=message):
         task.check_soft(soft, torch.zeros(2))
+
+
+@pytest.mark.parametrize("decoder", ["linear", "crf"])
+def test_a_batch_may_have_more_words_than_labels_and_what_its_teacher_gives(decoder):
+    task = tasks.SequenceLabelling("a", classes=["O", "B-x", "I-x"], decoder=decoder)
+    raw = torch.randn(2, 3, 3, generator=torch.Generator().manual_seed(4))
+    target = torch.tensor([[0, 1], [2, -100]])
+    soft = functional.one_hot(target.clamp(min=0), 3).float()
+    task.check_soft(soft, target)
+    torch.testing.assert_close(task.soft_loss(raw, soft, target), task.loss(raw, target)[0])

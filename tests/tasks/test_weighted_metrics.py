@@ -175,3 +175,20 @@ def test_a_function_of_users_gets_the_weights_or_is_refused():
         TaskMetrics([task])
     with pytest.raises(InputError, match="'kappa' does not count rows by their weights"):
         TaskMetrics([Ordinal("t", classes=3, weighted_metrics=True)])
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_row_of_a_batch_without_weights_counts_1(order):
+    metrics = TaskMetrics([Regression("t", **WEIGHTED)])
+    batches = [([1.0, 2.0], {"t": torch.tensor([3.0, 1.0])}), ([5.0], None)]
+    for raw, weights in (batches[place] for place in order):
+        metrics.update({"t": raw}, {"t": [0.0] * len(raw)}, weights=weights)
+    assert metrics.compute("t")["mae"] == pytest.approx((3 * 1 + 2 + 5) / 5)
+
+
+def test_an_output_without_any_label_has_no_constant():
+    task = Regression("t", outputs=2, **WEIGHTED)
+    known = task.statistics(torch.tensor([[1.0, torch.nan]] * 2), torch.tensor([1.0, 2.0]))
+    (found,) = fit_trivial([task], {"t": known})["t"]["mae"].value
+    assert found[0] == 1
+    assert found[1].isnan()

@@ -120,4 +120,6 @@ class Bag(Encoder):
     def _mean(self, grams: Tensor) -> Tensor:
         if exporting():
             return bag(grams, self.vectors.weight, mean=True)
+        if not grams.shape[1]:  # torch refuses bags of no width
+            grams = grams.new_zeros(len(grams), 1)
         return embedding_bag(grams, self.vectors.weight, mode="mean", padding_idx=PAD)

@@ -1,5 +1,6 @@
 """What encoders of images are given: normalised pixels (B, C, H, W)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -20,7 +21,7 @@ def checked_pixels(pixels: Any, channels: int) -> Tensor:
     Raises:
         InputError: If they are not floating-point numbers of this shape.
     """
-    given = pixels["pixels"] if isinstance(pixels, dict) else pixels
+    given = pixels.get("pixels") if isinstance(pixels, Mapping) else pixels
     if not isinstance(given, Tensor) or given.dim() != 4 or given.shape[1] != channels:
         found = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
         raise InputError(

@@ -10,7 +10,7 @@ Where it has ``"causal"``, (B, 1), no state may depend on later tokens; an encod
 has an empty ``not_causal``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -71,7 +71,7 @@ def as_text(text: Text | Tensor, padding_mask: Tensor | None = None) -> tuple[Te
             f'found {found}, expected a tensor of tokens (B, L), as it is or as {{"ids": tokens}}'
         )
     if padding_mask is not None:
-        _check_padding(padding_mask, ids)
+        check_padding(padding_mask, ids.shape, "motet.encoders.create_padding_mask(ids, pad)")
     if not all(part.shape[1] for part in text.values()):
         nothing = {name: -1 if name == "words" else PAD for name in text}
         text = {
@@ -111,11 +111,21 @@ def _longer(part: Tensor, more: int, value: int = PAD) -> Tensor:
     return pad(part, (0, 0) * (part.ndim - 2) + (0, more), value=value)
 
 
-def _check_padding(mask: Tensor, ids: Tensor) -> None:
-    if mask.shape != ids.shape or mask.dtype != torch.bool:
+def check_padding(mask: Any, shape: Sequence[int], made: str) -> None:
+    """Check a padding mask that a user gives; it waits for the device.
+
+    Args:
+        mask: The mask.
+        shape: The shape that it has to have, (B, L).
+        made: What makes such a mask, for the message.
+
+    Raises:
+        InputError: If it is no such mask, or has padding before a token.
+    """
+    if not isinstance(mask, Tensor) or mask.shape != shape or mask.dtype != torch.bool:
         raise InputError(
-            f"padding_mask: found {_shape(mask)}, expected {tuple(ids.shape)} of bool, True at "
-            "padding: motet.encoders.create_padding_mask(ids, pad)"
+            f"padding_mask: found {_shape(mask)}, expected {tuple(shape)} of bool, True at "
+            f"padding: {made}"
         )
     gaps = (mask[:, :-1] & ~mask[:, 1:]).any(dim=1)
     if bool(gaps.any()):  # a device sync

@@ -79,7 +79,7 @@ class RowViews:
             return {
                 key: self._changed(each, str(key), generator, changed) for key, each in tree.items()
             }
-        if not isinstance(tree, Tensor) or tree.ndim != 2:
+        if not isinstance(tree, Tensor) or tree.ndim != 2 or tree.dtype == torch.bool:
             return tree
         changed.append(name)
         if tree.is_floating_point() or name == "categories":

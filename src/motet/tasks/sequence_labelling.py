@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from motet.options import OnlyWith, PositiveFloat, PositiveInt, TaskOptions, Unpack, checked
 from motet.problems import InputError
-from motet.states import MISSING
+from motet.states import MISSING, lengthened
 from motet.tags import TagSet
 from motet.tasks.additive import clean, of_elements
 from motet.tasks.base import Prediction, Task
@@ -170,7 +170,7 @@ class SequenceLabelling(Task):
             Differentiable sum ().
         """
         target = fitting_words(self, raw, target)
-        soft = soft[:, : target.shape[1]]
+        soft = lengthened(soft, target.shape[1])[:, : target.shape[1]]
         known = ~soft.isnan().any(dim=-1)
         if self.crf is not None:
             labelled = self.label_kind.present(self.counted(target, weights))

@@ -206,7 +206,7 @@ class TaskMetrics:
         for name, prediction in predictions.items():
             task, own = self.tasks[name], None if weights is None else weights.get(name)
             target = task.counted(targets[name], own)
-            own = own if task.weighted_metrics else None
+            own = _of_metrics(task, target, own)
             kept[name] = Kept(prediction, task.restore(target), task.judged(target), own)
             self._hold(name, kept[name])
         self._add_joint(kept)
@@ -266,8 +266,7 @@ class TaskMetrics:
             target = task.counted(target, weights)
         total, count = loss or loss_of(task, raw, target)
         kept = kept_of(task, raw, target)
-        if task.weighted_metrics and weights is not None:
-            kept = kept._replace(weights=weights)
+        kept = kept._replace(weights=_of_metrics(task, raw, weights))
         check_prediction(name, "decode(raw)", kept.prediction, len(raw))
         return KeptBatch(kept, numbers, (total.detach(), count.detach()), weights is not None)
 
@@ -338,6 +337,13 @@ class TaskMetrics:
         self.notes.pop(key, None)
         if note:
             self.notes[key] = note
+
+
+def _of_metrics(task: Task, rows: Tensor, weights: Tensor | None) -> Tensor | None:
+    """Return how much each row (B, ...) counts in metrics: 1 without weights; None if all alike."""
+    if not task.weighted_metrics:
+        return None
+    return torch.ones(len(rows), device=rows.device) if weights is None else weights
 
 
 def _together(

@@ -118,10 +118,12 @@ def weighted_quantiles(known: Tensor, weights: Tensor, levels: Sequence[float]) 
         levels: K levels between 0 and 1.
 
     Returns:
-        Shape (K,).
+        Shape (K,); NaN where no number is there.
     """
     there = ~known.isnan()
     known, order = known[there].sort()
+    if not len(known):
+        return known.new_full((len(levels),), torch.nan)
     reached = weights[there].to(known)[order].cumsum(0)
     places = torch.searchsorted(reached, reached[-1] * known.new_tensor(levels))
     return known[places]
