@@ -8,8 +8,8 @@ validation and test metrics, seconds of processor time and the process's peak me
 column.
 
     OMP_NUM_THREADS=1 python benchmarks/adapters.py --folder MODEL [--projects snips,clothing]
-        [--ways frozen,shared,per_task,full] [--seeds 0] [--rows 2000] [--epochs 4]
-        [--shared ../shared/data] [--results FILE] [key=value ...]
+        [--ways frozen,shared,per_task,full] [--seeds 0] [--rows 2000]
+        [--held-out 1500] [--epochs 4] [--shared ../shared/data] [--results FILE] [key=value ...]
 """
 
 import argparse
@@ -39,13 +39,21 @@ ADAPTERS = {"shared": "{type: lora, rank: 8}", "per_task": "{type: lora, rank: 8
 WAYS = ("frozen", *ADAPTERS, "full")
 
 
-def rows_of(project, shared, count, seed):
-    """Return a table with at most ``count`` training rows, and all others."""
+def rows_of(project, shared, counts, seed):
+    """Return a table with at most ``counts[split]`` rows of each split, None for all of them.
+
+    The training rows differ by seed, those of the other splits do not.
+    """
     place = str(shared / "snips_joint.parquet") if project == "snips" else "motet://clothing"
     table = read(place)
-    train = np.array([each == "train" for each in table["split"].to_pylist()])
-    chosen = np.random.default_rng(seed).permutation(np.flatnonzero(train))[:count]
-    return table.take(pa.array(np.sort(np.concatenate([chosen, np.flatnonzero(~train)]))))
+    splits = np.array(table["split"].to_pylist())
+    chosen = [
+        np.random.default_rng(seed if split == "train" else 0).permutation(
+            np.flatnonzero(splits == split)
+        )[:count]
+        for split, count in counts.items()
+    ]
+    return table.take(pa.array(np.sort(np.concatenate(chosen))))
 
 
 def changes(project, way, folder, epochs, seed):
@@ -71,7 +79,9 @@ def changes(project, way, folder, epochs, seed):
 def one(arguments, project, way, seed):
     """Train once in this process, and print what it cost and reached as JSON."""
     config = ROOT / "examples" / ("snips_minilm.yaml" if project == "snips" else "clothing.yaml")
-    rows = rows_of(project, arguments.shared, arguments.rows, seed)
+    held_out = arguments.held_out
+    counts = {"train": arguments.rows, "validation": held_out, "test": held_out}
+    rows = rows_of(project, arguments.shared, counts, seed)
     overrides = changes(project, way, arguments.folder.resolve(), arguments.epochs, seed)
     start = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
@@ -108,6 +118,7 @@ def main():
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--rows", type=int, default=2000, help="training rows")
+    parser.add_argument("--held-out", type=int, help="validation and test rows each; else all")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--results", type=Path, help="file that keeps finished runs")
@@ -127,7 +138,8 @@ def main():
         for way in ways:
             found = []
             for seed in seeds:
-                options = [arguments.rows, arguments.epochs, *arguments.overrides]
+                counts = [arguments.rows, arguments.held_out or "all"]
+                options = [*counts, arguments.epochs, *arguments.overrides]
                 key = " ".join(map(str, [project, way, seed, *options]))
                 if key not in known:
                     chosen = ["--projects", project, "--ways", way, "--seeds", str(seed)]

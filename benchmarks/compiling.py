@@ -3,6 +3,7 @@
     python benchmarks/compiling.py [--models mlp,cnn] [--balancers equal,upgrad] [--rounds 15]
         [--threads 1]
     python benchmarks/compiling.py --counts
+    python benchmarks/compiling.py --whole [--models mlp,cnn] [--rounds 15] [--threads 1]
 
 Steps of two trainers, one with `compile` and one without, in turn in one process, three tasks. The
 floor is the forward pass and a bare vector-Jacobian product for each task, without compiling and
@@ -13,6 +14,11 @@ first step takes on the clock, which compiles; with an empty cache
 With --counts: the pieces of code that a run compiles beyond one for each part of the model, over
 texts of all lengths, a smaller last batch, one of a single row, stages of balancers and evaluation.
 It calls no compiler.
+
+With --whole: what could be gained if forward pass, losses and the gradients of all tasks were one
+compiled graph, with a vector-Jacobian product for each task in turn or all at once (vmap). Compared
+with the floor; motet compiles parts, so that autograd stays between them. The models are those of
+step_cost.py, whose gradients are kept as they come, not as rows.
 """
 
 import argparse
@@ -22,10 +28,13 @@ import tempfile
 import time
 from unittest import mock
 
+import step_cost
 import torch
-from interleaved import steps_in_turn
-from step_cost import cnn, mlp, transformer
+from interleaved import clock, steps_in_turn
+from step_cost import Problem, cnn, floor, mlp, transformer
+from torch import nn
 from torch._dynamo.utils import counters
+from torch.func import functional_call, grad, vjp, vmap
 
 import motet
 from motet.encoders import MLP, Transformer
@@ -114,6 +123,57 @@ def measure(model, balancer, rounds):
     }
 
 
+def gradients_in_one_graph(problem, together):
+    """Return a compiled function of the parameters that finds the gradients of all tasks."""
+    encoder, heads, count = problem.encoder, problem.heads, len(problem.tasks)
+
+    def states(parameters):
+        return functional_call(encoder, parameters, (problem.inputs,))
+
+    def losses(features, own):
+        outputs = [functional_call(head, each, (features,)) for head, each in zip(heads, own)]
+        pairs = zip(outputs, problem.targets, strict=True)
+        return [nn.functional.mse_loss(output, target) for output, target in pairs]
+
+    def step(parameters, own):
+        features, back = vjp(states, parameters)
+        found = [
+            grad(lambda *given, k=k: losses(*given)[k], argnums=(0, 1))(features, own)
+            for k in range(count)
+        ]
+        starts, heads_own = zip(*found, strict=True)
+        if together:
+            return vmap(back)(torch.stack(starts)), heads_own
+        return [back(start) for start in starts], heads_own
+
+    return torch.compile(step)
+
+
+def measure_whole(model, count, rounds):
+    """Return ratios to the floor of one compiled graph, its products in turn and at once."""
+    torch._dynamo.reset()
+    problem = Problem(model, count)
+    parameters = {name: each.detach() for name, each in problem.encoder.named_parameters()}
+    own = [
+        {name: each.detach() for name, each in head.named_parameters()} for head in problem.heads
+    ]
+    runs = {"floor": lambda: floor(problem)(problem.losses())}
+    for name, together in (("in turn", False), ("at once", True)):
+        step = gradients_in_one_graph(problem, together)
+        runs[name] = lambda step=step: step(parameters, own)
+    now, times = clock(), {name: [] for name in runs}
+    for turn in range(rounds + 3):
+        for name, run in runs.items():
+            start = now()
+            run()
+            if turn >= 3:  # the first steps compile and reserve memory
+                times[name].append(now() - start)
+    return {
+        name: statistics.median(a / b for a, b in zip(times[name], times["floor"], strict=True))
+        for name in ("in turn", "at once")
+    }
+
+
 def extra(model):
     """Return how many pieces of code a run compiles beyond one for each part of the model."""
     torch._dynamo.reset()
@@ -152,8 +212,15 @@ def main():
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--counts", action="store_true", help="how often code is compiled")
+    parser.add_argument("--whole", action="store_true", help="a step as one compiled graph")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    if given.whole:
+        for model in given.models.split(",") if given.models != ",".join(MODELS) else step_cost.MODELS:
+            for count in (3, 8):
+                found = measure_whole(model, count, given.rounds)
+                print(model, count, found, flush=True)
+        return
     for model in given.models.split(","):
         if given.counts:
             print(f"{model:12} {extra(model)} compiled anew", flush=True)

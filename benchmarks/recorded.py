@@ -53,7 +53,7 @@ def machine(threads):
 
 def line(name, value, goal, before):
     """Return a line of the table."""
-    change = "" if before is None else f"{100 * (value / before - 1):+8.0f} %"
+    change = f"{100 * (value / before - 1):+8.0f} %" if before else ""  # some figures are 0
     was, most = (f"{each:9.2f}" if each is not None else 9 * " " for each in (before, goal))
     over = "  over the goal" if goal is not None and value > goal else ""
     return f"{name:44}{most}{was}{value:9.2f}{change:>10}{over}"
