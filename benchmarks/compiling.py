@@ -131,7 +131,9 @@ def gradients_in_one_graph(problem, together):
         return functional_call(encoder, parameters, (problem.inputs,))
 
     def losses(features, own):
-        outputs = [functional_call(head, each, (features,)) for head, each in zip(heads, own)]
+        outputs = [
+            functional_call(head, each, (features,)) for head, each in zip(heads, own, strict=True)
+        ]
         pairs = zip(outputs, problem.targets, strict=True)
         return [nn.functional.mse_loss(output, target) for output, target in pairs]
 
@@ -168,10 +170,10 @@ def measure_whole(model, count, rounds):
             run()
             if turn >= 3:  # the first steps compile and reserve memory
                 times[name].append(now() - start)
-    return {
-        name: statistics.median(a / b for a, b in zip(times[name], times["floor"], strict=True))
+    return [
+        statistics.median(a / b for a, b in zip(times[name], times["floor"], strict=True))
         for name in ("in turn", "at once")
-    }
+    ]
 
 
 def extra(model):
@@ -216,10 +218,13 @@ def main():
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     if given.whole:
-        for model in given.models.split(",") if given.models != ",".join(MODELS) else step_cost.MODELS:
+        for model in set(given.models.split(",")) & set(step_cost.MODELS):
             for count in (3, 8):
-                found = measure_whole(model, count, given.rounds)
-                print(model, count, found, flush=True)
+                turn, once = measure_whole(model, count, given.rounds)
+                print(
+                    f"{model:12}{count:3} tasks  in turn {turn:.2f}, at once {once:.2f} x floor",
+                    flush=True,
+                )
         return
     for model in given.models.split(","):
         if given.counts:

@@ -1,12 +1,10 @@
 """Gradients in the form, and added to ``.grad`` in the way, of torch's backward."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 
-def sparse_gradient(indices: Tensor, values: Tensor, shape: Sequence[int]) -> Tensor:
+def sparse_gradient(indices: Tensor, values: Tensor, shape: torch.Size) -> Tensor:
     """Return a sparse gradient from indices (S, N), sorted and each there once, and values."""
     return torch.sparse_coo_tensor(
         indices, values, shape, is_coalesced=True, check_invariants=False
