@@ -351,3 +351,9 @@ def test_rows_are_not_split_by_what_is_predicted(key):
     (found,) = problems({**GOOD, "data": {"split": {key: task}}})
     assert f"data.split.{key}" in found
     assert "is the target of a task, expected another column" in found
+
+
+def test_an_input_and_a_task_that_read_several_columns_may_have_the_name_of_a_column():
+    inputs = {"scores": {"type": "vector", "columns": "x_*"}, "y": "number"}
+    tasks = {"scores": "regression", "y": {"type": "multi_label", "columns": ["y_0", "y_1"]}}
+    assert list(read({"inputs": inputs, "tasks": tasks})[0].inputs) == ["scores", "y"]

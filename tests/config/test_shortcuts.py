@@ -9,7 +9,7 @@ import pytest
 
 import motet
 from motet.config import Config, classification_task, multi_label_task, regression_task, table
-from motet.config.shortcuts import chosen_tasks
+from motet.config.shortcuts import named_tasks
 from motet.data.inference import Guess
 from motet.problems import InputError
 
@@ -75,7 +75,7 @@ def test_mistakes_are_told_as_in_yaml(targets, sections, said):
 
 def test_tasks_are_named_as_their_columns_but_for_names_that_no_task_can_have():
     columns = ["a.b", "a_b", "score", "c"]
-    tasks = chosen_tasks([Guess(column, "regression", "") for column in columns])
+    tasks = named_tasks([Guess(column, "regression", "") for column in columns])
     assert {name: task.get("column", name) for name, task in tasks.items()} == {
         "a_b_": "a.b",
         "a_b": "a_b",
@@ -93,6 +93,13 @@ def test_columns_of_given_types_are_looked_for():
         table(ROWS, {"chrun": "classification"})
     with pytest.raises(InputError, match="no column 'money'"):
         table(ROWS, {"spend": regression_task(column="money")})
+
+
+def test_auxiliary_tasks_need_no_column():
+    words = motet.config.masked_language_modelling_task()
+    config = table(ROWS | {"fold": ["train", "dev"] * 30}, {"churn": "classification", "w": words})
+    assert list(config.tasks) == ["churn", "w"]
+    assert config.data.split.column == "fold"
 
 
 def test_a_target_that_is_named_otherwise_does_not_mark_the_parts():

@@ -27,16 +27,15 @@ class Collector:
             at = error.key if error.complete else (*key, *error.key)
             # a key of one name is a whole section, which does not name whose error it is
             message = error.message if len(at) > 1 else str(error)
-            member = (
-                key if len(key) > 1 and not error.complete else at
-            )  # one mistake in a member often causes others
+            # one mistake in a member often causes others
+            member = key if len(key) > 1 and not error.complete else at
             if not any(_overlap(member, known.key) for known in self.problems):
                 self.problems.append(self.origin.problem(at, message, at_key=len(at) > 1))
 
-    def stop(self, partial: Config | None = None) -> None:
+    def stop(self) -> None:
         """Raise what was collected, if anything."""
         if self.problems:
-            raise ConfigError(self.problems, partial, self.origin)
+            raise ConfigError(self.problems, origin=self.origin)
 
 
 def read_on(

@@ -58,18 +58,18 @@ def cross_checked(config: Config, origin: Origin) -> list[Problem]:
 
 def _label_columns(config: Config, labelled: Labelled, origin: Origin) -> Iterator[Problem]:
     """Find columns of labels that something else uses."""
-    columns = {task.options().get("column") or name: name for name, task in labelled.items()}
+    one = {name: column for name, task in labelled.items() if (column := _column(name, task))}
+    columns = {column: name for name, column in one.items()}
     several = len(config.data.sources or ()) > 1
     for name, chosen in ({} if several else config.inputs or {}).items():
-        column = chosen.options().get("column") or name
+        column = _column(name, chosen)
         if column in columns:
             message = f"the column {column!r} is the target of task {columns[column]!r}; remove it"
             yield origin.problem(("inputs", name), message, at_key=True)
-    if len(columns) < len(labelled):
+    if len(columns) < len(one):
         owners: dict[tuple[str, str], str] = {}
-        for name, task in labelled.items():
-            column = task.options().get("column") or name
-            for source in sources_of(task) or ("",):
+        for name, column in one.items():
+            for source in sources_of(labelled[name]) or ("",):
                 if (first := owners.setdefault((source, column), name)) != name:
                     message = (
                         f"tasks {name!r} and {first!r} both have the column {column!r}; "
@@ -82,6 +82,12 @@ def _label_columns(config: Config, labelled: Labelled, origin: Origin) -> Iterat
         if column in columns:
             message = f"{column!r} is the target of a task, expected another column"
             yield origin.problem(("data", "split", option), message)
+
+
+def _column(name: str, member: Member) -> str | None:
+    """Return the column that an input or a task reads; None if it reads several."""
+    options = member.options()
+    return None if options.get("columns") is not None else options.get("column") or name
 
 
 def _names(config: Config, origin: Origin) -> Iterator[Problem]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from motet.config.reading import overridden
+from motet.config.reading import overridden, override_list
 from motet.config.schema import Config
 from motet.problems import InputError, hint
 
@@ -28,13 +28,13 @@ def only_tasks(
     """
     tasks = overridden(source, overrides).get("tasks")
     if not isinstance(tasks, Mapping) or not tasks:
-        return list(overrides)
+        return override_list(overrides)
     if not names:
         raise InputError("found none; expected one or more tasks", option="tasks")
     for name in names:
         if name not in tasks:
             raise InputError(f"no task is named {name!r}; {hint(name, tasks)}", option="tasks")
-    found = list(overrides)
+    found = override_list(overrides)
     for name, task in tasks.items():
         disabled = isinstance(task, Mapping) and task.get("enabled") is False
         if name in names and disabled:

@@ -61,6 +61,11 @@ def read(
     return config, origin
 
 
+def override_list(overrides: Sequence[str]) -> list[str]:
+    """Return overrides as a list, also one that is given alone."""
+    return [overrides] if isinstance(overrides, str) else list(overrides)
+
+
 def overridden(
     source: str | Path | Mapping[str, Any] | Config, overrides: Sequence[str]
 ) -> dict[str, Any]:
@@ -119,7 +124,7 @@ def _parsed(file: Path) -> Document:
 def _override(data: dict[str, Any], overrides: Sequence[str]) -> dict[Key, str]:
     """Apply ``key=value`` texts to ``data`` in place."""
     places: dict[Key, str] = {}
-    for text in [overrides] if isinstance(overrides, str) else overrides:
+    for text in override_list(overrides):
         name, equals, value = text.partition("=")
         if not equals or not all(name.split(".")):
             name, colon, value = text.partition(":")

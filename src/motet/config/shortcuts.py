@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from motet.config.reading import read
 from motet.config.schema import Config
 from motet.options import RESERVED_TASK_NAMES
+from motet.registry import AUXILIARY
 
 if TYPE_CHECKING:
     from motet.data.inference import Guess, SplitColumn
@@ -57,7 +58,7 @@ def table(source: Any, targets: str | Sequence[str] | Mapping[str, Any], **secti
         tasks = dict(targets)
     else:
         targets = [targets] if isinstance(targets, str) else targets
-        tasks = chosen_tasks(infer_tasks(rows, targets))
+        tasks = named_tasks(infer_tasks(rows, targets))
     if isinstance(source, (str, Path)):
         data["source"] = str(source)
     elif isinstance(source, (list, tuple)):
@@ -65,7 +66,8 @@ def table(source: Any, targets: str | Sequence[str] | Mapping[str, Any], **secti
     config = read({"data": data, "tasks": tasks, **sections})[0]
     used: set[str] = set()
     for name, task in config.tasks.items():
-        used.update(label_columns(name, task.options(), rows))
+        if task.type not in AUXILIARY:
+            used.update(label_columns(name, task.options(), rows))
     split = infer_split(rows, exclude=used)
     if split is None or "split" in data:
         return config
@@ -152,7 +154,7 @@ def mmoe_sharing(**options: Any) -> Chosen:
 # What `motet init` writes too ----------------------------------------------------------------
 
 
-def chosen_tasks(guesses: Sequence["Guess"]) -> dict[str, Chosen]:
+def named_tasks(guesses: Sequence["Guess"]) -> dict[str, Chosen]:
     """Name a task for every guess: as its column, but for dots and what reports call otherwise."""
     tasks: dict[str, Chosen] = {}
     columns = {guess.column for guess in guesses}

@@ -196,8 +196,8 @@ def without_type(
 
 
 def _in_place_of(registry: Registry, path: Key, value: Any, data: Mapping[str, Any]) -> str | None:
-    if value is None and (others := _beside(path, data)):
-        return f"indent {' and '.join(others)} below {path[-1]}:"
+    if value is None and _is_before_type(path, data):
+        return f"indent type below {path[-1]}:"
     nothing = MEMBERS.get(registry.kind, {}).get("none", ())
     if nothing and (value is None or value is False):
         return f"did you mean {nothing[0]!r}?"
@@ -208,13 +208,12 @@ def _in_place_of(registry: Registry, path: Key, value: Any, data: Mapping[str, A
     return None
 
 
-def _beside(path: Key, data: Mapping[str, Any]) -> list[str]:
-    """List the keys beside a member without value that are options of its kind."""
+def _is_before_type(path: Key, data: Mapping[str, Any]) -> bool:
+    """Return whether a key without value has `type` beside it, below the key, instead of inside."""
     around = value_at(data, path[:-1])
     if not isinstance(around, Mapping) or path[-1] not in around:
-        return []
-    after = list(around)[list(around).index(path[-1]) + 1 :]
-    return [key for key in after if key == "type"]
+        return False
+    return "type" in list(around)[list(around).index(path[-1]) + 1 :]
 
 
 def _from_keys(registry: Registry, value: Mapping[str, Any]) -> str | None:

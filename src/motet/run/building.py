@@ -9,6 +9,7 @@ from typing import Any
 
 from motet.config import Config, ConfigError
 from motet.config.collecting import Collector
+from motet.config.reading import override_list
 from motet.data.lacking import lacking_in
 from motet.model import MultiTaskModel
 from motet.model.building import check_encoders, check_tasks
@@ -65,9 +66,8 @@ def check(
     for fold in range(2, (split.folds or 0) + 1) if split.fold is None else ():
         with _of_fold(fold), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # its run repeats them
-            build_trainer(
-                prepare(config, data=data, overrides=[*overrides, f"data.split.fold={fold}"])
-            )
+            one = [*override_list(overrides), f"data.split.fold={fold}"]
+            build_trainer(prepare(config, data=data, overrides=one))
     return prepared
 
 

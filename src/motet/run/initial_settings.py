@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from motet.config import Config, ConfigError
-from motet.config.shortcuts import Chosen, chosen_tasks
+from motet.config.shortcuts import Chosen, named_tasks
 from motet.data.inference import Guess
 from motet.data.splits import Splits
 from motet.options import label_kind_of, read_options
@@ -83,7 +83,7 @@ def choose(
         "inputs": {
             name: {"type": each} if isinstance(each, str) else each for name, each in bare.items()
         },
-        "tasks": chosen_tasks(tasks),
+        "tasks": named_tasks(tasks),
         "training": _BUDGET if few else {},
     }
     try:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from motet.config import Config, json_schema
-from motet.config.shortcuts import Chosen, chosen_tasks, split_options
+from motet.config.shortcuts import Chosen, named_tasks, split_options
 from motet.data.inference import (
     Guess,
     infer_group,
@@ -229,7 +229,7 @@ def _of_inputs(
 
 def _of_tasks(guesses: Sequence[Guess], settings: Settings) -> Iterator[Line]:
     yield "tasks:", "what it predicts"
-    for (name, options), guess in zip(chosen_tasks(guesses).items(), guesses, strict=True):
+    for (name, options), guess in zip(named_tasks(guesses).items(), guesses, strict=True):
         own, reasons = settings.merged(options, "tasks", name)
         reason = "; ".join([guess.reason, *reasons])
         yield f"  {on_one_line(name)}: {on_one_line(own)}", reason

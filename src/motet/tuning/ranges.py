@@ -8,6 +8,7 @@ import yaml
 
 from motet import config as configs
 from motet.config import Config, ConfigError
+from motet.config.reading import override_list
 from motet.config.tuning import Range
 from motet.problems import InputError
 
@@ -30,7 +31,7 @@ def check(source: Source, overrides: Sequence[str], ranges: Mapping[str, Choices
     for key, values in ranges.items():
         for value in values.bounds if isinstance(values, Range) else values:
             try:
-                configs.read(source, [*overrides, override(key, value)])
+                configs.read(source, [*override_list(overrides), override(key, value)])
             except (ConfigError, InputError) as error:
                 raise InputError(f"tuning.ranges, {override(key, value)}: {error}") from None
 
