@@ -3,6 +3,8 @@
 import json
 import math
 import re
+from copy import deepcopy
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -11,6 +13,7 @@ import report_facts
 from motet.report.elements import Table, as_json
 from motet.report.marks import curves
 from motet.report.page import comparison_page, run_page, runs_page
+from motet.report.rows.precision import Counts, precision_table
 from motet.report.short_names import short
 
 EMPTY = {"meta", "link", "input", "br"}
@@ -91,6 +94,22 @@ def test_a_run_that_has_just_begun_has_a_page():
     assert "no evaluation yet" in run_page(facts)
 
 
+def test_a_page_claims_nothing_of_test_rows_and_weights_that_are_not_there():
+    run = report_facts.run(2)
+    tasks = {name: replace(task, test=()) for name, task in run.tasks.items()}
+    assert "On test rows." in run_page(run)
+    assert "On test rows." not in run_page(replace(run, tasks=tasks))
+    steps = deepcopy(run.steps)
+    for values in (each for record in steps for each in record["tasks"].values()):
+        values["weight"] = None
+    run_page(replace(run, steps=steps))
+    for values in (each for record in steps for each in record["tasks"].values()):
+        del values["weight"]
+    page = run_page(replace(run, steps=steps))
+    assert "The balancer has no weights" in page
+    assert "Shares of the weighted loss" not in page
+
+
 def test_several_runs_are_side_by_side():
     page = runs_page([report_facts.run(2, f"run-{place}", place) for place in range(3)])
     read(page)
@@ -127,6 +146,11 @@ def test_a_suggestion_of_single_task_models_is_shown_without_tests():
 
 def test_numbers_that_json_lacks_become_null():
     assert as_json([math.nan, math.inf, 1 / 3]) == "[null,null,0.333333]"
+
+
+def test_labels_that_a_table_leaves_out_are_counted():
+    counts = {f"label {number}": Counts(number, 1, 1) for number in range(43)}
+    assert precision_table("label", counts).rows[-1][:2] == ("(and 3 rarer ones)", 0 + 1 + 2)
 
 
 def test_short_names_differ():

@@ -10,7 +10,7 @@ import pyarrow as pa
 from motet.problems import InputError
 
 LISTED = 20
-"""Values that `listed` names."""
+"""Values that `listed` names, where nothing else is asked for."""
 BESIDE = ("query",)
 """Options of tasks that name a column beside the labels."""
 
@@ -132,11 +132,11 @@ def matching(wanted: str | Sequence[str], available: Sequence[str], owner: str) 
     return tuple(dict.fromkeys(found))
 
 
-def listed(values: Iterable[object]) -> str:
+def listed(values: Iterable[object], most: int = LISTED) -> str:
     """Join values for a message; of many, the first ones and the number of the others."""
     names = [str(value) for value in values]
-    more = len(names) - LISTED
-    return ", ".join(names[:LISTED]) + (f" and {more:,} more" if more > 0 else "")
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _with_near(name: str, known: Sequence[str]) -> str:

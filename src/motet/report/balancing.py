@@ -15,9 +15,12 @@ def balancing(run: RunFacts) -> Section | None:
         return None
     parts: list[Element] = []
     weights = _over_steps(run, lambda values: values.get("weight"))
-    if all(value == 1 for _, values in weights.values() for value in values):
+    if not weights:
+        line = "The balancer has no weights: its direction is no weighted sum of task gradients."
+        parts.append(Lines([line]))
+    elif all(value == 1 for _, values in weights.values() for value in values):
         parts.append(Lines(["Every task has weight 1 at every recorded step."]))
-    elif weights:
+    else:
         parts.append(
             curves(
                 "Weights of the tasks",
@@ -39,7 +42,7 @@ def balancing(run: RunFacts) -> Section | None:
                 log=True,
             )
         )
-    shares = _shares(run)
+    shares = _shares(run) if weights else {}
     if shares:
         parts.append(_share_map(shares))
     whole = [record.get("gradient_norm") for record in run.steps]
@@ -76,9 +79,9 @@ def _shares(run: RunFacts) -> dict[str, Curve]:
     places, rows = [], []
     for record in run.steps:
         parts = {
-            task: values["loss"] * values.get("weight", 1.0)
+            task: values["loss"] * weight
             for task, values in record["tasks"].items()
-            if values.get("loss") is not None
+            if values.get("loss") is not None and (weight := values.get("weight", 1.0)) is not None
         }
         total = sum(parts.values())
         if total > 0 and min(parts.values()) >= 0:

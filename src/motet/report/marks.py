@@ -34,7 +34,6 @@ def curves(
     kept: Mapping[str, float] | None = None,
     log: bool = False,
     most: int | None = None,
-    **layout: Any,
 ) -> Figure:
     """Draw one curve per task, or per anything else.
 
@@ -50,7 +49,6 @@ def curves(
         kept: A place on the axis to mark, by its name, such as the best epoch.
         log: Whether values are on a logarithmic scale.
         most: Points of a curve above which only some are drawn.
-        layout: More of plotly's layout.
 
     Returns:
         The figure; its table has the first, the lowest, the highest and the last value of each.
@@ -92,7 +90,6 @@ def curves(
             },
             "shapes": [{**each, "line": {"dash": "dot", "width": 1}} for each in shapes],
             "annotations": [{**each, "showarrow": False} for each in notes],
-            **layout,
         },
         wide=wide,
     )

@@ -57,7 +57,8 @@ def results(run: RunFacts) -> Section | None:
             parts.append(Lines([task.note]))
         if parts:
             panels.append(Panel(task.name, f"{task.type}, {task.summary}".rstrip(", "), parts))
-    return Section("Tasks", panels, "On test rows.") if panels else None
+    tested = any(task.test for task in run.tasks.values())
+    return Section("Tasks", panels, "On test rows." if tested else "") if panels else None
 
 
 def _figures(task: TaskFacts, most: int) -> Iterator[Element]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from motet.data.selection import listed
 from motet.figures import counted, duration, figure
 from motet.report.conflicts import fighting
 from motet.report.elements import Element, Figure, Lines, Section, Table, Tiles, Titled
@@ -12,6 +13,8 @@ from motet.report.marks import bars
 
 _MANY = 8
 """Tasks above which their scores are drawn, too."""
+_NAMED, _PAIRS = 6, 3
+"""Tasks, and pairs of them, that an advice names."""
 _FEW = 100
 """Labelled training rows below which a task is said to have few."""
 
@@ -114,24 +117,25 @@ def _number(value: Any) -> Any:
 
 def _advice(run: RunFacts) -> Iterator[tuple[str, str]]:
     """Yield what the facts suggest, and what to type."""
-    useless = [task for task, score in run.scores.items() if score is not None and score <= 0]
+    scores = run.scores.items()
+    useless = listed((t for t, score in scores if score is not None and score <= 0), _NAMED)
     if useless:
         yield (
-            f"No better than a constant prediction: {_some(useless)}. Check their labels and the "
+            f"No better than a constant prediction: {useless}. Check their labels and the "
             "inputs that should determine them; a task that cannot be predicted costs the others.",
             "",
         )
-    few = _few_labels(run)
+    few = listed(_few_labels(run), _NAMED)
     if few:
         yield (
-            f"Fewer than {_FEW} labelled training rows: {_some(few)}. Their results depend on the "
+            f"Fewer than {_FEW} labelled training rows: {few}. Their results depend on the "
             "split; use folds (data.split.folds), and read their scores with care.",
             "",
         )
-    over = _overfitted(run)
+    over = listed(_overfitted(run), _NAMED)
     if over:
         yield (
-            f"The validation loss rose by more than 10 % after its minimum: {_some(over)}. More "
+            f"The validation loss rose by more than 10 % after its minimum: {over}. More "
             "regularisation, fewer epochs, or keep: each (the best weights of each task) may help.",
             "",
         )
@@ -141,10 +145,10 @@ def _advice(run: RunFacts) -> Iterator[tuple[str, str]]:
             "The last epoch was the best, so the model was still improving; train longer.",
             f"motet train {run.path}/config.yaml training.epochs={2 * best[-1]}",
         )
-    pairs = fighting(run)
+    pairs = listed((f"{one} and {other}" for one, other in fighting(run)), _PAIRS)
     if pairs:
         yield (
-            f"The gradients of {_some([f'{a} and {b}' for a, b in pairs], 3)} point against each "
+            f"The gradients of {pairs} point against each "
             "other on average; a balancer that reads gradients, or groups of tasks that share, may "
             "help.",
             "",
@@ -175,8 +179,3 @@ def _overfitted(run: RunFacts) -> list[str]:
         if known and min(known) > 0 and known[-1] > 1.1 * min(known):
             found.append(task)
     return found
-
-
-def _some(names: list[str], most: int = 6) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

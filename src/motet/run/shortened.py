@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
+from motet.data.selection import listed
+
 MANY = 24
 """Rows above which a table is shortened."""
 _NAMED = 3
+"""Names of a row that stands for several."""
 
 
 def merged(rows: Sequence[Sequence[str]], what: str) -> Iterator[Sequence[str]]:
@@ -32,10 +35,4 @@ def merged(rows: Sequence[Sequence[str]], what: str) -> Iterator[Sequence[str]]:
             left = sum(map(len, list(groups.values())[MANY:]))
             yield (f"and {left:,} more {what}", *("" for _ in cells))
             return
-        yield (named(names), *cells)
-
-
-def named(names: Sequence[str]) -> str:
-    """Return names in a row; of many, the first ones and how many more there are."""
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+        yield (listed(names, _NAMED), *cells)

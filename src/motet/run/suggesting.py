@@ -12,14 +12,16 @@ from motet.analysis import cluster, groupings
 from motet.analysis.certainty import Measurements, unsure_pairs
 from motet.analysis.clusters import with_others
 from motet.analysis.groupings import ENOUGH
+from motet.data.selection import listed
 from motet.figures import counted
 from motet.problems import InputError
 from motet.run import folder
-from motet.run.shortened import named
 from motet.run.task_analysis import TaskAnalysis, read_analysis
 from motet.sharing import Direct, SharedModule
 
 By = Literal["affinity", "gradients"]
+_NAMED = 3
+"""Unsure pairs of tasks that are named."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class Suggestion:
     """The config of the run with ``model.sharing.groups``, for `motet.train`."""
 
     def __str__(self) -> str:
-        listed = "; ".join(", ".join(group) for group in self.groups)
-        return f"{listed}\n{self.note}" if self.note else listed
+        text = "; ".join(", ".join(group) for group in self.groups)
+        return f"{text}\n{self.note}" if self.note else text
 
     @property
     def yaml(self) -> str:
@@ -115,7 +117,7 @@ def unsure_note(unsure: Sequence[tuple[str, str]], measured: Measurements) -> st
     tasks = len(measured.tasks)
     steps = int(measured.steps[~np.eye(tasks, dtype=bool)].min())
     every = len(unsure) == tasks * (tasks - 1) // 2
-    pairs = named([f"{one} and {other}" for one, other in unsure])
+    pairs = listed((f"{one} and {other}" for one, other in unsure), _NAMED)
     decide = "any groups" if every else f"whether these tasks share a group: {pairs}"
     return f"measurements at {counted(steps, 'step')} vary too much to decide {decide}"
 

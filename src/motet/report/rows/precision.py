@@ -32,5 +32,6 @@ def precision_table(what: str, counts: Mapping[str, Counts]) -> Table:
         for name in order[:_SHOWN]
     ]
     if len(order) > _SHOWN:
-        rows.append((f"(and {len(order) - _SHOWN} rarer ones)", 0, None, None, None))
+        left = [counts[name].true for name in order[_SHOWN:]]
+        rows.append((f"(and {len(left)} rarer ones)", sum(left), None, None, None))
     return Table((what, "in the truth", "precision", "recall", "F1"), rows, bars=(2, 3, 4))

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.figures import figure
-from motet.report.elements import Figure, Table
+from motet.report.elements import Figure, Table, said
 from motet.report.facts import Floats
 
 _BINS = 10
@@ -89,7 +89,7 @@ def reliability(probabilities: Floats, true: NDArray[np.bool_], x: str, y: str) 
         "probabilities mean what they say.",
         Table((x, y, "rows"), found),
         {
-            "xaxis": {"title": {"text": x.replace("<", "&lt;")}, "range": [-0.02, 1.02]},
+            "xaxis": {"title": {"text": said(x)}, "range": [-0.02, 1.02]},
             "yaxis": {"title": {"text": y}, "range": [-0.02, 1.02]},
         },
     )

@@ -11,4 +11,4 @@ class Wrong(NamedTuple):
     truth: str
     predicted: str
     degree: float
-    """How wrong it is, in words of `measure` of its module; the most wrong first."""
+    """How wrong it is, in what `MEASURE` of its module names; the most wrong first."""
