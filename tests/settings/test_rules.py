@@ -217,7 +217,10 @@ def test_a_bag_is_not_chosen_where_options_of_tokens_are_given(given, monkeypatc
 def test_each_rule_could_be_switched_on_and_gives_a_valid_config(rule, rows, monkeypatch):
     monkeypatch.setattr(resolving.rules, "RULES", (replace(rule, left_out=True),))
     given = {"inputs": TEXT | {"age": {"type": "number"}}, "tasks": TASKS}
-    inputs = {"review": InputFacts("text", 1, rows, 20.0, 900), "age": InputFacts("number")}
+    inputs = {
+        "review": InputFacts("text", rows, 20 * rows, labelled_words=True),
+        "age": InputFacts("number"),
+    }
     facts = Facts(rows, rows // 5, inputs, {"a": "classification", "b": "regression"})
     found, choices = settled(given, facts)
     Config(**found)

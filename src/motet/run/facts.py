@@ -118,18 +118,18 @@ def _of_input(
     name: str, options: Mapping[str, Any], sources: Sequence[SplitRows], labelled: bool
 ) -> InputFacts:
     kind = options["type"]
+    if kind != "text":
+        return InputFacts(kind)
     named = options.get("columns") or options.get("column") or name
     there = dict.fromkeys(column for each in sources for column in each.table.column_names)
     columns: Sequence[str] = ()
     with suppress(InputError):  # which is reported where the input is made
         columns = matching(named, list(there), f"input {name!r}")
-    if kind != "text":
-        return InputFacts(kind, len(columns))
     texts = [_texts(each, columns) for each in sources]
     words = [text.lower().split() for own in texts for text in own]
     distinct, mean = len({word for row in words for word in row}), _mean(map(len, words))
     rows = sum(each.rows for each, own in zip(sources, texts, strict=True) if own)
-    return InputFacts(kind, len(columns), distinct, round(mean * rows), labelled)
+    return InputFacts(kind, distinct, round(mean * rows), labelled)
 
 
 def _texts(source: SplitRows, columns: Iterable[str]) -> list[str]:

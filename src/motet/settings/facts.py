@@ -14,8 +14,6 @@ class InputFacts:
 
     kind: str
     """Its type, such as "number" or "text"."""
-    columns: int = 1
-    """Number of columns that it reads, or numbers of a vector."""
     distinct_words: int = 0
     """Number of different words, in lower case, of the training rows or a sample of them."""
     words: int = 0
@@ -48,10 +46,6 @@ class Facts:
     def kinds(self) -> frozenset[str]:
         """The types of inputs."""
         return frozenset(each.kind for each in self.inputs.values())
-
-    def count(self, kind: str) -> int:
-        """Return the number of columns of all inputs of a type."""
-        return sum(each.columns for each in self.inputs.values() if each.kind == kind)
 
 
 class Setting(NamedTuple):

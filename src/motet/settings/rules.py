@@ -211,11 +211,6 @@ def average(case: Case) -> Setting | None:
     return Setting("ema", "averaged weights vary less than those of single steps")
 
 
-def balancing(case: Case) -> Setting | None:
-    """Choose the balancer."""
-    return None
-
-
 RULES = (
     Rule("model.encoder", table_encoder, left_out=True),
     Rule("inputs.*.encoder", text_encoder, left_out=True),
@@ -226,7 +221,6 @@ RULES = (
     Rule("inputs.*.encoder.dropout", dropout_of_text, left_out=True),
     Rule("tasks.*.decoder", decoder, left_out=True),
     Rule("tasks.*.label_smoothing", label_smoothing),
-    Rule("balancing", balancing),
     Rule("training.optimizer.learning_rate", learning_rate, left_out=True),
     Rule("training.optimizer.weight_decay", weight_decay),
     Rule("training.batch_size", batch_size, left_out=True),
