@@ -148,6 +148,15 @@ def test_teachers_that_do_not_fit_are_refused_and_nothing_is_written(
     assert not (tmp_path / "run/metrics.jsonl").exists()
 
 
+def test_a_teacher_of_another_split_is_recognised_by_numbers_and_in_an_ensemble(teachers, tmp_path):
+    other = single(tmp_path, "b", training={**CONFIG["training"], "seed": 2})
+    both = motet.run.ensemble([teachers[1], other], tmp_path / "both")
+    for teacher in (teachers[1], str(both.path)):
+        config = {**taught([teacher]), "data": {"split": {"seed": 7}}}
+        with pytest.raises(InputError, match="in another split"):
+            motet.train(config, ROWS, output=tmp_path / "run")
+
+
 def test_a_folder_that_is_no_run_and_a_weight_without_teachers_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"teachers: .*(no trained model|there is no)"):
         motet.train(taught([str(tmp_path)]), ROWS, output=tmp_path / "run")

@@ -7,6 +7,7 @@ and verified.
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.data.digests import RowsDigest, places_digest
+from motet.data.preprocessing import Preprocessing
 from motet.data.split_labels import SPLITS
 from motet.data.splits import Splits
 from motet.problems import MALFORMED, InputError, hint, reason
@@ -110,7 +112,34 @@ def read_fingerprint(run: Path, source: str = "") -> Fingerprint | None:
         raise InputError(f"{path} is not what motet writes: {reason(error)}") from None
 
 
-def rows_of(split: Splits, name: str, known: Fingerprint) -> NDArray[np.int64]:
+def seen_in_other_split(
+    part: Part, run: Path, preprocessing: Preprocessing, source: str = ""
+) -> bool:
+    """Return whether a finished run was trained on these rows, split in another way.
+
+    Args:
+        part: The rows.
+        run: Its folder.
+        preprocessing: Its preprocessing, which encodes their labels as it did then.
+        source: Name of the source, if there are several.
+    """
+    known = read_fingerprint(run, source)
+    if known is None or known.rows != part.row_count:
+        return False
+    if isinstance(part, PreparedStream):
+        own = part.counted
+        same = any(known.labels.get(task) == each for task, each in own.labels.items())
+        return same and known.split != own.split
+    if known.split == _split_digest_like(known, part.rows.split):
+        return False
+    labels: dict[str, NDArray[Any]] = {}
+    for task in preprocessing.tasks:
+        with suppress(InputError):  # a column of this name may hold something else here
+            labels |= preprocessing.targets(part.rows.table, only=[task])
+    return bool(known.like_parts(lambda: iter([labels]), known.rows))
+
+
+def rows_of_known_split(split: Splits, name: str, known: Fingerprint) -> NDArray[np.int64]:
     """Return the rows of one of the splits.
 
     Raises:
@@ -119,8 +148,7 @@ def rows_of(split: Splits, name: str, known: Fingerprint) -> NDArray[np.int64]:
     names = (*SPLITS, "calibration")
     if name not in names:
         raise InputError(f"split: found {name!r}; {hint(name, names)}")
-    digest = places_digest(split.places) if known.streamed else _split_digest(split)
-    if digest != known.split:
+    if known.split != _split_digest_like(known, split):
         raise InputError(
             "split: these rows are not split as they were for the run; expected the same version "
             "of motet, and the same values in the columns that split.column and stratify name"
@@ -129,6 +157,12 @@ def rows_of(split: Splits, name: str, known: Fingerprint) -> NDArray[np.int64]:
     if not len(rows):
         raise InputError(f"split: the run has no {name} rows; choose another split")
     return rows
+
+
+def _split_digest_like(known: Fingerprint, split: Splits) -> str:
+    """Compute the digest of a split as that of a run was computed."""
+    streamed = known.streamed and not len(split.calibration)  # which streams do not have
+    return places_digest(split.places) if streamed else _split_digest(split)
 
 
 def _split_digest(split: Splits) -> str:

@@ -10,7 +10,7 @@ from motet.config import Config
 from motet.data.sources import as_source, read, stream_of
 from motet.problems import InputError
 from motet.run.given_rows import LabelledRows
-from motet.run.origin_rows import Fingerprint, read_fingerprint, rows_of
+from motet.run.origin_rows import Fingerprint, read_fingerprint, rows_of_known_split
 from motet.run.reading import split_rows, streamed_splits
 
 
@@ -44,7 +44,7 @@ def rows_of_split(
     else:
         table = rows.reader.as_split(read(data), rows.source)
         splits = split_rows(config, table, rows.source)
-    return rows_of(splits, name, known)
+    return rows_of_known_split(splits, name, known)
 
 
 def seen_by(path: Path, rows: LabelledRows) -> Fingerprint | None:

@@ -5,11 +5,8 @@ tasks that one of the runs lacks is left out: those of the new run begin with we
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from motet.data.selection import listed
@@ -17,8 +14,8 @@ from motet.encoders import Joined
 from motet.encoders.adaptable import adapter_name
 from motet.model import MultiTaskModel
 from motet.problems import InputError
-from motet.run.origin_rows import Fingerprint, fingerprint, read_fingerprint
-from motet.run.prepared import AnyPrepared, Part, Prepared
+from motet.run.origin_rows import seen_in_other_split
+from motet.run.prepared import AnyPrepared
 from motet.run.starts import Start
 from motet.sharing import ByTask
 from motet.tasks.weights import LabelWeights
@@ -67,34 +64,11 @@ def refuse_other_splits(prepared: AnyPrepared, start: Start) -> None:
         InputError: If it was trained on the same rows, split in another way.
     """
     for name, part in prepared.parts.items():
-        known = read_fingerprint(start.run.path, name)
-        if known is None:
-            continue
-        own = fingerprint(part)
-        if known.split != own.split and _are_same(part, own, known, start):
+        if seen_in_other_split(part, start.run.path, start.run.reader.preprocessing, name):
             raise InputError(
                 f"{start.path} was trained on these rows in another split, so that it has seen "
                 "rows which this run keeps for validation or testing; use the same data.split"
             )
-
-
-def _are_same(part: Part, own: Fingerprint, known: Fingerprint, start: Start) -> bool:
-    """Return whether rows are those of the earlier run, by the labels of one of its tasks."""
-    if own.rows != known.rows:
-        return False
-    if isinstance(part, Prepared):
-        found = _labels(part, start)
-        return bool(known.like_parts(lambda: iter([found]), own.rows))
-    return any(known.labels.get(task) == each for task, each in own.labels.items())
-
-
-def _labels(part: Prepared, start: Start) -> dict[str, NDArray[Any]]:
-    """Return the labels that rows have of the earlier run's tasks, as that one encoded them."""
-    found: dict[str, NDArray[Any]] = {}
-    for task in start.run.reader.preprocessing.tasks:
-        with suppress(InputError):  # a column of this name may hold something else here
-            found |= start.run.reader.preprocessing.targets(part.rows.table, only=[task])
-    return found
 
 
 def _check_tasks(model: MultiTaskModel, start: Start) -> None:

@@ -20,7 +20,7 @@ from motet.run.ensembles import Ensemble
 from motet.run.frozen_states import inputs_of
 from motet.run.layout import line
 from motet.run.loading import load
-from motet.run.origin_rows import fingerprint, read_fingerprint
+from motet.run.origin_rows import seen_in_other_split
 from motet.run.prepared import AnyPrepared, Prepared
 from motet.run.readers import batch_size_of
 from motet.run.runs import Run
@@ -82,6 +82,13 @@ def teachers_of(prepared: AnyPrepared, tasks: Mapping[str, Task]) -> list[Teache
                 "run keeps for validation or testing; name runs with the same data.split",
                 option="training.teachers",
             )
+        if seen_in_other_split(prepared, run.path, run.reader.preprocessing):
+            raise InputError(
+                f"the teacher {run.path} was trained on these rows in another split, so that it "
+                "has seen rows which this run keeps for validation or testing; use the same "
+                "data.split",
+                option="training.teachers",
+            )
     members = [one for run in runs for one in (run.members if isinstance(run, Ensemble) else [run])]
     found = [_teacher(each, prepared, tasks) for each in members]
     return found if training.teacher_weight else []
@@ -139,7 +146,6 @@ def _teacher(run: Run, prepared: Prepared, tasks: Mapping[str, Task]) -> Teacher
             f"{where} predicts {', '.join(own)}; expected one of the tasks {', '.join(tasks)}",
             option="training.teachers",
         )
-    _refuse_other_split(run, prepared, shared, where)
     return Teacher(run, {name: _places(tasks[name], own[name], where) for name in shared})
 
 
@@ -168,19 +174,6 @@ def _places(student: Task, teacher: Task, where: str) -> list[int] | None:
             option="training.teachers",
         )
     return [known.index(name) for name in wanted]
-
-
-def _refuse_other_split(run: Run, prepared: Prepared, tasks: list[str], where: str) -> None:
-    """Refuse a teacher that was trained on the same rows, split in another way."""
-    known, own = read_fingerprint(run.path), fingerprint(prepared)
-    if known is None or known.rows != own.rows or known.split == own.split:
-        return
-    if any(known.labels.get(task) == own.labels.get(task) for task in tasks):
-        raise InputError(
-            f"{where} was trained on these rows in another split, so that it has seen rows which "
-            "this run keeps for validation or testing; use the same data.split",
-            option="training.teachers",
-        )
 
 
 def _encoded(values: Floats, prepared: Prepared, task: str) -> Floats:
