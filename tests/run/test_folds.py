@@ -7,9 +7,12 @@ import pytest
 
 import motet
 from motet.config import ConfigError
+from motet.config.only_tasks import only_tasks
 from motet.problems import InputError
-from motet.run import check
+from motet.run import check, ensemble
 from motet.run.ensembles import Ensemble
+from motet.run.folder import folds_of
+from motet.tuning import ranges
 
 ROWS = {
     "x": [float(row % 30) for row in range(90)],
@@ -118,11 +121,38 @@ def test_ctrl_c_in_a_fold_names_the_run_that_continues_with_all_folds(tmp_path, 
     assert isinstance(motet.resume(tmp_path / "run", data=ROWS), Ensemble)
 
 
-def test_one_fold_can_be_trained_alone(tmp_path):
+def test_a_run_that_was_stopped_while_folds_were_calibrated_continues_there(tmp_path, monkeypatch):
+    training = {"epochs": 1, "batch_size": 32, "calibrate": True}
+    config = {**CONFIG, "data": {"split": {"folds": 2}}, "training": training}
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("motet.run.folds_together._scores_of", stop)
+        with pytest.raises(KeyboardInterrupt):
+            motet.train(config, data=ROWS, output=tmp_path / "run")
+    again = motet.resume(tmp_path / "run", data=ROWS)
+    assert again.calibration.tasks["spend"].source == "folds"
+    assert "spend_low" in again.predict(ROWS, intervals=0.8).column_names
+    assert motet.load(again.path).calibration.tasks.keys() == again.calibration.tasks.keys()
+
+
+def test_one_override_may_be_given_alone(tmp_path):
+    assert check(CONFIG, data=ROWS, overrides="training.epochs=1").config.training.epochs == 1
+    overrides = only_tasks(CONFIG, ["spend"], "training.epochs=1")
+    assert overrides == ["training.epochs=1", "tasks.kind.enabled=false"]
+    ranges.check(CONFIG, "training.epochs=1", {"training.seed": (1, 2)})
+
+
+def test_one_fold_can_be_trained_alone_and_its_models_be_tested_together(tmp_path):
     config = {**CONFIG, "data": {"split": {"folds": 3, "fold": 2}}}
     found = motet.train(config, data=ROWS, output=tmp_path / "run")
     assert not isinstance(found, Ensemble)
     assert len(pq.read_table(found.path / "predictions/test.parquet")) == 30
+    other = motet.train(config, ROWS, ["training.seed=1"], tmp_path / "other")
+    both = ensemble([found.path, other.path], tmp_path / "both")
+    assert both.evaluate(ROWS, split="test")["spend"]["count"] == 30
 
 
 def test_too_few_groups_for_the_folds_are_reported_before_anything_is_written(tmp_path):
@@ -187,3 +217,9 @@ def test_two_groups_are_too_few_for_two_folds(tmp_path):
     config = {**CONFIG, "data": {"split": {"folds": 2, "group": "who"}}}
     with pytest.raises(ConfigError, match="all but fold 1 have one group of 'who'"):
         check(config, data=rows)
+
+
+def test_folds_are_in_the_order_of_their_numbers(tmp_path):
+    for name in ("2", "10", "1", "other"):
+        (tmp_path / "folds" / name).mkdir(parents=True)
+    assert [each.name for each in folds_of(tmp_path)] == ["1", "2", "10"]

@@ -291,8 +291,26 @@ def test_a_stream_starts_from_a_run_too(earlier, tmp_path):
     assert set(run.changes()) == {"a"}
 
 
-def test_each_fold_starts_from_a_run(earlier, tmp_path):
+def test_a_streamed_run_and_its_split_are_recognised_in_memory(tmp_path):
+    rows = table() | {"part": ["train", "train", "validation", "test"] * 50}
+    split = {"column": "part"}
+    old = motet.train(
+        {**EARLIER, "data": {"stream": True, "split": split}},
+        motet.data.sources.as_table(rows),
+        output=tmp_path / "old",
+    )
+    config = following(old, parts=["encoder"])
+    first_model({**config, "data": {"split": split}}, rows)
+    with pytest.raises(InputError, match=r"in another split.*use the same data.split"):
+        first_model(config, rows)
+
+
+@pytest.mark.parametrize("of_a_task", [False, True])
+def test_each_fold_starts_from_a_run(earlier, of_a_task, tmp_path):
     config = following(earlier, data={"split": {"folds": 2}})
+    if of_a_task:
+        tasks = {"a": {"type": "classification", "from_run": str(earlier.path)}}
+        config |= {"from_run": None, "tasks": tasks}
     run = motet.train(config, table(seed=1), output=tmp_path / "new")
     assert (run.path / "folds/2/from_run.json").is_file()
 

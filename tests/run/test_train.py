@@ -155,6 +155,7 @@ def test_test_predictions_stand_beside_the_true_labels(run, people):
 def test_test_rows_can_be_held_back_and_evaluated_later(tmp_path, people, run):
     held = changed(data={"evaluate_test": False})
     path = motet.train(held, data=people, output=tmp_path / "held").path
+    assert "test rows were not evaluated" in (path / "model/README.md").read_text()
     assert not (path / "predictions").exists()
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
     assert {line["split"] for line in lines} == {"train", "validation"}

@@ -1,6 +1,6 @@
 """The model card: ``model/README.md``."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from motet.data.selection import listed
 from motet.model import MultiTaskModel
@@ -10,12 +10,46 @@ from motet.run.shortened import MANY
 from motet.training import Report, Trainer
 from motet.version import __version__
 
+_USE = (
+    "```python",
+    "import motet",
+    "",
+    'motet.load("model").predict("rows.csv")',
+    "```",
+)
+
 
 def card(
     prepared: AnyPrepared, model: MultiTaskModel, trainer: Trainer, report: Report | None
 ) -> str:
     """Describe the model: what it predicts from what, how it was trained, how good it is."""
     return "\n".join(_lines(prepared, model, trainer, report)) + "\n"
+
+
+def ensemble_card(tasks: Iterable[str], count: int, made: str, quality: Sequence[str] = ()) -> str:
+    """Describe several models that predict together.
+
+    Args:
+        tasks: What they predict.
+        count: How many they are.
+        made: How they were made, to begin a sentence with.
+        quality: Lines on how good they are, if it is known.
+
+    Returns:
+        Markdown.
+    """
+    lines = [
+        f"# An ensemble of {count} models for {', '.join(tasks)}",
+        "",
+        f"{made}; each has a card of its own",
+        "in members/. Their probabilities and numbers are averaged.",
+        "",
+        *_USE,
+        "",
+    ]
+    if quality:
+        lines += ["## Quality", "", *quality, ""]
+    return "\n".join(lines)
 
 
 def _lines(
@@ -34,11 +68,7 @@ def _lines(
     yield ""
     yield "## Use"
     yield ""
-    yield "```python"
-    yield "import motet"
-    yield ""
-    yield 'motet.load("model").predict("rows.csv")'
-    yield "```"
+    yield from _USE
     yield ""
     yield "## Data"
     yield ""
@@ -48,7 +78,10 @@ def _lines(
     yield ""
     yield "## Quality"
     yield ""
-    if report is None:
+    if report is None and any(part.counts["test"] for part in prepared.used.values()):
+        yield "The test rows were not evaluated (data.evaluate_test: false), so the quality on new"
+        yield "rows is unknown."
+    elif report is None:
         yield "There was no test set, so the quality on new rows is unknown."
     else:
         yield "On the test set, which was used for nothing else:"

@@ -23,7 +23,7 @@ from motet.data.ragged import Ragged
 from motet.data.trees import leaves
 from motet.problems import MALFORMED, InputError, reason
 from motet.processes import processes_of
-from motet.run.folder import FOLDS, METRICS, JsonLines
+from motet.run.folder import METRICS, JsonLines, folds_of
 from motet.run.prepared import AnyPrepared
 from motet.run.stream_prepared import PreparedStream
 from motet.training import Trainer
@@ -165,9 +165,9 @@ def config_digest(config: Config) -> str:
 
 def what_is_kept(path: Path) -> str:
     """Report up to which step a run folder holds what its run has made."""
-    folds = [int(each.name) for each in path.glob(f"{FOLDS}/*") if each.name.isdecimal()]
-    of_fold = f" of fold {max(folds)}" if folds else ""
-    place = (path / FOLDS / str(max(folds)) if folds else path) / "checkpoints"
+    folds = folds_of(path)
+    of_fold = f" of fold {folds[-1].name}" if folds else ""
+    place = (folds[-1] if folds else path) / "checkpoints"
     if newest := [*_newest_first(place / "last"), *_newest_first(place / "best")]:
         step = int(newest[0].stem.removeprefix("step-"))
         return f"the run {path} is whole up to step {step}{of_fold}"

@@ -141,7 +141,8 @@ class Ensemble(Run):
 
     @property
     def _of_folds(self) -> bool:
-        return self.config.data.split.folds is not None
+        split = self.config.data.split
+        return split.folds is not None and split.fold is None
 
     def _trained_on(self, known: Fingerprint) -> str:
         if not self._of_folds:

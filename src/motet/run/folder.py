@@ -5,7 +5,7 @@
     runs/<name>-NNN/
       config.yaml  metrics.jsonl  environment.json  analysis.json  data.json
       predictions/test.parquet
-      model/{model.safetensors, config.json, preprocessing.json, README.md}
+      model/{model.safetensors, config.json, preprocessing.json, learned.json, README.md}
       checkpoints/{last,best}/
       from_run.json  from_run/  what tasks of an earlier run lost, and a copy of its model
       export/                   models for other programs, with what they need
@@ -44,8 +44,8 @@ FROM_RUN = "from_run"
 EARLIER = "from_run.json"
 """What the tasks of these runs lost."""
 CACHE = "cache"
-LOGGERS = "loggers"
 """Folder of encoded rows, if they are streamed."""
+LOGGERS = "loggers"
 TEST_PREDICTIONS = "predictions/test.parquet"
 FOLDS = "folds"
 """Folder of the runs of folds, if there are any."""
@@ -99,6 +99,17 @@ def remove(path: Path) -> None:
         shutil.rmtree(each) if each.is_dir() else each.unlink()
     with suppress(OSError):  # the working directory stays, empty
         path.rmdir()
+
+
+def model_folder(path: Path) -> Path:
+    """Return the ``model/`` folder of a run; a folder without one is one itself."""
+    return path / MODEL if (path / MODEL).is_dir() else path
+
+
+def folds_of(path: Path) -> list[Path]:
+    """Return the folders of the runs of folds, in their order; none for another run."""
+    found = (each for each in (path / FOLDS).glob("*") if each.name.isdecimal())
+    return sorted(found, key=lambda each: int(each.name))
 
 
 def require_folder(path: Path) -> None:

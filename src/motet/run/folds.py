@@ -10,36 +10,29 @@
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import reduce
-from math import nan
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from motet.config import Config, Origin
 from motet.config.collecting import read_on
 from motet.config.only_tasks import only_tasks
-from motet.figures import figure
 from motet.model.checks import names_of
 from motet.problems import InputError
 from motet.processes import processes_of
-from motet.run import folder, saving
+from motet.run import folder
 from motet.run.building import check
-from motet.run.calibrating import joined_folds
 from motet.run.ensembles import Ensemble
+from motet.run.folds_together import calibrated_together, put_together
 from motet.run.given_sources import sources_of
 from motet.run.joining import created, held, joined
 from motet.run.launching import note_run
-from motet.run.layout import columns, line
+from motet.run.layout import line
 from motet.run.loading import load
 from motet.run.observers import Say
 from motet.run.origin_rows import fingerprint
-from motet.run.prepared import ROW, Prepared
+from motet.run.prepared import Prepared, starts_of
 from motet.run.preparing import make_target
 from motet.run.process_lines import processes_used
 from motet.run.progress import Progress, progress_of
@@ -52,9 +45,6 @@ from motet.run.training import (
     train_one,
     write_config,
 )
-from motet.training.history import read_records
-from motet.version import __version__
-from motet.writing import replacing
 
 
 def train(
@@ -197,38 +187,15 @@ def _all_folds(path: Path, config: Config, data: Any, say: Say, step: Say) -> En
     runs = [_fold(path, config, fold, data, say, step) for fold in range(1, count + 1)]
     processes = processes_of()
     if processes.first:
-        _put_together(path, runs, say)
+        calibration = None
         if config.training.calibrate:
-            _calibrate(path, runs, data, say, step)
+            (source,) = sources_of(config, Origin(), data).values()
+            calibration = calibrated_together(runs, source, step)
+        put_together(path, runs, calibration, say)
     processes.wait()
     found = load(path)
     assert isinstance(found, Ensemble)
     return found
-
-
-def _put_together(path: Path, runs: Sequence[Run], say: Say) -> None:
-    """Write the predictions, the metrics and the models of all folds."""
-    tables = [pq.ParquetFile(run.path / folder.TEST_PREDICTIONS).read() for run in runs]
-    predictions = pa.concat_tables(tables, promote_options="default").sort_by(ROW)
-    with replacing(path / folder.TEST_PREDICTIONS) as file:
-        pq.write_table(predictions, file, write_page_checksum=True)
-    results = [_test_result(run.path) for run in runs]
-    summary = _summary(results)
-    say(line("folds", f"{len(runs)}, each tested with the model that did not see it"))
-    for each in summary:
-        say(each)
-    folder.write_text(path / folder.METRICS, json.dumps(_joined(results)) + "\n")
-    models = [run.path / folder.MODEL for run in runs]
-    saving.save_members(path / folder.MODEL, models, _card(results[0]["tasks"], len(runs), summary))
-
-
-def _calibrate(path: Path, runs: Sequence[Run], data: Any, say: Say, step: Say) -> None:
-    """Learn intervals and sets of the models together; each has temperatures of its own."""
-    (source,) = sources_of(runs[0].config, Origin(), data).values()
-    found = joined_folds([run._calibration_of_fold(source, step) for run in runs])
-    if found.tasks:
-        saving.save_calibration(path, found)
-        say(line("calibrate", "intervals and sets, each row with the model that did not see it"))
 
 
 def _fold(run: Path, config: Config, fold: int, data: Any, say: Say, step: Say) -> Run:
@@ -269,98 +236,21 @@ def _require_unfinished(path: Path) -> None:
 
 
 def with_classes(prepared: Prepared) -> Config:
-    """Return the config with the classes of all rows: the models of all folds have the same."""
+    """Return the config with the classes of all rows: the models of all folds have the same.
+
+    Those of a task that is taken of an earlier run are known from there.
+    """
     config = prepared.config
+    taken = {name for start in starts_of(prepared) for name in start.tasks}
     tasks: dict[str, Any] = {}
     for name, task in config.tasks.items():
-        options = task.options()
-        if "classes" in options and options["classes"] is None and not options.get("columns"):
+        options = task.model_dump()
+        open_ = "classes" in options and options["classes"] is None and not options.get("columns")
+        if open_ and name not in taken:
             target = make_target(name, task)
             judged = prepared.preprocessing.judged(name, prepared.rows.table)
             target.fit(judged, prepared.preprocessing.fitted_inputs)
             found = target.learned()["classes"]
             options["classes"] = found if isinstance(found, int) else list(found)
-        tasks[name] = {"type": task.type, **options}
+        tasks[name] = options
     return Config(**{**config.model_dump(exclude_unset=True), "tasks": tasks})
-
-
-def _test_result(run: Path) -> dict[str, Any]:
-    """Read the record of a run's test, with None where a number was NaN."""
-    records = reversed(read_records(run / folder.METRICS))
-    return next(record for record in records if record["event"] == "test")
-
-
-def _summary(results: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return a table with the mean of each metric over the folds, and its spread."""
-    rows: list[Sequence[str]] = [("task", "metric", "mean", "deviation", "lowest", "highest")]
-    for task, values in results[0]["tasks"].items():
-        for metric in values:
-            if metric not in ("loss", "count"):
-                found = _known(results, "tasks", task, metric)
-                spread = stdev(found) if len(found) > 1 else nan
-                ends = (min(found, default=nan), max(found, default=nan))
-                numbers = (_mean(found), spread, *ends)
-                rows.append((task, metric, *map(figure, numbers)))
-    return list(columns(rows, right=(2, 3, 4, 5)))
-
-
-def _joined(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return one record with the means over the folds, and the numbers of all labels."""
-    tasks: dict[str, Any] = {}
-    for task, values in results[0]["tasks"].items():
-        tasks[task] = {metric: _mean(_known(results, "tasks", task, metric)) for metric in values}
-        tasks[task]["count"] = sum(_known(results, "tasks", task, "count"))
-    seconds = sum(each["seconds"] for each in results)
-    joined = {
-        **results[0],
-        "seconds": seconds,
-        "tasks": tasks,
-        "score": _mean_of(results, "score"),
-        "scores": {task: _mean_of(results, "scores", task) for task in tasks},
-        "trivial": {
-            task: {metric: _mean_of(results, "trivial", task, metric) for metric in values}
-            for task, values in results[0]["trivial"].items()
-        },
-    }
-    return dict(folder.finite(joined))
-
-
-def _mean_of(results: Sequence[Any], *keys: str) -> float:
-    return _mean(_known(results, *keys))
-
-
-def _known(results: Sequence[Any], *keys: str) -> list[float]:
-    """Return the numbers at the same place of each record, where it is there and not NaN."""
-    found = [reduce(lambda at, key: at.get(key, {}), keys, each) for each in results]
-    return [value for value in found if isinstance(value, (int, float))]
-
-
-def _mean(values: Sequence[float]) -> float:
-    return mean(values) if values else nan
-
-
-def _card(tasks: Iterable[str], count: int, summary: Sequence[str]) -> str:
-    return "\n".join(
-        [
-            f"# An ensemble of {count} models for {', '.join(tasks)}",
-            "",
-            f"Trained with motet {__version__}, a model for each of {count} folds; each has a card",
-            "of its own in members/. Their probabilities and numbers are averaged.",
-            "",
-            "```python",
-            "import motet",
-            "",
-            'motet.load("model").predict("rows.csv")',
-            "```",
-            "",
-            "## Quality",
-            "",
-            "Of the models alone, each on the fold that it was not trained on. The ensemble itself",
-            "was not evaluated, as every row trained some of its models.",
-            "",
-            "```",
-            *summary,
-            "```",
-            "",
-        ]
-    )

@@ -8,6 +8,7 @@ from pathlib import Path
 from motet.figures import counted
 from motet.problems import InputError
 from motet.run import folder, saving
+from motet.run.card import ensemble_card
 from motet.run.ensembles import Ensemble
 from motet.run.loading import load
 from motet.run.origin_rows import read_fingerprint
@@ -53,7 +54,9 @@ def ensemble(runs: Sequence[str | Path], output: str | Path) -> Ensemble:
             unfinished.mkdir(parents=True)
             _copy_split(paths, unfinished)
             tasks = loaded[0].model.labelled_tasks
-            saving.save_members(unfinished / folder.MODEL, models, _card(tasks, len(models)))
+            made = f"Made with motet {__version__} of finished runs"
+            text = ensemble_card(tasks, len(models), made)
+            saving.save_members(unfinished / folder.MODEL, models, text)
             unfinished.rename(target)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -64,7 +67,7 @@ def ensemble(runs: Sequence[str | Path], output: str | Path) -> Ensemble:
 
 def _models(path: Path) -> list[Path]:
     """Return the model folders of a run, several of an ensemble."""
-    inside = path / folder.MODEL if (path / folder.MODEL).is_dir() else path
+    inside = folder.model_folder(path)
     return saving.members(inside) or [inside]
 
 
@@ -125,21 +128,3 @@ def _described(kind: str, classes: Sequence[str] | None, levels: Sequence[float]
 def _columns(run: Run) -> set[str]:
     inputs = run.reader.preprocessing.fitted_inputs
     return {column for each in inputs.values() for column in each.columns(())}
-
-
-def _card(tasks: Sequence[str], count: int) -> str:
-    return "\n".join(
-        [
-            f"# An ensemble of {count} models for {', '.join(tasks)}",
-            "",
-            f"Made with motet {__version__} of finished runs; each has a card of its own in",
-            "members/. Their probabilities and numbers are averaged.",
-            "",
-            "```python",
-            "import motet",
-            "",
-            'motet.load("model").predict("rows.csv")',
-            "```",
-            "",
-        ]
-    )

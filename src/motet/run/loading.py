@@ -20,7 +20,7 @@ def load(path: str | Path) -> Run:
         The run, on the CPU; an `Ensemble` if it has several models.
     """
     path = Path(path)
-    inside = path / folder.MODEL if (path / folder.MODEL).is_dir() else path
+    inside = folder.model_folder(path)
     members = saving.members(inside)
     if members:
         ensemble = Ensemble(path, [_loaded(member, member) for member in members])

@@ -21,7 +21,8 @@ from motet.report.page import comparison_page, folds_page, run_page, runs_page
 from motet.report.results import rows_to_read
 from motet.run import folder
 from motet.run.sealed import read_sealed
-from motet.run.tested_rows import SourceRows, tested_rows
+from motet.run.source_rows import SourceRows
+from motet.run.tested_rows import tested_rows
 from motet.training.history import read_records
 
 REPORT = "report.html"
@@ -71,11 +72,11 @@ def _page(folders: Sequence[Path], data: Any) -> str:
             raise InputError("found a comparison among several folders; report on it alone")
         return comparison_page(folders[0].resolve().name, _read_json(folders[0] / RESULTS))
     if len(folders) == 1:
-        folds = sorted((folders[0] / folder.FOLDS).glob("*/" + folder.CONFIG))
+        folds = [e for e in folder.folds_of(folders[0]) if (e / folder.CONFIG).is_file()]
         if not folds:
             return run_page(run_facts(folders[0], data=data))
         whole = run_facts(folders[0], data=data)
-        facts = [run_facts(fold.parent, rows=False) for fold in folds]
+        facts = [run_facts(fold, rows=False) for fold in folds]
         return folds_page(whole, [replace(each, name=f"fold {each.name}") for each in facts])
     return runs_page(_distinct([run_facts(each, rows=False) for each in folders]))
 
@@ -132,8 +133,8 @@ def _with_rows(facts: RunFacts, path: Path, config: Config, data: Any) -> RunFac
     """Return facts with the test rows, and the inputs of those that are most wrong."""
     predictions = path / folder.TEST_PREDICTIONS
     learned = path / folder.MODEL / _PREPROCESSING
-    if (path / folder.FOLDS).is_dir():  # all folds have the same classes
-        learned = path / folder.FOLDS / "1" / folder.MODEL / _PREPROCESSING
+    if folds := folder.folds_of(path):  # all of them have the same classes
+        learned = folds[0] / folder.MODEL / _PREPROCESSING
     if not (predictions.is_file() and learned.is_file()):
         return facts
     preprocessing = Preprocessing.from_json(learned.read_text(encoding="utf-8"))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from motet.config import Config
@@ -22,7 +21,6 @@ from motet.run import folder, saving
 from motet.run.calibrating import (
     Calibration,
     calibrated,
-    calibrated_predictions,
     require_calibrated,
 )
 from motet.run.changes import Change, read_changes
@@ -383,25 +381,6 @@ class Run:
             if fitted is None:
                 return calibrated(self.model, rows, batch_size=size, source=source)
             return calibrated(self.model, fitted, rows, batch_size=size, source=source)
-
-    def _calibration_of_fold(self, data: Any, step: Callable[[str], object]) -> Calibration:
-        """Return what the test rows of a fold give for the models of all folds together."""
-        rows = self._labelled_rows(data, None, "test", None, step)
-        size = self.reader.batch_size(rows.source)
-        own = (
-            (
-                {
-                    task: each._replace(spread=None)  # of this model, not of all
-                    for task, each in self._predictions(part.inputs, list(rows.tasks)).items()
-                },
-                {task: torch.tensor(values) for task, values in part.targets.items()},
-                dict[str, torch.Tensor](),
-            )
-            for part in rows.encoded()
-        )
-        tasks = [self.model.tasks[name] for name in rows.tasks]
-        with explaining_memory("the calibration", partial(_little_else, size)):
-            return calibrated_predictions(tasks, own, "folds")
 
     def _labelled_rows(
         self,

@@ -32,7 +32,7 @@ from motet.model.sizes import Sizes, learned_sizes
 from motet.problems import MALFORMED, InputError, reason
 from motet.registry import LABELS, TASKS
 from motet.run.calibrating import Calibration
-from motet.run.folder import MODEL, finite, require_folder, write_text
+from motet.run.folder import finite, model_folder, require_folder, write_text
 from motet.run.sealed import file_digest, read_sealed, write_sealed
 from motet.tasks import Prediction
 from motet.tasks.scores import Trivial
@@ -111,7 +111,7 @@ def save_calibration(path: Path, calibration: Calibration) -> None:
         path: A run folder, or a ``model/`` folder.
         calibration: What was learned.
     """
-    folder = path / MODEL if (path / MODEL).is_dir() else path
+    folder = model_folder(path)
     settings = read_sealed(folder / SETTINGS)
     learned = read_sealed(folder / LEARNED) if (folder / LEARNED).is_file() else {}
     learned["calibration"] = {"of": _weights_of(folder), **calibration.as_json()}
@@ -197,20 +197,28 @@ def _kept_file(folder: Path, name: str) -> Path:
     return path
 
 
-def save_members(folder: Path, models: Sequence[Path], card: str) -> None:
+def save_members(
+    folder: Path, models: Sequence[Path], card: str, calibration: Calibration | None = None
+) -> None:
     """Write a folder of several models, each a copy of a model folder; the settings last.
 
     Args:
         folder: The ``model/`` folder.
         models: Model folders.
         card: Text of the folder's README.
+        calibration: What was learned about the tasks of all models together, if anything.
     """
     names = [f"{MEMBERS}/{place}" for place in range(1, len(models) + 1)]
     for name, model in zip(names, models, strict=True):
         with writing(folder / name):
             shutil.copytree(model, folder / name, dirs_exist_ok=True)
     write_text(folder / CARD, card)
-    write_sealed(folder / SETTINGS, {"motet": __version__, "members": names})
+    if calibration is not None:
+        weights = [_weights_of(folder / name) for name in names]
+        content = {"of": weights, **calibration.as_json()}
+        write_sealed(folder / LEARNED, {"calibration": content})
+    more = {"members": names, "calibrated": calibration is not None}
+    write_sealed(folder / SETTINGS, {"motet": __version__, **more})
 
 
 def members(folder: Path) -> list[Path]:

@@ -201,11 +201,7 @@ def copied(starts: Sequence[Start], path: Path) -> None:
     for number, start in enumerate(starts, 1):
         with writing(path / folder.FROM_RUN):
             to = path / folder.FROM_RUN / str(number)
-            shutil.copytree(_model_folder(start.run.path), to, dirs_exist_ok=True)
-
-
-def _model_folder(path: Path) -> Path:
-    return path / folder.MODEL if (path / folder.MODEL).is_dir() else path
+            shutil.copytree(folder.model_folder(start.run.path), to, dirs_exist_ok=True)
 
 
 # What the earlier run fixes -----------------------------------------------------------------------
@@ -314,7 +310,8 @@ def _input(run: Any, name: str) -> Plain:
     """Return the options of an input; those of its encoder fit its weights, without other files."""
     found: Plain = run.config.inputs[name].model_dump()
     if "encoder" in found:
-        config = configs.read(read_sealed(_model_folder(run.path) / "config.json")["config"])[0]
+        file = folder.model_folder(run.path) / "config.json"
+        config = configs.read(read_sealed(file)["config"])[0]
         found["encoder"] = (config.inputs or {})[name].options()["encoder"]
     return found
 
