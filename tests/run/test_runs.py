@@ -87,6 +87,8 @@ def test_columns_that_are_not_inputs_are_ignored_and_their_order_does_not_matter
 
 def test_only_the_tasks_asked_for_are_predicted(run, rows):
     assert run.predict(rows, tasks=["spend"]).column_names == ["spend"]
+    with pytest.raises(InputError, match="tasks: found none; expected one or more tasks"):
+        run.predict(rows, tasks=[])
     with pytest.raises(InputError, match="no task is named 'spent'; did you mean 'spend'"):
         run.predict(rows, tasks=["spent"])
 

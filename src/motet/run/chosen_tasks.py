@@ -14,11 +14,13 @@ def chosen_tasks(
     """Return the names of the tasks asked for; all enabled ones with labels if None.
 
     Raises:
-        InputError: If a task is unknown, auxiliary, disabled, or was added to the model after the
-            run.
+        InputError: If there is none, or one is unknown, auxiliary, disabled, or was added to the
+            model after the run.
     """
     enabled = model.labelled_tasks
     chosen = list(enabled if tasks is None else names_of(tasks))
+    if tasks is not None and not chosen:
+        raise InputError("found none; expected one or more tasks", option="tasks")
     for task in chosen:
         if task not in model.tasks.names:
             raise InputError(f"no task is named {task!r}; {hint(task, enabled)}")

@@ -56,7 +56,7 @@ class Arrays(NamedTuple):
 
 
 def as_arrays(found: Prediction) -> Arrays:
-    """Return the arrays of a prediction, those with fractions in float64."""
+    """Return the arrays of a prediction."""
     return Arrays(*(None if each is None else each.cpu().numpy() for each in found))
 
 

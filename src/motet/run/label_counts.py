@@ -70,12 +70,11 @@ def class_table(counts: Sequence[LabelCounts]) -> Iterator[str]:
     if len(having) > MANY:
         yield from _rarest_table(having)
         return
-    most = _SHOWN
     splits = [name for name in SPLITS if any(name in each.rows for each in having)]
     rows = [("", "", *splits)]
     for each in having:
-        whole = len(each.classes) <= most
-        names = list(each.classes) if whole else each.rarest[: max(1, most - 1)]
+        whole = len(each.classes) <= _SHOWN
+        names = list(each.classes) if whole else each.rarest[: _SHOWN - 1]
         for place, name in enumerate(names):
             of = each.classes[name]
             title = each.task if place == 0 else ""

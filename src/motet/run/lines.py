@@ -58,9 +58,10 @@ def data_lines(prepared: AnyPrepared) -> Iterator[str]:
     if isinstance(prepared, PreparedSources):
         yield from source_lines(prepared)
     guesses = {g.column: g for part in parts for g in part.rows.guesses if g.type is not None}
-    unused = [g for part in parts for g in part.rows.guesses if g.column not in guesses]
+    unused = {g.column: g for part in parts for g in part.rows.guesses if g.column not in guesses}
     if guesses:
-        found = [(g.column, g.type or "not used", g.reason) for g in (*guesses.values(), *unused)]
+        shown = (*guesses.values(), *unused.values())
+        found = [(g.column, g.type or "not used", g.reason) for g in shown]
     else:
         chosen = prepared.config.inputs or {}
         found = [(name, member.type, "") for name, member in chosen.items()]
@@ -130,14 +131,13 @@ def model_lines(prepared: AnyPrepared) -> Iterator[str]:
     yield from wrapped("", [f"shared {costs.shared:,}; {own[0]}", *own[1:]])
     per = "row" if len(prepared.parts) == 1 else "row of each source"
     yield line("", f"{costs.multiply_adds:,.0f} multiply-adds per {per}")
-    if costs.single_models > 1:
+    if costs.single_models > 1 and costs.single_parameters:
         size = costs.parameters / costs.single_parameters
-        work = costs.multiply_adds / costs.single_multiply_adds
-        yield line(
-            "",
-            f"{costs.single_models} single-task models together: {size:.2f} x their parameters, "
-            f"{work:.2f} x their multiply-adds",
-        )
+        text = f"{costs.single_models} single-task models together: {size:.2f} x their parameters"
+        if costs.single_multiply_adds:  # none where no such task is enabled
+            work = costs.multiply_adds / costs.single_multiply_adds
+            text += f", {work:.2f} x their multiply-adds"
+        yield line("", text)
 
 
 def epoch_lines(record: EvaluationRecord, epochs: int) -> Iterator[str]:

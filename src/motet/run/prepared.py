@@ -62,11 +62,6 @@ class RunRows:
     """The earlier runs that it starts from."""
 
     @property
-    def title(self) -> str:
-        """What messages call the source."""
-        return self.source.title
-
-    @property
     def fed(self) -> dict[str, Any]:
         """What predictions need to know about the source, as JSON can hold it."""
         entry = (self.config.data.sources or {}).get(self.name)

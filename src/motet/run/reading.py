@@ -75,7 +75,7 @@ class Reading:
         self.stream_split: StreamSplit | None = None
         self.used: set[str | None] = set()
         """Columns that are labels, or mark the split."""
-        self.weighted: dict[str | None, str] = {}
+        self.weighted: dict[str, str] = {}
         """Columns of weights of rows, with the task that has them."""
         self._beside: set[str | None] = set()
 
@@ -116,7 +116,8 @@ class Reading:
                 judged = JudgedRows.of(task, options)
                 self._beside |= set(judged.columns)
                 judged.holds(self.table)
-            self.weighted |= {options.get("row_weight"): task}
+            if (column := options.get("row_weight")) is not None:
+                self.weighted[column] = task
 
     def _require_own_splits(self) -> None:
         """Refuse to draw splits of rows that are split already, and to learn from their names."""

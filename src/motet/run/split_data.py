@@ -15,7 +15,7 @@ from motet.data.several import Sources
 from motet.data.stream import StreamData
 from motet.data.trees import take_rows
 from motet.processes import processes_of
-from motet.run.prepared import ROW, SOURCE, AnyPrepared, Prepared, PreparedSources
+from motet.run.prepared import ROW, SOURCE, AnyPrepared, Prepared
 from motet.run.runs import Run
 from motet.run.stream_prepared import TEST, PreparedStream, split_parts
 
@@ -41,7 +41,7 @@ def rows_of(
         processes = processes_of()
         return prepared.data(split, processes.rank, processes.count)
     found = {}
-    for source, part in _in_memory(prepared):
+    for source, part in prepared.used.items():
         rows = getattr(part.rows.split, split)
         if len(rows) or not source:
             found[source] = ArrayData(
@@ -71,7 +71,7 @@ def write_test_predictions(
         _write_parts(file, _predicted_parts(run, prepared))
         return
     found = []
-    for source, part in _in_memory(prepared):
+    for source, part in prepared.used.items():
         tasks = run.model.labelled_tasks
         if source:
             tasks = tuple(task for task in tasks if task in part.rows.tasks)
@@ -79,10 +79,6 @@ def write_test_predictions(
             found.append(_predicted(run, part, inputs[source], tasks))
     joined = pa.concat_tables(found, promote_options="permissive")
     pq.write_table(joined, file, write_page_checksum=True)
-
-
-def _in_memory(prepared: Prepared | PreparedSources) -> Iterator[tuple[str, Prepared]]:
-    yield from prepared.used.items()
 
 
 def _predicted_parts(run: Run, prepared: PreparedStream) -> Iterator[pa.Table]:

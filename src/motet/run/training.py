@@ -45,7 +45,7 @@ from motet.run.split_data import rows_of, write_test_predictions
 from motet.run.starting import copied
 from motet.run.task_analysis import write_analysis
 from motet.run.teachers import soft_targets_of, teacher_lines, teachers_of
-from motet.training import History, OutOfMemory, Report, TestRecord, TrainingError
+from motet.training import History, OutOfMemory, Report, TestRecord, Trainer, TrainingError
 from motet.training.display import LiveProgress
 from motet.training.evaluation import evaluate
 from motet.training.memory import explaining_memory
@@ -198,7 +198,7 @@ class _Attempt:
             self.say(line("note", note))
         records = History.read(self.path / folder.METRICS).records if self.processes.first else []
         self.trainer.history = History(self.processes.of_first(records))
-        self.say(f"{'resume':<10} from step {self.trainer.step}")
+        self.say(line("resume", f"from step {self.trainer.step}"))
 
     def carry_out(self) -> Run:
         """Train, evaluate and save; after an interrupt, report how to continue."""
@@ -207,7 +207,7 @@ class _Attempt:
                 return self._carry_out()
         except KeyboardInterrupt:
             step = self.trainer.step
-            self.say(f"{'stopped':<10} at step {step}; continue with: {self._command()}")
+            self.say(line("stopped", f"at step {step}; continue with: {self._command()}"))
             raise
         except OutOfMemory as error:
             more = _on_disk(self.prepared.config)
@@ -236,7 +236,7 @@ class _Attempt:
         """Remove the folder of this attempt if it holds no checkpoint."""
         if self.processes.first and not self._is_resumable():
             folder.remove(self.path)
-            self.say(f"{'removed':<10} {self.path}, as there is no checkpoint yet")
+            self.say(line("removed", f"{self.path}, as there is no checkpoint yet"))
 
     def _is_resumable(self) -> bool:
         return not self._checkpoints.is_empty()
@@ -266,35 +266,19 @@ class _Attempt:
             trainer.trivial,
             trainer.kept,
         )
-        best = trainer.history.best_epoch
-        kept = f"epoch {best}, its weights are kept" if best else "not evaluated; last weights kept"
-        self.say(f"{'best':<10} {kept}")
-        if trainer.cut_short:
-            self.say(line("note", trainer.cut_short))
-        each = trainer.progress.kept_for.items()
-        for part in wrapped(
-            "each task", [f"{task} of evaluation {number}" for task, number in each]
-        ):
-            self.say(part)
-        if trainer.progress.skipped:
-            self.say(line("note", f"{trainer.progress.skipped} skipped steps that were not finite"))
-        if trainer.progress.overflowed:
-            note = (
-                f"{trainer.progress.overflowed} skipped steps in which float16 overflowed; each "
-                "halved the loss scale"
-            )
-            self.say(line("note", note))
+        for each in _fitted_lines(trainer):
+            self.say(each)
         if self.processes.first and any(each.whole for each in starts_of(prepared)):
             before, after = before_and_after(prepared, trainer, inputs)
             write_changes(self.path, _plain(prepared), self._taught, before, after)
-            for text in change_lines(read_changes(self.path)):
-                self.say(text)
+            for each in change_lines(read_changes(self.path)):
+                self.say(each)
         if prepared.config.training.calibrate:
             self._calibrate(run, inputs)
         tested = any(part.counts["test"] for part in prepared.used.values())
         report = self._test(run, inputs) if tested and prepared.config.data.evaluate_test else None
-        for note in [] if report else _constants(trainer.history):
-            self.say(line("note", note))
+        for each in [] if report else _constants(trainer.history):
+            self.say(line("note", each))
         if self.processes.first:
             if measured:
                 self._record_memory()
@@ -362,7 +346,7 @@ class _Attempt:
         for logger in self._loggers:
             logger.write(record)
         count = sum(part.counts["test"] for part in self.prepared.used.values())
-        self.say(f"{'test':<10} {count:,} rows, used for nothing before")
+        self.say(line("test", f"{count:,} rows, used for nothing before"))
         for each in report_lines(run.model, report):
             self.say(each)
         with replacing(self.path / folder.TEST_PREDICTIONS) as file:
@@ -383,6 +367,25 @@ def _on_disk(config: Config) -> list[str]:
     if any(wrong_stream(data.split, config.tasks, 1, config.training)):
         return []
     return ["data.stream: true (the rows stay on disk)"]
+
+
+def _fitted_lines(trainer: Trainer) -> Iterator[str]:
+    """Report which weights are kept, why training ended early, and which steps were skipped."""
+    best, progress = trainer.history.best_epoch, trainer.progress
+    kept = f"epoch {best}, its weights are kept" if best else "not evaluated; last weights kept"
+    yield line("best", kept)
+    if trainer.cut_short:
+        yield line("note", trainer.cut_short)
+    of_tasks = [f"{task} of evaluation {number}" for task, number in progress.kept_for.items()]
+    yield from wrapped("each task", of_tasks)
+    if progress.skipped:
+        yield line("note", f"{progress.skipped} skipped steps that were not finite")
+    if progress.overflowed:
+        yield line(
+            "note",
+            f"{progress.overflowed} skipped steps in which float16 overflowed; each halved the "
+            "loss scale",
+        )
 
 
 def _constants(history: History) -> list[str]:
