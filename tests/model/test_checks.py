@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from motet import sharing
+from motet.encoders import MLP
 from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.tasks import Classification, Regression, TaskMetrics
@@ -37,6 +38,19 @@ class Returning(nn.Module):
 
     def forward(self, inputs):
         return self.function(self.layer(inputs))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "found"),
+    [
+        (torch.zeros(2, 2), r"a tensor \(2, 2\) of float32"),
+        ({"numbers": torch.zeros(2, 2)}, r"a mapping {'numbers': a tensor \(2, 2\) of float32}"),
+    ],
+)
+def test_an_input_that_an_encoder_reads_and_rows_lack_is_named(inputs, found):
+    model = MultiTaskModel(MLP(2, [4], hidden=[3]), tasks())
+    with pytest.raises(InputError, match=f"failed on {found}: it reads 'categories', which is not"):
+        model(inputs)
 
 
 # Tasks -------------------------------------------------------------------------------------------

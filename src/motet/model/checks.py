@@ -13,7 +13,7 @@ from motet.sharing.features import unsized_layers
 from motet.tasks import Task
 from motet.tasks.listing import listed_tasks
 
-EXPLAINED = (RuntimeError, TypeError, IndexError, ValueError, AttributeError)
+EXPLAINED = (RuntimeError, TypeError, IndexError, KeyError, ValueError, AttributeError)
 """What torch raises for inputs that do not fit; `explained` separates these from errors in code."""
 _MACHINE = ("memory", "CUDA", "deterministic")
 """Words in errors about the machine, which inputs of another shape would not avoid."""
@@ -126,6 +126,8 @@ def explained(error: Exception, inputs: Any, what: str) -> InputError | None:
     if isinstance(error, AttributeError) and not text.startswith(("'tuple'", "'dict'")):
         return None
     advice, first = _advice(text, inputs), text.splitlines()[0].removesuffix(".")
+    if isinstance(error, KeyError):
+        first = f"it reads {text}, which is not there"
     return InputError(
         f"{what} failed on {described(inputs)}: {first}"
         + (f". {advice[0].upper()}{advice[1:]}" if advice else "")
