@@ -12,7 +12,14 @@ from motet.encoders.joined import Joined
 from motet.model import MultiTaskModel
 from motet.problems import InputError, RowError
 from motet.sharing import create as create_sharing
-from motet.tasks import Classification, PixelRegression, Segmentation, TaskMetrics, fit_trivial
+from motet.tasks import (
+    Classification,
+    PixelRegression,
+    Segmentation,
+    TaskMetrics,
+    fit_trivial,
+    trivial_metrics,
+)
 from motet.tasks.map_heads import resized
 from motet.training import Trainer
 
@@ -195,6 +202,14 @@ def test_the_constant_prediction_is_the_best_one(metric):
         return higher * states(task, tally.metrics, repeated, truth)[metric].score().value
 
     assert all(score(constant.value) >= score(each) - 1e-6 for each in others)
+
+
+def test_the_constant_is_known_where_few_pixels_have_a_label():
+    target = torch.full((2, 40, 50), torch.nan)
+    target[0, 7, 8], target[1, 9, 1:4] = 3.0, torch.tensor([5.0, 6.0, 7.0])
+    task = PixelRegression("a")
+    assert task.trivial(task.statistics(target), "mae").value.item() == 5
+    assert trivial_metrics([task], {"a": target}, {"a": target})["a"]["mae"] == 5 / 4
 
 
 def test_rows_without_any_label_count_for_nothing():

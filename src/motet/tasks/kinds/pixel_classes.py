@@ -62,7 +62,7 @@ class PixelClassLabels(LabelKind):
 
     def sampled(self, target: Tensor) -> Tensor:
         """Return the labels of some pixels, (B, 256) at most."""
-        return some_pixels(target)
+        return some_pixels(target, self.present(target))
 
     def totals(self, target: Tensor) -> Tensor:
         """Return how many pixels each class has."""
@@ -80,10 +80,22 @@ class PixelClassLabels(LabelKind):
         return constant_class(ranges, names, "for every pixel")
 
 
-def some_pixels(target: Tensor) -> Tensor:
-    """Return evenly spaced pixels of labels (B, H, W): all of few, else half of 256 at least."""
-    flat = target.flatten(1)
-    return flat[:, :: max(1, -(-flat.shape[1] // SAMPLED))]
+def some_pixels(target: Tensor, present: Tensor) -> Tensor:
+    """Return evenly spaced pixels of labels (B, H, W): all of few, else half of 256 at least.
+
+    A row of which none of these has a label gives its first labelled pixels instead.
+    """
+    flat, known = target.flatten(1), present.flatten(1)
+    places = slice(None, None, max(1, -(-flat.shape[1] // SAMPLED)))
+    chosen = flat[:, places]
+    sparse = known.any(dim=1) & ~known[:, places].any(dim=1)
+    if not bool(sparse.any()):
+        return chosen
+    chosen = chosen.clone()
+    for row in sparse.nonzero().flatten().tolist():
+        own = flat[row][known[row]][: chosen.shape[1]]
+        chosen[row, : len(own)] = own
+    return chosen
 
 
 def weights_of_pixels(weights: Tensor, target: Tensor) -> Tensor:

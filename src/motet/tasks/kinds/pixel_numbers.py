@@ -57,7 +57,7 @@ class PixelNumberLabels(LabelKind):
 
     def sampled(self, target: Tensor) -> Tensor:
         """Return the labels of some pixels, (B, 256) at most."""
-        return some_pixels(target)
+        return some_pixels(target, self.present(target))
 
     def moments(self, target: Tensor) -> Moments:
         return Moments.of([target[self.present(target)].double()])
