@@ -19,21 +19,36 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[^)\s]*)?\)")
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
 BLOCKS = re.compile(r"^```(console|yaml|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SET_UP = ("make", "source")
 """What `make demo` and a shell do before."""
 
 
+def links(page):
+    """The files that a page links, with the heading or none; the page itself is one."""
+    text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target, heading in LINK.findall(text):
+        yield (page.parent / target).resolve() if target else page, heading
+
+
 def linked(page):
     """The files that a page links."""
-    text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    return {(page.parent / target).resolve() for target in LINK.findall(text)}
+    return {path for path, _ in links(page)}
+
+
+def headings(page):
+    """The headings of a page, as links name them."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    found = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in found}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_of_a_page_lead_to_files(page):
+def test_links_of_a_page_lead_to_files_and_headings(page):
     assert [str(path) for path in linked(page) if not path.exists()] == []
+    named = [(path, heading) for path, heading in links(page) if heading]
+    assert [each for each in named if each[1] not in headings(each[0])] == []
 
 
 def test_every_page_is_found_from_the_index():

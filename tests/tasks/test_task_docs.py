@@ -49,17 +49,3 @@ def test_every_scheduler_and_its_options_are_on_the_page_of_schedules():
         assert f"| `{name}` |" in page
         for option in read_options(SCHEDULERS, name):
             assert option.name in page, f"{option.name} of {name}"
-
-
-def slug(heading):
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-
-
-def test_links_to_headings_of_the_docs_lead_somewhere():
-    headings = {
-        name: {slug(each) for each in re.findall(r"(?m)^#+ (.+)$", text)}
-        for name, text in PAGES.items()
-    }
-    for name, text in PAGES.items():
-        for target, heading in re.findall(r"\]\(([\w.]*)#([\w-]+)\)", text):
-            assert heading in headings[target or name], f"{name}: {target}#{heading}"
