@@ -12,6 +12,7 @@ import pytest
 
 import motet
 from motet import cli
+from motet.options import read_options
 from motet.registry import KINDS
 
 ROOT = Path(__file__).parent.parent
@@ -69,6 +70,29 @@ def test_every_public_module_has_a_page():
 def test_every_kind_of_member_that_can_be_registered_is_named():
     page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
     assert [kind for kind in KINDS if f"`{kind}`" not in page] == []
+
+
+MEMBERS = {
+    "encoder": ("encoders", "text"),
+    "fusion": ("encoders",),
+    "input": ("data", "text"),
+    "lr_schedule": ("config",),
+    "optimizer": ("config",),
+    "scheduler": ("schedules",),
+    "sharing": ("sharing",),
+}
+"""Pages that list the members of a kind; tests of tasks and balancers read the tables of theirs."""
+
+
+@pytest.mark.parametrize("kind", MEMBERS)
+def test_every_member_and_its_options_are_on_the_pages_of_their_kind(kind):
+    pages = [ROOT / "docs" / f"{name}.md" for name in MEMBERS[kind]]
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+    spelt = re.findall(r"`([^`\n]+)`", text) + re.findall(r"(\w+):(?= |$)", text, re.MULTILINE)
+    words = {word for each in spelt for word in re.findall(r"[\w+]+", each)}
+    for name in KINDS[kind]:
+        options = {option.name for option in read_options(KINDS[kind], name)}
+        assert {name, *options} - words == set(), name
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The pages on tasks and schedules name all that a config can use."""
+"""The pages on tasks name all that a config can use."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from motet.options import AUXILIARY_DEFAULTS, TASK_DEFAULTS, read_options
-from motet.registry import AUXILIARY, METRICS, SCHEDULERS, TASKS
+from motet.registry import AUXILIARY, METRICS, TASKS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = {path.name: path.read_text() for path in DOCS.glob("*.md")}
@@ -41,11 +41,3 @@ def test_every_option_of_a_type_is_on_the_page(name):
     page = PAGES["auxiliary_tasks.md"] if name in AUXILIARY else TASKS_PAGE + PAGES["own_tasks.md"]
     options = {option.name for option in read_options(TASKS, name)}
     assert options - names(page) - set(re.findall(r"(\w+): ", page)) == set()
-
-
-def test_every_scheduler_and_its_options_are_on_the_page_of_schedules():
-    page = PAGES["schedules.md"]
-    for name in SCHEDULERS:
-        assert f"| `{name}` |" in page
-        for option in read_options(SCHEDULERS, name):
-            assert option.name in page, f"{option.name} of {name}"
