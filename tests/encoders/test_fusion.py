@@ -14,7 +14,7 @@ from motet.options import PositiveInt, checked
 from motet.problems import InputError
 from motet.run import check
 from motet.run.building import build_trainer
-from motet.tasks import Regression, SequenceLabelling
+from motet.tasks import Generation, Regression, SequenceLabelling, WordRegression
 
 X = {"x": torch.randn(5, 3), "y": torch.randn(5, 2)}
 
@@ -117,6 +117,21 @@ def test_words_are_fused_with_the_features_of_the_other_inputs():
     both = {"one": LSTM(10, width=4), "two": LSTM(10, width=4)}
     with pytest.raises(InputError, match="'slots' reads tokens, and several encoders give them: o"):
         MultiTaskModel(encoders=both, tasks=[slots])
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        SequenceLabelling("t", classes=3, input="two"),
+        WordRegression("t", input="two"),
+        Generation("t", vocabulary_size=5, max_length=2, input="two"),
+    ],
+)
+def test_a_task_names_the_text_whose_words_it_reads_among_several(task):
+    made = {"one": LSTM(10, width=4), "two": LSTM(10, width=4)}
+    model = MultiTaskModel(encoders=made, tasks=[task]).eval()
+    inputs = {"one": torch.tensor([[5, 6]]), "two": torch.tensor([[7, 8, 9]])}
+    assert model.states(inputs)["t"].states.shape == (1, 3, 8)
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ class Generation(Task):
             of the training labels if left out, but at most 256.
         tokenizer: How labels become tokens, in a config: bpe, pieces of UTF-8, none unknown; words,
             separated by white space; or characters.
-        input: Name of the text whose tokens are read, where a config has several.
+        input: Name of the text whose tokens are read, where a model has several.
         decoder: From states to texts: gru, with attention, or transformer.
         width: Width of the decoder; 128 if left out.
         layers: Layers of the decoder; 1 if left out.
@@ -110,7 +110,7 @@ class Generation(Task):
     ) -> None:
         super().__init__(name, **common)
         self.outputs, self.max_length = vocabulary_size or 0, max_length or 0
-        self.decoder = decoder
+        self.decoder, self.text = decoder, input
         given = {"width": width, "layers": layers, "heads": heads, "dropout": dropout}
         self._given = {option: value for option, value in given.items() if value is not None}
         self._search: dict[str, Any] = {"beams": beams}

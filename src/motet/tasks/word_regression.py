@@ -37,7 +37,7 @@ class WordRegression(Task):
             returns a loss per word or their mean.
         delta: Distance at which huber's loss goes over to a straight line, in the unit of the
             target (standardised, if it is); 1 if left out.
-        input: Name of the text whose words have the numbers, where a config has several.
+        input: Name of the text whose words have the numbers, where a model has several.
         scaling: Mean and standard deviation by which targets were standardised.
         **common: Options of every task; see `motet.options.TaskOptions`.
 
@@ -69,7 +69,7 @@ class WordRegression(Task):
         **common: Unpack[TaskOptions],
     ) -> None:
         super().__init__(name, **common)
-        self.scaling = checked_scaling(name, scaling)
+        self.scaling, self.text = checked_scaling(name, scaling), input
         self.loss_name = loss if isinstance(loss, str) else "custom"
         self.loss_function = find_number_loss(loss, delta)
 
