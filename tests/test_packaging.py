@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import motet
+from motet import extras
 from motet.training.loggers import LOGGERS
 
 ROOT = Path(__file__).parent.parent
@@ -117,11 +118,16 @@ def test_the_citation_names_this_version():
 
 DISTRIBUTIONS = {"pil": "pillow", "sklearn": "scikit-learn", "mlflow": "mlflow-skinny"}
 DISTRIBUTIONS |= {"yaml": "pyyaml", "pydantic-core": "pydantic", "starlette": "fastapi"}
+EXTRA_OF_PACKAGE = {
+    DISTRIBUTIONS.get(name, name): extra
+    for module, extra in extras.EXTRA_OF.items()
+    for name in [canonicalize_name(module)]
+}
 CHECKED_BEFORE = {
     "data/images/normalising.py": "encoders/timm.py",
     "estimator/estimators.py": "estimator/__init__.py",
     "estimator/labels.py": "estimator/__init__.py",
-    **{f"serving/{name}.py": "cli/serving.py" for name in ("app", "body", "server")},
+    **{f"serving/{name}.py": "serving/__init__.py" for name in ("app", "body", "server")},
     **{f"training/loggers/{name}.py": "training/loggers/base.py" for name in LOGGERS},
 }
 """Modules that import an optional package without a hint, and the one that gives it."""
@@ -136,7 +142,7 @@ def imported(path):
                 names += [each.name for each in node.names]
             case ast.ImportFrom(level=0):
                 names.append(node.module)
-            case ast.Call(func=ast.Name(id="import_module"), args=[ast.Constant(value=name)]):
+            case ast.Call(func=ast.Name(id="imported"), args=[ast.Constant(value=name), *_]):
                 names.append(name)
             case ast.AnnAssign(target=ast.Name(id="package"), value=ast.Constant(value=name)):
                 names.append(name)
@@ -153,17 +159,22 @@ def optional_imports():
 
 
 @pytest.mark.parametrize(("module", "package"), [*optional_imports()])
-def test_the_extra_that_a_module_asks_for_has_what_the_module_imports(module, package):
+def test_a_module_names_the_extra_of_an_optional_package_that_it_imports(module, package):
     source = (PACKAGE / CHECKED_BEFORE.get(module, module)).read_text(encoding="utf-8")
-    hinted = re.findall(r"pip install ['\"]motet\[(\w+)\]['\"]", source)
-    assert any(package in EXTRAS[name] for name in hinted)
+    assert "from motet.extras import" in source
+    assert package in EXTRAS[EXTRA_OF_PACKAGE[package]]
 
 
-def test_every_extra_that_is_asked_for_has_a_package_that_is_imported():
-    used = {package for _, package in optional_imports()}
-    text = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
-    hinted = set(re.findall(r"motet\[(\w+)\]", text))
-    assert {name for name in FOR_USERS if set(FOR_USERS[name]) & used} == hinted
+def test_every_extra_for_users_is_named_where_a_package_of_it_is_lacking():
+    assert set(EXTRA_OF_PACKAGE.values()) == set(FOR_USERS)
+
+
+def test_a_package_that_is_installed_and_lacks_another_is_not_called_missing(tmp_path, monkeypatch):
+    (tmp_path / "optuna.py").write_text("import is_not_there")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "optuna", raising=False)
+    with pytest.raises(ModuleNotFoundError, match="is_not_there"):
+        extras.imported("optuna", "motet tune needs")
 
 
 def test_every_dependency_is_imported_somewhere():

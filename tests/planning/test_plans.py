@@ -258,7 +258,7 @@ def test_after_an_interrupt_a_plan_continues():
 
 def test_ray_is_asked_for_where_it_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(InputError, match=r"pip install 'motet\[ray\]'"):
+    with pytest.raises(InputError, match=r'pip install "motet\[ray\]"'):
         motet.plan(runs([1]), rows()).carry_out(engine="ray")
 
 

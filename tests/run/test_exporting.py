@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import motet
+from motet import extras
 from motet.export import formats
 from motet.export.checking import ExportError
 from motet.problems import InputError
@@ -116,8 +117,8 @@ def test_an_export_that_predicts_something_else_leaves_no_file(run, tmp_path, mo
 
 
 def test_packages_that_are_missing_are_named_with_what_installs_them(run, monkeypatch):
-    monkeypatch.setattr(formats, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"onnxruntime, not installed: pip install \"motet\[exp"):
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"onnxruntime, which are not .* \"motet\[export"):
         run.export("onnx")
     with pytest.raises(InputError, match="format: found 'onxn'; did you mean 'onnx'"):
         run.export("onxn")

@@ -94,7 +94,7 @@ def test_without_its_extra_the_command_names_what_to_install(served_run, monkeyp
     with pytest.raises(SystemExit) as left:
         main()
     assert left.value.code == 2
-    assert "pip install 'motet[serve]'" in capsys.readouterr().err
+    assert 'pip install "motet[serve]"' in capsys.readouterr().err
 
 
 FUZZER = shutil.which("schemathesis", path=os.environ.get("SCHEMATHESIS", os.environ["PATH"]))

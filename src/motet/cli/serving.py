@@ -7,7 +7,6 @@ import typer
 from motet.cli.app import app
 from motet.cli.console import echo
 from motet.cli.options import RunFolder
-from motet.problems import InputError
 
 
 @app.command()
@@ -28,17 +27,9 @@ def serve(
     ] = 0.0,
 ) -> None:
     """Serve predictions over HTTP: POST /predict, GET /schema, /health, /metrics, and a page."""
-    try:
-        from motet.serving import Limits
-        from motet.serving import serve as start
-    except ModuleNotFoundError as error:
-        if error.name not in ("fastapi", "starlette", "uvicorn"):
-            raise
-        raise InputError(
-            "motet serve needs FastAPI and uvicorn, which are not installed: "
-            "pip install 'motet[serve]'"
-        ) from None
     from motet.run import load
+    from motet.serving import Limits
+    from motet.serving import serve as start
 
     limits = Limits(
         rows=rows,

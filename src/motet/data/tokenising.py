@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.data.letters import letters_of
+from motet.extras import imported
 from motet.live import report
 from motet.problems import InputError, hint, reason
 from motet.vocabularies import MASK_NAMES, UNKNOWN_NAMES, Vocabulary, named_token
@@ -319,10 +320,4 @@ def library() -> Any:
     Raises:
         InputError: If it is not installed.
     """
-    try:
-        import tokenizers
-    except ImportError:
-        raise InputError(
-            'texts need the library tokenizers, which is not installed: pip install "motet[text]"'
-        ) from None
-    return tokenizers
+    return imported("tokenizers", "texts need")

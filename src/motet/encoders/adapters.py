@@ -16,6 +16,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import nn
 
+from motet.extras import imported
 from motet.problems import InputError, reason
 from motet.writing import replacing
 
@@ -268,10 +269,4 @@ def _default_targets(model: nn.Module) -> str | tuple[str, ...]:
 
 
 def _peft() -> Any:
-    try:
-        import peft
-    except ImportError:
-        raise InputError(
-            'adapters need peft: pip install "motet[adapters]"', option="adapter"
-        ) from None
-    return peft
+    return imported("peft", "adapters need", option="adapter")

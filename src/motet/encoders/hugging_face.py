@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from motet.extras import imported
 from motet.problems import InputError, reason
 
 LEARNING_RATE = 2e-5
@@ -68,23 +69,17 @@ def _read_config(transformers: Any, folder: Path) -> Any:
 @contextmanager
 def _quiet_transformers() -> Iterator[Any]:
     """Import ``transformers``, without its bars and reports."""
-    try:
-        import transformers
-        from transformers.utils import logging as reports
-    except ImportError:
-        raise InputError(
-            'the encoder pretrained needs transformers: pip install "motet[text]"'
-        ) from None
-    bars: Any = reports  # untyped
+    transformers = imported("transformers", "the encoder pretrained needs")
+    reports = transformers.utils.logging
     before, shown = reports.get_verbosity(), reports.is_progress_bar_enabled()
     reports.set_verbosity(logging.CRITICAL)
-    bars.disable_progress_bar()
+    reports.disable_progress_bar()
     try:
         yield transformers
     finally:
         reports.set_verbosity(before)
         if shown:
-            bars.enable_progress_bar()
+            reports.enable_progress_bar()
 
 
 def _folder(path: str) -> Path:

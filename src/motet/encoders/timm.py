@@ -8,6 +8,7 @@ from torch import Tensor
 from motet.encoders.base import Encoder
 from motet.encoders.hugging_face import LEARNING_RATE
 from motet.encoders.pixels import checked_pixels
+from motet.extras import imported
 from motet.options import Annotated, FolderPath, Place, PositiveFloat, PositiveInt, checked
 from motet.problems import InputError, reason
 
@@ -59,7 +60,9 @@ class Timm(Encoder):
                 option="weights",
             )
         self.channels = channels
-        self.model: Any = _made(_library(), model, weights, channels)
+        self.model: Any = _made(
+            imported("timm", "the encoder timm needs"), model, weights, channels
+        )
         self.own_learning_rate = learning_rate or (LEARNING_RATE if weights is not None else None)
         maps = self._tried(height, width)
         if not (1 <= level <= len(maps) or -len(maps) <= level <= -1):
@@ -104,14 +107,6 @@ class Timm(Encoder):
         if not maps or any(each.dim() != 4 for each in maps):
             raise InputError("the model gives no maps (B, D, h, w); choose another", option="model")
         return maps
-
-
-def _library() -> Any:
-    try:
-        import timm
-    except ImportError:
-        raise InputError('the encoder timm needs timm: pip install "motet[timm]"') from None
-    return timm
 
 
 def _made(timm: Any, name: str, weights: str | None, channels: int) -> Any:

@@ -1,5 +1,7 @@
 """Estimators for scikit-learn: one model for several targets, in pipelines and searches."""
 
+from motet.extras import not_installed
+
 try:
     from motet.estimator.estimators import (
         MultiTaskClassifier,
@@ -10,8 +12,7 @@ except ModuleNotFoundError as error:
     if (error.name or "").split(".")[0] != "sklearn":
         raise
     raise ModuleNotFoundError(
-        'the estimators need scikit-learn, which is not installed: pip install "motet[sklearn]"',
-        name="sklearn",
+        not_installed("sklearn", needed="the estimators need"), name="sklearn"
     ) from None
 
 __all__ = ["MultiTaskClassifier", "MultiTaskEstimator", "MultiTaskRegressor"]

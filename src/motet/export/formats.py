@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch.export import ExportedProgram
 
 from motet.export.graph import first_line, quiet
 from motet.export.layout import Leaf
+from motet.extras import require
 from motet.problems import InputError, hint
 
 Compute = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
@@ -137,12 +137,7 @@ def format_of(name: str) -> Format:
     if name not in FORMATS:
         raise InputError(f"format: found {name!r}; {hint(str(name), FORMATS)}")
     found = FORMATS[name]
-    lacking = [each for each in found.packages if find_spec(each) is None]
-    if lacking:
-        raise InputError(
-            f"the format {name} needs {', '.join(lacking)}, not installed: "
-            'pip install "motet[export]"'
-        )
+    require(*found.packages, needed=f"the format {name} needs")
     return found
 
 

@@ -4,9 +4,9 @@ A run whose worker or machine is lost begins again on another, where it resumes.
 """
 
 from collections.abc import Callable, Generator, Sequence
-from importlib import import_module
 from typing import Any
 
+from motet.extras import imported
 from motet.planning.local import ATTEMPTS
 from motet.planning.planned import Outcome, Work
 from motet.problems import InputError
@@ -36,7 +36,7 @@ def carried_out(
     Raises:
         InputError: If Ray is not installed, the cluster does not answer, or another is in use.
     """
-    ray = _ray()
+    ray = imported("ray", "engine='ray' needs")
     begun = not ray.is_initialized()
     if not begun and address is not None:
         raise InputError(
@@ -95,12 +95,3 @@ def _carry_out(work: Work, threads: int) -> Outcome:
         )
         return Outcome(work.name, work.path, "failed", error)
     return carry_out(work, threads)
-
-
-def _ray() -> Any:
-    try:
-        return import_module("ray")
-    except ImportError:
-        raise InputError(
-            "engine='ray' needs Ray, which is not installed: pip install 'motet[ray]'"
-        ) from None

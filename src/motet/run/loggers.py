@@ -1,10 +1,9 @@
 """The loggers of a run."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from motet.config import Config
-from motet.problems import InputError
+from motet.extras import require
 from motet.run import folder
 from motet.training.loggers import LOGGERS, Logger
 
@@ -16,11 +15,7 @@ def check_loggers(config: Config) -> None:
         InputError: If one is not.
     """
     for name in config.training.loggers:
-        if find_spec(LOGGERS[name].package) is None:
-            raise InputError(
-                f"found {name!r}, which is not installed: pip install 'motet[track]'",
-                option="training.loggers",
-            )
+        require(LOGGERS[name].package, needed="this config needs", option="training.loggers")
 
 
 def loggers_of(config: Config, path: Path) -> list[Logger]:

@@ -7,6 +7,8 @@ routes, `server` the process. Predictions are those of `Run.predict`.
 
 from typing import TYPE_CHECKING, Any
 
+from motet.extras import imported
+
 if TYPE_CHECKING:
     from motet.serving.app import create_app
     from motet.serving.limits import Limits
@@ -21,6 +23,4 @@ def __getattr__(name: str) -> Any:
     """Import FastAPI when something is used."""
     if name not in _PLACES:
         raise AttributeError(f"module 'motet.serving' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"motet.serving.{_PLACES[name]}"), name)
+    return getattr(imported(f"motet.serving.{_PLACES[name]}", "serving needs"), name)

@@ -12,7 +12,6 @@ tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011).
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
@@ -21,6 +20,7 @@ from motet import config as configs
 from motet.config.places import with_absolute
 from motet.config.tuning import TuningConfig
 from motet.data.sources import read
+from motet.extras import imported
 from motet.figures import counted
 from motet.planning import Outcome, PlannedRun, keep_rows, plan
 from motet.planning.halving import KEPT, fewest_epochs, kept, lengths
@@ -264,11 +264,6 @@ def _held(output: str | Path | None, name: str, text: str) -> Iterator[Path]:
 
 
 def _optuna() -> Any:
-    try:
-        optuna = import_module("optuna")
-    except ModuleNotFoundError:
-        raise InputError(
-            "motet tune needs Optuna, which is not installed: pip install 'motet[tune]'"
-        ) from None
+    optuna = imported("optuna", "motet tune needs")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna

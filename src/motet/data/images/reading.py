@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet import limits
-from motet.problems import InputError
+from motet.extras import imported
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -51,13 +51,7 @@ def library() -> Any:
     Raises:
         InputError: If it is not installed.
     """
-    try:
-        from PIL import Image
-    except ImportError:
-        raise InputError(
-            'images need the library Pillow, which is not installed: pip install "motet[image]"'
-        ) from None
-    return Image
+    return imported("PIL.Image", "images need")
 
 
 def is_image(content: bytes) -> bool:

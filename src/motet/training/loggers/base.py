@@ -2,11 +2,10 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
-from motet.problems import InputError
+from motet.extras import imported
 from motet.training.observers import Observed, Observer
 from motet.training.records import EpochRecord, EvaluationRecord, Record, StepRecord
 
@@ -45,13 +44,7 @@ class Logger(Observer):
         self.folder, self.settings = Path(folder), dict(flat(settings or {}))
         self.name, self._closes = name or self.folder.absolute().name, close
         self._is_open = False
-        try:
-            import_module(self.package)
-        except ModuleNotFoundError:
-            raise InputError(
-                f"{type(self).__name__} needs {self.package}, which is not installed: "
-                "pip install 'motet[track]'"
-            ) from None
+        imported(self.package, f"{type(self).__name__} needs")
 
     @abstractmethod
     def begin(self, step: int) -> None:
