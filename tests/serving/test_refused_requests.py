@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from contextlib import AsyncExitStack
 
 import httpx
@@ -33,6 +34,12 @@ def test_a_column_that_is_not_there_and_one_that_is_unknown_are_reported(rows, a
     missing, unknown = refused(ask({"json": {"rows": [row]}})[0], 422)
     assert "column 'age' is not there" in missing["message"]
     assert "did you mean 'age'?" in unknown["message"]
+
+
+def test_of_many_problems_the_first_are_reported(ask):
+    found = refused(ask({"json": {"rows": [3] * 50}})[0], 422)
+    assert [each.get("row") for each in found] == [*range(20), None]
+    assert found[-1]["message"] == "and more problems"
 
 
 @pytest.mark.parametrize(
@@ -119,32 +126,40 @@ async def _pieces():
         yield b" " * 100
 
 
+class Waiting:
+    """A run that predicts once it may, and remembers how many rows."""
+
+    def __init__(self, run):
+        self._run, self.computed = run, []
+        self.computing, self.may = threading.Event(), threading.Event()
+
+    def __getattr__(self, name):
+        return getattr(self._run, name)
+
+    def predict(self, table, **options):
+        self.computing.set()
+        assert self.may.wait(60)
+        self.computed.append(len(table))
+        return self._run.predict(table, **options)
+
+
 def test_a_full_queue_answers_503_and_what_waits_is_still_answered(loaded, rows):
     """The model waits until the queue is full, so that the order of events is known."""
-    computing, full = threading.Event(), threading.Event()
-
-    class Waiting:
-        def __getattr__(self, name):
-            return getattr(loaded, name)
-
-        def predict(self, table, **options):
-            computing.set()
-            assert full.wait(60)
-            return loaded.predict(table, **options)
+    run = Waiting(loaded)
 
     async def clients():
-        app = create_app(Waiting(), Limits(rows=4, queue_rows=8, batch_rows=1))
+        app = create_app(run, Limits(rows=4, queue_rows=8, batch_rows=1))
         transport = httpx.ASGITransport(app)
         client = httpx.AsyncClient(transport=transport, base_url="http://here", timeout=None)
         async with app.router.lifespan_context(app), client:
             body = {"rows": rows[:4]}
             sent = [asyncio.ensure_future(client.post("/predict", json=body))]
-            await asyncio.to_thread(computing.wait)
+            await asyncio.to_thread(run.computing.wait)
             sent += [asyncio.ensure_future(client.post("/predict", json=body)) for _ in range(11)]
             while sum(each.done() for each in sent) < 9:  # one is computed, and two wait
                 await asyncio.sleep(0.001)
             waiting = (await client.get("/metrics")).text
-            full.set()
+            run.may.set()
             return await asyncio.gather(*sent), waiting
 
     found, waiting = asyncio.run(clients())
@@ -153,6 +168,33 @@ def test_a_full_queue_answers_503_and_what_waits_is_still_answered(loaded, rows)
     refusal = next(each for each in found if each.status_code == 503)
     assert refusal.headers["Retry-After"] == "1"
     assert "the queue is full" in refusal.json()["errors"][0]["message"]
+
+
+def test_a_request_whose_client_has_gone_is_not_computed(loaded, rows, listening):
+    run = Waiting(loaded)
+
+    def post(count, timeout=60):
+        return httpx.post(f"{address}/predict", json={"rows": rows[:count]}, timeout=timeout)
+
+    def is_counted():
+        text = 'motet_requests_total{path="/predict",status="499"} 1'
+        for _ in range(1_000):
+            if text in httpx.get(f"{address}/metrics").text:
+                return True
+            time.sleep(0.02)
+        return False
+
+    with listening(create_app(run, Limits(batch_rows=1))) as address:
+        first = threading.Thread(target=post, args=(1,))
+        first.start()
+        assert run.computing.wait(60)
+        with pytest.raises(httpx.ReadTimeout):
+            post(2, timeout=1)
+        assert is_counted()
+        run.may.set()
+        assert len(post(3).json()["predictions"]) == 3
+        first.join()
+    assert run.computed == [1, 3]
 
 
 def test_a_body_that_does_not_arrive_is_given_up(ask):
@@ -219,7 +261,7 @@ def test_limits_that_make_no_sense_are_refused():
 
     with pytest.raises(InputError, match="batch_rows: found 0; expected a number > 0"):
         Limits(batch_rows=0)
-    with pytest.raises(InputError, match="wait_ms: found inf; expected a number > 0, at most"):
+    with pytest.raises(InputError, match="wait_ms: found inf; expected a number >= 0, at most"):
         Limits(wait_ms=float("inf"))
     with pytest.raises(InputError, match="queue_rows: found 5, but a request may have 10,000 rows"):
         Limits(queue_rows=5)

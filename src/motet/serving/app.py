@@ -5,7 +5,7 @@ import base64
 import hashlib
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any, TypeVar
@@ -30,6 +30,8 @@ from motet.version import __version__
 
 _T = TypeVar("_T")
 _PATHS = ("/", "/predict", "/schema", "/health", "/metrics", "/openapi.json")
+_GONE = 499
+"""Status of a request whose client has left: it is counted, and sent to nobody."""
 _READERS = 2
 """Threads that parse requests and write answers; more only compete for the interpreter."""
 
@@ -77,7 +79,7 @@ def create_app(run: Run, limits: Limits | None = None) -> FastAPI:
         async with bodies.read(request) as body:
             rows = await reading(model.read, body)
         try:
-            found = await asyncio.wrap_future(batcher.submit(rows))
+            found = await _unless_gone(request, batcher.submit(rows))
         except InputError as error:
             raise Refused(422, [_problem(error)]) from None
         text = await reading(answers.predictions, found)
@@ -104,6 +106,30 @@ def create_app(run: Run, limits: Limits | None = None) -> FastAPI:
         return HTMLResponse(page, headers={"Content-Security-Policy": policy})
 
     return app
+
+
+async def _unless_gone(request: Request, waiting: Future[_T]) -> _T:
+    """Return what is waited for; give it up once the client has closed its connection.
+
+    Raises:
+        Refused: If the client has.
+        asyncio.CancelledError: If the server gives it up.
+    """
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":  # its body was read
+            pass
+
+    found, left = asyncio.wrap_future(waiting), asyncio.create_task(gone())
+    left.add_done_callback(lambda _: found.cancel())
+    try:
+        return await found
+    except asyncio.CancelledError:
+        if left.done():
+            raise Refused(_GONE, "the client closed the connection") from None
+        raise
+    finally:
+        left.cancel()
 
 
 def _problem(error: InputError) -> Problem:

@@ -36,10 +36,12 @@ class Limits:
     def __post_init__(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name)
-            at_least_0 = value > 0 or (each.name == "wait_ms" and value == 0)
-            if not (at_least_0 and value <= _LARGEST):
+            may_be_0 = each.name == "wait_ms"
+            if not ((value > 0 or (may_be_0 and value == 0)) and value <= _LARGEST):
+                least = ">= 0" if may_be_0 else "> 0"
                 raise InputError(
-                    f"found {value}; expected a number > 0, at most {_LARGEST:,}", option=each.name
+                    f"found {value}; expected a number {least}, at most {_LARGEST:,}",
+                    option=each.name,
                 )
         if self.queue_rows < self.rows:
             raise InputError(

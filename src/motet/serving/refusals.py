@@ -26,8 +26,8 @@ class Refused(Exception):
         super().__init__(listed[0]["message"])
         self.status, self.retry_after = status, retry_after
         self.problems = listed[:SHOWN]
-        if len(listed) > SHOWN:
-            self.problems.append({"message": f"and {len(listed) - SHOWN:,} more problems"})
+        if len(listed) > SHOWN:  # perhaps not all were searched for
+            self.problems.append({"message": "and more problems"})
 
     @property
     def headers(self) -> dict[str, str]:

@@ -134,7 +134,7 @@ class RequestModel:
                 problems.append({"row": number, "message": message})
             elif row.keys() != expected:
                 problems += self._wrong_names(number, row, expected)
-            if len(problems) >= SHOWN:
+            if len(problems) > SHOWN:
                 break
         if problems or not expected:
             nothing: Problem = {"row": 0, "message": "row 0: found no column that the run reads"}
