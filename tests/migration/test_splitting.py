@@ -161,7 +161,7 @@ def test_rows_that_do_not_fit_the_module_are_described():
 def test_a_task_of_another_size_is_refused():
     with pytest.raises(InputError, match="expected 3 outputs per row"):
         motet.migrate(classifier(), Classification("digit", classes=3), ROWS)
-    with pytest.raises(InputError, match="the module returns a tensor; remove it"):
+    with pytest.raises(InputError, match="the module returns one tensor, without a key"):
         digits(classifier(), output="logits")
     by_place = nn.Sequential(nn.Unflatten(1, (4, 1)), nn.Linear(1, 8), nn.Linear(8, 10))
     with pytest.raises(InputError, match=r"gets \(6, 4, 8\), expected features"):

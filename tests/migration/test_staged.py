@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 import motet
 from motet.migration import Stage, add_tasks
 from motet.problems import InputError
-from motet.tasks import Classification, Regression
+from motet.states import TokenStates
+from motet.tasks import Classification, Contrastive, Regression, SequenceLabelling
 from motet.training.observers import Observer
 
 rng = np.random.default_rng(0)
@@ -129,3 +131,45 @@ def test_a_last_epoch_that_harms_is_undone_beside_observers_too(old):
     assert report.lines()[0] == "all: 1 epoch"
     assert torch.equal(model.facade("side")(torch.tensor(X)), before)
     assert seen == [1]
+
+
+class Words(nn.Module):
+    """A state for every word, zeros after the last."""
+
+    gives, width = "tokens", 4
+
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Embedding(9, 4)
+
+    def forward(self, words):
+        states = self.words(words)
+        return TokenStates(states, words == 0, states.mean(1))
+
+
+def test_tasks_on_words_may_have_texts_of_any_length():
+    def batch(length):
+        words = torch.from_numpy(rng.integers(1, 9, (8, length)))
+        return {"inputs": words, "targets": {"odd": words % 2, "first": (words[:, 0] > 4).long()}}
+
+    model = motet.MultiTaskModel(Words(), [SequenceLabelling("odd", classes=2)])
+    loader = DataLoader([batch(5), batch(3)], batch_size=None)
+    new = Classification("first", classes=2)
+    (report,) = add_tasks(model, [new], loader, loader, stages=[Stage("new", 1)])
+    assert report.changed == {"odd": 0.0}
+
+
+def test_auxiliary_tasks_rest_while_new_tasks_are_trained_alone():
+    trained = []
+
+    class Noting(Observer):
+        def on_epoch(self, trainer, record):
+            trained.append({*record.tasks})
+
+    alike = Contrastive("alike", views=lambda inputs, generator: (inputs, inputs))
+    model = motet.MultiTaskModel(nn.Linear(6, 8), [Classification("side", classes=2), alike])
+    both = rows(0, 300, "side", "sum"), rows(300, 400, "side", "sum")
+    stages = [Stage("new", 1), Stage("all", 1)]
+    options = {"batch_size": 100, "observers": [Noting()], "bound": 10.0}
+    add_tasks(model, [Regression("sum")], *both, stages=stages, **options)
+    assert trained == [{"sum"}, {"side", "alike", "sum"}]

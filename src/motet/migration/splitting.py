@@ -129,7 +129,10 @@ def _key(returned: Any, output: str | None) -> str | None:
     """Return the key of the task's output; None if the module returns a tensor alone."""
     if isinstance(returned, Tensor):
         if output is not None:
-            raise InputError("the module returns a tensor; remove it", option="output")
+            raise InputError(
+                f"found {output!r}, but the module returns one tensor, without a key; remove it",
+                option="output",
+            )
         return None
     if not isinstance(returned, Mapping):
         raise InputError(

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from motet.data.batches import Data
@@ -15,6 +14,7 @@ from motet.model import MultiTaskModel
 from motet.model.checks import task_names
 from motet.options import require_options
 from motet.problems import InputError
+from motet.states import join_rows
 from motet.tasks import Task
 from motet.tasks.scores import Trivial, fit_trivial
 from motet.training import Trainer
@@ -181,7 +181,7 @@ class _Watch(Observer):
             for _, batch in self.valid.once(_ROWS):
                 for task, raw in self.model(batch.inputs, self.old).items():
                     found[task].append(raw)
-        return {task: torch.cat(each) for task, each in found.items()}
+        return {task: join_rows(each) for task, each in found.items()}
 
 
 def _carry_out(
@@ -196,8 +196,9 @@ def _carry_out(
     before, outputs = watch.report(watch.old), watch.outputs()
     had = _parameters_but(model, new) if alone else []
     frozen, held = set(model.frozen), set(model.held)
+    others = [task for task in model.active_tasks if task not in new] if alone else []
     model.freeze(*had, evaluation=True)
-    for task in watch.old if alone else ():
+    for task in others:
         model.disable_task(task)
     watch.keep()
     given = {**options, **stage.options}
@@ -210,7 +211,7 @@ def _carry_out(
         if watch.stopped is None:
             raise
     finally:
-        for task in watch.old:
+        for task in others:
             model.enable_task(task)
         model.unfreeze(*(name for name in had if name not in frozen))
         model.freeze(*(name for name in had if name in frozen - held))
