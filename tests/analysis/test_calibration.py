@@ -31,8 +31,10 @@ def test_the_search_finds_the_lowest_point_and_stays_in_its_range():
     [
         ([[0.0, 1.0]], [1, 0], r"found logits \(1, 2\) and labels \(2,\)"),
         ([[0.0, 1.0]], [2], "labels: found labels from 2 to 2; expected places of 2 classes"),
+        ([[0.0, np.nan]], [0], "logits: found a row whose largest is nan; expected a finite one"),
+        ([[-np.inf, -np.inf]], [0], "logits: found a row whose largest is -inf"),
     ],
 )
-def test_shapes_that_do_not_fit_are_named(logits, labels, message):
+def test_logits_and_labels_that_do_not_fit_are_named(logits, labels, message):
     with pytest.raises(InputError, match=message):
         temperature(logits, labels)

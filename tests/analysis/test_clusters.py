@@ -148,6 +148,7 @@ def test_tasks_that_harm_each_other_stay_alone_where_models_suffice():
         (lambda: groupings({"a": {"b": 1}}, groups=1), "found values for 'b' and no row of it"),
         (lambda: groupings({"a": {}}, groups=0), "groups: found 0"),
         (lambda: first_order_affinity({"a": [1]}, {"a": 0}, 1), "loss of 'a': found 0"),
+        (lambda: affinity({"old": 1}, {"old": {"odl": 1}}), "no loss of 'odl'; did you mean 'old'"),
         (lambda: first_order_affinity({"a": [1], "b": [1, 2]}, {}, 1), "1 of 'a', 2 of 'b'"),
     ],
 )

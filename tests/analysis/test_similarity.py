@@ -142,6 +142,11 @@ def test_numbers_are_binned_and_missing_labels_left_out():
     assert np.isnan(between({"a": number, "b": [1] * 300}, by="labels"))
 
 
+def test_labels_that_all_differ_say_nothing():
+    assert np.isnan(between({"a": list("abcd"), "b": list("efgh")}, by="labels"))
+    assert between({"a": list("abcd"), "b": list("eefg")}, by="labels") == pytest.approx(0)
+
+
 @pytest.mark.parametrize(
     ("values", "options", "message"),
     [

@@ -7,10 +7,8 @@ arXiv:2109.04617). Above 0 task i helps task j. Average it over training before 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from motet.analysis.numbers import finite_numbers
-from motet.problems import InputError
+from motet.problems import InputError, hint
 
 Affinity = dict[str, dict[str, float]]
 """{source: {target: how much a step of the source lowers the loss of the target, as a share}}."""
@@ -31,7 +29,7 @@ def affinity(before: Mapping[str, float], after: Mapping[str, Mapping[str, float
     """
     return {
         source: {
-            task: 1 - finite(loss, f"after: {task!r} by {source!r}") / _loss(before, task)
+            task: 1 - _finite(loss, f"after: {task!r} by {source!r}") / _loss(before, task)
             for task, loss in losses.items()
         }
         for source, losses in after.items()
@@ -73,13 +71,14 @@ def first_order_affinity(
     }
 
 
-def finite(value: Any, owner: str) -> float:
-    """Return one finite number."""
+def _finite(value: Any, owner: str) -> float:
     return float(finite_numbers(value, owner)[0])
 
 
 def _loss(losses: Mapping[str, float], task: str) -> float:
-    loss = finite(losses.get(task, np.nan), f"loss of {task!r}")
+    if task not in losses:
+        raise InputError(f"found no loss of {task!r}; {hint(task, losses)}")
+    loss = _finite(losses[task], f"loss of {task!r}")
     if loss <= 0:
         raise InputError(
             f"found {loss}; a share of it is not defined; expected a number > 0",

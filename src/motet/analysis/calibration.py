@@ -47,8 +47,15 @@ def temperature(logits: Any, labels: Any) -> float:
             f"{scores.shape[1]} classes, from 0 on",
             option="labels",
         )
+    highest = scores.max(axis=1, keepdims=True)
+    if not np.isfinite(highest).all():  # NaN too
+        raise InputError(
+            f"found a row whose largest is {highest[~np.isfinite(highest)][0]}; expected a finite "
+            "one in every row, and -inf only for classes of probability 0",
+            option="logits",
+        )
     lowest = np.finfo(np.float64).min / 100
-    scores = np.maximum(scores - scores.max(axis=1, keepdims=True), lowest)  # of probability 0
+    scores = np.maximum(scores - highest, lowest)  # of probability 0
     true = scores[np.arange(len(places)), places]
 
     def loss(value: float) -> float:

@@ -22,14 +22,15 @@ def adjusted_information(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
         b: Classes of the same rows, (N,).
 
     Returns:
-        1 for the same partition of rows, 0 by chance; NaN if one has a single class.
+        1 for the same partition of rows, 0 by chance; NaN if one has a single class, or both have
+        a class for every row, which chance explains.
     """
     if not len(a):
         return nan
     table = np.zeros((int(a.max()) + 1, int(b.max()) + 1), dtype=np.int64)
     np.add.at(table, (a, b), 1)
     table = table[table.any(axis=1)][:, table.any(axis=0)]
-    if 1 in table.shape:
+    if 1 in table.shape or table.shape == (len(a), len(a)):
         return nan
     rows, columns = table.sum(axis=1), table.sum(axis=0)
     scale = sqrt(entropy(rows / len(a)) * entropy(columns / len(a)))

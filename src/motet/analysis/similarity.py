@@ -5,7 +5,7 @@ scores here, `representations` (CKA) and `label_information` (mutual information
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan, sqrt
 from typing import Any, Literal, get_args
 
@@ -84,9 +84,9 @@ def similarity(values: Mapping[str, Any], *, by: By, decay: float | None = None)
         return _of_gradients(_stacked(values, by, "(S, P) or (P,)", (1, 2)), tasks, decay)
     if by == "performance":
         scores = _stacked(values, by, "(N,)", (1,))
-        found = _by_pair(tasks, list(scores), _known(scores), correlation_or_nan)
+        found = _by_pair(tasks, list(scores), ~np.isnan(scores), correlation_or_nan)
         fewest = int(found.counts.min())
-        return Similarity(*_fields(found), 1 / sqrt(fewest - 1) if fewest > 1 else nan)
+        return replace(found, spread=1 / sqrt(fewest - 1) if fewest > 1 else nan)
     if by == "curves":
         return _of_curves(_stacked(values, by, "(E,)", (1,)), tasks)
     if by == "representations":
@@ -164,7 +164,7 @@ def _of_curves(curves: Numbers, tasks: tuple[str, ...]) -> Similarity:
     found = _by_pair(tasks, list(bent), np.ones(bent.shape, dtype=bool), correlation_or_nan)
     # Second differences of noise are correlated by -2/3 and 1/6 with the next two (Bartlett 1935).
     spread = sqrt((1 + 2 * ((2 / 3) ** 2 + (1 / 6) ** 2)) / (count - 2))
-    return Similarity(*_fields(found), spread)
+    return replace(found, spread=spread)
 
 
 def _by_pair(
@@ -181,10 +181,6 @@ def _by_pair(
             matrix[i, j] = matrix[j, i] = measure(values[i][both], values[j][both])
     counts = known.astype(np.int64) @ known.T.astype(np.int64)
     return Similarity(tasks, matrix, counts)
-
-
-def _fields(found: Similarity) -> tuple[tuple[str, ...], Numbers, NDArray[np.int64]]:
-    return found.tasks, found.matrix, found.counts
 
 
 def _stacked(values: Mapping[str, Any], by: str, shape: str, dims: tuple[int, ...]) -> Numbers:
@@ -207,10 +203,6 @@ def _stacked(values: Mapping[str, Any], by: str, shape: str, dims: tuple[int, ..
             )
     _check_lengths(tuple(values), [each.shape for each in arrays])
     return np.stack(arrays)
-
-
-def _known(scores: Numbers) -> NDArray[np.bool_]:
-    return ~np.isnan(scores)
 
 
 def _check_lengths(tasks: tuple[str, ...], shapes: list[tuple[int, ...]]) -> None:

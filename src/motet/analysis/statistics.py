@@ -7,13 +7,15 @@ others by Welch's test (`unpaired`). `holm` corrects over tasks. Tests on rows a
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isnan, nan, sqrt
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from motet.analysis.numbers import Numbers, finite_numbers, share
 from motet.analysis.student import quantile, upper_tail
 from motet.problems import InputError, shown
+
+_Name = TypeVar("_Name")
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def unpaired(values: Any, baseline: Any, level: float = 0.95) -> Difference:
     return _difference(difference, error, freedom, level, min(len(ours), len(theirs)))
 
 
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+def holm(p_values: Mapping[_Name, float]) -> dict[_Name, float]:
     """Adjust p values for the number of tests (Holm, Scandinavian Journal of Statistics 1979).
 
     Below an error rate after adjustment is what may be called significant so that the chance of

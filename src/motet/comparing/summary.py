@@ -93,11 +93,13 @@ def summarise(
         if method != baseline
         for task in whole
     }
-    names = {
-        f"{method} {task}": (method, task) for method, task in tests if method != equal_compute
-    }
-    adjusted = holm({name: tests[each].p_value for name, each in names.items()})
-    p_values = {names[name]: p for name, p in adjusted.items()}
+    p_values = holm(
+        {
+            (method, task): test.p_value
+            for (method, task), test in tests.items()
+            if method != equal_compute
+        }
+    )
     ranks = _ranks(scores, metrics, whole)
     found = {}
     for method, own in scores.items():
