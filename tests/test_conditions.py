@@ -53,6 +53,7 @@ def test_a_name_that_begins_like_a_word_of_the_language_is_a_column():
         ("a == 1x", "found '1x' at character 6"),
         ("__import__('os')", r"found '\(' at character 11; expected =="),
         ("a.b == 1", "found '.b' at character 2"),
+        (f"{'(' * 9_999}a == 1", "found too many brackets within brackets"),
     ],
 )
 def test_a_mistake_is_reported_with_its_place(text, message):

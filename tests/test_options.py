@@ -199,6 +199,12 @@ def test_a_missing_argument_is_told():
         Thing()
 
 
+@pytest.mark.parametrize("more", [(2,), (2, 0.3, "and", "on")])
+def test_options_are_given_by_name(more):
+    with pytest.raises(InputError, match="Thing: found 2 by position; give options by name"):
+        Thing("a", *more)
+
+
 def test_arguments_that_fit_go_through():
     thing = Thing("a", size=3)
     assert (thing.name, thing.size, thing.ratio) == ("a", 3, 0.5)

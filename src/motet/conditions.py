@@ -55,7 +55,10 @@ def parse(text: str) -> Condition:
         >>> parse("click == 1 and country in ['DE', 'AT']").parts[1]
         Comparison(column='country', operator='in', values=('DE', 'AT'))
     """
-    return _Reader(text).whole()
+    try:
+        return _Reader(text).whole()
+    except RecursionError:
+        raise InputError("found too many brackets within brackets; expected fewer") from None
 
 
 def columns_of(condition: Condition) -> tuple[str, ...]:

@@ -111,8 +111,9 @@ class _Watch(Observer):
         threading.Thread(target=self._watch, args=[trainer], daemon=True).start()
 
     def _watch(self, trainer: Observed) -> None:
-        while trainer.step < WARM and not self._ended.wait(0.001):
-            pass
+        while trainer.step < WARM:
+            if self._ended.wait(0.001):
+                return
         self._began, self._first = perf_counter(), trainer.step
         while not self._ended.wait(0.001):
             if perf_counter() - self._began > SECONDS and trainer.step >= self._first + LEAST:

@@ -26,7 +26,7 @@ from motet.comparing.methods import (
 from motet.comparing.runs import Base
 from motet.comparing.summary import TaskMetric
 from motet.config import Config, read
-from motet.problems import MALFORMED, InputError, reason
+from motet.problems import MALFORMED, InputError, reason, shown
 from motet.run import folder
 from motet.version import __version__
 
@@ -60,7 +60,7 @@ class Question:
             value = getattr(self, option)
             if value is not None and (not isinstance(value, int) or value < least):
                 raise InputError(f"found {value!r}; expected a number >= {least}", option=option)
-        if self.minutes is not None and not self.minutes > 0:
+        if self.minutes is not None and not _is_positive(self.minutes):
             raise InputError(f"found {self.minutes!r}; expected a number > 0", option="minutes")
         if self.distil and not self.single_task:
             raise InputError(
@@ -69,14 +69,20 @@ class Question:
                 + "; leave single_task=False (--no-single) out",
                 option="suggest" if self.groups else "distil",
             )
-        for rate in self.learning_rates or ():
-            if not rate > 0:
-                raise InputError(f"found {rate!r}; expected numbers > 0", option="learning_rates")
+        rates = [] if self.learning_rates is None else self.learning_rates
+        if not (isinstance(rates, Sequence) and all(_is_positive(rate) for rate in rates)):
+            raise InputError(
+                f"found {shown(rates)}; expected a list of numbers > 0", option="learning_rates"
+            )
 
     def other_than(self, known: Mapping[str, Any]) -> list[str]:
         """Return the arguments that another question had otherwise."""
         own = json.loads(json.dumps(asdict(self)))
         return [name for name, value in own.items() if known.get(name) != value]
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and value > 0
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from motet.options.choosing import check_choice, within
 from motet.options.explaining import explain
 from motet.options.reading import read_options
 from motet.options.types import Chosen, only_with
-from motet.problems import InputError, option_hint
+from motet.problems import InputError, option_hint, shown
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -112,14 +112,15 @@ def _complaint(owner: str, signature: inspect.Signature, error: ValidationError)
     found: dict[str, InputError] = {}  # the first about each option; more are branches of a union
     for each in error.errors():
         first, *rest = each["loc"] or ("",)
+        if each["type"] == "unexpected_positional_argument":  # its place may be after all arguments
+            message = f"found {shown(each['input'])} by position; give options by name"
+            found[str(first)] = InputError(message)
+            continue
         first = parameters[first].name if isinstance(first, int) else str(first)
         where = ".".join([first, *(str(part) for part in rest if str(part).isidentifier())])
         if each["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
             near = option_hint(where.rpartition(".")[2], _keys(forms[first]) if rest else known)
             found[where] = InputError(f"no option {where!r}; {near}")
-        elif each["type"] == "unexpected_positional_argument":
-            message = f"found {each['input']!r} by position; give options by name"
-            found[where] = InputError(message)
         elif each["type"].startswith("missing"):
             found[where] = InputError("missing, but required", option=where)
         else:
