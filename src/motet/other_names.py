@@ -143,6 +143,8 @@ KEYS = _by_other(
         "evaluate_every": "check_val_every_n_epoch val_check_interval eval_steps eval_every "
         "eval_frequency evaluation_frequency validate_every",
         "checkpoint_every": "save_steps save_every checkpoint_steps save_frequency",
+        "loggers": "logger report_to tracker trackers",
+        "average": "ema swa use_ema weight_averaging",
     }
 )
 """By another key, plain: the keys that it may be here."""
@@ -172,13 +174,17 @@ NOT_IN_CONFIGS = {
     ),
     **dict.fromkeys(
         ("numworkers", "workers", "njobs", "pinmemory"),
-        "rows are kept in memory, so that there is nothing to set; remove it",
+        "how rows are read needs no setting; remove it",
     ),
     "shuffle": "training rows are shuffled in every epoch; remove it",
     **dict.fromkeys(
-        ("verbose", "verbosity", "loglevel", "logger", "wandb"),
+        ("verbose", "verbosity", "loglevel"),
         "a run prints a line per epoch and writes metrics.jsonl; remove it",
     ),
+    **{
+        name: f"write training: {{loggers: [{name}]}}"
+        for name in ("tensorboard", "mlflow", "wandb")
+    },
 }
 """By a key, plain, that no config has: what to do instead."""
 

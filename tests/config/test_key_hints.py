@@ -118,6 +118,7 @@ loss=focal                             tasks.churn.loss=focal
 metrics=f1                             tasks.churn.metrics=[macro_f1]
 seed=3                                 training.seed=3
 random_state=3                         training.seed=3
+logger=wandb                           training.loggers=[wandb]
 training.random_seed=3                 training.seed=3
 device=cpu                             training.device=cpu
 gpu=true                               training.device=cuda
@@ -218,7 +219,8 @@ def test_following_the_hints_ends_at_the_override_that_was_meant(typed, right):
         ("model.mmoe={experts: 4}", "unknown key; write sharing: {type: mmoe, ...}"),
         ("tasks.churn.column_name=x", "did you mean 'column'?"),
         ("data.split.columns=part", "did you mean 'column'?"),
-        ("training.num_workers=4", "rows are kept in memory"),
+        ("training.num_workers=4", "how rows are read needs no setting"),
+        ("training.wandb=true", "unknown key; write training: {loggers: [wandb]}"),
         ("output_dir=runs", "given as --output FOLDER on the command line"),
         ("training.shuffle=true", "shuffled in every epoch"),
         ("training={epochs=3}", "write epochs: 3, with a colon and a space"),
