@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from motet.processes import Processes, ProcessLost, processes_of, share_of
+from motet.processes import Group, Processes, ProcessLost, processes_of, share_of
 from tests.gloo import in_processes
 
 
@@ -87,3 +87,18 @@ def _left_alone():
 
 def test_a_process_whose_peer_has_ended_is_not_left_waiting():
     assert in_processes(2, _left_alone) == ["stayed", "left"]
+
+
+def test_what_a_group_exchanges_of_its_own_is_on_its_device(monkeypatch):
+    """As NCCL has it, which exchanges no tensors of the CPU."""
+    group, places = object.__new__(Group), []
+    group.device = torch.device("meta")
+
+    def total(values):
+        places.append(values.device.type)
+        return torch.zeros(len(values))
+
+    monkeypatch.setattr(group, "total", total)
+    group.any([True])
+    group.wait()
+    assert places == ["meta", "meta"]

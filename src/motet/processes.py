@@ -214,7 +214,8 @@ class Group(Processes):
         return found[:size]
 
     def any(self, found: Sequence[bool]) -> list[bool]:
-        numbers: list[float] = self.total(torch.tensor(found, dtype=torch.float32)).tolist()
+        there = torch.tensor(found, dtype=torch.float32, device=self.device)
+        numbers: list[float] = self.total(there).tolist()
         return [number > 0 for number in numbers]
 
     def of_each(self, thing: V) -> list[V]:
@@ -241,7 +242,7 @@ class Group(Processes):
                 self.wait()
 
     def wait(self) -> None:
-        self.total(torch.zeros(1))
+        self.total(torch.zeros(1, device=self.device))
 
 
 def with_value(tensor: Tensor, value: Tensor) -> Tensor:

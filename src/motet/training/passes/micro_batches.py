@@ -231,7 +231,8 @@ def _counts(
     ]
     known = on_host([count for counts in found for _, count in counts])
     if any(part.batch.share is not None for parts in pieces for part in parts):
-        known = processes.total(torch.tensor(known, dtype=torch.float64)).tolist()
+        counts_here = torch.tensor(known, dtype=torch.float64, device=processes.device)
+        known = processes.total(counts_here).tolist()
     numbers = iter(known)
     totals: list[dict[str, float]] = [{} for _ in found]
     for total, counts in zip(totals, found, strict=True):
