@@ -1,6 +1,7 @@
 """The graph of a model: from inputs by name to predictions in original units, traced by torch."""
 
 import copy
+import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -152,8 +153,6 @@ def first_line(error: Exception) -> str:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Leave out warnings for those who develop exporters."""
-    import logging
-
     loggers = [
         logging.getLogger(name)
         for name in ("torch.onnx", "torch.export", "torch._export", "onnxscript")
