@@ -363,6 +363,13 @@ def test_a_single_metric_needs_no_list():
         ),
         (lambda: TaskMetrics([Regression("ab")]).compute("a"), "did you mean 'ab'"),
         (lambda: TaskMetrics([Regression("ab")]).update({"a": []}, {}), "did you mean 'ab'"),
+        (lambda: TaskMetrics([Regression("ab")]).update({}, {"a": []}), "did you mean 'ab'"),
+        (
+            lambda: TaskMetrics([Regression("ab")]).update(
+                {"ab": [1.0]}, {"ab": [1.0]}, weights={"a": [1.0]}
+            ),
+            "did you mean 'ab'",
+        ),
         (
             lambda: TaskMetrics([Regression("a")]).update({"a": [1.0]}, {"a": [1.0, 2.0]}),
             "found 1 raw outputs and 2 labels",

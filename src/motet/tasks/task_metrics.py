@@ -137,6 +137,8 @@ class TaskMetrics:
         Raises:
             InputError: If a task is unknown or the numbers of rows differ.
         """
+        for name in (*targets, *(losses or ()), *(weights or ())):
+            self._require(name)
         self.add(self.kept_of(raw, targets, losses, numbers, weights))
 
     def kept_of(
@@ -154,8 +156,7 @@ class TaskMetrics:
         """
         found: dict[str, KeptBatch] = {}
         for name in raw:
-            if name not in self.tasks:
-                raise InputError(f"no task is named {name!r}; {hint(name, self.tasks)}")
+            self._require(name)
             if targets.get(name) is not None:
                 known = None if losses is None else losses.get(name)
                 own = None if weights is None else weights.get(name)
@@ -230,13 +231,16 @@ class TaskMetrics:
         """
         if task is None:
             return {name: self._compute(name) for name in self.tasks}
-        if task not in self.tasks:
-            raise InputError(f"no task is named {task!r}; {hint(task, self.tasks)}")
+        self._require(task)
         return self._compute(task)
 
     def primary(self, task: str) -> Metric:
         """Return the metric that scores a task: its first."""
         return next(iter(self.metrics[task].values()))
+
+    def _require(self, name: str) -> None:
+        if name not in self.tasks:
+            raise InputError(f"no task is named {name!r}; {hint(name, self.tasks)}")
 
     def _tally(self, name: str) -> Tally:
         return Tally(self.tasks[name], self.metrics[name], self._constants.get(name))
