@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def peak():
-    """Return the most memory in MiB that this process held.
+    """Return the most memory in MiB that this process held, on Linux.
 
     ``resource.getrusage`` would count what the process held that started this one, too.
     """

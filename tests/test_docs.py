@@ -61,6 +61,13 @@ def test_every_page_is_found_from_the_index():
     assert sorted(map(str, pages - found)) == []
 
 
+def test_every_benchmark_is_described():
+    pages = (ROOT / "docs" / f"{name}.md" for name in ("benchmarks", "findings"))
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+    scripts = sorted(path.name for path in (ROOT / "benchmarks").rglob("*.py"))
+    assert [each for each in scripts if each not in text] == []
+
+
 def test_every_public_module_has_a_page():
     text = "".join(path.read_text() for path in (ROOT / "docs" / "reference").glob("*.md"))
     modules = [name for name in motet.__all__ if ismodule(getattr(motet, name))]
