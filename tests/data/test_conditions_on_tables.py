@@ -20,6 +20,10 @@ TABLE = pa.table(
         "b": [True, False, None, True],
         "d": [date(2024, 1, 31), date(2023, 1, 1), None, date(2025, 1, 1)],
         "s": [datetime(2024, 1, 31, 12), datetime(2023, 1, 1), None, datetime(2025, 1, 1)],
+        "z": pa.array(
+            [datetime(2024, 1, 31, 12), datetime(2023, 1, 1), None, datetime(2025, 1, 1)],
+            pa.timestamp("us", "Europe/Berlin"),
+        ),
         "none": pa.nulls(4),
         "list": [[1], [2], None, []],
     }
@@ -46,6 +50,10 @@ TABLE = pa.table(
         ("b != 1", [1]),
         ("d > '2024-01-01'", [0, 3]),
         ("s <= '2024-01-31 12:00:00'", [0, 1]),
+        ("z < '2024-01-31T12:00:00Z'", [1]),
+        ("z <= '2024-01-31 13:00:00'", [0, 1]),
+        ("z < '2024-01-31 13:00:00'", [1]),
+        ("z > '2024-01-01'", [0, 3]),
         ("none == 1", []),
         ("n == 1 or t == 'b'", [0, 2]),
         ("n == 1 and t == 'b'", []),
@@ -68,6 +76,7 @@ def test_a_condition_holds_where_it_is_true_and_not_where_a_value_is_missing(tex
         ("b > true", "column 'b' holds truth values"),
         ("n == true", "column 'n' holds numbers, found the value true"),
         ("d == 'x'", "column 'd' holds dates, found 'x'; expected one such as '2024-01-31'"),
+        ("z == 'x'", "column 'z' holds points in time, found 'x'; expected one such as"),
         ("list == 1", "column 'list' holds lists of numbers"),
     ],
 )

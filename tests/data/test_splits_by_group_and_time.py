@@ -108,6 +108,12 @@ def test_rows_of_one_time_are_in_one_split(times):
     ]
 
 
+def test_points_in_time_may_count_nanoseconds():
+    times = pa.array([1, 2_001, 3_000_001, 4_000_000_007], pa.timestamp("ns"))
+    found = split(pa.table({"t": times}), time="t")
+    assert [rows.tolist() for rows in of_each(found)] == [[0, 1], [2], [3]]
+
+
 def test_without_a_test_fraction_the_last_rows_are_validation():
     found = split(pa.table({"t": range(10)}), time="t", validation=0.2, test=0.0)
     assert [rows.tolist() for rows in of_each(found)] == [[*range(8)], [8, 9], []]
@@ -119,6 +125,9 @@ def test_without_a_test_fraction_the_last_rows_are_validation():
         ([1, 1, 2], "has 2 different times; expected at least 3"),
         ([1, None, 2], "has no value in 1 of 3 rows"),
         (["31/12/2025", "x", "y"], "has '31/12/2025'"),
+        (["2026-01-01T12:00:00Z", "x", "y"], "has 'x' in row 1, expected a time such as"),
+        (["2026-01-01", "2026-01-02T12:00:00Z"], "in row 1, expected a time zone in all rows"),
+        (["2026-01-02T12:00:00Z", "2026-01-01"], "in row 1, expected a time zone in all rows"),
         ([[1], [2], [3]], "holds lists of numbers, expected dates, times or numbers"),
     ],
 )

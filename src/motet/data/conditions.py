@@ -1,5 +1,6 @@
 """Which rows of a table a condition holds for; where a column has no value it does not."""
 
+from contextlib import suppress
 from functools import reduce
 from typing import Any
 
@@ -98,13 +99,17 @@ def _equal(column: Any, operator: str, condition: Comparison, value: Any) -> Any
 
 
 def _moment(value: str, kind: pa.DataType, name: str) -> pa.Scalar:
-    try:
+    """Read a value as the type of a column; without a zone it is by the clocks of the column's."""
+    with suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return pa.scalar(value).cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise InputError(
-            f"column {name!r} holds {described(kind)}, found {value!r}; expected one such as "
-            "'2024-01-31'"
-        ) from None
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        with suppress(pa.ArrowInvalid):
+            clocks = pa.scalar(value).cast(pa.timestamp("us"))
+            return pc.assume_timezone(clocks, kind.tz, ambiguous="earliest", nonexistent="earliest")
+    example = "'12:30:00'" if pa.types.is_time(kind) else "'2024-01-31'"
+    raise InputError(
+        f"column {name!r} holds {described(kind)}, found {value!r}; expected one such as {example}"
+    )
 
 
 def _spelt(value: Any) -> str:

@@ -71,24 +71,27 @@ def _times(column: pa.ChunkedArray, what: str) -> NDArray[np.generic]:
             return _ticks(column.cast(pa.timestamp("us", zone)))
         except pa.ArrowInvalid:
             continue
-    row, text = next(
-        (row, text) for row, text in enumerate(column.to_pylist()) if not _is_time(text)
-    )
+    texts = column.to_pylist()
+    zone = None if _is_time(texts[0], None) else "UTC"
+    row = next(row for row, text in enumerate(texts) if not _is_time(text, zone))
+    mixed = _is_time(texts[row], "UTC" if zone is None else None)
+    expected = "a time such as 2026-01-31 or 2026-01-31 12:00:00; or numbers"
     raise RowError(
-        f"{what} has {shown(text)} in",
+        f"{what} has {shown(texts[row])} in",
         row,
-        ", expected a time such as 2026-01-31 or 2026-01-31 12:00:00; or numbers",
+        f", expected {'a time zone in all rows or in none' if mixed else expected}",
     )
 
 
 def _ticks(column: pa.ChunkedArray) -> NDArray[np.generic]:
-    ticks: NDArray[np.generic] = column.cast(pa.timestamp("us")).cast(pa.int64()).to_numpy()
+    stamps = column.cast(pa.timestamp("us"), safe=False)  # nanoseconds are cut off
+    ticks: NDArray[np.generic] = stamps.cast(pa.int64()).to_numpy()
     return ticks
 
 
-def _is_time(text: str) -> bool:
+def _is_time(text: str, zone: str | None) -> bool:
     try:
-        pa.scalar(text).cast(pa.timestamp("us"))
+        pa.scalar(text).cast(pa.timestamp("us", zone))
     except pa.ArrowInvalid:
         return False
     return True
