@@ -120,6 +120,8 @@ def test_splits_are_one_table_with_a_column_that_names_them(tmp_path):
     assert source.read()["split"].to_pylist() == ["train", "train", "train", "test"]
     assert source.split_column == "split"
     assert pa.concat_tables(source.stream().tables(3)).equals(source.read())
+    (names,) = source.stream().tables(9, ["split"])
+    assert names.to_pydict() == {"split": ["train", "train", "train", "test"]}
     one = as_source([tmp_path / "reviews" / "train"])
     assert one.read().column_names == ["age", "job"]
     assert one.split_column is None

@@ -154,6 +154,16 @@ def test_a_file_that_is_not_csv_is_refused_as_when_it_is_read_as_a_whole(tmp_pat
         assert str(parts.value) == str(whole.value)
 
 
+def test_a_column_of_texts_in_another_encoding_is_refused_when_it_is_to_stay_text(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes("a\ncaf\u00e9\n".encode("latin-1"))
+    for reading in (read, in_parts):
+        with pytest.raises(InputError, match=r"is not UTF-8 text \(first seen in line 2\)"):
+            reading(path, strings=("a",))
+
+
 def test_some_rows_of_a_stream() -> None:
     table = pa.table({"x": np.arange(100), "y": np.arange(100) * 2})
     rows = np.array([0, 7, 8, 50, 99])

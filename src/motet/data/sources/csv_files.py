@@ -112,13 +112,12 @@ def _typed(path: Path, types: Mapping[str, pa.DataType]) -> tuple[pa.Schema, int
     while True:
         try:
             reader = _batches(path, found)
-            schema = reader.schema
-            return schema, sum(batch.num_rows for batch in reader)
+            return reader.schema, sum(batch.num_rows for batch in reader)
         except pa.ArrowInvalid as error:
             place = re.match(r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion", str(error))
             if place is None:
                 raise
-            name = schema.names[int(place[1])]
+            name = _batches(path).schema.names[int(place[1])]
             if len(found) == len(types):
                 found |= _least(path, types)
             elif found[name] != _KINDS[-1]:

@@ -87,7 +87,8 @@ class _PlainFile:
 
     def tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         own = set(self._rows.schema.names)
-        there = [name for name in columns if name in own]
+        # the column of the split is not in the file, and rows need some column
+        there = [name for name in columns if name in own] or self._rows.schema.names[:1]
         for table in self._plain(there):
             for place, name in enumerate(there):
                 if name in self._cells:
