@@ -3,15 +3,19 @@
 from contextlib import contextmanager
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from PIL import Image as Pillow
 
+from motet.data.fitting import Observed
 from motet.data.inputs.category import Category
 from motet.data.inputs.number import Number
 from motet.data.inputs.text import Text
 from motet.data.inputs.vector import Vector
 from motet.data.preprocessing import Preprocessing
 from motet.data.sources import read
-from motet.data.targets import ClassTarget, NumberTarget, TagTarget
+from motet.data.targets import ClassTarget, NumberTarget, TagTarget, Target
+from motet.data.targets.pixel_classes import PixelClassTarget
 from motet.problems import InputError
 from tests.data.small_tables import TABLE, made
 
@@ -132,3 +136,39 @@ def test_words_that_cannot_be_read_and_their_tags_are_told_together():
     ((place, said),) = found
     assert place == ("inputs", "words")
     assert "lists of numbers, expected texts or lists of words" in said
+
+
+class PerUnit(Target):
+    """A price, whose number of units is in another column."""
+
+    beside = ("units",)
+
+    def fit(self, table, inputs=None):
+        self.seen = table["units"].to_pylist()
+
+    def encode(self, table, inputs=None):
+        return table["price"].to_numpy() / table["units"].to_numpy()
+
+    def predictions(self, value, *_):
+        return {self.name: pa.array(value)}
+
+
+def test_a_task_of_several_sources_learns_from_all_that_its_target_reads():
+    table = read({"x": [1.0, 2.0], "price": [3.0, 8.0], "units": [2, 4]})
+    target = PerUnit("price")
+    Preprocessing({"x": Number("x")}, {"price": target}).fit_all(
+        [Observed(table, table, ["x"], ["price"])] * 2
+    )
+    assert target.seen == [2, 4, 2, 4]
+
+
+def test_paths_of_labels_start_at_the_folder_that_sources_share(tmp_path):
+    (tmp_path / "masks").mkdir()
+    for name in ("a", "b"):
+        mask = np.array([[0, 1], [1, 0]], np.uint8)
+        Pillow.fromarray(mask).save(tmp_path / "masks" / f"{name}.png")
+        (tmp_path / f"{name}.csv").write_text(f"x,mask\n1,masks/{name}.png\n")
+    preprocessing = Preprocessing({"x": Number("x")}, {"mask": PixelClassTarget("mask")})
+    tables = [read(tmp_path / f"{name}.csv") for name in ("a", "b")]
+    preprocessing.fit_all([Observed(each, each, ["x"], ["mask"]) for each in tables])
+    assert preprocessing.target("mask").names == ("0", "1")

@@ -148,6 +148,12 @@ def test_a_joined_batch_has_the_rows_of_each_task():
     assert batch.weights["a"].equal(batch.targets["a"])
 
 
+def test_a_batch_that_is_a_source_keeps_what_a_teacher_predicts():
+    given = {"inputs": torch.zeros(2, 1), "targets": {"a": [0, 1]}, "soft": {"a": torch.eye(2)}}
+    (batch,) = Sources({"x": given}).whole().of(["a"])
+    assert batch.soft["a"].equal(torch.eye(2))
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

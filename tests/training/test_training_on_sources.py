@@ -323,6 +323,13 @@ def test_one_table_has_neither_sources_nor_batch_sizes_of_tasks(own):
         )
 
 
+@pytest.mark.parametrize("field", ["weights", "soft"])
+def test_weights_and_soft_targets_of_a_source_are_checked_in_a_step_too(field):
+    step = {"inputs": VISITS[0], "targets": VISITS[1], field: {"stays": torch.ones(26)}}
+    with pytest.raises(InputError, match=f"source 'visits': .* have {field} for 'stays'"):
+        motet.Trainer(made()).train_step(Sources({"orders": ORDERS, "visits": step}))
+
+
 def test_batch_norm_is_refused_unless_it_is_frozen_with_its_averages():
     def encoder():
         return nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 5))

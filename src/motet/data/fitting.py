@@ -12,9 +12,10 @@ import pyarrow as pa
 from motet.data.inputs.base import Input
 from motet.data.label_samples import LabelSample
 from motet.data.members import Members
+from motet.data.row_folders import together
 from motet.data.selection import require_columns
 from motet.data.sources.uniting import unite
-from motet.data.targets.base import NO_INPUTS
+from motet.data.targets.base import NO_INPUTS, Target
 from motet.data.values import is_list
 from motet.problems import InputError, owned
 
@@ -62,10 +63,9 @@ def fit_sources(members: Members, sources: Sequence[Observed]) -> tuple[str, ...
     inputs = members.inputs if fitted == len(members.inputs) else NO_INPUTS
     for task, target in members.targets.items():
         own = [each for each in sources if task in each.tasks]
-        labels = target.columns(own[0].labelled.column_names)
         tables = [each.labelled for each in own]
         own = [each._replace(labelled=members.judged(task, each.labelled)) for each in own]
-        table, at = _united(task, own, labels, inputs)
+        table, at = _united(target, own, inputs)
         with at("tasks", task):  # without words, a text may just have failed
             members.require_some(task, any(members.holds(task, each) for each in tables))
             members.fit(task, table, inputs)
@@ -182,18 +182,20 @@ def _learned(name: str, given: Input, sources: Sequence[Observed]) -> bool:
 
 
 def _united(
-    task: str, sources: Sequence[Observed], labels: Sequence[str], inputs: Mapping[str, Input]
+    target: Target, sources: Sequence[Observed], inputs: Mapping[str, Input]
 ) -> tuple[pa.Table, At]:
     """Return the rows that a task learns from: those of its source, or what its sources share."""
+    labels = target.columns(sources[0].labelled.column_names)
     if len(sources) == 1 or not labels:
         return sources[0].labelled, sources[0].at
     shared = set.intersection(*(set(each.labelled.column_names) for each in sources))
-    read = {c for each in inputs.values() for c in each.columns(()) if c in shared}
-    names = list(dict.fromkeys([*labels, *sorted(read)]))
+    more = {*target.beside, *(c for each in inputs.values() for c in each.columns(()))}
+    names = list(dict.fromkeys([*labels, *sorted(more & shared)]))
     tables = {f"source {n + 1}": e.labelled.select(names) for n, e in enumerate(sources)}
-    with owned(f"task {task!r}"):
+    with owned(f"task {target.name!r}"):
         found = unite(tables)
-    return found, sources[0].at
+    folder = together(each.labelled.schema for each in sources)
+    return found.replace_schema_metadata(folder), sources[0].at
 
 
 def _refuse_leaks(

@@ -1,7 +1,7 @@
 """Where rows came from: the folder that paths in them are relative to, kept with their schema."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +17,13 @@ def with_folder(schema: pa.Schema, folders: Collection[Path]) -> pa.Schema:
     distinct = {each.resolve() for each in folders}
     name = os.fsencode(next(iter(distinct))) if len(distinct) == 1 else _SEVERAL
     return schema.with_metadata({**(schema.metadata or {}), _FOLDER: name})
+
+
+def together(schemas: Iterable[pa.Schema]) -> dict[bytes, bytes] | None:
+    """Return the metadata of the rows of several tables in one: the folder, if they share it."""
+    found = {(each.metadata or {}).get(_FOLDER) for each in schemas}
+    name = found.pop() if len(found) == 1 else _SEVERAL
+    return None if name is None else {_FOLDER: name}
 
 
 def folder_of(schema: pa.Schema, what: str) -> Path:

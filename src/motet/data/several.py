@@ -303,5 +303,5 @@ def _rows_of(given: Any) -> Any:
     """Return a batch as data."""
     if isinstance(given, (Mapping, Batch)):
         batch = Batch.of(given)
-        return batch.inputs, batch.targets, batch.weights
+        return ArrayData(batch.inputs, batch.targets, batch.weights, batch.soft)
     return given

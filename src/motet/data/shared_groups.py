@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from motet.data.split_labels import SPLITS
+from motet.data.split_labels import WITH_CALIBRATION
 from motet.data.splits import Splits
 from motet.data.values import as_texts
 
@@ -34,7 +34,7 @@ def groups_apart(
     for name, table in tables.items():
         texts = as_texts(table[column], f"split: group: column {column!r}")
         apart = 0
-        for split in SPLITS:
+        for split in WITH_CALIBRATION:
             rows = pa.array(getattr(splits[name], split), pa.int64())
             groups = texts.take(rows).drop_null().unique().to_pylist()
             apart += sum(known.setdefault(group, split) != split for group in groups)

@@ -9,9 +9,11 @@ from motet.data.row_names import RowName
 from motet.data.splits import Splits
 from motet.data.targets.base import Target
 from motet.data.targets.classes import MISSING
+from motet.figures import counted
 from motet.problems import InputError
 
 SPLITS = ("train", "validation", "test")
+WITH_CALIBRATION = (*SPLITS, "calibration")
 
 
 def refuse_cut_groups(
@@ -32,21 +34,20 @@ def refuse_cut_groups(
     if groups is None:
         return
     places = np.full(len(encoded), -1)
-    names = (*SPLITS, "calibration")
-    for place, name in enumerate(names):
+    for place, name in enumerate(WITH_CALIBRATION):
         places[getattr(split, name)] = place
     rows = np.flatnonzero(~np.isnan(groups) & (places >= 0))
     rows = rows[np.argsort(groups[rows], kind="stable")]
     cut = (groups[rows[1:]] == groups[rows[:-1]]) & (places[rows[1:]] != places[rows[:-1]])
     if cut.any():
         pair = rows[cut.argmax()], rows[cut.argmax() + 1]
-        found = " and ".join(f"{name_row(int(r))} in {names[places[r]]}" for r in pair)
+        found = " and ".join(f"{name_row(int(r))} in {WITH_CALIBRATION[places[r]]}" for r in pair)
         column = target.beside[0]
         count = len(np.unique(groups[rows[1:]][cut]))
         raise InputError(
-            f"found {count:,} lists of task {target.name!r} with rows in several splits, for "
-            f"example {found} have the same {column!r}; give split: {{group: {column}}}, or mark "
-            "whole lists"
+            f"found {counted(count, 'list')} of task {target.name!r} with rows in several splits, "
+            f"for example {found} have the same {column!r}; give split: {{group: {column}}}, or "
+            "mark whole lists"
         )
 
 

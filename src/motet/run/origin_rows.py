@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from motet.data.digests import RowsDigest, places_digest
 from motet.data.preprocessing import Preprocessing
-from motet.data.split_labels import SPLITS
+from motet.data.split_labels import SPLITS, WITH_CALIBRATION
 from motet.data.splits import Splits
 from motet.problems import MALFORMED, InputError, hint, reason
 from motet.run.folder import ENVIRONMENT
@@ -145,9 +145,8 @@ def rows_of_known_split(split: Splits, name: str, known: Fingerprint) -> NDArray
     Raises:
         InputError: If the split is unknown, empty, or not that of the run.
     """
-    names = (*SPLITS, "calibration")
-    if name not in names:
-        raise InputError(f"split: found {name!r}; {hint(name, names)}")
+    if name not in WITH_CALIBRATION:
+        raise InputError(f"split: found {name!r}; {hint(name, WITH_CALIBRATION)}")
     if known.split != _split_digest_like(known, split):
         raise InputError(
             "split: these rows are not split as they were for the run; expected the same version "

@@ -134,7 +134,11 @@ def _inspect(data: ArrayData | LoaderData | StreamData, check: Check, learn: Lea
     if isinstance(data, LoaderData | StreamData):
         data.inspect(check, learn)
     else:
-        check(Batch(data.inputs, data.targets, weights=data.weights, soft=data.soft), "")
+        check(_whole(data), "")
+
+
+def _whole(data: ArrayData) -> Batch:
+    return Batch(data.inputs, data.targets, weights=data.weights, soft=data.soft)
 
 
 def take_batch(batch: Any, model: MultiTaskModel, device: torch.device) -> Batch | Draw:
@@ -149,7 +153,12 @@ def take_batch(batch: Any, model: MultiTaskModel, device: torch.device) -> Batch
     """
     if isinstance(batch, Sources):
         refuse_batch_norm(model)
-        return batch.to(device).whole()
+        moved = batch.to(device)
+        for name, rows in moved.parts.items():
+            if isinstance(rows, ArrayData):  # others are refused when they are drawn
+                with owned(f"source {name!r}"):
+                    _check_batch(_whole(rows), model)
+        return moved.whole()
     if isinstance(batch, Batch | SourceDraw):
         return batch  # of data that were checked
     given = Batch.of(batch, device=device)

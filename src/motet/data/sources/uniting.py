@@ -76,6 +76,6 @@ def _common_type(column: str, tables: Mapping[str, pa.Table]) -> pa.DataType:
         except pa.ArrowTypeError:
             raise InputError(
                 f"the column {column!r} holds {described(field.type)} in {name}, but "
-                f"{described(common.type)} in the files from {first} on; expected one type"
+                f"{described(common.type)} from {first} on; expected one type"
             ) from None
     return common.type
