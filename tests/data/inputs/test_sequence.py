@@ -61,6 +61,12 @@ def test_what_is_no_sequence_is_refused(values, message):
         fitted(pa.table({"s": values}))
 
 
+def test_another_width_than_the_one_given_is_an_error_about_the_option():
+    with pytest.raises(InputError, match="width: found 3, but column 's' has 2 numbers per frame"):
+        fitted(width=3)
+    assert fitted(width=2).shape().arguments == (2,)
+
+
 @pytest.mark.parametrize("kind", [LSTM, Transformer])
 def test_encoders_of_texts_read_frames_and_never_their_padding(kind):
     torch.manual_seed(0)

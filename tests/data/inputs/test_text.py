@@ -102,6 +102,16 @@ def test_numbers_are_converted_to_text_and_a_note_reports_it():
     assert rows(text, ["12"]) == rows(text, [12]) == {"ids": [[2, 5]]}
 
 
+def test_each_column_of_a_pair_that_holds_no_texts_is_noted():
+    table = read({"title": ["good", "bad"], "year": [1999, 2001]})
+    text = Text("review", columns=["title", "year"], tokenizer="words", min_count=1)
+    text.observe(table)
+    text.finish()
+    assert [each.partition(" holds")[0] for each in text.apply(table)[1].remarks] == [
+        "column 'year'"
+    ]
+
+
 def test_what_is_cut_off_is_counted():
     text = fitted(max_length=3)
     note, _ = notes(text, {"review": TEXTS})

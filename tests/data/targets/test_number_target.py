@@ -78,9 +78,9 @@ def test_labels_that_cannot_be_learned_from_are_refused(labels, said):
 
 
 def test_another_number_of_outputs_later_is_refused():
-    with pytest.raises(InputError, match="2 numbers per row, expected 1"):
+    with pytest.raises(InputError, match="holds lists of numbers, expected one number per row"):
         fitted([1.0, 2.0]).encode(read({"y": [[1.0, 2.0]]}))
-    with pytest.raises(InputError, match="1 numbers per row, expected 2"):
+    with pytest.raises(InputError, match="holds numbers, expected lists of 2 numbers as in"):
         fitted([[1.0, 2.0], [2.0, 3.0]]).encode(read({"y": [1.0]}))
 
 

@@ -35,8 +35,8 @@ def checked_shape(where: str, found: object) -> Shape:
     if isinstance(found, TableShape | SetShape | TextSizes | BranchShape):
         return found
     raise InputError(
-        f"{where}: shape() returned {shown(found)}; expected a TableShape, TextSizes or "
-        "BranchShape of motet.data.inputs.shapes"
+        f"{where}: shape() returned {shown(found)}; expected a TableShape, SetShape, TextSizes "
+        "or BranchShape of motet.data.inputs.shapes"
     )
 
 

@@ -13,7 +13,7 @@ from motet.data.inputs.moments import Moments
 from motet.data.inputs.scaling import standardise
 from motet.data.inputs.shapes import BranchShape
 from motet.data.notes import Finding, Notes
-from motet.data.selection import column_of, require_columns
+from motet.data.selection import column_of
 from motet.data.values import Floats, as_matrix, described, is_list, refuse_infinite
 from motet.options import Chosen, Mapping, PositiveInt, checked
 from motet.problems import InputError, RowError
@@ -71,10 +71,16 @@ class FrameSequence(Input):
         return (self._column,)
 
     def observe(self, rows: Rows) -> None:
-        width = self._width if self._moments is None else len(self._moments.mean)
+        width = None if self._moments is None else len(self._moments.mean)
         values, lengths = self._frames(rows, width)
         self._rows += len(lengths)
         if values.size:
+            if self._width not in (None, values.shape[1]):
+                raise InputError(
+                    f"found {self._width}, but {self._where} has {values.shape[1]} numbers per "
+                    "frame; correct width, or leave it out",
+                    option="width",
+                )
             found = Moments.of(values)
             self._moments = found if self._moments is None else self._moments + found
 
@@ -148,7 +154,6 @@ class FrameSequence(Input):
 
     def _frames(self, rows: Rows, width: int | None) -> tuple[Floats, NDArray[np.int64]]:
         """Read all frames, one row after the other (frames, D), and how many each row has (N,)."""
-        require_columns(rows, (self._column,), f"input {self.name!r}")
         column = column_of(rows, self._column, f"input {self.name!r}")
         lengths = np.zeros(len(column), np.int64)
         if column.null_count == len(column):
@@ -160,7 +165,6 @@ class FrameSequence(Input):
                 "every row: a list of lists of numbers"
             )
         lists = column.combine_chunks()
-        lists = pa.concat_arrays(lists.chunks) if isinstance(lists, pa.ChunkedArray) else lists
         found = pc.fill_null(pc.list_value_length(lists), 0)
         lengths[:] = found.to_numpy(zero_copy_only=False)
         flat = lists.flatten()

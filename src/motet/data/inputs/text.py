@@ -329,15 +329,15 @@ class Text(Input):
                 expected = "texts or lists of words" if self._words else "texts"
                 raise InputError(f"{where} holds {described(found.type)}, expected {expected}")
             return [[word or "" for word in row or ()] for row in found.to_pylist()]
-        texts = pc.fill_null(as_texts(found, where).cast(pa.string()), "")
+        texts = pc.fill_null(as_texts(found, where), "")
         return list(texts.to_pylist())
 
     def _remarks(self, rows: Rows) -> tuple[str, ...]:
-        name = self._columns[0]
-        kind = rows[name].type
-        if is_list(kind) or pa.types.is_string(kind) or pa.types.is_null(kind):
-            return ()
-        return (f"column {name!r} holds no texts, its values are converted to text",)
+        return tuple(
+            f"column {name!r} holds no texts, its values are converted to text"
+            for name in self._columns
+            if not _holds_texts(rows[name].type)
+        )
 
     @property
     def _too_long(self) -> Finding:
@@ -362,6 +362,10 @@ class Text(Input):
 
     def _where(self, column: str) -> str:
         return f"column {column!r}"
+
+
+def _holds_texts(kind: pa.DataType) -> bool:
+    return bool(is_list(kind) or pa.types.is_string(kind) or pa.types.is_null(kind))
 
 
 def _ragged(values: NDArray[Any], lengths: NDArray[np.int64], fill: int = 0) -> Any:

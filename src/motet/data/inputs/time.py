@@ -153,7 +153,7 @@ class Time(Input):
             self._parts = _USUAL[1:] if seen.at_midnight else _USUAL
         self._missing = seen.known < seen.rows
         self._first, self._last = seen.first, seen.last
-        self._gaps = {}
+        self._gaps, self.notes = {}, ()
         for name in self._gap_columns:
             sample = seen.gaps[name]
             if not sample.added:

@@ -13,7 +13,7 @@ from motet.data.inputs.logarithm import log_scale, spans_decades, to_log
 from motet.data.selection import require_columns
 from motet.data.targets.base import NO_INPUTS, Target
 from motet.data.targets.scaling import learn_scale, standardised, to_float32
-from motet.data.values import Floats, as_floats, as_matrix, is_list, refuse_infinite
+from motet.data.values import Floats, as_floats, as_matrix, described, is_list, refuse_infinite
 from motet.problems import InputError
 
 
@@ -95,11 +95,11 @@ class NumberTarget(Target):
 
     def encode(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> NDArray[Any]:
         values = self._values(table)
-        outputs = values.shape[1] if values.ndim == 2 else 1
-        if (values.ndim == 2) != self._lists or outputs != self.outputs:
+        if (values.ndim == 2) != self._lists:
+            expected = f"lists of {self.outputs} numbers" if self._lists else "one number per row"
             raise InputError(
-                f"{self._where} has {outputs} numbers per row, expected {self.outputs} as in "
-                "training"
+                f"{self._where} holds {described(table[self.column].type)}, expected {expected} "
+                "as in training"
             )
         values = self._logarithms(values)
         if not self._scale:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from motet.data import output_tokenisers, tokenising
 from motet.data.inputs.base import Input
+from motet.data.selection import require_columns
 from motet.data.targets.base import NO_INPUTS, Target
 from motet.data.targets.classes import MISSING
 from motet.data.values import as_texts, described, is_list
@@ -137,13 +138,14 @@ class TextTarget(Target):
         self._tokenizer = tokenising.from_json(state["tokenizer"])
 
     def _texts(self, table: pa.Table) -> list[str | None]:
+        require_columns(table, [self.column], f"task {self.name!r}")
         column = table[self.column]
         if is_list(column.type):
             raise InputError(
                 f"{self._where} holds {described(column.type)}, expected texts; lists of "
                 "labels are for multi_label, a list with a label per word for sequence_labelling"
             )
-        texts = as_texts(column, self._where).cast(pa.string())
+        texts = as_texts(column, self._where)
         found: list[str | None] = pc.utf8_trim_whitespace(texts).to_pylist()
         return found
 
