@@ -137,6 +137,3 @@ def test_what_are_no_rows_is_refused(inputs, targets, said):
     with pytest.raises(InputError) as caught:
         ArrayData(inputs, targets)
     assert said in str(caught.value)
-
-
-# One batch ---------------------------------------------------------------------------------------

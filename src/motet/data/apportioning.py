@@ -61,9 +61,8 @@ def apportion(sizes: Counts, splits: Counts, least: Counts, seed: int) -> Counts
     counts = np.zeros((len(sizes), len(splits)), np.int64)
     share, left = splits / sizes.sum(), sizes.copy()
     for place in range(len(splits) - 1, 0, -1):
-        quotas = sizes * share[place:].sum() - counts.sum(
-            axis=1
-        )  # includes what others rounded off
+        # with what the splits before rounded off
+        quotas = sizes * share[place:].sum() - counts.sum(axis=1)
         counts[:, place] = _rounded(quotas, splits[place], least, left - place * least, ties)
         left -= counts[:, place]
     counts[:, 0] = left

@@ -74,10 +74,10 @@ class Blocks:
         path: Path,
         leaves: Sequence[Leaf],
         entries: Sequence[Entry],
-        images: "Openings | None" = None,
+        images: Openings | None = None,
     ) -> None:
         self._path, self.leaves, self.entries = path, tuple(leaves), tuple(entries)
-        self.images: Openings = images or {}
+        self.images = images or {}
         sizes = np.array([each.size for each in entries], np.int64)
         self._offsets = sizes.cumsum() - sizes
         self.sizes = np.array([each.rows for each in entries], np.int64)

@@ -2,8 +2,8 @@
 
 The loader decides their sizes and order. Where it draws the order from torch's global generator, as
 a DataLoader does without one of its own, `motet.Trainer` seeds that by (seed, epoch), so that the
-order is the same in a resumed run and on every process. A separate first
-pass counts the batches, checks them and learns from their labels; it keeps only statistics.
+order is the same in a resumed run and on every process. A separate first pass counts the batches,
+checks them and learns from their labels; it keeps only statistics.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

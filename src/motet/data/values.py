@@ -69,7 +69,6 @@ def as_matrix(column: pa.ChunkedArray, what: str, width: int | None = None) -> F
             f"{what} holds {described(column.type)}, expected a list of numbers in every row"
         )
     lists = column.combine_chunks()
-    lists = pa.concat_arrays(lists.chunks) if isinstance(lists, pa.ChunkedArray) else lists
     lengths = pc.list_value_length(lists)
     there = lists.is_valid().to_numpy(zero_copy_only=False)
     sizes = lengths.filter(lists.is_valid()).to_numpy(zero_copy_only=False)

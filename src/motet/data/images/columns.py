@@ -64,8 +64,9 @@ def encoded_of(column: pa.ChunkedArray, root: Callable[[], Path]) -> Encoded:
     elif pa.types.is_binary(kind):
         content, paths = column, None
     else:
-        content, paths = pa.nulls(count, pa.binary()), column.cast(pa.string())
-    content = _one(content.cast(pa.large_binary()))
+        content = pa.chunked_array([pa.nulls(count, pa.binary())])
+        paths = column.cast(pa.string())
+    content = content.cast(pa.large_binary()).combine_chunks()
     are_paths = np.zeros(count, np.bool_)
     if paths is not None:
         names = [_absolute(each, root) for each in paths.to_pylist()]
@@ -77,12 +78,9 @@ def encoded_of(column: pa.ChunkedArray, root: Callable[[], Path]) -> Encoded:
 
 def arrays_of(column: pa.ChunkedArray) -> list[NDArray[Any] | None]:
     """Read a column of arrays, nested lists (H, W) or (H, W, C); None where one is missing."""
-    whole = _one(column)
+    whole = column.combine_chunks()
     found = _alike(whole)
-    if found is not None:
-        missing = whole.is_null().to_numpy(zero_copy_only=False)
-        return [None if none else each for none, each in zip(missing, found, strict=True)]
-    return [_array(each) for each in whole]
+    return [_array(each) for each in whole] if found is None else list(found)
 
 
 def shape_of(array: NDArray[Any]) -> tuple[int, int, int]:
@@ -128,13 +126,6 @@ def fitted(
     return np.broadcast_to(pixels, (*size, channels))
 
 
-def _one(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    if isinstance(column, pa.ChunkedArray):
-        found = column.combine_chunks()
-        return pa.concat_arrays(found.chunks) if isinstance(found, pa.ChunkedArray) else found
-    return column
-
-
 def _absolute(path: str | None, root: Callable[[], Path]) -> bytes | None:
     if path is None:
         return None
@@ -142,7 +133,7 @@ def _absolute(path: str | None, root: Callable[[], Path]) -> bytes | None:
 
 
 def _alike(column: pa.Array) -> NDArray[Any] | None:
-    """Return arrays of one shape, (N, ...), with anything in place of missing ones; else None."""
+    """Return arrays of one shape, (N, ...); None if shapes differ or something is missing."""
     shape: list[int] = [len(column)]
     if column.null_count:
         return None

@@ -113,9 +113,7 @@ class _Members:
 
     @classmethod
     def of(cls, lists: pa.ChunkedArray) -> "_Members":
-        values = pc.utf8_trim_whitespace(
-            as_texts(pc.list_flatten(lists), "the column").cast(pa.string())
-        )
+        values = pc.utf8_trim_whitespace(as_texts(pc.list_flatten(lists), "the column"))
         each = pa.table({"row": pc.list_parent_indices(lists), "value": values})
         each = each.filter(pc.fill_null(pc.not_equal(values, ""), False))
         counts = each.group_by(["row", "value"]).aggregate([([], "count_all")])

@@ -177,7 +177,6 @@ def _hashed(texts: pa.ChunkedArray, buckets: int, hashes: int) -> NDArray[np.int
     The hashes are BLAKE2b's, eight bytes each, so a value has the same buckets everywhere.
     """
     encoded = texts.combine_chunks().dictionary_encode()
-    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
     values = encoded.dictionary.to_pylist()
     digests = b"".join(
         hashlib.blake2b(each.encode(), digest_size=8 * hashes).digest() for each in values

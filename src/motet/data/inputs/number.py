@@ -41,18 +41,16 @@ class Number(Input):
         column: Column to read; the input's name if left out.
         scaling: How the network receives it. auto: piecewise for 512 training values or more, with
             a bin for each 32 of them, or for at most 32 different ones; else standard, of the
-            logarithm where values span decades.
-            piecewise: its place among knots, which are some of
+            logarithm where values span decades. piecewise: its place among knots, which are some of
             the training values; an encoder that knows them spreads it over one column per bin, so
             that the network can bend at every knot. standard: shifted and scaled to mean 0 and
             standard deviation 1. quantile: its rank among the training values as a normal score,
             which removes outliers and skew.
         bins: Maximum number of bins, at most 64 if left out. With auto, it chooses piecewise.
         transform: none: the number itself, which is the default unless scaling is auto. log: the
-            number becomes ``sign(x) log(1 + |x| / scale)`` first, whose scale is
-            learned: a tenth of the training values other than 0 are smaller in size. auto: if nine
-            tenths of the sizes span a factor of 100 and the values are skewed, which a note then
-            reports.
+            number becomes ``sign(x) log(1 + |x| / scale)`` first, whose scale is learned: a tenth
+            of the training values other than 0 are smaller in size. auto: if nine tenths of the
+            sizes span a factor of 100 and the values are skewed, which a note then reports.
 
     Raises:
         InputError: If an option is unknown, wrong, or not used by the scaling.

@@ -170,11 +170,10 @@ class Set(Input):
                 "separator"
             )
         lists = column.combine_chunks()
-        lists = pa.concat_arrays(lists.chunks) if isinstance(lists, pa.ChunkedArray) else lists
         missing = lists.is_null().to_numpy(zero_copy_only=False)
         counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
         places = np.arange(len(rows)).repeat(counts)
-        texts = as_texts(pa.chunked_array([lists.flatten()]), self._where).cast(pa.string())
+        texts = as_texts(pa.chunked_array([lists.flatten()]), self._where)
         texts = pc.utf8_trim_whitespace(texts)
         kept = pc.fill_null(pc.not_equal(texts, ""), False)
         return places[kept.to_numpy()], texts.filter(kept), missing

@@ -86,7 +86,7 @@ class ClassTarget(Target):
     @classmethod
     def for_task(cls, name: str, options: Mapping[str, Any], accepted: Collection[str]) -> Self:
         latent = bool(options.get("latent"))
-        given = {name: options.get(name) for name in ("column", "classes")}
+        given = {option: options.get(option) for option in ("column", "classes")}
         return cls(name, **given, latent=latent)
 
     @classmethod

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from motet.data.inputs.base import Input
 from motet.data.selection import require_columns
 from motet.data.targets.base import NO_INPUTS, Target
-from motet.data.targets.numbered import MISSING, numbered
+from motet.data.targets.classes import MISSING
+from motet.data.targets.numbered import numbered
 from motet.problems import InputError
 
 

@@ -195,7 +195,7 @@ class IndicatorTarget(Target):
                 f"{self._where} holds {described(column.type)}, expected lists of texts as in "
                 "training"
             )
-        return pa.concat_arrays(column.cast(pa.list_(pa.string())).chunks)
+        return column.cast(pa.list_(pa.string())).combine_chunks()
 
     def _from_texts(self, lists: pa.Array) -> NDArray[np.float32]:
         there = lists.is_valid().to_numpy(zero_copy_only=False)

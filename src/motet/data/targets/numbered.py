@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from motet.data.targets.classes import MISSING as MISSING
+from motet.data.targets.classes import MISSING
 from motet.data.values import as_texts
 
 

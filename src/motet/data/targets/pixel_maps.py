@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from motet.data.images.columns import encoded_of
@@ -111,8 +112,8 @@ def maps_in(table: pa.Table, column: str, task: str, root: str | None = None) ->
 
 
 def _are_json(texts: pa.ChunkedArray) -> bool:
-    first = next((each for each in texts.to_pylist() if each is not None), "")
-    return first.lstrip().startswith("[")
+    known = texts.drop_null()
+    return len(known) > 0 and known[0].as_py().lstrip().startswith("[")
 
 
 def _from_json(text: str | None) -> Map | None:
@@ -128,8 +129,6 @@ def _from_json(text: str | None) -> Map | None:
 def _arrays(column: pa.ChunkedArray, what: str) -> list[Map | None]:
     """Return the arrays of lists, as views of one where that is possible."""
     whole = column.combine_chunks()
-    if isinstance(whole, pa.ChunkedArray):
-        whole = pa.concat_arrays(whole.chunks)
     nested = is_list(whole.type.value_type)
     lines = whole.flatten()  # of rows that are there
     numbers = _numbers(lines.flatten() if nested else lines, what)
@@ -167,6 +166,6 @@ def _numbers(flat: pa.Array, what: str) -> Map:
 
 
 def _lengths(lists: pa.Array) -> NDArray[np.int64]:
-    lengths = pa.compute.fill_null(pa.compute.list_value_length(lists), 0)
+    lengths = pc.fill_null(pc.list_value_length(lists), 0)
     found: NDArray[np.int64] = lengths.to_numpy(zero_copy_only=False).astype(np.int64)
     return found

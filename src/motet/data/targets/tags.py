@@ -16,7 +16,6 @@ from motet.data.targets.base import NO_INPUTS, Target
 from motet.data.targets.classes import MISSING, count_places
 from motet.data.targets.word_lists import (
     check_lengths,
-    joined,
     labelled_text,
     lengths_of,
     lists_of,
@@ -192,15 +191,14 @@ class TagTarget(Target):
                 f"{self._where} holds {described(column.type)}, expected lists of tags, one per "
                 "word, or texts of tags separated by spaces"
             )
-        lists = joined(column)
+        lists = column.combine_chunks()
         if not self._iob1:
             return lists
         return pa.array([row and from_iob1(row) for row in lists.to_pylist()], lists.type)
 
     def _spelt(self, lists: pa.Array) -> pa.Array:
         """Return the tags of all rows, one after the other, as texts."""
-        texts = as_texts(pa.chunked_array([lists.flatten()]), self._where)
-        return texts.cast(pa.string()).combine_chunks()
+        return as_texts(pa.chunked_array([lists.flatten()]), self._where).combine_chunks()
 
     def _chosen(self, found: list[str]) -> tuple[str, ...]:
         if isinstance(self._given, int) and self._kind == "integer":

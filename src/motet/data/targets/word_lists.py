@@ -13,7 +13,6 @@ from motet.data.inputs.base import Input
 from motet.data.inputs.shapes import TextSizes
 from motet.data.inputs.text import Text
 from motet.data.selection import require_columns
-from motet.data.values import is_list
 from motet.data.words import text_of
 from motet.problems import RowError
 
@@ -45,12 +44,6 @@ def read_lists(table: pa.Table, column: str, task: str) -> pa.ChunkedArray:
     if pa.types.is_fixed_size_list(found.type):
         return found.cast(pa.list_(found.type.value_type))
     return found
-
-
-def joined(lists: pa.ChunkedArray) -> pa.Array:
-    """Return a column of lists as one array."""
-    assert is_list(lists.type)
-    return pa.concat_arrays(lists.chunks) if lists.num_chunks else pa.array([], lists.type)
 
 
 def lengths_of(lists: pa.Array) -> NDArray[np.int64]:

@@ -12,7 +12,6 @@ from motet.data.targets.base import NO_INPUTS, Target
 from motet.data.targets.scaling import learn_scale, standardised
 from motet.data.targets.word_lists import (
     check_lengths,
-    joined,
     labelled_text,
     lengths_of,
     lists_of,
@@ -109,7 +108,7 @@ class WordNumberTarget(Target):
                 f"{self._where} holds {described(column.type)}, expected lists of numbers, one per "
                 "word, or texts of numbers separated by spaces"
             )
-        return joined(column)
+        return column.combine_chunks()
 
     def _numbers(self, lists: pa.Array) -> NDArray[np.float64]:
         """Return the numbers of all lists, one after the other."""
