@@ -166,6 +166,18 @@ def is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
+def list_lengths(lists: pa.Array) -> NDArray[np.int64]:
+    """Return how many values each list has, (N,), 0 where it is null."""
+    lengths = pc.fill_null(pc.list_value_length(lists), 0)
+    found: NDArray[np.int64] = lengths.to_numpy(zero_copy_only=False).astype(np.int64)
+    return found
+
+
+def rows_of_values(lists: pa.Array) -> NDArray[np.int64]:
+    """Return the row of each value of ``lists.flatten()``, (n,), which leaves out null lists."""
+    return np.arange(len(lists), dtype=np.int64).repeat(list_lengths(lists))
+
+
 def described(kind: pa.DataType) -> str:
     """Return a type in everyday words."""
     kinds = pa.types

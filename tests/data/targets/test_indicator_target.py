@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,6 +84,19 @@ def test_slices_and_chunks_are_read_row_by_row():
     whole = target.encode(table)
     np.testing.assert_array_equal(target.encode(table.slice(1, 3)), whole[1:])
     np.testing.assert_array_equal(target.encode(table.take([3, 1, 0])), whole[[3, 1, 0]])
+
+
+def test_lists_of_one_size_of_which_one_is_missing_are_read_row_by_row():
+    target = fitted({"tags": [["a"], ["b"]]})
+    column = pa.array([["a", "b"], None, ["b", "b"]], pa.list_(pa.string(), 2))
+    found = target.encode(pa.table({"tags": column}))
+    np.testing.assert_array_equal(found, [[1, 1], [NAN, NAN], [0, 1]])
+
+
+def test_lists_of_other_things_later_are_refused():
+    target = fitted({"tags": [["a"], ["b"]]})
+    with pytest.raises(InputError, match="holds lists of nested objects, expected lists of texts"):
+        target.encode(read({"tags": [[{"a": 1}]]}))
 
 
 def test_rows_without_any_label_later_are_not_labelled():

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,6 +83,10 @@ def test_another_number_of_outputs_later_is_refused():
         fitted([1.0, 2.0]).encode(read({"y": [[1.0, 2.0]]}))
     with pytest.raises(InputError, match="holds numbers, expected lists of 2 numbers as in"):
         fitted([[1.0, 2.0], [2.0, 3.0]]).encode(read({"y": [1.0]}))
+
+
+def test_no_rows_are_no_labels():
+    assert fitted([1.0, 2.0]).encode(pa.table({"y": pa.array([], pa.float64())})).shape == (0,)
 
 
 @pytest.mark.parametrize("scale", [True, False])

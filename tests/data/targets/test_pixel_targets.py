@@ -182,6 +182,7 @@ GOOD = [[0, 1], [2, 0]]
         ([[0, 1, 2, 0]], r"row 0.*flat list of 4 numbers.*give size: \[height, width\]"),
         ([None, None], "has no label in the 2 training rows"),
         ([3, 4], "holds numbers, expected labels of pixels"),
+        ([{"x": 3}], "holds nested objects, expected labels of pixels"),
         ([b"no image"], "row 0: the label (is not an image|cannot be decoded)"),
         (["nowhere.png"], "row 0.*nowhere.png does not exist"),
         ([png(np.zeros((2, 2, 3), np.uint8))], "row 0.*has the channels RGB, expected one"),

@@ -138,6 +138,8 @@ def test_tags_that_training_did_not_have_count_as_missing_and_are_told_with_thei
     assert target.encode(table)[2].tolist() == [1, -100, -100]
     assert target.unseen(table) == {"B-z": 2}
     assert target.first_row(table, "B-z") == 2
+    column = pa.array([["O", "O"], None, ["O", "B-z"]], pa.list_(pa.string(), 2))
+    assert target.first_row(pa.table({"tags": column}), "B-z") == 2
 
 
 def test_rows_with_another_number_of_words_than_tags_are_named():

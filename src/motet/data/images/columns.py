@@ -35,16 +35,19 @@ def holds_arrays(kind: pa.DataType, what: str) -> bool:
         inner = kind.value_type.value_type
         if is_number(inner.value_type if is_list(inner) else inner):
             return True
-    fields = (
-        {kind.field(n).name for n in range(kind.num_fields)} if pa.types.is_struct(kind) else {}
-    )
-    plain = pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_null(kind)
-    if plain or _FIELDS.issubset(fields):
+    if holds_files(kind):
         return False
     raise InputError(
         f"{what} holds {described(kind)}, expected images: paths, bytes, structs of bytes and "
         "path, or arrays (H, W) or (H, W, C) as lists of lists of numbers"
     )
+
+
+def holds_files(kind: pa.DataType) -> bool:
+    """Return whether a column may hold paths, bytes, or structs of both."""
+    if pa.types.is_struct(kind):
+        return _FIELDS.issubset(kind.field(place).name for place in range(kind.num_fields))
+    return bool(pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_null(kind))
 
 
 def encoded_of(column: pa.ChunkedArray, root: Callable[[], Path]) -> Encoded:

@@ -5,7 +5,6 @@ from typing import Annotated, Any, final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from motet.data.inputs.base import LACKING, Input, Rows
@@ -14,7 +13,15 @@ from motet.data.inputs.scaling import standardise
 from motet.data.inputs.shapes import BranchShape
 from motet.data.notes import Finding, Notes
 from motet.data.selection import column_of
-from motet.data.values import Floats, as_matrix, described, is_list, refuse_infinite
+from motet.data.values import (
+    Floats,
+    as_matrix,
+    described,
+    is_list,
+    list_lengths,
+    refuse_infinite,
+    rows_of_values,
+)
 from motet.options import Chosen, Mapping, PositiveInt, checked
 from motet.problems import InputError, RowError
 
@@ -155,9 +162,8 @@ class FrameSequence(Input):
     def _frames(self, rows: Rows, width: int | None) -> tuple[Floats, NDArray[np.int64]]:
         """Read all frames, one row after the other (frames, D), and how many each row has (N,)."""
         column = column_of(rows, self._column, f"input {self.name!r}")
-        lengths = np.zeros(len(column), np.int64)
         if column.null_count == len(column):
-            return np.empty((0, width or 0)), lengths
+            return np.empty((0, width or 0)), np.zeros(len(column), np.int64)
         inner = column.type.value_type if is_list(column.type) else None
         if inner is None or not (is_list(inner) or pa.types.is_null(inner)):
             raise InputError(
@@ -165,16 +171,14 @@ class FrameSequence(Input):
                 "every row: a list of lists of numbers"
             )
         lists = column.combine_chunks()
-        found = pc.fill_null(pc.list_value_length(lists), 0)
-        lengths[:] = found.to_numpy(zero_copy_only=False)
-        flat = lists.flatten()
+        lengths, flat = list_lengths(lists), lists.flatten()
         if not len(flat):
             return np.empty((0, width or 0)), lengths
         try:
             values = as_matrix(pa.chunked_array([flat]), f"{self._where}: a frame", width)
             refuse_infinite(values, self._where)
         except RowError as error:  # its row is the number of a frame among those of all rows
-            raise error.of(np.repeat(np.arange(len(lengths)), lengths)) from None
+            raise error.of(rows_of_values(lists)) from None
         return values, lengths
 
     @property

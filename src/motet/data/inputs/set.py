@@ -14,7 +14,7 @@ from motet.data.inputs.shapes import SetShape
 from motet.data.list_texts import SeparatorCheck, read_column
 from motet.data.notes import Finding, Notes
 from motet.data.selection import column_of
-from motet.data.values import as_texts, described, is_list
+from motet.data.values import as_texts, described, is_list, rows_of_values
 from motet.options import PositiveInt, checked
 from motet.problems import InputError
 
@@ -171,8 +171,7 @@ class Set(Input):
             )
         lists = column.combine_chunks()
         missing = lists.is_null().to_numpy(zero_copy_only=False)
-        counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
-        places = np.arange(len(rows)).repeat(counts)
+        places = rows_of_values(lists)
         texts = as_texts(pa.chunked_array([lists.flatten()]), self._where)
         texts = pc.utf8_trim_whitespace(texts)
         kept = pc.fill_null(pc.not_equal(texts, ""), False)

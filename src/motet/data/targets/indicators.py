@@ -12,7 +12,15 @@ from motet.data.inputs.base import Input
 from motet.data.list_texts import SeparatorCheck, read_column
 from motet.data.selection import listed, matching, require_columns
 from motet.data.targets.base import NO_INPUTS, Target, probability_columns
-from motet.data.values import Floats, as_floats, as_matrix, described, is_list, is_number
+from motet.data.values import (
+    Floats,
+    as_floats,
+    as_matrix,
+    described,
+    is_list,
+    is_number,
+    rows_of_values,
+)
 from motet.problems import InputError, RowError, hint, shown
 
 MOST_LABELS = 1000
@@ -91,7 +99,7 @@ class IndicatorTarget(Target):
         require_columns(table, self._columns, f"task {self.name!r}")
         if self._layout != "columns":
             self._separated = pa.types.is_string(table[self._columns[0]].type)
-            self._layout = self._layout_of(table)
+            self._layout = self._layout_in(table)
             self._check.add(table[self._columns[0]], self._where)
         self._names = self._names_in(table)
         self._check_names()
@@ -161,15 +169,11 @@ class IndicatorTarget(Target):
 
     # Reading -------------------------------------------------------------------------------------
 
-    def _layout_of(self, table: pa.Table) -> Literal["texts", "lists"]:
+    def _layout_in(self, table: pa.Table) -> Literal["texts", "lists"]:
         kind = table[self._columns[0]].type
-        if pa.types.is_string(kind):
-            return "texts"
-        inner = kind.value_type if is_list(kind) else None
-        if inner is not None and (pa.types.is_string(inner) or pa.types.is_null(inner)):
-            return "texts"
-        if inner is not None and (is_number(inner) or pa.types.is_boolean(inner)):
-            return "lists"
+        found = _layout_of(kind)
+        if found is not None:
+            return found
         raise InputError(
             f"{self._where} holds {described(kind)}, expected lists of labels (texts), or of zeros "
             'and ones; for labels in several columns give columns, e.g. columns: "tag_*"'
@@ -190,7 +194,7 @@ class IndicatorTarget(Target):
         column = table[self._columns[0]]
         if pa.types.is_string(column.type):
             column = read_column(column, self._separator)
-        if column.null_count < len(column) and not is_list(column.type):
+        if column.null_count < len(column) and _layout_of(column.type) is None:
             raise InputError(
                 f"{self._where} holds {described(column.type)}, expected lists of texts as in "
                 "training"
@@ -202,8 +206,8 @@ class IndicatorTarget(Target):
         found = np.full((len(there), len(self.names)), np.nan, np.float32)
         found[there] = 0
         places = pc.index_in(lists.flatten(), pa.array(self.names, pa.string()))
-        rows = pc.list_parent_indices(lists).filter(places.is_valid())
-        found[rows.to_numpy(), places.drop_null().to_numpy()] = 1
+        known = places.is_valid().to_numpy(zero_copy_only=False)
+        found[rows_of_values(lists)[known], places.drop_null().to_numpy()] = 1
         return found
 
     # Checks --------------------------------------------------------------------------------------
@@ -265,3 +269,12 @@ class IndicatorTarget(Target):
         if self._layout == "columns":
             return "the task"
         return f"column {self._columns[0]!r}"
+
+
+def _layout_of(kind: pa.DataType) -> Literal["texts", "lists"] | None:
+    """Return what a column holds: labels as texts, or lists of zeros and ones; None of others."""
+    inner = kind.value_type if is_list(kind) else kind
+    if pa.types.is_string(inner) or (is_list(kind) and pa.types.is_null(inner)):
+        return "texts"
+    numbers = is_number(inner) or pa.types.is_boolean(inner)
+    return "lists" if is_list(kind) and numbers else None

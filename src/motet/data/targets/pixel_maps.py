@@ -14,15 +14,14 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from motet.data.images.columns import encoded_of
+from motet.data.images.columns import encoded_of, holds_files
 from motet.data.images.opening import Encoded
 from motet.data.images.reading import Corrupt, decode_numbers, file_of, library
 from motet.data.row_folders import folder_of
 from motet.data.selection import require_columns
-from motet.data.values import as_floats, described, is_list, is_number
+from motet.data.values import as_floats, described, is_list, is_number, list_lengths
 from motet.problems import InputError
 
 Map = NDArray[Any]
@@ -101,7 +100,7 @@ def maps_in(table: pa.Table, column: str, task: str, root: str | None = None) ->
             return Arrays(_arrays(found, what))
     if pa.types.is_string(kind) and _are_json(found):
         return Arrays([_from_json(each) for each in found.to_pylist()])
-    if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_struct(kind):
+    if holds_files(kind):
         library()
         folder = None if root is None else Path(root)
         return Files(encoded_of(found, lambda: folder or folder_of(table.schema, what)))
@@ -133,8 +132,8 @@ def _arrays(column: pa.ChunkedArray, what: str) -> list[Map | None]:
     lines = whole.flatten()  # of rows that are there
     numbers = _numbers(lines.flatten() if nested else lines, what)
     there = whole.is_valid().to_numpy(zero_copy_only=False)
-    lengths = _lengths(whole.filter(whole.is_valid()))
-    widths = _lengths(lines) if nested else None
+    lengths = list_lengths(whole.filter(whole.is_valid()))
+    widths = list_lengths(lines) if nested else None
     if widths is None:
         ends = np.cumsum(lengths)
         cut = [numbers[end - size : end] for end, size in zip(ends, lengths, strict=True)]
@@ -163,9 +162,3 @@ def _numbers(flat: pa.Array, what: str) -> Map:
         found: Map = flat.to_numpy(zero_copy_only=False)
         return found
     return as_floats(pa.chunked_array([flat]), what)
-
-
-def _lengths(lists: pa.Array) -> NDArray[np.int64]:
-    lengths = pc.fill_null(pc.list_value_length(lists), 0)
-    found: NDArray[np.int64] = lengths.to_numpy(zero_copy_only=False).astype(np.int64)
-    return found

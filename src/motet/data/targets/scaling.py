@@ -30,7 +30,7 @@ def to_float32(
     with np.errstate(over="ignore"):
         found = values.astype(np.float32)
     wrong = np.isinf(found) if beyond is None else np.isinf(found) & ~beyond
-    infinite = wrong.reshape(len(found), -1).any(axis=1)
+    infinite = wrong.any(axis=tuple(range(1, wrong.ndim)))
     if infinite.any():
         raise RowError(
             f"{what} is too large in",

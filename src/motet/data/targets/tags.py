@@ -22,7 +22,7 @@ from motet.data.targets.word_lists import (
     padded,
     read_lists,
 )
-from motet.data.values import as_texts, described, is_list
+from motet.data.values import as_texts, described, is_list, rows_of_values
 from motet.data.word_labels import labelled_words
 from motet.problems import InputError, hint, shown
 from motet.tags import Scheme, Spans, TagSet, find_scheme, from_iob1, is_iob1
@@ -128,7 +128,7 @@ class TagTarget(Target):
     def first_row(self, table: pa.Table, label: Any) -> int | None:
         lists = self._lists(table)
         place = pc.index(self._spelt(lists), label).as_py()
-        return None if place < 0 else int(pc.list_parent_indices(lists)[place].as_py())
+        return None if place < 0 else int(rows_of_values(lists)[place])
 
     def predictions(
         self,

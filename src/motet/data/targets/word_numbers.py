@@ -18,7 +18,7 @@ from motet.data.targets.word_lists import (
     padded,
     read_lists,
 )
-from motet.data.values import as_floats, described, is_list, refuse_infinite
+from motet.data.values import as_floats, described, is_list, refuse_infinite, rows_of_values
 from motet.data.word_labels import numbered_text
 from motet.problems import InputError, RowError
 
@@ -116,5 +116,5 @@ class WordNumberTarget(Target):
             numbers = as_floats(pa.chunked_array([lists.flatten()]), self._where)
             refuse_infinite(numbers, self._where)
         except RowError as error:  # its row is the place of a number among those of all lists
-            raise error.of(np.arange(len(lists)).repeat(np.maximum(lengths_of(lists), 0))) from None
+            raise error.of(rows_of_values(lists)) from None
         return numbers
