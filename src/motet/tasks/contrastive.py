@@ -83,7 +83,9 @@ class Contrastive(Auxiliary):
         self.outputs, self.temperature = width, temperature
         if views not in CHANGES and share is not None:
             what = "a function" if callable(views) else f"views: {views}, an input"
-            raise InputError(f"has no effect with {what}; remove it", option="share")
+            raise InputError(
+                f"has no effect with {what}; remove it", option="share", owner=f"task {name!r}"
+            )
         self._views = _views(views, 0.3 if share is None else share)
 
     def read_shapes(self, shapes: Any) -> None:

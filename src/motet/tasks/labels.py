@@ -7,18 +7,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motet.problems import InputError
+from motet.problems import InputError, shown
 from motet.states import MISSING as MISSING
 from motet.tracing import exporting
 from motet.wide_state import at_least_float32 as at_least_float32
 
 
 def as_tensor(values: Any) -> Tensor:
-    """Return a tensor of an array or list (copied; None means NaN), or a tensor as it is."""
+    """Return a tensor of an array or list (copied; None means NaN), or a tensor as it is.
+
+    Raises:
+        InputError: If it does not hold numbers.
+    """
     if isinstance(values, Tensor):
         return values.detach()
-    array = np.asarray(values)
-    return torch.tensor(array.astype(np.float64) if array.dtype == object else array)
+    try:
+        array = np.asarray(values)
+        return torch.tensor(array.astype(np.float64) if array.dtype == object else array)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"found {shown(values)}, expected an array of numbers; turn texts into numbers first, "
+            "e.g. classes into 0, 1, 2"
+        ) from None
 
 
 def as_vector(values: Tensor) -> Tensor:

@@ -41,7 +41,6 @@ class ScoredRows:
     """What tags mean."""
     levels: tuple[float, ...] = ()
     """Of the quantiles (N, K) that are predicted of each number."""
-
     weights: Tensor | None = None
     """How much each row counts, (N,), where metrics are to count rows by it."""
 
