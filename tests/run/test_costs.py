@@ -1,5 +1,7 @@
 """What a model costs beside one model per task, counted and by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -62,3 +64,11 @@ def test_every_scheme_has_costs(name, rows):
     costs = count_costs(prepared(rows, type=name))
     assert costs.parameters >= 122
     assert costs.multiply_adds >= 104
+
+
+def test_a_model_of_which_no_product_is_counted_has_lines_too(rows, monkeypatch):
+    given = prepared(rows)
+    costs = count_costs(given)
+    free = replace(costs, multiply_adds=0.0, alone=dict.fromkeys(costs.alone, 0.0))
+    monkeypatch.setattr("motet.run.lines.count_costs", lambda _: free)
+    assert list(model_lines(given))[-1].endswith(" x their parameters")

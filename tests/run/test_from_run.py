@@ -16,6 +16,7 @@ from motet.cli import app
 from motet.config.schema import json_schema
 from motet.problems import InputError
 from motet.run.changes import read_changes
+from motet.run.folds import with_classes
 
 __all__ = ["in_process"]
 NUMBERS = {f"x{i}": "number" for i in range(3)}
@@ -311,7 +312,10 @@ def test_each_fold_starts_from_a_run(earlier, of_a_task, tmp_path):
     if of_a_task:
         tasks = {"a": {"type": "classification", "from_run": str(earlier.path)}}
         config |= {"from_run": None, "tasks": tasks}
-    run = motet.train(config, table(seed=1), output=tmp_path / "new")
+    rows = table(seed=1)
+    classes = with_classes(motet.run.prepare(config, data=rows)).tasks["a"].options()["classes"]
+    assert classes is None  # those of the earlier run, whichever are here
+    run = motet.train(config, rows, output=tmp_path / "new")
     assert (run.path / "folds/2/from_run.json").is_file()
 
 

@@ -16,6 +16,7 @@ from motet.config import ConfigError
 from motet.data import Sources
 from motet.problems import InputError
 from motet.run.building import check
+from motet.run.lines import data_lines
 from motet.run.preparing import prepare, read_sources
 from motet.run.source_lines import source_lines
 
@@ -300,6 +301,18 @@ def refused(config, *overrides):
 )
 def test_what_does_not_fit_the_sources_is_reported_at_its_place(config, overrides, message):
     assert message in refused(config, *overrides)
+
+
+def test_a_column_that_no_source_uses_is_listed_once():
+    names = [f"customer {number}" for number in range(60)]
+    rows = {"y": [number / 7 for number in range(60)], "id": names}
+    tasks = {name: {"type": "regression", "source": name, "column": "y"} for name in ("a", "b")}
+    with pytest.raises(ConfigError) as caught:
+        prepare({"tasks": tasks}, data={"a": rows, "b": rows})
+    assert [".".join(each.key) for each in caught.value.problems] == ["inputs"]
+    rows |= {"x": [number * 7 % 11 for number in range(60)]}
+    prepared = prepare({"tasks": tasks}, data={"a": rows, "b": rows})
+    assert sum("not used" in line for line in data_lines(prepared)) == 1
 
 
 def test_an_empty_source_is_reported_with_its_name(config, tmp_path):

@@ -134,7 +134,7 @@ def model_lines(prepared: AnyPrepared) -> Iterator[str]:
     if costs.single_models > 1 and costs.single_parameters:
         size = costs.parameters / costs.single_parameters
         text = f"{costs.single_models} single-task models together: {size:.2f} x their parameters"
-        if costs.single_multiply_adds:  # none where no such task is enabled
+        if costs.single_multiply_adds:  # none of members that multiply in ways of their own
             work = costs.multiply_adds / costs.single_multiply_adds
             text += f", {work:.2f} x their multiply-adds"
         yield line("", text)

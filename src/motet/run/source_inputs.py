@@ -48,7 +48,7 @@ def choose_inputs(
     found: dict[str, Given] = {}
     for source, reading in sources.items():
         found[source] = Given(reading.table, _inputs_in(reading, made, collector))
-        if not found[source].inputs:
+        if made and not found[source].inputs:
             with collector.at(*reading.place), in_source("" if reading.entry else source):
                 raise InputError(
                     f"it has the columns of no input: {', '.join(made)}; expected those of one at "
