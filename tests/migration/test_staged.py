@@ -71,6 +71,15 @@ def test_what_was_frozen_before_computes_as_in_evaluation_too_and_stays_frozen(o
     assert (model.frozen, model.held) == (frozen, ())
 
 
+def test_an_old_task_without_a_score_stops_the_first_stage(old):
+    model = motet.migrate(old, Classification("side", classes=2), torch.tensor(X[:8]))
+    alike = np.flatnonzero(LABELS["side"])[:50]
+    valid = X[alike], {task: labels[alike] for task, labels in LABELS.items()}
+    (report,) = add_tasks(model, [Regression("sum")], rows(0, 300, "side", "sum"), valid)
+    assert "give no score of side" in report.stopped
+    assert report.changed == {"side": 0.0}
+
+
 def test_then_all_train_together_within_the_bound(old):
     model, reports = added(old, [Stage("new", 4), Stage("all", 4)], bound=0.05)
     assert [each.stopped for each in reports] == [None, None]

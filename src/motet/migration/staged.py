@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isnan
 from typing import Any, Literal
 
 from torch import Tensor
@@ -167,6 +168,12 @@ class _Watch(Observer):
     def check(self, when: str) -> None:
         """Note the first old task that is worse than the bound, if one is."""
         for task, score in self.report(self.old).scores.items():
+            if isnan(self.first[task]):
+                self.stopped = (
+                    f"the validation data give no score of {task}, so that nothing tells whether "
+                    "it falls; expected rows whose labels differ"
+                )
+                return
             if not score >= self.first[task] - self.bound:
                 self.stopped = (
                     f"the score of {task} fell from {self.first[task]:.4f} to {score:.4f} {when}, "
