@@ -39,6 +39,14 @@ def test_parquet_is_read_by_its_suffix(tmp_path, name):
     assert read(tmp_path / name).to_pydict() == {"age": [30, None]}
 
 
+def test_lists_of_categories_in_several_row_groups_are_read(tmp_path):
+    kind = pa.list_(pa.dictionary(pa.int32(), pa.string()))
+    tags = [["a"], ["b", "a"], None, [], ["c"]]
+    table = pa.table({"tags": pa.array(tags, kind)})
+    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=2)
+    assert read(tmp_path / "rows.parquet").to_pydict() == {"tags": tags}
+
+
 @pytest.mark.parametrize("kind", ["texts", "words"])
 def test_a_text_of_a_parquet_file_that_is_not_utf8_is_named_by_its_row(tmp_path, kind):
     offsets = pa.py_buffer(b"\0\0\0\0\2\0\0\0\4\0\0\0")

@@ -19,7 +19,11 @@ def read_parquet(path: Path, strings: Collection[str] = ()) -> pa.Table:
         InputError: If it is not a Parquet file, or damaged.
     """
     with _opened(path) as file:
-        return file.read()
+        try:
+            return file.read()
+        except pa.ArrowNotImplementedError:  # of lists of categories, Arrow reads one chunk
+            groups = range(file.num_row_groups)
+            return pa.concat_tables([file.read_row_group(group) for group in groups])
 
 
 @final
