@@ -43,9 +43,12 @@ def test_it_computes_the_tasks_asked_for_in_its_width(name, around):
 
 
 @every_scheme
-def test_no_rows_give_no_states(name):
-    found = module(name).eval()
+@pytest.mark.parametrize("training", [True, False])
+def test_no_rows_give_no_states_and_leave_what_is_reported(name, training):
+    found = module(name).train(training)
+    before = repr(found.describe())
     assert all(state.shape == (0, found.width) for state in found(X[:0], TASKS).values())
+    assert repr(found.describe()) == before
 
 
 @every_scheme

@@ -12,6 +12,7 @@ from motet.options import Annotated, OnlyWith, PositiveInt, Sequence, checked
 from motet.sharing.base import SharedModule, Sharing
 from motet.sharing.by_task import ByTask
 from motet.sharing.features import Features
+from motet.sharing.running_means import move_mean
 from motet.sharing.stages import Stages
 
 HEADS = 4
@@ -134,9 +135,7 @@ class _Mask(nn.Module):
             hidden = hidden + more
         mask: Tensor = self.out(functional.relu(hidden)).sigmoid()
         if self.training:
-            with torch.no_grad():
-                now = mask.flatten(0, -2).mean(dim=0)
-                self.mean.lerp_(now.to(self.mean.dtype), 0.1)
+            move_mean(self.mean, mask.flatten(0, -2))
         return mask.movedim(-1, 1) if features.channels_first else mask
 
 
@@ -184,11 +183,10 @@ class _Tokens(SharedModule):
             states[task] = state + self.out((weights @ values).flatten(1))
         return states
 
-    @torch.no_grad()
     def _take_note(self, task: str, weights: Tensor, sizes: list[int]) -> None:
-        parts = torch.split(weights.mean(dim=(0, 1, 2)), sizes)
-        now = torch.stack([part.sum() for part in parts]).to(self.mean.dtype)
-        self.mean[self.tokens.names.index(task)].lerp_(now, 0.1)
+        parts = torch.split(weights.detach().flatten(0, 2), sizes, dim=1)
+        shares = torch.stack([part.sum(dim=1) for part in parts], dim=1)
+        move_mean(self.mean[self.tokens.names.index(task)], shares)
 
     def task_parameters(self, task: str) -> Iterator[nn.Parameter]:
         yield from self.tokens[task].parameters()

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from motet.problems import InputError
 from motet.sharing.features import Features
+from motet.sharing.running_means import move_mean
 from motet.sharing.stages import Stages
 
 
@@ -241,8 +242,7 @@ class Gate(nn.Module):
             scores = torch.full_like(scores, -torch.inf).scatter(1, where, best)
         weights: Tensor = scores.softmax(dim=1)
         if self.training:
-            with torch.no_grad():
-                self.mean.lerp_(weights.mean(dim=0).to(self.mean.dtype), 0.1)
+            move_mean(self.mean, weights)
         return weights
 
 

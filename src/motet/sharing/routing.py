@@ -13,6 +13,7 @@ from motet.sharing.base import SharedModule, Sharing, Special
 from motet.sharing.by_task import ByTask
 from motet.sharing.experts import counting, mixed, together
 from motet.sharing.features import Features
+from motet.sharing.running_means import move_mean
 from motet.sharing.stages import Stages
 
 RATIO, BLOCKS, TEMPERATURE = 0.5, 3, 1.0
@@ -255,8 +256,7 @@ class _Router(nn.Module):
         if not self.training:
             return self._likely(logits)
         weights = functional.gumbel_softmax(logits, self._temperature, hard=not self._soft)
-        with torch.no_grad():
-            self.load.lerp_(weights.mean(dim=0).to(self.load.dtype), 0.1)
+        move_mean(self.load, weights)
         return weights
 
     def _likely(self, logits: Tensor) -> Tensor:

@@ -23,6 +23,9 @@ NOT_FINITE = "a gradient is not finite: the weights are NaN"
 ZERO_WEIGHT = "a gradient is 0: its weight is 0"
 ALL_ZERO = "every gradient is 0: equal weights"
 
+_SOLVED = 1e-6
+"""A larger residual is not that of a solution."""
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -46,9 +49,9 @@ def all_zero(count: int) -> Solution:
     return Solution(np.full(count, 1.0 / count), 0.0, ALL_ZERO)
 
 
-def solved(weights: Array, residual: float, limit: float = 1e-6) -> Solution:
-    """Return weights, with a status if the residual is above ``limit``."""
-    if residual <= limit:
+def solved(weights: Array, residual: float) -> Solution:
+    """Return weights, with a status if the residual shows that they are no solution."""
+    if residual <= _SOLVED:
         return Solution(weights, residual)
     status = f"the solver stopped at a relative residual of {residual:.0e}: its last weights"
     return Solution(weights, residual, status)
