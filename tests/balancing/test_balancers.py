@@ -6,6 +6,7 @@ Those that read gradients are in test_gramian.py and test_graddrop.py.
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -143,6 +144,15 @@ def test_a_loss_scaler_scales_the_gradient_and_nothing_that_is_learned(name):
         (lambda: create("equal", [1, 2]), r"tasks: found \[1, 2\], expected one or more names"),
         (lambda: create("equal", ["a"]).set_weight("a", "2"), "'2', expected a finite number > 0"),
         (lambda: create("equal", ["a"]).set_weight("a", True), "True, expected a finite number"),
+        (lambda: create("equal", ["a"]).set_weight("a", None), "None, expected a finite number"),
+        (
+            lambda: create("dwa", ["a"]).end_epoch({"a": None}),
+            "means: found null for 'a', expected",
+        ),
+        (
+            lambda: create("focal", ["a"]).observe_scores({"a": "1"}),
+            "scores: found '1' for 'a', ex",
+        ),
         (
             lambda: create("dwa", ["a"]).end_epoch([1.0]),
             r"means: found \[1.0\], expected a mapping",
@@ -167,6 +177,15 @@ def test_a_loss_scaler_scales_the_gradient_and_nothing_that_is_learned(name):
 def test_wrong_use_is_a_clear_error(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_numbers_of_numpy_and_torch_are_numbers():
+    balancer = create("dwa", ["a"])
+    for number in (np.float32(2), np.int64(2), torch.tensor(2.0)):
+        balancer.set_weight("a", 1.0)
+        balancer.set_weight("a", number)
+        balancer.end_epoch({"a": number})
+        assert balancer.weight("a") == balancer.means[0, -1] == 2
 
 
 def test_the_docs_have_every_balancer_in_every_table():

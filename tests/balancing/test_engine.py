@@ -127,6 +127,7 @@ X = torch.tensor([1.0], requires_grad=True)
         ([X.sum()], Equal(["a", "b"]), "found 1 losses, expected 2: a, b"),
         ({}, Equal(["a"]), "found no loss"),
         ({"a": X.sum()}, "equal", "expected a motet balancer"),
+        ({"a": X.sum()}, Equal, r"is the class Equal; create an instance: Equal\(tasks\)"),
         ({"a": X.sum()}, Constant(["a"]), "does not depend on the losses"),
     ],
 )
@@ -149,6 +150,9 @@ FROZEN = nn.Linear(2, 2).requires_grad_(False)
         (PCGrad, {"shared": []}, "no parameter that trains"),
         (PCGrad, {"shared": [NET(torch.ones(1, 2))]}, "a tensor that was computed"),
         (PCGrad, {"shared": ["weight"]}, "`shared` holds 'weight', expected parameters"),
+        (PCGrad, {"shared": NET.weight}, "`shared` is one tensor, expected a module, or a list"),
+        (PCGrad, {"shared": "encoder"}, "`shared` is 'encoder', expected a module, or a list"),
+        (PCGrad, {"scaler": 1024.0}, "scaler is 1024.0, expected a torch.amp.GradScaler"),
         (
             PCGrad,
             {"shared": NET, "task_parameters": {"a": [NET.weight]}},

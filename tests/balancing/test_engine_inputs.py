@@ -270,6 +270,23 @@ def test_complex_losses_and_matrices_are_refused():
             combine(torch.ones(2, 3, dtype=torch.complex64), made(name), torch.ones(2))
 
 
+@pytest.mark.parametrize(
+    ("jacobian", "losses", "message"),
+    [
+        (
+            torch.eye(2).long(),
+            None,
+            r"jacobian has whole numbers \(torch.int64\); give jacobian.fl",
+        ),
+        (torch.eye(2), torch.arange(2), "losses has whole numbers"),
+        ([[1.0, 0.0], [0.0, 1.0]], None, r"jacobian is a list, expected a tensor: torch.as_tensor"),
+    ],
+)
+def test_a_matrix_that_is_no_tensor_of_floats_is_refused(jacobian, losses, message):
+    with pytest.raises(InputError, match=message):
+        combine(jacobian, PCGrad(TASKS), losses)
+
+
 # Penalties and results of micro-batches before ---------------------------------------------------
 
 

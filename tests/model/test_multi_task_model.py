@@ -243,6 +243,21 @@ class Returns(nn.Module):
         ),
         (lambda: wrapped(heads={"digi": nn.Linear(1, 1)}), "did you mean 'digit'"),
         (lambda: wrapped().add_task(Regression("late")), "wrap a module that returns it, too"),
+        (lambda: MultiTaskModel.wrap(TwoOutputs, tasks()), "module: found <class .*expected an nn"),
+        (
+            lambda: wrapped(heads={"digit": "digit"}),
+            r"heads\['digit'\]: found 'digit', expected an",
+        ),
+        (
+            lambda: MultiTaskModel(nn.Linear(4, 8), tasks(), width=0),
+            "width: found 0, expected a wh",
+        ),
+        (
+            lambda: MultiTaskModel(encoders=[X], tasks=tasks()),
+            "encoders: found .*expected {name of",
+        ),
+        (lambda: MultiTaskModel(encoders={"x": 3}, tasks=tasks()), "found 3 for 'x', expected a m"),
+        (lambda: made().represent(X, []), "found no task whose representation to compute"),
         (lambda: MultiTaskModel(nn.Linear(4, 8), []), "found no task"),
         (lambda: MultiTaskModel(nn.Linear(4, 8), [*tasks(), Regression("area")]), "two tasks"),
         (lambda: MultiTaskModel(nn.Linear(4, 8), [Regression("a.b")]), "'a.b' cannot name a task"),

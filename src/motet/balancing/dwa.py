@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, final
 import torch
 from torch import Tensor, nn
 
-from motet.balancing.families import LONG_EPOCH, LossBalancer, by_task
+from motet.balancing.families import LONG_EPOCH, LossBalancer, numbers_by_task
 from motet.balancing.families.uncompiled import uncompiled
 from motet.options import PositiveFloat, PositiveInt, Sequence, checked
 from motet.problems import InputError
@@ -85,12 +85,12 @@ class DWA(LossBalancer):
             means: Mean loss by task, without task weights; tasks that were absent are left out.
 
         Raises:
-            InputError: If a name is not a task.
+            InputError: If a name is not a task, or its mean not a number.
         """
         self.heard("end_epoch")
         if self.unit == "epoch":
-            for index, mean in by_task(means, self.tasks, "means", complete=False):
-                self._remember(index, torch.as_tensor(mean).to(self.means))
+            for index, mean in numbers_by_task(means, self.tasks, "means"):
+                self._remember(index, self.means.new_tensor(mean))
 
     def _observe(self, losses: Tensor, present: Tensor) -> None:
         finite = losses.isfinite()

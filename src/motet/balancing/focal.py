@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, final
 import torch
 from torch import Tensor, nn
 
-from motet.balancing.families import LossBalancer, by_task
+from motet.balancing.families import LossBalancer, numbers_by_task
 from motet.balancing.families.uncompiled import uncompiled
 from motet.options import NonNegativeFloat, PositiveShare, Sequence, checked
 from motet.problems import InputError
@@ -77,13 +77,13 @@ class Focal(LossBalancer):
             scores: Normalised scores by task; NaN is skipped.
 
         Raises:
-            InputError: If a name is not a task, or a score is above 1.
+            InputError: If a name is not a task, or a score is not a number or above 1.
         """
-        found = list(by_task(scores, self.tasks, "scores", complete=False))
+        found = list(numbers_by_task(scores, self.tasks, "scores"))
         for index, score in found:
             if score > 1.001:
                 raise InputError(
-                    f"the score of {self.tasks[index]!r} is {float(score):.4g}, expected at most "
+                    f"the score of {self.tasks[index]!r} is {score:.4g}, expected at most "
                     "1, which is perfect; 0 is a predictor that ignores the input"
                 )
         if found:

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, final
 import torch
 from torch import Tensor, nn
 
-from motet.balancing.families import LONG_EPOCH, LossBalancer, by_task
+from motet.balancing.families import LONG_EPOCH, LossBalancer, numbers_by_task
 from motet.balancing.families.uncompiled import uncompiled
 from motet.balancing.log import positive
 from motet.options import NonNegativeInt, PositiveFloat, Sequence, checked
@@ -93,10 +93,10 @@ class STCH(LossBalancer):
             means: Mean loss by task, without task weights; tasks that were absent are left out.
 
         Raises:
-            InputError: If a name is not a task.
+            InputError: If a name is not a task, or its mean not a number.
         """
         self.heard("end_epoch")
-        found = list(by_task(means, self.tasks, "means", complete=False))
+        found = list(numbers_by_task(means, self.tasks, "means"))
         if self.warmup and self.unit == "epoch" and found:
             indices, values = zip(*found, strict=True)
             present = torch.tensor(indices, device=self.nadir.device)

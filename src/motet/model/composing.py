@@ -1,6 +1,7 @@
 """An encoder and a sharing scheme as one module, and what the head of each task reads of it."""
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 
 from motet.model.checks import width_of
 from motet.model.reads import (
@@ -54,7 +55,9 @@ def composed(
     sharing = sharing or Hard()
     maps = check_states(tasks, stages, sharing)
     check_causal(tasks, stages.whole or stages[-1])
-    gives, width = stages.gives, width or width_of(stages)
+    if width is not None and (not isinstance(width, Integral) or width < 1):
+        raise InputError(f"found {shown(width)}, expected a whole number > 0", option="width")
+    gives, width = stages.gives, width_of(stages) if width is None else width
     if sharing.carries != "any" and gives not in sharing.carries:
         stages = stages.of_rows()
     stages = stages.ending(Features(width, channels_first=maps))

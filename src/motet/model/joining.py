@@ -10,7 +10,7 @@ from motet.encoders.base import kinds_read
 from motet.encoders.fusion import Fusion
 from motet.encoders.fusion import create as create_fusion
 from motet.model.reads import states_read
-from motet.problems import InputError, about, hint
+from motet.problems import InputError, about, hint, shown
 from motet.sharing import Backbone, Stages
 from motet.tasks import Task
 
@@ -52,6 +52,10 @@ def one_encoder(
             f"found {found} of encoder and encoders, expected one: a module, or encoders={{name of "
             "the input: module, ...}"
         )
+    if not isinstance(encoders, Mapping):
+        raise InputError(
+            f"encoders: found {shown(encoders)}, expected {{name of the input: module, ...}}"
+        )
     widths = [_width(name, each) for name, each in encoders.items()]
     with about("fusion"):
         made = create_fusion(
@@ -62,6 +66,8 @@ def one_encoder(
 
 
 def _width(name: str, encoder: nn.Module) -> int:
+    if not isinstance(encoder, nn.Module):
+        raise InputError(f"encoders: found {shown(encoder)} for {name!r}, expected a module")
     last = Stages.of(encoder).last
     if last is None:
         raise InputError(

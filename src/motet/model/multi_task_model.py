@@ -20,7 +20,7 @@ from motet.model.ownership import Ownership
 from motet.model.parameters import OwnedParameters, adapter_counts, count_parameters
 from motet.model.reads import Order, Reading
 from motet.model.sizes import Sizes
-from motet.model.wrapped import WrappedModule, check_heads
+from motet.model.wrapped import WrappedModule, check_wrapped
 from motet.options import known_options
 from motet.problems import InputError, about
 from motet.sharing import Backbone, ByTask, Representation, SharedModule, Sharing
@@ -127,10 +127,11 @@ class MultiTaskModel(OwnedParameters):
             A model that computes exactly what ``module`` computes.
 
         Raises:
-            InputError: If ``heads`` names an unknown task, or a task has an option without effect.
+            InputError: If one of the modules is none, ``heads`` names an unknown task, or a task
+                has an option without effect.
         """
         names = task_names(tasks)
-        check_heads(tasks, names, heads or {})
+        check_wrapped(module, tasks, names, heads or {})
         model = cls.__new__(cls)
         nn.Module.__init__(model)
         shared = WrappedModule(module, heads or {}, names)
@@ -399,11 +400,14 @@ class MultiTaskModel(OwnedParameters):
             Representations, (B, D).
 
         Raises:
-            InputError: If the tasks' representations are not the same, or the model was wrapped.
+            InputError: If the tasks' representations are not the same, there is no task, or the
+                model was wrapped.
         """
         chosen = self._chosen(tasks)
         if not self.sharing.width:
             raise InputError("the representation of a wrapped module is unknown; call its encoder")
+        if not chosen:
+            raise InputError("found no task whose representation to compute; name or enable one")
         states = self._represented(inputs, chosen)
         first = states[chosen[0]]
         if any(states[task] is not first for task in chosen[1:]):

@@ -5,7 +5,7 @@ from typing import Any, final
 
 from torch import Tensor, nn
 
-from motet.problems import InputError, hint
+from motet.problems import InputError, hint, shown
 from motet.sharing import SharedModule
 from motet.tasks import Task
 
@@ -67,19 +67,27 @@ class WrappedModule(SharedModule):
         )
 
 
-def check_heads(
-    tasks: Sequence[Task], names: Sequence[str], heads: Mapping[str, nn.Module]
+def check_wrapped(
+    module: nn.Module,
+    tasks: Sequence[Task],
+    names: Sequence[str],
+    heads: Mapping[str, nn.Module],
 ) -> None:
-    """Reject options of tasks that have no effect where heads are inside a user's module.
+    """Reject what is no module, and options of tasks without effect where heads are inside of one.
 
     Args:
+        module: The module.
         tasks: The tasks.
         names: Their names.
         heads: The modules in it that belong to one task alone.
 
     Raises:
-        InputError: If there is such an option, or ``heads`` names an unknown task.
+        InputError: If there is such an option, one of the modules is none, or ``heads`` names an
+            unknown task.
     """
+    for what, each in (("module", module), *((f"heads[{n!r}]", h) for n, h in heads.items())):
+        if not isinstance(each, nn.Module):
+            raise InputError(f"{what}: found {shown(each)}, expected an nn.Module")
     for name in heads:
         if name not in names:
             raise InputError(f"heads names {name!r}, which is not a task; {hint(name, names)}")

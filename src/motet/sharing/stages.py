@@ -301,4 +301,4 @@ def _name(stage: nn.Module) -> str:
     if isinstance(stage, Wrapped):
         return _name(stage.stage)
     parts = stage.children() if isinstance(stage, nn.Sequential) else [stage]
-    return "+".join(type(part).__name__.lstrip("_") for part in parts)
+    return "+".join(type(part).__name__.lstrip("_") for part in parts) or type(stage).__name__

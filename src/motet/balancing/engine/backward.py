@@ -212,4 +212,6 @@ def _add_penalty(call: BackwardCall, penalty: Tensor) -> None:
 
 def _scale(scaler: GradScaler, device: torch.device) -> float:
     """Return the scaler's factor; read by `scale`, without which it refuses to step later."""
+    if not hasattr(scaler, "scale"):
+        raise InputError(f"scaler is {shown(scaler)}, expected a torch.amp.GradScaler")
     return float(scaler.scale(torch.ones((), device=device)))  # a device sync

@@ -10,7 +10,7 @@ from motet.balancing.engine.refusals import no_balancer
 from motet.balancing.engine.solving import as_exact_as_rows, report_norms
 from motet.balancing.families import Balancer, GramianBalancer, JacobianBalancer
 from motet.balancing.families.uncompiled import uncompiled
-from motet.problems import InputError
+from motet.problems import InputError, with_article
 
 
 @uncompiled
@@ -27,7 +27,8 @@ def combine(jacobian: Tensor, balancer: Balancer, losses: Tensor | None = None) 
         The direction (P,), same dtype and device.
 
     Raises:
-        InputError: If the shapes do not fit the tasks, or a balancer that reads losses gets none.
+        InputError: If the shapes do not fit the tasks, numbers are whole, or a balancer that reads
+            losses gets none.
 
     Example:
         >>> from motet.balancing import create
@@ -37,6 +38,9 @@ def combine(jacobian: Tensor, balancer: Balancer, losses: Tensor | None = None) 
     """
     if not isinstance(balancer, Balancer) or not hasattr(balancer, "reads"):
         raise InputError(no_balancer(balancer))
+    _check_numbers(jacobian, "jacobian")
+    if losses is not None:
+        _check_numbers(losses, "losses")
     if jacobian.dim() != 2 or len(jacobian) != len(balancer.tasks):
         raise InputError(
             f"jacobian has shape {tuple(jacobian.shape)}, expected ({len(balancer.tasks)}, P): "
@@ -65,3 +69,12 @@ def combine(jacobian: Tensor, balancer: Balancer, losses: Tensor | None = None) 
         lengths = torch.linalg.vector_norm(jacobian.detach(), dim=1).to(losses)
         report_norms(balancer, lengths, losses.detach(), balancer.tasks)
     return weighted_sum(weights, jacobian.detach())
+
+
+def _check_numbers(given: object, what: str) -> None:
+    """Refuse what is not a tensor, and whole numbers, to which a direction would be cut."""
+    if not isinstance(given, Tensor):
+        found = with_article(type(given).__name__)
+        raise InputError(f"{what} is {found}, expected a tensor: torch.as_tensor({what})")
+    if not (given.is_floating_point() or given.is_complex()):
+        raise InputError(f"{what} has whole numbers ({given.dtype}); give {what}.float()")

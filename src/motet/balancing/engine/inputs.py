@@ -66,6 +66,9 @@ def parameters_in(given: Shared, what: str) -> list[Tensor]:
     """List the parameters that a caller gave."""
     if isinstance(given, nn.Module):
         return list(given.parameters())
+    if isinstance(given, Tensor | str) or not isinstance(given, Iterable):
+        found_one = "one tensor" if isinstance(given, Tensor) else shown(given)
+        raise InputError(f"{what} is {found_one}, expected a module, or a list of parameters")
     found = list(given)
     if not found and isinstance(given, Iterator):
         raise InputError(

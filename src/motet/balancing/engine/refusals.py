@@ -70,7 +70,14 @@ def check_pass(
 
 def no_balancer(found: object) -> str:
     """Describe an argument that is not one of the three kinds of balancer."""
-    return f"balancer is {shown(found)}, expected a motet balancer"
+    if isinstance(found, type) and issubclass(found, Balancer):
+        return (
+            f"balancer is the class {found.__name__}; create an instance: {found.__name__}(tasks)"
+        )
+    return (
+        f"balancer is {shown(found)}, expected a motet balancer, such as "
+        'motet.balancing.create("equal", tasks)'
+    )
 
 
 def check_call(call: BackwardCall) -> None:

@@ -7,7 +7,13 @@ numbers. T' counts the tasks that are present. What a method needs of a step and
 loop, these and further calls (`motet.balancing.families.protocols`), is recorded in its `Needs`.
 """
 
-from motet.balancing.families.balancer import LONG_EPOCH, LONG_WAIT, Balancer, by_task
+from motet.balancing.families.balancer import (
+    LONG_EPOCH,
+    LONG_WAIT,
+    Balancer,
+    by_task,
+    numbers_by_task,
+)
 from motet.balancing.families.gradient import GradientBalancer
 from motet.balancing.families.gramian import GramianBalancer
 from motet.balancing.families.jacobian import JacobianBalancer, rows_of
@@ -43,5 +49,6 @@ __all__ = [
     "ReadsNorms",
     "ReadsScores",
     "by_task",
+    "numbers_by_task",
     "rows_of",
 ]

@@ -12,6 +12,7 @@ from abc import ABC
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from typing import Any, ClassVar, Self
 
 import torch
@@ -130,12 +131,12 @@ class Balancer(WideState, _Named, ABC):
                 undo it.
         """
         index = self._index(task)
-        if isinstance(weight, (bool, str)) or not 0 < weight < float("inf"):
+        if not _is_number(weight) or not 0 < weight < float("inf"):
             raise InputError(f"weight of {task!r} is {weight!r}, expected a finite number > 0")
         if self.refuses_weight and weight != 1:
             name = type(self).__name__
             raise InputError(f"{name} takes no weight for {task!r}: {self.refuses_weight}")
-        self.task_weights[index] = weight
+        self.task_weights[index] = float(weight)
 
     def take_weight(self, task: str, weight: float) -> None:
         """Multiply the weight of a task by the one that the task itself has.
@@ -169,7 +170,7 @@ class Balancer(WideState, _Named, ABC):
 
     def _index(self, task: str) -> int:
         if task not in self.tasks:
-            raise InputError(f"no task is named {task!r}; {hint(task, self.tasks)}")
+            raise InputError(f"no task is named {task!r}; {hint(str(task), self.tasks)}")
         return self.tasks.index(task)
 
     def expect(self, call: str, *, within: int, otherwise: str) -> None:
@@ -261,7 +262,7 @@ def by_task(
     for name in values:
         if name not in tasks:
             raise InputError(
-                f"found {name!r}, which is not a task; {hint(name, tasks)}", option=what
+                f"found {name!r}, which is not a task; {hint(str(name), tasks)}", option=what
             )
     missing = [task for task in tasks if task not in values]
     if complete and missing:
@@ -271,6 +272,29 @@ def by_task(
     for index, task in enumerate(tasks):
         if task in values:
             yield index, values[task]
+
+
+def numbers_by_task(
+    values: Mapping[str, Any], tasks: Sequence[str], what: str
+) -> Iterator[tuple[int, float]]:
+    """Match numbers by task to the order of ``tasks``, as `by_task` does.
+
+    Yields:
+        The index of each named task and its number.
+
+    Raises:
+        InputError: If a name is not a task, or its value is not a number.
+    """
+    for index, value in by_task(values, tasks, what, complete=False):
+        if not _is_number(value):
+            raise InputError(
+                f"found {shown(value)} for {tasks[index]!r}, expected a number", option=what
+            )
+        yield index, float(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real | Tensor) and not isinstance(value, bool)
 
 
 def wrong_result(balancer: Balancer, found: object, expected: str) -> str:
