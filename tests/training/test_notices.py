@@ -157,7 +157,7 @@ def test_a_state_is_loaded_as_it_was_returned(load):
     assert np.array_equal(second.predict(X)["r"], first.predict(X)["r"])
 
 
-@pytest.mark.parametrize("wrong", [{}, ({},), None, "state"])
+@pytest.mark.parametrize("wrong", [{}, ({},), ({}, {}), None, "state"])
 def test_what_is_no_state_is_refused(wrong):
     with pytest.raises(InputError, match=r"expected what trainer.state\(\) returned"):
         made().load_state(wrong)

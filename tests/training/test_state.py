@@ -95,3 +95,16 @@ def test_a_state_is_on_the_cpu_and_tied_weights_are_two_tensors_in_it():
     assert {tensor.device.type for tensor in tensors.values()} == {"cpu"}
     places = [tensor.data_ptr() for tensor in tensors.values() if tensor.numel()]
     assert len(set(places)) == len(places)
+
+
+def test_a_model_whose_state_no_checkpoint_can_hold_is_refused_at_once():
+    class Counting(nn.Linear):
+        def get_extra_state(self):
+            return {"calls": 3}
+
+        def set_extra_state(self, state):
+            pass
+
+    model = MultiTaskModel(Counting(4, 4), [Regression("a")])
+    with pytest.raises(InputError, match=r"_extra_state in the state of the model, a dict; expec"):
+        Trainer(model)

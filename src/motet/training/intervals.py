@@ -9,7 +9,7 @@ from collections.abc import Container, Mapping
 from motet.model import MultiTaskModel
 from motet.options import Every
 from motet.training.evaluation import Report, summed_up
-from motet.training.state import LastResult, TrainingState
+from motet.training.state import LastResult, TrainingState, finite
 
 
 def due_after_step(every: Every, step: int) -> bool:
@@ -61,7 +61,7 @@ def with_last(report: Report, model: MultiTaskModel, state: TrainingState) -> Re
 
 
 def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value  # JSON has no NaN
+    return None if math.isnan(value) else finite(value)  # JSON has no NaN
 
 
 def _number(value: float | None) -> float:

@@ -15,7 +15,7 @@ from motet.tasks.scores import Trivial
 from motet.training.errors import TrainingError
 from motet.training.evaluation import Report
 from motet.training.scorable import without_label, without_score
-from motet.training.state import TrainingState
+from motet.training.state import TrainingState, finite
 
 
 def check_monitor(
@@ -118,7 +118,7 @@ def monitored_tasks(monitor: str, model: MultiTaskModel, labelled: Container[str
 
 
 def monitored_value(monitor: str, model: MultiTaskModel, report: Report) -> float:
-    """Return the monitored value; higher is better.
+    """Return the monitored value; higher is better. An infinite one becomes the largest number.
 
     Raises:
         TrainingError: If it is not a number, or a task's predictions are not.
@@ -142,7 +142,7 @@ def monitored_value(monitor: str, model: MultiTaskModel, report: Report) -> floa
             f"the monitored value ({monitor}) is not a number on the validation data"
             f"{f' ({notes})' if notes else ''}; give it more labelled rows{other}"
         )
-    return float(value)
+    return finite(float(value))
 
 
 def smoothed_value(state: TrainingState, value: float, smoothing: float) -> float:
@@ -163,7 +163,7 @@ def smoothed_value(state: TrainingState, value: float, smoothing: float) -> floa
     """
     if not smoothing:
         return value
-    state.smoothed = smoothing * state.smoothed + value
+    state.smoothed = finite(smoothing * state.smoothed + value)
     state.smoothed_weight = smoothing * state.smoothed_weight + 1.0
     return state.smoothed / state.smoothed_weight
 

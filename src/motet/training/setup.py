@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from motet.model import MultiTaskModel
 from motet.model.checks import check_sizes
 from motet.options import MONITORED
-from motet.problems import InputError, hint
+from motet.problems import InputError, hint, with_article
 from motet.processes import Processes, processes_of
 from motet.scheduling import Scheduler
 from motet.tasks.choices import check_others, find_metrics
@@ -96,6 +96,7 @@ def set_up(
     """
     check_sizes(model)
     check_whole(model)
+    _check_state(model)
     processes = processes_of(options["process_group"])
     known = (*MONITORED, *model.tasks.names)
     if options["monitor"] not in known:
@@ -174,6 +175,20 @@ def set_up(
         Looks(options["analysis"]),
         Regrouping(model, processes),
     )
+
+
+def _check_state(model: MultiTaskModel) -> None:
+    """Refuse a model whose state a checkpoint cannot hold.
+
+    Raises:
+        InputError: If a module has extra state other than a tensor.
+    """
+    for name, each in model.state_dict().items():
+        if not isinstance(each, Tensor):
+            raise InputError(
+                f"found {name} in the state of the model, {with_article(type(each).__name__)}; "
+                "expected tensors alone, as checkpoints hold; let get_extra_state return a tensor"
+            )
 
 
 def _find_device(name: str) -> torch.device:

@@ -6,6 +6,7 @@ or loaded shares no memory with the trainer: training changes tensors in place, 
 state, or a second trainer that loaded it.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -20,6 +21,11 @@ from motet.problems import InputError
 from motet.training import plain_optimizers
 from motet.training.pairs import Pairs
 from motet.training.totals import Totals
+
+
+def finite(value: float) -> float:
+    """Return a number that JSON can hold: in place of an infinite one the largest; NaN stays."""
+    return min(max(value, -sys.float_info.max), sys.float_info.max)
 
 
 class LastResult(NamedTuple):
@@ -188,8 +194,7 @@ def load_state(
     _load_optimizer(tensors, optimizer)
     _load_tasks(header, model)
     numbers = deepcopy(dict(header["progress"]))
-    numbers.setdefault("position", max(numbers["step"] - 1, 0))  # older checkpoints have none
-    results = {task: LastResult(*each) for task, each in numbers.pop("judged", {}).items()}
+    results = {task: LastResult(*each) for task, each in numbers.pop("judged").items()}
     device = next(model.parameters()).device
     weights, best, average = (
         {name: tensor.to(device, copy=True) for name, tensor in _under(tensors, prefix)}
@@ -225,10 +230,11 @@ def tensors_and_header(
         InputError: If it is not a saved state.
     """
     pair = saved if header is None else (saved, header)
-    if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Mapping)):
+    fits = isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Mapping)
+    if not fits or "progress" not in pair[1]:
+        found = "a header without progress" if fits else type(saved).__name__
         raise InputError(
-            f"state: found {type(saved).__name__}, expected what trainer.state() returned: "
-            "(tensors, header)"
+            f"state: found {found}, expected what trainer.state() returned: (tensors, header)"
         )
     return pair
 
@@ -274,7 +280,7 @@ def _load_tasks(header: Mapping[str, Any], model: MultiTaskModel) -> None:
     model.unfreeze(*(name for name, _ in model.named_parameters()))
     model.freeze(*header["frozen"])
     model.freeze(*header["held"], evaluation=True)
-    model.ownership.add(header.get("reached", {}))  # older checkpoints have none
+    model.ownership.add(header["reached"])
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> Iterator[tuple[str, Tensor]]:
