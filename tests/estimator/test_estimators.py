@@ -145,6 +145,8 @@ def test_further_sections_of_a_config_act():
 def test_mistakes_are_named():
     with pytest.raises(InputError, match="tasks: expected the type of each task"):
         MultiTaskEstimator().fit(X, LABELS)
+    with pytest.raises(InputError, match="tasks: expected the type of each task"):
+        MultiTaskClassifier(["side"]).fit(X, SIDE)
     with pytest.raises(InputError, match="found regression for 'y', expected classification"):
         MultiTaskClassifier({"y": "regression"}).fit(X, Y[:, 0])
     with pytest.raises(InputError, match="y has no 'sums'; did you mean 'sum'"):
@@ -183,3 +185,13 @@ def test_a_random_state_may_be_of_any_kind_that_scikit_learn_has():
     for state in ("a", -1, True):
         with pytest.raises(InputError, match=r"^random_state: found .*expected a whole number"):
             MultiTaskRegressor(random_state=state, **quick).fit(X, X[:, :2])
+
+
+def test_labels_to_score_must_be_those_of_all_tasks(mixed):
+    with pytest.raises(InputError, match="y has no 'sum'; known: side"):
+        mixed.score(X, {"side": SIDE})
+    with pytest.raises(InputError, match="y has no labels of sum"):
+        mixed.score(X, {**LABELS, "sum": np.full(160, np.nan)})
+    array = MultiTaskRegressor(**SMALL, epochs=1).fit(X, X[:, :2])
+    with pytest.raises(InputError, match=r"y has the shape \(160,\), expected a column for each"):
+        array.score(X, X[:, 0])

@@ -208,6 +208,9 @@ class MultiTaskEstimator(BaseEstimator):  # type: ignore[misc]  # it has no type
 
         Returns:
             The mean.
+
+        Raises:
+            InputError: If y lacks a task, or all of its labels.
         """
         check_is_fitted(self)
         labels = self._labels.by_task(y)
@@ -215,6 +218,8 @@ class MultiTaskEstimator(BaseEstimator):  # type: ignore[misc]  # it has no type
         scores = []
         for task in self.tasks_:
             known = ~missing_in(labels[task])
+            if not known.any():
+                raise InputError(f"y has no labels of {task}; expected some")
             score = accuracy_score if task in self._labels.classes else r2_score
             scores.append(score(labels[task][known], found[task][known]))
         return float(np.mean(scores))
@@ -239,7 +244,7 @@ class MultiTaskEstimator(BaseEstimator):  # type: ignore[misc]  # it has no type
 
     def _kinds(self, y: Any) -> dict[str, Any]:
         """Return the type of each task."""
-        if self.tasks is None and self._kind is None:
+        if not isinstance(self.tasks, Mapping) and (self.tasks is not None or self._kind is None):
             raise InputError(
                 "expected the type of each task, {'churn': 'classification', ...}", option="tasks"
             )

@@ -70,17 +70,23 @@ class Labels:
         """Return labels (N,) by task.
 
         Raises:
-            InputError: If they have another form than those of `fit`.
+            InputError: If they have another form than those of `fit`, or not those of all tasks.
         """
-        if self.form in ("mapping", "frame") and not (
-            isinstance(y, Mapping) or hasattr(y, "columns")
-        ):
-            raise InputError(f"y is {type(y).__name__}, expected a {self.form}, as in fit")
         if self.form in ("mapping", "frame"):
+            known = y if isinstance(y, Mapping) else getattr(y, "columns", None)
+            if known is None or isinstance(y, pa.Table):
+                raise InputError(f"y is {type(y).__name__}, expected a {self.form}, as in fit")
+            for name in self.columns:
+                if name not in known:
+                    raise InputError(f"y has no {name!r}; {hint(str(name), known)}")
             columns = [np.asarray(y[name]) for name in self.columns]
         else:
             array = np.asarray(y)
             columns = list(array.T) if array.ndim == 2 else [array]
+            if len(columns) != len(self.tasks):
+                raise InputError(
+                    f"y has the shape {array.shape}, expected a column for each of {self.tasks}"
+                )
         return dict(zip(self.tasks, columns, strict=True))
 
     def encoded(self, task: str, values: Column, *, classes: bool) -> pa.Array:
