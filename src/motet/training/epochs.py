@@ -42,7 +42,9 @@ def begin(
     check_batch_size(planner, batch_size)
     check_batches(planner.scheduler, setup.model)
     count_rows(planner.scheduler, setup.model, train)
-    pace.epochs, pace.batches = epochs, _batches_of_epoch(train, setup, 1, batch_size)
+    own = "own_rows" in planner.scheduler.needs
+    pace.epochs = epochs
+    pace.batches = own_rows(train, setup, 1, batch_size).batches if own else train.steps(batch_size)
     pace.total = epochs * pace.batches
     report_last_progress(planner.scheduler, pace, state)
     planner.frequencies.check(epochs, pace.batches)
@@ -83,13 +85,6 @@ def batches_left(
     if not setup.planner.choices.several:
         return rest(done)
     return _by_step(rest(done), chain.from_iterable(rest(0) for _ in count()))
-
-
-def _batches_of_epoch(train: Data, setup: Setup, epoch: int, batch_size: int) -> int:
-    """Return the number of batches of an epoch, counted from 1; a step may take several."""
-    if "own_rows" in setup.planner.scheduler.needs:
-        return own_rows(train, setup, epoch, batch_size).batches
-    return train.steps(batch_size)
 
 
 def steps_of_epoch(train: Data, setup: Setup, batch_size: int) -> int:

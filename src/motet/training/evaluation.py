@@ -10,13 +10,11 @@ from torch import Tensor
 
 from motet.data.arrays import ArrayData
 from motet.data.batches import Batch, RowsOnce
-from motet.data.loaders import LoaderData
-from motet.data.several import Sources
 from motet.model import MultiTaskModel
 from motet.model.checks import names_of
-from motet.problems import InputError, RowError, hint
+from motet.problems import InputError, hint
 from motet.processes import ALONE, Processes
-from motet.states import TokenStates, join_rows
+from motet.states import join_rows
 from motet.tasks import Prediction, Task, TaskMetrics
 from motet.tasks.listing import main_tasks
 from motet.tasks.members import soft_of
@@ -27,6 +25,7 @@ from motet.training.source_parts import batches_of
 from motet.training.totals import Totals
 from motet.training.turns import in_turns
 from motet.training.views import view_of
+from motet.training.words import check_words, placed
 
 R = TypeVar("R")
 
@@ -96,8 +95,7 @@ def evaluate(
             "task out of tasks"
         )
     evaluated = [model.tasks[name] for name in names if name in labelled]
-    for each in data.parts.values() if isinstance(data, Sources) else [data]:
-        keep_together(each, evaluated)
+    keep_together(data, evaluated)
     asked = [task.name for task in evaluated]
     chosen = {name: metrics[name] for name in asked if metrics and name in metrics}
     found, totals, fusion = TaskMetrics(evaluated, chosen, trivial=trivial), Totals(), model.fusion
@@ -128,7 +126,8 @@ def evaluate(
         report[name] = {"loss": total / count if count else math.nan, "count": count}
     broken = [name for name in asked if report[name]["count"] and math.isnan(report[name]["loss"])]
     if broken:
-        check_words(model, _placed(data, batch_size), broken)
+        with evaluating(model):
+            check_words(model, placed(data, batch_size), broken)
     return processes.of_first(report)  # machines may differ in a last bit
 
 
@@ -208,62 +207,6 @@ def _auxiliary_terms(
         view = view_of(task, batch, seed=0, step=number, device=device)
         terms |= model.loss_terms(model(view.inputs, [task.name], view.targets), view.targets)
     return terms
-
-
-def check_words(
-    model: MultiTaskModel,
-    batches: Iterable[tuple[Tensor | str, Batch]],
-    tasks: Iterable[str],
-) -> None:
-    """Check that only words have labels, after losses that were not finite.
-
-    Args:
-        model: The model.
-        batches: The numbers of each batch's rows, or what to call it, and the batch.
-        tasks: The tasks whose loss was not finite.
-
-    Raises:
-        RowError: If there is another label.
-    """
-    names = [name for name in tasks if model.tasks[name].reads_state == "tokens"]
-    with evaluating(model):
-        for where, batch in batches if names else ():
-            own = [name for name in names if batch.targets.get(name) is not None]
-            for name, state in model.states(batch.inputs, own).items() if own else ():
-                target = batch.targets.get(name)
-                words = _words(state)
-                try:
-                    if target is not None and words is not None:
-                        model.tasks[name].check_words(words, target)
-                except RowError as error:
-                    at = error.within(where) if isinstance(where, str) else error.of(where)
-                    if batch.source is not None:
-                        at = at.within(f"source {batch.source!r}")
-                    raise at from None
-
-
-def _words(state: Tensor | TokenStates) -> Tensor | None:
-    """Return where there is a word, (B, L); None where all scores of a wrapped module are NaN."""
-    if isinstance(state, TokenStates):
-        return state.mask
-    words = ~state.isnan().any(dim=-1)
-    return words if bool(words.any()) else None
-
-
-def _placed(data: RowsOnce, size: int) -> Iterator[tuple[Tensor | str, Batch]]:
-    """Yield every batch, with the numbers of its rows; the batches of a loader by their own."""
-    if isinstance(data, Sources):
-        for name, each in data.parts.items():
-            own = _placed(each, data.size_of(name, size))
-            yield from ((where, data.completed(name, batch)) for where, batch in own)
-        return
-    start = 0
-    for number, (rows, batch) in enumerate(data.once(size)):
-        if isinstance(data, LoaderData):
-            yield f"batch {number}", batch
-        else:
-            yield torch.arange(start, start + size) if rows is None else rows, batch
-        start += size
 
 
 def summed_up(report: Report, tasks: Iterable[Task]) -> Report:

@@ -14,7 +14,7 @@ from motet.model import on_host
 from motet.sharing import SharedModule
 from motet.training.affinity import exact, first_order
 from motet.training.choices import Choice, tasks_of
-from motet.training.evaluation import check_words
+from motet.training.evaluation import evaluating
 from motet.training.facts import report_losses, report_progress
 from motet.training.looks import Look
 from motet.training.needs import ValidationBatches, look_ahead, report_losses_after
@@ -26,6 +26,7 @@ from motet.training.setup import Setup
 from motet.training.state import TrainingState
 from motet.training.statistics import Matrix, Measured
 from motet.training.updates import clear_gradients, clip_gradient, count_skipped, update
+from motet.training.words import check_words
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,8 @@ class Steps:
                 state.overflowed += 1
                 state.totals.add(passed.terms)
             else:
-                check_words(model, map(_placed, plan.balanced), losses)
+                with evaluating(model):
+                    check_words(model, map(_placed, plan.balanced), losses)
                 count_skipped(state, losses)
             return StepResult(losses, norm, result, penalty, skipped=True, batches=len(choices))
         state.skipped_in_a_row = 0

@@ -72,7 +72,7 @@ from motet.training.stages import BalancerStages, Stage, name_of
 from motet.training.state import Saved, TrainingState, load_state, save_state, tensors_and_header
 from motet.training.statistics import gradient_stats
 from motet.training.steps import StepResult, Steps
-from motet.training.validation import validate
+from motet.training.validation import Watch, validate
 
 Rows = Batch | Mapping[str, Any] | Sources | Draw
 """The rows of a step."""
@@ -402,8 +402,8 @@ class Trainer:
         """Evaluate, keep the weights if they are the best so far, and decide whether to stop."""
         if valid is None:
             return
-        watch = self.monitor, self.keep, self.patience, self.monitor_smoothing
-        found = validate(valid, self._setup, self.progress, self.evaluate, *watch)
+        watch = Watch(self.monitor, self.keep, self.patience, self.monitor_smoothing)
+        found = validate(valid, self._setup, self.progress, self.evaluate, watch)
         if found is None:
             return
         by_steps = isinstance(self.evaluate_every, int)

@@ -38,15 +38,21 @@ class Validation:
     """Whether it is the best so far; the model is then in ``state.best_model``."""
 
 
+class Watch(NamedTuple):
+    """What is monitored and kept; see `motet.training.TrainingOptions`."""
+
+    monitor: str
+    keep: str
+    patience: int | None
+    smoothing: float
+
+
 def validate(
     valid: Data,
     setup: Setup,
     state: TrainingState,
     evaluate: Callable[[Data, list[str]], Report],
-    monitor: str,
-    keep: str,
-    patience: int | None,
-    smoothing: float = 0.0,
+    watch: Watch,
 ) -> Validation | None:
     """Evaluate the tasks that are due, keep the best model, and decide whether to stop.
 
@@ -57,10 +63,7 @@ def validate(
         setup: What is trained.
         state: Where training is; it is updated.
         evaluate: Evaluates some tasks on data.
-        monitor: What is monitored.
-        keep: Which weights to keep.
-        patience: Evaluations without a better monitored value before training stops.
-        smoothing: How much of the earlier evaluations the monitored value keeps.
+        watch: What is monitored and kept.
 
     Returns:
         What was found; None if no task was due.
@@ -73,22 +76,11 @@ def validate(
         return None
     with setup.average.used(state):
         report = evaluate(valid, due)
-        setup.model.train()
-        watch = _Watch(monitor, keep, patience, smoothing)
         return _judged(report, valid, setup, state, watch, epoch)
 
 
-class _Watch(NamedTuple):
-    """What is monitored and kept; see `validate`."""
-
-    monitor: str
-    keep: str
-    patience: int | None
-    smoothing: float
-
-
 def _judged(
-    report: Report, valid: Data, setup: Setup, state: TrainingState, watch: _Watch, epoch: int
+    report: Report, valid: Data, setup: Setup, state: TrainingState, watch: Watch, epoch: int
 ) -> Validation:
     """Compare what was found with the best so far, and keep the weights that are in the model."""
     model, monitor = setup.model, watch.monitor
