@@ -75,7 +75,7 @@ class WeightAverage:
                     average[name] = parameter.detach().to(_precise(parameter), copy=True)
                 continue
             means.append(mean)
-            values.append(parameter.detach().to(mean.dtype))
+            values.append(parameter.to(mean.dtype))
         if means:
             torch._foreach_lerp_(means, values, share)
 

@@ -151,6 +151,8 @@ def take_batch(batch: Any, model: MultiTaskModel, device: torch.device) -> Batch
             the rows or the task.
         RowError: If a weight is negative or not finite.
     """
+    if isinstance(batch, (Batch, SourceDraw)):
+        return batch  # of data that were checked
     if isinstance(batch, Sources):
         refuse_batch_norm(model)
         moved = batch.to(device)
@@ -159,8 +161,6 @@ def take_batch(batch: Any, model: MultiTaskModel, device: torch.device) -> Batch
                 with owned(f"source {name!r}"):
                     _check_batch(_whole(rows), model)
         return moved.whole()
-    if isinstance(batch, Batch | SourceDraw):
-        return batch  # of data that were checked
     given = Batch.of(batch, device=device)
     if given.weights or given.soft:
         _check_batch(given, model)

@@ -1,7 +1,7 @@
 """Random numbers of training: seeded for each purpose and step, the user's generators untouched."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -20,12 +20,12 @@ class Generators:
         self._device, self._seed = device, seed
         self._owned = False
 
+    def own(self) -> AbstractContextManager[None]:
+        """Return the context that restores them at its end; a nested one does and costs nothing."""
+        return nullcontext() if self._owned else self._owning()
+
     @contextmanager
-    def own(self) -> Iterator[None]:
-        """Restore them at the end as they were at the start; nested calls cost nothing."""
-        if self._owned:
-            yield
-            return
+    def _owning(self) -> Iterator[None]:
         self._owned = True
         try:
             devices = [self._device] if self._device.type == "cuda" else []

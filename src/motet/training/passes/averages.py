@@ -10,11 +10,11 @@ class Averages:
     """The state that a forward pass changes on its own, such as the averages of BatchNorm.
 
     Args:
-        model: The modules whose buffers are saved.
+        modules: The modules whose buffers are saved.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        state = model.state_dict(keep_vars=True).values()
+    def __init__(self, *modules: nn.Module) -> None:
+        state = [each for m in modules for each in m.state_dict(keep_vars=True).values()]
         self._tensors = [each for each in state if not isinstance(each, nn.Parameter)]
         self._saved: list[Tensor] = []
 
@@ -34,9 +34,8 @@ class Averages:
         """
         before = [each.clone() for each in self._tensors]
         yield
-        for each, value in zip(self._tensors, before, strict=True):
-            each.data.copy_(value)  # no new version, which autograd would refuse
+        self._set(before)
 
     def _set(self, values: list[Tensor]) -> None:
         for each, value in zip(self._tensors, values, strict=True):
-            each.copy_(value)
+            each.data.copy_(value)  # no new version, which autograd would refuse

@@ -61,6 +61,7 @@ class Forward:
         """Whether the regulariser is added to the gradients after all else."""
         self.withheld: Tensor | None = None
         """The regulariser that is to be added."""
+        self._forced = any(model.takes_target(task) for task in model.tasks.names)
         self._penalizes = type(model.sharing).penalty is not SharedModule.penalty
         self._soft_share = soft_share
         self._device, self._dtype = device, getattr(torch, precision)
@@ -133,7 +134,8 @@ class Forward:
         drawing = nullcontext() if part.share is None else self._drawing(part)
         with _autocast(self._device, self._dtype), drawing:
             if part.rows is None:
-                raw = self.model(part.batch.inputs, part.tasks, self._targets(part))
+                targets = self._targets(part) if self._forced else part.batch.targets
+                raw = self.model(part.batch.inputs, part.tasks, targets)
             else:
                 raw = self.model(part.batch.inputs, part.tasks, rows=part.rows)
         return {task: at_least_float32(output) for task, output in raw.items()}

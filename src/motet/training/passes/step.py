@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from motet.balancing import Balancer
 from motet.balancing.engine.hooks import hooks_once
@@ -63,7 +63,8 @@ class Passes:
         self.joining = Joining(processes, model)
         """What processes exchange in a step."""
         self._forward = Forward(model, device, precision, generators, self.joining, soft_share)
-        self.averages = Averages(nn.ModuleList([model, normalizer]))
+        changing = (model, normalizer) if normalizer.active else (model,)
+        self.averages = Averages(*changing)
         self._compiled = compiled
         owners = Owners(model, processes)
         tied, self._scale = tied_in(model.sharing), scale
