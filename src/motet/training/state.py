@@ -230,13 +230,17 @@ def tensors_and_header(
         InputError: If it is not a saved state.
     """
     pair = saved if header is None else (saved, header)
-    fits = isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Mapping)
-    if not fits or "progress" not in pair[1]:
-        found = "a header without progress" if fits else type(saved).__name__
-        raise InputError(
-            f"state: found {found}, expected what trainer.state() returned: (tensors, header)"
-        )
-    return pair
+    if (
+        isinstance(pair, tuple)
+        and len(pair) == 2
+        and isinstance(pair[1], Mapping)
+        and "progress" in pair[1]
+    ):
+        return pair
+    raise InputError(
+        f"state: found {type(saved).__name__}, expected what trainer.state() returned: "
+        "(tensors, header)"
+    )
 
 
 def _load_modules(tensors: Mapping[str, Tensor], modules: Modules) -> None:

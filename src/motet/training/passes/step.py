@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from motet.balancing import Balancer
 from motet.balancing.engine.hooks import hooks_once
@@ -63,7 +63,7 @@ class Passes:
         self.joining = Joining(processes, model)
         """What processes exchange in a step."""
         self._forward = Forward(model, device, precision, generators, self.joining, soft_share)
-        changing = (model, normalizer) if normalizer.active else (model,)
+        changing: list[nn.Module] = [model, normalizer] if normalizer.active else [model]
         self.averages = Averages(*changing)
         self._compiled = compiled
         owners = Owners(model, processes)
