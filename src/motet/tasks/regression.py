@@ -16,6 +16,7 @@ from motet.options import (
     checked,
 )
 from motet.problems import InputError
+from motet.tasks.additive import sum_masked
 from motet.tasks.base import Prediction, Task
 from motet.tasks.censoring import Censoring, check_intervals, numbers_of
 from motet.tasks.kinds import LabelKind, Likelihood, label_kind
@@ -129,6 +130,9 @@ class Regression(Task):
         target = target.to(raw.dtype)
         if self.loss_name not in NUMBER_LOSSES:
             return self.add_up(self.loss_function, raw, target, weights)
+        if weights is None:  # as usual, which then costs no further call
+            labelled = self.label_kind.present_or_none(target)
+            return sum_masked(self.loss_function, raw, target, labelled)
         return self.add_up_masked(self.loss_function, raw, target, weights)
 
     def decode(self, raw: Tensor) -> Prediction:
