@@ -228,7 +228,7 @@ def kill_worker():
     worker.kill()
 
 
-LONG = {"epochs": 40, "checkpoint_every": 1, "early_stopping": None}
+LONG = {"epochs": 120, "checkpoint_every": 1, "early_stopping": None}
 
 
 @pytest.mark.slow
