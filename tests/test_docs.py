@@ -167,6 +167,7 @@ def test_every_public_name_and_command_is_in_the_reference(built):
     for module in (motet, motet.balancing, motet.tasks):
         page = text(module.__name__.rpartition(".")[2])
         assert [name for name in module.__all__ if name not in page] == []
+    assert 'id="motet.MultiTaskModel.freeze"' in text("motet")  # of a base that is not public
     assert "balancer pcgrad<" in text("config_options")
     commands = text("commands")
     assert "--balancers" in commands

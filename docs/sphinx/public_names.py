@@ -85,8 +85,26 @@ def _directive(member: Any) -> str:
 def _options(member: Any) -> str:
     if not inspect.isclass(member):
         return ""
-    members = "" if hasattr(member, "model_fields") else "   :members:\n"
+    members = "" if hasattr(member, "model_fields") else f"   :members:\n{_inherited(member)}"
     return f"{members}   :show-inheritance:\n"
+
+
+def _inherited(member: type) -> str:
+    """Let members of bases without an entry of their own be documented with the class."""
+    _, *bases = member.__mro__
+    elsewhere = [
+        base.__name__
+        for base in bases
+        if not base.__module__.startswith("motet.") or _is_public(base)
+    ]
+    if len(elsewhere) == len(bases):
+        return ""
+    return f"   :inherited-members: {','.join(elsewhere)}\n"
+
+
+def _is_public(member: type) -> bool:
+    modules = [import_module(module) for module in DOCUMENTED]
+    return any(getattr(each, member.__name__, None) is member for each in modules)
 
 
 def _first_line(module: Any) -> str:
