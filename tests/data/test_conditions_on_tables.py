@@ -24,6 +24,7 @@ TABLE = pa.table(
             [datetime(2024, 1, 31, 12), datetime(2023, 1, 1), None, datetime(2025, 1, 1)],
             pa.timestamp("us", "Europe/Berlin"),
         ),
+        "ns": pa.array([None] * 4, pa.timestamp("ns", "UTC")),
         "none": pa.nulls(4),
         "list": [[1], [2], None, []],
     }
@@ -77,6 +78,7 @@ def test_a_condition_holds_where_it_is_true_and_not_where_a_value_is_missing(tex
         ("n == true", "column 'n' holds numbers, found the value true"),
         ("d == 'x'", "column 'd' holds dates, found 'x'; expected one such as '2024-01-31'"),
         ("z == 'x'", "column 'z' holds points in time, found 'x'; expected one such as"),
+        ("ns < '9999-12-31'", "column 'ns' holds points in time, found '9999-12-31'; expected"),
         ("list == 1", "column 'list' holds lists of numbers"),
     ],
 )

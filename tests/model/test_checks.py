@@ -45,11 +45,13 @@ class Returning(nn.Module):
     [
         (torch.zeros(2, 2), r"a tensor \(2, 2\) of float32"),
         ({"numbers": torch.zeros(2, 2)}, r"a mapping {'numbers': a tensor \(2, 2\) of float32}"),
+        ({"photo": torch.zeros(2, 1).byte()}, r"a mapping {'photo': a tensor \(2, 1\) of uint8}"),
     ],
 )
 def test_an_input_that_an_encoder_reads_and_rows_lack_is_named(inputs, found):
     model = MultiTaskModel(MLP(2, [4], hidden=[3]), tasks())
-    with pytest.raises(InputError, match=f"failed on {found}: it reads 'categories', which is not"):
+    expected = f"failed on {found}: it reads '(categories|numbers)', which is not there$"
+    with pytest.raises(InputError, match=expected):
         model(inputs)
 
 
@@ -269,6 +271,15 @@ def test_errors_that_are_about_something_else_come_as_they_are(error):
     with pytest.raises(type(error), match="mine") as caught:
         made(Returning(fail))(X)
     assert caught.value is error
+
+
+def test_a_key_that_rows_have_is_missing_from_something_else():
+    class Mine(nn.Linear):
+        def forward(self, inputs):
+            return {}["x"]
+
+    with pytest.raises(KeyError, match="x"):
+        made(Mine(4, 8))({"x": X})
 
 
 def test_a_compiled_model_is_one_graph_as_before():

@@ -104,7 +104,7 @@ def _moment(value: str, kind: pa.DataType, name: str) -> pa.Scalar:
         return pa.scalar(value).cast(kind)
     if pa.types.is_timestamp(kind) and kind.tz is not None:
         with suppress(pa.ArrowInvalid):
-            clocks = pa.scalar(value).cast(pa.timestamp("us"))
+            clocks = pa.scalar(value).cast(pa.timestamp(kind.unit))
             return pc.assume_timezone(clocks, kind.tz, ambiguous="earliest", nonexistent="earliest")
     example = "'12:30:00'" if pa.types.is_time(kind) else "'2024-01-31'"
     raise InputError(

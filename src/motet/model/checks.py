@@ -125,13 +125,19 @@ def explained(error: Exception, inputs: Any, what: str) -> InputError | None:
         return None  # subclasses are torch's other errors, and ours
     if isinstance(error, AttributeError) and not text.startswith(("'tuple'", "'dict'")):
         return None
-    advice, first = _advice(text, inputs), text.splitlines()[0].removesuffix(".")
     if isinstance(error, KeyError):
-        first = f"it reads {text}, which is not there"
+        lacking = f"{what} failed on {described(inputs)}: it reads {text}, which is not there"
+        return InputError(lacking) if _lacks(inputs, next(iter(error.args), None)) else None
+    advice, first = _advice(text, inputs), text.splitlines()[0].removesuffix(".")
     return InputError(
         f"{what} failed on {described(inputs)}: {first}"
         + (f". {advice[0].upper()}{advice[1:]}" if advice else "")
     )
+
+
+def _lacks(inputs: Any, key: object) -> bool:
+    """Return whether a key may be that of an input; encoders take a tensor as the numbers alone."""
+    return key not in inputs if isinstance(inputs, Mapping) else key in ("categories", "sets")
 
 
 def _advice(text: str, inputs: Any) -> str:
