@@ -170,8 +170,8 @@ class _Watch(Observer):
         for task, score in self.report(self.old).scores.items():
             if isnan(self.first[task]):
                 self.stopped = (
-                    f"the validation data give no score of {task}, so that nothing tells whether "
-                    "it falls; expected rows whose labels differ"
+                    f"the validation data give no score of {task}, so whether it falls is "
+                    "unknown; expected rows whose labels differ"
                 )
                 return
             if not score >= self.first[task] - self.bound:
