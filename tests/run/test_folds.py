@@ -138,6 +138,18 @@ def test_a_run_that_was_stopped_while_folds_were_calibrated_continues_there(tmp_
     assert motet.load(again.path).calibration.tasks.keys() == again.calibration.tasks.keys()
 
 
+def test_folds_of_a_file_beside_its_config_are_calibrated_from_any_folder(tmp_path, monkeypatch):
+    pq.write_table(pa.table(ROWS), tmp_path / "rows.parquet")
+    (tmp_path / "config.yaml").write_text(
+        "{data: {source: rows.parquet, split: {folds: 2}}, inputs: {x: number}, "
+        "tasks: {spend: regression}, training: {epochs: 1, calibrate: true}}"
+    )
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    found = motet.train(tmp_path / "config.yaml", output=tmp_path / "run")
+    assert found.calibration.tasks.keys() == {"spend"}
+
+
 def test_one_override_may_be_given_alone(tmp_path):
     assert check(CONFIG, data=ROWS, overrides="training.epochs=1").config.training.epochs == 1
     overrides = only_tasks(CONFIG, ["spend"], "training.epochs=1")

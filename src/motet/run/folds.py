@@ -189,7 +189,7 @@ def _all_folds(path: Path, config: Config, data: Any, say: Say, step: Say) -> En
     if processes.first:
         calibration = None
         if config.training.calibrate:
-            (source,) = sources_of(config, Origin(), data).values()
+            (source,) = sources_of(runs[0].config, Origin(), data).values()  # absolute paths
             calibration = calibrated_together(runs, source, step)
         put_together(path, runs, calibration, say)
     processes.wait()
