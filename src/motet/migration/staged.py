@@ -171,7 +171,7 @@ class _Watch(Observer):
             if isnan(self.first[task]):
                 self.stopped = (
                     f"the validation data give no score of {task}, so whether it falls is "
-                    "unknown; expected rows whose labels differ"
+                    "unknown; expected rows whose labels differ, and a metric that scores"
                 )
                 return
             if not score >= self.first[task] - self.bound:
