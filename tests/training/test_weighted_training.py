@@ -256,7 +256,7 @@ def test_the_loss_of_held_out_rows_is_their_weighted_mean_whatever_training_rows
     wanted = float((losses * weights["a"]).sum() / weights["a"].sum())
     assert found["a"]["loss"] == pytest.approx(wanted)
     metrics = TaskMetrics([trainer.model.tasks["a"]])
-    metrics.update({"a": raw}, targets, weights=heavy)
+    metrics.update({"a": raw}, {"a": targets["a"]}, weights={"a": heavy["a"]})
     assert metrics.compute("a")["loss"] == pytest.approx(wanted)
     assert trainer.model.tasks["a"].row_weights.mean == pytest.approx(
         float(weights["a"].sum() / (weights["a"] > 0).sum())
