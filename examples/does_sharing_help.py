@@ -13,7 +13,7 @@ import motet
 CONFIG = {
     "data": {"split": {"column": "part"}},
     "tasks": {"scale": "regression", "survey": "regression"},
-    "model": {"encoder": {"type": "mlp", "hidden": [1], "activation": "tanh", "dropout": 0.0}},
+    "model": {"encoder": {"type": "mlp", "hidden": [16], "activation": "tanh", "dropout": 0.0}},
     "training": {
         "epochs": 60,
         "batch_size": 64,
