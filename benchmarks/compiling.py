@@ -30,7 +30,7 @@ from unittest import mock
 
 import step_cost
 import torch
-from interleaved import clock, steps_in_turn
+from interleaved import seconds, steps_in_turn
 from step_cost import Problem, cnn, floor, mlp, transformer
 from torch import nn
 from torch._dynamo.utils import counters
@@ -107,8 +107,8 @@ def measure(model, balancer, rounds):
     first = time.perf_counter() - start
     runs["floor"] = Floor(trainer_of(model, balancer, False)[0].model)
     times = {name: [] for name in runs}
-    for name, _, seconds in steps_in_turn(runs, [batch] * (rounds + 3)):
-        times[name].append(seconds)
+    for name, _, taken in steps_in_turn(runs, [batch] * (rounds + 3)):
+        times[name].append(taken)
     times = {name: each[3:] for name, each in times.items()}  # the first steps reserve memory
 
     def ratio(one, other):
@@ -125,24 +125,18 @@ def measure(model, balancer, rounds):
 
 def gradients_in_one_graph(problem, together):
     """Return a compiled function of the parameters that finds the gradients of all tasks."""
-    encoder, heads, count = problem.encoder, problem.heads, len(problem.tasks)
+    encoder, heads = problem.encoder, problem.heads
 
     def states(parameters):
         return functional_call(encoder, parameters, (problem.inputs,))
 
-    def losses(features, own):
-        outputs = [
-            functional_call(head, each, (features,)) for head, each in zip(heads, own, strict=True)
-        ]
-        pairs = zip(outputs, problem.targets, strict=True)
-        return [nn.functional.mse_loss(output, target) for output, target in pairs]
+    def loss(features, own, k):
+        output = functional_call(heads[k], own, (features,))
+        return nn.functional.mse_loss(output, problem.targets[k])
 
     def step(parameters, own):
         features, back = vjp(states, parameters)
-        found = [
-            grad(lambda *given, k=k: losses(*given)[k], argnums=(0, 1))(features, own)
-            for k in range(count)
-        ]
+        found = [grad(loss, argnums=(0, 1))(features, own[k], k) for k in range(len(own))]
         starts, heads_own = zip(*found, strict=True)
         if together:
             return vmap(back)(torch.stack(starts)), heads_own
@@ -163,13 +157,7 @@ def measure_whole(model, count, rounds):
     for name, together in (("in turn", False), ("at once", True)):
         step = gradients_in_one_graph(problem, together)
         runs[name] = lambda step=step: step(parameters, own)
-    now, times = clock(), {name: [] for name in runs}
-    for turn in range(rounds + 3):
-        for name, run in runs.items():
-            start = now()
-            run()
-            if turn >= 3:  # the first steps compile and reserve memory
-                times[name].append(now() - start)
+    times = seconds(rounds, lambda _: runs)  # the first round compiles, and is not counted
     return [
         statistics.median(a / b for a, b in zip(times[name], times["floor"], strict=True))
         for name in ("in turn", "at once")
