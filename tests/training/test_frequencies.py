@@ -135,14 +135,6 @@ def test_a_resumed_trainer_goes_on_counting(frequency, stop):
         assert ours.equal(theirs)
 
 
-def test_a_state_of_an_earlier_version_counts_from_the_start():
-    found = trainer({"every": 2})
-    tensors, header = found.state()
-    del header["progress"]["main_steps"]
-    found.load_state(tensors, header)
-    assert fired(found, [BATCH] * 2) == [2]
-
-
 def test_a_task_that_would_never_train_is_rejected_with_the_numbers():
     for frequency, message in (
         ({"every": 7}, "every: 7, but the steps of training are 6 .epochs: 2, of 3 steps each"),

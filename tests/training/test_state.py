@@ -63,6 +63,20 @@ def test_a_state_that_does_not_fit_the_optimizer_is_refused(change):
         make().load_state(tensors, header)
 
 
+@pytest.mark.parametrize("change", ["older", "newer"])
+def test_a_state_of_another_version_is_refused_before_anything_is_loaded(change):
+    tensors, header = train(make()).state()
+    if change == "older":
+        del header["progress"]["best_loss"]
+    else:
+        header["progress"]["later"] = 0
+    other = make(optimizer="sgd")
+    before = other.state()
+    with pytest.raises(InputError, match=r"differ in (best_loss|later); load it with the version"):
+        other.load_state(tensors, header)
+    assert_same(other.state(), before)
+
+
 @pytest.mark.parametrize("balancer", BALANCERS)
 def test_trainers_that_loaded_one_state_do_not_change_each_other_or_it(balancer):
     state = train(make(balancer)).state()

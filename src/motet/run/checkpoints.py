@@ -84,20 +84,22 @@ class Checkpoints:
             return "there is no checkpoint yet; starting from the beginning"
         path, tensors, header = found
         with _fitting(path, header):
-            if header["data"] != self._data:
-                raise InputError(
-                    "the data are not those that the run began with, so it cannot continue "
-                    "exactly; give the same data, or start a new run"
-                )
-            if header["config"] != self._config:
-                raise InputError(
-                    "config.yaml is not what the run began with, so it cannot continue exactly; "
-                    "undo the change (only where the data are and training.device may change), or "
-                    "start a new run"
-                )
+            data, config, metrics = header["data"], header["config"], header["metrics"]
+        if data != self._data:
+            raise InputError(
+                "the data are not those that the run began with, so it cannot continue exactly; "
+                "give the same data, or start a new run"
+            )
+        if config != self._config:
+            raise InputError(
+                "config.yaml is not what the run began with, so it cannot continue exactly; undo "
+                "the change (only where the data are and training.device may change), or start a "
+                "new run"
+            )
+        with _fitting(path, header):
             trainer.load_state(tensors, header)
-            if processes.first:
-                self._records.restore(header["metrics"])
+        if processes.first:
+            self._records.restore(metrics)
         return ""
 
     def _newest_good(self) -> tuple[Path, dict[str, Tensor], dict[str, Any]] | None:
@@ -122,8 +124,6 @@ def _fitting(path: Path, header: Mapping[str, Any]) -> Iterator[None]:
     """Report a checkpoint that another version of motet wrote, or something else."""
     try:
         yield
-    except InputError:
-        raise
     except MALFORMED as error:
         raise InputError(
             f"the checkpoint {path}, which motet {header.get('motet', 'of an earlier version')} "

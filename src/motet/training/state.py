@@ -182,21 +182,24 @@ def load_state(
         The state; its tensors are copies on the model's device.
 
     Raises:
-        InputError: If it is of other tasks, or of another model, balancer or optimizer.
-        KeyError: If it lacks what every state has, as one of another version may.
+        InputError: If it is of other tasks, or of another model, balancer, optimizer or version.
     """
     model = cast("MultiTaskModel", modules["model"])
-    if header["tasks"] != list(model.tasks.names):  # before anything is changed
+    # Before anything is changed:
+    if differing := TrainingState().numbers().keys() ^ header["progress"].keys():
+        raise InputError(
+            f"the state is of another version of motet, as they differ in "
+            f"{', '.join(sorted(differing))}; load it with the version that saved it"
+        )
+    if header["tasks"] != list(model.tasks.names):
         raise InputError(
             f"the state is of the tasks {', '.join(header['tasks'])}, "
             f"expected {', '.join(model.tasks.names)}"
         )
-    numbers = deepcopy(dict(header["progress"]))
-    if missing := TrainingState().numbers().keys() - numbers:
-        raise KeyError(f"the state lacks {', '.join(sorted(missing))}")
     _load_modules(tensors, modules)
     _load_optimizer(tensors, optimizer)
     _load_tasks(header, model)
+    numbers = deepcopy(dict(header["progress"]))
     results = {task: LastResult(*each) for task, each in numbers.pop("judged").items()}
     device = next(model.parameters()).device
     weights, best, average = (

@@ -486,7 +486,7 @@ class Trainer:
             header: The numbers, if tensors were given.
 
         Raises:
-            InputError: If it is not a state, or that of another model.
+            InputError: If it is not a state, or that of another model or version.
         """
         tensors, header = tensors_and_header(state, header)
         self.progress = load_state(tensors, header, self._setup.modules(), self.optimizer)
