@@ -2,8 +2,10 @@
 
 import inspect
 import json
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, get_args, get_origin
 
+import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
@@ -13,6 +15,10 @@ from motet import options, sharing
 from motet.config import json_schema, read
 from motet.data.inputs.text import Text
 from motet.data.inputs.vector import Vector
+from motet.encoders import LSTM, MLP, Identity, TabularTransformer, Transformer
+from motet.encoders.beside_bag import BagLSTM
+from motet.encoders.ensemble import Ensemble
+from motet.encoders.fusion import Concat
 from motet.options import (
     TASK_DEFAULTS,
     Default,
@@ -25,6 +31,7 @@ from motet.options import (
     label_kind_of,
     read_options,
 )
+from motet.options.markers import only_with
 from motet.options.reading import REQUIRED, from_object
 from motet.problems import InputError
 from motet.registry import ENCODERS, KINDS, TASKS
@@ -276,6 +283,59 @@ def test_options_that_members_share_are_defined_once_outside_the_package_too():
 def test_options_that_members_share_are_checked(wrong, message):
     with pytest.raises(InputError, match=message):
         Box(**wrong)
+
+
+SIZED = ("encoder", "fusion", "head", "sharing")
+ZERO = {"numbers", "vocabulary", "task_layers", "task_experts", "level"}  # for none of them
+COUNTED_FROM_THE_END = {"level"}
+
+
+def whole_numbers(annotation):
+    """How deep in lists an annotation has a whole number; None if it has none."""
+    if annotation is int:
+        return 0
+    depths = [whole_numbers(each) for each in get_args(annotation)]
+    inside = get_origin(annotation) in (Sequence, tuple)
+    return next((depth + inside for depth in depths if depth is not None), None)
+
+
+@pytest.mark.parametrize("name", [(k, each) for k in SIZED for each in KINDS[k]], ids="-".join)
+def test_sizes_given_in_python_are_whole_numbers_in_their_range(name):
+    member = KINDS[name[0]][name[1]]
+    for option, parameter in inspect.signature(member).parameters.items():
+        depth, marker = whole_numbers(parameter.annotation), only_with(parameter.annotation)
+        if depth is None or option in ("sets", "characters"):  # pairs and mappings
+            continue
+        wrong = [True, 2.5, "3", np.float64(2.5)]
+        wrong += [] if option in COUNTED_FROM_THE_END else [-1]
+        wrong += [] if option in ZERO else [0]
+        others = {} if marker is None else {marker.option: marker.values[0]}
+        for value in wrong:
+            given = [value] if depth else value
+            with pytest.raises(InputError, match=rf"\b{option}\b[.\w]*: found"):
+                member(**{option: given}, **others)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: MLP(0), "^MLP: numbers: found 0, no categories and no sets; expected at least"),
+        (lambda: Ensemble(0), "^Ensemble: numbers: found 0, no categories and no sets"),
+        (lambda: Identity(0), "^Identity: numbers: found 0, no categories and no sets"),
+        (lambda: TabularTransformer(0), "^TabularTransformer: numbers: found 0, no categories"),
+        (lambda: MLP(3, expansions=[None]), "expansions: found 1, expected one for each of the 3"),
+        (lambda: MLP(1, sets={"s": (0, "mean")}), "sets.s: found 0, expected a number > 0"),
+        (lambda: MLP(1, sets={"s": (3, "max")}), "sets.s: found 'max', expected 'mean' or 'sum'"),
+        (lambda: LSTM(), "^LSTM: vocabulary: found 0; expected how many tokens .* frames=WIDTH"),
+        (lambda: Transformer(), "^Transformer: vocabulary: found 0; expected how many tokens"),
+        (lambda: LSTM(5, frames=2), "vocabulary: found 5 beside frames: 2; expected one of them"),
+        (lambda: BagLSTM(0), "^BagLSTM: vocabulary: found 0, expected a number > 0"),
+        (lambda: Concat([]), r"^Concat: widths: found \[\], expected at least one entry"),
+    ],
+)
+def test_an_encoder_of_nothing_is_refused_when_it_is_built(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
 
 
 # Choices of members from Python -----------------------------------------------------------------

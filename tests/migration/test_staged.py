@@ -142,6 +142,31 @@ def test_a_last_epoch_that_harms_is_undone_beside_observers_too(old):
     assert seen == [1]
 
 
+class Augmented(torch.utils.data.Dataset):
+    """Rows of which an epoch has noise of its own, as images that are augmented."""
+
+    def __len__(self):
+        return 100
+
+    def __getitem__(self, row):
+        noise = torch.randn(6) / 10
+        targets = {task: labels[300 + row].astype(np.float32) for task, labels in LABELS.items()}
+        return {"inputs": torch.tensor(X[300 + row]) + noise, "targets": targets}
+
+
+def test_a_loader_that_shuffles_and_draws_rows_anew_reports_no_change_where_there_is_none(old):
+    model = motet.migrate(old, Classification("side", classes=2), torch.tensor(X[:8]))
+    valid = DataLoader(Augmented(), batch_size=24, shuffle=True, drop_last=True)
+    options = {"batch_size": 32, "learning_rate": 1e-2, "seed": 0}
+    stages = [Stage("new", 2)]
+    (report,) = add_tasks(
+        model, [Regression("sum")], rows(0, 300, "sum"), valid, stages=stages, **options
+    )
+    assert report.changed == {"side": 0.0}
+    assert report.after.scores["side"] == report.before.scores["side"]
+    assert report.stopped is None
+
+
 class Words(nn.Module):
     """A state for every word, zeros after the last."""
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from motet.balancing.adam import adam_step
 from motet.balancing.families import LONG_WAIT, LossBalancer, by_task
 from motet.balancing.families.uncompiled import uncompiled
-from motet.options import NonNegativeFloat, PositiveFloat, Real, Sequence, checked
+from motet.options import NonNegativeFloat, PositiveFloat, Real, Sequence, StrictBool, checked
 from motet.problems import InputError
 
 
@@ -57,7 +57,7 @@ class FAMO(LossBalancer):
         learning_rate: PositiveFloat = 0.025,
         gamma: NonNegativeFloat = 0.01,
         lower_bounds: Real | Mapping[str, Real] = 0.0,
-        exact: bool = False,
+        exact: StrictBool = False,
         scale: Literal["sum", "mean", "paper"] = "sum",
     ) -> None:
         super().__init__(tasks)

@@ -151,6 +151,10 @@ class Batch:
         """Return the same rows on a device; those already there are not copied."""
         return self if device is None else self._mapped(lambda values: values.to(device))
 
+    def cloned(self) -> "Batch":
+        """Return a copy of the rows."""
+        return self._mapped(lambda values: values.clone())
+
     def _mapped(self, function: Callable[[Any], Any]) -> "Batch":
         made: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
         for name, each in made.items():

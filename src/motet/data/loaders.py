@@ -7,7 +7,7 @@ checks them and learns from their labels; it keeps only statistics.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -145,6 +145,20 @@ class LoaderData:
         moved = LoaderData(self._loader, device)
         moved._check, moved._learn, moved._first = self._check, self._learn, self._first
         return moved
+
+    def kept(self) -> "LoaderData":
+        """Return the same batches, read once and kept in memory, so that every pass has the same.
+
+        A loader that shuffles, draws a subset or augments has others in each pass.
+
+        Raises:
+            InputError: If one is not a batch.
+        """
+        batches = []
+        for batch, named in self._read(None):
+            copied = batch.cloned()  # what workers share with this process is freed
+            batches.append(replace(copied, targets={**dict.fromkeys(named), **copied.targets}))
+        return LoaderData(batches, self._device)
 
     def _read(self, check: Check | None) -> Iterator[tuple[Batch, frozenset[str]]]:
         """Yield each batch on the loader's device, and the tasks that it names."""

@@ -9,7 +9,7 @@ from torch.nn.functional import dropout, embedding_bag
 
 from motet.encoders.base import Encoder
 from motet.encoders.tokens import PAD, Text
-from motet.options import Fraction, Lengths, PositiveInt, checked
+from motet.options import Fraction, Lengths, NonNegativeInt, PositiveInt, checked
 from motet.problems import InputError, shown
 from motet.tracing import bag, exporting
 
@@ -64,8 +64,8 @@ class Bag(Encoder):
     @checked
     def __init__(
         self,
-        vocabulary: int = 0,
-        segments: int = 1,
+        vocabulary: NonNegativeInt = 0,
+        segments: PositiveInt = 1,
         *,
         width: PositiveInt = 64,
         buckets: PositiveInt = 65_536,

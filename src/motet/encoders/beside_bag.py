@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from motet.encoders.base import Encoder
 from motet.encoders.tokens import Text
-from motet.options import Chosen, Mapping, checked, create
+from motet.options import Chosen, Mapping, PositiveInt, checked, create
 from motet.problems import about
 from motet.registry import ENCODERS
 from motet.states import TokenStates
@@ -91,8 +91,8 @@ class BagLSTM(BesideBag):
     @checked
     def __init__(
         self,
-        vocabulary: int,
-        segments: int = 1,
+        vocabulary: PositiveInt,
+        segments: PositiveInt = 1,
         *,
         bag: Annotated[Mapping[str, Any], Chosen("encoder", default="bag", names=("bag",))]
         | None = None,
@@ -125,8 +125,8 @@ class BagTransformer(BesideBag):
     @checked
     def __init__(
         self,
-        vocabulary: int,
-        segments: int = 1,
+        vocabulary: PositiveInt,
+        segments: PositiveInt = 1,
         *,
         bag: Annotated[Mapping[str, Any], Chosen("encoder", default="bag", names=("bag",))]
         | None = None,

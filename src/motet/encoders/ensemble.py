@@ -17,10 +17,11 @@ from torch.nn import functional
 from motet.encoders.base import Encoder
 from motet.encoders.mlp import ACTIVATIONS
 from motet.encoders.number_embeddings import Expansion, NumberEmbedding
-from motet.encoders.rows import Row, Sets
+from motet.encoders.rows import Row, Sets, columns_of
 from motet.options import (
     Annotated,
     Fraction,
+    NonNegativeInt,
     OnlyWith,
     PositiveFloat,
     PositiveInt,
@@ -69,8 +70,8 @@ class Ensemble(Encoder):
     @checked
     def __init__(
         self,
-        numbers: int,
-        categories: Sequence[int] = (),
+        numbers: NonNegativeInt,
+        categories: Sequence[PositiveInt] = (),
         expansions: Sequence[Expansion | None] = (),
         sets: Sets | None = None,
         *,
@@ -94,7 +95,8 @@ class Ensemble(Encoder):
         self.members = members if members > 1 else None
         self.gives = "members" if members > 1 else "rows"
         embedding = NumberEmbedding.of(number_embedding, number_width, frequencies, frequency_scale)
-        row = Row(expansions or [None] * numbers, categories, sets, embedding)
+        columns = columns_of(numbers, categories, expansions, sets)
+        row = Row(columns, categories, sets, embedding)
         widths = [row.width, *hidden]
         self.stages = nn.ModuleList([row if members == 1 else MemberRows(row, members)])
         for place, (before, after) in enumerate(pairwise(widths)):

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from motet.encoders.base import Encoder
 from motet.encoders.number_embeddings import Expansion
-from motet.encoders.rows import Row
-from motet.options import Sequence, checked
+from motet.encoders.rows import Row, columns_of
+from motet.options import NonNegativeInt, PositiveInt, Sequence, checked
 
 
 @final
@@ -36,12 +36,12 @@ class Identity(Encoder):
     @checked
     def __init__(
         self,
-        numbers: int,
-        categories: Sequence[int] = (),
+        numbers: NonNegativeInt,
+        categories: Sequence[PositiveInt] = (),
         expansions: Sequence[Expansion | None] = (),
     ) -> None:
         super().__init__()
-        self.row = Row(expansions or [None] * numbers, categories)
+        self.row = Row(columns_of(numbers, categories, expansions), categories)
         self.width = self.row.width
 
     def forward(self, inputs: Any) -> Tensor:

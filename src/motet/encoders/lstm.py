@@ -13,11 +13,12 @@ from motet.encoders.tokens import (
     Text,
     TokenEmbedding,
     as_text,
+    check_reads,
     refuse_word_dropout,
     token_states,
 )
 from motet.kernels import run_layer, run_recurrent, weights_by_layer
-from motet.options import Characters, Fraction, PositiveInt, StrictBool, checked
+from motet.options import Characters, Fraction, NonNegativeInt, PositiveInt, StrictBool, checked
 from motet.problems import InputError
 from motet.states import TokenStates
 from motet.tracing import exporting, lstm_states
@@ -68,9 +69,9 @@ class LSTM(Encoder):
     @checked
     def __init__(
         self,
-        vocabulary: int = 0,
-        segments: int = 1,
-        frames: int | None = None,
+        vocabulary: NonNegativeInt = 0,
+        segments: PositiveInt = 1,
+        frames: PositiveInt | None = None,
         *,
         width: PositiveInt = 128,
         layers: PositiveInt = 1,
@@ -88,6 +89,7 @@ class LSTM(Encoder):
             )
         self.width, self.pool = width, pool
         self.not_causal = _BACKWARD if bidirectional else ""
+        check_reads(vocabulary, frames)
         refuse_letters(characters, frames)
         refuse_word_dropout(word_dropout, frames)
         self.frames = frames

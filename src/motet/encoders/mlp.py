@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from motet.encoders.base import Encoder
 from motet.encoders.number_embeddings import Expansion, NumberEmbedding
-from motet.encoders.rows import Row, Sets
+from motet.encoders.rows import Row, Sets, columns_of
 from motet.options import (
     Annotated,
     Fraction,
+    NonNegativeInt,
     OnlyWith,
     PositiveFloat,
     PositiveInt,
@@ -58,8 +59,8 @@ class MLP(Encoder):
     @checked
     def __init__(
         self,
-        numbers: int,
-        categories: Sequence[int] = (),
+        numbers: NonNegativeInt,
+        categories: Sequence[PositiveInt] = (),
         expansions: Sequence[Expansion | None] = (),
         sets: Sets | None = None,
         *,
@@ -79,7 +80,8 @@ class MLP(Encoder):
     ) -> None:
         super().__init__()
         embedding = NumberEmbedding.of(number_embedding, number_width, frequencies, frequency_scale)
-        first = Row(expansions or [None] * numbers, categories, sets, embedding)
+        columns = columns_of(numbers, categories, expansions, sets)
+        first = Row(columns, categories, sets, embedding)
         widths = [first.width, *hidden]
         self.stages = nn.ModuleList([first])
         for before, after in pairwise(widths):

@@ -67,7 +67,7 @@ class Pretrained(Adaptable):
     def __init__(
         self,
         vocabulary: PositiveInt | None = None,
-        segments: int = 1,
+        segments: PositiveInt = 1,
         *,
         path: Annotated[FolderPath | None, Place()] = None,
         architecture: Mapping[str, Any] | None = None,

@@ -1,16 +1,17 @@
 """The first layer of table encoders: numbers, categories and sets of a row, side by side."""
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from motet.encoders.number_embeddings import Expansion, NumberEmbedding, Numbers
-from motet.options import Mapping, Sequence
+from motet.options import Mapping, PositiveInt, Sequence
+from motet.problems import InputError
 from motet.tracing import bag, exporting
 
-Sets = Mapping[str, tuple[int, str]]
+Sets = Mapping[str, tuple[PositiveInt, Literal["mean", "sum"]]]
 """For each set by name, how many values there are, and whether their vectors become a "mean" or a
 "sum"."""
 
@@ -22,6 +23,29 @@ def embedding_width(size: int) -> int:
     [3, 6, 50]
     """
     return min(50, math.ceil(1.6 * math.pow(size, 0.56)))
+
+
+def columns_of(
+    numbers: int,
+    categories: Sequence[int],
+    expansions: Sequence[Expansion | None],
+    sets: Sets | None = None,
+) -> Sequence[Expansion | None]:
+    """Return the bins of each number of a row; None takes it as it is.
+
+    Raises:
+        InputError: If a row has nothing to encode, or some numbers alone have an entry for bins.
+    """
+    if expansions and len(expansions) != numbers:
+        raise InputError(
+            f"found {len(expansions)}, expected one for each of the {numbers} numbers",
+            option="expansions",
+        )
+    if not (numbers or categories or sets):
+        raise InputError(
+            "found 0, no categories and no sets; expected at least one column", option="numbers"
+        )
+    return expansions or [None] * numbers
 
 
 class Row(nn.Module):

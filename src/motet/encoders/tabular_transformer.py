@@ -10,10 +10,11 @@ from torch.nn.functional import relu
 from motet.attention_heads import check_heads
 from motet.encoders.base import Encoder
 from motet.encoders.number_embeddings import Expansion, NumberEmbedding
-from motet.encoders.rows import SetEmbedding, Sets
+from motet.encoders.rows import SetEmbedding, Sets, columns_of
 from motet.options import (
     Annotated,
     Fraction,
+    NonNegativeInt,
     OnlyWith,
     PositiveFloat,
     PositiveInt,
@@ -71,8 +72,8 @@ class TabularTransformer(Encoder):
     @checked
     def __init__(
         self,
-        numbers: int,
-        categories: Sequence[int] = (),
+        numbers: NonNegativeInt,
+        categories: Sequence[PositiveInt] = (),
         expansions: Sequence[Expansion | None] = (),
         sets: Sets | None = None,
         *,
@@ -97,9 +98,8 @@ class TabularTransformer(Encoder):
         embedding = NumberEmbedding(number_embedding, width, frequencies, frequency_scale)
         inner = max(1, int(feedforward * width))
         dropouts = attention_dropout, dropout, residual_dropout
-        tokens = _Tokens(
-            expansions or [None] * numbers, categories, sets or {}, width, embedding, pool
-        )
+        columns = columns_of(numbers, categories, expansions, sets)
+        tokens = _Tokens(columns, categories, sets or {}, width, embedding, pool)
         self.stages = nn.ModuleList([tokens])
         for place in range(layers):
             self.stages.append(_Layer(width, heads, inner, dropouts, first=not place))

@@ -9,7 +9,7 @@ from motet.encoders.base import Encoder
 from motet.encoders.hugging_face import LEARNING_RATE
 from motet.encoders.pixels import checked_pixels
 from motet.extras import imported
-from motet.options import Annotated, FolderPath, Place, PositiveFloat, PositiveInt, checked
+from motet.options import Annotated, FolderPath, Place, PositiveFloat, PositiveInt, Whole, checked
 from motet.problems import InputError, reason
 
 
@@ -49,7 +49,7 @@ class Timm(Encoder):
         *,
         model: str,
         weights: Annotated[FolderPath | None, Place()] = None,
-        level: int = -1,
+        level: Whole = -1,
         learning_rate: PositiveFloat | None = None,
     ) -> None:
         super().__init__()

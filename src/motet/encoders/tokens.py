@@ -218,6 +218,26 @@ def _same(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and (unread or torch.equal(one, other))
 
 
+def check_reads(vocabulary: int, frames: int | None) -> None:
+    """Check that an encoder of sequences is made for tokens or for vectors.
+
+    Raises:
+        InputError: If it is made for neither or both.
+    """
+    if not vocabulary and frames is None:
+        raise InputError(
+            "found 0; expected how many tokens there are, padding (0) included, or, for sequences "
+            "of vectors, frames=WIDTH",
+            option="vocabulary",
+        )
+    if vocabulary and frames is not None:
+        raise InputError(
+            f"found {vocabulary} beside frames: {frames}; expected one of them, vocabulary for "
+            "tokens or frames for vectors",
+            option="vocabulary",
+        )
+
+
 def refuse_word_dropout(share: float, frames: int | None) -> None:
     """Refuse the option of an encoder that reads vectors in place of tokens.
 

@@ -15,11 +15,12 @@ from motet.encoders.tokens import (
     Text,
     TokenEmbedding,
     as_text,
+    check_reads,
     filled_up,
     refuse_word_dropout,
     token_states,
 )
-from motet.options import Characters, Fraction, PositiveInt, StrictBool, checked
+from motet.options import Characters, Fraction, NonNegativeInt, PositiveInt, StrictBool, checked
 from motet.positions import sinusoidal_positions
 from motet.problems import InputError
 from motet.states import TokenStates
@@ -76,9 +77,9 @@ class Transformer(Encoder):
     @checked
     def __init__(
         self,
-        vocabulary: int = 0,
-        segments: int = 1,
-        frames: int | None = None,
+        vocabulary: NonNegativeInt = 0,
+        segments: PositiveInt = 1,
+        frames: PositiveInt | None = None,
         *,
         width: PositiveInt = 512,
         heads: PositiveInt = 8,
@@ -96,6 +97,7 @@ class Transformer(Encoder):
         super().__init__()
         check_heads(heads, width)
         self.width, self.pool, self.checkpointing = width, pool, checkpointing
+        check_reads(vocabulary, frames)
         refuse_letters(characters, frames)
         refuse_word_dropout(word_dropout, frames)
         self.frames = frames

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from motet.data.batches import Data
-from motet.data.loaders import as_data
+from motet.data.loaders import LoaderData, as_data
 from motet.figures import counted
 from motet.model import MultiTaskModel
 from motet.model.checks import task_names
@@ -93,7 +93,8 @@ def add_tasks(
         model: The model; trained in place, and left in evaluation mode.
         tasks: What it is to learn in addition.
         rows: Training rows, as `motet.Trainer.fit` takes them.
-        validation: Validation rows, with labels of the old tasks too.
+        validation: Validation rows, with labels of the old tasks too. Batches of a DataLoader are
+            read once and kept in memory, so that all comparisons are on the same rows.
         stages: What is trained, and for how long.
         bound: By how much the score of an old task may fall in all: 0 is a constant prediction, 1 a
             perfect one.
@@ -113,6 +114,8 @@ def add_tasks(
     task_names([*model.tasks, *tasks])
     rows = as_data(rows, "the training data")
     validation = as_data(validation, "the validation data")
+    if isinstance(validation, LoaderData):
+        validation = validation.kept()  # it may shuffle, and before and after are compared by row
     _require_labels(validation, "the validation data", [*old, *labelled])
     trained = old if any(stage.train == "all" for stage in stages) else []
     _require_labels(rows, "the training data", [*trained, *labelled])

@@ -55,7 +55,7 @@ def composed(
     sharing = sharing or Hard()
     maps = check_states(tasks, stages, sharing)
     check_causal(tasks, stages.whole or stages[-1])
-    if width is not None and (not isinstance(width, Integral) or width < 1):
+    if width is not None and not _fits(width):
         raise InputError(f"found {shown(width)}, expected a whole number > 0", option="width")
     gives, width = stages.gives, width_of(stages) if width is None else width
     if sharing.carries != "any" and gives not in sharing.carries:
@@ -74,3 +74,7 @@ def composed(
         shared = with_adapters(shared, sharing, names, auxiliary)
     members = members_of(whole)
     return shared, Reading(shared.width, widths, maps=maps, direct=direct, members=members)
+
+
+def _fits(width: object) -> bool:
+    return isinstance(width, Integral) and not isinstance(width, bool) and int(width) > 0

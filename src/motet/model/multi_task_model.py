@@ -22,11 +22,12 @@ from motet.model.reads import Order, Reading
 from motet.model.sizes import Sizes
 from motet.model.wrapped import WrappedModule, check_wrapped
 from motet.options import known_options
-from motet.problems import InputError, about
+from motet.problems import MALFORMED, InputError, about
 from motet.sharing import Backbone, ByTask, Representation, SharedModule, Sharing
 from motet.sharing.tied import tied_in
 from motet.tasks import Prediction, Task
 from motet.tasks.members import prediction_of
+from motet.tasks.wrong_labels import refuse_wrong_labels
 
 
 class MultiTaskModel(OwnedParameters):
@@ -368,7 +369,12 @@ class MultiTaskModel(OwnedParameters):
         raw: dict[str, Tensor] = {}
         for task in order:
             more = arguments.of(task, raw, targets, lambda name: reading.features(states[name]))
-            raw[task] = heads[task](reading(task, states[task]), **more)
+            try:
+                raw[task] = heads[task](reading(task, states[task]), **more)
+            except MALFORMED as error:
+                if (target := more.get("target")) is not None:
+                    refuse_wrong_labels(self.tasks[task], target, error)
+                raise
         return {task: raw[task] for task in chosen}
 
     def takes_target(self, task: str) -> bool:

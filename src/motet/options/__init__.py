@@ -71,6 +71,8 @@ from motet.options.types import (
     TwoOrMore,
     Unfreeze,
     WeightSchedule,
+    Whole,
+    Widths,
     defaults_of,
 )
 
@@ -120,6 +122,8 @@ __all__ = [
     "Unfreeze",
     "Unpack",
     "WeightSchedule",
+    "Whole",
+    "Widths",
     "asked_by",
     "checked",
     "common_options",

@@ -1,5 +1,6 @@
 """Numbers in a range, as options have them."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -37,6 +38,8 @@ def ordered(given: tuple[float, float]) -> tuple[float, float]:
     return given
 
 
+Whole = Annotated[int, BeforeValidator(_whole)]
+"""A whole number of either sign."""
 PositiveInt = Annotated[int, Field(gt=0), BeforeValidator(_whole)]
 TwoOrMore = Annotated[int, Field(ge=2), BeforeValidator(_whole)]
 NonNegativeInt = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
@@ -53,5 +56,7 @@ InnerShare = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_real)]
 """A share that is neither nothing nor all: 0 < x < 1."""
 Lengths = Annotated[tuple[PositiveInt, PositiveInt], AfterValidator(ordered)]
 """The shortest and the longest of something."""
+Widths = Annotated[Sequence[PositiveInt], Field(min_length=1)]
+"""Widths of one or more things."""
 Degrees = Annotated[float, Field(gt=0, le=180), BeforeValidator(_real)]
 """An angle, either way: 0 < x <= 180."""

@@ -53,6 +53,8 @@ from motet.options.numbers import (
     Real,
     Share,
     TwoOrMore,
+    Whole,
+    Widths,
 )
 from motet.problems import InputError
 
@@ -97,6 +99,8 @@ __all__ = [
     "Unfreeze",
     "Weight",
     "WeightSchedule",
+    "Whole",
+    "Widths",
     "defaults_of",
     "only_with",
 ]

@@ -40,6 +40,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from motet.figures import counted
 from motet.options import (
     TABLE_OPTIONS,
     TASK_DEFAULTS,
@@ -64,6 +65,7 @@ from motet.tasks.row_weights import RowWeights
 from motet.tasks.statistics import LabelStatistics
 from motet.tasks.token_heads import TokenHead
 from motet.tasks.weight_schedules import weight_at
+from motet.tasks.wrong_labels import explaining
 
 _MEAN = "mean_row_weight"
 """Key of a model's state."""
@@ -123,6 +125,8 @@ class Task(nn.Module, ABC):
     """What its tags mean, if it has tags."""
     levels: tuple[float, ...] = ()
     """Of the quantiles that it predicts of each number, if it does."""
+    plain_loss: Callable[..., tuple[Tensor, Tensor]]
+    """``loss`` as its class defines it; `motet.tasks.wrong_labels` explains what that raises."""
     members: int | None = None
     """Number K of members of the ensemble that computes it, whose raw outputs are (B, K, ...); set
     by the model that it is given to, see `motet.tasks.members`. Methods are called without them."""
@@ -130,6 +134,8 @@ class Task(nn.Module, ABC):
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
         cls.label_kind = label_kind(cls.labels)
+        if "loss" in cls.__dict__:
+            cls.plain_loss, cls.loss = cls.loss, explaining(cls.loss)  # type: ignore[method-assign]
 
     @checked
     def __init__(self, name: str, **common: Unpack[TaskOptions]) -> None:
@@ -557,6 +563,11 @@ class Task(nn.Module, ABC):
     def _expect(self, raw: Tensor, shape: tuple[int, ...]) -> None:
         self.require_outputs()
         if raw.shape != shape:
+            if raw.ndim and raw.shape[1:] == shape[1:]:
+                raise InputError(
+                    f"task {self.name!r}: found {counted(len(raw), 'row')} of raw outputs and "
+                    f"{counted(shape[0], 'label')}; expected a label for each row, missing ones too"
+                )
             raise InputError(
                 f"task {self.name!r}: the raw output has the shape {tuple(raw.shape)}, expected "
                 f"{shape}; the last layer of its head must give {self.outputs} per row"

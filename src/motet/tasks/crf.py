@@ -153,6 +153,6 @@ class CRF(nn.Module):
 
 def _held_to(tags: Tensor, labelled: Tensor, emissions: Tensor) -> Tensor:
     """Return emissions with which only paths that agree with the labels count."""
-    places = torch.arange(emissions.shape[2], device=emissions.device)
-    others = labelled.unsqueeze(2) & (tags.unsqueeze(2) != places)
+    others = torch.ones_like(emissions, dtype=torch.bool)
+    others = others.scatter_(2, tags.unsqueeze(2), False) & labelled.unsqueeze(2)
     return emissions.masked_fill(others, -NEVER)

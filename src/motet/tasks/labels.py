@@ -44,7 +44,10 @@ def is_soft(target: Tensor) -> bool:
 def first_wrong_place(found: Tensor, classes: int) -> float | None:
     """Return the first label that is not the place of a class; None if all are."""
     wrong = found[(found < 0) | (found >= classes) | (found != found.long())]
-    return wrong[0].item() if len(wrong) else None
+    if not len(wrong):
+        return None
+    first = wrong[0].item()
+    return float(f"{first:g}") if first % 1 else first  # 3.7 as it was given, not as float32
 
 
 def complete(labelled: Tensor) -> bool:

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Callable
 
-from motet.options import Fraction, NonNegativeFloat, PositiveInt, checked
+from motet.options import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, checked
 
 LRSchedule = Callable[[int], float]
 
 
 @checked
-def constant(total: int, *, warmup: Fraction = 0.0) -> LRSchedule:
+def constant(total: NonNegativeInt, *, warmup: Fraction = 0.0) -> LRSchedule:
     """Keep the learning rate.
 
     Args:
@@ -23,7 +23,9 @@ def constant(total: int, *, warmup: Fraction = 0.0) -> LRSchedule:
 
 
 @checked
-def cosine(total: int, *, warmup: Fraction = 0.05, final: NonNegativeFloat = 0.0) -> LRSchedule:
+def cosine(
+    total: NonNegativeInt, *, warmup: Fraction = 0.05, final: NonNegativeFloat = 0.0
+) -> LRSchedule:
     """Fall along half a cosine (Loshchilov & Hutter, ICLR 2017, arXiv:1608.03983), one cycle.
 
     Args:
@@ -43,7 +45,9 @@ def cosine(total: int, *, warmup: Fraction = 0.05, final: NonNegativeFloat = 0.0
 
 
 @checked
-def linear(total: int, *, warmup: Fraction = 0.05, final: NonNegativeFloat = 0.0) -> LRSchedule:
+def linear(
+    total: NonNegativeInt, *, warmup: Fraction = 0.05, final: NonNegativeFloat = 0.0
+) -> LRSchedule:
     """Fall along a line.
 
     Args:
@@ -63,7 +67,7 @@ def linear(total: int, *, warmup: Fraction = 0.05, final: NonNegativeFloat = 0.0
 
 
 @checked
-def step(total: int, *, drops: PositiveInt = 2, factor: Fraction = 0.1) -> LRSchedule:
+def step(total: NonNegativeInt, *, drops: PositiveInt = 2, factor: Fraction = 0.1) -> LRSchedule:
     """Fall in equal steps.
 
     Args:

@@ -2,7 +2,7 @@
 
 from torch.optim import Optimizer
 
-from motet.options import Fraction, NonNegativeFloat, PositiveFloat, checked
+from motet.options import Fraction, NonNegativeFloat, PositiveFloat, StrictBool, checked
 from motet.problems import InputError
 from motet.training import plain_optimizers
 from motet.training.parameter_groups import Groups
@@ -76,7 +76,7 @@ def sgd(
     *,
     learning_rate: PositiveFloat = 1e-2,
     momentum: Fraction = 0.9,
-    nesterov: bool = False,
+    nesterov: StrictBool = False,
     weight_decay: NonNegativeFloat = 0.0,
 ) -> Optimizer:
     """Stochastic gradient descent with momentum.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from motet.attention_heads import check_heads
 from motet.encoders.fusion.base import Fusion
 from motet.encoders.fusion.masking import Projections, fitting_width, shares
-from motet.options import Fraction, PositiveInt, checked
+from motet.options import Fraction, PositiveInt, Widths, checked
 
 
 @final
@@ -44,7 +44,7 @@ class Attention(Fusion):
     @checked
     def __init__(
         self,
-        widths: Sequence[int],
+        widths: Widths,
         *,
         width: PositiveInt | None = None,
         heads: PositiveInt = 4,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.encoders.fusion.base import Fusion
-from motet.options import Fraction, PositiveInt, checked
+from motet.options import Fraction, PositiveInt, Widths, checked
 
 
 @final
@@ -35,7 +35,7 @@ class Concat(Fusion):
     @checked
     def __init__(
         self,
-        widths: Sequence[int],
+        widths: Widths,
         *,
         width: PositiveInt | None = None,
         missing: Literal["zeros", "learned"] = "zeros",

@@ -11,7 +11,7 @@ from motet.encoders.fusion.base import Exchanging
 from motet.encoders.fusion.masking import fitting_width
 from motet.encoders.fusion.nested import create_nested
 from motet.encoders.tokens import pooled
-from motet.options import Chosen, Fraction, PositiveInt, checked
+from motet.options import Chosen, Fraction, PositiveInt, Widths, checked
 from motet.problems import InputError, hint
 from motet.states import TokenStates
 
@@ -57,7 +57,7 @@ class CrossAttention(Exchanging):
     @checked
     def __init__(
         self,
-        widths: Sequence[int],
+        widths: Widths,
         names: Sequence[str],
         sequences: Sequence[str],
         *,

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from motet.encoders.fusion.base import Fusion
 from motet.encoders.fusion.masking import Projections, fitting_width, shares
-from motet.options import Fraction, PositiveInt, checked
+from motet.options import Fraction, PositiveInt, Widths, checked
 
 
 @final
@@ -39,7 +39,7 @@ class Gating(Fusion):
     @checked
     def __init__(
         self,
-        widths: Sequence[int],
+        widths: Widths,
         *,
         width: PositiveInt | None = None,
         gates: Literal["softmax", "sigmoid"] = "softmax",

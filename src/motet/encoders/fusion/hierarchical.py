@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from motet.encoders.fusion.base import Fusion
 from motet.encoders.fusion.masking import fitting_width, zeros_without
 from motet.encoders.fusion.nested import create_nested
-from motet.options import Chosen, Fraction, PositiveInt, checked
+from motet.options import Chosen, Fraction, PositiveInt, Widths, checked
 from motet.problems import InputError, hint
 
 
@@ -48,7 +48,7 @@ class Hierarchical(Fusion):
     @checked
     def __init__(
         self,
-        widths: Sequence[int],
+        widths: Widths,
         names: Sequence[str],
         *,
         groups: Mapping[str, tuple[str, ...]],

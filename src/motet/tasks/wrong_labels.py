@@ -1,0 +1,59 @@
+"""Labels that a loss cannot use, explained after it failed, so that a step costs nothing more.
+
+`Trainer` checks labels before the first step; in your own loop labels reach the loss unchecked.
+What torch raises then on a CPU is replaced by what `Task.check` finds. A GPU raises an assertion of
+its own, later and for good: no label can be read after it, so its message stays.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from motet.problems import MALFORMED, InputError
+
+Loss = Callable[..., tuple[Tensor, Tensor]]
+
+
+def refuse_wrong_labels(task: Any, target: object, error: Exception) -> None:
+    """Refuse labels of which a loss could not be computed, if they are why.
+
+    Args:
+        task: The task.
+        target: Its labels.
+        error: What was raised.
+
+    Raises:
+        InputError: From the error, if a label is not valid and the error does not explain itself.
+    """
+    if isinstance(error, InputError):
+        return
+    if not isinstance(target, Tensor):
+        raise InputError(
+            f"task {task.name!r}: found labels of type {type(target).__name__}, expected a tensor, "
+            "for example torch.as_tensor(labels)"
+        ) from error
+    try:
+        task.check(target)
+    except InputError as problem:
+        raise problem from error
+    except MALFORMED:  # labels that cannot be read, as after an assertion of a GPU
+        return
+
+
+def explaining(loss: Loss) -> Loss:
+    """Return the method ``loss`` of a class of tasks with errors about labels in the user's words.
+
+    Its own error, and any that is not about labels, passes as it is.
+    """
+
+    @functools.wraps(loss)
+    def explained(self: Any, raw: Tensor, target: Tensor, *more: Any, **named: Any) -> Any:
+        try:
+            return loss(self, raw, target, *more, **named)
+        except MALFORMED as error:
+            refuse_wrong_labels(self, target, error)
+            raise
+
+    return explained
