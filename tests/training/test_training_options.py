@@ -135,13 +135,14 @@ def table(rows):
 
 
 def keys_of_the_section():
+    explanations = TrainingConfig.explanations()
     for name, field in TrainingConfig.model_fields.items():
         if name == "early_stopping":
             inner = EarlyStoppingConfig.model_fields["patience"]
             yield "`early_stopping.patience`", f"`{inner.default}`", inner.description
             yield "`early_stopping`", "", "`null` never stops early."
         else:
-            yield f"`{name}`", f"`{shown(field.default)}`", " ".join(field.description.split())
+            yield f"`{name}`", f"`{shown(field.default)}`", " ".join(explanations[name].split())
 
 
 def options_of_python():

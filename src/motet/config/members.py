@@ -14,16 +14,34 @@ from typing import Annotated, Any, ClassVar, Literal, Union, cast, get_args, get
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model
 from pydantic_core import core_schema
 
-from motet.options import Chosen, Option, fitting, read_options
+from motet.options import Chosen, Option, explained_keys, fitting, read_options
 from motet.registry import KINDS, version
 
 
 class Section(BaseModel):
-    """A part of the config: immutable, every key known."""
+    """A part of the config: immutable, every key known, each explained by the docstring below it.
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
-    )
+    These are read when they are asked for: pydantic would look for all of them at every start.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @classmethod
+    def explanations(cls) -> dict[str, str]:
+        """Return the text of each key."""
+        given = {key: field.description for key, field in cls.model_fields.items()}
+        texts = {key: text for key, text in given.items() if text is not None}
+        for each in reversed(cls.mro()):
+            texts |= explained_keys(each) if issubclass(each, Section) else {}
+        return texts
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
+        found: dict[str, Any] = handler(schema)
+        keys = handler.resolve_ref_schema(found).get("properties", {})
+        for key, text in cls.explanations().items():
+            keys[key]["description"] = text
+        return found
 
 
 class Member(Section):
@@ -137,8 +155,7 @@ def _form(kind: str, name: str, at: int, base: type[Member]) -> type[Member]:
     }
     fields["type"] = (Literal[name], Field(name))
     prefix = kind if base is Member else f"{kind}_{base.__name__.lower()}"
-    made: dict[str, Any] = {"use_attribute_docstrings": False}  # their source would be looked for
-    form = create_model(f"{prefix}_{name}", __base__=base, __cls_kwargs__=made, **fields)
+    form = create_model(f"{prefix}_{name}", __base__=base, **fields)
     form._kind, form._base = kind, base
     return form
 

@@ -25,7 +25,8 @@ class FromRun(Section):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
-        return {"anyOf": [{"type": "string"}, handler(schema)]}
+        form = super().__get_pydantic_json_schema__(schema, handler)
+        return {"anyOf": [{"type": "string"}, form]}
 
 
 class Startable(Member):

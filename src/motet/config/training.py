@@ -39,11 +39,10 @@ def _field(option: Option) -> tuple[Any, Any]:
 _fields: dict[str, Any] = {
     name: _field(each) for name, each in _OPTIONS.items() if each.elsewhere is None
 }
-_made: dict[str, Any] = {"use_attribute_docstrings": False}  # their source would be looked for
-_Options: Any = create_model("_Options", __base__=_Epochs, __cls_kwargs__=_made, **_fields)
+_Options: Any = create_model("_Options", __base__=_Epochs, **_fields)
 
 
-class TrainingConfig(_Options, use_attribute_docstrings=True):
+class TrainingConfig(_Options):
     """The loop."""
 
     cache_frozen: StrictBool | None = None

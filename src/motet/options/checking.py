@@ -30,10 +30,16 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         (`Chosen`), and names itself in errors about an option that the
         function itself raises.
     """
-    signature = inspect.signature(function)
     owner = function.__qualname__.removesuffix(".__init__")
-    marked = {name: Chosen.of(each.annotation) for name, each in signature.parameters.items()}
-    choices = {name: marker for name, marker in marked.items() if marker is not None}
+
+    @functools.cache
+    def signature() -> inspect.Signature:
+        return inspect.signature(function)
+
+    @functools.cache
+    def choices() -> dict[str, Chosen]:
+        marks = {name: Chosen.of(p.annotation) for name, p in signature().parameters.items()}
+        return {name: mark for name, mark in marks.items() if mark is not None}
 
     @functools.cache
     def validated() -> Callable[P, R]:
@@ -42,14 +48,14 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            _refuse_unread(signature, kwargs)
-            for name, marker in choices.items():
+            _refuse_unread(signature(), kwargs)
+            for name, marker in choices().items():
                 if isinstance(kwargs.get(name), (str, Mapping)):
                     with within(name):
                         check_choice(kwargs[name], marker)
             return validated()(*args, **kwargs)
         except ValidationError as error:
-            raise _complaint(owner, signature, error) from None
+            raise _complaint(owner, signature(), error) from None
         except InputError as error:
             if error.option is not None:
                 error.owner = error.owner or owner

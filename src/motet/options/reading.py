@@ -8,7 +8,7 @@ import ast
 import functools
 import inspect
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -278,7 +278,7 @@ def _evaluated(node: ast.expr) -> Any:
         except NameError:
             continue
         branches.append(NoneType if value is None else value)
-    return _expressible(branches)
+    return _expressible(branches, _is_data)
 
 
 def _branches(node: ast.expr) -> Iterator[ast.expr]:
@@ -307,6 +307,26 @@ def _described(docstring: str) -> dict[str, str]:
     return texts
 
 
+def explained_keys(owner: type) -> dict[str, str]:
+    """Read the docstrings below the keys of a class of this package.
+
+    Returns:
+        The text of each key; nothing if the class was made at run time.
+    """
+    return {
+        key: text
+        for node in _module(owner.__module__).body
+        if isinstance(node, ast.ClassDef) and node.name == owner.__name__
+        for key, text in _texts_below(node)
+    }
+
+
+def _texts_below(definition: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for node, below in pairwise(definition.body):
+        if isinstance(node, ast.AnnAssign) and isinstance(below, ast.Expr):
+            yield ast.unparse(node.target), inspect.cleandoc(ast.literal_eval(below.value))
+
+
 # From objects --------------------------------------------------------------------------------
 
 
@@ -322,7 +342,7 @@ def from_object(member: Any) -> tuple[Option, ...]:
         if parameter.kind is not parameter.KEYWORD_ONLY:
             continue
         given = parameter.annotation
-        annotation = Any if given is parameter.empty else _expressible([given])
+        annotation = Any if given is parameter.empty else _expressible([given], _fits_yaml)
         default = REQUIRED if parameter.default is parameter.empty else parameter.default
         if annotation is not None:
             text = texts.get(parameter.name, "")
@@ -338,9 +358,8 @@ def _of_keys(shared: Any) -> list[Option]:
         type_, *marks = get_args(annotated)
         kept = tuple(mark for mark in marks if not isinstance(mark, Default))
         annotation = Annotated[(type_, *kept)] if kept else type_
-        options.append(
-            Option(name, _expressible([annotation]), defaults[name], texts.get(name, ""))
-        )
+        fitting = _expressible([annotation], _fits_yaml)
+        options.append(Option(name, fitting, defaults[name], texts.get(name, "")))
     return options
 
 
@@ -351,27 +370,30 @@ def _below_keys(shared: Any) -> dict[str, str]:
         texts |= _below_keys(base) if is_typeddict(base) else {}
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(shared))).body
     assert isinstance(definition, ast.ClassDef)
-    for node, below in pairwise(definition.body):
-        if isinstance(node, ast.AnnAssign) and isinstance(below, ast.Expr):
-            texts[ast.unparse(node.target)] = " ".join(ast.literal_eval(below.value).split())
-    return texts
+    return texts | {key: " ".join(text.split()) for key, text in _texts_below(definition)}
 
 
-def _expressible(branches: Sequence[Any]) -> Any:
+def _expressible(branches: Sequence[Any], fits: Callable[[Any], bool]) -> Any:
     """Join the branches of a union that YAML can hold, sequences as tuples; None if none can."""
     kept = []
     for branch in branches:
         if get_origin(branch) in (Union, UnionType):
-            branch = _expressible(get_args(branch))
+            branch = _expressible(get_args(branch), fits)
         elif get_origin(branch) is Sequence:
-            inner = _expressible(get_args(branch))
+            inner = _expressible(get_args(branch), fits)
             branch = None if inner is None else tuple[inner, ...]  # type: ignore[valid-type]  # built at run time
-        if branch is not None and _fits_yaml(branch):
+        if branch is not None and fits(branch):
             kept.append(branch)
     return Union[tuple(kept)] if set(kept) - {NoneType} else None  # noqa: UP007  # at run time
 
 
+def _is_data(branch: Any) -> bool:
+    """Whether YAML can hold one of `motet.options.types`: anything but functions and paths."""
+    return branch not in (Path, Callable) and get_origin(branch) is not Callable
+
+
 def _fits_yaml(branch: Any) -> bool:
+    """Whether YAML can hold any type, which takes a millisecond to find out."""
     if branch is Path:  # a config writes a path as text
         return False
     try:

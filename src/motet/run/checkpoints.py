@@ -10,6 +10,7 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,11 @@ class Checkpoints:
     def __init__(self, path: Path, prepared: AnyPrepared) -> None:
         self._folder = path / "checkpoints"
         self._records = JsonLines(path / METRICS)
-        self._data, self._config = digest(prepared), config_digest(prepared.config)
+        self._prepared = prepared
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        return {"data": digest(self._prepared), "config": config_digest(self._prepared.config)}
 
     def save(self, kind: Checkpoint, trainer: Observed) -> None:
         """Write a checkpoint, then remove those that are no longer kept."""
@@ -53,8 +58,7 @@ class Checkpoints:
         header |= {
             "motet": __version__,
             "metrics": self._records.mark(),
-            "data": self._data,
-            "config": self._config,
+            **self._digests,
         }
         folder = self._folder / kind
         write_checkpoint(folder / f"step-{trainer.step:09d}{SUFFIX}", tensors, header)
@@ -85,12 +89,12 @@ class Checkpoints:
         path, tensors, header = found
         with _fitting(path, header):
             data, config, metrics = header["data"], header["config"], header["metrics"]
-        if data != self._data:
+        if data != self._digests["data"]:
             raise InputError(
                 "the data are not those that the run began with, so it cannot continue exactly; "
                 "give the same data, or start a new run"
             )
-        if config != self._config:
+        if config != self._digests["config"]:
             raise InputError(
                 "config.yaml is not what the run began with, so it cannot continue exactly; undo "
                 "the change (only where the data are and training.device may change), or start a "

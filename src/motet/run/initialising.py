@@ -16,6 +16,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from motet.config import Config, json_schema
+from motet.config.members import Section
 from motet.config.shortcuts import Chosen, named_tasks, split_options
 from motet.data.inference import (
     Guess,
@@ -275,6 +276,6 @@ def _plain(value: Any) -> Any:
     )
 
 
-def _first_words(model: type[BaseModel], key: str) -> str:
-    text = model.model_fields[key].description or ""
+def _first_words(section: type[Section], key: str) -> str:
+    text = section.explanations().get(key, "")
     return re.split(r"[.;:]\s", " ".join(text.split()).rstrip(".") + ". ")[0]

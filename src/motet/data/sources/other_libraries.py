@@ -3,13 +3,13 @@
 None of these libraries is imported here. All rows are read into memory, once.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset
 
 from motet.data.plain import plain
 from motet.data.sources.saved_datasets import DataFile, with_names
@@ -35,7 +35,7 @@ def known_rows(rows: Any, columns: Callable[[Mapping[str, Any]], pa.Table]) -> p
         InputError: If it is known, and something else is to be given in its place.
     """
     kind = kind_of(rows)
-    if isinstance(rows, pa.dataset.Dataset | pa.dataset.Scanner):
+    if _is_arrow_dataset(rows):
         return rows.to_table()
     if isinstance(rows, pa.RecordBatchReader):
         return _read_once(rows)
@@ -126,6 +126,11 @@ def _classes(features: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]
             kind = kind[0] if isinstance(kind, list) else kind.feature
         if type(kind).__name__ == "ClassLabel" and kind.names:
             yield name, tuple(map(str, kind.names))
+
+
+def _is_arrow_dataset(rows: Any) -> bool:
+    module = sys.modules.get("pyarrow.dataset")  # which has made the rows, if they are its own
+    return module is not None and isinstance(rows, (module.Dataset, module.Scanner))
 
 
 def _is_torch_dataset(rows: Any) -> bool:
