@@ -1,10 +1,10 @@
 """Losses of tasks: sums and counts over labelled elements, and means of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
+from motet.host import on_host
 from motet.model.checks import described
 from motet.problems import MALFORMED, InputError
 from motet.sharing import ByTask
@@ -78,13 +78,6 @@ def count_of(
     if target is None:
         return None
     return task.count(target) if own is None else task.count(target, own)
-
-
-def on_host(numbers: Sequence[Tensor]) -> list[float]:
-    """Read scalar tensors, from a GPU in one transfer."""
-    if {number.is_cpu for number in numbers} <= {True}:
-        return [number.item() for number in numbers]
-    return torch.stack([number.detach().double() for number in numbers]).tolist()
 
 
 def _no_terms(task: Task, found: object) -> str:

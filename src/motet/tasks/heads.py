@@ -82,8 +82,9 @@ class TaskHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return raw outputs (B, outputs) for features (B, D)."""
-        raw: Tensor = self.layers(features)
-        return raw
+        for layer in self.layers:
+            features = layer(features)
+        return features
 
 
 class CustomHead(nn.Module):

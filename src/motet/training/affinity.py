@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from motet.balancing.engine.gradient_rows import GradientRows
-from motet.model import on_host
+from motet.host import on_host
 from motet.training.statistics import Matrix, Measured
 
 Losses = Mapping[str, float]

@@ -13,7 +13,8 @@ from typing import Any, final
 from torch import Generator, Tensor, rand
 
 from motet.data.batches import Batch
-from motet.model import MultiTaskModel, on_host
+from motet.host import on_host
+from motet.model import MultiTaskModel
 from motet.problems import InputError
 from motet.processes import ALONE, Processes
 from motet.seeds import derive

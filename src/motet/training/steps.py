@@ -10,7 +10,7 @@ from torch import Tensor
 
 from motet.balancing import BackwardResult, Balancer
 from motet.data.batches import Batch, Draw
-from motet.model import on_host
+from motet.host import on_host
 from motet.sharing import SharedModule
 from motet.training.affinity import exact, first_order
 from motet.training.choices import Choice, tasks_of

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from motet.model import on_host
+from motet.host import on_host
 
 _WAITING = 1000
 """Most terms that wait: a few kilobytes."""

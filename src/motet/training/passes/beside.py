@@ -7,7 +7,7 @@ do not change the averages of BatchNorm.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from motet.model import on_host
+from motet.host import on_host
 from motet.training.loss_scale import LossScale
 from motet.training.passes.averages import Averages
 from motet.training.passes.forward import Forward

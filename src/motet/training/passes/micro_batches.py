@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from motet.balancing import BackwardResult, Balancer, backward
-from motet.model import MultiTaskModel, on_host
+from motet.host import on_host
+from motet.model import MultiTaskModel
 from motet.processes import Processes
 from motet.training.looks import Look
 from motet.training.loss_scale import LossScale
