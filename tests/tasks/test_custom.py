@@ -60,7 +60,7 @@ def sure(raw, target):
     return losses + 0.01 * raw.softmax(-1).square().sum(-1)
 
 
-@pytest.fixture(autouse=True, scope="module")
+@pytest.fixture(autouse=True)
 def registered():
     motet.register("loss", "spread_of_rows", Spread)
     motet.register("loss", "sure_classes", sure)
