@@ -125,6 +125,17 @@ def test_attributes_and_imports_name_ours(folder):
     assert not hasattr(module, "Unheard")
 
 
+def test_a_misspelt_name_is_answered_with_the_nearest_one():
+    with pytest.raises(AttributeError, match="'Clasification'; did you mean 'Classification'"):
+        motet.tasks.Clasification  # noqa: B018  # the access is what is tested
+    with pytest.raises(ImportError, match="'MultiTaskModle'; did you mean 'MultiTaskModel'"):
+        exec("from motet import MultiTaskModle")
+    with pytest.raises(AttributeError, match="no attribute 'task'; did you mean 'tasks'"):
+        motet.task  # noqa: B018
+    with pytest.raises(InputError, match="train: no option 'overides'; did you mean 'overrides'"):
+        motet.train({}, overides=["training.epochs=1"])
+
+
 def test_modules_are_imported_though_members_have_their_names():
     exec("from motet.sharing import cross_stitch; assert cross_stitch.CrossStitch")
 

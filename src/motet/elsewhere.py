@@ -6,6 +6,8 @@ Each folder of the package raises `missing` in its ``__getattr__``, so that
 
 import re
 import sys
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 from motet.other_classes import CLASSES, METHODS
 from motet.other_names import MEMBERS, plain
@@ -31,6 +33,8 @@ _FOLDERS = {
 _ENDS = re.compile(
     r"(Balancer|Weighting|Loss|Sharing|Network|Networks|Head|Task|Encoder|Fusion|Scheduler)$"
 )
+_ALIKE = 0.8
+"""How much a name is like the one that it may be a slip of, at least; see `difflib`."""
 _IMPORTS = "<frozen importlib._bootstrap>"
 
 
@@ -47,12 +51,22 @@ def missing(module: str, name: str) -> Exception:
     """
     message = f"module {module!r} has no attribute {name!r}"
     here = instead_of(name, _FOLDERS.get(module))
-    if here is None:
+    importing = sys._getframe(2).f_code.co_filename == _IMPORTS
+    near = None
+    if here is None and not (name.startswith("_") or (importing and name.islower())):  # a module
+        near = _nearly(name, getattr(sys.modules.get(module), "__all__", ()))
+    if here is None and near is None:
         return AttributeError(message, name=name, obj=sys.modules.get(module))
-    message = f"{message}; use {here}"
-    if sys._getframe(2).f_code.co_filename == _IMPORTS:
+    message = f"{message}; use {here}" if here else f"{message}; did you mean {near!r}?"
+    if importing:
         return ImportError(message, name=name)
     return AttributeError(message, name=name)
+
+
+def _nearly(name: str, known: Iterable[str]) -> str | None:
+    names = {plain(each): each for each in known}
+    near = get_close_matches(plain(name), names, n=1, cutoff=_ALIKE)
+    return names[near[0]] if near else None
 
 
 def no_method(owner: object, name: str) -> AttributeError:

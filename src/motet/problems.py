@@ -163,7 +163,7 @@ def reason(error: Exception) -> str:
     """Return the first line of what Python raised, for the end of a message."""
     if isinstance(error, KeyError):
         return f"it has no {error}"
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return (str(error) or type(error).__name__).splitlines()[0].removesuffix(".")
 
 
 MALFORMED = (

@@ -190,7 +190,7 @@ def test_a_file_that_is_not_there_is_told_with_its_neighbours(tmp_path):
     assert "customers.csv?" in message(read, "custmers.csv", tmp_path)
     assert "data files in" in message(read, "zzz.csv", tmp_path)
     assert "nor the folder" in message(read, "none/rows.csv", tmp_path)
-    assert "holds customers.csv" in message(read, tmp_path)
+    assert "expected a file; give " in message(read, tmp_path)
     assert ".csv or .parquet" in message(read, "rows.xlsx", tmp_path)
 
 

@@ -164,7 +164,7 @@ def test_the_folder_needs_no_other_and_a_resumed_run_is_the_same(earlier, tmp_pa
         ({"inputs": {"x0": "number", "z": "number"}}, "x1, x2, job of it are missing.*; inputs: z"),
         ({"inputs": {**NUMBERS, "job": "number"}}, "inputs.job.type: found 'number', expected 'ca"),
         ({"model": {"sharing": "mmoe"}}, "model.sharing.type: found 'mmoe', expected 'hard'"),
-        ({"model": {"encoder": {"type": "mlp", "hidden": [9]}}}, r"hidden: found \(9,\), expected"),
+        ({"model": {"encoder": {"type": "mlp", "hidden": [9]}}}, r"hidden: found \[9\], expected"),
         ({"tasks": {"a": "regression"}}, "task 'a' is regression here and classification in"),
         (
             {"tasks": {"a": {"type": "classification", "classes": ["yes", "no"]}}},

@@ -93,6 +93,24 @@ def test_two_processes_give_the_run_of_one(tmp_path, folds):
     assert json.loads((alone / "environment.json").read_text())["processes"] == 1
 
 
+def test_a_run_from_an_earlier_run_is_the_same_over_processes(tmp_path):
+    quick = {"training": CONFIG["training"] | {"epochs": 1}}
+    earlier = motet.train(CONFIG | quick, data=rows(), output=tmp_path / "earlier").path
+    tasks = {"a": "classification", "c": "classification"}
+    config = quick | {"tasks": tasks, "from_run": str(earlier)}
+    data = rows() | {"c": rows()["a"]}
+    alone = motet.train(config, data=data, output=tmp_path / "one").path
+    (found, said, _), (_, silence, _) = in_processes(2, trained, config, data, tmp_path / "two")
+    assert_same_run(found, alone)
+    changes = [json.loads((path / "from_run.json").read_text()) for path in (found, alone)]
+    assert_near(*changes)
+    assert set(changes[0]["tasks"]) == {"a", "b"}
+    assert silence == []
+    assert sum(line.startswith("from run") for line in said) == 1
+    copy, model = found / "from_run/1/model.safetensors", earlier / "model/model.safetensors"
+    assert copy.read_bytes() == model.read_bytes()
+
+
 def test_several_sources_train_in_processes_of_which_some_have_no_row(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.normal(size=60)

@@ -115,6 +115,25 @@ def test_a_search_continues_where_it_was_interrupted(search, tmp_path, monkeypat
     assert first.stat().st_mtime_ns == made
 
 
+def test_a_search_starts_each_trial_from_an_earlier_run(tmp_path):
+    config = CONFIG | {"training": CONFIG["training"] | {"epochs": 1}}
+    earlier = motet.train({**config, "tuning": None}, rows(), output=tmp_path / "earlier").path
+    table = rows() | {"b": rows()["x0"]}
+    config = tuning(trials=1) | {"tasks": {"b": "regression"}, "from_run": str(earlier)}
+    del config["model"]  # that of the earlier run
+    given = {"overrides": ["training.epochs=1"], "output": tmp_path / "tuned"}
+    tuned = motet.tune(config, table, **given)
+    changed = motet.load(tuned.best.run).changes()["a"]
+    expected = motet.load(earlier).evaluate(table, split="validation")["a"]["mae"]
+    assert changed.before["mae"] == pytest.approx(expected, rel=1e-5)
+    assert yaml.safe_load(tuned.config.read_text())["from_run"]["path"] == str(earlier)
+    fixed = ["tuning.ranges={model.encoder.hidden: [[4], [8]]}"]
+    expected = r"^tuning.ranges, model.encoder.hidden=\[8\]: .*hidden: found \[8\], expected \[4\]"
+    with pytest.raises(InputError, match=expected):
+        motet.tune(config, table, overrides=fixed, output=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
 def test_later_rounds_learn_from_earlier_ones_and_repeat_exactly(tmp_path):
     config = tuning(
         ranges={"balancing": ["equal", {"type": "uncertainty"}], "training.epochs": [1, 2]},

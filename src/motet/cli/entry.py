@@ -1,6 +1,7 @@
 """`main`: execute a command, in one process or several, and say what went wrong."""
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -89,7 +90,7 @@ def _explained(error: BaseException) -> int:
         return _fail(str(error), 2)
     if hasattr(error, "format_message"):  # click: a wrong option or argument
         command = getattr(getattr(error, "ctx", None), "command_path", "motet")
-        message = error.format_message().rstrip(".")
+        message = _readable(error.format_message().rstrip("."))
         if message.startswith("No such option") and command.split()[-1] in _WITH_SETTINGS:
             message += "; settings are given as key=value, such as training.epochs=3"
         return _fail(f"{message}; see {command} --help" if message else "try motet --help", 2)
@@ -98,6 +99,22 @@ def _explained(error: BaseException) -> int:
     if type(error).__name__ == "ProcessLost":
         return _fail(str(error), LOST)
     return _fail(f"{type(error).__name__}: {error} (motet --debug ... shows where)", 1)
+
+
+_CLICK = (
+    ("Value error, ", ""),
+    (r"Input should be a valid integer\b.*", "expected a whole number"),
+    (r"Input should be a valid number\b.*", "expected a number"),
+    ("Input should be greater than or equal to ", "expected a number >= "),
+    ("Input should be less than or equal to ", "expected a number <= "),
+)
+"""What some versions of click say, and what is said here."""
+
+
+def _readable(message: str) -> str:
+    for theirs, ours in _CLICK:
+        message = re.sub(theirs, ours, message)
+    return message
 
 
 def _fail(message: str, code: int) -> int:

@@ -28,6 +28,7 @@ from motet.comparing.settling import begin, whole_seconds
 from motet.config import Config
 from motet.config.collecting import read_on
 from motet.config.places import with_absolute
+from motet.options import known_options
 from motet.problems import InputError
 from motet.run.launching import started_together, threads_of_each
 from motet.run.layout import line
@@ -36,6 +37,7 @@ from motet.run.training import config_text
 Say = Callable[[str], object]
 
 
+@known_options
 def compare(
     config: str | Path | Mapping[str, Any] | Config,
     data: Any = None,

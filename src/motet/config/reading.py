@@ -91,6 +91,9 @@ def _document(
     )
 
 
+_OF_DATA = (".csv", ".parquet", ".pq", ".jsonl", ".ndjson", ".arrow", ".feather")
+
+
 @lru_cache(maxsize=16)
 def _parsed_text(text: str) -> Document:
     """Parse a text once: the runs of a plan begin with one config."""
@@ -98,6 +101,11 @@ def _parsed_text(text: str) -> Document:
 
 
 def _parsed(file: Path) -> Document:
+    if file.suffix.lower() in _OF_DATA and file.is_file():
+        raise InputError(
+            f"{str(file)!r} is a file of data, expected a YAML config; motet init {file} --targets "
+            "COLUMN,COLUMN writes one"
+        )
     text = ""
     try:
         text = file.read_text(encoding="utf-8")
@@ -106,7 +114,11 @@ def _parsed(file: Path) -> Document:
     except FileNotFoundError:
         near = [path.name for path in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
         message = f"there is no file {str(file)!r}; {hint(file.name, near)}"
-    except (IsADirectoryError, PermissionError) as error:
+    except IsADirectoryError:
+        inside = sorted(str(path) for path in file.glob("*.y*ml"))
+        message = f"{str(file)!r} is a folder, expected a YAML file"
+        message += f"; give {' or '.join(inside[:3])}" if inside else ""
+    except PermissionError as error:
         message = f"{str(file)!r} cannot be read: {error.strerror}; expected a YAML file"
     except UnicodeDecodeError:
         message = f"{str(file)!r} is not UTF-8 text; expected a YAML file, saved as UTF-8"

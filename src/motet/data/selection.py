@@ -1,13 +1,12 @@
 """Finding columns by name or pattern, with messages that name the nearest where one is missing."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
 import pyarrow as pa
 
-from motet.problems import InputError
+from motet.problems import InputError, nearest
 
 LISTED = 20
 """Values that `listed` names, where nothing else is asked for."""
@@ -140,5 +139,5 @@ def listed(values: Iterable[object], most: int = LISTED) -> str:
 
 
 def _with_near(name: str, known: Sequence[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f"{name!r} (did you mean {near[0]!r}?)" if near else repr(name)
+    near = nearest(name, known)
+    return f"{name!r} (did you mean {near!r}?)" if near else repr(name)

@@ -213,12 +213,23 @@ def _text_read(task: Task, config: Config, sizes: Sizes) -> str | None:
     return read_text(task.name, asked, texts) if "tokens" in states_read(task) else None
 
 
+def _require_words(task: Task, config: Config, sizes: Sizes) -> None:
+    """Refuse word labels where no input has words, and the encoder of the table gives none."""
+    gives = getattr(ENCODERS[config.model.encoder.type], "gives", None)
+    if task.reads_state == "tokens" and not sizes.inputs.own and gives in ("rows", "members"):
+        raise InputError(
+            "it labels the words of a text, and no input is a text; add it under inputs, such as "
+            "{type: text, split: spaces}"
+        )
+
+
 def _check_text(task: Task, config: Config, sizes: Sizes) -> None:
     """Check that the encoder of the text that a task reads gives, or reads, what it needs."""
     auxiliary = isinstance(task, TextAuxiliary)
     text: str | None = task.text if isinstance(task, TextAuxiliary) else None
     if task.label_kind.given:
         text = _text_read(task, config, sizes)
+        _require_words(task, config, sizes)
     if text is None or reads_all(config):  # what one encoder of all gives, the model checks
         return
     name = _own_encoder(config, text)["type"]

@@ -142,6 +142,8 @@ def _lacks(inputs: Any, key: object) -> bool:
 
 def _advice(text: str, inputs: Any) -> str:
     leaves = list(_leaves(inputs))
+    if "not numpy.ndarray" in text:
+        return "convert arrays before: torch.as_tensor(inputs)"
     if "tuple" in text and not isinstance(inputs, tuple):
         return _ONE_TENSOR
     if any(str(each.dtype) == "torch.uint8" for each in leaves):

@@ -118,7 +118,7 @@ def _unknown(model: Parts, part: str) -> str:
     near = get_close_matches(part, known, n=6, cutoff=0.4)
     more = f"; also near: {', '.join(near[1:])}" if near[1:] else ""
     return (
-        f"the model has no part {part!r}; {hint(part, near or known[:6])}{more}. Expected encoder, "
+        f"the model has no part {part!r}; {hint(part, near or known[:6])}{more}; expected encoder, "
         "pretrained, inputs.NAME, a task, or a name or pattern of parameters or modules"
     )
 

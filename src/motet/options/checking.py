@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, ParamSpec, TypeVar, get_args, get_origin
 
 from pydantic import ConfigDict, ValidationError, validate_call
@@ -55,7 +55,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
                         check_choice(kwargs[name], marker)
             return validated()(*args, **kwargs)
         except ValidationError as error:
-            raise _complaint(owner, signature(), error) from None
+            raise _complaint(owner, signature(), error, _fit_of(function)) from None
         except InputError as error:
             if error.option is not None:
                 error.owner = error.owner or owner
@@ -112,7 +112,16 @@ def _refuse_unread(signature: inspect.Signature, given: Mapping[str, Any]) -> No
             raise InputError(marker.complaint(name, chosen), option=name)
 
 
-def _complaint(owner: str, signature: inspect.Signature, error: ValidationError) -> InputError:
+def _fit_of(function: Callable[..., Any]) -> frozenset[str]:
+    """Return what the method ``fit`` of the class of a constructor takes."""
+    owner = function.__globals__.get(function.__qualname__.removesuffix(".__init__"))
+    fit = getattr(owner, "fit", None)
+    return frozenset() if fit is None else frozenset(inspect.signature(fit).parameters)
+
+
+def _complaint(
+    owner: str, signature: inspect.Signature, error: ValidationError, of_fit: Container[str]
+) -> InputError:
     parameters, forms = list(signature.parameters.values()), _arguments(signature)
     known = list(forms)
     found: dict[str, InputError] = {}  # the first about each option; more are branches of a union
@@ -126,6 +135,7 @@ def _complaint(owner: str, signature: inspect.Signature, error: ValidationError)
         where = ".".join([first, *(str(part) for part in rest if str(part).isidentifier())])
         if each["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
             near = option_hint(where.rpartition(".")[2], _keys(forms[first]) if rest else known)
+            near = f"give it to fit: fit(..., {where}=...)" if where in of_fit else near
             found[where] = InputError(f"no option {where!r}; {near}")
         elif each["type"].startswith("missing"):
             found[where] = InputError("missing, but required", option=where)

@@ -116,7 +116,7 @@ def require_folder(path: Path) -> None:
     """Check that there is a folder at ``path``.
 
     Raises:
-        InputError: If there is none; the message suggests one with a similar name.
+        InputError: If there is none, or a file; the message suggests one with a similar name.
     """
     if not path.exists():
         beside = path.absolute().parent
@@ -124,6 +124,8 @@ def require_folder(path: Path) -> None:
         near = get_close_matches(path.name, found, n=1)
         meant = f"did you mean {str(path.with_name(near[0]))!r}?" if near else ""
         raise InputError(f"there is no folder {str(path)!r}; {meant or 'expected a run folder'}")
+    if path.is_file():
+        raise InputError(f"{str(path)!r} is a file, expected a run folder")
 
 
 def refuse_links(path: Path) -> None:
@@ -149,10 +151,14 @@ def check_output(path: str | Path, suffixes: tuple[str, ...]) -> Path:
         The path.
 
     Raises:
-        InputError: If the suffix is not among ``suffixes``, the file exists, or its folder does
-            not.
+        InputError: If the suffix is not among ``suffixes``, the file exists or is a folder, or its
+            folder does not.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError(
+            f"the output {path} is a folder, expected a file, such as {path / f'NAME{suffixes[0]}'}"
+        )
     if path.suffix.lower() not in suffixes:
         raise InputError(
             f"the output {path} ends in {path.suffix or 'nothing'}, "

@@ -19,6 +19,7 @@ from motet.config import Config, Origin
 from motet.config.collecting import read_on
 from motet.config.only_tasks import only_tasks
 from motet.model.checks import names_of
+from motet.options import known_options
 from motet.problems import InputError
 from motet.processes import processes_of
 from motet.run import folder
@@ -47,6 +48,7 @@ from motet.run.training import (
 )
 
 
+@known_options
 def train(
     config: str | Path | Mapping[str, Any] | Config,
     data: Any = None,

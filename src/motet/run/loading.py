@@ -1,10 +1,12 @@
 """`motet.load`: a trained model from its folder."""
 
+from os import PathLike
 from pathlib import Path
 
 from motet import config as configs
 from motet.data.inputs.image import Image
 from motet.data.preprocessing import Preprocessing
+from motet.problems import InputError, shown
 from motet.run import folder, saving
 from motet.run.ensembles import Ensemble
 from motet.run.runs import Run
@@ -19,6 +21,8 @@ def load(path: str | Path) -> Run:
     Returns:
         The run, on the CPU; an `Ensemble` if it has several models.
     """
+    if not isinstance(path, (str, PathLike)):
+        raise InputError(f"found {shown(path)}, expected the path of a run folder")
     path = Path(path)
     inside = folder.model_folder(path)
     members = saving.members(inside)

@@ -22,6 +22,7 @@ from motet import config as configs
 from motet.config import Config
 from motet.config.places import without_paths
 from motet.data.preprocessing import Preprocessing
+from motet.data.selection import listed
 from motet.encoders.adaptable import Adaptable, folder_name
 from motet.limits import MODEL_ROOM
 from motet.model import MultiTaskModel
@@ -252,9 +253,11 @@ def load(folder: Path) -> tuple[Config, Preprocessing, MultiTaskModel, Trivial, 
     missing = [name for name in (SETTINGS, PREPROCESSING, WEIGHTS) if not (folder / name).is_file()]
     require_folder(folder)
     if missing:
+        runs = sorted(str(each.parent) for each in folder.glob("*/model"))
         raise InputError(
             f"{folder} holds no trained model: {', '.join(missing)} not found; "
             "expected a run folder, or its model/ folder"
+            + (f", such as {listed(runs, 3)}" if runs else "")
         )
     content = read_sealed(folder / SETTINGS)
     with _as_written(folder / SETTINGS):

@@ -19,7 +19,7 @@ from motet.data.inputs.image import Image
 from motet.data.preprocessing import Preprocessing
 from motet.data.selection import listed
 from motet.options import read_options
-from motet.problems import InputError, hint
+from motet.problems import InputError, hint, shown
 from motet.registry import TASKS
 from motet.run import folder
 from motet.run.sealed import read_sealed
@@ -285,7 +285,7 @@ def _differences(key: str, given: Any, earlier: Any) -> Iterator[str]:
             if name != "from_run":
                 yield from _differences(f"{key}.{name}", value, earlier.get(name))
     elif given is not None and _listed(given) != _listed(earlier):
-        yield f"{key}: found {given!r}, expected {earlier!r}"
+        yield f"{key}: found {shown(_listed(given))}, expected {shown(_listed(earlier))}"
 
 
 def _listed(value: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from motet.figures import counted
 from motet.problems import InputError
 from motet.tasks.additive import clean, of_elements
 from motet.tasks.labels import is_soft
@@ -39,7 +40,7 @@ class LabelWeights(WideState):
         self.learned, self.known = given == "balanced", given != "balanced"
         self.task, self.option = task, option
         if self.known and len(given) != outputs:
-            message = f"found {len(given)} numbers, expected {outputs}, one per class"
+            message = f"found {counted(len(given), 'number')}, expected {outputs}, one per class"
             raise InputError(message, option=option, owner=f"task {task!r}")
         values = [1.0] * outputs if self.learned else [*given]
         self.values = nn.Buffer(torch.tensor(values, dtype=torch.float32))

@@ -119,6 +119,10 @@ def take_inputs(inputs: Any, model: MultiTaskModel, device: torch.device) -> Dat
         raise InputError(
             f"the data: found the sources {', '.join(inputs.names)}; predict the rows of each alone"
         )
+    if isinstance(inputs, tuple) and any(isinstance(each, Mapping) for each in inputs[1:]):
+        raise InputError(
+            "the data: found inputs and targets; expected the inputs alone: predict(inputs)"
+        )
     found: ArrayData | LoaderData | StreamData
     if isinstance(inputs, (ArrayData, LoaderData, StreamData)):
         found = inputs

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from motet.model import MultiTaskModel
 from motet.model.checks import check_sizes
 from motet.options import MONITORED
+from motet.other_names import VALUES, plain
 from motet.problems import InputError, hint, with_article
 from motet.processes import Processes, processes_of
 from motet.scheduling import Scheduler
@@ -201,10 +202,20 @@ def _find_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+    except RuntimeError:
+        other = VALUES["device"].get(plain(name))
+        raise InputError(
+            f"found {name!r}, expected auto, cpu, cuda, cuda:N, mps or another device of torch"
+            + (f"; did you mean {other!r}?" if other else ""),
+            option="device",
+        ) from None
+    try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"found {name!r}, which cannot be used here: {reason}", option="device"
+            f"found {name!r}, which cannot be used here: {reason}; auto takes a GPU if there "
+            "is one",
+            option="device",
         ) from None
     return device

@@ -508,8 +508,17 @@ class Trainer:
 
         Returns:
             ``{task: {metric: value, "loss": ..., "count": ...}, "score": mean normalised score}``.
+
+        Raises:
+            InputError: If the data do not fit, or have no targets.
         """
         found = self._data(data, "the evaluation data")
+        given = [t for t in self.model.active_tasks if self.model.tasks[t].label_kind.given]
+        if given and not found.labelled:
+            raise InputError(
+                f"the evaluation data have no targets; expected those of {', '.join(given)}: "
+                "(inputs, {task: targets})"
+            )
         advice = partial(smaller_batches, self.batch_size)
         with explaining_memory("the evaluation", advice), self._exactly():
             return evaluate_with(

@@ -11,6 +11,7 @@ from motet.config import Config, ConfigError
 from motet.config.reading import override_list
 from motet.config.tuning import Range
 from motet.problems import InputError
+from motet.run.starting import started
 
 Choices = Range | tuple[Any, ...]
 Source = str | Path | Mapping[str, Any] | Config
@@ -25,13 +26,18 @@ def override(key: str, value: Any) -> str:
 def check(source: Source, overrides: Sequence[str], ranges: Mapping[str, Choices]) -> None:
     """Check that the config takes every choice, and both ends of every range.
 
+    So must the earlier run that it starts from, if there is one.
+
     Raises:
         InputError: If it does not; the message names the key and the value.
     """
     for key, values in ranges.items():
         for value in values.bounds if isinstance(values, Range) else values:
             try:
-                configs.read(source, [*override_list(overrides), override(key, value)])
+                read, origin = configs.read(
+                    source, [*override_list(overrides), override(key, value)]
+                )
+                started(read, origin.folder)
             except (ConfigError, InputError) as error:
                 raise InputError(f"tuning.ranges, {override(key, value)}: {error}") from None
 

@@ -22,6 +22,7 @@ from motet.config.tuning import TuningConfig
 from motet.data.sources import read
 from motet.extras import imported
 from motet.figures import counted
+from motet.options import known_options
 from motet.planning import Outcome, PlannedRun, keep_rows, plan
 from motet.planning.halving import KEPT, fewest_epochs, kept, lengths
 from motet.problems import InputError
@@ -38,6 +39,7 @@ SEARCH, DATA, RANKING, BEST = "search.yaml", "data.parquet", "ranking.csv", "bes
 Say = Callable[[str], object]
 
 
+@known_options
 def tune(
     config: ranges.Source,
     data: Any = None,

@@ -59,11 +59,7 @@ def _opened(
     strings: Collection[str],
 ) -> R:
     if path.is_dir():
-        names = sorted(each.name for each in path.iterdir() if each.suffix.lower() in readers)
-        inside = f"; it holds {', '.join(names[:5])}" if names else ""
-        suffix = Path(names[0]).suffix if names else ""
-        all_files = f"; for all of them give {path / f'*{suffix}'}" if len(names) > 1 else ""
-        raise InputError(f"{path} is a folder, expected a file{inside}{all_files}")
+        raise InputError(f"{path} is a folder, expected a file; {_data_in(path)}")
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InputError(
@@ -78,6 +74,16 @@ def _opened(
         return reader(path, strings)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def _data_in(folder: Path) -> str:
+    """Return the end of a message about a folder: its data files, and how to give them."""
+    names = sorted(each.name for each in folder.iterdir() if each.suffix.lower() in READERS)
+    if len(names) < 2:
+        return f"give {folder / names[0]}" if names else "it holds no data files"
+    suffixes = {Path(name).suffix for name in names}
+    every = f"; for all of them give {folder / f'*{suffixes.pop()}'}" if len(suffixes) == 1 else ""
+    return f"it holds {', '.join(names[:5])}{every}"
 
 
 def near_files(path: Path) -> str:

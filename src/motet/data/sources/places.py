@@ -1,5 +1,6 @@
 """Places in a config, such as "data/*.parquet" or "motet://adult", and the files they stand for."""
 
+import re
 from collections.abc import Iterator, Sequence
 from glob import escape, glob
 from pathlib import Path
@@ -14,6 +15,7 @@ Places = str | Path | Sequence[str | Path]
 """A path of a file or a saved data set, a pattern, ``motet://NAME``, or several of those."""
 
 _BUNDLED = "motet://"
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def are_places(given: Any) -> TypeGuard[Places]:
@@ -49,7 +51,7 @@ def absolute(places: str | Sequence[str], base: Path) -> str | list[str]:
     """
     if not isinstance(places, str):
         return [str(absolute(each, base)) for each in places]
-    if places.startswith(_BUNDLED):
+    if _ADDRESS.match(places):
         return places
     path = Path(places).expanduser()
     if _is_pattern(places, base / path):
@@ -65,6 +67,11 @@ def _files(place: str | Path, base: Path | None) -> Iterator[DataFile]:
     if str(place).startswith(_BUNDLED):
         yield DataFile(str(place), DATASETS[str(place).removeprefix(_BUNDLED)]())
         return
+    if _ADDRESS.match(str(place)):
+        raise InputError(
+            f"found the address {place}, expected a file on this machine, or motet://NAME; "
+            "download it first"
+        )
     given = Path(place).expanduser()
     path = (base or Path()) / given
     if is_saved_dataset(path):

@@ -20,6 +20,8 @@ MISSING = -100
 MOST_CLASSES = 1000
 MOST_COUNTED = 100_000
 MOST_FLOATS = 100
+_FEW = 20
+"""Labels up to which each may be of another class."""
 
 Value = str | int | float | bool
 _Kind = Literal["text", "integer", "number", "truth"]
@@ -121,7 +123,7 @@ class ClassTarget(Target):
             self._kind = self._kind_of(labels)
             distinct = labels.unique()
             self.values = self._chosen(distinct)
-            self._check_classes(distinct)
+            self._check_classes(distinct, len(labels))
 
     def encode(self, table: pa.Table, inputs: Mapping[str, Input] = NO_INPUTS) -> NDArray[Any]:
         column = self._labels(table)
@@ -272,10 +274,11 @@ class ClassTarget(Target):
 
     # Checks --------------------------------------------------------------------------------------
 
-    def _check_classes(self, distinct: pa.ChunkedArray) -> None:
+    def _check_classes(self, distinct: pa.ChunkedArray, labels: int) -> None:
         found = len(distinct)
         if self._given is None:
             self._refuse_many(found)
+            self._refuse_own_class(found, labels)
         if isinstance(self._given, int) and self._kind != "integer" and found != self._given:
             raise InputError(
                 f"{self._where} has {found:,} classes ({listed(self.values)}), expected "
@@ -306,6 +309,15 @@ class ClassTarget(Target):
             raise InputError(
                 f"{self._where} has {found:,} distinct values, expected at most {MOST_CLASSES:,} "
                 f"classes; {other}list them in classes if they are right"
+            )
+
+    def _refuse_own_class(self, found: int, labels: int) -> None:
+        """Refuse labels of which no two rows have the same: no class could be learned."""
+        if found == labels > _FEW:
+            instead = "choose another column" if self._kind == "text" else "use type: regression"
+            raise InputError(
+                f"{self._where} has another value in each of {labels:,} labelled training rows, "
+                f"expected classes that several rows have; {instead}"
             )
 
     # Soft labels ---------------------------------------------------------------------------------
