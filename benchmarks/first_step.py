@@ -21,7 +21,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-STAGES = ("import", "reading", "building", "first step")
+STAGES = ("importing", "reading", "building", "first step")
 CONFIG = """
 data: {source: rows.csv}
 tasks: {class: classification, amount: regression}
@@ -34,9 +34,7 @@ ends = []
 def end():
     ends.append(time.process_time())
 import motet.cli.entry
-import motet.run.training as training
-from motet.training.steps import Steps
-end()
+from motet.cli.console import Console
 def timed(owner, name):
     function = getattr(owner, name)
     def called(*arguments, **options):
@@ -44,15 +42,22 @@ def timed(owner, name):
         end()
         return found
     setattr(owner, name, called)
-timed(training, "prepare")
-timed(training, "build_trainer")
-make = Steps.make
-def first(*arguments):
-    make(*arguments)
+enter = Console.__enter__
+def imported(console):  # the command has imported all that training needs, and calls it next
     end()
-    print("\\n" + json.dumps(ends), flush=True)
-    raise SystemExit
-Steps.make = first
+    import motet.run.training as training
+    from motet.training.steps import Steps
+    timed(training, "prepare")
+    timed(training, "build_trainer")
+    make = Steps.make
+    def first(*arguments):
+        make(*arguments)
+        end()
+        print("\\n" + json.dumps(ends), flush=True)
+        raise SystemExit
+    Steps.make = first
+    return enter(console)
+Console.__enter__ = imported
 sys.argv[1:] = ["train", "run.yaml", "--output", "run"]
 motet.cli.entry.main()
 """

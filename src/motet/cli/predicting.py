@@ -7,6 +7,7 @@ import typer
 
 from motet.cli.app import app
 from motet.cli.console import Console, echo
+from motet.cli.importing import importing
 from motet.cli.options import ROWS, OwnSplit, RunFolder, Source, Split, Tasks, Weights, names
 from motet.figures import counted
 
@@ -21,7 +22,8 @@ def evaluate(
     source: Source = None,
 ) -> None:
     """Compute every metric of a trained model on labelled rows."""
-    from motet.run import load, report_lines
+    with importing():
+        from motet.run import load, report_lines
 
     loaded = load(run)
     with Console() as console:
@@ -60,7 +62,8 @@ def predict(
     ] = None,
 ) -> None:
     """Predict for the rows of a file, in their order."""
-    from motet.run import check_prediction_file, load, predict_to_file
+    with importing():
+        from motet.run import check_prediction_file, load, predict_to_file
 
     check_prediction_file(output)
     loaded = load(run)

@@ -9,6 +9,7 @@ import typer
 
 from motet.cli.app import app
 from motet.cli.console import Console, echo
+from motet.cli.importing import importing
 from motet.cli.options import ROWS, Output, Processes, Tasks, names
 from motet.run.launching import LAUNCHER, started_together
 
@@ -64,7 +65,8 @@ def validate(
 ) -> None:
     """Check a config and the data it names, without training."""
     report_config_errors(config, overrides or [])
-    from motet.run import build_trainer, data_lines, model_lines, prepare, training_lines
+    with importing():
+        from motet.run import build_trainer, data_lines, model_lines, prepare, training_lines
 
     prepared = prepare(config, overrides=overrides or [])
     trained = list(training_lines(prepared, build_trainer(prepared)))  # the model need not be kept
@@ -108,7 +110,8 @@ def _start(processes: int | None) -> None:
 
 
 def _train(config: Path, overrides: list[str], output: Path | None) -> None:
-    from motet.run import train
+    with importing():
+        from motet.run import train
 
     with Console() as console:
         run = train(
@@ -128,7 +131,8 @@ def resume(
 ) -> None:
     """Continue a run that was interrupted, exactly as if it had never stopped."""
     _start(processes)
-    from motet.run import resume
+    with importing():
+        from motet.run import resume
 
     with Console() as console:
         finished = resume(run, say=console.say, step=console.step)
@@ -137,10 +141,11 @@ def resume(
 
 def report_config_errors(config: Path, overrides: list[str]) -> None:
     """Raise the problems of a config, and of the data it names, before torch is imported."""
-    from motet.config import ConfigError, read
-
     try:
-        read(config, overrides)
+        with importing():
+            from motet.config import ConfigError, read
+
+            read(config, overrides)
     except ConfigError:
         from motet.run.preparing import read_sources
 
