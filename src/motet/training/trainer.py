@@ -513,15 +513,9 @@ class Trainer:
             InputError: If the data do not fit, or have no targets.
         """
         found = self._data(data, "the evaluation data")
-        given = [t for t in self.model.active_tasks if self.model.tasks[t].label_kind.given]
-        if given and not found.labelled:
-            raise InputError(
-                f"the evaluation data have no targets; expected those of {', '.join(given)}: "
-                "(inputs, {task: targets})"
-            )
         advice = partial(smaller_batches, self.batch_size)
         with explaining_memory("the evaluation", advice), self._exactly():
-            return evaluate_with(
+            report = evaluate_with(
                 weights,
                 self.kept,
                 self.model,
@@ -532,6 +526,13 @@ class Trainer:
                 tasks=tasks,
                 processes=self.processes,
             )
+        given = [t for t in self.model.active_tasks if self.model.tasks[t].label_kind.given]
+        if given and not report.tasks:
+            raise InputError(
+                f"the evaluation data have no targets; expected those of {', '.join(given)}: "
+                "(inputs, {task: targets})"
+            )
+        return report
 
     @property
     def kept(self) -> Kept:
