@@ -7,6 +7,7 @@ import typer
 
 from motet.cli.app import app
 from motet.cli.console import Console, echo
+from motet.cli.importing import importing
 from motet.cli.options import names
 from motet.cli.training import report_config_errors
 from motet.problems import InputError
@@ -81,7 +82,8 @@ def compare(
     """Compare a config's model with single-task models, balancers and sharing schemes."""
     rates = names(learning_rates)
     report_config_errors(config, overrides or [])
-    from motet.comparing import compare
+    with importing():
+        from motet.comparing import compare
 
     with Console() as console:
         result = compare(

@@ -12,6 +12,7 @@ import typer
 
 from motet.cli.app import app
 from motet.cli.console import once, show_warning
+from motet.cli.importing import importing
 from motet.problems import InputError
 from motet.run.launching import LOST, started_together
 
@@ -48,7 +49,8 @@ def _together() -> Iterator[Callable[[BaseException], Any]]:
     if not started_together():
         yield nullcontext
         return
-    from motet.run.joining import joined
+    with importing():
+        from motet.run.joining import joined
 
     with ExitStack() as stack:
         team = stack.enter_context(joined())

@@ -7,6 +7,7 @@ import typer
 
 from motet.cli.app import app
 from motet.cli.console import echo
+from motet.cli.importing import importing
 from motet.cli.options import ROWS, RunFolder, Tasks, names
 from motet.figures import counted
 
@@ -30,7 +31,8 @@ def export(
     ] = None,
 ) -> None:
     """Write a trained model as a file for other programs, once it predicts what the run does."""
-    from motet.run import load
+    with importing():
+        from motet.run import load
 
     found = load(run).export(format, output, tasks=names(tasks), rows=rows)
     for name, difference in found.differences.items():

@@ -6,6 +6,7 @@ import typer
 
 from motet.cli.app import app
 from motet.cli.console import echo
+from motet.cli.importing import importing
 from motet.cli.options import RunFolder
 
 
@@ -27,9 +28,10 @@ def serve(
     ] = 0.0,
 ) -> None:
     """Serve predictions over HTTP: POST /predict, GET /schema, /health, /metrics, and a page."""
-    from motet.run import load
-    from motet.serving import Limits
-    from motet.serving import serve as start
+    with importing():
+        from motet.run import load
+        from motet.serving import Limits
+        from motet.serving import serve as start
 
     limits = Limits(
         rows=rows,

@@ -7,6 +7,7 @@ import typer
 
 from motet.cli.app import app
 from motet.cli.console import echo
+from motet.cli.importing import importing
 
 
 @app.command()
@@ -30,7 +31,8 @@ def tune(
     ] = None,
 ) -> None:
     """Search the ranges of a config, choosing by validation rows alone."""
-    from motet.tuning import tune, tuned_lines
+    with importing():
+        from motet.tuning import tune, tuned_lines
 
     tuned = tune(
         config,

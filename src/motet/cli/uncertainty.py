@@ -7,6 +7,7 @@ import typer
 
 from motet.cli.app import app
 from motet.cli.console import Console, echo
+from motet.cli.importing import importing
 from motet.cli.options import ROWS, OwnSplit, RunFolder, Source, Tasks, names
 from motet.figures import counted
 
@@ -20,7 +21,8 @@ def calibrate(
     source: Source = None,
 ) -> None:
     """Fit temperatures, and make a trained model ready for predict --intervals."""
-    from motet.run import calibration_lines, load
+    with importing():
+        from motet.run import calibration_lines, load
 
     loaded = load(run)
     with Console() as console:
@@ -42,7 +44,8 @@ def ensemble(
     output: Annotated[Path, typer.Option("--output", "-o", help="The new folder.")],
 ) -> None:
     """Put the models of several runs into one folder that predicts as their mean."""
-    from motet.run import ensemble
+    with importing():
+        from motet.run import ensemble
 
     found = ensemble(runs, output)
     echo(f"saved      {output}, {counted(len(found.members), 'model')}")
