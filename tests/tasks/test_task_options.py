@@ -76,7 +76,7 @@ def test_an_option_that_would_be_ignored_is_refused(make, message):
         (lambda: Classification("a", classes=["x", "x"]), "'x' twice"),
         (
             lambda: Classification("a", classes=3, class_weights=[1.0]),
-            "class_weights: found 1 numbers, expected 3",
+            "class_weights: found 1 number, expected 3",
         ),
         (lambda: Classification("a", class_weights="balanced"), "number of classes is not known"),
         (lambda: Classification("a", classes=2, clases=3), "did you mean 'classes'"),

@@ -100,13 +100,13 @@ def test_training_counts_the_rows_and_resumes_bit_for_bit(balancer):
 
 def test_a_task_trains_on_its_own_rows_alone():
     ours, seen = Trainer(made(), scheduling="task_balanced", batch_size=8), []
-    loss = ours.model.tasks["common"].plain_loss
+    loss = ours.model.tasks["common"].loss
 
     def note(raw, target, *more, **options):
         seen.append(target)
         return loss(raw, target, *more, **options)
 
-    ours.model.tasks["common"].plain_loss = note
+    ours.model.tasks["common"].loss = note
     ours.train_epoch(data())
     assert all(bool((target != -100).all()) for target in seen)
     assert sum(map(len, seen)) == 50

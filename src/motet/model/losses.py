@@ -6,12 +6,11 @@ from torch import Tensor
 
 from motet.host import on_host
 from motet.model.checks import described
-from motet.problems import MALFORMED, InputError
+from motet.problems import InputError
 from motet.sharing import ByTask
 from motet.tasks import Task
 from motet.tasks.members import loss_of, soft_loss_of
 from motet.tasks.row_weights import require_weights_taken
-from motet.tasks.wrong_labels import refuse_wrong_labels
 
 
 def loss_terms(
@@ -30,7 +29,7 @@ def loss_terms(
     Raises:
         InputError: If a task does not take weights, its labels are not valid, or its loss is no
             sum and count.
-    """  # noqa: DOC501  # what else a loss raises passes as it is
+    """
     terms = {}
     for name, output in raw.items():
         if (target := targets.get(name)) is None:
@@ -38,17 +37,13 @@ def loss_terms(
         task, own = tasks[name], weights.get(name)
         if own is not None:
             require_weights_taken(task)
-        try:  # costs no call
-            if own is None and task.members is None:
-                found = task.plain_loss(output, target)
-            else:
-                found = loss_of(task, output, target, own)
-            if share and (taught := soft.get(name)) is not None:
-                learned = soft_loss_of(task, output, taught, target, own)
-                found = (1 - share) * found[0] + share * learned, found[1]
-        except MALFORMED as error:
-            refuse_wrong_labels(task, target, error)
-            raise
+        if own is None and task.members is None:  # costs no call
+            found = task.loss(output, target)
+        else:
+            found = loss_of(task, output, target, own)
+        if share and (taught := soft.get(name)) is not None:
+            learned = soft_loss_of(task, output, taught, target, own)
+            found = (1 - share) * found[0] + share * learned, found[1]
         try:  # costs no call
             total, count = found
             _ = total.ndim, count.ndim

@@ -125,8 +125,6 @@ class Task(nn.Module, ABC):
     """What its tags mean, if it has tags."""
     levels: tuple[float, ...] = ()
     """Of the quantiles that it predicts of each number, if it does."""
-    plain_loss: Callable[..., tuple[Tensor, Tensor]]
-    """``loss`` as its class defines it; `motet.tasks.wrong_labels` explains what that raises."""
     members: int | None = None
     """Number K of members of the ensemble that computes it, whose raw outputs are (B, K, ...); set
     by the model that it is given to, see `motet.tasks.members`. Methods are called without them."""
@@ -135,7 +133,7 @@ class Task(nn.Module, ABC):
         super().__init_subclass__(**arguments)
         cls.label_kind = label_kind(cls.labels)
         if "loss" in cls.__dict__:
-            cls.plain_loss, cls.loss = cls.loss, explaining(cls.loss)  # type: ignore[method-assign]
+            cls.loss = explaining(cls.loss)  # type: ignore[method-assign]
 
     @checked
     def __init__(self, name: str, **common: Unpack[TaskOptions]) -> None:

@@ -33,9 +33,9 @@ def loss_of(task: Task, raw: Tensor, target: Tensor, weights: Tensor | None = No
     count = _checked(task, raw)
     if task.additive and task.groups(target) is None:
         repeated = [each.repeat_interleave(count, dim=0) for each in (target, *more)]
-        found: Any = task.plain_loss(raw.flatten(0, 1), *repeated)
+        found: Any = task.loss(raw.flatten(0, 1), *repeated)
         return tuple(each / count for each in found) if _is_pair(found) else found
-    each = [task.plain_loss(own, target, *more) for own in raw.unbind(1)]
+    each = [task.loss(own, target, *more) for own in raw.unbind(1)]
     if not all(map(_is_pair, each)):
         return each[0]
     return torch.stack([total for total, _ in each]).mean(), each[0][1]
