@@ -3,6 +3,7 @@
 Tutorials are stories: the blocks of one run in order and in one namespace.
 """
 
+import gc
 import os
 from contextlib import chdir, contextmanager
 from tempfile import TemporaryDirectory
@@ -49,6 +50,17 @@ pages = Sybil(
 )
 tutorials = Sybil([PythonCodeBlockParser()], patterns=[TUTORIALS])
 pytest_collect_file = (pages + tutorials).pytest()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Leave the million objects of all tests out of garbage collections, here and in forks."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import settings
 
 # the first call of a property imports and compiles, so it is slow; CI repeats itself
-settings.register_profile("quick", deadline=None, derandomize=True, max_examples=25)
+settings.register_profile("quick", deadline=None, derandomize=True, max_examples=15)
 settings.register_profile("thorough", deadline=None, derandomize=True, max_examples=100)
 
 
 def pytest_configure(config):
-    """Properties see 25 examples each in ``make test``, and 100 where slow tests run too."""
+    """Properties see 15 examples each in ``make test``, and 100 where slow tests run too."""
     settings.load_profile("quick" if config.option.markexpr == "not slow" else "thorough")
 
 
@@ -29,6 +29,16 @@ def shared_data():
         return SHARED / name
 
     return path
+
+
+@pytest.fixture(scope="session")
+def for_editors():
+    """Judges configs by the JSON schema, as an editor does; preparing it takes seconds."""
+    from jsonschema import Draft202012Validator
+
+    from motet.config import json_schema
+
+    return Draft202012Validator(json_schema())
 
 
 LOOPS = "not installed: pip install 'motet[loops]'"

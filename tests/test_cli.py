@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
+import forked
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
@@ -497,16 +499,13 @@ def test_a_run_that_diverges_is_exit_code_1(here, motet):
 
 def piped(*arguments):
     """Run a command whose output nobody reads after the first line."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "motet", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        first = process.stdout.readline()
-        process.stdout.close()
-        errors = process.stderr.read()
-    return process.returncode, first, errors
+    (read, write), errors = os.pipe(), Path("errors.txt")
+    with os.fdopen(write, "w") as output, errors.open("w") as file:
+        process = forked.start(*arguments, output=output, errors=file, without=[read])
+    with os.fdopen(read) as output:
+        first = output.readline()
+    process.join(timeout=60)
+    return process.exitcode, first, errors.read_text()
 
 
 def test_a_closed_output_does_not_end_training(here):

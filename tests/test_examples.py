@@ -75,9 +75,10 @@ def test_the_basic_model_beats_a_predictor_that_ignores_the_inputs(run):
 
 
 def test_every_form_of_ranking_beats_a_random_order(run):
-    found = numbers(r"(\w+) +ndcg # +ndcg@3 # +price r2 #", run("ranking"))
+    text = run("ranking")
+    found = numbers(r"(\w+) +ndcg # +ndcg@3 # +price r2 #", text)
     assert [form for form, *_ in found] == ["pointwise", "pairwise", "listwise"]
-    ((random, at_3),) = numbers(r"random order +ndcg # +ndcg@3 #", run("ranking"))
+    ((random, at_3),) = numbers(r"random order +ndcg # +ndcg@3 #", text)
     for _, ndcg, cut, r2 in found:
         assert ndcg > random + 0.2
         assert cut > at_3 + 0.3

@@ -246,6 +246,7 @@ def test_two_processes_in_hugging_face_are_one(train):
         )
 
 
+@pytest.mark.slow
 def test_the_last_step_of_an_epoch_in_hugging_face_may_have_fewer_micro_batches(train):
     _, found = train(batch=16, accumulate=2, rows=48)
     _, expected = train(batch=32, accumulate=1, rows=48)
@@ -254,6 +255,7 @@ def test_the_last_step_of_an_epoch_in_hugging_face_may_have_fewer_micro_batches(
     )
 
 
+@pytest.mark.slow
 def test_hugging_face_may_train_in_bfloat16(train):
     half, found = train(batch=16, accumulate=2, bf16=True)
     exact, expected = train(batch=16, accumulate=2)

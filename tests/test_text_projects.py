@@ -22,6 +22,7 @@ def few(source, train):
     return table.take(rows)
 
 
+@pytest.mark.slow
 def test_sentiment_and_topic_take_two_steps(tmp_path):
     config = ROOT / "examples" / "clothing.yaml"
     run = motet.train(config, few("motet://clothing", 128), FEW, tmp_path / "run")

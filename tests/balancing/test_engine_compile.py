@@ -5,6 +5,7 @@ import shutil
 import pytest
 import torch
 from graphs import assert_gradients, data, linear
+from quick_cases import others_slow
 from torch import nn
 from torch._functorch import config as functorch
 from torch.testing import assert_close
@@ -22,9 +23,8 @@ from motet.balancing import (
 from motet.problems import InputError
 
 TASKS = ("a", "b", "c")
-QUICK = ["uncertainty", "famo", "meta", "pcgrad", "graddrop"]
-"""One of each kind; compiling takes a second or two."""
-ALL = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in available()]
+KINDS = ["uncertainty", "famo", "meta", "pcgrad", "graddrop"]
+"""One of each kind. Compiling takes seconds, so each test has some of them in each run."""
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 """While torch traces, its own warnings would be errors inside."""
@@ -89,12 +89,12 @@ def assert_same_training(name, backend):
         assert_close(found[key], value, msg=key)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", others_slow(["famo", "graddrop"], available()))
 def test_a_compiled_step_trains_as_a_plain_one(name):
     assert_same_training(name, "eager")
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", others_slow(["pcgrad"], KINDS))
 def test_a_compiled_step_trains_as_a_plain_one_where_losses_are_one_node_of_the_graph(name):
     assert_same_training(name, "aot_eager")
 
@@ -127,7 +127,7 @@ def test_kernels_that_overwrite_buffers_are_not_taken_from_the_cache_on_disk(tmp
     assert_gradients(list(net.parameters()), expected)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", others_slow(["uncertainty", "pcgrad"], available()))
 def test_balancers_and_combine_are_called_in_compiled_code_as_outside(name):
     jacobian = torch.tensor([[3.0, 0.0, 1.0], [-1.0, 4.0, 0.5], [0.2, -1.0, 2.0]])
     losses = torch.tensor([1.0, 2.0, 0.5])

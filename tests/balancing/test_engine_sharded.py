@@ -3,8 +3,10 @@
 from copy import deepcopy
 
 import pytest
+import quick_cases
 import torch
 from graphs import Agreed, data, linear
+from quick_cases import others_slow
 from torch import distributed, nn
 
 from motet.balancing import available, backward, create
@@ -117,12 +119,21 @@ def balancers():
     return [name for name in available() if name not in REFUSED]
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
-def test_five_steps_of_every_balancer_are_those_of_one_process(count):
+QUICK = [name for name in quick_cases.BALANCERS if name not in REFUSED]
+
+
+@pytest.mark.parametrize(
+    ("names", "count"),
+    [
+        pytest.param(QUICK, 2, id="2"),
+        *(pytest.param(balancers(), n, id=f"all-{n}", marks=pytest.mark.slow) for n in (2, 4)),
+    ],
+)
+def test_five_steps_of_every_balancer_are_those_of_one_process(names, count):
     def each():
         return {
             name: trained(lambda name=name: create(name, TASKS, **OPTIONS.get(name, {})))
-            for name in balancers()
+            for name in names
         }
 
     assert_as_one(each, count=count)
@@ -184,7 +195,7 @@ NO_GRADIENTS = {"weighted heads", "rows", "representation", "representation, wei
 NOT_MOCO = {"rows", "representation", "representation, weighted heads"}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", others_slow(["upgrad", "moco", "uncertainty"], KINDS))
 def test_options_of_a_call_are_those_of_one_process(kind):
     name = kind.partition(",")[0]
     left_out = {"uncertainty": NO_GRADIENTS, "moco": NOT_MOCO}.get(name, set())

@@ -3,7 +3,9 @@
 import warnings
 
 import pytest
+import quick_cases
 import torch
+from quick_cases import others_slow
 from steps import look_ahead
 from torch import nn
 from torch.testing import assert_close
@@ -57,7 +59,7 @@ def train(balancer, between=lambda balancer: None, dtype=torch.float32):
 
 
 @pytest.mark.parametrize("cast", CASTS.values(), ids=CASTS)
-@pytest.mark.parametrize("name", available())
+@pytest.mark.parametrize("name", others_slow(quick_cases.BALANCERS, available()))
 def test_a_balancer_acts_as_before_when_a_module_that_holds_it_is_cast(name, cast):
     assert_close(
         train(make(name), lambda balancer: cast(nn.ModuleList([balancer]))),

@@ -1,13 +1,28 @@
 # ruff: noqa: E501  # a file and its message read best on one line
 """Files as people write them by mistake: each problem at its place, with what to write."""
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from motet.datasets import adult
 from motet.problems import InputError
+from motet.registry import DATASETS
 from motet.run.preparing import read_rows
 
 DATA = "data: {source: motet://adult, split: {column: split}}\n"
 GOOD = DATA + "tasks: {income: classification}\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_rows(tmp_path_factory):
+    """A hundredth of the data set, with all of its columns."""
+    path = tmp_path_factory.mktemp("adult") / "adult.parquet"
+    table = pq.read_table(adult())
+    pq.write_table(table.take(pa.array(range(0, len(table), 100))), path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(DATASETS._own, "adult", lambda: path)
+        yield
 
 
 def complaints(tmp_path, text):

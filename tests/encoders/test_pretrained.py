@@ -338,7 +338,9 @@ def test_products_in_half_precision_on_a_cpu_have_few_lengths(kind, tmp_path):
         if isinstance(module, nn.LayerNorm):
             module.register_forward_pre_hook(lambda _, given: seen.add(given[0].shape[1]))
     first = 1 if kind in MOVED else 0
-    for length in range(1, min(most, 40) + 1):
+    for length in (1, 2, 3, 4, 15, 16, 17, 31, 32, 33, 40):
+        if length > most:
+            break
         text = padded([[5] * length, [6, 7]], first)
         with torch.autocast("cpu", torch.bfloat16):
             found = encoder(text)

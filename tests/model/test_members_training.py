@@ -1,7 +1,9 @@
 """Training an ensemble: gradients in every way, against naive ones, and steps of an MLP."""
 
 import pytest
+import quick_cases
 import torch
+from quick_cases import others_slow
 from torch import nn
 from torch.testing import assert_close
 
@@ -176,7 +178,7 @@ OPTIONS = {
 OF_WHOLE_BATCHES = {"meta", "gradient_ratio"}
 
 
-@pytest.mark.parametrize("balancer", BALANCERS)
+@pytest.mark.parametrize("balancer", others_slow(quick_cases.BALANCERS, list(BALANCERS)))
 def test_every_balancer_makes_the_step_that_it_makes_of_members_one_by_one(balancer):
     def trainer(encoder, accumulate=1, head=None):
         torch.manual_seed(0)

@@ -3,7 +3,9 @@
 import math
 
 import pytest
+import quick_cases
 import torch
+from quick_cases import others_slow
 from safetensors.torch import load_model, save_model
 from torch import nn
 from torch.nn import functional
@@ -198,7 +200,7 @@ def test_a_wrapped_module_gives_exactly_its_own_outputs():
         assert_close(output, expected[task], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", balancing.available())
+@pytest.mark.parametrize("name", others_slow(quick_cases.BALANCERS, balancing.available()))
 def test_a_wrapped_module_trains_with_every_balancer_and_can_be_saved_and_loaded(name, tmp_path):
     model = wrapped()
     before = {key: value.clone() for key, value in model.state_dict().items()}

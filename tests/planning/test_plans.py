@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from quick_cases import others_slow
 
 import motet
 from motet.config import ConfigError
@@ -63,10 +64,11 @@ def test_each_process_has_the_threads_of_the_environment_or_its_part_of_the_core
     assert threads_of_each(2) == threads
 
 
-def test_a_plan_gives_what_each_run_alone_gives():
+@pytest.mark.parametrize("processes", others_slow([1], [1, 2]))  # each imports torch
+def test_a_plan_gives_what_each_run_alone_gives(processes):
     lines = []
     plan = motet.plan(runs([1, 2]), rows())
-    outcomes = plan.carry_out(processes=2, threads=1, say=lines.append)
+    outcomes = plan.carry_out(processes=processes, threads=1, say=lines.append)
     assert [each.name for each in outcomes] == ["seed-1", "seed-2"]
     assert all(each.status == "finished" for each in outcomes)
     assert sorted(line.split("  ")[1] for line in lines) == ["seed-1", "seed-2"]

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 import report_facts
+from quick_cases import others_slow
 
 from motet.report.elements import Table, as_json
 from motet.report.marks import curves
@@ -81,11 +82,12 @@ def test_figures_are_strict_json(of_two):
     assert all(json.loads(each, parse_constant=refuse)["data"] for each in found)
 
 
-def test_a_page_on_128_tasks_stays_small_and_offers_a_choice():
-    page = run_page(report_facts.run(128))
-    assert len(page.encode()) < 4_500_000
+@pytest.mark.parametrize("tasks", others_slow([24], [24, 128]))
+def test_a_page_on_many_tasks_stays_small_and_offers_a_choice(tasks):
+    page = run_page(report_facts.run(tasks))
+    assert len(page.encode()) < 1_940_000 + 20_000 * tasks
     boxes = [a for t, a in read(page).elements if t == "input" and a.get("type") == "checkbox"]
-    assert len(boxes) == 128
+    assert len(boxes) == tasks
     assert sum("checked" in each for each in boxes) == 8
 
 

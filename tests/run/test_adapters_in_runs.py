@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pretrained_models import tiny
+from quick_cases import others_slow
 
 import motet
 from motet.problems import InputError
@@ -76,7 +77,7 @@ def test_a_run_with_an_adapter_per_task_loads_without_the_folder(rows, folder, t
         assert settings["base_model_name_or_path"] is None
 
 
-@pytest.mark.parametrize("per_task", [False, True])
+@pytest.mark.parametrize("per_task", others_slow([True], [False, True]))
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(rows, folder, tmp_path, per_task):
     given = config(folder, per_task=per_task, dropout=0.1)
     whole = motet.train(given, rows, output=tmp_path / "whole")
@@ -120,7 +121,7 @@ def test_states_are_not_kept_where_adapters_train(rows, folder, tmp_path):
         motet.train(given, rows, options, output=tmp_path / "frozen")
 
 
-@pytest.mark.parametrize("per_task", [False, True])
+@pytest.mark.parametrize("per_task", others_slow([True], [False, True]))
 def test_streamed_rows_train_adapters(rows, folder, tmp_path, per_task):
     pq.write_table(rows, tmp_path / "rows.parquet")
     options = ["data.stream=true", f"data.source={tmp_path / 'rows.parquet'}"]

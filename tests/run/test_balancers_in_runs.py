@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from quick_cases import others_slow
 
 import motet
 from motet.registry import BALANCERS
@@ -16,8 +17,8 @@ VARIANTS = {
     "moco of uncertainty": {"type": "moco", "losses": "uncertainty"},
 }
 NAMES = [*BALANCERS, *VARIANTS]
-QUICK = {"uncertainty", "dwa", "meta", "pcgrad", "moco", "pcgrad of dwa"}
-"""One of each kind that keeps state, for what takes two runs."""
+QUICK = ["uncertainty", "moco", "pcgrad of dwa"]
+"""Learned numbers, gradients, and two balancers that keep state, for what takes three runs."""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def config(name):
     }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", others_slow(["meta", "famo exact", *QUICK], NAMES))
 def test_a_run_learns_with_it_and_records_what_it_did(name, rows, tmp_path):
     run = motet.train(config(name), data=rows, output=tmp_path / "run")
     assert run.evaluate(rows, split="test")["score"] > 0.3
@@ -57,10 +58,7 @@ def test_a_run_learns_with_it_and_records_what_it_did(name, rows, tmp_path):
         assert step["tasks"]["income"]["gradient_norm"] > 0
 
 
-@pytest.mark.parametrize(
-    "name",
-    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NAMES],
-)
+@pytest.mark.parametrize("name", others_slow(QUICK, NAMES))
 def test_a_run_stopped_in_the_middle_ends_as_if_it_had_not_been(name, rows, tmp_path, monkeypatch):
     changes = ["training.epochs=4", "training.checkpoint_every=3"]
     whole = motet.train(config(name), rows, changes, tmp_path / "whole")

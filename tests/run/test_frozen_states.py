@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from pretrained_models import minilm_dir, needs_minilm, tiny
+from quick_cases import others_slow
 from safetensors.torch import load, load_file, save_file
 from torch.testing import assert_close
 
@@ -55,13 +56,19 @@ def rows():
     )
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     from motet.data.tokeniser_training import train
 
-    tiny(tmp_path / "tiny")
+    path = tmp_path_factory.mktemp("made") / "tiny"
+    tiny(path)
     tokenizer = train("bpe", [*WORDS, "a fine dress"] * 2, vocabulary=300, min_count=1)
-    return save(tmp_path / "tiny", tokenizer)
+    return save(path, tokenizer)
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "tiny")
 
 
 def save(folder, tokenizer):
@@ -129,7 +136,7 @@ def calls(monkeypatch):
     return found
 
 
-@pytest.mark.parametrize("make", [config, of_words])
+@pytest.mark.parametrize("make", others_slow([of_words], [config, of_words]))
 def test_a_run_ends_as_without_the_cache_and_encodes_each_text_once(
     make, rows, folder, cache, tmp_path, calls
 ):
@@ -174,8 +181,8 @@ def test_a_teacher_reads_the_file_that_its_run_wrote(rows, folder, cache, tmp_pa
 def test_models_that_are_tested_on_the_same_rows_read_one_file(
     rows, folder, cache, tmp_path, calls
 ):
-    first, _ = train(config(folder), rows, tmp_path / "one")
-    second, _ = train(config(folder, seed=7), rows, tmp_path / "two")
+    first, _ = train(config(folder, epochs=1), rows, tmp_path / "one")
+    second, _ = train(config(folder, epochs=1, seed=7), rows, tmp_path / "two")
     tested = rows.filter(pc.equal(rows["fold"], "test"))
     calls.clear()
     ours, theirs = (scored(motet.load(run.path), tested, ["happy"]) for run in (first, second))
@@ -186,17 +193,17 @@ def test_models_that_are_tested_on_the_same_rows_read_one_file(
 
 
 def test_other_texts_weights_or_pooling_have_a_file_of_their_own(rows, folder, cache, tmp_path):
-    train(config(folder), rows, tmp_path / "one")
-    train(config(folder), rows.slice(0, 80), tmp_path / "two")
-    train(config(folder), rows, tmp_path / "three", "inputs.review.encoder.pool=max")
+    train(config(folder, epochs=1), rows, tmp_path / "one")
+    train(config(folder, epochs=1), rows.slice(0, 80), tmp_path / "two")
+    train(config(folder, epochs=1), rows, tmp_path / "three", "inputs.review.encoder.pool=max")
     tensors = load_file(folder / "model.safetensors")
     tensors["embeddings.word_embeddings.weight"][5] += 0.1
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
-    train(config(folder), rows, tmp_path / "four")
+    train(config(folder, epochs=1), rows, tmp_path / "four")
     assert len(list(cache.iterdir())) == 4
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed", "empty"])
+@pytest.mark.parametrize("damage", others_slow(["changed"], ["cut", "changed", "empty"]))
 def test_a_damaged_file_is_noticed_and_computed_anew(damage, rows, folder, cache, tmp_path):
     run, _ = train(config(folder), rows, tmp_path / "one")
     (file,) = cache.iterdir()
@@ -212,24 +219,25 @@ def test_a_damaged_file_is_noticed_and_computed_anew(damage, rows, folder, cache
 def test_a_file_of_an_encoder_whose_code_was_changed_is_not_used(
     rows, folder, cache, tmp_path, monkeypatch
 ):
-    train(config(folder), rows, tmp_path / "one")
+    train(config(folder, epochs=1), rows, tmp_path / "one")
     forward = Pretrained.forward
     monkeypatch.setattr(
         Pretrained,
         "forward",
         lambda self, text: TokenStates(*(1.1 * t for t in forward(self, text))),
     )
-    _, (line,) = train(config(folder), rows, tmp_path / "two")
+    _, (line,) = train(config(folder, epochs=1), rows, tmp_path / "two")
     assert "again, as the encoder now gives other states" in line
 
 
 @pytest.mark.parametrize(
     "training",
     [
-        {"unfreeze": {"every": 1}},
         {"unfreeze": [{"epoch": 3, "parts": ["*.layer.2"]}]},
-        {"freeze": ["*.embeddings"]},
-        {"freeze": []},
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in ({"unfreeze": {"every": 1}}, {"freeze": ["*.embeddings"]}, {"freeze": []})
+        ),
     ],
 )
 def test_an_encoder_that_is_ever_trained_is_computed_every_time(
@@ -247,15 +255,21 @@ def test_an_encoder_that_is_ever_trained_is_computed_every_time(
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        (["training.precision=bfloat16"], "training in bfloat16 and evaluation in float32 need"),
         (["training.frozen=training"], "with frozen: training its dropout stays active"),
-        (["model.sharing=soft"], "this sharing scheme copies it"),
+        pytest.param(
+            ["training.precision=bfloat16"],
+            "training in bfloat16 and evaluation in float32 need",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["model.sharing=soft"], "this sharing scheme copies it", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_where_it_cannot_be_done_the_reason_is_told(
     changes, reason, rows, folder, cache, tmp_path, monkeypatch
 ):
-    made = config(folder) | {"tasks": {"happy": "classification", "age": "regression"}}
+    made = config(folder, epochs=1) | {"tasks": {"happy": "classification", "age": "regression"}}
     del made["inputs"]["age"]
     _, (line,) = train(made, rows, tmp_path / "run", *changes)
     assert line.startswith("note       review: its frozen encoder runs in every epoch: ")
@@ -269,9 +283,11 @@ def test_states_that_take_too_much_are_kept_only_if_told(
     rows, folder, cache, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(frozen_states, "LARGEST", 5000)
-    _, (line,) = train(config(folder), rows, tmp_path / "one")
+    _, (line,) = train(config(folder, epochs=1), rows, tmp_path / "one")
     assert "its states take 0.0 MB; cache_frozen: true stores them anyway" in line
-    _, (line,) = train(config(folder), rows, tmp_path / "two", "training.cache_frozen=true")
+    _, (line,) = train(
+        config(folder, epochs=1), rows, tmp_path / "two", "training.cache_frozen=true"
+    )
     assert "computed once" in line
 
 
@@ -325,7 +341,7 @@ def test_a_cache_that_cannot_be_looked_into_is_no_reason_to_stop(
     rows, folder, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("MOTET_CACHE", str(tmp_path / ("long" * 100)))
-    _, (line,) = train(config(folder), rows, tmp_path / "run")
+    _, (line,) = train(config(folder, epochs=1), rows, tmp_path / "run")
     assert "cannot be written: File name too long)" in line
 
 
@@ -339,7 +355,7 @@ def test_a_file_that_somebody_removes_at_once_is_no_reason_to_stop(
         path.unlink()
 
     monkeypatch.setattr(frozen_states, "write_checkpoint", removed)
-    _, (line,) = train(config(folder), rows, tmp_path / "run")
+    _, (line,) = train(config(folder, epochs=1), rows, tmp_path / "run")
     assert "computed once" in line
     assert "(in memory: " in line
 
@@ -349,30 +365,30 @@ def test_files_that_no_run_used_for_long_are_removed(rows, folder, cache, tmp_pa
     for name, days in (("old", 31), (".half-written", 31), ("young", 29)):
         (cache / f"{name}.safetensors").touch()
         os.utime(cache / f"{name}.safetensors", (time.time() - days * 24 * 3600,) * 2)
-    train(config(folder), rows, tmp_path / "one")
+    train(config(folder, epochs=1), rows, tmp_path / "one")
     assert len(list(cache.iterdir())) == 2
     (file,) = (each for each in cache.iterdir() if each.stem != "young")
     os.utime(file, (0, 0))
-    train(config(folder), rows, tmp_path / "two")  # uses it
+    train(config(folder, epochs=1), rows, tmp_path / "two")  # uses it
     assert time.time() - file.stat().st_mtime < 24 * 3600
 
 
 def test_files_take_at_most_so_much_and_those_used_longest_ago_go_first(
     rows, folder, cache, tmp_path, monkeypatch
 ):
-    train(config(folder), rows, tmp_path / "one")
+    train(config(folder, epochs=1), rows, tmp_path / "one")
     (first,) = cache.iterdir()
     os.utime(first, (time.time() - 100,) * 2)
     monkeypatch.setattr(kept, "LARGEST_TOTAL", 2.5 * first.stat().st_size)
-    train(config(folder), rows.slice(1), tmp_path / "two")
+    train(config(folder, epochs=1), rows.slice(1), tmp_path / "two")
     assert first.exists()
-    train(config(folder), rows.slice(2), tmp_path / "three")
+    train(config(folder, epochs=1), rows.slice(2), tmp_path / "three")
     assert not first.exists()
     assert len(list(cache.iterdir())) == 2
     assert sum(each.stat().st_size for each in cache.iterdir()) <= kept.LARGEST_TOTAL
     (_, second) = (entry.path for entry in kept.entries())
     monkeypatch.setattr(kept, "LARGEST_TOTAL", 10)
-    train(config(folder), rows.slice(3), tmp_path / "four")
+    train(config(folder, epochs=1), rows.slice(3), tmp_path / "four")
     assert not second.exists()
     assert len(list(cache.iterdir())) == 1  # it lies there alone
 
@@ -398,7 +414,7 @@ def test_the_first_lines_say_what_is_kept_where_and_how_to_be_rid_of_it(
 
 
 def test_the_cache_is_listed_and_cleared(rows, folder, cache, tmp_path):
-    train(config(folder), rows, tmp_path / "one")
+    train(config(folder, epochs=1), rows, tmp_path / "one")
     (file,) = cache.iterdir()
     lines = list(kept.cache_lines())
     assert lines[0].endswith(f" MB  {file}")
@@ -409,9 +425,9 @@ def test_the_cache_is_listed_and_cleared(rows, folder, cache, tmp_path):
 
 
 def test_a_file_of_another_format_is_not_used(rows, folder, cache, tmp_path, monkeypatch):
-    train(config(folder), rows, tmp_path / "one")
+    train(config(folder, epochs=1), rows, tmp_path / "one")
     monkeypatch.setattr(frozen_states, "_FORMAT", 0)
-    _, (line,) = train(config(folder), rows, tmp_path / "two")
+    _, (line,) = train(config(folder, epochs=1), rows, tmp_path / "two")
     assert "computed once" in line
     assert len(list(cache.iterdir())) == 2
 
@@ -447,7 +463,7 @@ def test_two_threads_may_compute_the_same_states_at_the_same_time(
 
     def run(name):
         try:
-            said.extend(train(config(folder), rows, tmp_path / name)[1])
+            said.extend(train(config(folder, epochs=1), rows, tmp_path / name)[1])
         except Exception as error:
             errors.append(error)
 
@@ -503,6 +519,7 @@ def test_states_do_not_depend_on_what_texts_are_encoded_together(monkeypatch):
         assert_close(states[row], alone.states[0][: len(places[row])])
 
 
+@pytest.mark.slow
 @needs_minilm
 @pytest.mark.parametrize("pool", ["mean", "first"])
 def test_a_real_encoder_gives_what_it_gives_without_the_cache(pool, rows, cache, tmp_path):

@@ -128,7 +128,7 @@ def outcome(case, folders, path):
 @pytest.mark.parametrize(
     "cases",
     [
-        pytest.param(range(40), id="few"),
+        pytest.param(range(20), id="few"),
         pytest.param(range(100, 2100), id="many", marks=pytest.mark.slow),
     ],
 )

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jsonschema
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
@@ -15,6 +14,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 import motet
 from motet.config import read
@@ -97,7 +97,7 @@ def test_the_first_line_names_a_schema_that_lies_beside_and_fits(folder):
     path = initialise("rows.csv", ["churn"], "config.yaml")
     assert path.read_text().startswith(f"# yaml-language-server: $schema={SCHEMA}\n")
     schema = json.loads((folder / SCHEMA).read_text())
-    jsonschema.validate(yaml.safe_load(path.read_text()), schema)
+    Draft202012Validator(schema).validate(yaml.safe_load(path.read_text()))
     initialise("rows.csv", ["churn"], "second.yml")  # the schema is shared
 
 

@@ -111,7 +111,12 @@ def of_sources(**training):
 
 
 @pytest.mark.parametrize(
-    "training", [{"average": "ema"}, {"accumulate": 2}], ids=["whole", "parts"]
+    "training",
+    [
+        pytest.param({"average": "ema", "accumulate": 2}, id="both"),
+        pytest.param({"average": "ema"}, id="whole", marks=pytest.mark.slow),
+        pytest.param({"accumulate": 2}, id="parts", marks=pytest.mark.slow),
+    ],
 )
 def test_sources_with_every_kind_of_input_are_those_of_one_process(training, tmp_path):
     config = of_sources(**training)

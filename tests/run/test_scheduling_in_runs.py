@@ -87,9 +87,13 @@ def table():
 @pytest.mark.parametrize(
     ("scheduling", "balancing"),
     [
-        ({"type": "weighted", "base": {"type": "temperature"}, "combine": "cycle"}, "pcgrad"),
-        ("task_balanced", {"type": "pcd"}),
         ({"type": "performance"}, {"type": "pcd", "every": 1}),
+        pytest.param("task_balanced", {"type": "pcd"}, marks=pytest.mark.slow),
+        pytest.param(
+            {"type": "weighted", "base": {"type": "temperature"}, "combine": "cycle"},
+            "pcgrad",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*nothing to balance", "ignore:.*hardly ever")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import quick_cases
+from quick_cases import others_slow
 
 import motet
 from motet.registry import SHARING
@@ -37,7 +39,7 @@ def config(name, **more):
     }
 
 
-@pytest.mark.parametrize("name", list(SHARING))
+@pytest.mark.parametrize("name", others_slow(quick_cases.SHARING, list(SHARING)))
 @pytest.mark.filterwarnings("ignore:the tasks share no parameter")
 def test_a_run_learns_with_it_and_records_what_it_did(name, rows, tmp_path):
     run = motet.train(config(name), data=rows, output=tmp_path / "run")
@@ -60,9 +62,12 @@ MORE = [
 @pytest.mark.parametrize(
     ("name", "around"),
     [
-        *((name, {}) for name in SHARING),
-        *(pytest.param(name, AROUND, marks=pytest.mark.slow) for name in SHARING),
-        *MORE,
+        *MORE,  # these three keep what changes while training
+        *(
+            pytest.param(name, around, marks=pytest.mark.slow)
+            for around in ({}, AROUND)
+            for name in SHARING
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore:the tasks share no parameter")

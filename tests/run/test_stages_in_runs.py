@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from quick_cases import others_slow
 from typer.testing import CliRunner
 
 import motet
@@ -50,7 +51,7 @@ def stopping_at(stop):
     return stopping
 
 
-@pytest.mark.parametrize("stop", [5, 21, 30, 41])
+@pytest.mark.parametrize("stop", others_slow([21], [5, 21, 30, 41]))
 def test_a_run_stopped_inside_a_stage_ends_as_if_it_had_not_been(stop, rows, tmp_path, monkeypatch):
     whole = motet.train(config(STAGES), rows, output=tmp_path / "whole")
     with monkeypatch.context() as patched:

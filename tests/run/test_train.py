@@ -324,17 +324,18 @@ def test_multi_label_and_vectors_go_all_the_way(tmp_path):
 
 # Shipped configs and documents -----------------------------------------------------------------
 
-EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+EXAMPLES = [
+    pytest.param(path, id=path.name, marks=pytest.mark.slow if "experts" in path.name else ())
+    for path in sorted((ROOT / "examples").glob("*.yaml"))
+]
+"""That with experts is trained by tests/test_text_projects.py in each run."""
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_a_shipped_example_is_valid_and_trains(path, tmp_path):
-    from jsonschema import Draft202012Validator
-
-    from motet.config import json_schema
+@pytest.mark.parametrize("path", EXAMPLES)
+def test_a_shipped_example_is_valid_and_trains(path, tmp_path, for_editors):
     from motet.data.sources import read as read_data
 
-    Draft202012Validator(json_schema()).validate(yaml.safe_load(path.read_text()))
+    for_editors.validate(yaml.safe_load(path.read_text()))
     config = yaml.safe_load(path.read_text())
     if "sources" in config["data"]:
         few = ["training.epochs=1", "training.batch_size=16"]
@@ -349,7 +350,8 @@ def test_a_shipped_example_is_valid_and_trains(path, tmp_path):
         pytest.skip(f"{source} is not bundled and not there")
     table = read_data(source, path.parent)
     rows = np.linspace(0, len(table) - 1, 150).astype(int)
-    training = {**config.pop("training", {}), "epochs": 1, "batch_size": 10}
+    batch_size = 10 if "frequency" in path.read_text() else 50  # a task at every tenth step
+    training = {**config.pop("training", {}), "epochs": 1, "batch_size": batch_size}
     run = motet.train(
         {**config, "training": training}, data=table.take(pa.array(rows)), output=tmp_path / "run"
     )

@@ -30,11 +30,21 @@ READ_BY_OTHERS = {"progressive", "progressive without adapters"}
 """Schemes in which what trains with one task alone is computed for others too."""
 CHOICES = (*sharing.available(), *FORMS)
 every_scheme = pytest.mark.parametrize("name", CHOICES)
-also_around = pytest.mark.parametrize("around", AROUND, ids=str)
+ALONE_AND_AROUND = [
+    pytest.param(
+        name,
+        around,
+        id=f"{name} {around}",
+        marks=() if nth in (0, 1 + at % 4) else pytest.mark.slow,
+    )
+    for at, name in enumerate(CHOICES)
+    for nth, around in enumerate(AROUND)
+]
+"""Each scheme without anything around it and with one of the others; the rest is slow."""
+every_scheme_also_around = pytest.mark.parametrize(("name", "around"), ALONE_AND_AROUND)
 
 
-@every_scheme
-@also_around
+@every_scheme_also_around
 def test_it_computes_the_tasks_asked_for_in_its_width(name, around):
     found = module(name, **around)
     states = found(X, ("c", "a"))
@@ -51,8 +61,7 @@ def test_no_rows_give_no_states_and_leave_what_is_reported(name, training):
     assert repr(found.describe()) == before
 
 
-@every_scheme
-@also_around
+@every_scheme_also_around
 def test_a_task_is_the_same_alone_as_with_the_others(name, around):
     found = module(name, **around).eval()
     together = found(X, TASKS)
@@ -60,8 +69,7 @@ def test_a_task_is_the_same_alone_as_with_the_others(name, around):
         assert_close(found(X, [task])[task], together[task])
 
 
-@every_scheme
-@also_around
+@every_scheme_also_around
 def test_its_own_are_exactly_the_parameters_that_one_task_alone_reaches(name, around):
     found = module(name, **around)
     tasks = reached(found)
@@ -71,8 +79,7 @@ def test_its_own_are_exactly_the_parameters_that_one_task_alone_reaches(name, ar
         assert set(found.task_parameters(task)) == own
 
 
-@every_scheme
-@also_around
+@every_scheme_also_around
 def test_every_parameter_receives_a_gradient(name, around):
     found = module(name, **around)
     with torch.no_grad():  # what starts at zero hides what comes before it
@@ -85,7 +92,7 @@ def test_every_parameter_receives_a_gradient(name, around):
     assert flat == []
 
 
-@every_scheme
+@every_scheme_also_around
 @pytest.mark.parametrize(
     "balancer",
     [
@@ -93,7 +100,6 @@ def test_every_parameter_receives_a_gradient(name, around):
         *(pytest.param(name, marks=pytest.mark.slow) for name in ("uncertainty", "graddrop")),
     ],
 )
-@also_around
 @pytest.mark.filterwarnings("ignore:the tasks share no parameter")
 def test_gradients_are_those_of_a_naive_computation_task_by_task(name, balancer, around):
     found, expected = model(name, **around).eval(), model(name, **around).eval()
@@ -133,8 +139,15 @@ CASES = (
 """Encoders, inputs, tasks that are asked for, targets."""
 
 
-@every_scheme
-@pytest.mark.parametrize("case", range(len(CASES)))
+SOME = [
+    pytest.param(name, case, marks=() if (at + case) % 2 else pytest.mark.slow)
+    for at, name in enumerate(CHOICES)
+    for case in range(len(CASES))
+]
+"""Each scheme meets two cases, and each case half of them; the rest is slow."""
+
+
+@pytest.mark.parametrize(("name", "case"), SOME)
 @pytest.mark.filterwarnings("ignore:the tasks share no parameter")
 def test_so_are_those_of_some_tasks_and_of_several_inputs_also_after_loading(name, case):
     encoder, inputs, asked, targets = CASES[case]
@@ -212,8 +225,7 @@ def direction_of(jacobian, balancer, losses, places):
     return balancer(jacobian @ jacobian.T, losses, places).to(jacobian) @ jacobian
 
 
-@every_scheme
-@also_around
+@every_scheme_also_around
 def test_a_disabled_task_costs_nothing_and_its_own_parameters_do_not_move(name, around):
     found = model(name, **around)
     with FlopCounterMode(display=False) as whole:
@@ -236,8 +248,7 @@ def test_a_disabled_task_costs_nothing_and_its_own_parameters_do_not_move(name, 
         assert parameter.equal(kept)
 
 
-@every_scheme
-@also_around
+@every_scheme_also_around
 def test_it_is_saved_and_loaded_by_its_state(name, around, tmp_path):
     found, other = model(name, **around), model(name, seed=1, **around)
     Trainer(found, batch_size=7).train_step({"inputs": X, "targets": TARGETS})
@@ -277,8 +288,7 @@ class Rows(Words):
         return super().forward(inputs).pooled
 
 
-@every_scheme
-@also_around
+@every_scheme_also_around
 def test_tasks_of_rows_get_the_state_of_the_row_from_an_encoder_of_words(name, around):
     texts = X.unsqueeze(1) * torch.tensor([1.0, -2.0, 0.5], dtype=X.dtype).view(1, 3, 1)
     of_words, of_rows = (
@@ -341,8 +351,7 @@ def test_one_task_alone_can_have_it(name):
     assert found.sharing.width == WIDTH or name != "hard"
 
 
-@every_scheme
-@also_around
+@every_scheme_also_around
 def test_what_it_describes_are_plain_values(name, around):
     found = module(name, **around)
     found(X, TASKS)

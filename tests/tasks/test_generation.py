@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from quick_cases import others_slow
 from torch import nn
 from torch.testing import assert_close
 
@@ -403,7 +404,7 @@ class Reader(nn.Module):
         return TokenStates(states, ids == 0, states.mean(1))
 
 
-@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("decoder", others_slow(["gru"], DECODERS))
 def test_a_model_learns_to_copy_texts(decoder):
     torch.manual_seed(0)
     ids = pairs(600)

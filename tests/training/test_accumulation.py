@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from quick_cases import others_slow
 from torch import nn
 from torch.testing import assert_close
 
@@ -56,7 +57,7 @@ def assert_same_steps(whole, parts, steps=3, batch=BATCH):
         assert_close(parts.stages.state_dict()[name], value, rtol=1e-4, atol=1e-5, msg=name)
 
 
-@pytest.mark.parametrize("parts", [2, 5])
+@pytest.mark.parametrize("parts", others_slow([5], [2, 5]))
 @pytest.mark.parametrize("name", NAMES)
 def test_parts_make_the_step_of_the_whole_batch_with_every_balancer(name, parts):
     balancer = chosen(name)

@@ -1,9 +1,11 @@
 """Training with class weights reaches the same probabilities with batches of every size."""
 
 import math
+from itertools import product
 
 import pytest
 import torch
+from quick_cases import others_slow
 from torch import nn
 from torch.nn import functional
 from torch.testing import assert_close
@@ -43,14 +45,23 @@ def probability_of_rare(trainer):
     return trainer.predict_probabilities(X)["a"][0, 1]
 
 
-@pytest.mark.parametrize("labels", [LABELS, SPARSE], ids=["all", "sparse"])
-@pytest.mark.parametrize(("batch_size", "accumulate"), [(4, 1), (4, 2), (16, 1), (16, 4), (80, 1)])
-@pytest.mark.parametrize("weights", ["balanced", [1.0, 19.0]])
-def test_balanced_classes_stay_equally_probable(weights, batch_size, accumulate, labels):
-    if weights != "balanced" and labels is SPARSE:
-        weights = [1.0, 4.0]  # of the labelled rows one in five is rare
-    trainer = make(weights, batch_size, accumulate)
-    trainer.fit((X, {"a": labels}), epochs=30)
+GIVEN = {"all": [1.0, 19.0], "sparse": [1.0, 4.0]}
+"""Of the labelled rows one in five is rare where labels are sparse."""
+BATCHES = [(4, 1), (4, 2), (16, 1), (16, 4), (80, 1)]
+WEIGHED = list(product(("balanced", "given"), BATCHES, GIVEN))
+QUICK = [
+    ("balanced", (4, 2), "sparse"),
+    ("balanced", (16, 1), "all"),
+    ("given", (16, 4), "sparse"),
+    ("given", (80, 1), "all"),
+]
+"""Both kinds of weights and of labels, batches whole and in micro-batches."""
+
+
+@pytest.mark.parametrize(("weights", "batch", "labels"), others_slow(QUICK, WEIGHED))
+def test_balanced_classes_stay_equally_probable(weights, batch, labels):
+    trainer = make(GIVEN[labels] if weights == "given" else weights, *batch)
+    trainer.fit((X, {"a": LABELS if labels == "all" else SPARSE}), epochs=30)
     assert probability_of_rare(trainer) == pytest.approx(0.5, abs=0.04)
 
 

@@ -4,7 +4,9 @@ import json
 
 import numpy as np
 import pytest
+import quick_cases
 import torch
+from quick_cases import others_slow
 from torch import nn
 from torch.testing import assert_close
 
@@ -86,7 +88,7 @@ def test_parts_are_told_by_modules_where_those_are_whole():
 # Freezing --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [*BALANCERS])
+@pytest.mark.parametrize("name", others_slow(quick_cases.BALANCERS, [*BALANCERS]))
 def test_heads_alone_learn_on_a_frozen_encoder_with_every_balancer(name):
     options = {"weights": {"a": 1.0, "b": 0.5}} if name == "manual" else {}
     model = made()
@@ -211,9 +213,12 @@ def test_a_parameter_that_joins_has_the_first_step_of_a_new_optimizer():
     assert_close(change, torch.full_like(change, 1e-2), rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("balancer", ["equal", "uncertainty", "pcgrad", "gradnorm"])
+@pytest.mark.parametrize(
+    "balancer",
+    others_slow(["uncertainty", "gradnorm"], ["equal", "uncertainty", "pcgrad", "gradnorm"]),
+)
 @pytest.mark.parametrize("frozen", ["evaluation", "training"])
-@pytest.mark.parametrize("stop", [1, 4, 6, 9])
+@pytest.mark.parametrize("stop", others_slow([4, 9], [1, 4, 6, 9]))
 def test_a_run_resumed_inside_unfreezing_is_the_same_to_the_last_bit(balancer, stop, frozen):
     def fresh():
         model = made(dropout=0.3, norm=True)

@@ -73,7 +73,11 @@ TRAIN, TEST = sentences(400, 0), sentences(100, 1)
 
 @pytest.mark.parametrize(
     ("options", "balancer"),
-    [({}, "equal"), ({"decoder": "lstm"}, "pcgrad"), ({"decoder": "crf"}, "uncertainty")],
+    [
+        ({"decoder": "crf"}, "uncertainty"),
+        pytest.param({}, "equal", marks=pytest.mark.slow),
+        pytest.param({"decoder": "lstm"}, "pcgrad", marks=pytest.mark.slow),
+    ],
 )
 def test_a_toy_of_tagging_is_learned_beside_a_task_that_reads_rows(options, balancer):
     model = made(**options)

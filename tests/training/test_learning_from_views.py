@@ -1,9 +1,11 @@
 """Auxiliary tasks on tokens learn what the neighbours of a token determine."""
 
 import math
+from itertools import product
 
 import pytest
 import torch
+from quick_cases import others_slow
 
 from motet import MultiTaskModel
 from motet.encoders import LSTM, Transformer
@@ -13,8 +15,11 @@ VOCABULARY = Vocabulary(17, (0, 2, 3, 4), mask=4, unknown=1)
 MEMBERS = [MaskedLanguageModelling, LanguageModelling, WordOrder]
 
 
-@pytest.mark.parametrize("member", MEMBERS)
-@pytest.mark.parametrize("kind", ["lstm", "transformer"])
+KINDS = ["lstm", "transformer"]
+QUICK = [*zip(MEMBERS, ("lstm", "transformer", "lstm"), strict=True)]
+
+
+@pytest.mark.parametrize(("member", "kind"), others_slow(QUICK, [*product(MEMBERS, KINDS)]))
 def test_words_that_follow_each_other_in_a_circle(member, kind):
     torch.manual_seed(0)
     task = member("x", vocabulary=VOCABULARY)

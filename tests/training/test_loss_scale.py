@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from gloo import in_processes
+from quick_cases import others_slow
 from torch import nn
 from torch.testing import assert_close
 
@@ -29,6 +30,7 @@ WHOLE = {"meta", "gradient_ratio"}  # they need the whole batch at once
 CASES = [
     (name, pieces) for name in BALANCERS for pieces in (1, 3) if pieces == 1 or name not in WHOLE
 ]
+QUICK = [(name, 1 if name in WHOLE else 3) for name in BALANCERS]
 SMALL = 2.0**8  # at this scale nothing overflows here
 
 
@@ -79,7 +81,7 @@ def assert_same_training(half, exact, rtol=0.03):
         assert_close(half.stages.state_dict()[name], value, rtol=0.1, atol=3e-2, msg=name)
 
 
-@pytest.mark.parametrize(("name", "pieces"), CASES)
+@pytest.mark.parametrize(("name", "pieces"), others_slow(QUICK, CASES))
 def test_every_balancer_makes_the_steps_of_float32(name, pieces):
     options = {"accumulate": pieces, "normalize_losses": "initial", "clip_norm": 0.5}
     half = made(name, scale=SMALL, precision="float16", **options)
@@ -121,7 +123,13 @@ def test_an_overflow_skips_the_step_and_halves_the_scale_and_is_no_sign_of_diver
 
 BIG = {**BATCH["targets"], "b": BATCH["targets"]["b"].clone()}
 BIG["b"][5] = 200  # a row of one of two processes
-TOGETHER = ("equal", "uncertainty", "graddrop", "meta")
+TOGETHER = (
+    *((("graddrop", "meta"), 1), (("equal", "uncertainty"), 3)),
+    *(
+        pytest.param(*case, marks=pytest.mark.slow)
+        for case in ((("equal", "uncertainty"), 1), (("graddrop",), 3))
+    ),
+)
 
 
 def overflowing(name, *more, **options):
@@ -139,12 +147,11 @@ def overflowing(name, *more, **options):
 
 
 @pytest.mark.filterwarnings("ignore:the targets of 'b' have")
-@pytest.mark.parametrize("pieces", [1, 3])
-def test_an_overflow_in_one_process_skips_the_step_in_all(pieces):
+@pytest.mark.parametrize(("names", "pieces"), TOGETHER)
+def test_an_overflow_in_one_process_skips_the_step_in_all(names, pieces):
     """With auxiliary tasks beside the balancer, too."""
 
     def each():
-        names = [name for name in TOGETHER if pieces == 1 or name not in WHOLE]
         return {name: overflowing(name, Noisy("n"), accumulate=pieces) for name in names}
 
     alone, processes = each(), in_processes(2, each)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from quick_cases import others_slow
 from torch import nn
 from torch.testing import assert_close
 
@@ -28,7 +29,7 @@ def found_by(by, seed, kind="numbers", **options):
 
 @pytest.mark.parametrize("kind", ["numbers", "classes"])
 @pytest.mark.parametrize("by", WAYS)
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", others_slow([0], [0, 1]))
 def test_the_groups_are_the_planted_blocks(by, seed, kind):
     found = found_by(by, seed, kind)
     assert len(found) == 5
@@ -140,8 +141,11 @@ class StopAt(Observer):
         observed.stop_requested |= record.epoch == self._epoch
 
 
-@pytest.mark.parametrize("stop", [{"step": 5}, {"epoch": 2}, {"step": 32}])
-@pytest.mark.parametrize("by", WAYS)
+PLACES = [{"step": 5}, {"epoch": 2}, {"step": 32}]
+STOPS = [(by, stop) for by in WAYS for stop in PLACES]
+
+
+@pytest.mark.parametrize(("by", "stop"), others_slow([*zip(WAYS, PLACES, strict=True)], STOPS))
 def test_a_resumed_trainer_goes_on_bit_for_bit(by, stop, monkeypatch):
     monkeypatch.setattr("motet.training.trainer.LOG_EVERY", 1)
     train, valid = split(planted())  # 10 steps in an epoch

@@ -5,7 +5,9 @@ import math
 
 import numpy as np
 import pytest
+import quick_cases
 import torch
+from quick_cases import others_slow
 from torch import nn
 from torch.nn import functional
 from torch.testing import assert_close
@@ -876,7 +878,7 @@ def trained_on_words(balancer, epochs=2, batch_size=32, **options):
     return found
 
 
-@pytest.mark.parametrize("name", balancing.available())
+@pytest.mark.parametrize("name", others_slow(quick_cases.BALANCERS, balancing.available()))
 def test_a_sparse_embedding_trains_as_a_dense_one(name):
     options = {"weights": {"digit": 1.0, "area": 0.5}} if name == "manual" else {}
     (sparse, _), (dense, _) = trained_on_words({"type": name, **options}, clip_norm=0.1)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from gloo import in_processes
+from quick_cases import others_slow
 from torch import distributed, nn
 
 import motet
@@ -108,7 +109,7 @@ def test_schedulers_that_choose_rows_are_refused(tmp_path):
         made.fit(stream(tmp_path, 100))
 
 
-@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("count", others_slow([2], [2, 4]))
 def test_processes_train_as_one_does(tmp_path, count):
     stream(tmp_path, 500)
     stream(tmp_path, 110)

@@ -1,6 +1,7 @@
 """Several processes train the model that one would: same weights, records and reports."""
 
 import pytest
+import quick_cases
 import torch
 from torch import nn
 from torch.testing import assert_close
@@ -115,14 +116,23 @@ NAMES = list(BY_BALANCER)
 WITHOUT_NORMS = [name for name in NAMES if name not in ("gradnorm", "gradient_ratio")]
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("names", [NAMES[::3], NAMES[1::3], NAMES[2::3]], ids=["0", "1", "2"])
+@pytest.mark.parametrize(
+    ("names", "count"),
+    [
+        pytest.param(quick_cases.BALANCERS, 2, id="kinds-2"),
+        *(
+            pytest.param(NAMES[k::3], count, id=f"{k}-{count}", marks=pytest.mark.slow)
+            for count in (2, 4)
+            for k in range(3)
+        ),
+    ],
+)
 def test_every_balancer_makes_the_steps_of_one_process(names, count):
     together(count, {name: BY_BALANCER[name] for name in names})
 
 
 BY_SCHEDULER = {
-    f"{name} {combine}": {
+    f"{name} {combine}" if combine else name: {
         "balancer": balancer,
         "scheduling": {"type": name, **({"combine": combine} if combine else {})},
     }
@@ -138,6 +148,8 @@ BY_SCHEME = {
     }
     for place, name in enumerate(SHARING)
 }
+QUICK_SCHEDULERS = ["random", "annealed cycle", "task_balanced", "performance", "curriculum cycle"]
+"""Draws and cycles, also of what counts rows and of what follows scores."""
 MORE_SCHEMES = {
     f"{name}, {balancer}": {**BY_BALANCER[balancer], "sharing": name, "epochs": 3}
     for name in SHARING
@@ -269,16 +281,41 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
-def test_every_kind_of_step_is_that_of_one_process(count):
-    together(count, CASES)
+QUICK = [
+    "micro-batches",
+    "micro-batches weighted by losses",
+    "micro-batches, normalised",
+    "norms where nothing is shared",
+    "clipped",
+    "last batch smaller than the processes",
+    "low memory",
+    "stages",
+    "several sources in passes of their own",
+    "checkpointed micro-batches",
+    "groups in micro-batches",
+    "auxiliary, sometimes",
+    "kept for each task, evaluated by steps",
+]
+"""Most of what makes processes differ in their rows and passes; the others combine the same."""
+
+
+@pytest.mark.parametrize(
+    ("names", "count"),
+    [
+        pytest.param(QUICK, 2, id="2"),
+        *(pytest.param(CASES, n, id=f"all-{n}", marks=pytest.mark.slow) for n in (2, 4)),
+    ],
+)
+def test_every_kind_of_step_is_that_of_one_process(names, count):
+    together(count, {name: CASES[name] for name in names})
 
 
 @pytest.mark.parametrize(
     ("cases", "count"),
     [
-        pytest.param(BY_SCHEDULER, 2, id="schedulers-2"),
+        pytest.param({name: BY_SCHEDULER[name] for name in QUICK_SCHEDULERS}, 2, id="some"),
         pytest.param(BY_SCHEME, 2, id="schemes-2"),
+        pytest.param(BY_SCHEDULER, 2, id="schedulers-2", marks=pytest.mark.slow),
         pytest.param(BY_SCHEDULER, 4, id="schedulers-4", marks=pytest.mark.slow),
         pytest.param(MORE_SCHEMES, 4, id="schemes-4", marks=pytest.mark.slow),
     ],
