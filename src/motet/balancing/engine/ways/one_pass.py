@@ -1,6 +1,8 @@
 """One pass: a loss balancer's total is differentiated as it is."""
 
 import math
+from functools import reduce
+from operator import attrgetter
 
 import torch
 from torch import Tensor
@@ -22,22 +24,35 @@ def one_pass(call: BackwardCall) -> BackwardResult:
 
 
 def _fixed(call: BackwardCall) -> BackwardResult:
-    """Begin the pass at the losses, by weights that are known: no graph adds them up."""
+    """Begin the pass at the losses, by weights that are known: no graph multiplies them."""
     balancer, losses, status = call.balancer, list(call.losses.values()), OK
     balancer.count_step()
     weights: Tensor = balancer.task_weights
     if call.tasks != balancer.tasks:
         weights = weights[places(balancer, call.tasks)]
-    numbers = losses if call.joined is None else call.joined.unbind()
+    # to begin with numbers, torch imports SymPy, which takes as long as hundreds of steps
+    plain = call.scale == 1 and call.penalty is None and _is_sum(weights, losses)
+    outputs = [reduce(torch.add, losses)] if plain else losses
+    numbers = outputs if call.joined is None else call.joined.unbind()
     if all(map(math.isfinite, on_host(numbers))):  # a device sync
         weights = weights.to(losses[0].device, copy=True)
     else:
         weights = torch.full(weights.shape, torch.nan, device=losses[0].device)
-        status = NOT_FINITE
-    starts = weights if call.scale == 1 else weights * call.scale
-    begin = [start.to(loss.dtype) for start, loss in zip(starts.unbind(), losses, strict=True)]
-    if call.penalty is not None:
-        losses, begin = [*losses, call.penalty], [*begin, *call.start([call.penalty])]
-    call.minimise(losses, begin)
+        plain, outputs, status = False, losses, NOT_FINITE
+    if plain:
+        call.minimise(outputs, None)
+    else:
+        starts = weights if call.scale == 1 else weights * call.scale
+        begin = [start.to(loss.dtype) for start, loss in zip(starts.unbind(), losses, strict=True)]
+        if call.penalty is not None:
+            outputs, begin = [*losses, call.penalty], [*begin, *call.start([call.penalty])]
+        call.minimise(outputs, begin)
     named = dict(zip(call.tasks, weights.unbind(), strict=True))
     return call.result(weights=named, path="loss", status=status)
+
+
+def _is_sum(weights: Tensor, losses: list[Tensor]) -> bool:
+    """Whether all weights are 1; a GPU would have to be waited for, and a sum can overflow."""
+    if not weights.is_cpu or set(weights.tolist()) != {1.0}:
+        return False
+    return set(map(attrgetter("dtype"), losses)) <= {torch.float32, torch.float64}
