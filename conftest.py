@@ -63,6 +63,15 @@ def pytest_collection():
         gc.enable()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """A block that starts processes is slow: each imports torch."""
+    for item in items:
+        example = getattr(item, "example", None)
+        if example is not None and "carry_out(processes" in str(example.parsed):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
     """What runs keep for the next run is kept apart from the user's own."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from quick_cases import others_slow
 
 from motet.analysis import Similarity, cluster, similarity
 from motet.analysis.evidence import favours
@@ -10,7 +11,9 @@ BLOCKS = [["a", "c", "e"], ["b", "d", "f"]]
 TASKS = "abcdef"
 
 
-@pytest.mark.parametrize(("tasks", "rows", "groups"), [(3, 40, 2), (6, 100, 2), (12, 300, 4)])
+@pytest.mark.parametrize(
+    ("tasks", "rows", "groups"), others_slow([(6, 100, 2)], [(3, 40, 2), (6, 100, 2), (12, 300, 4)])
+)
 def test_unrelated_tasks_stay_one_group(tasks, rows, groups):
     random = np.random.default_rng(0)
     names, counts = tuple(map(str, range(tasks))), np.full((tasks, tasks), rows)
@@ -28,7 +31,7 @@ def in_blocks(random, rows, strength):
     return similarity(values, by="performance")
 
 
-@pytest.mark.parametrize("strength", [0.2, 0.35, 0.5])
+@pytest.mark.parametrize("strength", others_slow([0.2], [0.2, 0.35, 0.5]))
 def test_right_groups_are_kept_also_where_correlations_are_weak(strength):
     random = np.random.default_rng(0)
     given_up = 0

@@ -271,9 +271,9 @@ def test_a_vanishing_loss_cannot_send_its_weight_to_infinity_and_the_weight_come
     ("name", "options"),
     [
         ("uncertainty", {}),
-        ("uncertainty", {"kinds": {"a": "laplace"}}),
-        ("uncertainty", {"form": "revised"}),
         ("imtl_l", {}),
+        pytest.param("uncertainty", {"kinds": {"a": "laplace"}}, marks=pytest.mark.slow),
+        pytest.param("uncertainty", {"form": "revised"}, marks=pytest.mark.slow),
     ],
 )
 def test_after_a_long_time_at_a_loss_of_0_a_weight_comes_back_at_once(name, options):

@@ -12,7 +12,7 @@ from motet.balancing import backward
 from motet.balancing.families import GramianBalancer, LossBalancer
 from motet.problems import InputError
 
-QUICK, ALL = 45, 250
+QUICK, ALL = 25, 250
 SEEDS = [pytest.param(n, marks=() if n < QUICK else pytest.mark.slow) for n in range(ALL)]
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from quick_cases import others_slow
 from torch.testing import assert_close
 
 from motet.balancing.dwa import DWA
@@ -129,7 +130,9 @@ def test_the_scale_of_a_vanishing_loss_is_bounded_and_comes_back():
 # Random weights ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("distribution", ["normal", "dirichlet", "bernoulli"])
+@pytest.mark.parametrize(
+    "distribution", others_slow(["bernoulli"], ["normal", "dirichlet", "bernoulli"])
+)
 def test_random_weights_sum_to_t_and_average_one(distribution):
     balancer = RLW(TASKS, distribution=distribution)
     draws = torch.stack([weights_of(balancer, [1.0, 1.0, 1.0]) for _ in range(3000)])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from gloo import in_processes
 from pretrained_models import tiny, transformers
+from quick_cases import others_slow
 from torch import nn
 from torch.testing import assert_close
 
@@ -194,7 +195,7 @@ def fitted(folder, per_task, **options):
     return {name: p.detach() for name, p in model.named_parameters()}
 
 
-@pytest.mark.parametrize("per_task", [False, True])
+@pytest.mark.parametrize("per_task", others_slow([True], [False, True]))
 def test_two_processes_train_adapters_as_one_does(folder, per_task):
     torch.manual_seed(3)
     expected = fitted(folder, per_task)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from quick_cases import others_slow
 
 import motet
 from motet.registry import AUXILIARY
@@ -58,7 +59,7 @@ def test_rows_without_the_label_columns_are_predicted(rows, tmp_path):
     assert run.predict(inputs) == run.predict(rows)
 
 
-@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("balanced", others_slow([True], [False, True]))
 def test_a_run_stopped_in_the_middle_ends_as_if_it_had_not_been(
     balanced, rows, tmp_path, monkeypatch
 ):

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from power_cuts import cut_short
+from quick_cases import others_slow
 from small_runs import records, weights
 
 import motet
@@ -79,7 +80,7 @@ def test_groups_found_by_other_means_are_in_the_analysis_alone(tmp_path):
         run.suggest_groups()
 
 
-@pytest.mark.parametrize("after", [2, 9])
+@pytest.mark.parametrize("after", others_slow([9], [2, 9]))
 def test_a_run_that_was_cut_short_goes_on_bit_for_bit(tmp_path, monkeypatch, after):
     monkeypatch.chdir(tmp_path)
     pq.write_table(pa.table(table(200)), "rows.parquet")

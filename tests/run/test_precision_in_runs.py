@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 import torch
+from quick_cases import others_slow
 from torch.testing import assert_close
 
 import motet
@@ -37,7 +38,7 @@ def full_memory(monkeypatch):
     return full_at
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("precision", others_slow(["float16"], ["bfloat16", "float16"]))
 def test_a_run_stopped_in_the_middle_ends_as_if_it_had_not_been(
     precision, people, tmp_path, full_memory
 ):

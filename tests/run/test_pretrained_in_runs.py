@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pretrained_models import tiny
+from quick_cases import others_slow
 
 import motet
 from motet.problems import InputError
@@ -114,7 +115,9 @@ def test_causal_language_modelling_on_it_is_rejected_with_the_reason(rows, folde
         motet.train(chosen, rows)
 
 
-@pytest.mark.parametrize("adapter", [None, {"type": "lora", "rank": 2, "merge": True}])
+@pytest.mark.parametrize(
+    "adapter", others_slow([None], [None, {"type": "lora", "rank": 2, "merge": True}])
+)
 def test_a_run_starts_from_its_encoder_without_the_folder(rows, folder, tmp_path, adapter):
     if adapter is not None:
         pytest.importorskip("peft")

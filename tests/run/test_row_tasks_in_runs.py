@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 import torch
+from quick_cases import others_slow
 from safetensors.torch import load_file
 
 import motet
@@ -112,7 +113,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(trained, tmp_path, monkeypatch):
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
 
-@pytest.mark.parametrize("balancing", ["uncertainty", "pcgrad", "dwa"])
+@pytest.mark.parametrize("balancing", others_slow(["pcgrad"], ["uncertainty", "pcgrad", "dwa"]))
 def test_every_type_trains_with_balancers(balancing, tmp_path):
     own = config() | {"balancing": {"type": balancing}}
     run = motet.train(own, ROWS, ["training.epochs=2"], tmp_path / "run")

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from power_cuts import cut_short
+from quick_cases import others_slow
 
 import motet
 from motet.config import ConfigError
@@ -178,7 +179,7 @@ def test_evaluation_is_of_one_source(trained):
         run.evaluate(pa.table({"label": ["pos"]}))
 
 
-@pytest.mark.parametrize("after", [2, 4, 6])
+@pytest.mark.parametrize("after", others_slow([4], [2, 4, 6]))
 def test_a_run_that_died_ends_as_if_it_had_never_stopped(trained, config, monkeypatch, after):
     whole, _ = trained
     cut_short(config, "parts", monkeypatch, after)
@@ -397,7 +398,7 @@ def proof(tmp_path_factory):
     return folder / "config.yaml", motet.train(folder / "config.yaml", output=folder / "whole")
 
 
-@pytest.mark.parametrize("after", [2, 3, 5])
+@pytest.mark.parametrize("after", others_slow([3], [2, 3, 5]))
 def test_four_kinds_of_task_with_holes_and_weights_resume_bit_for_bit(
     proof, tmp_path, monkeypatch, after
 ):

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from quick_cases import others_slow
 from schemes import TARGETS, TASKS, WIDTH, X, backbone, model, module
 from torch import nn
 from torch.testing import assert_close
@@ -148,7 +149,7 @@ def test_distance_is_zero_for_equal_networks_and_zeros_are_counted():
     assert described["zeros"] == pytest.approx(len(sizes) / sum(sizes))
 
 
-@pytest.mark.parametrize("name", KINKED)
+@pytest.mark.parametrize("name", others_slow(KINKED[:1], KINKED))
 def test_a_proximal_scheme_leaves_exact_zeros_and_gradients_alone_none(name):
     def trained(*, proximal):
         found = model("soft", regularizer=name, strength=3.0, proximal=proximal)

@@ -30,7 +30,7 @@ OPTIONS = {
     "gradnorm": {"layer": "all"},
 }
 TWICE = {"gradient_ratio"}  # needs second derivatives
-QUICK = {"equal", "upgrad"}
+QUICK = {"upgrad"}
 NAMES = [
     pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
     for name in BALANCERS

@@ -4,6 +4,7 @@ import warnings
 
 import pytest
 import torch
+from quick_cases import others_slow
 from torch import nn
 
 import motet
@@ -103,7 +104,7 @@ def test_epochs_are_counted_from_1_and_both_ends_are_included():
 
 
 @pytest.mark.parametrize("frequency", [{"every": 3}, {"probability": 0.5}])
-@pytest.mark.parametrize("stop", [1, 3, 4, 5])
+@pytest.mark.parametrize("stop", others_slow([3], [1, 3, 4, 5]))
 def test_a_resumed_trainer_goes_on_counting(frequency, stop):
     def fresh(steps):
         found = trainer(frequency, batch_size=8, balancer="pcgrad")
@@ -181,7 +182,7 @@ def test_wrong_frequencies_are_explained(frequency, message):
         ({"type": "random", "combine": "cycle"}, 1),
     ],
 )
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("accumulate", others_slow([2], [1, 2]))
 def test_every_3_is_every_third_main_step_of_sources_and_cycles_across_a_resume(
     scheduling, every_main, accumulate
 ):

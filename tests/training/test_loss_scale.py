@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import quick_cases
 import torch
 from gloo import in_processes
 from quick_cases import others_slow
@@ -30,7 +31,7 @@ WHOLE = {"meta", "gradient_ratio"}  # they need the whole batch at once
 CASES = [
     (name, pieces) for name in BALANCERS for pieces in (1, 3) if pieces == 1 or name not in WHOLE
 ]
-QUICK = [(name, 1 if name in WHOLE else 3) for name in BALANCERS]
+QUICK = [(name, 1 if name in WHOLE else 3) for name in quick_cases.BALANCERS]
 SMALL = 2.0**8  # at this scale nothing overflows here
 
 

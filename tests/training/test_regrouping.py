@@ -1,5 +1,7 @@
 """Groups of tasks are found while training, and are those that were planted."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -27,9 +29,12 @@ def found_by(by, seed, kind="numbers", **options):
     return refreshes(one.history)
 
 
-@pytest.mark.parametrize("kind", ["numbers", "classes"])
-@pytest.mark.parametrize("by", WAYS)
-@pytest.mark.parametrize("seed", others_slow([0], [0, 1]))
+KINDS = ("numbers", "classes")
+PLANTED = [*product(WAYS, KINDS, (0, 1))]
+QUICK = [("gradients", "classes", 0), ("performance", "numbers", 0), ("data", "classes", 0)]
+
+
+@pytest.mark.parametrize(("by", "kind", "seed"), others_slow(QUICK, PLANTED))
 def test_the_groups_are_the_planted_blocks(by, seed, kind):
     found = found_by(by, seed, kind)
     assert len(found) == 5

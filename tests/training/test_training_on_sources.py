@@ -5,6 +5,7 @@ from copy import deepcopy
 
 import pytest
 import torch
+from quick_cases import others_slow
 from torch import nn
 
 import motet
@@ -142,7 +143,7 @@ class Alternating(Scheduler):
 
 @pytest.mark.filterwarnings("ignore:.*nothing to balance")
 @pytest.mark.parametrize("scheduling", ["all", Alternating(["kind", "spend", "stay"])])
-@pytest.mark.parametrize("stop_at", [2, 5, 8])
+@pytest.mark.parametrize("stop_at", others_slow([5], [2, 5, 8]))
 def test_a_run_stopped_inside_an_epoch_goes_on_bit_for_bit(scheduling, stop_at):
     def trainer(**options):
         def dropping():
@@ -422,7 +423,7 @@ class Mirrored(Auxiliary):
 
 @pytest.mark.parametrize("scheduling", ["all", {"type": "round_robin", "combine": "cycle"}])
 @pytest.mark.parametrize("balancer", ["equal", "pcgrad", "famo"])
-@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("balanced", others_slow([True], [False, True]))
 def test_micro_batches_of_sources_with_weights_products_and_views_are_the_whole_step(
     scheduling, balancer, balanced
 ):

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from quick_cases import others_slow
 
 from motet.data.inputs.category import Category
 from motet.data.inputs.moments import Moments
@@ -169,7 +170,11 @@ def test_a_number_that_was_sampled_says_so_and_bends_where_the_sample_does(monke
     assert set(number.state()["fitted"]["knots"]) <= set(values)
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
+SHARED = ["quantile", "category", "time", "text", "words"]
+"""Numbers, names, dates and both kinds of texts."""
+
+
+@pytest.mark.parametrize("kind", others_slow(SHARED, list(KINDS)))
 def test_threads_that_share_an_input_get_what_they_get_one_by_one(kind):
     made = learned(kind, [table(0, 200)])
     before = json.dumps(made.state())
