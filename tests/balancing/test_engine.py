@@ -237,6 +237,13 @@ def test_the_total_of_losses_that_are_not_finite_is_not_a_number():
         assert backward({"a": x.sum() / 0, "b": x.prod()}, balancer).total.isnan()
 
 
+def test_finite_losses_whose_sum_overflows_are_minimised():
+    x = torch.tensor([3e38, 3e38], requires_grad=True)
+    result = backward({"a": x[0], "b": x[1] * 0.5}, Equal(["a", "b"]))
+    assert result.status == "ok"
+    assert x.grad.tolist() == [1.0, 0.5]
+
+
 def test_the_total_of_a_gradient_ratio_has_the_penalty_on_norms():
     x = torch.tensor([3.0, 4.0], requires_grad=True)
     losses = {"a": x.square().sum() / 2, "b": x.square().sum()}

@@ -1,8 +1,8 @@
 """One pass: a loss balancer's total is differentiated as it is."""
 
 import math
+from collections.abc import Sequence
 from functools import reduce
-from operator import attrgetter
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from motet.balancing.engine.result import BackwardResult
 from motet.balancing.engine.solving import loss_weights, places
 from motet.balancing.solvers.solution import NOT_FINITE, OK
 from motet.host import on_host
+from motet.wide_state import at_least_float32
 
 
 def one_pass(call: BackwardCall) -> BackwardResult:
@@ -24,35 +25,29 @@ def one_pass(call: BackwardCall) -> BackwardResult:
 
 
 def _fixed(call: BackwardCall) -> BackwardResult:
-    """Begin the pass at the losses, by weights that are known: no graph multiplies them."""
+    """Minimise the losses times weights that are known, which a graph need not find."""
     balancer, losses, status = call.balancer, list(call.losses.values()), OK
     balancer.count_step()
     weights: Tensor = balancer.task_weights
     if call.tasks != balancer.tasks:
         weights = weights[places(balancer, call.tasks)]
-    # to begin with numbers, torch imports SymPy, which takes as long as hundreds of steps
-    plain = call.scale == 1 and call.penalty is None and _is_sum(weights, losses)
-    outputs = [reduce(torch.add, losses)] if plain else losses
-    numbers = outputs if call.joined is None else call.joined.unbind()
-    if all(map(math.isfinite, on_host(numbers))):  # a device sync
-        weights = weights.to(losses[0].device, copy=True)
+    wide = list(map(at_least_float32, losses))
+    pairs = zip(wide, weights.tolist(), strict=True)
+    total = reduce(torch.add, [loss if weight == 1 else loss * weight for loss, weight in pairs])
+    if call.joined is None:
+        finite = _finite([total]) or _finite(losses)  # whose sum may overflow
     else:
-        weights = torch.full(weights.shape, torch.nan, device=losses[0].device)
-        plain, outputs, status = False, losses, NOT_FINITE
-    if plain:
-        call.minimise(outputs, None)
-    else:
-        starts = weights if call.scale == 1 else weights * call.scale
-        begin = [start.to(loss.dtype) for start, loss in zip(starts.unbind(), losses, strict=True)]
-        if call.penalty is not None:
-            outputs, begin = [*losses, call.penalty], [*begin, *call.start([call.penalty])]
-        call.minimise(outputs, begin)
+        finite = _finite(call.joined.unbind())
+    weights = weights.to(total.device, copy=True)
+    if not finite:
+        total, status = total * torch.nan, NOT_FINITE
+        weights.fill_(torch.nan)
+    outputs = [total] if call.penalty is None else [total, call.penalty]
+    call.minimise(outputs, None if call.scale == 1 else call.start(outputs))
     named = dict(zip(call.tasks, weights.unbind(), strict=True))
     return call.result(weights=named, path="loss", status=status)
 
 
-def _is_sum(weights: Tensor, losses: list[Tensor]) -> bool:
-    """Whether all weights are 1; a GPU would have to be waited for, and a sum can overflow."""
-    if not weights.is_cpu or set(weights.tolist()) != {1.0}:
-        return False
-    return set(map(attrgetter("dtype"), losses)) <= {torch.float32, torch.float64}
+def _finite(numbers: Sequence[Tensor]) -> bool:
+    """Return whether all are finite; a device sync."""
+    return all(map(math.isfinite, on_host(numbers)))
