@@ -578,7 +578,7 @@ def test_an_interrupted_command_is_exit_code_130(here, motet, monkeypatch):
 def test_the_exit_code_reaches_the_shell(here):
     environment = {**os.environ, "COLUMNS": "200"}
     done = subprocess.run(
-        [sys.executable, "-m", "motet", "train", "people.yaml", "training.epohcs=3"],
+        [sys.executable, "-m", "motet", "train", "poeple.yaml"],
         capture_output=True,
         text=True,
         env=environment,
@@ -587,4 +587,4 @@ def test_the_exit_code_reaches_the_shell(here):
     )
     assert done.returncode == 2
     assert done.stdout == ""
-    assert "did you mean 'epochs'?" in done.stderr
+    assert "there is no file 'poeple.yaml'" in done.stderr

@@ -175,6 +175,7 @@ def test_two_tasks_learn_in_accelerate(transformers, run):
     assert 0 < conflicts < steps == 50
 
 
+@pytest.mark.slow
 def test_two_tasks_learn_in_hugging_face(transformers, run):
     text = run("hugging_face_loop")
     scores = numbers(r"(accuracy|r2): # -> #", text)

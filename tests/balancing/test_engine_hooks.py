@@ -3,8 +3,10 @@
 from copy import deepcopy
 
 import pytest
+import quick_cases
 import torch
 from graphs import Agreed, Shorter, Worst, assert_gradients, data, linear
+from quick_cases import others_slow
 from torch import nn
 from torch.amp import GradScaler
 from torch.testing import assert_close
@@ -91,7 +93,7 @@ def trained(name, *, hooks, penalty):
 
 
 @pytest.mark.parametrize("penalty", [False, True])
-@pytest.mark.parametrize("name", available())
+@pytest.mark.parametrize("name", others_slow(quick_cases.BALANCERS, available()))
 def test_an_optimizer_in_the_backward_pass_makes_the_step_that_one_after_it_makes(name, penalty):
     expected = trained(name, hooks=False, penalty=penalty).state_dict()
     found = trained(name, hooks=True, penalty=penalty).state_dict()

@@ -195,7 +195,7 @@ NO_GRADIENTS = {"weighted heads", "rows", "representation", "representation, wei
 NOT_MOCO = {"rows", "representation", "representation, weighted heads"}
 
 
-@pytest.mark.parametrize("kind", others_slow(["upgrad", "moco", "uncertainty"], KINDS))
+@pytest.mark.parametrize("kind", others_slow(["upgrad", "moco"], KINDS))
 def test_options_of_a_call_are_those_of_one_process(kind):
     name = kind.partition(",")[0]
     left_out = {"uncertainty": NO_GRADIENTS, "moco": NOT_MOCO}.get(name, set())

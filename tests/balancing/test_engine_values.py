@@ -4,6 +4,7 @@ import graphs
 import pytest
 import torch
 from graphs import GRAPHS, Agreed, Shorter, Worst, assert_gradients, make, naive
+from quick_cases import others_slow
 
 from motet.balancing import AlignedMTL, Equal, Uncertainty, backward
 from motet.balancing.mgda import MGDA
@@ -26,7 +27,7 @@ def test_every_gradient_is_the_naive_one(graph, kind):
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
-@pytest.mark.parametrize("kind", [PCGrad, MGDA, UPGrad, Shorter])
+@pytest.mark.parametrize("kind", others_slow([PCGrad, Shorter], [PCGrad, MGDA, UPGrad, Shorter]))
 def test_weighted_heads_count_as_much_as_their_task(graph, kind):
     losses, leaves = make(graph)
     expected = naive(losses, leaves, kind(list(losses)), weighted=True)
@@ -35,7 +36,7 @@ def test_weighted_heads_count_as_much_as_their_task(graph, kind):
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
-@pytest.mark.parametrize("kind", GRADIENT)
+@pytest.mark.parametrize("kind", others_slow([PCGrad, Agreed], GRADIENT))
 def test_only_what_is_listed_as_shared_is_balanced(graph, kind):
     losses, leaves = make(graph)
     shared = [leaf for leaf in leaves[:2] if leaf.requires_grad] or leaves[2:3]
@@ -101,7 +102,7 @@ def test_known_parameters_save_the_walk_and_change_nothing(graph):
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
-@pytest.mark.parametrize("kind", GRADIENT)
+@pytest.mark.parametrize("kind", others_slow([PCGrad, Agreed], GRADIENT))
 def test_float32_agrees_to_its_precision(graph, kind, monkeypatch):
     losses, leaves = make(graph)
     expected = naive(losses, leaves, kind(list(losses)))

@@ -69,13 +69,13 @@ def test_a_balancer_acts_as_before_when_a_module_that_holds_it_is_cast(name, cas
     )
 
 
-@pytest.mark.parametrize("name", available())
+@pytest.mark.parametrize("name", others_slow(quick_cases.BALANCERS, available()))
 def test_a_balancer_that_became_float64_acts_as_before(name):
     found = train(make(name), lambda balancer: nn.ModuleList([balancer]).double())
     assert_close(found, train(make(name)), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", available())
+@pytest.mark.parametrize("name", others_slow(quick_cases.BALANCERS, available()))
 def test_state_made_under_a_narrow_default_dtype_is_wide(name):
     torch.set_default_dtype(torch.bfloat16)
     try:

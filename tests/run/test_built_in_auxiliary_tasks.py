@@ -79,6 +79,7 @@ def test_all_of_them_train_in_one_run_and_are_left_out_of_predictions(tmp_path):
     assert loaded.model.tasks["words"].outputs == loaded.model.tasks["following"].outputs > 40
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_in_mid_epoch_ends_as_if_it_had_not_been(tmp_path, monkeypatch):
     whole = motet.train(ALL, table(), output=tmp_path / "whole")
     step, after = motet.Trainer.train_step, []

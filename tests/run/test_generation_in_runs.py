@@ -98,6 +98,7 @@ def test_the_folder_tells_how_well_texts_are_generated(run):
     assert {"exact_match", "token_f1", "perplexity", "loss"} <= epochs[-1]["tasks"]["german"].keys()
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(tmp_path):
     search = {"beams": 2, "length_form": "gnmt", "length_penalty": 0.6}
     config = changed({"decoder": "transformer", "dropout": 0.1, **search}, epochs=3)

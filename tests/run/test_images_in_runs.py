@@ -98,6 +98,7 @@ def test_a_run_resumes_exactly(run, folder, tmp_path):
     assert resumes_exactly(CONFIG, folder, run, tmp_path / "parts")
 
 
+@pytest.mark.slow
 def test_a_run_on_a_stream_resumes_exactly(folder, tmp_path):
     assert resumes_exactly_from_a_stream(CONFIG, folder, tmp_path)
 

@@ -1,12 +1,14 @@
 """Runs whose rows lack modalities: from a config to predictions, records and a loaded folder."""
 
 import json
+from itertools import product
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from quick_cases import others_slow
 from small_runs import records, weights
 
 import motet
@@ -55,9 +57,12 @@ FUSIONS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("fusion", FUSIONS.values(), ids=FUSIONS)
-@pytest.mark.parametrize("stream", [False, True], ids=["memory", "stream"])
-def test_a_run_on_rows_that_lack_modalities_is_recorded_and_loaded(tmp_path, fusion, stream):
+QUICK = [("hierarchical", False), ("attention", False), ("cross_attention", True)]
+
+
+@pytest.mark.parametrize(("name", "stream"), others_slow(QUICK, [*product(FUSIONS, (False, True))]))
+def test_a_run_on_rows_that_lack_modalities_is_recorded_and_loaded(tmp_path, name, stream):
+    fusion = FUSIONS[name]
     if stream and fusion["type"] not in ("attention", "cross_attention"):
         pytest.skip("streaming does not depend on the fusion")
     config = {**CONFIG, "model": {"fusion": fusion}}
@@ -82,6 +87,7 @@ def test_a_run_on_rows_that_lack_modalities_is_recorded_and_loaded(tmp_path, fus
     assert run.model.describe()["fusion"]["modalities"] == ["t", "v", "s"]
 
 
+@pytest.mark.slow
 def test_a_run_with_modality_dropout_resumes_exactly(tmp_path):
     config = {**CONFIG, "model": {"fusion": FUSIONS["attention"]}}
     motet.train(config, data(), output=tmp_path / "whole")

@@ -128,7 +128,7 @@ def wait_for_checkpoint(path, process):
         time.sleep(0.01)
 
 
-LONG = ["training.epochs=40", "training.early_stopping=null"]
+LONG = ["training.epochs=15", "training.early_stopping=null"]
 
 
 def test_ctrl_c_leaves_a_run_to_resume_and_exits_with_130(config, tmp_path):

@@ -94,6 +94,7 @@ def test_the_card_has_every_task(trained):
     assert all(task in card for task in TASKS)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_bit_for_bit(trained, tmp_path, monkeypatch):
     def stop(self, batch, after=[]):  # noqa: B006  # counts the steps of this run
         after.append(1)

@@ -15,6 +15,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 import torch
+from quick_cases import others_slow
 
 import motet
 from motet.problems import InputError
@@ -77,7 +78,7 @@ def trained(config, data, output):
     return run.path, said, run.config.training.epochs
 
 
-@pytest.mark.parametrize("folds", [{}, FOLDS], ids=["one split", "folds"])
+@pytest.mark.parametrize("folds", others_slow([{}], [{}, FOLDS]), ids=["one split", "folds"])
 def test_two_processes_give_the_run_of_one(tmp_path, folds):
     config = CONFIG | {"data": folds}
     alone = motet.train(config, data=rows(), output=tmp_path / "one").path
@@ -111,6 +112,7 @@ def test_a_run_from_an_earlier_run_is_the_same_over_processes(tmp_path):
     assert copy.read_bytes() == model.read_bytes()
 
 
+@pytest.mark.slow
 def test_several_sources_train_in_processes_of_which_some_have_no_row(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.normal(size=60)

@@ -30,6 +30,7 @@ def rows(monkeypatch):
     SCHEDULERS.version += 1
 
 
+@pytest.mark.slow
 def test_a_run_stopped_in_the_middle_ends_as_if_it_had_not_been(rows, tmp_path, monkeypatch):
     whole = motet.train(CONFIG, rows, output=tmp_path / "whole")
     trained = []

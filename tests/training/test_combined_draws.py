@@ -5,6 +5,7 @@ from itertools import cycle, islice
 
 import pytest
 import torch
+from quick_cases import others_slow
 from torch import nn
 from torch.testing import assert_close
 
@@ -126,7 +127,7 @@ def test_at_random_a_cycle_lasts_until_every_task_was_drawn():
 
 
 @pytest.mark.parametrize("scheduling", ["round_robin", "random", "performance"])
-@pytest.mark.parametrize("combine", ["cycle", None])
+@pytest.mark.parametrize("combine", others_slow(["cycle"], ["cycle", None]))
 @pytest.mark.filterwarnings("ignore:.*nothing to balance", "ignore:.*in no step of the first")
 def test_a_run_that_is_stopped_between_steps_ends_bit_for_bit_as_without(scheduling, combine):
     options = {"form": "loss"} if scheduling == "performance" else {}

@@ -124,12 +124,13 @@ def test_an_overflow_skips_the_step_and_halves_the_scale_and_is_no_sign_of_diver
 
 BIG = {**BATCH["targets"], "b": BATCH["targets"]["b"].clone()}
 BIG["b"][5] = 200  # a row of one of two processes
-TOGETHER = (
-    *((("graddrop", "meta"), 1), (("equal", "uncertainty"), 3)),
-    *(
-        pytest.param(*case, marks=pytest.mark.slow)
-        for case in ((("equal", "uncertainty"), 1), (("graddrop",), 3))
-    ),
+TOGETHER = others_slow(
+    [(("uncertainty", "graddrop", "meta"), 1)],
+    [
+        (("uncertainty", "graddrop", "meta"), 1),
+        (("equal",), 1),
+        (("equal", "uncertainty", "graddrop"), 3),
+    ],
 )
 
 

@@ -180,21 +180,20 @@ def test_groups_are_found_every_so_many_epochs():
     assert records[-1]["sharing"]["groups"] == one.model.sharing.groups
 
 
-def test_several_processes_find_the_groups_of_one():
+@pytest.mark.parametrize("by", others_slow(["gradients"], WAYS))
+def test_several_processes_find_the_groups_of_one(by):
     train, valid = split(planted(rows=200))
 
-    def work(by):
+    def work():
         one = trainer({"by": by, "number": 2}, patience=None)
         one.fit(train, valid, epochs=2)
         return one.model.sharing.groups, one.statistics()["pairs"]
 
-    for by in WAYS:
-        alone = work(by)
-        several = in_processes(2, work, by)
-        assert several[0] == several[1]
-        assert several[0][0] == alone[0]
-        if by == "gradients":
-            assert np.allclose(several[0][1]["cosines"], alone[1]["cosines"], atol=1e-3)
+    alone, several = work(), in_processes(2, work)
+    assert several[0] == several[1]
+    assert several[0][0] == alone[0]
+    if by == "gradients":
+        assert np.allclose(several[0][1]["cosines"], alone[1]["cosines"], atol=1e-3)
 
 
 def test_epochs_one_by_one_find_groups_by_gradients_alone():

@@ -528,7 +528,7 @@ def test_what_is_registered_but_makes_no_balancer_is_a_clear_error(monkeypatch, 
 def test_every_balancer_trains(name):
     options = {"weights": {"digit": 1.0, "area": 2.0}} if name == "manual" else {}
     trainer = Trainer(made(), {"type": name, **options}, learning_rate=0.01, batch_size=20)
-    history = trainer.fit(DATA, VALID, epochs=5)
+    history = trainer.fit(DATA, VALID, epochs=3)
     for task in DATA[1]:
         curve = history.curve(task, split="train")
         assert curve[-1] < curve[0]

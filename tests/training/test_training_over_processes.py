@@ -314,7 +314,8 @@ def test_every_kind_of_step_is_that_of_one_process(names, count):
     ("cases", "count"),
     [
         pytest.param({name: BY_SCHEDULER[name] for name in QUICK_SCHEDULERS}, 2, id="some"),
-        pytest.param(BY_SCHEME, 2, id="schemes-2"),
+        pytest.param({name: BY_SCHEME[name] for name in quick_cases.SHARING}, 2, id="kinds"),
+        pytest.param(BY_SCHEME, 2, id="schemes-2", marks=pytest.mark.slow),
         pytest.param(BY_SCHEDULER, 2, id="schedulers-2", marks=pytest.mark.slow),
         pytest.param(BY_SCHEDULER, 4, id="schedulers-4", marks=pytest.mark.slow),
         pytest.param(MORE_SCHEMES, 4, id="schemes-4", marks=pytest.mark.slow),
