@@ -1,7 +1,8 @@
 # `make demo` and `make test` do all set-up themselves: they make .venv and install into it.
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# pip would compile with one processor; the tests' packages are compiled below, with all
+PIP := $(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check -c constraints.txt
 # one thread each, as the processes share the cores
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --durations 25
 TORCH := $(shell grep '^torch==' constraints.txt)
@@ -49,6 +50,7 @@ clean:
 
 .venv/test: .venv/core
 	$(PIP) --editable '.[test,loops,ray,adapters,image,tune,track,serve,export]'
+	$(BIN)/python -W ignore -m compileall -qq -j 0 .venv/lib || true # some packages hold templates
 	touch $@
 
 .venv/docs: .venv/core

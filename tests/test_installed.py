@@ -195,7 +195,7 @@ def test_a_name_must_be_usable_in_a_config(install):
 
 
 def test_importing_motet_reads_no_entry_points():
-    script = "import motet, motet.registry, motet.installed as i; motet.registry.BALANCERS['equal']"
+    script = "import motet, motet.registry, motet.installed as i; motet.registry.SOURCES['files']"
     done = subprocess.run(
         [sys.executable, "-c", f"{script}; print(i._installed.cache_info().misses)"],
         capture_output=True,

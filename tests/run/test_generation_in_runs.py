@@ -115,6 +115,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(tmp_path):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_states_of_a_frozen_encoder_are_those_that_are_computed_again(tmp_path, monkeypatch):
     monkeypatch.setenv("MOTET_CACHE", str(tmp_path / "cache"))
     said = []

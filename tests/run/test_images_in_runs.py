@@ -110,6 +110,7 @@ def test_images_that_are_decoded_anew_give_the_same_run(run, folder, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_processes_and_micro_batches_train_as_one_process_does(run, folder, tmp_path):
     def trained(config, output):
         return _weights(motet.train(config, output=output if processes_of().first else None))

@@ -151,6 +151,7 @@ def stopped(path, epoch):
     return processes_of().count
 
 
+@pytest.mark.slow
 def test_a_run_continues_with_another_number_of_processes(tmp_path):
     config = CONFIG | {"training": CONFIG["training"] | {"epochs": 6}}
     whole = motet.train(config, data=rows(), output=tmp_path / "whole").path

@@ -426,6 +426,7 @@ def test_weights_and_conditions_hold_in_their_source(proof):
     assert (parts["notes"].targets["mood"] >= 0).tolist() == [age > 30 for age in ages]
 
 
+@pytest.mark.slow
 def test_three_corpora_without_a_sentence_in_common_train_one_encoder(tmp_path):
     config = Path(__file__).parents[2] / "examples" / "three_corpora.yaml"
     run = motet.train(config, output=tmp_path / "run")

@@ -30,18 +30,18 @@ READ_BY_OTHERS = {"progressive", "progressive without adapters"}
 """Schemes in which what trains with one task alone is computed for others too."""
 CHOICES = (*sharing.available(), *FORMS)
 every_scheme = pytest.mark.parametrize("name", CHOICES)
-ALONE_AND_AROUND = [
+AROUND_EACH = [
     pytest.param(
         name,
         around,
         id=f"{name} {around}",
-        marks=() if nth in (0, 1 + at % 4) else pytest.mark.slow,
+        marks=() if nth == at % len(AROUND) else pytest.mark.slow,
     )
     for at, name in enumerate(CHOICES)
     for nth, around in enumerate(AROUND)
 ]
-"""Each scheme without anything around it and with one of the others; the rest is slow."""
-every_scheme_also_around = pytest.mark.parametrize(("name", "around"), ALONE_AND_AROUND)
+"""Each scheme with one of what may be around it; the rest is slow."""
+every_scheme_also_around = pytest.mark.parametrize(("name", "around"), AROUND_EACH)
 
 
 @every_scheme_also_around

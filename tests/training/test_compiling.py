@@ -238,6 +238,7 @@ def test_more_parts_of_one_class_than_variants_that_torch_keeps():
     assert torch._dynamo.utils.counters["stats"] == before
 
 
+@pytest.mark.slow
 def test_a_resumed_trainer_continues_exactly_and_may_compile_or_not():
     kept, resumed, plain = made("moco", compile=True), made("moco", compile=True), made("moco")
     kept.train_epoch(DATA)
