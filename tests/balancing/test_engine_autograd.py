@@ -15,6 +15,7 @@ from motet.balancing import Equal, backward, combine
 from motet.balancing.engine import workspace
 from motet.balancing.engine.graph import place, walk
 from motet.balancing.families import JacobianBalancer
+from motet.balancing.manual import Manual
 from motet.balancing.mgda import MGDA
 from motet.balancing.pcgrad import PCGrad
 from motet.problems import InputError
@@ -525,9 +526,13 @@ def test_hooks_on_shared_parameters_act_on_every_row():
         assert_gradients(leaves, expected)
 
 
+def manual(tasks):
+    return Manual(tasks, weights=dict(zip(tasks, (1.0, 0.3), strict=True)))
+
+
 def test_it_may_be_called_where_gradients_are_off():
     encoder, _, losses = small()
-    for kind in (Shorter, Agreed, Equal, Worst):
+    for kind in (Shorter, Agreed, Equal, manual, Worst):
         values, again = losses(), losses()
         encoder.zero_grad()
         backward(values, kind(AB))
@@ -536,6 +541,10 @@ def test_it_may_be_called_where_gradients_are_off():
         with torch.no_grad():
             backward(again, kind(AB))
         assert_gradients(list(encoder.parameters()), expected)
+        unusable = {task: loss * torch.nan for task, loss in losses().items()}
+        with torch.no_grad():
+            result = backward(unusable, kind(AB))
+        assert "not finite" in result.status
 
 
 # Layers read as products -------------------------------------------------------------------------

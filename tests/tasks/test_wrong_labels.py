@@ -163,3 +163,35 @@ def test_an_error_that_is_not_about_labels_passes_as_it_is():
     model = MultiTaskModel(nn.Linear(3, 4), [task])
     with pytest.raises(IndexError, match="of the user's function"):
         model.losses(model(ROWS), {"a": labels(0, 1, 2)})
+
+
+class Static(Own):
+    """Its loss needs no task."""
+
+    @staticmethod
+    def loss(raw, target, weights=None):
+        return nn.functional.cross_entropy(raw, target, reduction="sum"), torch.tensor(3.0)
+
+
+class Given(Own):
+    """Its loss is another function's."""
+
+    @property
+    def loss(self):
+        return Static.loss
+
+
+class Renamed(Own):
+    """Its arguments have names of its own."""
+
+    def loss(self, outputs, tags, weights=None):
+        return super().loss(outputs, tags)
+
+
+@pytest.mark.parametrize("task", [Static("own"), Given("own"), Renamed("own")])
+def test_a_loss_of_a_user_may_be_written_in_other_ways(task):
+    target = labels(0, 1, 2)
+    expected = nn.functional.cross_entropy(ROWS, target, reduction="sum")
+    assert torch.equal(task.loss(ROWS, target)[0], expected)
+    if isinstance(task, Renamed):
+        assert torch.equal(task.loss(outputs=ROWS, tags=target)[0], expected)

@@ -132,7 +132,7 @@ class Task(nn.Module, ABC):
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
         cls.label_kind = label_kind(cls.labels)
-        if "loss" in cls.__dict__:
+        if inspect.isfunction(cls.__dict__.get("loss")):  # and no static method or property
             cls.loss = explaining(cls.loss)  # type: ignore[method-assign]
 
     @checked

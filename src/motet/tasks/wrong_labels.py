@@ -49,11 +49,12 @@ def explaining(loss: Loss) -> Loss:
     """
 
     @functools.wraps(loss)
-    def explained(self: Any, raw: Tensor, target: Tensor, *more: Any, **named: Any) -> Any:
+    def explained(self: Any, *given: Any, **named: Any) -> Any:
         try:
-            return loss(self, raw, target, *more, **named)
+            return loss(self, *given, **named)
         except MALFORMED as error:
-            refuse_wrong_labels(self, target, error)
+            if len(given) > 1 or "target" in named:
+                refuse_wrong_labels(self, given[1] if len(given) > 1 else named["target"], error)
             raise
 
     return explained

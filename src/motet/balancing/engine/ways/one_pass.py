@@ -31,16 +31,19 @@ def _fixed(call: BackwardCall) -> BackwardResult:
     weights: Tensor = balancer.task_weights
     if call.tasks != balancer.tasks:
         weights = weights[places(balancer, call.tasks)]
-    wide = list(map(at_least_float32, losses))
-    pairs = zip(wide, weights.tolist(), strict=True)
-    total = reduce(torch.add, [loss if weight == 1 else loss * weight for loss, weight in pairs])
+    numbers = weights.tolist()
+    with torch.enable_grad():  # as a caller may have turned it off
+        wide = map(at_least_float32, losses)
+        parts = [each if w == 1 else each * w for each, w in zip(wide, numbers, strict=True)]
+        total = reduce(torch.add, parts)
     if call.joined is None:
         finite = _finite([total]) or _finite(losses)  # whose sum may overflow
     else:
         finite = _finite(call.joined.unbind())
     weights = weights.to(total.device, copy=True)
     if not finite:
-        total, status = total * torch.nan, NOT_FINITE
+        with torch.enable_grad():
+            total, status = total * torch.nan, NOT_FINITE
         weights.fill_(torch.nan)
     outputs = [total] if call.penalty is None else [total, call.penalty]
     call.minimise(outputs, None if call.scale == 1 else call.start(outputs))
