@@ -62,6 +62,7 @@ def test_a_package_that_cannot_be_imported_leaves_the_others_as_they_are(install
     assert "update broken, or uninstall it" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_package_with_a_name_of_another_is_named_with_it(installed, tmp_path):
     package(tmp_path, "twice", "[motet.balancers]\nsmooth_maximum = twice:Other\n")
     done = run(installed, "-m", "motet", "list", "balancers", others=[tmp_path])

@@ -89,7 +89,7 @@ def assert_same_training(name, backend):
         assert_close(found[key], value, msg=key)
 
 
-@pytest.mark.parametrize("name", others_slow(["famo", "graddrop"], available()))
+@pytest.mark.parametrize("name", others_slow(["graddrop"], available()))
 def test_a_compiled_step_trains_as_a_plain_one(name):
     assert_same_training(name, "eager")
 
@@ -127,7 +127,7 @@ def test_kernels_that_overwrite_buffers_are_not_taken_from_the_cache_on_disk(tmp
     assert_gradients(list(net.parameters()), expected)
 
 
-@pytest.mark.parametrize("name", others_slow(["uncertainty", "pcgrad"], available()))
+@pytest.mark.parametrize("name", others_slow(["uncertainty"], available()))
 def test_balancers_and_combine_are_called_in_compiled_code_as_outside(name):
     jacobian = torch.tensor([[3.0, 0.0, 1.0], [-1.0, 4.0, 0.5], [0.2, -1.0, 2.0]])
     losses = torch.tensor([1.0, 2.0, 0.5])

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import quick_cases
 from quick_cases import others_slow
 
 import motet
@@ -39,7 +38,7 @@ def config(name, **more):
     }
 
 
-@pytest.mark.parametrize("name", others_slow(quick_cases.SHARING, list(SHARING)))
+@pytest.mark.parametrize("name", others_slow(["mmoe", "progressive"], list(SHARING)))
 @pytest.mark.filterwarnings("ignore:the tasks share no parameter")
 def test_a_run_learns_with_it_and_records_what_it_did(name, rows, tmp_path):
     run = motet.train(config(name), data=rows, output=tmp_path / "run")
