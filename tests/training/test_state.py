@@ -77,6 +77,38 @@ def test_a_state_of_another_version_is_refused_before_anything_is_loaded(change)
     assert_same(other.state(), before)
 
 
+WITHOUT = ("tasks", "enabled", "frozen", "held", "reached", "progress", "judged", "kept_for")
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_a_damaged_state_is_refused_and_nothing_of_it_loaded(name):
+    tensors, header = train(make()).state()
+    (header if name in header else header["progress"])[name] = None
+    other = train(make())
+    before = train(other).state()
+    with pytest.raises(InputError, match="damaged, or of another version of motet: "):
+        other.load_state(tensors, header)
+    assert_same(other.state(), before)
+
+
+@pytest.mark.parametrize("change", ["width", "balancer", "optimizer", "place"])
+def test_a_state_that_does_not_fit_is_not_half_loaded(change):
+    tensors, header = train(make("uncertainty")).state()
+    own = {"balancer": "pcgrad"} if change == "balancer" else {"balancer": "uncertainty"}
+    if change == "width":
+        last = [name for name in tensors if name.startswith("model/") and "weight" in name][-1]
+        tensors[last] = tensors[last].repeat(1, 2)
+    elif change == "place":
+        tensors["optimizer/99/exp_avg"] = torch.zeros(3)
+    other = train(make(**own, optimizer="sgd" if change == "optimizer" else "adamw"))
+    other.model.freeze("a")
+    before = train(other).state()
+    with pytest.raises(InputError, match=r"^the (checkpoint holds another|state is damaged)"):
+        other.load_state(tensors, header)
+    assert_same(other.state(), before)
+    train(other)
+
+
 @pytest.mark.parametrize("balancer", BALANCERS)
 def test_trainers_that_loaded_one_state_do_not_change_each_other_or_it(balancer):
     state = train(make(balancer)).state()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from motet.model import MultiTaskModel
-from motet.problems import InputError
+from motet.problems import MALFORMED, InputError, reason
 from motet.training import plain_optimizers
 from motet.training.pairs import Pairs
 from motet.training.totals import Totals
@@ -119,6 +119,14 @@ class TrainingState:
 _OF_TORCH = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop)
 _ELEMENTWISE = {*_OF_TORCH, *plain_optimizers.ALL}
 """Optimizers whose states have the shapes of the parameters, and the same keys for each."""
+_ADAM = {"step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"}
+_KEYS = {
+    "Adam": _ADAM,
+    "AdamW": _ADAM,
+    "SGD": {"momentum_buffer"},
+    "RMSprop": {"step", "square_avg", "grad_avg", "momentum_buffer"},
+}
+"""The keys that they may have."""
 Modules = Mapping[str, nn.Module]
 """Modules whose states are saved, by the name that begins their tensors' names."""
 Saved = tuple[dict[str, Tensor], dict[str, Any]]
@@ -184,8 +192,21 @@ def load_state(
     Raises:
         InputError: If it is of other tasks, or of another model, balancer, optimizer or version.
     """
-    model = cast("MultiTaskModel", modules["model"])
-    # Before anything is changed:
+    before = save_state(TrainingState(), modules, optimizer)
+    try:
+        state = _state(tensors, header, cast("MultiTaskModel", modules["model"]))
+        _load(tensors, header, modules, optimizer)
+    except MALFORMED as error:
+        _load(*before, modules, optimizer)  # so that nothing is half loaded
+        damaged = f"the state is damaged, or of another version of motet: {reason(error)}"
+        raise (error if isinstance(error, InputError) else InputError(damaged)) from None
+    return state
+
+
+def _state(
+    tensors: Mapping[str, Tensor], header: Mapping[str, Any], model: MultiTaskModel
+) -> TrainingState:
+    """Return a saved state; modules and the optimizer stay as they are."""
     if differing := TrainingState().numbers().keys() ^ header["progress"].keys():
         raise InputError(
             f"the state is of another version of motet, as they differ in "
@@ -196,9 +217,6 @@ def load_state(
             f"the state is of the tasks {', '.join(header['tasks'])}, "
             f"expected {', '.join(model.tasks.names)}"
         )
-    _load_modules(tensors, modules)
-    _load_optimizer(tensors, optimizer)
-    _load_tasks(header, model)
     numbers = deepcopy(dict(header["progress"]))
     results = {task: LastResult(*each) for task, each in numbers.pop("judged").items()}
     device = next(model.parameters()).device
@@ -249,6 +267,17 @@ def tensors_and_header(
     )
 
 
+def _load(
+    tensors: Mapping[str, Tensor],
+    header: Mapping[str, Any],
+    modules: Modules,
+    optimizer: Optimizer,
+) -> None:
+    _load_modules(tensors, modules)
+    _load_optimizer(tensors, optimizer)
+    _load_tasks(header, cast("MultiTaskModel", modules["model"]))
+
+
 def _load_modules(tensors: Mapping[str, Tensor], modules: Modules) -> None:
     for prefix, module in modules.items():
         own = dict(_under(tensors, prefix))
@@ -276,7 +305,8 @@ def _check_optimizer(state: Mapping[int, Mapping[str, Tensor]], optimizer: Optim
     for index, values in state.items():
         shapes = {key: tuple(tensor.shape) for key, tensor in values.items()}
         own = tuple(parameters[index].shape)
-        if shapes != {key: () if key == "step" else own for key in next(iter(state.values()))}:
+        expected = {key: () if key == "step" else own for key in next(iter(state.values()))}
+        if shapes != expected or not shapes.keys() <= _KEYS[type(optimizer).__name__]:
             raise InputError(
                 f"the checkpoint holds another optimizer: found {shapes} for a parameter {own}"
             )

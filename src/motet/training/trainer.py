@@ -486,7 +486,8 @@ class Trainer:
             header: The numbers, if tensors were given.
 
         Raises:
-            InputError: If it is not a state, or that of another model or version.
+            InputError: If it is not a state, or that of another model or version; the trainer is as
+                it was.
         """
         tensors, header = tensors_and_header(state, header)
         self.progress = load_state(tensors, header, self._setup.modules(), self.optimizer)
