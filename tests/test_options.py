@@ -8,11 +8,12 @@ from typing import Annotated, ClassVar, get_args, get_origin
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict, Unpack
 
 from motet import options, sharing
 from motet.config import json_schema, read
+from motet.config.members import Section
 from motet.data.inputs.text import Text
 from motet.data.inputs.vector import Vector
 from motet.encoders import LSTM, MLP, Identity, TabularTransformer, Transformer
@@ -274,6 +275,23 @@ def test_options_that_members_share_are_defined_once_outside_the_package_too():
     }
     assert options.defaults_of(Shape) == {"width": 3, "depth": 2}
     assert Box(depth=4).options == {"depth": 4}
+
+
+class Corner(Section):
+    """A form of an option that another package defines."""
+
+    __module__ = "package.corners"
+    sides: ClassVar[int] = 2
+    """Not a key."""
+    radius: int = Field(3, description="How round.")
+
+
+def test_an_option_may_have_a_form_of_another_package():
+    def round_box(*, corner: Corner | None = None): ...
+
+    (option,) = from_object(round_box)
+    assert get_args(option.annotation)[0] is Corner
+    assert Corner.model_json_schema()["properties"]["radius"]["description"] == "How round."
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from torch import nn
 from motet import MultiTaskModel
 from motet.problems import InputError
 from motet.tasks import (
+    Auxiliary,
     Classification,
     Custom,
     Generation,
@@ -195,3 +196,24 @@ def test_a_loss_of_a_user_may_be_written_in_other_ways(task):
     assert torch.equal(task.loss(ROWS, target)[0], expected)
     if isinstance(task, Renamed):
         assert torch.equal(task.loss(outputs=ROWS, tags=target)[0], expected)
+
+
+class Broken(Auxiliary):
+    def view(self, inputs, generator): ...
+
+    def loss(self, raw, target, weights=None):
+        raise IndexError("of the user's function")
+
+
+def test_targets_that_no_user_gave_are_not_to_blame():
+    with pytest.raises(IndexError, match="of the user's function"):
+        Broken("b").loss(ROWS, ROWS)
+
+
+def test_memory_that_runs_out_is_not_explained_by_what_a_teacher_predicts():
+    def full(raw, target):
+        raise torch.OutOfMemoryError
+
+    task = MultiLabel("a", classes=3, loss=full)
+    with pytest.raises(torch.OutOfMemoryError):
+        task.soft_loss(ROWS, ROWS.sigmoid(), torch.ones(3, 3))

@@ -29,11 +29,13 @@ class Section(BaseModel):
     @classmethod
     def explanations(cls) -> dict[str, str]:
         """Return the text of each key."""
-        given = {key: field.description for key, field in cls.model_fields.items()}
-        texts = {key: text for key, text in given.items() if text is not None}
+        below: dict[str, str] = {}
         for each in reversed(cls.mro()):
-            texts |= explained_keys(each) if issubclass(each, Section) else {}
-        return texts
+            below |= explained_keys(each) if issubclass(each, Section) else {}
+        texts = {
+            key: field.description or below.get(key) for key, field in cls.model_fields.items()
+        }
+        return {key: text for key, text in texts.items() if text}
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:

@@ -311,8 +311,10 @@ def explained_keys(owner: type) -> dict[str, str]:
     """Read the docstrings below the keys of a class of this package.
 
     Returns:
-        The text of each key; nothing if the class was made at run time.
+        The text of each key; nothing if the class is of another package, or was made at run time.
     """
+    if owner.__module__.partition(".")[0] != __name__.partition(".")[0]:
+        return {}
     return {
         key: text
         for node in _module(owner.__module__).body

@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from motet.problems import MALFORMED, InputError
@@ -25,9 +26,10 @@ def refuse_wrong_labels(task: Any, target: object, error: Exception) -> None:
         error: What was raised.
 
     Raises:
-        InputError: From the error, if a label is not valid and the error does not explain itself.
+        InputError: From the error, if a label that was given is not valid, and the error does not
+            explain itself.
     """
-    if isinstance(error, InputError):
+    if isinstance(error, (InputError, torch.OutOfMemoryError)) or not task.label_kind.given:
         return
     if not isinstance(target, Tensor):
         raise InputError(

@@ -24,7 +24,8 @@ class LossBalancer(Balancer):
     reads = "losses"
 
     fixed_weights: ClassVar[bool] = False
-    """Whether the total is the sum of the losses that `forward` gets, at every step."""
+    """Whether the total is the sum of the losses that `forward` gets, at every step; `backward`
+    then adds them up without a call of it."""
 
     @uncompiled
     def __call__(self, losses: Tensor, present: Tensor | None = None) -> Tensor:

@@ -31,10 +31,11 @@ def _fixed(call: BackwardCall) -> BackwardResult:
     weights: Tensor = balancer.task_weights
     if call.tasks != balancer.tasks:
         weights = weights[places(balancer, call.tasks)]
-    numbers = weights.tolist()
+    here = weights.is_cpu  # others stay tensors, as to read them is a device sync
+    factors = weights.tolist() if here else weights.unbind()
     with torch.enable_grad():  # as a caller may have turned it off
-        wide = map(at_least_float32, losses)
-        parts = [each if w == 1 else each * w for each, w in zip(wide, numbers, strict=True)]
+        pairs = zip(map(at_least_float32, losses), factors, strict=True)
+        parts = [loss if here and factor == 1 else loss * factor for loss, factor in pairs]
         total = reduce(torch.add, parts)
     if call.joined is None:
         finite = _finite([total]) or _finite(losses)  # whose sum may overflow
