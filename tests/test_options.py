@@ -284,6 +284,7 @@ class Corner(Section):
     sides: ClassVar[int] = 2
     """Not a key."""
     radius: int = Field(3, description="How round.")
+    flat: bool = Field(False, alias="even", description="How even.")
 
 
 def test_an_option_may_have_a_form_of_another_package():
@@ -291,7 +292,11 @@ def test_an_option_may_have_a_form_of_another_package():
 
     (option,) = from_object(round_box)
     assert get_args(option.annotation)[0] is Corner
-    assert Corner.model_json_schema()["properties"]["radius"]["description"] == "How round."
+    keys = Corner.model_json_schema()["properties"]
+    assert {key: each["description"] for key, each in keys.items()} == {
+        "radius": "How round.",
+        "even": "How even.",
+    }
 
 
 @pytest.mark.parametrize(

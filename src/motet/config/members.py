@@ -42,7 +42,8 @@ class Section(BaseModel):
         found: dict[str, Any] = handler(schema)
         keys = handler.resolve_ref_schema(found).get("properties", {})
         for key, text in cls.explanations().items():
-            keys[key]["description"] = text
+            if key in keys:  # else it has an alias, under which pydantic describes it
+                keys[key]["description"] = text
         return found
 
 
