@@ -17,6 +17,7 @@ from motet.tasks import (
     Generation,
     MultiLabel,
     Ordinal,
+    Regression,
     Segmentation,
     SequenceLabelling,
     Task,
@@ -109,6 +110,12 @@ def test_labels_that_are_no_classes_are_named_with_the_task(name, target, messag
 def test_labels_of_other_kinds_are_named_with_the_task(task, raw, target, message):
     with pytest.raises(InputError, match=f"^task 'a': .*{message}"):
         task.loss(raw, target)
+
+
+@pytest.mark.parametrize("task", [Regression("a"), MultiLabel("a", classes=3)])
+def test_one_label_for_all_rows_is_refused(task):
+    with pytest.raises(InputError, match=r"^task 'a': the labels have the shape \(\), expected one"):
+        task.loss(ROWS[:, : task.outputs], torch.tensor(1.0))
 
 
 @pytest.mark.parametrize("decoder", ["linear", "crf"])

@@ -41,7 +41,10 @@ def refuse_wrong_labels(task: Any, target: object, error: Exception) -> None:
     except InputError as problem:
         raise problem from error
     except MALFORMED:  # labels that cannot be read, as after an assertion of a GPU
-        return
+        if target.ndim == 0:
+            raise InputError(
+                f"task {task.name!r}: the labels have the shape (), expected one for each row"
+            ) from error
 
 
 def explaining(loss: Loss) -> Loss:
