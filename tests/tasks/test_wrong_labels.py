@@ -114,7 +114,7 @@ def test_labels_of_other_kinds_are_named_with_the_task(task, raw, target, messag
 
 @pytest.mark.parametrize("task", [Regression("a"), MultiLabel("a", classes=3)])
 def test_one_label_for_all_rows_is_refused(task):
-    with pytest.raises(InputError, match=r"^task 'a': the labels have the shape \(\), expected one"):
+    with pytest.raises(InputError, match=r"^task 'a': the labels have the shape \(\), expected"):
         task.loss(ROWS[:, : task.outputs], torch.tensor(1.0))
 
 
