@@ -82,9 +82,8 @@ class TaskHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return raw outputs (B, outputs) for features (B, D)."""
-        for layer in self.layers:
-            features = layer(features)
-        return features
+        raw: Tensor = self.layers(features)
+        return raw
 
 
 class CustomHead(nn.Module):
