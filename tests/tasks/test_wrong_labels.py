@@ -173,6 +173,15 @@ def test_an_error_that_is_not_about_labels_passes_as_it_is():
         model.losses(model(ROWS), {"a": labels(0, 1, 2)})
 
 
+def test_labels_in_a_form_of_the_users_own_are_not_to_blame():
+    class Pairs(Own):
+        def loss(self, raw, target, weights=None):
+            return super().loss(raw, target["labels"], weights)
+
+    with pytest.raises(KeyError, match="labels"):
+        Pairs("own").loss(ROWS, {})
+
+
 class Static(Own):
     """Its loss needs no task."""
 

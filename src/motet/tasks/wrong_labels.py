@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,11 +32,13 @@ def refuse_wrong_labels(task: Any, target: object, error: Exception) -> None:
     """
     if isinstance(error, (InputError, torch.OutOfMemoryError)) or not task.label_kind.given:
         return
-    if not isinstance(target, Tensor):
+    if isinstance(target, (list, tuple, float, int, np.ndarray)):
         raise InputError(
             f"task {task.name!r}: found labels of type {type(target).__name__}, expected a tensor, "
             "for example torch.as_tensor(labels)"
         ) from error
+    if not isinstance(target, Tensor):  # what a task of the user may take
+        return
     try:
         task.check(target)
     except InputError as problem:
