@@ -320,6 +320,6 @@ def test_tags_that_a_config_does_not_name_are_told_with_their_row(tmp_path):
 
 def test_an_encoder_of_table_rows_is_refused_before_anything_is_written(tmp_path):
     wrong = {**config(), "model": {}}
-    with pytest.raises(ConfigError, match=r"'slots' reads tokens .*, but the encoder gives rows"):
+    with pytest.raises(ConfigError, match=r"tasks.slots: it labels .* no input is a text; add it"):
         motet.train(wrong, data=table(TRAIN), output=tmp_path / "run")
     assert not (tmp_path / "run").exists()
