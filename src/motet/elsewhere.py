@@ -6,11 +6,10 @@ Each folder of the package raises `missing` in its ``__getattr__``, so that
 
 import re
 import sys
-from collections.abc import Iterable
-from difflib import get_close_matches
 
 from motet.other_classes import CLASSES, METHODS
 from motet.other_names import MEMBERS, plain
+from motet.problems import nearest
 from motet.registry import KINDS
 
 _CREATED = {
@@ -54,19 +53,13 @@ def missing(module: str, name: str) -> Exception:
     importing = sys._getframe(2).f_code.co_filename == _IMPORTS
     near = None
     if here is None and not (name.startswith("_") or (importing and name.islower())):  # a module
-        near = _nearly(name, getattr(sys.modules.get(module), "__all__", ()))
+        near = nearest(name, getattr(sys.modules.get(module), "__all__", ()), alike=_ALIKE)
     if here is None and near is None:
         return AttributeError(message, name=name, obj=sys.modules.get(module))
     message = f"{message}; use {here}" if here else f"{message}; did you mean {near!r}?"
     if importing:
         return ImportError(message, name=name)
     return AttributeError(message, name=name)
-
-
-def _nearly(name: str, known: Iterable[str]) -> str | None:
-    names = {plain(each): each for each in known}
-    near = get_close_matches(plain(name), names, n=1, cutoff=_ALIKE)
-    return names[near[0]] if near else None
 
 
 def no_method(owner: object, name: str) -> AttributeError:

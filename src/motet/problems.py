@@ -115,13 +115,16 @@ class RowError(InputError):
         return RowError(self.before, self.row, self.after, name, owner=self.owner)
 
 
-def nearest(name: str, known: Iterable[str], others: Others | None = None) -> str | None:
+def nearest(
+    name: str, known: Iterable[str], others: Others | None = None, *, alike: float = 0.6
+) -> str | None:
     """Return the known name that ``name`` may have meant, if there is one.
 
     Args:
         name: What was given.
         known: The names that fit.
         others: Other names of the known ones.
+        alike: How much a name must look like it, at least; see `difflib`.
 
     Returns:
         The same name spelt another way, the one that other libraries call so, or one that looks
@@ -134,7 +137,7 @@ def nearest(name: str, known: Iterable[str], others: Others | None = None) -> st
     for other in (others or {}).get(spelt, ()):
         if other in names.values():
             return other
-    near = get_close_matches(spelt, names, n=1)
+    near = get_close_matches(spelt, names, n=1, cutoff=alike)
     return names[near[0]] if near else None
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from motet.config import Config, ConfigError, read
 from motet.config.only_tasks import only_tasks
+from motet.data.sources.formats import READERS
 from motet.problems import InputError
 from motet.registry import BALANCERS, register
 
@@ -19,6 +20,14 @@ def written(tmp_path, text):
     path = tmp_path / "config.yaml"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+@pytest.mark.parametrize("suffix", list(READERS))
+def test_every_kind_of_data_file_is_known_where_a_config_is_expected(suffix, tmp_path):
+    path = tmp_path / f"rows{suffix}"
+    path.write_bytes(b"a,b")
+    with pytest.raises(InputError, match="is a file of data, expected a YAML config"):
+        read(path)
 
 
 def problems(source, *overrides):

@@ -57,6 +57,7 @@ CLASSIFICATIONS = {
         (labels(0, -100, 3), f"found the label 3, {CLASSES}"),
         (labels(0, -1, 1), f"found the label -1, {CLASSES}"),
         (labels(0, 3.7, 1), f"found the label 3.7, {CLASSES}"),
+        (labels(0, 123456.75, 1), f"found the label 123456.75, {CLASSES}"),
         (labels(0, 255, 1, dtype=torch.uint8), f"found the label 255, {CLASSES}"),
         (labels([0, 1], [1, 0], [2, 2]), r"labels have the shape \(3, 2\), expected \(B,\)"),
         (torch.ones(3, 4) / 4, r"soft labels have the shape \(3, 4\), expected \(B, 3\)"),

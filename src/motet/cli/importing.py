@@ -1,4 +1,4 @@
-"""Imports without garbage collection, which takes a sixth of the time until a run's first step."""
+"""Imports without garbage collection."""
 
 import gc
 import sys

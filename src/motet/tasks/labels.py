@@ -47,7 +47,7 @@ def first_wrong_place(found: Tensor, classes: int) -> float | None:
     if not len(wrong):
         return None
     first = wrong[0].item()
-    return float(f"{first:g}") if first % 1 else first  # 3.7 as it was given, not as float32
+    return float(str(np.float32(first))) if wrong.dtype == torch.float32 else first  # 3.7, as given
 
 
 def complete(labelled: Tensor) -> bool:

@@ -26,7 +26,7 @@ def one_pass(call: BackwardCall) -> BackwardResult:
 
 def _fixed(call: BackwardCall) -> BackwardResult:
     """Minimise the losses times weights that are known, which a graph need not find."""
-    balancer, losses, status = call.balancer, list(call.losses.values()), OK
+    balancer, losses = call.balancer, list(call.losses.values())
     balancer.count_step()
     weights: Tensor = balancer.task_weights
     if call.tasks != balancer.tasks:
@@ -37,19 +37,19 @@ def _fixed(call: BackwardCall) -> BackwardResult:
         pairs = zip(map(at_least_float32, losses), factors, strict=True)
         parts = [loss if here and factor == 1 else loss * factor for loss, factor in pairs]
         total = reduce(torch.add, parts)
-    if call.joined is None:
-        finite = _finite([total]) or _finite(losses)  # whose sum may overflow
-    else:
-        finite = _finite(call.joined.unbind())
+        if call.joined is None:
+            finite = _finite([total]) or _finite(losses)  # whose sum may overflow
+        else:
+            finite = _finite(call.joined.unbind())
+        if not finite:
+            total = total * torch.nan
     weights = weights.to(total.device, copy=True)
     if not finite:
-        with torch.enable_grad():
-            total, status = total * torch.nan, NOT_FINITE
         weights.fill_(torch.nan)
     outputs = [total] if call.penalty is None else [total, call.penalty]
     call.minimise(outputs, None if call.scale == 1 else call.start(outputs))
     named = dict(zip(call.tasks, weights.unbind(), strict=True))
-    return call.result(weights=named, path="loss", status=status)
+    return call.result(weights=named, path="loss", status=OK if finite else NOT_FINITE)
 
 
 def _finite(numbers: Sequence[Tensor]) -> bool:
